@@ -1,0 +1,56 @@
+# make help lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-services check format clean
+
+help:  ## lists the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: $(VENV)/installed  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
+	@$(BIN)/python -m portal.serve
+
+test: $(VENV)/installed-test $(VENV)/browser  ## runs all tests
+	$(BIN)/pytest
+
+test-services: $(VENV)/installed-test  ## runs the tests that need no browser
+	$(BIN)/pytest --ignore tests/browser
+
+check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/djlint --check --lint --quiet templates
+	$(BIN)/deptry .
+
+format: $(VENV)/installed-test  ## formats code and templates
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	-$(BIN)/djlint --reformat --quiet templates
+
+measure: $(VENV)/installed-test  ## measures what the README states: start, sign-up, rename, pages, memory
+	$(BIN)/python -m tests.measure
+
+clean:  ## removes what set-up made; the portal's data in instance/ stays
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python is missing. Install it: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing. Install it: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-test: requirements.txt requirements-test.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@ $(VENV)/installed
+
+$(VENV)/browser: $(VENV)/installed-test
+	@$(BIN)/python -m tests.browser.chromium || sh -c 'test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null' || $(BIN)/playwright install chromium || true
+	@$(BIN)/python -m tests.browser.chromium
+	@touch $@

@@ -1,0 +1,23 @@
+"""How gunicorn serves the portal; ``make run`` and ``gunicorn wsgi:app`` both read it."""
+
+from pathlib import Path
+
+from gunicorn.workers.base import Worker
+
+from portal import prepare_database
+from portal.organizations import runner
+from portal.settings import load
+
+workers = load().web_concurrency
+worker_class = "gthread"
+threads = 4
+timeout = 30  # far beyond the 4 s that a request has for MongoDB
+graceful_timeout = 10
+control_socket_disable = True  # by default one socket in $HOME, shared by all of a user's portals
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (heartbeats)
+limit_request_field_size = 8190
+
+
+def post_worker_init(worker: Worker) -> None:
+    """After the fork: prepare the database, and finish what others left behind."""
+    runner.start(prepare_database)

@@ -1,0 +1,64 @@
+"""The portal: where organizations of a multi-tenant software get their storage.
+
+``create_app`` is the one place where the parts meet.
+"""
+
+from pathlib import Path
+
+from flask import Flask, request
+from flask_bootstrap import Bootstrap5
+from flask_wtf import CSRFProtect
+from heroicons.jinja import heroicon_mini
+
+from portal import answers, database, formats, logs, requests, security, settings
+from portal.accounts import cookie
+from portal.accounts.documents import Account, Session
+from portal.accounts.views import accounts
+from portal.audit.documents import AuditEvent
+from portal.organizations.documents import Membership, Organization, Slug
+from portal.organizations.views import organizations
+from portal.settings import Settings
+from portal.views import home
+
+__version__ = "0.1.0"
+DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent)
+# These answer while MongoDB is away.
+_WITHOUT_DATABASE = ("home.alive", "home.ready")
+_TOP = Path(__file__).parent.parent
+
+
+def create_app(active: Settings) -> Flask:
+    """The portal as a WSGI application. Connects, and sends nothing, before a first request."""
+    settings.activate(active)
+    logs.configure()
+    database.connect(active)
+    app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=str(_TOP / "static"))
+    app.config.update(
+        SECRET_KEY=active.secret_key,
+        # A form is valid as long as the session it was made in; old secrets still open it.
+        WTF_CSRF_SECRET_KEY=[*active.secret_key_fallbacks, active.secret_key],
+        WTF_CSRF_TIME_LIMIT=None,
+        BOOTSTRAP_SERVE_LOCAL=True,
+    )
+    requests.init_app(app)
+    security.init_app(app)
+    answers.init_app(app)
+    app.before_request(_prepare_database)
+    cookie.init_app(app, active)
+    CSRFProtect(app)
+    Bootstrap5(app)
+    formats.init_app(app)
+    app.jinja_env.globals.update(heroicon_mini=heroicon_mini, version=__version__)
+    for blueprint in (home, accounts, organizations):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def prepare_database() -> None:
+    """See that the server suits and build all indexes, once per process."""
+    database.prepare(lambda: [document.ensure_indexes() for document in DOCUMENTS])
+
+
+def _prepare_database() -> None:
+    if not security.is_static() and request.endpoint not in _WITHOUT_DATABASE:
+        prepare_database()

@@ -1,0 +1,91 @@
+"""The browser's one cookie: Flask's session as a signed token.
+
+Logged in it carries the session's random id; the record behind it can be ended, so a copy of
+the cookie dies with it. Anonymous it carries the CSRF token and flashes, nothing else.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from flask import Flask, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, login_user
+from itsdangerous import BadSignature
+
+from portal import clock
+from portal.accounts import sessions, tokens
+from portal.accounts.sessions import Principal
+from portal.accounts.tokens import InvalidToken
+from portal.settings import Settings
+
+log = structlog.get_logger()
+
+KIND = "session"
+_ANONYMOUS_LIFE = timedelta(hours=12)
+_EXPIRES = "expires"
+
+
+class _TokenSerializer:
+    """What Flask's cookie session signs with: a token instead of itsdangerous' format."""
+
+    def dumps(self, data: dict[str, Any]) -> str:
+        now = clock.now()
+        expires = data.get(_EXPIRES)
+        expires_at = datetime.fromtimestamp(expires, UTC) if expires else now + _ANONYMOUS_LIFE
+        return tokens.issue(KIND, {"data": data}, issued_at=now, expires_at=expires_at)
+
+    def loads(self, token: str, max_age: int | None = None) -> dict[str, Any]:
+        try:
+            return tokens.read(KIND, token)["data"]
+        except (InvalidToken, KeyError) as error:
+            log.info("session.cookie_refused", reason=str(error))
+            raise BadSignature(str(error)) from error
+
+
+class _TokenSessionInterface(SecureCookieSessionInterface):
+    def get_signing_serializer(self, app: Flask) -> Any:
+        return _TokenSerializer()
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give ``app`` the token cookie, and Flask-Login the server's session behind it."""
+    app.session_interface = _TokenSessionInterface()
+    app.config.update(
+        SESSION_COOKIE_NAME=_cookie_name(settings),
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.https,
+        PERMANENT_SESSION_LIFETIME=sessions.LONGEST_LIFE,
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
+    login_manager = LoginManager(app)
+    login_manager.session_protection = None  # the record decides, not a fingerprint of the browser
+    login_manager.user_loader(sessions.principal_of)
+    login_manager.unauthorized_handler(_ask_to_log_in)
+
+
+def enter(principal: Principal) -> None:
+    """Log the browser of this request in, under a cookie that shares nothing with the old one."""
+    session.clear()
+    session.permanent = True
+    session[_EXPIRES] = int(principal.session_expires_at.timestamp())
+    login_user(principal)
+
+
+def leave() -> None:
+    """Forget everything that the cookie carries."""
+    session.clear()
+
+
+def _ask_to_log_in() -> ResponseReturnValue:
+    wanted = {"next": request.full_path.rstrip("?")} if request.method == "GET" else {}
+    return redirect(url_for("accounts.log_in", **wanted), 303)
+
+
+def _cookie_name(settings: Settings) -> str:
+    if settings.https:
+        return "__Host-portal_session"
+    # Browsers share cookies across ports, so two portals on localhost need two names.
+    return f"portal_session_{settings.installation_id}".rstrip("_")

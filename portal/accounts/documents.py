@@ -1,0 +1,52 @@
+"""What is stored of accounts and their sessions."""
+
+from mongoengine import (
+    DateTimeField,
+    Document,
+    EmbeddedDocumentField,
+    IntField,
+    ObjectIdField,
+    StringField,
+)
+
+from portal.audit.documents import Head
+
+
+class Account(Document):
+    """A person who can log in."""
+
+    email = StringField(required=True)
+    email_key = StringField(required=True)
+    password_hash = StringField(required=True)
+    created_at = DateTimeField(required=True)
+    # Grows with each change of the account's memberships: the common document that makes
+    # transactions conflict which judge how many there are.
+    membership_changes = IntField(required=True, default=0)
+    audit_head = EmbeddedDocumentField(Head, default=Head)
+
+    meta = {
+        "collection": "accounts",
+        "auto_create_index": False,
+        "indexes": [{"fields": ["email_key"], "unique": True}],
+    }
+
+
+class Session(Document):
+    """One logged-in browser. ``id`` is the hash of the random id that the cookie carries."""
+
+    id = StringField(primary_key=True)
+    account = ObjectIdField(required=True)
+    created_at = DateTimeField(required=True)
+    seen_at = DateTimeField(required=True)
+    expires_at = DateTimeField(required=True)
+    address = StringField()
+    user_agent = StringField()
+
+    meta = {
+        "collection": "sessions",
+        "auto_create_index": False,
+        "indexes": [
+            "account",
+            {"fields": ["expires_at"], "expireAfterSeconds": 0},
+        ],
+    }

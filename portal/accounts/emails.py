@@ -1,0 +1,31 @@
+"""E-mail addresses: what is one, and when two are the same."""
+
+import unicodedata
+from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, validate_email
+
+from portal.errors import InvalidEmail
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """An address as shown, and the key by which two addresses are the same."""
+
+    shown: str
+    key: str
+
+
+def parse_email(text: str) -> EmailAddress:
+    """Read an address as typed.
+
+    Two addresses are one when NFC, casefolded, with the domain as IDNA, they are equal.
+    Only the syntax is checked, nothing is looked up. Raises InvalidEmail.
+    """
+    try:
+        valid = validate_email(text.strip(), check_deliverability=False)
+    except (EmailNotValidError, UnicodeError) as error:
+        raise InvalidEmail(text) from error
+    local = unicodedata.normalize("NFC", valid.local_part).casefold()
+    domain = (valid.ascii_domain or valid.domain).casefold()
+    return EmailAddress(shown=valid.normalized, key=f"{local}@{domain}")

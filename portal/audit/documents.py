@@ -1,0 +1,57 @@
+"""What the audit trail is made of."""
+
+from mongoengine import (
+    DateTimeField,
+    DictField,
+    Document,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ObjectIdField,
+    StringField,
+)
+
+
+class Origin(EmbeddedDocument):
+    """Who asks, and from where: travels from the request to the event that records the deed."""
+
+    account = ObjectIdField()
+    email = StringField()
+    address = StringField()
+    request_id = StringField()
+
+
+class Head(EmbeddedDocument):
+    """The newest event of a chain. It stands in the document that the chain is about.
+
+    Every change of an organization's master data writes it, which is also what keeps rules
+    over several documents true under snapshot isolation.
+    """
+
+    seq = IntField(required=True, default=0)
+    hash = StringField(required=True, default="")
+    at = DateTimeField()
+
+
+class AuditEvent(Document):
+    """One event. ``chain`` is the id of the organization, else the account, it concerns.
+
+    ``personal`` holds what may have to be erased (e-mail, address), each as value, salt and
+    digest; only the digest goes into the hash, so that erasing leaves the chain whole.
+    """
+
+    chain = ObjectIdField(required=True)
+    seq = IntField(required=True)
+    at = DateTimeField(required=True)
+    action = StringField(required=True)
+    actor = ObjectIdField()
+    request_id = StringField()
+    details = DictField()
+    personal = DictField()
+    hash = StringField(required=True)
+
+    meta = {
+        "collection": "audit_events",
+        "auto_create_index": False,
+        "indexes": [{"fields": ["chain", "-seq"], "unique": True}],
+    }

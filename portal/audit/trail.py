@@ -1,0 +1,141 @@
+"""Writing to the audit trail and reading from it."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import Document
+
+from portal import clock
+from portal.audit.documents import AuditEvent, Head, Origin
+from portal.paging import Page, page_from
+
+EVENTS_PER_PAGE = 25
+_PERSONAL = ("email", "address")
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """An event as shown."""
+
+    seq: int
+    at: datetime
+    action: str
+    actor_email: str | None
+    address: str | None
+    details: dict[str, str]
+
+    @classmethod
+    def of(cls, event: dict[str, Any]) -> "EventLine":
+        """From a document of the audit trail."""
+        personal = {name: sealed.get("value") for name, sealed in event.get("personal", {}).items()}
+        return cls(
+            event["seq"],
+            event["at"],
+            event["action"],
+            personal.get("email"),
+            personal.get("address"),
+            event.get("details", {}),
+        )
+
+
+class ChainMoved(Exception):
+    """Another event was appended to the chain since its head was read."""
+
+
+def record(subject: Document, action: str, origin: Origin, **details: str | None) -> AuditEvent:
+    """Append an event to the chain of ``subject``, an organization or an account.
+
+    Call it inside the transaction of the change that it records; ``subject.audit_head`` must
+    have been read in there. Raises ChainMoved where the head has moved on, which a
+    transaction can't meet but for a programming error.
+    """
+    event = next_event(subject.audit_head, subject.id, action, origin, details)
+    head = Head(seq=event.seq, hash=event.hash, at=event.at)
+    moved = type(subject).objects(id=subject.id, audit_head__seq=subject.audit_head.seq)
+    if not moved.update_one(set__audit_head=head):
+        raise ChainMoved(str(subject.id))
+    event.save(force_insert=True)
+    subject.audit_head = head
+    return event
+
+
+def next_event(
+    head: Head, chain: ObjectId, action: str, origin: Origin, details: dict[str, str | None]
+) -> AuditEvent:
+    """The event that follows ``head``, not yet written."""
+    event = AuditEvent(
+        chain=chain,
+        seq=head.seq + 1,
+        at=clock.now(),
+        action=action,
+        actor=origin.account,
+        request_id=origin.request_id,
+        details={name: value for name, value in details.items() if value is not None},
+        personal={name: _sealed(origin[name]) for name in _PERSONAL if origin[name]},
+    )
+    event.hash = event_hash(head.hash, event)
+    return event
+
+
+def event_hash(previous_hash: str, event: AuditEvent) -> str:
+    """SHA-256 (hex) over the hash before and the event's canonical JSON, personal values as
+    their digests."""
+    content = {
+        "chain": str(event.chain),
+        "seq": event.seq,
+        "at": _milliseconds(event.at),
+        "action": event.action,
+        "actor": str(event.actor) if event.actor else None,
+        "request_id": event.request_id,
+        "details": event.details,
+        "personal": {name: sealed["digest"] for name, sealed in event.personal.items()},
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256((previous_hash + canonical).encode()).hexdigest()
+
+
+def events_of(chain: ObjectId, *, before: int | None = None, after: int | None = None) -> Page:
+    """A page of the chain's events, newest first; ``before`` and ``after`` are their ``seq``."""
+    events = AuditEvent.objects(chain=chain)
+    if before is not None:
+        events = events.filter(seq__gt=before).order_by("seq")
+    elif after is not None:
+        events = events.filter(seq__lt=after).order_by("-seq")
+    else:
+        events = events.order_by("-seq")
+    rows = list(events.limit(EVENTS_PER_PAGE + 1).as_pymongo())
+    page = page_from(rows, key="seq", size=EVENTS_PER_PAGE, before=before, after=after)
+    return Page([EventLine.of(row) for row in page.rows], page.before, page.after)
+
+
+def latest_events(most: int) -> dict[str, Any]:
+    """The part of a ``$lookup`` that joins the ``most`` newest events of a chain."""
+    return {
+        "from": AuditEvent._get_collection_name(),
+        "foreignField": "chain",
+        "pipeline": [{"$sort": {"seq": -1}}, {"$limit": most}],
+    }
+
+
+def _sealed(value: str) -> dict[str, Any]:
+    salt = secrets.token_hex(16)
+    return {"value": value, "salt": salt, "digest": personal_digest(value, salt)}
+
+
+def personal_digest(value: str, salt: str) -> str:
+    """SHA-256 (hex) of a personal value and its salt: what stands for it in the event's hash."""
+    return hashlib.sha256((salt + value).encode()).hexdigest()
+
+
+def _milliseconds(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def forget_chain(chain: ObjectId) -> None:
+    """Remove the chain of something that never came to be, in the caller's transaction."""
+    AuditEvent.objects(chain=chain).delete()

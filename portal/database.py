@@ -1,0 +1,199 @@
+"""The connection to MongoDB: what it is, what it must be, and transactions on it."""
+
+import re
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import mongoengine
+import pymongo
+import structlog
+from mongoengine.connection import get_connection
+from mongoengine.errors import MongoEngineException
+from pymongo import MongoClient, ReadPreference
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.client_session import ClientSession
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from portal import settings as portal_settings
+from portal.errors import DatabaseUnavailable
+from portal.settings import Settings
+
+log = structlog.get_logger()
+
+CLIENT_TIMEOUT_SECONDS = 20
+TRANSACTION_SECONDS = 5
+OLDEST_SERVER = (6, 0)
+
+# With any of these in the URI each write inside a transaction fails with code 72 or similar
+# ("writeConcern is not allowed within a multi-statement transaction"). The portal names its
+# concerns itself.
+_OPTIONS_OF_THE_PORTAL = re.compile(r"w|journal|wtimeoutms|readconcernlevel|readpreference.*", re.I)
+_UNAUTHORIZED = 13
+_in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
+Body = TypeVar("Body")
+
+
+class UnsuitableServer(Exception):
+    """A MongoDB that the portal can't keep its promises on; the message says why."""
+
+
+class _Preparation:
+    """Whether this process has seen that the server suits and that all indexes stand."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.done = False
+
+
+_preparation = _Preparation()
+
+
+def connect(settings: Settings) -> None:
+    """Name the server for MongoEngine. Nothing is sent yet, so it may run before a fork."""
+    mongoengine.disconnect()
+    _preparation.done = False
+    mongoengine.connect(
+        db=settings.master_db,
+        host=portable_uri(settings.mongo_uri),
+        uuidRepresentation="standard",
+        tz_aware=True,
+        connect=False,
+        appname="portal",
+        timeoutMS=CLIENT_TIMEOUT_SECONDS * 1000,
+    )
+
+
+def portable_uri(uri: str) -> str:
+    """The URI without concerns and preferences, which the portal sets itself, and without a
+    database, which MongoEngine would take for the master database; it stays the place where
+    the user is looked up (``authSource``)."""
+    parts = urlsplit(uri)
+    options = [
+        (name, value)
+        for name, value in parse_qsl(parts.query)
+        if not _OPTIONS_OF_THE_PORTAL.fullmatch(name)
+    ]
+    database = parts.path.strip("/")
+    if database and not any(name.lower() == "authsource" for name, _ in options):
+        options.append(("authSource", database))
+    return urlunsplit((parts.scheme, parts.netloc, "/", urlencode(options), ""))
+
+
+def client() -> MongoClient:
+    """The one client of this process."""
+    return get_connection()
+
+
+def tenant_database() -> Database:
+    """The database that holds the tenant collections."""
+    return client()[portal_settings.current().tenant_db]
+
+
+def prepare(build_indexes: Callable[[], None]) -> None:
+    """Make sure, once per process, that the server suits and that all indexes stand.
+
+    Nothing may be read or written before: unique indexes decide races, so a request that
+    came earlier could leave two organizations of one name.
+    Raises UnsuitableServer, or PyMongoError where the server can't be reached.
+    """
+    if _preparation.done:
+        return
+    with _preparation.lock:
+        if not _preparation.done:
+            check_server(client())
+            build_indexes()
+            _preparation.done = True
+
+
+def prepared() -> bool:
+    """Whether ``prepare`` has come to its end in this process."""
+    return _preparation.done
+
+
+def check_server(server: MongoClient) -> None:
+    """Raise UnsuitableServer for a server on which transactions or fences don't hold."""
+    hello = server.admin.command("hello")
+    version = server.server_info()["version"]
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
+        raise UnsuitableServer(f"MongoDB {version} is too old: 6.0 or later is needed.")
+    if hello.get("msg") == "isdbgrid":
+        log.warning("database.behind_mongos", note="the portal was never tried on a sharded cluster")
+    elif "setName" not in hello:
+        raise UnsuitableServer(
+            "MONGO_URI names a standalone server. Transactions need a replica set; "
+            "one member is enough: start mongod with --replSet and run rs.initiate()."
+        )
+    _check_default_write_concern(server)
+
+
+def _check_default_write_concern(server: MongoClient) -> None:
+    try:
+        defaults = server.admin.command("getDefaultRWConcern")
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        log.warning("database.write_concern_unknown", note="grant clusterMonitor to let it be checked")
+        return
+    if defaults.get("defaultWriteConcern", {}).get("w") != "majority":
+        raise UnsuitableServer(
+            "The server's default write concern is not majority, so an acknowledged write could "
+            'be lost. Set it: db.adminCommand({setDefaultRWConcern: 1, defaultWriteConcern: {w: "majority"}})'
+        )
+
+
+def ping_primary() -> None:
+    """Raise PyMongoError unless a primary that takes writes answers."""
+    hello = client().admin.command("hello")
+    if not hello.get("isWritablePrimary"):
+        raise ConnectionFailure("no writable primary")
+
+
+def transaction(body: Callable[[], Body]) -> Body:
+    """Run ``body`` in one transaction; every MongoEngine and PyMongo call in it joins.
+
+    All of its writes happen, acknowledged by a majority, or none. It may run several times,
+    so it must do nothing but read and write documents. Takes at most TRANSACTION_SECONDS:
+    a process that was killed inside a transaction holds its locks, and whoever wants the
+    same keys would spin for minutes. Raises what ``body`` raises.
+    """
+    if _in_transaction.get():
+        raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
+
+    def bound(session: ClientSession) -> Body:
+        token = _in_transaction.set(True)
+        try:
+            with session.bind(end_session=False):
+                return body()
+        except MongoEngineException as error:
+            # MongoEngine wraps the driver's error; with_transaction needs to see its label.
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, PyMongoError) and cause.has_error_label("TransientTransactionError"):
+                raise cause from error
+            raise
+        finally:
+            _in_transaction.reset(token)
+
+    with pymongo.timeout(TRANSACTION_SECONDS), client().start_session() as session:
+        return session.with_transaction(
+            bound,
+            read_concern=ReadConcern("local"),
+            write_concern=WriteConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+
+
+def unavailable(error: BaseException) -> bool:
+    """Whether ``error`` says that MongoDB is away, hung, or out of time, not that we erred."""
+    driver_error = error.__cause__ or error.__context__ if isinstance(error, MongoEngineException) else error
+    if isinstance(driver_error, DatabaseUnavailable | UnsuitableServer | ConnectionFailure):
+        return True
+    return isinstance(driver_error, PyMongoError) and (
+        driver_error.timeout
+        or driver_error.has_error_label("TransientTransactionError")
+        or driver_error.has_error_label("RetryableWriteError")
+    )

@@ -1,0 +1,132 @@
+"""What can go wrong in the services, one typed error each.
+
+A service raises one of these and nothing else on purpose; ``portal/answers.py`` says in one
+table what each becomes for a reader.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+class PortalError(Exception):
+    """Something a service refused. Nothing was changed."""
+
+
+@dataclass
+class SeveralErrors(PortalError):
+    """Several things that are wrong with one input, to be told together."""
+
+    errors: list[PortalError]
+
+
+def check_all(*checks: Callable[[], Any]) -> list[Any]:
+    """Call all ``checks`` and return their results.
+
+    Raises what a check raised; SeveralErrors where more than one did.
+    """
+    results, errors = [], []
+    for check in checks:
+        try:
+            results.append(check())
+        except PortalError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else SeveralErrors(errors)
+    return results
+
+
+@dataclass
+class InvalidName(PortalError):
+    """An organization's name that breaks a rule; ``reason`` tells the reader what to do."""
+
+    reason: str
+
+
+@dataclass
+class SlugTaken(PortalError):
+    """The slug that a name leads to belongs to another organization, or to no one to give."""
+
+    slug: str
+
+
+@dataclass
+class NameUnchanged(PortalError):
+    """A rename to the name that the organization already has."""
+
+    name: str
+
+
+@dataclass
+class NameNotConfirmed(PortalError):
+    """What was typed to confirm is not the organization's name."""
+
+    name: str
+
+
+@dataclass
+class EmailTaken(PortalError):
+    """An account with this e-mail address exists."""
+
+    email: str
+
+
+@dataclass
+class InvalidEmail(PortalError):
+    """Not an e-mail address."""
+
+
+@dataclass
+class WeakPassword(PortalError):
+    """A password that breaks a rule; ``reason`` tells the reader what to do."""
+
+    reason: str
+
+
+class WrongCredentials(PortalError):
+    """No account has this e-mail address and this password; which was wrong isn't told."""
+
+
+class NotFound(PortalError):
+    """It doesn't exist, or not for who asks."""
+
+
+@dataclass
+class AddressChanged(PortalError):
+    """A change was sent to an organization's old slug."""
+
+    name: str
+    slug: str
+
+
+@dataclass
+class Forbidden(PortalError):
+    """The member's role doesn't allow it."""
+
+    permission: str
+
+
+@dataclass
+class OperationInProgress(PortalError):
+    """Another lifecycle operation runs on the organization."""
+
+    name: str
+    slug: str
+    kind: str
+    started_at: datetime
+
+
+@dataclass
+class CollectionLost(PortalError):
+    """The tenant collection was dropped behind the portal's back."""
+
+    name: str
+
+
+class Overloaded(PortalError):
+    """The portal is busy and did not start what was asked."""
+
+
+class DatabaseUnavailable(PortalError):
+    """MongoDB can't be used right now."""

@@ -1,0 +1,53 @@
+"""What all forms have in common."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from flask import request
+from flask_wtf import FlaskForm
+
+from portal.answers import ANSWERS
+from portal.errors import PortalError, SeveralErrors
+
+Result = TypeVar("Result")
+
+
+class Form(FlaskForm):
+    """A form that shows what the services say of it, at the field it concerns."""
+
+    status = 200
+
+    def submit(self, action: Callable[[], Result]) -> Result | None:
+        """Call ``action`` if the form was sent and is complete; its result, or ``None``.
+
+        Typed errors that belong to one of the fields become the message there, and the form's
+        ``status`` is theirs; any other error is raised.
+        """
+        if not self.is_submitted():
+            return None
+        if not self.validate():
+            self.status = 422
+            return None
+        try:
+            return action()
+        except PortalError as error:
+            self._tell(error)
+            return None
+
+    def validate(self, extra_validators: dict | None = None) -> bool:
+        """Each field on its own, and each sent once: of two values none is the right one."""
+        valid = super().validate(extra_validators)
+        for field in self:
+            if len(request.form.getlist(field.name)) > 1:
+                field.errors = [f"{field.label.text}: send one value"]
+                valid = False
+        return valid
+
+    def _tell(self, refused: PortalError) -> None:
+        errors = refused.errors if isinstance(refused, SeveralErrors) else [refused]
+        for error in errors:
+            answer = ANSWERS[type(error)]
+            if answer.field is None or answer.field not in self:
+                raise error
+            self[answer.field].errors = [answer.words(error)]
+            self.status = answer.status

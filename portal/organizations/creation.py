@@ -1,0 +1,173 @@
+"""Creating organizations: by sign-up, or for an account that exists.
+
+The tenant collection is born under the organization's id, ours by construction, and renamed
+last; so a stranger's collection under the final name stops us, on every version of the server,
+and is never touched.
+"""
+
+from dataclasses import dataclass
+
+from bson import ObjectId
+from mongoengine.errors import NotUniqueError
+
+from portal import clock
+from portal.accounts import emails, passwords, sessions
+from portal.accounts.documents import Account, Session
+from portal.accounts.sessions import Principal
+from portal.audit.documents import Origin
+from portal.audit.trail import forget_chain, record
+from portal.database import tenant_database, transaction
+from portal.errors import EmailTaken, NotFound, check_all
+from portal.organizations import slugs
+from portal.organizations.documents import CREATE, CURRENT, OWNER, Membership, Operation, Organization, Placement
+from portal.organizations.lifecycle import LeaseLost, Plan, advance, insert_with_intent, mine, pursue
+from portal.organizations.names import clean_name, collection_of, slug_of
+from portal.organizations.placement import move_collection
+from portal.tenants import collections
+from portal.tenants.collections import CollectionMissing
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUp:
+    """What a sign-up made: who the browser is now, and the organization."""
+
+    principal: Principal
+    organization: Organization
+
+
+def sign_up(
+    name: str, email: str, password: str, origin: Origin, user_agent: str
+) -> SignedUp:
+    """Create an account, its organization with a collection of its own, and a session.
+
+    Master data is written in one transaction together with the intent to create the
+    collection. Once that is committed the sign-up stands; where the collection can't be
+    created in time, the operation is still in the organization and is finished later.
+    Raises InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them), SlugTaken,
+    EmailTaken, CollectionLost; then nothing is left.
+    """
+    name, address, _ = check_all(
+        lambda: clean_name(name),
+        lambda: emails.parse_email(email),
+        lambda: passwords.check_password(password, email, name),
+    )
+    password_hash = passwords.hash_password(password)
+    account_id = ObjectId()
+    origin.account, origin.email = account_id, address.shown
+
+    def body() -> SignedUp:
+        account = Account(
+            id=account_id,
+            email=address.shown,
+            email_key=address.key,
+            password_hash=password_hash,
+            created_at=clock.now(),
+        )
+        organization = _found(name, account_id, origin, founds_account=True)
+        try:
+            account.save(force_insert=True)
+        except NotUniqueError as error:
+            raise EmailTaken(address.shown) from error
+        return SignedUp(sessions.open_session(account, origin, user_agent), organization)
+
+    signed_up = transaction(body)
+    return SignedUp(signed_up.principal, pursue(signed_up.organization, PLAN))
+
+
+def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Organization:
+    """Create another organization for an account that exists; otherwise like ``sign_up``."""
+    name = clean_name(name)
+
+    def body() -> Organization:
+        if not Account.objects(id=account_id).update_one(inc__membership_changes=1):
+            raise NotFound
+        return _found(name, account_id, origin, founds_account=False)
+
+    return pursue(transaction(body), PLAN)
+
+
+def _found(
+    name: str, account_id: ObjectId, origin: Origin, *, founds_account: bool
+) -> Organization:
+    organization_id, slug = ObjectId(), slug_of(name)
+    now = clock.now()
+    organization = Organization(
+        id=organization_id,
+        name=name,
+        slug=slug,
+        placement=Placement(collection=f"new_{organization_id}"),
+        created_at=now,
+        created_by=account_id,
+        operation=Operation(
+            kind=CREATE,
+            started_at=now,
+            origin=origin,
+            collection=collection_of(slug),
+            name=name,
+            slug=slug,
+            founds_account=founds_account,
+        ),
+    )
+    slugs.claim_slug(slug, organization_id, CURRENT)
+    insert_with_intent(organization)
+    Membership(
+        organization=organization_id, account=account_id, role=OWNER, since=now
+    ).save(force_insert=True)
+    record(organization, "organization.created", origin, name=name, slug=slug)
+    return organization
+
+
+def _bear_collection(organization: Organization) -> Organization:
+    if organization.placement.uuid:
+        return organization
+    name = organization.placement.collection
+    try:
+        uuid = collections.create_collection(tenant_database(), name)
+    except CollectionMissing as error:
+        raise LeaseLost(str(organization.id)) from error  # only another attempt can have moved it
+    try:
+        return advance(organization, set__placement__uuid=uuid)
+    except LeaseLost:
+        # We came too late. If the attempt that overtook us uses another collection, the one
+        # just made is nobody's.
+        current = Organization.objects(id=organization.id).first()
+        if current is None or (current.placement.uuid and current.placement.uuid != uuid):
+            collections.drop_collection(tenant_database(), uuid, name)
+        raise
+
+
+def _finish_create(organization: Organization) -> Organization:
+    return advance(
+        organization,
+        set__placement__collection=organization.operation.collection,
+        unset__operation=True,
+    )
+
+
+def _drop_newborn(organization: Organization) -> Organization:
+    placement = organization.placement
+    collections.drop_collection(tenant_database(), placement.uuid, placement.collection)
+    return organization
+
+
+def _undo_founding(organization: Organization) -> Organization:
+    def body() -> Organization:
+        if not mine(organization).delete():
+            raise LeaseLost(str(organization.id))
+        Membership.objects(organization=organization.id).delete()
+        slugs.free_all(organization.id)
+        forget_chain(organization.id)
+        founder = organization.created_by
+        if organization.operation.founds_account and not Membership.objects(account=founder).first():
+            # Deleting the account conflicts with every transaction that gives it a membership.
+            Account.objects(id=founder).delete()
+            Session.objects(account=founder).delete()
+        return organization
+
+    return transaction(body)
+
+
+PLAN = Plan(
+    forward=(_bear_collection, move_collection, _finish_create),
+    back=(_drop_newborn, _undo_founding),
+)

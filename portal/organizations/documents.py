@@ -1,0 +1,117 @@
+"""The master data of organizations."""
+
+from datetime import datetime
+
+from bson import ObjectId
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    Document,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ObjectIdField,
+    StringField,
+    UUIDField,
+)
+
+from portal.audit.documents import Head, Origin
+
+ACTIVE, TRASHED = "active", "trashed"
+CREATE, RENAME, TRASH = "create", "rename", "trash"
+NAME_TAKEN, COLLECTION_MISSING = "name taken", "collection missing"
+CURRENT, TARGET, OLD = "current", "target", "old"
+OWNER, ADMIN, VIEWER = "owner", "admin", "viewer"
+
+
+class Placement(EmbeddedDocument):
+    """Where an organization's documents are. The UUID is the truth, the name may be repaired."""
+
+    collection = StringField(required=True)
+    uuid = UUIDField(binary=True)
+
+
+class Operation(EmbeddedDocument):
+    """A lifecycle operation that runs: what is wanted, who carries it out, and until when.
+
+    ``attempt`` grows with each take-over and is, with ``id``, in the filter of every write, so
+    whoever lost the lease can't write any more. ``failure`` is set once and turns it back.
+    """
+
+    id = ObjectIdField(required=True, default=ObjectId)
+    kind = StringField(required=True, choices=(CREATE, RENAME, TRASH))
+    attempt = IntField(required=True, default=1)
+    lease_until = DateTimeField()
+    started_at = DateTimeField(required=True)
+    origin = EmbeddedDocumentField(Origin, required=True)
+    collection = StringField(required=True)
+    name = StringField()
+    slug = StringField()
+    founds_account = BooleanField()
+    failure = StringField(choices=(NAME_TAKEN, COLLECTION_MISSING))
+
+
+class Organization(Document):
+    """A tenant. The document is the write-ahead log of its own lifecycle operations."""
+
+    name = StringField(required=True)
+    slug = StringField(required=True)
+    state = StringField(required=True, choices=(ACTIVE, TRASHED), default=ACTIVE)
+    placement = EmbeddedDocumentField(Placement, required=True)
+    operation = EmbeddedDocumentField(Operation)
+    created_at = DateTimeField(required=True)
+    created_by = ObjectIdField(required=True)
+    trashed_at = DateTimeField()
+    trashed_by = ObjectIdField()
+    purge_at = DateTimeField()
+    audit_head = EmbeddedDocumentField(Head, default=Head)
+
+    meta = {
+        "collection": "organizations",
+        "auto_create_index": False,
+        "indexes": [
+            {
+                # Only the organizations with a running operation are in it, so that what is
+                # due stays cheap to find among a million.
+                "fields": ["operation.lease_until"],
+                "partialFilterExpression": {"operation.lease_until": {"$exists": True}},
+            }
+        ],
+    }
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """The names under which the tenant collection may be found: the recorded ones."""
+        names = [self.placement.collection]
+        if self.operation:
+            names.append(self.operation.collection)
+        return tuple(names)
+
+
+class Slug(Document):
+    """A claim on a slug, by which every race for a name is decided: its ``_id``."""
+
+    id = StringField(primary_key=True)
+    organization = ObjectIdField(required=True)
+    state = StringField(required=True, choices=(CURRENT, TARGET, OLD))
+    held_until = DateTimeField()
+
+    meta = {"collection": "slugs", "auto_create_index": False, "indexes": ["organization"]}
+
+
+class Membership(Document):
+    """An account's role in an organization."""
+
+    organization = ObjectIdField(required=True)
+    account = ObjectIdField(required=True)
+    role = StringField(required=True, choices=(OWNER, ADMIN, VIEWER))
+    since: datetime = DateTimeField(required=True)
+
+    meta = {
+        "collection": "memberships",
+        "auto_create_index": False,
+        "indexes": [
+            {"fields": ["organization", "account"], "unique": True},
+            "account",
+        ],
+    }

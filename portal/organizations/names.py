@@ -1,0 +1,80 @@
+"""What an organization may be called, and what its name becomes."""
+
+import re
+import unicodedata
+
+from slugify import slugify
+
+from portal.errors import InvalidName
+
+SHORTEST, LONGEST = 2, 80
+LONGEST_SLUG = 63
+
+# Words that routes use where a slug could stand; a test derives them from the URL map. The last
+# four are those of the JSON API's contract.
+RESERVED = frozenset({"new", "preview", "create", "update", "delete", "trash"})
+
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_APOSTROPHES = str.maketrans(dict.fromkeys("'‘‛ʼ`´＇", "’"))
+_PUNCTUATION = frozenset(".,’&()+#!/-–_@: ")
+_SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000\t\n\r]+")
+
+
+def clean_name(text: str) -> str:
+    """The name as it is kept: NFC, spaces trimmed and collapsed, apostrophes unified.
+
+    Raises InvalidName for anything that is not 2 to 80 letters, marks, digits, spaces and
+    ``.,’&()+#!/-–_@:``, or that leads to no slug or a reserved one.
+    """
+    if "\n" in text.strip() or "\t" in text.strip():
+        raise InvalidName("Write the name in one line, without tabs")
+    name = _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip().translate(_APOSTROPHES)
+    if not name:
+        raise InvalidName("Enter a name")
+    if len(name) < SHORTEST:
+        raise InvalidName(f"Choose a longer name: {SHORTEST} characters or more")
+    if len(name) > LONGEST:
+        raise InvalidName(f"Choose a shorter name: {LONGEST} characters at most")
+    strange = next((character for character in name if not _allowed(character)), None)
+    if strange is not None:
+        raise InvalidName(f"Leave out {_described(strange)}: a name has letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :")
+    slug = slug_of(name)
+    if not slug:
+        raise InvalidName("Choose a name with letters or digits that an address can be made of")
+    if slug in RESERVED:
+        raise InvalidName(f"Choose another name: the portal uses “{slug}” itself")
+    return name
+
+
+def slug_of(name: str) -> str:
+    """The slug that a cleaned name leads to, at most 63 characters, cut at a hyphen; may be empty.
+
+    Stored with the organization and never computed anew: the transliteration may change with
+    a new version of the library.
+    """
+    return slugify(
+        name,
+        max_length=LONGEST_SLUG,
+        word_boundary=True,
+        save_order=True,
+        entities=False,
+        decimal=False,
+        hexadecimal=False,
+        backend="text-unidecode",
+    )
+
+
+def collection_of(slug: str) -> str:
+    """The tenant collection's name: one for each slug, since slugs have no underscore."""
+    return "org_" + slug.replace("-", "_")
+
+
+def _allowed(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] in "LM" or category == "Nd" or character in _PUNCTUATION
+
+
+def _described(character: str) -> str:
+    if character.isprintable() and not character.isspace():
+        return f"“{character}”"
+    return unicodedata.name(character, "control characters").lower().replace("_", " ")

@@ -1,0 +1,100 @@
+"""Renaming organizations, the tenant collection with them."""
+
+from portal import clock
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import NameUnchanged
+from portal.organizations import slugs
+from portal.organizations.documents import ACTIVE, RENAME, TARGET, Operation, Organization
+from portal.organizations.lifecycle import Plan, advance, pursue, refusal, write_intent
+from portal.organizations.names import clean_name, collection_of, slug_of
+from portal.organizations.placement import move_collection
+
+
+def rename_organization(organization: Organization, name: str, origin: Origin) -> Organization:
+    """Give the organization another name, and its collection with it.
+
+    A name that leads to the same slug changes the display name alone. Raises InvalidName,
+    NameUnchanged, SlugTaken, OperationInProgress, AddressChanged, NotFound, CollectionLost;
+    then nothing was changed.
+    """
+    name = clean_name(name)
+    if name == organization.name:
+        raise NameUnchanged(name)
+    slug = slug_of(name)
+    if slug == organization.slug:
+        return transaction(lambda: _change_display_name(organization, name, origin))
+    operation = Operation(
+        kind=RENAME,
+        started_at=clock.now(),
+        origin=origin,
+        collection=collection_of(slug),
+        name=name,
+        slug=slug,
+    )
+
+    def body() -> Organization:
+        intended = write_intent(organization, operation)
+        slugs.claim_slug(slug, organization.id, TARGET)
+        return intended
+
+    return pursue(transaction(body), PLAN)
+
+
+def _finish_rename(organization: Organization) -> Organization:
+    operation = organization.operation
+
+    def body() -> Organization:
+        renamed = advance(
+            organization,
+            set__name=operation.name,
+            set__slug=operation.slug,
+            set__placement__collection=operation.collection,
+            unset__operation=True,
+        )
+        slugs.move_on(organization.id, organization.slug, operation.slug)
+        before, after = organization, renamed
+        record(
+            renamed,
+            "organization.renamed",
+            operation.origin,
+            name_before=before.name,
+            name=after.name,
+            slug_before=before.slug,
+            slug=after.slug,
+        )
+        return renamed
+
+    return transaction(body)
+
+
+def _undo_rename(organization: Organization) -> Organization:
+    operation = organization.operation
+
+    def body() -> Organization:
+        undone = advance(organization, unset__operation=True)
+        slugs.unclaim(operation.slug, organization.id)
+        record(
+            undone,
+            "organization.rename_failed",
+            operation.origin,
+            name=operation.name,
+            reason=operation.failure,
+        )
+        return undone
+
+    return transaction(body)
+
+
+def _change_display_name(organization: Organization, name: str, origin: Origin) -> Organization:
+    renamed = Organization.objects(
+        id=organization.id, state=ACTIVE, slug=organization.slug, operation=None
+    ).modify(new=True, set__name=name)
+    if renamed is None:
+        raise refusal(organization)
+    record(renamed, "organization.renamed", origin, name_before=organization.name, name=name)
+    return renamed
+
+
+PLAN = Plan(forward=(move_collection, _finish_rename), back=(_undo_rename,))

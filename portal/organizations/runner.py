@@ -1,0 +1,56 @@
+"""Finishes what others left behind: operations whose lease ran out.
+
+One thread per worker looks for them; tests and commands don't start it.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+
+import structlog
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal.database import UnsuitableServer
+from portal.errors import PortalError
+from portal.organizations import creation, renaming, trashing
+from portal.organizations.documents import CREATE, RENAME, TRASH
+from portal.organizations.lifecycle import labels, pursue, take_over
+
+log = structlog.get_logger()
+
+PLANS = {CREATE: creation.PLAN, RENAME: renaming.PLAN, TRASH: trashing.PLAN}
+LONGEST_PAUSE_SECONDS = 10
+
+
+def recover_due_operations() -> int:
+    """Carry on every operation whose lease ran out, and return how many there were."""
+    recovered = 0
+    while organization := take_over():
+        recovered += 1
+        log.warning("operation.taken_over", **labels(organization))
+        try:
+            pursue(organization, PLANS[organization.operation.kind])
+        except PortalError as error:
+            log.warning("operation.refused", reason=repr(error), **labels(organization))
+    return recovered
+
+
+def start(prepare: Callable[[], None]) -> None:
+    """Start the runner thread of this worker; call it after the fork.
+
+    It prepares the database, then looks for due operations every 5 to 10 seconds, at first at
+    once. MongoDB being away is logged and tried again.
+    """
+    threading.Thread(target=_run, args=(prepare,), name="lifecycle-runner", daemon=True).start()
+
+
+def _run(prepare: Callable[[], None]) -> None:
+    pause = threading.Event()
+    while True:
+        try:
+            prepare()
+            recover_due_operations()
+        except (PyMongoError, MongoEngineException, UnsuitableServer):
+            log.exception("runner.failed")
+        pause.wait(LONGEST_PAUSE_SECONDS * random.uniform(0.5, 1))  # noqa: S311 (jitter)

@@ -1,0 +1,75 @@
+"""Deleting organizations: to the trash."""
+
+from datetime import timedelta
+
+import structlog
+
+from portal import clock, settings
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import InvalidName, NameNotConfirmed
+from portal.organizations import slugs
+from portal.organizations.documents import TRASH, TRASHED, Operation, Organization
+from portal.organizations.lifecycle import ForwardImpossible, Plan, advance, labels, pursue, write_intent
+from portal.organizations.names import clean_name
+from portal.organizations.placement import move_collection
+
+log = structlog.get_logger()
+
+
+def trash_organization(organization: Organization, confirm_name: str, origin: Origin) -> Organization:
+    """Move the organization to the trash: its collection out of the way, its slugs free.
+
+    Raises NameNotConfirmed, OperationInProgress, AddressChanged, NotFound; then nothing was
+    changed.
+    """
+    _check_confirmed(confirm_name, organization)
+    operation = Operation(
+        kind=TRASH,
+        started_at=clock.now(),
+        origin=origin,
+        collection=f"trash_{organization.id}",
+    )
+    return pursue(transaction(lambda: write_intent(organization, operation)), PLAN)
+
+
+def _check_confirmed(confirm_name: str, organization: Organization) -> None:
+    try:
+        confirmed = clean_name(confirm_name) == organization.name
+    except InvalidName:
+        confirmed = False
+    if not confirmed:
+        raise NameNotConfirmed(organization.name)
+
+
+def _move_to_trash(organization: Organization) -> Organization:
+    try:
+        return move_collection(organization)
+    except ForwardImpossible as impossible:
+        # What somebody dropped needs no moving. The name trash_<id> is nobody else's.
+        log.error("collection.missing", reason=str(impossible), **labels(organization))
+        return organization
+
+
+def _finish_trash(organization: Organization) -> Organization:
+    operation, now = organization.operation, clock.now()
+
+    def body() -> Organization:
+        trashed = advance(
+            organization,
+            set__state=TRASHED,
+            set__placement__collection=operation.collection,
+            set__trashed_at=now,
+            set__trashed_by=operation.origin.account,
+            set__purge_at=now + timedelta(days=settings.current().trash_days),
+            unset__operation=True,
+        )
+        slugs.free_all(organization.id)
+        record(trashed, "organization.trashed", operation.origin, name=trashed.name, slug=trashed.slug)
+        return trashed
+
+    return transaction(body)
+
+
+PLAN = Plan(forward=(_move_to_trash, _finish_trash), back=())

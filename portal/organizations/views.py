@@ -1,0 +1,223 @@
+"""Pages of organizations."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from portal import clock, settings
+from portal.accounts import cookie
+from portal.accounts.passwords import strength
+from portal.audit.trail import events_of
+from portal.errors import AddressChanged
+from portal.organizations import creation, directory, renaming, trashing
+from portal.organizations.access import Access, access_to
+from portal.organizations.forms import DeleteForm, NameForm, SignUpForm
+from portal.organizations.names import SLUG
+from portal.organizations.placement import figures_of
+from portal.organizations.preview import preview_of
+from portal.requests import origin, user_agent
+
+organizations = Blueprint("organizations", __name__)
+
+View = Callable[..., ResponseReturnValue]
+_HIGHEST_SEQ = 2**53
+
+
+def with_access(permission: str) -> Callable[[View], View]:
+    """Give the view the account's ``Access`` in place of the slug; without it, 404 or 403.
+
+    Asked for by an old slug, pages lead members to the current one; changes are refused.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        @login_required
+        def guarded(slug: str) -> ResponseReturnValue:
+            access = access_to(slug, current_user.account_id)
+            access.require(permission)
+            if not access.by_old_slug:
+                return view(access)
+            if request.method == "POST":
+                raise AddressChanged(access.organization.name, access.organization.slug)
+            # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
+            return redirect(url_for(request.endpoint, slug=access.organization.slug), 307)
+
+        return guarded
+
+    return decorate
+
+
+@organizations.route("/signup", methods=["GET", "POST"])
+def sign_up() -> ResponseReturnValue:
+    if current_user.is_authenticated and request.method == "GET":
+        return redirect(url_for(".create"), 303)
+    form = SignUpForm()
+    signed_up = form.submit(
+        lambda: creation.sign_up(
+            form.organization_name.data,
+            form.email.data,
+            form.password.data,
+            origin(),
+            user_agent(),
+        )
+    )
+    if signed_up:
+        cookie.enter(signed_up.principal)
+        return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
+    preview = preview_of(form.organization_name.data or "")
+    return render_template("organizations/sign_up.html", form=form, preview=preview), form.status
+
+
+@organizations.post("/signup/password")
+def password_strength() -> ResponseReturnValue:
+    known = (request.form.get("email", ""), request.form.get("organization_name", ""))
+    found = strength(request.form.get("password", ""), *known)
+    return render_template("organizations/password_strength.html", strength=found)
+
+
+@organizations.get("/organizations/preview")
+def preview() -> ResponseReturnValue:
+    name = request.args.get("organization_name", "")
+    slug = request.args.get("renames", "")
+    renamed = None
+    if slug and current_user.is_authenticated:
+        renamed = access_to(slug, current_user.account_id).organization
+    return render_template(
+        "organizations/preview.html", preview=preview_of(name, renamed), organization=renamed
+    )
+
+
+@organizations.get("/organizations")
+@login_required
+def list_mine() -> ResponseReturnValue:
+    page = directory.organizations_of(
+        current_user.account_id, before=_slug_argument("before"), after=_slug_argument("after")
+    )
+    return render_template("organizations/list.html", page=page)
+
+
+@organizations.route("/organizations/new", methods=["GET", "POST"])
+@login_required
+def create() -> ResponseReturnValue:
+    form = NameForm()
+    organization = form.submit(
+        lambda: creation.create_organization(
+            current_user.account_id, form.organization_name.data, origin()
+        )
+    )
+    if organization:
+        return redirect(url_for(".overview", slug=organization.slug), 303)
+    preview = preview_of(form.organization_name.data or "")
+    return render_template("organizations/create.html", form=form, preview=preview), form.status
+
+
+@organizations.get("/organizations/<slug>")
+@with_access("organization.view")
+def overview(access: Access) -> ResponseReturnValue:
+    return render_template(
+        "organizations/overview.html",
+        access=access,
+        organization=access.organization,
+        figures=figures_of(access.organization),
+        details=directory.details_of(access.organization),
+        database=settings.current().tenant_db,
+    )
+
+
+@organizations.get("/organizations/<slug>/activity")
+@with_access("organization.view")
+def activity(access: Access) -> ResponseReturnValue:
+    page = events_of(
+        access.organization.id, before=_seq_argument("before"), after=_seq_argument("after")
+    )
+    return render_template(
+        "organizations/activity.html", access=access, organization=access.organization, page=page
+    )
+
+
+@organizations.get("/organizations/<slug>/settings")
+@with_access("organization.view")
+def show_settings(access: Access) -> ResponseReturnValue:
+    return render_template(
+        "organizations/settings.html",
+        access=access,
+        organization=access.organization,
+        trash_days=settings.current().trash_days,
+    )
+
+
+@organizations.route("/organizations/<slug>/rename", methods=["GET", "POST"])
+@with_access("organization.rename")
+def rename(access: Access) -> ResponseReturnValue:
+    organization = access.organization
+    form = NameForm(organization_name=organization.name)
+    renamed = form.submit(
+        lambda: renaming.rename_organization(organization, form.organization_name.data, origin())
+    )
+    if renamed:
+        if not renamed.operation:
+            flash(f"{organization.name} is now {renamed.name}. Old links still work.", "ok")
+        return redirect(url_for(".overview", slug=renamed.slug), 303)
+    return (
+        render_template(
+            "organizations/rename.html",
+            access=access,
+            organization=organization,
+            form=form,
+            preview=preview_of(form.organization_name.data or "", organization),
+            figures=figures_of(organization),
+            old_slug_days=settings.current().old_slug_days,
+        ),
+        form.status,
+    )
+
+
+@organizations.route("/organizations/<slug>/delete", methods=["GET", "POST"])
+@with_access("organization.delete")
+def delete(access: Access) -> ResponseReturnValue:
+    organization = access.organization
+    form = DeleteForm()
+    trashed = form.submit(
+        lambda: trashing.trash_organization(organization, form.confirm_name.data, origin())
+    )
+    if trashed:
+        if not trashed.operation:
+            flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
+        return redirect(url_for(".trash"), 303)
+    return (
+        render_template(
+            "organizations/delete.html",
+            access=access,
+            organization=organization,
+            form=form,
+            figures=figures_of(organization),
+            details=directory.details_of(organization),
+            trash_days=settings.current().trash_days,
+            purge_at=clock.now() + timedelta(days=settings.current().trash_days),
+        ),
+        form.status,
+    )
+
+
+@organizations.get("/trash")
+@login_required
+def trash() -> ResponseReturnValue:
+    return render_template(
+        "organizations/trash.html",
+        trashed=directory.trash_of(current_user.account_id),
+        trash_days=settings.current().trash_days,
+    )
+
+
+def _slug_argument(name: str) -> str | None:
+    value = request.args.get(name, "")
+    return value if SLUG.fullmatch(value) else None
+
+
+def _seq_argument(name: str) -> int | None:
+    value = request.args.get(name, type=int)
+    return value if value is not None and 0 <= value < _HIGHEST_SEQ else None

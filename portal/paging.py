@@ -1,0 +1,33 @@
+"""Pages of long lists, found by key rather than by number."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a list, in its order, and the keys to go on from.
+
+    ``before`` and ``after`` are the keys of the first and the last row, ``None`` where the
+    list has nothing before or after them.
+    """
+
+    rows: list[Any]
+    before: Any = None
+    after: Any = None
+
+
+def page_from(rows: list[Any], *, key: str, size: int, before: Any = None, after: Any = None) -> Page:
+    """The page that ``rows`` make: up to ``size`` + 1 of them, read from ``after`` on in the
+    list's order, or from ``before`` on against it."""
+    more, rows = len(rows) > size, rows[:size]
+    if before is not None:
+        rows.reverse()
+    if not rows:
+        return Page(rows)
+    backwards, forwards = (more, True) if before is not None else (after is not None, more)
+    return Page(
+        rows,
+        before=rows[0][key] if backwards else None,
+        after=rows[-1][key] if forwards else None,
+    )

@@ -1,0 +1,229 @@
+"""``make run``: one supervisor that owns gunicorn and, without MONGO_URI, an embedded mongod.
+
+Whichever process is killed, none is left behind: the children die with the supervisor, the
+supervisor with ``make``, and it stops the portal where gunicorn has died. A mongod that died is
+started again. Ctrl-C and SIGTERM let requests in flight end: gunicorn stops first, then mongod.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from urllib.error import URLError
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from portal import database, mongod, settings
+from portal.mongod import Mongod, MongodFailed, NoMongod
+from portal.processes import die_with_parent
+from portal.settings import InvalidSettings, SupervisorSettings
+
+INSTANCE = Path("instance")
+FIRST_PORT, LAST_PORT = 8000, 8999
+READY_SECONDS = 30
+STOP_SECONDS = 20
+_LOOK_SECONDS = 0.1
+
+
+class CannotServe(Exception):
+    """Why the portal does not run; the message says what to do."""
+
+
+class Stopped(Exception):
+    """Somebody asked the supervisor to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the embedded portal makes for itself on its first run."""
+
+    mongo_password: str
+    jwt_secret: str
+    secret_key: str
+    installation_id: str
+
+
+def main() -> None:
+    """Serve the portal until told to stop; exit status 1, with the reason, where it can't."""
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    die_with_parent()
+    try:
+        asked = settings.load_supervisor()
+        with _instance_lock() as lock, _listening_socket(asked) as listener:
+            if asked.mongo_uri:
+                _serve_on(asked.mongo_uri, listener)
+            else:
+                _serve_embedded(listener, lock)
+    except Stopped:
+        return
+    except (CannotServe, InvalidSettings, NoMongod, MongodFailed, database.UnsuitableServer) as error:
+        sys.exit(f"The portal can't run. {error}")
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    # Once is enough; what follows must not be interrupted half way.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise Stopped
+
+
+def _serve_on(uri: str, listener: socket.socket) -> None:
+    """Serve on a MongoDB that somebody else runs."""
+    environment = {"PUBLIC_URL": os.environ.get("PUBLIC_URL", _address(listener))}
+    os.environ.update(environment)
+    active = settings.load()
+    with MongoClient(database.portable_uri(uri), timeoutMS=5000, tz_aware=True) as client:
+        try:
+            database.check_server(client)
+        except PyMongoError as error:
+            _say(f"MongoDB does not answer yet, the portal starts anyway: {error}")
+    gunicorn = _start_gunicorn(listener)
+    try:
+        _say_when_ready(listener, active.public_url, gunicorn)
+        while _still_runs(gunicorn):
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        _stop_gunicorn(gunicorn)
+    raise CannotServe(f"gunicorn ended with status {gunicorn.returncode}; see its log above.")
+
+
+def _serve_embedded(listener: socket.socket, lock: int) -> None:
+    """Serve on a MongoDB of our own, started again if it dies."""
+    own = _secrets(INSTANCE / "secrets.json")
+    server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock)
+    environment = {
+        "PUBLIC_URL": os.environ.get("PUBLIC_URL", _address(listener)),
+        "MONGO_URI": server.uri,
+        "JWT_SECRET": os.environ.get("JWT_SECRET", own.jwt_secret),
+        "SECRET_KEY": os.environ.get("SECRET_KEY", own.secret_key),
+        "INSTALLATION_ID": own.installation_id,
+    }
+    gunicorn = None
+    try:
+        os.environ.update(environment)
+        active = settings.load()
+        gunicorn = _start_gunicorn(listener)
+        _say_when_ready(listener, active.public_url, gunicorn)
+        while _still_runs(gunicorn):
+            if not _still_runs(server.process):
+                _say(f"mongod ended with status {server.process.returncode}, starting it again")
+                server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock, port=server.port)
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        if gunicorn:
+            _stop_gunicorn(gunicorn)
+        server.stop()
+    raise CannotServe(f"gunicorn ended with status {gunicorn.returncode}; see its log above.")
+
+
+@contextmanager
+def _instance_lock() -> Iterator[int]:
+    """Hold ``instance/lock``. The embedded mongod holds it too, until it has let go of the data."""
+    INSTANCE.mkdir(mode=0o700, exist_ok=True)
+    INSTANCE.chmod(0o700)
+    with (INSTANCE / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise CannotServe(
+                f"It already runs from this folder, or is still stopping (process {lock.read()})."
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock.fileno()
+
+
+@contextmanager
+def _listening_socket(asked: SupervisorSettings) -> Iterator[socket.socket]:
+    """The socket gunicorn inherits, so that between choosing a port and using it nobody takes it."""
+    ports = [asked.port] if asked.port else range(FIRST_PORT, LAST_PORT + 1)
+    for port in ports:
+        listener = socket.socket(socket.AF_INET6 if ":" in asked.bind else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((asked.bind, port))
+            listener.listen(256)
+        except OSError as error:
+            listener.close()
+            if asked.port:
+                raise CannotServe(f"Port {port} on {asked.bind} can't be used: {error}") from error
+            continue
+        with listener:
+            yield listener
+        return
+    raise CannotServe(f"No port from {FIRST_PORT} to {LAST_PORT} is free on {asked.bind}.")
+
+
+def _secrets(path: Path) -> Secrets:
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        made = {name: secrets.token_urlsafe(48) for name in Secrets.__dataclass_fields__}
+        fresh.write_text(json.dumps(made | {"installation_id": secrets.token_hex(4)}))
+        fresh.rename(path)  # whole or not at all
+    return Secrets(**json.loads(path.read_text()))
+
+
+def _address(listener: socket.socket) -> str:
+    return f"http://localhost:{listener.getsockname()[1]}"
+
+
+def _start_gunicorn(listener: socket.socket) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 (our own arguments)
+        [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
+        pass_fds=[listener.fileno()],
+        start_new_session=True,  # Ctrl-C reaches it through the supervisor, before mongod
+        preexec_fn=die_with_parent,  # noqa: PLW1509 (no threads are running)
+    )
+
+
+def _stop_gunicorn(gunicorn: subprocess.Popen[bytes]) -> None:
+    gunicorn.terminate()
+    try:
+        gunicorn.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        gunicorn.kill()
+        gunicorn.wait()
+
+
+def _still_runs(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None
+
+
+def _say_when_ready(listener: socket.socket, url: str, gunicorn: subprocess.Popen[bytes]) -> None:
+    host, port = listener.getsockname()[:2]
+    probe = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/readyz"  # noqa: S104
+    deadline = time.monotonic() + READY_SECONDS
+    while _still_runs(gunicorn) and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(probe, timeout=5):  # noqa: S310 (our own address)
+                _say(f"Portal: {url}  (Ctrl-C stops it)")
+                return
+        except (URLError, OSError):
+            time.sleep(_LOOK_SECONDS)
+    if _still_runs(gunicorn):
+        _say(f"Portal: {url}, but it is not ready: {probe} says why")
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

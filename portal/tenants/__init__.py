@@ -1,0 +1,1 @@
+"""The only code that touches tenant data. Knows nothing of accounts."""

@@ -1,0 +1,200 @@
+"""Creates, renames and drops tenant collections.
+
+A collection is known by its UUID; its name is where it happens to be. Every command here but
+the first creation carries the UUID as ``collectionUUID``, so that the server refuses it with
+code 361 where the name belongs to another collection. All functions are idempotent and bounded
+in time: called again, they find what was done and say the same.
+
+Facts about the server: MongoDB manual, ``collectionUUID`` of renameCollection, drop and
+aggregate; seen on 6.0.5. A command that was interrupted (connection lost, primary gone, time
+up) may have happened; calling it again is how to know.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pymongo
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+# DDL that waits for an open transaction makes all writes to the collection queue behind it, so
+# each try is short; the next begins at once, since the server did the waiting.
+TRY_SECONDS = 0.5
+MOST_TRIES = 20
+
+_COLLECTION_UUID_MISMATCH = 361
+_NAMESPACE_EXISTS = 48
+_MAX_TIME_EXPIRED = 50
+_WRITE_CONCERN_TIMEOUT = 64
+_UNDECIDED = (_MAX_TIME_EXPIRED, _WRITE_CONCERN_TIMEOUT)
+
+
+class CollectionError(Exception):
+    """What the server said of a tenant collection."""
+
+
+@dataclass
+class CollectionNameTaken(CollectionError):
+    """Another collection has the name; it was not touched."""
+
+    name: str
+
+
+@dataclass
+class CollectionMissing(CollectionError):
+    """No collection of this database is the one that was looked for."""
+
+    sought: UUID | str
+
+
+@dataclass
+class CollectionElsewhere(CollectionError):
+    """The collection has another name than expected."""
+
+    uuid: UUID
+    actual_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFigure:
+    """One index of a tenant collection."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the server counts of a tenant collection, sizes in bytes.
+
+    The number of documents is the server's own counter, which a crash may leave a little off.
+    """
+
+    documents: int
+    size_bytes: int
+    disk_bytes: int
+    indexes: tuple[IndexFigure, ...]
+
+    @property
+    def index_bytes(self) -> int:
+        return sum(index.size_bytes for index in self.indexes)
+
+
+def create_collection(database: Database, name: str) -> UUID:
+    """Create the collection ``name`` and return its UUID; one that exists is returned as it is.
+
+    So the name must be one that nobody else uses: ``new_<organization id>``. Acknowledged by a
+    majority. Raises CollectionMissing if somebody renamed or dropped it meanwhile, PyMongoError
+    where nothing can be known in time.
+    """
+    command = {"create": name, "writeConcern": {"w": "majority"}}
+    _until_known(lambda: _create(database, command))
+    found = next(database.list_collections(filter={"name": name}), None)
+    if found is None:
+        raise CollectionMissing(name)
+    return found["info"]["uuid"]
+
+
+def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) -> None:
+    """Make sure that the collection ``uuid`` has ``new_name``.
+
+    In place whatever its size: documents, ``_id``s, indexes, options and validator stay, and so
+    does the UUID. Acknowledged by a majority. Raises CollectionNameTaken, with nothing changed;
+    CollectionMissing; CollectionElsewhere if it has neither name; PyMongoError where nothing
+    can be known in time.
+    """
+    command = {
+        "renameCollection": f"{database.name}.{name}",
+        "to": f"{database.name}.{new_name}",
+        "collectionUUID": uuid,
+        "writeConcern": {"w": "majority"},
+    }
+    _until_known(lambda: _rename(database, command, uuid, new_name))
+
+
+def drop_collection(database: Database, uuid: UUID, name: str) -> None:
+    """Make sure that no collection has the UUID.
+
+    A UUID never comes back, so a second drop, however late, hits nothing. Acknowledged by a
+    majority. Raises CollectionElsewhere where it has another name; PyMongoError where nothing
+    can be known in time.
+    """
+    command = {"drop": name, "collectionUUID": uuid, "writeConcern": {"w": "majority"}}
+    try:
+        _until_known(lambda: _fenced(database, command, uuid))
+    except CollectionMissing:
+        return
+
+
+def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
+    """Count what is in the collection. Raises CollectionMissing or CollectionElsewhere."""
+    command = {
+        "aggregate": name,
+        "pipeline": [{"$collStats": {"count": {}, "storageStats": {}}}],
+        "cursor": {},
+        "collectionUUID": uuid,
+    }
+    # One result per shard; a replica set is one.
+    stats = _fenced(database, command, uuid)["cursor"]["firstBatch"]
+    sizes: dict[str, int] = {}
+    for shard in stats:
+        for index, size in shard["storageStats"]["indexSizes"].items():
+            sizes[index] = sizes.get(index, 0) + size
+    return Figures(
+        documents=sum(shard["count"] for shard in stats),
+        size_bytes=sum(shard["storageStats"]["size"] for shard in stats),
+        disk_bytes=sum(shard["storageStats"]["storageSize"] for shard in stats),
+        indexes=tuple(IndexFigure(name, size) for name, size in sizes.items()),
+    )
+
+
+def _create(database: Database, command: dict[str, Any]) -> None:
+    try:
+        database.command(command)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
+
+
+def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: str) -> None:
+    try:
+        _fenced(database.client.admin, command, uuid)
+    except CollectionElsewhere as elsewhere:
+        if elsewhere.actual_name != new_name:
+            raise
+    except OperationFailure as error:
+        if error.code == _NAMESPACE_EXISTS:
+            raise CollectionNameTaken(new_name) from error
+        raise
+
+
+def _fenced(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str, Any]:
+    try:
+        # Without the client's codec options a native UUID raises ValueError.
+        return database.command(command, codec_options=database.client.codec_options)
+    except OperationFailure as error:
+        if error.code != _COLLECTION_UUID_MISMATCH:
+            raise
+        actual = (error.details or {}).get("actualCollection")
+        if actual is None:
+            raise CollectionMissing(uuid) from error
+        raise CollectionElsewhere(uuid, actual) from error
+
+
+def _until_known(attempt: Callable[[], object]) -> None:
+    """Call ``attempt`` again while its result is unknown, within the caller's time limit."""
+    for tries_left in reversed(range(MOST_TRIES)):
+        try:
+            with pymongo.timeout(TRY_SECONDS):
+                attempt()
+            return
+        except PyMongoError as error:
+            if not _undecided(error) or not tries_left:
+                raise
+
+
+def _undecided(error: PyMongoError) -> bool:
+    code = error.code if isinstance(error, OperationFailure) else None
+    return error.timeout or isinstance(error, ConnectionFailure) or code in _UNDECIDED

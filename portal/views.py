@@ -1,0 +1,37 @@
+"""Pages that belong to no organization and no account: landing and health."""
+
+from flask import Blueprint, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from pymongo.errors import PyMongoError
+
+from portal import database
+
+home = Blueprint("home", __name__)
+
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+
+
+@home.get("/")
+def landing() -> ResponseReturnValue:
+    if current_user.is_authenticated:
+        return redirect(url_for("organizations.list_mine"), 303)
+    return render_template("landing.html")
+
+
+@home.get("/healthz")
+def alive() -> ResponseReturnValue:
+    """Whether this process answers."""
+    return "ok\n", 200, _TEXT
+
+
+@home.get("/readyz")
+def ready() -> ResponseReturnValue:
+    """Whether this process can do its work: indexes stand, and a primary takes writes."""
+    try:
+        database.ping_primary()
+    except PyMongoError:
+        return "MongoDB has no primary that answers\n", 503, {**_TEXT, "Retry-After": "5"}
+    if not database.prepared():
+        return "starting\n", 503, {**_TEXT, "Retry-After": "1"}
+    return "ok\n", 200, _TEXT

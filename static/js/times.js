@@ -1,0 +1,16 @@
+// Gives times in the reader's zone; the server writes them in UTC.
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "long" });
+const short = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric", month: "short", year: "numeric",
+  hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const moment = new Date(time.dateTime);
+  time.title = whole.format(moment);
+  if ("exact" in time.dataset) time.textContent = short.format(moment).replace(",", "");
+}
+
+for (const place of document.querySelectorAll("[data-zone]")) place.textContent = zone;
