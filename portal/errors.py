@@ -72,7 +72,6 @@ class EmailTaken(PortalError):
     email: str
 
 
-@dataclass
 class InvalidEmail(PortalError):
     """Not an e-mail address."""
 

@@ -21,7 +21,8 @@ def init_app(app: Flask) -> None:
 
 def ago(time: datetime) -> str:
     """“4 minutes ago”."""
-    return humanize.naturaltime(time, when=clock.now())
+    words = humanize.naturaltime(time, when=clock.now())
+    return "just now" if words == "now" else words
 
 
 def exact(time: datetime) -> str:

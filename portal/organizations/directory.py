@@ -86,8 +86,8 @@ def trash_of(account_id: ObjectId) -> list[TrashedOrganization]:
     ).aggregate(
         [
             _join(Organization, "organization", [{"$match": {"state": TRASHED}}]),
-            {"$replaceWith": {"$first": "$found"}},
-            {"$match": {"_id": {"$exists": True}}},
+            {"$unwind": "$found"},
+            {"$replaceWith": "$found"},
             {"$sort": {"trashed_at": -1}},
             _join(Account, "trashed_by", [{"$project": {"email": 1}}]),
             {
