@@ -90,13 +90,13 @@ def load() -> Settings:
         master_db=env.str("MASTER_DB", "master_db", validate=_database_name),
         tenant_db=env.str("TENANT_DB", "tenant_db", validate=_database_name),
         jwt_secret=env.str("JWT_SECRET", "", validate=_secret),
-        jwt_secret_fallbacks=tuple(env.list("JWT_SECRET_FALLBACKS", [], validate=_secrets)),
+        jwt_secret_fallbacks=tuple(env.list("JWT_SECRET_FALLBACKS", [], validate=_secrets) or ()),
         jwt_algorithm=env.str(
             "JWT_ALGORITHM", "HS256", validate=_one_of("HS256", "HS384", "HS512")
         ),
         secret_key=env.str("SECRET_KEY", "", validate=_secret),
-        secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [], validate=_secrets)),
-        public_url=env.str("PUBLIC_URL", "http://localhost:8000", validate=_url).rstrip("/"),
+        secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [], validate=_secrets) or ()),
+        public_url=env.str("PUBLIC_URL", "http://localhost:8000", validate=_url),
         installation_id=env.str("INSTALLATION_ID", ""),
         web_concurrency=env.int("WEB_CONCURRENCY", 2, validate=_at_least(1)),
         trash_days=env.int("TRASH_DAYS", 30, validate=_at_least(1)),
@@ -157,8 +157,8 @@ def _secrets(values: list[str]) -> None:
 
 def _url(value: str) -> None:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
-        raise ValidationError("must be like https://portal.example, without a path.")
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+        raise ValidationError("must be like https://portal.example, without a path or a slash at its end.")
 
 
 def _address(value: str) -> None:

@@ -11,4 +11,4 @@ class LogInForm(Form):
 
     email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
     password = PasswordField("Password", [InputRequired("Enter your password")])
-    next = HiddenField()
+    next = HiddenField(default="")

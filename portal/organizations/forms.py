@@ -1,4 +1,7 @@
-"""Forms of organizations. Their rules are the services'; a form shows what those say."""
+"""Forms of organizations. Their rules are the services'; a form shows what those say.
+
+A field that was not sent at all is one left empty.
+"""
 
 from wtforms import EmailField, PasswordField, StringField
 
@@ -8,17 +11,17 @@ from portal.forms import Form
 class NameForm(Form):
     """Names an organization."""
 
-    organization_name = StringField("Name of the organization")
+    organization_name = StringField("Name of the organization", default="")
 
 
 class SignUpForm(NameForm):
     """Signs an organization and its first owner up."""
 
-    email = EmailField("Your e-mail address")
-    password = PasswordField("Password")
+    email = EmailField("Your e-mail address", default="")
+    password = PasswordField("Password", default="")
 
 
 class DeleteForm(Form):
     """Deletes an organization, after its name was typed."""
 
-    confirm_name = StringField("Type the name to confirm")
+    confirm_name = StringField("Type the name to confirm", default="")

@@ -94,7 +94,7 @@ def create_collection(database: Database, name: str) -> UUID:
     found = next(database.list_collections(filter={"name": name}), None)
     if found is None:
         raise CollectionMissing(name)
-    return found["info"]["uuid"]
+    return found["info"]["uuid"].as_uuid()  # listed as Binary, whatever the client's options
 
 
 def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) -> None:

@@ -1,0 +1,94 @@
+"""Passwords: what may be chosen, and how they are kept."""
+
+import threading
+
+import pytest
+
+from portal.accounts import passwords
+from portal.accounts.passwords import check_password, hash_password, strength, verify_password
+from portal.errors import Overloaded, WeakPassword
+from tests.visitor import PASSWORD
+
+
+def test_a_long_hard_password_may_be_chosen():
+    check_password(PASSWORD, "mara@acme.example", "Acme Corp")
+    check_password("kpW7#tq!vZ2x")
+    check_password("広い海の上を飛ぶ鷹の群れ")
+    check_password("x9" + "ü" * 20 + "kfq!" * 20)
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("short", "longer"),
+        ("a" * 129, "shorter"),
+        ("x" * 1_000_000, "shorter"),
+        ("password1234", "harder"),
+        ("acmecorpacmecorp", "harder"),
+        ("correct\0horse battery", "control"),
+        ("correct\nhorse battery", "control"),
+        ("correct\N{REPLACEMENT CHARACTER}horse battery", "control"),
+    ],
+)
+def test_a_weak_password_is_refused_with_what_to_do(password, told):
+    with pytest.raises(WeakPassword) as refused:
+        check_password(password, "mara@acme.example", "Acme Corp")
+    assert told in refused.value.reason
+    assert password not in refused.value.reason
+
+
+def test_strength_knows_what_is_easy_to_guess_for_who_knows_the_person():
+    assert strength("kestrel freight 2026").score > strength(
+        "kestrel freight 2026", "dispatch@kestrel.example", "Kestrel Freight"
+    ).score or not strength("kestrelfreight", "Kestrel Freight").enough
+
+
+def test_hashes_are_argon2id_and_salted():
+    one, two = hash_password(PASSWORD), hash_password(PASSWORD)
+    assert one.startswith("$argon2id$")
+    assert one != two
+    assert verify_password(PASSWORD, one)
+    assert verify_password(PASSWORD, two)
+    assert not verify_password("another", one)
+    assert not verify_password(PASSWORD, None)
+
+
+def test_no_more_hashes_are_made_at_once_than_there_are_cores(monkeypatch):
+    running, most, lock = 0, 0, threading.Lock()
+
+    class Counting:
+        def hash(self, password):
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            result = hasher.hash(password)
+            with lock:
+                running -= 1
+            return result
+
+    hasher = passwords._hasher
+    monkeypatch.setattr(passwords, "_hasher", Counting())
+    threads = [threading.Thread(target=hash_password, args=(PASSWORD,)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= most <= passwords._turns()._initial_value
+
+
+def test_who_waits_too_long_for_a_hash_is_told_that_the_portal_is_busy(monkeypatch, visitor):
+    monkeypatch.setattr(passwords, "_WAIT_SECONDS", 0.01)
+    turns = passwords._turns()
+    for _ in range(turns._initial_value):
+        turns.acquire()
+    try:
+        with pytest.raises(Overloaded):
+            hash_password(PASSWORD)
+        answer = visitor.log_in()
+    finally:
+        for _ in range(turns._initial_value):
+            turns.release()
+    assert answer.status == 503
+    assert answer.response.headers["Retry-After"]
+    assert "The portal is busy" in answer.text

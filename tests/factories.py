@@ -1,0 +1,49 @@
+"""What a test is given, in a line each."""
+
+from bson import ObjectId
+
+from portal import clock
+from portal.accounts.documents import Account
+from portal.accounts.passwords import hash_password
+from portal.audit.documents import Origin
+from portal.organizations import creation
+from portal.organizations.documents import Membership, Organization
+from tests.visitor import PASSWORD
+
+
+def origin(account=None):
+    """Where a deed comes from."""
+    return Origin(
+        account=account and account.id,
+        email=account and account.email,
+        address="192.0.2.7",
+        request_id="0123456789abcdef",
+    )
+
+
+def an_account(email="teo@acme.example"):
+    account = Account(
+        email=email,
+        email_key=email,
+        password_hash=hash_password(PASSWORD),
+        created_at=clock.now(),
+    )
+    return account.save()
+
+
+def an_organization(name="Acme Corp", account=None):
+    account = account or an_account(f"owner-{ObjectId()}@acme.example")
+    return creation.create_organization(account.id, name, origin(account))
+
+
+def a_member(organization, role, email="teo@acme.example"):
+    account = an_account(email)
+    Membership(
+        organization=organization.id, account=account.id, role=role, since=clock.now()
+    ).save()
+    return account
+
+
+def fresh(organization):
+    """The organization as it is now."""
+    return Organization.objects.get(id=organization.id)

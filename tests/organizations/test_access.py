@@ -1,0 +1,87 @@
+"""Nobody reaches what isn't theirs."""
+
+import pytest
+
+from portal.errors import Forbidden, NotFound
+from portal.organizations.access import PERMISSIONS, access_to
+from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership
+from tests.factories import a_member, an_account, an_organization
+from tests.visitor import Visitor
+
+PAGES = ("", "/activity", "/settings", "/rename", "/delete")
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("slug", ["acme-corp", "nothing-here", "NEW", "a%00b", "$where", "%F0%9F%99%82"])
+def test_organizations_of_others_look_like_none_at_all(visitor, page, slug):
+    """Row T1 of the attacks."""
+    an_organization("Acme Corp")
+    visitor.sign_up("Kestrel", "dispatch@kestrel.example")
+    answer = visitor.get(f"/organizations/{slug}{page}")
+    assert answer.status == 404
+    assert answer.heading == "Nothing is at this address"
+    if page in ("/rename", "/delete"):
+        fields = {"organization_name": "Mine", "confirm_name": "Acme Corp"}
+        form = f"/organizations/kestrel{page}"
+        assert visitor.post(f"/organizations/{slug}{page}", fields, form_at=form).status == 404
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_who_is_not_logged_in_is_asked_to_and_led_back(visitor, page):
+    answer = visitor.get(f"/organizations/acme-corp{page}")
+    assert answer.status == 303
+    assert answer.location == f"/login?next=/organizations/acme-corp{page}"
+
+
+ALLOWED = {
+    ("organization.view", OWNER), ("organization.view", ADMIN), ("organization.view", VIEWER),
+    ("organization.rename", OWNER), ("organization.rename", ADMIN),
+    ("organization.delete", OWNER),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", [OWNER, ADMIN, VIEWER])
+@pytest.mark.parametrize("permission", sorted(PERMISSIONS))
+def test_each_role_may_what_the_table_says(role, permission):
+    organization = an_organization("Acme Corp")
+    account = a_member(organization, role)
+    access = access_to("acme-corp", account.id)
+    if (permission, role) in ALLOWED:
+        access.require(permission)
+    else:
+        with pytest.raises(Forbidden):
+            access.require(permission)
+
+
+def test_a_viewer_is_refused_what_only_others_may(app):
+    organization = an_organization("Acme Corp")
+    a_member(organization, VIEWER, "teo@acme.example")
+    viewer = Visitor(app)
+    viewer.log_in("teo@acme.example")
+    page = viewer.get("/organizations/acme-corp")
+    assert "You are a viewer" in page.text
+    assert not page.html.find("a", string="Rename")
+    for path in ("rename", "delete"):
+        answer = viewer.get(f"/organizations/acme-corp/{path}")
+        assert answer.status == 403
+        assert "One of its owners can do it" in answer.text
+
+
+def test_a_role_that_changed_acts_on_the_next_request(app):
+    """Row T2 of the attacks."""
+    organization = an_organization("Acme Corp")
+    account = a_member(organization, ADMIN, "teo@acme.example")
+    admin = Visitor(app)
+    admin.log_in("teo@acme.example")
+    assert admin.get("/organizations/acme-corp/rename").status == 200
+    membership = Membership.objects.get(account=account.id)
+    membership.update(set__role=VIEWER)
+    assert admin.get("/organizations/acme-corp/rename").status == 403
+    membership.delete()
+    assert admin.get("/organizations/acme-corp").status == 404
+
+
+def test_access_needs_a_membership_even_for_a_known_organization():
+    an_organization("Acme Corp")
+    with pytest.raises(NotFound):
+        access_to("acme-corp", an_account().id)

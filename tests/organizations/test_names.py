@@ -1,0 +1,139 @@
+"""What organizations may be called, and what their names become."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.errors import InvalidName
+from portal.organizations.names import RESERVED, clean_name, collection_of, slug_of
+
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+names = st.one_of(st.text(max_size=100), st.from_regex(r"[\w .,'&()+#!/:@-]{2,80}", fullmatch=True))
+
+
+def accepted(text):
+    try:
+        return clean_name(text)
+    except InvalidName as error:
+        assert error.reason
+        return None
+
+
+@given(names, names)
+def test_two_names_have_one_slug_exactly_if_they_have_one_collection(one, other):
+    one, other = accepted(one), accepted(other)
+    if one is None or other is None:
+        return
+    same_collection = collection_of(slug_of(one)) == collection_of(slug_of(other))
+    assert (slug_of(one) == slug_of(other)) == same_collection
+
+
+@given(names)
+def test_a_slug_stays_within_its_alphabet_and_length(text):
+    name = accepted(text)
+    if name is None:
+        return
+    slug = slug_of(name)
+    assert SLUG.fullmatch(slug)
+    assert len(slug) <= 63
+    assert slug not in RESERVED
+    assert re.fullmatch(r"org_[a-z0-9_]+", collection_of(slug))
+
+
+@given(names)
+def test_cleaning_a_name_again_changes_nothing(text):
+    name = accepted(text)
+    if name is None:
+        return
+    assert clean_name(name) == name
+    assert slug_of(clean_name(name)) == slug_of(name)
+
+
+@given(names)
+def test_composition_and_spaces_make_no_other_name(text):
+    name = accepted(text)
+    if name is None:
+        return
+    assert accepted(unicodedata.normalize("NFD", name)) == name
+    assert accepted(f"  {name.replace(' ', '   ')} ") == name
+
+
+@pytest.mark.parametrize("spelling", ["a b", "a_b", "A-B", "Ａ Ｂ", "a  b", " a b ", "á b", "a. b", "a/b"])
+def test_spellings_of_one_slug_are_one_name(spelling):
+    assert slug_of(clean_name(spelling)) == "a-b"
+
+
+@pytest.mark.parametrize("spelling", ["O'Neil", "O’Neil", "O`Neil", "OʼNeil", "O´Neil"])
+def test_apostrophes_are_one_character(spelling):
+    assert clean_name(spelling) == "O’Neil"
+    assert slug_of(clean_name(spelling)) == "oneil"
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Łódź Print House", "lodz-print-house"),
+        ("Müller & Söhne GmbH", "muller-sohne-gmbh"),
+        ("日本 (Tokyo) #1", "ri-ben-tokyo-1"),
+        ("..admin..", "admin"),
+        ("a " * 39 + "b", ("a-" * 32).rstrip("-")),
+        ("x" * 80, "x" * 63),
+    ],
+)
+def test_a_slug_says_the_name_in_ascii(name, slug):
+    assert slug_of(clean_name(name)) == slug
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "a",
+        "a" * 81,
+        "a" * 10_000,
+        "a\0b",
+        "a\nb",
+        "a\tb",
+        "a\u202eb",
+        "a\u200bb",
+        "a\ud800b",
+        "a\N{REPLACEMENT CHARACTER}b",
+        "🙂🙂",
+        "Acme 🙂",
+        "$where",
+        "{{7*7}}",
+        "<b>Acme</b>",
+        "=1+1",
+        "a;b",
+        "..",
+        "../..",
+        "--",
+        "new",
+        "New!",
+        "preview",
+        "create",
+        "TRASH",
+    ],
+)
+def test_what_is_no_name_is_refused_with_what_to_do(text):
+    with pytest.raises(InvalidName) as refused:
+        clean_name(text)
+    assert re.match(r"[A-Z].*", refused.value.reason)
+    assert all(character.isprintable() for character in refused.value.reason)
+
+
+def test_words_that_routes_use_where_a_slug_could_stand_are_reserved(app):
+    rules = [rule.rule.strip("/").split("/") for rule in app.url_map.iter_rules()]
+    before_a_slug = {tuple(parts[: parts.index("<slug>")]) for parts in rules if "<slug>" in parts}
+    used = {
+        parts[len(place)]
+        for place in before_a_slug
+        for parts in rules
+        if len(parts) > len(place) and tuple(parts[: len(place)]) == place
+    } - {"<slug>"}
+    assert used
+    assert used <= RESERVED

@@ -1,0 +1,101 @@
+"""What the pages of organizations show, and what they cost."""
+
+import pytest
+
+from portal.organizations.documents import Organization
+from portal.organizations.renaming import rename_organization
+from tests.factories import an_organization, fresh, origin
+from portal.accounts.documents import Account
+
+
+def test_the_overview_shows_real_figures_of_the_collection(visitor, tenant_db):
+    visitor.sign_up("Acme Corp")
+    tenant_db.org_acme_corp.insert_many([{"_id": n, "text": "x" * 100} for n in range(1234)])
+    tenant_db.org_acme_corp.create_index("text")
+    page = visitor.get("/organizations/acme-corp")
+    facts = {row.dt.get_text(): row.dd.get_text() for row in page.html.select(".facts > div")}
+    assert facts["Documents"] == "1,234"
+    assert facts["Size"] == "154 kB"  # 1,234 documents of 125 bytes
+    assert facts["Indexes"] == "2"
+    assert facts["Members"] == "1"
+    assert "text_1" in page.text
+    assert str(Organization.objects.get().placement.uuid) in page.text
+    assert "Organization created" in page.text
+
+
+def test_the_overview_takes_at_most_4_round_trips(visitor, commands):
+    visitor.sign_up("Acme Corp")
+    commands.clear()
+    assert visitor.get("/organizations/acme-corp").status == 200
+    assert len(commands) <= 4, commands
+
+
+def test_the_list_takes_two_round_trips_however_long(visitor, commands):
+    visitor.sign_up("Acme Corp")
+    account = Account.objects.get()
+    for n in range(30):
+        an_organization(f"Org {n:02}", account)
+    commands.clear()
+    assert visitor.get("/organizations").status == 200
+    assert len(commands) == 2, commands
+
+
+def test_a_long_list_is_paged_both_ways_by_address(visitor):
+    visitor.sign_up("Org 00")
+    account = Account.objects.get()
+    for n in range(1, 60):
+        an_organization(f"Org {n:02}", account)
+
+    def names(page):
+        return [cell.a.get_text() for cell in page.html.select("tbody th")]
+
+    first = visitor.get("/organizations")
+    assert names(first) == [f"Org {n:02}" for n in range(25)]
+    assert not first.html.find("a", rel="prev")
+    second = visitor.get("/organizations" + first.html.find("a", rel="next")["href"])
+    assert names(second) == [f"Org {n:02}" for n in range(25, 50)]
+    third = visitor.get("/organizations" + second.html.find("a", rel="next")["href"])
+    assert names(third) == [f"Org {n:02}" for n in range(50, 60)]
+    assert not third.html.find("a", rel="next")
+    back = visitor.get("/organizations" + third.html.find("a", rel="prev")["href"])
+    assert names(back) == names(second)
+
+
+@pytest.mark.parametrize("value", ["", "$gt", "[]", "a'b", "x" * 5000, "-1", "9" * 400, "%00"])
+@pytest.mark.parametrize("path", ["/organizations", "/organizations/acme-corp/activity"])
+def test_keys_of_pages_that_are_none_are_passed_over(visitor, path, value):
+    visitor.sign_up("Acme Corp")
+    assert visitor.get(f"{path}?before={value}").status == 200
+    assert visitor.get(f"{path}?after={value}").status == 200
+
+
+def test_activity_tells_who_did_what_newest_first(visitor):
+    visitor.sign_up("Acme Corp")
+    visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
+    page = visitor.get("/organizations/other/activity")
+    deeds = [cell.get_text(strip=True) for cell in page.html.select("tbody th")]
+    assert deeds == ["Renamed from Acme Corp to Other", "Organization created"]
+    assert page.text.count("mara@acme.example") >= 3
+    assert "127.0.0.1" in page.text
+
+
+def test_a_long_activity_is_paged(visitor):
+    visitor.sign_up("Acme Corp")
+    organization = Organization.objects.get()
+    for n in range(30):
+        organization = rename_organization(fresh(organization), "ACME Corp" if n % 2 else "Acme CORP", origin())
+    first = visitor.get("/organizations/acme-corp/activity")
+    assert len(first.html.select("tbody tr")) == 25
+    older = first.html.find("a", rel="next")
+    assert older.get_text() == "Older"
+    second = visitor.get("/organizations/acme-corp/activity" + older["href"])
+    assert len(second.html.select("tbody tr")) == 6
+    assert second.html.find("a", rel="prev").get_text() == "Newer"
+
+
+def test_a_name_of_80_wide_characters_fits_everywhere(visitor):
+    name = "広" * 80
+    visitor.sign_up(name)
+    slug = Organization.objects.get().slug
+    for path in ("/organizations", f"/organizations/{slug}", f"/organizations/{slug}/delete"):
+        assert name in visitor.get(path).text

@@ -1,0 +1,200 @@
+"""Renaming: the collection goes with the name, and nothing else changes."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from portal import clock
+from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
+from portal.organizations import renaming
+from portal.organizations.documents import OLD, Organization, Slug
+from portal.organizations.renaming import rename_organization
+from tests.factories import an_organization, fresh, origin
+from tests.visitor import Visitor
+
+
+def test_a_rename_moves_the_collection_with_every_id_and_index(visitor, tenant_db):
+    visitor.sign_up("Acme Corp")
+    tenant_db.org_acme_corp.insert_many([{"_id": n, "n": n * n} for n in range(10)])
+    tenant_db.org_acme_corp.create_index("n", unique=True)
+    before = tenant_db.org_acme_corp.index_information()
+    answer = visitor.post(
+        "/organizations/acme-corp/rename", {"organization_name": "Acme & Daughters"}
+    )
+    assert answer.status == 303
+    assert answer.location == "/organizations/acme-daughters"
+    assert tenant_db.list_collection_names() == ["org_acme_daughters"]
+    assert [row["_id"] for row in tenant_db.org_acme_daughters.find()] == list(range(10))
+    assert tenant_db.org_acme_daughters.index_information() == before
+    page = visitor.get(answer.location)
+    assert page.heading == "Acme & Daughters"
+    assert "Acme Corp is now Acme & Daughters. Old links still work." in page.text
+
+
+def test_the_session_goes_on_after_a_rename(visitor):
+    visitor.sign_up("Acme Corp")
+    visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
+    assert visitor.get("/organizations/other").status == 200
+
+
+def test_an_old_address_leads_members_on_and_nobody_else(visitor, app):
+    visitor.sign_up("Acme Corp")
+    visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
+    answer = visitor.get("/organizations/acme-corp/settings")
+    assert answer.status == 307
+    assert answer.location == "/organizations/other/settings"
+    assert answer.response.headers["Cache-Control"] == "no-store"
+    stranger = Visitor(app)
+    stranger.sign_up("Kestrel", "dispatch@kestrel.example")
+    assert stranger.get("/organizations/acme-corp").status == 404
+
+
+def test_a_change_sent_to_an_old_address_is_refused_with_the_current_name(visitor):
+    visitor.sign_up("Acme Corp")
+    visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
+    answer = visitor.post(
+        "/organizations/acme-corp/delete", {"confirm_name": "Other"}, form_at="/organizations/other/delete"
+    )
+    assert answer.status == 409
+    assert "It is Other now, at other" in answer.text
+    assert Organization.objects.get().state == "active"
+
+
+def test_a_taken_name_is_told_at_the_field_and_changes_nothing(visitor, tenant_db):
+    visitor.sign_up("Acme Corp")
+    an_organization("Kestrel")
+    answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "KESTREL"})
+    assert answer.status == 409
+    assert "kestrel is taken" in answer.fault("organization_name")
+    assert answer.value("organization_name") == "KESTREL"
+    assert sorted(tenant_db.list_collection_names()) == ["org_acme_corp", "org_kestrel"]
+
+
+def test_capitals_and_spaces_change_the_display_name_alone():
+    organization = an_organization("acme corp")
+    renamed = rename_organization(organization, "ACME Corp", origin())
+    assert renamed.name == "ACME Corp"
+    assert renamed.slug == "acme-corp"
+    assert len(Slug.objects()) == 1
+
+
+def test_the_name_it_has_already_is_refused():
+    organization = an_organization("Acme Corp")
+    with pytest.raises(NameUnchanged):
+        rename_organization(organization, " Acme  Corp ", origin())
+
+
+def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db):
+    """Row N3 of the attacks."""
+    organization = an_organization("Acme Corp")
+    tenant_db.org_other.insert_one({"_id": 1})
+    with pytest.raises(SlugTaken):
+        rename_organization(organization, "Other", origin())
+    now = fresh(organization)
+    assert (now.name, now.slug, now.operation) == ("Acme Corp", "acme-corp", None)
+    assert [slug.id for slug in Slug.objects()] == ["acme-corp"]
+    assert sorted(tenant_db.list_collection_names()) == ["org_acme_corp", "org_other"]
+    assert tenant_db.org_other.count_documents({}) == 1
+    # and it can be renamed to something else at once
+    assert rename_organization(now, "Third", origin()).slug == "third"
+
+
+def test_an_old_slug_may_be_taken_back_by_its_organization_but_by_nobody_else():
+    organization = an_organization("Acme Corp")
+    renamed = rename_organization(organization, "Other", origin())
+    with pytest.raises(SlugTaken):
+        an_organization("Acme Corp")
+    back = rename_organization(renamed, "Acme Corp", origin())
+    assert back.slug == "acme-corp"
+    assert Slug.objects.get(id="other").state == OLD
+
+
+def test_an_old_slug_is_free_for_anybody_after_its_time(time_machine):
+    organization = an_organization("Acme Corp")
+    rename_organization(organization, "Other", origin())
+    time_machine.move_to(clock.now() + timedelta(days=31))
+    assert an_organization("Acme Corp").slug == "acme-corp"
+
+
+def test_a_second_rename_meanwhile_is_refused(monkeypatch):
+    organization = an_organization("Acme Corp")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(step):
+        def wait(moving):
+            inside.set()
+            go_on.wait(30)
+            return step(moving)
+
+        return wait
+
+    first, *rest = renaming.PLAN.forward
+    monkeypatch.setattr(renaming, "PLAN", renaming.Plan((slow(first), *rest), renaming.PLAN.back))
+    thread = threading.Thread(target=rename_organization, args=(organization, "Other", origin()))
+    thread.start()
+    assert inside.wait(30)
+    try:
+        with pytest.raises(OperationInProgress) as refused:
+            rename_organization(fresh(organization), "Third", origin())
+        assert refused.value.kind == "rename"
+    finally:
+        go_on.set()
+        thread.join()
+    assert fresh(organization).slug == "other"
+    assert sorted(slug.id for slug in Slug.objects()) == ["acme-corp", "other"]
+
+
+def test_a_running_rename_is_shown_and_a_second_one_answers_409(visitor, master_db):
+    visitor.sign_up("Acme Corp")
+    organization = Organization.objects.get()
+    operation = {
+        "id": organization.id, "kind": "rename", "attempt": 1, "started_at": organization.created_at,
+        "lease_until": organization.created_at.replace(year=2100), "collection": "org_other",
+        "name": "Other", "slug": "other", "origin": {"email": "mara@acme.example"},
+    }  # fmt: skip
+    master_db.organizations.update_one({}, {"$set": {"operation": operation}})
+    page = visitor.get("/organizations/acme-corp")
+    assert "Renaming to Other" in page.text
+    assert "Being renamed" in visitor.get("/organizations").text
+    answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Third"})
+    assert answer.status == 409
+    assert "Acme Corp is being renamed since" in answer.text
+
+
+def test_a_collection_that_was_renamed_by_hand_is_found_by_its_uuid(tenant_db):
+    organization = an_organization("Acme Corp")
+    tenant_db.org_acme_corp.rename("by_hand")
+    rename_organization(organization, "Other", origin())
+    assert tenant_db.list_collection_names() == ["org_other"]
+
+
+def test_a_collection_that_was_dropped_by_hand_is_told(visitor, tenant_db):
+    visitor.sign_up("Acme Corp")
+    tenant_db.org_acme_corp.drop()
+    page = visitor.get("/organizations/acme-corp")
+    assert page.status == 200
+    assert "The collection is not where it should be" in page.text
+    answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
+    assert answer.status == 409
+    assert "is not in the database any more" in answer.text
+    assert Organization.objects.get().operation is None
+
+
+@pytest.fixture
+def rename_fails_once(bare_client):
+    """The next rename happens, but the server says that it can't be sure of it."""
+    command = {
+        "configureFailPoint": "failCommand",
+        "mode": {"times": 1},
+        "data": {"failCommands": ["renameCollection"], "writeConcernError": {"code": 64, "errmsg": "timed out"}},
+    }  # fmt: skip
+    bare_client.admin.command(command)
+    yield
+    bare_client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+@pytest.mark.usefixtures("rename_fails_once")
+def test_a_rename_whose_result_is_unknown_is_asked_for_again(tenant_db):
+    assert an_organization("Acme Corp").operation is None
+    assert tenant_db.list_collection_names() == ["org_acme_corp"]

@@ -1,0 +1,92 @@
+"""Deleting: to the trash, where nobody but the owners sees it."""
+
+from datetime import timedelta
+
+import pytest
+
+from portal.errors import OperationInProgress
+from portal.organizations.documents import Organization, Slug
+from portal.organizations.trashing import trash_organization
+from tests.factories import an_organization, fresh, origin
+from tests.visitor import Visitor
+
+
+def delete(visitor, slug, confirm_name):
+    return visitor.post(f"/organizations/{slug}/delete", {"confirm_name": confirm_name})
+
+
+def test_deleting_moves_the_collection_to_the_trash_and_lists_it_with_its_date(visitor, tenant_db):
+    visitor.sign_up("Acme Corp")
+    tenant_db.org_acme_corp.insert_one({"_id": 1})
+    answer = delete(visitor, "acme-corp", "Acme Corp")
+    assert answer.status == 303
+    assert answer.location == "/trash"
+    organization = Organization.objects.get()
+    assert tenant_db.list_collection_names() == [f"trash_{organization.id}"]
+    assert tenant_db[f"trash_{organization.id}"].count_documents({}) == 1
+    page = visitor.get("/trash")
+    assert "Acme Corp" in page.text
+    assert "by you" in page.text
+    assert f"{organization.purge_at:%-d %B %Y}" in page.text
+    assert organization.purge_at - organization.trashed_at == timedelta(days=30)
+
+
+def test_what_is_in_the_trash_is_gone_everywhere_else(visitor):
+    visitor.sign_up("Acme Corp")
+    delete(visitor, "acme-corp", "Acme Corp")
+    assert visitor.get("/organizations/acme-corp").status == 404
+    assert "You belong to no organization yet" in visitor.get("/organizations").text
+
+
+def test_the_name_is_free_at_once_old_ones_too(visitor, app):
+    visitor.sign_up("Acme Corp")
+    visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
+    delete(visitor, "other", "Other")
+    assert len(Slug.objects()) == 0
+    another = Visitor(app)
+    assert another.sign_up("Acme Corp", "else@acme.example").status == 303
+    assert another.post("/organizations/new", {"organization_name": "Other"}).status == 303
+
+
+def test_the_trash_shows_nobody_elses(visitor, app):
+    visitor.sign_up("Acme Corp")
+    delete(visitor, "acme-corp", "Acme Corp")
+    another = Visitor(app)
+    another.sign_up("Kestrel", "dispatch@kestrel.example")
+    assert "The trash is empty" in another.get("/trash").text
+
+
+@pytest.mark.parametrize("typed", ["", "acme corp", "Acme", "a" * 200, "Acme\0Corp", "\N{SKULL}"])
+def test_another_name_than_the_shown_one_confirms_nothing(visitor, typed):
+    visitor.sign_up("Acme Corp")
+    answer = delete(visitor, "acme-corp", typed)
+    assert answer.status == 422
+    assert answer.fault("confirm_name")
+    assert visitor.get("/organizations/acme-corp").status == 200
+
+
+def test_spaces_around_the_typed_name_do_not_matter(visitor):
+    visitor.sign_up("Acme Corp")
+    assert delete(visitor, "acme-corp", " Acme Corp ").status == 303
+
+
+def test_an_organization_whose_collection_is_missing_can_still_be_deleted(visitor, tenant_db):
+    visitor.sign_up("Acme Corp")
+    tenant_db.org_acme_corp.drop()
+    assert delete(visitor, "acme-corp", "Acme Corp").status == 303
+    assert Organization.objects.get().state == "trashed"
+
+
+def test_deleting_waits_for_no_other_operation(master_db):
+    organization = an_organization("Acme Corp")
+    running = {
+        "kind": "rename",
+        "attempt": 1,
+        "collection": "org_x",
+        "started_at": organization.created_at,
+        "origin": {},
+    }
+    master_db.organizations.update_one({}, {"$set": {"operation": running}})
+    with pytest.raises(OperationInProgress):
+        trash_organization(organization, "Acme Corp", origin())
+    assert fresh(organization).state == "active"

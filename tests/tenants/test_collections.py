@@ -1,0 +1,134 @@
+"""The helper that creates, renames and drops tenant collections."""
+
+from uuid import uuid4
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError
+
+from portal.tenants.collections import (
+    CollectionElsewhere,
+    CollectionMissing,
+    CollectionNameTaken,
+    collection_figures,
+    create_collection,
+    drop_collection,
+    rename_collection,
+)
+
+
+def names(tenant_db):
+    return sorted(tenant_db.list_collection_names())
+
+
+@pytest.fixture
+def failing(bare_client):
+    """Has the server fail the next commands of a kind in a way."""
+
+    def fail(command, mode, **data):
+        bare_client.admin.command(
+            {"configureFailPoint": "failCommand", "mode": mode, "data": {"failCommands": [command], **data}}
+        )
+
+    yield fail
+    bare_client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+def test_creating_again_gives_the_same_collection(tenant_db):
+    uuid = create_collection(tenant_db, "new_1")
+    assert create_collection(tenant_db, "new_1") == uuid
+    assert names(tenant_db) == ["new_1"]
+
+
+def test_renaming_keeps_the_uuid_and_can_be_repeated(tenant_db):
+    uuid = create_collection(tenant_db, "new_1")
+    for _ in range(3):
+        rename_collection(tenant_db, uuid, "new_1", "org_a")
+    assert names(tenant_db) == ["org_a"]
+    assert create_collection(tenant_db, "org_a") == uuid
+
+
+def test_renaming_onto_another_collection_is_refused_and_touches_nothing(tenant_db):
+    uuid = create_collection(tenant_db, "org_a")
+    tenant_db.org_b.insert_one({"_id": 1})
+    with pytest.raises(CollectionNameTaken):
+        rename_collection(tenant_db, uuid, "org_a", "org_b")
+    assert names(tenant_db) == ["org_a", "org_b"]
+    assert tenant_db.org_b.count_documents({}) == 1
+
+
+def test_another_collection_under_the_name_is_never_renamed(tenant_db):
+    create_collection(tenant_db, "org_a")
+    with pytest.raises(CollectionMissing):
+        rename_collection(tenant_db, uuid4(), "org_a", "org_b")
+    assert names(tenant_db) == ["org_a"]
+
+
+def test_a_collection_with_an_unexpected_name_is_told(tenant_db):
+    uuid = create_collection(tenant_db, "org_a")
+    tenant_db.org_a.rename("org_c")
+    with pytest.raises(CollectionElsewhere) as found:
+        rename_collection(tenant_db, uuid, "org_a", "org_b")
+    assert found.value.actual_name == "org_c"
+    with pytest.raises(CollectionElsewhere):
+        drop_collection(tenant_db, uuid, "org_a")
+    with pytest.raises(CollectionElsewhere):
+        collection_figures(tenant_db, uuid, "org_a")
+
+
+def test_dropping_can_be_repeated_and_never_hits_another(tenant_db):
+    uuid = create_collection(tenant_db, "org_a")
+    drop_collection(tenant_db, uuid, "org_a")
+    tenant_db.create_collection("org_a")
+    drop_collection(tenant_db, uuid, "org_a")
+    assert names(tenant_db) == ["org_a"]
+
+
+def test_figures_count_what_is_there(tenant_db):
+    uuid = create_collection(tenant_db, "org_a")
+    tenant_db.org_a.insert_many([{"_id": n} for n in range(7)])
+    tenant_db.org_a.create_index("x")
+    figures = collection_figures(tenant_db, uuid, "org_a")
+    assert figures.documents == 7
+    assert figures.size_bytes == 7 * 14
+    assert [index.name for index in figures.indexes] == ["_id_", "x_1"]
+    assert figures.index_bytes == sum(index.size_bytes for index in figures.indexes)
+
+
+@pytest.mark.parametrize("code", [50, 64, 189, 11602])
+def test_an_undecided_rename_is_asked_for_again(tenant_db, failing, code):
+    uuid = create_collection(tenant_db, "new_1")
+    failing("renameCollection", {"times": 2}, errorCode=code)
+    rename_collection(tenant_db, uuid, "new_1", "org_a")
+    assert names(tenant_db) == ["org_a"]
+
+
+@pytest.mark.parametrize("command", ["create", "renameCollection", "drop"])
+def test_a_broken_connection_is_asked_through(tenant_db, failing, command):
+    failing(command, {"times": 1}, closeConnection=True)
+    uuid = create_collection(tenant_db, "new_1")
+    rename_collection(tenant_db, uuid, "new_1", "org_a")
+    assert names(tenant_db) == ["org_a"]
+    drop_collection(tenant_db, uuid, "org_a")
+    assert names(tenant_db) == []
+
+
+def test_a_rename_that_hangs_is_bounded_by_the_callers_time(tenant_db, failing):
+    uuid = create_collection(tenant_db, "new_1")
+    failing("renameCollection", "alwaysOn", blockConnection=True, blockTimeMS=3000)
+    with pytest.raises(PyMongoError) as stopped, pymongo.timeout(1):
+        rename_collection(tenant_db, uuid, "new_1", "org_a")
+    assert stopped.value.timeout
+
+
+def test_a_rename_waits_for_an_open_transaction_in_short_tries(tenant_db, bare_client):
+    """A waiting rename makes all writes to the collection queue behind it."""
+    uuid = create_collection(tenant_db, "org_a")
+    bare = bare_client[tenant_db.name].org_a
+    with bare_client.start_session() as session:
+        with session.start_transaction():
+            bare.insert_one({"_id": 1}, session=session)
+            with pytest.raises(PyMongoError), pymongo.timeout(1.2):
+                rename_collection(tenant_db, uuid, "org_a", "org_b")
+        rename_collection(tenant_db, uuid, "org_a", "org_b")
+    assert tenant_db.org_b.count_documents({}) == 1

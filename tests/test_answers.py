@@ -1,0 +1,148 @@
+"""What every answer is like: errors as pages, headers, limits."""
+
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
+from werkzeug.exceptions import (
+    BadRequest, Conflict, Forbidden, InternalServerError, MethodNotAllowed, NotFound,
+    RequestEntityTooLarge, ServiceUnavailable, TooManyRequests,
+)  # fmt: skip
+
+from portal import errors
+from portal.answers import ANSWERS, PAGES
+from tests.visitor import PASSWORD, Page, Visitor
+
+HTTP_ERRORS = [
+    BadRequest, Forbidden, NotFound, MethodNotAllowed, Conflict, RequestEntityTooLarge,
+    TooManyRequests, InternalServerError, ServiceUnavailable,
+]  # fmt: skip
+
+
+def page_of(app, error):
+    with app.test_request_context("/"):
+        return Page(app.make_response(app.handle_user_exception(error)))
+
+
+@pytest.mark.parametrize("error", HTTP_ERRORS)
+def test_every_http_error_has_a_page_of_the_portal(app, error):
+    page = page_of(app, error())
+    assert page.status == error.code
+    assert page.heading == PAGES[error.code][0]
+    assert page.html.find("header")
+    assert page.html.find("footer")
+
+
+def test_every_error_of_the_services_has_its_answer():
+    told_apart = {errors.PortalError, errors.SeveralErrors}
+    every = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PortalError)}
+    assert set(ANSWERS) == every - told_apart
+
+
+def test_a_bug_is_a_page_with_a_number_and_nothing_else(app, visitor, monkeypatch, capfd):
+    monkeypatch.setitem(app.view_functions, "home.landing", lambda: 1 / 0)
+    page = visitor.get("/")
+    assert page.status == 500
+    number = page.html.select_one(".remark code").get_text()
+    assert "ZeroDivision" not in page.text
+    assert f"request_id={number}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(AutoReconnect("gone"), 503), (OperationFailure("bug", 9), 500)]
+)
+def test_a_database_that_is_away_is_not_a_bug_and_the_other_way_round(app, error, status):
+    page = page_of(app, error)
+    assert page.status == status
+    assert (page.response.headers.get("Retry-After") is not None) == (status == 503)
+
+
+def test_a_wrong_method_says_which_are_right(visitor):
+    answer = visitor.client.delete("/login")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST"}
+
+
+PATHS = [
+    "/", "/login", "/signup", "/organizations", "/nowhere", "/healthz", "/readyz",
+    "/static/css/portal.css", "/static/nothing.css", "/bootstrap/static/css/bootstrap.min.css",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_carries_the_headers_that_protect_it(visitor, path):
+    """Row C3 of the attacks."""
+    headers = visitor.get(path).response.headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/organizations", "/organizations/acme-corp", "/trash", "/nowhere", "/login"])
+def test_no_page_is_kept_by_a_cache(visitor, path):
+    """Row S2 of the attacks."""
+    visitor.sign_up()
+    assert visitor.get(path).response.headers["Cache-Control"] == "no-store"
+
+
+def post_rules(app):
+    return [rule for rule in app.url_map.iter_rules() if "POST" in rule.methods]
+
+
+def test_every_form_needs_its_token(app, visitor):
+    """Row C1 of the attacks."""
+    visitor.sign_up()
+    other = Visitor(app)
+    other.sign_up("Other", "other@acme.example")
+    foreign = other.token("/organizations/new")
+    rules = post_rules(app)
+    assert len(rules) >= 7
+    for rule in rules:
+        path = rule.rule.replace("<slug>", "acme-corp")
+        for token in (None, "", "wrong", foreign):
+            answer = visitor.client.post(path, data={} if token is None else {"csrf_token": token})
+            assert answer.status_code == 400, path
+            assert "This form is no longer valid" in answer.text
+
+
+def test_a_form_sent_as_json_changes_nothing(visitor):
+    visitor.sign_up()
+    answer = visitor.client.post("/organizations/new", json={"organization_name": "Other"})
+    assert answer.status_code == 400
+
+
+def test_a_body_that_is_too_large_is_refused(visitor):
+    token = visitor.token("/signup")
+    answer = visitor.client.post("/signup", data={"csrf_token": token, "organization_name": "x" * 100_000})
+    assert answer.status_code == 413
+    assert "That is too much" in answer.text
+
+
+def test_many_fields_are_refused(visitor):
+    token = visitor.token("/signup")
+    fields = {f"f{n}": "x" for n in range(10_000)}
+    assert visitor.client.post("/signup", data={"csrf_token": token, **fields}).status_code == 413
+
+
+def test_no_password_reaches_page_or_log(visitor, capfd):
+    """Row L1 of the attacks."""
+    visitor.sign_up()
+    visitor.log_out()
+    answer = visitor.log_in(password="a wrong canary")
+    visitor.sign_up("Other", "mara@acme.example")
+    log = capfd.readouterr().err
+    assert "a wrong canary" not in answer.response.text + log
+    assert PASSWORD not in log
+
+
+def test_the_portal_says_when_it_is_ready(visitor):
+    assert visitor.get("/healthz").status == 200
+    assert visitor.get("/readyz").status == 200
+
+
+def test_no_answer_tells_the_versions_of_what_runs_here(visitor):
+    headers = visitor.get("/nowhere").response.headers
+    assert "werkzeug" not in headers.get("Server", "").lower()

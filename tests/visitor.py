@@ -1,0 +1,66 @@
+"""A person with a browser without JavaScript, as tests see one."""
+
+import re
+
+from bs4 import BeautifulSoup
+
+PASSWORD = "correct horse battery staple"
+
+
+class Page:
+    """An answer, read as a person would."""
+
+    def __init__(self, response):
+        self.response = response
+        self.status = response.status_code
+        self.html = BeautifulSoup(response.data, "html.parser")
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", self.html.get_text(" "))
+
+    @property
+    def location(self):
+        return self.response.headers.get("Location")
+
+    @property
+    def heading(self):
+        return self.html.h1.get_text(strip=True)
+
+    def fault(self, field):
+        """What stands at a field as its error."""
+        found = self.html.find(id=f"{field}-error")
+        return re.sub(r"\s+", " ", found.get_text(" ", strip=True)).removeprefix("Error: ") if found else None
+
+    def value(self, field):
+        return self.html.find(id=field).get("value", "")
+
+
+class Visitor:
+    """Goes to pages and sends forms, with the CSRF token of a page that it saw."""
+
+    def __init__(self, app):
+        self.client = app.test_client()
+
+    def get(self, path, **options):
+        return Page(self.client.get(path, **options))
+
+    def post(self, path, fields=None, *, form_at=None, **options):
+        token = self.token(form_at or path)
+        return Page(self.client.post(path, data={"csrf_token": token, **(fields or {})}, **options))
+
+    def token(self, path="/login"):
+        """The CSRF token that a page's form carries."""
+        page = self.get(path, follow_redirects=True)
+        return page.html.find("input", {"name": "csrf_token"})["value"]
+
+    def sign_up(self, name="Acme Corp", email="mara@acme.example", password=PASSWORD):
+        return self.post(
+            "/signup", {"organization_name": name, "email": email, "password": password}
+        )
+
+    def log_in(self, email="mara@acme.example", password=PASSWORD, **fields):
+        return self.post("/login", {"email": email, "password": password, **fields})
+
+    def log_out(self):
+        return self.post("/logout", form_at="/organizations/new")
