@@ -4,7 +4,6 @@ from pathlib import Path
 
 from gunicorn.workers.base import Worker
 
-from portal import prepare_database
 from portal.organizations import runner
 from portal.settings import load
 
@@ -20,4 +19,4 @@ limit_request_field_size = 8190
 
 def post_worker_init(worker: Worker) -> None:
     """After the fork: prepare the database, and finish what others left behind."""
-    runner.start(prepare_database)
+    runner.start()

@@ -31,7 +31,7 @@ def create_app(active: Settings) -> Flask:
     """The portal as a WSGI application. Connects, and sends nothing, before a first request."""
     settings.activate(active)
     logs.configure()
-    database.connect(active)
+    database.connect(active, DOCUMENTS)
     app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=str(_TOP / "static"))
     app.config.update(
         SECRET_KEY=active.secret_key,
@@ -54,11 +54,6 @@ def create_app(active: Settings) -> Flask:
     return app
 
 
-def prepare_database() -> None:
-    """See that the server suits and build all indexes, once per process."""
-    database.prepare(lambda: [document.ensure_indexes() for document in DOCUMENTS])
-
-
 def _prepare_database() -> None:
     if not security.is_static() and request.endpoint not in _WITHOUT_DATABASE:
-        prepare_database()
+        database.prepare()

@@ -1,7 +1,6 @@
 """The connection to MongoDB: what it is, what it must be, and transactions on it."""
 
 import re
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TypeVar
@@ -10,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import mongoengine
 import pymongo
 import structlog
+from mongoengine import Document
 from mongoengine.connection import get_connection
 from mongoengine.errors import MongoEngineException
 from pymongo import MongoClient, ReadPreference
@@ -42,21 +42,20 @@ class UnsuitableServer(Exception):
     """A MongoDB that the portal can't keep its promises on; the message says why."""
 
 
-class _Preparation:
-    """Whether this process has seen that the server suits and that all indexes stand."""
+class _State:
+    """What this process knows of its connection."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.done = False
-
-
-_preparation = _Preparation()
+    documents: tuple[type[Document], ...] = ()
+    prepared = False
 
 
-def connect(settings: Settings) -> None:
-    """Name the server for MongoEngine. Nothing is sent yet, so it may run before a fork."""
+_state = _State()
+
+
+def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
+    """Name the server for MongoEngine, and the documents that live there. Nothing is sent yet."""
     mongoengine.disconnect()
-    _preparation.done = False
+    _state.documents, _state.prepared = documents, False
     mongoengine.connect(
         db=settings.master_db,
         host=portable_uri(settings.mongo_uri),
@@ -94,25 +93,19 @@ def tenant_database() -> Database:
     return client()[portal_settings.current().tenant_db]
 
 
-def prepare(build_indexes: Callable[[], None]) -> None:
+def prepare() -> None:
     """Make sure, once per process, that the server suits and that all indexes stand.
 
     Nothing may be read or written before: unique indexes decide races, so a request that
-    came earlier could leave two organizations of one name.
+    came earlier could leave two organizations of one name. Several threads may do it at once.
     Raises UnsuitableServer, or PyMongoError where the server can't be reached.
     """
-    if _preparation.done:
+    if _state.prepared:
         return
-    with _preparation.lock:
-        if not _preparation.done:
-            check_server(client())
-            build_indexes()
-            _preparation.done = True
-
-
-def prepared() -> bool:
-    """Whether ``prepare`` has come to its end in this process."""
-    return _preparation.done
+    check_server(client())
+    for document in _state.documents:
+        document.ensure_indexes()
+    _state.prepared = True
 
 
 def check_server(server: MongoClient) -> None:

@@ -1,11 +1,15 @@
 """Pages that belong to no organization and no account: landing and health."""
 
+import structlog
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from pymongo.errors import PyMongoError
 
 from portal import database
+from portal.database import UnsuitableServer
+
+log = structlog.get_logger()
 
 home = Blueprint("home", __name__)
 
@@ -29,9 +33,9 @@ def alive() -> ResponseReturnValue:
 def ready() -> ResponseReturnValue:
     """Whether this process can do its work: indexes stand, and a primary takes writes."""
     try:
+        database.prepare()
         database.ping_primary()
-    except PyMongoError:
-        return "MongoDB has no primary that answers\n", 503, {**_TEXT, "Retry-After": "5"}
-    if not database.prepared():
-        return "starting\n", 503, {**_TEXT, "Retry-After": "1"}
+    except (PyMongoError, UnsuitableServer) as error:
+        log.warning("portal.not_ready", error=str(error)[:300])
+        return "not ready: MongoDB can't be used right now\n", 503, {**_TEXT, "Retry-After": "5"}
     return "ok\n", 200, _TEXT

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from pymongo import MongoClient, monitoring
 
-from portal import create_app, mongod, prepare_database
+from portal import create_app, database, mongod
 from portal.database import client, tenant_database
 from portal.settings import Settings, current
 from tests.visitor import Visitor
@@ -83,7 +83,7 @@ def settings(server):
 def app(settings):
     app = create_app(settings)
     app.testing = False  # errors become pages, as for everybody
-    prepare_database()
+    database.prepare()
     return app
 
 

@@ -1,5 +1,6 @@
 """Transactions, and servers that are refused."""
 
+import subprocess
 import threading
 
 import pymongo
@@ -106,24 +107,16 @@ def test_transactions_work_with_a_uri_that_names_a_write_concern(server):
         session.with_transaction(lambda _: client.master_test.slugs.insert_one({"_id": "x"}))
 
 
-def test_a_standalone_server_is_refused_with_the_reason(tmp_path, monkeypatch):
-    arguments = []
-    popen = mongod.subprocess.Popen
-
-    def without_replica_set(command, **options):
-        position = command.index("--replSet")
-        arguments.extend(command[:position] + command[position + 2 :])
-        arguments.remove("--auth")
-        return popen(arguments, **options)
-
-    monkeypatch.setattr(mongod.subprocess, "Popen", without_replica_set)
-    monkeypatch.setattr(mongod, "_make_primary", lambda process, port, _: mongod._wait_until_up(process, port, float("inf")))
-    running = mongod.start(tmp_path, "x")
-    try:
-        with MongoClient("127.0.0.1", running.port) as client, pytest.raises(UnsuitableServer, match="standalone"):
-            check_server(client)
-    finally:
-        running.stop()
+def test_a_standalone_server_is_refused_with_the_reason(tmp_path):
+    port = mongod._free_port()
+    command = [mongod.find_mongod(), "--dbpath", tmp_path, "--port", str(port), "--bind_ip", "127.0.0.1"]
+    with subprocess.Popen([*command, "--nounixsocket"], stdout=subprocess.DEVNULL) as standalone:
+        try:
+            with MongoClient("127.0.0.1", port) as client:
+                with pytest.raises(UnsuitableServer, match="standalone"):
+                    check_server(client)
+        finally:
+            standalone.terminate()
 
 
 def test_an_own_deadline_ends_what_mongodb_does(bare_client):

@@ -11,7 +11,7 @@ import structlog
 from flask import Flask, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
-from flask_login import LoginManager, login_user
+from flask_login import LoginManager, current_user, login_user
 from itsdangerous import BadSignature
 
 from portal import clock
@@ -60,7 +60,11 @@ def init_app(app: Flask, settings: Settings) -> None:
         PERMANENT_SESSION_LIFETIME=sessions.LONGEST_LIFE,
         SESSION_REFRESH_EACH_REQUEST=False,
     )
-    login_manager = LoginManager(app)
+    login_manager = LoginManager()
+    # Flask-Login's context processor would look the session up for every template, the one that
+    # says that the database is away too. A global proxy does it where a template asks.
+    login_manager.init_app(app, add_context_processor=False)
+    app.jinja_env.globals["current_user"] = current_user
     login_manager.session_protection = None  # the record decides, not a fingerprint of the browser
     login_manager.user_loader(sessions.principal_of)
     login_manager.unauthorized_handler(_ask_to_log_in)

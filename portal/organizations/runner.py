@@ -5,12 +5,12 @@ One thread per worker looks for them; tests and commands don't start it.
 
 import random
 import threading
-from collections.abc import Callable
 
 import structlog
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
+from portal import database
 from portal.database import UnsuitableServer
 from portal.errors import PortalError
 from portal.organizations import creation, renaming, trashing
@@ -36,20 +36,20 @@ def recover_due_operations() -> int:
     return recovered
 
 
-def start(prepare: Callable[[], None]) -> None:
+def start() -> None:
     """Start the runner thread of this worker; call it after the fork.
 
     It prepares the database, then looks for due operations every 5 to 10 seconds, at first at
     once. MongoDB being away is logged and tried again.
     """
-    threading.Thread(target=_run, args=(prepare,), name="lifecycle-runner", daemon=True).start()
+    threading.Thread(target=_run, name="lifecycle-runner", daemon=True).start()
 
 
-def _run(prepare: Callable[[], None]) -> None:
+def _run() -> None:
     pause = threading.Event()
     while True:
         try:
-            prepare()
+            database.prepare()
             recover_due_operations()
         except (PyMongoError, MongoEngineException, UnsuitableServer):
             log.exception("runner.failed")

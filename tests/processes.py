@@ -1,0 +1,118 @@
+"""Portals in processes of their own, which tests may kill."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+from bs4 import BeautifulSoup
+
+from tests.visitor import PASSWORD
+
+PATIENCE_SECONDS = 30
+
+
+def wait_until(condition, seconds=PATIENCE_SECONDS):
+    """Wait for a condition; its value, or a failure after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        time.sleep(0.02)
+    return value
+
+
+def at_once(actions):
+    """Call all of them at the same moment; what each answered."""
+    answers, ready = [None] * len(actions), threading.Barrier(len(actions))
+
+    def act(n, action):
+        ready.wait(30)
+        answers[n] = action()
+
+    threads = [threading.Thread(target=act, args=pair) for pair in enumerate(actions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@dataclass
+class PortalProcess:
+    """gunicorn with its workers, as an operator would run it."""
+
+    process: subprocess.Popen
+    url: str
+
+    def kill(self):
+        """SIGKILL to master and workers at once: a power cut."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def is_ready(self):
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=10).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+@contextmanager
+def portal(server, name, *, workers=2, wait=True):
+    """A portal on the databases ``master_<name>`` and ``tenant_<name>``."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        environment = {
+            "MONGO_URI": server.uri,
+            "MASTER_DB": f"master_{name}",
+            "TENANT_DB": f"tenant_{name}",
+            "JWT_SECRET": server.settings["jwt_secret"],
+            "SECRET_KEY": server.settings["secret_key"],
+            "INSTALLATION_ID": "test",
+            "WEB_CONCURRENCY": str(workers),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
+            env={**os.environ, **environment},
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+        running = PortalProcess(process, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        try:
+            if wait:
+                wait_until(running.is_ready)
+            yield running
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(20)
+
+
+class Person:
+    """Somebody with a browser of their own, over HTTP."""
+
+    def __init__(self, url):
+        self.url = url
+        self.session = requests.Session()
+
+    def get(self, path):
+        return self.session.get(self.url + path, timeout=30, allow_redirects=False)
+
+    def token(self, path):
+        page = BeautifulSoup(self.get(path).text, "html.parser")
+        return page.find("input", {"name": "csrf_token"})["value"]
+
+    def send(self, path, token, **fields):
+        return self.session.post(
+            self.url + path, {"csrf_token": token, **fields}, timeout=30, allow_redirects=False
+        )
+
+    def post(self, path, **fields):
+        return self.send(path, self.token(path), **fields)
+
+    def sign_up(self, name="Acme Corp", email="mara@acme.example"):
+        return self.post("/signup", organization_name=name, email=email, password=PASSWORD)

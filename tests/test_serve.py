@@ -1,0 +1,203 @@
+"""``make run``: one supervisor, no process left behind, data there the next time."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from portal import mongod
+from portal.mongod import NoMongod
+from tests.processes import Person, wait_until
+
+TOP = Path(__file__).parent.parent
+PARTS = ("portal", "templates", "static", "wsgi.py", "gunicorn.conf.py", "Makefile", "requirements.txt", ".venv")
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Another clone of the project, without data."""
+    for part in PARTS:
+        (tmp_path / part).symlink_to(TOP / part)
+    return tmp_path
+
+
+def environment(**changes):
+    ours = ("MONGO_URI", "JWT_SECRET", "SECRET_KEY", "PUBLIC_URL", "PORT", "BIND", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    return {name: value for name, value in os.environ.items() if name not in ours} | changes
+
+
+class Supervised:
+    """A running ``make run``."""
+
+    def __init__(self, clone, **changes):
+        command = ["make", "--silent", "run", f"PYTHON={sys.executable}"]
+        self.make = subprocess.Popen(
+            command, cwd=clone, env=environment(**changes), stderr=subprocess.PIPE, text=True
+        )
+        self.clone = clone
+        line = self.until("Portal: ")
+        self.url = line.split()[1]
+
+    def until(self, words):
+        for line in self.make.stderr:
+            if words in line:
+                return line
+        raise AssertionError(f"make run ended without saying {words!r}")
+
+    def processes(self):
+        """Pids by what they are: everything that runs from this clone."""
+        found = {"mongod": [], "gunicorn": [], "supervisor": []}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_text().split("\0")
+                place = (process / "cwd").readlink()
+                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if place != self.clone or state == "Z":
+                continue
+            for kind, sign in (("mongod", "--dbpath"), ("gunicorn", "gunicorn"), ("supervisor", "portal.serve")):
+                if sign in words:
+                    found[kind].append(int(process.name))
+        return found
+
+    def none_is_left(self):
+        return not any(self.processes().values())
+
+    def gunicorn_master(self):
+        return min(self.processes()["gunicorn"])
+
+
+@contextmanager
+def make_run(clone, **changes):
+    running = Supervised(clone, **changes)
+    try:
+        yield running
+    finally:
+        running.make.send_signal(signal.SIGTERM)
+        running.make.communicate()
+        wait_until(running.none_is_left)
+
+
+def test_the_portal_runs_with_a_database_of_its_own_and_keeps_its_data(clone):
+    with make_run(clone) as running:
+        assert running.url.startswith("http://localhost:")
+        person = Person(running.url)
+        assert person.sign_up().status_code == 303
+    with make_run(clone, PORT=running.url.rpartition(":")[2]) as running:
+        assert person.get("/organizations/acme-corp").status_code == 200
+
+
+def test_what_it_keeps_is_its_own_users_alone(clone):
+    """Row P1 of the attacks."""
+    with make_run(clone) as running:
+        instance = clone / "instance"
+        assert stat.S_IMODE(instance.stat().st_mode) == 0o700
+        for name in ("secrets.json", "mongod.key"):
+            assert stat.S_IMODE((instance / name).stat().st_mode) == 0o600
+        [pid] = running.processes()["mongod"]
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        port = int(words[words.index("--port") + 1])
+        assert words[words.index("--bind_ip") + 1] == "127.0.0.1"
+        with MongoClient("127.0.0.1", port, directConnection=True) as stranger:
+            with pytest.raises(OperationFailure):
+                stranger.admin.command("listDatabases")
+
+
+def test_a_second_one_beside_it_fails_at_once_with_the_reason(clone):
+    with make_run(clone):
+        second = subprocess.run(
+            [sys.executable, "-m", "portal.serve"], cwd=clone, env=environment(), capture_output=True, text=True, timeout=10
+        )
+        assert second.returncode == 1
+        assert "already runs from this folder" in second.stderr
+
+
+def test_two_clones_run_beside_each_other(clone, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    for part in PARTS:
+        (other / part).symlink_to(TOP / part)
+    with make_run(clone) as one, make_run(other) as two:
+        assert one.url != two.url
+        person = Person(one.url)
+        assert person.sign_up().status_code == 303
+        person.url = two.url  # the same browser: cookies don't know ports
+        assert person.sign_up("Other").status_code == 303
+        person.url = one.url
+        assert person.get("/organizations/acme-corp").status_code == 200
+
+
+def test_ctrl_c_ends_all_of_it(clone):
+    running = Supervised(clone)
+    [supervisor] = running.processes()["supervisor"]
+    os.kill(supervisor, signal.SIGINT)
+    running.make.communicate(timeout=30)
+    assert running.none_is_left()
+
+
+@pytest.mark.parametrize("victim", ["make", "supervisor", "gunicorn"])
+def test_killing_one_process_leaves_none_behind(clone, victim):
+    running = Supervised(clone)
+    pids = {
+        "make": running.make.pid,
+        "supervisor": running.processes()["supervisor"][0],
+        "gunicorn": running.gunicorn_master(),
+    }
+    os.kill(pids[victim], signal.SIGKILL)
+    running.make.communicate(timeout=30)
+    wait_until(running.none_is_left)
+    with make_run(clone) as again:
+        assert requests.get(f"{again.url}/readyz", timeout=10).status_code == 200
+
+
+def test_a_mongod_that_died_is_started_again(clone):
+    with make_run(clone) as running:
+        person = Person(running.url)
+        person.sign_up()
+        [pid] = running.processes()["mongod"]
+        os.kill(pid, signal.SIGKILL)
+        running.until("starting it again")
+        wait_until(lambda: person.get("/organizations/acme-corp").status_code == 200)
+        assert running.processes()["mongod"] != [pid]
+
+
+def test_with_mongo_uri_nothing_is_embedded(clone, server):
+    secrets = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
+    databases = {"MASTER_DB": "master_uri", "TENANT_DB": "tenant_uri"}
+    with make_run(clone, MONGO_URI=server.uri, **secrets, **databases) as running:
+        assert running.processes()["mongod"] == []
+        assert not (clone / "instance" / "data").exists()
+        assert Person(running.url).sign_up().status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"PORT": "http"}, "PORT"),
+        ({"MONGO_URI": "mongodb://127.0.0.1:1/"}, "JWT_SECRET"),
+        ({"TRASH_DAYS": "-1"}, "TRASH_DAYS"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_runs(clone, settings, told):
+    ended = subprocess.run(
+        [sys.executable, "-m", "portal.serve"],
+        cwd=clone, env=environment(**settings), capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_where_no_mongod_can_be_had_the_message_says_what_to_set(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(mongod, "_package_folder", lambda: None)
+    with pytest.raises(NoMongod, match="MONGO_URI"):
+        mongod.find_mongod()
