@@ -179,17 +179,17 @@ def test_with_mongo_uri_nothing_is_embedded(clone, server):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("faulty", "told"),
     [
         ({"PORT": "http"}, "PORT"),
         ({"MONGO_URI": "mongodb://127.0.0.1:1/"}, "JWT_SECRET"),
         ({"TRASH_DAYS": "-1"}, "TRASH_DAYS"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_runs(clone, settings, told):
+def test_what_is_wrong_is_told_before_anything_runs(clone, faulty, told):
     ended = subprocess.run(
         [sys.executable, "-m", "portal.serve"],
-        cwd=clone, env=environment(**settings), capture_output=True, text=True, timeout=20,
+        cwd=clone, env=environment(**faulty), capture_output=True, text=True, timeout=20,
     )  # fmt: skip
     assert ended.returncode == 1
     assert told in ended.stderr

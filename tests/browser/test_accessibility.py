@@ -1,0 +1,115 @@
+"""Every page for everybody: axe finds nothing, in light, in dark, at 390 px."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from portal.organizations.documents import VIEWER, Membership, Organization
+from portal.organizations.renaming import rename_organization
+from portal.organizations.trashing import trash_organization
+from portal import clock
+from tests.factories import an_organization, origin
+
+MODES = [("light", 1440), ("dark", 1440), ("light", 390)]
+axe = Axe()
+
+
+def check(page):
+    for scheme, width in MODES:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 844})
+        found = axe.run(page)
+        assert found.violations_count == 0, f"{page.url} {scheme} {width}\n{found.generate_report()}"
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{page.url} is {wide} px wide at {width}"
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/signup", "/nowhere", "/organizations/new"])
+def test_pages_of_strangers(page, path):
+    page.goto(path)
+    check(page)
+
+
+@pytest.mark.parametrize("path", ["/login", "/signup"])
+def test_forms_with_faults(page, path):
+    page.goto(path)
+    page.get_by_role("button", name="Log in" if path == "/login" else "Sign up").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+
+
+def test_a_sign_up_with_preview_and_strength(page):
+    page.goto("/signup")
+    page.get_by_label("Name of the organization").fill("Acme Corp")
+    page.get_by_label("Password").fill("weak")
+    page.locator("#strength p").wait_for()
+    page.get_by_text("Yes").wait_for()
+    check(page)
+
+
+@pytest.mark.usefixtures("mara")
+@pytest.mark.parametrize("path", ["/organizations", "/trash", "/organizations/new", "/organizations/nothing"])
+def test_pages_with_nothing_on_them(page, path):
+    page.goto(path)
+    check(page)
+
+
+PAGES = ["", "/activity", "/settings", "/rename", "/delete"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_of_an_organization(page, mara, path):
+    organization = an_organization("Acme Corp", mara)
+    rename_organization(organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", origin(mara))
+    page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
+    check(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_of_an_organization_with_the_longest_name(page, mara, path):
+    organization = an_organization("W" * 80, mara)
+    page.goto(f"/organizations/{organization.slug}{path}")
+    check(page)
+
+
+@pytest.mark.parametrize("path", ["/rename", "/delete"])
+def test_forms_of_an_organization_with_faults(page, mara, path):
+    an_organization("Acme Corp", mara)
+    page.goto(f"/organizations/acme-corp{path}")
+    page.locator("main form button").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+
+
+def test_long_lists_and_a_running_operation(page, mara, master_db):
+    for n in range(27):
+        an_organization(f"Org {n:02}", mara)
+    running = {
+        "kind": "rename", "attempt": 1, "started_at": clock.now(), "collection": "org_other", "name": "Other",
+        "slug": "other", "lease_until": clock.now().replace(year=2100), "origin": {"email": mara.email},
+    }  # fmt: skip
+    master_db.organizations.update_one({"slug": "org-03"}, {"$set": {"operation": running}})
+    page.goto("/organizations")
+    check(page)
+    page.goto("/organizations/org-03")
+    check(page)
+
+
+def test_the_trash_with_something_in_it(page, mara):
+    organization = an_organization("Acme Corp", mara)
+    trash_organization(organization, "Acme Corp", origin(mara))
+    page.goto("/trash")
+    check(page)
+
+
+def test_the_menu_when_open(page, mara):
+    an_organization("Acme Corp", mara)
+    page.goto("/organizations/acme-corp")
+    page.locator("summary").click()
+    check(page)
+
+
+def test_a_refusal(page, mara):
+    organization = an_organization("Acme Corp")
+    Membership(organization=organization.id, account=mara.id, role=VIEWER, since=clock.now()).save()
+    page.goto("/organizations/acme-corp/delete")
+    check(page)

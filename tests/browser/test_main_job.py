@@ -1,0 +1,126 @@
+"""The whole main job as an admin does it, with JavaScript and without."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.factories import an_organization
+from tests.visitor import PASSWORD
+
+without_javascript = pytest.mark.browser_context_args(java_script_enabled=False)
+
+
+def do_the_main_job(page, tenant_db):
+    page.goto("/")
+    page.get_by_role("link", name="Sign up an organization").click()
+    page.get_by_label("Name of the organization").fill("Acme Corp")
+    page.get_by_label("Your e-mail address").fill("mara@acme.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign up").click()
+
+    expect(page).to_have_url(re.compile(r"/organizations/acme-corp$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Acme Corp")
+    assert tenant_db.list_collection_names() == ["org_acme_corp"]
+
+    page.locator("summary").click()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+    page.go_back()
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+
+    page.get_by_label("E-mail address").fill("mara@acme.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Acme Corp")
+    page.locator("summary").click()
+    page.get_by_role("link", name="Organizations", exact=True).click()
+    page.get_by_role("link", name="Acme Corp").click()
+
+    page.get_by_role("link", name="Rename").click()
+    page.get_by_label("New name").fill("Acme & Daughters")
+    page.get_by_role("button", name="Rename organization").click()
+    expect(page.get_by_role("status")).to_contain_text("Acme Corp is now Acme & Daughters")
+    assert tenant_db.list_collection_names() == ["org_acme_daughters"]
+    page.goto("/organizations/acme-corp")
+    expect(page).to_have_url(re.compile(r"/organizations/acme-daughters$"))
+
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_role("link", name="Delete…").click()
+    page.get_by_label("Type the name to confirm").fill("Acme & Daughters")
+    page.get_by_role("button", name="Delete organization").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Trash")
+    expect(page.get_by_role("row", name="Acme & Daughters")).to_be_visible()
+    assert [name[:6] for name in tenant_db.list_collection_names()] == ["trash_"]
+
+
+def test_the_main_job_with_javascript(page, tenant_db):
+    do_the_main_job(page, tenant_db)
+
+
+@without_javascript
+def test_the_main_job_without_javascript(page, tenant_db):
+    do_the_main_job(page, tenant_db)
+
+
+def test_the_main_job_by_keyboard_alone(page, tenant_db):
+    page.goto("/signup")
+    page.get_by_label("Name of the organization").focus()
+    page.keyboard.type("Acme Corp")
+    page.keyboard.press("Tab")
+    page.keyboard.type("mara@acme.example")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/organizations/acme-corp$"))
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+def test_the_preview_follows_what_is_typed(page):
+    an_organization("Kestrel Freight")
+    page.goto("/signup")
+    preview = page.locator("#preview")
+    page.get_by_label("Name of the organization").press_sequentially("Kestrel Freigh")
+    expect(preview).to_contain_text("kestrel-freigh")
+    expect(preview).to_contain_text("Yes")
+    page.get_by_label("Name of the organization").press_sequentially("t")
+    expect(preview).to_contain_text("No, held by another organization")
+    page.get_by_label("Name of the organization").fill("<img src=x onerror=alert(1)>")
+    expect(preview).to_contain_text("Leave out “<”")
+
+
+def test_the_strength_of_a_password_is_said_while_it_is_typed(page):
+    page.goto("/signup")
+    page.get_by_label("Password").press_sequentially("password1234")
+    expect(page.locator("#strength")).to_contain_text("Very weak")
+    page.get_by_label("Password").fill(PASSWORD)
+    expect(page.locator("#strength")).to_contain_text("Strong")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_faults_are_summed_up_focused_and_linked(new_context, javascript):
+    page = new_context(java_script_enabled=javascript).new_page()
+    page.goto("/signup")
+    page.get_by_label("Name of the organization").fill("x")
+    page.get_by_label("Your e-mail address").fill("mara@acme.example")
+    page.get_by_role("button", name="Sign up").click()
+    summary = page.get_by_role("alert")
+    expect(summary).to_be_focused()
+    expect(summary).to_contain_text("2 things to correct")
+    expect(page.get_by_label("Your e-mail address")).to_have_value("mara@acme.example")
+    expect(page.get_by_label("Password")).to_have_value("")
+    summary.get_by_role("link", name="Choose a longer name").click()
+    expect(page.get_by_label("Name of the organization")).to_be_focused()
+    expect(page).to_have_title(re.compile("^Error: "))
+
+
+@pytest.mark.browser_context_args(timezone_id="America/New_York")
+def test_times_are_in_the_readers_zone(page, mara):
+    organization = an_organization("Acme Corp", mara)
+    page.goto("/organizations/acme-corp/activity")
+    expect(page.locator("[data-zone]")).to_have_text("America/New_York")
+    shown = page.locator("tbody time").first
+    assert organization.created_at.strftime("%H:%M:%S") not in shown.inner_text()
+    assert "GMT-" in shown.get_attribute("title") or "EST" in shown.get_attribute("title")
