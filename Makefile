@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services check format clean
+.PHONY: help run test test-services check format measure clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,13 +22,12 @@ check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/djlint --check --lint --quiet templates
+	$(BIN)/djlint --lint --quiet templates
 	$(BIN)/deptry .
 
-format: $(VENV)/installed-test  ## formats code and templates
+format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	-$(BIN)/djlint --reformat --quiet templates
 
 measure: $(VENV)/installed-test  ## measures what the README states: start, sign-up, rename, pages, memory
 	$(BIN)/python -m tests.measure

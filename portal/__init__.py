@@ -8,7 +8,6 @@ from pathlib import Path
 from flask import Flask, request
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
-from heroicons.jinja import heroicon_mini
 
 from portal import answers, database, formats, logs, requests, security, settings
 from portal.accounts import cookie
@@ -32,7 +31,9 @@ def create_app(active: Settings) -> Flask:
     settings.activate(active)
     logs.configure()
     database.connect(active, DOCUMENTS)
-    app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=str(_TOP / "static"))
+    app = Flask(
+        __name__, template_folder=str(_TOP / "templates"), static_folder=str(_TOP / "static")
+    )
     app.config.update(
         SECRET_KEY=active.secret_key,
         # A form is valid as long as the session it was made in; old secrets still open it.
@@ -48,7 +49,7 @@ def create_app(active: Settings) -> Flask:
     CSRFProtect(app)
     Bootstrap5(app)
     formats.init_app(app)
-    app.jinja_env.globals.update(heroicon_mini=heroicon_mini, version=__version__)
+    app.jinja_env.globals["version"] = __version__
     for blueprint in (home, accounts, organizations):
         app.register_blueprint(blueprint)
     return app

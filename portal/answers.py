@@ -50,48 +50,66 @@ ANSWERS: dict[type[PortalError], Answer] = {
     errors.SlugTaken: Answer(
         409,
         "organization_name",
-        lambda e: (
-            f"The address {e.slug} is taken. Choose a name that differs in letters or digits"
-        ),
+        lambda e: f"The address {e.slug} is taken. Choose a name that differs in letters or digits",
     ),
     errors.EmailTaken: Answer(
-        409, "email", lambda e: f"{e.email} has an account: log in, and create the organization there"
+        409,
+        "email",
+        lambda e: f"{e.email} has an account: log in, and create the organization there",
     ),
     errors.NotFound: Answer(
         404,
         None,
-        lambda e: "The organization may have another name now, may be in the trash, or you may not be a member of it.",
+        lambda e: (
+            "The organization may have another name now, may be in the trash, or you may not be a member of it."
+        ),
         "Nothing is at this address",
     ),
     errors.Forbidden: Answer(
         403,
         None,
-        lambda e: "Your role in this organization does not allow it. One of its owners can do it, or change your role.",
+        lambda e: (
+            "Your role in this organization does not allow it. One of its owners can do it, or change your role."
+        ),
         "You may not do this",
     ),
     errors.AddressChanged: Answer(
         409,
         None,
-        lambda e: f"It is {e.name} now, at {e.slug}. What you sent did not start. Nothing was changed.",
+        lambda e: (
+            f"It is {e.name} now, at {e.slug}. What you sent did not start. Nothing was changed."
+        ),
         "This organization was renamed",
     ),
     errors.OperationInProgress: Answer(
         409,
         None,
-        lambda e: f"{e.name} is {DOING[e.kind]} since {e.started_at:%H:%M:%S} UTC. One change runs at a time, so what you sent did not start. Nothing was changed. Send it again in a moment.",
+        lambda e: (
+            f"{e.name} is {DOING[e.kind]} since {e.started_at:%H:%M:%S} UTC. One change runs at a time, so what you sent did not start. Nothing was changed. Send it again in a moment."
+        ),
         "Another change is running",
     ),
     errors.CollectionLost: Answer(
         409,
         None,
-        lambda e: f"The collection of {e.name} is not in the database any more: somebody dropped it there. Nothing was changed. Ask whoever runs the database to bring it back.",
+        lambda e: (
+            f"The collection of {e.name} is not in the database any more: somebody dropped it there. Nothing was changed. Ask whoever runs the database to bring it back."
+        ),
         "The collection is missing",
     ),
     errors.Overloaded: Answer(
-        503, None, lambda e: "Many people log in right now. Try again in a few seconds.", "The portal is busy"
+        503,
+        None,
+        lambda e: "Many people log in right now. Try again in a few seconds.",
+        "The portal is busy",
     ),
     errors.DatabaseUnavailable: Answer(
-        503, None, lambda e: "The database does not answer. Nothing is known to be lost. Try again in a few seconds.", "The portal can’t reach its database"
+        503,
+        None,
+        lambda e: (
+            "The database does not answer. Nothing is known to be lost. Try again in a few seconds."
+        ),
+        "The portal can’t reach its database",
     ),
 }
 

@@ -13,9 +13,9 @@ from mongoengine import Document
 from mongoengine.connection import get_connection
 from mongoengine.errors import MongoEngineException
 from pymongo import MongoClient, ReadPreference
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
-from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -115,7 +115,9 @@ def check_server(server: MongoClient) -> None:
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
         raise UnsuitableServer(f"MongoDB {version} is too old: 6.0 or later is needed.")
     if hello.get("msg") == "isdbgrid":
-        log.warning("database.behind_mongos", note="the portal was never tried on a sharded cluster")
+        log.warning(
+            "database.behind_mongos", note="the portal was never tried on a sharded cluster"
+        )
     elif "setName" not in hello:
         raise UnsuitableServer(
             "MONGO_URI names a standalone server. Transactions need a replica set; "
@@ -130,12 +132,15 @@ def _check_default_write_concern(server: MongoClient) -> None:
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
-        log.warning("database.write_concern_unknown", note="grant clusterMonitor to let it be checked")
+        log.warning(
+            "database.write_concern_unknown", note="grant clusterMonitor to let it be checked"
+        )
         return
     if defaults.get("defaultWriteConcern", {}).get("w") != "majority":
         raise UnsuitableServer(
             "The server's default write concern is not majority, so an acknowledged write could "
-            'be lost. Set it: db.adminCommand({setDefaultRWConcern: 1, defaultWriteConcern: {w: "majority"}})'
+            "be lost. Set it: db.adminCommand({setDefaultRWConcern: 1, "
+            'defaultWriteConcern: {w: "majority"}})'
         )
 
 
@@ -165,7 +170,9 @@ def transaction(body: Callable[[], Body]) -> Body:
         except MongoEngineException as error:
             # MongoEngine wraps the driver's error; with_transaction needs to see its label.
             cause = error.__cause__ or error.__context__
-            if isinstance(cause, PyMongoError) and cause.has_error_label("TransientTransactionError"):
+            if isinstance(cause, PyMongoError) and cause.has_error_label(
+                "TransientTransactionError"
+            ):
                 raise cause from error
             raise
         finally:
@@ -182,7 +189,9 @@ def transaction(body: Callable[[], Body]) -> Body:
 
 def unavailable(error: BaseException) -> bool:
     """Whether ``error`` says that MongoDB is away, hung, or out of time, not that we erred."""
-    driver_error = error.__cause__ or error.__context__ if isinstance(error, MongoEngineException) else error
+    driver_error = (
+        error.__cause__ or error.__context__ if isinstance(error, MongoEngineException) else error
+    )
     if isinstance(driver_error, DatabaseUnavailable | UnsuitableServer | ConnectionFailure):
         return True
     return isinstance(driver_error, PyMongoError) and (

@@ -1,15 +1,18 @@
 """How values are written on pages."""
 
 from datetime import datetime
+from functools import cache
 
 import humanize
 from flask import Flask
+from heroicons.jinja import heroicon_mini
+from markupsafe import Markup
 
 from portal import clock
 
 
 def init_app(app: Flask) -> None:
-    """Make the formats filters of the templates."""
+    """Give the templates the formats as filters, and icons."""
     app.jinja_env.filters.update(
         ago=ago,
         exact=exact,
@@ -17,6 +20,13 @@ def init_app(app: Flask) -> None:
         size=size,
         count=humanize.intcomma,
     )
+    app.jinja_env.globals["icon_svg"] = icon_svg
+
+
+@cache
+def icon_svg(name: str) -> Markup:
+    """An icon as inline SVG that means nothing by itself. Drawn once: it never changes."""
+    return heroicon_mini(name, size=16, **{"class": "icon"})
 
 
 def ago(time: datetime) -> str:

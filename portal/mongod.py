@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
@@ -83,7 +85,7 @@ def start(
         stdout=subprocess.DEVNULL,
         pass_fds=[] if keep_open is None else [keep_open],
         start_new_session=True,  # Ctrl-C must not reach it before gunicorn has drained
-        preexec_fn=_prepare_process,  # noqa: PLW1509 (no threads are running yet)
+        preexec_fn=partial(_prepare_process, os.getpid()),  # noqa: PLW1509 (no threads run)
     )
     try:
         _make_primary(process, port, password)
@@ -92,8 +94,7 @@ def start(
         process.wait()
         raise
     uri = (
-        f"mongodb://{_USER}:{password}@127.0.0.1:{port}/"
-        f"?replicaSet={_REPLICA_SET}&authSource=admin"
+        f"mongodb://{_USER}:{password}@127.0.0.1:{port}/?replicaSet={_REPLICA_SET}&authSource=admin"
     )
     return Mongod(process, port, uri)
 
@@ -149,8 +150,8 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _prepare_process() -> None:
-    die_with_parent()
+def _prepare_process(parent: int) -> None:
+    die_with_parent(parent)
     # A collection costs two files or more; at the limit mongod aborts for everybody.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -190,7 +191,7 @@ def _set_up(
     client.admin.command("createUser", _USER, pwd=password, roles=["root"])
 
 
-def _client(port: int, **options: str) -> MongoClient:
+def _client(port: int, **options: Any) -> MongoClient:
     return MongoClient("127.0.0.1", port, directConnection=True, timeoutMS=5000, **options)
 
 
@@ -203,7 +204,9 @@ def _wait_until_up(process: subprocess.Popen[bytes], port: int, deadline: float)
         time.sleep(0.02)
 
 
-def _wait_until_primary(process: subprocess.Popen[bytes], client: MongoClient, deadline: float) -> None:
+def _wait_until_primary(
+    process: subprocess.Popen[bytes], client: MongoClient, deadline: float
+) -> None:
     while not client.admin.command("hello").get("isWritablePrimary"):
         _check_alive(process, deadline)
         time.sleep(0.02)

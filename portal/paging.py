@@ -17,7 +17,9 @@ class Page:
     after: Any = None
 
 
-def page_from(rows: list[Any], *, key: str, size: int, before: Any = None, after: Any = None) -> Page:
+def page_from(
+    rows: list[Any], *, key: str, size: int, before: Any = None, after: Any = None
+) -> Page:
     """The page that ``rows`` make: up to ``size`` + 1 of them, read from ``after`` on in the
     list's order, or from ``before`` on against it."""
     more, rows = len(rows) > size, rows[:size]

@@ -8,14 +8,14 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """Have the kernel send this process SIGTERM when its parent dies (prctl(2)); Linux only.
 
-    Elsewhere nothing happens: there is no embedded server to leave behind there.
+    ``parent`` is its pid as known before a fork. Elsewhere nothing happens: there is no embedded
+    server to leave behind there.
     """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died in between
         os.kill(os.getpid(), signal.SIGTERM)

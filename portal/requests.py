@@ -20,7 +20,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 def init_app(app: Flask) -> None:
     """Give each request an id, a time limit for all it does with MongoDB, and a size limit."""
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
-    app.wsgi_app = _with_time_limit(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = _with_time_limit(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.before_request(_name_request)
 
 

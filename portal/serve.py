@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from urllib.error import URLError
@@ -26,7 +27,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from portal import database, mongod, settings
-from portal.mongod import Mongod, MongodFailed, NoMongod
+from portal.mongod import MongodFailed, NoMongod
 from portal.processes import die_with_parent
 from portal.settings import InvalidSettings, SupervisorSettings
 
@@ -60,7 +61,7 @@ def main() -> None:
     os.umask(0o077)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    die_with_parent()
+    die_with_parent(os.getppid())
     try:
         asked = settings.load_supervisor()
         with _instance_lock() as lock, _listening_socket(asked) as listener:
@@ -70,7 +71,13 @@ def main() -> None:
                 _serve_embedded(listener, lock)
     except Stopped:
         return
-    except (CannotServe, InvalidSettings, NoMongod, MongodFailed, database.UnsuitableServer) as error:
+    except (
+        CannotServe,
+        InvalidSettings,
+        NoMongod,
+        MongodFailed,
+        database.UnsuitableServer,
+    ) as error:
         sys.exit(f"The portal can't run. {error}")
 
 
@@ -86,6 +93,7 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
     environment = {"PUBLIC_URL": os.environ.get("PUBLIC_URL", _address(listener))}
     os.environ.update(environment)
     active = settings.load()
+    client: MongoClient
     with MongoClient(database.portable_uri(uri), timeoutMS=5000, tz_aware=True) as client:
         try:
             database.check_server(client)
@@ -121,7 +129,9 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
         while _still_runs(gunicorn):
             if not _still_runs(server.process):
                 _say(f"mongod ended with status {server.process.returncode}, starting it again")
-                server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock, port=server.port)
+                server = mongod.start(
+                    INSTANCE, own.mongo_password, keep_open=lock, port=server.port
+                )
             time.sleep(_LOOK_SECONDS)
     finally:
         if gunicorn:
@@ -151,7 +161,7 @@ def _instance_lock() -> Iterator[int]:
 
 @contextmanager
 def _listening_socket(asked: SupervisorSettings) -> Iterator[socket.socket]:
-    """The socket gunicorn inherits, so that between choosing a port and using it nobody takes it."""
+    """The socket that gunicorn inherits: nobody takes a port between its choice and its use."""
     ports = [asked.port] if asked.port else range(FIRST_PORT, LAST_PORT + 1)
     for port in ports:
         listener = socket.socket(socket.AF_INET6 if ":" in asked.bind else socket.AF_INET)
@@ -189,7 +199,7 @@ def _start_gunicorn(listener: socket.socket) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
         pass_fds=[listener.fileno()],
         start_new_session=True,  # Ctrl-C reaches it through the supervisor, before mongod
-        preexec_fn=die_with_parent,  # noqa: PLW1509 (no threads are running)
+        preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (no threads run)
     )
 
 
@@ -212,7 +222,7 @@ def _say_when_ready(listener: socket.socket, url: str, gunicorn: subprocess.Pope
     deadline = time.monotonic() + READY_SECONDS
     while _still_runs(gunicorn) and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(probe, timeout=5):  # noqa: S310 (our own address)
+            with urllib.request.urlopen(probe, timeout=5):
                 _say(f"Portal: {url}  (Ctrl-C stops it)")
                 return
         except (URLError, OSError):

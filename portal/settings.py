@@ -8,12 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
+from typing import cast
 from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError, ValidationError
 
 SHORTEST_SECRET_BYTES = 32
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
+_HEADING = (
+    "Settings to correct, in the environment or in .env (see .env.example; with MONGO_URI unset "
+    "`make run` brings a MongoDB and secrets of its own):"
+)
 _SYSTEM_DATABASES = ("admin", "local", "config")
 
 
@@ -45,20 +50,17 @@ class Settings:
         return self.public_url.startswith("https://")
 
 
-_current: Settings | None = None
+_active: list[Settings] = []
 
 
 def activate(settings: Settings) -> None:
     """Make ``settings`` those of this process; MongoEngine's connection is one per process too."""
-    global _current
-    _current = settings
+    _active[:] = [settings]
 
 
 def current() -> Settings:
-    """The settings of this process. Raises RuntimeError before ``create_app``."""
-    if _current is None:
-        raise RuntimeError("No settings are active: call create_app() first.")
-    return _current
+    """The settings of this process. Raises IndexError before ``create_app``."""
+    return _active[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +88,15 @@ def load() -> Settings:
     """Read the environment and ``.env``. Raises InvalidSettings naming all faults at once."""
     env = _environment()
     settings = Settings(
-        mongo_uri=env.str("MONGO_URI", "", validate=_mongo_uri),
+        mongo_uri=env.str("MONGO_URI", validate=_mongo_uri),
         master_db=env.str("MASTER_DB", "master_db", validate=_database_name),
         tenant_db=env.str("TENANT_DB", "tenant_db", validate=_database_name),
-        jwt_secret=env.str("JWT_SECRET", "", validate=_secret),
+        jwt_secret=env.str("JWT_SECRET", validate=_secret),
         jwt_secret_fallbacks=tuple(env.list("JWT_SECRET_FALLBACKS", [], validate=_secrets) or ()),
         jwt_algorithm=env.str(
             "JWT_ALGORITHM", "HS256", validate=_one_of("HS256", "HS384", "HS512")
         ),
-        secret_key=env.str("SECRET_KEY", "", validate=_secret),
+        secret_key=env.str("SECRET_KEY", validate=_secret),
         secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [], validate=_secrets) or ()),
         public_url=env.str("PUBLIC_URL", "http://localhost:8000", validate=_url),
         installation_id=env.str("INSTALLATION_ID", ""),
@@ -118,21 +120,14 @@ def _seal(env: Env) -> None:
     try:
         env.seal()
     except EnvValidationError as error:
-        faults = (
-            f"{name}: {' '.join(str(message) for message in messages)}"
-            for name, messages in error.error_messages.items()
-        )
-        raise InvalidSettings("\n".join(["Settings to correct:", *faults])) from None
+        messages = cast(dict[str, list[str]], error.error_messages)
+        faults = [f"{name}: {' '.join(map(str, told))}" for name, told in messages.items()]
+        raise InvalidSettings("\n".join([_HEADING, *faults])) from None
 
 
 def _mongo_uri(value: str) -> None:
-    if not value:
-        raise ValidationError(
-            "is not set. Name a MongoDB replica set (6.0 or later), or start with `make run`, "
-            "which brings a server of its own."
-        )
     if not value.startswith(("mongodb://", "mongodb+srv://")):
-        raise ValidationError("must begin with mongodb:// or mongodb+srv://.")
+        raise ValidationError("must name a replica set by mongodb:// or mongodb+srv://.")
 
 
 def _database_name(value: str) -> None:
@@ -158,7 +153,9 @@ def _secrets(values: list[str]) -> None:
 def _url(value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
-        raise ValidationError("must be like https://portal.example, without a path or a slash at its end.")
+        raise ValidationError(
+            "must be like https://portal.example, without a path or a slash at its end."
+        )
 
 
 def _address(value: str) -> None:

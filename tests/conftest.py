@@ -48,9 +48,7 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mongod")
-    running = mongod.start(
-        folder, secrets.token_hex(16), "--setParameter", "enableTestCommands=1"
-    )
+    running = mongod.start(folder, secrets.token_hex(16), "--setParameter", "enableTestCommands=1")
     yield Server(
         running,
         {

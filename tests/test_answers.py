@@ -3,8 +3,15 @@
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 from werkzeug.exceptions import (
-    BadRequest, Conflict, Forbidden, InternalServerError, MethodNotAllowed, NotFound,
-    RequestEntityTooLarge, ServiceUnavailable, TooManyRequests,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InternalServerError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    TooManyRequests,
 )  # fmt: skip
 
 from portal import errors
@@ -33,7 +40,11 @@ def test_every_http_error_has_a_page_of_the_portal(app, error):
 
 def test_every_error_of_the_services_has_its_answer():
     told_apart = {errors.PortalError, errors.SeveralErrors}
-    every = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PortalError)}
+    every = {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.PortalError)
+    }
     assert set(ANSWERS) == every - told_apart
 
 
@@ -81,7 +92,9 @@ def test_every_answer_carries_the_headers_that_protect_it(visitor, path):
     assert headers["Referrer-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/organizations", "/organizations/acme-corp", "/trash", "/nowhere", "/login"])
+@pytest.mark.parametrize(
+    "path", ["/organizations", "/organizations/acme-corp", "/trash", "/nowhere", "/login"]
+)
 def test_no_page_is_kept_by_a_cache(visitor, path):
     """Row S2 of the attacks."""
     visitor.sign_up()
@@ -116,7 +129,9 @@ def test_a_form_sent_as_json_changes_nothing(visitor):
 
 def test_a_body_that_is_too_large_is_refused(visitor):
     token = visitor.token("/signup")
-    answer = visitor.client.post("/signup", data={"csrf_token": token, "organization_name": "x" * 100_000})
+    answer = visitor.client.post(
+        "/signup", data={"csrf_token": token, "organization_name": "x" * 100_000}
+    )
     assert answer.status_code == 413
     assert "That is too much" in answer.text
 

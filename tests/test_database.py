@@ -103,13 +103,25 @@ def test_concerns_and_databases_of_the_uri_are_not_the_portals(uri, portable):
 
 def test_transactions_work_with_a_uri_that_names_a_write_concern(server):
     uri = portable_uri(server.uri + "&w=majority")
-    with MongoClient(uri) as client, client.start_session() as session, session.bind(end_session=False):
+    with (
+        MongoClient(uri) as client,
+        client.start_session() as session,
+        session.bind(end_session=False),
+    ):
         session.with_transaction(lambda _: client.master_test.slugs.insert_one({"_id": "x"}))
 
 
 def test_a_standalone_server_is_refused_with_the_reason(tmp_path):
     port = mongod._free_port()
-    command = [mongod.find_mongod(), "--dbpath", tmp_path, "--port", str(port), "--bind_ip", "127.0.0.1"]
+    command = [
+        mongod.find_mongod(),
+        "--dbpath",
+        tmp_path,
+        "--port",
+        str(port),
+        "--bind_ip",
+        "127.0.0.1",
+    ]
     with subprocess.Popen([*command, "--nounixsocket"], stdout=subprocess.DEVNULL) as standalone:
         try:
             with MongoClient("127.0.0.1", port) as client:

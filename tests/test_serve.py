@@ -18,7 +18,16 @@ from portal.mongod import NoMongod
 from tests.processes import Person, wait_until
 
 TOP = Path(__file__).parent.parent
-PARTS = ("portal", "templates", "static", "wsgi.py", "gunicorn.conf.py", "Makefile", "requirements.txt", ".venv")
+PARTS = (
+    "portal",
+    "templates",
+    "static",
+    "wsgi.py",
+    "gunicorn.conf.py",
+    "Makefile",
+    "requirements.txt",
+    ".venv",
+)
 
 
 @pytest.fixture
@@ -30,7 +39,17 @@ def clone(tmp_path):
 
 
 def environment(**changes):
-    ours = ("MONGO_URI", "JWT_SECRET", "SECRET_KEY", "PUBLIC_URL", "PORT", "BIND", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    ours = (
+        "MONGO_URI",
+        "JWT_SECRET",
+        "SECRET_KEY",
+        "PUBLIC_URL",
+        "PORT",
+        "BIND",
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+    )
     return {name: value for name, value in os.environ.items() if name not in ours} | changes
 
 
@@ -64,7 +83,11 @@ class Supervised:
                 continue
             if place != self.clone or state == "Z":
                 continue
-            for kind, sign in (("mongod", "--dbpath"), ("gunicorn", "gunicorn"), ("supervisor", "portal.serve")):
+            for kind, sign in (
+                ("mongod", "--dbpath"),
+                ("gunicorn", "gunicorn"),
+                ("supervisor", "portal.serve"),
+            ):
                 if sign in words:
                     found[kind].append(int(process.name))
         return found
@@ -115,7 +138,13 @@ def test_what_it_keeps_is_its_own_users_alone(clone):
 def test_a_second_one_beside_it_fails_at_once_with_the_reason(clone):
     with make_run(clone):
         second = subprocess.run(
-            [sys.executable, "-m", "portal.serve"], cwd=clone, env=environment(), capture_output=True, text=True, timeout=10
+            [sys.executable, "-m", "portal.serve"],
+            check=False,
+            cwd=clone,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=10,
         )
         assert second.returncode == 1
         assert "already runs from this folder" in second.stderr
@@ -189,7 +218,7 @@ def test_with_mongo_uri_nothing_is_embedded(clone, server):
 def test_what_is_wrong_is_told_before_anything_runs(clone, faulty, told):
     ended = subprocess.run(
         [sys.executable, "-m", "portal.serve"],
-        cwd=clone, env=environment(**faulty), capture_output=True, text=True, timeout=20,
+        check=False, cwd=clone, env=environment(**faulty), capture_output=True, text=True, timeout=20,
     )  # fmt: skip
     assert ended.returncode == 1
     assert told in ended.stderr

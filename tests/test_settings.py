@@ -20,7 +20,8 @@ def environment(monkeypatch, tmp_path):
         for name in names_read():
             monkeypatch.delenv(name, raising=False)
         for name, value in {**GOOD, **values}.items():
-            monkeypatch.setenv(name, value)
+            if value is not None:
+                monkeypatch.setenv(name, value)
 
     return use
 
@@ -49,7 +50,10 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("MONGO_URI", "", "make run"),
+        ("MONGO_URI", None, "make run"),
+        ("MONGO_URI", "", "mongodb://"),
+        ("JWT_SECRET", None, "not set"),
+        ("SECRET_KEY", None, "not set"),
         ("MONGO_URI", "localhost:27017", "mongodb://"),
         ("MASTER_DB", "a.b", "letters"),
         ("MASTER_DB", "admin", "none of admin"),
@@ -99,5 +103,9 @@ def test_the_supervisor_refuses_what_it_cannot_listen_on(environment, name, valu
 
 def test_every_setting_is_in_the_example_and_the_other_way_round():
     lines = (TOP / ".env.example").read_text().splitlines()
-    listed = {line.lstrip("# ").split("=")[0] for line in lines if "=" in line and line.lstrip("# ")[:1].isupper()}
+    listed = {
+        line.lstrip("# ").split("=")[0]
+        for line in lines
+        if "=" in line and line.lstrip("# ")[:1].isupper()
+    }
     assert listed == names_read()

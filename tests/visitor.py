@@ -30,7 +30,11 @@ class Page:
     def fault(self, field):
         """What stands at a field as its error."""
         found = self.html.find(id=f"{field}-error")
-        return re.sub(r"\s+", " ", found.get_text(" ", strip=True)).removeprefix("Error: ") if found else None
+        return (
+            re.sub(r"\s+", " ", found.get_text(" ", strip=True)).removeprefix("Error: ")
+            if found
+            else None
+        )
 
     def value(self, field):
         return self.html.find(id=field).get("value", "")

@@ -84,8 +84,8 @@ def leave() -> None:
 
 
 def _ask_to_log_in() -> ResponseReturnValue:
-    wanted = {"next": request.full_path.rstrip("?")} if request.method == "GET" else {}
-    return redirect(url_for("accounts.log_in", **wanted), 303)
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("accounts.log_in", next=wanted), 303)
 
 
 def _cookie_name(settings: Settings) -> str:

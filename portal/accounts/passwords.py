@@ -104,7 +104,9 @@ def _hash_of_nobody() -> str:
 @cache
 def _turns() -> threading.BoundedSemaphore:
     """At most as many hashes at once as there are cores, over all workers of the portal."""
-    return threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // settings.current().web_concurrency))
+    return threading.BoundedSemaphore(
+        max(1, (os.cpu_count() or 1) // settings.current().web_concurrency)
+    )
 
 
 def _in_turn(work: Callable[[], Result]) -> Result:

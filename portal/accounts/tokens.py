@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import jwt
@@ -47,6 +48,7 @@ def read(kind: str, token: str) -> dict[str, Any]:
         raise InvalidToken(str(error)) from error
 
 
+@cache
 def key_id(secret: str) -> str:
     """What names a secret without telling it."""
     digest = hmac.digest(secret.encode(), b"key id", hashlib.sha256)

@@ -5,7 +5,6 @@ from mongoengine import (
     DictField,
     Document,
     EmbeddedDocument,
-    EmbeddedDocumentField,
     IntField,
     ObjectIdField,
     StringField,

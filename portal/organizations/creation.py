@@ -19,8 +19,23 @@ from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
 from portal.errors import EmailTaken, NotFound, check_all
 from portal.organizations import slugs
-from portal.organizations.documents import CREATE, CURRENT, OWNER, Membership, Operation, Organization, Placement
-from portal.organizations.lifecycle import LeaseLost, Plan, advance, insert_with_intent, mine, pursue
+from portal.organizations.documents import (
+    CREATE,
+    CURRENT,
+    OWNER,
+    Membership,
+    Operation,
+    Organization,
+    Placement,
+)
+from portal.organizations.lifecycle import (
+    LeaseLost,
+    Plan,
+    advance,
+    insert_with_intent,
+    mine,
+    pursue,
+)
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_collection
 from portal.tenants import collections
@@ -35,9 +50,7 @@ class SignedUp:
     organization: Organization
 
 
-def sign_up(
-    name: str, email: str, password: str, origin: Origin, user_agent: str
-) -> SignedUp:
+def sign_up(name: str, email: str, password: str, origin: Origin, user_agent: str) -> SignedUp:
     """Create an account, its organization with a collection of its own, and a session.
 
     Master data is written in one transaction together with the intent to create the
@@ -110,9 +123,9 @@ def _found(
     )
     slugs.claim_slug(slug, organization_id, CURRENT)
     insert_with_intent(organization)
-    Membership(
-        organization=organization_id, account=account_id, role=OWNER, since=now
-    ).save(force_insert=True)
+    Membership(organization=organization_id, account=account_id, role=OWNER, since=now).save(
+        force_insert=True
+    )
     record(organization, "organization.created", origin, name=name, slug=slug)
     return organization
 
@@ -158,7 +171,10 @@ def _undo_founding(organization: Organization) -> Organization:
         slugs.free_all(organization.id)
         forget_chain(organization.id)
         founder = organization.created_by
-        if organization.operation.founds_account and not Membership.objects(account=founder).first():
+        if (
+            organization.operation.founds_account
+            and not Membership.objects(account=founder).first()
+        ):
             # Deleting the account conflicts with every transaction that gives it a membership.
             Account.objects(id=founder).delete()
             Session.objects(account=founder).delete()

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from mongoengine import Document
 
 from portal.accounts.documents import Account
 from portal.audit.trail import EventLine, latest_events
@@ -81,9 +82,7 @@ def organizations_of(
 
 def trash_of(account_id: ObjectId) -> list[TrashedOrganization]:
     """The trashed organizations that the account owned, newest first."""
-    found: Iterator[dict[str, Any]] = Membership.objects(
-        account=account_id, role=OWNER
-    ).aggregate(
+    found: Iterator[dict[str, Any]] = Membership.objects(account=account_id, role=OWNER).aggregate(
         [
             _join(Organization, "organization", [{"$match": {"state": TRASHED}}]),
             {"$unwind": "$found"},
@@ -186,7 +185,7 @@ def _details() -> list[dict[str, Any]]:
     ]
 
 
-def _join(document: type, field: str, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
+def _join(document: type[Document], field: str, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
     """A ``$lookup`` of the document whose id stands in ``field``, as the array ``found``."""
     return {
         "$lookup": {

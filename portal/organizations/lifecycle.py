@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import pymongo
 import structlog
-from pymongo import ReturnDocument
-
+from mongoengine import QuerySet
 from mongoengine.errors import MongoEngineException
+from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from portal import database
@@ -159,7 +159,7 @@ def advance(organization: Organization, **changes: object) -> Organization:
     return changed
 
 
-def mine(organization: Organization):  # noqa: ANN201 (MongoEngine's QuerySet is untyped)
+def mine(organization: Organization) -> QuerySet:
     """The query that finds the organization while this attempt at its operation is the last."""
     operation = organization.operation
     return Organization.objects(

@@ -37,7 +37,10 @@ def clean_name(text: str) -> str:
         raise InvalidName(f"Choose a shorter name: {LONGEST} characters at most")
     strange = next((character for character in name if not _allowed(character)), None)
     if strange is not None:
-        raise InvalidName(f"Leave out {_described(strange)}: a name has letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :")
+        raise InvalidName(
+            f"Leave out {_described(strange)}: a name has letters, digits, spaces "
+            "and . , ’ & ( ) + # ! / - – _ @ :"
+        )
     slug = slug_of(name)
     if not slug:
         raise InvalidName("Choose a name with letters or digits that an address can be made of")

@@ -16,6 +16,7 @@ from portal.tenants.collections import (
 
 log = structlog.get_logger()
 
+
 def move_collection(organization: Organization) -> Organization:
     """Give the collection the name that the operation intends, wherever it was found."""
     placement, name = organization.placement, organization.operation.collection

@@ -7,11 +7,8 @@ import random
 import threading
 
 import structlog
-from mongoengine.errors import MongoEngineException
-from pymongo.errors import PyMongoError
 
 from portal import database
-from portal.database import UnsuitableServer
 from portal.errors import PortalError
 from portal.organizations import creation, renaming, trashing
 from portal.organizations.documents import CREATE, RENAME, TRASH
@@ -51,6 +48,9 @@ def _run() -> None:
         try:
             database.prepare()
             recover_due_operations()
-        except (PyMongoError, MongoEngineException, UnsuitableServer):
-            log.exception("runner.failed")
+        except Exception as error:  # whatever it was, the next look must come
+            if database.unavailable(error):
+                log.warning("runner.no_database", error=str(error)[:300])
+            else:
+                log.exception("runner.failed")
         pause.wait(LONGEST_PAUSE_SECONDS * random.uniform(0.5, 1))  # noqa: S311 (jitter)

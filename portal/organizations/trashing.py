@@ -11,14 +11,23 @@ from portal.database import transaction
 from portal.errors import InvalidName, NameNotConfirmed
 from portal.organizations import slugs
 from portal.organizations.documents import TRASH, TRASHED, Operation, Organization
-from portal.organizations.lifecycle import ForwardImpossible, Plan, advance, labels, pursue, write_intent
+from portal.organizations.lifecycle import (
+    ForwardImpossible,
+    Plan,
+    advance,
+    labels,
+    pursue,
+    write_intent,
+)
 from portal.organizations.names import clean_name
 from portal.organizations.placement import move_collection
 
 log = structlog.get_logger()
 
 
-def trash_organization(organization: Organization, confirm_name: str, origin: Origin) -> Organization:
+def trash_organization(
+    organization: Organization, confirm_name: str, origin: Origin
+) -> Organization:
     """Move the organization to the trash: its collection out of the way, its slugs free.
 
     Raises NameNotConfirmed, OperationInProgress, AddressChanged, NotFound; then nothing was
@@ -66,7 +75,9 @@ def _finish_trash(organization: Organization) -> Organization:
             unset__operation=True,
         )
         slugs.free_all(organization.id)
-        record(trashed, "organization.trashed", operation.origin, name=trashed.name, slug=trashed.slug)
+        record(
+            trashed, "organization.trashed", operation.origin, name=trashed.name, slug=trashed.slug
+        )
         return trashed
 
     return transaction(body)

@@ -44,7 +44,7 @@ def with_access(permission: str) -> Callable[[View], View]:
             if request.method == "POST":
                 raise AddressChanged(access.organization.name, access.organization.slug)
             # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
-            return redirect(url_for(request.endpoint, slug=access.organization.slug), 307)
+            return redirect(url_for(f".{view.__name__}", slug=access.organization.slug), 307)
 
         return guarded
 

@@ -26,7 +26,9 @@ def test_accents_are_one_however_composed():
     assert parse_email("zoe\u0308@acme.example").key == parse_email("zo\u00eb@acme.example").key
 
 
-@pytest.mark.parametrize("text", ["", "a", "a@", "@b", "a@b", "a b@c.example", "a@c.example\n", "a\ud800@c.example"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "a@", "@b", "a@b", "a b@c.example", "a@c.example\n", "a\ud800@c.example"]
+)
 def test_what_is_no_address_is_refused(text):
     if text.endswith("\n"):
         assert parse_email(text).shown == text.strip()

@@ -96,12 +96,23 @@ def test_unknown_addresses_take_as_long_as_wrong_passwords(visitor):
 def test_a_password_is_the_same_however_its_accents_are_composed(visitor):
     visitor.sign_up(password="crème brûlée à la façon")
     visitor.log_out()
-    assert visitor.log_in(password="cre\u0300me bru\u0302le\u0301e a\u0300 la fac\u0327on").status == 303
+    assert (
+        visitor.log_in(password="cre\u0300me bru\u0302le\u0301e a\u0300 la fac\u0327on").status
+        == 303
+    )
 
 
 @pytest.mark.parametrize(
     "target",
-    ["//evil.example", "https:evil", "/\\evil.example", "javascript:alert(1)", "/a\r\nX: y", "evil", "/\t/evil"],
+    [
+        "//evil.example",
+        "https:evil",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/a\r\nX: y",
+        "evil",
+        "/\t/evil",
+    ],
 )
 def test_next_stays_on_the_site(visitor, target):
     """Row C2 of the attacks."""
@@ -161,7 +172,10 @@ def test_the_database_holds_nothing_that_opens_a_session(visitor, app):
     record = Session.objects.get()
     now = clock.now()
     forged = issue(
-        cookie.KIND, {"data": {"_user_id": record.id}}, issued_at=now, expires_at=now + timedelta(hours=1)
+        cookie.KIND,
+        {"data": {"_user_id": record.id}},
+        issued_at=now,
+        expires_at=now + timedelta(hours=1),
     )
     assert not is_logged_in(with_cookie(app, forged))
 

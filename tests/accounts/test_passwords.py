@@ -38,9 +38,11 @@ def test_a_weak_password_is_refused_with_what_to_do(password, told):
 
 
 def test_strength_knows_what_is_easy_to_guess_for_who_knows_the_person():
-    assert strength("kestrel freight 2026").score > strength(
-        "kestrel freight 2026", "dispatch@kestrel.example", "Kestrel Freight"
-    ).score or not strength("kestrelfreight", "Kestrel Freight").enough
+    assert (
+        strength("kestrel freight 2026").score
+        > strength("kestrel freight 2026", "dispatch@kestrel.example", "Kestrel Freight").score
+        or not strength("kestrelfreight", "Kestrel Freight").enough
+    )
 
 
 def test_hashes_are_argon2id_and_salted():

@@ -25,7 +25,11 @@ HELP = """No Chromium was found, and the tests need a real browser. One of these
 
 def find_chromium():
     """The path of a Chromium: named by CHROMIUM, on PATH, or Playwright's own; else ``None``."""
-    candidates = [os.environ.get("CHROMIUM"), shutil.which("chromium"), shutil.which("google-chrome")]
+    candidates = [
+        os.environ.get("CHROMIUM"),
+        shutil.which("chromium"),
+        shutil.which("google-chrome"),
+    ]
     with sync_playwright() as playwright:
         candidates.append(playwright.chromium.executable_path)
     return next((path for path in candidates if path and Path(path).exists()), None)

@@ -30,9 +30,12 @@ def no_violation(page):
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
         "console",
-        lambda message: faults.append(message.text)
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text
-        else None,
+        lambda message: (
+            faults.append(message.text)
+            if message.type in ("error", "warning")
+            and "Failed to load resource" not in message.text
+            else None
+        ),
     )
     yield
     assert faults == []

@@ -3,10 +3,10 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from portal import clock
 from portal.organizations.documents import VIEWER, Membership, Organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from portal import clock
 from tests.factories import an_organization, origin
 
 MODES = [("light", 1440), ("dark", 1440), ("light", 390)]
@@ -18,7 +18,9 @@ def check(page):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 844})
         found = axe.run(page)
-        assert found.violations_count == 0, f"{page.url} {scheme} {width}\n{found.generate_report()}"
+        assert found.violations_count == 0, (
+            f"{page.url} {scheme} {width}\n{found.generate_report()}"
+        )
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{page.url} is {wide} px wide at {width}"
 
@@ -47,7 +49,9 @@ def test_a_sign_up_with_preview_and_strength(page):
 
 
 @pytest.mark.usefixtures("mara")
-@pytest.mark.parametrize("path", ["/organizations", "/trash", "/organizations/new", "/organizations/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/organizations", "/trash", "/organizations/new", "/organizations/nothing"]
+)
 def test_pages_with_nothing_on_them(page, path):
     page.goto(path)
     check(page)
@@ -59,7 +63,9 @@ PAGES = ["", "/activity", "/settings", "/rename", "/delete"]
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_of_an_organization(page, mara, path):
     organization = an_organization("Acme Corp", mara)
-    rename_organization(organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", origin(mara))
+    rename_organization(
+        organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", origin(mara)
+    )
     page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
     check(page)
 

@@ -30,10 +30,18 @@ def hang(bare_client):
             "appName": "portal",
         }
         mode = {"skip": skip} if skip else "alwaysOn"
-        entered = admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})["count"]
+        entered = admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})[
+            "count"
+        ]
 
         def until_reached():
-            admin.command({"waitForFailPoint": "failCommand", "timesEntered": entered + 1, "maxTimeMS": 20_000})
+            admin.command(
+                {
+                    "waitForFailPoint": "failCommand",
+                    "timesEntered": entered + 1,
+                    "maxTimeMS": 20_000,
+                }
+            )
 
         try:
             yield until_reached
@@ -53,14 +61,16 @@ def check_whole(bare_client, databases):
         collections = {
             found["name"]: found["info"]["uuid"].as_uuid() for found in tenant.list_collections()
         }
-        recorded = {
-            o["placement"]["collection"]: o["placement"]["uuid"] for o in organizations
-        }
+        recorded = {o["placement"]["collection"]: o["placement"]["uuid"] for o in organizations}
         assert collections == recorded
         assert not [o for o in organizations if "operation" in o]
         for organization in organizations:
-            assert master.memberships.count_documents({"organization": organization["_id"], "role": "owner"})
-            slugs = list(master.slugs.find({"organization": organization["_id"], "state": "current"}))
+            assert master.memberships.count_documents(
+                {"organization": organization["_id"], "role": "owner"}
+            )
+            slugs = list(
+                master.slugs.find({"organization": organization["_id"], "state": "current"})
+            )
             wanted = [organization["slug"]] if organization["state"] == "active" else []
             assert [slug["_id"] for slug in slugs] == wanted
         known = {o["_id"] for o in organizations}

@@ -50,7 +50,11 @@ def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
     with portal(server, databases) as running:
         person = Person(running.url)
         token = person.token("/signup")
-        fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
+        fields = {
+            "organization_name": "Acme Corp",
+            "email": "mara@acme.example",
+            "password": PASSWORD,
+        }
         with hang(command, skip) as until_reached:
             request = in_background(lambda: person.send("/signup", token, **fields))
             until_reached()
@@ -63,7 +67,9 @@ def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
         [organization] = check_whole()
         assert organization["placement"]["collection"] == "org_acme_corp"
         person = Person(running.url)
-        assert person.post("/login", email="mara@acme.example", password=PASSWORD).status_code == 303
+        assert (
+            person.post("/login", email="mara@acme.example", password=PASSWORD).status_code == 303
+        )
         assert person.get("/organizations/acme-corp").status_code == 200
 
 
@@ -83,7 +89,9 @@ def test_a_rename_killed_in_the_middle_is_finished_after_a_restart(
         token = person.token("/organizations/acme-corp/rename")
         with hang(command, skip) as until_reached:
             request = in_background(
-                lambda: person.send("/organizations/acme-corp/rename", token, organization_name="Other")
+                lambda: person.send(
+                    "/organizations/acme-corp/rename", token, organization_name="Other"
+                )
             )
             until_reached()
             running.kill()
@@ -107,7 +115,9 @@ def test_a_slow_rename_is_answered_in_time_shown_and_finished(
         token = person.token("/organizations/acme-corp/rename")
         with hang("renameCollection"):
             begin = time.monotonic()
-            answer = person.send("/organizations/acme-corp/rename", token, organization_name="Other")
+            answer = person.send(
+                "/organizations/acme-corp/rename", token, organization_name="Other"
+            )
             assert time.monotonic() - begin < 5
             assert answer.status_code == 303
             assert answer.headers["Location"] == "/organizations/acme-corp"

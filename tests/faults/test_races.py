@@ -55,15 +55,23 @@ def test_16_sign_ups_with_one_address_leave_one_account(server, databases, check
         tokens = [person.token("/signup") for person in people]
 
         def a_try(person, token, n):
-            fields = {"organization_name": f"Org {n}", "email": "mara@acme.example", "password": PASSWORD}
+            fields = {
+                "organization_name": f"Org {n}",
+                "email": "mara@acme.example",
+                "password": PASSWORD,
+            }
             return lambda: person.send("/signup", token, **fields).status_code
 
-        answers = at_once([a_try(p, t, n) for n, (p, t) in enumerate(zip(people, tokens, strict=True))])
+        answers = at_once(
+            [a_try(p, t, n) for n, (p, t) in enumerate(zip(people, tokens, strict=True))]
+        )
         assert sorted(answers) == [303] + [409] * 15
         assert len(check_whole()) == 1
 
 
-def test_renames_onto_one_name_and_a_sign_up_for_it_leave_one_holder(server, databases, check_whole):
+def test_renames_onto_one_name_and_a_sign_up_for_it_leave_one_holder(
+    server, databases, check_whole
+):
     """Row N2 of the attacks: a sign-up racing renames onto its name."""
     with portal(server, databases) as running:
         owners = [Person(running.url) for _ in range(8)]
@@ -77,7 +85,9 @@ def test_renames_onto_one_name_and_a_sign_up_for_it_leave_one_holder(server, dat
             return lambda: owner.send(path, token, organization_name="The Name").status_code
 
         actions = [a_rename(owner, n) for n, owner in enumerate(owners)]
-        actions += [a_sign_up(s, s.token("/signup"), "The Name", n) for n, s in enumerate(strangers)]
+        actions += [
+            a_sign_up(s, s.token("/signup"), "The Name", n) for n, s in enumerate(strangers)
+        ]
         answers = at_once(actions)
         assert sorted(answers) == [303] + [409] * 15
         holders = [o["slug"] for o in check_whole() if o["name"] == "The Name"]
@@ -92,7 +102,9 @@ def test_many_renames_of_one_organization_at_once_leave_it_whole(server, databas
 
         def a_rename(n):
             fields = {"organization_name": f"Name {n}"}
-            return lambda: owner.send("/organizations/acme-corp/rename", token, **fields).status_code
+            return lambda: (
+                owner.send("/organizations/acme-corp/rename", token, **fields).status_code
+            )
 
         answers = at_once([a_rename(n) for n in range(8)])
         assert answers.count(303) == 1

@@ -12,7 +12,9 @@ PAGES = ("", "/activity", "/settings", "/rename", "/delete")
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("slug", ["acme-corp", "nothing-here", "NEW", "a%00b", "$where", "%F0%9F%99%82"])
+@pytest.mark.parametrize(
+    "slug", ["acme-corp", "nothing-here", "NEW", "a%00b", "$where", "%F0%9F%99%82"]
+)
 def test_organizations_of_others_look_like_none_at_all(visitor, page, slug):
     """Row T1 of the attacks."""
     an_organization("Acme Corp")

@@ -2,10 +2,10 @@
 
 import pytest
 
+from portal.accounts.documents import Account
 from portal.organizations.documents import Organization
 from portal.organizations.renaming import rename_organization
 from tests.factories import an_organization, fresh, origin
-from portal.accounts.documents import Account
 
 
 def test_the_overview_shows_real_figures_of_the_collection(visitor, tenant_db):
@@ -83,7 +83,9 @@ def test_a_long_activity_is_paged(visitor):
     visitor.sign_up("Acme Corp")
     organization = Organization.objects.get()
     for n in range(30):
-        organization = rename_organization(fresh(organization), "ACME Corp" if n % 2 else "Acme CORP", origin())
+        organization = rename_organization(
+            fresh(organization), "ACME Corp" if n % 2 else "Acme CORP", origin()
+        )
     first = visitor.get("/organizations/acme-corp/activity")
     assert len(first.html.select("tbody tr")) == 25
     older = first.html.find("a", rel="next")

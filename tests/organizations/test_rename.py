@@ -54,7 +54,9 @@ def test_a_change_sent_to_an_old_address_is_refused_with_the_current_name(visito
     visitor.sign_up("Acme Corp")
     visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
     answer = visitor.post(
-        "/organizations/acme-corp/delete", {"confirm_name": "Other"}, form_at="/organizations/other/delete"
+        "/organizations/acme-corp/delete",
+        {"confirm_name": "Other"},
+        form_at="/organizations/other/delete",
     )
     assert answer.status == 409
     assert "It is Other now, at other" in answer.text

@@ -119,7 +119,11 @@ def test_lone_surrogates_are_refused_at_the_field(visitor):
 
 
 def test_a_second_value_of_a_field_is_refused_at_the_field(visitor):
-    fields = {"organization_name": ["Acme", "Other"], "email": "mara@acme.example", "password": PASSWORD}
+    fields = {
+        "organization_name": ["Acme", "Other"],
+        "email": "mara@acme.example",
+        "password": PASSWORD,
+    }
     answer = visitor.post("/signup", fields)
     assert answer.status == 422
     assert "one value" in answer.fault("organization_name")

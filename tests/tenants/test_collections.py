@@ -27,7 +27,11 @@ def failing(bare_client):
 
     def fail(command, mode, **data):
         bare_client.admin.command(
-            {"configureFailPoint": "failCommand", "mode": mode, "data": {"failCommands": [command], **data}}
+            {
+                "configureFailPoint": "failCommand",
+                "mode": mode,
+                "data": {"failCommands": [command], **data},
+            }
         )
 
     yield fail

@@ -1,0 +1,184 @@
+"""Measures what the README states; ``make measure`` on a quiet machine. Ratios are of one run."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from bson import ObjectId
+from pymongo import MongoClient
+
+from portal import create_app, database, mongod
+from portal.accounts import passwords
+from portal.organizations import creation
+from portal.settings import Settings
+from tests.factories import origin
+from tests.processes import Person, portal, wait_until
+from tests.test_serve import PARTS, TOP, environment
+
+ROUNDS = 100
+SECRET = "m" * 48
+
+
+def main():
+    start_of_an_installed_portal()
+    with tempfile.TemporaryDirectory() as folder:
+        running = mongod.start(Path(folder), "measure")
+        server = SimpleNamespace(
+            uri=running.uri, running=running, settings={"jwt_secret": SECRET, "secret_key": SECRET}
+        )
+        try:
+            sign_up_against_the_floor(server)
+            with portal(server, "measure", workers=1) as running_portal:
+                rename_by_size(server, running_portal)
+                cpu_per_page(running_portal)
+                memory(server, running_portal)
+        finally:
+            running.stop()
+
+
+def start_of_an_installed_portal():
+    with tempfile.TemporaryDirectory() as folder:
+        for part in PARTS:
+            (Path(folder) / part).symlink_to(TOP / part)
+        for which in ("first start, empty instance", "later start"):
+            begin = time.perf_counter()
+            command = [sys.executable, "-m", "portal.serve"]
+            process = subprocess.Popen(
+                command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+            )
+            next(line for line in process.stderr if "Portal: " in line)
+            say(f"to /readyz 200, {which}", f"{time.perf_counter() - begin:.1f} s")
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
+
+
+def sign_up_against_the_floor(server):
+    """Sign-up's service without the password hash, beside three inserts in a transaction and
+    one create: interleaved, medians."""
+    create_app(
+        Settings(
+            mongo_uri=server.uri, master_db="master_floor", tenant_db="tenant_floor",
+            jwt_secret=SECRET, jwt_secret_fallbacks=(), jwt_algorithm="HS256",
+            secret_key=SECRET, secret_key_fallbacks=(), public_url="http://localhost",
+            installation_id="", web_concurrency=1, trash_days=30, old_slug_days=30,
+        )
+    )  # fmt: skip
+    database.prepare()
+    hashed = passwords.hash_password("x")
+    passwords.hash_password = lambda password: hashed
+    client = MongoClient(server.uri)
+    floor_db = client.floor
+    for name in "abc":
+        floor_db.create_collection(name)
+
+    def floor(n):
+        with client.start_session() as session:
+            session.with_transaction(
+                lambda s: [floor_db[name].insert_one({"n": n}, session=s) for name in "abc"]
+            )
+        floor_db.create_collection(f"new_{ObjectId()}")
+
+    def sign_up(n):
+        creation.sign_up(f"Org {n}", f"p{n}@acme.example", f"hawk over estuary {n}!", origin(), "x")
+
+    def transaction_and_birth(n):
+        check = passwords.check_password
+        passwords.check_password = lambda *_: None
+        sign_up(n + 10_000)
+        passwords.check_password = check
+
+    seconds = {floor: [], sign_up: [], transaction_and_birth: []}
+    for n in range(ROUNDS):
+        for work, taken in seconds.items():
+            taken.append(timed(lambda work=work, n=n: work(n)))
+    base, whole, written = (statistics.median(taken) for taken in seconds.values())
+    say("floor: transaction of three inserts, create", f"{base * 1000:.1f} ms")
+    say("sign-up without the hash", f"{whole * 1000:.1f} ms, {whole / base:.2f} times the floor")
+    say("… without zxcvbn too", f"{written * 1000:.1f} ms, {written / base:.2f} times the floor")
+    client.close()
+
+
+def rename_by_size(server, running):
+    client = MongoClient(server.uri)
+    medians = {}
+    people = {}
+    for size in (10, 100_000):
+        people[size] = Person(running.url)
+        people[size].sign_up(f"Size {size}", f"size{size}@acme.example")
+        client.tenant_measure[f"org_size_{size}"].insert_many({"_id": n} for n in range(size))
+    names = {10: "size-10", 100_000: "size-100000"}
+    taken = {10: [], 100_000: []}
+    for n in range(30):
+        for size, person in people.items():
+            path = f"/organizations/{names[size]}/rename"
+            token = person.token(path)
+            begin = time.perf_counter()
+            person.send(path, token, organization_name=f"Size {size} {n}")
+            taken[size].append(time.perf_counter() - begin)
+            names[size] = f"size-{size}-{n}"
+    medians = {size: statistics.median(values) for size, values in taken.items()}
+    say("rename by HTTP, 10 documents", f"{medians[10] * 1000:.1f} ms")
+    say(
+        "rename by HTTP, 100,000 documents",
+        f"{medians[100_000] * 1000:.1f} ms, ratio {medians[100_000] / medians[10]:.2f}",
+    )
+    client.close()
+
+
+def cpu_per_page(running):
+    person = Person(running.url)
+    person.sign_up("Page", "page@acme.example")
+    [worker] = workers_of(running)
+    person.get("/organizations/page")
+    before = cpu_seconds(worker)
+    begin = time.perf_counter()
+    for _ in range(500):
+        assert person.get("/organizations/page").status_code == 200
+    wall = time.perf_counter() - begin
+    say("organization page, CPU of the worker", f"{(cpu_seconds(worker) - before) * 2:.1f} ms")
+    say("organization page, wall, one client", f"{wall * 2:.1f} ms")
+
+
+def memory(server, running):
+    [worker] = workers_of(running)
+    say("gunicorn worker, resident", f"{resident_mb(worker):.0f} MB")
+    say("mongod after all this, resident", f"{resident_mb(server.running.process.pid):.0f} MB")
+    with tempfile.TemporaryDirectory() as folder:
+        idle = mongod.start(Path(folder), "idle")
+        say("mongod idle, resident", f"{resident_mb(idle.process.pid):.0f} MB")
+        idle.stop()
+
+
+def workers_of(running):
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+    return wait_until(lambda: [int(pid) for pid in children.read_text().split()])
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid):
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def timed(work):
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def say(what, figure):
+    print(f"{what:<50} {figure}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
