@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Debian's, where that can be installed; otherwise Playwright's own.
+INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services check format measure clean
 
@@ -50,6 +53,6 @@ $(VENV)/installed-test: requirements.txt requirements-test.txt | $(BIN)/python
 	@touch $@ $(VENV)/installed
 
 $(VENV)/browser: $(VENV)/installed-test
-	@$(BIN)/python -m tests.browser.chromium || sh -c 'test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null' || $(BIN)/playwright install chromium || true
+	@$(BIN)/python -m tests.browser.chromium 2>/dev/null || $(INSTALL_BROWSER) || $(BIN)/playwright install chromium || true
 	@$(BIN)/python -m tests.browser.chromium
 	@touch $@

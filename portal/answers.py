@@ -97,6 +97,14 @@ ANSWERS: dict[type[PortalError], Answer] = {
         ),
         "The collection is missing",
     ),
+    errors.CollectionInTheWay: Answer(
+        409,
+        None,
+        lambda e: (
+            f"The database has a collection {e.collection} that the portal did not make, so {e.name} stays where it is. Nothing was changed. Ask whoever runs the database."
+        ),
+        "Something is in the way",
+    ),
     errors.Overloaded: Answer(
         503,
         None,

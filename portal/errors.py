@@ -123,6 +123,14 @@ class CollectionLost(PortalError):
     name: str
 
 
+@dataclass
+class CollectionInTheWay(PortalError):
+    """A collection that isn't the portal's has a name that the portal keeps for itself."""
+
+    name: str
+    collection: str
+
+
 class Overloaded(PortalError):
     """The portal is busy and did not start what was asked."""
 

@@ -22,6 +22,7 @@ from pymongo.errors import PyMongoError
 from portal import database
 from portal.errors import (
     AddressChanged,
+    CollectionInTheWay,
     CollectionLost,
     NotFound,
     OperationInProgress,
@@ -133,9 +134,7 @@ def pursue(organization: Organization, plan: Plan) -> Organization:
         return carry_out(organization, plan)
     except ForwardImpossible as impossible:
         log.error("operation.turned_back", reason=str(impossible), **labels(organization))
-        if str(impossible) == COLLECTION_MISSING:
-            raise CollectionLost(organization.name) from impossible
-        raise SlugTaken(organization.operation.slug) from impossible
+        raise _told(organization, str(impossible)) from impossible
     except LeaseLost:
         return Organization.objects(id=organization.id).first() or organization
     except (PyMongoError, MongoEngineException) as error:
@@ -143,6 +142,16 @@ def pursue(organization: Organization, plan: Plan) -> Organization:
             raise
         log.warning("operation.left_to_runner", error=str(error), **labels(organization))
         return organization
+
+
+def _told(organization: Organization, failure: str) -> PortalError:
+    """A turned back operation's failure as services tell it."""
+    operation = organization.operation
+    if failure == COLLECTION_MISSING:
+        return CollectionLost(organization.name)
+    if operation.slug:
+        return SlugTaken(operation.slug)
+    return CollectionInTheWay(organization.name, operation.collection)
 
 
 def _walk(organization: Organization, steps: tuple[Step, ...]) -> Organization:

@@ -30,6 +30,8 @@ def recover_due_operations() -> int:
             pursue(organization, PLANS[organization.operation.kind])
         except PortalError as error:
             log.warning("operation.refused", reason=repr(error), **labels(organization))
+        except Exception:  # it keeps its lease and is tried again; the others must not wait for it
+            log.exception("operation.failed", **labels(organization))
     return recovered
 
 

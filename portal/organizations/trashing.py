@@ -10,7 +10,13 @@ from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import InvalidName, NameNotConfirmed
 from portal.organizations import slugs
-from portal.organizations.documents import TRASH, TRASHED, Operation, Organization
+from portal.organizations.documents import (
+    COLLECTION_MISSING,
+    TRASH,
+    TRASHED,
+    Operation,
+    Organization,
+)
 from portal.organizations.lifecycle import (
     ForwardImpossible,
     Plan,
@@ -30,8 +36,8 @@ def trash_organization(
 ) -> Organization:
     """Move the organization to the trash: its collection out of the way, its slugs free.
 
-    Raises NameNotConfirmed, OperationInProgress, AddressChanged, NotFound; then nothing was
-    changed.
+    Raises NameNotConfirmed, OperationInProgress, AddressChanged, NotFound, CollectionInTheWay;
+    then nothing was changed.
     """
     _check_confirmed(confirm_name, organization)
     operation = Operation(
@@ -56,8 +62,10 @@ def _move_to_trash(organization: Organization) -> Organization:
     try:
         return move_collection(organization)
     except ForwardImpossible as impossible:
-        # What somebody dropped needs no moving. The name trash_<id> is nobody else's.
-        log.error("collection.missing", reason=str(impossible), **labels(organization))
+        if str(impossible) != COLLECTION_MISSING:
+            raise
+        # What somebody dropped needs no moving.
+        log.error("collection.missing", **labels(organization))
         return organization
 
 
@@ -83,4 +91,15 @@ def _finish_trash(organization: Organization) -> Organization:
     return transaction(body)
 
 
-PLAN = Plan(forward=(_move_to_trash, _finish_trash), back=())
+def _undo_trash(organization: Organization) -> Organization:
+    operation = organization.operation
+
+    def body() -> Organization:
+        kept = advance(organization, unset__operation=True)
+        record(kept, "organization.trash_failed", operation.origin, reason=operation.failure)
+        return kept
+
+    return transaction(body)
+
+
+PLAN = Plan(forward=(_move_to_trash, _finish_trash), back=(_undo_trash,))

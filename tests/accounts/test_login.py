@@ -90,7 +90,7 @@ def test_unknown_addresses_take_as_long_as_wrong_passwords(visitor):
         known, unknown = (statistics.median(column) for column in zip(*tries, strict=True))
         return abs(known - unknown) / known
 
-    assert min(difference() for _ in range(3)) < 0.1
+    assert any(difference() < 0.1 for _ in range(3))
 
 
 def test_a_password_is_the_same_however_its_accents_are_composed(visitor):

@@ -90,3 +90,16 @@ def test_deleting_waits_for_no_other_operation(master_db):
     with pytest.raises(OperationInProgress):
         trash_organization(organization, "Acme Corp", origin())
     assert fresh(organization).state == "active"
+
+
+def test_a_collection_in_the_way_leaves_the_organization_as_it_was(visitor, tenant_db):
+    visitor.sign_up("Acme Corp")
+    organization = Organization.objects.get()
+    tenant_db[f"trash_{organization.id}"].insert_one({"_id": 1})
+    answer = delete(visitor, "acme-corp", "Acme Corp")
+    assert answer.status == 409
+    assert "Something is in the way" in answer.text
+    assert tenant_db[f"trash_{organization.id}"].count_documents({}) == 1
+    assert fresh(organization).operation is None
+    assert visitor.get("/organizations/acme-corp").status == 200
+    assert "Move to the trash undone" in visitor.get("/organizations/acme-corp/activity").text
