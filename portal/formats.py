@@ -16,6 +16,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago,
         exact=exact,
+        machine=machine,
         day=day,
         size=size,
         count=humanize.intcomma,
@@ -33,6 +34,11 @@ def ago(time: datetime) -> str:
     """“4 minutes ago”."""
     words = humanize.naturaltime(time, when=clock.now())
     return "just now" if words == "now" else words
+
+
+def machine(time: datetime) -> str:
+    """As HTML's ``datetime`` attribute wants it: to the millisecond."""
+    return time.isoformat(timespec="milliseconds")
 
 
 def exact(time: datetime) -> str:
