@@ -10,14 +10,14 @@ from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 
 from portal import answers, database, formats, logs, requests, security, settings
+from portal import views as home_views
 from portal.accounts import cookie
+from portal.accounts import views as account_views
 from portal.accounts.documents import Account, Session
-from portal.accounts.views import accounts
 from portal.audit.documents import AuditEvent
+from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
-from portal.organizations.views import organizations
 from portal.settings import Settings
-from portal.views import home
 
 __version__ = "0.1.0"
 DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent)
@@ -50,8 +50,8 @@ def create_app(active: Settings) -> Flask:
     Bootstrap5(app)
     formats.init_app(app)
     app.jinja_env.globals["version"] = __version__
-    for blueprint in (home, accounts, organizations):
-        app.register_blueprint(blueprint)
+    for views in (home_views, account_views, organization_views):
+        app.register_blueprint(views.blueprint)
     return app
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 from flask import Flask, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
@@ -185,7 +186,12 @@ def _answer_bug(error: Exception) -> ResponseReturnValue:
 
 def error_page(status: int, title: str, words: str) -> ResponseReturnValue:
     """The page that tells an error. Where our side failed it asks nothing of the database."""
-    viewer = {"current_user": None} if status >= 500 else {}
+    viewer = {"current_user": None}
+    if status < 500:
+        try:
+            viewer = {"current_user": current_user._get_current_object()}
+        except (PyMongoError, MongoEngineException) as error:
+            return _answer_database_error(error)
     page = render_template(
         "errors/error.html",
         status=status,

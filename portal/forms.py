@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from flask import request
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 
 from portal.answers import ANSWERS
 from portal.errors import PortalError, SeveralErrors
@@ -16,6 +17,12 @@ class Form(FlaskForm):
     """A form that shows what the services say of it, at the field it concerns."""
 
     status = 200
+
+    class Meta(FlaskForm.Meta):
+        """Reads the fields of a form and nothing else: no files, no JSON."""
+
+        def wrap_formdata(self, form: FlaskForm, formdata: object) -> MultiDict | None:
+            return request.form if request.method == "POST" else None
 
     def submit(self, action: Callable[[], Result]) -> Result | None:
         """Call ``action`` if the form was sent and is complete; its result, or ``None``.

@@ -47,7 +47,7 @@ class Settings:
     @property
     def https(self) -> bool:
         """Whether browsers reach the portal by HTTPS, so that cookies may be ``Secure``."""
-        return self.public_url.startswith("https://")
+        return urlsplit(self.public_url).scheme == "https"
 
 
 _active: list[Settings] = []

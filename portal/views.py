@@ -11,25 +11,25 @@ from portal.database import UnsuitableServer
 
 log = structlog.get_logger()
 
-home = Blueprint("home", __name__)
+blueprint = Blueprint("home", __name__)
 
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
-@home.get("/")
+@blueprint.get("/")
 def landing() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return redirect(url_for("organizations.list_mine"), 303)
     return render_template("landing.html")
 
 
-@home.get("/healthz")
+@blueprint.get("/healthz")
 def alive() -> ResponseReturnValue:
     """Whether this process answers."""
     return "ok\n", 200, _TEXT
 
 
-@home.get("/readyz")
+@blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
     """Whether this process can do its work: indexes stand, and a primary takes writes."""
     try:

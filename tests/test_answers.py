@@ -1,5 +1,7 @@
 """What every answer is like: errors as pages, headers, limits."""
 
+import io
+
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 from werkzeug.exceptions import (
@@ -161,3 +163,37 @@ def test_the_portal_says_when_it_is_ready(visitor):
 def test_no_answer_tells_the_versions_of_what_runs_here(visitor):
     headers = visitor.get("/nowhere").response.headers
     assert "werkzeug" not in headers.get("Server", "").lower()
+
+
+def test_files_and_json_are_no_fields(visitor):
+    token = visitor.token("/signup")
+    file = (io.BytesIO(b"Acme"), "name.txt")
+    sent = {"csrf_token": token, "organization_name": file, "email": "mara@acme.example"}
+    answer = visitor.client.post("/signup", data=sent, content_type="multipart/form-data")
+    assert answer.status_code == 422
+    for path in ("/signup", "/login"):
+        body = {"organization_name": {"$gt": ""}, "email": {"$gt": ""}, "password": {"$gt": ""}}
+        answer = visitor.client.post(path, json=body, headers={"X-CSRFToken": token})
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("value", ["a|é", "a|b", "x" * 3000, "\x7f"])
+@pytest.mark.parametrize("name", ["remember_token", "portal_session_test"])
+def test_strange_cookies_are_no_cookies(visitor, name, value):
+    visitor.client.set_cookie(name, value)
+    assert visitor.get("/organizations").status == 303
+    assert visitor.get("/login").status == 200
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/organizations"])
+def test_every_page_of_who_is_logged_in_is_a_503_without_a_database(visitor, monkeypatch, path):
+    visitor.sign_up()
+
+    def away(session_id):
+        raise AutoReconnect("gone")
+
+    monkeypatch.setattr(visitor.client.application.login_manager, "_user_callback", away)
+    answer = visitor.get(path)
+    assert answer.status == 503
+    assert answer.response.headers["Retry-After"]
+    assert visitor.client.post("/organizations/new").status_code == 503

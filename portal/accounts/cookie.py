@@ -49,6 +49,13 @@ class _TokenSessionInterface(SecureCookieSessionInterface):
         return _TokenSerializer()
 
 
+class _LoginManager(LoginManager):
+    """Flask-Login without its cookie that remembers: our session's is the only one."""
+
+    def _load_user_from_remember_cookie(self, cookie: str) -> None:
+        return None
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Give ``app`` the token cookie, and Flask-Login the server's session behind it."""
     app.session_interface = _TokenSessionInterface()
@@ -60,7 +67,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         PERMANENT_SESSION_LIFETIME=sessions.LONGEST_LIFE,
         SESSION_REFRESH_EACH_REQUEST=False,
     )
-    login_manager = LoginManager()
+    login_manager = _LoginManager()
     # Flask-Login's context processor would look the session up for every template, the one that
     # says that the database is away too. A global proxy does it where a template asks.
     login_manager.init_app(app, add_context_processor=False)
@@ -71,7 +78,10 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def enter(principal: Principal) -> None:
-    """Log the browser of this request in, under a cookie that shares nothing with the old one."""
+    """Log the browser of this request in, under a cookie that shares nothing with the old one;
+    a session that it had ends."""
+    if current_user.is_authenticated:
+        sessions.close_session(current_user.session_id)
     session.clear()
     session.permanent = True
     session[_EXPIRES] = int(principal.session_expires_at.timestamp())

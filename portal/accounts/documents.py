@@ -27,6 +27,7 @@ class Account(Document):
     meta = {
         "collection": "accounts",
         "auto_create_index": False,
+        "strict": False,
         "indexes": [{"fields": ["email_key"], "unique": True}],
     }
 
@@ -45,6 +46,7 @@ class Session(Document):
     meta = {
         "collection": "sessions",
         "auto_create_index": False,
+        "strict": False,
         "indexes": [
             "account",
             {"fields": ["expires_at"], "expireAfterSeconds": 0},

@@ -17,7 +17,9 @@ from portal.errors import Overloaded, WeakPassword
 
 SHORTEST, LONGEST = 12, 128
 LEAST_SCORE = 3
-_ZXCVBN_LONGEST = 72  # zxcvbn raises ValueError beyond
+# zxcvbn takes seconds for long passwords of many special characters (72 of them: 7 s), so only
+# the ends are looked at: the whole is as hard to guess as its hardest part.
+_ESTIMATED = 20
 _WAIT_SECONDS = 3
 _WORDS = ("Very weak", "Very weak", "Weak", "Good", "Strong")
 _UNTYPABLE = ("Cc", "Cs", "Co", "Cn")
@@ -42,9 +44,16 @@ class Strength:
 
 
 def strength(password: str, *personal: str) -> Strength:
-    """Estimate how hard ``password`` is to guess for somebody who knows the ``personal`` words."""
+    """Estimate how hard ``password`` is to guess for somebody who knows the ``personal`` words.
+
+    Raises Overloaded where too many estimates and hashes are being made.
+    """
+    if not password:
+        return Strength(0, _WORDS[0], "")
     known = [word for text in personal for word in (text, *text.replace("@", " ").split()) if word]
-    result = zxcvbn(password[:_ZXCVBN_LONGEST], user_inputs=known)
+    ends = {password[:_ESTIMATED], password[-_ESTIMATED:]}
+    results = _in_turn(lambda: [zxcvbn(end, user_inputs=known) for end in ends])
+    result = max(results, key=lambda estimate: estimate["score"])
     feedback = result["feedback"]
     advice = feedback["warning"] or " ".join(feedback["suggestions"][:1])
     return Strength(result["score"], _WORDS[result["score"]], advice.rstrip("."))
@@ -79,7 +88,7 @@ def verify_password(password: str, password_hash: str | None) -> bool:
 
     Raises Overloaded where too many hashes are being made.
     """
-    if len(password) > LONGEST:
+    if len(normalized(password)) > LONGEST:
         return False  # none that long was ever chosen, whoever's it is
     return _in_turn(lambda: _matches(password, password_hash or _hash_of_nobody()))
 
@@ -103,7 +112,8 @@ def _hash_of_nobody() -> str:
 
 @cache
 def _turns() -> threading.BoundedSemaphore:
-    """At most as many hashes at once as there are cores, over all workers of the portal."""
+    """At most as many hashes at once as there are cores, over all workers of the portal; the
+    same turns bound estimates of strength."""
     return threading.BoundedSemaphore(
         max(1, (os.cpu_count() or 1) // settings.current().web_concurrency)
     )

@@ -8,10 +8,10 @@ from portal.accounts import cookie, login
 from portal.accounts.forms import LogInForm
 from portal.requests import origin, same_site_path, user_agent
 
-accounts = Blueprint("accounts", __name__)
+blueprint = Blueprint("accounts", __name__)
 
 
-@accounts.route("/login", methods=["GET", "POST"])
+@blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> ResponseReturnValue:
     form = LogInForm(next=request.args.get("next", ""))
     target = same_site_path(form.next.data or "", url_for("organizations.list_mine"))
@@ -26,7 +26,7 @@ def log_in() -> ResponseReturnValue:
     return render_template("accounts/log_in.html", form=form), form.status
 
 
-@accounts.post("/logout")
+@blueprint.post("/logout")
 def log_out() -> ResponseReturnValue:
     if current_user.is_authenticated:
         login.log_out(current_user, origin())

@@ -19,17 +19,21 @@ class Origin(EmbeddedDocument):
     address = StringField()
     request_id = StringField()
 
+    meta = {"strict": False}
+
 
 class Head(EmbeddedDocument):
     """The newest event of a chain. It stands in the document that the chain is about.
 
-    Every change of an organization's master data writes it, which is also what keeps rules
+    Every event writes it together with the change it records, which is also what keeps rules
     over several documents true under snapshot isolation.
     """
 
     seq = IntField(required=True, default=0)
     hash = StringField(required=True, default="")
     at = DateTimeField()
+
+    meta = {"strict": False}
 
 
 class AuditEvent(Document):
@@ -52,5 +56,6 @@ class AuditEvent(Document):
     meta = {
         "collection": "audit_events",
         "auto_create_index": False,
+        "strict": False,
         "indexes": [{"fields": ["chain", "-seq"], "unique": True}],
     }

@@ -24,6 +24,7 @@ PERMISSIONS = {
     "organization.view": frozenset({OWNER, ADMIN, VIEWER}),
     "organization.rename": frozenset({OWNER, ADMIN}),
     "organization.delete": frozenset({OWNER}),
+    "slug.reclaim": frozenset({OWNER}),
 }
 
 

@@ -39,7 +39,7 @@ from portal.organizations.lifecycle import (
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_collection
 from portal.tenants import collections
-from portal.tenants.collections import CollectionMissing
+from portal.tenants.collections import CollectionElsewhere, CollectionMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +158,12 @@ def _finish_create(organization: Organization) -> Organization:
 
 
 def _drop_newborn(organization: Organization) -> Organization:
-    placement = organization.placement
-    collections.drop_collection(tenant_database(), placement.uuid, placement.collection)
+    uuid, name = organization.placement.uuid, organization.placement.collection
+    try:
+        collections.drop_collection(tenant_database(), uuid, name)
+    except CollectionElsewhere as found:
+        # An overtaken attempt may have renamed it. Nobody was ever given this collection.
+        collections.drop_collection(tenant_database(), uuid, found.actual_name)
     return organization
 
 

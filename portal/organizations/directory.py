@@ -10,6 +10,7 @@ from mongoengine import Document
 
 from portal.accounts.documents import Account
 from portal.audit.trail import EventLine, latest_events
+from portal.errors import NotFound
 from portal.organizations.documents import (
     ACTIVE,
     OLD,
@@ -105,8 +106,13 @@ def trash_of(account_id: ObjectId) -> list[TrashedOrganization]:
 
 
 def details_of(organization: Organization) -> Details:
-    """Members, owners, latest events and old slugs of the organization; one read."""
-    found = next(Organization.objects(id=organization.id).aggregate(_details()))
+    """Members, owners, latest events and old slugs of the organization; one read.
+
+    Raises NotFound if it is gone since it was read.
+    """
+    found = next(Organization.objects(id=organization.id).aggregate(_details()), None)
+    if found is None:  # its creation was turned back a moment ago
+        raise NotFound(organization.slug)
     return Details(
         member_count=next((count["n"] for count in found["member_count"]), 0),
         owners=[

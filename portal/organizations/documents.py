@@ -1,4 +1,8 @@
-"""The master data of organizations."""
+"""The master data of organizations.
+
+Documents pass over fields they don't know (``strict``), so that this version can run beside a
+newer one.
+"""
 
 from datetime import datetime
 
@@ -30,6 +34,8 @@ class Placement(EmbeddedDocument):
     collection = StringField(required=True)
     uuid = UUIDField(binary=True)
 
+    meta = {"strict": False}
+
 
 class Operation(EmbeddedDocument):
     """A lifecycle operation that runs: what is wanted, who carries it out, and until when.
@@ -50,6 +56,8 @@ class Operation(EmbeddedDocument):
     founds_account = BooleanField()
     failure = StringField(choices=(NAME_TAKEN, COLLECTION_MISSING))
 
+    meta = {"strict": False}
+
 
 class Organization(Document):
     """A tenant. The document is the write-ahead log of its own lifecycle operations."""
@@ -69,6 +77,7 @@ class Organization(Document):
     meta = {
         "collection": "organizations",
         "auto_create_index": False,
+        "strict": False,
         "indexes": [
             {
                 # Only the organizations with a running operation are in it, so that what is
@@ -96,7 +105,12 @@ class Slug(Document):
     state = StringField(required=True, choices=(CURRENT, TARGET, OLD))
     held_until = DateTimeField()
 
-    meta = {"collection": "slugs", "auto_create_index": False, "indexes": ["organization"]}
+    meta = {
+        "collection": "slugs",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": ["organization"],
+    }
 
 
 class Membership(Document):
@@ -110,6 +124,7 @@ class Membership(Document):
     meta = {
         "collection": "memberships",
         "auto_create_index": False,
+        "strict": False,
         "indexes": [
             {"fields": ["organization", "account"], "unique": True},
             "account",

@@ -24,12 +24,20 @@ from portal.errors import (
     AddressChanged,
     CollectionInTheWay,
     CollectionLost,
+    DatabaseUnavailable,
     NotFound,
     OperationInProgress,
     PortalError,
     SlugTaken,
 )
-from portal.organizations.documents import ACTIVE, COLLECTION_MISSING, Operation, Organization
+from portal.organizations.documents import (
+    ACTIVE,
+    COLLECTION_MISSING,
+    CREATE,
+    Operation,
+    Organization,
+)
+from portal.tenants.collections import CollectionError
 
 log = structlog.get_logger()
 
@@ -126,9 +134,11 @@ def carry_out(organization: Organization, plan: Plan) -> Organization:
 
 
 def pursue(organization: Organization, plan: Plan) -> Organization:
-    """Carry the operation out now as far as MongoDB lets us; the rest is the runner's.
+    """Carry the operation out now as far as it goes; the rest is the runner's.
 
-    Raises SlugTaken or CollectionLost where it had to be turned back.
+    Returns the organization as it is then, with its operation if that isn't finished. Raises
+    SlugTaken, CollectionLost, CollectionInTheWay or DatabaseUnavailable where it had to be
+    turned back.
     """
     try:
         return carry_out(organization, plan)
@@ -137,10 +147,10 @@ def pursue(organization: Organization, plan: Plan) -> Organization:
         raise _told(organization, str(impossible)) from impossible
     except LeaseLost:
         return Organization.objects(id=organization.id).first() or organization
-    except (PyMongoError, MongoEngineException) as error:
-        if not database.unavailable(error):
-            raise
-        log.warning("operation.left_to_runner", error=str(error), **labels(organization))
+    except (PyMongoError, MongoEngineException, CollectionError) as error:
+        # The intent is committed, so whatever it is, the answer is that it will be done.
+        level = log.warning if database.unavailable(error) else log.exception
+        level("operation.left_to_runner", error=str(error), **labels(organization))
         return organization
 
 
@@ -148,7 +158,8 @@ def _told(organization: Organization, failure: str) -> PortalError:
     """A turned back operation's failure as services tell it."""
     operation = organization.operation
     if failure == COLLECTION_MISSING:
-        return CollectionLost(organization.name)
+        created = operation.kind == CREATE
+        return DatabaseUnavailable() if created else CollectionLost(organization.name)
     if operation.slug:
         return SlugTaken(operation.slug)
     return CollectionInTheWay(organization.name, operation.collection)

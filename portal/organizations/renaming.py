@@ -9,13 +9,16 @@ from portal.organizations import slugs
 from portal.organizations.documents import ACTIVE, RENAME, TARGET, Operation, Organization
 from portal.organizations.lifecycle import Plan, advance, pursue, refusal, write_intent
 from portal.organizations.names import clean_name, collection_of, slug_of
-from portal.organizations.placement import move_collection
+from portal.organizations.placement import move_back, move_collection
 
 
-def rename_organization(organization: Organization, name: str, origin: Origin) -> Organization:
+def rename_organization(
+    organization: Organization, name: str, origin: Origin, *, may_reclaim: bool = False
+) -> Organization:
     """Give the organization another name, and its collection with it.
 
-    A name that leads to the same slug changes the display name alone. Raises InvalidName,
+    A name that leads to the same slug changes the display name alone; one that leads to an old
+    slug of its own needs ``may_reclaim``. Raises InvalidName,
     NameUnchanged, SlugTaken, OperationInProgress, AddressChanged, NotFound, CollectionLost;
     then nothing was changed.
     """
@@ -36,7 +39,7 @@ def rename_organization(organization: Organization, name: str, origin: Origin) -
 
     def body() -> Organization:
         intended = write_intent(organization, operation)
-        slugs.claim_slug(slug, organization.id, TARGET)
+        slugs.claim_slug(slug, organization.id, TARGET, may_reclaim=may_reclaim)
         return intended
 
     return pursue(transaction(body), PLAN)
@@ -97,4 +100,4 @@ def _change_display_name(organization: Organization, name: str, origin: Origin) 
     return renamed
 
 
-PLAN = Plan(forward=(move_collection, _finish_rename), back=(_undo_rename,))
+PLAN = Plan(forward=(move_collection, _finish_rename), back=(move_back, _undo_rename))

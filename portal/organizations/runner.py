@@ -21,7 +21,7 @@ LONGEST_PAUSE_SECONDS = 10
 
 
 def recover_due_operations() -> int:
-    """Carry on every operation whose lease ran out, and return how many there were."""
+    """Carry on each operation whose lease ran out, once, and return how many there were."""
     recovered = 0
     while organization := take_over():
         recovered += 1

@@ -10,16 +10,17 @@ from portal.errors import SlugTaken
 from portal.organizations.documents import CURRENT, OLD, TARGET, Slug
 
 
-def claim_slug(slug: str, organization: ObjectId, state: str) -> None:
+def claim_slug(slug: str, organization: ObjectId, state: str, *, may_reclaim: bool = False) -> None:
     """Claim ``slug``, in the caller's transaction.
 
-    Free are slugs nobody has, one's own old ones, and others' old ones after their time.
-    Raises SlugTaken.
+    Free are slugs nobody has, old ones after their time, and with ``may_reclaim`` the
+    organization's own old ones. Raises SlugTaken.
     """
+    over = {"held_until": {"$lt": clock.now()}}
     free = {
         "_id": slug,
         "state": OLD,
-        "$or": [{"organization": organization}, {"held_until": {"$lt": clock.now()}}],
+        "$or": [over, {"organization": organization}] if may_reclaim else [over],
     }
     try:
         # One command for all cases: where the slug exists and isn't free, nothing matches and

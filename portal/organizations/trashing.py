@@ -26,7 +26,7 @@ from portal.organizations.lifecycle import (
     write_intent,
 )
 from portal.organizations.names import clean_name
-from portal.organizations.placement import move_collection
+from portal.organizations.placement import move_back, move_collection
 
 log = structlog.get_logger()
 
@@ -102,4 +102,4 @@ def _undo_trash(organization: Organization) -> Organization:
     return transaction(body)
 
 
-PLAN = Plan(forward=(_move_to_trash, _finish_trash), back=(_undo_trash,))
+PLAN = Plan(forward=(_move_to_trash, _finish_trash), back=(move_back, _undo_trash))

@@ -15,13 +15,14 @@ from portal.audit.trail import events_of
 from portal.errors import AddressChanged
 from portal.organizations import creation, directory, renaming, trashing
 from portal.organizations.access import Access, access_to
+from portal.organizations.documents import TRASHED
 from portal.organizations.forms import DeleteForm, NameForm, SignUpForm
 from portal.organizations.names import SLUG
 from portal.organizations.placement import figures_of
 from portal.organizations.preview import preview_of
 from portal.requests import origin, user_agent
 
-organizations = Blueprint("organizations", __name__)
+blueprint = Blueprint("organizations", __name__)
 
 View = Callable[..., ResponseReturnValue]
 _HIGHEST_SEQ = 2**53
@@ -51,7 +52,7 @@ def with_access(permission: str) -> Callable[[View], View]:
     return decorate
 
 
-@organizations.route("/signup", methods=["GET", "POST"])
+@blueprint.route("/signup", methods=["GET", "POST"])
 def sign_up() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(url_for(".create"), 303)
@@ -72,14 +73,14 @@ def sign_up() -> ResponseReturnValue:
     return render_template("organizations/sign_up.html", form=form, preview=preview), form.status
 
 
-@organizations.post("/signup/password")
+@blueprint.post("/signup/password")
 def password_strength() -> ResponseReturnValue:
     known = (request.form.get("email", ""), request.form.get("organization_name", ""))
     found = strength(request.form.get("password", ""), *known)
     return render_template("organizations/password_strength.html", strength=found)
 
 
-@organizations.get("/organizations/preview")
+@blueprint.get("/organizations/preview")
 def preview() -> ResponseReturnValue:
     name = request.args.get("organization_name", "")
     slug = request.args.get("renames", "")
@@ -91,16 +92,17 @@ def preview() -> ResponseReturnValue:
     )
 
 
-@organizations.get("/organizations")
+@blueprint.get("/organizations")
 @login_required
 def list_mine() -> ResponseReturnValue:
-    page = directory.organizations_of(
-        current_user.account_id, before=_slug_argument("before"), after=_slug_argument("after")
-    )
+    before, after = _slug_argument("before"), _slug_argument("after")
+    page = directory.organizations_of(current_user.account_id, before=before, after=after)
+    if not page.rows and (before or after):  # what was on this page is gone
+        return redirect(url_for(".list_mine"), 303)
     return render_template("organizations/list.html", page=page)
 
 
-@organizations.route("/organizations/new", methods=["GET", "POST"])
+@blueprint.route("/organizations/new", methods=["GET", "POST"])
 @login_required
 def create() -> ResponseReturnValue:
     form = NameForm()
@@ -115,7 +117,7 @@ def create() -> ResponseReturnValue:
     return render_template("organizations/create.html", form=form, preview=preview), form.status
 
 
-@organizations.get("/organizations/<slug>")
+@blueprint.get("/organizations/<slug>")
 @with_access("organization.view")
 def overview(access: Access) -> ResponseReturnValue:
     return render_template(
@@ -128,7 +130,7 @@ def overview(access: Access) -> ResponseReturnValue:
     )
 
 
-@organizations.get("/organizations/<slug>/activity")
+@blueprint.get("/organizations/<slug>/activity")
 @with_access("organization.view")
 def activity(access: Access) -> ResponseReturnValue:
     page = events_of(
@@ -139,7 +141,7 @@ def activity(access: Access) -> ResponseReturnValue:
     )
 
 
-@organizations.get("/organizations/<slug>/settings")
+@blueprint.get("/organizations/<slug>/settings")
 @with_access("organization.view")
 def show_settings(access: Access) -> ResponseReturnValue:
     return render_template(
@@ -150,16 +152,21 @@ def show_settings(access: Access) -> ResponseReturnValue:
     )
 
 
-@organizations.route("/organizations/<slug>/rename", methods=["GET", "POST"])
+@blueprint.route("/organizations/<slug>/rename", methods=["GET", "POST"])
 @with_access("organization.rename")
 def rename(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = NameForm(organization_name=organization.name)
     renamed = form.submit(
-        lambda: renaming.rename_organization(organization, form.organization_name.data, origin())
+        lambda: renaming.rename_organization(
+            organization,
+            form.organization_name.data,
+            origin(),
+            may_reclaim=access.can("slug.reclaim"),
+        )
     )
     if renamed:
-        if not renamed.operation:
+        if renamed.name != organization.name:
             flash(f"{organization.name} is now {renamed.name}. Old links still work.", "ok")
         return redirect(url_for(".overview", slug=renamed.slug), 303)
     return (
@@ -176,7 +183,7 @@ def rename(access: Access) -> ResponseReturnValue:
     )
 
 
-@organizations.route("/organizations/<slug>/delete", methods=["GET", "POST"])
+@blueprint.route("/organizations/<slug>/delete", methods=["GET", "POST"])
 @with_access("organization.delete")
 def delete(access: Access) -> ResponseReturnValue:
     organization = access.organization
@@ -184,10 +191,11 @@ def delete(access: Access) -> ResponseReturnValue:
     trashed = form.submit(
         lambda: trashing.trash_organization(organization, form.confirm_name.data, origin())
     )
-    if trashed:
-        if not trashed.operation:
-            flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
+    if trashed and trashed.state == TRASHED:
+        flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
         return redirect(url_for(".trash"), 303)
+    if trashed:  # still on its way, which the organization's page shows
+        return redirect(url_for(".overview", slug=trashed.slug), 303)
     return (
         render_template(
             "organizations/delete.html",
@@ -203,7 +211,7 @@ def delete(access: Access) -> ResponseReturnValue:
     )
 
 
-@organizations.get("/trash")
+@blueprint.get("/trash")
 @login_required
 def trash() -> ResponseReturnValue:
     return render_template(

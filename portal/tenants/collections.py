@@ -3,7 +3,8 @@
 A collection is known by its UUID; its name is where it happens to be. Every command here but
 the first creation carries the UUID as ``collectionUUID``, so that the server refuses it with
 code 361 where the name belongs to another collection. All functions are idempotent and bounded
-in time: called again, they find what was done and say the same.
+in time: called again, they find what was done and say the same. What the server refuses for any
+other reason than those named (no permission, an index build) is raised as its OperationFailure.
 
 Facts about the server: MongoDB manual, ``collectionUUID`` of renameCollection, drop and
 aggregate; seen on 6.0.5. A command that was interrupted (connection lost, primary gone, time

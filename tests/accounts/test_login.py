@@ -234,3 +234,12 @@ def test_who_is_logged_in_is_not_asked_again(visitor):
     assert visitor.get("/").location == "/organizations"
     assert visitor.get("/login").location == "/organizations"
     assert visitor.get("/signup").location == "/organizations/new"
+
+
+def test_logging_in_again_ends_the_session_before(visitor, app):
+    visitor.sign_up()
+    copy = cookie_of(visitor).value
+    visitor.post("/login", {"email": "mara@acme.example", "password": PASSWORD}, form_at="/trash")
+    assert is_logged_in(visitor)
+    assert not is_logged_in(with_cookie(app, copy))
+    assert len(Session.objects()) == 1

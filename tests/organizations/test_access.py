@@ -39,6 +39,7 @@ ALLOWED = {
     ("organization.view", OWNER), ("organization.view", ADMIN), ("organization.view", VIEWER),
     ("organization.rename", OWNER), ("organization.rename", ADMIN),
     ("organization.delete", OWNER),
+    ("slug.reclaim", OWNER),
 }  # fmt: skip
 
 

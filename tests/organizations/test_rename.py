@@ -102,12 +102,14 @@ def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db):
     assert rename_organization(now, "Third", origin()).slug == "third"
 
 
-def test_an_old_slug_may_be_taken_back_by_its_organization_but_by_nobody_else():
+def test_an_old_slug_may_be_taken_back_by_an_owner_but_by_nobody_else():
     organization = an_organization("Acme Corp")
     renamed = rename_organization(organization, "Other", origin())
     with pytest.raises(SlugTaken):
         an_organization("Acme Corp")
-    back = rename_organization(renamed, "Acme Corp", origin())
+    with pytest.raises(SlugTaken):
+        rename_organization(renamed, "Acme Corp", origin())
+    back = rename_organization(renamed, "Acme Corp", origin(), may_reclaim=True)
     assert back.slug == "acme-corp"
     assert Slug.objects.get(id="other").state == OLD
 

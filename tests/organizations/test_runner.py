@@ -1,9 +1,10 @@
 """What others left behind is finished, and one that can't be doesn't stop the rest."""
 
-from portal.organizations import runner
-from portal.organizations.documents import Organization
-from portal.organizations.lifecycle import take_over
-from tests.factories import an_organization, fresh
+from portal.organizations import renaming, runner
+from portal.organizations.documents import NAME_TAKEN, Organization, Slug
+from portal.organizations.lifecycle import pursue, take_over
+from portal.organizations.trashing import trash_organization
+from tests.factories import an_organization, fresh, origin
 
 
 def an_unfinished_rename(master_db, organization, slug):
@@ -62,3 +63,61 @@ def test_what_is_due_is_found_by_an_index_of_running_operations_alone(master_db)
         "explain", {"find": "organizations", "filter": due}, verbosity="executionStats"
     )
     assert explained["executionStats"]["totalDocsExamined"] == 0
+
+
+def test_an_attempt_that_was_overtaken_does_not_drag_the_collection_away(master_db, tenant_db):
+    """Stopped past its lease, a process wakes after the organization went to the trash."""
+    organization = an_organization("Acme Corp")
+    an_unfinished_rename(master_db, organization, "other")
+    asleep = fresh(organization)
+    runner.recover_due_operations()
+    trash_organization(fresh(organization), "Other", origin())
+    pursue(asleep, renaming.PLAN)
+    assert tenant_db.list_collection_names() == [f"trash_{organization.id}"]
+
+
+def test_what_an_overtaken_attempt_moved_is_moved_back_with_the_rename(master_db, tenant_db):
+    organization = an_organization("Acme Corp")
+    an_unfinished_rename(master_db, organization, "other")
+    master_db.organizations.update_one({}, {"$set": {"operation.failure": NAME_TAKEN}})
+    tenant_db.org_acme_corp.rename("org_other")
+    runner.recover_due_operations()
+    assert (fresh(organization).slug, fresh(organization).operation) == ("acme-corp", None)
+    assert tenant_db.list_collection_names() == ["org_acme_corp"]
+    assert an_organization("Other").slug == "other"
+
+
+def test_a_creation_is_undone_wherever_its_collection_stands(master_db, tenant_db):
+    organization = an_organization("Acme Corp")
+    operation = {
+        "id": organization.id,
+        "kind": "create",
+        "attempt": 1,
+        "started_at": organization.created_at,
+        "lease_until": organization.created_at,
+        "origin": {},
+        "collection": "org_acme_corp",
+        "slug": "acme-corp",
+        "failure": NAME_TAKEN,
+        "unknown": "to this version",
+    }
+    tenant_db.org_acme_corp.rename("elsewhere")
+    master_db.organizations.update_one({}, {"$set": {"operation": operation, "newer": 1}})
+    runner.recover_due_operations()
+    assert tenant_db.list_collection_names() == []
+    assert not Organization.objects()
+    assert not Slug.objects()
+
+
+def test_a_definite_error_after_the_intent_is_left_to_the_runner(visitor, bare_client, master_db):
+    """Once the intent is committed the answer is success, with the running operation shown."""
+    failing = {"failCommands": ["renameCollection"], "errorCode": 13, "appName": "portal"}
+    fail_point = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": failing}
+    bare_client.admin.command(fail_point)
+    answer = visitor.sign_up("Acme Corp")
+    assert answer.status == 303
+    assert "Creating the collection" in visitor.get("/organizations/acme-corp").text
+    expired = [{"$set": {"operation.lease_until": "$created_at"}}]
+    master_db.organizations.update_one({}, expired)
+    assert runner.recover_due_operations() == 1
+    assert fresh(Organization.objects.get()).operation is None
