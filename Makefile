@@ -32,7 +32,7 @@ format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-measure: $(VENV)/installed-test  ## measures what the README states: start, sign-up, rename, pages, memory
+measure: $(VENV)/installed-test  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
 	$(BIN)/python -m tests.measure
 
 clean:  ## removes what set-up made; the portal's data in instance/ stays
@@ -45,10 +45,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: requirements.txt | $(BIN)/python
+	@echo "Installing what the portal needs, about half a minute ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/installed-test: requirements.txt requirements-test.txt | $(BIN)/python
+	@echo "Installing what checks and tests need, about half a minute ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@ $(VENV)/installed
 

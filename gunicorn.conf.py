@@ -14,6 +14,8 @@ timeout = 30  # far beyond the 4 s that a request has for MongoDB
 graceful_timeout = 10
 control_socket_disable = True  # by default one socket in $HOME, shared by all of a user's portals
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (heartbeats)
+forwarder_headers = ""  # SCRIPT_NAME and PATH_INFO are nobody's to send
+forwarded_allow_ips = ""
 limit_request_field_size = 8190
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 from flask import request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
+from wtforms import HiddenField
 
 from portal.answers import ANSWERS
 from portal.errors import PortalError, SeveralErrors
@@ -45,7 +46,7 @@ class Form(FlaskForm):
         """Each field on its own, and each sent once: of two values none is the right one."""
         valid = super().validate(extra_validators)
         for field in self:
-            if len(request.form.getlist(field.name)) > 1:
+            if not isinstance(field, HiddenField) and len(request.form.getlist(field.name)) > 1:
                 field.errors = [f"{field.label.text}: send one value"]
                 valid = False
         return valid

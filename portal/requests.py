@@ -1,18 +1,24 @@
-"""What the portal knows of the request at hand: its id, its time limit, where it comes from."""
+"""The request at hand: what is refused before anything looks at it, its id, its time limit, and
+where it comes from."""
 
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pymongo
 import structlog
-from flask import Flask, g, request
+from flask import Flask, abort, g, request
 from flask_login import current_user
 
 from portal.audit.documents import Origin
+from portal.security import HEADERS
 
 REQUEST_SECONDS = 4
 LARGEST_BODY_BYTES = 64 * 1024
+
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"(\[[0-9A-Fa-f:.]{{2,45}}\]|{_LABEL}(\.{_LABEL}){{0,20}})(:\d{{1,5}})?")
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -20,6 +26,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 def init_app(app: Flask) -> None:
     """Give each request an id, a time limit for all it does with MongoDB, and a size limit."""
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    app.before_request(_check_body)
     app.wsgi_app = _with_time_limit(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.before_request(_name_request)
 
@@ -49,8 +56,24 @@ def same_site_path(target: str, otherwise: str) -> str:
     return target if plain and not target.startswith("//") else otherwise
 
 
+def _check_body() -> None:
+    """Refuse a body that is no whole form: nothing but that is ever read."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return
+    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        abort(411)  # its end can't be known before it is read
+    if request.mimetype not in ("", "application/x-www-form-urlencoded"):
+        abort(415)
+    if len(request.get_data()) != (request.content_length or 0):
+        abort(400)  # the sender went away in the middle
+
+
 def _with_time_limit(wsgi_app: WsgiApp) -> WsgiApp:
     def limited(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
+            # Flask could not even find out what was asked for.
+            start_response("400 Bad Request", [("Content-Type", "text/plain"), *HEADERS.items()])
+            return [b"The Host header names no host.\n"]
         # Only timeoutMS and pymongo.timeout bound a server that hangs; the other time limits of
         # the driver let a request wait for 14 s.
         with pymongo.timeout(REQUEST_SECONDS):

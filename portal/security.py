@@ -17,7 +17,7 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -39,7 +39,7 @@ def is_static() -> bool:
 
 
 def _harden(response: Response) -> Response:
-    response.headers.update(_HEADERS)
+    response.headers.update(HEADERS)
     if not is_static() or response.status_code >= 400:
         response.headers["Cache-Control"] = "no-store"
     return response

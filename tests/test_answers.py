@@ -126,7 +126,7 @@ def test_every_form_needs_its_token(app, visitor):
 def test_a_form_sent_as_json_changes_nothing(visitor):
     visitor.sign_up()
     answer = visitor.client.post("/organizations/new", json={"organization_name": "Other"})
-    assert answer.status_code == 400
+    assert answer.status_code == 415
 
 
 def test_a_body_that_is_too_large_is_refused(visitor):
@@ -165,16 +165,54 @@ def test_no_answer_tells_the_versions_of_what_runs_here(visitor):
     assert "werkzeug" not in headers.get("Server", "").lower()
 
 
-def test_files_and_json_are_no_fields(visitor):
+@pytest.mark.parametrize("path", ["/signup", "/login", "/signup/password"])
+def test_what_is_no_form_is_refused(visitor, path):
+    header = {"X-CSRFToken": visitor.token("/signup")}
+    file = {"organization_name": (io.BytesIO(b"Acme"), "name.txt")}
+    body = {"organization_name": {"$gt": ""}, "email": {"$gt": ""}, "password": {"$gt": ""}}
+    for sent in (
+        {"data": file},
+        {"json": body},
+        {"json": [1]},
+        {"data": "[" * 60_000, "content_type": "application/json"},
+    ):
+        assert visitor.client.post(path, headers=header, **sent).status_code == 415
+
+
+def test_a_body_without_length_is_refused(visitor):
+    answer = visitor.client.post(
+        "/signup",
+        headers={"Transfer-Encoding": "chunked"},
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert answer.status_code == 411
+
+
+def test_a_body_that_breaks_off_is_refused(visitor):
     token = visitor.token("/signup")
-    file = (io.BytesIO(b"Acme"), "name.txt")
-    sent = {"csrf_token": token, "organization_name": file, "email": "mara@acme.example"}
-    answer = visitor.client.post("/signup", data=sent, content_type="multipart/form-data")
-    assert answer.status_code == 422
-    for path in ("/signup", "/login"):
-        body = {"organization_name": {"$gt": ""}, "email": {"$gt": ""}, "password": {"$gt": ""}}
-        answer = visitor.client.post(path, json=body, headers={"X-CSRFToken": token})
-        assert answer.status_code == 422
+    body = f"csrf_token={token}&organization_name=Truncated+Na".encode()
+    answer = visitor.client.post(
+        "/signup",
+        input_stream=io.BytesIO(body),
+        content_length=500,
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"wsgi.input_terminated": True},  # as gunicorn says
+    )
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("host", ["..", "a" * 3000, "a..b", "a b", "<x>", "a:b", "[::1", ""])
+def test_a_host_that_is_none_is_refused(visitor, host):
+    answer = visitor.client.get("/login", environ_overrides={"HTTP_HOST": host})
+    assert answer.status_code == 400
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "my_host.example"]
+)
+def test_a_host_may_be_a_name_or_an_address(visitor, host):
+    assert visitor.client.get("/login", environ_overrides={"HTTP_HOST": host}).status_code == 200
 
 
 @pytest.mark.parametrize("value", ["a|é", "a|b", "x" * 3000, "\x7f"])

@@ -27,6 +27,8 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what undecodable bytes of a form t
 
 # OWASP's password storage cheat sheet: argon2id, m = 19 MiB, t = 2, p = 1; 30 ms of one core.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+# zxcvbn keeps the personal words in a variable of its module, which threads would share.
+_estimating = threading.BoundedSemaphore(1)
 Result = TypeVar("Result")
 
 
@@ -46,13 +48,13 @@ class Strength:
 def strength(password: str, *personal: str) -> Strength:
     """Estimate how hard ``password`` is to guess for somebody who knows the ``personal`` words.
 
-    Raises Overloaded where too many estimates and hashes are being made.
+    Raises Overloaded where too many estimates are being made.
     """
     if not password:
         return Strength(0, _WORDS[0], "")
     known = [word for text in personal for word in (text, *text.replace("@", " ").split()) if word]
     ends = {password[:_ESTIMATED], password[-_ESTIMATED:]}
-    results = _in_turn(lambda: [zxcvbn(end, user_inputs=known) for end in ends])
+    results = _in_turn(_estimating, lambda: [zxcvbn(end, user_inputs=known) for end in ends])
     result = max(results, key=lambda estimate: estimate["score"])
     feedback = result["feedback"]
     advice = feedback["warning"] or " ".join(feedback["suggestions"][:1])
@@ -80,7 +82,7 @@ def normalized(password: str) -> str:
 
 def hash_password(password: str) -> str:
     """An argon2id hash. Raises Overloaded where too many hashes are being made."""
-    return _in_turn(lambda: _hasher.hash(normalized(password)))
+    return _in_turn(_turns(), lambda: _hasher.hash(normalized(password)))
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
@@ -90,7 +92,7 @@ def verify_password(password: str, password_hash: str | None) -> bool:
     """
     if len(normalized(password)) > LONGEST:
         return False  # none that long was ever chosen, whoever's it is
-    return _in_turn(lambda: _matches(password, password_hash or _hash_of_nobody()))
+    return _in_turn(_turns(), lambda: _matches(password, password_hash or _hash_of_nobody()))
 
 
 def needs_rehash(password_hash: str) -> bool:
@@ -112,17 +114,16 @@ def _hash_of_nobody() -> str:
 
 @cache
 def _turns() -> threading.BoundedSemaphore:
-    """At most as many hashes at once as there are cores, over all workers of the portal; the
-    same turns bound estimates of strength."""
+    """At most as many hashes at once as there are cores, over all workers of the portal."""
     return threading.BoundedSemaphore(
         max(1, (os.cpu_count() or 1) // settings.current().web_concurrency)
     )
 
 
-def _in_turn(work: Callable[[], Result]) -> Result:
-    if not _turns().acquire(timeout=_WAIT_SECONDS):
+def _in_turn(turns: threading.Semaphore, work: Callable[[], Result]) -> Result:
+    if not turns.acquire(timeout=_WAIT_SECONDS):
         raise Overloaded
     try:
         return work()
     finally:
-        _turns().release()
+        turns.release()

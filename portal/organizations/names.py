@@ -17,7 +17,12 @@ RESERVED = frozenset({"new", "preview", "create", "update", "delete", "trash"})
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _APOSTROPHES = str.maketrans(dict.fromkeys("'‘‛ʼ`´＇", "’"))
 _PUNCTUATION = frozenset(".,’&()+#!/-–_@: ")
-_SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000\t\n\r]+")
+_SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
+# Letters and marks that draw nothing: fillers, joiners, variation selectors.
+_INVISIBLE = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_MOST_MARKS = 4  # on one letter: more than any script needs, and they draw over other lines
 
 
 def clean_name(text: str) -> str:
@@ -26,9 +31,7 @@ def clean_name(text: str) -> str:
     Raises InvalidName for anything that is not 2 to 80 letters, marks, digits, spaces and
     ``.,’&()+#!/-–_@:``, or that leads to no slug or a reserved one.
     """
-    if "\n" in text.strip() or "\t" in text.strip():
-        raise InvalidName("Write the name in one line, without tabs")
-    name = _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip().translate(_APOSTROPHES)
+    name = _SPACES.sub(" ", unicodedata.normalize("NFC", text).strip()).translate(_APOSTROPHES)
     if not name:
         raise InvalidName("Enter a name")
     if len(name) < SHORTEST:
@@ -41,6 +44,8 @@ def clean_name(text: str) -> str:
             f"Leave out {_described(strange)}: a name has letters, digits, spaces "
             "and . , ’ & ( ) + # ! / - – _ @ :"
         )
+    if any(len(marks) > _MOST_MARKS for marks in _runs_of_marks(name)):
+        raise InvalidName(f"Put at most {_MOST_MARKS} marks on a letter")
     slug = slug_of(name)
     if not slug:
         raise InvalidName("Choose a name with letters or digits that an address can be made of")
@@ -74,10 +79,17 @@ def collection_of(slug: str) -> str:
 
 def _allowed(character: str) -> bool:
     category = unicodedata.category(character)
+    if _INVISIBLE.match(character):
+        return False
     return category[0] in "LM" or category == "Nd" or character in _PUNCTUATION
 
 
+def _runs_of_marks(name: str) -> list[str]:
+    drawn = "".join(c if unicodedata.category(c)[0] == "M" else " " for c in name)
+    return drawn.split()
+
+
 def _described(character: str) -> str:
-    if character.isprintable() and not character.isspace():
+    if character.isprintable() and not character.isspace() and not _INVISIBLE.match(character):
         return f"“{character}”"
     return unicodedata.name(character, "control characters").lower().replace("_", " ")

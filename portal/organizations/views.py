@@ -156,7 +156,9 @@ def show_settings(access: Access) -> ResponseReturnValue:
 @with_access("organization.rename")
 def rename(access: Access) -> ResponseReturnValue:
     organization = access.organization
-    form = NameForm(organization_name=organization.name)
+    form = NameForm()
+    if not form.is_submitted():
+        form.organization_name.data = organization.name
     renamed = form.submit(
         lambda: renaming.rename_organization(
             organization,

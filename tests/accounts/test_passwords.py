@@ -66,6 +66,23 @@ def test_a_password_is_as_long_as_its_composed_form():
     assert verify_password(unicodedata.normalize("NFD", long), hash_password(long))
 
 
+def test_what_one_person_is_called_does_not_judge_anothers_password():
+    """zxcvbn keeps the personal words in a variable that threads would share."""
+    scores = []
+
+    def judge(personal):
+        for _ in range(60):
+            scores.append((personal, strength("zorblaxquimby9", personal).score))
+
+    names = ["zorblaxquimby9@acme.example", "mara@acme.example"] * 2
+    threads = [threading.Thread(target=judge, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(scores)) == 2
+
+
 def test_hashes_are_argon2id_and_salted():
     one, two = hash_password(PASSWORD), hash_password(PASSWORD)
     assert one.startswith("$argon2id$")

@@ -73,6 +73,13 @@ def test_a_taken_name_is_told_at_the_field_and_changes_nothing(visitor, tenant_d
     assert sorted(tenant_db.list_collection_names()) == ["org_acme_corp", "org_kestrel"]
 
 
+def test_a_rename_without_a_name_asks_for_one(visitor):
+    visitor.sign_up("Acme Corp")
+    answer = visitor.post("/organizations/acme-corp/rename", {})
+    assert answer.status == 422
+    assert answer.fault("organization_name") == "Enter a name"
+
+
 def test_capitals_and_spaces_change_the_display_name_alone():
     organization = an_organization("acme corp")
     renamed = rename_organization(organization, "ACME Corp", origin())
