@@ -30,12 +30,16 @@ PARTS = (
 )
 
 
+def a_clone(folder):
+    """Another clone of the project in ``folder``, without data."""
+    for part in PARTS:
+        (folder / part).symlink_to(TOP / part)
+    return folder
+
+
 @pytest.fixture
 def clone(tmp_path):
-    """Another clone of the project, without data."""
-    for part in PARTS:
-        (tmp_path / part).symlink_to(TOP / part)
-    return tmp_path
+    return a_clone(tmp_path)
 
 
 def environment(**changes):
@@ -119,41 +123,39 @@ def test_the_portal_runs_with_a_database_of_its_own_and_keeps_its_data(clone):
         assert person.get("/organizations/acme-corp").status_code == 200
 
 
-def test_what_it_keeps_is_its_own_users_alone(clone):
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """One that the tests which only look share."""
+    with make_run(a_clone(tmp_path_factory.mktemp("running"))) as running:
+        yield running
+
+
+def test_what_it_keeps_is_its_own_users_alone(running):
     """Row P1 of the attacks."""
-    with make_run(clone) as running:
-        instance = clone / "instance"
-        assert stat.S_IMODE(instance.stat().st_mode) == 0o700
-        for name in ("secrets.json", "mongod.key"):
-            assert stat.S_IMODE((instance / name).stat().st_mode) == 0o600
-        [pid] = running.processes()["mongod"]
-        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        port = int(words[words.index("--port") + 1])
-        assert words[words.index("--bind_ip") + 1] == "127.0.0.1"
-        with MongoClient("127.0.0.1", port, directConnection=True) as stranger:
-            with pytest.raises(OperationFailure):
-                stranger.admin.command("listDatabases")
+    instance = running.clone / "instance"
+    assert stat.S_IMODE(instance.stat().st_mode) == 0o700
+    for name in ("secrets.json", "mongod.key"):
+        assert stat.S_IMODE((instance / name).stat().st_mode) == 0o600
+    [pid] = running.processes()["mongod"]
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    port = int(words[words.index("--port") + 1])
+    assert words[words.index("--bind_ip") + 1] == "127.0.0.1"
+    with MongoClient("127.0.0.1", port, directConnection=True) as stranger:
+        with pytest.raises(OperationFailure):
+            stranger.admin.command("listDatabases")
 
 
-def test_a_second_one_beside_it_fails_at_once_with_the_reason(clone):
-    with make_run(clone):
-        second = subprocess.run(
-            [sys.executable, "-m", "portal.serve"],
-            check=False,
-            cwd=clone,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-        assert second.returncode == 1
-        assert "already runs from this folder" in second.stderr
+def test_a_second_one_beside_it_fails_at_once_with_the_reason(running):
+    second = subprocess.run(
+        [sys.executable, "-m", "portal.serve"],
+        check=False, cwd=running.clone, env=environment(), capture_output=True, text=True, timeout=10,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "already runs from this folder" in second.stderr
 
 
 def test_two_clones_run_beside_each_other(clone, tmp_path_factory):
-    other = tmp_path_factory.mktemp("other")
-    for part in PARTS:
-        (other / part).symlink_to(TOP / part)
+    other = a_clone(tmp_path_factory.mktemp("other"))
     with make_run(clone) as one, make_run(other) as two:
         assert one.url != two.url
         person = Person(one.url)

@@ -1,9 +1,37 @@
 """Many at once, over two workers: one wins, everybody gets an answer, nothing is left over."""
 
+import socket
+
 import pytest
+from bson import ObjectId
 
 from tests.processes import Person, at_once, portal
 from tests.visitor import PASSWORD
+
+
+@pytest.fixture(scope="module")
+def shared(server):
+    """A portal with two workers that the tests of this module share."""
+    name = f"races_{ObjectId()}"
+    with portal(server, name) as running:
+        yield name, running
+
+
+@pytest.fixture
+def databases(shared, bare_client):
+    """Its databases, emptied; the indexes stay."""
+    name, _ = shared
+    master = bare_client[f"master_{name}"]
+    for collection in master.list_collection_names():
+        master[collection].delete_many({})
+    bare_client.drop_database(f"tenant_{name}")
+    return name
+
+
+@pytest.fixture
+def running(shared):
+    return shared[1]
+
 
 ONE_NAME = ["Acme Corp"] * 16
 SPELLINGS = [
@@ -18,23 +46,23 @@ def a_sign_up(person, token, name, n):
 
 
 @pytest.mark.parametrize("names", [ONE_NAME, SPELLINGS], ids=["one name", "16 spellings"])
-def test_16_sign_ups_for_one_slug_leave_one_organization(server, databases, check_whole, names):
+def test_16_sign_ups_for_one_slug_leave_one_organization(running, check_whole, names):
     """Row N2 of the attacks."""
-    with portal(server, databases) as running:
-        people = [Person(running.url) for _ in names]
-        tokens = [person.token("/signup") for person in people]
-        rows = zip(people, tokens, names, range(16), strict=True)
-        answers = at_once([a_sign_up(*row) for row in rows])
-        assert sorted(answers) == [303] + [409] * 15
-        [organization] = check_whole()
-        assert organization["slug"] == "acme-corp"
-        winner = people[answers.index(303)]
-        assert winner.get("/organizations/acme-corp").status_code == 200
+    people = [Person(running.url) for _ in names]
+    tokens = [person.token("/signup") for person in people]
+    rows = zip(people, tokens, names, range(16), strict=True)
+    answers = at_once([a_sign_up(*row) for row in rows])
+    assert sorted(answers) == [303] + [409] * 15
+    [organization] = check_whole()
+    assert organization["slug"] == "acme-corp"
+    winner = people[answers.index(303)]
+    assert winner.get("/organizations/acme-corp").status_code == 200
 
 
 def test_the_very_first_requests_on_a_fresh_database_leave_one_organization(
     server, databases, check_whole, bare_client
 ):
+    bare_client.drop_database(f"master_{databases}")
     with portal(server, databases, wait=False) as running:
         people = [Person(running.url) for _ in ONE_NAME]
 
@@ -49,65 +77,73 @@ def test_the_very_first_requests_on_a_fresh_database_leave_one_organization(
         assert account["_id"] == organization["created_by"]
 
 
-def test_16_sign_ups_with_one_address_leave_one_account(server, databases, check_whole):
-    with portal(server, databases) as running:
-        people = [Person(running.url) for _ in range(16)]
-        tokens = [person.token("/signup") for person in people]
+def test_16_sign_ups_with_one_address_leave_one_account(running, check_whole):
+    people = [Person(running.url) for _ in range(16)]
+    tokens = [person.token("/signup") for person in people]
 
-        def a_try(person, token, n):
-            fields = {
-                "organization_name": f"Org {n}",
-                "email": "mara@acme.example",
-                "password": PASSWORD,
-            }
-            return lambda: person.send("/signup", token, **fields).status_code
+    def a_try(person, token, n):
+        fields = {
+            "organization_name": f"Org {n}",
+            "email": "mara@acme.example",
+            "password": PASSWORD,
+        }
+        return lambda: person.send("/signup", token, **fields).status_code
 
-        answers = at_once(
-            [a_try(p, t, n) for n, (p, t) in enumerate(zip(people, tokens, strict=True))]
-        )
-        assert sorted(answers) == [303] + [409] * 15
-        assert len(check_whole()) == 1
+    answers = at_once([a_try(p, t, n) for n, (p, t) in enumerate(zip(people, tokens, strict=True))])
+    assert sorted(answers) == [303] + [409] * 15
+    assert len(check_whole()) == 1
 
 
-def test_renames_onto_one_name_and_a_sign_up_for_it_leave_one_holder(
-    server, databases, check_whole
-):
+def test_renames_onto_one_name_and_a_sign_up_for_it_leave_one_holder(running, check_whole):
     """Row N2 of the attacks: a sign-up racing renames onto its name."""
-    with portal(server, databases) as running:
-        owners = [Person(running.url) for _ in range(8)]
-        for n, owner in enumerate(owners):
-            assert owner.sign_up(f"Org {n}", f"owner{n}@acme.example").status_code == 303
-        strangers = [Person(running.url) for _ in range(8)]
+    owners = [Person(running.url) for _ in range(8)]
+    for n, owner in enumerate(owners):
+        assert owner.sign_up(f"Org {n}", f"owner{n}@acme.example").status_code == 303
+    strangers = [Person(running.url) for _ in range(8)]
 
-        def a_rename(owner, n):
-            token = owner.token(f"/organizations/org-{n}/rename")
-            path = f"/organizations/org-{n}/rename"
-            return lambda: owner.send(path, token, organization_name="The Name").status_code
+    def a_rename(owner, n):
+        token = owner.token(f"/organizations/org-{n}/rename")
+        path = f"/organizations/org-{n}/rename"
+        return lambda: owner.send(path, token, organization_name="The Name").status_code
 
-        actions = [a_rename(owner, n) for n, owner in enumerate(owners)]
-        actions += [
-            a_sign_up(s, s.token("/signup"), "The Name", n) for n, s in enumerate(strangers)
-        ]
-        answers = at_once(actions)
-        assert sorted(answers) == [303] + [409] * 15
-        holders = [o["slug"] for o in check_whole() if o["name"] == "The Name"]
-        assert holders == ["the-name"]
+    actions = [a_rename(owner, n) for n, owner in enumerate(owners)]
+    actions += [a_sign_up(s, s.token("/signup"), "The Name", n) for n, s in enumerate(strangers)]
+    answers = at_once(actions)
+    assert sorted(answers) == [303] + [409] * 15
+    holders = [o["slug"] for o in check_whole() if o["name"] == "The Name"]
+    assert holders == ["the-name"]
 
 
-def test_many_renames_of_one_organization_at_once_leave_it_whole(server, databases, check_whole):
-    with portal(server, databases) as running:
-        owner = Person(running.url)
-        owner.sign_up("Acme Corp")
-        token = owner.token("/organizations/acme-corp/rename")
+def test_many_renames_of_one_organization_at_once_leave_it_whole(running, check_whole):
+    owner = Person(running.url)
+    owner.sign_up("Acme Corp")
+    token = owner.token("/organizations/acme-corp/rename")
 
-        def a_rename(n):
-            fields = {"organization_name": f"Name {n}"}
-            return lambda: (
-                owner.send("/organizations/acme-corp/rename", token, **fields).status_code
-            )
+    def a_rename(n):
+        fields = {"organization_name": f"Name {n}"}
+        return lambda: owner.send("/organizations/acme-corp/rename", token, **fields).status_code
 
-        answers = at_once([a_rename(n) for n in range(8)])
-        assert answers.count(303) == 1
-        assert set(answers) <= {303, 409}
-        [organization] = check_whole()
-        assert organization["slug"].startswith("name-")
+    answers = at_once([a_rename(n) for n in range(8)])
+    assert answers.count(303) == 1
+    assert set(answers) <= {303, 409}
+    [organization] = check_whole()
+    assert organization["slug"].startswith("name-")
+
+
+def test_a_body_that_breaks_off_is_refused(running, check_whole):
+    person = Person(running.url)
+    assert person.sign_up("Acme Corp").status_code == 303
+    token = person.token("/organizations/new")
+    host, port = running.url.removeprefix("http://").split(":")
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.session.cookies)
+    request = (
+        f"POST /organizations/new HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 500\r\n\r\n"
+        f"csrf_token={token}&organization_name=Truncated+Na"
+    )
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(request.encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").readline()
+    assert b" 400 " in answer
+    assert len(check_whole()) == 1
