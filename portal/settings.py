@@ -3,6 +3,7 @@
 Settings come from the environment or from ``.env``; ``.env.example`` lists them all.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from environs import Env, EnvValidationError, ValidationError
 
 SHORTEST_SECRET_BYTES = 32
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
+_CORES = os.cpu_count() or 1
 _HEADING = (
     "Settings to correct, in the environment or in .env (see .env.example; with MONGO_URI unset "
     "`make run` brings a MongoDB and secrets of its own):"
@@ -100,7 +102,7 @@ def load() -> Settings:
         secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [], validate=_secrets) or ()),
         public_url=env.str("PUBLIC_URL", "http://localhost:8000", validate=_url),
         installation_id=env.str("INSTALLATION_ID", ""),
-        web_concurrency=env.int("WEB_CONCURRENCY", 2, validate=_at_least(1)),
+        web_concurrency=env.int("WEB_CONCURRENCY", min(2, _CORES), validate=_at_most_a_core_each),
         trash_days=env.int("TRASH_DAYS", 30, validate=_at_least(1)),
         old_slug_days=env.int("OLD_SLUG_DAYS", 30, validate=_at_least(0)),
     )
@@ -177,6 +179,12 @@ def _one_of(*allowed: str) -> Callable[[str], None]:
 def _must_be_one_of(allowed: tuple[str, ...], value: str) -> None:
     if value not in allowed:
         raise ValidationError(f"must be one of {', '.join(allowed)}.")
+
+
+def _at_most_a_core_each(workers: int) -> None:
+    # Each worker hashes at least one password at a time, and no more may run than there are cores.
+    if not 1 <= workers <= _CORES:
+        raise ValidationError(f"must be 1 or more, and at most one for each of {_CORES} cores.")
 
 
 def _at_least(least: int) -> Callable[[int], None]:

@@ -69,6 +69,7 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
         ("TRASH_DAYS", "0", "1 or more"),
         ("TRASH_DAYS", "many", "integer"),
         ("WEB_CONCURRENCY", "0", "1 or more"),
+        ("WEB_CONCURRENCY", "1000", "at most one for each"),
     ],
 )
 def test_a_fault_is_told_with_its_setting(environment, name, value, told):

@@ -116,7 +116,7 @@ def _hash_of_nobody() -> str:
 def _turns() -> threading.BoundedSemaphore:
     """At most as many hashes at once as there are cores, over all workers of the portal."""
     return threading.BoundedSemaphore(
-        max(1, (os.cpu_count() or 1) // settings.current().web_concurrency)
+        max(1, (os.cpu_count() or 1) // settings.current().web_concurrency)  # settings cap workers
     )
 
 
