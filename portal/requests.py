@@ -24,11 +24,12 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def init_app(app: Flask) -> None:
-    """Give each request an id, a time limit for all it does with MongoDB, and a size limit."""
+    """Give each request an id, a time limit for all it does with MongoDB, and a size limit; refuse
+    what is no request of a browser."""
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
-    app.before_request(_check_body)
-    app.wsgi_app = _with_time_limit(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = _guarded(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.before_request(_name_request)
+    app.before_request(_check_body)
 
 
 def origin() -> Origin:
@@ -68,8 +69,8 @@ def _check_body() -> None:
         abort(400)  # the sender went away in the middle
 
 
-def _with_time_limit(wsgi_app: WsgiApp) -> WsgiApp:
-    def limited(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _guarded(wsgi_app: WsgiApp) -> WsgiApp:
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
             # Flask could not even find out what was asked for.
             start_response("400 Bad Request", [("Content-Type", "text/plain"), *HEADERS.items()])
@@ -79,7 +80,7 @@ def _with_time_limit(wsgi_app: WsgiApp) -> WsgiApp:
         with pymongo.timeout(REQUEST_SECONDS):
             return wsgi_app(environ, start_response)
 
-    return limited
+    return guarded
 
 
 def _name_request() -> None:

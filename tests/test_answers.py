@@ -170,6 +170,8 @@ def test_what_is_no_form_is_refused(visitor, path):
     header = {"X-CSRFToken": visitor.token("/signup")}
     file = {"organization_name": (io.BytesIO(b"Acme"), "name.txt")}
     body = {"organization_name": {"$gt": ""}, "email": {"$gt": ""}, "password": {"$gt": ""}}
+    refused = visitor.post(path, form_at="/signup", content_type="text/plain")
+    assert refused.html.select_one(".remark code"), "refusals have a number too"
     for sent in (
         {"data": file},
         {"json": body},

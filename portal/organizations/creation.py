@@ -57,7 +57,7 @@ def sign_up(name: str, email: str, password: str, origin: Origin, user_agent: st
     collection. Once that is committed the sign-up stands; where the collection can't be
     created in time, the operation is still in the organization and is finished later.
     Raises InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them), SlugTaken,
-    EmailTaken, CollectionLost; then nothing is left.
+    EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
     name, address, _ = check_all(
         lambda: clean_name(name),

@@ -141,17 +141,22 @@ def pursue(organization: Organization, plan: Plan) -> Organization:
     turned back.
     """
     try:
-        return carry_out(organization, plan)
+        return _outcome(organization, plan)
     except ForwardImpossible as impossible:
         log.error("operation.turned_back", reason=str(impossible), **labels(organization))
         raise _told(organization, str(impossible)) from impossible
-    except LeaseLost:
-        return Organization.objects(id=organization.id).first() or organization
     except (PyMongoError, MongoEngineException, CollectionError) as error:
         # The intent is committed, so whatever it is, the answer is that it will be done.
         level = log.warning if database.unavailable(error) else log.exception
         level("operation.left_to_runner", error=str(error), **labels(organization))
         return organization
+
+
+def _outcome(organization: Organization, plan: Plan) -> Organization:
+    try:
+        return carry_out(organization, plan)
+    except LeaseLost:  # somebody else carried it on; this is what came of it so far
+        return Organization.objects(id=organization.id).first() or organization
 
 
 def _told(organization: Organization, failure: str) -> PortalError:
