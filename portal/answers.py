@@ -122,6 +122,9 @@ ANSWERS: dict[type[PortalError], Answer] = {
     ),
 }
 
+# Errors that know the organization to go back to.
+_OF_AN_ORGANIZATION = (errors.AddressChanged, errors.OperationInProgress)
+
 # What happened, and the way on, for answers that HTTP itself gives.
 PAGES = {
     400: ("The request can’t be understood", "Go back, load the page anew, and try again. Nothing was changed."),
@@ -152,7 +155,8 @@ def init_app(app: Flask) -> None:
 def _answer_portal_error(error: PortalError) -> ResponseReturnValue:
     answer = ANSWERS[type(error)]
     log.info("request.refused", reason=repr(error), status=answer.status)
-    return error_page(answer.status, answer.title, answer.words(error))
+    back = (error.name, error.slug) if isinstance(error, _OF_AN_ORGANIZATION) else None
+    return error_page(answer.status, answer.title, answer.words(error), back=back)
 
 
 def _answer_database_error(error: Exception) -> ResponseReturnValue:
@@ -186,8 +190,13 @@ def _answer_bug(error: Exception) -> ResponseReturnValue:
     return error_page(500, *PAGES[500])
 
 
-def error_page(status: int, title: str, words: str) -> ResponseReturnValue:
-    """The page that tells an error. Where our side failed it asks nothing of the database."""
+def error_page(
+    status: int, title: str, words: str, *, back: tuple[str, str] | None = None
+) -> ResponseReturnValue:
+    """The page that tells an error; ``back`` is name and slug of the organization to return to.
+
+    Where our side failed it asks nothing of the database.
+    """
     viewer = {"current_user": None}
     if status < 500:
         try:
@@ -199,6 +208,7 @@ def error_page(status: int, title: str, words: str) -> ResponseReturnValue:
         status=status,
         title=title,
         words=words,
+        back=back,
         request_id=g.get("request_id"),
         **viewer,
     )

@@ -171,6 +171,9 @@ def test_a_running_rename_is_shown_and_a_second_one_answers_409(visitor, master_
     answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Third"})
     assert answer.status == 409
     assert "Acme Corp is being renamed since" in answer.text
+    assert "What you typed: Third" in answer.text
+    back = answer.html.find("a", string="Back to Acme Corp")
+    assert back["href"] == "/organizations/acme-corp"
 
 
 def test_a_collection_that_was_renamed_by_hand_is_found_by_its_uuid(tenant_db):
