@@ -27,11 +27,11 @@ def test_a_sign_up_leads_to_the_organization_logged_in(visitor, tenant_db):
 
 def test_the_collection_is_the_one_whose_uuid_was_recorded(visitor, tenant_db):
     visitor.sign_up("Acme Corp")
-    [found] = tenant_db.list_collections()
     organization = Organization.objects.get(slug="acme-corp")
+    assert organization.operation is None
+    [found] = tenant_db.list_collections()
     assert organization.placement.uuid == found["info"]["uuid"].as_uuid()
     assert organization.placement.collection == "org_acme_corp"
-    assert organization.operation is None
 
 
 def test_a_sign_up_takes_at_most_14_commands(visitor, commands):
