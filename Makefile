@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services check format measure clean
+.PHONY: help run test test-services check format settings measure clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies
 format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+settings: $(VENV)/installed  ## writes the settings' table in the README, and .env.example
+	$(BIN)/python -m portal.settings_docs
 
 measure: $(VENV)/installed-test  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
 	$(BIN)/python -m tests.measure

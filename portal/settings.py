@@ -1,15 +1,16 @@
-"""Every setting of the portal: name, type, default, check.
+"""Every setting of the portal: name, type, default, check, one line of use.
 
-Settings come from the environment or from ``.env``; ``.env.example`` lists them all.
+Settings come from the environment or from ``.env``. The table in the README and ``.env.example``
+are written from here by ``portal/settings_docs.py``.
 """
 
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
-from ipaddress import ip_address
-from typing import cast
+from ipaddress import ip_address, ip_network
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError, ValidationError
@@ -22,109 +23,13 @@ _HEADING = (
     "`make run` brings a MongoDB and secrets of its own):"
 )
 _SYSTEM_DATABASES = ("admin", "local", "config")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+Loaded = TypeVar("Loaded")
 
 
 class InvalidSettings(Exception):
     """Settings that the portal can't start with; the message names every fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings of one running portal. Secrets stay out of its repr."""
-
-    mongo_uri: str = field(repr=False)
-    master_db: str
-    tenant_db: str
-    jwt_secret: str = field(repr=False)
-    jwt_secret_fallbacks: tuple[str, ...] = field(repr=False)
-    jwt_algorithm: str
-    secret_key: str = field(repr=False)
-    secret_key_fallbacks: tuple[str, ...] = field(repr=False)
-    public_url: str
-    installation_id: str
-    web_concurrency: int
-    trash_days: int
-    old_slug_days: int
-
-    @property
-    def https(self) -> bool:
-        """Whether browsers reach the portal by HTTPS, so that cookies may be ``Secure``."""
-        return urlsplit(self.public_url).scheme == "https"
-
-
-_active: list[Settings] = []
-
-
-def activate(settings: Settings) -> None:
-    """Make ``settings`` those of this process; MongoEngine's connection is one per process too."""
-    _active[:] = [settings]
-
-
-def current() -> Settings:
-    """The settings of this process. Raises IndexError before ``create_app``."""
-    return _active[0]
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorSettings:
-    """What ``make run`` itself needs to know."""
-
-    mongo_uri: str = field(repr=False)
-    bind: str
-    port: int
-
-
-def load_supervisor() -> SupervisorSettings:
-    """Read the environment and ``.env``. Raises InvalidSettings."""
-    env = _environment()
-    asked = SupervisorSettings(
-        mongo_uri=env.str("MONGO_URI", ""),
-        bind=env.str("BIND", "127.0.0.1", validate=_address),
-        port=env.int("PORT", 0, validate=_port),
-    )
-    _seal(env)
-    return asked
-
-
-def load() -> Settings:
-    """Read the environment and ``.env``. Raises InvalidSettings naming all faults at once."""
-    env = _environment()
-    settings = Settings(
-        mongo_uri=env.str("MONGO_URI", validate=_mongo_uri),
-        master_db=env.str("MASTER_DB", "master_db", validate=_database_name),
-        tenant_db=env.str("TENANT_DB", "tenant_db", validate=_database_name),
-        jwt_secret=env.str("JWT_SECRET", validate=_secret),
-        jwt_secret_fallbacks=tuple(env.list("JWT_SECRET_FALLBACKS", [], validate=_secrets) or ()),
-        jwt_algorithm=env.str(
-            "JWT_ALGORITHM", "HS256", validate=_one_of("HS256", "HS384", "HS512")
-        ),
-        secret_key=env.str("SECRET_KEY", validate=_secret),
-        secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [], validate=_secrets) or ()),
-        public_url=env.str("PUBLIC_URL", "http://localhost:8000", validate=_url),
-        installation_id=env.str("INSTALLATION_ID", ""),
-        web_concurrency=env.int("WEB_CONCURRENCY", min(2, _CORES), validate=_at_most_a_core_each),
-        trash_days=env.int("TRASH_DAYS", 30, validate=_at_least(1)),
-        old_slug_days=env.int("OLD_SLUG_DAYS", 30, validate=_at_least(0)),
-    )
-    _seal(env)
-    if settings.master_db.casefold() == settings.tenant_db.casefold():
-        raise InvalidSettings("MASTER_DB and TENANT_DB: name two different databases.")
-    return settings
-
-
-def _environment() -> Env:
-    env = Env(eager=False)
-    env.read_env(".env", recurse=False)
-    return env
-
-
-def _seal(env: Env) -> None:
-    try:
-        env.seal()
-    except EnvValidationError as error:
-        messages = cast(dict[str, list[str]], error.error_messages)
-        faults = [f"{name}: {' '.join(map(str, told))}" for name, told in messages.items()]
-        raise InvalidSettings("\n".join([_HEADING, *faults])) from None
 
 
 def _mongo_uri(value: str) -> None:
@@ -147,14 +52,9 @@ def _secret(value: str) -> None:
         )
 
 
-def _secrets(values: list[str]) -> None:
-    for value in values:
-        _secret(value)
-
-
 def _url(value: str) -> None:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
         raise ValidationError(
             "must be like https://portal.example, without a path or a slash at its end."
         )
@@ -167,16 +67,21 @@ def _address(value: str) -> None:
         raise ValidationError("must be an IP address, like 127.0.0.1 or 0.0.0.0.") from error
 
 
-def _port(value: int) -> None:
-    if not 0 <= value <= 65535:
-        raise ValidationError("must be a port, 1 to 65535.")
+def _network(value: str) -> None:
+    try:
+        ip_network(value)
+    except ValueError as error:
+        raise ValidationError(
+            "must be addresses or networks, like 10.0.0.7 or 10.0.0.0/8, separated by commas."
+        ) from error
 
 
-def _one_of(*allowed: str) -> Callable[[str], None]:
-    return partial(_must_be_one_of, allowed)
+def _each(check: Callable[[str], None], values: list[str]) -> None:
+    for value in values:
+        check(value)
 
 
-def _must_be_one_of(allowed: tuple[str, ...], value: str) -> None:
+def _one_of(allowed: tuple[str, ...], value: str) -> None:
     if value not in allowed:
         raise ValidationError(f"must be one of {', '.join(allowed)}.")
 
@@ -187,10 +92,193 @@ def _at_most_a_core_each(workers: int) -> None:
         raise ValidationError(f"must be 1 or more, and at most one for each of {_CORES} cores.")
 
 
-def _at_least(least: int) -> Callable[[int], None]:
-    return partial(_must_be_at_least, least)
-
-
-def _must_be_at_least(least: int, value: int) -> None:
+def _at_least(least: int, value: int) -> None:
     if value < least:
         raise ValidationError(f"must be {least} or more.")
+
+
+def _between(least: int, most: int, value: int) -> None:
+    if not least <= value <= most:
+        raise ValidationError(f"must be {least} to {most}.")
+
+
+def _setting(
+    use: str,
+    *,
+    default: Any = MISSING,
+    check: Callable[[Any], None] | None = None,
+    secret: bool = False,
+) -> Any:
+    """A field that is read from the setting of its name in capitals."""
+    return field(default=default, repr=not secret, metadata={"use": use, "check": check})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one running portal. Secrets stay out of its repr."""
+
+    mongo_uri: str = _setting(
+        "the replica set, 6.0 or later; unset, `make run` starts a MongoDB of its own",
+        check=_mongo_uri,
+        secret=True,
+    )
+    master_db: str = _setting(
+        "database of organizations, accounts, sessions, audit trail",
+        default="master_db",
+        check=_database_name,
+    )
+    tenant_db: str = _setting(
+        "database of the organizations' own collections",
+        default="tenant_db",
+        check=_database_name,
+    )
+    jwt_secret: str = _setting(
+        "signs session cookies and bearer tokens; 32 bytes or more", check=_secret, secret=True
+    )
+    jwt_secret_fallbacks: tuple[str, ...] = _setting(
+        "old ones, still accepted; separated by commas",
+        default=(),
+        check=partial(_each, _secret),
+        secret=True,
+    )
+    jwt_algorithm: str = _setting(
+        "or HS384, HS512", default="HS256", check=partial(_one_of, ("HS256", "HS384", "HS512"))
+    )
+    jwt_expires_seconds: int = _setting(
+        "how long a bearer token is valid; 30 days at most",
+        default=3600,
+        check=partial(_between, 60, 30 * 24 * 3600),
+    )
+    secret_key: str = _setting("signs forms; 32 bytes or more", check=_secret, secret=True)
+    secret_key_fallbacks: tuple[str, ...] = _setting(
+        "old ones, still accepted; separated by commas",
+        default=(),
+        check=partial(_each, _secret),
+        secret=True,
+    )
+    public_url: str = _setting(
+        "where browsers reach the portal: other hosts are refused; https makes cookies Secure",
+        default="http://localhost:8000",
+        check=_url,
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        "addresses or networks of proxies whose X-Forwarded-For is believed; separated by commas",
+        default=(),
+        check=partial(_each, _network),
+    )
+    web_concurrency: int = _setting(
+        "worker processes, at most one for each core",
+        default=min(2, _CORES),
+        check=_at_most_a_core_each,
+    )
+    installation_id: str = _setting(
+        "tells apart the cookies of portals on one host name; made by `make run`", default=""
+    )
+    rate_limits: bool = _setting("off for load tests only", default=True)
+    login_limit_per_email: int = _setting(
+        "log-ins a minute for an e-mail address as typed", default=10, check=partial(_at_least, 1)
+    )
+    login_limit_per_network: int = _setting(
+        "log-ins a minute from a network (IPv4 address, IPv6 /64)",
+        default=100,
+        check=partial(_at_least, 1),
+    )
+    signup_limit: int = _setting(
+        "sign-ups and new organizations a minute from a network",
+        default=30,
+        check=partial(_at_least, 1),
+    )
+    preview_limit: int = _setting(
+        "previews a minute of a name or a password's strength from a network",
+        default=120,
+        check=partial(_at_least, 1),
+    )
+    trash_days: int = _setting(
+        "days a deleted organization is kept", default=30, check=partial(_at_least, 1)
+    )
+    old_slug_days: int = _setting(
+        "days an old address is held for its organization", default=30, check=partial(_at_least, 0)
+    )
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach the portal by HTTPS, so that cookies may be ``Secure``."""
+        return urlsplit(self.public_url).scheme == "https"
+
+    @property
+    def public_host(self) -> str:
+        """Host and port of the portal as a ``Host`` header names them."""
+        return urlsplit(self.public_url).netloc
+
+    @property
+    def local(self) -> bool:
+        """Whether the portal is only for browsers on this machine."""
+        return urlsplit(self.public_url).hostname in _LOOPBACK_NAMES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorSettings:
+    """What ``make run`` itself needs to know; with no ``mongo_uri`` it brings a MongoDB along."""
+
+    mongo_uri: str = _setting("", default="", secret=True)
+    bind: str = _setting("address to listen on", default="127.0.0.1", check=_address)
+    port: int = _setting(
+        "0 takes the first free port from 8000", default=0, check=partial(_between, 0, 65535)
+    )
+
+
+_active: list[Settings] = []
+
+
+def activate(settings: Settings) -> None:
+    """Make ``settings`` those of this process; MongoEngine's connection is one per process too."""
+    _active[:] = [settings]
+
+
+def current() -> Settings:
+    """The settings of this process. Raises IndexError before ``create_app``."""
+    return _active[0]
+
+
+def load() -> Settings:
+    """Read the environment and ``.env``. Raises InvalidSettings naming all faults at once."""
+    settings = _load(Settings)
+    if settings.master_db.casefold() == settings.tenant_db.casefold():
+        raise InvalidSettings("MASTER_DB and TENANT_DB: name two different databases.")
+    return settings
+
+
+def load_supervisor() -> SupervisorSettings:
+    """Read what the supervisor needs, from the same places. Raises InvalidSettings."""
+    return _load(SupervisorSettings)
+
+
+def every_setting() -> list[Field]:
+    """The field of each setting there is, with its ``use`` and ``check`` as metadata."""
+    own = {setting.name for setting in fields(Settings)}
+    return [*fields(Settings), *(s for s in fields(SupervisorSettings) if s.name not in own)]
+
+
+def _load(kind: type[Loaded]) -> Loaded:
+    env = Env(eager=False)
+    env.read_env(".env", recurse=False)
+    values = {setting.name: _read(env, setting) for setting in fields(kind)}  # type: ignore[arg-type]
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        messages = cast(dict[str, list[str]], error.error_messages)
+        faults = [f"{name}: {' '.join(map(str, told))}" for name, told in messages.items()]
+        raise InvalidSettings("\n".join([_HEADING, *faults])) from None
+    return kind(**values)
+
+
+def _read(env: Env, setting: Field) -> Any:
+    name, check = setting.name.upper(), setting.metadata["check"]
+    given = {} if setting.default is MISSING else {"default": setting.default}
+    if setting.type is int:
+        return env.int(name, validate=check, **given)
+    if setting.type is bool:
+        return env.bool(name, validate=check, **given)
+    if setting.type is str:
+        return env.str(name, validate=check, **given)
+    return tuple(env.list(name, validate=check, **given) or ())

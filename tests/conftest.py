@@ -66,14 +66,10 @@ def settings(server):
         **server.settings,
         master_db="master_test",
         tenant_db="tenant_test",
-        jwt_secret_fallbacks=(),
-        jwt_algorithm="HS256",
-        secret_key_fallbacks=(),
         public_url="http://localhost",
         installation_id="test",
         web_concurrency=1,
-        trash_days=30,
-        old_slug_days=30,
+        rate_limits=False,
     )
 
 

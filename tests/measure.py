@@ -64,9 +64,7 @@ def sign_up_against_the_floor(server):
     create_app(
         Settings(
             mongo_uri=server.uri, master_db="master_floor", tenant_db="tenant_floor",
-            jwt_secret=SECRET, jwt_secret_fallbacks=(), jwt_algorithm="HS256",
-            secret_key=SECRET, secret_key_fallbacks=(), public_url="http://localhost",
-            installation_id="", web_concurrency=1, trash_days=30, old_slug_days=30,
+            jwt_secret=SECRET, secret_key=SECRET, web_concurrency=1, rate_limits=False,
         )
     )  # fmt: skip
     database.prepare()

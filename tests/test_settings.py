@@ -1,11 +1,13 @@
 """Settings: what is refused, and that .env.example lists them all."""
 
-import ast
+import os
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from portal import settings
+from portal import settings, settings_docs
 from portal.settings import InvalidSettings, load, load_supervisor
 
 TOP = Path(settings.__file__).parent.parent
@@ -18,25 +20,16 @@ def environment(monkeypatch, tmp_path):
 
     def use(**values):
         for name in names_read():
-            monkeypatch.delenv(name, raising=False)
-        for name, value in {**GOOD, **values}.items():
-            if value is not None:
-                monkeypatch.setenv(name, value)
+            os.environ.pop(name, None)
+        given = {**GOOD, **values}
+        os.environ.update({name: value for name, value in given.items() if value is not None})
 
-    return use
+    with patch.dict(os.environ):  # a .env that is read goes into it too
+        yield use
 
 
 def names_read():
-    tree = ast.parse(Path(settings.__file__).read_text())
-    return {
-        node.args[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and getattr(node.func.value, "id", "") == "env"
-        and node.args
-        and str(node.args[0].value).isupper()
-    }
+    return {setting.name.upper() for setting in settings.every_setting()}
 
 
 def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
@@ -64,6 +57,11 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
         ("JWT_SECRET_FALLBACKS", "short", "32 bytes"),
         ("SECRET_KEY", "short", "32 bytes"),
         ("JWT_ALGORITHM", "none", "one of"),
+        ("JWT_EXPIRES_SECONDS", "1", "60 to"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "networks"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy", "networks"),
+        ("RATE_LIMITS", "maybe", "boolean"),
+        ("SIGNUP_LIMIT", "0", "1 or more"),
         ("PUBLIC_URL", "portal.example", "https://"),
         ("PUBLIC_URL", "https://portal.example/under", "without a path"),
         ("TRASH_DAYS", "0", "1 or more"),
@@ -102,11 +100,16 @@ def test_the_supervisor_refuses_what_it_cannot_listen_on(environment, name, valu
         load_supervisor()
 
 
-def test_every_setting_is_in_the_example_and_the_other_way_round():
+def test_readme_and_example_list_every_setting_as_it_is():
+    assert settings_docs.table() in (TOP / "README.md").read_text()
+    assert settings_docs.example() == (TOP / ".env.example").read_text()
+
+
+def test_the_example_is_read_as_it_stands(environment, tmp_path):
+    """Whoever uncomments a line gets the default that it shows."""
+    environment()
+    defaults = load()
     lines = (TOP / ".env.example").read_text().splitlines()
-    listed = {
-        line.lstrip("# ").split("=")[0]
-        for line in lines
-        if "=" in line and line.lstrip("# ")[:1].isupper()
-    }
-    assert listed == names_read()
+    shown = [line.removeprefix("# ") for line in lines if "=" in line and "=  " not in line]
+    (tmp_path / ".env").write_text("\n".join(shown))
+    assert replace(load(), web_concurrency=defaults.web_concurrency) == defaults
