@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ASSETS := build/assets/manifest.json
 
 # Debian's, where that can be installed; otherwise Playwright's own.
 INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
@@ -12,13 +13,13 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: $(VENV)/installed  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
+run: $(VENV)/installed $(ASSETS)  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
 	@$(BIN)/python -m portal.serve
 
-test: $(VENV)/installed-test $(VENV)/browser  ## runs all tests
+test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs all tests
 	$(BIN)/pytest
 
-test-services: $(VENV)/installed-test  ## runs the tests that need no browser
+test-services: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser
 	$(BIN)/pytest --ignore tests/browser
 
 check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies
@@ -35,11 +36,11 @@ format: $(VENV)/installed-test  ## formats the code
 settings: $(VENV)/installed  ## writes the settings' table in the README, and .env.example
 	$(BIN)/python -m portal.settings_docs
 
-measure: $(VENV)/installed-test  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
+measure: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
 	$(BIN)/python -m tests.measure
 
 clean:  ## removes what set-up made; the portal's data in instance/ stays
-	rm -rf $(VENV)
+	rm -rf $(VENV) build
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python is missing. Install it: apt-get install python3 python3-venv" >&2; exit 1; }
@@ -56,6 +57,9 @@ $(VENV)/installed-test: requirements.txt requirements-test.txt | $(BIN)/python
 	@echo "Installing what checks and tests need, about half a minute ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@ $(VENV)/installed
+
+$(ASSETS): $(VENV)/installed portal/build.py $(wildcard static/*/*)
+	$(BIN)/python -m portal.build
 
 $(VENV)/browser: $(VENV)/installed-test
 	@$(BIN)/python -m tests.browser.chromium 2>/dev/null || $(INSTALL_BROWSER) || $(BIN)/playwright install chromium || true

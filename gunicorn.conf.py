@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gunicorn.workers.base import Worker
 
+from portal import logs
 from portal.organizations import runner
 from portal.settings import load
 
@@ -17,6 +18,7 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 forwarder_headers = ""  # SCRIPT_NAME and PATH_INFO are nobody's to send
 forwarded_allow_ips = ""
 limit_request_field_size = 8190
+logconfig_dict = logs.config()
 
 
 def post_worker_init(worker: Worker) -> None:

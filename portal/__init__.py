@@ -6,23 +6,22 @@
 from pathlib import Path
 
 from flask import Flask, request
-from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 
-from portal import answers, database, formats, logs, requests, security, settings
+from portal import answers, assets, database, formats, logs, requests, security, settings
 from portal import views as home_views
 from portal.accounts import cookie
 from portal.accounts import views as account_views
 from portal.accounts.documents import Account, Session
+from portal.api import openapi
 from portal.audit.documents import AuditEvent
+from portal.limits import LimitCounter
 from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
 from portal.settings import Settings
 
 __version__ = "0.1.0"
-DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent)
-# These answer while MongoDB is away.
-_WITHOUT_DATABASE = ("home.alive", "home.ready")
+DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent, LimitCounter)
 _TOP = Path(__file__).parent.parent
 
 
@@ -31,30 +30,30 @@ def create_app(active: Settings) -> Flask:
     settings.activate(active)
     logs.configure()
     database.connect(active, DOCUMENTS)
-    app = Flask(
-        __name__, template_folder=str(_TOP / "templates"), static_folder=str(_TOP / "static")
-    )
+    app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=None)
     app.config.update(
         SECRET_KEY=active.secret_key,
         # A form is valid as long as the session it was made in; old secrets still open it.
         WTF_CSRF_SECRET_KEY=[*active.secret_key_fallbacks, active.secret_key],
         WTF_CSRF_TIME_LIMIT=None,
-        BOOTSTRAP_SERVE_LOCAL=True,
+        # SameSite and __Host- keep other sites out; some browsers send no Referer at all.
+        WTF_CSRF_SSL_STRICT=False,
     )
-    requests.init_app(app)
-    security.init_app(app)
+    requests.init_app(app, active)
+    security.init_app(app, active)
+    assets.init_app(app, security.headers(active))
     answers.init_app(app)
     app.before_request(_prepare_database)
     cookie.init_app(app, active)
-    CSRFProtect(app)
-    Bootstrap5(app)
+    csrf = CSRFProtect(app)
     formats.init_app(app)
     app.jinja_env.globals["version"] = __version__
     for views in (home_views, account_views, organization_views):
         app.register_blueprint(views.blueprint)
+    openapi.init_app(app, csrf)
     return app
 
 
 def _prepare_database() -> None:
-    if not security.is_static() and request.endpoint not in _WITHOUT_DATABASE:
+    if request.endpoint not in requests.HEALTH:
         database.prepare()

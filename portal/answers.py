@@ -1,10 +1,11 @@
-"""What becomes of an error: status, form field, words. One table, for every page."""
+"""What becomes of an error: status, code, field, words. One table, for pages and JSON both."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
-from flask import Flask, g, make_response, render_template, request
+from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -12,9 +13,10 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from portal import database, errors
+from portal import database, errors, settings
 from portal.database import UnsuitableServer
 from portal.errors import PortalError
+from portal.requests import is_api
 
 log = structlog.get_logger()
 
@@ -23,9 +25,11 @@ RETRY_AFTER_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a typed error is told: HTTP status, the form field it belongs to, and the words."""
+    """How a typed error is told, to people and programs alike: HTTP status, code, the field it
+    belongs to, and the words."""
 
     status: int
+    code: str
     field: str | None
     words: Callable[..., str]
     title: str = ""
@@ -34,32 +38,44 @@ class Answer:
 DOING = {"create": "being created", "rename": "being renamed", "trash": "being deleted"}
 
 ANSWERS: dict[type[PortalError], Answer] = {
-    errors.InvalidName: Answer(422, "organization_name", lambda e: e.reason),
+    errors.InvalidName: Answer(422, "invalid_name", "organization_name", lambda e: e.reason),
     errors.NameUnchanged: Answer(
-        422, "organization_name", lambda e: f"Choose another name: “{e.name}” is its name already"
+        422,
+        "name_unchanged",
+        "organization_name",
+        lambda e: f"Choose another name: “{e.name}” is its name already",
     ),
     errors.NameNotConfirmed: Answer(
-        422, "confirm_name", lambda e: f"Type “{e.name}” to confirm, as it is shown"
+        422,
+        "name_not_confirmed",
+        "confirm_name",
+        lambda e: f"Type “{e.name}” to confirm, as it is shown",
     ),
     errors.InvalidEmail: Answer(
-        422, "email", lambda e: "Enter an e-mail address, like mara@acme.example"
+        422, "invalid_email", "email", lambda e: "Enter an e-mail address, like mara@acme.example"
     ),
-    errors.WeakPassword: Answer(422, "password", lambda e: e.reason),
+    errors.WeakPassword: Answer(422, "weak_password", "password", lambda e: e.reason),
     errors.WrongCredentials: Answer(
-        422, "email", lambda e: "No account has this e-mail address and password: check both"
+        401,
+        "wrong_credentials",
+        "email",
+        lambda e: "No account has this e-mail address and password: check both",
     ),
     errors.SlugTaken: Answer(
         409,
+        "name_taken",
         "organization_name",
         lambda e: f"The address {e.slug} is taken. Choose a name that differs in letters or digits",
     ),
     errors.EmailTaken: Answer(
         409,
+        "email_taken",
         "email",
         lambda e: f"{e.email} has an account: log in, and create the organization there",
     ),
     errors.NotFound: Answer(
         404,
+        "not_found",
         None,
         lambda e: (
             "The organization may have another name now, may be in the trash, or you may not be a member of it."
@@ -68,6 +84,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
     ),
     errors.Forbidden: Answer(
         403,
+        "forbidden",
         None,
         lambda e: (
             "Your role in this organization does not allow it. One of its owners can do it, or change your role."
@@ -76,6 +93,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
     ),
     errors.AddressChanged: Answer(
         409,
+        "organization_renamed",
         None,
         lambda e: (
             f"It is {e.name} now, at {e.slug}. What you sent did not start. Nothing was changed."
@@ -84,6 +102,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
     ),
     errors.OperationInProgress: Answer(
         409,
+        "operation_in_progress",
         None,
         lambda e: (
             f"{e.name} is {DOING[e.kind]} since {e.started_at:%H:%M:%S} UTC. One change runs at a time, so what you sent did not start. Nothing was changed. Send it again in a moment."
@@ -92,6 +111,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
     ),
     errors.CollectionLost: Answer(
         409,
+        "collection_missing",
         None,
         lambda e: (
             f"The collection of {e.name} is not in the database any more: somebody dropped it there. Nothing was changed. Ask whoever runs the database to bring it back."
@@ -100,6 +120,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
     ),
     errors.CollectionInTheWay: Answer(
         409,
+        "collection_in_the_way",
         None,
         lambda e: (
             f"The database has a collection {e.collection} that the portal did not make, so {e.name} stays where it is. Nothing was changed. Ask whoever runs the database."
@@ -108,41 +129,106 @@ ANSWERS: dict[type[PortalError], Answer] = {
     ),
     errors.Overloaded: Answer(
         503,
+        "overloaded",
         None,
         lambda e: "Many people log in right now. Try again in a few seconds.",
         "The portal is busy",
     ),
     errors.DatabaseUnavailable: Answer(
         503,
+        "database_unavailable",
         None,
         lambda e: (
             "The database does not answer. Nothing is known to be lost. Try again in a few seconds."
         ),
         "The portal can’t reach its database",
     ),
+    errors.WrongHost: Answer(
+        400,
+        "wrong_host",
+        None,
+        lambda e: (
+            f"The portal is at {settings.current().public_url} and answers under no other host."
+        ),
+        "This is not the portal’s address",
+    ),
+    errors.NotAuthenticated: Answer(
+        401,
+        "not_authenticated",
+        None,
+        lambda e: "Send a bearer token that is valid: POST /admin/login gives one.",
+        "Log in first",
+    ),
+    errors.MalformedJson: Answer(
+        400,
+        "malformed_json",
+        None,
+        lambda e: f"Send one JSON object: {e.reason}. Nothing was changed.",
+        "The body can’t be read",
+    ),
+    errors.InvalidInput: Answer(
+        422,
+        "invalid_input",
+        None,
+        lambda e: f"Correct these fields: {', '.join(sorted(e.fields))}. Nothing was changed.",
+        "What was sent is not what is asked for",
+    ),
+    errors.TooManyTries: Answer(
+        429,
+        "too_many_tries",
+        None,
+        lambda e: f"Wait {e.retry_after_seconds} seconds, then try again. Nothing was changed.",
+        "Too many tries",
+    ),
 }
 
 # Errors that know the organization to go back to.
 _OF_AN_ORGANIZATION = (errors.AddressChanged, errors.OperationInProgress)
 
-# What happened, and the way on, for answers that HTTP itself gives.
+# Code, title and the way on, for answers that HTTP itself gives.
 PAGES = {
-    400: ("The request can’t be understood", "Go back, load the page anew, and try again. Nothing was changed."),
-    403: ("You may not do this", "Your account has no right to it. Nothing was changed."),
-    404: ("Nothing is at this address", "Check how it is written, or start from your organizations."),
-    405: ("This address can’t be used like that", "Go back and use the buttons of the page. Nothing was changed."),
-    409: ("Something else was faster", "Load the page anew to see how it is now. Nothing was changed."),
-    411: ("The request has no length", "Send it with a Content-Length header. Nothing was changed."),
-    413: ("That is too much", "What you sent is larger than any form here needs. Shorten it and send it again."),
-    415: ("This kind of content can’t be read", "Send it as a form does: application/x-www-form-urlencoded. Nothing was changed."),
-    429: ("Too many tries", "Wait a minute, then try again. Nothing was changed."),
-    500: ("Something broke on our side", "It has been noted under the number below. Try again; if it stays, tell whoever runs the portal the number."),
-    503: ("The portal can’t work right now", "Try again in a few seconds."),
+    400: ("bad_request", "The request can’t be understood", "Go back, load the page anew, and try again. Nothing was changed."),
+    403: ("forbidden", "You may not do this", "Your account has no right to it. Nothing was changed."),
+    404: ("not_found", "Nothing is at this address", "Check how it is written, or start from your organizations."),
+    405: ("method_not_allowed", "This address can’t be used like that", "Go back and use the buttons of the page. Nothing was changed."),
+    409: ("conflict", "Something else was faster", "Load the page anew to see how it is now. Nothing was changed."),
+    411: ("length_required", "The request has no length", "Send it with a Content-Length header. Nothing was changed."),
+    413: ("too_large", "That is too much", "What you sent is larger than anything the portal needs. Shorten it and send it again."),
+    415: ("unsupported_media_type", "This kind of content can’t be read", "Send it as a form does: application/x-www-form-urlencoded. Nothing was changed."),
+    429: ("too_many_tries", "Too many tries", "Wait a minute, then try again. Nothing was changed."),
+    500: ("internal_error", "Something broke on our side", "It has been noted under the request’s number. Try again; if it stays, tell whoever runs the portal the number."),
+    503: ("unavailable", "The portal can’t work right now", "Try again in a few seconds."),
 }  # fmt: skip
+
+# What programs call a field that a service knows by another name.
+_NEW_NAME = {"organization_name": "new_organization_name"}
+API_FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
+
+# What a program reads instead.
+API_WORDS = {
+    400: "The request can’t be understood. Nothing was changed.",
+    404: "Nothing is at this address: /docs lists what there is.",
+    405: "This method is not for this address: the Allow header lists those that are. Nothing was changed.",
+    415: "Send it as application/json, not encoded. Nothing was changed.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of an error, before it is a page or JSON. ``back`` is name and slug of the
+    organization to return to."""
+
+    status: int
+    code: str
+    title: str
+    words: str
+    fields: dict[str, str] = field(default_factory=dict)
+    back: tuple[str, str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def init_app(app: Flask) -> None:
-    """Turn every error into a page of the portal."""
+    """Turn every error into a page of the portal, or into JSON where a program asks."""
     app.register_error_handler(PortalError, _answer_portal_error)
     app.register_error_handler(PyMongoError, _answer_database_error)
     app.register_error_handler(MongoEngineException, _answer_database_error)
@@ -152,11 +238,34 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_bug)
 
 
-def _answer_portal_error(error: PortalError) -> ResponseReturnValue:
+def told(error: PortalError) -> Told:
+    """What ``error`` says to whoever reads it."""
+    if isinstance(error, errors.SeveralErrors):
+        return told(errors.InvalidInput(_fields_of(error.errors)))
     answer = ANSWERS[type(error)]
-    log.info("request.refused", reason=repr(error), status=answer.status)
-    back = (error.name, error.slug) if isinstance(error, _OF_AN_ORGANIZATION) else None
-    return error_page(answer.status, answer.title, answer.words(error), back=back)
+    headers = {}
+    if isinstance(error, errors.TooManyTries):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
+    return Told(
+        answer.status,
+        answer.code,
+        answer.title,
+        answer.words(error),
+        fields=error.fields if isinstance(error, errors.InvalidInput) else _fields_of([error]),
+        back=(error.name, error.slug) if isinstance(error, _OF_AN_ORGANIZATION) else None,
+        headers=headers,
+    )
+
+
+def _fields_of(several: list[PortalError]) -> dict[str, str]:
+    answers = [(ANSWERS[type(error)], error) for error in several]
+    return {answer.field: answer.words(error) for answer, error in answers if answer.field}
+
+
+def _answer_portal_error(error: PortalError) -> ResponseReturnValue:
+    known = told(error)
+    log.info("request.refused", code=known.code)
+    return _answer(known)
 
 
 def _answer_database_error(error: Exception) -> ResponseReturnValue:
@@ -167,11 +276,14 @@ def _answer_database_error(error: Exception) -> ResponseReturnValue:
 
 
 def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
-    return error_page(
-        400,
-        "This form is no longer valid",
-        "It was opened before you logged in or out, or in another browser. "
-        "Go back, load the page anew, and send it again. Nothing was changed.",
+    return _answer(
+        Told(
+            400,
+            "form_expired",
+            "This form is no longer valid",
+            "It was opened before you logged in or out, or in another browser. "
+            "Go back, load the page anew, and send it again. Nothing was changed.",
+        )
     )
 
 
@@ -179,38 +291,46 @@ def _answer_http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status < 400:
         return error.get_response()
-    response = make_response(error_page(status, *PAGES.get(status, PAGES[400])))
+    code, title, words = PAGES.get(status, PAGES[400])
+    headers = {}
     if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-    return response
+        headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    if is_api():
+        words = API_WORDS.get(status, words)
+    return _answer(Told(status, code, title, words, headers=headers))
 
 
 def _answer_bug(error: Exception) -> ResponseReturnValue:
     log.error("request.failed", path=request.path, exc_info=error)
-    return error_page(500, *PAGES[500])
+    return _answer(Told(500, *PAGES[500]))
 
 
-def error_page(
-    status: int, title: str, words: str, *, back: tuple[str, str] | None = None
-) -> ResponseReturnValue:
-    """The page that tells an error; ``back`` is name and slug of the organization to return to.
+def _answer(known: Told) -> ResponseReturnValue:
+    headers = dict(known.headers)
+    if known.status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if known.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="portal"'
+    if is_api():
+        return _json(known), known.status, headers
+    try:
+        return _page(known), known.status, headers
+    except (PyMongoError, MongoEngineException) as error:  # who asks could not be looked up
+        return _answer_database_error(error)
 
-    Where our side failed it asks nothing of the database.
-    """
-    viewer = {"current_user": None}
-    if status < 500:
-        try:
-            viewer = {"current_user": current_user._get_current_object()}
-        except (PyMongoError, MongoEngineException) as error:
-            return _answer_database_error(error)
-    page = render_template(
-        "errors/error.html",
-        status=status,
-        title=title,
-        words=words,
-        back=back,
-        request_id=g.get("request_id"),
-        **viewer,
+
+def _json(known: Told) -> dict[str, Any]:
+    sent_as = API_FIELDS.get(request.endpoint or "", {})
+    fields = {sent_as.get(name, name): words for name, words in known.fields.items()}
+    return {
+        "status": "error",
+        "error": {"code": known.code, "message": known.words, "fields": fields},
+    }
+
+
+def _page(known: Told) -> str:
+    """The page that tells an error. Where our side failed it asks nothing of the database."""
+    viewer = current_user._get_current_object() if known.status < 500 else None
+    return render_template(
+        "errors/error.html", told=known, request_id=g.get("request_id"), current_user=viewer
     )
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
-    return page, status, headers

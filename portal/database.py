@@ -16,6 +16,12 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -35,11 +41,25 @@ OLDEST_SERVER = (6, 0)
 _OPTIONS_OF_THE_PORTAL = re.compile(r"w|journal|wtimeoutms|readconcernlevel|readpreference.*", re.I)
 _UNAUTHORIZED = 13
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
+round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
+"""How many commands this thread sent since it was set."""
+
 Body = TypeVar("Body")
 
 
 class UnsuitableServer(Exception):
     """A MongoDB that the portal can't keep its promises on; the message says why."""
+
+
+class _RoundTrips(CommandListener):
+    def started(self, event: CommandStartedEvent) -> None:
+        round_trips.set(round_trips.get() + 1)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
 
 
 class _State:
@@ -63,6 +83,7 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
         tz_aware=True,
         connect=False,
         appname="portal",
+        event_listeners=[_RoundTrips()],
         timeoutMS=CLIENT_TIMEOUT_SECONDS * 1000,
     )
 

@@ -83,6 +83,10 @@ class WeakPassword(PortalError):
     reason: str
 
 
+class WrongHost(PortalError):
+    """The request named another host than the portal's."""
+
+
 class WrongCredentials(PortalError):
     """No account has this e-mail address and this password; which was wrong isn't told."""
 
@@ -129,6 +133,31 @@ class CollectionInTheWay(PortalError):
 
     name: str
     collection: str
+
+
+class NotAuthenticated(PortalError):
+    """A program asked without a bearer token that is valid."""
+
+
+@dataclass
+class MalformedJson(PortalError):
+    """A body that is no JSON object; ``reason`` tells why."""
+
+    reason: str
+
+
+@dataclass
+class InvalidInput(PortalError):
+    """Fields that are missing, unknown or wrong; what is wrong with each."""
+
+    fields: dict[str, str]
+
+
+@dataclass
+class TooManyTries(PortalError):
+    """A limit is reached, and for how long."""
+
+    retry_after_seconds: int
 
 
 class Overloaded(PortalError):

@@ -1,35 +1,53 @@
-"""The request at hand: what is refused before anything looks at it, its id, its time limit, and
-where it comes from."""
+"""The request at hand: what is refused before anything looks at it, its id, its time limit, where
+it comes from, and its line in the log."""
 
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 import pymongo
 import structlog
-from flask import Flask, abort, g, request
+from flask import Flask, Response, abort, g, request
 from flask_login import current_user
 
+from portal import database
 from portal.audit.documents import Origin
-from portal.security import HEADERS
+from portal.errors import WrongHost
+from portal.settings import Settings
 
 REQUEST_SECONDS = 4
 LARGEST_BODY_BYTES = 64 * 1024
+# Load balancers and containers ask these by address, and while MongoDB is away.
+HEALTH = ("home.alive", "home.ready")
 
-_LABEL = r"[A-Za-z0-9_-]{1,63}"
-_HOST = re.compile(rf"(\[[0-9A-Fa-f:.]{{2,45}}\]|{_LABEL}(\.{_LABEL}){{0,20}})(:\d{{1,5}})?")
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
+_API_ROOTS = ("org", "auth", "admin")
+_HOST_REFUSED = "portal.host_refused"
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Network = IPv4Network | IPv6Network
+
+log = structlog.get_logger()
 
 
-def init_app(app: Flask) -> None:
-    """Give each request an id, a time limit for all it does with MongoDB, and a size limit; refuse
-    what is no request of a browser."""
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give each request an id, a time limit for all it does with MongoDB, a size limit, and a line
+    in the log; refuse what comes by another host or is no request of a browser or a program."""
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
-    app.wsgi_app = _guarded(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    app.before_request(_name_request)
+    app.wsgi_app = _guarded(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
+    app.before_request(_begin)
+    app.before_request(_check_host)
     app.before_request(_check_body)
+    app.after_request(_end)
+
+
+def is_api() -> bool:
+    """Whether a program asks: it gets JSON, and comes by a bearer token or not at all."""
+    return request.path.split("/")[1] in _API_ROOTS
 
 
 def origin() -> Origin:
@@ -57,24 +75,28 @@ def same_site_path(target: str, otherwise: str) -> str:
     return target if plain and not target.startswith("//") else otherwise
 
 
-def _check_body() -> None:
-    """Refuse a body that is no whole form: nothing but that is ever read."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        abort(411)  # its end can't be known before it is read
-    if request.mimetype not in ("", "application/x-www-form-urlencoded"):
-        abort(415)
-    if len(request.get_data()) != (request.content_length or 0):
-        abort(400)  # the sender went away in the middle
+def client_address(peer: str, forwarded: str, trusted: list[Network]) -> str:
+    """Where a request comes from: the last hop that no trusted proxy vouches for.
+
+    ``forwarded`` is ``X-Forwarded-For``, believed only as far as each hop after is ``trusted``.
+    """
+    hops = [hop.strip() for hop in forwarded.split(",")]
+    while hops and _is_in(peer, trusted) and _address(hops[-1]):
+        peer = hops.pop()
+    return peer
 
 
-def _guarded(wsgi_app: WsgiApp) -> WsgiApp:
+def _guarded(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
+    trusted = [ip_network(network) for network in settings.trusted_proxies]
+
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
-            # Flask could not even find out what was asked for.
-            start_response("400 Bad Request", [("Content-Type", "text/plain"), *HEADERS.items()])
-            return [b"The Host header names no host.\n"]
+        environ["REMOTE_ADDR"] = client_address(
+            environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""), trusted
+        )
+        if not _is_ours(environ.get("HTTP_HOST", ""), settings):
+            # Flask could not even find out what was asked for under some of them.
+            environ[_HOST_REFUSED] = True
+            environ["HTTP_HOST"] = settings.public_host
         # Only timeoutMS and pymongo.timeout bound a server that hangs; the other time limits of
         # the driver let a request wait for 14 s.
         with pymongo.timeout(REQUEST_SECONDS):
@@ -83,7 +105,66 @@ def _guarded(wsgi_app: WsgiApp) -> WsgiApp:
     return guarded
 
 
-def _name_request() -> None:
+def _is_ours(host: str, settings: Settings) -> bool:
+    # On one's own machine any port may be forwarded to the portal.
+    return (settings.local and _LOOPBACK.fullmatch(host) is not None) or (
+        host.lower() == settings.public_host.lower()
+    )
+
+
+def _is_in(text: str, networks: list[Network]) -> bool:
+    address = _address(text)
+    return address is not None and any(address in network for network in networks)
+
+
+def _address(text: str) -> Any:
+    """The address that ``text`` is, ``None`` if it is none; IPv4 in IPv6 as IPv4."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _begin() -> None:
     g.request_id = secrets.token_hex(8)
+    g.begun = time.perf_counter()
+    database.round_trips.set(0)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _check_host() -> None:
+    if _HOST_REFUSED in request.environ and request.endpoint not in HEALTH:
+        raise WrongHost
+
+
+def _check_body() -> None:
+    """Refuse a body that is not whole, or not of the one kind that is read there."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return
+    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        abort(411)  # its end can't be known before it is read
+    if request.mimetype not in ("", _JSON if is_api() else _FORM):
+        abort(415)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        abort(415)  # nothing is ever unpacked
+    body = request.get_data()
+    if len(body) != (request.content_length or 0):
+        abort(400)  # the sender went away in the middle
+    if body and not request.mimetype:
+        abort(415)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    if request.endpoint not in HEALTH:
+        log.info(
+            "request.answered",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            milliseconds=round((time.perf_counter() - g.begun) * 1000, 1),
+            round_trips=database.round_trips.get(),
+        )
+    return response

@@ -1,15 +1,24 @@
 """What every test stands on: a real mongod, the portal on it, an empty database."""
 
+import io
+import json
+import logging
 import secrets
 from dataclasses import dataclass, field
 
 import pytest
 from pymongo import MongoClient, monitoring
 
-from portal import create_app, database, mongod
+from portal import build, create_app, database, mongod
 from portal.database import client, tenant_database
 from portal.settings import Settings, current
 from tests.visitor import Visitor
+
+
+def pytest_sessionstart(session):
+    """What pages load is what stands in the folders now, also where make wasn't asked."""
+    if not hasattr(session.config, "workerinput"):
+        build.build()
 
 
 class CommandCounter(monitoring.CommandListener):
@@ -100,6 +109,35 @@ def commands():
     """The names of the commands sent to MongoDB since the test began or cleared it."""
     commands_sent.names.clear()
     return commands_sent.names
+
+
+class Log:
+    """The lines that the portal logs, and the events in them."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    @property
+    def text(self):
+        return self.stream.getvalue()
+
+    @property
+    def events(self):
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def named(self, name):
+        return [event for event in self.events if event["event"] == name]
+
+
+@pytest.fixture
+def log(app):
+    """What is logged during the test, as it is where nobody watches: JSON."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(next(h.formatter for h in root.handlers if type(h) is type(handler)))
+    root.addHandler(handler)
+    yield Log(stream)
+    root.removeHandler(handler)
 
 
 @pytest.fixture

@@ -102,9 +102,11 @@ class Person:
     def get(self, path):
         return self.session.get(self.url + path, timeout=30, allow_redirects=False)
 
+    def page(self, path):
+        return BeautifulSoup(self.get(path).text, "html.parser")
+
     def token(self, path):
-        page = BeautifulSoup(self.get(path).text, "html.parser")
-        return page.find("input", {"name": "csrf_token"})["value"]
+        return self.page(path).find("input", {"name": "csrf_token"})["value"]
 
     def send(self, path, token, **fields):
         return self.session.post(

@@ -1,5 +1,6 @@
-"""The browser's one cookie: Flask's session as a signed token.
+"""Who sends a request: a browser by its one cookie, or a program by its bearer token.
 
+The cookie is Flask's session as a signed token.
 Logged in it carries the session's random id; the record behind it can be ended, so a copy of
 the cookie dies with it. Anonymous it carries the CSRF token and flashes, nothing else.
 """
@@ -8,16 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import Flask, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user
 from itsdangerous import BadSignature
 
 from portal import clock
-from portal.accounts import sessions, tokens
+from portal.accounts import bearer, sessions, tokens
 from portal.accounts.sessions import Principal
 from portal.accounts.tokens import InvalidToken
+from portal.requests import is_api
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -45,6 +47,11 @@ class _TokenSerializer:
 
 
 class _TokenSessionInterface(SecureCookieSessionInterface):
+    """For pages; a program's cookies are neither read nor written."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        return self.session_class() if is_api() else super().open_session(app, request)
+
     def get_signing_serializer(self, app: Flask) -> Any:
         return _TokenSerializer()
 
@@ -52,8 +59,8 @@ class _TokenSessionInterface(SecureCookieSessionInterface):
 class _LoginManager(LoginManager):
     """Flask-Login without its cookie that remembers: our session's is the only one."""
 
-    def _load_user_from_remember_cookie(self, cookie: str) -> None:
-        return None
+    def _load_user_from_remember_cookie(self, cookie: str) -> Principal | None:
+        return _program()
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -73,7 +80,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     login_manager.init_app(app, add_context_processor=False)
     app.jinja_env.globals["current_user"] = current_user
     login_manager.session_protection = None  # the record decides, not a fingerprint of the browser
-    login_manager.user_loader(sessions.principal_of)
+    login_manager.user_loader(_browser)
+    login_manager.request_loader(lambda request: _program())
     login_manager.unauthorized_handler(_ask_to_log_in)
 
 
@@ -85,12 +93,28 @@ def enter(principal: Principal) -> None:
     session.clear()
     session.permanent = True
     session[_EXPIRES] = int(principal.session_expires_at.timestamp())
-    login_user(principal)
+    login_user(_known(principal))
 
 
 def leave() -> None:
     """Forget everything that the cookie carries."""
     session.clear()
+
+
+def _browser(session_id: str) -> Principal | None:
+    return _known(sessions.principal_of(session_id))
+
+
+def _program() -> Principal | None:
+    if not is_api():
+        return None
+    return _known(bearer.principal_of(request.headers.get("Authorization", "")))
+
+
+def _known(principal: Principal | None) -> Principal | None:
+    if principal:
+        structlog.contextvars.bind_contextvars(account=str(principal.account_id))
+    return principal
 
 
 def _ask_to_log_in() -> ResponseReturnValue:

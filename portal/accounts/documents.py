@@ -32,10 +32,15 @@ class Account(Document):
     }
 
 
+BROWSER, PROGRAM = "browser", "program"
+
+
 class Session(Document):
-    """One logged-in browser. ``id`` is the hash of the random id that the cookie carries."""
+    """One logged-in browser or program. ``id`` is the hash of the random id that its cookie or
+    bearer token carries."""
 
     id = StringField(primary_key=True)
+    kind = StringField(required=True, choices=(BROWSER, PROGRAM))
     account = ObjectIdField(required=True)
     created_at = DateTimeField(required=True)
     seen_at = DateTimeField(required=True)

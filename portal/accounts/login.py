@@ -1,7 +1,8 @@
 """Logging in and out."""
 
+from portal import limits
 from portal.accounts import passwords, sessions
-from portal.accounts.documents import Account
+from portal.accounts.documents import BROWSER, Account
 from portal.accounts.emails import parse_email
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
@@ -10,12 +11,17 @@ from portal.database import transaction
 from portal.errors import InvalidEmail, WrongCredentials
 
 
-def log_in(email: str, password: str, origin: Origin, user_agent: str) -> Principal:
-    """Check the credentials and open a session.
+def log_in(
+    email: str, password: str, origin: Origin, user_agent: str, kind: str = BROWSER
+) -> Principal:
+    """Check the credentials and open a session for a browser or a program.
 
     An unknown address and a wrong password raise the same WrongCredentials after the same
-    work: one look-up and one hash.
+    work: one look-up and one hash. Raises TooManyTries for an address as typed, known or not,
+    and for a network.
     """
+    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
+    limits.count_try(limits.LOGIN_PER_EMAIL, email)
     account = _account_with(email)
     if not passwords.verify_password(password, account and account.password_hash) or not account:
         raise WrongCredentials
@@ -33,7 +39,7 @@ def log_in(email: str, password: str, origin: Origin, user_agent: str) -> Princi
             Account.objects(id=current.id).update_one(set__password_hash=rehashed)
         origin.account, origin.email = current.id, current.email
         record(current, "account.logged_in", origin)
-        return sessions.open_session(current, origin, user_agent)
+        return sessions.open_session(current, origin, user_agent, kind)
 
     return transaction(body)
 

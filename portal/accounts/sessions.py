@@ -1,4 +1,4 @@
-"""Sessions: one logged-in browser each, a record on the server that can be ended."""
+"""Sessions: one logged-in browser or program each, a record on the server that can be ended."""
 
 import hashlib
 import secrets
@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from flask_login import UserMixin
 
-from portal import clock
-from portal.accounts.documents import Account, Session
+from portal import clock, settings
+from portal.accounts.documents import BROWSER, Account, Session
 from portal.audit.documents import Origin
 
 LONGEST_IDLE = timedelta(hours=12)
@@ -20,7 +20,7 @@ _LONGEST_USER_AGENT = 300
 
 @dataclass(frozen=True)
 class Principal(UserMixin):
-    """Who asks: an account, by a session whose random id only the browser knows."""
+    """Who asks: an account, by a session whose random id only its browser or program knows."""
 
     account_id: ObjectId
     email: str
@@ -32,8 +32,10 @@ class Principal(UserMixin):
         return self.session_id
 
 
-def open_session(account: Account, origin: Origin, user_agent: str) -> Principal:
-    """Write a session for ``account`` and return who it makes of the browser.
+def open_session(
+    account: Account, origin: Origin, user_agent: str, kind: str = BROWSER
+) -> Principal:
+    """Write a session for ``account`` and return who it makes of the browser or program.
 
     Meant for the inside of a transaction; the session's id is stored only as a hash.
     """
@@ -41,10 +43,11 @@ def open_session(account: Account, origin: Origin, user_agent: str) -> Principal
     now = clock.now()
     session = Session(
         id=_hashed(session_id),
+        kind=kind,
         account=account.id,
         created_at=now,
         seen_at=now,
-        expires_at=now + LONGEST_LIFE,
+        expires_at=now + _life_of(kind),
         address=origin.address,
         user_agent=user_agent[:_LONGEST_USER_AGENT],
     )
@@ -52,12 +55,16 @@ def open_session(account: Account, origin: Origin, user_agent: str) -> Principal
     return Principal(account.id, account.email, session_id, session.expires_at)
 
 
-def principal_of(session_id: str) -> Principal | None:
-    """Who the live session of this id belongs to; one read, and once a minute one write."""
+def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
+    """Who the live session of this id and kind belongs to; one read, and once a minute one write.
+
+    A browser's ends when it is idle, too; a program's lasts as long as it was told.
+    """
     now = clock.now()
-    found = Session.objects(
-        id=_hashed(session_id), expires_at__gt=now, seen_at__gt=now - LONGEST_IDLE
-    ).aggregate(
+    live = Session.objects(id=_hashed(session_id), kind=kind, expires_at__gt=now)
+    if kind == BROWSER:
+        live = live.filter(seen_at__gt=now - LONGEST_IDLE)
+    found = live.aggregate(
         [
             {
                 "$lookup": {
@@ -83,6 +90,12 @@ def principal_of(session_id: str) -> Principal | None:
 def close_session(session_id: str) -> None:
     """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
     Session.objects(id=_hashed(session_id)).delete()
+
+
+def _life_of(kind: str) -> timedelta:
+    if kind == BROWSER:
+        return LONGEST_LIFE
+    return timedelta(seconds=settings.current().jwt_expires_seconds)
 
 
 def _hashed(session_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Signed tokens (JWT): made and checked here, for cookies and, later, programs alike."""
+"""Signed tokens (JWT): made and checked here, for cookies and programs alike."""
 
 import base64
 import hashlib

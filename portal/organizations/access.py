@@ -5,6 +5,7 @@ Views get an organization only from here, so nothing reaches another organizatio
 
 from dataclasses import dataclass
 
+import structlog
 from bson import ObjectId
 
 from portal.errors import Forbidden, NotFound
@@ -60,7 +61,9 @@ def access_to(slug: str, account_id: ObjectId) -> Access:
     found = next(Slug.objects(id=slug).aggregate(_way_from_slug(account_id)), None)
     if found is None:
         raise NotFound(slug)
-    return Access(Organization._from_son(found["organization"]), found["role"], slug)
+    organization = Organization._from_son(found["organization"])
+    structlog.contextvars.bind_contextvars(organization=str(organization.id))
+    return Access(organization, found["role"], slug)
 
 
 def _way_from_slug(account_id: ObjectId) -> list[dict[str, object]]:

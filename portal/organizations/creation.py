@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock
+from portal import clock, limits
 from portal.accounts import emails, passwords, sessions
 from portal.accounts.documents import Account, Session
 from portal.accounts.sessions import Principal
@@ -44,21 +44,25 @@ from portal.tenants.collections import CollectionElsewhere, CollectionMissing
 
 @dataclass(frozen=True, slots=True)
 class SignedUp:
-    """What a sign-up made: who the browser is now, and the organization."""
+    """What a sign-up made: who the browser is now, if it was one, and the organization."""
 
-    principal: Principal
+    principal: Principal | None
     organization: Organization
 
 
-def sign_up(name: str, email: str, password: str, origin: Origin, user_agent: str) -> SignedUp:
-    """Create an account, its organization with a collection of its own, and a session.
+def sign_up(
+    name: str, email: str, password: str, origin: Origin, user_agent: str | None = None
+) -> SignedUp:
+    """Create an account, its organization with a collection of its own, and a session for the
+    browser ``user_agent``, if there is one.
 
     Master data is written in one transaction together with the intent to create the
     collection. Once that is committed the sign-up stands; where the collection can't be
     created in time, the operation is still in the organization and is finished later.
-    Raises InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them), SlugTaken,
-    EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
+    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
+    SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
+    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
     name, address, _ = check_all(
         lambda: clean_name(name),
         lambda: emails.parse_email(email),
@@ -81,7 +85,10 @@ def sign_up(name: str, email: str, password: str, origin: Origin, user_agent: st
             account.save(force_insert=True)
         except NotUniqueError as error:
             raise EmailTaken(address.shown) from error
-        return SignedUp(sessions.open_session(account, origin, user_agent), organization)
+        entered = None
+        if user_agent is not None:
+            entered = sessions.open_session(account, origin, user_agent)
+        return SignedUp(entered, organization)
 
     signed_up = transaction(body)
     return SignedUp(signed_up.principal, pursue(signed_up.organization, PLAN))
@@ -89,6 +96,7 @@ def sign_up(name: str, email: str, password: str, origin: Origin, user_agent: st
 
 def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Organization:
     """Create another organization for an account that exists; otherwise like ``sign_up``."""
+    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
     name = clean_name(name)
 
     def body() -> Organization:

@@ -81,6 +81,19 @@ def organizations_of(
     return Page([ListedOrganization(**row) for row in page.rows], page.before, page.after)
 
 
+def memberships_of(account_id: ObjectId) -> list[dict[str, str]]:
+    """Name, slug and role of all of the account's organizations, by slug."""
+    found = Membership.objects(account=account_id).aggregate(
+        [
+            _join(Organization, "organization", [{"$match": {"state": ACTIVE}}]),
+            {"$unwind": "$found"},
+            {"$sort": {"found.slug": 1}},
+            {"$project": {"_id": 0, "name": "$found.name", "slug": "$found.slug", "role": 1}},
+        ]
+    )
+    return list(found)
+
+
 def trash_of(account_id: ObjectId) -> list[TrashedOrganization]:
     """The trashed organizations that the account owned, newest first."""
     found: Iterator[dict[str, Any]] = Membership.objects(account=account_id, role=OWNER).aggregate(

@@ -5,7 +5,7 @@ import unicodedata
 
 from slugify import slugify
 
-from portal.errors import InvalidName
+from portal.errors import InvalidName, NotFound
 
 SHORTEST, LONGEST = 2, 80
 LONGEST_SLUG = 63
@@ -70,6 +70,19 @@ def slug_of(name: str) -> str:
         hexadecimal=False,
         backend="text-unidecode",
     )
+
+
+def slug_asked_for(text: str) -> str:
+    """The slug that ``text`` in an address leads to: itself, or that of a name.
+
+    Raises NotFound where no organization can have it.
+    """
+    if SLUG.fullmatch(text):
+        return text
+    try:
+        return slug_of(clean_name(text))
+    except InvalidName as error:
+        raise NotFound(text) from error
 
 
 def collection_of(slug: str) -> str:

@@ -32,14 +32,17 @@ log = structlog.get_logger()
 
 
 def trash_organization(
-    organization: Organization, confirm_name: str, origin: Origin
+    organization: Organization, confirm_name: str | None, origin: Origin
 ) -> Organization:
     """Move the organization to the trash: its collection out of the way, its slugs free.
+
+    ``confirm_name`` is what a person typed to confirm; a program, which types nothing, has none.
 
     Raises NameNotConfirmed, OperationInProgress, AddressChanged, NotFound, CollectionInTheWay;
     then nothing was changed.
     """
-    _check_confirmed(confirm_name, organization)
+    if confirm_name is not None:
+        _check_confirmed(confirm_name, organization)
     operation = Operation(
         kind=TRASH,
         started_at=clock.now(),

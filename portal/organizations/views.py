@@ -8,7 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal import clock, settings
+from portal import clock, limits, settings
 from portal.accounts import cookie
 from portal.accounts.passwords import strength
 from portal.audit.trail import events_of
@@ -66,7 +66,7 @@ def sign_up() -> ResponseReturnValue:
             user_agent(),
         )
     )
-    if signed_up:
+    if signed_up and signed_up.principal:
         cookie.enter(signed_up.principal)
         return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
     preview = preview_of(form.organization_name.data or "")
@@ -75,6 +75,7 @@ def sign_up() -> ResponseReturnValue:
 
 @blueprint.post("/signup/password")
 def password_strength() -> ResponseReturnValue:
+    limits.count_try(limits.PREVIEW, limits.network_of(request.remote_addr))
     known = (request.form.get("email", ""), request.form.get("organization_name", ""))
     found = strength(request.form.get("password", ""), *known)
     return render_template("organizations/password_strength.html", strength=found)
@@ -82,6 +83,7 @@ def password_strength() -> ResponseReturnValue:
 
 @blueprint.get("/organizations/preview")
 def preview() -> ResponseReturnValue:
+    limits.count_try(limits.PREVIEW, limits.network_of(request.remote_addr))
     name = request.args.get("organization_name", "")
     slug = request.args.get("renames", "")
     renamed = None

@@ -58,7 +58,7 @@ def test_the_address_is_the_same_in_capitals(visitor):
 def test_what_was_wrong_is_not_told(visitor, email, password):
     an_account("mara@acme.example")
     answer = visitor.log_in(email, password)
-    assert answer.status == 422
+    assert answer.status == 401
     assert answer.fault("email") == "No account has this e-mail address and password: check both"
     assert answer.value("email") == email
     assert answer.value("password") == ""

@@ -1,0 +1,44 @@
+"""Who a program is."""
+
+from typing import Any
+
+from flask_login import current_user
+
+from portal import settings
+from portal.accounts import bearer, login
+from portal.accounts.documents import PROGRAM
+from portal.api import schemas
+from portal.api.guard import ApiBlueprint, logged_in
+from portal.organizations import directory
+from portal.requests import origin, user_agent
+
+admin = ApiBlueprint("admin", __name__, url_prefix="/admin", description="Logging in")
+auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a token is")
+
+
+@admin.post("/login")
+@admin.arguments(schemas.LogInBody)
+@admin.response(200, schemas.TokenAnswer)
+@admin.doc(security=[])
+def log_in(body: dict[str, str]) -> dict[str, Any]:
+    """Log in
+
+    Gives a bearer token. It is a session: listed, and ended like that of a browser.
+    """
+    principal = login.log_in(body["email"], body["password"], origin(), user_agent(), PROGRAM)
+    return {
+        "token": bearer.token_of(principal),
+        "expires_in": settings.current().jwt_expires_seconds,
+    }
+
+
+@auth.get("/check")
+@logged_in
+@auth.response(200, schemas.CheckAnswer)
+def check() -> dict[str, Any]:
+    """See who the token is, and what it leads to"""
+    return {
+        "account": {"id": current_user.account_id, "email": current_user.email},
+        "organizations": directory.memberships_of(current_user.account_id),
+        "expires_at": current_user.session_expires_at,
+    }

@@ -1,0 +1,57 @@
+"""The body of a request: one JSON object, read strictly."""
+
+import json
+from typing import Any, NoReturn
+
+import marshmallow as ma
+from flask import Request
+from webargs.flaskparser import FlaskParser
+
+from portal.errors import InvalidInput, MalformedJson
+
+
+class BodyParser(FlaskParser):
+    """Reads what a schema asks for, and refuses everything else."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": ma.RAISE}
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        return read_object(req.get_data())
+
+    def handle_error(
+        self, error: ma.ValidationError, req: Request, schema: ma.Schema, **options: Any
+    ) -> NoReturn:
+        raise InvalidInput(
+            {name: " ".join(told) for name, told in error.normalized_messages()["json"].items()}
+        )
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that ``body`` is. Raises MalformedJson.
+
+    A key that is there twice is refused, since readers differ in which of the two they take; so
+    are lone surrogates, which no UTF-8 can carry, and what only some readers take for numbers.
+    """
+    try:
+        read = json.loads(body, object_pairs_hook=_object, parse_constant=_no_number)
+        json.dumps(read, ensure_ascii=False).encode()
+    except UnicodeError as error:
+        raise MalformedJson("it is not valid UTF-8") from error
+    except RecursionError as error:
+        raise MalformedJson("it is nested too deep") from error
+    except ValueError as error:
+        raise MalformedJson("it is not valid JSON") from error
+    if not isinstance(read, dict):
+        raise MalformedJson("it is something else")
+    return read
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise MalformedJson("a key is there twice")
+    return found
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(constant)

@@ -1,0 +1,54 @@
+"""What a request must bring before anything is done for it."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import request
+from flask_login import current_user
+from flask_smorest import Blueprint
+
+from portal.api.body import BodyParser
+from portal.errors import InvalidInput, NotAuthenticated
+from portal.organizations.access import Access, access_to
+from portal.organizations.names import slug_asked_for
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class ApiBlueprint(Blueprint):
+    """A part of the API: what it is sent is read strictly, or refused."""
+
+    ARGUMENTS_PARSER = BodyParser()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.before_request(_check_request)
+
+
+def logged_in(view: View) -> View:
+    """Have the view called for those who are known. Otherwise NotAuthenticated."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if not current_user.is_authenticated:
+            raise NotAuthenticated
+        return view(*args, **kwargs)
+
+    return guarded  # type: ignore[return-value]
+
+
+def access_by_name(name: str, permission: str) -> Access:
+    """The caller's access to the organization that a name or slug leads to. Raises NotFound or
+    Forbidden."""
+    access = access_to(slug_asked_for(name), current_user.account_id)
+    access.require(permission)
+    return access
+
+
+def _check_request() -> None:
+    """Refuse a token that is none, and query parameters: nothing here takes any."""
+    if "Authorization" in request.headers and not current_user.is_authenticated:
+        raise NotAuthenticated
+    if request.args:
+        raise InvalidInput(dict.fromkeys(request.args, "Unknown query parameter."))

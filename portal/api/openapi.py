@@ -1,0 +1,71 @@
+"""The JSON API as a whole: its parts, its OpenAPI document, and the page that shows it."""
+
+from flask import Blueprint, Flask, make_response, render_template
+from flask.typing import ResponseReturnValue
+from flask_smorest import Api
+from flask_wtf import CSRFProtect
+from werkzeug.routing import BaseConverter
+
+from portal import settings
+from portal.api import schemas
+from portal.api.accounts import admin, auth
+from portal.api.organizations import org
+from portal.organizations.names import RESERVED
+from portal.security import POLICY_WITHOUT_TRUSTED_TYPES
+
+docs = Blueprint("docs", __name__)
+
+_ABOUT = """\
+What people do on pages, programs do here. Get a bearer token by `POST /admin/login` and send it as
+`Authorization: Bearer …`. A token is a session that lasts {seconds} seconds and can be ended.
+
+Every error has one shape: `{{"status": "error", "error": {{"code", "message", "fields"}}}}`.
+429 and 503 say in `Retry-After` when to come again. Each answer has an `X-Request-ID`, which the
+log knows.
+"""
+
+
+class NameConverter(BaseConverter):
+    """A name or slug in an address, and no word that the API itself has there."""
+
+    regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
+
+
+class _Api(Api):
+    ERROR_SCHEMA = schemas.ErrorAnswer
+
+    def _register_error_handlers(self) -> None:
+        """Errors are answered where those of pages are."""
+
+
+def init_app(app: Flask, csrf: CSRFProtect) -> None:
+    """Give ``app`` the API and its documentation."""
+    app.url_map.converters["name"] = NameConverter
+    app.config.update(
+        API_TITLE="Portal",
+        API_VERSION=app.jinja_env.globals["version"],
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/docs",
+        OPENAPI_JSON_PATH="openapi.json",
+    )
+    active = settings.current()
+    spec = {
+        "info": {"description": _ABOUT.format(seconds=active.jwt_expires_seconds)},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+    }
+    api = _Api(app, spec_kwargs=spec)
+    api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
+    for part in (admin, auth, org):
+        csrf.exempt(part)  # it takes no cookie
+        api.register_blueprint(part)
+    app.register_blueprint(docs)
+
+
+@docs.get("/docs")
+def show() -> ResponseReturnValue:
+    """The documentation, where what it describes can be tried."""
+    page = make_response(render_template("api/docs.html"))
+    page.headers["Content-Security-Policy"] = POLICY_WITHOUT_TRUSTED_TYPES
+    return page

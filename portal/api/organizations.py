@@ -1,0 +1,164 @@
+"""Organizations for programs."""
+
+from typing import Any
+
+from flask_login import current_user
+
+from portal import settings
+from portal.api import schemas
+from portal.api.guard import ApiBlueprint, access_by_name, logged_in
+from portal.errors import AddressChanged, InvalidInput
+from portal.organizations import creation, directory, renaming, trashing
+from portal.organizations.access import Access
+from portal.organizations.documents import CREATE, TRASHED, Organization
+from portal.organizations.placement import figures_of
+from portal.requests import origin
+
+org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
+
+Answer = tuple[dict[str, Any], int, dict[str, str]]
+_MISSING = "Missing data for required field."
+_NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
+
+
+@org.post("/create")
+@org.arguments(schemas.CreateBody)
+@org.response(201, schemas.CreatedAnswer)
+@org.doc(security=[{}, {"bearer": []}])
+def create(body: dict[str, str]) -> dict[str, Any]:
+    """Create an organization
+
+    For a new account, or with a bearer token for the account that it stands for. The answer
+    comes once the organization is certain; its collection may follow a moment later.
+    """
+    name, credentials = body["organization_name"], ("email", "password")
+    if current_user.is_authenticated:
+        _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
+        organization = creation.create_organization(current_user.account_id, name, origin())
+    else:
+        _refuse({field: _MISSING for field in credentials if field not in body})
+        signed_up = creation.sign_up(name, body["email"], body["password"], origin())
+        organization = signed_up.organization
+    return {"organization": _created(organization)}
+
+
+@org.get("/trash")
+@logged_in
+@org.response(200, schemas.TrashAnswer)
+def trash() -> dict[str, Any]:
+    """List what is in the trash
+
+    Organizations whose owner you are, those deleted last first.
+    """
+    return {"trash": directory.trash_of(current_user.account_id)}
+
+
+@org.get("/<name:name>")
+@logged_in
+@org.response(200, schemas.OrganizationAnswer)
+def see(name: str) -> Answer:
+    """See an organization
+
+    By its name or slug. An old one leads there too, and the answer links to the current one.
+    """
+    access = access_by_name(name, "organization.view")
+    return _seen(access, access.organization)
+
+
+@org.put("/update/<name:name>")
+@logged_in
+@org.arguments(schemas.NewNameBody)
+@org.response(200, schemas.OrganizationAnswer)
+@org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
+def update(body: dict[str, str], name: str) -> Answer:
+    """Rename an organization
+
+    Its collection is renamed with it.
+    """
+    return _rename(name, body["new_organization_name"])
+
+
+@org.put("/update")
+@logged_in
+@org.arguments(schemas.RenameBody)
+@org.response(200, schemas.OrganizationAnswer)
+@org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
+def update_by_body(body: dict[str, str]) -> Answer:
+    """Rename the organization that the body names"""
+    return _rename(body["old_organization_name"], body["new_organization_name"])
+
+
+@org.delete("/delete/<name:name>")
+@logged_in
+@org.response(200, schemas.DeletedAnswer)
+@org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
+def delete(name: str) -> Answer:
+    """Move an organization to the trash
+
+    By its current name or slug; an old one is refused.
+    """
+    return _delete(name)
+
+
+@org.delete("/delete")
+@logged_in
+@org.arguments(schemas.NameBody)
+@org.response(200, schemas.DeletedAnswer)
+@org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
+def delete_by_body(body: dict[str, str]) -> Answer:
+    """Move the organization that the body names to the trash"""
+    return _delete(body["organization_name"])
+
+
+def _refuse(faults: dict[str, str]) -> None:
+    if faults:
+        raise InvalidInput(faults)
+
+
+def _rename(name: str, new_name: str) -> Answer:
+    access = access_by_name(name, "organization.rename")
+    renamed = renaming.rename_organization(
+        access.organization, new_name, origin(), may_reclaim=access.can("slug.reclaim")
+    )
+    answer, status, headers = _seen(access, renamed)
+    return answer, 202 if renamed.operation else status, headers
+
+
+def _delete(name: str) -> Answer:
+    access = access_by_name(name, "organization.delete")
+    if access.by_old_slug:
+        raise AddressChanged(access.organization.name, access.organization.slug)
+    trashed = trashing.trash_organization(access.organization, None, origin())
+    status = 200 if trashed.state == TRASHED else 202
+    return {"trash": trashed}, status, {}
+
+
+def _seen(access: Access, organization: Organization) -> Answer:
+    """The organization as it is now, for a member who may have come by an old slug."""
+    figures = figures_of(organization)
+    seen = _created(organization) | {
+        "role": access.role,
+        "documents": figures.documents if figures else None,
+        "bytes": figures.size_bytes if figures else None,
+        "operation": organization.operation,
+    }
+    headers = {}
+    if access.slug != organization.slug:
+        address = f"{settings.current().public_url}/org/{organization.slug}"
+        headers["Link"] = f'<{address}>; rel="canonical"'
+    return {"organization": seen}, 200, headers
+
+
+def _created(organization: Organization) -> dict[str, Any]:
+    operation = organization.operation
+    being_created = operation is not None and operation.kind == CREATE
+    return {
+        "id": organization.id,
+        "name": organization.name,
+        "slug": organization.slug,
+        # Until it is there one is told where it will be.
+        "collection_name": operation.collection
+        if being_created
+        else organization.placement.collection,
+        "created_at": organization.created_at,
+    }

@@ -1,0 +1,150 @@
+"""What programs send and get."""
+
+from datetime import UTC
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from portal.accounts.passwords import LONGEST, SHORTEST
+from portal.organizations import names
+from portal.organizations.documents import ADMIN, OWNER, VIEWER
+
+_STATUS = {"enum": ["success"]}
+_NAME = {
+    "description": "2 to 80 letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :",
+    "minLength": names.SHORTEST,
+    "maxLength": names.LONGEST,
+    "example": "Acme Corp",
+}
+_EMAIL = {"format": "email", "example": "mara@acme.example"}
+_PASSWORD = {
+    "format": "password",
+    "minLength": SHORTEST,
+    "maxLength": LONGEST,
+    "example": "correct horse battery staple",
+}
+
+
+def _time(**options: Any) -> fields.AwareDateTime:
+    return fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
+
+
+class Success(ma.Schema):
+    """What every answer but an error begins with."""
+
+    status = fields.Constant("success", metadata={"type": "string", **_STATUS})
+
+
+class CreateBody(ma.Schema):
+    """Without a bearer token all three, with one the name alone."""
+
+    organization_name = fields.String(required=True, metadata=_NAME)
+    email = fields.String(metadata=_EMAIL)
+    password = fields.String(load_only=True, metadata=_PASSWORD)
+
+
+class LogInBody(ma.Schema):
+    email = fields.String(required=True, metadata=_EMAIL)
+    password = fields.String(required=True, load_only=True, metadata={"format": "password"})
+
+
+class NewNameBody(ma.Schema):
+    new_organization_name = fields.String(required=True, metadata=_NAME)
+
+
+class RenameBody(NewNameBody):
+    old_organization_name = fields.String(required=True)
+
+
+class NameBody(ma.Schema):
+    organization_name = fields.String(required=True)
+
+
+class Organization(ma.Schema):
+    """An organization as created."""
+
+    id = fields.String(required=True)
+    organization_name = fields.String(required=True, attribute="name")
+    slug = fields.String(required=True)
+    collection_name = fields.String(required=True)
+    created_at = _time(required=True)
+
+
+class Operation(ma.Schema):
+    """A lifecycle operation that runs."""
+
+    kind = fields.String(required=True, metadata={"enum": ["create", "rename", "trash"]})
+    started_at = _time(required=True)
+
+
+class OrganizationSeen(Organization):
+    """An organization as a member sees it; figures are null while its collection can't be read."""
+
+    role = fields.String(required=True, metadata={"enum": [OWNER, ADMIN, VIEWER]})
+    documents = fields.Integer(required=True, allow_none=True)
+    bytes = fields.Integer(required=True, allow_none=True)
+    operation = fields.Nested(Operation, required=True, allow_none=True)
+
+
+class Trashed(ma.Schema):
+    """An organization in the trash; times are null until it is there."""
+
+    id = fields.String(required=True)
+    organization_name = fields.String(required=True, attribute="name")
+    trashed_at = _time(required=True, allow_none=True)
+    purge_at = _time(required=True, allow_none=True)
+
+
+class Account(ma.Schema):
+    id = fields.String(required=True)
+    email = fields.String(required=True)
+
+
+class Belonging(ma.Schema):
+    organization_name = fields.String(required=True, attribute="name")
+    slug = fields.String(required=True)
+    role = fields.String(required=True, metadata={"enum": [OWNER, ADMIN, VIEWER]})
+
+
+class CreatedAnswer(Success):
+    organization = fields.Nested(Organization, required=True)
+
+
+class OrganizationAnswer(Success):
+    organization = fields.Nested(OrganizationSeen, required=True)
+
+
+class DeletedAnswer(Success):
+    trash = fields.Nested(Trashed, required=True)
+
+
+class TrashAnswer(Success):
+    trash = fields.List(fields.Nested(Trashed), required=True)
+
+
+class TokenAnswer(Success):
+    token = fields.String(required=True)
+    token_type = fields.Constant("bearer", metadata={"type": "string", "enum": ["bearer"]})
+    expires_in = fields.Integer(required=True, metadata={"description": "seconds"})
+
+
+class CheckAnswer(Success):
+    account = fields.Nested(Account, required=True)
+    organizations = fields.List(fields.Nested(Belonging), required=True)
+    expires_at = _time(required=True)
+
+
+class Fault(ma.Schema):
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+    fields_ = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, data_key="fields"
+    )
+
+
+class ErrorAnswer(ma.Schema):
+    """What every error looks like; ``fields`` says what is wrong with which field."""
+
+    status = fields.Constant("error", metadata={"type": "string", "enum": ["error"]})
+    error = fields.Nested(Fault, required=True)

@@ -1,0 +1,44 @@
+"""Serves the static files that ``portal/build.py`` gathered.
+
+Their names carry their content's hash, so browsers keep each for ever; they were compressed when
+they were gathered, so none is packed while somebody waits.
+"""
+
+import json
+from pathlib import Path
+from wsgiref.headers import Headers
+
+from flask import Flask
+from whitenoise import WhiteNoise
+
+TOP = Path(__file__).parent.parent
+BUILT = TOP / "build" / "assets"
+MANIFEST = "manifest.json"
+HASH_DIGITS = 12
+_PREFIX = "/static/"
+
+
+class NotBuilt(Exception):
+    """The static files were not gathered; the message says how to."""
+
+
+def init_app(app: Flask, headers: dict[str, str]) -> None:
+    """Serve the static files with ``headers``, and give templates ``asset(name)``, the address of
+    one. Raises NotBuilt."""
+    if not (BUILT / MANIFEST).exists():
+        raise NotBuilt("The static files are missing. Gather them: python -m portal.build")
+    names = json.loads((BUILT / MANIFEST).read_text())
+    app.jinja_env.globals["asset"] = lambda name: _PREFIX + names[name]
+
+    def add_headers(sent: Headers, path: str, url: str) -> None:
+        for header in headers.items():
+            sent.add_header(*header)
+
+    app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
+        app.wsgi_app,
+        root=str(BUILT),
+        prefix=_PREFIX,
+        immutable_file_test=rf"\.[0-9a-f]{{{HASH_DIGITS}}}\.",
+        allow_all_origins=False,
+        add_headers_function=add_headers,
+    )

@@ -1,0 +1,84 @@
+"""How often something may be tried in a minute, counted in MongoDB for all portals together."""
+
+import hashlib
+import math
+import time
+from functools import cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MongoDBStorage
+from limits.strategies import FixedWindowRateLimiter
+from mongoengine import DateTimeField, Document, IntField, StringField
+
+from portal import database, settings
+from portal.errors import TooManyTries
+
+# The settings that say how often.
+LOGIN_PER_EMAIL = "login_limit_per_email"
+LOGIN_PER_NETWORK = "login_limit_per_network"
+SIGNUP = "signup_limit"
+PREVIEW = "preview_limit"
+
+
+class LimitCounter(Document):
+    """How often something was tried since a minute began. The fields are those that ``limits``
+    writes; the database forgets a counter when its minute is over."""
+
+    id = StringField(primary_key=True)
+    count = IntField()
+    expires_at = DateTimeField(db_field="expireAt")
+
+    meta = {
+        "collection": "limit_counters",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": [{"fields": ["expires_at"], "expireAfterSeconds": 0}],
+    }
+
+
+def count_try(limit: str, tried: str) -> None:
+    """Count one more try of ``tried`` under ``limit``.
+
+    Raises TooManyTries beyond it; PyMongoError where it can't be counted, since then nothing may
+    be let through.
+    """
+    active = settings.current()
+    if not active.rate_limits:
+        return
+    item = RateLimitItemPerMinute(getattr(active, limit), namespace=limit)
+    # Hashed: what somebody typed is stored nowhere, and a key has one length.
+    key = hashlib.sha256(tried.encode(errors="replace")).hexdigest()
+    if not _limiter().hit(item, key):
+        left = _limiter().storage.get_expiry(item.key_for(key)) - time.time()
+        raise TooManyTries(retry_after_seconds=max(1, math.ceil(left)))
+
+
+def network_of(address: str | None) -> str:
+    """Who shares an ``address``: an IPv4 address is a network by itself, of IPv6 it is the /64
+    that one customer is given."""
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return ""
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+class _Storage(MongoDBStorage):
+    """The counters on the portal's own connection, whose indexes stand already."""
+
+    @property
+    def _database(self) -> Any:
+        return database.client()[settings.current().master_db]
+
+    def __del__(self) -> None:
+        """The connection is not this one's to close."""
+
+
+@cache
+def _limiter() -> FixedWindowRateLimiter:
+    counters = LimitCounter._get_collection_name()
+    return FixedWindowRateLimiter(_Storage("mongodb://", counter_collection_name=counters))

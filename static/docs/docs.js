@@ -1,0 +1,11 @@
+// Shows the OpenAPI document, and lets a reader try what it describes against this portal.
+
+const place = document.getElementById("docs");
+
+SwaggerUIBundle({
+  domNode: place,
+  url: place.dataset.document,
+  deepLinking: true,
+  supportedSubmitMethods: ["get", "put", "post", "delete"],
+  validatorUrl: null,
+});

@@ -1,0 +1,115 @@
+"""Where a request comes from, and under which host."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from portal import create_app, database
+from portal import settings as portal_settings
+from portal.audit.documents import AuditEvent
+from portal.requests import client_address
+from tests.visitor import PASSWORD, Visitor
+
+PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "seen"),
+    [
+        ("203.0.113.9", "", "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("2001:db8::1", "2001:4860::7", "2001:4860::7"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "unknown", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1, <script>", "10.0.0.1"),
+        ("10.0.0.1", "," * 5000, "10.0.0.1"),
+        ("", "198.51.100.1", ""),
+    ],
+)
+def test_forwarded_addresses_are_believed_from_trusted_proxies_only(peer, forwarded, seen):
+    """Row C3 of the attacks."""
+    assert client_address(peer, forwarded, PROXIES) == seen
+
+
+def test_a_stranger_cannot_choose_the_address_in_the_audit_trail(visitor):
+    """Row C3 of the attacks."""
+    fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
+    headers = {"X-Forwarded-For": "198.51.100.1", "Forwarded": "for=198.51.100.1"}
+    visitor.post("/signup", fields, headers=headers)
+    assert AuditEvent.objects.first().personal["address"]["value"] == "127.0.0.1"
+
+
+@pytest.fixture
+def portal_at(settings):
+    """A portal with another public address, on the databases of this test run."""
+
+    def at(public_url, **changes):
+        app = create_app(replace(settings, public_url=public_url, **changes))
+        database.prepare()
+        return Visitor(app)
+
+    yield at
+    create_app(settings)
+    portal_settings.activate(settings)
+
+
+def status_under(visitor, host, path="/login"):
+    return visitor.client.get(path, environ_overrides={"HTTP_HOST": host}).status_code
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["..", "a" * 3000, "a..b", "a b", "<x>", "a:b", "[::1", "", "evil.example", "localhost.evil.example",
+     "localhost:x", "127.0.0.1@evil.example", "127.0.0.2"],
+)  # fmt: skip
+def test_a_host_that_is_not_the_portals_is_refused(visitor, host):
+    """Row C3 of the attacks."""
+    answer = visitor.client.get("/login", environ_overrides={"HTTP_HOST": host})
+    assert answer.status_code == 400
+    assert "The portal is at http://localhost " in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    answer = visitor.client.get("/auth/check", environ_overrides={"HTTP_HOST": host})
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "wrong_host")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000"])
+def test_a_portal_on_ones_own_machine_answers_under_every_name_of_it(visitor, host):
+    assert status_under(visitor, host) == 200
+
+
+def test_a_portal_with_a_public_address_answers_under_that_alone(portal_at):
+    """Row C3 of the attacks."""
+    visitor = portal_at("https://portal.example:8443")
+    assert status_under(visitor, "portal.example:8443") == 200
+    assert status_under(visitor, "Portal.Example:8443") == 200
+    for host in ("portal.example", "localhost", "127.0.0.1:8000", "portal.example:8443.evil"):
+        assert status_under(visitor, host) == 400
+
+
+def test_health_is_told_under_any_host(portal_at):
+    visitor = portal_at("https://portal.example")
+    for path in ("/healthz", "/readyz"):
+        assert status_under(visitor, "10.0.0.7:8000", path) == 200
+
+
+def test_under_https_browsers_are_told_to_stay_with_it(portal_at):
+    """Row S2 of the attacks."""
+    visitor = portal_at("https://portal.example")
+    base = {"base_url": "https://portal.example"}
+    answer = visitor.client.get("/login", **base)
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+    [cookie] = answer.headers.getlist("Set-Cookie")
+    assert cookie.startswith("__Host-portal_session=")
+    for flag in ("Secure", "HttpOnly", "Path=/", "SameSite=Lax"):
+        assert flag in cookie
+    assert "Domain" not in cookie
+
+
+def test_without_https_nothing_is_promised_about_it(visitor):
+    assert "Strict-Transport-Security" not in visitor.get("/login").response.headers
