@@ -33,8 +33,8 @@ def principal_of(authorization: str) -> Principal | None:
     if scheme.lower() != "bearer":
         return None
     try:
-        session_id = tokens.read(KIND, token.strip())["sid"]
-    except (InvalidToken, KeyError) as error:
+        session_id = tokens.read(KIND, token.strip()).get("sid")
+    except InvalidToken as error:
         log.info("session.token_refused", reason=str(error))
         return None
-    return sessions.principal_of(session_id, PROGRAM)
+    return sessions.principal_of(session_id, PROGRAM) if isinstance(session_id, str) else None

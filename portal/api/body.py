@@ -11,9 +11,7 @@ from portal.errors import InvalidInput, MalformedJson
 
 
 class BodyParser(FlaskParser):
-    """Reads what a schema asks for, and refuses everything else."""
-
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": ma.RAISE}
+    """Reads one JSON object, and tells what is wrong with it as every other error is told."""
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         return read_object(req.get_data())
@@ -33,7 +31,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     are lone surrogates, which no UTF-8 can carry, and what only some readers take for numbers.
     """
     try:
-        read = json.loads(body, object_pairs_hook=_object, parse_constant=_no_number)
+        read = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_number)
         json.dumps(read, ensure_ascii=False).encode()
     except UnicodeError as error:
         raise MalformedJson("it is not valid UTF-8") from error

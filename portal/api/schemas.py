@@ -30,13 +30,20 @@ def _time(**options: Any) -> fields.AwareDateTime:
     return fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
 
 
+class Body(ma.Schema):
+    """What a program sends: these fields and no others."""
+
+    class Meta:
+        unknown = ma.RAISE
+
+
 class Success(ma.Schema):
     """What every answer but an error begins with."""
 
     status = fields.Constant("success", metadata={"type": "string", **_STATUS})
 
 
-class CreateBody(ma.Schema):
+class CreateBody(Body):
     """Without a bearer token all three, with one the name alone."""
 
     organization_name = fields.String(required=True, metadata=_NAME)
@@ -44,12 +51,12 @@ class CreateBody(ma.Schema):
     password = fields.String(load_only=True, metadata=_PASSWORD)
 
 
-class LogInBody(ma.Schema):
+class LogInBody(Body):
     email = fields.String(required=True, metadata=_EMAIL)
     password = fields.String(required=True, load_only=True, metadata={"format": "password"})
 
 
-class NewNameBody(ma.Schema):
+class NewNameBody(Body):
     new_organization_name = fields.String(required=True, metadata=_NAME)
 
 
@@ -57,7 +64,7 @@ class RenameBody(NewNameBody):
     old_organization_name = fields.String(required=True)
 
 
-class NameBody(ma.Schema):
+class NameBody(Body):
     organization_name = fields.String(required=True)
 
 

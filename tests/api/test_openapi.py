@@ -1,0 +1,108 @@
+"""The OpenAPI document is true, and nothing that it allows or forbids breaks the API."""
+
+import re
+
+import pytest
+import schemathesis
+from bson import ObjectId
+from hypothesis import HealthCheck, given, settings
+from openapi_spec_validator import validate
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from portal.accounts.documents import Account
+from portal.organizations.documents import Organization
+from tests.factories import an_organization
+
+WITHOUT_TOKEN = {("/admin/login", "post"), ("/org/create", "post")}
+
+
+@pytest.fixture
+def document(program):
+    return program.get("/docs/openapi.json").json
+
+
+def operations(document):
+    return {
+        (path, method)
+        for path, item in document["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+
+
+def test_the_document_is_valid(document):
+    assert document["openapi"] == "3.1.0"
+    validate(document)
+
+
+def test_the_document_names_exactly_the_routes_there_are(app, document):
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.rule.split("/")[1] in ("org", "auth", "admin")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert operations(document) == routes
+
+
+def test_the_document_says_truly_which_need_a_token(program, document):
+    for path, method in operations(document):
+        needs = document["paths"][path][method].get("security", document["security"])
+        assert (needs == [{"bearer": []}]) == ((path, method) not in WITHOUT_TOKEN)
+        answer = program.ask(
+            method.upper(), path.replace("{name}", "acme"), {} if method != "get" else None
+        )
+        assert (answer.status_code == 401) == ((path, method) not in WITHOUT_TOKEN)
+
+
+def test_every_operation_is_described(document):
+    for path, method in operations(document):
+        operation = document["paths"][path][method]
+        assert operation["summary"]
+        assert operation["responses"]["default"]
+
+
+# That whatever has the right type is accepted: no schema can say that a name leads to a slug, that
+# a password is hard to guess, or that with a token credentials are refused. Those are 422.
+BEYOND_A_SCHEMA = positive_data_acceptance
+PATIENTLY = settings(
+    max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+
+
+def try_every_operation(app, mode, prepare):
+    """Send what the document allows, or what it forbids, and hold the answers against it."""
+    schema = schemathesis.openapi.from_wsgi("/docs/openapi.json", app)
+    for found in schema.get_all_operations():
+        cases = found.ok().as_strategy(generation_mode=mode)
+
+        @PATIENTLY
+        @given(case=cases)
+        def keeps_to_the_document(case):
+            case.call_and_validate(headers=prepare(case), excluded_checks=[BEYOND_A_SCHEMA])
+
+        keeps_to_the_document()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_api_keeps_to_its_document_without_a_token(app, mode):
+    """Row D3 of the attacks."""
+    try_every_operation(app, mode, lambda case: {})
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode):
+    """Row D3 of the attacks; every other name is that of an organization there is."""
+    account = Account.objects.get()
+
+    def prepare(case):
+        there = Organization.objects(state="active").first()
+        there = there or an_organization(f"Organization {ObjectId()}", account)
+        if len(str(case.path_parameters.get("name", ""))) % 2:
+            case.path_parameters["name"] = there.slug
+        return {"Authorization": f"Bearer {owner.token}"}
+
+    try_every_operation(app, mode, prepare)
