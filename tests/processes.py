@@ -63,7 +63,7 @@ class PortalProcess:
 
 
 @contextmanager
-def portal(server, name, *, workers=2, wait=True):
+def portal(server, name, *, workers=2, wait=True, stderr=None):
     """A portal on the databases ``master_<name>`` and ``tenant_<name>``."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         environment = {
@@ -80,6 +80,7 @@ def portal(server, name, *, workers=2, wait=True):
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
             start_new_session=True,
+            stderr=stderr,
         )
         running = PortalProcess(process, f"http://127.0.0.1:{listener.getsockname()[1]}")
         try:

@@ -1,0 +1,171 @@
+"""Whatever is sent, nothing breaks, and what is refused changes nothing."""
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from portal.accounts.documents import Account
+from portal.database import client, tenant_database
+from portal.organizations.documents import Organization
+from portal.settings import current
+from tests.factories import an_organization
+from tests.visitor import PASSWORD
+
+NASTY = [
+    "", " ", "\0", "a\0b", "\n", "a\r\nb: c", "\u202eabc", "\u200b", "\ud800", "\udfff", "🙂", "x" * 10_000, "[]", "{}",
+    "$where", '{"$ne": null}', "system.", "..", "../..", "admin", "create", "<script>alert(1)</script>", "{{7*7}}",
+    "=1+1", "%00", "%", "a" * 80, "Ａ Ｂ", "a\u0301" * 20, "-1", "9" * 400, "NaN", "null", "true", "//evil", "acme-corp",
+]  # fmt: skip
+PLAUSIBLE = [
+    "Acme Corp",
+    "Other",
+    "mara@acme.example",
+    "new@acme.example",
+    PASSWORD,
+    "another good passphrase",
+]
+values = st.one_of(st.sampled_from(NASTY), st.sampled_from(PLAUSIBLE), st.text(max_size=100))
+patiently = settings(
+    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+# What a refused request may leave: who tried, how often, and when it was seen.
+TRACES = ("audit_events", "limit_counters")
+
+
+def state():
+    """Everything that is stored, but for traces."""
+    master, tenant = client()[current().master_db], tenant_database()
+    stored = {
+        name: sorted(map(str, map(without_traces, master[name].find())))
+        for name in master.list_collection_names()
+        if name not in TRACES
+    }
+    collections = {found["name"]: found["info"]["uuid"] for found in tenant.list_collections()}
+    return stored, collections
+
+
+def without_traces(document):
+    return {
+        name: value for name, value in document.items() if name not in ("seen_at", "audit_head")
+    }
+
+
+@pytest.fixture
+def mara(visitor):
+    """Logged in, and owner of Acme Corp, whatever was sent before."""
+    visitor.sign_up("Acme Corp")
+    account = Account.objects.get()
+
+    def at_home():
+        if visitor.get("/organizations").status != 200:
+            visitor.log_in()
+        there = Organization.objects(state="active").first()
+        return visitor, there or an_organization("Acme Corp", account)
+
+    return at_home
+
+
+def encoded(fields):
+    """As a browser would, or a machine that sends bytes that are no UTF-8."""
+    return urlencode([(name, value.encode("utf-8", "surrogatepass")) for name, value in fields])
+
+
+def send(visitor, method, path, fields):
+    before = state()
+    if method == "GET":
+        answer = visitor.client.get(path, query_string=encoded(fields))
+    else:
+        form_at = "/organizations/new" if logged_in(visitor) else "/login"
+        body = encoded([("csrf_token", visitor.token(form_at)), *fields])
+        form = "application/x-www-form-urlencoded"
+        answer = visitor.client.post(path, data=body, content_type=form)
+    assert answer.status_code < 500, (method, path, fields)
+    if answer.status_code >= 400:
+        assert state() == before, (method, path, fields)
+
+
+def logged_in(visitor):
+    return visitor.get("/organizations").status == 200
+
+
+FORMS = {
+    "/signup": ("organization_name", "email", "password"),
+    "/signup/password": ("organization_name", "email", "password"),
+    "/login": ("email", "password", "next"),
+    "/organizations/new": ("organization_name",),
+    "/organizations/<slug>/rename": ("organization_name",),
+    "/organizations/<slug>/delete": ("confirm_name",),
+    "/logout": (),
+}
+QUERIES = ("q", "before", "after", "next", "organization_name", "renames")
+
+
+def test_every_form_there_is_is_tried(app):
+    posts = {rule.rule for rule in app.url_map.iter_rules() if "POST" in rule.methods}
+    assert {path for path in posts if path.split("/")[1] not in ("org", "admin", "auth")} == set(
+        FORMS
+    )
+
+
+def sent_fields(names):
+    name = st.sampled_from([*names, "csrf_token", "surplus", "password[$gt]"])
+    return st.lists(st.tuples(name, values), max_size=5)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", sorted(FORMS))
+def test_no_form_breaks_and_refused_ones_change_nothing(mara, path):
+    """Rows N1, Q1 and D3 of the attacks."""
+
+    @patiently
+    @given(sent_fields(FORMS[path]))
+    @example(
+        [(name, value) for name, value in zip(FORMS[path], ("Acme Corp", "a@b", "x"), strict=False)]
+    )
+    def is_answered(fields):
+        visitor, organization = mara()
+        send(visitor, "POST", path.replace("<slug>", organization.slug), fields)
+
+    is_answered()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("known", [True, False], ids=["logged in", "stranger"])
+def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
+    """Rows Q1 and D3 of the attacks."""
+    rules = [rule.rule for rule in app.url_map.iter_rules() if "GET" in rule.methods]
+    paths = st.sampled_from(
+        [rule for rule in rules if rule.split("/")[1] not in ("org", "admin", "auth")]
+    )
+
+    @patiently
+    @given(paths, st.lists(st.tuples(st.sampled_from(QUERIES), values), max_size=3))
+    def is_answered(path, fields):
+        visitor, organization = mara()
+        if not known:
+            visitor.client.delete_cookie("portal_session_test")
+        send(visitor, "GET", path.replace("<slug>", organization.slug), fields)
+
+    is_answered()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "pattern", ["/organizations/{}", "/organizations/{}/rename", "/org/{}", "/static/{}", "/{}"]
+)
+def test_no_address_breaks(mara, pattern):
+    """Rows N1 and D3 of the attacks."""
+
+    @patiently
+    @given(st.one_of(values, st.text(max_size=30)))
+    def is_answered(value):
+        visitor, _ = mara()
+        path = pattern.format(value.encode("utf-8", "replace").decode())
+        answer = visitor.client.open(
+            environ_overrides={"PATH_INFO": path.encode().decode("latin-1")}
+        )
+        assert answer.status_code < 500
+
+    is_answered()
