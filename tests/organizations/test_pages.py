@@ -1,12 +1,45 @@
 """What the pages of organizations show, and what they cost."""
 
 import pytest
+from bson import ObjectId
 
+from portal import clock
 from portal.accounts.documents import Account
 from portal.organizations import directory
-from portal.organizations.documents import Organization
+from portal.organizations.documents import ADMIN, VIEWER, Organization
 from portal.organizations.renaming import rename_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_member, an_organization, fresh, origin
+
+
+def names(page):
+    """The names in a page's list of organizations."""
+    return [cell.a.get_text() for cell in page.html.select("tbody th")]
+
+
+def way(page, rel):
+    """Where a list goes on: "next" or "prev"; ``None`` where it ends."""
+    link = page.html.find("a", rel=rel)
+    return link and "/organizations" + link["href"]
+
+
+def organizations_in_bulk(master_db, account, count):
+    """Master data of as many organizations, without collections; their slugs in order."""
+    made = [
+        {
+            "_id": ObjectId(),
+            "name": f"Org {n}",
+            "slug": f"org-{n}",
+            "state": "active",
+            "placement": {"collection": f"org_org_{n}"},
+            "audit_head": {"at": clock.now()},
+        }
+        for n in range(count)
+    ]
+    master_db.organizations.insert_many(made)
+    master_db.memberships.insert_many(
+        {"organization": each["_id"], "account": account, "role": "owner"} for each in made
+    )
+    return sorted(each["slug"] for each in made)
 
 
 def test_the_overview_shows_real_figures_of_the_collection(visitor, tenant_db):
@@ -47,20 +80,41 @@ def test_a_long_list_is_paged_both_ways_by_address(visitor, monkeypatch):
     account = Account.objects.get()
     for n in range(1, 12):
         an_organization(f"Org {n:02}", account)
-
-    def names(page):
-        return [cell.a.get_text() for cell in page.html.select("tbody th")]
-
     first = visitor.get("/organizations")
     assert names(first) == [f"Org {n:02}" for n in range(5)]
-    assert not first.html.find("a", rel="prev")
-    second = visitor.get("/organizations" + first.html.find("a", rel="next")["href"])
+    assert not way(first, "prev")
+    second = visitor.get(way(first, "next"))
     assert names(second) == [f"Org {n:02}" for n in range(5, 10)]
-    third = visitor.get("/organizations" + second.html.find("a", rel="next")["href"])
+    third = visitor.get(way(second, "next"))
     assert names(third) == [f"Org {n:02}" for n in range(10, 12)]
-    assert not third.html.find("a", rel="next")
-    back = visitor.get("/organizations" + third.html.find("a", rel="prev")["href"])
+    assert not way(third, "next")
+    back = visitor.get(way(third, "prev"))
     assert names(back) == names(second)
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_an_account_sees_each_of_its_organizations_once_both_ways(master_db, count):
+    account = ObjectId()
+    expected = organizations_in_bulk(master_db, account, count)
+    seen = [page := directory.organizations_of(account)]
+    while page.after:
+        page = directory.organizations_of(account, after=page.after)
+        seen.append(page)
+    assert [row.slug for page in seen for row in page.rows] == expected
+    back = [page]
+    while page.before:
+        page = directory.organizations_of(account, before=page.before)
+        back.insert(0, page)
+    assert [row.slug for page in back for row in page.rows] == expected
+
+
+def test_a_row_tells_the_readers_own_role_and_how_many_members_there_are(visitor):
+    organization = an_organization("Acme Corp")
+    a_member(organization, ADMIN, "else@acme.example")
+    a_member(organization, VIEWER)
+    visitor.log_in("teo@acme.example")
+    row = visitor.get("/organizations").html.select_one("tbody tr")
+    assert [cell.get_text(strip=True) for cell in row.select("td")][:3] == ["viewer", "Active", "3"]
 
 
 @pytest.mark.parametrize("value", ["", "$gt", "[]", "a'b", "x" * 5000, "-1", "9" * 400, "%00"])
