@@ -10,7 +10,7 @@ from mongoengine import Document
 
 from portal.accounts.documents import Account
 from portal.audit.trail import EventLine, latest_events
-from portal.errors import NotFound
+from portal.errors import InvalidName, NotFound
 from portal.organizations.documents import (
     ACTIVE,
     OLD,
@@ -20,6 +20,7 @@ from portal.organizations.documents import (
     Organization,
     Slug,
 )
+from portal.organizations.names import clean_name, slug_of
 from portal.paging import Page, page_from, rows_by_key
 
 ROWS_PER_PAGE = 25
@@ -78,12 +79,18 @@ class Details:
 def organizations_of(
     account_id: ObjectId,
     *,
+    prefix: str | None = None,
     before: str | None = None,
     after: str | None = None,
 ) -> Page:
-    """A page of the account's organizations by slug, as ``ListedOrganization``s; one read."""
+    """A page of the account's organizations by slug, as ``ListedOrganization``s; one read.
+
+    With a ``prefix`` those whose slug begins with it; with an empty one none, without a read.
+    """
+    if prefix == "":
+        return Page([])
     keys: dict[str, Any] = {"size": ROWS_PER_PAGE, "before": before, "after": after}
-    chosen = rows_by_key("slug", **keys)
+    chosen = [*_beginning_with(prefix), *rows_by_key("slug", **keys)]
     rows = list(
         Membership.objects(account=account_id).aggregate(
             [*_from_memberships(ACTIVE, chosen), *_as_listed(account_id)]
@@ -91,6 +98,17 @@ def organizations_of(
     )
     page = page_from(rows, key="slug", **keys)
     return Page([ListedOrganization(**row) for row in page.rows], page.before, page.after)
+
+
+def prefix_of(text: str) -> str:
+    """What the slugs of names that begin with the text begin with; empty where no name can.
+
+    Any text will do: what no name may have leads to a slug as well.
+    """
+    try:
+        return slug_of(clean_name(text))  # which knows one apostrophe from another
+    except InvalidName:
+        return slug_of(text)
 
 
 def trash_of(account_id: ObjectId, *, before: str | None = None, after: str | None = None) -> Page:
@@ -125,6 +143,12 @@ def details_of(organization: Organization) -> Details:
         created_by=next((account["email"] for account in found["creator"]), None),
         old_slugs=[slug["_id"] for slug in found["old_slugs"]],
     )
+
+
+def _beginning_with(prefix: str | None) -> list[dict[str, Any]]:
+    # A range, since a regular expression would have to be escaped. "~" sorts behind all that a
+    # slug is made of.
+    return [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
 
 
 def _from_memberships(state: str, chosen: list[dict[str, Any]]) -> list[dict[str, Any]]:

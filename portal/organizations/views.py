@@ -19,7 +19,7 @@ from portal.organizations.access import Access, access_to
 from portal.organizations.directory import TRASH_KEY
 from portal.organizations.documents import TRASHED
 from portal.organizations.forms import DeleteForm, NameForm, SignUpForm
-from portal.organizations.names import SLUG
+from portal.organizations.names import LONGEST, SLUG
 from portal.organizations.placement import figures_of
 from portal.organizations.preview import preview_of
 from portal.requests import origin, user_agent
@@ -97,11 +97,21 @@ def preview() -> ResponseReturnValue:
 @blueprint.get("/organizations")
 @login_required
 def list_mine() -> ResponseReturnValue:
+    searched = _search_argument()
+    prefix = directory.prefix_of(searched) if searched else None
     before, after = _key_argument("before", SLUG), _key_argument("after", SLUG)
-    page = directory.organizations_of(current_user.account_id, before=before, after=after)
+    page = directory.organizations_of(
+        current_user.account_id, prefix=prefix, before=before, after=after
+    )
     if not page.rows and (before or after):  # what was on this page is gone
-        return redirect(url_for(".list_mine"), 303)
-    return render_template("organizations/list.html", page=page)
+        return redirect(url_for(".list_mine", q=searched or None), 303)
+    return render_template(
+        "organizations/list.html",
+        page=page,
+        searched=searched,
+        prefix=prefix,
+        longest_name=LONGEST,
+    )
 
 
 @blueprint.route("/organizations/new", methods=["GET", "POST"])
@@ -225,6 +235,13 @@ def trash() -> ResponseReturnValue:
     return render_template(
         "organizations/trash.html", page=page, trash_days=settings.current().trash_days
     )
+
+
+def _search_argument() -> str:
+    """What is searched for: what of it can be seen, cut where every name ends."""
+    typed = request.args.get("q", "")
+    visible = "".join(character if character.isprintable() else " " for character in typed)
+    return visible.strip()[:LONGEST].rstrip()
 
 
 def _key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
