@@ -68,16 +68,6 @@ def test_pages_of_an_organization(page, mara):
         check(page)
 
 
-def test_the_longest_name_fits_on_a_phone(page, mara):
-    organization = an_organization("W" * 80, mara)
-    page.set_viewport_size({"width": 390, "height": 844})
-    for path in ("", *PAGES):
-        page.goto(f"/organizations/{organization.slug}{path}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.goto("/organizations")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
 @pytest.mark.parametrize("path", ["/rename", "/delete"])
 def test_forms_of_an_organization_with_faults(page, mara, path):
     an_organization("Acme Corp", mara)
