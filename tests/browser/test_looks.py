@@ -1,11 +1,28 @@
-"""Pages as they look: with the widest names, by keyboard."""
+"""Pages as they look: without motion, on paper, in forced colours, with the widest names."""
 
 import pytest
+from playwright.sync_api import expect
 
+from portal import clock
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, origin
 
 WIDE_NAMES = ["広" * 80, "W" * 80]
+
+MOVING = """() => [...document.querySelectorAll("*")].flatMap((element) =>
+  [null, "::before", "::after"].flatMap((part) => {
+    const style = getComputedStyle(element, part);
+    const still = style.animationName === "none" && style.transitionDuration === "0s" &&
+      style.scrollBehavior === "auto" &&
+      (style.viewTransitionName === "none" || element.matches(":root"));
+    const ownBar = element.matches("progress:indeterminate") && style.appearance !== "none";
+    return still && !ownBar ? [] : [element.outerHTML.slice(0, 100) + (part ?? "")];
+  })
+).concat(
+  document.getAnimations().map(String),
+  [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+    .filter((rule) => rule instanceof CSSViewTransitionRule).map((rule) => rule.cssText)
+)"""
 
 # Text over text: the boxes of two texts, cut to what their ancestors let show, that intersect.
 OVERLAPS = """() => {
@@ -36,12 +53,123 @@ OVERLAPS = """() => {
   ).map((other) => `${one.node.data.trim()} | ${other.node.data.trim()}`));
 }"""
 
+# What has an edge in plain colours or needs one where grounds are gone, and shows none.
+WITHOUT_EDGE = """() => [...document.querySelectorAll(
+  "input:not([type=hidden]), .btn:not(.btn-quiet), .chip, .flash, .error-summary, progress"
+)].filter((element) => {
+  const { borderTopWidth, borderTopStyle, borderTopColor } = getComputedStyle(element);
+  return borderTopStyle === "none" || parseFloat(borderTopWidth) < 1 ||
+    borderTopColor === getComputedStyle(document.body).backgroundColor;
+}).map((element) => element.outerHTML.slice(0, 100))"""
+
+# Drawings in a colour that is not that of the words beside them.
+OTHERWISE_DRAWN = """() => [...document.querySelectorAll("svg")].filter((drawing) =>
+  getComputedStyle(drawing).color !== getComputedStyle(drawing.parentElement).color
+).map((drawing) => drawing.parentElement.outerHTML.slice(0, 100))"""
+
+SHOWN = """(selector) => [...document.querySelectorAll(selector)]
+  .filter((element) => element.checkVisibility() && element.getClientRects().length)
+  .map((element) => element.outerHTML.slice(0, 100))"""
+
+
+def ground_and_ink(page):
+    """How light the page and its heading are, from 0 to 255."""
+    return page.evaluate("""() => {
+      const light = (color) => Math.max(...color.match(/[0-9.]+/g).slice(0, 3).map(Number));
+      return [light(getComputedStyle(document.body).backgroundColor),
+              light(getComputedStyle(document.querySelector("h1")).color)];
+    }""")
+
+
+@pytest.fixture
+def renaming(mara, master_db):
+    """The slug of an organization that is being renamed."""
+    organization = an_organization("Acme Corp", mara)
+    running = {
+        "kind": "rename", "attempt": 1, "started_at": clock.now(), "collection": "org_other", "name": "Other",
+        "slug": "other", "lease_until": clock.now().replace(year=2100), "origin": {"email": mara.email},
+    }  # fmt: skip
+    master_db.organizations.update_one({}, {"$set": {"operation": running}})
+    return organization.slug
+
 
 def pages_of(slug):
     below = ("", "/activity", "/settings", "/rename", "/delete")
     return ["/organizations", "/organizations?q=a", "/organizations?q=!", "/organizations/new", "/trash"] + [
         f"/organizations/{slug}{path}" for path in below
     ]  # fmt: skip
+
+
+def test_nothing_moves_for_who_wants_no_motion(page, renaming):
+    page.emulate_media(reduced_motion="reduce")
+    for path in pages_of(renaming):
+        page.goto(path)
+        assert page.evaluate(MOVING) == [], path
+        page.locator("summary").click()
+        assert page.evaluate(MOVING) == [], path
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/signup", "/nowhere"])
+def test_nothing_moves_for_strangers_who_want_no_motion(page, path):
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(path)
+    assert page.evaluate(MOVING) == []
+
+
+def test_paper_is_light_and_has_no_navigation_and_no_buttons(page, renaming):
+    page.emulate_media(media="print", color_scheme="dark")
+    for path in pages_of(renaming):
+        page.goto(path)
+        ground, ink = ground_and_ink(page)
+        assert ground > 240, path
+        assert ink < 60, path
+        assert page.evaluate(SHOWN, "nav, button, .btn, .bar, footer, .search, .skip") == [], path
+        assert page.evaluate(SHOWN, "h1") != [], path
+
+
+def test_on_paper_headings_stay_with_what_they_head_and_bars_keep_their_colour(page, renaming):
+    page.emulate_media(media="print")
+    page.goto(f"/organizations/{renaming}")
+    breaks = page.locator("h1, h2, .rule, thead").evaluate_all(
+        "all => all.map((each) => getComputedStyle(each).breakAfter)"
+    )
+    assert set(breaks) == {"avoid"}
+    rows = page.locator("tr, .pairs > div, .log > li, .operation").evaluate_all(
+        "all => all.map((each) => getComputedStyle(each).breakInside)"
+    )
+    assert set(rows) == {"avoid"}
+    bar = page.locator("progress").evaluate("(bar) => getComputedStyle(bar).printColorAdjust")
+    assert bar == "exact"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_vanishes_in_forced_colours(page, renaming, scheme):
+    page.emulate_media(forced_colors="active", color_scheme=scheme)
+    for path in pages_of(renaming):
+        page.goto(path)
+        assert page.evaluate(WITHOUT_EDGE) == [], path
+        assert page.evaluate(OTHERWISE_DRAWN) == [], path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_errors_focus_and_the_current_tab_stand_out_in_forced_colours(page, mara, scheme):
+    an_organization("Acme Corp", mara)
+    page.emulate_media(forced_colors="active", color_scheme=scheme)
+    page.goto("/organizations/acme-corp")
+    edges = page.locator(".tabs a").evaluate_all(
+        "all => all.map((each) => getComputedStyle(each).borderBottomColor)"
+    )
+    assert edges[0] not in edges[1:]
+    assert len(set(edges[1:])) == 1
+    page.goto("/organizations/acme-corp/delete")
+    page.locator("main form button").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    assert page.evaluate(WITHOUT_EDGE) == []
+    page.keyboard.press("Tab")
+    link = page.get_by_role("alert").get_by_role("link")
+    expect(link).to_be_focused()
+    expect(link).to_have_css("outline-style", "solid")
+    expect(link).to_have_css("outline-width", "2px")
 
 
 @pytest.mark.parametrize("width", [1440, 390])
