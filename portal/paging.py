@@ -16,6 +16,29 @@ class Page:
     before: Any = None
     after: Any = None
 
+    @property
+    def is_all(self) -> bool:
+        """Whether the list has no more rows than these."""
+        return self.before is None and self.after is None
+
+
+def rows_by_key(
+    key: str, *, size: int, before: Any = None, after: Any = None, descending: bool = False
+) -> list[dict[str, Any]]:
+    """The stages of an aggregation that read what ``page_from`` makes a page of.
+
+    ``key`` is a field with a value of its own in each row; the list's order is by it.
+    """
+    backwards = before is not None
+    ascending = backwards == descending
+    key_on = before if backwards else after
+    bound = {"$match": {key: {"$gt" if ascending else "$lt": key_on}}}
+    return [
+        *([bound] if key_on is not None else []),
+        {"$sort": {key: 1 if ascending else -1}},
+        {"$limit": size + 1},
+    ]
+
 
 def page_from(
     rows: list[Any], *, key: str, size: int, before: Any = None, after: Any = None

@@ -17,6 +17,7 @@ from portal.requests import origin
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
+_MOST_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
 
@@ -48,9 +49,9 @@ def create(body: dict[str, str]) -> dict[str, Any]:
 def trash() -> dict[str, Any]:
     """List what is in the trash
 
-    Organizations whose owner you are, those deleted last first.
+    Organizations whose owner you are, those deleted last first; 10,000 at most.
     """
-    return {"trash": directory.trash_of(current_user.account_id)}
+    return {"trash": directory.trash_of(current_user.account_id, size=_MOST_TRASHED).rows}
 
 
 @org.get("/<name:name>")

@@ -1,6 +1,6 @@
 """What pages show of organizations: lists and details, each by one read."""
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from mongoengine import Document
 
 from portal.accounts.documents import Account
 from portal.audit.trail import EventLine, latest_events
-from portal.errors import NotFound
+from portal.errors import InvalidName, NotFound
 from portal.organizations.documents import (
     ACTIVE,
     OLD,
@@ -20,10 +20,15 @@ from portal.organizations.documents import (
     Organization,
     Slug,
 )
-from portal.paging import Page, page_from
+from portal.organizations.names import clean_name, slug_of
+from portal.paging import Page, page_from, rows_by_key
 
 ROWS_PER_PAGE = 25
 MOST_SHOWN = 6
+
+# When it was trashed, to the millisecond, and its id: sorts by time, and no two are the same.
+TRASH_KEY = re.compile(r"[0-9]{13}-[0-9a-f]{24}")
+_AS_TRASH_KEY = {"$concat": [{"$toString": {"$toLong": "$trashed_at"}}, "-", {"$toString": "$_id"}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class ListedOrganization:
 class TrashedOrganization:
     """A row of the trash."""
 
+    id: ObjectId
     name: str
     slug: str
     trashed_at: datetime
@@ -71,13 +77,26 @@ class Details:
 
 
 def organizations_of(
-    account_id: ObjectId, *, before: str | None = None, after: str | None = None
+    account_id: ObjectId,
+    *,
+    prefix: str | None = None,
+    before: str | None = None,
+    after: str | None = None,
 ) -> Page:
-    """A page of the account's organizations by slug, as ``ListedOrganization``s."""
+    """A page of the account's organizations by slug, as ``ListedOrganization``s; one read.
+
+    With a ``prefix`` those whose slug begins with it; with an empty one none, without a read.
+    """
+    if prefix == "":
+        return Page([])
+    keys: dict[str, Any] = {"size": ROWS_PER_PAGE, "before": before, "after": after}
+    chosen = [*_beginning_with(prefix), *rows_by_key("slug", **keys)]
     rows = list(
-        Membership.objects(account=account_id).aggregate(_listing(before=before, after=after))
+        Membership.objects(account=account_id).aggregate(
+            [*_from_memberships(ACTIVE, chosen), *_as_listed(account_id)]
+        )
     )
-    page = page_from(rows, key="slug", size=ROWS_PER_PAGE, before=before, after=after)
+    page = page_from(rows, key="slug", **keys)
     return Page([ListedOrganization(**row) for row in page.rows], page.before, page.after)
 
 
@@ -94,28 +113,35 @@ def memberships_of(account_id: ObjectId) -> list[dict[str, str]]:
     return list(found)
 
 
-def trash_of(account_id: ObjectId) -> list[TrashedOrganization]:
-    """The trashed organizations that the account owned, newest first."""
-    found: Iterator[dict[str, Any]] = Membership.objects(account=account_id, role=OWNER).aggregate(
-        [
-            _join(Organization, "organization", [{"$match": {"state": TRASHED}}]),
-            {"$unwind": "$found"},
-            {"$replaceWith": "$found"},
-            {"$sort": {"trashed_at": -1}},
-            _join(Account, "trashed_by", [{"$project": {"email": 1}}]),
-            {
-                "$project": {
-                    "_id": 0,
-                    "name": 1,
-                    "slug": 1,
-                    "trashed_at": 1,
-                    "purge_at": 1,
-                    "trashed_by": {"$ifNull": [{"$first": "$found.email"}, None]},
-                }
-            },
-        ]
+def prefix_of(text: str) -> str:
+    """What the slugs of names that begin with the text begin with; empty where no name can.
+
+    Any text will do: what no name may have leads to a slug as well.
+    """
+    try:
+        return slug_of(clean_name(text))  # which knows one apostrophe from another
+    except InvalidName:
+        return slug_of(text)
+
+
+def trash_of(
+    account_id: ObjectId,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    size: int | None = None,
+) -> Page:
+    """A page of the trashed organizations that the account owned, newest first, as
+    ``TrashedOrganization``s; one read. ``before`` and ``after`` look like ``TRASH_KEY``."""
+    keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
+    chosen = [{"$set": {"key": _AS_TRASH_KEY}}, *rows_by_key("key", **keys, descending=True)]
+    rows = list(
+        Membership.objects(account=account_id, role=OWNER).aggregate(
+            [*_from_memberships(TRASHED, chosen), *_as_trashed()]
+        )
     )
-    return [TrashedOrganization(**row) for row in found]
+    page = page_from(rows, key="key", **keys)
+    return Page([TrashedOrganization(**row["shown"]) for row in page.rows], page.before, page.after)
 
 
 def details_of(organization: Organization) -> Details:
@@ -138,34 +164,61 @@ def details_of(organization: Organization) -> Details:
     )
 
 
-def _listing(*, before: str | None, after: str | None) -> list[dict[str, Any]]:
-    bound = {"$lt": before} if before is not None else {"$gt": after} if after is not None else {}
-    active = {"$match": {"state": ACTIVE, **({"slug": bound} if bound else {})}}
+def _beginning_with(prefix: str | None) -> list[dict[str, Any]]:
+    # A range, since a regular expression would have to be escaped. "~" sorts behind all that a
+    # slug is made of.
+    return [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
+
+
+def _from_memberships(state: str, chosen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lead from an account's memberships to those of its organizations that ``chosen`` lets by.
+
+    One ``$lookup`` for all of them at once: one for each takes seven times as long for 2,000.
+    """
     return [
-        _join(Organization, "organization", [active]),
+        {"$group": {"_id": None, "organizations": {"$push": "$organization"}}},
+        _join(Organization, "organizations", [{"$match": {"state": state}}, *chosen]),
         {"$unwind": "$found"},
-        {"$sort": {"found.slug": -1 if before is not None else 1}},
-        {"$limit": ROWS_PER_PAGE + 1},
-        {
-            "$lookup": {
-                "from": Membership._get_collection_name(),
-                "localField": "organization",
-                "foreignField": "organization",
-                "as": "members",
-                "pipeline": [{"$count": "n"}],
-            }
-        },
+        {"$replaceWith": "$found"},
+    ]
+
+
+def _as_listed(account_id: ObjectId) -> list[dict[str, Any]]:
+    members = {
+        "from": Membership._get_collection_name(),
+        "localField": "_id",
+        "foreignField": "organization",
+    }
+    own = [{"$match": {"account": account_id}}]
+    return [
+        {"$lookup": {**members, "as": "own", "pipeline": own}},
+        {"$lookup": {**members, "as": "members", "pipeline": [{"$count": "n"}]}},
         {
             "$project": {
                 "_id": 0,
-                "name": "$found.name",
-                "slug": "$found.slug",
-                "role": 1,
-                "running": {"$ifNull": ["$found.operation.kind", None]},
+                "name": 1,
+                "slug": 1,
+                "role": {"$first": "$own.role"},
+                "running": {"$ifNull": ["$operation.kind", None]},
                 "members": {"$first": "$members.n"},
-                "changed_at": "$found.audit_head.at",
+                "changed_at": "$audit_head.at",
             }
         },
+    ]
+
+
+def _as_trashed() -> list[dict[str, Any]]:
+    shown = {
+        "id": "$_id",
+        "name": "$name",
+        "slug": "$slug",
+        "trashed_at": "$trashed_at",
+        "purge_at": "$purge_at",
+        "trashed_by": {"$ifNull": [{"$first": "$found.email"}, None]},
+    }
+    return [
+        _join(Account, "trashed_by", [{"$project": {"email": 1}}]),
+        {"$project": {"_id": 0, "key": 1, "shown": shown}},
     ]
 
 
@@ -205,7 +258,7 @@ def _details() -> list[dict[str, Any]]:
 
 
 def _join(document: type[Document], field: str, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
-    """A ``$lookup`` of the document whose id stands in ``field``, as the array ``found``."""
+    """A ``$lookup`` of the documents whose ids stand in ``field``, as the array ``found``."""
     return {
         "$lookup": {
             "from": document._get_collection_name(),

@@ -1,5 +1,6 @@
 """Pages of organizations."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -15,9 +16,10 @@ from portal.audit.trail import events_of
 from portal.errors import AddressChanged
 from portal.organizations import creation, directory, renaming, trashing
 from portal.organizations.access import Access, access_to
+from portal.organizations.directory import TRASH_KEY
 from portal.organizations.documents import TRASHED
 from portal.organizations.forms import DeleteForm, NameForm, SignUpForm
-from portal.organizations.names import SLUG
+from portal.organizations.names import LONGEST, SLUG
 from portal.organizations.placement import figures_of
 from portal.organizations.preview import preview_of
 from portal.requests import origin, user_agent
@@ -97,11 +99,21 @@ def preview() -> ResponseReturnValue:
 @blueprint.get("/organizations")
 @login_required
 def list_mine() -> ResponseReturnValue:
-    before, after = _slug_argument("before"), _slug_argument("after")
-    page = directory.organizations_of(current_user.account_id, before=before, after=after)
+    searched = _search_argument()
+    prefix = directory.prefix_of(searched) if searched else None
+    before, after = _key_argument("before", SLUG), _key_argument("after", SLUG)
+    page = directory.organizations_of(
+        current_user.account_id, prefix=prefix, before=before, after=after
+    )
     if not page.rows and (before or after):  # what was on this page is gone
-        return redirect(url_for(".list_mine"), 303)
-    return render_template("organizations/list.html", page=page)
+        return redirect(url_for(".list_mine", q=searched or None), 303)
+    return render_template(
+        "organizations/list.html",
+        page=page,
+        searched=searched,
+        prefix=prefix,
+        longest_name=LONGEST,
+    )
 
 
 @blueprint.route("/organizations/new", methods=["GET", "POST"])
@@ -218,16 +230,25 @@ def delete(access: Access) -> ResponseReturnValue:
 @blueprint.get("/trash")
 @login_required
 def trash() -> ResponseReturnValue:
+    before, after = _key_argument("before", TRASH_KEY), _key_argument("after", TRASH_KEY)
+    page = directory.trash_of(current_user.account_id, before=before, after=after)
+    if not page.rows and (before or after):  # what was on this page is gone
+        return redirect(url_for(".trash"), 303)
     return render_template(
-        "organizations/trash.html",
-        trashed=directory.trash_of(current_user.account_id),
-        trash_days=settings.current().trash_days,
+        "organizations/trash.html", page=page, trash_days=settings.current().trash_days
     )
 
 
-def _slug_argument(name: str) -> str | None:
+def _search_argument() -> str:
+    """What is searched for: what of it can be seen, cut where every name ends."""
+    typed = request.args.get("q", "")
+    visible = "".join(character if character.isprintable() else " " for character in typed)
+    return visible.strip()[:LONGEST].rstrip()
+
+
+def _key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
     value = request.args.get(name, "")
-    return value if SLUG.fullmatch(value) else None
+    return value if pattern.fullmatch(value) else None
 
 
 def _seq_argument(name: str) -> int | None:

@@ -1,12 +1,45 @@
 """What the pages of organizations show, and what they cost."""
 
 import pytest
+from bson import ObjectId
 
+from portal import clock
 from portal.accounts.documents import Account
 from portal.organizations import directory
-from portal.organizations.documents import Organization
+from portal.organizations.documents import ADMIN, VIEWER, Organization
 from portal.organizations.renaming import rename_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_member, an_organization, fresh, origin
+
+
+def names(page):
+    """The names in a page's list of organizations."""
+    return [cell.a.get_text() for cell in page.html.select("tbody th")]
+
+
+def way(page, rel):
+    """Where a list goes on: "next" or "prev"; ``None`` where it ends."""
+    link = page.html.find("a", rel=rel)
+    return link and "/organizations" + link["href"]
+
+
+def organizations_in_bulk(master_db, account, count):
+    """Master data of as many organizations, without collections; their slugs in order."""
+    made = [
+        {
+            "_id": ObjectId(),
+            "name": f"Org {n}",
+            "slug": f"org-{n}",
+            "state": "active",
+            "placement": {"collection": f"org_org_{n}"},
+            "audit_head": {"at": clock.now()},
+        }
+        for n in range(count)
+    ]
+    master_db.organizations.insert_many(made)
+    master_db.memberships.insert_many(
+        {"organization": each["_id"], "account": account, "role": "owner"} for each in made
+    )
+    return sorted(each["slug"] for each in made)
 
 
 def test_the_overview_shows_real_figures_of_the_collection(visitor, tenant_db):
@@ -31,13 +64,14 @@ def test_the_overview_takes_at_most_4_round_trips(visitor, commands):
     assert len(commands) <= 4, commands
 
 
-def test_the_list_takes_two_round_trips_however_long(visitor, commands):
+@pytest.mark.parametrize("path", ["/organizations", "/organizations?q=org"])
+def test_the_list_takes_two_round_trips_however_long(visitor, commands, path):
     visitor.sign_up("Acme Corp")
     account = Account.objects.get()
     for n in range(5):
         an_organization(f"Org {n:02}", account)
     commands.clear()
-    assert visitor.get("/organizations").status == 200
+    assert visitor.get(path).status == 200
     assert len(commands) == 2, commands
 
 
@@ -47,20 +81,161 @@ def test_a_long_list_is_paged_both_ways_by_address(visitor, monkeypatch):
     account = Account.objects.get()
     for n in range(1, 12):
         an_organization(f"Org {n:02}", account)
-
-    def names(page):
-        return [cell.a.get_text() for cell in page.html.select("tbody th")]
-
     first = visitor.get("/organizations")
     assert names(first) == [f"Org {n:02}" for n in range(5)]
-    assert not first.html.find("a", rel="prev")
-    second = visitor.get("/organizations" + first.html.find("a", rel="next")["href"])
+    assert not way(first, "prev")
+    second = visitor.get(way(first, "next"))
     assert names(second) == [f"Org {n:02}" for n in range(5, 10)]
-    third = visitor.get("/organizations" + second.html.find("a", rel="next")["href"])
+    third = visitor.get(way(second, "next"))
     assert names(third) == [f"Org {n:02}" for n in range(10, 12)]
-    assert not third.html.find("a", rel="next")
-    back = visitor.get("/organizations" + third.html.find("a", rel="prev")["href"])
+    assert not way(third, "next")
+    back = visitor.get(way(third, "prev"))
     assert names(back) == names(second)
+
+
+@pytest.mark.parametrize("prefix", [None, "org-1"])
+@pytest.mark.parametrize("count", [1, 2000])
+def test_an_account_sees_each_of_its_organizations_once_both_ways(master_db, count, prefix):
+    account = ObjectId()
+    slugs = organizations_in_bulk(master_db, account, count)
+    expected = [slug for slug in slugs if slug.startswith(prefix or "")]
+    seen = [page := directory.organizations_of(account, prefix=prefix)]
+    while page.after:
+        page = directory.organizations_of(account, prefix=prefix, after=page.after)
+        seen.append(page)
+    assert [row.slug for page in seen for row in page.rows] == expected
+    back = [page]
+    while page.before:
+        page = directory.organizations_of(account, prefix=prefix, before=page.before)
+        back.insert(0, page)
+    assert [row.slug for page in back for row in page.rows] == expected
+
+
+def test_a_row_tells_the_readers_own_role_and_how_many_members_there_are(visitor):
+    organization = an_organization("Acme Corp")
+    a_member(organization, ADMIN, "else@acme.example")
+    a_member(organization, VIEWER)
+    visitor.log_in("teo@acme.example")
+    row = visitor.get("/organizations").html.select_one("tbody tr")
+    assert [cell.get_text(strip=True) for cell in row.select("td")][:3] == ["viewer", "Active", "3"]
+
+
+def search_form(page):
+    return page.html.find("form", role="search")
+
+
+def test_a_search_is_offered_as_soon_as_there_is_more_than_a_page(visitor, monkeypatch):
+    monkeypatch.setattr(directory, "ROWS_PER_PAGE", 1)
+    visitor.sign_up("Acme Corp")
+    assert not search_form(visitor.get("/organizations"))
+    assert search_form(visitor.get("/organizations?q=acme"))
+    an_organization("Kestrel", Account.objects.get())
+    form = search_form(visitor.get("/organizations"))
+    assert form["method"] == "get"
+    assert form.label["for"] == form.input["id"]
+    assert form.label.get_text() == "Search by name"
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("mull", ["Müller & Söhne"]),
+        ("MÜLLER", ["Müller & Söhne"]),
+        (" müller  &  sö ", ["Müller & Söhne"]),
+        ("muller\u3000s", ["Müller & Söhne"]),
+        ("o'b", ["O’Brien"]),
+        ("o’b", ["O’Brien"]),
+        ("o", ["O’Brien", "Oak"]),
+        ("new", []),
+        ("", ["Müller & Söhne", "Oak", "O’Brien"]),
+        (" \u200b", ["Müller & Söhne", "Oak", "O’Brien"]),
+        ("ller", []),
+        (".*", []),
+        ("oak-and-more", []),
+    ],
+)
+def test_a_search_finds_the_names_that_begin_so_however_they_are_written(visitor, typed, found):
+    visitor.sign_up("Müller & Söhne")
+    for name in ("O’Brien", "Oak"):
+        an_organization(name, Account.objects.get())
+    an_organization("Mull of others")
+    page = visitor.get("/organizations", query_string={"q": typed})
+    assert sorted(names(page)) == sorted(found)
+
+
+def test_a_search_is_paged_both_ways_and_stays_one(visitor, monkeypatch):
+    monkeypatch.setattr(directory, "ROWS_PER_PAGE", 2)
+    visitor.sign_up("Acme Corp")
+    account = Account.objects.get()
+    for name in ("Org & Co 1", "Org & Co 2", "Org & Co 3", "Org & Co 4", "Org & Co 5", "Tinderbox"):
+        an_organization(name, account)
+    first = visitor.get("/organizations?q=org+%26+c")
+    second = visitor.get(way(first, "next"))
+    third = visitor.get(way(second, "next"))
+    back = visitor.get(way(third, "prev"))
+    assert names(first) == ["Org & Co 1", "Org & Co 2"]
+    assert names(second) == names(back) == ["Org & Co 3", "Org & Co 4"]
+    assert names(third) == ["Org & Co 5"]
+    assert not way(first, "prev")
+    assert not way(third, "next")
+    assert third.value("q") == "org & c"
+
+
+def test_a_search_shows_what_it_is_for_and_the_way_back(visitor):
+    visitor.sign_up("Acme Corp")
+    page = visitor.get("/organizations?q=Acme")
+    assert page.value("q") == "Acme"
+    chip = page.html.find("a", class_="chip")
+    assert chip.get_text(" ", strip=True) == "begins with “Acme” remove"
+    assert chip["href"] == "/organizations"
+    assert page.html.title.get_text() == "“Acme” in Organizations · Portal"
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("zebra", "None that you belong to begins with “zebra”."),
+        ("!!!", "“!!!” has no letters or digits to search by."),
+        ("[]", "“[]” has no letters or digits to search by."),
+    ],
+)
+def test_a_search_that_finds_nothing_says_why_and_leads_back(visitor, typed, why):
+    visitor.sign_up("Acme Corp")
+    page = visitor.get("/organizations", query_string={"q": typed})
+    assert page.status == 200
+    assert page.html.h2.get_text() == "No organization found"
+    assert why in page.text
+    assert page.html.find("a", string="All organizations")["href"] == "/organizations"
+
+
+def test_a_page_of_a_search_that_is_gone_leads_to_the_search(visitor):
+    visitor.sign_up("Acme Corp")
+    answer = visitor.get("/organizations?q=acme&after=zebra")
+    assert answer.status == 303
+    assert answer.location == "/organizations?q=acme"
+
+
+@pytest.mark.parametrize("typed", ["%00", "acme%00", "%ED%A0%80", "%FF", "x" * 5000, "a'b", "$gt", "[]",
+                                   "%F0%9F%92%80", "{{7*7}}", "%25s%25d", "<b>", "~", "%0d%0aX:1"])  # fmt: skip
+def test_a_hostile_search_gets_an_answer(visitor, typed):
+    visitor.sign_up("Acme Corp")
+    for path in (f"/organizations?q={typed}", f"/organizations?q={typed}&q={typed}"):
+        assert visitor.get(path).status == 200
+    assert visitor.get(f"/organizations?q[]={typed}&q[$gt]=").status == 200
+
+
+def test_a_search_is_cut_where_every_name_ends(visitor):
+    visitor.sign_up("a" * 80)
+    page = visitor.get("/organizations", query_string={"q": "a" * 5000})
+    assert page.value("q") == "a" * 80
+    assert names(page) == ["a" * 80]
+
+
+def test_a_search_shows_nobody_elses_and_nothing_from_the_trash(visitor):
+    visitor.sign_up("Acme Corp")
+    an_organization("Acme of others")
+    visitor.post("/organizations/acme-corp/delete", {"confirm_name": "Acme Corp"})
+    assert names(visitor.get("/organizations?q=acme")) == []
 
 
 @pytest.mark.parametrize("value", ["", "$gt", "[]", "a'b", "x" * 5000, "-1", "9" * 400, "%00"])

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from portal.accounts.documents import Account
 from portal.errors import OperationInProgress
+from portal.organizations import directory
 from portal.organizations.documents import Organization, Slug
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
@@ -54,6 +56,79 @@ def test_the_trash_shows_nobody_elses(visitor, app):
     another = Visitor(app)
     another.sign_up("Kestrel", "dispatch@kestrel.example")
     assert "The trash is empty" in another.get("/trash").text
+
+
+def trashed(count, account):
+    """As many organizations, trashed one after the other."""
+    for n in range(count):
+        trash_organization(an_organization(f"Org {n}", account), f"Org {n}", origin(account))
+
+
+def names(page):
+    return [cell.contents[0] for cell in page.html.select("tbody th")]
+
+
+def way(page, rel):
+    link = page.html.find("a", rel=rel)
+    return link and "/trash" + link["href"]
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "in one millisecond"])
+def test_a_long_trash_is_paged_both_ways_newest_first(visitor, monkeypatch, master_db, at_once):
+    monkeypatch.setattr(directory, "ROWS_PER_PAGE", 2)
+    visitor.sign_up("Acme Corp")
+    trashed(5, Account.objects.get())
+    if at_once:
+        moment = Organization.objects(state="trashed").first().trashed_at
+        master_db.organizations.update_many({"state": "trashed"}, {"$set": {"trashed_at": moment}})
+    first = visitor.get("/trash")
+    second = visitor.get(way(first, "next"))
+    third = visitor.get(way(second, "next"))
+    assert [names(page) for page in (first, second, third)] == [
+        ["Org 4", "Org 3"],
+        ["Org 2", "Org 1"],
+        ["Org 0"],
+    ]
+    assert not way(first, "prev")
+    assert not way(third, "next")
+    assert names(visitor.get(way(third, "prev"))) == names(second)
+    assert names(visitor.get(way(second, "prev"))) == names(first)
+    assert first.html.find("a", rel="next").get_text() == "Older"
+
+
+def test_the_trash_takes_two_round_trips_however_long(visitor, commands):
+    visitor.sign_up("Acme Corp")
+    trashed(3, Account.objects.get())
+    commands.clear()
+    assert len(names(visitor.get("/trash"))) == 3
+    assert len(commands) == 2, commands
+
+
+@pytest.mark.parametrize(
+    "value", ["", "$gt", "[]", "x" * 5000, "-1", "9" * 400, "%00", "%ED%A0%80"]
+)
+def test_keys_of_the_trash_that_are_none_are_passed_over(visitor, value):
+    visitor.sign_up("Acme Corp")
+    delete(visitor, "acme-corp", "Acme Corp")
+    for key in ("before", "after"):
+        assert names(visitor.get(f"/trash?{key}={value}")) == ["Acme Corp"]
+
+
+def test_a_page_of_the_trash_that_is_gone_leads_to_the_first(visitor):
+    visitor.sign_up("Acme Corp")
+    answer = visitor.get(f"/trash?after={'0' * 13}-{'0' * 24}")
+    assert answer.status == 303
+    assert answer.location == "/trash"
+
+
+def test_a_row_of_the_trash_carries_the_organizations_id(visitor):
+    visitor.sign_up("Acme Corp")
+    delete(visitor, "acme-corp", "Acme Corp")
+    organization = Organization.objects.get()
+    row = directory.trash_of(Account.objects.get().id).rows[0]
+    assert row.id == organization.id
+    assert row.trashed_at == organization.trashed_at
+    assert row.trashed_by == "mara@acme.example"
 
 
 @pytest.mark.parametrize("typed", ["", "acme corp", "Acme", "a" * 200, "Acme\0Corp", "\N{SKULL}"])
