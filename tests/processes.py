@@ -63,8 +63,11 @@ class PortalProcess:
 
 
 @contextmanager
-def portal(server, name, *, workers=2, wait=True, stderr=None):
-    """A portal on the databases ``master_<name>`` and ``tenant_<name>``."""
+def portal(
+    server, name, *, workers=2, wait=True, stderr=None, app="wsgi:app", config="gunicorn.conf.py"
+):
+    """A portal on the databases ``master_<name>`` and ``tenant_<name>``; or another ``app``,
+    served as a portal is."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         environment = {
             "MONGO_URI": server.uri,
@@ -74,9 +77,19 @@ def portal(server, name, *, workers=2, wait=True, stderr=None):
             "SECRET_KEY": server.settings["secret_key"],
             "INSTALLATION_ID": "test",
             "WEB_CONCURRENCY": str(workers),
+            "RATE_LIMITS": "off",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
+            [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "--config",
+                config,
+                "--bind",
+                f"fd://{listener.fileno()}",
+                app,
+            ],
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
             start_new_session=True,
