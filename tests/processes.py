@@ -63,8 +63,9 @@ class PortalProcess:
 
 
 @contextmanager
-def portal(server, name, *, workers=2, wait=True, stderr=None):
-    """A portal on the databases ``master_<name>`` and ``tenant_<name>``."""
+def portal(server, name, *, workers=2, wait=True, stderr=None, python=sys.executable, folder=None):
+    """A portal on the databases ``master_<name>`` and ``tenant_<name>``; that of this folder
+    unless another is named."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         environment = {
             "MONGO_URI": server.uri,
@@ -76,11 +77,12 @@ def portal(server, name, *, workers=2, wait=True, stderr=None):
             "WEB_CONCURRENCY": str(workers),
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
+            [python, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
             start_new_session=True,
             stderr=stderr,
+            cwd=folder,
         )
         running = PortalProcess(process, f"http://127.0.0.1:{listener.getsockname()[1]}")
         try:
