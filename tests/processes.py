@@ -64,10 +64,19 @@ class PortalProcess:
 
 @contextmanager
 def portal(
-    server, name, *, workers=2, wait=True, stderr=None, app="wsgi:app", config="gunicorn.conf.py"
+    server,
+    name,
+    *,
+    workers=2,
+    wait=True,
+    stderr=None,
+    python=sys.executable,
+    folder=None,
+    app="wsgi:app",
+    config="gunicorn.conf.py",
 ):
-    """A portal on the databases ``master_<name>`` and ``tenant_<name>``; or another ``app``,
-    served as a portal is."""
+    """A portal on the databases ``master_<name>`` and ``tenant_<name>``: that of this folder
+    unless another is named; or another ``app``, served as a portal is."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         environment = {
             "MONGO_URI": server.uri,
@@ -79,21 +88,14 @@ def portal(
             "WEB_CONCURRENCY": str(workers),
             "RATE_LIMITS": "off",
         }
+        command = [python, "-m", "gunicorn", "--config", config]
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "gunicorn",
-                "--config",
-                config,
-                "--bind",
-                f"fd://{listener.fileno()}",
-                app,
-            ],
+            [*command, "--bind", f"fd://{listener.fileno()}", app],
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
             start_new_session=True,
             stderr=stderr,
+            cwd=folder,
         )
         running = PortalProcess(process, f"http://127.0.0.1:{listener.getsockname()[1]}")
         try:
