@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from portal.accounts import passwords
 from portal.organizations import creation
 from portal.settings import Settings
 from tests.factories import origin
+from tests.faults.test_slow_clients import OF_REQUESTS, SLOW_CLIENTS, connect
 from tests.processes import Person, portal, wait_until
 from tests.test_serve import PARTS, TOP, environment
 
@@ -41,6 +43,7 @@ def main():
                 rename_by_size(server, running_portal)
                 cpu_per_page(running_portal)
                 load_against_the_floor(server, running_portal)
+                pages_beside_slow_clients(running_portal)
                 memory(server, running_portal)
         finally:
             running.stop()
@@ -178,6 +181,25 @@ def load_against_the_floor(server, running):
             f"{name}, 8 connections",
             f"{rate:.0f}/s ({rate / floor:.2f} of bare), p99 {p99:.0f} ms, CPU {cpu:.2f} ms",
         )
+
+
+def pages_beside_slow_clients(running):
+    """How long a page takes while many clients have sent half of a request."""
+    person = Person(running.url)
+    person.sign_up("Patient", "patient@acme.example")
+
+    def page():
+        return timed(lambda: person.get("/organizations/patient"))
+
+    page()
+    alone = [page() for _ in range(50)]
+    with ExitStack() as stack:
+        for _ in range(SLOW_CLIENTS):
+            stack.enter_context(connect(running)).sendall(OF_REQUESTS["half a body"])
+        beside = [page() for _ in range(50)]
+    for name, taken in (("alone", alone), (f"beside {SLOW_CLIENTS} slow clients", beside)):
+        median, worst = statistics.median(taken) * 1000, max(taken) * 1000
+        say(f"organization page, {name}", f"median {median:.0f} ms, worst {worst:.0f} ms")
 
 
 def requests_under_load(served, path, cookie):

@@ -13,7 +13,7 @@ from tests.processes import Person, portal
 from tests.visitor import PASSWORD
 
 SLOW_CLIENTS = 200
-PARTS = {
+OF_REQUESTS = {
     "says nothing": b"",
     "half a head": b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Le",
     "half a body": b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -42,7 +42,7 @@ def drip(connections, stopped):
                 continue  # it was cut off
 
 
-@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("part", OF_REQUESTS.values(), ids=OF_REQUESTS)
 def test_others_are_served_beside_200_slow_clients(running, part):
     """Row D2 of the attacks."""
     person = Person(running.url)
@@ -73,7 +73,7 @@ def test_others_are_served_beside_200_slow_clients(running, part):
 def test_who_takes_too_long_is_cut_off(running):
     """Row D2 of the attacks: dripping does not help."""
     with connect(running) as connection:
-        connection.sendall(PARTS["half a head"])
+        connection.sendall(OF_REQUESTS["half a head"])
         begin = time.monotonic()
         assert connection.recv(100) == b""
         assert 5 < time.monotonic() - begin < 20
