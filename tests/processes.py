@@ -63,9 +63,16 @@ class PortalProcess:
 
 
 @contextmanager
-def portal(server, name, *, workers=2, wait=True, stderr=None):
-    """A portal on the databases ``master_<name>`` and ``tenant_<name>``."""
+def portal(server, name, *, workers=2, wait=True, stderr=None, tls=None, **settings):
+    """A portal on the databases ``master_<name>`` and ``tenant_<name>``; by HTTPS with ``tls``,
+    the folder of its ``cert.pem`` and ``key.pem``."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"]
+        url = f"http://127.0.0.1:{port}"
+        if tls:
+            url = settings["PUBLIC_URL"] = f"https://localhost:{port}"
+            command += ["--certfile", f"{tls}/cert.pem", "--keyfile", f"{tls}/key.pem"]
         environment = {
             "MONGO_URI": server.uri,
             "MASTER_DB": f"master_{name}",
@@ -74,15 +81,16 @@ def portal(server, name, *, workers=2, wait=True, stderr=None):
             "SECRET_KEY": server.settings["secret_key"],
             "INSTALLATION_ID": "test",
             "WEB_CONCURRENCY": str(workers),
+            **settings,
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
+            [*command, "wsgi:app"],
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
             start_new_session=True,
             stderr=stderr,
         )
-        running = PortalProcess(process, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        running = PortalProcess(process, url)
         try:
             if wait:
                 wait_until(running.is_ready)
