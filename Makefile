@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 ASSETS := build/assets/manifest.json
 # Tools that have nothing to do with the portal's own packages, each in a folder named by its version.
 LIGHTHOUSE := build/npm/lighthouse@12.8.2
+VNU := build/npm/vnu-jar@26.9.27
 
 # Debian's, where that can be installed; otherwise Playwright's own.
 INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
@@ -13,7 +14,7 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services check format settings measure lighthouse clean
+.PHONY: help run test test-services check format settings measure lighthouse html clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +47,12 @@ measure: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, p
 
 lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse judge the main pages as on a phone; about five minutes
 	$(BIN)/python -m tests.lighthouse $(LIGHTHOUSE)
+
+html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's validator check every page that a test sees
+	$(call need,java,default-jre-headless)
+	rm -rf build/pages
+	$(BIN)/pytest --ignore tests/browser --save-pages build/pages
+	$(BIN)/python -m tests.pages $(VNU) build/pages
 
 clean:  ## removes what set-up made; the portal's data in instance/ stays
 	rm -rf $(VENV) build
