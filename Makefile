@@ -3,12 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ASSETS := build/assets/manifest.json
+# Tools that have nothing to do with the portal's own packages, each in a folder named by its version.
+LIGHTHOUSE := build/npm/lighthouse@12.8.2
+VNU := build/npm/vnu-jar@26.9.27
 
 # Debian's, where that can be installed; otherwise Playwright's own.
 INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
+# What is missing on the machine, and where it comes from: $(call need,program,Debian's package)
+need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services check format settings measure clean
+.PHONY: help run test test-services check format settings measure lighthouse html clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +48,15 @@ settings: $(VENV)/installed  ## writes the settings' table in the README, and .e
 measure: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
 	$(BIN)/python -m tests.measure
 
+lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse judge the main pages as on a phone; about five minutes
+	$(BIN)/python -m tests.lighthouse $(LIGHTHOUSE)
+
+html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's validator check every page that a test sees
+	$(call need,java,default-jre-headless)
+	rm -rf build/pages
+	$(BIN)/pytest --ignore tests/browser --save-pages build/pages
+	$(BIN)/python -m tests.pages $(VNU) build/pages
+
 clean:  ## removes what set-up made; the portal's data in instance/ stays
 	rm -rf $(VENV) build
 
@@ -60,6 +75,13 @@ $(VENV)/installed-test: requirements.txt requirements-test.txt | $(BIN)/python
 	@echo "Installing what checks and tests need, about half a minute ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@ $(VENV)/installed
+
+build/npm/%/installed:
+	$(call need,node,nodejs)
+	$(call need,npm,npm)
+	@echo "Installing $* ..."
+	PUPPETEER_SKIP_DOWNLOAD=1 npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent $*
+	@touch $@
 
 $(ASSETS): $(VENV)/installed portal/build.py $(wildcard static/*/*)
 	$(BIN)/python -m portal.build

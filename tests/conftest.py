@@ -5,6 +5,7 @@ import json
 import logging
 import secrets
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from pymongo import MongoClient, monitoring
@@ -12,7 +13,19 @@ from pymongo import MongoClient, monitoring
 from portal import build, create_app, database, mongod
 from portal.database import client, tenant_database
 from portal.settings import Settings, current
+from tests import pages
 from tests.visitor import Visitor
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--save-pages", metavar="FOLDER", type=Path, help="keep every page there (make html)"
+    )
+
+
+def pytest_configure(config):
+    if folder := config.getoption("save_pages"):
+        pages.keep_in(folder)
 
 
 def pytest_sessionstart(session):

@@ -160,9 +160,8 @@ def load_against_the_floor(server, running):
     person.sign_up("Load", "load@acme.example")
     with MongoClient(server.uri) as client:
         client.bare.documents.replace_one({"_id": 1}, {"name": "x"}, upsert=True)
-    with portal(
-        server, "measure", workers=1, wait=False, app="tests.bare:app", config="python:tests.bare"
-    ) as bare:
+    view = ("--config", "python:tests.bare", "tests.bare:app")
+    with portal(server, "measure", *view, workers=1, wait=False) as bare:
         wait_until(lambda: answers(bare.url))
         targets = {
             "bare view": (bare, "/", ""),

@@ -64,20 +64,21 @@ class PortalProcess:
 
 @contextmanager
 def portal(
-    server,
-    name,
-    *,
-    workers=2,
-    wait=True,
-    stderr=None,
-    python=sys.executable,
-    folder=None,
-    app="wsgi:app",
-    config="gunicorn.conf.py",
-):
-    """A portal on the databases ``master_<name>`` and ``tenant_<name>``: that of this folder
-    unless another is named; or another ``app``, served as a portal is."""
+    server, name, *arguments, workers=2, wait=True, stderr=None, python=sys.executable, folder=None,
+    tls=None, **settings
+):  # fmt: skip
+    """A portal on the databases ``master_<name>`` and ``tenant_<name>``, without rate limits but
+    for other ``settings``; that of this ``folder`` and ``python`` unless others are named; by HTTPS
+    with ``tls``, the folder of its ``cert.pem`` and ``key.pem``. Gunicorn takes the ``arguments``,
+    by which it may serve another application.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        command = [python, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"]
+        url = f"http://127.0.0.1:{port}"
+        if tls:
+            url = settings["PUBLIC_URL"] = f"https://localhost:{port}"
+            command += ["--certfile", f"{tls}/cert.pem", "--keyfile", f"{tls}/key.pem"]
         environment = {
             "MONGO_URI": server.uri,
             "MASTER_DB": f"master_{name}",
@@ -87,17 +88,17 @@ def portal(
             "INSTALLATION_ID": "test",
             "WEB_CONCURRENCY": str(workers),
             "RATE_LIMITS": "off",
+            **settings,
         }
-        command = [python, "-m", "gunicorn", "--config", config]
         process = subprocess.Popen(
-            [*command, "--bind", f"fd://{listener.fileno()}", app],
+            [*command, *(arguments or ["wsgi:app"])],
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
             start_new_session=True,
             stderr=stderr,
             cwd=folder,
         )
-        running = PortalProcess(process, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        running = PortalProcess(process, url)
         try:
             if wait:
                 wait_until(running.is_ready)

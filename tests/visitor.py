@@ -4,6 +4,8 @@ import re
 
 from bs4 import BeautifulSoup
 
+from tests import pages
+
 PASSWORD = "correct horse battery staple"
 
 
@@ -13,6 +15,7 @@ class Page:
     def __init__(self, response):
         self.response = response
         self.status = response.status_code
+        pages.keep(response, "(no request)")  # what came by one was kept already
         self.html = BeautifulSoup(response.data, "html.parser")
 
     @property

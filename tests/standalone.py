@@ -1,0 +1,31 @@
+"""A portal with a mongod of its own, for the programs here that are no tests."""
+
+import secrets
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+from portal import create_app, database, mongod
+from portal.settings import Settings
+from tests.processes import portal
+
+SECRET = secrets.token_hex(32)
+
+
+@contextmanager
+def standalone_portal(**options):
+    """A portal without rate limits, as ``portal`` starts it with ``options``, on an empty database
+    where the factories of this process may put things."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = mongod.start(Path(folder), SECRET)
+        secret = {"jwt_secret": SECRET, "secret_key": SECRET}
+        server = SimpleNamespace(uri=running.uri, settings=secret)
+        databases = {"master_db": "master_alone", "tenant_db": "tenant_alone"}
+        try:
+            create_app(Settings(mongo_uri=running.uri, **databases, **secret))
+            database.prepare()
+            with portal(server, "alone", **options) as started:
+                yield started
+        finally:
+            running.stop()
