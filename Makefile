@@ -54,7 +54,7 @@ lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse
 html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's validator check every page that a test sees
 	$(call need,java,default-jre-headless)
 	rm -rf build/pages
-	$(BIN)/pytest --ignore tests/browser --save-pages build/pages
+	$(BIN)/pytest --ignore tests/browser --save-pages=build/pages
 	$(BIN)/python -m tests.pages $(VNU) build/pages
 
 clean:  ## removes what set-up made; the portal's data in instance/ stays

@@ -1,18 +1,29 @@
 """How values are written on pages."""
 
+import re
 from datetime import datetime
 from functools import cache
 
 import humanize
-from flask import Flask
+from flask import Flask, Response
 from heroicons.jinja import heroicon_mini
 from markupsafe import Markup
 
 from portal import clock
 
 
+# What no HTML document may have in it, as UTF-8: control characters and noncharacters.
+_FORBIDDEN = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xef\xb7[\x90-\xaf]|\xef\xbf[\xbe\xbf]"
+    rb"|[\xf0-\xf4][\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]"
+)
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+
+
 def init_app(app: Flask) -> None:
-    """Give the templates the formats as filters, and icons."""
+    """Give the templates the formats as filters, and icons; keep out of pages what HTML forbids,
+    for they show what somebody typed."""
+    app.after_request(_keep_valid)
     app.jinja_env.filters.update(
         ago=ago,
         exact=exact,
@@ -22,6 +33,14 @@ def init_app(app: Flask) -> None:
         count=humanize.intcomma,
     )
     app.jinja_env.globals["icon_svg"] = icon_svg
+
+
+def _keep_valid(response: Response) -> Response:
+    if response.mimetype == "text/html":
+        page = response.get_data()
+        if _FORBIDDEN.search(page):
+            response.set_data(_FORBIDDEN.sub(_REPLACEMENT, page))
+    return response
 
 
 @cache

@@ -35,11 +35,13 @@ class Form(FlaskForm):
             return None
         if not self.validate():
             self.status = 422
+            self._keep_on_one_line()
             return None
         try:
             return action()
         except PortalError as error:
             self._tell(error)
+            self._keep_on_one_line()
             return None
 
     def validate(self, extra_validators: dict | None = None) -> bool:
@@ -50,6 +52,12 @@ class Form(FlaskForm):
                 field.errors = [f"{field.label.text}: send one value"]
                 valid = False
         return valid
+
+    def _keep_on_one_line(self) -> None:
+        """What is shown again stands in inputs, which have one line."""
+        for field in self:
+            if isinstance(field.data, str):
+                field.data = " ".join(field.data.splitlines())
 
     def _tell(self, refused: PortalError) -> None:
         errors = refused.errors if isinstance(refused, SeveralErrors) else [refused]

@@ -169,3 +169,16 @@ def test_the_strength_of_a_password_is_said_in_words(visitor):
     assert "Strong" in words(PASSWORD)
     assert "weak" in words("password1234").lower()
     assert "weak" in words("mara@acme.example").lower()
+
+
+@pytest.mark.parametrize(
+    "strange", ["\0", "\x0c", "\x1b", "\x7f", "\x85", "\ufdd0", "\ufffe", "\U0001ffff", "a\nb"]
+)
+def test_what_html_forbids_is_not_shown_again(visitor, strange):
+    """Row N1 of the attacks."""
+    answer = visitor.post(
+        "/signup", {"organization_name": f"Acme{strange}Corp", "email": f"m{strange}@a.example"}
+    )
+    assert answer.status == 422
+    for field in ("organization_name", "email"):
+        assert strange not in answer.value(field)
