@@ -29,12 +29,15 @@ test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs all tests
 test-services: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser
 	$(BIN)/pytest --ignore tests/browser
 
-check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies
+check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies, packaging
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/djlint --lint --quiet templates
 	$(BIN)/deptry .
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .

@@ -9,7 +9,7 @@ from portal.organizations import runner
 from portal.settings import load
 
 workers = load().web_concurrency
-worker_class = "gthread"
+worker_class = "portal.worker.PatientWorker"
 threads = 4
 timeout = 30  # far beyond the 4 s that a request has for MongoDB
 graceful_timeout = 10

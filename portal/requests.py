@@ -106,10 +106,11 @@ def _guarded(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
 
 
 def _is_ours(host: str, settings: Settings) -> bool:
-    # On one's own machine any port may be forwarded to the portal.
-    return (settings.local and _LOOPBACK.fullmatch(host) is not None) or (
-        host.lower() == settings.public_host.lower()
-    )
+    if settings.local and _LOOPBACK.fullmatch(host):
+        return True  # on one's own machine any port may be forwarded to the portal
+    default_port = ":443" if settings.https else ":80"
+    named, ours = (name.lower().removesuffix(default_port) for name in (host, settings.public_host))
+    return named == ours
 
 
 def _is_in(text: str, networks: list[Network]) -> bool:

@@ -1,15 +1,19 @@
 """Measures what the README states; ``make measure`` on a quiet machine. Ratios are of one run."""
 
 import os
+import re
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
+import requests
 from bson import ObjectId
 from pymongo import MongoClient
 
@@ -18,6 +22,7 @@ from portal.accounts import passwords
 from portal.organizations import creation
 from portal.settings import Settings
 from tests.factories import origin
+from tests.faults.test_slow_clients import OF_REQUESTS, SLOW_CLIENTS, connect
 from tests.processes import Person, portal, wait_until
 from tests.test_serve import PARTS, TOP, environment
 
@@ -37,6 +42,8 @@ def main():
             with portal(server, "measure", workers=1) as running_portal:
                 rename_by_size(server, running_portal)
                 cpu_per_page(running_portal)
+                load_against_the_floor(server, running_portal)
+                pages_beside_slow_clients(running_portal)
                 memory(server, running_portal)
         finally:
             running.stop()
@@ -141,6 +148,91 @@ def cpu_per_page(running):
     wall = time.perf_counter() - begin
     say("organization page, CPU of the worker", f"{(cpu_seconds(worker) - before) * 2:.1f} ms")
     say("organization page, wall, one client", f"{wall * 2:.1f} ms")
+
+
+def load_against_the_floor(server, running):
+    """Pages per second of one worker beside a bare Flask view with one ``find_one``, served in
+    the same way by turns; medians. Needs wrk."""
+    if shutil.which("wrk") is None:
+        say("load", "not measured: apt-get install wrk")
+        return
+    person = Person(running.url)
+    person.sign_up("Load", "load@acme.example")
+    with MongoClient(server.uri) as client:
+        client.bare.documents.replace_one({"_id": 1}, {"name": "x"}, upsert=True)
+    view = ("--config", "python:tests.bare", "tests.bare:app")
+    with portal(server, "measure", *view, workers=1, wait=False) as bare:
+        wait_until(lambda: answers(bare.url))
+        targets = {
+            "bare view": (bare, "/", ""),
+            "organization page": (running, "/organizations/load", cookies_of(person)),
+            "list page": (running, "/organizations", cookies_of(person)),
+            "log-in page": (running, "/login", ""),
+        }
+        seen = {name: [] for name in targets}
+        for _ in range(3):
+            for name, (served, path, cookie) in targets.items():
+                seen[name].append(requests_under_load(served, path, cookie))
+    floor = statistics.median(rate for rate, _, _ in seen["bare view"])
+    for name, runs in seen.items():
+        rate, p99, cpu = (statistics.median(values) for values in zip(*runs, strict=True))
+        say(
+            f"{name}, 8 connections",
+            f"{rate:.0f}/s ({rate / floor:.2f} of bare), p99 {p99:.0f} ms, CPU {cpu:.2f} ms",
+        )
+
+
+def pages_beside_slow_clients(running):
+    """How long a page takes while many clients have sent half of a request."""
+    person = Person(running.url)
+    person.sign_up("Patient", "patient@acme.example")
+
+    def page():
+        return timed(lambda: person.get("/organizations/patient"))
+
+    page()
+    alone = [page() for _ in range(50)]
+    with ExitStack() as stack:
+        for _ in range(SLOW_CLIENTS):
+            stack.enter_context(connect(running)).sendall(OF_REQUESTS["half a body"])
+        beside = [page() for _ in range(50)]
+    for name, taken in (("alone", alone), (f"beside {SLOW_CLIENTS} slow clients", beside)):
+        median, worst = statistics.median(taken) * 1000, max(taken) * 1000
+        say(f"organization page, {name}", f"median {median:.0f} ms, worst {worst:.0f} ms")
+
+
+def requests_under_load(served, path, cookie):
+    """Answers a second, their 99th percentile in ms, and the worker's CPU for each in ms."""
+    [worker] = workers_of(served)
+    before = cpu_seconds(worker)
+    command = [
+        "wrk",
+        "-t1",
+        "-c8",
+        "-d6s",
+        "--latency",
+        "-H",
+        f"Cookie: {cookie}",
+        served.url + path,
+    ]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "Non-2xx" not in told, told
+    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", told).groups()
+    answered = int(re.search(r"(\d+) requests in", told)[1])
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1])
+    p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    return rate, p99, (cpu_seconds(worker) - before) / answered * 1000
+
+
+def cookies_of(person):
+    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.session.cookies)
+
+
+def answers(url):
+    try:
+        return requests.get(url, timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
 
 
 def memory(server, running):

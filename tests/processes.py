@@ -63,12 +63,18 @@ class PortalProcess:
 
 
 @contextmanager
-def portal(server, name, *, workers=2, wait=True, stderr=None, tls=None, **settings):
-    """A portal on the databases ``master_<name>`` and ``tenant_<name>``; by HTTPS with ``tls``,
-    the folder of its ``cert.pem`` and ``key.pem``."""
+def portal(
+    server, name, *arguments, workers=2, wait=True, stderr=None, python=sys.executable, folder=None,
+    tls=None, **settings
+):  # fmt: skip
+    """A portal on the databases ``master_<name>`` and ``tenant_<name>``, without rate limits but
+    for other ``settings``; that of this ``folder`` and ``python`` unless others are named; by HTTPS
+    with ``tls``, the folder of its ``cert.pem`` and ``key.pem``. Gunicorn takes the ``arguments``,
+    by which it may serve another application.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"]
+        command = [python, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"]
         url = f"http://127.0.0.1:{port}"
         if tls:
             url = settings["PUBLIC_URL"] = f"https://localhost:{port}"
@@ -81,14 +87,16 @@ def portal(server, name, *, workers=2, wait=True, stderr=None, tls=None, **setti
             "SECRET_KEY": server.settings["secret_key"],
             "INSTALLATION_ID": "test",
             "WEB_CONCURRENCY": str(workers),
+            "RATE_LIMITS": "off",
             **settings,
         }
         process = subprocess.Popen(
-            [*command, "wsgi:app"],
+            [*command, *(arguments or ["wsgi:app"])],
             env={**os.environ, **environment},
             pass_fds=[listener.fileno()],
             start_new_session=True,
             stderr=stderr,
+            cwd=folder,
         )
         running = PortalProcess(process, url)
         try:

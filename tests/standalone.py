@@ -25,7 +25,7 @@ def standalone_portal(**options):
         try:
             create_app(Settings(mongo_uri=running.uri, **databases, **secret))
             database.prepare()
-            with portal(server, "alone", RATE_LIMITS="off", **options) as started:
+            with portal(server, "alone", **options) as started:
                 yield started
         finally:
             running.stop()

@@ -92,8 +92,10 @@ def test_a_portal_with_a_public_address_answers_under_that_alone(portal_at):
         assert status_under(visitor, host) == 400
 
 
-def test_health_is_told_under_any_host(portal_at):
+def test_the_default_port_may_be_named_and_health_is_told_under_any_host(portal_at):
     visitor = portal_at("https://portal.example")
+    assert status_under(visitor, "portal.example:443") == 200
+    assert status_under(visitor, "portal.example:80") == 400
     for path in ("/healthz", "/readyz"):
         assert status_under(visitor, "10.0.0.7:8000", path) == 200
 

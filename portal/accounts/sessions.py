@@ -61,11 +61,12 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
     A browser's ends when it is idle, too; a program's lasts as long as it was told.
     """
     now = clock.now()
-    live = Session.objects(id=_hashed(session_id), kind=kind, expires_at__gt=now)
+    live = {"_id": _hashed(session_id), "kind": kind, "expires_at": {"$gt": now}}
     if kind == BROWSER:
-        live = live.filter(seen_at__gt=now - LONGEST_IDLE)
-    found = live.aggregate(
+        live["seen_at"] = {"$gt": now - LONGEST_IDLE}
+    found = Session._get_collection().aggregate(
         [
+            {"$match": live},
             {
                 "$lookup": {
                     "from": Account._get_collection_name(),

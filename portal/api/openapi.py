@@ -51,7 +51,6 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     active = settings.current()
     spec = {
         "info": {"description": _ABOUT.format(seconds=active.jwt_expires_seconds)},
-        "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
     }
     api = _Api(app, spec_kwargs=spec)

@@ -58,7 +58,7 @@ def access_to(slug: str, account_id: ObjectId) -> Access:
     An old slug leads its organization's members there too. Raises NotFound alike where there
     is no such organization, where it is in the trash, and where the account is no member.
     """
-    found = next(Slug.objects(id=slug).aggregate(_way_from_slug(account_id)), None)
+    found = next(Slug._get_collection().aggregate(_way_from_slug(slug, account_id)), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
@@ -66,9 +66,9 @@ def access_to(slug: str, account_id: ObjectId) -> Access:
     return Access(organization, found["role"], slug)
 
 
-def _way_from_slug(account_id: ObjectId) -> list[dict[str, object]]:
+def _way_from_slug(slug: str, account_id: ObjectId) -> list[dict[str, object]]:
     return [
-        {"$match": {"state": {"$in": [CURRENT, OLD]}}},
+        {"$match": {"_id": slug, "state": {"$in": [CURRENT, OLD]}}},
         {
             "$lookup": {
                 "from": Organization._get_collection_name(),

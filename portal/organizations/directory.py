@@ -149,7 +149,7 @@ def details_of(organization: Organization) -> Details:
 
     Raises NotFound if it is gone since it was read.
     """
-    found = next(Organization.objects(id=organization.id).aggregate(_details()), None)
+    found = next(Organization._get_collection().aggregate(_details(organization.id)), None)
     if found is None:  # its creation was turned back a moment ago
         raise NotFound(organization.slug)
     return Details(
@@ -222,7 +222,7 @@ def _as_trashed() -> list[dict[str, Any]]:
     ]
 
 
-def _details() -> list[dict[str, Any]]:
+def _details(organization: ObjectId) -> list[dict[str, Any]]:
     members = {
         "from": Membership._get_collection_name(),
         "localField": "_id",
@@ -240,6 +240,7 @@ def _details() -> list[dict[str, Any]]:
         "foreignField": "organization",
     }
     return [
+        {"$match": {"_id": organization}},
         {"$lookup": {**members, "as": "member_count", "pipeline": [{"$count": "n"}]}},
         {"$lookup": {**members, "as": "owners", "pipeline": owners + with_email}},
         {"$lookup": {**slugs, "as": "old_slugs", "pipeline": [{"$match": {"state": OLD}}]}},

