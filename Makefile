@@ -6,6 +6,7 @@ ASSETS := build/assets/manifest.json
 # Tools that have nothing to do with the portal's own packages, each in a folder named by its version.
 LIGHTHOUSE := build/npm/lighthouse@12.8.2
 VNU := build/npm/vnu-jar@26.9.27
+WAPITI := build/pip/wapiti3@3.2.3
 
 # Debian's, where that can be installed; otherwise Playwright's own.
 INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
@@ -14,7 +15,7 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services check format settings measure lighthouse html clean
+.PHONY: help run test test-services check format settings measure lighthouse html scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +58,10 @@ html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's valida
 	$(BIN)/pytest --ignore tests/browser --save-pages=build/pages
 	$(BIN)/python -m tests.pages $(VNU) build/pages
 
+scan: $(VENV)/installed-test $(WAPITI)/installed $(ASSETS)  ## has the scanner Wapiti attack the portal, as a stranger and as a member
+	$(call need,openssl,openssl)
+	$(BIN)/python -m tests.scan $(WAPITI)
+
 clean:  ## removes what set-up made; the portal's data in instance/ stays
 	rm -rf $(VENV) build
 
@@ -81,6 +86,12 @@ build/npm/%/installed:
 	$(call need,npm,npm)
 	@echo "Installing $* ..."
 	PUPPETEER_SKIP_DOWNLOAD=1 npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent $*
+	@touch $@
+
+build/pip/%/installed: | $(BIN)/python
+	@echo "Installing $* ..."
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(subst @,==,$*)
 	@touch $@
 
 $(ASSETS): $(VENV)/installed portal/build.py $(wildcard static/*/*)
