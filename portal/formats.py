@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from portal import clock
 
-
 # What no HTML document may have in it, as UTF-8: control characters and noncharacters.
 _FORBIDDEN = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xef\xb7[\x90-\xaf]|\xef\xbf[\xbe\xbf]"
