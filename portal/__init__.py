@@ -38,10 +38,11 @@ def create_app(active: Settings) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         # SameSite and __Host- keep other sites out; some browsers send no Referer at all.
         WTF_CSRF_SSL_STRICT=False,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
     )
+    assets.init_app(app, security.headers(active))
     requests.init_app(app, active)
     security.init_app(app, active)
-    assets.init_app(app, security.headers(active))
     answers.init_app(app)
     app.before_request(_prepare_database)
     cookie.init_app(app, active)

@@ -12,6 +12,7 @@ import pymongo
 import structlog
 from flask import Flask, Response, abort, g, request
 from flask_login import current_user
+from structlog.contextvars import bound_contextvars
 
 from portal import database
 from portal.audit.documents import Origin
@@ -25,6 +26,7 @@ HEALTH = ("home.alive", "home.ready")
 
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _API_ROOTS = ("org", "auth", "admin")
+_ID = "portal.request_id"
 _HOST_REFUSED = "portal.host_refused"
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
@@ -97,10 +99,14 @@ def _guarded(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
             # Flask could not even find out what was asked for under some of them.
             environ[_HOST_REFUSED] = True
             environ["HTTP_HOST"] = settings.public_host
+        environ[_ID] = secrets.token_hex(8)
         # Only timeoutMS and pymongo.timeout bound a server that hangs; the other time limits of
         # the driver let a request wait for 14 s.
-        with pymongo.timeout(REQUEST_SECONDS):
-            return wsgi_app(environ, start_response)
+        with bound_contextvars(request_id=environ[_ID]), pymongo.timeout(REQUEST_SECONDS):
+            try:
+                return wsgi_app(environ, start_response)
+            finally:
+                structlog.contextvars.unbind_contextvars("account", "organization")
 
     return guarded
 
@@ -128,11 +134,9 @@ def _address(text: str) -> Any:
 
 
 def _begin() -> None:
-    g.request_id = secrets.token_hex(8)
+    g.request_id = request.environ[_ID]
     g.begun = time.perf_counter()
     database.round_trips.set(0)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
 def _check_host() -> None:

@@ -1,4 +1,4 @@
-"""Headers that every answer carries, static files and errors included."""
+"""Headers that every page, JSON answer and static file carries, errors included."""
 
 from flask import Flask, Response
 

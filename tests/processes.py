@@ -79,6 +79,7 @@ def portal(
         if tls:
             url = settings["PUBLIC_URL"] = f"https://localhost:{port}"
             command += ["--certfile", f"{tls}/cert.pem", "--keyfile", f"{tls}/key.pem"]
+            command += ["--worker-class", "gthread"]  # ours leaves TLS to a proxy
         environment = {
             "MONGO_URI": server.uri,
             "MASTER_DB": f"master_{name}",

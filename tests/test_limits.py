@@ -47,6 +47,18 @@ def test_an_address_may_be_tried_ten_times_a_minute_known_or_not(visitor, limite
     assert answers[10:] == ([429] * 2 if email else [422] * 2)
 
 
+def test_another_spelling_is_the_same_address(visitor, limited):
+    """Row A1 of the attacks."""
+    limited(login_limit_per_email=2)
+    spellings = [
+        "mara@acme.example",
+        "MARA@acme.example",
+        " mara@ACME.example ",
+        "mArA@acme.example",
+    ]
+    assert log_ins(visitor, spellings) == [401, 401, 429, 429]
+
+
 def test_a_refusal_says_when_to_come_again(visitor, limited):
     limited(login_limit_per_email=1)
     log_ins(visitor, ["mara@acme.example"])

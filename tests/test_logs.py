@@ -45,6 +45,17 @@ def test_the_next_request_knows_nothing_of_the_last(visitor, app, log):
     assert "organization" not in event
 
 
+def test_a_refused_cookie_is_logged_with_its_own_request(visitor, app, log):
+    visitor.sign_up("Acme Corp")
+    visitor.get("/organizations/acme-corp")
+    stranger = Visitor(app)
+    stranger.client.set_cookie("portal_session_test", "a.b.c")
+    answer = stranger.get("/login").response
+    [refused] = log.named("session.cookie_refused")
+    assert refused["request_id"] == answer.headers["X-Request-ID"]
+    assert "account" not in refused
+
+
 def test_an_error_page_names_the_request_that_the_log_knows(visitor, log):
     page = visitor.get("/nowhere")
     number = page.html.select_one(".remark code").get_text()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -115,11 +116,13 @@ def make_run(clone, **changes):
 
 
 def test_the_portal_runs_with_a_database_of_its_own_and_keeps_its_data(clone):
-    with make_run(clone) as running:
-        assert running.url.startswith("http://localhost:")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])  # not one that another test's portal takes in between
+    with make_run(clone, PORT=port) as running:
+        assert running.url == f"http://localhost:{port}"
         person = Person(running.url)
         assert person.sign_up().status_code == 303
-    with make_run(clone, PORT=running.url.rpartition(":")[2]) as running:
+    with make_run(clone, PORT=port) as running:
         assert person.get("/organizations/acme-corp").status_code == 200
 
 

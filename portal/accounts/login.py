@@ -21,8 +21,9 @@ def log_in(
     and for a network.
     """
     limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
-    limits.count_try(limits.LOGIN_PER_EMAIL, email)
-    account = _account_with(email)
+    key = _key_of(email)
+    limits.count_try(limits.LOGIN_PER_EMAIL, key or email)
+    account = Account.objects(email_key=key).first()
     if not passwords.verify_password(password, account and account.password_hash) or not account:
         raise WrongCredentials
     rehashed = (
@@ -54,9 +55,10 @@ def log_out(principal: Principal, origin: Origin) -> None:
     transaction(body)
 
 
-def _account_with(email: str) -> Account | None:
+def _key_of(email: str) -> str:
+    """What the address is known by, however it is spelled; empty for what is none, which is
+    looked up all the same, so that it takes as long."""
     try:
-        key = parse_email(email).key
+        return parse_email(email).key
     except InvalidEmail:
-        key = ""  # looked up all the same, so that it takes as long
-    return Account.objects(email_key=key).first()
+        return ""

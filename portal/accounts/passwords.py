@@ -17,6 +17,8 @@ from portal.errors import Overloaded, WeakPassword
 
 SHORTEST, LONGEST = 12, 128
 LEAST_SCORE = 3
+# NFC shortens a text to a fourth at most, and takes seconds for 30,000 marks on one letter.
+_LONGEST_TYPED = 4 * LONGEST
 # zxcvbn takes seconds for long passwords of many special characters (72 of them: 7 s), so only
 # the ends are looked at: the whole is as hard to guess as its hardest part.
 _ESTIMATED = 20
@@ -63,6 +65,8 @@ def strength(password: str, *personal: str) -> Strength:
 
 def check_password(password: str, *personal: str) -> None:
     """Raise WeakPassword unless ``password`` may be chosen: 12 to 128 characters, hard to guess."""
+    if len(password) > _LONGEST_TYPED:
+        raise WeakPassword(f"Choose a shorter password: {LONGEST} characters at most")
     if len(normalized(password)) < SHORTEST:
         raise WeakPassword(f"Choose a longer password: {SHORTEST} characters or more")
     if len(normalized(password)) > LONGEST:
@@ -90,7 +94,7 @@ def verify_password(password: str, password_hash: str | None) -> bool:
 
     Raises Overloaded where too many hashes are being made.
     """
-    if len(normalized(password)) > LONGEST:
+    if len(password) > _LONGEST_TYPED or len(normalized(password)) > LONGEST:
         return False  # none that long was ever chosen, whoever's it is
     return _in_turn(_turns(), lambda: _matches(password, password_hash or _hash_of_nobody()))
 

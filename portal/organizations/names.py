@@ -9,6 +9,8 @@ from portal.errors import InvalidName, NotFound
 
 SHORTEST, LONGEST = 2, 80
 LONGEST_SLUG = 63
+# Before composing and collapsing spaces: NFC takes seconds for 30,000 marks on one letter.
+_LONGEST_TYPED = 8 * LONGEST
 
 # Words that routes use where a slug could stand; a test derives them from the URL map. The last
 # four are those of the JSON API's contract.
@@ -31,6 +33,8 @@ def clean_name(text: str) -> str:
     Raises InvalidName for anything that is not 2 to 80 letters, marks, digits, spaces and
     ``.,’&()+#!/-–_@:``, or that leads to no slug or a reserved one.
     """
+    if len(text) > _LONGEST_TYPED:
+        raise InvalidName(f"Choose a shorter name: {LONGEST} characters at most")
     name = _SPACES.sub(" ", unicodedata.normalize("NFC", text).strip()).translate(_APOSTROPHES)
     if not name:
         raise InvalidName("Enter a name")

@@ -7,8 +7,10 @@ import unicodedata
 import pytest
 
 from portal.accounts import passwords
+from portal.accounts.emails import parse_email
 from portal.accounts.passwords import check_password, hash_password, strength, verify_password
-from portal.errors import Overloaded, WeakPassword
+from portal.errors import Overloaded, PortalError, WeakPassword
+from portal.organizations.names import clean_name, slug_asked_for
 from tests.visitor import PASSWORD
 
 
@@ -132,3 +134,16 @@ def test_who_waits_too_long_for_a_hash_is_told_that_the_portal_is_busy(monkeypat
     assert answer.status == 503
     assert answer.response.headers["Retry-After"]
     assert "The portal is busy" in answer.text
+
+
+MARKS = "a" + "\u0315" * 16_000 + "\u0323" * 15_500
+
+
+@pytest.mark.parametrize("check", [clean_name, parse_email, check_password, slug_asked_for])
+def test_a_text_that_is_slow_to_compose_is_refused_unread(check):
+    """Row A6 of the attacks: composing 30,000 marks on one letter takes a second."""
+    begin = time.perf_counter()
+    with pytest.raises(PortalError):
+        check(MARKS)
+    assert not verify_password(MARKS, None)
+    assert time.perf_counter() - begin < 0.5

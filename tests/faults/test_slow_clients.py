@@ -13,11 +13,20 @@ from tests.processes import Person, portal
 from tests.visitor import PASSWORD
 
 SLOW_CLIENTS = 200
+HEAD = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 OF_REQUESTS = {
     "says nothing": b"",
-    "half a head": b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Le",
-    "half a body": b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    b"Content-Length: 500\r\n\r\nemail=",
+    "half a head": HEAD + b"Content-Le",
+    "half a body": HEAD + b"Content-Length: 500\r\n\r\nemail=",
+    "a length in many digits": HEAD + b"Content-Length: 0000000500\r\n\r\nemail=",
+    "half a request behind a whole one": WHOLE + b"\r\nGET /he",
+    "an empty line first": b"\r\n\r\nGET / HT",
+    "chunks that never come": WHOLE + b"Transfer-Encoding: chunked\r\n\r\n",
+    "a body that nobody reads": WHOLE + b"Content-Length: 99999\r\n\r\nx",
+    "too much": HEAD + b"Content-Length: 99999999999\r\n\r\nx",
+    "never hangs up": WHOLE.replace(b"1.1", b"1.0") + b"\r\n",
+    "nonsense": b"nonsense\r\n\r\n",
 }  # fmt: skip
 
 
@@ -75,8 +84,28 @@ def test_who_takes_too_long_is_cut_off(running):
     with connect(running) as connection:
         connection.sendall(OF_REQUESTS["half a head"])
         begin = time.monotonic()
-        assert connection.recv(100) == b""
+        answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 408 ")
         assert 5 < time.monotonic() - begin < 20
+
+
+def test_who_waits_for_a_word_before_the_body_gets_it(running):
+    with connect(running) as connection:
+        connection.sendall(HEAD + b"Content-Length: 7\r\nExpect: 100-continue\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(b"email=x")
+        assert b"HTTP/1.1 400 " in connection.makefile("rb").read(200)
+
+
+def test_a_portal_stops_in_time_beside_slow_clients(server, databases):
+    with portal(server, databases, workers=1) as running, ExitStack() as stack:
+        for part in OF_REQUESTS.values():
+            stack.enter_context(connect(running)).sendall(part)
+        assert requests.get(f"{running.url}/healthz", timeout=10).status_code == 200
+        begin = time.monotonic()
+        running.process.terminate()
+        running.process.wait(20)
+        assert time.monotonic() - begin < 8
 
 
 def test_a_body_of_100_mb_is_refused_before_it_is_sent(running):
