@@ -55,7 +55,7 @@ lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse
 html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's validator check every page that a test sees
 	$(call need,java,default-jre-headless)
 	rm -rf build/pages
-	$(BIN)/pytest --ignore tests/browser --save-pages build/pages
+	$(BIN)/pytest tests --ignore tests/browser --save-pages build/pages
 	$(BIN)/python -m tests.pages $(VNU) build/pages
 
 scan: $(VENV)/installed-test $(WAPITI)/installed $(ASSETS)  ## has the scanner Wapiti attack the portal, as a stranger and as a member
