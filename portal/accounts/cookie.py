@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import Flask, Request, redirect, request, session, url_for
+from flask import Flask, Request, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user
+from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 
 from portal import clock
@@ -93,6 +94,9 @@ def enter(principal: Principal) -> None:
     session.clear()
     session.permanent = True
     session[_EXPIRES] = int(principal.session_expires_at.timestamp())
+    # A form token of the new session, now: two pages that are opened at once would make two.
+    g.pop("csrf_token", None)
+    generate_csrf()
     login_user(_known(principal))
 
 

@@ -13,7 +13,7 @@ blueprint = Blueprint("accounts", __name__)
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> ResponseReturnValue:
-    form = LogInForm(next=request.args.get("next", ""))
+    form = LogInForm(next=same_site_path(request.args.get("next", ""), ""))
     target = same_site_path(form.next.data or "", url_for("organizations.list_mine"))
     if current_user.is_authenticated and request.method == "GET":
         return redirect(target, 303)

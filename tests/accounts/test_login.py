@@ -151,6 +151,16 @@ def test_logging_in_gives_another_cookie_and_another_form_token(visitor):
     assert answer.status_code == 400
 
 
+def test_pages_opened_at_once_after_logging_in_have_forms_that_go_together(visitor, app):
+    an_account("mara@acme.example")
+    visitor.log_in()
+    first, second = (with_cookie(app, cookie_of(visitor).value) for _ in range(2))
+    token = first.token("/organizations/new")
+    second.token("/organizations/new")
+    fields = {"csrf_token": token, "organization_name": "Acme Corp"}
+    assert second.client.post("/organizations/new", data=fields).status_code == 303
+
+
 def test_a_cookie_copied_before_logout_is_worth_nothing_after(visitor, app):
     visitor.sign_up()
     copy = cookie_of(visitor).value
