@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from portal import database, errors, settings
 from portal.database import UnsuitableServer
 from portal.errors import PortalError
-from portal.requests import is_api
+from portal.requests import is_api, same_site_path
 
 log = structlog.get_logger()
 
@@ -331,6 +331,11 @@ def _json(known: Told) -> dict[str, Any]:
 def _page(known: Told) -> str:
     """The page that tells an error. Where our side failed it asks nothing of the database."""
     viewer = current_user._get_current_object() if known.status < 500 else None
+    asked = request.path if request.method == "GET" else "/"
     return render_template(
-        "errors/error.html", told=known, request_id=g.get("request_id"), current_user=viewer
+        "errors/error.html",
+        told=known,
+        again=same_site_path(asked, "/"),
+        request_id=g.get("request_id"),
+        current_user=viewer,
     )

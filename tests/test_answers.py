@@ -61,6 +61,14 @@ def test_a_bug_is_a_page_with_a_number_and_nothing_else(app, visitor, monkeypatc
     assert "ZeroDivisionError" in failed["exception"]
 
 
+@pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example", "/\t/evil.example"])
+def test_trying_again_stays_on_the_site(app, path):
+    """Row C2 of the attacks."""
+    with app.test_request_context(environ_overrides={"PATH_INFO": path}):
+        page = Page(app.make_response(app.handle_user_exception(ServiceUnavailable())))
+    assert page.html.find("a", string="Try again")["href"] in ("/", "/evil.example/")
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(AutoReconnect("gone"), 503), (OperationFailure("bug", 9), 500)]
 )

@@ -84,6 +84,19 @@ def test_nothing_breaks_a_line_or_colours_a_terminal(terminal, monkeypatch):
     assert "\x1b[31mred" not in line
     if not terminal:
         assert json.loads(line)["event"].startswith("odd: x")
+    ours = logging.LogRecord(
+        "portal",
+        logging.INFO,
+        "",
+        0,
+        {"event": "x", "path": NASTY, "agent": "\x1b[31mred"},
+        (),
+        None,
+    )
+    ours._logger, ours._name = None, "info"  # as one that comes from the portal itself
+    line = formatter.format(ours)
+    assert "\n" not in line
+    assert "\x1b[31mred" not in line
 
 
 def test_strange_paths_and_agents_stay_on_one_line(visitor, log):

@@ -111,8 +111,10 @@ def test_renaming_renames_the_collection_too(owner, tenant_db, by_body):
 )
 def test_a_new_name_that_can_not_be_is_told_at_the_field_that_was_sent(owner, name, status, code):
     owner.post("/org/create", {"organization_name": "Taken"})
-    answer = owner.put("/org/update/acme-corp", {"new_organization_name": name})
-    assert fault(answer) == (status, code, {"new_organization_name"})
+    body = {"new_organization_name": name}
+    by_body = {"old_organization_name": "acme-corp", **body}
+    for answer in (owner.put("/org/update/acme-corp", body), owner.put("/org/update", by_body)):
+        assert fault(answer) == (status, code, {"new_organization_name"})
 
 
 def test_an_old_name_leads_on_but_for_deleting(owner):

@@ -96,8 +96,8 @@ def test_a_browsers_session_in_a_bearer_token_is_none(app, owner):
     assert not is_let_in(app, token)
 
 
-def test_forged_tokens_are_refused(app, owner, settings):
-    """Row S1 of the attacks."""
+def test_forged_tokens_are_refused(app, owner, settings, log):
+    """Row S1 of the attacks: rejected, and logged."""
     payload = jwt.decode(owner.token, options={"verify_signature": False})
     header = jwt.get_unverified_header(owner.token)
     other = "another secret of at least 32 bytes!"
@@ -122,6 +122,7 @@ def test_forged_tokens_are_refused(app, owner, settings):
     ):
         answer = Program(app, token).get("/auth/check")
         assert fault(answer) == (401, "not_authenticated", set()), token
+    assert len(log.named("session.token_refused")) >= 8
 
 
 def test_secrets_rotate_without_ending_tokens(app, owner, settings):

@@ -94,8 +94,8 @@ def test_the_name_it_has_already_is_refused():
         rename_organization(organization, " Acme  Corp ", origin())
 
 
-def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db):
-    """Row N3 of the attacks."""
+def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db, log):
+    """Row N3 of the attacks; the operator is told."""
     organization = an_organization("Acme Corp")
     tenant_db.org_other.insert_one({"_id": 1})
     with pytest.raises(SlugTaken):
@@ -105,6 +105,8 @@ def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db):
     assert [slug.id for slug in Slug.objects()] == ["acme-corp"]
     assert sorted(tenant_db.list_collection_names()) == ["org_acme_corp", "org_other"]
     assert tenant_db.org_other.count_documents({}) == 1
+    [told] = log.named("operation.turned_back")
+    assert (told["level"], told["organization"]) == ("error", str(organization.id))
     # and it can be renamed to something else at once
     assert rename_organization(now, "Third", origin()).slug == "third"
 

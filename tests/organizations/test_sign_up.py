@@ -62,8 +62,8 @@ def test_a_taken_address_is_told_at_the_field_and_leaves_nothing(visitor, app, t
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
 
 
-def test_a_collection_that_is_not_ours_stops_a_sign_up_and_stays_untouched(visitor, tenant_db):
-    """Row N3 of the attacks: org_x exists without an organization."""
+def test_a_collection_that_is_not_ours_stops_a_sign_up_and_stays_untouched(visitor, tenant_db, log):
+    """Row N3 of the attacks: org_x exists without an organization; the operator is told."""
     tenant_db.org_acme_corp.insert_one({"_id": 1, "theirs": True})
     before = counts()
     answer = visitor.sign_up("Acme Corp")
@@ -72,6 +72,8 @@ def test_a_collection_that_is_not_ours_stops_a_sign_up_and_stays_untouched(visit
     assert counts() == before
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
     assert list(tenant_db.org_acme_corp.find()) == [{"_id": 1, "theirs": True}]
+    [told] = log.named("operation.turned_back")
+    assert (told["level"], told["kind"]) == ("error", "create")
 
 
 def test_a_refused_second_organization_leaves_the_account_as_it_was(visitor, tenant_db):
