@@ -47,9 +47,6 @@ class Arrival:
         searched = max(0, len(self.received) - len(_HEAD_END))
         self.received += part
         if self.wanted is None:
-            if self.received[:2] == b"\r\n":  # servers pass over empty lines before a request
-                self.received = self.received.lstrip(b"\r\n")
-                searched = 0
             end = self.received.find(_HEAD_END, searched)
             if end >= 0:
                 self._read_head(bytes(self.received[: end + len(_HEAD_END)]))
