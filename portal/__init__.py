@@ -16,6 +16,7 @@ from portal.accounts.documents import Account, Session
 from portal.api import openapi
 from portal.audit.documents import AuditEvent
 from portal.limits import LimitCounter
+from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
 from portal.settings import Settings
@@ -49,6 +50,7 @@ def create_app(active: Settings) -> Flask:
     csrf = CSRFProtect(app)
     formats.init_app(app)
     app.jinja_env.globals["version"] = __version__
+    app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
     for views in (home_views, account_views, organization_views):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)

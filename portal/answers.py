@@ -35,8 +35,6 @@ class Answer:
     title: str = ""
 
 
-DOING = {"create": "being created", "rename": "being renamed", "trash": "being deleted"}
-
 ANSWERS: dict[type[PortalError], Answer] = {
     errors.InvalidName: Answer(422, "invalid_name", "organization_name", lambda e: e.reason),
     errors.NameUnchanged: Answer(
@@ -105,9 +103,25 @@ ANSWERS: dict[type[PortalError], Answer] = {
         "operation_in_progress",
         None,
         lambda e: (
-            f"{e.name} is {DOING[e.kind]} since {e.started_at:%H:%M:%S} UTC. One change runs at a time, so what you sent did not start. Nothing was changed. Send it again in a moment."
+            f"{e.name} is {e.doing} since {e.started_at:%H:%M:%S} UTC. One change runs at a time, so what you sent did not start. Nothing was changed. Send it again in a moment."
         ),
         "Another change is running",
+    ),
+    errors.NotInTrash: Answer(
+        409,
+        "not_in_trash",
+        None,
+        lambda e: f"{e.name} was restored, and is at {e.slug}. Nothing was changed.",
+        "It is not in the trash any more",
+    ),
+    errors.OrganizationPurged: Answer(
+        409,
+        "organization_purged",
+        None,
+        lambda e: (
+            f"{e.name} was purged on {e.purged_at:%-d %B %Y}, with all of its documents. Nothing can bring it back from here."
+        ),
+        "This organization is no more",
     ),
     errors.CollectionLost: Answer(
         409,
@@ -183,7 +197,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
 }
 
 # Errors that know the organization to go back to.
-_OF_AN_ORGANIZATION = (errors.AddressChanged, errors.OperationInProgress)
+_OF_AN_ORGANIZATION = (errors.AddressChanged, errors.OperationInProgress, errors.NotInTrash)
 
 # Code, title and the way on, for answers that HTTP itself gives.
 PAGES = {
@@ -252,9 +266,15 @@ def told(error: PortalError) -> Told:
         answer.title,
         answer.words(error),
         fields=error.fields if isinstance(error, errors.InvalidInput) else _fields_of([error]),
-        back=(error.name, error.slug) if isinstance(error, _OF_AN_ORGANIZATION) else None,
+        back=_way_back(error),
         headers=headers,
     )
+
+
+def _way_back(error: PortalError) -> tuple[str, str] | None:
+    if isinstance(error, _OF_AN_ORGANIZATION) and error.slug:
+        return error.name, error.slug
+    return None
 
 
 def _fields_of(several: list[PortalError]) -> dict[str, str]:

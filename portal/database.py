@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -170,6 +171,11 @@ def ping_primary() -> None:
     hello = client().admin.command("hello")
     if not hello.get("isWritablePrimary"):
         raise ConnectionFailure("no writable primary")
+
+
+def server_time() -> datetime:
+    """What the server's clock says: times that let something be lost go by it alone."""
+    return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
 
 
 def transaction(body: Callable[[], Body]) -> Body:

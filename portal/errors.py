@@ -112,12 +112,29 @@ class Forbidden(PortalError):
 
 @dataclass
 class OperationInProgress(PortalError):
-    """Another lifecycle operation runs on the organization."""
+    """Another lifecycle operation runs on the organization, ``slug`` its address if it has one."""
 
     name: str
     slug: str
     kind: str
+    doing: str
     started_at: datetime
+
+
+@dataclass
+class NotInTrash(PortalError):
+    """The organization was restored since it was in the trash."""
+
+    name: str
+    slug: str
+
+
+@dataclass
+class OrganizationPurged(PortalError):
+    """The organization is no more; told to those who owned it."""
+
+    name: str
+    purged_at: datetime
 
 
 @dataclass

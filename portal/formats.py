@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
         exact=exact,
         machine=machine,
         day=day,
+        days_until=days_until,
         size=size,
         count=humanize.intcomma,
     )
@@ -67,6 +68,11 @@ def exact(time: datetime) -> str:
 def day(time: datetime) -> str:
     """“23 December 2026”."""
     return f"{time:%-d %B %Y}"
+
+
+def days_until(time: datetime) -> int:
+    """Whole days that are left, none when it is over."""
+    return max(0, (time - clock.now()).days)
 
 
 def size(size_bytes: int) -> str:

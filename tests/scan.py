@@ -16,6 +16,7 @@ from pathlib import Path
 
 import requests
 
+from portal.accounts.documents import Account
 from portal.assets import TOP
 from portal.errors import PortalError
 from portal.organizations.documents import ADMIN, Organization
@@ -123,9 +124,8 @@ def put_names_back():
     for organization in Organization.objects(id__in=list(NAMES)):
         if organization.name != NAMES[organization.id]:
             with suppress(PortalError):  # still being renamed: the next time
-                rename_organization(
-                    organization, NAMES[organization.id], origin(), may_reclaim=True
-                )
+                owner = Account.objects.get(id=organization.created_by)
+                rename_organization(organization, NAMES[organization.id], origin(owner))
 
 
 def count_statuses(log):

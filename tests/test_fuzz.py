@@ -3,14 +3,16 @@
 from urllib.parse import urlencode
 
 import pytest
+from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portal.accounts.documents import Account
 from portal.database import client, tenant_database
 from portal.organizations.documents import Organization
+from portal.organizations.trashing import trash_organization
 from portal.settings import current
-from tests.factories import an_organization
+from tests.factories import an_organization, origin
 from tests.visitor import PASSWORD
 
 NASTY = [
@@ -67,6 +69,18 @@ def mara(visitor):
     return at_home
 
 
+def a_path(rule, organization):
+    """Of the organization, or of one of its owner's in the trash."""
+    if "<organization_id>" not in rule:
+        return rule.replace("<slug>", organization.slug)
+    trashed = Organization.objects(state="trashed").first()
+    if trashed is None:
+        account = Account.objects.get()
+        trashed = an_organization(f"Trashed {ObjectId()}", account)
+        trash_organization(trashed, None, origin(account))
+    return rule.replace("<organization_id>", str(trashed.id))
+
+
 def encoded(fields):
     """As a browser would, or a machine that sends bytes that are no UTF-8."""
     return urlencode([(name, value.encode("utf-8", "surrogatepass")) for name, value in fields])
@@ -97,6 +111,8 @@ FORMS = {
     "/organizations/new": ("organization_name",),
     "/organizations/<slug>/rename": ("organization_name",),
     "/organizations/<slug>/delete": ("confirm_name",),
+    "/trash/<organization_id>/restore": ("organization_name",),
+    "/trash/<organization_id>/purge": ("confirm_name",),
     "/logout": (),
 }
 QUERIES = ("q", "before", "after", "next", "organization_name", "renames")
@@ -126,7 +142,7 @@ def test_no_form_breaks_and_refused_ones_change_nothing(mara, path):
     )
     def is_answered(fields):
         visitor, organization = mara()
-        send(visitor, "POST", path.replace("<slug>", organization.slug), fields)
+        send(visitor, "POST", a_path(path, organization), fields)
 
     is_answered()
 
@@ -146,14 +162,23 @@ def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
         visitor, organization = mara()
         if not known:
             visitor.client.delete_cookie("portal_session_test")
-        send(visitor, "GET", path.replace("<slug>", organization.slug), fields)
+        send(visitor, "GET", a_path(path, organization), fields)
 
     is_answered()
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "pattern", ["/organizations/{}", "/organizations/{}/rename", "/org/{}", "/static/{}", "/{}"]
+    "pattern",
+    [
+        "/organizations/{}",
+        "/organizations/{}/rename",
+        "/trash/{}",
+        "/trash/{}/restore",
+        "/org/{}",
+        "/static/{}",
+        "/{}",
+    ],
 )
 def test_no_address_breaks(mara, pattern):
     """Rows N1 and D3 of the attacks."""

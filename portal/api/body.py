@@ -13,14 +13,24 @@ from portal.errors import InvalidInput, MalformedJson
 class BodyParser(FlaskParser):
     """Reads one JSON object, and tells what is wrong with it as every other error is told."""
 
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # as the schema says: refused
+
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
-        return read_object(req.get_data())
+        body = req.get_data()
+        # An empty body is one with nothing in it where every field may be left out.
+        if not body and not any(field.required for field in schema.fields.values()):
+            return {}
+        return read_object(body)
 
     def handle_error(
         self, error: ma.ValidationError, req: Request, schema: ma.Schema, **options: Any
     ) -> NoReturn:
         raise InvalidInput(
-            {name: " ".join(told) for name, told in error.normalized_messages()["json"].items()}
+            {
+                name: " ".join(told)
+                for messages in error.normalized_messages().values()
+                for name, told in messages.items()
+            }
         )
 
 

@@ -8,10 +8,10 @@ from portal import settings
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint, access_by_name, logged_in
 from portal.errors import AddressChanged, InvalidInput
-from portal.organizations import creation, directory, renaming, trashing
-from portal.organizations.access import Access
-from portal.organizations.documents import CREATE, TRASHED, Organization
-from portal.organizations.placement import figures_of
+from portal.organizations import creation, directory, purging, renaming, restoring, trashing
+from portal.organizations.access import Access, access_to_trashed
+from portal.organizations.documents import CREATE, PURGED, TRASHED, Organization
+from portal.organizations.storage import figures_of
 from portal.requests import origin
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
@@ -91,24 +91,59 @@ def update_by_body(body: dict[str, str]) -> Answer:
 
 @org.delete("/delete/<name:name>")
 @logged_in
+@org.arguments(schemas.DeleteQuery, location="query")
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def delete(name: str) -> Answer:
-    """Move an organization to the trash
+def delete(query: dict[str, bool], name: str) -> Answer:
+    """Move an organization to the trash, or purge it at once
 
-    By its current name or slug; an old one is refused.
+    By its current name or slug; an old one is refused. Nothing brings back what was purged.
     """
-    return _delete(name)
+    return _delete(name, query["purge"])
 
 
 @org.delete("/delete")
 @logged_in
+@org.arguments(schemas.DeleteQuery, location="query")
 @org.arguments(schemas.NameBody)
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def delete_by_body(body: dict[str, str]) -> Answer:
-    """Move the organization that the body names to the trash"""
-    return _delete(body["organization_name"])
+def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
+    """Move the organization that the body names to the trash, or purge it at once"""
+    return _delete(body["organization_name"], query["purge"])
+
+
+@org.post("/trash/<organization_id>/restore")
+@logged_in
+@org.arguments(schemas.RestoreBody, required=False)
+@org.response(200, schemas.OrganizationAnswer)
+@org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
+def restore(body: dict[str, str], organization_id: str) -> Answer:
+    """Bring an organization back from the trash
+
+    Under another name if the body has one: its own may be taken by now.
+    """
+    access = access_to_trashed(organization_id, current_user.account_id)
+    access.require("organization.restore")
+    restored = restoring.restore_organization(
+        access.organization, body.get("organization_name"), origin()
+    )
+    answer, status, _ = _seen(access, restored)
+    return answer, 202 if restored.operation else status, {}
+
+
+@org.delete("/trash/<organization_id>")
+@logged_in
+@org.response(200, schemas.DeletedAnswer)
+@org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
+def purge(organization_id: str) -> Answer:
+    """Purge an organization that is in the trash
+
+    Its documents are gone then, and nothing brings them back.
+    """
+    access = access_to_trashed(organization_id, current_user.account_id)
+    access.require("organization.purge")
+    return _purge(access)
 
 
 def _refuse(faults: dict[str, str]) -> None:
@@ -118,20 +153,28 @@ def _refuse(faults: dict[str, str]) -> None:
 
 def _rename(name: str, new_name: str) -> Answer:
     access = access_by_name(name, "organization.rename")
-    renamed = renaming.rename_organization(
-        access.organization, new_name, origin(), may_reclaim=access.can("slug.reclaim")
-    )
+    renamed = renaming.rename_organization(access.organization, new_name, origin())
     answer, status, headers = _seen(access, renamed)
     return answer, 202 if renamed.operation else status, headers
 
 
-def _delete(name: str) -> Answer:
+def _delete(name: str, purge: bool) -> Answer:
     access = access_by_name(name, "organization.delete")
     if access.by_old_slug:
         raise AddressChanged(access.organization.name, access.organization.slug)
+    if purge:
+        access.require("organization.purge")
+        return _purge(access)
     trashed = trashing.trash_organization(access.organization, None, origin())
     status = 200 if trashed.state == TRASHED else 202
     return {"trash": trashed}, status, {}
+
+
+def _purge(access: Access) -> Answer:
+    purged = purging.purge_organization(access.organization, None, origin())
+    if purged.state == PURGED:
+        return {"trash": None}, 200, {}
+    return {"trash": purged}, 202, {}
 
 
 def _seen(access: Access, organization: Organization) -> Answer:

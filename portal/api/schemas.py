@@ -68,6 +68,14 @@ class NameBody(Body):
     organization_name = fields.String(required=True)
 
 
+class RestoreBody(Body):
+    organization_name = fields.String(metadata=_NAME)
+
+
+class DeleteQuery(Body):
+    purge = fields.Boolean(load_default=False, metadata={"description": "drop it at once"})
+
+
 class Organization(ma.Schema):
     """An organization as created."""
 
@@ -81,7 +89,7 @@ class Organization(ma.Schema):
 class Operation(ma.Schema):
     """A lifecycle operation that runs."""
 
-    kind = fields.String(required=True, metadata={"enum": ["create", "rename", "trash"]})
+    kind = fields.String(required=True, metadata={"example": "rename"})
     started_at = _time(required=True)
 
 
@@ -123,7 +131,9 @@ class OrganizationAnswer(Success):
 
 
 class DeletedAnswer(Success):
-    trash = fields.Nested(Trashed, required=True)
+    trash = fields.Nested(
+        Trashed, required=True, allow_none=True, metadata={"description": "null: it is purged"}
+    )
 
 
 class TrashAnswer(Success):

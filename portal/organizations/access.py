@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import structlog
 from bson import ObjectId
 
-from portal.errors import Forbidden, NotFound
+from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged
 from portal.organizations.documents import (
     ACTIVE,
     ADMIN,
     CURRENT,
     OLD,
     OWNER,
+    PURGED,
     VIEWER,
     Membership,
     Organization,
@@ -25,7 +26,8 @@ PERMISSIONS = {
     "organization.view": frozenset({OWNER, ADMIN, VIEWER}),
     "organization.rename": frozenset({OWNER, ADMIN}),
     "organization.delete": frozenset({OWNER}),
-    "slug.reclaim": frozenset({OWNER}),
+    "organization.restore": frozenset({OWNER}),
+    "organization.purge": frozenset({OWNER}),
 }
 
 
@@ -64,6 +66,28 @@ def access_to(slug: str, account_id: ObjectId) -> Access:
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
     return Access(organization, found["role"], slug)
+
+
+def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
+    """The account's access to an organization in the trash, which is for owners only; two reads.
+
+    Raises NotFound alike where there is no such organization and where the account is no owner
+    of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more.
+    """
+    if not ObjectId.is_valid(organization_id):
+        raise NotFound(organization_id)
+    organization = Organization.objects(id=organization_id).first()
+    if organization is None:
+        raise NotFound(organization_id)
+    if organization.state == PURGED and account_id in (organization.owners or ()):
+        raise OrganizationPurged(organization.name, organization.purged_at)
+    membership = Membership.objects(organization=organization.id, account=account_id).first()
+    if membership is None or membership.role != OWNER:
+        raise NotFound(organization_id)
+    structlog.contextvars.bind_contextvars(organization=organization_id)
+    if organization.state == ACTIVE:
+        raise NotInTrash(organization.name, organization.slug)
+    return Access(organization, membership.role, organization.slug)
 
 
 def _way_from_slug(slug: str, account_id: ObjectId) -> list[dict[str, object]]:

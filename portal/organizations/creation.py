@@ -32,14 +32,15 @@ from portal.organizations.lifecycle import (
     LeaseLost,
     Plan,
     advance,
+    declare,
     insert_with_intent,
     mine,
     pursue,
 )
 from portal.organizations.names import clean_name, collection_of, slug_of
-from portal.organizations.placement import move_collection
+from portal.organizations.placement import drop_collection, move_collection
 from portal.tenants import collections
-from portal.tenants.collections import CollectionElsewhere, CollectionMissing
+from portal.tenants.collections import CollectionMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def sign_up(
         lambda: emails.parse_email(email),
         lambda: passwords.check_password(password, email, name),
     )
-    password_hash = passwords.hash_password(password)
+    slug, password_hash = slug_of(name), passwords.hash_password(password)
     account_id = ObjectId()
     origin.account, origin.email = account_id, address.shown
 
@@ -80,7 +81,7 @@ def sign_up(
             password_hash=password_hash,
             created_at=clock.now(),
         )
-        organization = _found(name, account_id, origin, founds_account=True)
+        organization = _found(name, slug, account_id, origin)
         try:
             account.save(force_insert=True)
         except NotUniqueError as error:
@@ -91,27 +92,34 @@ def sign_up(
         return SignedUp(entered, organization)
 
     signed_up = transaction(body)
-    return SignedUp(signed_up.principal, pursue(signed_up.organization, PLAN))
+    return SignedUp(signed_up.principal, pursue(signed_up.organization))
 
 
 def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Organization:
     """Create another organization for an account that exists; otherwise like ``sign_up``."""
     limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
     name = clean_name(name)
+    slug = slug_of(name)
+    holder = slugs.holder_owned_by(account_id, slug)
 
     def body() -> Organization:
         if not Account.objects(id=account_id).update_one(inc__membership_changes=1):
             raise NotFound
-        return _found(name, account_id, origin, founds_account=False)
+        return _found(name, slug, account_id, origin, founds_account=False, holder=holder)
 
-    return pursue(transaction(body), PLAN)
+    return pursue(transaction(body))
 
 
 def _found(
-    name: str, account_id: ObjectId, origin: Origin, *, founds_account: bool
+    name: str,
+    slug: str,
+    account_id: ObjectId,
+    origin: Origin,
+    *,
+    founds_account: bool = True,
+    holder: ObjectId | None = None,
 ) -> Organization:
-    organization_id, slug = ObjectId(), slug_of(name)
-    now = clock.now()
+    organization_id, now = ObjectId(), clock.now()
     organization = Organization(
         id=organization_id,
         name=name,
@@ -129,7 +137,7 @@ def _found(
             founds_account=founds_account,
         ),
     )
-    slugs.claim_slug(slug, organization_id, CURRENT)
+    slugs.claim_slug(slug, organization_id, CURRENT, holder)
     insert_with_intent(organization)
     Membership(organization=organization_id, account=account_id, role=OWNER, since=now).save(
         force_insert=True
@@ -165,16 +173,6 @@ def _finish_create(organization: Organization) -> Organization:
     )
 
 
-def _drop_newborn(organization: Organization) -> Organization:
-    uuid, name = organization.placement.uuid, organization.placement.collection
-    try:
-        collections.drop_collection(tenant_database(), uuid, name)
-    except CollectionElsewhere as found:
-        # An overtaken attempt may have renamed it. Nobody was ever given this collection.
-        collections.drop_collection(tenant_database(), uuid, found.actual_name)
-    return organization
-
-
 def _undo_founding(organization: Organization) -> Organization:
     def body() -> Organization:
         if not mine(organization).delete():
@@ -195,7 +193,12 @@ def _undo_founding(organization: Organization) -> Organization:
     return transaction(body)
 
 
-PLAN = Plan(
-    forward=(_bear_collection, move_collection, _finish_create),
-    back=(_drop_newborn, _undo_founding),
+PLAN = declare(
+    Plan(
+        kind=CREATE,
+        title="Creating the collection",
+        doing="being created",
+        forward=(_bear_collection, move_collection, _finish_create),
+        back=(drop_collection, _undo_founding),
+    )
 )

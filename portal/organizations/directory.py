@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
+from portal import clock
 from portal.accounts.documents import Account
 from portal.audit.trail import EventLine, latest_events
 from portal.errors import InvalidName, NotFound
@@ -53,6 +54,8 @@ class TrashedOrganization:
     trashed_at: datetime
     trashed_by: str | None
     purge_at: datetime
+    running: str | None
+    slug_taken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,12 @@ def trash_of(
     return Page([TrashedOrganization(**row["shown"]) for row in page.rows], page.before, page.after)
 
 
+def email_of(account_id: ObjectId | None) -> str | None:
+    """The account's e-mail address, if there is such an account."""
+    account = Account.objects(id=account_id).only("email").first() if account_id else None
+    return account.email if account else None
+
+
 def details_of(organization: Organization) -> Details:
     """Members, owners, latest events and old slugs of the organization; one read.
 
@@ -215,8 +224,14 @@ def _as_trashed() -> list[dict[str, Any]]:
         "trashed_at": "$trashed_at",
         "purge_at": "$purge_at",
         "trashed_by": {"$ifNull": [{"$first": "$found.email"}, None]},
+        "running": {"$ifNull": ["$operation.kind", None]},
+        "slug_taken": {"$ne": ["$holders", []]},
     }
+    held = {"$or": [{"state": {"$ne": OLD}}, {"held_until": {"$gt": clock.now()}}]}
+    holders = _join(Slug, "slug", [{"$match": held}, {"$project": {"_id": 1}}])
+    holders["$lookup"]["as"] = "holders"
     return [
+        holders,
         _join(Account, "trashed_by", [{"$project": {"email": 1}}]),
         {"$project": {"_id": 0, "key": 1, "shown": shown}},
     ]

@@ -14,6 +14,7 @@ from mongoengine import (
     EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
+    ListField,
     ObjectIdField,
     StringField,
     UUIDField,
@@ -21,8 +22,9 @@ from mongoengine import (
 
 from portal.audit.documents import Head, Origin
 
-ACTIVE, TRASHED = "active", "trashed"
+ACTIVE, TRASHED, PURGED = "active", "trashed", "purged"
 CREATE, RENAME, TRASH = "create", "rename", "trash"
+RESTORE, PURGE, REPAIR = "restore", "purge", "repair"
 NAME_TAKEN, COLLECTION_MISSING = "name taken", "collection missing"
 CURRENT, TARGET, OLD = "current", "target", "old"
 OWNER, ADMIN, VIEWER = "owner", "admin", "viewer"
@@ -41,11 +43,13 @@ class Operation(EmbeddedDocument):
     """A lifecycle operation that runs: what is wanted, who carries it out, and until when.
 
     ``attempt`` grows with each take-over and is, with ``id``, in the filter of every write, so
-    whoever lost the lease can't write any more. ``failure`` is set once and turns it back.
+    whoever lost the lease can't write any more. After an attempt that failed nobody carries it
+    out until ``lease_until``, when it is due again; ``last_error`` says what it was. ``failure``
+    is set once and turns the operation back.
     """
 
     id = ObjectIdField(required=True, default=ObjectId)
-    kind = StringField(required=True, choices=(CREATE, RENAME, TRASH))
+    kind = StringField(required=True)
     attempt = IntField(required=True, default=1)
     lease_until = DateTimeField()
     started_at = DateTimeField(required=True)
@@ -54,17 +58,22 @@ class Operation(EmbeddedDocument):
     name = StringField()
     slug = StringField()
     founds_account = BooleanField()
+    last_error = StringField()
     failure = StringField(choices=(NAME_TAKEN, COLLECTION_MISSING))
 
     meta = {"strict": False}
 
 
 class Organization(Document):
-    """A tenant. The document is the write-ahead log of its own lifecycle operations."""
+    """A tenant. The document is the write-ahead log of its own lifecycle operations.
+
+    A purged one is a tombstone: it has neither collection nor members, and ``owners`` are the
+    accounts who owned it.
+    """
 
     name = StringField(required=True)
     slug = StringField(required=True)
-    state = StringField(required=True, choices=(ACTIVE, TRASHED), default=ACTIVE)
+    state = StringField(required=True, choices=(ACTIVE, TRASHED, PURGED), default=ACTIVE)
     placement = EmbeddedDocumentField(Placement, required=True)
     operation = EmbeddedDocumentField(Operation)
     created_at = DateTimeField(required=True)
@@ -72,6 +81,9 @@ class Organization(Document):
     trashed_at = DateTimeField()
     trashed_by = ObjectIdField()
     purge_at = DateTimeField()
+    purged_at = DateTimeField()
+    purged_by = ObjectIdField()
+    owners = ListField(ObjectIdField(), default=None)
     audit_head = EmbeddedDocumentField(Head, default=Head)
 
     meta = {
@@ -84,7 +96,11 @@ class Organization(Document):
                 # due stays cheap to find among a million.
                 "fields": ["operation.lease_until"],
                 "partialFilterExpression": {"operation.lease_until": {"$exists": True}},
-            }
+            },
+            {
+                "fields": ["purge_at"],
+                "partialFilterExpression": {"purge_at": {"$exists": True}},
+            },
         ],
     }
 

@@ -21,7 +21,7 @@ class SignUpForm(NameForm):
     password = PasswordField("Password", default="")
 
 
-class DeleteForm(Form):
-    """Deletes an organization, after its name was typed."""
+class ConfirmForm(Form):
+    """Deletes or purges an organization, after its name was typed."""
 
     confirm_name = StringField("Type the name to confirm", default="")

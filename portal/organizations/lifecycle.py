@@ -6,11 +6,14 @@ Whoever finds one whose lease ran out takes it over and begins with the first st
 one thing turns an operation back: a step that says forward is impossible; that is written into
 the document before anything is undone.
 
-Leases are set and compared with the server's clock, so no process's clock matters.
+Leases are set and compared with the server's clock, so no process's clock matters. A new kind
+of operation needs a ``Plan``, declared in a module of its own, and nothing else.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import pymongo
 import structlog
@@ -19,21 +22,27 @@ from mongoengine.errors import MongoEngineException
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
-from portal import database
+from portal import clock, database
+from portal.audit.documents import Origin
+from portal.database import TRANSACTION_SECONDS
 from portal.errors import (
     AddressChanged,
     CollectionInTheWay,
     CollectionLost,
     DatabaseUnavailable,
     NotFound,
+    NotInTrash,
     OperationInProgress,
+    OrganizationPurged,
     PortalError,
     SlugTaken,
 )
 from portal.organizations.documents import (
-    ACTIVE,
     COLLECTION_MISSING,
     CREATE,
+    PURGED,
+    REPAIR,
+    TRASHED,
     Operation,
     Organization,
 )
@@ -42,20 +51,35 @@ from portal.tenants.collections import CollectionError
 log = structlog.get_logger()
 
 LEASE_SECONDS = 30
-# Shorter than the lease: who is still at work has it.
+# Shorter than the lease, also when the intent's transaction took its time: who is still at work
+# has it.
 RUN_SECONDS = 20
+LONGEST_PAUSE_SECONDS = 45
 
-_LEASE = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": LEASE_SECONDS}}
+_SPARE_SECONDS = LEASE_SECONDS - RUN_SECONDS - TRANSACTION_SECONDS
+_LONGEST_ERROR = 300
 
-Step = Callable[[Organization], Organization]
+Step = Callable[[Organization], Organization | Generator[None, None, Organization]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps of a kind of operation, each idempotent: onward, and back again."""
+    """A kind of operation: its name, what pages call it, and its steps, onward and back again.
 
+    A step is idempotent, and takes RUN_SECONDS at most. One that takes longer is a generator
+    that yields at least as often, wherever it may be interrupted; the lease is renewed there.
+    ``title`` is filled with the operation's ``name``. A plan without ``back`` goes forward only.
+    """
+
+    kind: str
+    title: str
+    doing: str
     forward: tuple[Step, ...]
-    back: tuple[Step, ...]
+    back: tuple[Step, ...] = ()
+
+
+PLANS: dict[str, Plan] = {}
+"""Every kind of operation that this version knows."""
 
 
 class LeaseLost(Exception):
@@ -67,6 +91,12 @@ class ForwardImpossible(Exception):
     NAME_TAKEN or COLLECTION_MISSING."""
 
 
+def declare(plan: Plan) -> Plan:
+    """Make a kind of operation known."""
+    PLANS[plan.kind] = plan
+    return plan
+
+
 def insert_with_intent(organization: Organization) -> None:
     """Insert an organization together with its first operation, in the caller's transaction."""
     document = organization.to_mongo().to_dict()
@@ -74,7 +104,7 @@ def insert_with_intent(organization: Organization) -> None:
         {"_id": organization.id},
         [
             {"$replaceWith": {"$literal": document}},
-            {"$set": {"operation.lease_until": _LEASE}},
+            {"$set": {"operation.lease_until": _after(LEASE_SECONDS)}},
         ],
         upsert=True,
     )
@@ -83,57 +113,73 @@ def insert_with_intent(organization: Organization) -> None:
 def write_intent(organization: Organization, operation: Operation) -> Organization:
     """Write ``operation`` into the document, in the caller's transaction.
 
-    Raises OperationInProgress where another runs, AddressChanged where it was renamed since
-    it was read, NotFound where it is gone; then nothing was written.
+    Raises OperationInProgress where another runs; AddressChanged, NotInTrash, OrganizationPurged
+    or NotFound where it isn't what it was when it was read. Then nothing was written.
     """
+    as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
+    written = intend(as_read, operation)
+    if written is None:
+        raise refusal(organization)
+    return written
+
+
+def intend(wanted: dict[str, Any], operation: Operation) -> Organization | None:
+    """Write ``operation`` into an organization that is as ``wanted`` and has none, if there is
+    one."""
     written = Organization._get_collection().find_one_and_update(
-        {
-            "_id": organization.id,
-            "state": ACTIVE,
-            "slug": organization.slug,
-            "operation": None,
-        },
+        {**wanted, "operation": None},
         [
             {"$set": {"operation": {"$literal": operation.to_mongo().to_dict()}}},
-            {"$set": {"operation.lease_until": _LEASE}},
+            {"$set": {"operation.lease_until": _after(LEASE_SECONDS)}},
         ],
         return_document=ReturnDocument.AFTER,
     )
-    if written is None:
-        raise refusal(organization)
-    return Organization._from_son(written)
+    return Organization._from_son(written) if written else None
 
 
 def refusal(organization: Organization) -> PortalError:
     """Why a change of ``organization`` as it was read found nothing to change."""
-    current = Organization.objects(id=organization.id, state=ACTIVE).first()
+    current = Organization.objects(id=organization.id).first()
     if current is None:
         return NotFound()
-    if current.operation:
-        running = current.operation
-        return OperationInProgress(current.name, current.slug, running.kind, running.started_at)
+    if current.state == PURGED:
+        return OrganizationPurged(current.name, current.purged_at)
+    if current.operation and current.state == organization.state:
+        return in_progress(current)
+    if current.state == TRASHED:
+        return NotFound()  # as for everybody who asks for it by its slug
+    if organization.state == TRASHED:
+        return NotInTrash(current.name, current.slug)
     return AddressChanged(current.name, current.slug)
 
 
-def carry_out(organization: Organization, plan: Plan) -> Organization:
+def in_progress(organization: Organization) -> OperationInProgress:
+    """What is running on ``organization``, as it is told to who wants something else."""
+    running = organization.operation
+    back_at = "" if organization.state == TRASHED else organization.slug
+    return OperationInProgress(
+        organization.name, back_at, running.kind, doing(running.kind), running.started_at
+    )
+
+
+def carry_out(organization: Organization) -> Organization:
     """Carry the organization's operation to its end and return the organization as it is then.
 
     Raises LeaseLost, ForwardImpossible after it was turned back, PyMongoError where MongoDB
     did not answer in time: the operation stays written and is taken over later.
     """
-    with pymongo.timeout(RUN_SECONDS):
-        failure = organization.operation.failure
-        if not failure:
-            try:
-                return _walk(organization, plan.forward)
-            except ForwardImpossible as impossible:
-                failure = str(impossible)
-                organization = advance(organization, set__operation__failure=failure)
-        _walk(organization, plan.back)
-        raise ForwardImpossible(failure)
+    plan, failure = PLANS[organization.operation.kind], organization.operation.failure
+    if not failure:
+        try:
+            return _walk(organization, plan.forward)
+        except ForwardImpossible as impossible:
+            failure = str(impossible)
+            organization = advance(organization, set__operation__failure=failure)
+    _walk(organization, plan.back)
+    raise ForwardImpossible(failure)
 
 
-def pursue(organization: Organization, plan: Plan) -> Organization:
+def pursue(organization: Organization) -> Organization:
     """Carry the operation out now as far as it goes; the rest is the runner's.
 
     Returns the organization as it is then, with its operation if that isn't finished. Raises
@@ -141,7 +187,9 @@ def pursue(organization: Organization, plan: Plan) -> Organization:
     turned back.
     """
     try:
-        return _outcome(organization, plan)
+        return carry_out(organization)
+    except LeaseLost:
+        return _overtaken(organization)
     except ForwardImpossible as impossible:
         log.error("operation.turned_back", reason=str(impossible), **labels(organization))
         raise _told(organization, str(impossible)) from impossible
@@ -149,14 +197,50 @@ def pursue(organization: Organization, plan: Plan) -> Organization:
         # The intent is committed, so whatever it is, the answer is that it will be done.
         level = log.warning if database.unavailable(error) else log.exception
         level("operation.left_to_runner", error=str(error), **labels(organization))
+        put_off(organization, error)
         return organization
 
 
-def _outcome(organization: Organization, plan: Plan) -> Organization:
+def repair_organization(organization: Organization, origin: Origin) -> Organization:
+    """Give the collection the name that is recorded for it, wherever it is found.
+
+    Raises CollectionLost, CollectionInTheWay; OperationInProgress or another refusal where the
+    organization isn't what it was when it was read.
+    """
+    operation = Operation(
+        kind=REPAIR,
+        started_at=clock.now(),
+        origin=origin,
+        collection=organization.placement.collection,
+    )
+    return pursue(write_intent(organization, operation))
+
+
+def put_off(organization: Organization, error: Exception) -> None:
+    """Have the operation tried again after a pause that grows with each attempt, and keep why.
+
+    Where even that can't be written, its lease runs out by itself.
+    """
+    operation = organization.operation
+    pause = min(2**operation.attempt, LONGEST_PAUSE_SECONDS)
+    told = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    change = {"operation.lease_until": _after(pause), "operation.last_error": {"$literal": told}}
     try:
-        return carry_out(organization, plan)
-    except LeaseLost:  # somebody else carried it on; this is what came of it so far
-        return Organization.objects(id=organization.id).first() or organization
+        mine(organization).update_one(__raw__=[{"$set": change}])
+    except (PyMongoError, MongoEngineException) as again:
+        log.warning("operation.not_put_off", error=str(again), **labels(organization))
+
+
+def _overtaken(organization: Organization) -> Organization:
+    """The organization that somebody else carried on, as it is now."""
+    current = Organization.objects(id=organization.id).first()
+    if current is None:
+        return organization
+    if current.operation or current.state == PURGED or organization.operation.kind == REPAIR:
+        return current
+    # What this attempt sent last may have come after the others were done: no fence is against
+    # that, and only the name can have suffered.
+    return repair_organization(current, Origin())
 
 
 def _told(organization: Organization, failure: str) -> PortalError:
@@ -171,9 +255,42 @@ def _told(organization: Organization, failure: str) -> PortalError:
 
 
 def _walk(organization: Organization, steps: tuple[Step, ...]) -> Organization:
+    lease = _Lease(organization)
     for step in steps:
-        organization = step(organization)
+        organization = _take(step, organization, lease)
     return organization
+
+
+def _take(step: Step, organization: Organization, lease: "_Lease") -> Organization:
+    """Take a step, in as many parts as it has."""
+    lease.hold()
+    with pymongo.timeout(RUN_SECONDS):
+        taken = step(organization)
+    if isinstance(taken, Organization):
+        return taken
+    while True:
+        lease.hold()
+        try:
+            with pymongo.timeout(RUN_SECONDS):
+                next(taken)
+        except StopIteration as end:
+            return end.value
+
+
+class _Lease:
+    """The lease of an operation that is being carried out."""
+
+    def __init__(self, organization: Organization) -> None:
+        self.organization, self.since = organization, time.monotonic()
+
+    def hold(self) -> None:
+        """Make sure that it lasts for RUN_SECONDS more. Raises LeaseLost."""
+        if time.monotonic() - self.since < _SPARE_SECONDS:
+            return
+        renewed = [{"$set": {"operation.lease_until": _after(LEASE_SECONDS)}}]
+        if not mine(self.organization).update_one(__raw__=renewed):
+            raise LeaseLost(str(self.organization.id))
+        self.since = time.monotonic()
 
 
 def advance(organization: Organization, **changes: object) -> Organization:
@@ -202,17 +319,31 @@ def labels(organization: Organization) -> dict[str, str | int]:
     }
 
 
+def doing(kind: str) -> str:
+    """What pages say of an organization with an operation of a kind, a newer version's too."""
+    return PLANS[kind].doing if kind in PLANS else "being changed"
+
+
+def title_of(operation: Operation) -> str:
+    """What pages call the running ``operation``."""
+    if operation.kind not in PLANS:
+        return "A change is running"
+    return PLANS[operation.kind].title.format(name=operation.name)
+
+
 def take_over() -> Organization | None:
-    """Take the lease of one operation whose holder let it run out, if there is one."""
+    """Take the lease of one operation that is due, if there is one: its holder let it run out,
+    or put it off until now. Those of a kind that only a newer version knows are left to it."""
     taken = Organization._get_collection().find_one_and_update(
         {
             "operation.lease_until": {"$exists": True},  # what the partial index holds
+            "operation.kind": {"$in": list(PLANS)},
             "$expr": {"$lt": ["$operation.lease_until", "$$NOW"]},
         },
         [
             {
                 "$set": {
-                    "operation.lease_until": _LEASE,
+                    "operation.lease_until": _after(LEASE_SECONDS),
                     "operation.attempt": {"$add": ["$operation.attempt", 1]},
                 }
             }
@@ -220,3 +351,8 @@ def take_over() -> Organization | None:
         return_document=ReturnDocument.AFTER,
     )
     return Organization._from_son(taken) if taken else None
+
+
+def _after(seconds: int) -> dict[str, Any]:
+    """So many seconds from now by the server's clock."""
+    return {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": seconds}}

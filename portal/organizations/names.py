@@ -5,7 +5,7 @@ import unicodedata
 
 from slugify import slugify
 
-from portal.errors import InvalidName, NotFound
+from portal.errors import InvalidName, NameNotConfirmed, NotFound
 
 SHORTEST, LONGEST = 2, 80
 LONGEST_SLUG = 63
@@ -87,6 +87,18 @@ def slug_asked_for(text: str) -> str:
         return slug_of(clean_name(text))
     except InvalidName as error:
         raise NotFound(text) from error
+
+
+def check_confirmed(typed: str | None, name: str) -> None:
+    """Raise NameNotConfirmed unless ``typed`` is ``name``; a program confirms by asking."""
+    if typed is None:
+        return
+    try:
+        confirmed = clean_name(typed) == name
+    except InvalidName:
+        confirmed = False
+    if not confirmed:
+        raise NameNotConfirmed(name)
 
 
 def collection_of(slug: str) -> str:

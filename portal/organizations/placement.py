@@ -1,17 +1,27 @@
-"""Where an organization's tenant collection is: the step that moves it, and its figures."""
+"""The steps that move an organization's tenant collection, and the one that drops it.
+
+A repair is nothing but such a move: it gives the collection its recorded name back, after somebody
+renamed it in the database or an attempt that had been overtaken did.
+"""
 
 import structlog
 
 from portal.database import tenant_database
-from portal.organizations.documents import COLLECTION_MISSING, NAME_TAKEN, Organization
-from portal.organizations.lifecycle import ForwardImpossible, LeaseLost, labels, mine
+from portal.organizations.documents import COLLECTION_MISSING, NAME_TAKEN, REPAIR, Organization
+from portal.organizations.lifecycle import (
+    ForwardImpossible,
+    LeaseLost,
+    Plan,
+    advance,
+    declare,
+    labels,
+    mine,
+)
 from portal.tenants import collections
 from portal.tenants.collections import (
     CollectionElsewhere,
-    CollectionError,
     CollectionMissing,
     CollectionNameTaken,
-    Figures,
 )
 
 log = structlog.get_logger()
@@ -38,14 +48,32 @@ def move_back(organization: Organization) -> Organization:
     return organization
 
 
-def figures_of(organization: Organization) -> Figures | None:
-    """What is in the tenant collection; ``None`` while it isn't under a recorded name."""
-    figures = _count(organization)
-    if figures is None and not organization.operation:
-        # It may have been renamed since the organization was read.
-        current = Organization.objects(id=organization.id).first()
-        figures = _count(current) if current else None
-    return figures
+def drop_collection(organization: Organization) -> Organization:
+    """Drop the collection, wherever it is found."""
+    uuid, name = organization.placement.uuid, organization.placement.collection
+    if uuid is None:
+        return organization
+    try:
+        collections.drop_collection(tenant_database(), uuid, name)
+    except CollectionElsewhere as found:
+        # An attempt before this one moved it, or somebody did behind our back; the UUID is the
+        # truth. But whoever was overtaken meanwhile has nothing to drop any more.
+        if not mine(organization):
+            raise LeaseLost(str(organization.id)) from found
+        collections.drop_collection(tenant_database(), uuid, found.actual_name)
+    return organization
+
+
+def _finish_repair(organization: Organization) -> Organization:
+    # No master data changes, so there is nothing for the audit trail.
+    repaired = advance(organization, unset__operation=True)
+    name = repaired.placement.collection
+    log.warning("collection.name_repaired", organization=str(repaired.id), collection=name)
+    return repaired
+
+
+def _give_up_repair(organization: Organization) -> Organization:
+    return advance(organization, unset__operation=True)
 
 
 def _rename(organization: Organization, name: str, new_name: str) -> None:
@@ -60,14 +88,12 @@ def _rename(organization: Organization, name: str, new_name: str) -> None:
         collections.rename_collection(tenant_database(), uuid, found.actual_name, new_name)
 
 
-def _count(organization: Organization) -> Figures | None:
-    if organization.placement.uuid is None:
-        return None
-    for name in organization.collections:
-        try:
-            return collections.collection_figures(
-                tenant_database(), organization.placement.uuid, name
-            )
-        except CollectionError as error:
-            log.warning("collection.not_here", collection=name, error=repr(error))
-    return None
+REPAIR_PLAN = declare(
+    Plan(
+        kind=REPAIR,
+        title="Giving the collection its name back",
+        doing="being repaired",
+        forward=(move_collection, _finish_repair),
+        back=(_give_up_repair,),
+    )
+)

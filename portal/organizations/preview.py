@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bson import ObjectId
+
 from portal.errors import InvalidName
 from portal.organizations.documents import Organization
 from portal.organizations.names import clean_name, collection_of, slug_of
@@ -18,12 +20,15 @@ class Preview:
     reason: str = ""
 
 
-def preview_of(name: str, renamed: Organization | None = None) -> Preview:
-    """What ``name`` would become for a new organization, or for the one to be ``renamed``."""
+def preview_of(
+    name: str, account: ObjectId | None = None, renamed: Organization | None = None
+) -> Preview:
+    """What ``name`` would become if ``account`` gave it to a new organization, or to the one to
+    be ``renamed``."""
     try:
         slug = slug_of(clean_name(name))
     except InvalidName as error:
         return Preview(reason=error.reason if name.strip() else "")
     own = renamed is not None and slug == renamed.slug
-    free = own or is_free(slug, renamed.id if renamed else None)
+    free = own or is_free(slug, account)
     return Preview(slug, collection_of(slug), free)

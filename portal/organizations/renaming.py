@@ -7,18 +7,17 @@ from portal.database import transaction
 from portal.errors import NameUnchanged
 from portal.organizations import slugs
 from portal.organizations.documents import ACTIVE, RENAME, TARGET, Operation, Organization
-from portal.organizations.lifecycle import Plan, advance, pursue, refusal, write_intent
+from portal.organizations.lifecycle import Plan, advance, declare, pursue, refusal, write_intent
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_back, move_collection
 
 
-def rename_organization(
-    organization: Organization, name: str, origin: Origin, *, may_reclaim: bool = False
-) -> Organization:
+def rename_organization(organization: Organization, name: str, origin: Origin) -> Organization:
     """Give the organization another name, and its collection with it.
 
     A name that leads to the same slug changes the display name alone; one that leads to an old
-    slug of its own needs ``may_reclaim``. Raises InvalidName,
+    slug is taken until that is free, but for the owners of the organization that has it. Raises
+    InvalidName,
     NameUnchanged, SlugTaken, OperationInProgress, AddressChanged, NotFound, CollectionLost;
     then nothing was changed.
     """
@@ -37,12 +36,14 @@ def rename_organization(
         slug=slug,
     )
 
+    holder = slugs.holder_owned_by(origin.account, slug)
+
     def body() -> Organization:
         intended = write_intent(organization, operation)
-        slugs.claim_slug(slug, organization.id, TARGET, may_reclaim=may_reclaim)
+        slugs.claim_slug(slug, organization.id, TARGET, holder)
         return intended
 
-    return pursue(transaction(body), PLAN)
+    return pursue(transaction(body))
 
 
 def _finish_rename(organization: Organization) -> Organization:
@@ -100,4 +101,12 @@ def _change_display_name(organization: Organization, name: str, origin: Origin) 
     return renamed
 
 
-PLAN = Plan(forward=(move_collection, _finish_rename), back=(move_back, _undo_rename))
+PLAN = declare(
+    Plan(
+        kind=RENAME,
+        title="Renaming to {name}",
+        doing="being renamed",
+        forward=(move_collection, _finish_rename),
+        back=(move_back, _undo_rename),
+    )
+)

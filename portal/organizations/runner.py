@@ -1,4 +1,4 @@
-"""Finishes what others left behind: operations whose lease ran out.
+"""Finishes what others left behind: operations whose lease ran out, and starts purges that are due.
 
 One thread per worker looks for them; tests and commands don't start it.
 """
@@ -10,29 +10,49 @@ import structlog
 
 from portal import database
 from portal.errors import PortalError
-from portal.organizations import creation, renaming, trashing
-from portal.organizations.documents import CREATE, RENAME, TRASH
-from portal.organizations.lifecycle import labels, pursue, take_over
+from portal.organizations.documents import Organization
+from portal.organizations.lifecycle import labels, pursue, put_off, take_over
+from portal.organizations.purging import intend_due_purge
 
 log = structlog.get_logger()
 
-PLANS = {CREATE: creation.PLAN, RENAME: renaming.PLAN, TRASH: trashing.PLAN}
 LONGEST_PAUSE_SECONDS = 10
+MOST_AT_ONCE = 1000
 
 
 def recover_due_operations() -> int:
-    """Carry on each operation whose lease ran out, once, and return how many there were."""
+    """Carry on each operation that is due, once, and return how many there were, MOST_AT_ONCE
+    at most.
+
+    One that fails is put off, so that the others don't wait for it.
+    """
     recovered = 0
-    while organization := take_over():
+    while recovered < MOST_AT_ONCE and (organization := take_over()):
         recovered += 1
         log.warning("operation.taken_over", **labels(organization))
-        try:
-            pursue(organization, PLANS[organization.operation.kind])
-        except PortalError as error:
-            log.warning("operation.refused", reason=repr(error), **labels(organization))
-        except Exception:  # it keeps its lease and is tried again; the others must not wait for it
-            log.exception("operation.failed", **labels(organization))
+        _carry_on(organization)
     return recovered
+
+
+def start_due_purges() -> int:
+    """Purge what was in the trash for long enough, and return how many there were, MOST_AT_ONCE
+    at most."""
+    purged = 0
+    while purged < MOST_AT_ONCE and (organization := intend_due_purge()):
+        purged += 1
+        log.info("purge.due", **labels(organization))
+        _carry_on(organization)
+    return purged
+
+
+def _carry_on(organization: Organization) -> None:
+    try:
+        pursue(organization)
+    except PortalError as error:
+        log.warning("operation.refused", reason=repr(error), **labels(organization))
+    except Exception as error:  # whatever it is, the others must not wait for it
+        log.exception("operation.failed", **labels(organization))
+        put_off(organization, error)
 
 
 def start() -> None:
@@ -50,6 +70,7 @@ def _run() -> None:
         try:
             database.prepare()
             recover_due_operations()
+            start_due_purges()
         except Exception as error:  # whatever it was, the next look must come
             if database.unavailable(error):
                 log.warning("runner.no_database", error=str(error)[:300])

@@ -3,43 +3,68 @@
 from datetime import timedelta
 
 from bson import ObjectId
-from mongoengine.errors import NotUniqueError
+from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.errors import SlugTaken
-from portal.organizations.documents import CURRENT, OLD, TARGET, Slug
+from portal.organizations.documents import CURRENT, OLD, OWNER, TARGET, Membership, Slug
 
 
-def claim_slug(slug: str, organization: ObjectId, state: str, *, may_reclaim: bool = False) -> None:
+def claim_slug(
+    slug: str, organization: ObjectId, state: str, holder: ObjectId | None = None
+) -> None:
     """Claim ``slug``, in the caller's transaction.
 
-    Free are slugs nobody has, old ones after their time, and with ``may_reclaim`` the
-    organization's own old ones. Raises SlugTaken.
+    Free are slugs nobody has, old ones after their time, and before it those of ``holder``, an
+    organization that who claims it owns (``holder_owned_by``). Raises SlugTaken.
     """
     over = {"held_until": {"$lt": clock.now()}}
-    free = {
-        "_id": slug,
-        "state": OLD,
-        "$or": [over, {"organization": organization}] if may_reclaim else [over],
+    free = {"_id": slug, "state": OLD, "$or": [over, {"organization": holder}]}
+    # An old slug of one's own is that again if the claim is undone; another's is given up.
+    own = {"$eq": ["$organization", organization]}
+    claim = {
+        "organization": organization,
+        "state": state,
+        "held_until": {"$cond": [own, "$held_until", "$$REMOVE"]},
     }
     try:
         # One command for all cases: where the slug exists and isn't free, nothing matches and
         # the insertion that follows meets the unique _id.
-        Slug.objects(__raw__=free).update_one(
-            upsert=True, set__organization=organization, set__state=state
-        )
-    except NotUniqueError as error:
+        Slug._get_collection().update_one(free, [{"$set": claim}], upsert=True)
+    except DuplicateKeyError as error:
         raise SlugTaken(slug) from error
 
 
-def is_free(slug: str, organization: ObjectId | None = None) -> bool:
-    """Whether ``claim_slug`` would succeed now, for ``organization`` or a new one."""
+def holder_owned_by(account: ObjectId | None, slug: str) -> ObjectId | None:
+    """The organization that ``slug`` is an old one of, if the account owns that; one read."""
+    if account is None:
+        return None
+    owned = {"$match": {"account": account, "role": OWNER}}
+    found = Slug.objects(id=slug, state=OLD).aggregate(
+        [
+            {
+                "$lookup": {
+                    "from": Membership._get_collection_name(),
+                    "localField": "organization",
+                    "foreignField": "organization",
+                    "as": "owned",
+                    "pipeline": [owned],
+                }
+            },
+            {"$unwind": "$owned"},
+        ]
+    )
+    return next((held["organization"] for held in found), None)
+
+
+def is_free(slug: str, account: ObjectId | None = None) -> bool:
+    """Whether ``account``, or somebody without one, could claim the slug now."""
     held = Slug.objects(id=slug).first()
     if held is None:
         return True
     if held.state != OLD:
         return False
-    return held.organization == organization or held.held_until < clock.now()
+    return held.held_until < clock.now() or holder_owned_by(account, slug) is not None
 
 
 def move_on(organization: ObjectId, old_slug: str, new_slug: str) -> None:
@@ -48,13 +73,18 @@ def move_on(organization: ObjectId, old_slug: str, new_slug: str) -> None:
     Slug.objects(id=old_slug, organization=organization).update_one(
         set__state=OLD, set__held_until=held_until
     )
-    Slug.objects(id=new_slug, organization=organization).update_one(
+    settle(organization, new_slug)
+
+
+def settle(organization: ObjectId, slug: str) -> None:
+    """Make the claimed ``slug`` the organization's current one."""
+    Slug.objects(id=slug, organization=organization).update_one(
         set__state=CURRENT, unset__held_until=True
     )
 
 
 def unclaim(slug: str, organization: ObjectId) -> None:
-    """Take back the claim on a rename's target: an old slug of one's own becomes that again."""
+    """Take back the claim on an operation's target: an old slug of one's own is that again."""
     target = Slug.objects(id=slug, organization=organization, state=TARGET)
     if not target.filter(held_until__gt=clock.now()).update_one(set__state=OLD):
         target.delete()

@@ -7,8 +7,7 @@ import structlog
 from portal import clock, settings
 from portal.audit.documents import Origin
 from portal.audit.trail import record
-from portal.database import transaction
-from portal.errors import InvalidName, NameNotConfirmed
+from portal.database import server_time, transaction
 from portal.organizations import slugs
 from portal.organizations.documents import (
     COLLECTION_MISSING,
@@ -21,11 +20,12 @@ from portal.organizations.lifecycle import (
     ForwardImpossible,
     Plan,
     advance,
+    declare,
     labels,
     pursue,
     write_intent,
 )
-from portal.organizations.names import clean_name
+from portal.organizations.names import check_confirmed
 from portal.organizations.placement import move_back, move_collection
 
 log = structlog.get_logger()
@@ -36,29 +36,20 @@ def trash_organization(
 ) -> Organization:
     """Move the organization to the trash: its collection out of the way, its slugs free.
 
-    ``confirm_name`` is what a person typed to confirm; a program, which types nothing, has none.
+    Memberships stay and sleep until it is restored. ``confirm_name`` is what a person typed to
+    confirm; a program, which types nothing, has none.
 
     Raises NameNotConfirmed, OperationInProgress, AddressChanged, NotFound, CollectionInTheWay;
     then nothing was changed.
     """
-    if confirm_name is not None:
-        _check_confirmed(confirm_name, organization)
+    check_confirmed(confirm_name, organization.name)
     operation = Operation(
         kind=TRASH,
         started_at=clock.now(),
         origin=origin,
         collection=f"trash_{organization.id}",
     )
-    return pursue(transaction(lambda: write_intent(organization, operation)), PLAN)
-
-
-def _check_confirmed(confirm_name: str, organization: Organization) -> None:
-    try:
-        confirmed = clean_name(confirm_name) == organization.name
-    except InvalidName:
-        confirmed = False
-    if not confirmed:
-        raise NameNotConfirmed(organization.name)
+    return pursue(transaction(lambda: write_intent(organization, operation)))
 
 
 def _move_to_trash(organization: Organization) -> Organization:
@@ -73,7 +64,7 @@ def _move_to_trash(organization: Organization) -> Organization:
 
 
 def _finish_trash(organization: Organization) -> Organization:
-    operation, now = organization.operation, clock.now()
+    operation, now = organization.operation, server_time()
 
     def body() -> Organization:
         trashed = advance(
@@ -105,4 +96,12 @@ def _undo_trash(organization: Organization) -> Organization:
     return transaction(body)
 
 
-PLAN = Plan(forward=(_move_to_trash, _finish_trash), back=(move_back, _undo_trash))
+PLAN = declare(
+    Plan(
+        kind=TRASH,
+        title="Moving to the trash",
+        doing="being deleted",
+        forward=(_move_to_trash, _finish_trash),
+        back=(move_back, _undo_trash),
+    )
+)

@@ -14,14 +14,14 @@ from portal.accounts import cookie
 from portal.accounts.passwords import strength
 from portal.audit.trail import events_of
 from portal.errors import AddressChanged
-from portal.organizations import creation, directory, renaming, trashing
-from portal.organizations.access import Access, access_to
+from portal.organizations import creation, directory, purging, renaming, restoring, trashing
+from portal.organizations.access import Access, access_to, access_to_trashed
 from portal.organizations.directory import TRASH_KEY
-from portal.organizations.documents import TRASHED
-from portal.organizations.forms import DeleteForm, NameForm, SignUpForm
+from portal.organizations.documents import ACTIVE, PURGED, TRASHED, Organization
+from portal.organizations.forms import ConfirmForm, NameForm, SignUpForm
 from portal.organizations.names import LONGEST, SLUG
-from portal.organizations.placement import figures_of
-from portal.organizations.preview import preview_of
+from portal.organizations.preview import Preview, preview_of
+from portal.organizations.storage import figures_of
 from portal.requests import origin, user_agent
 
 blueprint = Blueprint("organizations", __name__)
@@ -54,6 +54,23 @@ def with_access(permission: str) -> Callable[[View], View]:
     return decorate
 
 
+def with_trashed(permission: str) -> Callable[[View], View]:
+    """Give the view the owner's ``Access`` to an organization in the trash in place of its id;
+    otherwise 404, or what became of it."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        @login_required
+        def guarded(organization_id: str) -> ResponseReturnValue:
+            access = access_to_trashed(organization_id, current_user.account_id)
+            access.require(permission)
+            return view(access)
+
+        return guarded
+
+    return decorate
+
+
 @blueprint.route("/signup", methods=["GET", "POST"])
 def sign_up() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
@@ -71,7 +88,7 @@ def sign_up() -> ResponseReturnValue:
     if signed_up and signed_up.principal:
         cookie.enter(signed_up.principal)
         return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
-    preview = preview_of(form.organization_name.data or "")
+    preview = _preview(form.organization_name.data)
     return render_template("organizations/sign_up.html", form=form, preview=preview), form.status
 
 
@@ -92,7 +109,7 @@ def preview() -> ResponseReturnValue:
     if slug and current_user.is_authenticated:
         renamed = access_to(slug, current_user.account_id).organization
     return render_template(
-        "organizations/preview.html", preview=preview_of(name, renamed), organization=renamed
+        "organizations/preview.html", preview=_preview(name, renamed), organization=renamed
     )
 
 
@@ -127,7 +144,7 @@ def create() -> ResponseReturnValue:
     )
     if organization:
         return redirect(url_for(".overview", slug=organization.slug), 303)
-    preview = preview_of(form.organization_name.data or "")
+    preview = _preview(form.organization_name.data)
     return render_template("organizations/create.html", form=form, preview=preview), form.status
 
 
@@ -178,7 +195,6 @@ def rename(access: Access) -> ResponseReturnValue:
             organization,
             form.organization_name.data,
             origin(),
-            may_reclaim=access.can("slug.reclaim"),
         )
     )
     if renamed:
@@ -191,7 +207,7 @@ def rename(access: Access) -> ResponseReturnValue:
             access=access,
             organization=organization,
             form=form,
-            preview=preview_of(form.organization_name.data or "", organization),
+            preview=_preview(form.organization_name.data, organization),
             figures=figures_of(organization),
             old_slug_days=settings.current().old_slug_days,
         ),
@@ -203,7 +219,7 @@ def rename(access: Access) -> ResponseReturnValue:
 @with_access("organization.delete")
 def delete(access: Access) -> ResponseReturnValue:
     organization = access.organization
-    form = DeleteForm()
+    form = ConfirmForm()
     trashed = form.submit(
         lambda: trashing.trash_organization(organization, form.confirm_name.data, origin())
     )
@@ -235,8 +251,81 @@ def trash() -> ResponseReturnValue:
     if not page.rows and (before or after):  # what was on this page is gone
         return redirect(url_for(".trash"), 303)
     return render_template(
-        "organizations/trash.html", page=page, trash_days=settings.current().trash_days
+        "organizations/trash.html",
+        page=page,
+        trash_days=settings.current().trash_days,
+        restoring=NameForm(),
     )
+
+
+@blueprint.get("/trash/<organization_id>")
+@with_trashed("organization.restore")
+def trashed(access: Access) -> ResponseReturnValue:
+    page = events_of(
+        access.organization.id, before=_seq_argument("before"), after=_seq_argument("after")
+    )
+    return render_template(
+        "organizations/trashed.html",
+        organization=access.organization,
+        figures=figures_of(access.organization),
+        trashed_by=directory.email_of(access.organization.trashed_by),
+        trash_days=settings.current().trash_days,
+        page=page,
+    )
+
+
+@blueprint.route("/trash/<organization_id>/restore", methods=["GET", "POST"])
+@with_trashed("organization.restore")
+def restore(access: Access) -> ResponseReturnValue:
+    organization = access.organization
+    form = NameForm()
+    restored = form.submit(
+        lambda: restoring.restore_organization(organization, form.organization_name.data, origin())
+    )
+    if restored and restored.state == ACTIVE:
+        flash(f"{restored.name} is back, with all of its documents and members.", "ok")
+        return redirect(url_for(".overview", slug=restored.slug), 303)
+    if restored:  # still on its way, which its page in the trash shows
+        return redirect(url_for(".trashed", organization_id=organization.id), 303)
+    if not form.is_submitted() or not form.organization_name.data:
+        form.organization_name.data = organization.name
+    return (
+        render_template(
+            "organizations/restore.html",
+            organization=organization,
+            form=form,
+            preview=_preview(form.organization_name.data),
+        ),
+        form.status,
+    )
+
+
+@blueprint.route("/trash/<organization_id>/purge", methods=["GET", "POST"])
+@with_trashed("organization.purge")
+def purge(access: Access) -> ResponseReturnValue:
+    organization = access.organization
+    form = ConfirmForm()
+    purged = form.submit(
+        lambda: purging.purge_organization(organization, form.confirm_name.data, origin())
+    )
+    if purged:
+        if purged.state == PURGED:
+            flash(f"{organization.name} and all of its documents are gone.", "ok")
+        return redirect(url_for(".trash"), 303)
+    return (
+        render_template(
+            "organizations/purge.html",
+            organization=organization,
+            form=form,
+            figures=figures_of(organization),
+        ),
+        form.status,
+    )
+
+
+def _preview(typed: str | None, renamed: Organization | None = None) -> Preview:
+    account = current_user.account_id if current_user.is_authenticated else None
+    return preview_of(typed or "", account, renamed)
 
 
 def _search_argument() -> str:

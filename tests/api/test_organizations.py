@@ -151,9 +151,76 @@ def test_deleting_moves_to_the_trash(owner, tenant_db, by_body):
     assert [name[:6] for name in tenant_db.list_collection_names()] == ["trash_"]
 
 
-def test_what_is_not_offered_yet_is_refused_and_not_passed_over(owner):
-    answer = owner.delete("/org/delete/acme-corp?purge=true")
-    assert fault(answer) == (422, "invalid_input", {"purge"})
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/org/delete/acme-corp?purge=true", None),
+        ("/org/delete?purge=true", {"organization_name": "Acme Corp"}),
+    ],
+)
+def test_purging_drops_it_at_once(owner, tenant_db, path, body):
+    answer = owner.delete(path, body)
+    assert (answer.status_code, answer.json) == (200, {"status": "success", "trash": None})
+    assert tenant_db.list_collection_names() == []
+    assert owner.get("/org/trash").json["trash"] == []
+    assert owner.get("/org/acme-corp").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["purge=perhaps", "purge=true&purge=false", "purges=true"])
+def test_a_query_that_is_not_understood_deletes_nothing(owner, query):
+    answer = owner.delete(f"/org/delete/acme-corp?{query}")
+    assert (answer.status_code, answer.json["error"]["code"]) == (422, "invalid_input")
+    assert owner.get("/org/acme-corp").status_code == 200
+
+
+def trashed_id(owner, name="acme-corp"):
+    return owner.delete(f"/org/delete/{name}").json["trash"]["id"]
+
+
+@pytest.mark.parametrize("body", [None, {}, {"organization_name": "Acme Corp"}])
+def test_restoring_brings_it_back(owner, tenant_db, body):
+    tenant_db.org_acme_corp.insert_one({"_id": 1})
+    answer = owner.post(f"/org/trash/{trashed_id(owner)}/restore", body)
+    assert answer.status_code == 200
+    restored = answer.json["organization"]
+    assert (restored["slug"], restored["documents"], restored["operation"]) == (
+        "acme-corp",
+        1,
+        None,
+    )
+    assert owner.get("/org/acme-corp").status_code == 200
+    assert owner.get("/org/trash").json["trash"] == []
+
+
+def test_restoring_under_another_name_where_its_own_is_taken(owner):
+    organization_id = trashed_id(owner)
+    an_organization("Acme Corp")
+    answer = owner.post(f"/org/trash/{organization_id}/restore")
+    assert fault(answer) == (409, "name_taken", {"organization_name"})
+    answer = owner.post(f"/org/trash/{organization_id}/restore", {"organization_name": "Other"})
+    assert answer.json["organization"]["collection_name"] == "org_other"
+
+
+def test_what_was_purged_is_told_to_who_owned_it_and_to_nobody_else(owner, app):
+    organization_id = trashed_id(owner)
+    answer = owner.delete(f"/org/trash/{organization_id}")
+    assert (answer.status_code, answer.json["trash"]) == (200, None)
+    stranger = Program(app)
+    stranger.sign_up("Kestrel", "dispatch@kestrel.example")
+    stranger.log_in("dispatch@kestrel.example")
+    for ask in (
+        lambda program: program.post(f"/org/trash/{organization_id}/restore"),
+        lambda program: program.delete(f"/org/trash/{organization_id}"),
+    ):
+        assert fault(ask(owner)) == (409, "organization_purged", set())
+        assert fault(ask(stranger)) == (404, "not_found", set())
+
+
+def test_what_was_restored_is_not_purged_by_its_place_in_the_trash(owner):
+    organization_id = trashed_id(owner)
+    owner.post(f"/org/trash/{organization_id}/restore")
+    answer = owner.delete(f"/org/trash/{organization_id}")
+    assert fault(answer) == (409, "not_in_trash", set())
     assert owner.get("/org/acme-corp").status_code == 200
 
 

@@ -39,7 +39,8 @@ ALLOWED = {
     ("organization.view", OWNER), ("organization.view", ADMIN), ("organization.view", VIEWER),
     ("organization.rename", OWNER), ("organization.rename", ADMIN),
     ("organization.delete", OWNER),
-    ("slug.reclaim", OWNER),
+    ("organization.restore", OWNER),
+    ("organization.purge", OWNER),
 }  # fmt: skip
 
 

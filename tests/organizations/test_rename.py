@@ -1,16 +1,17 @@
 """Renaming: the collection goes with the name, and nothing else changes."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from portal import clock
 from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
-from portal.organizations import renaming
-from portal.organizations.documents import OLD, Organization, Slug
+from portal.organizations import lifecycle, renaming
+from portal.organizations.documents import ADMIN, OLD, RENAME, Organization, Slug
 from portal.organizations.renaming import rename_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_member, an_account, an_organization, fresh, origin
 from tests.visitor import Visitor
 
 
@@ -112,15 +113,43 @@ def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db, log):
 
 
 def test_an_old_slug_may_be_taken_back_by_an_owner_but_by_nobody_else():
-    organization = an_organization("Acme Corp")
+    owner = an_account()
+    organization = an_organization("Acme Corp", owner)
     renamed = rename_organization(organization, "Other", origin())
     with pytest.raises(SlugTaken):
         an_organization("Acme Corp")
+    admin = a_member(organization, ADMIN, "ada@acme.example")
     with pytest.raises(SlugTaken):
-        rename_organization(renamed, "Acme Corp", origin())
-    back = rename_organization(renamed, "Acme Corp", origin(), may_reclaim=True)
+        rename_organization(renamed, "Acme Corp", origin(admin))
+    back = rename_organization(renamed, "Acme Corp", origin(owner))
     assert back.slug == "acme-corp"
     assert Slug.objects.get(id="other").state == OLD
+
+
+def test_an_owner_swaps_the_names_of_two_organizations_at_once(tenant_db):
+    owner = an_account()
+    a, b = an_organization("Aster", owner), an_organization("Birch", owner)
+    tenant_db.org_aster.insert_one({"_id": "of a"})
+    a = rename_organization(a, "Waiting", origin(owner))
+    b = rename_organization(b, "Aster", origin(owner))
+    a = rename_organization(a, "Birch", origin(owner))
+    assert (a.slug, b.slug) == ("birch", "aster")
+    assert tenant_db.org_birch.find_one() == {"_id": "of a"}
+    assert sorted((s.id, s.organization, s.state) for s in Slug.objects()) == sorted([
+        ("aster", b.id, "current"), ("birch", a.id, "current"), ("waiting", a.id, "old"),
+    ])  # fmt: skip
+
+
+def test_an_old_slug_of_another_organization_is_given_up_where_the_rename_is_undone(tenant_db):
+    owner = an_account()
+    a, b = an_organization("Aster", owner), an_organization("Birch", owner)
+    rename_organization(a, "Waiting", origin(owner))
+    tenant_db.create_collection("org_aster")
+    with pytest.raises(SlugTaken):
+        rename_organization(b, "Aster", origin(owner))
+    assert sorted((s.id, s.state) for s in Slug.objects()) == [
+        ("birch", "current"), ("waiting", "current"),
+    ]  # fmt: skip
 
 
 def test_an_old_slug_is_free_for_anybody_after_its_time(time_machine):
@@ -143,7 +172,8 @@ def test_a_second_rename_meanwhile_is_refused(monkeypatch):
         return wait
 
     first, *rest = renaming.PLAN.forward
-    monkeypatch.setattr(renaming, "PLAN", renaming.Plan((slow(first), *rest), renaming.PLAN.back))
+    slowed = replace(renaming.PLAN, forward=(slow(first), *rest))
+    monkeypatch.setitem(lifecycle.PLANS, RENAME, slowed)
     thread = threading.Thread(target=rename_organization, args=(organization, "Other", origin()))
     thread.start()
     assert inside.wait(30)

@@ -1,7 +1,9 @@
 """What others left behind is finished, and one that can't be doesn't stop the rest."""
 
-from portal.organizations import renaming, runner
-from portal.organizations.documents import NAME_TAKEN, Organization, Slug
+from dataclasses import replace
+
+from portal.organizations import lifecycle, renaming, runner
+from portal.organizations.documents import NAME_TAKEN, RENAME, Organization, Slug
 from portal.organizations.lifecycle import pursue, take_over
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
@@ -40,16 +42,24 @@ def test_an_operation_with_a_lease_is_left_to_its_holder(master_db):
     assert fresh(organization).operation.attempt == 2
 
 
-def test_one_that_fails_does_not_stop_the_others(master_db):
+def test_one_that_fails_does_not_stop_the_others(master_db, monkeypatch):
     broken, sound = an_organization("Broken"), an_organization("Sound")
     an_unfinished_rename(master_db, broken, "one")
     an_unfinished_rename(master_db, sound, "two")
-    master_db.organizations.update_one(
-        {"_id": broken.id}, {"$set": {"operation.kind": "unheard of"}}
-    )
+    first, *rest = renaming.PLAN.forward
+
+    def breaking(organization):
+        if organization.id == broken.id:
+            raise RuntimeError("a bug")
+        return first(organization)
+
+    plan = replace(renaming.PLAN, forward=(breaking, *rest))
+    monkeypatch.setitem(lifecycle.PLANS, RENAME, plan)
     assert runner.recover_due_operations() == 2
     assert fresh(sound).slug == "two"
-    assert Organization.objects(id=broken.id, operation__attempt=2)
+    [put_off] = Organization.objects(id=broken.id, operation__attempt=2)
+    assert put_off.operation.last_error == "RuntimeError: a bug"
+    assert take_over() is None  # for a while
 
 
 def test_what_is_due_is_found_by_an_index_of_running_operations_alone(master_db):
@@ -72,7 +82,7 @@ def test_an_attempt_that_was_overtaken_does_not_drag_the_collection_away(master_
     asleep = fresh(organization)
     runner.recover_due_operations()
     trash_organization(fresh(organization), "Other", origin())
-    pursue(asleep, renaming.PLAN)
+    pursue(asleep)
     assert tenant_db.list_collection_names() == [f"trash_{organization.id}"]
 
 
@@ -121,3 +131,11 @@ def test_a_definite_error_after_the_intent_is_left_to_the_runner(visitor, bare_c
     master_db.organizations.update_one({}, expired)
     assert runner.recover_due_operations() == 1
     assert fresh(Organization.objects.get()).operation is None
+
+
+def test_an_operation_of_a_newer_version_is_left_to_that(master_db):
+    organization = an_organization("Acme Corp")
+    an_unfinished_rename(master_db, organization, "other")
+    master_db.organizations.update_one({}, {"$set": {"operation.kind": "unheard of"}})
+    assert runner.recover_due_operations() == 0
+    assert fresh(organization).operation.attempt == 1

@@ -65,7 +65,7 @@ def trashed(count, account):
 
 
 def names(page):
-    return [cell.contents[0] for cell in page.html.select("tbody th")]
+    return [link.get_text() for link in page.html.select("tbody th a")]
 
 
 def way(page, rel):
