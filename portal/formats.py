@@ -1,7 +1,8 @@
 """How values are written on pages."""
 
+import math
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 import humanize
@@ -71,8 +72,8 @@ def day(time: datetime) -> str:
 
 
 def days_until(time: datetime) -> int:
-    """Whole days that are left, none when it is over."""
-    return max(0, (time - clock.now()).days)
+    """How many days are left, one that has begun among them; none when it is over."""
+    return max(0, math.ceil((time - clock.now()) / timedelta(days=1)))
 
 
 def size(size_bytes: int) -> str:

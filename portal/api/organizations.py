@@ -11,7 +11,7 @@ from portal.errors import AddressChanged, InvalidInput
 from portal.organizations import creation, directory, purging, renaming, restoring, trashing
 from portal.organizations.access import Access, access_to_trashed
 from portal.organizations.documents import CREATE, PURGED, TRASHED, Organization
-from portal.organizations.storage import figures_of
+from portal.organizations.storage import stored_by
 from portal.requests import origin
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
@@ -179,7 +179,7 @@ def _purge(access: Access) -> Answer:
 
 def _seen(access: Access, organization: Organization) -> Answer:
     """The organization as it is now, for a member who may have come by an old slug."""
-    figures = figures_of(organization)
+    figures = stored_by(organization).figures
     seen = _created(organization) | {
         "role": access.role,
         "documents": figures.documents if figures else None,

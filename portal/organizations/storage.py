@@ -1,5 +1,7 @@
 """The way to what an organization has stored, wherever its collection is."""
 
+from dataclasses import dataclass
+
 import structlog
 
 from portal.audit.documents import Origin
@@ -8,27 +10,44 @@ from portal.errors import PortalError
 from portal.organizations.documents import PURGED, Organization
 from portal.organizations.lifecycle import repair_organization
 from portal.tenants import collections
-from portal.tenants.collections import CollectionElsewhere, CollectionError, Figures
+from portal.tenants.collections import (
+    CollectionElsewhere,
+    CollectionError,
+    CollectionMissing,
+    Figures,
+)
 
 log = structlog.get_logger()
 
 
-def figures_of(organization: Organization) -> Figures | None:
-    """What is in the tenant collection; ``None`` while it isn't under a recorded name.
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is in a tenant collection. Without figures it can't be read now: it may be
+    ``missing`` from the database, or ``elsewhere``, under a name that it can't be moved from."""
+
+    figures: Figures | None = None
+    missing: bool = False
+    elsewhere: str | None = None
+
+
+def stored_by(organization: Organization) -> Stored:
+    """What is in the tenant collection.
 
     A collection that has another name than recorded, while no operation runs, gets it back.
     """
+    if organization.placement.uuid is None:
+        return Stored()
     try:
-        return _count(organization, organization.placement.collection)
+        return Stored(_count(organization, organization.placement.collection))
     except CollectionElsewhere as found:
         actual = found.actual_name
-    except CollectionError:
-        return None
+    except CollectionMissing:
+        return Stored(missing=True)
     try:
-        return _count(organization, _recorded_name(organization, actual))
+        return Stored(_count(organization, _recorded_name(organization, actual)))
     except (CollectionError, PortalError) as error:
         log.warning("collection.not_here", found=actual, error=repr(error))
-        return None
+        return Stored(elsewhere=actual)
 
 
 def _recorded_name(organization: Organization, actual: str) -> str:
@@ -42,7 +61,5 @@ def _recorded_name(organization: Organization, actual: str) -> str:
     return repair_organization(current, Origin()).placement.collection
 
 
-def _count(organization: Organization, name: str) -> Figures | None:
-    if organization.placement.uuid is None:
-        return None
+def _count(organization: Organization, name: str) -> Figures:
     return collections.collection_figures(tenant_database(), organization.placement.uuid, name)

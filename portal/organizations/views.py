@@ -21,7 +21,7 @@ from portal.organizations.documents import ACTIVE, PURGED, TRASHED, Organization
 from portal.organizations.forms import ConfirmForm, NameForm, SignUpForm
 from portal.organizations.names import LONGEST, SLUG
 from portal.organizations.preview import Preview, preview_of
-from portal.organizations.storage import figures_of
+from portal.organizations.storage import stored_by
 from portal.requests import origin, user_agent
 
 blueprint = Blueprint("organizations", __name__)
@@ -155,7 +155,7 @@ def overview(access: Access) -> ResponseReturnValue:
         "organizations/overview.html",
         access=access,
         organization=access.organization,
-        figures=figures_of(access.organization),
+        stored_data=stored_by(access.organization),
         details=directory.details_of(access.organization),
         database=settings.current().tenant_db,
     )
@@ -208,7 +208,7 @@ def rename(access: Access) -> ResponseReturnValue:
             organization=organization,
             form=form,
             preview=_preview(form.organization_name.data, organization),
-            figures=figures_of(organization),
+            figures=stored_by(organization).figures,
             old_slug_days=settings.current().old_slug_days,
         ),
         form.status,
@@ -234,7 +234,7 @@ def delete(access: Access) -> ResponseReturnValue:
             access=access,
             organization=organization,
             form=form,
-            figures=figures_of(organization),
+            figures=stored_by(organization).figures,
             details=directory.details_of(organization),
             trash_days=settings.current().trash_days,
             purge_at=clock.now() + timedelta(days=settings.current().trash_days),
@@ -267,7 +267,7 @@ def trashed(access: Access) -> ResponseReturnValue:
     return render_template(
         "organizations/trashed.html",
         organization=access.organization,
-        figures=figures_of(access.organization),
+        stored_data=stored_by(access.organization),
         trashed_by=directory.email_of(access.organization.trashed_by),
         trash_days=settings.current().trash_days,
         page=page,
@@ -317,7 +317,7 @@ def purge(access: Access) -> ResponseReturnValue:
             "organizations/purge.html",
             organization=organization,
             form=form,
-            figures=figures_of(organization),
+            figures=stored_by(organization).figures,
         ),
         form.status,
     )

@@ -107,10 +107,12 @@ def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) 
     CollectionMissing; CollectionElsewhere if it has neither name; PyMongoError where nothing
     can be known in time.
     """
+    if name == new_name:  # which the server refuses (code 20) whatever the UUID
+        _fenced(database, {"find": name, "limit": 1, "singleBatch": True}, uuid)
+        return
     command = {
         "renameCollection": f"{database.name}.{name}",
         "to": f"{database.name}.{new_name}",
-        "collectionUUID": uuid,
         "writeConcern": {"w": "majority"},
     }
     _until_known(lambda: _rename(database, command, uuid, new_name))
@@ -123,7 +125,7 @@ def drop_collection(database: Database, uuid: UUID, name: str) -> None:
     majority. Raises CollectionElsewhere where it has another name; PyMongoError where nothing
     can be known in time.
     """
-    command = {"drop": name, "collectionUUID": uuid, "writeConcern": {"w": "majority"}}
+    command = {"drop": name, "writeConcern": {"w": "majority"}}
     try:
         _until_known(lambda: _fenced(database, command, uuid))
     except CollectionMissing:
@@ -140,7 +142,6 @@ def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
             {"$project": {"count": 1, **dict.fromkeys(_STORAGE_FIGURES, 1)}},
         ],
         "cursor": {},
-        "collectionUUID": uuid,
     }
     # One result per shard; a replica set is one.
     stats = _fenced(database, command, uuid)["cursor"]["firstBatch"]
@@ -179,7 +180,8 @@ def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: s
 def _fenced(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str, Any]:
     try:
         # Without the client's codec options a native UUID raises ValueError.
-        return database.command(command, codec_options=database.client.codec_options)
+        fenced = {**command, "collectionUUID": uuid}
+        return database.command(fenced, codec_options=database.client.codec_options)
     except OperationFailure as error:
         if error.code != _COLLECTION_UUID_MISMATCH:
             raise

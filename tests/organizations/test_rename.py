@@ -215,12 +215,38 @@ def test_a_collection_that_was_renamed_by_hand_is_found_by_its_uuid(tenant_db):
     assert tenant_db.list_collection_names() == ["org_other"]
 
 
+def test_a_collection_that_was_renamed_by_hand_gets_its_name_back_when_somebody_looks(
+    visitor, tenant_db, log
+):
+    visitor.sign_up("Acme Corp")
+    tenant_db.org_acme_corp.insert_one({"_id": 1})
+    tenant_db.org_acme_corp.rename("by_hand")
+    page = visitor.get("/organizations/acme-corp")
+    assert "Its collection" not in page.text
+    assert tenant_db.list_collection_names() == ["org_acme_corp"]
+    assert Organization.objects.get().operation is None
+    assert log.named("collection.name_repaired")
+
+
+def test_where_another_has_its_name_the_page_says_so_until_that_is_out_of_the_way(
+    visitor, tenant_db
+):
+    visitor.sign_up("Acme Corp")
+    tenant_db.org_acme_corp.rename("by_hand")
+    tenant_db.org_acme_corp.insert_one({"_id": "somebody's"})
+    assert "Its collection is called by_hand now" in visitor.get("/organizations/acme-corp").text
+    assert sorted(tenant_db.list_collection_names()) == ["by_hand", "org_acme_corp"]
+    tenant_db.org_acme_corp.rename("away")
+    assert "Its collection is" not in visitor.get("/organizations/acme-corp").text
+    assert sorted(tenant_db.list_collection_names()) == ["away", "org_acme_corp"]
+
+
 def test_a_collection_that_was_dropped_by_hand_is_told(visitor, tenant_db):
     visitor.sign_up("Acme Corp")
     tenant_db.org_acme_corp.drop()
     page = visitor.get("/organizations/acme-corp")
     assert page.status == 200
-    assert "The collection is not where it should be" in page.text
+    assert "Its collection is not in the database any more" in page.text
     answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
     assert answer.status == 409
     assert "is not in the database any more" in answer.text

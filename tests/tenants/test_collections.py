@@ -52,6 +52,14 @@ def test_renaming_keeps_the_uuid_and_can_be_repeated(tenant_db):
     assert create_collection(tenant_db, "org_a") == uuid
 
 
+def test_renaming_to_the_name_it_has_only_looks_whether_it_is_there(tenant_db):
+    uuid = create_collection(tenant_db, "org_a")
+    rename_collection(tenant_db, uuid, "org_a", "org_a")
+    tenant_db.org_a.rename("org_b")
+    with pytest.raises(CollectionElsewhere):
+        rename_collection(tenant_db, uuid, "org_a", "org_a")
+
+
 def test_renaming_onto_another_collection_is_refused_and_touches_nothing(tenant_db):
     uuid = create_collection(tenant_db, "org_a")
     tenant_db.org_b.insert_one({"_id": 1})
