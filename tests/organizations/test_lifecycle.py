@@ -1,0 +1,136 @@
+"""The engine: a new kind of operation is its steps and nothing else."""
+
+import pytest
+
+from portal import clock
+from portal.database import server_time
+from portal.organizations import lifecycle, runner
+from portal.organizations.documents import Operation, Organization
+from portal.organizations.lifecycle import (
+    LeaseLost,
+    Plan,
+    advance,
+    carry_out,
+    intend,
+    pursue,
+    put_off,
+    take_over,
+    write_intent,
+)
+from portal.organizations.renaming import rename_organization
+from tests.factories import an_organization, fresh, origin
+
+
+@pytest.fixture
+def copied(monkeypatch):
+    """What was copied by a kind of operation that nobody else knows, and the lease meanwhile."""
+    copied = []
+
+    def copy(organization):
+        for _ in range(3):
+            copied.append(lease_of(organization))
+            yield
+        return advance(organization, set__name="Copied")
+
+    def finish(organization):
+        return advance(organization, unset__operation=True)
+
+    plan = Plan("move", "Moving to {name}", "being moved", forward=(copy, finish))
+    monkeypatch.setitem(lifecycle.PLANS, "move", plan)
+    return copied
+
+
+def moving(organization):
+    operation = Operation(
+        kind="move", started_at=clock.now(), origin=origin(), collection="org_x", name="fra-1"
+    )
+    return write_intent(organization, operation)
+
+
+def lease_of(organization):
+    return fresh(organization).operation.lease_until
+
+
+def test_a_new_kind_of_operation_is_carried_out_and_shown(visitor, copied):
+    visitor.sign_up("Acme Corp")
+    organization = moving(Organization.objects.get())
+    page = visitor.get("/organizations/acme-corp")
+    assert "Moving to fra-1" in page.text
+    assert "Being moved" in visitor.get("/organizations").text
+    answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Third"})
+    assert "Acme Corp is being moved since" in answer.text
+    moved = pursue(organization)
+    assert (moved.name, moved.operation, len(copied)) == ("Copied", None, 3)
+
+
+def test_a_step_that_takes_long_keeps_its_lease(copied, monkeypatch):
+    monkeypatch.setattr(lifecycle, "_SPARE_SECONDS", 0)
+    organization = moving(an_organization())
+    begun = lease_of(organization)
+    carry_out(organization)
+    assert begun < copied[0] < copied[1] < copied[2]
+
+
+def test_a_step_that_takes_long_stops_where_it_was_overtaken(copied, monkeypatch, master_db):
+    monkeypatch.setattr(lifecycle, "_SPARE_SECONDS", 0)
+    organization = moving(an_organization())
+    master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
+    with pytest.raises(LeaseLost):
+        carry_out(organization)
+    assert copied == []
+
+
+def test_an_attempt_that_failed_is_tried_again_after_a_growing_pause(copied, master_db):
+    organization = moving(an_organization())
+    pauses = []
+    for attempt in range(1, 9):
+        master_db.organizations.update_one({}, {"$set": {"operation.attempt": attempt}})
+        put_off(fresh(organization), RuntimeError("the disk\nis full"))
+        now = server_time()
+        pauses.append(round((lease_of(organization) - now).total_seconds()))
+    assert pauses == [2, 4, 8, 16, 32, 45, 45, 45]
+    assert fresh(organization).operation.last_error == "RuntimeError: the disk\nis full"
+    assert take_over() is None
+
+
+def test_who_was_overtaken_can_not_put_it_off(copied, master_db):
+    organization = moving(an_organization())
+    master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
+    before = lease_of(organization)
+    put_off(organization, RuntimeError())
+    assert lease_of(organization) == before
+
+
+def test_an_intent_is_written_once(copied):
+    organization = an_organization()
+    operation = Operation(kind="move", started_at=clock.now(), origin=origin(), collection="x")
+    assert intend({"_id": organization.id}, operation)
+    assert intend({"_id": organization.id}, operation) is None
+
+
+def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monkeypatch):
+    """A process that was stopped past its lease wakes and sends what no fence is against."""
+    organization = an_organization("Acme Corp")
+    finish = lifecycle.PLANS["rename"].forward[-1]
+
+    def overtaken(asleep):
+        """Others finish it, and rename it once more, before the sleeper's command arrives."""
+        monkeypatch.undo()
+        Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
+        rename_organization(pursue(fresh(asleep)), "Third", origin())
+        tenant_db.org_third.rename("org_other")  # the late command, as the server takes it
+        return asleep
+
+    plan = Plan("rename", "", "", forward=(overtaken, finish))
+    monkeypatch.setitem(lifecycle.PLANS, "rename", plan)
+    assert rename_organization(organization, "Other", origin()).slug == "third"
+    assert tenant_db.list_collection_names() == ["org_third"]
+    assert fresh(organization).operation is None
+
+
+def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, master_db):
+    for n in range(3):
+        moving(an_organization(f"Org {n}"))
+    master_db.organizations.update_many({}, [{"$set": {"operation.lease_until": "$created_at"}}])
+    monkeypatch.setattr(runner, "MOST_AT_ONCE", 2)
+    assert [runner.recover_due_operations() for _ in range(3)] == [2, 1, 0]
