@@ -240,7 +240,11 @@ def _overtaken(organization: Organization) -> Organization:
         return current
     # What this attempt sent last may have come after the others were done: no fence is against
     # that, and only the name can have suffered.
-    return repair_organization(current, Origin())
+    try:
+        return repair_organization(current, Origin())
+    except PortalError as error:  # the operation itself is done, by others
+        log.warning("collection.not_repaired", reason=repr(error), organization=str(current.id))
+        return current
 
 
 def _told(organization: Organization, failure: str) -> PortalError:
