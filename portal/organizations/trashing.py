@@ -77,6 +77,7 @@ def _finish_trash(organization: Organization) -> Organization:
             unset__operation=True,
         )
         slugs.free_all(organization.id)
+        # Mails to the owners, now and before the purge, belong into this transaction too.
         record(
             trashed, "organization.trashed", operation.origin, name=trashed.name, slug=trashed.slug
         )

@@ -1,5 +1,7 @@
 """Every page for everybody: axe finds nothing, in light, in dark, at 390 px, in forced colours."""
 
+from datetime import timedelta
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -96,10 +98,35 @@ def test_long_lists_and_a_running_operation(page, mara, master_db):
         check(page)
 
 
-def test_the_trash_with_something_in_it(page, mara):
-    organization = an_organization("Acme Corp", mara)
-    trash_organization(organization, "Acme Corp", origin(mara))
-    page.goto("/trash")
+def test_the_trash_with_something_in_it(page, mara, master_db):
+    """One that can be restored, one whose name is taken and whose time is nearly over, one that
+    is being purged."""
+    there, taken, going = (
+        trash_organization(an_organization(name, mara), None, origin(mara))
+        for name in ("Acme Corp", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "Going")
+    )
+    an_organization(taken.name)
+    soon = {"purge_at": clock.now() + timedelta(hours=30)}
+    master_db.organizations.update_one({"_id": taken.id}, {"$set": soon})
+    running = {
+        "kind": "purge", "attempt": 2, "started_at": clock.now(), "collection": "x", "origin": {},
+        "lease_until": clock.now().replace(year=2100), "last_error": "what it was",
+    }  # fmt: skip
+    master_db.organizations.update_one({"_id": going.id}, {"$set": {"operation": running}})
+    paths = ["", *(f"/{o.id}" for o in (there, taken, going))]
+    for path in [*paths, f"/{taken.id}/restore", f"/{taken.id}/purge"]:
+        page.goto(f"/trash{path}")
+        check(page)
+    page.goto(f"/trash/{taken.id}/restore")
+    page.get_by_role("button", name="Restore organization").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+
+
+def test_an_organization_whose_collection_is_gone(page, mara, tenant_db):
+    an_organization("Acme Corp", mara)
+    tenant_db.org_acme_corp.drop()
+    page.goto("/organizations/acme-corp")
     check(page)
 
 

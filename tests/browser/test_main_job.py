@@ -54,6 +54,20 @@ def do_the_main_job(page, tenant_db):
     expect(page.get_by_role("row", name="Acme & Daughters")).to_be_visible()
     assert [name[:6] for name in tenant_db.list_collection_names()] == ["trash_"]
 
+    page.get_by_role("button", name="Restore").click()
+    expect(page.get_by_role("status")).to_contain_text("Acme & Daughters is back")
+    assert tenant_db.list_collection_names() == ["org_acme_daughters"]
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_role("link", name="Delete…").click()
+    page.get_by_label("Type the name to confirm").fill("Acme & Daughters")
+    page.get_by_role("button", name="Delete organization").click()
+    page.get_by_role("link", name="Purge now…").click()
+    page.get_by_label("Type the name to confirm").fill("Acme & Daughters")
+    page.get_by_role("button", name="Purge organization").click()
+    expect(page.get_by_role("status")).to_contain_text("all of its documents are gone")
+    expect(page.get_by_role("heading", level=2)).to_have_text("The trash is empty")
+    assert tenant_db.list_collection_names() == []
+
 
 def test_the_main_job_with_javascript(page, tenant_db):
     do_the_main_job(page, tenant_db)
