@@ -53,13 +53,21 @@ class Visitor:
         return Page(self.client.get(path, **options))
 
     def post(self, path, fields=None, *, form_at=None, **options):
-        token = self.token(form_at or path)
-        return Page(self.client.post(path, data={"csrf_token": token, **(fields or {})}, **options))
+        hidden = self.hidden(form_at or path)
+        return self.send(path, {**hidden, **(fields or {})}, **options)
+
+    def send(self, path, fields, **options):
+        return Page(self.client.post(path, data=fields, **options))
+
+    def hidden(self, path):
+        """What a page's form carries unseen."""
+        token = self.get(path, follow_redirects=True).html.find("input", {"name": "csrf_token"})
+        inputs = token.find_parent("form").find_all("input", {"type": "hidden"})
+        return {found["name"]: found["value"] for found in inputs}
 
     def token(self, path="/login"):
         """The CSRF token that a page's form carries."""
-        page = self.get(path, follow_redirects=True)
-        return page.html.find("input", {"name": "csrf_token"})["value"]
+        return self.hidden(path)["csrf_token"]
 
     def sign_up(self, name="Acme Corp", email="mara@acme.example", password=PASSWORD):
         return self.post(
