@@ -61,7 +61,8 @@ class Visitor:
 
     def hidden(self, path):
         """What a page's form carries unseen."""
-        form = self.get(path, follow_redirects=True).html.select_one("main form[method=post]")
+        html = self.get(path, follow_redirects=True).html
+        form = html.select_one("main form[method=post]") or html.select_one("form[method=post]")
         inputs = form.find_all("input", {"type": "hidden"})
         return {found["name"]: found["value"] for found in inputs}
 
