@@ -81,14 +81,42 @@ FORMS = [
     ("/organizations/acme-corp/rename", {"organization_name": "ACME"}, "/organizations/acme"),
     ("/organizations/acme-corp/rename", {"organization_name": "ACME corp"}, "/organizations/acme-corp"),
     ("/organizations/acme-corp/delete", {"confirm_name": "Acme Corp"}, "/trash"),
+    ("/trash/{}/restore", {"organization_name": ""}, "/organizations/acme-corp"),
+    ("/trash/{}/restore", {"organization_name": "Other"}, "/organizations/other"),
+    ("/trash/{}/purge", {"confirm_name": "Acme Corp"}, "/trash"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "fields", "place"), FORMS)
 def test_every_form_that_is_clicked_twice_leads_to_one_place(visitor, path, fields, place):
     visitor.sign_up("Acme Corp")
+    organization = Organization.objects.get()
+    if "trash" in path:
+        trash_organization(organization, None, origin())
+    path = path.format(organization.id)
     for answer in click_twice(visitor, path, fields):
         assert (answer.status, answer.location) == (303, place)
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "fields"),
+    [
+        ("trashing", "/organizations/acme-corp/delete", {"confirm_name": "Acme Corp"}),
+        ("restoring", "/trash/{}/restore", {"organization_name": "Acme Corp"}),
+    ],
+)
+def test_a_second_click_while_the_first_is_at_work_leads_to_its_place(
+    visitor, monkeypatch, service, path, fields
+):
+    visitor.sign_up("Acme Corp")
+    organization = Organization.objects.get()
+    if service == "restoring":
+        trash_organization(organization, None, origin())
+    monkeypatch.setattr(f"portal.organizations.{service}.pursue", lambda intended: intended)
+    first, second = click_twice(visitor, path.format(organization.id), fields)
+    assert first.status == second.status == 303
+    assert first.location == second.location
+    assert fresh(organization).operation
 
 
 def test_a_form_that_was_filled_in_anew_is_another_one(visitor):

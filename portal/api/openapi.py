@@ -19,8 +19,8 @@ _ABOUT = """\
 What people do on pages, programs do here. Get a bearer token by `POST /admin/login` and send it as
 `Authorization: Bearer …`. A token is a session that lasts {seconds} seconds and can be ended.
 
-A call of POST, PUT or DELETE under `/org` that may have been answered or not, for the connection
-broke, can be sent again if it has an `Idempotency-Key`: it is done once, and answered as it was.
+Send an `Idempotency-Key` with what you POST, PUT or DELETE under `/org`, and you may send it again
+where no answer came, for 24 hours: it is done once. The answer is the first one again.
 
 Every error has one shape: `{{"status": "error", "error": {{"code", "message", "fields"}}}}`.
 429 and 503 say in `Retry-After` when to come again. Each answer has an `X-Request-ID`, which the

@@ -15,7 +15,7 @@ from portal import answers, requests
 from portal.accounts import cookie, login
 from portal.errors import PortalError
 from portal.idempotency import KeyRecord, find_record
-from portal.organizations.documents import ACTIVE, Organization
+from portal.organizations.documents import ACTIVE, RESTORE, TRASHED, Organization
 from portal.requests import origin, user_agent
 
 log = structlog.get_logger()
@@ -63,6 +63,9 @@ def _log_in_again() -> None:
 def _lead_on(record: KeyRecord) -> ResponseReturnValue:
     log.info("request.repeated", kind=record.kind, first=record.request)
     organization = Organization.objects(id=record.organization).only("slug", "state").first()
-    if organization and organization.state == ACTIVE:
+    state = organization and organization.state
+    if state == ACTIVE:
         return redirect(url_for(".overview", slug=organization.slug), 303)
+    if state == TRASHED and record.kind == RESTORE:  # on its way
+        return redirect(url_for(".trashed", organization_id=organization.id), 303)
     return redirect(url_for(".trash"), 303)

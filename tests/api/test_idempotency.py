@@ -43,11 +43,23 @@ CHANGES = [
     ("PUT", "/org/update", {"old_organization_name": "acme corp", "new_organization_name": "Other"}),
     ("DELETE", "/org/delete/acme-corp", None),
     ("DELETE", "/org/delete", {"organization_name": "Acme Corp"}),
+    ("DELETE", "/org/delete/acme-corp?purge=true", None),
+    ("POST", "/org/trash/{}/restore", None),
+    ("POST", "/org/trash/{}/restore", {"organization_name": "Other"}),
+    ("DELETE", "/org/trash/{}", None),
 ]  # fmt: skip
+
+
+def ready(owner, path):
+    """Put the organization where ``path`` changes it; the path."""
+    if "trash" in path:
+        owner.delete("/org/delete/acme-corp")
+    return path.format(Organization.objects.get().id)
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
 def test_every_change_may_be_repeated(owner, method, path, body):
+    path = ready(owner, path)
     first = owner.ask(method, path, body, **KEYED)
     assert first.status_code in (200, 201)
     events = len(AuditEvent.objects())
@@ -60,6 +72,7 @@ def test_every_change_may_be_repeated(owner, method, path, body):
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
 def test_a_change_whose_answer_was_lost_is_answered_all_the_same(owner, master_db, method, path, body):  # fmt: skip
     """The process died between doing it and keeping its answer."""
+    path = ready(owner, path)
     first = owner.ask(method, path, body, **KEYED)
     master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
     assert same_answer(first, owner.ask(method, path, body, **KEYED))
@@ -71,6 +84,12 @@ def test_it_is_the_same_call_whatever_came_between(owner):
     owner.put("/org/update/other", {"new_organization_name": "Acme Corp"})
     assert same_answer(first, owner.put("/org/update/acme-corp", body, **KEYED))
     assert Organization.objects.get().slug == "acme-corp"
+
+
+def test_whether_to_purge_is_part_of_the_content(owner):
+    owner.delete("/org/delete/acme-corp", **KEYED)
+    answer = owner.delete("/org/delete/acme-corp?purge=true", **KEYED)
+    assert fault(answer)[:2] == (422, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize("name", ["Other", "x", "Acme Corp"])
@@ -93,9 +112,7 @@ def test_a_call_that_still_runs_is_not_begun_again(owner, master_db):
 
 
 def test_an_answer_that_it_is_not_finished_is_not_kept(owner, monkeypatch):
-    monkeypatch.setattr(
-        "portal.organizations.trashing.pursue", lambda organization, _: organization
-    )
+    monkeypatch.setattr("portal.organizations.trashing.pursue", lambda organization: organization)
     assert owner.delete("/org/delete/acme-corp", **KEYED).status_code == 202
     assert fault(owner.delete("/org/delete/acme-corp", **KEYED))[:2] == (409, "still_running")
     monkeypatch.undo()
@@ -125,6 +142,18 @@ def test_what_was_turned_back_may_be_tried_again_with_the_same_key(owner, tenant
     tenant_db.drop_collection("org_other")
     again = owner.put("/org/update/acme-corp", body, **KEYED)
     assert (again.status_code, AGAIN in again.headers) == (200, False)
+
+
+def test_whoever_turns_it_back_frees_its_key(owner, tenant_db, monkeypatch):
+    body = {"new_organization_name": "Other"}
+    monkeypatch.setattr("portal.organizations.renaming.pursue", lambda organization: organization)
+    assert owner.put("/org/update/acme-corp", body, **KEYED).status_code == 202
+    monkeypatch.undo()
+    tenant_db.org_other.insert_one({"_id": 1})
+    Organization.objects.update(set__operation__lease_until=clock.now() - timedelta(minutes=1))
+    assert runner.recover_due_operations() == 1
+    assert len(KeyRecord.objects()) == 0
+    assert fault(owner.put("/org/update/acme-corp", body, **KEYED))[:2] == (409, "name_taken")
 
 
 def test_a_sign_up_that_was_turned_back_may_be_tried_again(program, tenant_db):
