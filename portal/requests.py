@@ -76,7 +76,7 @@ def take_key(typed: str, field: str, make: KeyMaker, *, as_nobody: bool = False)
     """
     if not SYNTAX.fullmatch(typed):
         raise InvalidInput({field: "Send 1 to 255 visible ASCII characters, once."})
-    known = current_user.is_authenticated and not as_nobody
+    known = not as_nobody and current_user.is_authenticated
     sender = str(current_user.account_id) if known else network_of(request.remote_addr)
     content = request.query_string + b"\n" + request.get_data()
     g.request_key = make(typed, sender, request.method, request.path, content)

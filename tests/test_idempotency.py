@@ -9,7 +9,7 @@ from portal.accounts.documents import Account, Session
 from portal.accounts.passwords import hash_password
 from portal.errors import Repeated
 from portal.idempotency import Key, KeyRecord
-from portal.organizations.documents import Organization
+from portal.organizations.documents import Membership, Organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
@@ -60,8 +60,8 @@ def test_a_sign_up_that_is_sent_again_after_the_password_was_changed_logs_nobody
     visitor.send("/signup", sent)
     Account.objects.update(set__password_hash=hash_password("another good passphrase"))
     visitor.client.set_cookie("portal_session_test", cookie)
-    assert visitor.send("/signup", sent).location == "/organizations/acme-corp"
-    assert visitor.get("/organizations/acme-corp").location.startswith("/login")
+    assert visitor.send("/signup", sent).location == "/organizations"
+    assert visitor.get("/organizations").location.startswith("/login")
 
 
 def test_a_sign_up_that_is_sent_again_from_another_network_logs_nobody_in(visitor):
@@ -117,6 +117,16 @@ def test_a_second_click_while_the_first_is_at_work_leads_to_its_place(
     assert first.status == second.status == 303
     assert first.location == second.location
     assert fresh(organization).operation
+
+
+def test_who_is_no_member_any_more_is_not_told_the_new_address(visitor):
+    visitor.sign_up("Acme Corp")
+    path = "/organizations/acme-corp/rename"
+    sent = {**visitor.hidden(path), "organization_name": "Other"}
+    visitor.send(path, sent)
+    rename_organization(Organization.objects.get(), "Secret plans", origin())
+    Membership.objects.delete()
+    assert visitor.send(path, sent).location == "/organizations"
 
 
 def test_a_form_that_was_filled_in_anew_is_another_one(visitor):

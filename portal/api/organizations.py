@@ -226,6 +226,8 @@ def _created(organization: Organization) -> dict[str, Any]:
 
 
 def _created_again(organization: Organization) -> Answer:
+    if current_user.is_authenticated:
+        access_by_name(organization.slug, "organization.view")
     return {"organization": _created(organization)}, 201, {}
 
 
@@ -234,7 +236,8 @@ def _seen_again(organization: Organization) -> Answer:
 
 
 def _trashed_again(organization: Organization) -> Answer:
-    return {"trash": organization}, 200, {}
+    access = access_to_trashed(str(organization.id), current_user.account_id)
+    return {"trash": access.organization}, 200, {}
 
 
 def _purged_again(organization: Organization) -> Answer:

@@ -15,7 +15,8 @@ from portal import answers, requests
 from portal.accounts import cookie, login
 from portal.errors import PortalError
 from portal.idempotency import KeyRecord, find_record
-from portal.organizations.documents import ACTIVE, RESTORE, TRASHED, Organization
+from portal.organizations.access import slug_for_member
+from portal.organizations.documents import PURGE, RESTORE, TRASH
 from portal.requests import origin, user_agent
 
 log = structlog.get_logger()
@@ -62,10 +63,10 @@ def _log_in_again() -> None:
 
 def _lead_on(record: KeyRecord) -> ResponseReturnValue:
     log.info("request.repeated", kind=record.kind, first=record.request)
-    organization = Organization.objects(id=record.organization).only("slug", "state").first()
-    state = organization and organization.state
-    if state == ACTIVE:
-        return redirect(url_for(".overview", slug=organization.slug), 303)
-    if state == TRASHED and record.kind == RESTORE:  # on its way
-        return redirect(url_for(".trashed", organization_id=organization.id), 303)
-    return redirect(url_for(".trash"), 303)
+    account = current_user.account_id if current_user.is_authenticated else None
+    slug = slug_for_member(record.organization, account)
+    if slug:
+        return redirect(url_for(".overview", slug=slug), 303)
+    if record.kind == RESTORE:  # still on its way
+        return redirect(url_for(".trashed", organization_id=record.organization), 303)
+    return redirect(url_for(".trash" if record.kind in (TRASH, PURGE) else ".list_mine"), 303)
