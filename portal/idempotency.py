@@ -1,8 +1,9 @@
 """Requests that are sent twice do once what they ask for.
 
 A request may carry a key. The transaction that writes what it wants done claims the key too, as
-the ``_id`` of a record: so of any number of requests with one key one does it, and whatever else
-refuses the others, the record was committed before anything that could refuse them.
+the ``_id`` of a record: so of any number of requests with one key one does it. The others are
+refused, by the key or by what that one did; the record was committed together with it, so
+whoever is refused finds the record then, and need not look for it before.
 """
 
 import hashlib
@@ -89,8 +90,9 @@ class Key:
 def claim_key(
     origin: Origin, organization: ObjectId, kind: str, operation: ObjectId | None = None
 ) -> None:
-    """Claim the key of the request, if it has one, in the caller's transaction, of which it must
-    be the first write. Raises Repeated where another request claimed it within 24 hours.
+    """Claim the key of the request, if it has one, in the caller's transaction.
+
+    Raises Repeated where another request claimed it within 24 hours; the transaction is over then.
 
     A second operation of the same request takes the first one's place.
     """
@@ -109,7 +111,7 @@ def claim_key(
         KeyRecord._get_collection().replace_one(
             {"_id": origin.key.id, "$or": may_be_replaced}, record.to_mongo().to_dict(), upsert=True
         )
-    except DuplicateKeyError as error:  # the transaction is over, so the record is read after it
+    except DuplicateKeyError as error:
         raise Repeated from error
 
 

@@ -26,8 +26,8 @@ PARAMETER_DOC = {
     "name": HEADER,
     "description": (
         "Any text of yours, new for each thing that you want done. Sent again within 24 hours by "
-        f"the same account, or without a token from the same network, with the same content: it "
-        f"is done once, and answered as the first time, with `{REPLAYED}: true`; 409 "
+        "the same account, or without a token from the same network, with the same content: it is "
+        f"done once, and answered as the first time, with `{REPLAYED}: true`; 409 "
         "`still_running` for as long as it runs. With other content: 422. An error is not kept."
     ),
     "schema": {"type": "string", "pattern": f"^{SYNTAX.pattern}$"},

@@ -137,8 +137,8 @@ def _found(
             founds_account=founds_account,
         ),
     )
-    insert_with_intent(organization)
     slugs.claim_slug(slug, organization_id, CURRENT, holder)
+    insert_with_intent(organization)
     Membership(organization=organization_id, account=account_id, role=OWNER, since=now).save(
         force_insert=True
     )

@@ -100,8 +100,8 @@ def declare(plan: Plan) -> Plan:
 
 
 def insert_with_intent(organization: Organization) -> None:
-    """Insert an organization together with its first operation, in the caller's transaction,
-    which must begin with it. Raises Repeated."""
+    """Insert an organization together with its first operation, in the caller's transaction.
+    Raises Repeated where the same request did it already."""
     _claim_key(organization.id, organization.operation)
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
@@ -115,7 +115,7 @@ def insert_with_intent(organization: Organization) -> None:
 
 
 def write_intent(organization: Organization, operation: Operation) -> Organization:
-    """Write ``operation`` into the document, in the caller's transaction, which must begin with it.
+    """Write ``operation`` into the document, in the caller's transaction.
 
     Raises OperationInProgress where another runs; AddressChanged, NotInTrash, OrganizationPurged
     or NotFound where it isn't what it was when it was read; Repeated where the same request did
