@@ -8,13 +8,14 @@ from pathlib import Path
 from flask import Flask, request
 from flask_wtf import CSRFProtect
 
-from portal import answers, assets, database, formats, logs, requests, security, settings
+from portal import answers, assets, database, formats, forms, logs, requests, security, settings
 from portal import views as home_views
 from portal.accounts import cookie
 from portal.accounts import views as account_views
 from portal.accounts.documents import Account, Session
 from portal.api import openapi
 from portal.audit.documents import AuditEvent
+from portal.idempotency import KeyRecord
 from portal.limits import LimitCounter
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
@@ -22,7 +23,7 @@ from portal.organizations.documents import Membership, Organization, Slug
 from portal.settings import Settings
 
 __version__ = "0.1.0"
-DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent, LimitCounter)
+DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent, LimitCounter, KeyRecord)
 _TOP = Path(__file__).parent.parent
 
 
@@ -47,6 +48,7 @@ def create_app(active: Settings) -> Flask:
     answers.init_app(app)
     app.before_request(_prepare_database)
     cookie.init_app(app, active)
+    app.before_request(forms.take_key)
     csrf = CSRFProtect(app)
     formats.init_app(app)
     app.jinja_env.globals["version"] = __version__

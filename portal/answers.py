@@ -141,6 +141,24 @@ ANSWERS: dict[type[PortalError], Answer] = {
         ),
         "Something is in the way",
     ),
+    errors.Repeated: Answer(
+        409,
+        "still_running",
+        None,
+        lambda e: (
+            "What you sent before is still being done. Nothing was done twice. Ask again in a moment."
+        ),
+        "It is being done already",
+    ),
+    errors.KeyReused: Answer(
+        422,
+        "idempotency_key_reused",
+        None,
+        lambda e: (
+            "You sent this Idempotency-Key before with other content. Use a new one for each thing you want done. Nothing was changed."
+        ),
+        "This key was used before",
+    ),
     errors.Overloaded: Answer(
         503,
         "overloaded",
@@ -243,11 +261,11 @@ class Told:
 
 def init_app(app: Flask) -> None:
     """Turn every error into a page of the portal, or into JSON where a program asks."""
-    app.register_error_handler(PortalError, _answer_portal_error)
-    app.register_error_handler(PyMongoError, _answer_database_error)
-    app.register_error_handler(MongoEngineException, _answer_database_error)
-    app.register_error_handler(UnsuitableServer, _answer_database_error)
-    app.register_error_handler(CSRFError, _answer_csrf_error)
+    app.register_error_handler(PortalError, answer_portal_error)
+    app.register_error_handler(PyMongoError, answer_database_error)
+    app.register_error_handler(MongoEngineException, answer_database_error)
+    app.register_error_handler(UnsuitableServer, answer_database_error)
+    app.register_error_handler(CSRFError, answer_csrf_error)
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_bug)
 
@@ -258,6 +276,8 @@ def told(error: PortalError) -> Told:
         return told(errors.InvalidInput(_fields_of(error.errors)))
     answer = ANSWERS[type(error)]
     headers = {}
+    if isinstance(error, errors.Repeated):
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if isinstance(error, errors.TooManyTries):
         headers = {"Retry-After": str(error.retry_after_seconds)}
     return Told(
@@ -282,20 +302,23 @@ def _fields_of(several: list[PortalError]) -> dict[str, str]:
     return {answer.field: answer.words(error) for answer, error in answers if answer.field}
 
 
-def _answer_portal_error(error: PortalError) -> ResponseReturnValue:
+def answer_portal_error(error: PortalError) -> ResponseReturnValue:
+    """Tell what a service refused."""
     known = told(error)
     log.info("request.refused", code=known.code)
     return _answer(known)
 
 
-def _answer_database_error(error: Exception) -> ResponseReturnValue:
+def answer_database_error(error: Exception) -> ResponseReturnValue:
+    """Tell that MongoDB is away, or that this is a bug."""
     if not database.unavailable(error):
         return _answer_bug(error)
     log.warning("database.unavailable", error=str(error)[:300])
-    return _answer_portal_error(errors.DatabaseUnavailable())
+    return answer_portal_error(errors.DatabaseUnavailable())
 
 
-def _answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
+def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
+    """Tell that a form was made in another session."""
     return _answer(
         Told(
             400,
@@ -336,7 +359,7 @@ def _answer(known: Told) -> ResponseReturnValue:
     try:
         return _page(known), known.status, headers
     except (PyMongoError, MongoEngineException) as error:  # who asks could not be looked up
-        return _answer_database_error(error)
+        return answer_database_error(error)
 
 
 def _json(known: Told) -> dict[str, Any]:

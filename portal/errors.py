@@ -83,6 +83,14 @@ class WeakPassword(PortalError):
     reason: str
 
 
+class Repeated(PortalError):
+    """Another request with the same key does it already, or has done it."""
+
+
+class KeyReused(PortalError):
+    """A program's key was sent before with another content."""
+
+
 class WrongHost(PortalError):
     """The request named another host than the portal's."""
 

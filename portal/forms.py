@@ -1,5 +1,6 @@
 """What all forms have in common."""
 
+import secrets
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,10 +9,25 @@ from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import HiddenField
 
+from portal import requests
 from portal.answers import ANSWERS
-from portal.errors import PortalError, SeveralErrors
+from portal.errors import PortalError, Repeated, SeveralErrors
+from portal.idempotency import Key, find_record
+
+KEY_FIELD = "idempotency_key"
+SIGN_UP = "organizations.sign_up"
 
 Result = TypeVar("Result")
+
+
+def take_key() -> None:
+    """Note the key of a form that was sent, if it has one. Raises InvalidInput."""
+    sent = request.form.getlist(KEY_FIELD) if request.method == "POST" else []
+    if sent:
+        typed = sent[0] if len(sent) == 1 else ""
+        # Who signs up is somebody else afterwards, for the second click too.
+        as_nobody = request.endpoint == SIGN_UP
+        requests.take_key(typed, KEY_FIELD, Key.of_form, as_nobody=as_nobody)
 
 
 class Form(FlaskForm):
@@ -29,7 +45,8 @@ class Form(FlaskForm):
         """Call ``action`` if the form was sent and is complete; its result, or ``None``.
 
         Typed errors that belong to one of the fields become the message there, and the form's
-        ``status`` is theirs; any other error is raised.
+        ``status`` is theirs; any other error is raised. Raises Repeated where the form was sent
+        before, which may be why it is refused now.
         """
         if not self.is_submitted():
             return None
@@ -40,6 +57,8 @@ class Form(FlaskForm):
         try:
             return action()
         except PortalError as error:
+            if find_record(requests.key()):
+                raise Repeated from error
             self._tell(error)
             self._keep_on_one_line()
             return None
@@ -67,3 +86,16 @@ class Form(FlaskForm):
                 raise error
             self[answer.field].errors = [answer.words(error)]
             self.status = answer.status
+
+
+class _KeyField(HiddenField):
+    """Another key each time that the form is shown."""
+
+    def _value(self) -> str:
+        return secrets.token_urlsafe(16)
+
+
+class OnceForm(Form):
+    """A form that does once what it is for, however often its button is pressed."""
+
+    idempotency_key = _KeyField()

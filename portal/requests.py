@@ -16,7 +16,9 @@ from structlog.contextvars import bound_contextvars
 
 from portal import database
 from portal.audit.documents import Origin
-from portal.errors import WrongHost
+from portal.errors import InvalidInput, WrongHost
+from portal.idempotency import SYNTAX, Key
+from portal.limits import network_of
 from portal.settings import Settings
 
 REQUEST_SECONDS = 4
@@ -30,6 +32,7 @@ _ID = "portal.request_id"
 _HOST_REFUSED = "portal.host_refused"
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
+KeyMaker = Callable[[str, str, str, str, bytes], Key]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Network = IPv4Network | IPv6Network
 
@@ -55,12 +58,33 @@ def is_api() -> bool:
 def origin() -> Origin:
     """Who sends this request, and from where, for the audit trail."""
     known = current_user.is_authenticated
-    return Origin(
+    origin = Origin(
         account=current_user.account_id if known else None,
         email=current_user.email if known else None,
         address=request.remote_addr,
         request_id=g.request_id,
     )
+    origin.key = key()
+    return origin
+
+
+def take_key(typed: str, field: str, make: KeyMaker, *, as_nobody: bool = False) -> None:
+    """Note the key that the request carries in ``field``, for ``origin``. It is one of its
+    account's or, where there is none or it comes ``as_nobody``, of its network's.
+
+    Raises InvalidInput for what is no key.
+    """
+    if not SYNTAX.fullmatch(typed):
+        raise InvalidInput({field: "Send 1 to 255 visible ASCII characters, once."})
+    known = not as_nobody and current_user.is_authenticated
+    sender = str(current_user.account_id) if known else network_of(request.remote_addr)
+    content = request.query_string + b"\n" + request.get_data()
+    g.request_key = make(typed, sender, request.method, request.path, content)
+
+
+def key() -> Key | None:
+    """The key that was noted for the request at hand."""
+    return g.get("request_key")
 
 
 def user_agent() -> str:

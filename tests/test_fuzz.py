@@ -105,14 +105,14 @@ def logged_in(visitor):
 
 
 FORMS = {
-    "/signup": ("organization_name", "email", "password"),
+    "/signup": ("organization_name", "email", "password", "idempotency_key"),
     "/signup/password": ("organization_name", "email", "password"),
     "/login": ("email", "password", "next"),
-    "/organizations/new": ("organization_name",),
-    "/organizations/<slug>/rename": ("organization_name",),
-    "/organizations/<slug>/delete": ("confirm_name",),
-    "/trash/<organization_id>/restore": ("organization_name",),
-    "/trash/<organization_id>/purge": ("confirm_name",),
+    "/organizations/new": ("organization_name", "idempotency_key"),
+    "/organizations/<slug>/rename": ("organization_name", "idempotency_key"),
+    "/organizations/<slug>/delete": ("confirm_name", "idempotency_key"),
+    "/trash/<organization_id>/restore": ("organization_name", "idempotency_key"),
+    "/trash/<organization_id>/purge": ("confirm_name", "idempotency_key"),
     "/logout": (),
 }
 QUERIES = ("q", "before", "after", "next", "organization_name", "renames")

@@ -53,8 +53,18 @@ class Visitor:
         return Page(self.client.get(path, **options))
 
     def post(self, path, fields=None, *, form_at=None, **options):
-        token = self.token(form_at or path)
-        return Page(self.client.post(path, data={"csrf_token": token, **(fields or {})}, **options))
+        hidden = self.hidden(form_at or path)
+        return self.send(path, {**hidden, **(fields or {})}, **options)
+
+    def send(self, path, fields, **options):
+        return Page(self.client.post(path, data=fields, **options))
+
+    def hidden(self, path):
+        """What a page's form carries unseen."""
+        html = self.get(path, follow_redirects=True).html
+        form = html.select_one("main form[method=post]") or html.select_one("form[method=post]")
+        inputs = form.find_all("input", {"type": "hidden"})
+        return {found["name"]: found["value"] for found in inputs}
 
     def token(self, path="/login"):
         """The CSRF token that a page's form carries."""

@@ -23,7 +23,8 @@ auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a tok
 def log_in(body: dict[str, str]) -> dict[str, Any]:
     """Log in
 
-    Gives a bearer token. It is a session: listed, and ended like that of a browser.
+    Gives a bearer token. It is a session: listed, and ended like that of a browser. It takes no
+    `Idempotency-Key`: its answer is a secret, which is not kept. Sent again, it gives another.
     """
     principal = login.log_in(body["email"], body["password"], origin(), user_agent(), PROGRAM)
     return {

@@ -7,7 +7,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.routing import BaseConverter
 
 from portal import settings
-from portal.api import schemas
+from portal.api import repetition, schemas
 from portal.api.accounts import admin, auth
 from portal.api.organizations import org
 from portal.organizations.names import RESERVED
@@ -18,6 +18,9 @@ docs = Blueprint("docs", __name__)
 _ABOUT = """\
 What people do on pages, programs do here. Get a bearer token by `POST /admin/login` and send it as
 `Authorization: Bearer …`. A token is a session that lasts {seconds} seconds and can be ended.
+
+Send an `Idempotency-Key` with what you POST, PUT or DELETE under `/org`, and you may send it again
+where no answer came, for 24 hours: it is done once. The answer is the first one again.
 
 Every error has one shape: `{{"status": "error", "error": {{"code", "message", "fields"}}}}`.
 429 and 503 say in `Retry-After` when to come again. Each answer has an `X-Request-ID`, which the
@@ -55,6 +58,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     }
     api = _Api(app, spec_kwargs=spec)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    api.spec.components.parameter(repetition.PARAMETER, "header", repetition.PARAMETER_DOC)
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
     for part in (admin, auth, org):
         csrf.exempt(part)  # it takes no cookie

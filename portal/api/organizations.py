@@ -5,24 +5,35 @@ from typing import Any
 from flask_login import current_user
 
 from portal import settings
-from portal.api import schemas
+from portal.api import repetition, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, logged_in
+from portal.api.repetition import Answer
 from portal.errors import AddressChanged, InvalidInput
 from portal.organizations import creation, directory, purging, renaming, restoring, trashing
 from portal.organizations.access import Access, access_to_trashed
-from portal.organizations.documents import CREATE, PURGED, TRASHED, Organization
+from portal.organizations.documents import (
+    CREATE,
+    PURGE,
+    PURGED,
+    RENAME,
+    RESTORE,
+    TRASH,
+    TRASHED,
+    Organization,
+)
 from portal.organizations.storage import stored_by
 from portal.requests import origin
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
 
-Answer = tuple[dict[str, Any], int, dict[str, str]]
+takes_key = org.doc(parameters=[repetition.PARAMETER])
 _MOST_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
 
 
 @org.post("/create")
+@takes_key
 @org.arguments(schemas.CreateBody)
 @org.response(201, schemas.CreatedAnswer)
 @org.doc(security=[{}, {"bearer": []}])
@@ -67,6 +78,7 @@ def see(name: str) -> Answer:
 
 
 @org.put("/update/<name:name>")
+@takes_key
 @logged_in
 @org.arguments(schemas.NewNameBody)
 @org.response(200, schemas.OrganizationAnswer)
@@ -80,6 +92,7 @@ def update(body: dict[str, str], name: str) -> Answer:
 
 
 @org.put("/update")
+@takes_key
 @logged_in
 @org.arguments(schemas.RenameBody)
 @org.response(200, schemas.OrganizationAnswer)
@@ -90,6 +103,7 @@ def update_by_body(body: dict[str, str]) -> Answer:
 
 
 @org.delete("/delete/<name:name>")
+@takes_key
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.response(200, schemas.DeletedAnswer)
@@ -103,6 +117,7 @@ def delete(query: dict[str, bool], name: str) -> Answer:
 
 
 @org.delete("/delete")
+@takes_key
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.arguments(schemas.NameBody)
@@ -114,6 +129,7 @@ def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
 
 
 @org.post("/trash/<organization_id>/restore")
+@takes_key
 @logged_in
 @org.arguments(schemas.RestoreBody, required=False)
 @org.response(200, schemas.OrganizationAnswer)
@@ -133,6 +149,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
 
 
 @org.delete("/trash/<organization_id>")
+@takes_key
 @logged_in
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
@@ -206,3 +223,34 @@ def _created(organization: Organization) -> dict[str, Any]:
         else organization.placement.collection,
         "created_at": organization.created_at,
     }
+
+
+def _created_again(organization: Organization) -> Answer:
+    if current_user.is_authenticated:
+        access_by_name(organization.slug, "organization.view")
+    return {"organization": _created(organization)}, 201, {}
+
+
+def _seen_again(organization: Organization) -> Answer:
+    return _seen(access_by_name(organization.slug, "organization.view"), organization)
+
+
+def _trashed_again(organization: Organization) -> Answer:
+    access = access_to_trashed(str(organization.id), current_user.account_id)
+    return {"trash": access.organization}, 200, {}
+
+
+def _purged_again(organization: Organization) -> Answer:
+    return {"trash": None}, 200, {}
+
+
+repetition.watch(
+    org,
+    {
+        CREATE: (schemas.CreatedAnswer, _created_again),
+        RENAME: (schemas.OrganizationAnswer, _seen_again),
+        TRASH: (schemas.DeletedAnswer, _trashed_again),
+        RESTORE: (schemas.OrganizationAnswer, _seen_again),
+        PURGE: (schemas.DeletedAnswer, _purged_again),
+    },
+)

@@ -30,6 +30,10 @@ def _time(**options: Any) -> fields.AwareDateTime:
     return fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
 
 
+class Secret(fields.String):
+    """What is answered and never kept."""
+
+
 class Body(ma.Schema):
     """What a program sends: these fields and no others."""
 
@@ -141,7 +145,7 @@ class TrashAnswer(Success):
 
 
 class TokenAnswer(Success):
-    token = fields.String(required=True)
+    token = Secret(required=True)
     token_type = fields.Constant("bearer", metadata={"type": "string", "enum": ["bearer"]})
     expires_in = fields.Integer(required=True, metadata={"description": "seconds"})
 
@@ -165,3 +169,21 @@ class ErrorAnswer(ma.Schema):
 
     status = fields.Constant("error", metadata={"type": "string", "enum": ["error"]})
     error = fields.Nested(Fault, required=True)
+
+
+def without_secrets(answer: Any) -> Any:
+    """The answer as it may be kept: without any field that a schema here has as a secret."""
+    if isinstance(answer, list):
+        return [without_secrets(item) for item in answer]
+    if isinstance(answer, dict):
+        return {k: without_secrets(value) for k, value in answer.items() if k not in _SECRETS}
+    return answer
+
+
+_SECRETS = frozenset(
+    name
+    for schema in list(globals().values())
+    if isinstance(schema, type) and issubclass(schema, ma.Schema)
+    for name, field in schema._declared_fields.items()
+    if isinstance(field, Secret) or field.load_only
+)

@@ -1,5 +1,7 @@
 """What the audit trail is made of."""
 
+from typing import TYPE_CHECKING
+
 from mongoengine import (
     DateTimeField,
     DictField,
@@ -10,14 +12,21 @@ from mongoengine import (
     StringField,
 )
 
+if TYPE_CHECKING:
+    from portal.idempotency import Key
+
 
 class Origin(EmbeddedDocument):
-    """Who asks, and from where: travels from the request to the event that records the deed."""
+    """Who asks, and from where: travels from the request to the event that records the deed.
+
+    ``key`` travels along, to the transaction that claims it, and is not stored.
+    """
 
     account = ObjectIdField()
     email = StringField()
     address = StringField()
     request_id = StringField()
+    key: "Key | None" = None
 
     meta = {"strict": False}
 

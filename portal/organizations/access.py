@@ -90,6 +90,15 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     return Access(organization, membership.role, organization.slug)
 
 
+def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> str | None:
+    """The current slug of an organization by its id; ``None`` unless the account is a member of
+    it and it is active."""
+    if not Membership.objects(organization=organization_id, account=account_id).first():
+        return None
+    organization = Organization.objects(id=organization_id, state=ACTIVE).only("slug").first()
+    return organization and organization.slug
+
+
 def _way_from_slug(slug: str, account_id: ObjectId) -> list[dict[str, object]]:
     return [
         {"$match": {"_id": slug, "state": {"$in": [CURRENT, OLD]}}},

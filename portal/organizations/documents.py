@@ -59,6 +59,8 @@ class Operation(EmbeddedDocument):
     slug = StringField()
     founds_account = BooleanField()
     last_error = StringField()
+    # Of the request that asked for it, if that had one: freed when the operation is turned back.
+    request_key = StringField()
     failure = StringField(choices=(NAME_TAKEN, COLLECTION_MISSING))
 
     meta = {"strict": False}

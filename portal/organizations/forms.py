@@ -5,10 +5,10 @@ A field that was not sent at all is one left empty.
 
 from wtforms import EmailField, PasswordField, StringField
 
-from portal.forms import Form
+from portal.forms import OnceForm
 
 
-class NameForm(Form):
+class NameForm(OnceForm):
     """Names an organization."""
 
     organization_name = StringField("Name of the organization", default="")
@@ -21,7 +21,7 @@ class SignUpForm(NameForm):
     password = PasswordField("Password", default="")
 
 
-class ConfirmForm(Form):
+class ConfirmForm(OnceForm):
     """Deletes or purges an organization, after its name was typed."""
 
     confirm_name = StringField("Type the name to confirm", default="")

@@ -17,6 +17,7 @@ from typing import Any
 
 import pymongo
 import structlog
+from bson import ObjectId
 from mongoengine import QuerySet
 from mongoengine.errors import MongoEngineException
 from pymongo import ReturnDocument
@@ -24,7 +25,7 @@ from pymongo.errors import PyMongoError
 
 from portal import clock, database
 from portal.audit.documents import Origin
-from portal.database import TRANSACTION_SECONDS
+from portal.database import TRANSACTION_SECONDS, transaction
 from portal.errors import (
     AddressChanged,
     CollectionInTheWay,
@@ -37,6 +38,7 @@ from portal.errors import (
     PortalError,
     SlugTaken,
 )
+from portal.idempotency import claim_key, free_key
 from portal.organizations.documents import (
     COLLECTION_MISSING,
     CREATE,
@@ -98,7 +100,9 @@ def declare(plan: Plan) -> Plan:
 
 
 def insert_with_intent(organization: Organization) -> None:
-    """Insert an organization together with its first operation, in the caller's transaction."""
+    """Insert an organization together with its first operation, in the caller's transaction.
+    Raises Repeated where the same request did it already."""
+    _claim_key(organization.id, organization.operation)
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
         {"_id": organization.id},
@@ -114,8 +118,10 @@ def write_intent(organization: Organization, operation: Operation) -> Organizati
     """Write ``operation`` into the document, in the caller's transaction.
 
     Raises OperationInProgress where another runs; AddressChanged, NotInTrash, OrganizationPurged
-    or NotFound where it isn't what it was when it was read. Then nothing was written.
+    or NotFound where it isn't what it was when it was read; Repeated where the same request did
+    it already. Then nothing was written.
     """
+    _claim_key(organization.id, operation)
     as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
     written = intend(as_read, operation)
     if written is None:
@@ -135,6 +141,12 @@ def intend(wanted: dict[str, Any], operation: Operation) -> Organization | None:
         return_document=ReturnDocument.AFTER,
     )
     return Organization._from_son(written) if written else None
+
+
+def _claim_key(organization_id: ObjectId, operation: Operation) -> None:
+    key = operation.origin.key
+    operation.request_key = key and key.id
+    claim_key(operation.origin, organization_id, operation.kind, operation.id)
 
 
 def refusal(organization: Organization) -> PortalError:
@@ -174,9 +186,20 @@ def carry_out(organization: Organization) -> Organization:
             return _walk(organization, plan.forward)
         except ForwardImpossible as impossible:
             failure = str(impossible)
-            organization = advance(organization, set__operation__failure=failure)
+            organization = _turn_back(organization, failure)
     _walk(organization, plan.back)
     raise ForwardImpossible(failure)
+
+
+def _turn_back(organization: Organization, failure: str) -> Organization:
+    """Write down that nothing will come of the operation: so whoever asks again may try again."""
+
+    def body() -> Organization:
+        turned = advance(organization, set__operation__failure=failure)
+        free_key(turned.operation.request_key, turned.operation.id)
+        return turned
+
+    return transaction(body)
 
 
 def pursue(organization: Organization) -> Organization:

@@ -5,6 +5,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import NameUnchanged
+from portal.idempotency import claim_key
 from portal.organizations import slugs
 from portal.organizations.documents import ACTIVE, RENAME, TARGET, Operation, Organization
 from portal.organizations.lifecycle import Plan, advance, declare, pursue, refusal, write_intent
@@ -92,6 +93,7 @@ def _undo_rename(organization: Organization) -> Organization:
 
 
 def _change_display_name(organization: Organization, name: str, origin: Origin) -> Organization:
+    claim_key(origin, organization.id, RENAME)
     renamed = Organization.objects(
         id=organization.id, state=ACTIVE, slug=organization.slug, operation=None
     ).modify(new=True, set__name=name)

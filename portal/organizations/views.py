@@ -14,7 +14,15 @@ from portal.accounts import cookie
 from portal.accounts.passwords import strength
 from portal.audit.trail import events_of
 from portal.errors import AddressChanged
-from portal.organizations import creation, directory, purging, renaming, restoring, trashing
+from portal.organizations import (
+    creation,
+    directory,
+    purging,
+    renaming,
+    repetition,
+    restoring,
+    trashing,
+)
 from portal.organizations.access import Access, access_to, access_to_trashed
 from portal.organizations.directory import TRASH_KEY
 from portal.organizations.documents import ACTIVE, PURGED, TRASHED, Organization
@@ -25,6 +33,7 @@ from portal.organizations.storage import stored_by
 from portal.requests import origin, user_agent
 
 blueprint = Blueprint("organizations", __name__)
+repetition.watch(blueprint)
 
 View = Callable[..., ResponseReturnValue]
 _HIGHEST_SEQ = 2**53

@@ -56,6 +56,14 @@ def test_the_document_says_truly_which_need_a_token(program, document):
         assert (answer.status_code == 401) == ((path, method) not in WITHOUT_TOKEN)
 
 
+def test_every_change_of_an_organization_takes_a_key(document):
+    key = {"$ref": "#/components/parameters/IdempotencyKey"}
+    for path, method in operations(document):
+        takes = key in document["paths"][path][method].get("parameters", [])
+        assert takes == (path.startswith("/org/") and method != "get")
+    assert document["components"]["parameters"]["IdempotencyKey"]["name"] == "Idempotency-Key"
+
+
 def test_every_operation_is_described(document):
     for path, method in operations(document):
         operation = document["paths"][path][method]

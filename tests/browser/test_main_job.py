@@ -138,3 +138,47 @@ def test_times_are_in_the_readers_zone(page, mara):
     shown = page.locator("tbody time").first
     assert organization.created_at.strftime("%H:%M:%S") not in shown.inner_text()
     assert "GMT-" in shown.get_attribute("title") or "EST" in shown.get_attribute("title")
+
+
+def press_twice(page, name):
+    """Press a button again while the answer to the first time is on its way; it never arrives."""
+    answers = []
+
+    def lose_the_first(route):
+        sent = route.request
+        if sent.method == "POST" and sent.is_navigation_request() and not answers:
+            answers.append(route.fetch(max_redirects=0))
+        else:
+            route.continue_()
+
+    page.route("**/*", lose_the_first)
+    button = page.get_by_role("button", name=name)
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    place = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.click(*place)  # the button's own click would wait for the answer
+    while not answers:
+        page.wait_for_timeout(10)
+    page.mouse.click(*place)
+    [answer] = answers
+    expect(page).to_have_url(re.compile(answer.headers["location"] + "$"))
+    page.unroute("**/*")
+
+
+def test_a_button_that_is_pressed_twice_leads_where_it_leads_once(page, tenant_db):
+    page.goto("/signup")
+    page.get_by_label("Name of the organization").fill("Acme Corp")
+    page.get_by_label("Your e-mail address").fill("mara@acme.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    press_twice(page, "Sign up")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Acme Corp")
+
+    page.goto("/organizations/acme-corp/rename")
+    page.get_by_label("New name").fill("Other")
+    press_twice(page, "Rename organization")
+
+    page.goto("/organizations/other/delete")
+    page.get_by_label("Type the name to confirm").fill("Other")
+    press_twice(page, "Delete organization")
+    press_twice(page, "Restore")
+    assert tenant_db.list_collection_names() == ["org_other"]

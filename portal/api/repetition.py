@@ -1,0 +1,101 @@
+"""A call that was sent twice: the second is answered like the first."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import marshmallow as ma
+import structlog
+from flask import Response, g, jsonify, make_response, request
+from flask.typing import ResponseReturnValue
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal import answers, requests
+from portal.api import schemas
+from portal.api.guard import ApiBlueprint
+from portal.errors import KeyReused, NotFound, PortalError, Repeated
+from portal.idempotency import SYNTAX, Key, KeyRecord, find_record, keep_answer
+from portal.organizations.documents import Organization
+
+log = structlog.get_logger()
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+PARAMETER = "IdempotencyKey"
+PARAMETER_DOC = {
+    "name": HEADER,
+    "description": (
+        "Any text of yours, new for each thing that you want done. Sent again within 24 hours by "
+        "the same account, or without a token from the same network, with the same content: it is "
+        f"done once, and answered as the first time, with `{REPLAYED}: true`; 409 "
+        "`still_running` for as long as it runs. With other content: 422. An error is not kept."
+    ),
+    "schema": {"type": "string", "pattern": f"^{SYNTAX.pattern}$"},
+}
+_KEPT_HEADERS = ("Link",)
+# 202 says that it isn't finished; that is seen from the organization for as long as it is true.
+_KEPT_STATUSES = (200, 201)
+
+Answer = tuple[dict[str, Any], int, dict[str, str]]
+# How a kind of operation is answered, from the organization as it is now.
+Again = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
+
+
+def watch(blueprint: ApiBlueprint, again: Again) -> None:
+    """Have the blueprint's calls take keys. ``again`` answers one whose first answer was not kept,
+    since the process died before that."""
+
+    def answer_refusal(error: PortalError) -> ResponseReturnValue:
+        key = requests.key()
+        try:
+            record = find_record(key)
+            answer = _answer_again(record, key, again) if key and record else error
+        except PortalError as refused:
+            answer = refused
+        except (PyMongoError, MongoEngineException) as away:
+            return answers.answer_database_error(away)
+        return answers.answer_portal_error(answer) if isinstance(answer, PortalError) else answer
+
+    blueprint.before_request(_take_key)
+    blueprint.after_request(_keep)
+    blueprint.register_error_handler(PortalError, answer_refusal)
+
+
+def _take_key() -> None:
+    if request.method != "GET" and HEADER in request.headers:
+        requests.take_key(request.headers[HEADER], HEADER, Key.of_call)
+
+
+def _answer_again(record: KeyRecord, key: Key, again: Again) -> Response:
+    if record.mac not in key.macs:
+        raise KeyReused
+    log.info("request.repeated", kind=record.kind, first=record.request)
+    if record.answer:
+        kept = record.answer
+        return _replayed(kept.body, kept.status, kept.headers)
+    organization = Organization.objects(id=record.organization).first()
+    if organization is None:
+        raise NotFound
+    if organization.operation and organization.operation.id == record.operation:
+        raise Repeated
+    schema, answer = again[record.kind]
+    body, status, headers = answer(organization)
+    return _replayed(schema().dump(body), status, headers)
+
+
+def _replayed(body: dict[str, Any], status: int, headers: dict[str, str]) -> Response:
+    return make_response(jsonify(body), status, {**headers, REPLAYED: "true"})
+
+
+def _keep(response: Response) -> Response:
+    key = requests.key()
+    if key is None or response.status_code not in _KEPT_STATUSES or REPLAYED in response.headers:
+        return response
+    body = schemas.without_secrets(response.get_json())
+    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    try:
+        keep_answer(key, g.request_id, response.status_code, body, headers)
+    except (PyMongoError, MongoEngineException) as error:
+        # It is done, so that is the answer. Asked again it is told from the organization.
+        log.warning("answer.not_kept", error=str(error)[:300])
+    return response

@@ -1,0 +1,151 @@
+"""Requests that are sent twice do once what they ask for.
+
+A request may carry a key. The transaction that writes what it wants done claims the key too, as
+the ``_id`` of a record: so of any number of requests with one key one does it. The others are
+refused, by the key or by what that one did; the record was committed together with it, so
+whoever is refused finds the record then, and need not look for it before.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from bson import ObjectId
+from itsdangerous import Signer
+from mongoengine import (
+    DateTimeField,
+    DictField,
+    Document,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ObjectIdField,
+    StringField,
+)
+from pymongo.errors import DuplicateKeyError
+
+from portal import clock, settings
+from portal.audit.documents import Origin
+from portal.errors import Repeated
+
+KEPT = timedelta(hours=24)
+SYNTAX = re.compile(r"[!-~]{1,255}")
+"""What a key looks like: visible ASCII."""
+
+
+class FirstAnswer(EmbeddedDocument):
+    """What a program was answered, without secrets."""
+
+    status = IntField(required=True)
+    body = DictField(required=True)
+    headers = DictField()
+
+    meta = {"strict": False}
+
+
+class KeyRecord(Document):
+    """A key that was used, and what it did. ``request`` is the id of the request that did it;
+    ``operation`` is missing where a name was changed and nothing else."""
+
+    id = StringField(primary_key=True)
+    mac = StringField(required=True)
+    request = StringField(required=True)
+    organization = ObjectIdField(required=True)
+    kind = StringField(required=True)
+    operation = ObjectIdField()
+    at = DateTimeField(required=True)
+    answer = EmbeddedDocumentField(FirstAnswer)
+
+    meta = {
+        "collection": "request_keys",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": [{"fields": ["at"], "expireAfterSeconds": int(KEPT.total_seconds())}],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as a request carries it. ``id`` stands for who sent it, by which method, to what path,
+    ``macs`` for the content, which may hold a password: one for each secret in use."""
+
+    id: str
+    macs: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def of_call(cls, typed: str, sender: str, method: str, path: str, content: bytes) -> "Key":
+        """A program's: with another content it is the same key, and refused."""
+        return cls(_digest(typed, sender, method, path), _macs(content))
+
+    @classmethod
+    def of_form(cls, typed: str, sender: str, method: str, path: str, content: bytes) -> "Key":
+        """A form's: sent with another content, as after going back to it, it is another key."""
+        macs = _macs(content)
+        return cls(_digest(typed, sender, method, path, macs[0]), macs)
+
+
+def claim_key(
+    origin: Origin, organization: ObjectId, kind: str, operation: ObjectId | None = None
+) -> None:
+    """Claim the key of the request, if it has one, in the caller's transaction.
+
+    Raises Repeated where another request claimed it within 24 hours; the transaction is over then.
+
+    A second operation of the same request takes the first one's place.
+    """
+    if origin.key is None:
+        return
+    record = KeyRecord(
+        mac=origin.key.macs[0],
+        request=origin.request_id,
+        organization=organization,
+        kind=kind,
+        operation=operation,
+        at=clock.now(),
+    )
+    may_be_replaced = [{"at": {"$lt": clock.now() - KEPT}}, {"request": origin.request_id}]
+    try:
+        KeyRecord._get_collection().replace_one(
+            {"_id": origin.key.id, "$or": may_be_replaced}, record.to_mongo().to_dict(), upsert=True
+        )
+    except DuplicateKeyError as error:
+        raise Repeated from error
+
+
+def free_key(key_id: str | None, operation: ObjectId) -> None:
+    """Forget that ``operation`` was asked for, since it won't be done: it may be tried again."""
+    if key_id:
+        KeyRecord.objects(id=key_id, operation=operation).delete()
+
+
+def find_record(key: Key | None) -> KeyRecord | None:
+    """What was done by this key within 24 hours; one read, none without a key."""
+    if key is None:
+        return None
+    return KeyRecord.objects(id=key.id, at__gte=clock.now() - KEPT).first()
+
+
+def keep_answer(
+    key: Key, request_id: str, status: int, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    """Keep what was answered, if this request is the one that claimed the key."""
+    KeyRecord.objects(id=key.id, request=request_id).update_one(
+        set__answer=FirstAnswer(status=status, body=body, headers=headers)
+    )
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _macs(content: bytes) -> tuple[str, ...]:
+    active = settings.current()
+    return tuple(
+        Signer(secret, salt="request-key", key_derivation="hmac", digest_method=hashlib.sha256)
+        .get_signature(content)
+        .decode()
+        for secret in (active.secret_key, *active.secret_key_fallbacks)
+    )
