@@ -199,7 +199,7 @@ def transaction(body: Callable[[], Body]) -> Body:
     a process that was killed inside a transaction holds its locks, and whoever wants the
     same keys would spin for minutes. Raises what ``body`` raises.
     """
-    if _in_transaction.get():
+    if in_transaction():
         raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
 
     def bound(session: ClientSession) -> Body:
@@ -225,6 +225,11 @@ def transaction(body: Callable[[], Body]) -> Body:
             write_concern=WriteConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
         )
+
+
+def in_transaction() -> bool:
+    """Whether the caller is inside the body of a ``transaction``."""
+    return _in_transaction.get()
 
 
 def unavailable(error: BaseException) -> bool:

@@ -31,7 +31,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import PyMongoError, WriteError
 
-from portal.database import numbering_client, transaction
+from portal.database import in_transaction, numbering_client, transaction
 from portal.errors import DocumentExists, PortalError, QueryRefused, StoppedMidway
 from portal.tenants.fence import Moved, send, will_pass
 from portal.tenants.queries import check_filter, check_pipeline, check_replacement, check_update
@@ -337,6 +337,8 @@ class TenantStore:
         Called again after a rename, for then it did nothing; after an error that will pass, if
         it is ``repeatable``.
         """
+        if in_transaction():
+            raise RuntimeError("The store's operations are none of a transaction's.")
         with pymongo.timeout(OPERATION_SECONDS):
             for pause_seconds in _pauses():  # the time limit ends it, in what is called
                 try:
