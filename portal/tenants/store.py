@@ -126,16 +126,19 @@ class TenantStore:
         counted = self._aggregate([{"$match": query}, {"$count": "n"}])
         return counted[0]["n"] if counted else 0
 
-    def aggregate(
-        self, pipeline: Sequence[Document], *, codec_options: CodecOptions | None = None
-    ) -> list[dict[str, Any]]:
+    def aggregate(self, pipeline: Sequence[Document]) -> list[dict[str, Any]]:
         """The whole result of ``pipeline``, whose stages must be among ``queries.STAGES``.
 
-        Decoded by other ``codec_options`` than the client's if they are given. Raises
-        QueryRefused also where the result is larger than one answer, 16 MB.
+        Raises QueryRefused also where the result is larger than one answer, 16 MB.
         """
         check_pipeline(pipeline)
-        return self._aggregate(pipeline, codec_options)
+        return self._aggregate(pipeline)
+
+    def aggregate_raw(self, pipeline: Sequence[Document]) -> list[RawBSONDocument]:
+        """Like ``aggregate``, but not decoded: for documents that can't be, or not as usual."""
+        check_pipeline(pipeline)
+        codec_options = self._database.client.codec_options
+        return self._aggregate(pipeline, codec_options.with_options(document_class=RawBSONDocument))
 
     def insert_one(self, document: Document) -> Any:
         """Insert the document, once however often connection or primary is lost; its ``_id``.
@@ -251,7 +254,7 @@ class TenantStore:
 
     def _aggregate(
         self, pipeline: Sequence[Document], codec_options: CodecOptions | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[Any]:
         answer = self._read(
             "aggregate",
             codec_options,

@@ -25,49 +25,44 @@ class Written:
     faults: list = field(default_factory=list)
 
 
-def until(stopped, work):
-    def loop():
-        n = 0
-        while not stopped.is_set():
-            work(n)
-            n += 1
-
-    return loop
+def insert_one(store, written, n):
+    written.ids.append(store.insert_one({"name": f"one {n}"}))
 
 
-def writers(organization, written, stopped):
-    """Threads that insert, one by one and many at once, and count up, one and all."""
+def insert_many(store, written, n):
+    written.ids.extend(store.insert_many({"name": f"many {n}"} for _ in range(200)))
 
-    def insert_one(writer):
-        store = store_of(organization)
-        return lambda n: written.ids.append(store.insert_one({"_id": f"{writer}-{n}"}))
 
-    def insert_many(n, store=store_of(organization)):
-        written.ids.extend(store.insert_many({"_id": f"many-{n}-{m}"} for m in range(200)))
+def count_up(store, written, n):
+    changed = store.update_one({"_id": n % COUNTERS}, {"$inc": {"one": 1}})
+    assert changed.modified == 1
+    written.counted[n % COUNTERS] += 1
 
-    def count_up(n, store=store_of(organization)):
-        changed = store.update_one({"_id": n % COUNTERS}, {"$inc": {"one": 1}})
-        assert changed.modified == 1
-        written.counted[n % COUNTERS] += 1
 
-    def count_all_up(n, store=store_of(organization)):
-        changed = store.update_many({"counter": True}, {"$inc": {"all": 1}})
-        assert (changed.matched, changed.modified) == (COUNTERS, COUNTERS)
-        written.counted_all += 1
+def count_all_up(store, written, n):
+    changed = store.update_many({"counter": True}, {"$inc": {"all": 1}})
+    assert (changed.matched, changed.modified) == (COUNTERS, COUNTERS)
+    written.counted_all += 1
 
-    def read(n, store=store_of(organization)):
-        counters = store.find({"counter": True}, size=COUNTERS, newest_first=False)
-        assert [found["_id"] for found in counters.documents] == list(range(COUNTERS))
-        assert store.count({"counter": True}) == COUNTERS
 
-    def telling(loop):
+def read(store, written, n):
+    counters = store.find({"counter": True}, size=COUNTERS, newest_first=False)
+    assert [found["_id"] for found in counters.documents] == list(range(COUNTERS))
+    assert store.count({"counter": True}) == COUNTERS
+
+
+WORKS = (insert_one, insert_one, insert_many, count_up, count_all_up, read)
+
+
+def go_on(work, store, written, stopped):
+    """Work until stopped, and tell the first fault."""
+    n = 0
+    while not stopped.is_set() and not written.faults:
         try:
-            loop()
-        except Exception as fault:  # noqa: BLE001 (none at all may come through)
+            work(store, written, n)
+        except Exception as fault:
             written.faults.append(fault)
-
-    works = [insert_one("a"), insert_one("b"), insert_many, count_up, count_all_up, read]
-    return [threading.Thread(target=telling, args=[until(stopped, work)]) for work in works]
+        n += 1
 
 
 @pytest.mark.timeout(600)
@@ -80,7 +75,10 @@ def test_no_write_is_lost_or_doubled_while_the_organization_is_renamed(
         {"_id": n, "counter": True, "one": 0, "all": 0} for n in range(COUNTERS)
     )
     written, stopped = Written(), threading.Event()
-    threads = writers(organization, written, stopped)
+    threads = [
+        threading.Thread(target=go_on, args=[work, store_of(organization), written, stopped])
+        for work in WORKS
+    ]
     for thread in threads:
         thread.start()
     try:

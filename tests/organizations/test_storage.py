@@ -146,7 +146,9 @@ def test_a_collection_that_somebody_renamed_gets_its_name_back(organization, sto
 def test_writers_at_once_repair_a_name_and_lose_nothing(organization, store, raw):
     raw.org_acme_corp.rename("elsewhere")
     threads = [
-        threading.Thread(target=lambda n=n: store_of(organization).insert_one({"_id": f"later {n}"}))
+        threading.Thread(
+            target=lambda n=n: store_of(organization).insert_one({"_id": f"later {n}"})
+        )
         for n in range(4)
     ]
     for thread in threads:
