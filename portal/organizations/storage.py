@@ -95,10 +95,10 @@ class _Locator:
             raise NotFound
         _check_active(organization)
         operation = organization.operation
-        if operation and operation.kind in (TRASH, PURGE) and found in (operation.collection, None):
+        if operation and operation.kind in (TRASH, PURGE) and found == operation.collection:
             raise OrganizationTrashed(organization.name)
         if found is None:
-            raise CollectionLost(organization.name)
+            raise _why_gone(organization)
         if found in organization.collections:
             return found
         return organization.placement.collection if operation else self._repair(organization, found)
@@ -116,6 +116,11 @@ class _Locator:
             return repair_organization(organization, Origin()).placement.collection
         except (OperationInProgress, AddressChanged, NotFound):  # others were faster
             return recorded
+
+
+def _why_gone(organization: Organization) -> PortalError:
+    purging = organization.operation and organization.operation.kind == PURGE
+    return NotFound(organization.slug) if purging else CollectionLost(organization.name)
 
 
 def _check_active(organization: Organization) -> None:

@@ -32,7 +32,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError, WriteError
 
 from portal.database import in_transaction, numbering_client, transaction
-from portal.errors import DocumentExists, PortalError, QueryRefused, StoppedMidway
+from portal.errors import DocumentExists, QueryRefused, StoppedMidway
 from portal.tenants.fence import Moved, send, will_pass
 from portal.tenants.queries import check_filter, check_pipeline, check_replacement, check_update
 
@@ -85,7 +85,8 @@ class TenantStore:
     Every operation takes at most OPERATION_SECONDS, or what is left of the caller's
     ``pymongo.timeout``; those on many documents OPERATION_SECONDS for each batch. Time up, or
     MongoDB away: the driver's error that ``database.unavailable`` knows; a write may then have
-    been executed or not. Otherwise they raise what ``locate`` raises, QueryRefused, and the
+    been executed or not. Otherwise they raise what ``locate`` raises (after which that is as
+    uncertain only if the answer to a try before it was lost), QueryRefused, and the
     OperationFailure of what the server refuses. None may be called inside a ``transaction``.
     May be used by several threads.
     """
@@ -369,7 +370,7 @@ def _telling_how_many(done: Callable[[], int]) -> Iterator[None]:
     """Raise StoppedMidway from what stops the body when some of its work was done."""
     try:
         yield
-    except (PortalError, PyMongoError) as error:
+    except Exception as error:
         if not done():
             raise
         raise StoppedMidway(done()) from error

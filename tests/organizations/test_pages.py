@@ -111,7 +111,7 @@ def test_the_latest_documents_are_cut_and_large_ones_told_by_their_size(visitor,
     large, largest, second, first = latest(page)[1:]
     assert latest(page)[0] == ("z" * 300 + "…", "822 Bytes", '{"x": 1}')
     assert large == ("An id too large to show", "20 kB", "Too large to show here.")
-    assert largest == ("3", "15.0 MB", "Too large to show here.")
+    assert largest == ("3", "15 MB", "Too large to show here.")
     assert second == ("2", "20 kB", "Too large to show here.")
     assert first[2] == '{"x": "' + "x" * 293 + "…"
     assert len(page.text) < 30_000

@@ -111,6 +111,18 @@ def test_a_store_of_a_purged_organization_finds_nothing(organization, store, raw
     assert content(raw) == {}
 
 
+def test_a_store_of_an_organization_that_is_being_purged_finds_nothing(organization, store, raw):
+    write_intent(
+        organization,
+        Operation(
+            kind="purge", started_at=clock.now(), origin=origin(), collection="org_acme_corp"
+        ),
+    )
+    raw.org_acme_corp.drop()
+    with pytest.raises(NotFound):
+        store.insert_one({})
+
+
 def test_a_store_of_an_organization_that_is_gone_finds_nothing(organization, store, raw):
     raw.org_acme_corp.drop()
     Organization.objects(id=organization.id).delete()

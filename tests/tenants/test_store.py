@@ -322,6 +322,12 @@ def test_inserting_many_says_how_many_were_before_what_the_server_refuses(store,
     assert store.count({}) == 1
 
 
+def test_inserting_many_says_how_many_were_before_what_cant_be_encoded(store):
+    with pytest.raises(StoppedMidway) as stopped:
+        store.insert_many([*({"_id": n} for n in range(600)), {"_id": object()}])
+    assert stopped.value.done == store.count({}) == 500
+
+
 def test_a_batch_that_fails_changes_nothing_and_leaves_those_before(store, raw):
     """A unique key breaks in the second batch."""
     raw.org_a.create_index("u", unique=True, sparse=True)
