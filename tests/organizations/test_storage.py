@@ -16,6 +16,7 @@ from portal.errors import (
     OperationInProgress,
     OrganizationTrashed,
 )
+from portal.organizations import storage
 from portal.organizations.documents import TRASH, Operation, Organization, Slug
 from portal.organizations.lifecycle import carry_out, write_intent
 from portal.organizations.purging import purge_organization
@@ -153,6 +154,19 @@ def test_a_collection_that_somebody_renamed_gets_its_name_back(organization, sto
     store.insert_one({"_id": "later"})
     assert content(raw) == {"org_acme_corp": ["first", "later"]}
     assert fresh(organization).operation is None
+
+
+def test_a_name_that_a_rename_left_meanwhile_is_no_reason_for_a_repair(organization, raw, log):
+    """The server said where the collection is, and it was renamed again before anybody looked."""
+    locate = storage._Locator(organization.id)
+    for name in ("Second", "Third"):
+        rename_organization(fresh(organization), name, origin())
+    assert locate("org_second") == "org_third"
+    assert not log.named("collection.name_repaired")
+    raw.org_third.rename("elsewhere")
+    assert [locate("elsewhere"), locate("elsewhere")] == ["org_third", "org_third"]
+    assert log.named("collection.name_repaired")
+    assert raw.list_collection_names() == ["org_third"]
 
 
 def test_writers_at_once_repair_a_name_and_lose_nothing(organization, store, raw):

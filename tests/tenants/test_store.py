@@ -8,8 +8,9 @@ from uuid import uuid4
 import pymongo
 import pytest
 from bson import Code, DBRef, Int64, ObjectId, Regex
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
+from portal import database
 from portal.database import numbering_client, tenant_database, transaction, unavailable
 from portal.errors import DocumentExists, QueryRefused, StoppedMidway
 from portal.tenants.collections import create_collection, rename_collection
@@ -591,6 +592,31 @@ def test_a_server_that_stays_away_is_told_in_the_callers_time(store, failing, na
         {**WRITES, **READS}[name](store)
     assert unavailable(away.value)
     assert time.monotonic() - begin < 1.5
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_write_that_no_majority_has_is_not_acknowledged(store, failing, name):
+    store.insert_many(FEW)
+    unknown = {"code": 64, "errmsg": "waiting for replication timed out"}
+    failing(VERBS[name], "alwaysOn", appName="portal", writeConcernError=unknown)
+    with pytest.raises(PyMongoError) as away, pymongo.timeout(0.3):
+        WRITES[name](store)
+    assert unavailable(away.value)
+    never = {"code": 100, "errmsg": "not enough members"}
+    failing(VERBS[name], "alwaysOn", appName="portal", writeConcernError=never)
+    with pytest.raises(WriteConcernError):
+        WRITES[name](store)
+
+
+def test_a_batch_whose_end_stays_unknown_is_never_begun_again(store, raw, failing, monkeypatch):
+    raw.org_a.insert_many(FEW)
+    monkeypatch.setattr(database, "TRANSACTION_SECONDS", 0.5)
+    unknown = {"code": 91, "errmsg": "shutting down"}
+    failing("commitTransaction", "alwaysOn", appName="portal", writeConcernError=unknown)
+    with pytest.raises(PyMongoError) as away:
+        store.update_many({"n": 0}, {"$inc": {"n": 1}})
+    assert unavailable(away.value)
+    assert content(raw) == AFTERWARDS["update_many"]
 
 
 def test_a_write_that_nobody_locates_ends_in_the_callers_time(tenant_db, uuid, raw):
