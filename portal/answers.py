@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal import database, errors, settings
 from portal.database import UnsuitableServer
-from portal.errors import PortalError
+from portal.errors import PortalError, StoppedMidway
 from portal.requests import is_api, same_site_path
 
 log = structlog.get_logger()
@@ -175,6 +175,27 @@ ANSWERS: dict[type[PortalError], Answer] = {
         ),
         "The portal can’t reach its database",
     ),
+    errors.OrganizationTrashed: Answer(
+        409,
+        "organization_trashed",
+        None,
+        lambda e: f"{e.name} was deleted meanwhile. An owner can restore it from the trash.",
+        "The organization is in the trash",
+    ),
+    errors.DocumentExists: Answer(
+        409,
+        "document_exists",
+        None,
+        lambda e: f"Another document has the same {', '.join(e.key) or 'key'}.",
+        "Such a document exists",
+    ),
+    errors.QueryRefused: Answer(
+        422,
+        "query_refused",
+        None,
+        lambda e: f"This can’t be asked: {e.reason}. Nothing was changed.",
+        "This can’t be asked",
+    ),
     errors.WrongHost: Answer(
         400,
         "wrong_host",
@@ -265,6 +286,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(PyMongoError, answer_database_error)
     app.register_error_handler(MongoEngineException, answer_database_error)
     app.register_error_handler(UnsuitableServer, answer_database_error)
+    app.register_error_handler(StoppedMidway, answer_database_error)
     app.register_error_handler(CSRFError, answer_csrf_error)
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_bug)

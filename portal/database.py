@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import mongoengine
 import pymongo
 import structlog
 from mongoengine import Document
-from mongoengine.connection import get_connection
+from mongoengine.connection import DEFAULT_CONNECTION_NAME, get_connection
 from mongoengine.errors import MongoEngineException
 from pymongo import MongoClient, ReadPreference
 from pymongo.client_session import ClientSession
@@ -27,7 +27,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from portal import settings as portal_settings
-from portal.errors import DatabaseUnavailable
+from portal.errors import DatabaseUnavailable, StoppedMidway
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -41,6 +41,7 @@ OLDEST_SERVER = (6, 0)
 # concerns itself.
 _OPTIONS_OF_THE_PORTAL = re.compile(r"w|journal|wtimeoutms|readconcernlevel|readpreference.*", re.I)
 _UNAUTHORIZED = 13
+_NUMBERING = "numbering"
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 """How many commands this thread sent since it was set."""
@@ -75,18 +76,20 @@ _state = _State()
 
 def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
     """Name the server for MongoEngine, and the documents that live there. Nothing is sent yet."""
-    mongoengine.disconnect()
+    for alias in (DEFAULT_CONNECTION_NAME, _NUMBERING):
+        mongoengine.disconnect(alias)
     _state.documents, _state.prepared = documents, False
-    mongoengine.connect(
-        db=settings.master_db,
-        host=portable_uri(settings.mongo_uri),
-        uuidRepresentation="standard",
-        tz_aware=True,
-        connect=False,
-        appname="portal",
-        event_listeners=[_RoundTrips()],
-        timeoutMS=CLIENT_TIMEOUT_SECONDS * 1000,
-    )
+    options: dict[str, Any] = {
+        "host": portable_uri(settings.mongo_uri),
+        "uuidRepresentation": "standard",
+        "tz_aware": True,
+        "connect": False,
+        "appname": "portal",
+        "event_listeners": [_RoundTrips()],
+        "timeoutMS": CLIENT_TIMEOUT_SECONDS * 1000,
+    }
+    mongoengine.connect(settings.master_db, **options)
+    mongoengine.connect(settings.tenant_db, _NUMBERING, **options, retryWrites=False)
 
 
 def portable_uri(uri: str) -> str:
@@ -106,8 +109,18 @@ def portable_uri(uri: str) -> str:
 
 
 def client() -> MongoClient:
-    """The one client of this process."""
+    """The client of this process for all but single writes of the tenant store."""
     return get_connection()
+
+
+def numbering_client() -> MongoClient:
+    """The client on which nobody but the tenant store numbers writes.
+
+    PyMongo numbers its own in the same sessions, and the server refuses a number that is lower
+    than the session's last (code 225). So it writes nothing here: ``retryWrites`` is off, and no
+    transaction may run. It connects when it is first used.
+    """
+    return get_connection(_NUMBERING)
 
 
 def tenant_database() -> Database:
@@ -186,7 +199,7 @@ def transaction(body: Callable[[], Body]) -> Body:
     a process that was killed inside a transaction holds its locks, and whoever wants the
     same keys would spin for minutes. Raises what ``body`` raises.
     """
-    if _in_transaction.get():
+    if in_transaction():
         raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
 
     def bound(session: ClientSession) -> Body:
@@ -214,11 +227,15 @@ def transaction(body: Callable[[], Body]) -> Body:
         )
 
 
+def in_transaction() -> bool:
+    """Whether the caller is inside the body of a ``transaction``."""
+    return _in_transaction.get()
+
+
 def unavailable(error: BaseException) -> bool:
     """Whether ``error`` says that MongoDB is away, hung, or out of time, not that we erred."""
-    driver_error = (
-        error.__cause__ or error.__context__ if isinstance(error, MongoEngineException) else error
-    )
+    wrapped = isinstance(error, MongoEngineException | StoppedMidway)
+    driver_error = error.__cause__ or error.__context__ if wrapped else error
     if isinstance(driver_error, DatabaseUnavailable | UnsuitableServer | ConnectionFailure):
         return True
     return isinstance(driver_error, PyMongoError) and (

@@ -160,6 +160,38 @@ class CollectionInTheWay(PortalError):
     collection: str
 
 
+@dataclass
+class OrganizationTrashed(PortalError):
+    """The organization is in the trash, or on its way there or out of the portal."""
+
+    name: str
+
+
+@dataclass
+class DocumentExists(PortalError):
+    """A document has this value of a unique key; ``index`` is which of those sent was refused."""
+
+    index: int
+    key: dict[str, Any]
+
+
+@dataclass
+class QueryRefused(PortalError):
+    """A filter, update or pipeline that would reach further than its collection."""
+
+    reason: str
+
+
+@dataclass
+class StoppedMidway(Exception):
+    """Of many documents ``done`` were written and stay so; ``__cause__`` says what stopped it.
+
+    What was at work when it stopped may have been done too, if that is that MongoDB was away.
+    """
+
+    done: int
+
+
 class NotAuthenticated(PortalError):
     """A program asked without a bearer token that is valid."""
 

@@ -84,8 +84,11 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def settings(server):
+    # A fail point can say "not primary", but nothing then changes that would make a monitor
+    # look again that waits for the server to tell.
+    polling = f"{server.uri}&serverMonitoringMode=poll"
     return Settings(
-        **server.settings,
+        **{**server.settings, "mongo_uri": polling},
         master_db="master_test",
         tenant_db="tenant_test",
         public_url="http://localhost",

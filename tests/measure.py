@@ -16,10 +16,13 @@ from types import SimpleNamespace
 import requests
 from bson import ObjectId
 from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
 
 from portal import create_app, database, mongod
 from portal.accounts import passwords
 from portal.organizations import creation
+from portal.organizations.documents import Organization
+from portal.organizations.storage import store_of
 from portal.settings import Settings
 from tests.factories import origin
 from tests.faults.test_slow_clients import OF_REQUESTS, SLOW_CLIENTS, connect
@@ -39,6 +42,7 @@ def main():
         )
         try:
             sign_up_against_the_floor(server)
+            store_against_plain_pymongo(server)
             with portal(server, "measure", workers=1) as running_portal:
                 rename_by_size(server, running_portal)
                 cpu_per_page(running_portal)
@@ -107,6 +111,51 @@ def sign_up_against_the_floor(server):
     say("sign-up without the hash", f"{whole * 1000:.1f} ms, {whole / base:.2f} times the floor")
     say("… without zxcvbn too", f"{written * 1000:.1f} ms, {written / base:.2f} times the floor")
     client.close()
+
+
+def store_against_plain_pymongo(server):
+    """What the tenant store costs beside PyMongo's own methods without a fence, acknowledged by
+    a majority both; interleaved, medians. Goes on with the portal that sign-ups were measured on.
+    """
+    organization = Organization.objects(state="active").first()
+    store, name = store_of(organization), organization.placement.collection
+    with MongoClient(server.uri, uuidRepresentation="standard", tz_aware=True) as client:
+        plain = client.tenant_floor.get_collection(name, write_concern=WriteConcern("majority"))
+        plain.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(2000))
+        newest = [("_id", -1)]
+        many = [{"name": f"Document {n}"} for n in range(500)]
+        pairs = {
+            "get": (lambda n: plain.find_one({"_id": n}), store.get),
+            "find, a page of 25": (
+                lambda n: list(plain.find({"_id": {"$lt": n + 100}}, sort=newest, limit=25)),
+                lambda n: store.find({"_id": {"$lt": n + 100}}, size=25),
+            ),
+            "count": (
+                lambda n: plain.count_documents({"_id": {"$lt": 1000}}),
+                lambda n: store.count({"_id": {"$lt": 1000}}),
+            ),
+            "insert one": (
+                lambda n: plain.insert_one({"name": f"Document {n}", "n": 0}),
+                lambda n: store.insert_one({"name": f"Document {n}", "n": 0}),
+            ),
+            "update one": (
+                lambda n: plain.update_one({"_id": n}, {"$inc": {"n": 1}}),
+                lambda n: store.update_one({"_id": n}, {"$inc": {"n": 1}}),
+            ),
+            "insert many, 500": (
+                lambda n: plain.insert_many([dict(each) for each in many]),
+                lambda n: store.insert_many(many),
+            ),
+        }
+        for what, (without, fenced) in pairs.items():
+            taken = [], []
+            for n in range(10 * ROUNDS if "many" not in what else ROUNDS // 2):
+                # By turns first, since whoever is second finds warmer caches.
+                for which in (0, 1) if n % 2 else (1, 0):
+                    work = (without, fenced)[which]
+                    taken[which].append(timed(lambda work=work, n=n: work(n)))
+            base, cost = (statistics.median(seconds) * 1000 for seconds in taken)
+            say(f"store: {what}", f"{cost:.2f} ms, {cost / base:.2f} times plain PyMongo")
 
 
 def rename_by_size(server, running):

@@ -23,7 +23,7 @@ def test_each_request_is_one_event_that_says_who_what_and_how_long(visitor, log)
     assert event["organization"] == str(Organization.objects.get().id)
     assert (event["method"], event["path"]) == ("GET", "/organizations/acme-corp")
     assert event["status"] == 200
-    assert event["round_trips"] == 4
+    assert event["round_trips"] == 5
     assert 0 < event["milliseconds"] < 4000
     assert event["level"] == "info"
     assert event["timestamp"].endswith("Z")

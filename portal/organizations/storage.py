@@ -3,12 +3,20 @@
 from dataclasses import dataclass
 
 import structlog
+from bson import ObjectId
 
 from portal.audit.documents import Origin
 from portal.database import tenant_database
-from portal.errors import PortalError
-from portal.organizations.documents import PURGED, Organization
-from portal.organizations.lifecycle import repair_organization
+from portal.errors import (
+    AddressChanged,
+    CollectionLost,
+    NotFound,
+    OperationInProgress,
+    OrganizationTrashed,
+    PortalError,
+)
+from portal.organizations.documents import PURGE, PURGED, TRASH, TRASHED, Organization
+from portal.organizations.lifecycle import in_progress, repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import (
     CollectionElsewhere,
@@ -16,6 +24,7 @@ from portal.tenants.collections import (
     CollectionMissing,
     Figures,
 )
+from portal.tenants.store import TenantStore
 
 log = structlog.get_logger()
 
@@ -48,6 +57,77 @@ def stored_by(organization: Organization) -> Stored:
     except (CollectionError, PortalError) as error:
         log.warning("collection.not_here", found=actual, error=repr(error))
         return Stored(elsewhere=actual)
+
+
+def store_of(organization: Organization) -> TenantStore:
+    """The store of the organization's documents, which finds its collection again after each
+    rename for as long as the organization is active.
+
+    Raises OrganizationTrashed; NotFound for one that is purged; OperationInProgress while its
+    collection isn't made yet. The store's operations raise the former two once it is so;
+    CollectionLost where the collection was dropped behind the portal's back, and
+    CollectionInTheWay where it was renamed and another has its name.
+    """
+    _check_active(organization)
+    placement = organization.placement
+    if placement.uuid is None:
+        raise in_progress(organization)
+    return TenantStore(
+        tenant_database(), placement.uuid, placement.collection, _Locator(organization.id)
+    )
+
+
+class _Locator:
+    """Says to a store where to go on when its collection is not where it was."""
+
+    def __init__(self, organization_id: ObjectId) -> None:
+        self._organization_id = organization_id
+        self._suspected: tuple[str, str] | None = None
+
+    def __call__(self, found: str | None) -> str:
+        """The name to go on under, where the collection was ``found`` under another.
+
+        It is one that the organization's document records. Where that isn't the one found, the
+        store asks again there, until its time is up.
+        """
+        organization = Organization.objects(id=self._organization_id).first()
+        if organization is None:
+            raise NotFound
+        _check_active(organization)
+        operation = organization.operation
+        if operation and operation.kind in (TRASH, PURGE) and found == operation.collection:
+            raise OrganizationTrashed(organization.name)
+        if found is None:
+            raise _why_gone(organization)
+        if found in organization.collections:
+            return found
+        return organization.placement.collection if operation else self._repair(organization, found)
+
+    def _repair(self, organization: Organization, found: str) -> str:
+        """Give the collection its recorded name back, and return that."""
+        recorded = organization.placement.collection
+        if self._suspected != (found, recorded):
+            # It may have been renamed twice since the server said where it is; a second look
+            # under the name that is recorded now tells.
+            self._suspected = found, recorded
+            return recorded
+        self._suspected = None
+        try:
+            return repair_organization(organization, Origin()).placement.collection
+        except (OperationInProgress, AddressChanged, NotFound):  # others were faster
+            return recorded
+
+
+def _why_gone(organization: Organization) -> PortalError:
+    purging = organization.operation and organization.operation.kind == PURGE
+    return NotFound(organization.slug) if purging else CollectionLost(organization.name)
+
+
+def _check_active(organization: Organization) -> None:
+    if organization.state == TRASHED:
+        raise OrganizationTrashed(organization.name)
+    if organization.state == PURGED:
+        raise NotFound(organization.slug)
 
 
 def _recorded_name(organization: Organization, actual: str) -> str:

@@ -27,6 +27,7 @@ from portal.organizations.access import Access, access_to, access_to_trashed
 from portal.organizations.directory import TRASH_KEY
 from portal.organizations.documents import ACTIVE, PURGED, TRASHED, Organization
 from portal.organizations.forms import ConfirmForm, NameForm, SignUpForm
+from portal.organizations.latest import latest_documents
 from portal.organizations.names import LONGEST, SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
@@ -160,11 +161,13 @@ def create() -> ResponseReturnValue:
 @blueprint.get("/organizations/<slug>")
 @with_access("organization.view")
 def overview(access: Access) -> ResponseReturnValue:
+    stored = stored_by(access.organization)
     return render_template(
         "organizations/overview.html",
         access=access,
         organization=access.organization,
-        stored_data=stored_by(access.organization),
+        stored_data=stored,
+        latest=latest_documents(access.organization) if stored.figures else None,
         details=directory.details_of(access.organization),
         database=settings.current().tenant_db,
     )

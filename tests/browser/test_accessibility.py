@@ -66,8 +66,11 @@ def test_pages_with_nothing_on_them(page):
 PAGES = ["", "/activity", "/settings", "/rename", "/delete"]
 
 
-def test_pages_of_an_organization(page, mara):
+def test_pages_of_an_organization(page, mara, tenant_db):
     organization = an_organization("Acme Corp", mara)
+    tenant_db.org_acme_corp.insert_many(
+        [{"wide": "W" * 500}, {"_id": "L" * 500}, {"_id": "M" * 2000}, {"x": "x" * 20_000}]
+    )
     rename_organization(
         organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", origin(mara)
     )

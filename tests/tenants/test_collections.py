@@ -21,23 +21,6 @@ def names(tenant_db):
     return sorted(tenant_db.list_collection_names())
 
 
-@pytest.fixture
-def failing(bare_client):
-    """Has the server fail the next commands of a kind in a way."""
-
-    def fail(command, mode, **data):
-        bare_client.admin.command(
-            {
-                "configureFailPoint": "failCommand",
-                "mode": mode,
-                "data": {"failCommands": [command], **data},
-            }
-        )
-
-    yield fail
-    bare_client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
-
-
 def test_creating_again_gives_the_same_collection(tenant_db):
     uuid = create_collection(tenant_db, "new_1")
     assert create_collection(tenant_db, "new_1") == uuid

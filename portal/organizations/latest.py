@@ -1,0 +1,104 @@
+"""The latest documents of an organization, as its page shows them.
+
+What software wrote into a tenant collection is shown whatever it is: BSON carries texts that are
+no UTF-8, dates that no calendar here has, and more than a page can hold.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import bson
+from bson import json_util
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import InvalidBSON
+
+from portal.organizations.documents import Organization
+from portal.organizations.storage import store_of
+
+MOST_SHOWN = 5
+LARGEST_SHOWN_BYTES = 16 * 1024
+LONGEST_SHOWN = 300
+
+_LARGEST_ID_BYTES = 1024
+_LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    uuid_representation=UuidRepresentation.STANDARD,
+)
+# Also what says that it is a UUID and isn't.
+_MOST_LENIENT = _LENIENT.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
+_AS_JSON = json_util.RELAXED_JSON_OPTIONS.with_options(
+    uuid_representation=UuidRepresentation.STANDARD
+)
+
+
+def _unless_larger_than(limit_bytes: int, measured: Any, value: str) -> dict[str, Any]:
+    return {"$cond": [{"$lte": [{"$bsonSize": measured}, limit_bytes]}, value, "$$REMOVE"]}
+
+
+# The server leaves out what is too large, so that it doesn't travel.
+_PIPELINE: list[dict[str, Any]] = [
+    {"$sort": {"_id": -1}},
+    {"$limit": MOST_SHOWN},
+    {"$replaceWith": {
+        "_id": _unless_larger_than(_LARGEST_ID_BYTES, {"_id": "$_id"}, "$_id"),
+        "document": _unless_larger_than(LARGEST_SHOWN_BYTES, "$$ROOT", "$$ROOT"),
+        "size": {"$bsonSize": "$$ROOT"},
+    }},
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LatestDocument:
+    """A document as shown: its ``_id`` and the rest as JSON, both cut; ``None`` is what is too
+    large."""
+
+    id: str | None
+    json: str | None
+    size_bytes: int
+
+
+def latest_documents(organization: Organization) -> list[LatestDocument]:
+    """The organization's MOST_SHOWN documents that come last by ``_id``, newest first; one read.
+
+    Raises what ``store_of`` and its operations raise.
+    """
+    return [_as_shown(row.raw) for row in store_of(organization).aggregate_raw(_PIPELINE)]
+
+
+def _as_shown(row: bytes | memoryview) -> LatestDocument:
+    decoded = _decode(row)
+    document = decoded.get("document")
+    return LatestDocument(
+        id=_id_text(decoded["_id"]) if "_id" in decoded else None,
+        json=_json({name: document[name] for name in document if name != "_id"})
+        if document is not None
+        else None,
+        size_bytes=decoded["size"],
+    )
+
+
+def _decode(raw: bytes | memoryview) -> dict[str, Any]:
+    try:
+        return bson.decode(raw, _LENIENT)
+    except InvalidBSON:
+        return bson.decode(raw, _MOST_LENIENT)
+
+
+def _id_text(document_id: Any) -> str:
+    if isinstance(document_id, str | bson.ObjectId | UUID):
+        return _cut(str(document_id))
+    return _json(document_id)
+
+
+def _json(value: Any) -> str:
+    return _cut(json_util.dumps(value, json_options=_AS_JSON, ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
+    """The text's beginning, with escapes for what can't be seen or turns the others around."""
+    shown = f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)

@@ -1,0 +1,112 @@
+"""What may be asked of a tenant collection: filters, updates and pipelines that stay inside it.
+
+MongoDB's language can run JavaScript on the server, and reach other collections from a pipeline;
+what comes from outside must do neither. Stages and update operators are allowed by name, so that
+what a later server adds is refused until somebody has looked at it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import DBRef
+
+from portal.errors import QueryRefused
+
+# Reading stages that see nothing but the documents that flow into them.
+STAGES = frozenset(
+    {
+        "$addFields", "$bucket", "$bucketAuto", "$count", "$facet", "$group", "$limit", "$match",
+        "$project", "$redact", "$replaceRoot", "$replaceWith", "$sample", "$set",
+        "$setWindowFields", "$skip", "$sort", "$sortByCount", "$unset", "$unwind",
+    }
+)  # fmt: skip
+UPDATE_STAGES = frozenset(
+    {"$addFields", "$project", "$replaceRoot", "$replaceWith", "$set", "$unset"}
+)
+UPDATE_OPERATORS = frozenset(
+    {
+        "$addToSet", "$bit", "$currentDate", "$inc", "$max", "$min", "$mul", "$pop", "$pull",
+        "$pullAll", "$push", "$rename", "$set", "$setOnInsert", "$unset",
+    }
+)  # fmt: skip
+# The server takes no deeper ones either; what Python could nest without end is refused here.
+DEEPEST = 100
+
+# They run JavaScript, or read another collection; the server's own begin with "$_".
+_REFUSED = frozenset(
+    {
+        "$accumulator", "$function", "$graphLookup", "$lookup", "$merge", "$out", "$unionWith",
+        "$where",
+    }
+)  # fmt: skip
+
+
+def check_filter(query: object) -> None:
+    """Raise QueryRefused unless ``query`` is a filter that runs no code, at any depth."""
+    if not isinstance(query, Mapping):
+        raise QueryRefused("a filter is a document")
+    _check_expressions(query)
+
+
+def check_update(update: object) -> None:
+    """Raise QueryRefused unless ``update`` consists of operators, or is a pipeline of stages, that
+    change single fields; a replacement by accident is none."""
+    if isinstance(update, list | tuple):
+        _check_stages(update, UPDATE_STAGES)
+        return
+    if not isinstance(update, Mapping) or not update:
+        raise QueryRefused("an update is a document of operators, or a pipeline")
+    for operator in update:
+        if operator not in UPDATE_OPERATORS:
+            raise QueryRefused(f"{operator} is no operator of an update")
+    if "$pull" in update:  # the only one whose operand is a filter; all others carry data
+        _check_expressions(update["$pull"])
+
+
+def check_replacement(document: object) -> None:
+    """Raise QueryRefused unless ``document`` is a whole document and no update by accident."""
+    if not isinstance(document, Mapping):
+        raise QueryRefused("a replacement is a document")
+    for field in document:
+        if str(field).startswith("$"):
+            raise QueryRefused(f"a replacement has no operators: {field}")
+
+
+def check_pipeline(pipeline: object) -> None:
+    """Raise QueryRefused unless all stages are among STAGES, those inside ``$facet`` too, and no
+    expression in them runs code."""
+    _check_stages(pipeline, STAGES)
+
+
+def _check_stages(pipeline: object, allowed: frozenset[str]) -> None:
+    if not isinstance(pipeline, list | tuple):
+        raise QueryRefused("a pipeline is a list of stages")
+    for stage in pipeline:
+        if not isinstance(stage, Mapping) or len(stage) != 1:
+            raise QueryRefused("a stage is a document with one field, its name")
+        [(name, body)] = stage.items()
+        if name not in allowed:
+            raise QueryRefused(f"{name} is no stage that is allowed here")
+        if name == "$facet" and isinstance(body, Mapping):
+            for part in body.values():
+                # The server allows no facet inside a facet, so this ends.
+                _check_stages(part, allowed - {"$facet"})
+        else:
+            _check_expressions(body)
+
+
+def _check_expressions(value: object) -> None:
+    unseen: list[tuple[Any, int]] = [(value, 1)]
+    while unseen:
+        seen, depth = unseen.pop()
+        if depth > DEEPEST:
+            raise QueryRefused(f"nothing may be nested deeper than {DEEPEST} levels")
+        if isinstance(seen, DBRef):
+            seen = seen.as_doc()  # as it will be encoded
+        if isinstance(seen, Mapping):
+            for name in seen:
+                if name in _REFUSED or str(name).startswith("$_"):
+                    raise QueryRefused(f"{name} is not allowed")
+            unseen += [(each, depth + 1) for each in seen.values()]
+        elif isinstance(seen, list | tuple):
+            unseen += [(each, depth + 1) for each in seen]

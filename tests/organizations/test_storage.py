@@ -1,0 +1,237 @@
+"""The way from an organization to its documents."""
+
+import threading
+
+import pymongo
+import pytest
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal import clock
+from portal.database import unavailable
+from portal.errors import (
+    CollectionInTheWay,
+    CollectionLost,
+    NotFound,
+    OperationInProgress,
+    OrganizationTrashed,
+)
+from portal.organizations import storage
+from portal.organizations.documents import TRASH, Operation, Organization, Slug
+from portal.organizations.lifecycle import carry_out, write_intent
+from portal.organizations.purging import purge_organization
+from portal.organizations.renaming import rename_organization
+from portal.organizations.restoring import restore_organization
+from portal.organizations.storage import store_of
+from portal.organizations.trashing import trash_organization
+from tests.factories import an_organization, fresh, origin
+
+
+@pytest.fixture
+def organization():
+    return an_organization("Acme Corp")
+
+
+@pytest.fixture
+def store(organization):
+    store = store_of(organization)
+    store.insert_one({"_id": "first"})
+    return store
+
+
+@pytest.fixture
+def raw(bare_client, tenant_db):
+    """The tenant database, without the portal."""
+    return bare_client[tenant_db.name]
+
+
+def content(raw):
+    """The ids in each collection."""
+    return {
+        name: [found["_id"] for found in raw[name].find(sort={"_id": 1})]
+        for name in raw.list_collection_names()
+    }
+
+
+def test_a_store_goes_on_after_renames(organization, store, raw):
+    for name in ("Second", "Third"):
+        rename_organization(fresh(organization), name, origin())
+    store.insert_one({"_id": "later"})
+    assert content(raw) == {"org_third": ["first", "later"]}
+
+
+def test_a_store_goes_on_while_a_rename_is_half_done(organization, store, raw):
+    """The collection has its new name, the organization not yet."""
+    intended = write_intent(
+        organization,
+        Operation(kind="rename", started_at=clock.now(), origin=origin(), name="Other",
+                  slug="other", collection="org_other"),
+    )  # fmt: skip
+    raw.org_acme_corp.rename("org_other")
+    store.insert_one({"_id": "later"})
+    store_of(intended).insert_one({"_id": "last"})
+    assert content(raw) == {"org_other": ["first", "last", "later"]}
+
+
+def test_a_store_of_a_trashed_organization_refuses(organization, store, raw):
+    trashed = trash_organization(organization, None, origin())
+    for use in (lambda: store.insert_one({"_id": 2}), lambda: store.find({}),
+                lambda: store.update_many({}, {"$set": {"a": 1}}), lambda: store_of(trashed)):  # fmt: skip
+        with pytest.raises(OrganizationTrashed):
+            use()
+    assert content(raw) == {f"trash_{organization.id}": ["first"]}
+
+
+def test_a_store_refuses_as_soon_as_the_collection_is_on_its_way_to_the_trash(
+    organization, store, raw
+):
+    target = f"trash_{organization.id}"
+    write_intent(
+        organization,
+        Operation(kind=TRASH, started_at=clock.now(), origin=origin(), collection=target),
+    )
+    store.insert_one({"_id": "last"})
+    raw.org_acme_corp.rename(target)
+    with pytest.raises(OrganizationTrashed):
+        store.insert_one({"_id": "too late"})
+    assert content(raw) == {target: ["first", "last"]}
+
+
+def test_a_store_goes_on_after_its_organization_was_restored(organization, store, raw):
+    trashed = trash_organization(organization, None, origin())
+    restore_organization(trashed, "Other", origin())
+    store.insert_one({"_id": "later"})
+    assert content(raw) == {"org_other": ["first", "later"]}
+
+
+def test_a_store_of_a_purged_organization_finds_nothing(organization, store, raw):
+    purged = purge_organization(organization, None, origin())
+    for use in (lambda: store.insert_one({}), lambda: store.count({}), lambda: store_of(purged)):
+        with pytest.raises(NotFound):
+            use()
+    assert content(raw) == {}
+
+
+def test_a_store_of_an_organization_that_is_being_purged_finds_nothing(organization, store, raw):
+    write_intent(
+        organization,
+        Operation(
+            kind="purge", started_at=clock.now(), origin=origin(), collection="org_acme_corp"
+        ),
+    )
+    raw.org_acme_corp.drop()
+    with pytest.raises(NotFound):
+        store.insert_one({})
+
+
+def test_a_store_of_an_organization_that_is_gone_finds_nothing(organization, store, raw):
+    raw.org_acme_corp.drop()
+    Organization.objects(id=organization.id).delete()
+    with pytest.raises(NotFound):
+        store.insert_one({})
+
+
+def test_a_collection_that_was_dropped_is_told_and_not_made_anew(store, raw):
+    raw.org_acme_corp.drop()
+    for use in (lambda: store.insert_one({}), lambda: store.insert_many([{}]),
+                lambda: store.get("first"), lambda: store.delete_many({})):  # fmt: skip
+        with pytest.raises(CollectionLost):
+            use()
+    assert content(raw) == {}
+
+
+def test_an_organization_without_a_collection_yet_says_what_is_running(organization):
+    organization.placement.uuid = None
+    organization.operation = Operation(
+        kind="create", started_at=clock.now(), origin=origin(), collection="org_acme_corp"
+    )
+    with pytest.raises(OperationInProgress):
+        store_of(organization)
+
+
+def test_a_collection_that_somebody_renamed_gets_its_name_back(organization, store, raw):
+    raw.org_acme_corp.rename("elsewhere")
+    store.insert_one({"_id": "later"})
+    assert content(raw) == {"org_acme_corp": ["first", "later"]}
+    assert fresh(organization).operation is None
+
+
+def test_a_name_that_a_rename_left_meanwhile_is_no_reason_for_a_repair(organization, raw, log):
+    """The server said where the collection is, and it was renamed again before anybody looked."""
+    locate = storage._Locator(organization.id)
+    for name in ("Second", "Third"):
+        rename_organization(fresh(organization), name, origin())
+    assert locate("org_second") == "org_third"
+    assert not log.named("collection.name_repaired")
+    raw.org_third.rename("elsewhere")
+    assert [locate("elsewhere"), locate("elsewhere")] == ["org_third", "org_third"]
+    assert log.named("collection.name_repaired")
+    assert raw.list_collection_names() == ["org_third"]
+
+
+def test_writers_at_once_repair_a_name_and_lose_nothing(organization, store, raw):
+    raw.org_acme_corp.rename("elsewhere")
+    threads = [
+        threading.Thread(
+            target=lambda n=n: store_of(organization).insert_one({"_id": f"later {n}"})
+        )
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = ["first", *(f"later {n}" for n in range(4))]
+    assert content(raw) == {"org_acme_corp": written}
+
+
+def test_a_collection_that_cant_get_its_name_back_is_told_and_the_stranger_untouched(store, raw):
+    raw.org_acme_corp.rename("elsewhere")
+    raw.org_acme_corp.insert_one({"_id": "theirs"})
+    with pytest.raises(CollectionInTheWay):
+        store.insert_one({"_id": "later"})
+    assert content(raw) == {"elsewhere": ["first"], "org_acme_corp": ["theirs"]}
+
+
+def test_a_writer_waits_for_an_operation_that_will_bring_the_collection_back(
+    organization, store, raw
+):
+    intended = write_intent(
+        organization,
+        Operation(kind="rename", started_at=clock.now(), origin=origin(), name="Other",
+                  slug="other", collection="org_other"),
+    )  # fmt: skip
+    raw.org_acme_corp.rename("elsewhere")
+    with pytest.raises((PyMongoError, MongoEngineException)) as stopped, pymongo.timeout(0.5):
+        store.insert_one({"_id": "later"})
+    assert unavailable(stopped.value)
+    waiting = threading.Thread(target=lambda: store.insert_one({"_id": "later"}))
+    waiting.start()
+    carry_out(intended)
+    waiting.join()
+    assert content(raw) == {"org_other": ["first", "later"]}
+
+
+def test_two_organizations_never_see_each_others_documents(organization, store, raw):
+    other = an_organization("Other")
+    others = store_of(other)
+    others.insert_one({"_id": "theirs"})
+    rename_organization(other, "Third", origin())
+    Slug.objects(id="other").delete()  # as if nobody held it any more
+    rename_organization(fresh(organization), "Other", origin())
+    store.insert_one({"_id": "mine"})
+    others.update_many({}, {"$set": {"seen": True}})
+    assert [found["_id"] for found in store.find({"seen": None}).documents] == ["mine", "first"]
+    assert content(raw) == {"org_other": ["first", "mine"], "org_third": ["theirs"]}
+
+
+def test_the_store_takes_one_command_for_each_operation(organization, store, commands):
+    commands.clear()
+    store.get("first")
+    store.find({})
+    store.count({})
+    store.insert_one({"_id": 2})
+    store.update_one({"_id": 2}, {"$set": {"a": 1}})
+    store.delete_one({"_id": 2})
+    store.insert_many([{}, {}])
+    assert commands == ["find", "find", "aggregate", "insert", "update", "delete", "insert"]
