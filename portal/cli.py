@@ -6,6 +6,7 @@ those that the supervisor left in ``instance/``.
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -14,10 +15,13 @@ from urllib.parse import urlsplit
 import click
 import structlog
 from flask import Flask
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 
 from portal import database, embedded, settings
+from portal.doctor import report
+from portal.doctor.examination import CHECKS, examine
 from portal.organizations import runner
+from portal.organizations.documents import Organization
 from portal.settings import InvalidSettings, Settings
 
 log = structlog.get_logger()
@@ -36,6 +40,7 @@ class CouldNot(click.ClickException):
 def init_app(app: Flask) -> None:
     """Give ``flask`` the portal's commands."""
     app.cli.add_command(lifecycle)
+    app.cli.add_command(examine_installation)
 
 
 def is_running() -> bool:
@@ -95,6 +100,29 @@ def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
 @lifecycle.command("run")
 @on_database
 def run_due_operations() -> None:
-    """Carry on, once, each operation that its process left behind."""
-    carried_on = runner.recover_due_operations()
-    click.echo(f"{carried_on} {'operation' if carried_on == 1 else 'operations'} carried on")
+    """Carry on, once, each operation that is due, and start the purges that are.
+
+    Exit status: 0 all of it done, 1 something failed and is tried again later, 2 could not look.
+    """
+    carried_on = runner.recover_due_operations() + runner.start_due_purges()
+    failed = Organization.objects(
+        operation__lease_until__exists=True, operation__last_error__ne=None
+    )
+    left = failed.count()
+    click.echo(f"operations carried on: {carried_on}, failed: {left}")
+    sys.exit(1 if left else 0)
+
+
+@click.command("doctor")
+@click.option("--repair", is_flag=True, help="Mend what is safe to mend. Nothing is dropped.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per finding and line.")
+@with_appcontext
+@on_database
+def examine_installation(repair: bool, as_json: bool) -> None:
+    """Compare master data with the tenant collections.
+
+    Exit status: 0 all well, 1 something remains to be done, 2 could not look.
+    """
+    write = report.write_json if as_json else report.write_text
+    remain = write(examine(check, repair=repair) for check in CHECKS)
+    sys.exit(1 if remain else 0)
