@@ -8,7 +8,18 @@ from pathlib import Path
 from flask import Flask, request
 from flask_wtf import CSRFProtect
 
-from portal import answers, assets, database, formats, forms, logs, requests, security, settings
+from portal import (
+    answers,
+    assets,
+    cli,
+    database,
+    formats,
+    forms,
+    logs,
+    requests,
+    security,
+    settings,
+)
 from portal import views as home_views
 from portal.accounts import cookie
 from portal.accounts import views as account_views
@@ -56,6 +67,7 @@ def create_app(active: Settings) -> Flask:
     for views in (home_views, account_views, organization_views):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)
+    cli.init_app(app)
     return app
 
 

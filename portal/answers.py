@@ -196,6 +196,24 @@ ANSWERS: dict[type[PortalError], Answer] = {
         lambda e: f"This can’t be asked: {e.reason}. Nothing was changed.",
         "This can’t be asked",
     ),
+    errors.MigrationRunning: Answer(
+        503,
+        "migration_running",
+        None,
+        lambda e: (
+            "A new version of the portal is starting. Nothing was changed. Try again in a few seconds."
+        ),
+        "The portal is being updated",
+    ),
+    errors.MigrationFailed: Answer(
+        503,
+        "migration_failed",
+        None,
+        lambda e: (
+            "A new version of the portal could not start yet, and tries again. Nothing was changed. If it stays, tell whoever runs the portal."
+        ),
+        "The portal is being updated",
+    ),
     errors.WrongHost: Answer(
         400,
         "wrong_host",

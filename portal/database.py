@@ -26,8 +26,9 @@ from pymongo.monitoring import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from portal import migrations
 from portal import settings as portal_settings
-from portal.errors import DatabaseUnavailable, StoppedMidway
+from portal.errors import DatabaseUnavailable, MigrationRunning, StoppedMidway
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -51,6 +52,9 @@ Body = TypeVar("Body")
 
 class UnsuitableServer(Exception):
     """A MongoDB that the portal can't keep its promises on; the message says why."""
+
+
+_UNAVAILABLE = (DatabaseUnavailable, MigrationRunning, UnsuitableServer, ConnectionFailure)
 
 
 class _RoundTrips(CommandListener):
@@ -128,16 +132,25 @@ def tenant_database() -> Database:
     return client()[portal_settings.current().tenant_db]
 
 
+def master_database() -> Database:
+    """The database that holds the master data."""
+    return client()[portal_settings.current().master_db]
+
+
 def prepare() -> None:
-    """Make sure, once per process, that the server suits and that all indexes stand.
+    """Make sure, once per process, that the server suits, that master data has this version's
+    shape, and that all indexes stand.
 
     Nothing may be read or written before: unique indexes decide races, so a request that
     came earlier could leave two organizations of one name. Several threads may do it at once.
-    Raises UnsuitableServer, or PyMongoError where the server can't be reached.
+    Raises UnsuitableServer, MigrationRunning, MigrationFailed, or PyMongoError where the server
+    can't be reached.
     """
     if _state.prepared:
         return
     check_server(client())
+    # First the data, then the indexes: a unique one may stand over what a migration fills in.
+    migrations.carry_out(master_database())
     for document in _state.documents:
         document.ensure_indexes()
     _state.prepared = True
@@ -236,7 +249,7 @@ def unavailable(error: BaseException) -> bool:
     """Whether ``error`` says that MongoDB is away, hung, or out of time, not that we erred."""
     wrapped = isinstance(error, MongoEngineException | StoppedMidway)
     driver_error = error.__cause__ or error.__context__ if wrapped else error
-    if isinstance(driver_error, DatabaseUnavailable | UnsuitableServer | ConnectionFailure):
+    if isinstance(driver_error, _UNAVAILABLE):
         return True
     return isinstance(driver_error, PyMongoError) and (
         driver_error.timeout

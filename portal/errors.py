@@ -223,3 +223,24 @@ class Overloaded(PortalError):
 
 class DatabaseUnavailable(PortalError):
     """MongoDB can't be used right now."""
+
+
+@dataclass
+class MigrationRunning(PortalError):
+    """Another portal brings master data to this version's shape, and needs a while longer."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"migration {self.number} of master data is running"
+
+
+@dataclass
+class MigrationFailed(PortalError):
+    """Master data could not be brought to this version's shape; the log has the reason."""
+
+    number: int
+    title: str
+
+    def __str__(self) -> str:
+        return f"migration {self.number} of master data failed ({self.title}); the log says why"

@@ -26,12 +26,12 @@ from urllib.error import URLError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import database, mongod, settings
+from portal import database, embedded, mongod, settings
+from portal.embedded import INSTANCE
 from portal.mongod import MongodFailed, NoMongod
 from portal.processes import die_with_parent
 from portal.settings import InvalidSettings, SupervisorSettings
 
-INSTANCE = Path("instance")
 FIRST_PORT, LAST_PORT = 8000, 8999
 READY_SECONDS = 30
 STOP_SECONDS = 20
@@ -124,15 +124,16 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
     try:
         os.environ.update(environment)
         active = settings.load()
-        gunicorn = _start_gunicorn(listener)
-        _say_when_ready(listener, active.public_url, gunicorn)
-        while _still_runs(gunicorn):
-            if not _still_runs(server.process):
-                _say(f"mongod ended with status {server.process.returncode}, starting it again")
-                server = mongod.start(
-                    INSTANCE, own.mongo_password, keep_open=lock, port=server.port
-                )
-            time.sleep(_LOOK_SECONDS)
+        with embedded.settings_left():
+            gunicorn = _start_gunicorn(listener)
+            _say_when_ready(listener, active.public_url, gunicorn)
+            while _still_runs(gunicorn):
+                if not _still_runs(server.process):
+                    _say(f"mongod ended with status {server.process.returncode}, starting it again")
+                    server = mongod.start(
+                        INSTANCE, own.mongo_password, keep_open=lock, port=server.port
+                    )
+                time.sleep(_LOOK_SECONDS)
     finally:
         if gunicorn:
             _stop_gunicorn(gunicorn)

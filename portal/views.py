@@ -8,6 +8,7 @@ from pymongo.errors import PyMongoError
 
 from portal import database
 from portal.database import UnsuitableServer
+from portal.errors import MigrationFailed, MigrationRunning
 
 log = structlog.get_logger()
 
@@ -35,6 +36,8 @@ def ready() -> ResponseReturnValue:
     try:
         database.prepare()
         database.ping_primary()
+    except (MigrationRunning, MigrationFailed) as error:
+        return f"not ready: {error}\n", 503, {**_TEXT, "Retry-After": "5"}
     except (PyMongoError, UnsuitableServer) as error:
         log.warning("portal.not_ready", error=str(error)[:300])
         return "not ready: MongoDB can't be used right now\n", 503, {**_TEXT, "Retry-After": "5"}

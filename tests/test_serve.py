@@ -1,5 +1,6 @@
 """``make run``: one supervisor, no process left behind, data there the next time."""
 
+import json
 import os
 import signal
 import socket
@@ -155,6 +156,26 @@ def test_a_second_one_beside_it_fails_at_once_with_the_reason(running):
     )  # fmt: skip
     assert second.returncode == 1
     assert "already runs from this folder" in second.stderr
+
+
+def test_commands_reach_the_embedded_database(running):
+    Person(running.url).sign_up("Commanded", "commander@acme.example")
+    left = running.clone / "instance" / "settings.json"
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    for command in (["doctor"], ["lifecycle", "run"]):
+        told = subprocess.run(
+            [sys.executable, "-m", "flask", *command],
+            check=False, cwd=running.clone, env=environment(), capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
+        assert told.stdout in ("All well.\n", "operations carried on: 0, failed: 0\n")
+        assert json.loads(left.read_text())["MONGO_URI"] not in told.stdout + told.stderr
+
+
+def test_nothing_is_left_for_commands_when_it_ended(clone):
+    with make_run(clone):
+        assert (clone / "instance" / "settings.json").exists()
+    assert not (clone / "instance" / "settings.json").exists()
 
 
 def test_two_clones_run_beside_each_other(clone, tmp_path_factory):

@@ -85,15 +85,21 @@ def next_event(
 def event_hash(previous_hash: str, event: AuditEvent) -> str:
     """SHA-256 (hex) over the hash before and the event's canonical JSON, personal values as
     their digests."""
+    return stored_hash(previous_hash, event.to_mongo())
+
+
+def stored_hash(previous_hash: str, event: dict[str, Any]) -> str:
+    """``event_hash`` of an event as MongoDB keeps it."""
+    actor = event.get("actor")
     content = {
-        "chain": str(event.chain),
-        "seq": event.seq,
-        "at": _milliseconds(event.at),
-        "action": event.action,
-        "actor": str(event.actor) if event.actor else None,
-        "request_id": event.request_id,
-        "details": event.details,
-        "personal": {name: sealed["digest"] for name, sealed in event.personal.items()},
+        "chain": str(event["chain"]),
+        "seq": event["seq"],
+        "at": _milliseconds(event["at"]),
+        "action": event["action"],
+        "actor": str(actor) if actor else None,
+        "request_id": event.get("request_id"),
+        "details": event.get("details", {}),
+        "personal": {name: sealed["digest"] for name, sealed in event.get("personal", {}).items()},
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256((previous_hash + canonical).encode()).hexdigest()

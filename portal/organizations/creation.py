@@ -188,6 +188,7 @@ def _undo_founding(organization: Organization) -> Organization:
             # Deleting the account conflicts with every transaction that gives it a membership.
             Account.objects(id=founder).delete()
             Session.objects(account=founder).delete()
+            forget_chain(founder)
         return organization
 
     return transaction(body)

@@ -99,6 +99,7 @@ class Organization(Document):
                 "fields": ["operation.lease_until"],
                 "partialFilterExpression": {"operation.lease_until": {"$exists": True}},
             },
+            "placement.uuid",  # whose collection is this?
             {
                 "fields": ["purge_at"],
                 "partialFilterExpression": {"purge_at": {"$exists": True}},

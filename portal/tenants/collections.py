@@ -11,12 +11,13 @@ aggregate; seen on 6.0.5. A command that was interrupted (connection lost, prima
 up) may have happened; calling it again is how to know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pymongo
+from bson import Binary
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
@@ -24,6 +25,8 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 # each try is short; the next begins at once, since the server did the waiting.
 TRY_SECONDS = 0.5
 MOST_TRIES = 20
+
+_FEW = 20
 
 _STORAGE_FIGURES = ("storageStats.size", "storageStats.storageSize", "storageStats.indexSizes")
 _COLLECTION_UUID_MISMATCH = 361
@@ -57,6 +60,14 @@ class CollectionElsewhere(CollectionError):
 
     uuid: UUID
     actual_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A collection as it is listed."""
+
+    name: str
+    uuid: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ def create_collection(database: Database, name: str) -> UUID:
     found = next(database.list_collections(filter={"name": name}), None)
     if found is None:
         raise CollectionMissing(name)
-    return found["info"]["uuid"].as_uuid()  # listed as Binary, whatever the client's options
+    return _native(found["info"]["uuid"])
 
 
 def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) -> None:
@@ -157,6 +168,38 @@ def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
     )
 
 
+def list_collections(database: Database, **wanted: Any) -> Iterator[Found]:
+    """The collections there are, or those that are as ``wanted`` by the fields of their listing.
+
+    What isn't stored as a collection of its own, like a view, has no UUID and isn't told.
+    """
+    for listed in database.list_collections(filter=wanted):
+        uuid = listed["info"].get("uuid")
+        if uuid is not None and not listed["name"].startswith("system."):
+            yield Found(listed["name"], _native(uuid))
+
+
+def names_of(database: Database, uuids: Iterable[UUID]) -> dict[UUID, str]:
+    """The names of those of the collections that exist."""
+    sought = set(uuids)
+    if len(sought) <= _FEW:  # asked one by one; a listing looks at each collection there is
+        names = {uuid: _name_of(database, uuid) for uuid in sought}
+        return {uuid: name for uuid, name in names.items() if name}
+    binaries = [Binary.from_uuid(uuid) for uuid in sought]
+    found = list_collections(database, **{"info.uuid": {"$in": binaries}})
+    return {collection.uuid: collection.name for collection in found}
+
+
+def _name_of(database: Database, uuid: UUID) -> str | None:
+    try:
+        _fenced(database, {"find": "new_", "limit": 1, "singleBatch": True}, uuid)
+    except CollectionElsewhere as elsewhere:
+        return elsewhere.actual_name
+    except CollectionMissing:
+        return None
+    return "new_"
+
+
 def _create(database: Database, command: dict[str, Any]) -> None:
     try:
         database.command(command)
@@ -175,6 +218,10 @@ def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: s
         if error.code == _NAMESPACE_EXISTS:
             raise CollectionNameTaken(new_name) from error
         raise
+
+
+def _native(uuid: Binary) -> UUID:
+    return uuid.as_uuid()  # listed as Binary, whatever the client's options
 
 
 def _fenced(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""The services as commands: ``flask lifecycle run``, ``flask doctor``.
+
+A command needs the portal's settings. Beside a ``make run`` with a MongoDB of its own it takes
+those that the supervisor left in ``instance/``.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import structlog
+from flask import Flask
+from flask.cli import AppGroup, with_appcontext
+
+from portal import database, embedded, settings
+from portal.doctor import report
+from portal.doctor.examination import CHECKS, examine
+from portal.organizations import runner
+from portal.organizations.documents import Organization
+from portal.settings import InvalidSettings, Settings
+
+log = structlog.get_logger()
+
+COULD_NOT = 2
+
+lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
+
+
+class CouldNot(click.ClickException):
+    """Why a command could not do its work; the message says what to do."""
+
+    exit_code = COULD_NOT
+
+
+def init_app(app: Flask) -> None:
+    """Give ``flask`` the portal's commands."""
+    app.cli.add_command(lifecycle)
+    app.cli.add_command(examine_installation)
+
+
+def is_running() -> bool:
+    """Whether this process is a command."""
+    return os.environ.get("FLASK_RUN_FROM_CLI") == "true"
+
+
+def load_settings() -> Settings:
+    """The settings for a command: the environment's and ``.env``'s, and where they name no
+    MongoDB those of the portal that runs from this folder. Raises CouldNot."""
+    try:
+        if not settings.load_supervisor().mongo_uri:
+            _take_settings_of_embedded()
+        return settings.load()
+    except InvalidSettings as error:
+        raise CouldNot(str(error)) from error
+
+
+def _take_settings_of_embedded() -> None:
+    left = embedded.read_settings()
+    if not left or not _answers(left["MONGO_URI"]):
+        raise CouldNot(
+            "No portal runs from this folder, and MONGO_URI names no MongoDB. Start the portal "
+            "with `make run`, or set what it is served with: MONGO_URI, JWT_SECRET, SECRET_KEY."
+        )
+    os.environ.update(left)
+
+
+def _answers(uri: str) -> bool:
+    server = urlsplit(uri)
+    try:
+        with socket.create_connection((server.hostname, server.port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Prepare the database before the command, and tell in one line what stops it: exit status
+    COULD_NOT."""
+
+    @wraps(command)
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        try:
+            database.prepare()
+            return command(*arguments, **options)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if not database.unavailable(error):
+                log.exception("command.failed")
+            raise CouldNot(f"{type(error).__name__}: {error}") from error
+
+    return guarded
+
+
+@lifecycle.command("run")
+@on_database
+def run_due_operations() -> None:
+    """Carry on, once, each operation that is due, and start the purges that are.
+
+    Exit status: 0 all of it done, 1 something failed and is tried again later, 2 could not look.
+    """
+    carried_on = runner.recover_due_operations() + runner.start_due_purges()
+    failed = Organization.objects(
+        operation__lease_until__exists=True, operation__last_error__ne=None
+    )
+    left = failed.count()
+    click.echo(f"operations carried on: {carried_on}, failed: {left}")
+    sys.exit(1 if left else 0)
+
+
+@click.command("doctor")
+@click.option("--repair", is_flag=True, help="Mend what is safe to mend. Nothing is dropped.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per finding and line.")
+@with_appcontext
+@on_database
+def examine_installation(repair: bool, as_json: bool) -> None:
+    """Compare master data with the tenant collections.
+
+    Exit status: 0 all well, 1 something remains to be done, 2 could not look.
+    """
+    write = report.write_json if as_json else report.write_text
+    remain = write(examine(check, repair=repair) for check in CHECKS)
+    sys.exit(1 if remain else 0)

@@ -1,0 +1,67 @@
+"""Lifecycle operations that don't come to an end."""
+
+from collections.abc import Iterator
+
+from bson import ObjectId
+
+from portal.doctor.findings import Finding, Kind, NotMended, Row
+from portal.organizations import runner
+from portal.organizations.documents import Organization
+from portal.organizations.lifecycle import PLANS
+
+STUCK = Kind(
+    "stuck_operation",
+    "Lifecycle operations that are stuck",
+    "--repair carries them on. Portals do so by themselves: if none runs, start one; else its "
+    "log says why it fails.",
+)
+
+LATE_SECONDS = 60
+MANY_ATTEMPTS = 5
+
+_LATE = {"$dateSubtract": {"startDate": "$$NOW", "unit": "second", "amount": LATE_SECONDS}}
+_STUCK = {
+    "operation.lease_until": {"$exists": True},  # what the partial index holds
+    "$or": [
+        {"$expr": {"$lt": ["$operation.lease_until", _LATE]}},
+        {"operation.attempt": {"$gte": MANY_ATTEMPTS}, "operation.last_error": {"$ne": None}},
+    ],
+}
+
+
+def find_stuck() -> Iterator[Finding]:
+    """Operations whose lease ran out long ago, and those that failed again and again."""
+    stuck = Organization._get_collection()
+    for row in stuck.find(_STUCK, {"name": 1, "slug": 1, "operation": 1}):
+        if _is_stuck(row):
+            yield _finding(row)
+
+
+def _is_stuck(row: Row) -> bool:
+    operation = {"operation.id": row["operation"]["id"]}
+    return (
+        Organization._get_collection().find_one({"_id": row["_id"], **operation, **_STUCK})
+        is not None
+    )
+
+
+def _finding(row: Row) -> Finding:
+    operation = row["operation"]
+    since = f"{operation['started_at']:%Y-%m-%d %H:%M:%S} UTC"
+    why = operation.get("last_error") or "nobody carries it on"
+    words = (
+        f"{row['name']}: {operation['kind']} since {since}, attempt {operation['attempt']}, {why}"
+    )
+    return Finding(
+        STUCK, row["slug"], words, row["_id"], lambda: _carry_on(row["_id"], operation["id"])
+    )
+
+
+def _carry_on(organization: ObjectId, operation: ObjectId) -> str | None:
+    runner.recover_due_operations()
+    running = Organization.objects(id=organization, operation__id=operation).first()
+    if running is None:
+        return "carried on"
+    if running.operation.kind not in PLANS:
+        raise NotMended("only a newer version of the portal knows it")
+    raise NotMended("not done yet: it is tried again, and the log says why it failed")

@@ -1,0 +1,156 @@
+"""Tenant collections and the organizations they belong to, compared by UUID."""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from uuid import UUID
+
+from bson import ObjectId
+
+from portal.audit.documents import Origin
+from portal.database import tenant_database
+from portal.doctor.findings import PAGE, Finding, Kind, NotMended, Row, found_by, pages_of
+from portal.organizations.documents import CREATE, PURGED, Organization
+from portal.organizations.lifecycle import repair_organization
+from portal.tenants import collections
+from portal.tenants.collections import Found
+
+STRAY = Kind(
+    "stray_collection",
+    "Collections that belong to no organization",
+    "--repair sets them aside as stray_<uuid>. It drops nothing.",
+)
+SET_ASIDE = Kind(
+    "set_aside_collection",
+    "Collections that were set aside",
+    "Look into them, then drop them by hand when nobody misses them.",
+    harmless=True,
+)
+MISSING = Kind(
+    "missing_collection",
+    "Organizations whose collection is gone",
+    "Bring it back from a backup with its UUID (mongorestore --preserveUUID), or delete the "
+    "organization and purge it.",
+)
+MISNAMED = Kind(
+    "misnamed_collection",
+    "Collections under another name than recorded",
+    "--repair gives them the recorded name.",
+)
+
+_BIRTH_NAME = re.compile(r"new_([0-9a-f]{24})")
+_SETTLED = {"state": {"$ne": PURGED}, "operation": None}
+_FIELDS = ("name", "slug", "state", "placement", "audit_head.seq")
+
+
+def find_strays() -> Iterator[Finding]:
+    """Collections that belong to no organization."""
+    every = collections.list_collections(tenant_database())
+    while page := list(islice(every, PAGE)):
+        owned = _owned({found.uuid for found in page})
+        for found in page:
+            if found.uuid not in owned and _is_stray(found):
+                yield _stray(found)
+
+
+def find_misplaced() -> Iterator[Finding]:
+    """Organizations whose collection is gone, or has another name than recorded."""
+    for page in pages_of(Organization, _SETTLED, *_FIELDS):
+        names = [row["placement"]["collection"] for row in page]
+        listed = collections.list_collections(tenant_database(), name={"$in": names})
+        here = {found.name: found.uuid for found in listed}
+        suspects = [
+            row
+            for row in page
+            if here.get(row["placement"]["collection"], "") != row["placement"].get("uuid")
+        ]
+        yield from _misplaced(suspects)
+
+
+def _owned(uuids: set[UUID]) -> set[UUID]:
+    rows = found_by(Organization, "placement.uuid", uuids, "placement.uuid", "state")
+    return {row["placement"]["uuid"] for row in rows if row["state"] != PURGED}
+
+
+def _is_stray(found: Found) -> bool:
+    # A newborn collection's UUID is recorded a moment after its birth, and stays recorded as long
+    # as there is the collection; so who has no owner before and after it was seen has none.
+    return not _has_owner(found) and _name_of(found) is not None and not _has_owner(found)
+
+
+def _has_owner(found: Found) -> bool:
+    if _owned({found.uuid}):
+        return True
+    born = _BIRTH_NAME.fullmatch(found.name)
+    return born is not None and bool(
+        Organization.objects(
+            id=ObjectId(born[1]), operation__kind=CREATE, placement__uuid=None
+        ).first()
+    )
+
+
+def _name_of(found: Found) -> str | None:
+    return collections.names_of(tenant_database(), [found.uuid]).get(found.uuid)
+
+
+def _stray(found: Found) -> Finding:
+    if found.name == _aside(found):
+        return Finding(SET_ASIDE, found.name, "set aside by an earlier repair")
+    return Finding(STRAY, found.name, f"UUID {found.uuid}", repair=lambda: _set_aside(found))
+
+
+def _set_aside(found: Found) -> str | None:
+    name = _name_of(found)
+    if name is None or not _is_stray(Found(name, found.uuid)):
+        return None
+    collections.rename_collection(tenant_database(), found.uuid, name, _aside(found))
+    return f"renamed to {_aside(found)}"
+
+
+def _aside(found: Found) -> str:
+    return f"stray_{found.uuid}"
+
+
+def _misplaced(rows: list[Row]) -> Iterator[Finding]:
+    """Those of the organizations that are as they were read and whose collection isn't in its
+    place."""
+    names = _actual_names(rows)
+    settled = {row["_id"]: row for row in _settled(row["_id"] for row in rows)}
+    names_again = _actual_names(rows)  # it may have been repaired in between, which leaves no trace
+    for row in rows:
+        name, uuid = row["placement"]["collection"], row["placement"].get("uuid")
+        actual = names.get(uuid)
+        if settled.get(row["_id"]) == row and actual == names_again.get(uuid) != name:
+            yield _misplacement(row, actual)
+
+
+def _misplacement(row: Row, actual: str | None) -> Finding:
+    name, organization = row["placement"]["collection"], row["_id"]
+    if actual is None:
+        words = f"{row['name']}: {name}, UUID {row['placement'].get('uuid')}"
+        return Finding(MISSING, row["slug"], words, organization)
+    words = f"{row['name']}: is {actual}, should be {name}"
+    return Finding(
+        MISNAMED, row["slug"], words, organization, lambda: _give_name_back(organization)
+    )
+
+
+def _actual_names(rows: list[Row]) -> dict[UUID, str]:
+    uuids = (row["placement"].get("uuid") for row in rows)
+    return collections.names_of(tenant_database(), filter(None, uuids))
+
+
+def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
+    """Those of the organizations that aren't being changed. Every change but a repair shows in
+    the placement or in ``audit_head``."""
+    wanted = {"_id": {"$in": list(organizations)}, **_SETTLED}
+    return list(Organization._get_collection().find(wanted, dict.fromkeys(_FIELDS, 1)))
+
+
+def _give_name_back(organization: ObjectId) -> str | None:
+    if not list(_misplaced(_settled([organization]))):
+        return None
+    repaired = repair_organization(Organization.objects.get(id=organization), Origin())
+    if repaired.operation:
+        raise NotMended("its repair has begun and is carried on by a portal")
+    return f"renamed to {repaired.placement.collection}"

@@ -1,0 +1,133 @@
+"""Slugs and the organizations that hold them."""
+
+from collections.abc import Iterator
+
+from bson import ObjectId
+
+from portal import clock
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by, pages_of
+from portal.organizations.documents import ACTIVE, CURRENT, OLD, TARGET, Organization, Slug
+
+IDLE = Kind(
+    "idle_slug",
+    "Slugs that are held for nobody",
+    "--repair frees them.",
+)
+UNHELD = Kind(
+    "unheld_slug",
+    "Organizations that don't hold their own slug, so nobody reaches them",
+    "--repair claims it where it is free. Else rename the organization that holds it, or this one.",
+)
+
+_SLUG_FIELDS = ("organization", "state", "held_until")
+_ORGANIZATION_FIELDS = ("slug", "state", "operation.slug")
+
+
+def find_idle() -> Iterator[Finding]:
+    """Slugs that no organization has or will have, and that aren't old ones in their time."""
+    for page in pages_of(Slug, {}, *_SLUG_FIELDS):
+        holders = {row["organization"] for row in page}
+        rows = found_by(Organization, "_id", holders, *_ORGANIZATION_FIELDS)
+        organizations = {row["_id"]: row for row in rows}
+        for row in page:
+            if _why_idle(row, organizations.get(row["organization"])):
+                yield from _idle(row["_id"])
+
+
+def find_unheld() -> Iterator[Finding]:
+    """Active organizations whose slug isn't held as their current one."""
+    for page in pages_of(Organization, {"state": ACTIVE}, "slug"):
+        slugs = found_by(Slug, "_id", {row["slug"] for row in page}, "organization", "state")
+        held = {(row["_id"], row["organization"]) for row in slugs if row["state"] == CURRENT}
+        for row in page:
+            if (row["slug"], row["_id"]) not in held:
+                yield from _unheld(row["_id"])
+
+
+def _why_idle(slug: Row, organization: Row | None) -> str | None:
+    """Why nobody has the slug, or ``None``. An old one whose time is over is free already."""
+    if slug["state"] == OLD and slug.get("held_until", clock.now()) <= clock.now():
+        return None
+    if organization is None:
+        return "its organization does not exist"
+    if organization.get("operation", {}).get("slug") == slug["_id"]:
+        return None
+    reasons = {
+        f"its organization is {organization['state']}": organization["state"] != ACTIVE,
+        "claimed for a change that does not run": slug["state"] == TARGET,
+        f"its organization has the slug {organization['slug']}": (
+            slug["state"] == CURRENT and organization["slug"] != slug["_id"]
+        ),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _idle(slug: str) -> Iterator[Finding]:
+    row, reason = transaction(lambda: _judge_slug(slug))
+    if reason:
+        yield Finding(IDLE, slug, reason, row["organization"], lambda: _free(slug))
+
+
+def _judge_slug(slug: str) -> tuple[Row, str | None]:
+    """The slug and why nobody has it, in the caller's transaction. Whatever gives it to somebody
+    writes it, so that a deletion in there meets that."""
+    row = Slug._get_collection().find_one({"_id": slug})
+    if row is None:
+        return {}, None
+    organization = Organization._get_collection().find_one(
+        {"_id": row["organization"]}, dict.fromkeys(_ORGANIZATION_FIELDS, 1)
+    )
+    return row, _why_idle(row, organization)
+
+
+def _free(slug: str) -> str | None:
+    def body() -> str | None:
+        row, reason = _judge_slug(slug)
+        if not reason or not Slug._get_collection().delete_one(row).deleted_count:
+            return None
+        return "freed"
+
+    return transaction(body)
+
+
+def _unheld(organization: ObjectId) -> Iterator[Finding]:
+    row, held = transaction(lambda: _judge_organization(organization))
+    if row is None:
+        return
+    words = f"{row['name']}: " + (_held_how(held, organization) if held else "nobody holds it")
+    yield Finding(UNHELD, row["slug"], words, organization, lambda: _claim(organization))
+
+
+def _held_how(held: Row, organization: ObjectId) -> str:
+    if held["organization"] == organization:
+        return f"it holds it as its {held['state']} one"
+    return f"organization {held['organization']} holds it"
+
+
+def _judge_organization(organization: ObjectId) -> tuple[Row | None, Row | None]:
+    """The organization, if it doesn't hold its slug, and the slug as it is held."""
+    active = {"_id": organization, "state": ACTIVE}
+    row = Organization._get_collection().find_one(active, {"name": 1, "slug": 1})
+    held = row and Slug._get_collection().find_one({"_id": row["slug"]})
+    if held and held["organization"] == organization and held["state"] == CURRENT:
+        return None, None
+    return row, held
+
+
+def _claim(organization: ObjectId) -> str | None:
+    def body() -> str | None:
+        row, held = _judge_organization(organization)
+        if row is None:
+            return None
+        if held and held["organization"] != organization:
+            raise NotMended(_held_how(held, organization))
+        current = Organization.objects.get(id=organization)
+        Slug(id=row["slug"], organization=organization, state=CURRENT).save()
+        # The event writes the organization: so a change of it that happens now meets this one.
+        record(current, "organization.slug_reclaimed", Origin(), slug=row["slug"])
+        return "claimed"
+
+    return transaction(body)

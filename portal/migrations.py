@@ -1,0 +1,144 @@
+"""Migrations of master data: they bring to this version's shape what an earlier version stored.
+
+Each has a number and is carried out once, in order, by whichever portal starts first; the others
+wait. One document says how far master data has come, and who is at work until when, by the
+server's clock. It is written after the deed, so every migration is idempotent: one whose holder
+died is begun again by the next. A version that is still running may write documents of its own
+shape meanwhile, so a migration leaves alone what both can read.
+
+Migrations spell out names and values that are constants elsewhere: they are about what was.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.database import Database
+
+from portal.errors import MigrationFailed, MigrationRunning
+
+log = structlog.get_logger()
+
+# Longer than any one command may take, so only a holder that died or stopped loses it.
+LEASE_SECONDS = 30
+# Less than a request has.
+WAIT_SECONDS = 3
+_LOOK_SECONDS = 0.1
+
+_RECORD = {"_id": "master data"}
+_LEASE = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": LEASE_SECONDS}}
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One change of master data. ``change`` is idempotent; each ``yield`` renews the lease."""
+
+    number: int
+    title: str
+    change: Callable[[Database], Iterator[None]]
+
+
+class _LeaseLost(Exception):
+    """Another portal took over, since this one stood still."""
+
+
+def _give_sessions_a_kind(master: Database) -> Iterator[None]:
+    # In one command: where its time runs out, what it changed stays changed.
+    without = {"kind": {"$exists": False}}
+    master["sessions"].update_many(without, {"$set": {"kind": "browser"}})
+    yield
+
+
+MIGRATIONS = (
+    Migration(1, "sessions have a kind; those without are browsers'", _give_sessions_a_kind),
+)
+
+
+def carry_out(master: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+    """Return when all ``migrations`` have been carried out, here or by another portal.
+
+    One small read where there is nothing to do. Data of a newer version than this one is served
+    as it is: documents pass over fields that they don't know. Raises MigrationRunning where
+    another portal is still at it after WAIT_SECONDS, MigrationFailed where one went wrong: it
+    is begun again at the next call; PyMongoError where MongoDB can't be used.
+    """
+    newest = migrations[-1].number
+    reached = _reached(master)
+    if reached > newest:
+        log.warning("migrations.data_is_newer", data=reached, portal=newest)
+    if reached < newest:
+        _catch_up(master, migrations)
+
+
+def _catch_up(master: Database, migrations: tuple[Migration, ...]) -> None:
+    _records(master).update_one(_RECORD, {"$setOnInsert": {"number": 0}}, upsert=True)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (reached := _reached(master)) < migrations[-1].number:
+        if lock := _take_lock(master):
+            _run_pending(master, migrations, lock)
+        elif time.monotonic() > deadline:
+            raise MigrationRunning(reached + 1)
+        else:
+            time.sleep(_LOOK_SECONDS)
+
+
+def _run_pending(master: Database, migrations: tuple[Migration, ...], lock: dict[str, Any]) -> None:
+    holder = lock["holder"]
+    try:
+        for migration in migrations:
+            if migration.number > lock["number"]:
+                _run(master, migration, holder)
+        _release(master, holder)
+    except _LeaseLost:
+        log.warning("migrations.overtaken")
+
+
+def _run(master: Database, migration: Migration, holder: ObjectId) -> None:
+    started = time.monotonic()
+    try:
+        for _ in migration.change(master):
+            _write(master, holder, {"lease_until": _LEASE})
+        _write(master, holder, {"number": migration.number, "at": "$$NOW", "lease_until": _LEASE})
+    except _LeaseLost:
+        raise
+    except Exception as error:
+        log.exception("migration.failed", number=migration.number, title=migration.title)
+        _release(master, holder)  # where MongoDB is away this says so, and the lease runs out
+        raise MigrationFailed(migration.number, migration.title) from error
+    seconds = round(time.monotonic() - started, 3)
+    log.info("migration.done", number=migration.number, title=migration.title, seconds=seconds)
+
+
+def _take_lock(master: Database) -> dict[str, Any] | None:
+    """The record, with a new holder, unless another's lease runs."""
+    free = {"$or": [{"holder": None}, {"$expr": {"$lt": ["$lease_until", "$$NOW"]}}]}
+    return _records(master).find_one_and_update(
+        {**_RECORD, **free},
+        [{"$set": {"holder": ObjectId(), "lease_until": _LEASE}}],
+        return_document=ReturnDocument.AFTER,
+    )
+
+
+def _write(master: Database, holder: ObjectId, changes: dict[str, Any]) -> None:
+    ours = _records(master).update_one({**_RECORD, "holder": holder}, [{"$set": changes}])
+    if not ours.matched_count:
+        raise _LeaseLost
+
+
+def _release(master: Database, holder: ObjectId) -> None:
+    _records(master).update_one(
+        {**_RECORD, "holder": holder}, {"$unset": {"holder": 1, "lease_until": 1}}
+    )
+
+
+def _reached(master: Database) -> int:
+    record = _records(master).find_one(_RECORD, {"number": 1})
+    return record["number"] if record else 0
+
+
+def _records(master: Database) -> Any:
+    return master["migrations"]

@@ -1,0 +1,171 @@
+"""``flask doctor`` and ``flask lifecycle run`` as an operator types them."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+
+from portal import clock, embedded
+from portal.settings import current
+from tests.factories import an_organization, fresh
+
+TOP = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def flask(server):
+    """Run ``flask`` on the databases of the tests; what it said, and its exit status."""
+
+    def run(*arguments, folder=TOP, **changes):
+        environment = {
+            **os.environ,
+            "MONGO_URI": server.uri,
+            "MASTER_DB": current().master_db,
+            "TENANT_DB": current().tenant_db,
+            "JWT_SECRET": server.settings["jwt_secret"],
+            "SECRET_KEY": server.settings["secret_key"],
+            **changes,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "flask", *arguments],
+            check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    return run
+
+
+def test_it_says_that_all_is_well(flask):
+    an_organization("Acme Corp")
+    told = flask("doctor")
+    assert (told.returncode, told.stdout) == (0, "All well.\n")
+    told = flask("doctor", "--json", "--repair")
+    assert (told.returncode, told.stdout) == (0, "")
+
+
+def test_it_tells_what_it_found_and_what_to_do_a_line_each(flask, tenant_db):
+    for name in ("Acme Corp", "Other"):
+        an_organization(name)
+    for name in ("acme_corp", "other"):
+        tenant_db.drop_collection(f"org_{name}")
+    tenant_db.create_collection("bell\a")
+    told = flask("doctor")
+    assert told.returncode == 1
+    lines = told.stdout.splitlines()
+    assert lines[0] == "Collections that belong to no organization"
+    assert lines[1].startswith("  --repair sets them aside")
+    assert lines[2].startswith("  bell\\x07  UUID ")
+    assert lines[4] == "Organizations whose collection is gone"
+    assert "mongorestore --preserveUUID" in lines[5]
+    assert lines[6].startswith("  acme-corp  Acme Corp: org_acme_corp, UUID ")
+    assert lines[7].startswith("  other      Other: org_other, UUID ")
+    assert lines[-1] == "3 to look after."
+
+
+def test_json_is_one_object_for_each_finding(flask, tenant_db):
+    organization = an_organization("Acme Corp")
+    tenant_db["org_acme_corp"].rename("wild")
+    told = flask("doctor", "--json")
+    assert told.returncode == 1
+    [line] = told.stdout.splitlines()
+    assert json.loads(line) == {
+        "kind": "misnamed_collection",
+        "subject": "acme-corp",
+        "organization": str(organization.id),
+        "words": "Acme Corp: is wild, should be org_acme_corp",
+        "advice": "--repair gives them the recorded name.",
+        "harmless": False,
+        "repairable": True,
+        "repaired": None,
+        "not_repaired": None,
+    }
+    told = flask("doctor", "--json", "--repair")
+    assert told.returncode == 0
+    assert json.loads(told.stdout)["repaired"] == "renamed to org_acme_corp"
+
+
+def test_what_was_set_aside_is_told_and_counts_no_more(flask, tenant_db):
+    tenant_db.create_collection("wild")
+    told = flask("doctor", "--repair")
+    assert told.returncode == 0
+    assert "  wild  UUID " in told.stdout
+    assert " -> renamed to stray_" in told.stdout
+    assert told.stdout.endswith("1 repaired, All well.\n")
+    told = flask("doctor", "--repair")
+    assert told.returncode == 0
+    assert "Collections that were set aside" in told.stdout
+    assert told.stdout.endswith("\nAll well.\n")
+
+
+def test_an_organization_without_its_collection_remains_after_a_repair(flask, tenant_db):
+    an_organization("Acme Corp")
+    tenant_db.drop_collection("org_acme_corp")
+    assert flask("doctor", "--repair").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"MONGO_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"}, "127.0.0.1:1"),
+        ({"JWT_SECRET": ""}, "JWT_SECRET"),
+        ({"MONGO_URI": ""}, "Start the portal with `make run`"),
+    ],
+    ids=["no server", "wrong settings", "no portal"],
+)
+@pytest.mark.parametrize("command", [("doctor",), ("lifecycle", "run")])
+def test_what_keeps_it_from_looking_is_told_in_words(flask, tmp_path, command, changes, told):
+    for part in ("portal", "templates", "static", "build", "wsgi.py"):
+        (tmp_path / part).symlink_to(TOP / part)
+    ended = flask(*command, folder=tmp_path, **changes)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_portal_that_was_killed_leaves_no_riddle(flask, tmp_path):
+    for part in ("portal", "templates", "static", "build", "wsgi.py"):
+        (tmp_path / part).symlink_to(TOP / part)
+    left = tmp_path / embedded.INSTANCE / "settings.json"
+    left.parent.mkdir()
+    left.write_text(json.dumps({"MONGO_URI": "mongodb://portal:hidden@127.0.0.1:1/"}))
+    ended = flask("doctor", folder=tmp_path, MONGO_URI="")
+    assert ended.returncode == 2
+    assert "No portal runs from this folder" in ended.stderr
+    assert "hidden" not in ended.stderr
+
+
+def leave_unfinished(master_db, organization, **changes):
+    operation = {
+        "id": ObjectId(),
+        "kind": "rename",
+        "attempt": 1,
+        "started_at": clock.now(),
+        "lease_until": clock.now() - timedelta(seconds=1),
+        "origin": {},
+        "collection": "org_other",
+        "name": "Other",
+        "slug": "other",
+        **changes,
+    }
+    master_db.organizations.update_one({"_id": organization.id}, {"$set": {"operation": operation}})
+    master_db.slugs.insert_one({"_id": "other", "organization": organization.id, "state": "target"})
+
+
+def test_lifecycle_run_carries_on_what_is_due(flask, master_db):
+    organization = an_organization("Acme Corp")
+    leave_unfinished(master_db, organization)
+    told = flask("lifecycle", "run")
+    assert (told.returncode, told.stdout) == (0, "operations carried on: 1, failed: 0\n")
+    assert fresh(organization).slug == "other"
+    assert flask("lifecycle", "run").stdout == "operations carried on: 0, failed: 0\n"
+
+
+def test_lifecycle_run_tells_that_one_failed(flask, master_db):
+    leave_unfinished(master_db, an_organization("Acme Corp"), collection="org_$")
+    told = flask("lifecycle", "run")
+    assert (told.returncode, told.stdout) == (1, "operations carried on: 1, failed: 1\n")

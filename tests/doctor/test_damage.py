@@ -1,0 +1,394 @@
+"""Each kind of damage is found and told, and mended where that is safe."""
+
+from datetime import timedelta
+
+import pytest
+from bson import Binary, ObjectId
+from bson.binary import UuidRepresentation
+
+from portal import clock
+from portal.accounts.documents import Account
+from portal.accounts.login import log_in
+from portal.audit.documents import AuditEvent
+from portal.doctor import operations, placements, slugs
+from portal.organizations.documents import ACTIVE, Membership, Slug
+from portal.organizations.purging import purge_organization
+from portal.organizations.renaming import rename_organization
+from portal.organizations.trashing import trash_organization
+from portal.tenants.collections import create_collection
+from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.visitor import PASSWORD
+
+
+def names(tenant_db):
+    return sorted(tenant_db.list_collection_names())
+
+
+def test_a_stray_collection_is_set_aside_with_its_documents(found, repair, tenant_db):
+    an_organization("Acme Corp")
+    tenant_db["wild things"].insert_one({"_id": 1})
+    assert found() == [("stray_collection", "wild things")]
+    [(_, _, did)] = repair()
+    aside = did.removeprefix("renamed to ")
+    assert names(tenant_db) == sorted([aside, "org_acme_corp"])
+    assert aside.startswith("stray_")
+    assert tenant_db[aside].find_one() == {"_id": 1}
+    for look in (found, repair):
+        assert look()[0][:2] == ("set_aside_collection", aside)
+    assert names(tenant_db) == sorted([aside, "org_acme_corp"])
+
+
+def test_what_a_creation_left_that_was_overtaken_is_a_stray(found, repair, tenant_db):
+    organization = an_organization("Acme Corp")
+    for owner in (organization.id, ObjectId()):
+        tenant_db.create_collection(f"new_{owner}")
+    assert len(found()) == 2
+    repair()
+    assert {kind for kind, _ in found()} == {"set_aside_collection"}
+    assert "org_acme_corp" in names(tenant_db)
+
+
+def test_a_newborn_collection_is_no_stray(found, repair, tenant_db, master_db):
+    organization = an_organization("Acme Corp")
+    newborn = f"new_{ObjectId()}"
+    create_collection(tenant_db, newborn)
+    operation = {
+        "id": ObjectId(),
+        "kind": "create",
+        "attempt": 1,
+        "started_at": clock.now(),
+        "lease_until": clock.now() + timedelta(minutes=1),
+        "collection": "org_other",
+        "origin": {},
+    }
+    row = master_db.organizations.find_one({"_id": organization.id})
+    placement = {"collection": newborn}
+    changes = {"_id": ObjectId(newborn[4:]), "placement": placement, "operation": operation}
+    master_db.organizations.insert_one({**row, **changes, "state": ACTIVE})
+    assert "stray_collection" not in {kind for kind, _ in found()}
+    repair()
+    assert newborn in names(tenant_db)
+
+
+def test_a_strays_name_that_is_taken_stays_and_is_told(found, repair, tenant_db):
+    uuid = create_collection(tenant_db, "wild")
+    tenant_db.command({"create": f"stray_{uuid}", "viewOn": "wild", "pipeline": []})
+    assert repair() == [("stray_collection", "wild", None)]
+    assert found() == [("stray_collection", "wild")]
+
+
+def test_a_stray_that_got_an_owner_meanwhile_is_left(tenant_db, master_db):
+    organization = an_organization("Acme Corp")
+    uuid = create_collection(tenant_db, "wild")
+    [stray] = placements.find_strays()
+    standard = Binary.from_uuid(uuid, UuidRepresentation.STANDARD)
+    master_db.organizations.update_one(
+        {"_id": organization.id}, {"$set": {"placement.uuid": standard}}
+    )
+    assert stray.repair() is None
+    assert "wild" in names(tenant_db)
+
+
+def test_the_collection_of_a_purged_organization_is_a_stray(found, tenant_db, master_db):
+    organization = an_organization("Acme Corp")
+    purge_organization(organization, None, origin())
+    uuid = Binary.from_uuid(create_collection(tenant_db, "org_acme_corp"))
+    purged = {"_id": organization.id}
+    master_db.organizations.update_one(purged, {"$set": {"placement.uuid": uuid}})
+    assert found() == [("stray_collection", "org_acme_corp")]
+
+
+@pytest.mark.parametrize("trashed", [False, True])
+def test_an_organization_without_its_collection_is_told_and_left(
+    found, repair, tenant_db, trashed
+):  # fmt: skip
+    organization = an_organization("Acme Corp")
+    if trashed:
+        trash_organization(organization, None, origin())
+    [collection] = names(tenant_db)
+    tenant_db.drop_collection(collection)
+    assert found() == [("missing_collection", "acme-corp")]
+    assert repair() == [("missing_collection", "acme-corp", None)]
+    assert fresh(organization).operation is None
+
+
+def test_another_collection_in_the_place_of_a_lost_one_is_told_apart(found, repair, tenant_db):
+    an_organization("Acme Corp")
+    tenant_db.drop_collection("org_acme_corp")
+    tenant_db["org_acme_corp"].insert_one({"_id": 1})
+    assert found() == [("stray_collection", "org_acme_corp"), ("missing_collection", "acme-corp")]
+    repair()
+    assert {kind for kind, _ in found()} == {"set_aside_collection", "missing_collection"}
+
+
+def test_a_collection_under_a_wrong_name_gets_its_own_back(found, repair, tenant_db):
+    an_organization("Acme Corp")
+    tenant_db["org_acme_corp"].insert_one({"_id": 1})
+    tenant_db["org_acme_corp"].rename("wild")
+    assert found() == [("misnamed_collection", "acme-corp")]
+    assert repair() == [("misnamed_collection", "acme-corp", "renamed to org_acme_corp")]
+    assert tenant_db["org_acme_corp"].find_one() == {"_id": 1}
+    assert found() == repair() == []
+
+
+def test_a_wrong_name_whose_place_is_taken_by_a_stray_is_mended_in_one_go(
+    found, repair, tenant_db
+):  # fmt: skip
+    an_organization("Acme Corp")
+    tenant_db["org_acme_corp"].rename("wild")
+    tenant_db.create_collection("org_acme_corp")
+    repair()
+    assert {kind for kind, _ in found()} == {"set_aside_collection"}
+
+
+def test_two_that_have_each_others_place_are_told_and_left(found, repair, tenant_db):
+    for name in ("One", "Two"):
+        an_organization(name)
+    tenant_db["org_one"].rename("between")
+    tenant_db["org_two"].rename("org_one")
+    tenant_db["between"].rename("org_two")
+    both = [("misnamed_collection", "one"), ("misnamed_collection", "two")]
+    assert found() == both
+    assert [did for _, _, did in repair()] == [None, None]
+    assert found() == both
+
+
+def leave_unfinished(master_db, organization, **changes):
+    """As a process leaves a rename that died right after the intent."""
+    operation = {
+        "id": ObjectId(),
+        "kind": "rename",
+        "attempt": 1,
+        "started_at": clock.now() - timedelta(minutes=5),
+        "lease_until": clock.now() - timedelta(seconds=61),
+        "origin": {},
+        "collection": "org_other",
+        "name": "Other",
+        "slug": "other",
+        **changes,
+    }
+    master_db.organizations.update_one({"_id": organization.id}, {"$set": {"operation": operation}})
+    master_db.slugs.insert_one({"_id": "other", "organization": organization.id, "state": "target"})
+
+
+def test_a_stuck_operation_is_carried_on(found, repair, master_db):
+    organization = an_organization("Acme Corp")
+    leave_unfinished(master_db, organization)
+    assert found() == [("stuck_operation", "acme-corp")]
+    assert repair() == [("stuck_operation", "acme-corp", "carried on")]
+    assert fresh(organization).slug == "other"
+    assert found() == repair() == []
+
+
+def test_an_operation_whose_lease_ran_out_just_now_is_not_stuck(found, master_db):
+    organization = an_organization("Acme Corp")
+    leave_unfinished(master_db, organization, lease_until=clock.now() - timedelta(seconds=30))
+    assert found() == []
+
+
+def test_one_that_fails_again_and_again_is_told_with_its_error(found, repair, master_db):
+    organization = an_organization("Acme Corp")
+    leave_unfinished(
+        master_db, organization, attempt=5, last_error="it went wrong",
+        lease_until=clock.now() + timedelta(seconds=40),
+    )  # fmt: skip
+    [finding] = operations.find_stuck()
+    assert finding.words.endswith("attempt 5, it went wrong")
+    assert repair() == [("stuck_operation", "acme-corp", None)]
+
+
+def test_a_stuck_operation_that_only_a_newer_version_knows_is_left(found, repair, master_db):
+    leave_unfinished(master_db, an_organization("Acme Corp"), kind="unheard of")
+    assert repair() == [("stuck_operation", "acme-corp", None)]
+    assert found() == [("stuck_operation", "acme-corp")]
+
+
+IDLE = {
+    "of nobody": lambda organization: {"organization": ObjectId(), "state": "current"},
+    "old, of nobody": lambda organization: {
+        "organization": ObjectId(),
+        "state": "old",
+        "held_until": clock.now() + timedelta(days=1),
+    },
+    "claimed for nothing": lambda organization: {
+        "organization": organization.id,
+        "state": "target",
+    },
+    "a second current one": lambda organization: {
+        "organization": organization.id,
+        "state": "current",
+    },
+}
+
+
+@pytest.mark.parametrize("held", IDLE.values(), ids=IDLE)
+def test_a_slug_that_is_held_for_nobody_is_freed(found, repair, master_db, held):
+    organization = an_organization("Acme Corp")
+    master_db.slugs.insert_one({"_id": "idle", **held(organization)})
+    assert found() == [("idle_slug", "idle")]
+    assert repair() == [("idle_slug", "idle", "freed")]
+    assert found() == repair() == []
+    assert [slug.id for slug in Slug.objects()] == ["acme-corp"]
+
+
+def test_slugs_of_organizations_in_the_trash_are_freed(found, repair, master_db):
+    organization = an_organization("Acme Corp")
+    trash_organization(organization, None, origin())
+    held = {"_id": "acme-corp", "organization": organization.id, "state": "current"}
+    master_db.slugs.insert_one(held)
+    assert found() == [("idle_slug", "acme-corp")]
+    repair()
+    assert found() == []
+
+
+def test_old_slugs_are_no_damage_in_their_time_nor_after_it(found, master_db):
+    organization = an_organization("Acme Corp")
+    rename_organization(organization, "Other", origin())
+    assert found() == []
+    past = {"held_until": clock.now() - timedelta(days=1)}
+    master_db.slugs.update_one({"_id": "acme-corp"}, {"$set": past})
+    assert found() == []
+
+
+def test_a_slug_that_was_claimed_meanwhile_is_not_freed(master_db):
+    organization = an_organization("Acme Corp")
+    idle = {"_id": "idle", "organization": organization.id, "state": "target"}
+    master_db.slugs.insert_one(idle)
+    [finding] = slugs.find_idle()
+    leave_unfinished(master_db, organization, slug="idle")
+    assert finding.repair() is None
+    assert Slug.objects(id="idle")
+
+
+def test_a_slug_that_is_not_held_is_claimed_again(found, repair, visitor, master_db):
+    visitor.sign_up("Acme Corp")
+    master_db.slugs.delete_many({})
+    assert visitor.get("/organizations/acme-corp").status == 404
+    assert found() == [("unheld_slug", "acme-corp")]
+    assert repair() == [("unheld_slug", "acme-corp", "claimed")]
+    page = visitor.get("/organizations/acme-corp")
+    assert page.status == 200
+    assert "Address acme-corp claimed again" in page.text
+    assert found() == repair() == []
+
+
+def test_a_slug_that_another_holds_is_left_to_it(found, repair, master_db):
+    organization, other = an_organization("Acme Corp"), an_organization("Other")
+    master_db.slugs.update_one({"_id": "acme-corp"}, {"$set": {"organization": other.id}})
+    master_db.slugs.update_one({"_id": "acme-corp"}, {"$set": {"state": "old"}})
+    held_until = {"held_until": clock.now() + timedelta(days=1)}
+    master_db.slugs.update_one({"_id": "acme-corp"}, {"$set": held_until})
+    assert found() == [("unheld_slug", "acme-corp")]
+    assert repair() == [("unheld_slug", "acme-corp", None)]
+    assert Slug.objects.get(id="acme-corp").organization == other.id != organization.id
+
+
+def test_memberships_without_their_other_half_are_deleted(found, repair):
+    organization = an_organization("Acme Corp")
+    gone = a_member(organization, "viewer", "gone@acme.example")
+    Account.objects(id=gone.id).delete()
+    nowhere = Membership(
+        organization=ObjectId(), account=an_account().id, role="owner", since=clock.now()
+    ).save()
+    dead = {str(Membership.objects.get(account=gone.id).id), str(nowhere.id)}
+    assert {subject for kind, subject in found() if kind == "dead_membership"} == dead
+    assert len(found()) == 2
+    assert [did for _, _, did in repair()] == ["deleted", "deleted"]
+    assert found() == repair() == []
+    assert Membership.objects().count() == 1
+
+
+def test_sessions_of_missing_accounts_are_deleted(found, repair, master_db):
+    account = an_account("mara@acme.example")
+    log_in("mara@acme.example", PASSWORD, origin(), "Browser")
+    Account.objects(id=account.id).delete()
+    AuditEvent.objects(chain=account.id).delete()
+    [(kind, session)] = found()
+    assert kind == "dead_session"
+    assert repair() == [("dead_session", session, "deleted")]
+    assert found() == repair() == []
+
+
+def test_an_organization_without_an_owner_is_told(found, repair):
+    organization = an_organization("Acme Corp")
+    a_member(organization, "admin")
+    Membership.objects(organization=organization.id, role="owner").delete()
+    assert found() == [("ownerless_organization", "acme-corp")]
+    assert repair() == [("ownerless_organization", "acme-corp", None)]
+    trash_organization(organization, None, origin())
+    assert found() == [("ownerless_organization", "acme-corp")]
+
+
+def test_an_organization_whose_owners_account_is_missing_has_no_owner(found):
+    organization = an_organization("Acme Corp")
+    Account.objects(id=organization.created_by).delete()
+    assert {kind for kind, _ in found()} == {"dead_membership", "ownerless_organization"}
+
+
+def lived(name="Acme Corp"):
+    organization = an_organization(name)
+    for n in range(3):
+        rename_organization(fresh(organization), f"{name} {n}", origin())
+    return organization
+
+
+BREAKS = {
+    "an event changed": lambda db, c: db.audit_events.update_one(
+        {"chain": c, "seq": 2}, {"$set": {"action": "x"}}
+    ),
+    "an e-mail changed": lambda db, c: db.audit_events.update_one(
+        {"chain": c, "seq": 2}, {"$set": {"personal.address.value": "192.0.2.8"}}
+    ),
+    "a hash changed": lambda db, c: db.audit_events.update_one(
+        {"chain": c, "seq": 2}, {"$set": {"hash": "x"}}
+    ),
+    "an event removed": lambda db, c: db.audit_events.delete_one({"chain": c, "seq": 2}),
+    "the first removed": lambda db, c: db.audit_events.delete_one({"chain": c, "seq": 1}),
+    "the last removed": lambda db, c: db.audit_events.delete_one({"chain": c, "seq": 4}),
+    "all removed": lambda db, c: db.audit_events.delete_many({"chain": c}),
+    "head set back": lambda db, c: db.organizations.update_one(
+        {"_id": c}, {"$set": {"audit_head.seq": 3}}
+    ),
+    "head changed": lambda db, c: db.organizations.update_one(
+        {"_id": c}, {"$set": {"audit_head.hash": "x"}}
+    ),
+    "head removed": lambda db, c: db.organizations.update_one(
+        {"_id": c}, {"$unset": {"audit_head": 1}}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("break_chain", BREAKS.values(), ids=BREAKS)
+def test_a_broken_chain_is_told(found, repair, master_db, break_chain):
+    """Row L2 of the attacks."""
+    lived("Sound")
+    organization = lived()
+    break_chain(master_db, organization.id)
+    assert found() == [("broken_chain", str(organization.id))]
+    assert repair() == [("broken_chain", str(organization.id), None)]
+
+
+def test_a_broken_chain_of_an_account_is_told(found, master_db):
+    account = an_account("mara@acme.example")
+    for _ in range(2):
+        log_in("mara@acme.example", PASSWORD, origin(), "Browser")
+    assert found() == []
+    master_db.audit_events.delete_one({"chain": account.id, "seq": 1})
+    assert found() == [("broken_chain", str(account.id))]
+
+
+def test_events_of_nothing_that_exists_are_told(found, master_db):
+    """Before, between and behind those that do."""
+    organization = lived()
+    [event] = master_db.audit_events.find({"chain": organization.id, "seq": 1})
+    strangers = [ObjectId("0" * 24), ObjectId("f" * 24)]
+    for stranger in strangers:
+        master_db.audit_events.insert_one({**event, "_id": ObjectId(), "chain": stranger})
+    assert found() == [("broken_chain", str(stranger)) for stranger in strangers]
+
+
+def test_erased_personal_values_leave_the_chain_whole(found, master_db):
+    """Row L2 of the attacks."""
+    lived()
+    master_db.audit_events.update_many({}, {"$unset": {"personal.address.value": 1}})
+    assert found() == []

@@ -1,0 +1,144 @@
+"""Where nothing is wrong nothing is found, whatever goes on meanwhile."""
+
+import random
+import threading
+
+import pytest
+from bson import ObjectId
+
+from portal.accounts.login import log_in, log_out
+from portal.doctor import chains, findings, placements
+from portal.errors import PortalError
+from portal.organizations import creation, runner
+from portal.organizations.documents import PURGED, TRASHED, Organization
+from portal.organizations.purging import purge_organization
+from portal.organizations.renaming import rename_organization
+from portal.organizations.restoring import restore_organization
+from portal.organizations.storage import stored_by
+from portal.organizations.trashing import trash_organization
+from tests.factories import an_account, an_organization, fresh, origin
+from tests.visitor import PASSWORD
+
+
+def test_after_many_operations_there_is_nothing_to_find(found, time_machine):
+    account = an_account("mara@acme.example")
+    organizations = [an_organization(f"Org {n}", account) for n in range(6)]
+    for n, organization in enumerate(organizations):
+        rename_organization(organization, f"Other {n}", origin(account))
+    for organization in organizations[:4]:
+        trash_organization(fresh(organization), None, origin(account))
+    restore_organization(fresh(organizations[0]), "Back again", origin(account))
+    for organization in organizations[1:3]:
+        purge_organization(fresh(organization), None, origin(account))
+    log_out(log_in("mara@acme.example", PASSWORD, origin(), "Browser"), origin())
+    log_in("mara@acme.example", PASSWORD, origin(), "Browser")
+    assert found() == []
+
+
+def test_an_account_whose_organizations_are_all_purged_is_no_damage(found):
+    account = an_account()
+    organization = an_organization(account=account)
+    purge_organization(organization, None, origin(account))
+    assert fresh(organization).state == PURGED
+    assert found() == []
+
+
+def test_more_than_a_page_is_examined_whole(found, monkeypatch, tenant_db, master_db):
+    for module in (chains, findings, placements):
+        monkeypatch.setattr(module, "PAGE", 3)
+    account = an_account()
+    organizations = [an_organization(f"Org {n}", account) for n in range(10)]
+    assert found() == []
+    tenant_db.drop_collection("org_org_9")
+    tenant_db.create_collection("zzz")
+    master_db.audit_events.update_one({"chain": organizations[9].id}, {"$set": {"action": "x"}})
+    assert found() == [
+        ("stray_collection", "zzz"),
+        ("missing_collection", "org-9"),
+        ("broken_chain", str(organizations[9].id)),
+    ]
+
+
+def stir(account, stop, seed):
+    """Do what people do, at random, until told to stop."""
+    dice, n = random.Random(seed), 0
+    while not stop.is_set():
+        n += 1
+        mine = list(Organization.objects(created_by=account.id, state__ne=PURGED))
+        try:
+            if len(mine) < 4:
+                creation.create_organization(account.id, f"Org {seed} {n}", origin(account))
+                continue
+            organization = dice.choice(mine)
+            if organization.state == TRASHED:
+                deed = dice.choice([restore_organization, purge_organization])
+                deed(organization, None, origin(account))
+            elif dice.random() < 0.6:
+                rename_organization(organization, f"Name {seed} {n}", origin(account))
+            else:
+                trash_organization(organization, None, origin(account))
+        except PortalError:
+            continue  # somebody was faster
+
+
+def signing_up(stop, seed):
+    n = 0
+    while not stop.is_set():
+        n += 1
+        address = f"m{ObjectId()}@acme.example"
+        # One in two meets a stranger's collection and is turned back, account and all.
+        name = f"Taken {seed}" if n % 2 else f"Free {seed} {n}"
+        try:
+            creation.sign_up(name, address, PASSWORD, origin(), "Browser")
+        except PortalError:
+            continue
+
+
+@pytest.fixture
+def storm(tenant_db):
+    """Many who create, rename, trash, restore, purge and sign up at once, some of them in vain."""
+    for seed in range(2):
+        tenant_db.create_collection(f"org_taken_{seed}")
+    stop = threading.Event()
+    accounts = [an_account(f"a{seed}@acme.example") for seed in range(3)]
+    # Two threads for each account, so that they meet on its organizations.
+    threads = [
+        threading.Thread(target=stir, args=(account, stop, 10 * n + seed))
+        for n, account in enumerate(accounts)
+        for seed in range(2)
+    ]
+    threads += [threading.Thread(target=signing_up, args=(stop, seed)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+
+    def end():
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    yield end
+    end()
+
+
+STRANGERS = [("stray_collection", f"org_taken_{seed}") for seed in range(2)]
+
+
+@pytest.mark.timeout(180)
+def test_a_storm_of_operations_gives_no_false_alarm(found, storm):
+    for _ in range(30):
+        assert sorted(found()) == STRANGERS
+    storm()
+    runner.recover_due_operations()
+    assert sorted(found()) == STRANGERS
+    assert Organization.objects(state=PURGED)
+
+
+@pytest.mark.timeout(180)
+def test_repairs_in_a_storm_harm_nothing(found, repair, storm):
+    mended = [finding for _ in range(30) for finding in repair()]
+    assert {tuple(finding[:2]) for finding in mended if finding[2]} == set(STRANGERS)
+    storm()
+    runner.recover_due_operations()
+    assert [kind for kind, _ in found()] == ["set_aside_collection"] * 2
+    for organization in Organization.objects(state__ne=PURGED):
+        assert stored_by(organization).figures.documents == 0

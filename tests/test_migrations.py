@@ -1,0 +1,153 @@
+"""Master data that an earlier version wrote is brought to this version's shape, once."""
+
+import signal
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+
+from portal import clock, database, migrations
+from portal.accounts.documents import Session
+from portal.errors import MigrationFailed, MigrationRunning
+from portal.migrations import Migration, carry_out
+from tests.processes import at_once
+
+DONE = {"_id": "master data"}
+
+
+def counting(number):
+    """A migration that leaves a trace each time it is carried out."""
+
+    def change(master):
+        master["traces"].insert_one({"number": number})
+        yield
+
+    return Migration(number, f"trace {number}", change)
+
+
+def traces(master_db):
+    return [trace["number"] for trace in master_db.traces.find().sort("_id")]
+
+
+def test_many_that_start_at_once_carry_each_out_once_in_order(master_db):
+    wanted = tuple(counting(number) for number in (1, 2, 3))
+    at_once([lambda: carry_out(master_db, wanted)] * 8)
+    assert traces(master_db) == [1, 2, 3]
+    assert master_db.migrations.find_one(DONE)["number"] == 3
+
+
+def test_only_what_is_new_is_carried_out(master_db):
+    carry_out(master_db, (counting(1),))
+    carry_out(master_db, (counting(1), counting(2)))
+    assert traces(master_db) == [1, 2]
+
+
+def test_what_was_carried_out_costs_one_read_at_a_start_and_nothing_later(master_db, commands):
+    carry_out(master_db)
+    commands.clear()
+    carry_out(master_db)
+    assert commands == ["find"]
+    commands.clear()
+    database.prepare()  # this process has prepared long ago
+    assert commands == []
+
+
+def test_one_that_fails_stops_the_start_and_is_begun_again(master_db, log):
+    def change(master):
+        if not master["mended"].find_one():
+            raise ZeroDivisionError("the reason")
+        yield
+
+    failing = (counting(1), Migration(2, "fails", change), counting(3))
+    for _ in range(2):
+        with pytest.raises(MigrationFailed, match=r"migration 2 .*\(fails\)"):
+            carry_out(master_db, failing)
+    assert traces(master_db) == [1]
+    assert "the reason" in log.named("migration.failed")[0]["exception"]
+    master_db.mended.insert_one({})
+    carry_out(master_db, failing)
+    assert traces(master_db) == [1, 3]
+
+
+def test_who_comes_while_another_is_at_it_waits_and_is_then_told(master_db, monkeypatch):
+    monkeypatch.setattr(migrations, "WAIT_SECONDS", 0.3)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def change(master):
+        begun.set()
+        may_end.wait(20)
+        yield
+
+    slow = (Migration(1, "slow", change),)
+    holder = threading.Thread(target=carry_out, args=(master_db, slow))
+    holder.start()
+    begun.wait(20)
+    with pytest.raises(MigrationRunning) as told:
+        carry_out(master_db, slow)
+    assert database.unavailable(told.value)
+    may_end.set()
+    carry_out(master_db, slow)
+    holder.join()
+
+
+HANGS = """
+import sys, time
+from pymongo import MongoClient
+from portal.migrations import Migration, carry_out
+
+def change(master):
+    print("begun", flush=True)
+    time.sleep(600)
+    yield
+
+carry_out(MongoClient(sys.stdin.readline().strip())[sys.argv[1]], (Migration(1, "hangs", change),))
+"""
+
+
+def test_one_whose_holder_was_killed_is_taken_over(master_db, server):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HANGS, master_db.name],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    holder.stdin.write(server.uri + "\n")
+    holder.stdin.flush()
+    assert holder.stdout.readline() == "begun\n"
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    assert master_db.migrations.find_one(DONE)["holder"]
+    # As if half a minute had passed, by the server's clock.
+    past = clock.now() - timedelta(minutes=1)
+    master_db.migrations.update_one(DONE, {"$set": {"lease_until": past}})
+    carry_out(master_db, (counting(1),))
+    assert traces(master_db) == [1]
+    assert set(master_db.migrations.find_one(DONE)) == {"_id", "number", "at"}
+
+
+def test_a_holder_that_was_overtaken_records_nothing(master_db):
+    def change(master):
+        past = clock.now() - timedelta(minutes=1)
+        if not master["traces"].find_one():  # the first stands still past its lease
+            master["migrations"].update_one(DONE, {"$set": {"lease_until": past}})
+            carry_out(master, (counting(1), counting(2)))
+        yield
+
+    carry_out(master_db, (Migration(1, "overtaken", change), counting(2)))
+    assert traces(master_db) == [1, 2]
+
+
+def test_data_of_a_newer_version_is_served_and_told(master_db, log):
+    carry_out(master_db, tuple(counting(number) for number in (1, 2)))
+    carry_out(master_db, (counting(1),))
+    [told] = log.named("migrations.data_is_newer")
+    assert (told["data"], told["portal"]) == (2, 1)
+    assert traces(master_db) == [1, 2]
+
+
+def test_sessions_that_an_earlier_version_stored_stay_logged_in(visitor, master_db):
+    visitor.sign_up()
+    master_db.sessions.update_many({}, {"$unset": {"kind": 1}})
+    carry_out(master_db)
+    assert visitor.get("/organizations/acme-corp").status == 200
+    assert Session.objects.get().kind == "browser"
