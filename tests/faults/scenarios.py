@@ -1,0 +1,100 @@
+"""How each kind of lifecycle operation is started, and what stands in its way where it is turned
+back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from portal.accounts.documents import Account
+from portal.database import tenant_database
+from portal.organizations.creation import create_organization, sign_up
+from portal.organizations.documents import Organization
+from portal.organizations.renaming import rename_organization
+from portal.organizations.trashing import trash_organization
+from tests.factories import an_account, an_organization, origin
+from tests.visitor import PASSWORD
+
+DOCUMENTS = [{"_id": n, "n": n * n} for n in range(3)]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``given`` makes what must be there, and returns what the ``deed`` takes; the deed is done
+    by another process, so it takes ids. A collection that is a ``stranger`` turns it back; its
+    name may have the organization's id in it."""
+
+    name: str
+    kind: str
+    given: Callable[[], tuple]
+    deed: Callable[..., object]
+    stranger: str | None = None
+
+    def __str__(self):
+        return self.name
+
+
+def an_owned(name="Acme Corp"):
+    """An organization with documents and an index, as (its id)."""
+    organization = an_organization(name, an_account("mara@acme.example"))
+    collection = tenant_database()[organization.placement.collection]
+    collection.insert_many(DOCUMENTS)
+    collection.create_index("n", unique=True)
+    return (organization.id,)
+
+
+def an_idle_account():
+    return (an_account("mara@acme.example").id,)
+
+
+def renamed_before():
+    arguments = an_owned("First")
+    rename_organization(find(*arguments), "Acme Corp", by_mara())
+    return arguments
+
+
+def moved_by_hand():
+    arguments = an_owned()
+    tenant_database().org_acme_corp.rename("elsewhere")
+    return arguments
+
+
+def by_mara():
+    return origin(Account.objects(email="mara@acme.example").first())
+
+
+def find(organization_id):
+    return Organization.objects.get(id=organization_id)
+
+
+def sign_acme_up():
+    sign_up("Acme Corp", "mara@acme.example", PASSWORD, by_mara(), user_agent="a browser")
+
+
+def create_acme(account_id):
+    create_organization(account_id, "Acme Corp", by_mara())
+
+
+def rename(organization_id):
+    rename_organization(find(organization_id), "Other", by_mara())
+
+
+def rename_back(organization_id):
+    rename_organization(find(organization_id), "First", by_mara(), may_reclaim=True)
+
+
+def trash(organization_id):
+    trash_organization(find(organization_id), None, by_mara())
+
+
+SCENARIOS = [
+    Scenario("sign-up", "create", tuple, sign_acme_up),
+    Scenario("sign-up turned back", "create", tuple, sign_acme_up, "org_acme_corp"),
+    Scenario("creation", "create", an_idle_account, create_acme),
+    Scenario("creation turned back", "create", an_idle_account, create_acme, "org_acme_corp"),
+    Scenario("rename", "rename", an_owned, rename),
+    Scenario("rename turned back", "rename", an_owned, rename, "org_other"),
+    Scenario("rename of what was moved by hand", "rename", moved_by_hand, rename),
+    Scenario("rename back", "rename", renamed_before, rename_back),
+    Scenario("rename back turned back", "rename", renamed_before, rename_back, "org_first"),
+    Scenario("trash", "trash", an_owned, trash),
+    Scenario("trash turned back", "trash", an_owned, trash, "trash_{}"),
+]
