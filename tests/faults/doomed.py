@@ -19,7 +19,7 @@ import pymongo
 
 from portal import DOCUMENTS, database, logs, settings
 from portal.errors import PortalError
-from portal.organizations import runner
+from portal.organizations import lifecycle
 from tests.processes import wait_until
 
 _processes = multiprocessing.get_context("forkserver")
@@ -95,7 +95,7 @@ def _is_stopped(pid):
 
 def _live(active, telling, deed, arguments, point, fate):
     way = _Way(telling, point, fate)
-    for plan in runner.PLANS.values():
+    for plan in lifecycle.PLANS.values():
         for direction in ("forward", "back"):
             # Plans are frozen, and were imported by name; this process is nobody else's.
             steps = tuple(_watched(step, way) for step in getattr(plan, direction))

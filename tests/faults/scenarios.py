@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from portal.accounts.documents import Account
 from portal.database import tenant_database
+from portal.organizations import lifecycle, runner
 from portal.organizations.creation import create_organization, sign_up
 from portal.organizations.documents import Organization
+from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
+from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_account, an_organization, origin
 from tests.visitor import PASSWORD
@@ -51,6 +54,20 @@ def renamed_before():
     return arguments
 
 
+def a_trashed():
+    arguments = an_owned()
+    trash(*arguments)
+    return arguments
+
+
+def one_due_to_be_purged():
+    (organization_id,) = a_trashed()
+    Organization.objects(id=organization_id).update_one(
+        set__purge_at=find(organization_id).trashed_at
+    )
+    return (organization_id,)
+
+
 def moved_by_hand():
     arguments = an_owned()
     tenant_database().org_acme_corp.rename("elsewhere")
@@ -78,11 +95,31 @@ def rename(organization_id):
 
 
 def rename_back(organization_id):
-    rename_organization(find(organization_id), "First", by_mara(), may_reclaim=True)
+    rename_organization(find(organization_id), "First", by_mara())
 
 
 def trash(organization_id):
     trash_organization(find(organization_id), None, by_mara())
+
+
+def restore(organization_id):
+    restore_organization(find(organization_id), None, by_mara())
+
+
+def restore_as_other(organization_id):
+    restore_organization(find(organization_id), "Other", by_mara())
+
+
+def purge(organization_id):
+    purge_organization(find(organization_id), None, by_mara())
+
+
+def purge_what_is_due(_):
+    runner.start_due_purges()
+
+
+def repair(organization_id):
+    lifecycle.repair_organization(find(organization_id), by_mara())
 
 
 SCENARIOS = [
@@ -97,4 +134,13 @@ SCENARIOS = [
     Scenario("rename back turned back", "rename", renamed_before, rename_back, "org_first"),
     Scenario("trash", "trash", an_owned, trash),
     Scenario("trash turned back", "trash", an_owned, trash, "trash_{}"),
+    Scenario("restore", "restore", a_trashed, restore),
+    Scenario("restore under another name", "restore", a_trashed, restore_as_other),
+    Scenario("restore turned back", "restore", a_trashed, restore, "org_acme_corp"),
+    Scenario("purge", "purge", an_owned, purge),
+    Scenario("purge from the trash", "purge", a_trashed, purge),
+    Scenario("purge that is due", "purge", one_due_to_be_purged, purge_what_is_due),
+    Scenario("purge of what was moved by hand", "purge", moved_by_hand, purge),
+    Scenario("repair", "repair", moved_by_hand, repair),
+    Scenario("repair turned back", "repair", moved_by_hand, repair, "org_acme_corp"),
 ]

@@ -7,7 +7,7 @@ import pytest
 
 from portal.accounts.documents import Account
 from portal.database import client, tenant_database
-from portal.organizations import runner
+from portal.organizations import lifecycle, runner
 from portal.settings import current
 from tests.factories import an_account, an_organization
 from tests.faults import doomed, invariant
@@ -124,7 +124,7 @@ def test_each_kind_of_operation_has_its_scenarios(whole_lives):
     for scenario in SCENARIOS:
         life, _, _ = whole_lives(scenario)
         passed.setdefault(scenario.kind, set()).update(life.steps)
-    for kind, plan in runner.PLANS.items():
+    for kind, plan in lifecycle.PLANS.items():
         steps = {step.__name__ for step in (*plan.forward, *plan.back)}
         missed = {name for name in steps if f"before {name} #1" not in passed.get(kind, ())}
         assert not missed, f"no scenario of {kind} comes to these steps"
