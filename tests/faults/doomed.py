@@ -45,7 +45,7 @@ class Life:
 
 def live(active, deed, *arguments, end=None):
     """Do the deed in a process with the settings ``active``, which ends at the point ``end``."""
-    process, told = _start(active, deed, arguments, end, signal.SIGKILL)
+    process, told = _start(active, deed, arguments, {end: signal.SIGKILL})
     try:
         return _life(told)
     finally:
@@ -53,9 +53,10 @@ def live(active, deed, *arguments, end=None):
 
 
 @contextmanager
-def asleep(active, deed, *arguments, point):
-    """A process that was stopped at a point, and goes on when the block ends."""
-    process, told = _start(active, deed, arguments, point, signal.SIGSTOP)
+def asleep(active, deed, *arguments, point, end=None):
+    """A process that was stopped at a ``point``, and goes on when the block ends, perhaps to its
+    ``end``."""
+    process, told = _start(active, deed, arguments, {end: signal.SIGKILL, point: signal.SIGSTOP})
     try:
         wait_until(lambda: _is_stopped(process.pid) or not process.is_alive())
         assert process.is_alive(), f"it never came to {point}"
@@ -67,9 +68,9 @@ def asleep(active, deed, *arguments, point):
         process.join()
 
 
-def _start(active, deed, arguments, point, fate):
+def _start(active, deed, arguments, fates):
     told, telling = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_live, args=(active, telling, deed, arguments, point, fate))
+    process = _processes.Process(target=_live, args=(active, telling, deed, arguments, fates))
     process.start()
     telling.close()
     return process, told
@@ -93,8 +94,8 @@ def _is_stopped(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def _live(active, telling, deed, arguments, point, fate):
-    way = _Way(telling, point, fate)
+def _live(active, telling, deed, arguments, fates):
+    way = _Way(telling, fates)
     for plan in lifecycle.PLANS.values():
         for direction in ("forward", "back"):
             # Plans are frozen, and were imported by name; this process is nobody else's.
@@ -115,18 +116,18 @@ def _live(active, telling, deed, arguments, point, fate):
 
 
 class _Way:
-    """Tells each point that is passed, and meets its fate at one of them."""
+    """Tells each point that is passed, and sends this process the signal that awaits it there."""
 
-    def __init__(self, telling, point, fate):
-        self.telling, self.point, self.fate = telling, point, fate
+    def __init__(self, telling, fates):
+        self.telling, self.fates = telling, fates
         self.passed = Counter()
 
     def pass_by(self, point):
         self.passed[point] += 1
         point = f"{point} #{self.passed[point]}"
         self.telling.send(("point", point))
-        if point == self.point:
-            os.kill(os.getpid(), self.fate)
+        if point in self.fates:
+            os.kill(os.getpid(), self.fates[point])
 
 
 class _Commands(pymongo.monitoring.CommandListener):

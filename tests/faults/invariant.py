@@ -27,16 +27,19 @@ def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
 
 
 def _check_collections(tenant, kept, tombstones, strangers):
-    collections = {
-        found["name"]: found["info"]["uuid"].as_uuid() for found in tenant.list_collections()
-    }
+    found = {c["name"]: c["info"]["uuid"].as_uuid() for c in tenant.list_collections()}
     for name in strangers:
-        collections.pop(name)
-    assert collections == {o["placement"]["collection"]: o["placement"]["uuid"] for o in kept}
+        found.pop(name)
+    names = {uuid: name for name, uuid in found.items()}
+    recorded = {o["placement"]["uuid"]: o["placement"]["collection"] for o in kept}
+    assert set(names) == set(recorded)
+    for uuid, name in recorded.items():
+        # Where a stranger has the name there is none to give.
+        assert names[uuid] == name or name in strangers
     for organization in kept:
         assert organization["placement"]["collection"] == _collection_of(organization)
     dropped = {(o.get("placement") or {}).get("uuid") for o in tombstones}
-    assert not dropped & set(collections.values())
+    assert not dropped & set(names)
 
 
 def _collection_of(organization):
