@@ -22,9 +22,9 @@ from portal.errors import PortalError
 from portal.organizations import lifecycle
 from tests.processes import wait_until
 
-_processes = multiprocessing.get_context("forkserver")
+processes = multiprocessing.get_context("forkserver")
 # With pytest there, too, a child finds its parent's main module imported.
-_processes.set_forkserver_preload(["pytest", __name__])
+processes.set_forkserver_preload(["pytest", __name__])
 # What PyMongo sends by itself.
 _OF_THE_DRIVER = ("hello", "ping", "endSessions", "killCursors", "saslStart", "saslContinue")
 _OF_STEPS = ("before ", "within ", "after ")
@@ -69,8 +69,8 @@ def asleep(active, deed, *arguments, point, end=None):
 
 
 def _start(active, deed, arguments, fates):
-    told, telling = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_live, args=(active, telling, deed, arguments, fates))
+    told, telling = processes.Pipe(duplex=False)
+    process = processes.Process(target=_live, args=(active, telling, deed, arguments, fates))
     process.start()
     telling.close()
     return process, told
