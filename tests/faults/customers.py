@@ -175,7 +175,7 @@ class Crowd:
         assert not self.failed
         statuses = sum((c.statuses for c in self.customers), Counter())
         assert set(statuses) <= EXPECTED, statuses
-        assert max(s for c in self.customers for s in c.seconds) < 5.5
+        assert max(s for c in self.customers for s in c.seconds) < 5
         events = Counter()
         for event in master.audit_events.find():
             name = event["details"].get("name")

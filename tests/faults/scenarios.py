@@ -3,12 +3,15 @@ back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
+from portal import clock
 from portal.accounts.documents import Account
 from portal.database import tenant_database
+from portal.errors import NotFound
 from portal.organizations import lifecycle, runner
 from portal.organizations.creation import create_organization, sign_up
-from portal.organizations.documents import Organization
+from portal.organizations.documents import ACTIVE, TRASHED, Organization
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
@@ -50,7 +53,7 @@ def an_idle_account():
 
 def renamed_before():
     arguments = an_owned("First")
-    rename_organization(find(*arguments), "Acme Corp", by_mara())
+    rename_organization(find(*arguments, ACTIVE), "Acme Corp", by_mara())
     return arguments
 
 
@@ -63,7 +66,7 @@ def a_trashed():
 def one_due_to_be_purged():
     (organization_id,) = a_trashed()
     Organization.objects(id=organization_id).update_one(
-        set__purge_at=find(organization_id).trashed_at
+        set__purge_at=clock.now() - timedelta(hours=1)
     )
     return (organization_id,)
 
@@ -78,8 +81,12 @@ def by_mara():
     return origin(Account.objects(email="mara@acme.example").first())
 
 
-def find(organization_id):
-    return Organization.objects.get(id=organization_id)
+def find(organization_id, *states):
+    """The organization, if it is in one of the states, as views find it."""
+    found = Organization.objects(id=organization_id, state__in=states).first()
+    if found is None:
+        raise NotFound
+    return found
 
 
 def sign_acme_up():
@@ -91,27 +98,27 @@ def create_acme(account_id):
 
 
 def rename(organization_id):
-    rename_organization(find(organization_id), "Other", by_mara())
+    rename_organization(find(organization_id, ACTIVE), "Other", by_mara())
 
 
 def rename_back(organization_id):
-    rename_organization(find(organization_id), "First", by_mara())
+    rename_organization(find(organization_id, ACTIVE), "First", by_mara())
 
 
 def trash(organization_id):
-    trash_organization(find(organization_id), None, by_mara())
+    trash_organization(find(organization_id, ACTIVE), None, by_mara())
 
 
 def restore(organization_id):
-    restore_organization(find(organization_id), None, by_mara())
+    restore_organization(find(organization_id, TRASHED), None, by_mara())
 
 
 def restore_as_other(organization_id):
-    restore_organization(find(organization_id), "Other", by_mara())
+    restore_organization(find(organization_id, TRASHED), "Other", by_mara())
 
 
 def purge(organization_id):
-    purge_organization(find(organization_id), None, by_mara())
+    purge_organization(find(organization_id, ACTIVE, TRASHED), None, by_mara())
 
 
 def purge_what_is_due(_):
@@ -119,7 +126,7 @@ def purge_what_is_due(_):
 
 
 def repair(organization_id):
-    lifecycle.repair_organization(find(organization_id), by_mara())
+    lifecycle.repair_organization(find(organization_id, ACTIVE, TRASHED), by_mara())
 
 
 SCENARIOS = [

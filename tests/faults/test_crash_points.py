@@ -84,18 +84,24 @@ def world(empty_database, settings):
     return World(empty_database, settings)
 
 
+_whole_lives = {}
+
+
 @pytest.fixture
 def whole_lives(world):
-    """What each scenario passes when nobody dies, and what the databases say before and after."""
+    """What a scenario passes when nobody dies, and what the databases say before and after; the
+    same each time."""
 
     def live_whole(scenario):
-        world.begin(scenario)
-        before = world.picture()
-        life = world.live(scenario)
-        after = world.picture()
-        world.check_whole()
-        assert world.recover() == after, "it left something to be done"
-        return life, before, after
+        if scenario not in _whole_lives:
+            world.begin(scenario)
+            before = world.picture()
+            life = world.live(scenario)
+            after = world.picture()
+            world.check_whole()
+            assert world.recover() == after, "it left something to be done"
+            _whole_lives[scenario] = life, before, after
+        return _whole_lives[scenario]
 
     return live_whole
 

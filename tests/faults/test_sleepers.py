@@ -56,12 +56,12 @@ def others_go_on(deed):
     let_transactions_run_out(client())
     let_leases_run_out(client()[current().master_db])
     runner.recover_due_operations()
-    organization = Organization.objects(state__ne="purged").first()
+    organization = Organization.objects(state="active").first()
     if organization is not None:
         try:
             deed(organization)
         except PortalError:
-            return  # it is in the trash, or has this name
+            return  # it has this name
 
 
 def look_at_all():
