@@ -139,8 +139,9 @@ class Crowd:
         return self
 
     def __exit__(self, *_):
-        self.stopped.set()
-        self.join()
+        self.stop()
+        for thread in self.threads:
+            thread.join()
 
     def _work(self, customer):
         try:
@@ -153,14 +154,6 @@ class Crowd:
     def stop(self):
         self.stopped.set()
 
-    def join(self, meanwhile=None):
-        """Wait until all are done with what they had begun, and do something all the while."""
-        for thread in self.threads:
-            while thread.is_alive():
-                if meanwhile:
-                    meanwhile()
-                thread.join(0.5)
-
     @property
     def deeds(self):
         return [deed for customer in self.customers for deed in customer.deeds]
@@ -170,11 +163,18 @@ class Crowd:
         deeds = wait_until(lambda: [d.answered for d in self.deeds if d.begun > moment], 60)
         return min(deeds) - moment
 
+    def wait_for_503(self):
+        answered = self._statuses[503]
+        wait_until(lambda: self._statuses[503] > answered)
+
+    @property
+    def _statuses(self):
+        return sum((customer.statuses for customer in self.customers), Counter())
+
     def check(self, master):
         """Nothing that was acknowledged is lost, nothing happened twice, all answers came in time."""
         assert not self.failed
-        statuses = sum((c.statuses for c in self.customers), Counter())
-        assert set(statuses) <= EXPECTED, statuses
+        assert set(self._statuses) <= EXPECTED, self._statuses
         assert max(s for c in self.customers for s in c.seconds) < 5
         events = Counter()
         for event in master.audit_events.find():
@@ -196,12 +196,12 @@ class Crowd:
                 assert len(acknowledged) <= done <= len(acknowledged) + customer.unsure[action], (
                     action
                 )
-        return statuses
 
-    def figures(self, statuses):
+    @property
+    def figure(self):
         settling = sorted(s for c in self.customers for s in c.settling)
         return (
-            f"{len(self.deeds)} operations acknowledged, 0 lost, 0 stuck; {statuses[503]} answered 503; "
+            f"{len(self.deeds)} operations acknowledged, 0 lost, 0 stuck; {self._statuses[503]} answered 503; "
             f"unfinished ones settled after {_percentiles(settling)}"
         )
 

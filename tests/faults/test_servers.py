@@ -1,20 +1,14 @@
 """Servers that die or hang under people and programs at work."""
 
-import os
 import random
 import statistics
 import time
-from contextlib import contextmanager
 
 import pytest
-from pymongo import MongoClient
 
-from portal.organizations import runner
-from tests.faults import doomed, invariant
-from tests.faults.customers import Crowd, Writers
-from tests.faults.lapse import let_leases_run_out
 from tests.faults.servers import OneMember, ThreeMembers
-from tests.processes import portal, wait_until
+from tests.faults.storm import storm, work_for
+from tests.processes import wait_until
 
 
 @pytest.fixture
@@ -29,42 +23,6 @@ def three_members(tmp_path):
     server = ThreeMembers(tmp_path)
     yield server
     server.end()
-
-
-@contextmanager
-def storm(server, figure, *, in_haste=False):
-    """Customers and writers at work on a portal. After the block, when they are done with what
-    they had begun, nothing that was acknowledged is lost, and all is whole."""
-    active = server.settings_of("storm")
-    with (
-        MongoClient(
-            server.uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=2000
-        ) as client,
-        open(os.devnull, "w") as nowhere,
-        portal(server, "storm", stderr=nowhere) as running,
-    ):
-        master, tenant = client[active.master_db], client[active.tenant_db]
-
-        def hasten():
-            """A while passes every moment."""
-            let_leases_run_out(master)
-            doomed.live(active, runner.recover_due_operations)
-
-        with Crowd(running.url, master) as crowd:
-            with Writers(active) as writers:
-                yield crowd
-            crowd.stop()
-            crowd.join(hasten if in_haste else None)
-        statuses = crowd.check(master)
-        writers.check(master, tenant)
-        invariant.check_whole(master, tenant)
-        figure(crowd.figures(statuses))
-        figure(writers.figure)
-
-
-def work_for(seconds):
-    """Let customers be at work; there is nothing else to wait for."""
-    time.sleep(seconds)
 
 
 def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, figure):
