@@ -154,6 +154,9 @@ class Crowd:
     def stop(self):
         self.stopped.set()
 
+    def has_left(self):
+        return not any(thread.is_alive() for thread in self.threads)
+
     @property
     def deeds(self):
         return [deed for customer in self.customers for deed in customer.deeds]

@@ -30,10 +30,12 @@ def storm(server, figure, *, in_haste=False):
         master, tenant = client[active.master_db], client[active.tenant_db]
 
         def settled():
+            all_left = crowd.has_left()
             if in_haste:  # a while passes every moment
                 let_leases_run_out(master)
                 doomed.live(active, runner.recover_due_operations)
-            return not master.organizations.find_one({"operation": {"$exists": True}})
+            running = master.organizations.find_one({"operation": {"$exists": True}})
+            return all_left and not running
 
         with Crowd(running.url, master) as crowd:
             with Writers(active) as writers:
