@@ -7,6 +7,7 @@ from bson import ObjectId
 
 pytest.register_assert_rewrite("tests.faults.invariant")
 from tests.faults import invariant  # noqa: E402
+from tests.faults.world import World  # noqa: E402
 
 
 @pytest.fixture
@@ -59,6 +60,12 @@ def check_whole(bare_client, databases):
     """The invariant of ``databases``: nothing half, nothing stray."""
     master, tenant = bare_client[f"master_{databases}"], bare_client[f"tenant_{databases}"]
     return lambda: invariant.check_whole(master, tenant)
+
+
+@pytest.fixture
+def world(empty_database, settings):
+    """What processes that die leave behind, and what becomes of it."""
+    return World(empty_database, settings)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.processes import wait_until
 
 processes = multiprocessing.get_context("forkserver")
 # With pytest there, too, a child finds its parent's main module imported.
-processes.set_forkserver_preload(["pytest", __name__])
+processes.set_forkserver_preload(["pytest", __name__, "tests.faults.scenarios"])
 # What PyMongo sends by itself.
 _OF_THE_DRIVER = ("hello", "ping", "endSessions", "killCursors", "saslStart", "saslContinue")
 _OF_STEPS = ("before ", "within ", "after ")
