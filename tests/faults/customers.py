@@ -151,6 +151,11 @@ class Crowd:
             self.failed.append(error)
             raise
 
+    def get_going(self, deeds=20):
+        """Wait until so many more were acknowledged."""
+        enough = len(self.deeds) + deeds
+        wait_until(lambda: len(self.deeds) >= enough)
+
     def stop(self):
         self.stopped.set()
 

@@ -49,8 +49,3 @@ def storm(server, figure, *, in_haste=False):
         invariant.check_whole(master, tenant)
         figure(crowd.figure)
         figure(writers.figure)
-
-
-def work_for(seconds):
-    """Let customers be at work; there is nothing else to wait for."""
-    time.sleep(seconds)

@@ -10,7 +10,7 @@ import pytest
 
 from portal.mongod import find_mongod
 from tests.faults.servers import OneMember
-from tests.faults.storm import storm, work_for
+from tests.faults.storm import storm
 
 SMALL_MEGABYTES = 512
 
@@ -86,7 +86,7 @@ def test_a_full_disk_loses_nothing(tmp_path, small_disk, figure):
 
 def check_storm(server, full, figure, **options):
     with storm(server, figure, **options) as crowd:
-        work_for(seconds=1)
+        crowd.get_going()
         with full:
             begin = time.monotonic()
             server.running.process.wait(60)

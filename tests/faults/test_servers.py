@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.faults.servers import OneMember, ThreeMembers
-from tests.faults.storm import storm, work_for
+from tests.faults.storm import storm
 from tests.processes import wait_until
 
 
@@ -28,7 +28,7 @@ def three_members(tmp_path):
 def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, figure):
     """Row F1 of the attacks."""
     with storm(one_member, figure, in_haste=True) as crowd:
-        work_for(seconds=1)
+        crowd.get_going()
         one_member.kill()
         one_member.start_again()
         crowd.downtime_since(time.monotonic())
@@ -37,7 +37,7 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, fig
 def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure):
     """Row F1 of the attacks."""
     with storm(three_members, figure, in_haste=True) as crowd:
-        work_for(seconds=1)
+        crowd.get_going()
         killed = three_members.kill_primary()
         figure(f"{crowd.downtime_since(time.monotonic()):.1f} s without an answer after a kill")
         three_members.start(killed)
@@ -54,7 +54,7 @@ def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figur
     downtimes = []
     with storm(one_member, figure) as crowd:
         for _ in range(10):
-            work_for(seconds=random.uniform(2, 4))
+            crowd.get_going(random.randint(10, 60))
             one_member.kill()
             killed_at = time.monotonic()
             one_member.start_again()
@@ -67,9 +67,9 @@ def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figur
 def test_a_server_that_hangs_for_15_seconds_loses_nothing(one_member, figure):
     """Row F1 of the attacks; all answers come within 5 seconds."""
     with storm(one_member, figure) as crowd:
-        work_for(seconds=3)
+        crowd.get_going()
         with one_member.stopped():
-            work_for(seconds=15)
+            time.sleep(15)
         figure(f"{crowd.downtime_since(time.monotonic()):.1f} s from its waking to the next answer")
 
 
@@ -85,7 +85,7 @@ def test_primaries_killed_every_10_seconds_lose_nothing(three_members, figure):
             downtimes.append(crowd.downtime_since(time.monotonic()))
             three_members.start(killed)
             wait_until(three_members.all_are_well)
-            work_for(seconds=max(0, begun + 10 - time.monotonic()))
+            time.sleep(max(0, begun + 10 - time.monotonic()))
     figure(f"{len(downtimes)} primaries killed, {spread(downtimes)} until the next answer")
 
 
