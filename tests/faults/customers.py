@@ -296,6 +296,7 @@ class Writers:
 
     def __exit__(self, *_):
         self.stopped.set()
+        self.ended = time.monotonic()
         self.written = self.told.recv()
         self.told.close()
         self.process.join()
@@ -317,6 +318,6 @@ class Writers:
 
     @property
     def figure(self):
-        times = sorted(w.at for w in self.written)
+        times = sorted([*(w.at for w in self.written), self.ended])
         gap = max(after - before for before, after in itertools.pairwise(times))
-        return f"{len(times)} writes acknowledged, 0 lost, 0 strayed; none for {gap:.1f} s at most"
+        return f"{len(self.written)} writes acknowledged, 0 lost, 0 strayed; none for {gap:.1f} s at most"
