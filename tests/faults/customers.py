@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from portal import DOCUMENTS, database, logs, settings
 from portal.errors import PortalError
 from portal.organizations.documents import Organization
-from portal.tenants.collections import CollectionError
+from portal.organizations.storage import store_of
 from tests.faults.doomed import processes
 from tests.processes import wait_until
 from tests.visitor import PASSWORD
@@ -249,8 +249,8 @@ def _write(stopped, written):
             if organization is None:
                 continue
             document = {"_id": ObjectId(), "organization": organization.id}
-            insert(organization, document)
-        except (PortalError, CollectionError, PyMongoError, MongoEngineException):
+            store_of(organization).insert_one(document)
+        except (PortalError, PyMongoError, MongoEngineException):
             continue  # not acknowledged
         written.append(Written(organization.id, document["_id"], time.monotonic()))
 
@@ -262,21 +262,6 @@ def _any_active():
     ]
     found = next(Organization._get_collection().aggregate(one), None)
     return found and Organization._from_son(found)
-
-
-def insert(organization, document):
-    """Insert into the organization's collection, wherever that is meanwhile."""
-    answer = database.tenant_database().command(
-        {
-            "insert": organization.placement.collection,
-            "documents": [document],
-            "collectionUUID": organization.placement.uuid,
-            "writeConcern": {"w": "majority"},
-        },
-        codec_options=database.client().codec_options,
-    )
-    if answer["n"] != 1 or answer.get("writeConcernError"):
-        raise CollectionError
 
 
 class Writers:

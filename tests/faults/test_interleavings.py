@@ -18,11 +18,10 @@ from portal.organizations.documents import ACTIVE, PURGED, TRASHED, Organization
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
+from portal.organizations.storage import store_of
 from portal.organizations.trashing import trash_organization
 from portal.settings import current
-from portal.tenants.collections import CollectionError
 from tests.factories import an_account, origin
-from tests.faults.customers import insert
 from tests.faults.invariant import check_whole
 from tests.processes import at_once
 
@@ -142,7 +141,7 @@ class Interleavings(RuleBasedStateMachine):
         document = ObjectId()
         try:
             subject = self._do(deed, self._subject(deed), document)
-        except (PortalError, CollectionError) as refusal:
+        except PortalError as refusal:
             return Answer(deed, None, type(refusal).__name__)
         return Answer(deed, subject, document=document)
 
@@ -166,7 +165,7 @@ class Interleavings(RuleBasedStateMachine):
         elif deed.kind == "purge":
             purge_organization(organization, None, by)
         else:
-            insert(organization, {"_id": document})
+            store_of(organization).insert_one({"_id": document})
         return subject
 
     def _seen(self):
