@@ -15,7 +15,7 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services check format settings measure lighthouse html scan clean
+.PHONY: help run test test-services faults check format settings measure lighthouse html scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs all tests
 
 test-services: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser
 	$(BIN)/pytest --ignore tests/browser
+
+faults: $(VENV)/installed-test $(ASSETS)  ## kills and stops processes and servers wherever it can, and tells figures
+	$(BIN)/pytest -n 0 -m "full or not full" tests/faults
 
 check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies, packaging
 	$(BIN)/ruff format --check .

@@ -108,11 +108,16 @@ def app(settings):
 
 @pytest.fixture(autouse=True)
 def empty_database(app):
-    """Each test begins with nothing; the indexes stay."""
-    master = client()[current().master_db]
-    for name in master.list_collection_names():
-        master[name].delete_many({})
-    client().drop_database(current().tenant_db)
+    """Each test begins with nothing; the indexes stay. May be called to begin again."""
+
+    def empty():
+        master = client()[current().master_db]
+        for name in master.list_collection_names():
+            master[name].delete_many({})
+        client().drop_database(current().tenant_db)
+
+    empty()
+    return empty
 
 
 @pytest.fixture

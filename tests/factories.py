@@ -1,5 +1,7 @@
 """What a test is given, in a line each."""
 
+from functools import cache
+
 from bson import ObjectId
 
 from portal import clock
@@ -25,10 +27,16 @@ def an_account(email="teo@acme.example"):
     account = Account(
         email=email,
         email_key=email,
-        password_hash=hash_password(PASSWORD),
+        password_hash=_hash(),
         created_at=clock.now(),
     )
     return account.save()
+
+
+@cache
+def _hash():
+    """Made once: it takes longer than all else here."""
+    return hash_password(PASSWORD)
 
 
 def an_organization(name="Acme Corp", account=None):

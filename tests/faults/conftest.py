@@ -5,6 +5,10 @@ from contextlib import contextmanager
 import pytest
 from bson import ObjectId
 
+pytest.register_assert_rewrite("tests.faults.invariant")
+from tests.faults import invariant  # noqa: E402
+from tests.faults.world import World  # noqa: E402
+
 
 @pytest.fixture
 def databases(bare_client):
@@ -53,34 +57,32 @@ def hang(bare_client):
 
 @pytest.fixture
 def check_whole(bare_client, databases):
-    """The invariant, written without the portal's code: nothing half, nothing stray."""
+    """The invariant of ``databases``: nothing half, nothing stray."""
+    master, tenant = bare_client[f"master_{databases}"], bare_client[f"tenant_{databases}"]
+    return lambda: invariant.check_whole(master, tenant)
 
-    def check():
-        master, tenant = bare_client[f"master_{databases}"], bare_client[f"tenant_{databases}"]
-        organizations = list(master.organizations.find())
-        collections = {
-            found["name"]: found["info"]["uuid"].as_uuid() for found in tenant.list_collections()
-        }
-        recorded = {o["placement"]["collection"]: o["placement"]["uuid"] for o in organizations}
-        assert collections == recorded
-        assert not [o for o in organizations if "operation" in o]
-        for organization in organizations:
-            assert master.memberships.count_documents(
-                {"organization": organization["_id"], "role": "owner"}
-            )
-            slugs = list(
-                master.slugs.find({"organization": organization["_id"], "state": "current"})
-            )
-            wanted = [organization["slug"]] if organization["state"] == "active" else []
-            assert [slug["_id"] for slug in slugs] == wanted
-        known = {o["_id"] for o in organizations}
-        accounts = set(master.accounts.distinct("_id"))
-        assert set(master.slugs.distinct("organization")) <= known
-        assert master.slugs.count_documents({"state": "target"}) == 0
-        assert set(master.memberships.distinct("organization")) <= known
-        assert set(master.memberships.distinct("account")) == accounts
-        assert set(master.sessions.distinct("account")) <= accounts
-        assert set(master.audit_events.distinct("chain")) <= known | accounts
-        return organizations
 
-    return check
+@pytest.fixture
+def world(empty_database, settings):
+    """What processes that die leave behind, and what becomes of it."""
+    return World(empty_database, settings)
+
+
+@pytest.fixture
+def figure(record_property):
+    """Has a figure told at the end of the run."""
+    return lambda words: record_property("figure", words)
+
+
+def pytest_terminal_summary(terminalreporter):
+    told = [
+        (report.nodeid, words)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        for name, words in getattr(report, "user_properties", ())
+        if name == "figure" and report.when == "call"
+    ]
+    if told:
+        terminalreporter.section("figures")
+    for nodeid, words in sorted(told):
+        terminalreporter.line(f"{nodeid.partition('::')[2]}: {words}")

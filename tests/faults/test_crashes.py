@@ -8,6 +8,7 @@ import time
 import pytest
 import requests
 
+from tests.faults.lapse import let_leases_run_out
 from tests.processes import Person, at_once, portal, wait_until
 from tests.visitor import PASSWORD
 
@@ -28,13 +29,6 @@ def timed(action):
     begin = time.monotonic()
     result = action()
     return time.monotonic() - begin, result
-
-
-def let_leases_run_out(master):
-    """As if half a minute had passed, by the server's clock."""
-    master.organizations.update_many(
-        {"operation": {"$exists": True}}, [{"$set": {"operation.lease_until": "$created_at"}}]
-    )
 
 
 @pytest.mark.parametrize(

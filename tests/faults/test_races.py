@@ -94,19 +94,30 @@ def test_16_sign_ups_with_one_address_leave_one_account(running, check_whole):
     assert len(check_whole()) == 1
 
 
-def test_renames_onto_one_name_and_a_sign_up_for_it_leave_one_holder(running, check_whole):
-    """Row N2 of the attacks: a sign-up racing renames onto its name."""
+def a_rename(owner, n):
+    place = f"/organizations/org-{n}/rename"
+    token = owner.token(place)
+    return lambda: owner.send(place, token, organization_name="The Name").status_code
+
+
+def a_restore(owner, n):
+    place = f"/organizations/org-{n}/delete"
+    assert owner.post(place, confirm_name=f"Org {n}").status_code == 303
+    place = owner.page("/trash").select_one("tbody th a")["href"] + "/restore"
+    token = owner.token(place)
+    return lambda: owner.send(place, token, organization_name="The Name").status_code
+
+
+@pytest.mark.parametrize("onto_the_name", [a_rename, a_restore])
+def test_what_comes_onto_one_name_and_a_sign_up_for_it_leave_one_holder(
+    running, check_whole, onto_the_name
+):
+    """Row N2 of the attacks: a sign-up racing renames onto its name, and restores."""
     owners = [Person(running.url) for _ in range(8)]
     for n, owner in enumerate(owners):
         assert owner.sign_up(f"Org {n}", f"owner{n}@acme.example").status_code == 303
     strangers = [Person(running.url) for _ in range(8)]
-
-    def a_rename(owner, n):
-        token = owner.token(f"/organizations/org-{n}/rename")
-        path = f"/organizations/org-{n}/rename"
-        return lambda: owner.send(path, token, organization_name="The Name").status_code
-
-    actions = [a_rename(owner, n) for n, owner in enumerate(owners)]
+    actions = [onto_the_name(owner, n) for n, owner in enumerate(owners)]
     actions += [a_sign_up(s, s.token("/signup"), "The Name", n) for n, s in enumerate(strangers)]
     answers = at_once(actions)
     assert sorted(answers) == [303] + [409] * 15

@@ -1,0 +1,174 @@
+"""Processes that end, or stop, at a point of their way through a lifecycle operation.
+
+A point is before or after a step of a plan, or before or after a command to MongoDB. What points
+there are is seen by letting a process live; so a new step, or another command, is tried by itself.
+Processes are forked from one that has imported everything and connected to nothing.
+"""
+
+import inspect
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+
+import pymongo
+
+from portal import DOCUMENTS, database, logs, settings
+from portal.errors import PortalError
+from portal.organizations import lifecycle
+from tests.processes import wait_until
+
+processes = multiprocessing.get_context("forkserver")
+# With pytest there, too, a child finds its parent's main module imported.
+processes.set_forkserver_preload(["pytest", __name__, "tests.faults.scenarios"])
+# What PyMongo sends by itself.
+_OF_THE_DRIVER = ("hello", "ping", "endSessions", "killCursors", "saslStart", "saslContinue")
+_OF_STEPS = ("before ", "within ", "after ")
+
+
+@dataclass(frozen=True)
+class Life:
+    """What became of a process: the points it passed, and what its deed raised."""
+
+    points: tuple[str, ...]
+    raised: str | None
+
+    @property
+    def steps(self):
+        """The points between steps alone."""
+        return [point for point in self.points if point.startswith(_OF_STEPS)]
+
+
+def live(active, deed, *arguments, end=None):
+    """Do the deed in a process with the settings ``active``, which ends at the point ``end``."""
+    process, told = _start(active, deed, arguments, {end: signal.SIGKILL})
+    try:
+        return _life(told)
+    finally:
+        process.join()
+
+
+@contextmanager
+def asleep(active, deed, *arguments, point, end=None):
+    """A process that was stopped at a ``point``, and goes on when the block ends, perhaps to its
+    ``end``."""
+    process, told = _start(active, deed, arguments, {end: signal.SIGKILL, point: signal.SIGSTOP})
+    try:
+        wait_until(lambda: _is_stopped(process.pid) or not process.is_alive())
+        assert process.is_alive(), f"it never came to {point}"
+        yield
+    finally:
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGCONT)
+            _life(told)
+        process.join()
+
+
+def _start(active, deed, arguments, fates):
+    told, telling = processes.Pipe(duplex=False)
+    process = processes.Process(target=_live, args=(active, telling, deed, arguments, fates))
+    process.start()
+    telling.close()
+    return process, told
+
+
+def _life(told):
+    points, raised = [], None
+    with told:
+        while True:
+            try:
+                what, text = told.recv()
+            except EOFError:
+                return Life(tuple(points), raised)
+            if what == "point":
+                points.append(text)
+            else:
+                raised = text
+
+
+def _is_stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def _live(active, telling, deed, arguments, fates):
+    way = _Way(telling, fates)
+    for plan in lifecycle.PLANS.values():
+        for direction in ("forward", "back"):
+            # Plans are frozen, and were imported by name; this process is nobody else's.
+            steps = tuple(_watched(step, way) for step in getattr(plan, direction))
+            object.__setattr__(plan, direction, steps)
+    pymongo.monitoring.register(_Commands(way))
+    settings.activate(active)
+    logs.configure()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    database.connect(active, DOCUMENTS)
+    try:
+        deed(*arguments)
+    except PortalError as error:
+        telling.send(("raised", type(error).__name__))
+    except Exception as error:
+        telling.send(("raised", repr(error)))
+        raise
+
+
+class _Way:
+    """Tells each point that is passed, and sends this process the signal that awaits it there."""
+
+    def __init__(self, telling, fates):
+        self.telling, self.fates = telling, fates
+        self.passed = Counter()
+
+    def pass_by(self, point):
+        self.passed[point] += 1
+        point = f"{point} #{self.passed[point]}"
+        self.telling.send(("point", point))
+        if point in self.fates:
+            os.kill(os.getpid(), self.fates[point])
+
+
+class _Commands(pymongo.monitoring.CommandListener):
+    def __init__(self, way):
+        self.way = way
+
+    def started(self, event):
+        self._tell(event, "to be sent")
+
+    def succeeded(self, event):
+        self._tell(event, "answered")
+
+    def failed(self, event):
+        self._tell(event, "answered")
+
+    def _tell(self, event, what):
+        if event.command_name not in _OF_THE_DRIVER:
+            self.way.pass_by(f"{event.command_name} {what}")
+
+
+def _watched(step, way):
+    name = step.__name__
+
+    @wraps(step)
+    def plain(organization):
+        way.pass_by(f"before {name}")
+        result = step(organization)
+        way.pass_by(f"after {name}")
+        return result
+
+    @wraps(step)
+    def in_parts(organization):
+        way.pass_by(f"before {name}")
+        parts = step(organization)
+        while True:
+            try:
+                part = next(parts)
+            except StopIteration as end:
+                way.pass_by(f"after {name}")
+                return end.value
+            way.pass_by(f"within {name}")
+            yield part
+
+    return in_parts if inspect.isgeneratorfunction(step) else plain

@@ -1,0 +1,175 @@
+"""What must be true of the databases whenever no operation runs, written without the portal's code."""
+
+import hashlib
+import json
+from collections import Counter
+
+STATES = {"active", "trashed", "purged"}
+OF_TRASH = {"trashed_at", "trashed_by", "purge_at"}
+
+
+def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
+    """Fail where anything is half or stray; the organizations that there are.
+
+    An account has a membership, or owned what was purged, but for ``idle_accounts``. Collections
+    of ``strangers`` are there, and are no organization's.
+    """
+    organizations = list(master.organizations.find())
+    assert not [o for o in organizations if o.get("operation") is not None]
+    assert {o["state"] for o in organizations} <= STATES
+    kept = [o for o in organizations if o["state"] != "purged"]
+    tombstones = [o for o in organizations if o["state"] == "purged"]
+    _check_collections(tenant, kept, tombstones, strangers)
+    _check_slugs(master, organizations)
+    _check_people(master, kept, tombstones, idle_accounts)
+    _check_chains(master, organizations)
+    return organizations
+
+
+def _check_collections(tenant, kept, tombstones, strangers):
+    found = {c["name"]: c["info"]["uuid"].as_uuid() for c in tenant.list_collections()}
+    for name in strangers:
+        found.pop(name)
+    names = {uuid: name for name, uuid in found.items()}
+    recorded = {o["placement"]["uuid"]: o["placement"]["collection"] for o in kept}
+    assert set(names) == set(recorded)
+    for uuid, name in recorded.items():
+        # Where a stranger has the name there is none to give.
+        assert names[uuid] == name or name in strangers
+    for organization in kept:
+        assert organization["placement"]["collection"] == _collection_of(organization)
+    dropped = {(o.get("placement") or {}).get("uuid") for o in tombstones}
+    assert not dropped & set(names)
+
+
+def _collection_of(organization):
+    if organization["state"] == "trashed":
+        return f"trash_{organization['_id']}"
+    return "org_" + organization["slug"].replace("-", "_")
+
+
+def _check_slugs(master, organizations):
+    claims = list(master.slugs.find())
+    current = {c["organization"]: c["_id"] for c in claims if c["state"] == "current"}
+    active = {o["_id"]: o["slug"] for o in organizations if o["state"] == "active"}
+    assert current == active
+    assert len([c for c in claims if c["state"] == "current"]) == len(active)
+    others = [c for c in claims if c["state"] != "current"]
+    assert {c["state"] for c in others} <= {"old"}, "a rename's claim outlived it"
+    assert {c["organization"] for c in others} <= set(active)
+    assert all(c["held_until"] for c in others)
+
+
+def _check_people(master, kept, tombstones, idle_accounts):
+    memberships = list(master.memberships.find())
+    pairs = Counter((m["organization"], m["account"]) for m in memberships)
+    assert set(pairs.values()) <= {1}
+    owned = {m["organization"] for m in memberships if m["role"] == "owner"}
+    ids = {o["_id"] for o in kept}
+    assert owned == ids, "an organization without an owner, or the other way round"
+    assert {m["organization"] for m in memberships} <= ids
+    members = {m["account"] for m in memberships}
+    accounts = set(master.accounts.distinct("_id"))
+    assert members <= accounts
+    owners_once = {account for o in tombstones for account in o["owners"]}
+    assert owners_once <= accounts
+    assert accounts - members <= owners_once | set(idle_accounts)
+    assert set(master.sessions.distinct("account")) <= accounts
+    for organization in [*kept, *tombstones]:
+        state, fields = organization["state"], {f for f, v in organization.items() if v is not None}
+        assert state != "active" or not fields & OF_TRASH
+        assert state != "trashed" or fields >= OF_TRASH
+        assert (state == "purged") == bool(fields & {"purged_at", "owners"})
+
+
+def _check_chains(master, organizations):
+    """Events follow each other without a gap, each sealed over the one before, up to the head."""
+    heads = {s["_id"]: s.get("audit_head") for s in [*organizations, *master.accounts.find()]}
+    chains = {}
+    for event in master.audit_events.find().sort([("chain", 1), ("seq", 1)]):
+        chains.setdefault(event["chain"], []).append(event)
+    assert set(chains) <= set(heads), "a chain of nothing"
+    assert {o["_id"] for o in organizations} <= set(chains), "an organization without a chain"
+    for subject, head in heads.items():
+        events = chains.get(subject, [])
+        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+        sealed = ""
+        for event in events:
+            sealed = _hash_of(event, sealed)
+            assert event["hash"] == sealed
+        told = head or {"seq": 0, "hash": ""}
+        assert (told["seq"], told["hash"]) == (len(events), sealed)
+
+
+def _hash_of(event, before):
+    digests = {}
+    for name, personal in event.get("personal", {}).items():
+        digests[name] = personal["digest"]
+        if personal.get("value") is not None:  # it may have been erased
+            salted = personal["salt"] + personal["value"]
+            assert personal["digest"] == hashlib.sha256(salted.encode()).hexdigest()
+    content = {
+        "chain": str(event["chain"]),
+        "seq": event["seq"],
+        "at": round(event["at"].timestamp() * 1000),
+        "action": event["action"],
+        "actor": str(event["actor"]) if event.get("actor") else None,
+        "request_id": event.get("request_id"),
+        "details": event.get("details", {}),
+        "personal": digests,
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256((before + canonical).encode()).hexdigest()
+
+
+def picture(master, tenant):
+    """What the databases say but for ids, times and attempts, in lines: two pictures are equal
+    where nobody could tell which way they came to be so."""
+    organizations = list(master.organizations.find())
+    lines = [
+        *(f"organization {_outline(o)}" for o in organizations),
+        *(f"slug {claim | {'held_until': 'held_until' in claim}}" for claim in master.slugs.find()),
+        *(f"membership {m}" for m in master.memberships.find({}, {"_id": 0, "since": 0})),
+        *(f"account {account}" for account in master.accounts.distinct("_id")),
+        *(f"session of {session['account']}" for session in master.sessions.find()),
+        *(
+            f"event {event['seq']} of {event['chain']}: {event['action']} {event.get('details')}"
+            for event in master.audit_events.find()
+        ),
+        *(
+            f"collection {found['name']}: {found['info']['uuid'].as_uuid()} {_content(tenant[found['name']])}"
+            for found in tenant.list_collections()
+        ),
+    ]
+    names = {found["info"]["uuid"].as_uuid(): "nobody's" for found in tenant.list_collections()}
+    names |= _names(organizations) | {a["_id"]: a["email"] for a in master.accounts.find()}
+    text = "\n".join(lines)
+    for identity, name in names.items():
+        text = text.replace(str(identity), f"<{name}>")
+    return sorted(text.splitlines())
+
+
+def _names(organizations):
+    """Of their ids and those of their collections."""
+    names, called = {}, Counter()
+    for organization in sorted(organizations, key=lambda o: o["created_at"]):
+        called[organization["name"]] += 1
+        names[organization["_id"]] = f"{organization['name']} {called[organization['name']]}"
+        if uuid := organization["placement"].get("uuid"):
+            names[uuid] = f"{organization['name']}'s"
+    return names
+
+
+def _outline(organization):
+    times = {"created_at", "audit_head", *OF_TRASH, "purged_at"}
+    shown = {
+        field: value for field, value in organization.items() if field not in {*times, "operation"}
+    }
+    running = organization.get("operation") or {}
+    what = ("kind", "collection", "name", "slug", "failure")
+    operation = {field: running[field] for field in what if field in running}
+    return shown, sorted(times & organization.keys()), operation
+
+
+def _content(collection):
+    return list(collection.find().sort("_id", 1)), sorted(collection.index_information())

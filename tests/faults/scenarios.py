@@ -1,0 +1,153 @@
+"""How each kind of lifecycle operation is started, and what stands in its way where it is turned
+back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from portal import clock
+from portal.accounts.documents import Account
+from portal.database import tenant_database
+from portal.errors import NotFound
+from portal.organizations import lifecycle, runner
+from portal.organizations.creation import create_organization, sign_up
+from portal.organizations.documents import ACTIVE, TRASHED, Organization
+from portal.organizations.purging import purge_organization
+from portal.organizations.renaming import rename_organization
+from portal.organizations.restoring import restore_organization
+from portal.organizations.trashing import trash_organization
+from tests.factories import an_account, an_organization, origin
+from tests.visitor import PASSWORD
+
+DOCUMENTS = [{"_id": n, "n": n * n} for n in range(3)]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``given`` makes what must be there, and returns what the ``deed`` takes; the deed is done
+    by another process, so it takes ids. A collection that is a ``stranger`` turns it back; its
+    name may have the organization's id in it."""
+
+    name: str
+    kind: str
+    given: Callable[[], tuple]
+    deed: Callable[..., object]
+    stranger: str | None = None
+
+    def __str__(self):
+        return self.name
+
+
+def an_owned(name="Acme Corp"):
+    """An organization with documents and an index, as (its id)."""
+    organization = an_organization(name, an_account("mara@acme.example"))
+    collection = tenant_database()[organization.placement.collection]
+    collection.insert_many(DOCUMENTS)
+    collection.create_index("n", unique=True)
+    return (organization.id,)
+
+
+def an_idle_account():
+    return (an_account("mara@acme.example").id,)
+
+
+def renamed_before():
+    arguments = an_owned("First")
+    rename_organization(find(*arguments, ACTIVE), "Acme Corp", by_mara())
+    return arguments
+
+
+def a_trashed():
+    arguments = an_owned()
+    trash(*arguments)
+    return arguments
+
+
+def one_due_to_be_purged():
+    (organization_id,) = a_trashed()
+    Organization.objects(id=organization_id).update_one(
+        set__purge_at=clock.now() - timedelta(hours=1)
+    )
+    return (organization_id,)
+
+
+def moved_by_hand():
+    arguments = an_owned()
+    tenant_database().org_acme_corp.rename("elsewhere")
+    return arguments
+
+
+def by_mara():
+    return origin(Account.objects(email="mara@acme.example").first())
+
+
+def find(organization_id, *states):
+    """The organization, if it is in one of the states, as views find it."""
+    found = Organization.objects(id=organization_id, state__in=states).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def sign_acme_up():
+    sign_up("Acme Corp", "mara@acme.example", PASSWORD, by_mara(), user_agent="a browser")
+
+
+def create_acme(account_id):
+    create_organization(account_id, "Acme Corp", by_mara())
+
+
+def rename(organization_id):
+    rename_organization(find(organization_id, ACTIVE), "Other", by_mara())
+
+
+def rename_back(organization_id):
+    rename_organization(find(organization_id, ACTIVE), "First", by_mara())
+
+
+def trash(organization_id):
+    trash_organization(find(organization_id, ACTIVE), None, by_mara())
+
+
+def restore(organization_id):
+    restore_organization(find(organization_id, TRASHED), None, by_mara())
+
+
+def restore_as_other(organization_id):
+    restore_organization(find(organization_id, TRASHED), "Other", by_mara())
+
+
+def purge(organization_id):
+    purge_organization(find(organization_id, ACTIVE, TRASHED), None, by_mara())
+
+
+def purge_what_is_due(_):
+    runner.start_due_purges()
+
+
+def repair(organization_id):
+    lifecycle.repair_organization(find(organization_id, ACTIVE, TRASHED), by_mara())
+
+
+SCENARIOS = [
+    Scenario("sign-up", "create", tuple, sign_acme_up),
+    Scenario("sign-up turned back", "create", tuple, sign_acme_up, "org_acme_corp"),
+    Scenario("creation", "create", an_idle_account, create_acme),
+    Scenario("creation turned back", "create", an_idle_account, create_acme, "org_acme_corp"),
+    Scenario("rename", "rename", an_owned, rename),
+    Scenario("rename turned back", "rename", an_owned, rename, "org_other"),
+    Scenario("rename of what was moved by hand", "rename", moved_by_hand, rename),
+    Scenario("rename back", "rename", renamed_before, rename_back),
+    Scenario("rename back turned back", "rename", renamed_before, rename_back, "org_first"),
+    Scenario("trash", "trash", an_owned, trash),
+    Scenario("trash turned back", "trash", an_owned, trash, "trash_{}"),
+    Scenario("restore", "restore", a_trashed, restore),
+    Scenario("restore under another name", "restore", a_trashed, restore_as_other),
+    Scenario("restore turned back", "restore", a_trashed, restore, "org_acme_corp"),
+    Scenario("purge", "purge", an_owned, purge),
+    Scenario("purge from the trash", "purge", a_trashed, purge),
+    Scenario("purge that is due", "purge", one_due_to_be_purged, purge_what_is_due),
+    Scenario("purge of what was moved by hand", "purge", moved_by_hand, purge),
+    Scenario("repair", "repair", moved_by_hand, repair),
+    Scenario("repair turned back", "repair", moved_by_hand, repair, "org_acme_corp"),
+]

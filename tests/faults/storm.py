@@ -1,0 +1,51 @@
+"""A portal at work while its server has faults."""
+
+import os
+import time
+from contextlib import contextmanager
+
+from pymongo import MongoClient
+
+from portal.organizations import runner
+from tests.faults import doomed, invariant
+from tests.faults.customers import Crowd, Writers
+from tests.faults.lapse import let_leases_run_out
+from tests.processes import portal, wait_until
+
+SETTLED_SECONDS = 60
+
+
+@contextmanager
+def storm(server, figure, *, in_haste=False):
+    """Customers and writers at work on a portal. After the block, when they are done with what
+    they had begun, nothing that was acknowledged is lost, and all is whole."""
+    active = server.settings_of("storm")
+    with (
+        MongoClient(
+            server.uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=2000
+        ) as client,
+        open(os.devnull, "w") as nowhere,
+        portal(server, "storm", stderr=nowhere) as running,
+    ):
+        master, tenant = client[active.master_db], client[active.tenant_db]
+
+        def settled():
+            all_left = crowd.has_left()
+            if in_haste:  # a while passes every moment
+                let_leases_run_out(master)
+                doomed.live(active, runner.recover_due_operations)
+            running = master.organizations.find_one({"operation": {"$exists": True}})
+            return all_left and not running
+
+        with Crowd(running.url, master) as crowd:
+            with Writers(active) as writers:
+                yield crowd
+            crowd.stop()
+            begin = time.monotonic()
+            wait_until(settled, SETTLED_SECONDS)
+            figure(f"all settled {time.monotonic() - begin:.1f} s after the last request")
+        crowd.check(master)
+        writers.check(master, tenant)
+        invariant.check_whole(master, tenant)
+        figure(crowd.figure)
+        figure(writers.figure)

@@ -1,0 +1,116 @@
+"""A process dies at every point of every lifecycle operation, and another carries it on."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from portal.organizations import lifecycle
+from tests.faults.scenarios import SCENARIOS
+
+each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+
+
+_whole_lives = {}
+
+
+@pytest.fixture
+def whole_lives(world):
+    """What a scenario passes when nobody dies, and what the databases say before and after; the
+    same each time."""
+
+    def live_whole(scenario):
+        if scenario not in _whole_lives:
+            world.begin(scenario)
+            before = world.picture()
+            life = world.live(scenario)
+            after = world.picture()
+            world.check_whole()
+            assert world.recover() == after, "it left something to be done"
+            _whole_lives[scenario] = life, before, after
+        return _whole_lives[scenario]
+
+    return live_whole
+
+
+def check_crash(world, scenario, ends, before, after):
+    """After crashes at ``ends`` and one recovery all is as if it had never been begun, or as if
+    nobody had died. What the databases said between crashes and recovery."""
+    try:
+        world.replay(scenario, *ends)
+        left = world.picture()
+        recovered = world.recover()
+        if left == before:
+            assert recovered == before
+        else:
+            assert recovered == after
+            world.check_whole()
+    except Exception as error:
+        error.add_note(f"{scenario}: died at {', then at '.join(ends)}")
+        raise
+    return left
+
+
+def test_each_kind_of_operation_has_its_scenarios(whole_lives):
+    """Each step of each plan, forward and back, is passed in one of them."""
+    passed = {}
+    for scenario in SCENARIOS:
+        life, _, _ = whole_lives(scenario)
+        passed.setdefault(scenario.kind, set()).update(life.steps)
+    for kind, plan in lifecycle.PLANS.items():
+        steps = {step.__name__ for step in (*plan.forward, *plan.back)}
+        missed = {name for name in steps if f"before {name} #1" not in passed.get(kind, ())}
+        assert not missed, f"no scenario of {kind} comes to these steps"
+
+
+@each_scenario
+def test_a_crash_at_any_step_leaves_nothing_half(world, whole_lives, scenario, figure):
+    """Row F1 of the attacks."""
+    life, before, after = whole_lives(scenario)
+    assert life.steps
+    for point in life.steps:
+        check_crash(world, scenario, [point], before, after)
+    figure(f"{len(life.steps)} points between steps, each died at once")
+
+
+def test_crashes_in_the_recovery_from_crashes_leave_nothing_half(world, whole_lives):
+    """Row F1 of the attacks; a sample, ``make faults`` tries all."""
+    for scenario in random.sample(SCENARIOS, 3):
+        life, before, after = whole_lives(scenario)
+        ends = [random.choice(life.points)]
+        world.replay(scenario, *ends)
+        for _ in range(2):
+            if not (ways := world.recover_and_die().points):
+                break
+            ends.append(random.choice(ways))
+            check_crash(world, scenario, ends, before, after)
+            world.replay(scenario, *ends)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@each_scenario
+def test_crashes_at_any_command_however_often_leave_nothing_half(
+    world, whole_lives, scenario, figure
+):
+    """Row F1 of the attacks.
+
+    What a crash leaves is in the databases alone, so where two leave the same, what follows is
+    the same: from each state that crashes can lead to, every point of the recovery is tried once,
+    until no new state is found. That covers crashes in the recovery from crashes, without end.
+    """
+    life, before, after = whole_lives(scenario)
+    ways = {(): life.points}
+    states, tried, together = [], 0, Counter()
+    while ways:
+        path, points = ways.popitem()
+        for point in points:
+            left = check_crash(world, scenario, [*path, point], before, after)
+            tried += 1
+            together[len(path) + 1] += 1
+            if left not in states:
+                states.append(left)
+                world.replay(scenario, *path, point)
+                ways[*path, point] = world.recover_and_die().points
+    deepest = max(together)
+    figure(f"{tried} crashes, up to {deepest} in a row, led to {len(states)} states, 0 half")

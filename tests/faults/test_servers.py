@@ -1,0 +1,93 @@
+"""Servers that die or hang under people and programs at work."""
+
+import random
+import statistics
+import time
+
+import pytest
+
+from tests.faults.servers import OneMember, ThreeMembers
+from tests.faults.storm import storm
+from tests.processes import wait_until
+
+
+@pytest.fixture
+def one_member(tmp_path):
+    server = OneMember(tmp_path)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def three_members(tmp_path):
+    server = ThreeMembers(tmp_path)
+    yield server
+    server.end()
+
+
+def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, figure):
+    """Row F1 of the attacks."""
+    with storm(one_member, figure, in_haste=True) as crowd:
+        crowd.get_going()
+        one_member.kill()
+        one_member.start_again()
+        crowd.downtime_since(time.monotonic())
+
+
+def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure):
+    """Row F1 of the attacks."""
+    with storm(three_members, figure, in_haste=True) as crowd:
+        crowd.get_going()
+        killed = three_members.kill_primary()
+        figure(f"{crowd.downtime_since(time.monotonic()):.1f} s without an answer after a kill")
+        three_members.start(killed)
+        wait_until(three_members.all_are_well)
+        with three_members.primary_stopped():
+            downtime = crowd.downtime_since(time.monotonic())
+        figure(f"{downtime:.1f} s without an answer when the primary hung")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figure):
+    """Row F1 of the attacks; nobody helps the recovery."""
+    downtimes = []
+    with storm(one_member, figure) as crowd:
+        for _ in range(10):
+            crowd.get_going(random.randint(10, 60))
+            one_member.kill()
+            killed_at = time.monotonic()
+            one_member.start_again()
+            downtimes.append(crowd.downtime_since(killed_at))
+    figure(f"{len(downtimes)} kills, {spread(downtimes)} until the next answer")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_a_server_that_hangs_for_15_seconds_loses_nothing(one_member, figure):
+    """Row F1 of the attacks; all answers come within 5 seconds."""
+    with storm(one_member, figure) as crowd:
+        crowd.get_going()
+        with one_member.stopped():
+            time.sleep(15)
+        figure(f"{crowd.downtime_since(time.monotonic()):.1f} s from its waking to the next answer")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_primaries_killed_every_10_seconds_lose_nothing(three_members, figure):
+    """Row F1 of the attacks; for two minutes."""
+    downtimes = []
+    with storm(three_members, figure) as crowd:
+        end = time.monotonic() + 120
+        while (begun := time.monotonic()) < end:
+            killed = three_members.kill_primary()
+            downtimes.append(crowd.downtime_since(time.monotonic()))
+            three_members.start(killed)
+            wait_until(three_members.all_are_well)
+            time.sleep(max(0, begun + 10 - time.monotonic()))
+    figure(f"{len(downtimes)} primaries killed, {spread(downtimes)} until the next answer")
+
+
+def spread(seconds):
+    return f"{min(seconds):.1f} to {max(seconds):.1f} s, median {statistics.median(seconds):.1f} s,"

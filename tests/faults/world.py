@@ -1,0 +1,84 @@
+"""The databases that a test and the processes it lets die have in common."""
+
+from portal.accounts.documents import Account
+from portal.database import client, tenant_database
+from portal.organizations import runner
+from portal.settings import current
+from tests.factories import an_account, an_organization
+from tests.faults import doomed, invariant
+from tests.faults.lapse import let_leases_run_out, let_transactions_run_out
+
+
+def uuid_of(collection):
+    [found] = collection.database.list_collections(filter={"name": collection.name})
+    return found["info"]["uuid"].as_uuid()
+
+
+class World:
+    """The databases of this test, where others die and this process carries on."""
+
+    def __init__(self, empty, settings):
+        self.empty, self.settings = empty, settings
+
+    def begin(self, scenario):
+        """What the scenario wants, and somebody who has nothing to do with it."""
+        self.empty()
+        bystander = an_organization("Bystander", an_account("bystander@else.example"))
+        tenant_database()[bystander.placement.collection].insert_one({"_id": "the bystander's"})
+        self.arguments = scenario.given()
+        self.idle = Account.objects.distinct("id")
+        self.strangers = {}
+        if scenario.stranger:
+            stranger = tenant_database()[scenario.stranger.format(*self.arguments)]
+            stranger.insert_one({"_id": "a stranger's"})
+            self.strangers = {stranger.name: uuid_of(stranger)}
+
+    def drop_stranger(self):
+        """Whoever made the collection that is in the way thinks better of it."""
+        for name in self.strangers:
+            tenant_database()[name].drop()
+        self.strangers = {}
+
+    def live(self, scenario, end=None):
+        life = doomed.live(self.settings, scenario.deed, *self.arguments, end=end)
+        assert end is None or life.points[-1] == end, f"it never came to {end}: {life}"
+        self.let_time_pass()
+        return life
+
+    def asleep(self, scenario, point, end=None):
+        """A process that does the deed is stopped at the ``point`` for the block."""
+        deed = (scenario.deed, *self.arguments)
+        return doomed.asleep(self.settings, *deed, point=point, end=end)
+
+    def recover_and_die(self, end=None):
+        life = doomed.live(self.settings, runner.recover_due_operations, end=end)
+        assert end is None or life.points[-1] == end, f"it never came to {end}: {life}"
+        self.let_time_pass()
+        return life
+
+    def replay(self, scenario, *ends):
+        """Begin, and die at each of the points: in the operation, in its recovery, in the next."""
+        self.begin(scenario)
+        first, *others = ends
+        self.live(scenario, end=first)
+        for end in others:
+            self.recover_and_die(end=end)
+
+    def let_time_pass(self):
+        """Enough for what the dead and the sleepers had in hand to be anybody's."""
+        let_transactions_run_out(client())
+        let_leases_run_out(client()[current().master_db])
+
+    def recover(self):
+        """Carry on what is left, in this process; what the databases say then."""
+        runner.recover_due_operations()
+        return self.picture()
+
+    def check_whole(self):
+        master, tenant = client()[current().master_db], tenant_database()
+        invariant.check_whole(master, tenant, idle_accounts=self.idle, strangers=self.strangers)
+        for name, uuid in self.strangers.items():
+            assert uuid_of(tenant[name]) == uuid
+
+    def picture(self):
+        return invariant.picture(client()[current().master_db], tenant_database())
