@@ -22,8 +22,9 @@ def storm(server, figure, *, in_haste=False):
     active = server.settings_of("storm")
     with (
         MongoClient(
-            server.uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=2000
+            server.uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000
         ) as client,
+        MongoClient(server.uri, timeoutMS=2000) as impatient,
         open(os.devnull, "w") as nowhere,
         portal(server, "storm", stderr=nowhere) as running,
     ):
@@ -37,7 +38,7 @@ def storm(server, figure, *, in_haste=False):
             running = master.organizations.find_one({"operation": {"$exists": True}})
             return all_left and not running
 
-        with Crowd(running.url, master) as crowd:
+        with Crowd(running.url, impatient[active.master_db]) as crowd:
             with Writers(active) as writers:
                 yield crowd
             crowd.stop()
