@@ -28,7 +28,6 @@ from mongoengine import (
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
-from portal.audit.documents import Origin
 from portal.errors import Repeated
 
 KEPT = timedelta(hours=24)
@@ -88,28 +87,32 @@ class Key:
 
 
 def claim_key(
-    origin: Origin, organization: ObjectId, kind: str, operation: ObjectId | None = None
+    key: Key | None,
+    request_id: str,
+    organization: ObjectId,
+    kind: str,
+    operation: ObjectId | None = None,
 ) -> None:
-    """Claim the key of the request, if it has one, in the caller's transaction.
+    """Claim the ``key`` of the request, if it has one, in the caller's transaction.
 
     Raises Repeated where another request claimed it within 24 hours; the transaction is over then.
 
     A second operation of the same request takes the first one's place.
     """
-    if origin.key is None:
+    if key is None:
         return
     record = KeyRecord(
-        mac=origin.key.macs[0],
-        request=origin.request_id,
+        mac=key.macs[0],
+        request=request_id,
         organization=organization,
         kind=kind,
         operation=operation,
         at=clock.now(),
     )
-    may_be_replaced = [{"at": {"$lt": clock.now() - KEPT}}, {"request": origin.request_id}]
+    may_be_replaced = [{"at": {"$lt": clock.now() - KEPT}}, {"request": request_id}]
     try:
         KeyRecord._get_collection().replace_one(
-            {"_id": origin.key.id, "$or": may_be_replaced}, record.to_mongo().to_dict(), upsert=True
+            {"_id": key.id, "$or": may_be_replaced}, record.to_mongo().to_dict(), upsert=True
         )
     except DuplicateKeyError as error:
         raise Repeated from error

@@ -1,7 +1,5 @@
 """What the audit trail is made of."""
 
-from typing import TYPE_CHECKING
-
 from mongoengine import (
     DateTimeField,
     DictField,
@@ -12,8 +10,7 @@ from mongoengine import (
     StringField,
 )
 
-if TYPE_CHECKING:
-    from portal.idempotency import Key
+from portal.idempotency import Key
 
 
 class Origin(EmbeddedDocument):
@@ -26,7 +23,7 @@ class Origin(EmbeddedDocument):
     email = StringField()
     address = StringField()
     request_id = StringField()
-    key: "Key | None" = None
+    key: Key | None = None
 
     meta = {"strict": False}
 

@@ -144,9 +144,9 @@ def intend(wanted: dict[str, Any], operation: Operation) -> Organization | None:
 
 
 def _claim_key(organization_id: ObjectId, operation: Operation) -> None:
-    key = operation.origin.key
+    key, request_id = operation.origin.key, operation.origin.request_id
     operation.request_key = key and key.id
-    claim_key(operation.origin, organization_id, operation.kind, operation.id)
+    claim_key(key, request_id, organization_id, operation.kind, operation.id)
 
 
 def refusal(organization: Organization) -> PortalError:

@@ -93,7 +93,7 @@ def _undo_rename(organization: Organization) -> Organization:
 
 
 def _change_display_name(organization: Organization, name: str, origin: Origin) -> Organization:
-    claim_key(origin, organization.id, RENAME)
+    claim_key(origin.key, origin.request_id, organization.id, RENAME)
     renamed = Organization.objects(
         id=organization.id, state=ACTIVE, slug=organization.slug, operation=None
     ).modify(new=True, set__name=name)
