@@ -9,13 +9,17 @@ from typing import Any
 from uuid import UUID
 
 import bson
+import structlog
 from bson import json_util
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 
+from portal.errors import CollectionInTheWay, CollectionLost, OrganizationTrashed
 from portal.organizations.documents import Organization
 from portal.organizations.storage import store_of
+
+log = structlog.get_logger()
 
 MOST_SHOWN = 5
 LARGEST_SHOWN_BYTES = 16 * 1024
@@ -61,12 +65,17 @@ class LatestDocument:
     size_bytes: int
 
 
-def latest_documents(organization: Organization) -> list[LatestDocument]:
+def latest_documents(organization: Organization) -> list[LatestDocument] | None:
     """The organization's MOST_SHOWN documents that come last by ``_id``, newest first; one read.
 
-    Raises what ``store_of`` and its operations raise.
+    ``None`` where its collection was taken out of reach: on its way to the trash, or lost.
     """
-    return [_as_shown(row.raw) for row in store_of(organization).aggregate_raw(_PIPELINE)]
+    try:
+        rows = store_of(organization).aggregate_raw(_PIPELINE)
+    except (OrganizationTrashed, CollectionLost, CollectionInTheWay) as error:
+        log.info("documents.not_shown", reason=repr(error))
+        return None
+    return [_as_shown(row.raw) for row in rows]
 
 
 def _as_shown(row: bytes | memoryview) -> LatestDocument:

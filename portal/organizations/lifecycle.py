@@ -259,7 +259,7 @@ def _overtaken(organization: Organization) -> Organization:
     current = Organization.objects(id=organization.id).first()
     if current is None:
         return organization
-    if current.operation or current.state == PURGED or organization.operation.kind == REPAIR:
+    if current.operation or current.state == PURGED:
         return current
     # What this attempt sent last may have come after the others were done: no fence is against
     # that, and only the name can have suffered.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson import DBRef
+from bson.raw_bson import RawBSONDocument
 
 from portal.errors import QueryRefused
 
@@ -103,6 +104,8 @@ def _check_expressions(value: object) -> None:
             raise QueryRefused(f"nothing may be nested deeper than {DEEPEST} levels")
         if isinstance(seen, DBRef):
             seen = seen.as_doc()  # as it will be encoded
+        if getattr(seen, "_type_marker", None) == RawBSONDocument._type_marker:
+            raise QueryRefused("a query is not encoded already")  # which hides what is in it
         if isinstance(seen, Mapping):
             for name in seen:
                 if name in _REFUSED or str(name).startswith("$_"):

@@ -14,6 +14,7 @@ from portal.organizations.lifecycle import (
     intend,
     pursue,
     put_off,
+    repair_organization,
     take_over,
     write_intent,
 )
@@ -126,6 +127,24 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
     assert rename_organization(organization, "Other", origin()).slug == "third"
     assert tenant_db.list_collection_names() == ["org_third"]
     assert fresh(organization).operation is None
+
+
+def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
+    organization = an_organization("Acme Corp")
+    tenant_db.org_acme_corp.rename("by_hand")
+    finish = lifecycle.PLANS["repair"].forward[-1]
+
+    def overtaken(asleep):
+        monkeypatch.undo()
+        Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
+        rename_organization(pursue(fresh(asleep)), "Other", origin())
+        tenant_db.org_other.rename("org_acme_corp")  # the late command
+        return asleep
+
+    plan = Plan("repair", "", "", forward=(overtaken, finish))
+    monkeypatch.setitem(lifecycle.PLANS, "repair", plan)
+    assert repair_organization(organization, origin()).slug == "other"
+    assert tenant_db.list_collection_names() == ["org_other"]
 
 
 def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, master_db):

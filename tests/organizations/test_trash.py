@@ -178,3 +178,22 @@ def test_a_collection_in_the_way_leaves_the_organization_as_it_was(visitor, tena
     assert fresh(organization).operation is None
     assert visitor.get("/organizations/acme-corp").status == 200
     assert "Move to the trash undone" in visitor.get("/organizations/acme-corp/activity").text
+
+
+def test_on_its_way_to_the_trash_the_page_shows_that_and_no_documents(
+    visitor, tenant_db, master_db
+):
+    """As a process leaves it that dies right after the collection was moved."""
+    visitor.sign_up("Acme Corp")
+    organization = Organization.objects.get()
+    running = {
+        "id": organization.id, "kind": "trash", "attempt": 1, "collection": f"trash_{organization.id}",
+        "started_at": organization.created_at, "lease_until": organization.created_at.replace(year=2100),
+        "origin": {"email": "mara@acme.example"},
+    }  # fmt: skip
+    master_db.organizations.update_one({}, {"$set": {"operation": running}})
+    tenant_db.org_acme_corp.rename(f"trash_{organization.id}")
+    page = visitor.get("/organizations/acme-corp")
+    assert page.status == 200
+    assert "Moving to the trash" in page.text
+    assert "Latest documents" not in page.text

@@ -6,9 +6,11 @@ import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import bson
 import pymongo
 import pytest
 from bson import Code, DBRef, Int64, ObjectId, Regex
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
 from portal import database
@@ -175,6 +177,7 @@ CODE = [
     {"a": {"$elemMatch": ({"$where": "true"},)}},
     {"a": {"$not": {"$_internalExprEq": 1}}},
     {"a": DBRef("c", {"$where": "1"})},
+    {"$expr": RawBSONDocument(bson.encode({"$eq": [1, {"$function": {}}]}))},
 ]
 
 
