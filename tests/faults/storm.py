@@ -5,6 +5,7 @@ import time
 from contextlib import contextmanager
 
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
 from portal.organizations import runner
 from tests.faults import doomed, invariant
@@ -32,10 +33,13 @@ def storm(server, figure, *, in_haste=False):
 
         def settled():
             all_left = crowd.has_left()
-            if in_haste:  # a while passes every moment
-                let_leases_run_out(master)
-                doomed.live(active, runner.recover_due_operations)
-            running = master.organizations.find_one({"operation": {"$exists": True}})
+            try:
+                if in_haste:  # a while passes every moment
+                    let_leases_run_out(impatient[active.master_db])
+                    doomed.live(active, runner.recover_due_operations)
+                running = master.organizations.find_one({"operation": {"$exists": True}})
+            except PyMongoError:
+                return False  # what woke up is not well yet
             return all_left and not running
 
         with Crowd(running.url, impatient[active.master_db]) as crowd:
