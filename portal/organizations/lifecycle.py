@@ -40,6 +40,7 @@ from portal.errors import (
 )
 from portal.idempotency import claim_key, free_key
 from portal.organizations.documents import (
+    ACTIVE,
     COLLECTION_MISSING,
     CREATE,
     PURGED,
@@ -114,8 +115,11 @@ def insert_with_intent(organization: Organization) -> None:
     )
 
 
-def write_intent(organization: Organization, operation: Operation) -> Organization:
-    """Write ``operation`` into the document, in the caller's transaction.
+def write_intent(
+    organization: Organization, operation: Operation, *, states: tuple[str, ...] = (ACTIVE,)
+) -> Organization:
+    """Write ``operation`` into the document, which is in one of the ``states``, in the caller's
+    transaction.
 
     Raises OperationInProgress where another runs; AddressChanged, NotInTrash, OrganizationPurged
     or NotFound where it isn't what it was when it was read; Repeated where the same request did
@@ -123,7 +127,7 @@ def write_intent(organization: Organization, operation: Operation) -> Organizati
     """
     _claim_key(organization.id, operation)
     as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
-    written = intend(as_read, operation)
+    written = intend(as_read, operation) if organization.state in states else None
     if written is None:
         raise refusal(organization)
     return written
@@ -236,7 +240,7 @@ def repair_organization(organization: Organization, origin: Origin) -> Organizat
         origin=origin,
         collection=organization.placement.collection,
     )
-    return pursue(write_intent(organization, operation))
+    return pursue(write_intent(organization, operation, states=(ACTIVE, TRASHED)))
 
 
 def put_off(organization: Organization, error: Exception) -> None:

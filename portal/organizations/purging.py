@@ -6,6 +6,7 @@ from portal.audit.trail import record
 from portal.database import server_time, transaction
 from portal.organizations import slugs
 from portal.organizations.documents import (
+    ACTIVE,
     OWNER,
     PURGE,
     PURGED,
@@ -39,7 +40,9 @@ def purge_organization(
     """
     check_confirmed(confirm_name, organization.name)
     operation = _purge(organization, origin)
-    return pursue(transaction(lambda: write_intent(organization, operation)))
+    return pursue(
+        transaction(lambda: write_intent(organization, operation, states=(ACTIVE, TRASHED)))
+    )
 
 
 def intend_due_purge() -> Organization | None:

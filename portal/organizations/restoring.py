@@ -5,7 +5,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
 from portal.organizations import slugs
-from portal.organizations.documents import ACTIVE, RESTORE, TARGET, Operation, Organization
+from portal.organizations.documents import ACTIVE, RESTORE, TARGET, TRASHED, Operation, Organization
 from portal.organizations.lifecycle import Plan, advance, declare, pursue, write_intent
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_back, move_collection
@@ -33,7 +33,7 @@ def restore_organization(
     holder = slugs.holder_owned_by(origin.account, slug)
 
     def body() -> Organization:
-        intended = write_intent(organization, operation)
+        intended = write_intent(organization, operation, states=(TRASHED,))
         slugs.claim_slug(slug, organization.id, TARGET, holder)
         return intended
 

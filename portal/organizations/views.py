@@ -329,7 +329,7 @@ def purge(access: Access) -> ResponseReturnValue:
             "organizations/purge.html",
             organization=organization,
             form=form,
-            figures=stored_by(organization).figures,
+            stored_data=stored_by(organization),
         ),
         form.status,
     )

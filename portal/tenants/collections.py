@@ -25,6 +25,9 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 # each try is short; the next begins at once, since the server did the waiting.
 TRY_SECONDS = 0.5
 MOST_TRIES = 20
+# Nobody waits behind a creation. One that was given up and sent again could arrive after the
+# rename that follows, unfenced, and leave a second collection.
+CREATE_SECONDS = 10
 
 _FEW = 20
 
@@ -103,7 +106,7 @@ def create_collection(database: Database, name: str) -> UUID:
     where nothing can be known in time.
     """
     command = {"create": name, "writeConcern": {"w": "majority"}}
-    _until_known(lambda: _create(database, command))
+    _until_known(lambda: _create(database, command), CREATE_SECONDS)
     found = next(database.list_collections(filter={"name": name}), None)
     if found is None:
         raise CollectionMissing(name)
@@ -238,11 +241,11 @@ def _fenced(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str
         raise CollectionElsewhere(uuid, actual) from error
 
 
-def _until_known(attempt: Callable[[], object]) -> None:
+def _until_known(attempt: Callable[[], object], try_seconds: float = TRY_SECONDS) -> None:
     """Call ``attempt`` again while its result is unknown, within the caller's time limit."""
     for tries_left in reversed(range(MOST_TRIES)):
         try:
-            with pymongo.timeout(TRY_SECONDS):
+            with pymongo.timeout(try_seconds):
                 attempt()
             return
         except PyMongoError as error:

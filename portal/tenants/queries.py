@@ -57,6 +57,7 @@ def check_update(update: object) -> None:
         return
     if not isinstance(update, Mapping) or not update:
         raise QueryRefused("an update is a document of operators, or a pipeline")
+    _refuse_encoded(update)
     for operator in update:
         if operator not in UPDATE_OPERATORS:
             raise QueryRefused(f"{operator} is no operator of an update")
@@ -83,17 +84,25 @@ def _check_stages(pipeline: object, allowed: frozenset[str]) -> None:
     if not isinstance(pipeline, list | tuple):
         raise QueryRefused("a pipeline is a list of stages")
     for stage in pipeline:
+        _refuse_encoded(stage)
         if not isinstance(stage, Mapping) or len(stage) != 1:
             raise QueryRefused("a stage is a document with one field, its name")
         [(name, body)] = stage.items()
         if name not in allowed:
             raise QueryRefused(f"{name} is no stage that is allowed here")
         if name == "$facet" and isinstance(body, Mapping):
+            _refuse_encoded(body)
             for part in body.values():
                 # The server allows no facet inside a facet, so this ends.
                 _check_stages(part, allowed - {"$facet"})
         else:
             _check_expressions(body)
+
+
+def _refuse_encoded(value: object) -> None:
+    # It may have a key twice, and shows one of the two alone.
+    if getattr(value, "_type_marker", None) == RawBSONDocument._type_marker:
+        raise QueryRefused("what is encoded already can't be checked")
 
 
 def _check_expressions(value: object) -> None:
@@ -104,8 +113,7 @@ def _check_expressions(value: object) -> None:
             raise QueryRefused(f"nothing may be nested deeper than {DEEPEST} levels")
         if isinstance(seen, DBRef):
             seen = seen.as_doc()  # as it will be encoded
-        if getattr(seen, "_type_marker", None) == RawBSONDocument._type_marker:
-            raise QueryRefused("a query is not encoded already")  # which hides what is in it
+        _refuse_encoded(seen)
         if isinstance(seen, Mapping):
             for name in seen:
                 if name in _REFUSED or str(name).startswith("$_"):

@@ -19,7 +19,7 @@ def browser_type_launch_args(browser_type_launch_args):
 
 @pytest.fixture(scope="session")
 def base_url(server, app):
-    with portal(server, "test") as running:
+    with portal(server, "test", "--config", "python:tests.quiet", "wsgi:app") as running:
         yield running.url.replace("127.0.0.1", "localhost")
 
 

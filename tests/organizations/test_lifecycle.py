@@ -4,6 +4,7 @@ import pytest
 
 from portal import clock
 from portal.database import server_time
+from portal.errors import AddressChanged, NotFound
 from portal.organizations import lifecycle, runner
 from portal.organizations.documents import Operation, Organization
 from portal.organizations.lifecycle import (
@@ -19,6 +20,8 @@ from portal.organizations.lifecycle import (
     write_intent,
 )
 from portal.organizations.renaming import rename_organization
+from portal.organizations.restoring import restore_organization
+from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
 
 
@@ -153,3 +156,14 @@ def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, m
     master_db.organizations.update_many({}, [{"$set": {"operation.lease_until": "$created_at"}}])
     monkeypatch.setattr(runner, "MOST_AT_ONCE", 2)
     assert [runner.recover_due_operations() for _ in range(3)] == [2, 1, 0]
+
+
+def test_an_operation_is_refused_where_the_organization_is_not_in_its_state():
+    trashed = trash_organization(an_organization("Acme Corp"), None, origin())
+    with pytest.raises(NotFound):
+        rename_organization(trashed, "Other", origin())
+    with pytest.raises(NotFound):
+        trash_organization(trashed, None, origin())
+    active = an_organization("Acme Corp")
+    with pytest.raises(AddressChanged):
+        restore_organization(active, None, origin())

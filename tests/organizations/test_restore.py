@@ -160,6 +160,14 @@ def test_what_was_dropped_in_the_trash_is_told_and_purging_is_what_is_left(mara,
     assert visitor.post(f"{place}/purge", {"confirm_name": "Acme Corp"}).status == 303
 
 
+def test_what_was_renamed_in_the_trash_is_told_before_it_is_purged(mara, tenant_db):
+    visitor, place = mara
+    [name] = tenant_db.list_collection_names()
+    tenant_db[name].rename("by_hand")
+    tenant_db[name].insert_one({"_id": "somebody's"})
+    assert "Documents all in by_hand" in visitor.get(f"{place}/purge").text
+
+
 def test_a_purge_while_it_is_restored_is_refused(master_db):
     organization = a_trashed()
     master_db.organizations.update_one(

@@ -27,6 +27,12 @@ def test_creating_again_gives_the_same_collection(tenant_db):
     assert names(tenant_db) == ["new_1"]
 
 
+def test_a_slow_creation_is_waited_for_and_not_sent_again(tenant_db, failing, commands):
+    failing("create", {"times": 1}, blockConnection=True, blockTimeMS=1_000)
+    create_collection(tenant_db, "new_1")
+    assert commands.count("create") == 1
+
+
 def test_renaming_keeps_the_uuid_and_can_be_repeated(tenant_db):
     uuid = create_collection(tenant_db, "new_1")
     for _ in range(3):
