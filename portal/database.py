@@ -42,6 +42,14 @@ OLDEST_SERVER = (6, 0)
 # concerns itself.
 _OPTIONS_OF_THE_PORTAL = re.compile(r"w|journal|wtimeoutms|readconcernlevel|readpreference.*", re.I)
 _UNAUTHORIZED = 13
+# What a server says that is about to end: write concern failed, shutting down, interrupted, and
+# what storage without space tells it (8 UnknownError, 14031 OutOfDiskSpace).
+_ENDING = (8, 64, 91, 189, 11600, 11601, 11602, 14031)
+_LABELS_OF_UNAVAILABLE = (
+    "TransientTransactionError",
+    "RetryableWriteError",
+    "UnknownTransactionCommitResult",
+)
 _NUMBERING = "numbering"
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
@@ -251,8 +259,8 @@ def unavailable(error: BaseException) -> bool:
     driver_error = error.__cause__ or error.__context__ if wrapped else error
     if isinstance(driver_error, _UNAVAILABLE):
         return True
+    if isinstance(driver_error, OperationFailure) and driver_error.code in _ENDING:
+        return True
     return isinstance(driver_error, PyMongoError) and (
-        driver_error.timeout
-        or driver_error.has_error_label("TransientTransactionError")
-        or driver_error.has_error_label("RetryableWriteError")
+        driver_error.timeout or any(map(driver_error.has_error_label, _LABELS_OF_UNAVAILABLE))
     )
