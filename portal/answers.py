@@ -111,8 +111,8 @@ ANSWERS: dict[type[PortalError], Answer] = {
         409,
         "not_in_trash",
         None,
-        lambda e: f"{e.name} was restored, and is at {e.slug}. Nothing was changed.",
-        "It is not in the trash any more",
+        lambda e: f"{e.name} is at {e.slug}. Nothing was changed.",
+        "It is not in the trash",
     ),
     errors.OrganizationPurged: Answer(
         409,

@@ -131,7 +131,7 @@ class OperationInProgress(PortalError):
 
 @dataclass
 class NotInTrash(PortalError):
-    """The organization was restored since it was in the trash."""
+    """The organization is active: restored since, or never in the trash."""
 
     name: str
     slug: str

@@ -131,7 +131,7 @@ def test_a_stale_page_of_the_trash_leads_to_where_it_is_now(mara):
     visitor.post(f"{place}/restore", {})
     answer = visitor.get(f"{place}/purge")
     assert answer.status == 409
-    assert "was restored, and is at acme-corp" in answer.text
+    assert "Acme Corp is at acme-corp" in answer.text
     assert answer.html.find("a", string="Back to Acme Corp")["href"] == "/organizations/acme-corp"
 
 
