@@ -7,6 +7,7 @@ import marshmallow as ma
 import structlog
 from flask import Response, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
@@ -15,6 +16,7 @@ from portal.api import schemas
 from portal.api.guard import ApiBlueprint
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
 from portal.idempotency import SYNTAX, Key, KeyRecord, find_record, keep_answer
+from portal.organizations.access import belongs_to
 from portal.organizations.documents import Organization
 
 log = structlog.get_logger()
@@ -70,6 +72,10 @@ def _answer_again(record: KeyRecord, key: Key, again: Again) -> Response:
     if record.mac not in key.macs:
         raise KeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
+    # Who was removed since learns no more than anybody.
+    known = current_user.is_authenticated
+    if known and not belongs_to(record.organization, current_user.account_id):
+        raise NotFound
     if record.answer:
         kept = record.answer
         return _replayed(kept.body, kept.status, kept.headers)

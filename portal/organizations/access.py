@@ -90,6 +90,13 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     return Access(organization, membership.role, organization.slug)
 
 
+def belongs_to(organization_id: ObjectId, account_id: ObjectId) -> bool:
+    """Whether the account is a member of the organization, or owned it until it was purged."""
+    if Membership.objects(organization=organization_id, account=account_id).first():
+        return True
+    return Organization.objects(id=organization_id, owners=account_id).first() is not None
+
+
 def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> str | None:
     """The current slug of an organization by its id; ``None`` unless the account is a member of
     it and it is active."""

@@ -22,6 +22,7 @@ from portal.organizations.documents import (
     Slug,
 )
 from portal.organizations.names import clean_name, slug_of
+from portal.organizations.slugs import ownership
 from portal.paging import Page, page_from, rows_by_key
 
 ROWS_PER_PAGE = 25
@@ -140,7 +141,7 @@ def trash_of(
     chosen = [{"$set": {"key": _AS_TRASH_KEY}}, *rows_by_key("key", **keys, descending=True)]
     rows = list(
         Membership.objects(account=account_id, role=OWNER).aggregate(
-            [*_from_memberships(TRASHED, chosen), *_as_trashed()]
+            [*_from_memberships(TRASHED, chosen), *_as_trashed(account_id)]
         )
     )
     page = page_from(rows, key="key", **keys)
@@ -216,7 +217,7 @@ def _as_listed(account_id: ObjectId) -> list[dict[str, Any]]:
     ]
 
 
-def _as_trashed() -> list[dict[str, Any]]:
+def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
     shown = {
         "id": "$_id",
         "name": "$name",
@@ -228,7 +229,18 @@ def _as_trashed() -> list[dict[str, Any]]:
         "slug_taken": {"$ne": ["$holders", []]},
     }
     held = {"$or": [{"state": {"$ne": OLD}}, {"held_until": {"$gt": clock.now()}}]}
-    holders = _join(Slug, "slug", [{"$match": held}, {"$project": {"_id": 1}}])
+    # An old slug of another organization of one's own may be claimed.
+    by_others = {"$or": [{"state": {"$ne": OLD}}, {"owned": []}]}
+    holders = _join(
+        Slug,
+        "slug",
+        [
+            {"$match": held},
+            ownership(account_id),
+            {"$match": by_others},
+            {"$project": {"_id": 1}},
+        ],
+    )
     holders["$lookup"]["as"] = "holders"
     return [
         holders,

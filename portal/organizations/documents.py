@@ -66,6 +66,17 @@ class Operation(EmbeddedDocument):
     meta = {"strict": False}
 
 
+class TurnedBack(EmbeddedDocument):
+    """The last operation that nothing came of: who was overtaken by others is told by it."""
+
+    operation = ObjectIdField(required=True)
+    kind = StringField(required=True)
+    failure = StringField(required=True)
+    at = DateTimeField(required=True)
+
+    meta = {"strict": False}
+
+
 class Organization(Document):
     """A tenant. The document is the write-ahead log of its own lifecycle operations.
 
@@ -78,6 +89,7 @@ class Organization(Document):
     state = StringField(required=True, choices=(ACTIVE, TRASHED, PURGED), default=ACTIVE)
     placement = EmbeddedDocumentField(Placement, required=True)
     operation = EmbeddedDocumentField(Operation)
+    turned_back = EmbeddedDocumentField(TurnedBack)
     created_at = DateTimeField(required=True)
     created_by = ObjectIdField(required=True)
     trashed_at = DateTimeField()

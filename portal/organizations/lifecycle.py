@@ -43,11 +43,13 @@ from portal.organizations.documents import (
     ACTIVE,
     COLLECTION_MISSING,
     CREATE,
+    NAME_TAKEN,
     PURGED,
     REPAIR,
     TRASHED,
     Operation,
     Organization,
+    TurnedBack,
 )
 from portal.tenants.collections import CollectionError
 
@@ -199,7 +201,11 @@ def _turn_back(organization: Organization, failure: str) -> Organization:
     """Write down that nothing will come of the operation: so whoever asks again may try again."""
 
     def body() -> Organization:
-        turned = advance(organization, set__operation__failure=failure)
+        operation = organization.operation
+        noted = TurnedBack(
+            operation=operation.id, kind=operation.kind, failure=failure, at=clock.now()
+        )
+        turned = advance(organization, set__operation__failure=failure, set__turned_back=noted)
         free_key(turned.operation.request_key, turned.operation.id)
         return turned
 
@@ -214,9 +220,10 @@ def pursue(organization: Organization) -> Organization:
     turned back.
     """
     try:
-        return carry_out(organization)
-    except LeaseLost:
-        return _overtaken(organization)
+        try:
+            return carry_out(organization)
+        except LeaseLost:
+            return _overtaken(organization)
     except ForwardImpossible as impossible:
         log.error("operation.turned_back", reason=str(impossible), **labels(organization))
         raise _told(organization, str(impossible)) from impossible
@@ -259,10 +266,16 @@ def put_off(organization: Organization, error: Exception) -> None:
 
 
 def _overtaken(organization: Organization) -> Organization:
-    """The organization that somebody else carried on, as it is now."""
+    """The organization whose operation somebody else carried on, as it is now.
+
+    Raises ForwardImpossible where they turned it back.
+    """
     current = Organization.objects(id=organization.id).first()
-    if current is None:
-        return organization
+    if current is None:  # a creation that was turned back; nearly always since the name is taken
+        raise ForwardImpossible(NAME_TAKEN)
+    turned_back = current.turned_back
+    if turned_back and turned_back.operation == organization.operation.id:
+        raise ForwardImpossible(turned_back.failure)
     if current.operation or current.state == PURGED:
         return current
     # What this attempt sent last may have come after the others were done: no fence is against

@@ -20,7 +20,7 @@ def restore_organization(
     Raises InvalidName, SlugTaken, OperationInProgress, NotInTrash, OrganizationPurged,
     CollectionLost; then it is in the trash as before.
     """
-    name = clean_name(name) if name else organization.name
+    name = organization.name if name is None else clean_name(name)
     slug = organization.slug if name == organization.name else slug_of(name)
     operation = Operation(
         kind=RESTORE,

@@ -1,6 +1,7 @@
 """Claims on slugs. A slug is claimed before it is used; its ``_id`` decides every race."""
 
 from datetime import timedelta
+from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -39,22 +40,22 @@ def holder_owned_by(account: ObjectId | None, slug: str) -> ObjectId | None:
     """The organization that ``slug`` is an old one of, if the account owns that; one read."""
     if account is None:
         return None
-    owned = {"$match": {"account": account, "role": OWNER}}
-    found = Slug.objects(id=slug, state=OLD).aggregate(
-        [
-            {
-                "$lookup": {
-                    "from": Membership._get_collection_name(),
-                    "localField": "organization",
-                    "foreignField": "organization",
-                    "as": "owned",
-                    "pipeline": [owned],
-                }
-            },
-            {"$unwind": "$owned"},
-        ]
-    )
+    found = Slug.objects(id=slug, state=OLD).aggregate([ownership(account), {"$unwind": "$owned"}])
     return next((held["organization"] for held in found), None)
+
+
+def ownership(account: ObjectId) -> dict[str, Any]:
+    """A ``$lookup`` of the account's being an owner of the organization that holds a slug, as the
+    array ``owned``: of one or none."""
+    return {
+        "$lookup": {
+            "from": Membership._get_collection_name(),
+            "localField": "organization",
+            "foreignField": "organization",
+            "as": "owned",
+            "pipeline": [{"$match": {"account": account, "role": OWNER}}],
+        }
+    }
 
 
 def is_free(slug: str, account: ObjectId | None = None) -> bool:

@@ -1,21 +1,24 @@
 """The way to what an organization has stored, wherever its collection is."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from bson import ObjectId
 
+from portal import clock
 from portal.audit.documents import Origin
 from portal.database import tenant_database
 from portal.errors import (
     AddressChanged,
+    CollectionInTheWay,
     CollectionLost,
     NotFound,
     OperationInProgress,
     OrganizationTrashed,
     PortalError,
 )
-from portal.organizations.documents import PURGE, PURGED, TRASH, TRASHED, Organization
+from portal.organizations.documents import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
 from portal.organizations.lifecycle import in_progress, repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import (
@@ -27,6 +30,8 @@ from portal.tenants.collections import (
 from portal.tenants.store import TenantStore
 
 log = structlog.get_logger()
+
+PAUSE_BETWEEN_REPAIRS = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class _Locator:
             return recorded
         self._suspected = None
         try:
-            return repair_organization(organization, Origin()).placement.collection
+            return _repair(organization).placement.collection
         except (OperationInProgress, AddressChanged, NotFound):  # others were faster
             return recorded
 
@@ -138,7 +143,22 @@ def _recorded_name(organization: Organization, actual: str) -> str:
     current = Organization.objects(id=organization.id).first() or organization
     if actual in current.collections or current.operation or current.state == PURGED:
         return actual if actual in current.collections else current.placement.collection
-    return repair_organization(current, Origin()).placement.collection
+    return _repair(current).placement.collection
+
+
+def _repair(organization: Organization) -> Organization:
+    """Give the collection its recorded name back. Raises what ``repair_organization`` raises.
+
+    Where another collection has that name, not every look is worth a try.
+    """
+    turned_back = organization.turned_back
+    if (
+        turned_back
+        and turned_back.kind == REPAIR
+        and clock.now() - turned_back.at < PAUSE_BETWEEN_REPAIRS
+    ):
+        raise CollectionInTheWay(organization.name, organization.placement.collection)
+    return repair_organization(organization, Origin())
 
 
 def _count(organization: Organization, name: str) -> Figures:

@@ -292,7 +292,9 @@ def restore(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = NameForm()
     restored = form.submit(
-        lambda: restoring.restore_organization(organization, form.organization_name.data, origin())
+        lambda: restoring.restore_organization(
+            organization, form.organization_name.data or None, origin()
+        )
     )
     if restored and restored.state == ACTIVE:
         flash(f"{restored.name} is back, with all of its documents and members.", "ok")

@@ -86,6 +86,18 @@ def test_it_is_the_same_call_whatever_came_between(owner):
     assert Organization.objects.get().slug == "acme-corp"
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "made again"])
+def test_who_was_removed_learns_nothing_by_an_old_key(owner, master_db, kept):
+    body = {"new_organization_name": "Other"}
+    owner.put("/org/update/acme-corp", body, **KEYED)
+    if not kept:
+        master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
+    master_db.memberships.delete_many({})
+    answer = owner.put("/org/update/acme-corp", body, **KEYED)
+    assert fault(answer) == (404, "not_found", set())
+    assert "Other" not in answer.text
+
+
 def test_whether_to_purge_is_part_of_the_content(owner):
     owner.delete("/org/delete/acme-corp", **KEYED)
     answer = owner.delete("/org/delete/acme-corp?purge=true", **KEYED)

@@ -1,8 +1,8 @@
 """A portal at work while its server has faults."""
 
-import os
 import time
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -17,6 +17,17 @@ SETTLED_SECONDS = 60
 
 
 @contextmanager
+def _log_shown_on_failure():
+    with TemporaryFile("w+") as log:
+        try:
+            yield log
+        except BaseException:
+            log.seek(0)
+            print(*(line for line in log if '"level": "error"' in line), sep="")
+            raise
+
+
+@contextmanager
 def storm(server, figure, *, in_haste=False):
     """Customers and writers at work on a portal. After the block, when they are done with what
     they had begun, nothing that was acknowledged is lost, and all is whole."""
@@ -26,8 +37,8 @@ def storm(server, figure, *, in_haste=False):
             server.uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000
         ) as client,
         MongoClient(server.uri, timeoutMS=2000) as impatient,
-        open(os.devnull, "w") as nowhere,
-        portal(server, "storm", stderr=nowhere) as running,
+        _log_shown_on_failure() as log,
+        portal(server, "storm", stderr=log) as running,
     ):
         master, tenant = client[active.master_db], client[active.tenant_db]
 

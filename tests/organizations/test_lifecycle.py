@@ -1,13 +1,17 @@
 """The engine: a new kind of operation is its steps and nothing else."""
 
+import contextlib
+
 import pytest
+from pymongo.errors import ConnectionFailure
 
 from portal import clock
 from portal.database import server_time
-from portal.errors import AddressChanged, NotFound
+from portal.errors import AddressChanged, NotFound, SlugTaken
 from portal.organizations import lifecycle, runner
 from portal.organizations.documents import Operation, Organization
 from portal.organizations.lifecycle import (
+    ForwardImpossible,
     LeaseLost,
     Plan,
     advance,
@@ -148,6 +152,55 @@ def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
     monkeypatch.setitem(lifecycle.PLANS, "repair", plan)
     assert repair_organization(organization, origin()).slug == "other"
     assert tenant_db.list_collection_names() == ["org_other"]
+
+
+@pytest.fixture
+def others_were_faster(monkeypatch):
+    """Whatever a process begins with a kind of operation, others finish while it sleeps."""
+
+    def prepare(kind):
+        original = lifecycle.PLANS[kind]
+
+        def overtaken(asleep):
+            monkeypatch.setitem(lifecycle.PLANS, kind, original)
+            Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
+            with contextlib.suppress(ForwardImpossible):
+                carry_out(fresh(asleep))
+            raise LeaseLost
+
+        monkeypatch.setitem(lifecycle.PLANS, kind, Plan(kind, "", "", forward=(overtaken,)))
+
+    return prepare
+
+
+def test_who_was_overtaken_by_others_who_turned_it_back_is_told_so(tenant_db, others_were_faster):
+    organization = an_organization("Acme Corp")
+    tenant_db.org_other.insert_one({"_id": "theirs"})
+    others_were_faster("rename")
+    with pytest.raises(SlugTaken):
+        rename_organization(organization, "Other", origin())
+    assert fresh(organization).slug == "acme-corp"
+
+
+def test_a_sign_up_that_others_turned_back_is_no_success(tenant_db, others_were_faster):
+    tenant_db.org_acme_corp.insert_one({"_id": "theirs"})
+    others_were_faster("create")
+    with pytest.raises(SlugTaken):
+        an_organization("Acme Corp")
+    assert not Organization.objects()
+
+
+def test_who_was_overtaken_is_told_of_success_although_mongodb_is_away_then(
+    monkeypatch, others_were_faster
+):
+    def away(organization):
+        raise ConnectionFailure
+
+    organization = an_organization("Acme Corp")
+    others_were_faster("rename")
+    monkeypatch.setattr(lifecycle, "_overtaken", away)
+    assert rename_organization(organization, "Other", origin()).operation.name == "Other"
+    assert fresh(organization).slug == "other"
 
 
 def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, master_db):

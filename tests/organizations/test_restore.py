@@ -18,6 +18,7 @@ from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.program import Program, fault
 from tests.visitor import Visitor
 
 
@@ -195,6 +196,16 @@ def test_restoring_without_its_collection_leaves_it_in_the_trash(tenant_db):
     with pytest.raises(CollectionLost):
         restore_organization(organization, None, origin())
     assert (fresh(organization).state, fresh(organization).operation) == (TRASHED, None)
+
+
+@pytest.mark.parametrize("name", ["", " ", "x"])
+def test_a_name_that_is_none_is_refused_and_not_passed_over(app, name):
+    program = Program(app)
+    program.sign_up()
+    program.log_in()
+    place = program.delete("/org/delete/acme-corp").json["trash"]["id"]
+    answer = program.post(f"/org/trash/{place}/restore", {"organization_name": name})
+    assert fault(answer) == (422, "invalid_name", {"organization_name"})
 
 
 def test_an_owner_restores_onto_an_old_slug_of_another_of_theirs():

@@ -22,7 +22,7 @@ from portal.organizations.lifecycle import carry_out, write_intent
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
-from portal.organizations.storage import store_of
+from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS, store_of, stored_by
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
 
@@ -191,6 +191,19 @@ def test_a_collection_that_cant_get_its_name_back_is_told_and_the_stranger_untou
     with pytest.raises(CollectionInTheWay):
         store.insert_one({"_id": "later"})
     assert content(raw) == {"elsewhere": ["first"], "org_acme_corp": ["theirs"]}
+
+
+def test_not_every_look_tries_to_repair_what_can_not_be(organization, raw, master_db, log):
+    raw.org_acme_corp.rename("elsewhere")
+    raw.org_acme_corp.insert_one({"_id": "theirs"})
+    for _ in range(3):
+        assert stored_by(fresh(organization)).elsewhere == "elsewhere"
+    assert len(log.named("operation.turned_back")) == 1
+    raw.org_acme_corp.drop()
+    long_ago = clock.now() - PAUSE_BETWEEN_REPAIRS
+    master_db.organizations.update_one({}, {"$set": {"turned_back.at": long_ago}})
+    assert stored_by(fresh(organization)).figures
+    assert content(raw) == {"org_acme_corp": []}
 
 
 def test_a_writer_waits_for_an_operation_that_will_bring_the_collection_back(

@@ -8,6 +8,7 @@ from portal.accounts.documents import Account
 from portal.errors import OperationInProgress
 from portal.organizations import directory
 from portal.organizations.documents import Organization, Slug
+from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
 from tests.visitor import Visitor
@@ -94,6 +95,19 @@ def test_a_long_trash_is_paged_both_ways_newest_first(visitor, monkeypatch, mast
     assert names(visitor.get(way(third, "prev"))) == names(second)
     assert names(visitor.get(way(second, "prev"))) == names(first)
     assert first.html.find("a", rel="next").get_text() == "Older"
+
+
+def test_a_name_that_one_may_claim_is_not_told_to_be_taken(visitor):
+    visitor.sign_up("Acme Corp")
+    mara = Account.objects.get()
+    trash_organization(Organization.objects.get(), None, origin(mara))
+    other = an_organization("Acme Corp", mara)
+    assert directory.trash_of(mara.id).rows[0].slug_taken
+    rename_organization(other, "Other", origin(mara))
+    assert not directory.trash_of(mara.id).rows[0].slug_taken
+    trash_organization(fresh(other), None, origin(mara))
+    an_organization("Acme Corp")
+    assert directory.trash_of(mara.id).rows[1].slug_taken
 
 
 def test_the_trash_takes_two_round_trips_however_long(visitor, commands):

@@ -181,6 +181,15 @@ CODE = [
 ]
 
 
+def twice(key, hidden, shown):
+    """A document that has a key twice and shows the second value alone, as encoded ones do."""
+    content = b"".join(bson.encode({key: value})[4:-1] for value in (hidden, shown)) + b"\0"
+    return RawBSONDocument((len(content) + 4).to_bytes(4, "little") + content)
+
+
+FUNCTION = {"$function": {"body": "function() { throw 'ran' }", "args": [], "lang": "js"}}
+
+
 def deep(levels):
     nested = {"a": 1}
     for _ in range(levels):
@@ -232,6 +241,8 @@ def test_a_filter_that_runs_code_or_is_none_is_refused_everywhere(store, command
         [{"$match": {"$where": "true"}}],
         [{"$facet": {"a": [{"$group": {"_id": {"$function": {}}}}]}}],
         [{"$set": {"a": {"$let": {"vars": {"b": [{"$lookup": {}}]}, "in": 1}}}}],
+        [{"$match": twice("$expr", FUNCTION, True)}],
+        [{"$facet": twice("a", [{"$match": {"$expr": FUNCTION}}], [])}],
     ],
 )  # fmt: skip
 def test_a_pipeline_that_reaches_elsewhere_or_runs_code_is_refused(store, raw, commands, pipeline):
