@@ -1,5 +1,6 @@
 """A portal at work while its server has faults."""
 
+import sys
 import time
 from contextlib import contextmanager
 from tempfile import TemporaryFile
@@ -23,7 +24,7 @@ def _log_shown_on_failure():
             yield log
         except BaseException:
             log.seek(0)
-            print(*(line for line in log if '"level": "error"' in line), sep="")
+            sys.stderr.writelines(line for line in log if '"level": "error"' in line)
             raise
 
 
