@@ -53,8 +53,17 @@ def _give_sessions_a_kind(master: Database) -> Iterator[None]:
     yield
 
 
+def _give_sessions_a_public_id(master: Database) -> Iterator[None]:
+    without = {"public_id": {"$exists": False}}
+    for session in master["sessions"].find(without, {"_id": 1}):
+        one = {"_id": session["_id"], **without}
+        master["sessions"].update_one(one, {"$set": {"public_id": ObjectId()}})
+        yield
+
+
 MIGRATIONS = (
     Migration(1, "sessions have a kind; those without are browsers'", _give_sessions_a_kind),
+    Migration(2, "sessions have an id that may be told", _give_sessions_a_public_id),
 )
 
 

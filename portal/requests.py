@@ -61,6 +61,7 @@ def origin() -> Origin:
     origin = Origin(
         account=current_user.account_id if known else None,
         email=current_user.email if known else None,
+        session=current_user.session if known else None,
         address=request.remote_addr,
         request_id=g.request_id,
     )

@@ -1,5 +1,6 @@
 """What is stored of accounts and their sessions."""
 
+from bson import ObjectId
 from mongoengine import (
     DateTimeField,
     Document,
@@ -40,6 +41,8 @@ class Session(Document):
     bearer token carries."""
 
     id = StringField(primary_key=True)
+    # What pages and the audit trail call it.
+    public_id = ObjectIdField(required=True, default=ObjectId)
     kind = StringField(required=True, choices=(BROWSER, PROGRAM))
     account = ObjectIdField(required=True)
     created_at = DateTimeField(required=True)

@@ -20,12 +20,16 @@ _LONGEST_USER_AGENT = 300
 
 @dataclass(frozen=True)
 class Principal(UserMixin):
-    """Who asks: an account, by a session whose random id only its browser or program knows."""
+    """Who asks: an account, by a session whose random id only its browser or program knows.
+
+    ``session`` is the id by which others may call it.
+    """
 
     account_id: ObjectId
     email: str
     session_id: str
     session_expires_at: datetime
+    session: ObjectId | None
 
     def get_id(self) -> str:
         """What Flask-Login keeps in the cookie."""
@@ -52,7 +56,7 @@ def open_session(
         user_agent=user_agent[:_LONGEST_USER_AGENT],
     )
     session.save(force_insert=True)
-    return Principal(account.id, account.email, session_id, session.expires_at)
+    return Principal(account.id, account.email, session_id, session.expires_at, session.public_id)
 
 
 def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
@@ -76,7 +80,15 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
                 }
             },
             {"$unwind": "$account"},
-            {"$project": {"account._id": 1, "account.email": 1, "seen_at": 1, "expires_at": 1}},
+            {
+                "$project": {
+                    "account._id": 1,
+                    "account.email": 1,
+                    "seen_at": 1,
+                    "expires_at": 1,
+                    "public_id": 1,
+                }
+            },
         ]
     )
     session = next(found, None)
@@ -85,7 +97,13 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
     if session["seen_at"] < now - _SEEN_AT_MOST_EVERY:
         Session.objects(id=session["_id"]).update_one(set__seen_at=now)
     account = session["account"]
-    return Principal(account["_id"], account["email"], session_id, session["expires_at"])
+    return Principal(
+        account["_id"],
+        account["email"],
+        session_id,
+        session["expires_at"],
+        session.get("public_id"),  # none where an earlier version, beside this one, wrote it
+    )
 
 
 def close_session(session_id: str) -> None:

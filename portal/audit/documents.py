@@ -21,6 +21,11 @@ class Origin(EmbeddedDocument):
 
     account = ObjectIdField()
     email = StringField()
+    # What acts where it is no account: an organization's key by its id, a command.
+    actor_kind = StringField()
+    actor = ObjectIdField()
+    actor_name = StringField()
+    session = ObjectIdField()
     address = StringField()
     request_id = StringField()
     key: Key | None = None
@@ -45,8 +50,11 @@ class Head(EmbeddedDocument):
 class AuditEvent(Document):
     """One event. ``chain`` is the id of the organization, else the account, it concerns.
 
-    ``personal`` holds what may have to be erased (e-mail, address), each as value, salt and
-    digest; only the digest goes into the hash, so that erasing leaves the chain whole.
+    ``actor`` is an account unless ``actor_kind`` says otherwise; ``target`` the account,
+    invitation, key or session that it was done to, if that was not the chain's own subject.
+    ``personal`` holds what may have to be erased (e-mail of actor and target, address), each as
+    value, salt and digest; only the digest goes into the hash, so that erasing leaves the chain
+    whole.
     """
 
     chain = ObjectIdField(required=True)
@@ -54,6 +62,10 @@ class AuditEvent(Document):
     at = DateTimeField(required=True)
     action = StringField(required=True)
     actor = ObjectIdField()
+    actor_kind = StringField()
+    actor_name = StringField()
+    target = ObjectIdField()
+    session = ObjectIdField()
     request_id = StringField()
     details = DictField()
     personal = DictField()

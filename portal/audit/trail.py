@@ -16,6 +16,8 @@ from portal.paging import Page, page_from
 
 EVENTS_PER_PAGE = 25
 _PERSONAL = ("email", "address")
+# Part of the content where an event has them: earlier versions wrote none.
+_OPTIONAL = ("actor_kind", "actor_name", "target", "session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,13 @@ class EventLine:
     actor_email: str | None
     address: str | None
     details: dict[str, str]
+    actor_name: str | None = None
+    target_email: str | None = None
+
+    @property
+    def actor_shown(self) -> str:
+        """Who did it, as pages say it."""
+        return self.actor_email or self.actor_name or "the portal"
 
     @classmethod
     def of(cls, event: dict[str, Any]) -> "EventLine":
@@ -40,6 +49,8 @@ class EventLine:
             personal.get("email"),
             personal.get("address"),
             event.get("details", {}),
+            event.get("actor_name"),
+            personal.get("target_email"),
         )
 
 
@@ -47,14 +58,25 @@ class ChainMoved(Exception):
     """Another event was appended to the chain since its head was read."""
 
 
-def record(subject: Document, action: str, origin: Origin, **details: str | None) -> AuditEvent:
+def record(
+    subject: Document,
+    action: str,
+    origin: Origin,
+    *,
+    target: ObjectId | None = None,
+    target_email: str | None = None,
+    **details: str | None,
+) -> AuditEvent:
     """Append an event to the chain of ``subject``, an organization or an account.
 
-    Call it inside the transaction of the change that it records; ``subject.audit_head`` must
-    have been read in there. Raises ChainMoved where the head has moved on, which a
-    transaction can't meet but for a programming error.
+    ``details`` are names and what they are now; what they were before is ``<name>_before``. No
+    secret may be among them. Call it inside the transaction of the change that it records;
+    ``subject.audit_head`` must have been read in there. Raises ChainMoved where the head has
+    moved on, which a transaction can't meet but for a programming error.
     """
-    event = next_event(subject.audit_head, subject.id, action, origin, details)
+    event = next_event(
+        subject.audit_head, subject.id, action, origin, details, target, target_email
+    )
     head = Head(seq=event.seq, hash=event.hash, at=event.at)
     moved = type(subject).objects(id=subject.id, audit_head__seq=subject.audit_head.seq)
     if not moved.update_one(set__audit_head=head):
@@ -65,18 +87,29 @@ def record(subject: Document, action: str, origin: Origin, **details: str | None
 
 
 def next_event(
-    head: Head, chain: ObjectId, action: str, origin: Origin, details: dict[str, str | None]
+    head: Head,
+    chain: ObjectId,
+    action: str,
+    origin: Origin,
+    details: dict[str, str | None],
+    target: ObjectId | None = None,
+    target_email: str | None = None,
 ) -> AuditEvent:
     """The event that follows ``head``, not yet written."""
+    personal = {name: origin[name] for name in _PERSONAL} | {"target_email": target_email}
     event = AuditEvent(
         chain=chain,
         seq=head.seq + 1,
         at=clock.now(),
         action=action,
-        actor=origin.account,
+        actor=origin.actor or origin.account,
+        actor_kind=origin.actor_kind,
+        actor_name=origin.actor_name,
+        target=target,
+        session=origin.session,
         request_id=origin.request_id,
         details={name: value for name, value in details.items() if value is not None},
-        personal={name: _sealed(origin[name]) for name in _PERSONAL if origin[name]},
+        personal={name: _sealed(value) for name, value in personal.items() if value},
     )
     event.hash = event_hash(head.hash, event)
     return event
@@ -101,6 +134,7 @@ def stored_hash(previous_hash: str, event: dict[str, Any]) -> str:
         "details": event.get("details", {}),
         "personal": {name: sealed["digest"] for name, sealed in event.get("personal", {}).items()},
     }
+    content |= {name: str(event[name]) for name in _OPTIONAL if event.get(name)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256((previous_hash + canonical).encode()).hexdigest()
 

@@ -11,24 +11,15 @@ from bson import ObjectId
 from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged
 from portal.organizations.documents import (
     ACTIVE,
-    ADMIN,
     CURRENT,
     OLD,
     OWNER,
     PURGED,
-    VIEWER,
     Membership,
     Organization,
     Slug,
 )
-
-PERMISSIONS = {
-    "organization.view": frozenset({OWNER, ADMIN, VIEWER}),
-    "organization.rename": frozenset({OWNER, ADMIN}),
-    "organization.delete": frozenset({OWNER}),
-    "organization.restore": frozenset({OWNER}),
-    "organization.purge": frozenset({OWNER}),
-}
+from portal.organizations.permissions import ALL, ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +37,9 @@ class Access:
 
     def can(self, permission: str) -> bool:
         """Whether the role has the permission."""
-        return self.role in PERMISSIONS[permission]
+        if permission not in ALL:
+            raise KeyError(permission)
+        return permission in ROLES[self.role]
 
     def require(self, permission: str) -> None:
         """Raise Forbidden unless the role has the permission."""

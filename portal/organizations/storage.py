@@ -31,7 +31,7 @@ from portal.tenants.store import TenantStore
 
 log = structlog.get_logger()
 
-PAUSE_BETWEEN_REPAIRS = timedelta(minutes=1)
+PAUSE_BETWEEN_REPAIRS = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)

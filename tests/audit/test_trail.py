@@ -59,6 +59,9 @@ def test_a_changed_event_breaks_the_chain_where_it_stands():
         ("actor", organization.id),
         ("details", {"name": "Else"}),
         ("request_id", "f" * 16),
+        ("actor_kind", "command"),
+        ("target", organization.id),
+        ("session", organization.id),
     ):
         events = chain_of(organization)
         setattr(events[1], field, value)

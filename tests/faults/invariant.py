@@ -118,6 +118,9 @@ def _hash_of(event, before):
         "details": event.get("details", {}),
         "personal": digests,
     }
+    for name in ("actor_kind", "actor_name", "target", "session"):
+        if event.get(name):
+            content[name] = str(event[name])
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256((before + canonical).encode()).hexdigest()
 
@@ -162,9 +165,8 @@ def _names(organizations):
 
 def _outline(organization):
     times = {"created_at", "audit_head", *OF_TRASH, "purged_at"}
-    shown = {
-        field: value for field, value in organization.items() if field not in {*times, "operation"}
-    }
+    apart = {*times, "operation", "turned_back"}
+    shown = {field: value for field, value in organization.items() if field not in apart}
     running = organization.get("operation") or {}
     what = ("kind", "collection", "name", "slug", "failure")
     operation = {field: running[field] for field in what if field in running}

@@ -11,6 +11,7 @@ from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations import lifecycle, renaming
 from portal.organizations.documents import ADMIN, OLD, RENAME, Organization, Slug
 from portal.organizations.renaming import rename_organization
+from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
 from tests.factories import a_member, an_account, an_organization, fresh, origin
 from tests.visitor import Visitor
 
@@ -237,6 +238,8 @@ def test_where_another_has_its_name_the_page_says_so_until_that_is_out_of_the_wa
     assert "Its collection is called by_hand now" in visitor.get("/organizations/acme-corp").text
     assert sorted(tenant_db.list_collection_names()) == ["by_hand", "org_acme_corp"]
     tenant_db.org_acme_corp.rename("away")
+    a_while_ago = clock.now() - PAUSE_BETWEEN_REPAIRS
+    Organization.objects.update(set__turned_back__at=a_while_ago)
     assert "Its collection is" not in visitor.get("/organizations/acme-corp").text
     assert sorted(tenant_db.list_collection_names()) == ["away", "org_acme_corp"]
 

@@ -1,0 +1,35 @@
+"""What each role may do: the one table that views, the API and templates ask.
+
+A role is a set of permissions, so an organization's own roles could become rows beside these.
+"""
+
+from portal.organizations.documents import ADMIN, OWNER, VIEWER
+
+_VIEWER = frozenset(
+    {
+        "organization.view",
+        "organization.leave",
+        "members.view",
+        "audit.view",
+    }
+)
+_ADMIN = _VIEWER | {
+    "organization.rename",
+    "members.manage",
+    "invitations.manage",
+    "keys.manage",
+    "audit.export",
+}
+_OWNER = _ADMIN | {
+    "organization.delete",
+    "organization.restore",
+    "organization.purge",
+    "organization.require_second_factor",
+    "owners.manage",
+}
+
+ROLES: dict[str, frozenset[str]] = {VIEWER: _VIEWER, ADMIN: _ADMIN, OWNER: _OWNER}
+"""The permissions of each role. ``members.manage`` is over viewers and admins,
+``owners.manage`` over owners: offering ownership, and taking it."""
+
+ALL = _OWNER
