@@ -28,13 +28,25 @@ from portal.api import openapi
 from portal.audit.documents import AuditEvent
 from portal.idempotency import KeyRecord
 from portal.limits import LimitCounter
+from portal.mail import transport
+from portal.mail.documents import Mail
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
 from portal.settings import Settings
 
 __version__ = "0.1.0"
-DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent, LimitCounter, KeyRecord)
+DOCUMENTS = (
+    Account,
+    Session,
+    Organization,
+    Slug,
+    Membership,
+    AuditEvent,
+    Mail,
+    LimitCounter,
+    KeyRecord,
+)
 _TOP = Path(__file__).parent.parent
 
 
@@ -62,6 +74,7 @@ def create_app(active: Settings) -> Flask:
     app.before_request(forms.take_key)
     csrf = CSRFProtect(app)
     formats.init_app(app)
+    transport.init_app(app, active)
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
     for views in (home_views, account_views, organization_views):

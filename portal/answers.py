@@ -71,6 +71,15 @@ ANSWERS: dict[type[PortalError], Answer] = {
         "email",
         lambda e: f"{e.email} has an account: log in, and create the organization there",
     ),
+    errors.LinkInvalid: Answer(
+        410,
+        "link_invalid",
+        None,
+        lambda e: (
+            "Each link in a mail works once and for a while, and a newer one ends the one before. Ask for another where you asked for this one."
+        ),
+        "This link no longer works",
+    ),
     errors.NotFound: Answer(
         404,
         "not_found",

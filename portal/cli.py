@@ -1,4 +1,4 @@
-"""The services as commands: ``flask lifecycle run``, ``flask doctor``.
+"""The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask doctor``.
 
 A command needs the portal's settings. Beside a ``make run`` with a MongoDB of its own it takes
 those that the supervisor left in ``instance/``.
@@ -20,6 +20,7 @@ from flask.cli import AppGroup, with_appcontext
 from portal import database, embedded, settings
 from portal.doctor import report
 from portal.doctor.examination import CHECKS, examine
+from portal.mail import transport
 from portal.organizations import runner
 from portal.organizations.documents import Organization
 from portal.settings import InvalidSettings, Settings
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 COULD_NOT = 2
 
 lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
+mail = AppGroup("mail", help="Mails of a portal without a mail server.")
 
 
 class CouldNot(click.ClickException):
@@ -40,6 +42,7 @@ class CouldNot(click.ClickException):
 def init_app(app: Flask) -> None:
     """Give ``flask`` the portal's commands."""
     app.cli.add_command(lifecycle)
+    app.cli.add_command(mail)
     app.cli.add_command(examine_installation)
 
 
@@ -111,6 +114,18 @@ def run_due_operations() -> None:
     left = failed.count()
     click.echo(f"operations carried on: {carried_on}, failed: {left}")
     sys.exit(1 if left else 0)
+
+
+@mail.command("list")
+@with_appcontext
+def list_mails() -> None:
+    """Show the mails that were kept as files, newest first: a portal without MAIL_SERVER."""
+    directory = settings.current().mail_directory
+    kept = None
+    for kept in transport.kept_in(directory):
+        click.echo(f"{kept.at}  {kept.to}  {kept.subject}\n{kept.path}\n\n{kept.text}\n{'-' * 72}")
+    if kept is None:
+        click.echo(f"There are no mails in {directory}.")
 
 
 @click.command("doctor")

@@ -212,6 +212,11 @@ def server_time() -> datetime:
     return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
 
 
+def seconds_from_now(seconds: int) -> dict[str, Any]:
+    """So many seconds from now by the server's clock, for the pipeline of an update."""
+    return {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": seconds}}
+
+
 def transaction(body: Callable[[], Body]) -> Body:
     """Run ``body`` in one transaction; every MongoEngine and PyMongo call in it joins.
 

@@ -99,6 +99,10 @@ class WrongCredentials(PortalError):
     """No account has this e-mail address and this password; which was wrong isn't told."""
 
 
+class LinkInvalid(PortalError):
+    """A link from a mail that is not ours, too old, used, or withdrawn."""
+
+
 class NotFound(PortalError):
     """It doesn't exist, or not for who asks."""
 

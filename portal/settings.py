@@ -200,6 +200,32 @@ class Settings:
         "days an old address is held for its organization", default=30, check=partial(_at_least, 0)
     )
 
+    mail_server: str = _setting(
+        "SMTP server that sends mails; unset, they are kept as files in MAIL_DIRECTORY", default=""
+    )
+    mail_port: int = _setting("its port", default=587, check=partial(_between, 1, 65535))
+    mail_security: str = _setting(
+        "starttls, tls, or none",
+        default="starttls",
+        check=partial(_one_of, ("starttls", "tls", "none")),
+    )
+    mail_username: str = _setting("to log in there; unset, without", default="")
+    mail_password: str = _setting("the password for that", default="", secret=True)
+    mail_from: str = _setting(
+        "sender of mails; unset, portal@ and the host of PUBLIC_URL", default=""
+    )
+    mail_directory: str = _setting("where mails are kept without a server", default="instance/mail")
+
+    @property
+    def sender(self) -> str:
+        """Whose name mails are sent in."""
+        return self.mail_from or f"Portal <portal@{self.mail_domain}>"
+
+    @property
+    def mail_domain(self) -> str:
+        """The host that mails come from."""
+        return urlsplit(self.public_url).hostname or "localhost"
+
     @property
     def https(self) -> bool:
         """Whether browsers reach the portal by HTTPS, so that cookies may be ``Secure``."""

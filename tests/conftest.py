@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,10 @@ from pymongo import MongoClient, monitoring
 
 from portal import build, create_app, database, mongod
 from portal.database import client, tenant_database
+from portal.mail import transport
 from portal.settings import Settings, current
 from tests import pages
+from tests.mail.post_office import open_office
 from tests.visitor import Visitor
 
 
@@ -83,7 +85,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def settings(server):
+def settings(server, tmp_path_factory):
     # A fail point can say "not primary", but nothing then changes that would make a monitor
     # look again that waits for the server to tell.
     polling = f"{server.uri}&serverMonitoringMode=poll"
@@ -95,6 +97,7 @@ def settings(server):
         installation_id="test",
         web_concurrency=1,
         rate_limits=False,
+        mail_directory=str(tmp_path_factory.mktemp("instance") / "mail"),
     )
 
 
@@ -123,6 +126,16 @@ def empty_database(app):
 @pytest.fixture
 def visitor(app):
     return Visitor(app)
+
+
+@pytest.fixture
+def office(app, settings):
+    """A mail server, and the portal sends its mails there."""
+    with open_office() as (office, port):
+        there = {"mail_server": "127.0.0.1", "mail_port": port, "mail_security": "none"}
+        transport.init_app(app, replace(settings, **there))
+        yield office
+    transport.init_app(app, settings)
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ class Organization(Document):
     trashed_at = DateTimeField()
     trashed_by = ObjectIdField()
     purge_at = DateTimeField()
+    warn_at = DateTimeField()
     purged_at = DateTimeField()
     purged_by = ObjectIdField()
     owners = ListField(ObjectIdField(), default=None)
@@ -115,6 +116,10 @@ class Organization(Document):
             {
                 "fields": ["purge_at"],
                 "partialFilterExpression": {"purge_at": {"$exists": True}},
+            },
+            {
+                "fields": ["warn_at"],
+                "partialFilterExpression": {"warn_at": {"$exists": True}},
             },
         ],
     }

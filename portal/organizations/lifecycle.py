@@ -25,7 +25,7 @@ from pymongo.errors import PyMongoError
 
 from portal import clock, database
 from portal.audit.documents import Origin
-from portal.database import TRANSACTION_SECONDS, transaction
+from portal.database import TRANSACTION_SECONDS, seconds_from_now, transaction
 from portal.errors import (
     AddressChanged,
     CollectionInTheWay,
@@ -111,7 +111,7 @@ def insert_with_intent(organization: Organization) -> None:
         {"_id": organization.id},
         [
             {"$replaceWith": {"$literal": document}},
-            {"$set": {"operation.lease_until": _after(LEASE_SECONDS)}},
+            {"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}},
         ],
         upsert=True,
     )
@@ -142,7 +142,7 @@ def intend(wanted: dict[str, Any], operation: Operation) -> Organization | None:
         {**wanted, "operation": None},
         [
             {"$set": {"operation": {"$literal": operation.to_mongo().to_dict()}}},
-            {"$set": {"operation.lease_until": _after(LEASE_SECONDS)}},
+            {"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}},
         ],
         return_document=ReturnDocument.AFTER,
     )
@@ -258,7 +258,10 @@ def put_off(organization: Organization, error: Exception) -> None:
     operation = organization.operation
     pause = min(2**operation.attempt, LONGEST_PAUSE_SECONDS)
     told = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
-    change = {"operation.lease_until": _after(pause), "operation.last_error": {"$literal": told}}
+    change = {
+        "operation.lease_until": seconds_from_now(pause),
+        "operation.last_error": {"$literal": told},
+    }
     try:
         mine(organization).update_one(__raw__=[{"$set": change}])
     except (PyMongoError, MongoEngineException) as again:
@@ -331,7 +334,7 @@ class _Lease:
         """Make sure that it lasts for RUN_SECONDS more. Raises LeaseLost."""
         if time.monotonic() - self.since < _SPARE_SECONDS:
             return
-        renewed = [{"$set": {"operation.lease_until": _after(LEASE_SECONDS)}}]
+        renewed = [{"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}}]
         if not mine(self.organization).update_one(__raw__=renewed):
             raise LeaseLost(str(self.organization.id))
         self.since = time.monotonic()
@@ -387,7 +390,7 @@ def take_over() -> Organization | None:
         [
             {
                 "$set": {
-                    "operation.lease_until": _after(LEASE_SECONDS),
+                    "operation.lease_until": seconds_from_now(LEASE_SECONDS),
                     "operation.attempt": {"$add": ["$operation.attempt", 1]},
                 }
             }
@@ -395,8 +398,3 @@ def take_over() -> Organization | None:
         return_document=ReturnDocument.AFTER,
     )
     return Organization._from_son(taken) if taken else None
-
-
-def _after(seconds: int) -> dict[str, Any]:
-    """So many seconds from now by the server's clock."""
-    return {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": seconds}}

@@ -77,6 +77,7 @@ def _finish_purge(organization: Organization) -> Organization:
             set__purged_by=operation.origin.account,
             set__owners=members.filter(role=OWNER).distinct("account"),
             unset__purge_at=True,
+            unset__warn_at=True,
             unset__operation=True,
         )
         members.delete()

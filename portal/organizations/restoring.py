@@ -53,6 +53,7 @@ def _finish_restore(organization: Organization) -> Organization:
             unset__trashed_at=True,
             unset__trashed_by=True,
             unset__purge_at=True,
+            unset__warn_at=True,
             unset__operation=True,
         )
         slugs.settle(organization.id, operation.slug)

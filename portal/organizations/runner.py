@@ -13,6 +13,7 @@ from portal.errors import PortalError
 from portal.organizations.documents import Organization
 from portal.organizations.lifecycle import labels, pursue, put_off, take_over
 from portal.organizations.purging import intend_due_purge
+from portal.organizations.trashing import warn_of_due_purge
 
 log = structlog.get_logger()
 
@@ -45,6 +46,15 @@ def start_due_purges() -> int:
     return purged
 
 
+def send_due_warnings() -> int:
+    """Have the owners told of each purge that is near, and return how many there were,
+    MOST_AT_ONCE at most."""
+    warned = 0
+    while warned < MOST_AT_ONCE and warn_of_due_purge():
+        warned += 1
+    return warned
+
+
 def _carry_on(organization: Organization) -> None:
     try:
         pursue(organization)
@@ -70,6 +80,7 @@ def _run() -> None:
         try:
             database.prepare()
             recover_due_operations()
+            send_due_warnings()
             start_due_purges()
         except Exception as error:  # whatever it was, the next look must come
             if database.unavailable(error):

@@ -25,10 +25,13 @@ from portal.organizations.lifecycle import (
     pursue,
     write_intent,
 )
+from portal.organizations.mails import ORGANIZATION_TRASHED, PURGE_NEAR, tell_owners
 from portal.organizations.names import check_confirmed
 from portal.organizations.placement import move_back, move_collection
 
 log = structlog.get_logger()
+
+WARNED_BEFORE = timedelta(days=3)
 
 
 def trash_organization(
@@ -52,6 +55,22 @@ def trash_organization(
     return pursue(transaction(lambda: write_intent(organization, operation)))
 
 
+def warn_of_due_purge() -> Organization | None:
+    """Have the owners of one organization told that it will soon be purged, if there is one that
+    is due by the server's clock; which one."""
+
+    def body() -> Organization | None:
+        due = {"warn_at": {"$exists": True}, "$expr": {"$lt": ["$warn_at", "$$NOW"]}}
+        found = Organization.objects(__raw__={**due, "state": TRASHED, "operation": None})
+        warned = found.modify(new=True, unset__warn_at=True)
+        # Who deleted it for a shorter while than that was told the day then.
+        if warned and warned.purge_at - warned.trashed_at > WARNED_BEFORE:
+            tell_owners(PURGE_NEAR, warned)
+        return warned
+
+    return transaction(body)
+
+
 def _move_to_trash(organization: Organization) -> Organization:
     try:
         return move_collection(organization)
@@ -65,6 +84,7 @@ def _move_to_trash(organization: Organization) -> Organization:
 
 def _finish_trash(organization: Organization) -> Organization:
     operation, now = organization.operation, server_time()
+    purge_at = now + timedelta(days=settings.current().trash_days)
 
     def body() -> Organization:
         trashed = advance(
@@ -73,11 +93,12 @@ def _finish_trash(organization: Organization) -> Organization:
             set__placement__collection=operation.collection,
             set__trashed_at=now,
             set__trashed_by=operation.origin.account,
-            set__purge_at=now + timedelta(days=settings.current().trash_days),
+            set__purge_at=purge_at,
+            set__warn_at=purge_at - WARNED_BEFORE,
             unset__operation=True,
         )
         slugs.free_all(organization.id)
-        # Mails to the owners, now and before the purge, belong into this transaction too.
+        tell_owners(ORGANIZATION_TRASHED, trashed)
         record(
             trashed, "organization.trashed", operation.origin, name=trashed.name, slug=trashed.slug
         )

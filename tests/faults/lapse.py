@@ -12,3 +12,8 @@ def let_transactions_run_out(client):
     """As if ``transactionLifetimeLimitSeconds`` had passed, after which the server ends what dead
     clients left open."""
     client.admin.command({"killAllSessions": []})
+
+
+def let_mails_be_due(master):
+    """As if the leases of all senders had run out, and each pause."""
+    master.mails.update_many({"due_at": {"$exists": True}}, [{"$set": {"due_at": "$created_at"}}])

@@ -74,7 +74,9 @@ def claims_and_people(master_db):
     """All but the trail, where what failed on an organization that stays is told."""
     return {
         name: list(
-            master_db[name].find({}, {"audit_head": 0, "turned_back": 0, "membership_changes": 0}).sort("_id", 1)
+            master_db[name]
+            .find({}, {"audit_head": 0, "turned_back": 0, "membership_changes": 0})
+            .sort("_id", 1)
         )
         for name in ("organizations", "slugs", "memberships", "accounts")
     }

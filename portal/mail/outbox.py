@@ -1,0 +1,40 @@
+"""The outbox: a mail is put into it in the transaction of the change that it tells, and so is sent
+if and only if that happened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from portal import clock
+from portal.mail.documents import AT_ONCE, Mail
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of mail: its name, which its templates have too, and its subject.
+
+    ``context`` reads what the mail tells, by its ids, when it is sent: what the templates and the
+    subject are filled with, or ``None`` where there is nothing to tell any more.
+    """
+
+    name: str
+    subject: str
+    context: Callable[[Mail], dict[str, Any] | None]
+
+
+KINDS: dict[str, Kind] = {}
+"""Every kind of mail that this version knows."""
+
+
+def declare(kind: Kind) -> Kind:
+    """Make a kind of mail known."""
+    KINDS[kind.name] = kind
+    return kind
+
+
+def put(kind: Kind, to: str, **ids: ObjectId | int | str) -> Mail:
+    """Have a mail of a ``kind`` sent to the address ``to``; in the caller's transaction."""
+    mail = Mail(kind=kind.name, to=to, ids=ids, created_at=clock.now(), due_at=AT_ONCE)
+    return mail.save(force_insert=True)

@@ -1,0 +1,104 @@
+"""How mails leave: by SMTP, or where no server is named as files."""
+
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_mailman import EmailMultiAlternatives, Mail
+from flask_mailman.backends import file, smtp
+
+from portal.settings import Settings
+
+# Each step of a conversation with the server; there are about ten.
+STEP_SECONDS = 10
+
+_mailman = Mail()
+
+
+class _Smtp(smtplib.SMTP):
+    """``starttls`` checks the server's certificate, which smtplib by default does not."""
+
+    def starttls(self, *args: Any, **options: Any) -> Any:
+        return super().starttls(context=ssl.create_default_context())
+
+
+class _FileBackend(file.EmailBackend):
+    """One file a mail, for the portal's own user alone: there are links in it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        Path(options["mailman"].file_path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        super().__init__(*args, **options)
+
+
+class _SmtpBackend(smtp.EmailBackend):
+    @property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        return smtplib.SMTP_SSL if self.use_ssl else _Smtp
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Let ``app`` send mails as the settings say."""
+    app.config.update(
+        MAIL_BACKEND=_SmtpBackend if settings.mail_server else _FileBackend,
+        MAIL_FILE_PATH=settings.mail_directory,
+        MAIL_SERVER=settings.mail_server,
+        MAIL_PORT=settings.mail_port,
+        MAIL_USERNAME=settings.mail_username,
+        MAIL_PASSWORD=settings.mail_password,
+        MAIL_USE_TLS=settings.mail_security == "starttls",
+        MAIL_USE_SSL=settings.mail_security == "tls",
+        MAIL_TIMEOUT=STEP_SECONDS,
+        MAIL_DEFAULT_SENDER=settings.sender,
+    )
+    _mailman.init_app(app)
+    app.jinja_env.globals["mail_folder"] = None if settings.mail_server else settings.mail_directory
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMail:
+    """A mail that was kept as a file."""
+
+    path: Path
+    at: str
+    to: str
+    subject: str
+    text: str
+
+
+def kept_in(directory: str) -> Iterator[KeptMail]:
+    """The mails that are kept as files, newest first."""
+    for path in sorted(Path(directory).glob("*.log"), reverse=True):
+        message = message_from_bytes(path.read_bytes(), policy=policy.default)
+        text = message.get_body(("plain",))
+        yield KeptMail(
+            path,
+            str(message["Date"]),
+            str(message["To"]),
+            str(message["Subject"]),
+            text.get_content() if text else "",
+        )
+
+
+@contextmanager
+def delivered(message: EmailMultiAlternatives) -> Iterator[None]:
+    """Hand the message over; inside the block it is the server's. What goes wrong with taking
+    leave of the server afterwards is none of the message's business.
+
+    Raises smtplib's errors, which are OSErrors.
+    """
+    connection = _mailman.get_connection()
+    connection.open()
+    try:
+        connection.send_messages([message])
+        yield
+    finally:
+        try:
+            connection.close()
+        except OSError:
+            connection.connection = None

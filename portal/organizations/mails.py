@@ -1,0 +1,45 @@
+"""Mails about organizations."""
+
+from typing import Any
+
+from bson import ObjectId
+
+from portal.accounts.documents import Account
+from portal.mail import outbox
+from portal.mail.documents import Mail
+from portal.mail.links import link
+from portal.mail.outbox import Kind
+from portal.organizations.documents import OWNER, TRASHED, Membership, Organization
+
+
+def tell_owners(kind: Kind, organization: Organization) -> None:
+    """Put a mail to each owner into the outbox, in the caller's transaction."""
+    owners = Membership.objects(organization=organization.id, role=OWNER).distinct("account")
+    for owner in Account.objects(id__in=owners).only("email"):
+        outbox.put(kind, owner.email, organization=organization.id)
+
+
+def _about_trashed(mail: Mail) -> dict[str, Any] | None:
+    """What is told of an organization while it is in the trash; nothing once it isn't."""
+    organization = _trashed(mail.ids["organization"])
+    if organization is None:
+        return None
+    deleter = Account.objects(id=organization.trashed_by).only("email").first()
+    return {
+        "name": organization.name,
+        "trashed_by": deleter.email if deleter else "a program",
+        "purge_at": organization.purge_at,
+        "link": link("organizations.trashed", organization_id=organization.id),
+    }
+
+
+def _trashed(organization_id: ObjectId) -> Organization | None:
+    return Organization.objects(id=organization_id, state=TRASHED).first()
+
+
+ORGANIZATION_TRASHED = outbox.declare(
+    Kind("organization_trashed", "{name} is in the trash", _about_trashed)
+)
+PURGE_NEAR = outbox.declare(
+    Kind("purge_near", "{name} will be purged on {purge_at:%-d %B %Y}", _about_trashed)
+)

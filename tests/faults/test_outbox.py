@@ -1,0 +1,150 @@
+"""Senders of mails that die anywhere: no mail is lost, and copies have one reason."""
+
+import os
+import random
+import smtplib
+from collections import Counter
+from dataclasses import replace
+from functools import wraps
+
+import pymongo
+import pytest
+
+from portal import create_app
+from portal.database import transaction
+from portal.mail import outbox, sender
+from portal.mail.documents import SENT, Mail
+from portal.mail.outbox import Kind
+from tests.faults.doomed import processes
+from tests.faults.lapse import let_mails_be_due
+
+MAILS = 200
+NEVER = 0
+
+
+def _content(mail):
+    return {"name": mail.ids["number"], "purge_at": mail.created_at, "link": "http://localhost/"}
+
+
+KIND = Kind("purge_near", "Mail {name}", _content)
+
+
+class _Commands(pymongo.monitoring.CommandListener):
+    def __init__(self, pass_by):
+        self.pass_by = pass_by
+
+    def started(self, event):
+        self.pass_by(f"{event.command_name} to be sent")
+
+    def succeeded(self, event):
+        self.pass_by(f"{event.command_name} answered")
+
+    def failed(self, event):
+        self.pass_by(f"{event.command_name} answered")
+
+
+def send_until(active, end, told):
+    """Send mails in this process, which dies as it passes its ``end``-th point; tells where."""
+    passed = []
+
+    def pass_by(point):
+        passed.append(point)
+        if len(passed) == end:
+            told.send(point)
+            os._exit(1)
+
+    pymongo.monitoring.register(_Commands(pass_by))
+    _watch(smtplib.SMTP, "putcmd", pass_by)
+    _watch(smtplib.SMTP, "getreply", pass_by)
+    outbox.KINDS[KIND.name] = KIND
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    app = create_app(active)
+    while sender.send_due_mails(app):
+        pass
+    told.send(None)
+
+
+def _watch(owner, name, pass_by):
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def watched(*args, **options):
+        pass_by(f"before {name} {args[1:2]}")
+        result = original(*args, **options)
+        pass_by(f"after {name} {result}")
+        return result
+
+    setattr(owner, name, watched)
+
+
+def die_at(active, end):
+    """Where a sender died; ``None`` if it was done before."""
+    told, telling = processes.Pipe(duplex=False)
+    process = processes.Process(target=send_until, args=(active, end, telling))
+    process.start()
+    telling.close()
+    with told:
+        point = told.recv()
+    process.join()
+    return point
+
+
+@pytest.fixture
+def active(office, settings, app):
+    state = app.extensions["mailman"]
+    there = {"mail_server": state.server, "mail_port": state.port, "mail_security": "none"}
+    return replace(settings, **there)
+
+
+def put(count):
+    for number in range(count):
+        transaction(lambda number=number: outbox.put(KIND, "mara@acme.example", number=number))
+
+
+def copies_in(office):
+    """How often each message was sent."""
+    return list(Counter(message["Message-ID"] for message in office.messages).values())
+
+
+def test_a_sender_may_die_at_every_point_of_sending_one_mail(active, office, master_db, figure):
+    points, twice = [], []
+    while point := put_and_die(active, len(points) + 1):
+        points.append(point)
+        let_mails_be_due(master_db)
+        assert die_at(active, NEVER) is None
+        [copies] = copies_in(office)
+        assert Mail.objects.get().outcome == SENT
+        if copies > 1:
+            twice.append(len(points) - 1)
+        assert copies <= 2
+        office.messages.clear()
+        Mail.objects.delete()
+    record = max(n for n, point in enumerate(points) if point == "update to be sent")
+    assert points[record - 1].startswith("after getreply (250")
+    # From the server's taking it to the record of that, and nowhere else.
+    assert {record - 1, record} <= set(twice) <= {record - 2, record - 1, record}
+    figure(f"{len(points)} points, two copies at {len(twice)}: {[points[n] for n in twice]}")
+
+
+def put_and_die(active, end):
+    put(1)
+    return die_at(active, end)
+
+
+def test_of_200_mails_none_is_lost_whatever_dies(active, office, master_db, figure):
+    put(MAILS)
+    dice, deaths = random.Random(7), []
+    while point := die_at(active, dice.randint(1, 300)):
+        deaths.append(point)
+        let_mails_be_due(master_db)
+    in_the_window = [
+        point for point in deaths if point.startswith(("after getreply (250", "update to"))
+    ]
+    copies = copies_in(office)
+    assert len(copies) == MAILS
+    assert set(Mail.objects.distinct("outcome")) == {SENT}
+    figure(
+        f"{MAILS} mails, {len(deaths)} senders died: 0 lost, {sum(copies) - MAILS} sent twice, "
+        f"{len(in_the_window)} having died after the server took one and before that was recorded"
+    )
+    assert sum(copies) - MAILS <= len(deaths)

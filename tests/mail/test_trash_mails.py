@@ -1,0 +1,61 @@
+"""The owners are told when an organization goes to the trash, and before it is purged."""
+
+from datetime import timedelta
+
+from portal import clock
+from portal.mail import sender
+from portal.organizations import runner
+from portal.organizations.documents import OWNER, VIEWER
+from portal.organizations.restoring import restore_organization
+from portal.organizations.trashing import WARNED_BEFORE, trash_organization
+from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.mail.post_office import text_of
+
+
+def a_trashed():
+    mara = an_account("mara@acme.example")
+    organization = an_organization("Acme Corp", mara)
+    a_member(organization, OWNER, "idris@acme.example")
+    a_member(organization, VIEWER, "teo@acme.example")
+    return trash_organization(organization, None, origin(mara))
+
+
+def warning_is_due(master_db):
+    past = clock.now() - timedelta(minutes=1)
+    master_db.organizations.update_many({"warn_at": {"$exists": True}}, {"$set": {"warn_at": past}})
+
+
+def test_each_owner_is_told_and_nobody_else(app, office):
+    organization = a_trashed()
+    sender.send_due_mails(app)
+    assert {m["To"] for m in office.messages} == {"mara@acme.example", "idris@acme.example"}
+    [message] = office.to("idris@acme.example")
+    assert message["Subject"] == "Acme Corp is in the trash"
+    assert "mara@acme.example deleted Acme Corp" in text_of(message)
+    assert f"http://localhost/trash/{organization.id}" in text_of(message)
+
+
+def test_what_was_restored_before_the_mail_left_is_not_told(app, office):
+    restore_organization(a_trashed(), None, origin())
+    sender.send_due_mails(app)
+    assert not office.messages
+
+
+def test_three_days_before_the_purge_each_owner_is_told_once(app, office, master_db):
+    organization = a_trashed()
+    assert organization.purge_at - organization.warn_at == WARNED_BEFORE == timedelta(days=3)
+    sender.send_due_mails(app)
+    office.messages.clear()
+    assert runner.send_due_warnings() == 0
+    warning_is_due(master_db)
+    assert (runner.send_due_warnings(), runner.send_due_warnings()) == (1, 0)
+    sender.send_due_mails(app)
+    assert {m["To"] for m in office.messages} == {"mara@acme.example", "idris@acme.example"}
+    assert f"will be purged on {organization.purge_at:%-d %B %Y}" in office.messages[0]["Subject"]
+
+
+def test_who_restores_is_not_warned(app, master_db):
+    organization = restore_organization(a_trashed(), None, origin())
+    assert fresh(organization).warn_at is None
+    warning_is_due(master_db)
+    assert runner.send_due_warnings() == 0
