@@ -12,6 +12,7 @@ from mongoengine import Document
 
 from portal import clock
 from portal.audit.documents import AuditEvent, Head, Origin
+from portal.audit.words import words_of
 from portal.paging import Page, page_from
 
 EVENTS_PER_PAGE = 25
@@ -37,6 +38,11 @@ class EventLine:
     def actor_shown(self) -> str:
         """Who did it, as pages say it."""
         return self.actor_email or self.actor_name or "the portal"
+
+    @property
+    def words(self) -> str:
+        """What was done, as pages say it."""
+        return words_of(self.action, self.details, self.target_email)
 
     @classmethod
     def of(cls, event: dict[str, Any]) -> "EventLine":

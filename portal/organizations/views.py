@@ -174,7 +174,7 @@ def overview(access: Access) -> ResponseReturnValue:
 
 
 @blueprint.get("/organizations/<slug>/activity")
-@with_access("organization.view")
+@with_access("audit.view")
 def activity(access: Access) -> ResponseReturnValue:
     page = events_of(
         access.organization.id, before=_seq_argument("before"), after=_seq_argument("after")

@@ -1,0 +1,31 @@
+"""What audit events are called where people read them."""
+
+from collections.abc import Mapping
+
+WORDS = {
+    "account.logged_in": "Logged in",
+    "account.logged_out": "Logged out",
+    "organization.created": "Organization created",
+    "organization.renamed": "Renamed from {name_before} to {name}",
+    "organization.rename_failed": "Rename to {name} undone: {reason}",
+    "organization.trashed": "Moved to the trash",
+    "organization.trash_failed": "Move to the trash undone: {reason}",
+    "organization.restored": "Restored from the trash as {name}",
+    "organization.restore_failed": "Restore as {name} undone: {reason}",
+    "organization.purged": "Purged",
+    "organization.slug_reclaimed": "Address {slug} claimed again",
+}
+"""By action, filled with the event's details and ``target``, the e-mail of whom it was done to."""
+
+
+class _Told(dict):
+    """Details that were erased, or that an earlier version didn't write, leave a gap."""
+
+    def __missing__(self, name: str) -> str:
+        return "…"
+
+
+def words_of(action: str, details: Mapping[str, str], target_email: str | None) -> str:
+    """The event as a sentence of a few words; one that only a newer version knows by its action."""
+    told = _Told(details, target=target_email or "somebody")
+    return WORDS[action].format_map(told) if action in WORDS else action
