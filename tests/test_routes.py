@@ -30,6 +30,7 @@ ROUTES = {
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
     "POST /logout": LEAVES,
+    "GET /account": PERSON,
     "GET /organizations": PERSON,
     "GET /organizations/preview": PUBLIC,
     "GET /organizations/new": PERSON,

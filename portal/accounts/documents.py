@@ -19,7 +19,11 @@ class Account(Document):
     email = StringField(required=True)
     email_key = StringField(required=True)
     password_hash = StringField(required=True)
+    password_changed_at = DateTimeField()
     created_at = DateTimeField(required=True)
+    # When a link that was sent to the address was first followed; without, anybody may have typed
+    # the address.
+    verified_at = DateTimeField()
     # Grows with each change of the account's memberships: the common document that makes
     # transactions conflict which judge how many there are.
     membership_changes = IntField(required=True, default=0)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 WORDS = {
+    "account.address_verified": "Address verified",
     "account.logged_in": "Logged in",
     "account.logged_out": "Logged out",
     "organization.created": "Organization created",
