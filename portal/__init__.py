@@ -21,8 +21,7 @@ from portal import (
     settings,
 )
 from portal import views as home_views
-from portal.accounts import cookie
-from portal.accounts import profile_views
+from portal.accounts import cookie, profile_views
 from portal.accounts import views as account_views
 from portal.accounts.documents import Account, Session
 from portal.api import openapi
