@@ -68,7 +68,7 @@ def go_on(work, store, written, stopped):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("renames", [25, pytest.param(200, marks=pytest.mark.full)])
 def test_no_write_is_lost_or_doubled_while_the_organization_is_renamed(
-    renames, tenant_db, bare_client
+    renames, tenant_db, bare_client, figure
 ):
     organization = an_organization("Name 0")
     store_of(organization).insert_many(
@@ -102,3 +102,7 @@ def test_no_write_is_lost_or_doubled_while_the_organization_is_renamed(
     assert {each["all"] for each in counters} == {written.counted_all}
     assert written.counted_all > 0
     assert len(written.ids) > renames
+    figure(
+        f"{renames} renames: {len(written.ids)} inserts, {written.counted.total()} updates of one, "
+        f"{written.counted_all} of all {COUNTERS}; 0 lost, 0 doubled, 0 stray"
+    )
