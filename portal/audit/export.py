@@ -32,7 +32,7 @@ Render = Callable[[Iterable[Row]], str]
 
 _IDS = ("actor", "target", "session")
 _TEXTS = ("actor_kind", "actor_name", "request_id")
-_COLUMNS = (
+COLUMNS = (
     "seq", "at_utc", "who", "what", "action", "target", "address", "session", "request_id",
     "details", "hash",
 )  # fmt: skip
@@ -50,7 +50,7 @@ class Export:
 
 def as_csv(export: Export) -> Iterator[str]:
     """Rows as ``defusedcsv`` writes them, so that no spreadsheet takes a cell for a formula."""
-    header = _csv_lines([_COLUMNS])
+    header = _csv_lines([COLUMNS])
     return _streamed(export, lambda rows: _csv_lines(map(_csv_row, rows)), header, "")
 
 
