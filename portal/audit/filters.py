@@ -13,6 +13,8 @@ from portal.audit.words import WORDS, title_of
 
 PORTAL = "the portal"
 LONGEST_WHO = 254
+_KINDS_OF_KEYS = ("key", "provisioning key")
+_EMAIL, _NAME = "personal.email.value", "actor_name"  # an event has one of them or none
 # Events of a chain stand in the order in which they were written; by the clocks of several
 # portals that may be another one, but for no longer than this.
 _CLOCKS_APART = timedelta(hours=1)
@@ -79,11 +81,16 @@ class Filters:
         if self.who is None:
             return wanted
         if self.who == PORTAL:
-            nobody = {"personal.email.value": None, "personal.email": None, "actor_name": None}
-            return {**wanted, **nobody}
-        names = ("personal.email.value", "actor_name")
-        # Spelled out: then each is looked up in its own index, and the two are merged in order.
-        return {"$or": [{**wanted, name: self.who} for name in names]}
+            # Whose e-mail was erased has the digest still.
+            return {**wanted, _EMAIL: None, _NAME: None, "personal.email": None}
+        names = {"$in": [self.who, *(f"{kind} “{self.who}”" for kind in _KINDS_OF_KEYS)]}
+        # Spelled out in both: then each is looked up by an index, and the two are merged in order.
+        return {
+            "$or": [
+                {**wanted, _EMAIL: self.who, _NAME: None},
+                {**wanted, _EMAIL: None, _NAME: names},
+            ]
+        }
 
 
 NO_FILTERS = Filters()

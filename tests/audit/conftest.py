@@ -34,7 +34,7 @@ def lived(owner, master_db):
         account = Account.objects.get(id=organization.created_by)
         origins = [
             Origin(account=account.id, email=account.email, address="192.0.2.7", request_id="a" * 16),
-            Origin(actor=ObjectId(), actor_kind="key", actor_name="Nightly import"),
+            Origin(actor=ObjectId(), actor_kind="key", actor_name="key “Nightly import”"),
             Origin(),
         ]  # fmt: skip
         head, events = organization.audit_head, []

@@ -6,6 +6,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+import requests
+from bson import ObjectId
 from jsonschema import Draft202012Validator
 from pymongo import _csot
 from pymongo.errors import NetworkTimeout
@@ -16,7 +18,8 @@ from portal.audit.export import COLUMNS
 from portal.organizations.documents import ADMIN, VIEWER, Organization
 from portal.organizations.renaming import rename_organization
 from tests.factories import a_member, an_organization, fresh, origin
-from tests.visitor import Visitor
+from tests.processes import Person, portal
+from tests.visitor import PASSWORD, Visitor
 
 HERE = "/organizations/acme-corp/activity"
 SCHEMA = Draft202012Validator(
@@ -192,3 +195,35 @@ def test_what_was_exported_is_logged(lived, visitor, log):
     assert line["events"] == count
     assert line["request_id"] == answer.response.headers["X-Request-ID"]
     assert log.named("request.answered")[-1]["round_trips"] <= 4
+
+
+def test_a_client_sees_that_the_answer_was_broken_off(server, bare_client, master_db, lived):
+    """Row F1 of the attacks: by gunicorn, where the database fails at the second page."""
+    lived(3 * export.ROWS_AT_ONCE)
+    name = f"broken_{ObjectId()}"[:30]
+    bare_client.drop_database(f"master_{name}")
+    for collection in master_db.list_collection_names():
+        master_db[collection].aggregate([{"$out": {"db": f"master_{name}", "coll": collection}}])
+    fault = {
+        "failCommands": ["find"],
+        "namespace": f"master_{name}.audit_events",
+        "closeConnection": True,
+    }
+    try:
+        with portal(server, name, workers=1, MASTER_DB=f"master_{name}") as running:
+            person = Person(running.url)
+            person.post("/login", email="mara@acme.example", password=PASSWORD)
+            for ending, sign in (("jsonl", '"end"'), ("csv", "\r\n1501,")):
+                address = f"{running.url}{HERE}.{ending}"
+                assert sign in person.session.get(address, timeout=30).text
+                admin = bare_client.admin
+                admin.command(
+                    {"configureFailPoint": "failCommand", "mode": {"skip": 1}, "data": fault}
+                )
+                with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                    person.session.get(address, timeout=30)
+                admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+            assert running.is_ready()
+    finally:
+        bare_client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        bare_client.drop_database(f"master_{name}")
