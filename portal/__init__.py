@@ -25,6 +25,7 @@ from portal.accounts import cookie, profile_views
 from portal.accounts import views as account_views
 from portal.accounts.documents import Account, Session
 from portal.api import openapi
+from portal.audit import views as audit_views
 from portal.audit.documents import AuditEvent
 from portal.idempotency import KeyRecord
 from portal.limits import LimitCounter
@@ -77,7 +78,7 @@ def create_app(active: Settings) -> Flask:
     transport.init_app(app, active)
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
-    for views in (home_views, account_views, profile_views, organization_views):
+    for views in (home_views, account_views, profile_views, organization_views, audit_views):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)
     cli.init_app(app)

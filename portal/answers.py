@@ -14,9 +14,10 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal import database, errors, settings
+from portal.audit.refusals import note_refusal
 from portal.database import UnsuitableServer
 from portal.errors import PortalError, StoppedMidway
-from portal.requests import is_api, same_site_path
+from portal.requests import SAFE, is_api, origin, same_site_path
 
 log = structlog.get_logger()
 
@@ -352,9 +353,11 @@ def _fields_of(several: list[PortalError]) -> dict[str, str]:
 
 
 def answer_portal_error(error: PortalError) -> ResponseReturnValue:
-    """Tell what a service refused."""
+    """Tell what a service refused; the audit trail too where it was a change to a member."""
     known = told(error)
     log.info("request.refused", code=known.code)
+    if isinstance(error, errors.Forbidden) and error.organization and request.method not in SAFE:
+        note_refusal(error, origin())
     return _answer(known)
 
 

@@ -1,28 +1,32 @@
-"""The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask doctor``.
+"""The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
+``flask doctor``.
 
 A command needs the portal's settings. Beside a ``make run`` with a MongoDB of its own it takes
 those that the supervisor left in ``instance/``.
 """
 
+import json
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 import structlog
+from bson import ObjectId
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
 from portal import database, embedded, settings
+from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
 from portal.doctor import report
 from portal.doctor.examination import CHECKS, examine
 from portal.mail import transport
 from portal.organizations import runner
-from portal.organizations.documents import Organization
+from portal.organizations.documents import ACTIVE, Organization
 from portal.settings import InvalidSettings, Settings
 
 log = structlog.get_logger()
@@ -31,6 +35,7 @@ COULD_NOT = 2
 
 lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
 mail = AppGroup("mail", help="Mails of a portal without a mail server.")
+audit = AppGroup("audit", help="The audit trail.")
 
 
 class CouldNot(click.ClickException):
@@ -43,6 +48,7 @@ def init_app(app: Flask) -> None:
     """Give ``flask`` the portal's commands."""
     app.cli.add_command(lifecycle)
     app.cli.add_command(mail)
+    app.cli.add_command(audit)
     app.cli.add_command(examine_installation)
 
 
@@ -126,6 +132,51 @@ def list_mails() -> None:
         click.echo(f"{kept.at}  {kept.to}  {kept.subject}\n{kept.path}\n\n{kept.text}\n{'-' * 72}")
     if kept is None:
         click.echo(f"There are no mails in {directory}.")
+
+
+@audit.command("verify")
+@click.option("--organization", metavar="SLUG_OR_ID", help="This one's chain alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per broken chain and line.")
+@with_appcontext
+@on_database
+def verify_trail(organization: str | None, as_json: bool) -> None:
+    """Look for audit events that were changed or removed, and name the first of each chain.
+
+    Exit status: 0 all chains are whole, 1 some are broken, 2 could not look.
+    """
+    tally, broken = Tally(), 0
+    for found in _broken_chains(organization, tally):
+        broken += 1
+        click.echo(json.dumps(_as_json(found)) if as_json else f"{found.subject}: {found.words}")
+    if not as_json:
+        told = f"{broken} broken" if broken else "all whole"
+        click.echo(f"chains: {tally.chains}, events: {tally.events}, {told}.")
+    sys.exit(1 if broken else 0)
+
+
+def _broken_chains(organization: str | None, tally: Tally) -> Iterable[BrokenChain]:
+    if organization is None:
+        return find_broken(tally)
+    found = Organization.objects(slug=organization, state=ACTIVE).only("id").first()
+    if found is None and ObjectId.is_valid(organization):
+        found = Organization.objects(id=organization).only("id").first()
+    if found is None:
+        raise CouldNot(
+            f"There is no organization {organization}. One in the trash has its id alone."
+        )
+    broken = verify_chain(found.id, tally)
+    return [broken] if broken else []
+
+
+def _as_json(broken: BrokenChain) -> dict[str, object]:
+    return {
+        "chain": str(broken.chain),
+        "subject": broken.subject,
+        "organization": str(broken.organization) if broken.organization else None,
+        "fault": broken.fault,
+        "seq": broken.seq,
+        "words": broken.words,
+    }
 
 
 @click.command("doctor")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
+
 
 class PortalError(Exception):
     """Something a service refused. Nothing was changed."""
@@ -117,9 +119,11 @@ class AddressChanged(PortalError):
 
 @dataclass
 class Forbidden(PortalError):
-    """The member's role doesn't allow it."""
+    """The member's ``role`` in the ``organization`` doesn't allow it."""
 
     permission: str
+    organization: ObjectId | None = None
+    role: str | None = None
 
 
 @dataclass

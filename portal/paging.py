@@ -1,7 +1,12 @@
 """Pages of long lists, found by key rather than by number."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from mongoengine import Document
+
+WALKED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +61,21 @@ def page_from(
         before=rows[0][key] if backwards else None,
         after=rows[-1][key] if forwards else None,
     )
+
+
+def pages_of(
+    document: type[Document], wanted: dict[str, Any], *fields: str
+) -> Iterator[list[dict[str, Any]]]:
+    """All documents that are as ``wanted``, in pages by their ids, with these fields alone."""
+    collection = document._get_collection()
+    after: dict[str, Any] = {}
+    projection = {"_id": 1, **dict.fromkeys(fields, 1)}
+    while True:
+        found = (
+            collection.find({**wanted, **after}, projection).sort("_id", 1).limit(WALKED_AT_ONCE)
+        )
+        rows = list(found)
+        if not rows:
+            return
+        yield rows
+        after = {"_id": {"$gt": rows[-1]["_id"]}}

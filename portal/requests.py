@@ -23,6 +23,7 @@ from portal.settings import Settings
 
 REQUEST_SECONDS = 4
 LARGEST_BODY_BYTES = 64 * 1024
+SAFE = ("GET", "HEAD", "OPTIONS")  # these change nothing
 # Load balancers and containers ask these by address, and while MongoDB is away.
 HEALTH = ("home.alive", "home.ready")
 
@@ -171,7 +172,7 @@ def _check_host() -> None:
 
 def _check_body() -> None:
     """Refuse a body that is not whole, or not of the one kind that is read there."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
+    if request.method in SAFE:
         return
     if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
         abort(411)  # its end can't be known before it is read

@@ -174,8 +174,8 @@ class PatientWorker(ThreadWorker):
     def _await_farewell(self, conn: TConn) -> None:
         """Send that nothing more comes, and let the client read what was sent: closed with
         something unread in it, a connection is reset, and the answer lost."""
-        conn.sock.setblocking(False)
         try:
+            conn.sock.setblocking(False)  # closed already where an answer broke off in the middle
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._forget(conn)

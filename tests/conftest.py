@@ -3,7 +3,10 @@
 import io
 import json
 import logging
+import os
 import secrets
+import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from portal.settings import Settings, current
 from tests import pages
 from tests.mail.post_office import open_office
 from tests.visitor import Visitor
+
+TOP = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser):
@@ -189,3 +194,25 @@ def bare_client(server):
     """A client that isn't the portal's."""
     with MongoClient(server.uri, uuidRepresentation="standard", tz_aware=True) as bare:
         yield bare
+
+
+@pytest.fixture
+def flask(server):
+    """Run ``flask`` on the databases of the tests; what it said, and its exit status."""
+
+    def run(*arguments, folder=TOP, **changes):
+        environment = {
+            **os.environ,
+            "MONGO_URI": server.uri,
+            "MASTER_DB": current().master_db,
+            "TENANT_DB": current().tenant_db,
+            "JWT_SECRET": server.settings["jwt_secret"],
+            "SECRET_KEY": server.settings["secret_key"],
+            **changes,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "flask", *arguments],
+            check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    return run

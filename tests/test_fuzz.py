@@ -18,7 +18,7 @@ from tests.visitor import PASSWORD
 NASTY = [
     "", " ", "\0", "a\0b", "\n", "a\r\nb: c", "\u202eabc", "\u200b", "\ud800", "\udfff", "🙂", "x" * 10_000, "[]", "{}",
     "$where", '{"$ne": null}', "system.", "..", "../..", "admin", "create", "<script>alert(1)</script>", "{{7*7}}",
-    "=1+1", "%00", "%", "a" * 80, "Ａ Ｂ", "a\u0301" * 20, "-1", "9" * 400, "NaN", "null", "true", "//evil", "acme-corp",
+    "=1+1", "%00", "%", "a" * 80, "Ａ Ｂ", "a\u0301" * 20, "-1", "9" * 400, "NaN", "null", "true", "//evil", "acme-corp", "2026-11-25", "organization.renamed", "the portal",
 ]  # fmt: skip
 PLAUSIBLE = [
     "Acme Corp",
@@ -115,7 +115,18 @@ FORMS = {
     "/trash/<organization_id>/purge": ("confirm_name", "idempotency_key"),
     "/logout": (),
 }
-QUERIES = ("q", "before", "after", "next", "organization_name", "renames")
+QUERIES = (
+    "q",
+    "before",
+    "after",
+    "next",
+    "organization_name",
+    "renames",
+    "action",
+    "who",
+    "from",
+    "to",
+)
 
 
 def test_every_form_there_is_is_tried(app):

@@ -13,7 +13,7 @@ from portal.errors import InvalidInput, NotAuthenticated
 from portal.organizations.access import Access, access_to
 from portal.organizations.names import slug_asked_for
 
-_WITH_QUERY = ("org.delete", "org.delete_by_body")  # read strictly there
+_WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -203,11 +203,15 @@ def _seen(access: Access, organization: Organization) -> Answer:
         "bytes": figures.size_bytes if figures else None,
         "operation": organization.operation,
     }
-    headers = {}
-    if access.slug != organization.slug:
-        address = f"{settings.current().public_url}/org/{organization.slug}"
-        headers["Link"] = f'<{address}>; rel="canonical"'
-    return {"organization": seen}, 200, headers
+    return {"organization": seen}, 200, canonical_link(access, organization)
+
+
+def canonical_link(access: Access, organization: Organization, below: str = "") -> dict[str, str]:
+    """The header that tells who came by an old slug where it is now."""
+    if access.slug == organization.slug:
+        return {}
+    address = f"{settings.current().public_url}/org/{organization.slug}{below}"
+    return {"Link": f'<{address}>; rel="canonical"'}
 
 
 def _created(organization: Organization) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What the audit trail is made of."""
 
+from typing import Any, NoReturn
+
 from mongoengine import (
     DateTimeField,
     DictField,
@@ -7,6 +9,7 @@ from mongoengine import (
     EmbeddedDocument,
     IntField,
     ObjectIdField,
+    QuerySet,
     StringField,
 )
 
@@ -47,8 +50,23 @@ class Head(EmbeddedDocument):
     meta = {"strict": False}
 
 
+class EventsAreFinal(Exception):
+    """Something tried to change or remove an audit event."""
+
+
+class _FinalEvents(QuerySet):
+    """Finds events and inserts them, and nothing else. ``update_one``, ``upsert_one`` and the
+    methods of a document come by these."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise EventsAreFinal
+
+    update = modify = delete = _refuse
+
+
 class AuditEvent(Document):
-    """One event. ``chain`` is the id of the organization, else the account, it concerns.
+    """One event, final once it is written. ``chain`` is the id of the organization, else the
+    account, it concerns.
 
     ``actor`` is an account unless ``actor_kind`` says otherwise; ``target`` the account,
     invitation, key or session that it was done to, if that was not the chain's own subject.
@@ -75,5 +93,20 @@ class AuditEvent(Document):
         "collection": "audit_events",
         "auto_create_index": False,
         "strict": False,
-        "indexes": [{"fields": ["chain", "-seq"], "unique": True}],
+        "queryset_class": _FinalEvents,
+        "indexes": [
+            {"fields": ["chain", "-seq"], "unique": True},
+            # Whatever is asked for by equality stands before the order that it is shown in: so a
+            # page takes as long however many events there are (portal/audit/filters.py).
+            ["chain", "action", "-seq"],
+            ["chain", "personal.email.value", "actor_name", "-seq"],
+            ["chain", "action", "personal.email.value", "actor_name", "-seq"],
+            ["chain", "at"],
+        ],
     }
+
+    def save(self, *args: Any, **options: Any) -> "AuditEvent":
+        """Write a new event. Raises EventsAreFinal for one that is written."""
+        if not self._created:
+            raise EventsAreFinal
+        return super().save(*args, **{**options, "force_insert": True})

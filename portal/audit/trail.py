@@ -12,10 +12,15 @@ from mongoengine import Document
 
 from portal import clock
 from portal.audit.documents import AuditEvent, Head, Origin
+from portal.audit.filters import NO_FILTERS, PORTAL, Filters
 from portal.audit.words import words_of
 from portal.paging import Page, page_from
 
 EVENTS_PER_PAGE = 25
+HIGHEST_SEQ = 2**53 - 1
+REFUSED = "access.refused"
+ERASED = "somebody whose data was erased"
+_BEFORE = "_before"
 _PERSONAL = ("email", "address")
 # Part of the content where an event has them: earlier versions wrote none.
 _OPTIONAL = ("actor_kind", "actor_name", "target", "session")
@@ -23,7 +28,7 @@ _OPTIONAL = ("actor_kind", "actor_name", "target", "session")
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """An event as shown."""
+    """An event as shown. ``erased`` are the personal values that it once had."""
 
     seq: int
     at: datetime
@@ -33,16 +38,34 @@ class EventLine:
     details: dict[str, str]
     actor_name: str | None = None
     target_email: str | None = None
+    target: ObjectId | None = None
+    session: ObjectId | None = None
+    request_id: str | None = None
+    hash: str = ""
+    erased: frozenset[str] = frozenset()
 
     @property
     def actor_shown(self) -> str:
         """Who did it, as pages say it."""
-        return self.actor_email or self.actor_name or "the portal"
+        erased = ERASED if "email" in self.erased else PORTAL
+        return self.actor_email or self.actor_name or erased
 
     @property
     def words(self) -> str:
         """What was done, as pages say it."""
-        return words_of(self.action, self.details, self.target_email)
+        target = self.target_email or (ERASED if "target_email" in self.erased else None)
+        return words_of(self.action, self.details, target)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was tried and not done."""
+        return self.action == REFUSED
+
+    @property
+    def changes(self) -> list[tuple[str, str | None, str | None]]:
+        """The details by their names: what they were before, if that is known, and are now."""
+        names = dict.fromkeys(name.removesuffix(_BEFORE) for name in self.details)
+        return [(name, self.details.get(name + _BEFORE), self.details.get(name)) for name in names]
 
     @classmethod
     def of(cls, event: dict[str, Any]) -> "EventLine":
@@ -57,6 +80,11 @@ class EventLine:
             event.get("details", {}),
             event.get("actor_name"),
             personal.get("target_email"),
+            event.get("target"),
+            event.get("session"),
+            event.get("request_id"),
+            event["hash"],
+            frozenset(name for name, value in personal.items() if value is None),
         )
 
 
@@ -145,18 +173,37 @@ def stored_hash(previous_hash: str, event: dict[str, Any]) -> str:
     return hashlib.sha256((previous_hash + canonical).encode()).hexdigest()
 
 
-def events_of(chain: ObjectId, *, before: int | None = None, after: int | None = None) -> Page:
+def events_of(
+    chain: ObjectId,
+    filters: Filters = NO_FILTERS,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+) -> Page:
     """A page of the chain's events, newest first; ``before`` and ``after`` are their ``seq``."""
-    events = AuditEvent.objects(chain=chain)
+    key, way = None, -1
     if before is not None:
-        events = events.filter(seq__gt=before).order_by("seq")
+        key, way = {"$gt": before}, 1
     elif after is not None:
-        events = events.filter(seq__lt=after).order_by("-seq")
-    else:
-        events = events.order_by("-seq")
-    rows = list(events.limit(EVENTS_PER_PAGE + 1).as_pymongo())
+        key = {"$lt": after}
+    found = AuditEvent._get_collection().find(filters.match(chain, key))
+    rows = list(found.sort("seq", way).limit(EVENTS_PER_PAGE + 1))
     page = page_from(rows, key="seq", size=EVENTS_PER_PAGE, before=before, after=after)
     return Page([EventLine.of(row) for row in page.rows], page.before, page.after)
+
+
+def events_after(
+    chain: ObjectId,
+    after: int,
+    most: int,
+    filters: Filters = NO_FILTERS,
+    *,
+    last: int = HIGHEST_SEQ,
+) -> list[dict[str, Any]]:
+    """Up to ``most`` of the chain's events as MongoDB keeps them, oldest first: those that follow
+    the one numbered ``after``, up to the one numbered ``last``."""
+    match = filters.match(chain, {"$gt": after, "$lte": last})
+    return list(AuditEvent._get_collection().find(match).sort("seq", 1).limit(most))
 
 
 def latest_events(most: int) -> dict[str, Any]:
@@ -184,4 +231,4 @@ def _milliseconds(time: datetime) -> int:
 
 def forget_chain(chain: ObjectId) -> None:
     """Remove the chain of something that never came to be, in the caller's transaction."""
-    AuditEvent.objects(chain=chain).delete()
+    AuditEvent._get_collection().delete_many({"chain": chain})

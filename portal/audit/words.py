@@ -1,8 +1,10 @@
 """What audit events are called where people read them."""
 
 from collections.abc import Mapping
+from itertools import groupby
 
 WORDS = {
+    "access.refused": "Refused: {permission} as {role}",
     "account.address_verified": "Address verified",
     "account.logged_in": "Logged in",
     "account.logged_out": "Logged out",
@@ -18,6 +20,9 @@ WORDS = {
 }
 """By action, filled with the event's details and ``target``, the e-mail of whom it was done to."""
 
+# These stand in the chains of accounts.
+_OF_ACCOUNTS = "account"
+
 
 class _Told(dict):
     """Details that were erased, or that an earlier version didn't write, leave a gap."""
@@ -30,3 +35,19 @@ def words_of(action: str, details: Mapping[str, str], target_email: str | None) 
     """The event as a sentence of a few words; one that only a newer version knows by its action."""
     told = _Told(details, target=target_email or "somebody")
     return WORDS[action].format_map(told) if action in WORDS else action
+
+
+def title_of(action: str) -> str:
+    """What events of the action have in common: their words with gaps."""
+    return WORDS[action].format_map(_Told())
+
+
+def actions_by_group() -> list[tuple[str, list[tuple[str, str]]]]:
+    """What may be done to an organization, by what it is about: (group, (action, title) pairs)."""
+    told = [(action, title_of(action)) for action in sorted(WORDS)]
+    groups = groupby(told, key=lambda pair: pair[0].split(".")[0])
+    return [
+        (name.replace("_", " ").capitalize(), list(pairs))
+        for name, pairs in groups
+        if name != _OF_ACCOUNTS
+    ]

@@ -7,14 +7,12 @@ with the organization read before and after, unchanged. A repair decides that ag
 transaction that mends it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import Document
-
-PAGE = 1000
 
 Row = dict[str, Any]
 
@@ -46,20 +44,6 @@ class Finding:
 
 class NotMended(Exception):
     """Why a repair could not mend what it was for."""
-
-
-def pages_of(document: type[Document], wanted: Row, *fields: str) -> Iterator[list[Row]]:
-    """The documents that are as ``wanted``, in pages by their ids, with these fields alone."""
-    collection = document._get_collection()
-    after: Row = {}
-    projection = {"_id": 1, **dict.fromkeys(fields, 1)}
-    while True:
-        found = collection.find({**wanted, **after}, projection).sort("_id", 1).limit(PAGE)
-        rows = list(found)
-        if not rows:
-            return
-        yield rows
-        after = {"_id": {"$gt": rows[-1]["_id"]}}
 
 
 def found_by(document: type[Document], name: str, values: set[Any], *fields: str) -> list[Row]:

@@ -12,8 +12,9 @@ from mongoengine import Document
 
 from portal.accounts.documents import Account, Session
 from portal.database import transaction
-from portal.doctor.findings import Finding, Kind, Row, found_by, pages_of
+from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
+from portal.paging import pages_of
 
 DEAD_MEMBERSHIP = Kind(
     "dead_membership",

@@ -9,9 +9,10 @@ from bson import ObjectId
 
 from portal.audit.documents import Origin
 from portal.database import tenant_database
-from portal.doctor.findings import PAGE, Finding, Kind, NotMended, Row, found_by, pages_of
+from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
 from portal.organizations.documents import CREATE, PURGED, Organization
 from portal.organizations.lifecycle import repair_organization
+from portal.paging import WALKED_AT_ONCE, pages_of
 from portal.tenants import collections
 from portal.tenants.collections import Found
 
@@ -46,7 +47,7 @@ _FIELDS = ("name", "slug", "state", "placement", "audit_head.seq")
 def find_strays() -> Iterator[Finding]:
     """Collections that belong to no organization."""
     every = collections.list_collections(tenant_database())
-    while page := list(islice(every, PAGE)):
+    while page := list(islice(every, WALKED_AT_ONCE)):
         owned = _owned({found.uuid for found in page})
         for found in page:
             if found.uuid not in owned and _is_stray(found):

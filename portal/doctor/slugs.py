@@ -8,8 +8,9 @@ from portal import clock
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by, pages_of
+from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
 from portal.organizations.documents import ACTIVE, CURRENT, OLD, TARGET, Organization, Slug
+from portal.paging import pages_of
 
 IDLE = Kind(
     "idle_slug",

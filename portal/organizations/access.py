@@ -44,7 +44,7 @@ class Access:
     def require(self, permission: str) -> None:
         """Raise Forbidden unless the role has the permission."""
         if not self.can(permission):
-            raise Forbidden(permission)
+            raise Forbidden(permission, self.organization.id, self.role)
 
 
 def access_to(slug: str, account_id: ObjectId) -> Access:

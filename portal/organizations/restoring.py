@@ -63,6 +63,7 @@ def _finish_restore(organization: Organization) -> Organization:
             operation.origin,
             name_before=organization.name,
             name=restored.name,
+            slug_before=organization.slug,
             slug=restored.slug,
         )
         return restored

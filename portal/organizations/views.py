@@ -12,7 +12,7 @@ from flask_login import current_user, login_required
 from portal import clock, limits, settings
 from portal.accounts import cookie
 from portal.accounts.passwords import strength
-from portal.audit.trail import events_of
+from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.errors import AddressChanged
 from portal.organizations import (
     creation,
@@ -37,7 +37,6 @@ blueprint = Blueprint("organizations", __name__)
 repetition.watch(blueprint)
 
 View = Callable[..., ResponseReturnValue]
-_HIGHEST_SEQ = 2**53
 
 
 def with_access(permission: str) -> Callable[[View], View]:
@@ -56,8 +55,10 @@ def with_access(permission: str) -> Callable[[View], View]:
                 return view(access)
             if request.method == "POST":
                 raise AddressChanged(access.organization.name, access.organization.slug)
+            address = url_for(f".{view.__name__}", slug=access.organization.slug)
+            query = request.query_string.decode("latin-1")
             # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
-            return redirect(url_for(f".{view.__name__}", slug=access.organization.slug), 307)
+            return redirect(f"{address}?{query}" if query else address, 307)
 
         return guarded
 
@@ -173,17 +174,6 @@ def overview(access: Access) -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/organizations/<slug>/activity")
-@with_access("audit.view")
-def activity(access: Access) -> ResponseReturnValue:
-    page = events_of(
-        access.organization.id, before=_seq_argument("before"), after=_seq_argument("after")
-    )
-    return render_template(
-        "organizations/activity.html", access=access, organization=access.organization, page=page
-    )
-
-
 @blueprint.get("/organizations/<slug>/settings")
 @with_access("organization.view")
 def show_settings(access: Access) -> ResponseReturnValue:
@@ -274,7 +264,7 @@ def trash() -> ResponseReturnValue:
 @with_trashed("organization.restore")
 def trashed(access: Access) -> ResponseReturnValue:
     page = events_of(
-        access.organization.id, before=_seq_argument("before"), after=_seq_argument("after")
+        access.organization.id, before=seq_argument("before"), after=seq_argument("after")
     )
     return render_template(
         "organizations/trashed.html",
@@ -354,6 +344,7 @@ def _key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
     return value if pattern.fullmatch(value) else None
 
 
-def _seq_argument(name: str) -> int | None:
+def seq_argument(name: str) -> int | None:
+    """The number of an audit event that a query names; ``None`` for what can't be one."""
     value = request.args.get(name, type=int)
-    return value if value is not None and 0 <= value < _HIGHEST_SEQ else None
+    return value if value is not None and 0 <= value <= HIGHEST_SEQ else None

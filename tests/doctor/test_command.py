@@ -1,9 +1,6 @@
 """``flask doctor`` and ``flask lifecycle run`` as an operator types them."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,32 +8,9 @@ import pytest
 from bson import ObjectId
 
 from portal import clock, embedded
-from portal.settings import current
 from tests.factories import an_organization, fresh
 
 TOP = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture
-def flask(server):
-    """Run ``flask`` on the databases of the tests; what it said, and its exit status."""
-
-    def run(*arguments, folder=TOP, **changes):
-        environment = {
-            **os.environ,
-            "MONGO_URI": server.uri,
-            "MASTER_DB": current().master_db,
-            "TENANT_DB": current().tenant_db,
-            "JWT_SECRET": server.settings["jwt_secret"],
-            "SECRET_KEY": server.settings["secret_key"],
-            **changes,
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "flask", *arguments],
-            check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-
-    return run
 
 
 def test_it_says_that_all_is_well(flask):

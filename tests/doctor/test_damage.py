@@ -9,7 +9,7 @@ from bson.binary import UuidRepresentation
 from portal import clock
 from portal.accounts.documents import Account
 from portal.accounts.login import log_in
-from portal.audit.documents import AuditEvent
+from portal.audit.trail import forget_chain
 from portal.doctor import operations, placements, slugs
 from portal.organizations.documents import ACTIVE, Membership, Slug
 from portal.organizations.purging import purge_organization
@@ -302,7 +302,7 @@ def test_sessions_of_missing_accounts_are_deleted(found, repair, master_db):
     account = an_account("mara@acme.example")
     log_in("mara@acme.example", PASSWORD, origin(), "Browser")
     Account.objects(id=account.id).delete()
-    AuditEvent.objects(chain=account.id).delete()
+    forget_chain(account.id)
     [(kind, session)] = found()
     assert kind == "dead_session"
     assert repair() == [("dead_session", session, "deleted")]

@@ -6,8 +6,10 @@ import threading
 import pytest
 from bson import ObjectId
 
+from portal import paging
 from portal.accounts.login import log_in, log_out
-from portal.doctor import chains, findings, placements
+from portal.audit import chains
+from portal.doctor import placements
 from portal.errors import PortalError
 from portal.organizations import creation, runner
 from portal.organizations.documents import PURGED, TRASHED, Organization
@@ -44,8 +46,8 @@ def test_an_account_whose_organizations_are_all_purged_is_no_damage(found):
 
 
 def test_more_than_a_page_is_examined_whole(found, monkeypatch, tenant_db, master_db):
-    for module in (chains, findings, placements):
-        monkeypatch.setattr(module, "PAGE", 3)
+    for module in (chains, paging, placements):
+        monkeypatch.setattr(module, "WALKED_AT_ONCE", 3)
     account = an_account()
     organizations = [an_organization(f"Org {n}", account) for n in range(10)]
     assert found() == []

@@ -338,7 +338,7 @@ def test_activity_tells_who_did_what_newest_first(visitor):
     visitor.sign_up("Acme Corp")
     visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
     page = visitor.get("/organizations/other/activity")
-    deeds = [cell.get_text(strip=True) for cell in page.html.select("tbody th")]
+    deeds = [cell.get_text(strip=True) for cell in page.html.select("tbody th summary")]
     assert deeds == ["Renamed from Acme Corp to Other", "Organization created"]
     assert page.text.count("mara@acme.example") >= 3
     assert "127.0.0.1" in page.text

@@ -1,0 +1,102 @@
+"""The audit trail for programs: what happened since they last asked."""
+
+import re
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from portal.api import schemas
+from portal.api.guard import ApiBlueprint, access_by_name, logged_in
+from portal.api.organizations import canonical_link
+from portal.api.repetition import Answer
+from portal.audit.export import SCHEMA, as_json
+from portal.audit.trail import HIGHEST_SEQ, events_after
+
+audit = ApiBlueprint("audit", __name__, url_prefix="/org", description="The audit trail")
+
+MOST_EVENTS = 1000
+
+
+class _Whole(fields.Integer):
+    """Digits alone: not all that Python reads as a number."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not re.fullmatch(r"[0-9]{1,16}", str(value)):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class FeedQuery(schemas.Body):
+    after = _Whole(
+        load_default=0,
+        validate=ma.validate.Range(0, HIGHEST_SEQ),
+        metadata={"description": "the number of the last event that you have; 0: from the first"},
+    )
+    limit = _Whole(
+        load_default=100,
+        validate=ma.validate.Range(1, MOST_EVENTS),
+        metadata={"description": "how many events at most"},
+    )
+
+
+class Sealed(ma.Schema):
+    """A personal value. Without ``value`` and ``salt`` it was erased."""
+
+    value = fields.String()
+    salt = fields.String()
+    digest = fields.String(required=True)
+
+
+class Event(ma.Schema):
+    """An event, with all that its hash is made of."""
+
+    schema = fields.Integer(required=True, metadata={"enum": [SCHEMA]})
+    kind = fields.String(required=True, metadata={"enum": ["event"]})
+    chain = fields.String(required=True, metadata={"description": "the organization's id"})
+    seq = fields.Integer(required=True, metadata={"minimum": 1})
+    at = fields.String(required=True, metadata={"format": "date-time"})
+    action = fields.String(required=True, metadata={"example": "organization.renamed"})
+    actor = fields.String(required=True, allow_none=True)
+    actor_kind = fields.String(required=True, allow_none=True)
+    actor_name = fields.String(required=True, allow_none=True)
+    target = fields.String(required=True, allow_none=True)
+    session = fields.String(required=True, allow_none=True)
+    request_id = fields.String(required=True, allow_none=True)
+    details = fields.Dict(keys=fields.String(), required=True)
+    personal = fields.Dict(keys=fields.String(), values=fields.Nested(Sealed), required=True)
+    hash = fields.String(required=True)
+
+
+class EventHead(ma.Schema):
+    """The newest event there is."""
+
+    seq = fields.Integer(required=True)
+    hash = fields.String(required=True)
+
+
+class FeedAnswer(schemas.Success):
+    events = fields.List(fields.Nested(Event), required=True)
+    next = fields.Integer(required=True, metadata={"description": "what to send as `after`"})
+    head = fields.Nested(EventHead, required=True)
+
+
+@audit.get("/<name:name>/audit")
+@logged_in
+@audit.arguments(FeedQuery, location="query")
+@audit.response(200, FeedAnswer)
+def feed(query: dict[str, int], name: str) -> Answer:
+    """Read what happened in an organization
+
+    Its audit events, oldest first. Send the `next` of one answer as `after` of the next call; when
+    it is the `seq` of `head`, you have all. Needs the permission `audit.export`: an admin or owner.
+    """
+    access = access_by_name(name, "audit.export")
+    organization = access.organization
+    events = events_after(organization.id, query["after"], query["limit"])
+    answer = {
+        "events": [as_json(event) for event in events],
+        "next": events[-1]["seq"] if events else query["after"],
+        "head": organization.audit_head,
+    }
+    return answer, 200, canonical_link(access, organization, "/audit")

@@ -1,0 +1,218 @@
+"""The audit trail's chains: whole from the first event to the head in the document they are of.
+
+All events are read in one order, and of each page of chains no more than the heads is kept. A
+chain that seems broken is read once more: events are written together with the head and never
+change, so those up to the head that was read before are there, and none is ahead of the head
+that is read after.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import Document
+
+from portal.accounts.documents import Account
+from portal.audit.documents import AuditEvent
+from portal.audit.trail import personal_digest, stored_hash
+from portal.database import transaction
+from portal.organizations.documents import Organization
+from portal.paging import WALKED_AT_ONCE, pages_of
+
+CHANGED, MISSING, REORDERED = "changed", "missing", "reordered"
+HEAD_DIFFERS, ORPHANED = "head_differs", "orphaned"
+_WORDS = {
+    CHANGED: "event {seq} was changed",
+    MISSING: "event {seq} is missing",
+    REORDERED: "event {seq} stands at another place",
+    HEAD_DIFFERS: "its head is not event {seq}",
+    ORPHANED: "it is of nothing that exists",
+}
+
+Row = dict[str, Any]
+_SUBJECTS = (Organization, Account)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenChain:
+    """A chain, what it is of, and the first event that is not as it was written, and how."""
+
+    chain: ObjectId
+    subject: str
+    organization: ObjectId | None
+    fault: str
+    seq: int
+
+    @property
+    def words(self) -> str:
+        """What is wrong with it."""
+        return _WORDS[self.fault].format(seq=self.seq)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How much was read."""
+
+    chains: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The head of a chain as its organization or account has it."""
+
+    chain: ObjectId
+    seq: int
+    hash: str
+
+    @classmethod
+    def of(cls, row: Row) -> "_Head":
+        head = row.get("audit_head", {})
+        return cls(row["_id"], head.get("seq", 0), head.get("hash", ""))
+
+
+@dataclass(slots=True)
+class _Walk:
+    """How far the events of a chain go, and where they break up to the head: the first ``fault``,
+    at ``seq``, after the hash ``previous``."""
+
+    reached: int = 0
+    fault: str | None = None
+    seq: int = 0
+    previous: str = ""
+
+    def stumble(self, fault: str, seq: int) -> None:
+        """Note a fault, if it is the first."""
+        if self.fault is None:
+            self.fault, self.seq = fault, seq
+
+
+def find_broken(tally: Tally | None = None) -> Iterator[BrokenChain]:
+    """All chains with an event that was changed, removed, moved or put in, or with another head.
+
+    Raises PyMongoError where MongoDB can't be used.
+    """
+    tally = tally or Tally()
+    heads = merge(*map(_heads, _SUBJECTS), key=attrgetter("chain"))
+    after: Row = {}
+    while page := list(islice(heads, WALKED_AT_ONCE)):
+        last = page[-1].chain
+        yield from _confirmed(_suspects(page, {**after, "$lte": last}, tally))
+        after = {"$gt": last}
+    yield from _confirmed(_suspects([], after or {"$exists": True}, tally))
+
+
+def verify_chain(chain: ObjectId, tally: Tally) -> BrokenChain | None:
+    """How the one ``chain`` is broken, if it is. Raises PyMongoError."""
+    tally.chains += 1
+    tally.events += AuditEvent.objects(chain=chain).count()
+    return next(_confirmed([chain]), None)
+
+
+def _heads(document: type[Document]) -> Iterator[_Head]:
+    for page in pages_of(document, {}, "audit_head"):
+        yield from map(_Head.of, page)
+
+
+def _suspects(page: list[_Head], chains: Row, tally: Tally) -> Iterator[ObjectId]:
+    """Which of the ``chains`` don't match the heads of the ``page``, or have none there."""
+    heads = {head.chain: head for head in page}
+    tally.chains += len(page)
+    for chain, events in groupby(_events(chains), key=itemgetter("chain")):
+        head = heads.pop(chain, None)
+        walk = _walk(events, head) if head else _Walk()
+        tally.events += walk.reached
+        if head is None or walk.fault or walk.reached != head.seq:
+            yield chain
+    yield from (head.chain for head in heads.values() if head.seq)
+
+
+def _events(chains: Any) -> Iterable[Row]:
+    # The index of chains and sequence numbers, read backwards.
+    return AuditEvent._get_collection().find({"chain": chains}).sort([("chain", -1), ("seq", 1)])
+
+
+def _walk(events: Iterable[Row], head: _Head) -> _Walk:
+    """All events are read."""
+    walk = _Walk()
+    for event in events:
+        if walk.fault is None:
+            _step(walk, event)
+        walk.reached = event["seq"]
+        if event["seq"] == head.seq and event["hash"] != head.hash:
+            walk.stumble(HEAD_DIFFERS, head.seq)
+    if walk.reached < head.seq:
+        walk.stumble(MISSING, walk.reached + 1)
+    return walk
+
+
+def _step(walk: _Walk, event: Row) -> None:
+    wanted = walk.reached + 1
+    if event["seq"] != wanted:
+        walk.stumble(MISSING, wanted)
+    elif stored_hash(walk.previous, event) != event["hash"] or not _is_sealed(event):
+        walk.stumble(CHANGED, wanted)
+    else:
+        walk.previous = event["hash"]
+
+
+def _is_sealed(event: Row) -> bool:
+    """Whether the personal values that weren't erased are those that went into the hash."""
+    return all(
+        personal_digest(sealed["value"], sealed["salt"]) == sealed["digest"]
+        for sealed in event.get("personal", {}).values()
+        if sealed.get("value") is not None
+    )
+
+
+def _confirmed(chains: Iterable[ObjectId]) -> Iterator[BrokenChain]:
+    for chain in chains:
+        before = _subject(chain)
+        found = _reread(chain, before) if before else _orphaned(chain)
+        if found:
+            organization = chain if before and "slug" in before else None
+            yield BrokenChain(chain, _title(before), organization, *found)
+
+
+def _reread(chain: ObjectId, before: Row) -> tuple[str, int] | None:
+    walk = _walk(_events(chain), _Head.of(before))
+    after = _subject(chain)
+    if after is None:
+        return None  # what never came to be has no chain any more
+    if walk.reached > _Head.of(after).seq:
+        walk.stumble(HEAD_DIFFERS, walk.reached)
+    if walk.fault in (CHANGED, MISSING) and _stands_elsewhere(chain, walk):
+        return REORDERED, walk.seq
+    return (walk.fault, walk.seq) if walk.fault else None
+
+
+def _stands_elsewhere(chain: ObjectId, walk: _Walk) -> bool:
+    """Whether the event that the chain needs at ``walk.seq`` has another number now."""
+    return any(
+        stored_hash(walk.previous, {**event, "seq": walk.seq}) == event["hash"]
+        for event in _events(chain)
+        if event["seq"] != walk.seq
+    )
+
+
+def _orphaned(chain: ObjectId) -> tuple[str, int] | None:
+    def body() -> bool:
+        return _subject(chain) is None and AuditEvent.objects(chain=chain).first() is not None
+
+    return (ORPHANED, 0) if transaction(body) else None
+
+
+def _subject(chain: ObjectId) -> Row | None:
+    fields = {"name": 1, "slug": 1, "audit_head": 1}
+    found = (kind._get_collection().find_one({"_id": chain}, fields) for kind in _SUBJECTS)
+    return next((row for row in found if row), None)
+
+
+def _title(subject: Row | None) -> str:
+    if subject is None:
+        return "a chain"
+    return f"organization {subject['slug']}" if "slug" in subject else "an account"

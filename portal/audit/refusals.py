@@ -1,0 +1,51 @@
+"""Changes that a member's role did not allow, noted in the organization's trail."""
+
+from datetime import timedelta
+
+import structlog
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal import clock
+from portal.audit.documents import AuditEvent, Origin
+from portal.audit.trail import REFUSED, record
+from portal.database import transaction
+from portal.errors import Forbidden
+from portal.organizations.documents import Organization
+
+NOTED_AGAIN_AFTER = timedelta(minutes=1)
+
+log = structlog.get_logger()
+
+
+def note_refusal(refused: Forbidden, origin: Origin) -> None:
+    """Record who was refused what in the chain of the organization, once a minute for each account
+    and permission, so that nobody can fill the trail.
+
+    Where MongoDB can't be used it is only logged: refused it is all the same.
+    """
+    try:
+        # Looked at here it costs a flood one read each; what decides is the transaction.
+        if not _noted(refused, origin):
+            transaction(lambda: _note(refused, origin))
+    except (PyMongoError, MongoEngineException) as error:
+        log.warning("audit.refusal_not_noted", error=str(error)[:300])
+
+
+def _note(refused: Forbidden, origin: Origin) -> None:
+    # Two of these at once write one head, so the second is tried again and sees the first.
+    organization = Organization.objects.get(id=refused.organization)
+    if not _noted(refused, origin):
+        record(organization, REFUSED, origin, permission=refused.permission, role=refused.role)
+
+
+def _noted(refused: Forbidden, origin: Origin) -> bool:
+    since = clock.now() - NOTED_AGAIN_AFTER
+    noted = AuditEvent.objects(
+        chain=refused.organization,
+        at__gt=since,
+        action=REFUSED,
+        actor=origin.actor or origin.account,
+        details__permission=refused.permission,
+    )
+    return noted.only("id").first() is not None

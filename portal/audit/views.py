@@ -1,0 +1,62 @@
+"""The pages and files of an organization's audit trail."""
+
+from collections.abc import Callable, Iterator
+
+from flask import Blueprint, Response, g, render_template, request
+from flask.typing import ResponseReturnValue
+
+from portal import clock
+from portal.audit.export import Export, as_csv, as_json_lines
+from portal.audit.filters import Filters
+from portal.audit.trail import events_of
+from portal.audit.words import actions_by_group
+from portal.organizations.access import Access
+from portal.organizations.views import seq_argument, with_access
+
+blueprint = Blueprint("activity", __name__)
+
+
+@blueprint.get("/organizations/<slug>/activity")
+@with_access("audit.view")
+def show(access: Access) -> ResponseReturnValue:
+    filters = Filters.read(request.args)
+    page = events_of(
+        access.organization.id,
+        filters,
+        before=seq_argument("before"),
+        after=seq_argument("after"),
+    )
+    return render_template(
+        "audit/activity.html",
+        access=access,
+        organization=access.organization,
+        head=access.organization.audit_head,
+        filters=filters,
+        groups=actions_by_group(),
+        page=page,
+    )
+
+
+@blueprint.get("/organizations/<slug>/activity.csv")
+@with_access("audit.export")
+def csv(access: Access) -> ResponseReturnValue:
+    return _file(access, as_csv, "csv", "text/csv; charset=utf-8")
+
+
+@blueprint.get("/organizations/<slug>/activity.jsonl")
+@with_access("audit.export")
+def json_lines(access: Access) -> ResponseReturnValue:
+    return _file(access, as_json_lines, "jsonl", "application/jsonl")
+
+
+def _file(
+    access: Access, stream: Callable[[Export], Iterator[str]], ending: str, content_type: str
+) -> Response:
+    organization = access.organization
+    export = Export(
+        organization.id, organization.audit_head, Filters.read(request.args), g.request_id
+    )
+    answer = Response(stream(export), content_type=content_type)
+    name = f"{organization.slug}-activity-{clock.now():%Y-%m-%d}.{ending}"
+    answer.headers.set("Content-Disposition", "attachment", filename=name)
+    return answer
