@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from wtforms import DateField, RadioField, SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
@@ -24,9 +25,11 @@ MAY = {
 """What pages call the permissions of keys; by its name one that isn't here."""
 
 
-def _permissions() -> list[tuple[str, str]]:
+def _permissions() -> list[SelectChoice]:
     known = [name for name in MAY if name in FOR_KEYS]
-    return [(name, MAY.get(name, name)) for name in (*known, *sorted(FOR_KEYS - set(known)))]
+    return [
+        SelectChoice(name, MAY.get(name, name)) for name in (*known, *sorted(FOR_KEYS - set(known)))
+    ]
 
 
 class _DayField(DateField):
@@ -46,9 +49,9 @@ class NewKeyForm(OnceForm):
     grant = RadioField(
         "What it may do",
         choices=[
-            (VIEWER, "Look: what a viewer may"),
-            (ADMIN, "Change: what an admin may"),
-            (CHOSEN, "Only this:"),
+            SelectChoice(VIEWER, "Look: what a viewer may"),
+            SelectChoice(ADMIN, "Change: what an admin may"),
+            SelectChoice(CHOSEN, "Only this:"),
         ],
         default=VIEWER,
     )
@@ -74,7 +77,7 @@ class RotateForm(OnceForm):
     overlap = RadioField(
         "The old secret stops working",
         choices=[
-            (str(int(overlap.total_seconds())), words)
+            SelectChoice(str(int(overlap.total_seconds())), words)
             for overlap, words in zip(
                 OVERLAPS, ("Now", "In 1 hour", "In 1 day", "In 7 days"), strict=True
             )
