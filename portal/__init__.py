@@ -28,6 +28,8 @@ from portal.api import openapi
 from portal.audit import views as audit_views
 from portal.audit.documents import AuditEvent
 from portal.idempotency import KeyRecord
+from portal.keys import views as key_views
+from portal.keys.documents import ApiKey, ProvisioningKey
 from portal.limits import LimitCounter
 from portal.mail import transport
 from portal.mail.documents import Mail
@@ -47,6 +49,8 @@ DOCUMENTS = (
     Mail,
     LimitCounter,
     KeyRecord,
+    ApiKey,
+    ProvisioningKey,
 )
 _TOP = Path(__file__).parent.parent
 
@@ -78,7 +82,14 @@ def create_app(active: Settings) -> Flask:
     transport.init_app(app, active)
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
-    for views in (home_views, account_views, profile_views, organization_views, audit_views):
+    for views in (
+        home_views,
+        account_views,
+        profile_views,
+        organization_views,
+        key_views,
+        audit_views,
+    ):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)
     cli.init_app(app)

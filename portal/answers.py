@@ -95,9 +95,55 @@ ANSWERS: dict[type[PortalError], Answer] = {
         "forbidden",
         None,
         lambda e: (
-            "Your role in this organization does not allow it. One of its owners can do it, or change your role."
+            f"This needs the permission {e.permission}, which your role or key does not have. Nothing was changed."
+            if is_api()
+            else "Your role in this organization does not allow it. One of its owners can do it, or change your role."
         ),
         "You may not do this",
+    ),
+    errors.PersonNeeded: Answer(
+        403,
+        "person_needed",
+        None,
+        lambda e: (
+            "A key can’t do this: it belongs to no account. Send the token of a person, which POST /admin/login gives. Nothing was changed."
+        ),
+        "Only a person may do this",
+    ),
+    errors.NotForProvisioning: Answer(
+        403,
+        "provisioning_only",
+        None,
+        lambda e: (
+            "A provisioning key is for POST /org/create and nothing else. Send an organization’s key, or the token of a person. Nothing was changed."
+        ),
+        "This key may not do this",
+    ),
+    errors.KeyNotFound: Answer(
+        404,
+        "not_found",
+        None,
+        lambda e: "The organization has no such key. It may have been revoked.",
+        "Nothing is at this address",
+    ),
+    errors.InvalidKeyName: Answer(422, "invalid_name", "name", lambda e: e.reason),
+    errors.InvalidGrant: Answer(422, "invalid_permissions", "permissions", lambda e: e.reason),
+    errors.InvalidExpiry: Answer(422, "invalid_expiry", "expires_on", lambda e: e.reason),
+    errors.KeyExpired: Answer(
+        409,
+        "key_expired",
+        None,
+        lambda e: f"The last day of “{e.name}” is over. Make another key. Nothing was changed.",
+        "This key has expired",
+    ),
+    errors.TooManyKeys: Answer(
+        409,
+        "too_many_keys",
+        None,
+        lambda e: (
+            f"The organization has {e.most} keys, and no more are possible. Revoke one that nobody uses. Nothing was changed."
+        ),
+        "There are too many keys",
     ),
     errors.AddressChanged: Answer(
         409,
@@ -237,7 +283,9 @@ ANSWERS: dict[type[PortalError], Answer] = {
         401,
         "not_authenticated",
         None,
-        lambda e: "Send a bearer token that is valid: POST /admin/login gives one.",
+        lambda e: (
+            "Send a bearer token that is valid, which POST /admin/login gives, or a key that is neither revoked nor expired."
+        ),
         "Log in first",
     ),
     errors.MalformedJson: Answer(

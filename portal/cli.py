@@ -24,6 +24,8 @@ from portal import database, embedded, settings
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
 from portal.doctor import report
 from portal.doctor.examination import CHECKS, examine
+from portal.errors import InvalidName, KeyNotFound
+from portal.keys import provisioning
 from portal.mail import transport
 from portal.organizations import runner
 from portal.organizations.documents import ACTIVE, Organization
@@ -36,6 +38,7 @@ COULD_NOT = 2
 lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
 mail = AppGroup("mail", help="Mails of a portal without a mail server.")
 audit = AppGroup("audit", help="The audit trail.")
+keys = AppGroup("keys", help="Keys by which programs sign organizations up.")
 
 
 class CouldNot(click.ClickException):
@@ -49,6 +52,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(lifecycle)
     app.cli.add_command(mail)
     app.cli.add_command(audit)
+    app.cli.add_command(keys)
     app.cli.add_command(examine_installation)
 
 
@@ -177,6 +181,44 @@ def _as_json(broken: BrokenChain) -> dict[str, object]:
         "seq": broken.seq,
         "words": broken.words,
     }
+
+
+@keys.command("provision")
+@click.argument("name")
+@on_database
+def make_provisioning_key(name: str) -> None:
+    """Make a key named NAME and show it, this once.
+
+    With it a program signs organizations up by POST /org/create, and does nothing else.
+    """
+    try:
+        click.echo(provisioning.make_provisioning_key(name))
+    except InvalidName as error:
+        raise CouldNot(f"{error.reason}.") from error
+
+
+@keys.command("list")
+@on_database
+def list_provisioning_keys() -> None:
+    """Show the keys there are, not their secrets."""
+    found = provisioning.provisioning_keys()
+    for key in found:
+        used = f"last used {key.used_at:%Y-%m-%d %H:%M} UTC" if key.used_at else "never used"
+        click.echo(f"{key.id}  made {key.created_at:%Y-%m-%d}  {used}  {key.name}")
+    if not found:
+        click.echo("There are no provisioning keys.")
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@on_database
+def revoke_provisioning_key(key_id: str) -> None:
+    """End the key of this ID. What it created stays."""
+    try:
+        provisioning.revoke_provisioning_key(key_id)
+    except KeyNotFound as error:
+        raise CouldNot("There is no key of this ID: flask keys list shows them.") from error
+    click.echo("Revoked.")
 
 
 @click.command("doctor")

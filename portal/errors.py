@@ -119,11 +119,55 @@ class AddressChanged(PortalError):
 
 @dataclass
 class Forbidden(PortalError):
-    """The member's ``role`` in the ``organization`` doesn't allow it."""
+    """The member's role, or the key, doesn't allow it."""
 
     permission: str
     organization: ObjectId | None = None
     role: str | None = None
+
+
+class PersonNeeded(PortalError):
+    """A key asked for what only a person may do."""
+
+
+class NotForProvisioning(PortalError):
+    """A provisioning key asked for something else than what it is for."""
+
+
+class KeyNotFound(PortalError):
+    """The organization has no such API key, or not any more."""
+
+
+class InvalidKeyName(InvalidName):
+    """A name of an API key that breaks a rule."""
+
+
+@dataclass
+class InvalidGrant(PortalError):
+    """What an API key may not be given; ``reason`` tells the reader what to do."""
+
+    reason: str
+
+
+@dataclass
+class InvalidExpiry(PortalError):
+    """A last day that an API key can't have; ``reason`` tells the reader what to do."""
+
+    reason: str
+
+
+@dataclass
+class KeyExpired(PortalError):
+    """The last day of an API key is over."""
+
+    name: str
+
+
+@dataclass
+class TooManyKeys(PortalError):
+    """An organization has as many API keys as it may have."""
+
+    most: int
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import TypeVar
 from flask import request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import HiddenField
+from wtforms import HiddenField, SelectMultipleField
 
 from portal import requests
 from portal.answers import ANSWERS
@@ -67,7 +67,8 @@ class Form(FlaskForm):
         """Each field on its own, and each sent once: of two values none is the right one."""
         valid = super().validate(extra_validators)
         for field in self:
-            if not isinstance(field, HiddenField) and len(request.form.getlist(field.name)) > 1:
+            several = isinstance(field, HiddenField | SelectMultipleField)
+            if not several and len(request.form.getlist(field.name)) > 1:
                 field.errors = [f"{field.label.text}: send one value"]
                 valid = False
         return valid

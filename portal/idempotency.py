@@ -47,7 +47,8 @@ class FirstAnswer(EmbeddedDocument):
 
 class KeyRecord(Document):
     """A key that was used, and what it did. ``request`` is the id of the request that did it;
-    ``operation`` is missing where a name was changed and nothing else."""
+    ``operation`` is missing where a name was changed and nothing else; where an API key was, it is
+    that one's id."""
 
     id = StringField(primary_key=True)
     mac = StringField(required=True)

@@ -19,6 +19,7 @@ from portal.errors import TooManyTries
 LOGIN_PER_EMAIL = "login_limit_per_email"
 LOGIN_PER_NETWORK = "login_limit_per_network"
 SIGNUP = "signup_limit"
+PROVISIONING = "provisioning_limit"
 PREVIEW = "preview_limit"
 
 

@@ -58,28 +58,23 @@ def is_api() -> bool:
 
 def origin() -> Origin:
     """Who sends this request, and from where, for the audit trail."""
-    known = current_user.is_authenticated
-    origin = Origin(
-        account=current_user.account_id if known else None,
-        email=current_user.email if known else None,
-        session=current_user.session if known else None,
-        address=request.remote_addr,
-        request_id=g.request_id,
-    )
+    acting = current_user.acting if current_user.is_authenticated else {}
+    origin = Origin(address=request.remote_addr, request_id=g.request_id, **acting)
     origin.key = key()
     return origin
 
 
 def take_key(typed: str, field: str, make: KeyMaker, *, as_nobody: bool = False) -> None:
-    """Note the key that the request carries in ``field``, for ``origin``. It is one of its
-    account's or, where there is none or it comes ``as_nobody``, of its network's.
+    """Note the key that the request carries in ``field``, for ``origin``. It is one of who sends
+    it, an account or an API key, or of its network's where nobody is known or it comes
+    ``as_nobody``.
 
     Raises InvalidInput for what is no key.
     """
     if not SYNTAX.fullmatch(typed):
         raise InvalidInput({field: "Send 1 to 255 visible ASCII characters, once."})
     known = not as_nobody and current_user.is_authenticated
-    sender = str(current_user.account_id) if known else network_of(request.remote_addr)
+    sender = current_user.sender if known else network_of(request.remote_addr)
     content = request.query_string + b"\n" + request.get_data()
     g.request_key = make(typed, sender, request.method, request.path, content)
 
@@ -132,7 +127,7 @@ def _guarded(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
             try:
                 return wsgi_app(environ, start_response)
             finally:
-                structlog.contextvars.unbind_contextvars("account", "organization")
+                structlog.contextvars.unbind_contextvars("account", "api_key", "organization")
 
     return guarded
 

@@ -188,6 +188,11 @@ class Settings:
         default=30,
         check=partial(_at_least, 1),
     )
+    provisioning_limit: int = _setting(
+        "organizations a minute that a provisioning key signs up",
+        default=600,
+        check=partial(_at_least, 1),
+    )
     preview_limit: int = _setting(
         "previews a minute of a name or a password's strength from a network",
         default=120,

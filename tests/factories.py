@@ -7,9 +7,13 @@ from bson import ObjectId
 from portal import clock
 from portal.accounts.documents import Account
 from portal.accounts.passwords import hash_password
+from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
+from portal.keys import keys
 from portal.organizations import creation
-from portal.organizations.documents import Membership, Organization
+from portal.organizations.access import Access
+from portal.organizations.documents import ADMIN, OWNER, Membership, Organization
+from portal.organizations.permissions import ROLES
 from tests.visitor import PASSWORD
 
 
@@ -50,6 +54,22 @@ def a_member(organization, role, email="teo@acme.example"):
         organization=organization.id, account=account.id, role=role, since=clock.now()
     ).save()
     return account
+
+
+def a_person(account):
+    """Who the account is by a session."""
+    return Principal(account.id, account.email, "", clock.now(), None)
+
+
+def an_access(organization, role=OWNER):
+    return Access(organization, role, organization.slug, ROLES[role])
+
+
+def a_key(organization, role=ADMIN, permissions=(), name="Nightly export", expires_on=None):
+    """What a program sends as a key of the organization."""
+    maker = an_account(f"maker-{ObjectId()}@acme.example")
+    asked = (an_access(organization), name, role, permissions, expires_on, origin(maker))
+    return keys.make_key(*asked).credential
 
 
 def fresh(organization):

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from portal.accounts.documents import Account
 from portal.database import client, tenant_database
+from portal.keys.documents import ApiKey
 from portal.organizations.documents import Organization
 from portal.organizations.trashing import trash_organization
 from portal.settings import current
-from tests.factories import an_organization, origin
+from tests.factories import a_key, an_organization, origin
 from tests.visitor import PASSWORD
 
 NASTY = [
@@ -27,6 +28,9 @@ PLAUSIBLE = [
     "new@acme.example",
     PASSWORD,
     "another good passphrase",
+    "viewer",
+    "chosen",
+    "2031-01-31",
 ]
 values = st.one_of(st.sampled_from(NASTY), st.sampled_from(PLAUSIBLE), st.text(max_size=100))
 patiently = settings(
@@ -71,6 +75,11 @@ def mara(visitor):
 
 def a_path(rule, organization):
     """Of the organization, or of one of its owner's in the trash."""
+    if "<key_id>" in rule:
+        if not ApiKey.objects(organization=organization.id):
+            a_key(organization)
+        key = ApiKey.objects(organization=organization.id).first()
+        rule = rule.replace("<key_id>", str(key.id))
     if "<organization_id>" not in rule:
         return rule.replace("<slug>", organization.slug)
     trashed = Organization.objects(state="trashed").first()
@@ -113,6 +122,15 @@ FORMS = {
     "/organizations/<slug>/delete": ("confirm_name", "idempotency_key"),
     "/trash/<organization_id>/restore": ("organization_name", "idempotency_key"),
     "/trash/<organization_id>/purge": ("confirm_name", "idempotency_key"),
+    "/organizations/<slug>/keys/new": (
+        "name",
+        "grant",
+        "permissions",
+        "expires_on",
+        "idempotency_key",
+    ),
+    "/organizations/<slug>/keys/<key_id>/rotate": ("overlap", "idempotency_key"),
+    "/organizations/<slug>/keys/<key_id>/revoke": ("idempotency_key",),
     "/logout": (),
 }
 QUERIES = (
@@ -186,6 +204,7 @@ def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
         "/organizations/{}/rename",
         "/trash/{}",
         "/trash/{}/restore",
+        "/organizations/acme-corp/keys/{}/rotate",
         "/org/{}",
         "/static/{}",
         "/{}",

@@ -1,20 +1,26 @@
-"""Every route, asked for in every role and none: who gets in is what the tables say.
+"""Every route, asked for in every role and none, and of the API by keys too: who gets in is what
+the tables say.
 
 A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 """
 
 import pytest
 
-from portal.organizations.documents import ADMIN, OWNER, VIEWER
-from portal.organizations.permissions import ROLES
+from portal.keys import keys, provisioning
+from portal.organizations.documents import ADMIN, OWNER, VIEWER, Organization
+from portal.organizations.permissions import ROLES, of_key
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_member, an_account, an_organization, origin
+from tests.factories import a_key, a_member, an_account, an_organization, origin
 from tests.program import Program
 from tests.visitor import Visitor
 
 PUBLIC, PERSON, LEAVES = "everybody", "everybody with an account", "leads to the log-in"
+KNOWN = "everybody with an account, and keys"
 NOBODY, STRANGER = "nobody", "stranger"
 ROLES_AND_NONE = (NOBODY, STRANGER, VIEWER, ADMIN, OWNER)
+VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY = "viewer's key", "admin's key", "key of another organization"
+PROVISIONING_KEY = "provisioning key"
+KEYS = (VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY, PROVISIONING_KEY)
 
 # What each route needs: a permission in the organization that its address names, an account, or
 # nothing. The permissions of what is in the trash count there, where only owners are.
@@ -44,6 +50,13 @@ ROUTES = {
     "POST /organizations/<slug>/rename": "organization.rename",
     "GET /organizations/<slug>/delete": "organization.delete",
     "POST /organizations/<slug>/delete": "organization.delete",
+    "GET /organizations/<slug>/keys": "keys.manage",
+    "GET /organizations/<slug>/keys/new": "keys.manage",
+    "POST /organizations/<slug>/keys/new": "keys.manage",
+    "GET /organizations/<slug>/keys/<key_id>/rotate": "keys.manage",
+    "POST /organizations/<slug>/keys/<key_id>/rotate": "keys.manage",
+    "GET /organizations/<slug>/keys/<key_id>/revoke": "keys.manage",
+    "POST /organizations/<slug>/keys/<key_id>/revoke": "keys.manage",
     "GET /trash": PERSON,
     "GET /trash/<organization_id>": "organization.restore",
     "GET /trash/<organization_id>/restore": "organization.restore",
@@ -60,14 +73,20 @@ ROUTES = {
     "DELETE /org/delete": "organization.delete",
     "POST /org/trash/<organization_id>/restore": "organization.restore",
     "DELETE /org/trash/<organization_id>": "organization.purge",
+    "GET /org/<name:name>/keys": "keys.manage",
+    "POST /org/<name:name>/keys": "keys.manage",
+    "POST /org/<name:name>/keys/<key_id>/rotate": "keys.manage",
+    "DELETE /org/<name:name>/keys/<key_id>": "keys.manage",
     "POST /admin/login": PUBLIC,
-    "GET /auth/check": PERSON,
+    "GET /auth/check": KNOWN,
 }
+API = [route for route in ROUTES if route.split("/")[1] in ("org", "auth", "admin")]
 # Bodies that name the organization, where the address doesn't.
 BODIES = {
     "PUT /org/update/<name:name>": {"new_organization_name": "Other"},
     "PUT /org/update": {"old_organization_name": "Acme Corp", "new_organization_name": "Other"},
     "DELETE /org/delete": {"organization_name": "Acme Corp"},
+    "POST /org/<name:name>/keys": {"name": "Nightly export", "role": "viewer"},
 }
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
 
@@ -86,7 +105,7 @@ def expected(need, role):
         return IN
     if role == NOBODY or need == LEAVES:
         return LOG_IN
-    if need == PERSON:
+    if need in (PERSON, KNOWN):
         return IN
     if role == STRANGER:
         return NOT_FOUND
@@ -114,6 +133,45 @@ def test_who_gets_in_is_what_the_tables_say(app, route, role):
     assert outcome(answer) == expected_of(route, role)
 
 
+def expected_by_key(route, kind):
+    need = ROUTES[route]
+    if route == "POST /org/create":
+        return IN  # as far as the body, which is empty
+    if kind == PROVISIONING_KEY:
+        return FORBIDDEN
+    if need in (PUBLIC, KNOWN):
+        return IN
+    if need == PERSON or "<organization_id>" in route:
+        return FORBIDDEN
+    if kind == FOREIGN_KEY:
+        return NOT_FOUND
+    may = of_key(VIEWER if kind == VIEWER_KEY else ADMIN)
+    return IN if need in may else FORBIDDEN
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("route", API)
+def test_what_a_key_gets_into_is_what_the_tables_say(app, route, kind):
+    """Rows T1 and T3 of the attacks."""
+    method, rule = route.split()
+    organization = an_organization("Acme Corp")
+    made = {
+        VIEWER_KEY: lambda: a_key(organization, VIEWER),
+        ADMIN_KEY: lambda: a_key(organization, ADMIN),
+        FOREIGN_KEY: lambda: a_key(an_organization("Other"), ADMIN),
+        PROVISIONING_KEY: lambda: provisioning.make_provisioning_key("Sales"),
+    }
+    program = Program(app, made[kind]())
+    address = fill(rule.replace("<name:name>", "acme-corp"), organization)
+    answer = program.ask(method, address, BODIES.get(route, {}) if method != "GET" else None)
+    assert outcome(answer) == expected_by_key(route, kind)
+    if answer.status_code == FORBIDDEN and kind in (VIEWER_KEY, ADMIN_KEY):
+        code, told = answer.json["error"]["code"], answer.json["error"]["message"]
+        assert code == "person_needed" or ROUTES[route] in told
+    if (kind == ADMIN_KEY and answer.status_code == FORBIDDEN) or kind == FOREIGN_KEY:
+        assert Organization.objects.get(id=organization.id).name == "Acme Corp"
+
+
 def prepare(role):
     """An organization, and the address of an account that has the role in it."""
     organization = an_organization("Acme Corp")
@@ -129,6 +187,10 @@ def prepare(role):
 
 def fill(address, organization):
     """The address, with ids of what belongs to the organization."""
+    if "<key_id>" in address:
+        a_key(organization)
+        key = keys.keys_of(organization)[0]
+        address = address.replace("<key_id>", str(key.id))
     return address.replace("<organization_id>", str(organization.id))
 
 

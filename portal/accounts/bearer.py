@@ -1,8 +1,12 @@
-"""A program's way in: a signed token that carries a session's random id.
+"""A program's way in: a signed token that carries a session's random id, or a key.
 
-Made and checked by the functions that make the browser's cookie; neither passes for the other,
-by the token's kind and by the session's.
+The token is made and checked by the functions that make the browser's cookie; neither passes for
+the other, by the token's kind and by the session's. Keys are told by how they begin, which no
+token does, and are looked up where they are made.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -15,6 +19,12 @@ from portal.accounts.tokens import InvalidToken
 log = structlog.get_logger()
 
 KIND = "bearer"
+_KEYS: dict[str, Callable[[str], Any]] = {}
+
+
+def declare(prefix: str, look_up: Callable[[str], Any]) -> None:
+    """Have what begins with ``prefix`` looked up as a key: who sends it, or ``None``."""
+    _KEYS[prefix] = look_up
 
 
 def token_of(principal: Principal) -> str:
@@ -27,13 +37,22 @@ def token_of(principal: Principal) -> str:
     )
 
 
-def principal_of(authorization: str) -> Principal | None:
-    """Who sent this ``Authorization`` header; ``None`` unless it has a live session's token."""
-    scheme, _, token = authorization.partition(" ")
+def principal_of(authorization: str) -> Any:
+    """Who sent this ``Authorization`` header; ``None`` unless it has a live session's token or a
+    key that works."""
+    scheme, _, credential = authorization.partition(" ")
     if scheme.lower() != "bearer":
         return None
+    credential = credential.strip()
+    for prefix, look_up in _KEYS.items():
+        if credential.startswith(prefix):
+            return look_up(credential)
+    return _by_token(credential)
+
+
+def _by_token(token: str) -> Principal | None:
     try:
-        session_id = tokens.read(KIND, token.strip()).get("sid")
+        session_id = tokens.read(KIND, token).get("sid")
     except InvalidToken as error:
         log.info("session.token_refused", reason=str(error))
         return None

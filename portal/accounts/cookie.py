@@ -1,4 +1,4 @@
-"""Who sends a request: a browser by its one cookie, or a program by its bearer token.
+"""Who sends a request: a browser by its one cookie, or a program by its bearer token or key.
 
 The cookie is Flask's session as a signed token.
 Logged in it carries the session's random id; the record behind it can be ended, so a copy of
@@ -60,7 +60,7 @@ class _TokenSessionInterface(SecureCookieSessionInterface):
 class _LoginManager(LoginManager):
     """Flask-Login without its cookie that remembers: our session's is the only one."""
 
-    def _load_user_from_remember_cookie(self, cookie: str) -> Principal | None:
+    def _load_user_from_remember_cookie(self, cookie: str) -> Any:
         return _program()
 
 
@@ -109,15 +109,16 @@ def _browser(session_id: str) -> Principal | None:
     return _known(sessions.principal_of(session_id))
 
 
-def _program() -> Principal | None:
+def _program() -> Any:
+    """A person by a token, an organization's key or a provisioning key; pages meet none of them."""
     if not is_api():
         return None
     return _known(bearer.principal_of(request.headers.get("Authorization", "")))
 
 
-def _known(principal: Principal | None) -> Principal | None:
+def _known(principal: Any) -> Any:
     if principal:
-        structlog.contextvars.bind_contextvars(account=str(principal.account_id))
+        structlog.contextvars.bind_contextvars(**principal.labels)
     return principal
 
 

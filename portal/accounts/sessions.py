@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from bson import ObjectId
 from flask_login import UserMixin
@@ -34,6 +35,21 @@ class Principal(UserMixin):
     def get_id(self) -> str:
         """What Flask-Login keeps in the cookie."""
         return self.session_id
+
+    @property
+    def sender(self) -> str:
+        """Whose an Idempotency-Key is."""
+        return str(self.account_id)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the log calls it."""
+        return {"account": str(self.account_id)}
+
+    @property
+    def acting(self) -> dict[str, Any]:
+        """What the audit trail calls it: fields of an ``Origin``."""
+        return {"account": self.account_id, "email": self.email, "session": self.session}
 
 
 def open_session(

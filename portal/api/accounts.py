@@ -9,6 +9,7 @@ from portal.accounts import bearer, login
 from portal.accounts.documents import PROGRAM
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint, logged_in
+from portal.keys.principals import OrganizationKey
 from portal.organizations import directory
 from portal.requests import origin, user_agent
 
@@ -37,9 +38,26 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
 @logged_in
 @auth.response(200, schemas.CheckAnswer)
 def check() -> dict[str, Any]:
-    """See who the token is, and what it leads to"""
+    """See who the token or key is, and what it leads to
+
+    A key has no account, and one organization: none while that is in the trash. `key` is there
+    for keys alone, and `expires_at` is null for one without a last day.
+    """
+    if isinstance(current_user, OrganizationKey):
+        return _check_key(current_user)
     return {
         "account": {"id": current_user.account_id, "email": current_user.email},
         "organizations": directory.memberships_of(current_user.account_id),
         "expires_at": current_user.session_expires_at,
+    }
+
+
+def _check_key(key: OrganizationKey) -> dict[str, Any]:
+    organization = directory.active_organization(key.organization_id)
+    belonging = {"name": organization.name, "slug": organization.slug} if organization else None
+    return {
+        "account": None,
+        "organizations": [{**belonging, "role": key.role}] if belonging else [],
+        "key": {"id": key.id, "name": key.name, "permissions": sorted(key.permissions)},
+        "expires_at": key.expires_at,
     }

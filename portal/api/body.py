@@ -27,11 +27,18 @@ class BodyParser(FlaskParser):
     ) -> NoReturn:
         raise InvalidInput(
             {
-                name: " ".join(told)
+                name: _words(told)
                 for messages in error.normalized_messages().values()
                 for name, told in messages.items()
             }
         )
+
+
+def _words(told: Any) -> str:
+    """What is wrong with a field; of a list it is told by the item."""
+    if isinstance(told, dict):
+        return " ".join(f"{item}: {_words(words)}" for item, words in told.items())
+    return " ".join(told)
 
 
 def read_object(body: bytes) -> dict[str, Any]:

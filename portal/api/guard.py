@@ -9,11 +9,13 @@ from flask_login import current_user
 from flask_smorest import Blueprint
 
 from portal.api.body import BodyParser
-from portal.errors import InvalidInput, NotAuthenticated
+from portal.errors import InvalidInput, NotAuthenticated, NotForProvisioning
+from portal.keys.principals import Provisioner
 from portal.organizations.access import Access, access_to
 from portal.organizations.names import slug_asked_for
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there
+_FOR_PROVISIONING = "org.create"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -29,7 +31,8 @@ class ApiBlueprint(Blueprint):
 
 
 def logged_in(view: View) -> View:
-    """Have the view called for those who are known. Otherwise NotAuthenticated."""
+    """Have the view called for those who are known, by a token or a key. Otherwise
+    NotAuthenticated. Whoever then asks a key for its ``account_id`` raises PersonNeeded."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -40,18 +43,26 @@ def logged_in(view: View) -> View:
     return guarded  # type: ignore[return-value]
 
 
+def is_provisioning() -> bool:
+    """Whether a provisioning key asks."""
+    return isinstance(current_user, Provisioner)
+
+
 def access_by_name(name: str, permission: str) -> Access:
     """The caller's access to the organization that a name or slug leads to. Raises NotFound or
     Forbidden."""
-    access = access_to(slug_asked_for(name), current_user.account_id)
+    access = access_to(slug_asked_for(name), current_user)
     access.require(permission)
     return access
 
 
 def _check_request() -> None:
-    """Refuse a token that is none, and query parameters where none are taken."""
+    """Refuse a token that is none, a provisioning key where it has nothing to do, and query
+    parameters where none are taken."""
     if "Authorization" in request.headers and not current_user.is_authenticated:
         raise NotAuthenticated
+    if is_provisioning() and request.endpoint != _FOR_PROVISIONING:
+        raise NotForProvisioning
     if request.args and request.endpoint not in _WITH_QUERY:
         raise InvalidInput(dict.fromkeys(request.args, "Unknown query parameter."))
     repeated = [name for name, values in request.args.lists() if len(values) > 1]

@@ -10,6 +10,7 @@ from portal import settings
 from portal.api import repetition, schemas
 from portal.api.accounts import admin, auth
 from portal.api.audit import audit
+from portal.api.keys import org_keys
 from portal.api.organizations import org
 from portal.organizations.names import RESERVED
 from portal.security import POLICY_WITHOUT_TRUSTED_TYPES
@@ -19,6 +20,10 @@ docs = Blueprint("docs", __name__)
 _ABOUT = """\
 What people do on pages, programs do here. Get a bearer token by `POST /admin/login` and send it as
 `Authorization: Bearer …`. A token is a session that lasts {seconds} seconds and can be ended.
+
+An organization's API key is sent the same way, and belongs to the organization rather than to a
+person. It does what its role or permissions allow in that organization, until it expires or is
+revoked; what it may not do is answered 403 with the permission that is missing.
 
 Send an `Idempotency-Key` with what you POST, PUT or DELETE under `/org`, and you may send it again
 where no answer came, for 24 hours: it is done once. The answer is the first one again.
@@ -61,7 +66,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.spec.components.parameter(repetition.PARAMETER, "header", repetition.PARAMETER_DOC)
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
-    for part in (admin, auth, org, audit):
+    for part in (admin, auth, org, org_keys, audit):
         csrf.exempt(part)  # it takes no cookie
         api.register_blueprint(part)
     app.register_blueprint(docs)

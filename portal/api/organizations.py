@@ -6,7 +6,7 @@ from flask_login import current_user
 
 from portal import settings
 from portal.api import repetition, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, logged_in
+from portal.api.guard import ApiBlueprint, access_by_name, is_provisioning, logged_in
 from portal.api.repetition import Answer
 from portal.errors import AddressChanged, InvalidInput
 from portal.organizations import creation, directory, purging, renaming, restoring, trashing
@@ -40,11 +40,13 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
 def create(body: dict[str, str]) -> dict[str, Any]:
     """Create an organization
 
-    For a new account, or with a bearer token for the account that it stands for. The answer
-    comes once the organization is certain; its collection may follow a moment later.
+    For a new account, or with a bearer token for the account that it stands for; an
+    organization's key is refused. A provisioning key creates new accounts, within a limit of its
+    own. The answer comes once the organization is certain; its collection may follow a moment
+    later.
     """
     name, credentials = body["organization_name"], ("email", "password")
-    if current_user.is_authenticated:
+    if current_user.is_authenticated and not is_provisioning():
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
         organization = creation.create_organization(current_user.account_id, name, origin())
     else:
@@ -60,7 +62,8 @@ def create(body: dict[str, str]) -> dict[str, Any]:
 def trash() -> dict[str, Any]:
     """List what is in the trash
 
-    Organizations whose owner you are, those deleted last first; 10,000 at most.
+    Organizations whose owner you are, those deleted last first; 10,000 at most. Not for keys: an
+    organization's keys sleep while it is in the trash.
     """
     return {"trash": directory.trash_of(current_user.account_id, size=_MOST_TRASHED).rows}
 
@@ -137,7 +140,7 @@ def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
 def restore(body: dict[str, str], organization_id: str) -> Answer:
     """Bring an organization back from the trash
 
-    Under another name if the body has one: its own may be taken by now.
+    Under another name if the body has one: its own may be taken by now. Not for keys.
     """
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
@@ -156,7 +159,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
 def purge(organization_id: str) -> Answer:
     """Purge an organization that is in the trash
 
-    Its documents are gone then, and nothing brings them back.
+    Its documents are gone then, and nothing brings them back. Not for keys.
     """
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.purge")
@@ -230,7 +233,7 @@ def _created(organization: Organization) -> dict[str, Any]:
 
 
 def _created_again(organization: Organization) -> Answer:
-    if current_user.is_authenticated:
+    if current_user.is_authenticated and not is_provisioning():
         access_by_name(organization.slug, "organization.view")
     return {"organization": _created(organization)}, 201, {}
 

@@ -16,7 +16,7 @@ from portal.api import schemas
 from portal.api.guard import ApiBlueprint
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
 from portal.idempotency import SYNTAX, Key, KeyRecord, find_record, keep_answer
-from portal.organizations.access import belongs_to
+from portal.organizations.access import may_be_told_again
 from portal.organizations.documents import Organization
 
 log = structlog.get_logger()
@@ -28,8 +28,9 @@ PARAMETER_DOC = {
     "name": HEADER,
     "description": (
         "Any text of yours, new for each thing that you want done. Sent again within 24 hours by "
-        "the same account, or without a token from the same network, with the same content: it is "
-        f"done once, and answered as the first time, with `{REPLAYED}: true`; 409 "
+        "the same account or API key, or without a token from the same network, with the same "
+        "content: it is done once, and answered as the first time but for secrets, with "
+        f"`{REPLAYED}: true`; 409 "
         "`still_running` for as long as it runs. With other content: 422. An error is not kept."
     ),
     "schema": {"type": "string", "pattern": f"^{SYNTAX.pattern}$"},
@@ -74,7 +75,7 @@ def _answer_again(record: KeyRecord, key: Key, again: Again) -> Response:
     log.info("request.repeated", kind=record.kind, first=record.request)
     # Who was removed since learns no more than anybody.
     known = current_user.is_authenticated
-    if known and not belongs_to(record.organization, current_user.account_id):
+    if known and not may_be_told_again(record.organization, current_user):
         raise NotFound
     if record.answer:
         kept = record.answer

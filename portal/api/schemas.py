@@ -7,8 +7,11 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal.accounts.passwords import LONGEST, SHORTEST
+from portal.keys import keys
+from portal.keys.documents import ROLES as KEY_ROLES
 from portal.organizations import names
 from portal.organizations.documents import ADMIN, OWNER, VIEWER
+from portal.organizations.permissions import FOR_KEYS
 
 _STATUS = {"enum": ["success"]}
 _NAME = {
@@ -24,6 +27,16 @@ _PASSWORD = {
     "maxLength": LONGEST,
     "example": "correct horse battery staple",
 }
+
+
+_ROLE = {
+    "enum": [OWNER, ADMIN, VIEWER, None],
+    "description": "null for a key that has permissions rather than a role",
+}
+_KEY_NAME = {**_NAME, "example": "Nightly export"}
+_LAST_DAY = {"description": "the last day that it works, in UTC"}
+_FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
+_OVERLAPS = [int(overlap.total_seconds()) for overlap in keys.OVERLAPS]
 
 
 def _time(**options: Any) -> fields.AwareDateTime:
@@ -100,7 +113,7 @@ class Operation(ma.Schema):
 class OrganizationSeen(Organization):
     """An organization as a member sees it; figures are null while its collection can't be read."""
 
-    role = fields.String(required=True, metadata={"enum": [OWNER, ADMIN, VIEWER]})
+    role = fields.String(required=True, allow_none=True, metadata=_ROLE)
     documents = fields.Integer(required=True, allow_none=True)
     bytes = fields.Integer(required=True, allow_none=True)
     operation = fields.Nested(Operation, required=True, allow_none=True)
@@ -123,7 +136,64 @@ class Account(ma.Schema):
 class Belonging(ma.Schema):
     organization_name = fields.String(required=True, attribute="name")
     slug = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": [OWNER, ADMIN, VIEWER]})
+    role = fields.String(required=True, allow_none=True, metadata=_ROLE)
+
+
+class KeySeen(ma.Schema):
+    """A key as it says of itself."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    permissions = fields.List(fields.String(), required=True)
+
+
+class Key(ma.Schema):
+    """An organization's key. It has a role or permissions; the other one is null or empty."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    role = fields.String(required=True, allow_none=True, metadata={"enum": [*KEY_ROLES, None]})
+    permissions = fields.List(fields.String(), required=True)
+    made_by = fields.String(required=True, allow_none=True)
+    created_at = _time(required=True)
+    used_at = _time(required=True, allow_none=True, metadata={"description": "to the minute"})
+    expires_on = fields.Date(required=True, allow_none=True, metadata=_LAST_DAY)
+    former_until = _time(required=True, allow_none=True, metadata=_FORMER_UNTIL)
+
+
+class NewKeyBody(Body):
+    """A role or permissions, not both."""
+
+    name = fields.String(required=True, metadata=_KEY_NAME)
+    role = fields.String(metadata={"enum": list(KEY_ROLES)})
+    permissions = fields.List(
+        fields.String(metadata={"enum": sorted(FOR_KEYS)}),
+        metadata={"maxItems": len(FOR_KEYS), "uniqueItems": True},
+    )
+    expires_on = fields.Date(metadata=_LAST_DAY)
+
+
+class RotateBody(Body):
+    overlap_seconds = fields.Integer(
+        strict=True,
+        load_default=0,
+        validate=ma.validate.OneOf(_OVERLAPS),
+        metadata={"description": "how long the old secret works beside the new one"},
+    )
+
+
+class KeysAnswer(Success):
+    keys = fields.List(fields.Nested(Key), required=True)
+
+
+class KeyAnswer(Success):
+    key = fields.Nested(Key, required=True)
+
+
+class NewSecretAnswer(KeyAnswer):
+    """A key whose secret is new. A repeated call is answered without the secret."""
+
+    secret = Secret(metadata={"description": "what to send as bearer token; told this once"})
 
 
 class CreatedAnswer(Success):
@@ -151,9 +221,12 @@ class TokenAnswer(Success):
 
 
 class CheckAnswer(Success):
-    account = fields.Nested(Account, required=True)
+    account = fields.Nested(
+        Account, required=True, allow_none=True, metadata={"description": "null for a key"}
+    )
     organizations = fields.List(fields.Nested(Belonging), required=True)
-    expires_at = _time(required=True)
+    key = fields.Nested(KeySeen, metadata={"description": "where it is one"})
+    expires_at = _time(required=True, allow_none=True)
 
 
 class Fault(ma.Schema):

@@ -1,14 +1,18 @@
 """Who may do what to which organization: the one place that answers it.
 
-Views get an organization only from here, so nothing reaches another organization's data.
+A principal is an account by a session, or an organization's key. Views get an organization only
+from here, so nothing reaches another organization's data.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from bson import ObjectId
 
+from portal.accounts.sessions import Principal
 from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged
+from portal.keys.principals import OrganizationKey, Provisioner
 from portal.organizations.documents import (
     ACTIVE,
     CURRENT,
@@ -24,11 +28,15 @@ from portal.organizations.permissions import ALL, ROLES
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An account's way into an organization: its role, and the slug it came by."""
+    """A principal's way into an organization: what it may do there, and the slug it came by.
+
+    A member has a ``role``, a key may have permissions alone.
+    """
 
     organization: Organization
-    role: str
+    role: str | None
     slug: str
+    permissions: frozenset[str]
 
     @property
     def by_old_slug(self) -> bool:
@@ -36,29 +44,33 @@ class Access:
         return self.slug != self.organization.slug
 
     def can(self, permission: str) -> bool:
-        """Whether the role has the permission."""
+        """Whether the permission was given to who asks."""
         if permission not in ALL:
             raise KeyError(permission)
-        return permission in ROLES[self.role]
+        return permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """Raise Forbidden unless the role has the permission."""
+        """Raise Forbidden unless the permission was given to who asks."""
         if not self.can(permission):
             raise Forbidden(permission, self.organization.id, self.role)
 
 
-def access_to(slug: str, account_id: ObjectId) -> Access:
-    """The account's access to the organization that the slug leads to; one read.
+def access_to(slug: str, principal: Principal | OrganizationKey) -> Access:
+    """The principal's access to the organization that the slug leads to; one read.
 
-    An old slug leads its organization's members there too. Raises NotFound alike where there
-    is no such organization, where it is in the trash, and where the account is no member.
+    An old slug leads its organization's members and keys there too. Raises NotFound alike where
+    there is no such organization, where it is in the trash, and where it is another's.
     """
-    found = next(Slug._get_collection().aggregate(_way_from_slug(slug, account_id)), None)
+    by_key = isinstance(principal, OrganizationKey)
+    way = _of_key(principal) if by_key else _of_member(principal.account_id)
+    found = next(Slug._get_collection().aggregate(_way_from_slug(slug, way)), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
-    return Access(organization, found["role"], slug)
+    if by_key:
+        return Access(organization, principal.role, slug, principal.permissions)
+    return Access(organization, found["role"], slug, ROLES[found["role"]])
 
 
 def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
@@ -80,11 +92,21 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     structlog.contextvars.bind_contextvars(organization=organization_id)
     if organization.state == ACTIVE:
         raise NotInTrash(organization.name, organization.slug)
-    return Access(organization, membership.role, organization.slug)
+    role = membership.role
+    return Access(organization, role, organization.slug, ROLES[role])
 
 
-def belongs_to(organization_id: ObjectId, account_id: ObjectId) -> bool:
-    """Whether the account is a member of the organization, or owned it until it was purged."""
+def may_be_told_again(
+    organization_id: ObjectId, principal: Principal | OrganizationKey | Provisioner
+) -> bool:
+    """Whether the principal, who changed the organization before, may still know of it: a member,
+    who owned it until it was purged, a key of it, or what signed it up."""
+    if isinstance(principal, OrganizationKey):
+        return principal.organization_id == organization_id
+    return isinstance(principal, Provisioner) or _belongs_to(organization_id, principal.account_id)
+
+
+def _belongs_to(organization_id: ObjectId, account_id: ObjectId) -> bool:
     if Membership.objects(organization=organization_id, account=account_id).first():
         return True
     return Organization.objects(id=organization_id, owners=account_id).first() is not None
@@ -99,7 +121,7 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
     return organization and organization.slug
 
 
-def _way_from_slug(slug: str, account_id: ObjectId) -> list[dict[str, object]]:
+def _way_from_slug(slug: str, way: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"$match": {"_id": slug, "state": {"$in": [CURRENT, OLD]}}},
         {
@@ -112,15 +134,21 @@ def _way_from_slug(slug: str, account_id: ObjectId) -> list[dict[str, object]]:
             }
         },
         {"$unwind": "$organization"},
-        {
-            "$lookup": {
-                "from": Membership._get_collection_name(),
-                "localField": "organization._id",
-                "foreignField": "organization",
-                "as": "membership",
-                "pipeline": [{"$match": {"account": account_id}}],
-            }
-        },
-        {"$unwind": "$membership"},
+        *way,
         {"$project": {"organization": 1, "role": "$membership.role"}},
     ]
+
+
+def _of_member(account_id: ObjectId) -> list[dict[str, Any]]:
+    membership = {
+        "from": Membership._get_collection_name(),
+        "localField": "organization._id",
+        "foreignField": "organization",
+        "as": "membership",
+        "pipeline": [{"$match": {"account": account_id}}],
+    }
+    return [{"$lookup": membership}, {"$unwind": "$membership"}]
+
+
+def _of_key(key: OrganizationKey) -> list[dict[str, Any]]:
+    return [{"$match": {"organization._id": key.organization_id}}]

@@ -18,6 +18,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
 from portal.errors import EmailTaken, NotFound, check_all
+from portal.keys.documents import ApiKey
 from portal.organizations import slugs
 from portal.organizations.documents import (
     CREATE,
@@ -58,12 +59,16 @@ def sign_up(
     browser ``user_agent``, if there is one.
 
     Master data is written in one transaction together with the intent to create the
-    collection. Once that is committed the sign-up stands; where the collection can't be
+    collection. It is the deed of the new account, or of the provisioning key that ``origin`` names.
+    Once that is committed the sign-up stands; where the collection can't be
     created in time, the operation is still in the organization and is finished later.
     Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
-    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    if origin.actor:  # a provisioning key has a limit of its own
+        limits.count_try(limits.PROVISIONING, str(origin.actor))
+    else:
+        limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
     name, address, _ = check_all(
         lambda: clean_name(name),
         lambda: emails.parse_email(email),
@@ -71,7 +76,8 @@ def sign_up(
     )
     slug, password_hash = slug_of(name), passwords.hash_password(password)
     account_id = ObjectId()
-    origin.account, origin.email = account_id, address.shown
+    if not origin.actor:
+        origin.account, origin.email = account_id, address.shown
 
     def body() -> SignedUp:
         account = Account(
@@ -178,6 +184,7 @@ def _undo_founding(organization: Organization) -> Organization:
         if not mine(organization).delete():
             raise LeaseLost(str(organization.id))
         Membership.objects(organization=organization.id).delete()
+        ApiKey.objects(organization=organization.id).delete()
         slugs.free_all(organization.id)
         forget_chain(organization.id)
         founder = organization.created_by

@@ -117,6 +117,11 @@ def memberships_of(account_id: ObjectId) -> list[dict[str, str]]:
     return list(found)
 
 
+def active_organization(organization_id: ObjectId) -> Organization | None:
+    """Name and slug of the organization of this id, unless it is in the trash or purged."""
+    return Organization.objects(id=organization_id, state=ACTIVE).only("name", "slug").first()
+
+
 def prefix_of(text: str) -> str:
     """What the slugs of names that begin with the text begin with; empty where no name can.
 

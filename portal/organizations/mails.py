@@ -12,11 +12,12 @@ from portal.mail.outbox import Kind
 from portal.organizations.documents import OWNER, TRASHED, Membership, Organization
 
 
-def tell_owners(kind: Kind, organization: Organization) -> None:
-    """Put a mail to each owner into the outbox, in the caller's transaction."""
+def tell_owners(kind: Kind, organization: Organization, **ids: ObjectId) -> None:
+    """Put a mail to each owner into the outbox, in the caller's transaction; ``ids`` of what it
+    tells of beside the organization."""
     owners = Membership.objects(organization=organization.id, role=OWNER).distinct("account")
     for owner in Account.objects(id__in=owners).only("email"):
-        outbox.put(kind, owner.email, organization=organization.id)
+        outbox.put(kind, owner.email, organization=organization.id, **ids)
 
 
 def _about_trashed(mail: Mail) -> dict[str, Any] | None:

@@ -1,7 +1,9 @@
-"""What each role may do: the one table that views, the API and templates ask.
+"""What each role and key may do: the one table that views, the API and templates ask.
 
 A role is a set of permissions, so an organization's own roles could become rows beside these.
 """
+
+from collections.abc import Iterable
 
 from portal.organizations.documents import ADMIN, OWNER, VIEWER
 
@@ -33,3 +35,12 @@ ROLES: dict[str, frozenset[str]] = {VIEWER: _VIEWER, ADMIN: _ADMIN, OWNER: _OWNE
 ``owners.manage`` over owners: offering ownership, and taking it."""
 
 ALL = _OWNER
+
+FOR_KEYS = _ADMIN - {"keys.manage", "organization.leave"}
+"""What a key may have at most: a key makes no keys, and is no member who could leave."""
+
+
+def of_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:
+    """What a key with this role, or else with these ``permissions``, may do."""
+    wanted = ROLES[role] if role else frozenset(permissions)
+    return wanted & FOR_KEYS

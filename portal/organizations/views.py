@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -48,14 +49,14 @@ def with_access(permission: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         @login_required
-        def guarded(slug: str) -> ResponseReturnValue:
-            access = access_to(slug, current_user.account_id)
+        def guarded(slug: str, **ids: Any) -> ResponseReturnValue:
+            access = access_to(slug, current_user)
             access.require(permission)
             if not access.by_old_slug:
-                return view(access)
+                return view(access, **ids)
             if request.method == "POST":
                 raise AddressChanged(access.organization.name, access.organization.slug)
-            address = url_for(f".{view.__name__}", slug=access.organization.slug)
+            address = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
             query = request.query_string.decode("latin-1")
             # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
             return redirect(f"{address}?{query}" if query else address, 307)
@@ -118,7 +119,7 @@ def preview() -> ResponseReturnValue:
     slug = request.args.get("renames", "")
     renamed = None
     if slug and current_user.is_authenticated:
-        renamed = access_to(slug, current_user.account_id).organization
+        renamed = access_to(slug, current_user).organization
     return render_template(
         "organizations/preview.html", preview=_preview(name, renamed), organization=renamed
     )

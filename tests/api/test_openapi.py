@@ -11,8 +11,9 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from portal.accounts.documents import Account
-from portal.organizations.documents import Organization
-from tests.factories import an_organization
+from portal.keys.documents import ApiKey
+from portal.organizations.documents import ADMIN, VIEWER, Organization
+from tests.factories import a_key, an_organization
 
 WITHOUT_TOKEN = {("/admin/login", "post"), ("/org/create", "post")}
 
@@ -111,6 +112,28 @@ def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode):
         there = there or an_organization(f"Organization {ObjectId()}", account)
         if len(str(case.path_parameters.get("name", ""))) % 2:
             case.path_parameters["name"] = there.slug
+            if "key_id" in case.path_parameters and (key := ApiKey.objects.first()):
+                case.path_parameters["key_id"] = str(key.id)
         return {"Authorization": f"Bearer {owner.token}"}
+
+    try_every_operation(app, mode, prepare)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("role", [VIEWER, ADMIN])
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_api_keeps_to_its_document_with_a_key(app, mode, role):
+    """Row D3 of the attacks; every other name is that of the key's organization."""
+    organization = an_organization("Acme Corp")
+    credential = a_key(organization, role)
+    key = ApiKey.objects.get()
+
+    def prepare(case):
+        if len(str(case.path_parameters.get("name", ""))) % 2:
+            slug = Organization.objects.get(id=organization.id).slug
+            case.path_parameters["name"] = slug
+        if "key_id" in case.path_parameters:
+            case.path_parameters["key_id"] = str(key.id)
+        return {"Authorization": f"Bearer {credential}"}
 
     try_every_operation(app, mode, prepare)

@@ -7,9 +7,10 @@ from axe_playwright_python.sync_playwright import Axe
 
 from portal import clock
 from portal.organizations.documents import VIEWER, Membership, Organization
+from portal.organizations.permissions import FOR_KEYS
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import an_organization, origin
+from tests.factories import a_key, an_organization, origin
 
 MODES = [
     ("light", 1440, "none"),
@@ -151,3 +152,29 @@ def test_the_documentation(page):
     page.goto("/docs")
     page.locator("#docs main[role=none]").wait_for()
     check(page, but=["#docs"])  # Swagger UI has its own colours and headings there
+
+
+def test_pages_of_api_keys(page, mara):
+    organization = an_organization("Acme Corp", mara)
+    page.goto("/organizations/acme-corp/keys")
+    check(page)
+    a_key(organization, name="W" * 80)
+    a_key(organization, None, sorted(FOR_KEYS), expires_on=clock.now().date())
+    page.goto("/organizations/acme-corp/keys")
+    check(page)
+    page.goto("/organizations/acme-corp/keys/new")
+    page.get_by_label("Only this:").check()
+    check(page)
+    page.get_by_role("button", name="Make key").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+    page.get_by_label("Name", exact=True).fill("Nightly export")
+    page.get_by_label("See its members").check()
+    page.get_by_role("button", name="Make key").click()
+    page.get_by_text("Copy the secret now.").wait_for()
+    check(page)
+    for words in ("Rotate… Nightly export", "Revoke… Nightly export"):
+        page.goto("/organizations/acme-corp/keys")
+        page.get_by_role("link", name=words).click()
+        page.get_by_role("button").filter(has_text="key").wait_for()
+        check(page)

@@ -6,7 +6,7 @@ from portal.errors import Forbidden, NotFound
 from portal.organizations.access import access_to
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership
 from portal.organizations.permissions import ALL
-from tests.factories import a_member, an_account, an_organization
+from tests.factories import a_member, a_person, an_account, an_organization
 from tests.visitor import Visitor
 
 PAGES = ("", "/activity", "/settings", "/rename", "/delete")
@@ -55,7 +55,7 @@ MAY = {
 def test_each_role_may_what_the_table_says(role, permission):
     organization = an_organization("Acme Corp")
     account = a_member(organization, role)
-    access = access_to("acme-corp", account.id)
+    access = access_to("acme-corp", a_person(account))
     if permission in MAY[role]:
         access.require(permission)
     else:
@@ -94,4 +94,4 @@ def test_a_role_that_changed_acts_on_the_next_request(app):
 def test_access_needs_a_membership_even_for_a_known_organization():
     an_organization("Acme Corp")
     with pytest.raises(NotFound):
-        access_to("acme-corp", an_account().id)
+        access_to("acme-corp", a_person(an_account()))

@@ -1,0 +1,122 @@
+"""An organization's API keys for programs, which come by the token of a person here."""
+
+from datetime import timedelta
+from typing import Any
+
+from portal import requests
+from portal.api import repetition, schemas
+from portal.api.guard import ApiBlueprint, access_by_name, logged_in
+from portal.api.repetition import Answer
+from portal.errors import NotFound
+from portal.idempotency import find_record
+from portal.keys import keys
+from portal.keys.keys import MADE, REVOKED, ROTATED, NewSecret
+from portal.organizations.access import Access
+from portal.organizations.documents import Organization
+from portal.requests import origin
+
+org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
+
+takes_key = org_keys.doc(parameters=[repetition.PARAMETER])
+
+
+@org_keys.get("/<name:name>/keys")
+@logged_in
+@org_keys.response(200, schemas.KeysAnswer)
+def list_keys(name: str) -> dict[str, Any]:
+    """List the keys of an organization
+
+    All of them, by name; no organization has more than 100.
+    """
+    access = access_by_name(name, "keys.manage")
+    return {"keys": keys.keys_of(access.organization)}
+
+
+@org_keys.post("/<name:name>/keys")
+@takes_key
+@logged_in
+@org_keys.arguments(schemas.NewKeyBody)
+@org_keys.response(201, schemas.NewSecretAnswer)
+def make(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """Make a key
+
+    With a role or with permissions; a key is never an owner, and makes no keys. The secret is
+    told in this answer and kept nowhere. Repeated with its `Idempotency-Key` the call makes no
+    second key and is answered without the secret: rotate the key then, for another.
+    """
+    access = access_by_name(name, "keys.manage")
+    made = keys.make_key(
+        access,
+        body["name"],
+        body.get("role"),
+        body.get("permissions", []),
+        body.get("expires_on"),
+        origin(),
+    )
+    return _told(access, made)
+
+
+@org_keys.post("/<name:name>/keys/<key_id>/rotate")
+@takes_key
+@logged_in
+@org_keys.arguments(schemas.RotateBody, required=False)
+@org_keys.response(200, schemas.NewSecretAnswer)
+def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
+    """Give a key another secret
+
+    The old one works for `overlap_seconds` beside it. As when a key is made, the secret is told
+    once, and a repeated call is answered without it.
+    """
+    access = access_by_name(name, "keys.manage")
+    key = keys.key_of(access.organization, key_id)
+    overlap = timedelta(seconds=body["overlap_seconds"])
+    return _told(access, keys.rotate_key(access, key.id, overlap, origin()))
+
+
+@org_keys.delete("/<name:name>/keys/<key_id>")
+@takes_key
+@logged_in
+@org_keys.response(200, schemas.Success)
+def revoke(name: str, key_id: str) -> dict[str, Any]:
+    """Revoke a key
+
+    The next request that comes by it is refused.
+    """
+    access = access_by_name(name, "keys.manage")
+    keys.revoke_key(access, keys.key_of(access.organization, key_id).id, origin())
+    return {}
+
+
+def _told(access: Access, new: NewSecret) -> dict[str, Any]:
+    return {"key": keys.key_of(access.organization, new.key.id), "secret": new.credential}
+
+
+def _made_again(organization: Organization) -> Answer:
+    return _changed_again(organization), 201, {}
+
+
+def _rotated_again(organization: Organization) -> Answer:
+    return _changed_again(organization), 200, {}
+
+
+def _revoked_again(organization: Organization) -> Answer:
+    return {}, 200, {}
+
+
+def _changed_again(organization: Organization) -> dict[str, Any]:
+    """The key that the repeated call had made or rotated, as it is now."""
+    record = find_record(requests.key())
+    if record is None:  # forgotten a moment ago
+        raise NotFound
+    access = access_by_name(organization.slug, "keys.manage")
+    return {"key": keys.key_of(access.organization, record.operation)}
+
+
+repetition.watch(
+    org_keys,
+    {
+        MADE: (schemas.NewSecretAnswer, _made_again),
+        ROTATED: (schemas.NewSecretAnswer, _rotated_again),
+        REVOKED: (schemas.Success, _revoked_again),
+    },
+)

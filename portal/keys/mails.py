@@ -1,0 +1,39 @@
+"""Mails about API keys."""
+
+from typing import Any
+
+from portal.keys.documents import ApiKey
+from portal.mail import outbox
+from portal.mail.documents import Mail
+from portal.mail.links import link
+from portal.mail.outbox import Kind
+from portal.organizations.directory import email_of
+from portal.organizations.documents import ACTIVE, VIEWER, Organization
+from portal.organizations.mails import tell_owners
+from portal.organizations.permissions import ROLES, of_key
+
+
+def tell_of_new_key(key: ApiKey, organization: Organization) -> None:
+    """Have the owners told of a key that may do more than look, whether by a role or by a list; in
+    the caller's transaction."""
+    if of_key(key.role, key.permissions or ()) - ROLES[VIEWER]:
+        tell_owners(KEY_MADE, organization, key=key.id)
+
+
+def _about_key(mail: Mail) -> dict[str, Any] | None:
+    """What is told of a key; nothing once it was revoked or sleeps with its organization."""
+    key = ApiKey.objects(id=mail.ids["key"]).first()
+    organization = Organization.objects(id=mail.ids["organization"], state=ACTIVE).first()
+    if key is None or organization is None:
+        return None
+    return {
+        "name": organization.name,
+        "key": key.name,
+        "made_by": email_of(key.created_by) or "somebody who has left",
+        "made_at": key.created_at,
+        "may": f"what an {key.role} may" if key.role else ", ".join(key.permissions),
+        "link": link("keys.show_all", slug=organization.slug),
+    }
+
+
+KEY_MADE = outbox.declare(Kind("key_made", "{name} has a new API key, {key}", _about_key))

@@ -1,0 +1,279 @@
+"""API keys as services: what they may be given, how many there are, what is told of them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import pytest
+from bson import ObjectId
+
+from portal import clock
+from portal.audit.documents import AuditEvent
+from portal.doctor.chains import find_broken
+from portal.errors import (
+    Forbidden,
+    InvalidExpiry,
+    InvalidGrant,
+    InvalidKeyName,
+    KeyExpired,
+    KeyNotFound,
+    NotFound,
+    PortalError,
+    SeveralErrors,
+    TooManyKeys,
+)
+from portal.keys import keys
+from portal.keys.documents import ApiKey
+from portal.keys.keys import LONGEST_LIFE, MOST_KEYS, OVERLAPS
+from portal.mail import sender
+from portal.mail.documents import Mail
+from portal.organizations.access import Access
+from portal.organizations.documents import ADMIN, OWNER, VIEWER
+from portal.organizations.permissions import ALL, FOR_KEYS, ROLES, of_key
+from portal.organizations.purging import purge_organization
+from portal.organizations.trashing import trash_organization
+from tests.factories import (
+    a_key,
+    a_member,
+    an_access,
+    an_account,
+    an_organization,
+    fresh,
+    origin,
+)
+from tests.mail.post_office import text_of
+
+
+def make(organization, name="Nightly export", role=ADMIN, permissions=(), expires_on=None, by=None):
+    account = by or an_account(f"maker-{ObjectId()}@acme.example")
+    access = an_access(organization)
+    return keys.make_key(access, name, role, permissions, expires_on, origin(account))
+
+
+def events(organization):
+    return list(AuditEvent.objects(chain=organization.id).order_by("seq"))
+
+
+def test_a_key_may_at_most_what_an_admin_may_without_keys_and_leaving():
+    assert ROLES[ADMIN] - {"keys.manage", "organization.leave"} == FOR_KEYS
+    assert of_key(ADMIN) == FOR_KEYS
+    assert of_key(VIEWER) == ROLES[VIEWER] - {"organization.leave"}
+    # What was stored by a version that allowed more gives no more.
+    assert of_key(OWNER) == FOR_KEYS
+    assert of_key(None, ["organization.view", "organization.purge"]) == {"organization.view"}
+
+
+def test_a_key_belongs_to_the_organization_and_is_stored_as_a_hash(master_db):
+    """Row L1 of the attacks."""
+    organization = an_organization()
+    made = make(organization)
+    [stored] = master_db.api_keys.find()
+    assert stored["organization"] == organization.id
+    assert made.credential.startswith(f"pk_{stored['_id']}_")
+    secret = made.credential.split("_", 2)[2]
+    assert secret not in str(stored)
+    assert secret not in repr(made)
+    for name in master_db.list_collection_names():
+        assert secret not in str(list(master_db[name].find()))
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"name": "x"}, InvalidKeyName),
+        ({"name": "x" * 81}, InvalidKeyName),
+        ({"name": "a\x00b"}, InvalidKeyName),
+        ({"name": "a\u202eb"}, InvalidKeyName),
+        ({"name": "\ud800 x"}, InvalidKeyName),
+        ({"name": "<b>bold</b>"}, InvalidKeyName),
+        ({"role": OWNER}, InvalidGrant),
+        ({"role": "root"}, InvalidGrant),
+        ({"role": None}, InvalidGrant),
+        ({"role": ADMIN, "permissions": ["members.view"]}, InvalidGrant),
+        ({"role": None, "permissions": ["keys.manage"]}, InvalidGrant),
+        ({"role": None, "permissions": ["organization.leave"]}, InvalidGrant),
+        ({"role": None, "permissions": ["organization.delete"]}, InvalidGrant),
+        ({"role": None, "permissions": ["$where"]}, InvalidGrant),
+        ({"expires_on": date(2020, 1, 1)}, InvalidExpiry),
+        ({"expires_on": date.max}, InvalidExpiry),
+        ({"name": "", "role": "root", "expires_on": date.min}, SeveralErrors),
+    ],
+)
+def test_what_is_no_key_is_refused_and_changes_nothing(given, error):
+    organization = an_organization()
+    with pytest.raises(error):
+        make(organization, **given)
+    assert len(ApiKey.objects()) == 0
+    assert [event.action for event in events(organization)] == ["organization.created"]
+
+
+def test_a_name_may_be_one_that_no_organization_may_have():
+    organization = an_organization()
+    assert make(organization, "new").key.name == "new"
+    assert make(organization, "  ---  ").key.name == "---"
+
+
+def test_who_makes_a_key_gives_no_more_than_they_have():
+    organization = an_organization()
+    may = frozenset({"keys.manage", "organization.view", "members.view"})
+    access = Access(organization, None, organization.slug, may)
+    maker = origin(an_account())
+    made = keys.make_key(access, "Reads", None, ["members.view"], None, maker)
+    assert made.key.permissions == ["members.view"]
+    for role, permissions in ((ADMIN, ()), (VIEWER, ()), (None, ["members.manage"])):
+        with pytest.raises(Forbidden):
+            keys.make_key(access, "More", role, permissions, None, maker)
+    stronger = make(organization, role=ADMIN).key
+    with pytest.raises(Forbidden):
+        keys.rotate_key(access, stronger.id, OVERLAPS[0], maker)
+
+
+def test_the_last_day_is_whole_and_may_be_today(time_machine):
+    organization = an_organization()
+    today = clock.now().date()
+    key = make(organization, expires_on=today).key
+    assert key.expires_at - timedelta(days=1) <= clock.now() < key.expires_at
+    [listed] = keys.keys_of(organization)
+    assert listed.expires_on == today
+    assert not listed.expired
+    assert make(organization, expires_on=today + LONGEST_LIFE).key.expires_at
+    time_machine.move_to(key.expires_at)
+    assert [shown.expired for shown in keys.keys_of(organization)] == [True, False]
+    with pytest.raises(KeyExpired):
+        keys.rotate_key(an_access(organization), key.id, OVERLAPS[0], origin(an_account()))
+
+
+def test_an_organization_has_a_hundred_keys_at_most():
+    organization, other = an_organization(), an_organization("Other")
+    kept = make(organization).key
+    hundred = [
+        ApiKey(
+            organization=organization.id,
+            name=f"key {number}",
+            role=VIEWER,
+            secret_hash="-",
+            created_at=clock.now(),
+            created_by=ObjectId(),
+        )
+        for number in range(MOST_KEYS - 1)
+    ]
+    ApiKey.objects.insert(hundred)
+    with pytest.raises(TooManyKeys):
+        make(organization)
+    make(other)
+    keys.revoke_key(an_access(organization), kept.id, origin(an_account()))
+    assert make(organization)
+
+
+def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
+    monkeypatch.setattr(keys, "MOST_KEYS", 3)
+    organization = an_organization()
+    maker = an_account()
+
+    def one(number):
+        try:
+            return make(organization, f"key {number}", by=maker)
+        except PortalError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(one, range(8)))
+    assert sum(isinstance(outcome, TooManyKeys) for outcome in outcomes) == 5
+    assert len(ApiKey.objects(organization=organization.id)) == 3
+    assert [event.action for event in events(organization)][1:] == ["key.created"] * 3
+
+
+def test_keys_of_others_are_none():
+    """Row T1 of the attacks."""
+    mine, theirs = an_organization(), an_organization("Other")
+    key = make(theirs).key
+    by = origin(an_account())
+    for ask in (
+        lambda: keys.key_of(mine, str(key.id)),
+        lambda: keys.key_of(mine, "no id"),
+        lambda: keys.key_of(mine, "$where"),
+        lambda: keys.rotate_key(an_access(mine), key.id, OVERLAPS[0], by),
+        lambda: keys.revoke_key(an_access(mine), key.id, by),
+    ):
+        with pytest.raises(KeyNotFound):
+            ask()
+    assert keys.keys_of(mine) == []
+    assert len(keys.keys_of(theirs)) == 1
+
+
+def test_what_is_done_to_keys_is_in_the_activity():
+    organization = an_organization()
+    mara = an_account("mara@acme.example")
+    key = make(organization, by=mara).key
+    make(organization, "Reads", None, ["audit.view", "members.view"], by=mara)
+    keys.rotate_key(an_access(organization), key.id, OVERLAPS[1], origin(mara))
+    keys.revoke_key(an_access(organization), key.id, origin(mara))
+    told = events(organization)[1:]
+    actions = ["key.created", "key.created", "key.rotated", "key.revoked"]
+    assert [event.action for event in told] == actions
+    assert [event.target for event in told if event.details["name"] == "Nightly export"] == [
+        key.id
+    ] * 3
+    assert told[0].details == {"name": "Nightly export", "may": "admin"}
+    assert told[1].details == {"name": "Reads", "may": "audit.view, members.view"}
+    assert all(event.actor == mara.id for event in told)
+    assert not list(find_broken())
+
+
+def test_an_organization_in_the_trash_gets_no_keys_and_a_purge_removes_them():
+    organization = an_organization()
+    a_key(organization)
+    a_key(an_organization("Other"))
+    trashed = trash_organization(organization, None, origin())
+    with pytest.raises(NotFound):
+        make(organization)
+    assert len(ApiKey.objects(organization=organization.id)) == 1
+    purge_organization(trashed, None, origin())
+    assert len(ApiKey.objects(organization=organization.id)) == 0
+    assert len(ApiKey.objects()) == 1
+
+
+def test_owners_are_told_of_a_key_that_may_change_something(app, office):
+    """Row L1 of the attacks: without the key."""
+    mara = an_account("mara@acme.example")
+    organization = an_organization("Acme Corp", mara)
+    a_member(organization, OWNER, "idris@acme.example")
+    teo = a_member(organization, ADMIN, "teo@acme.example")
+    make(organization, "Reads", VIEWER)
+    make(organization, "Lists", None, ["members.view"])
+    assert len(Mail.objects()) == 0
+    made = make(organization, "Nightly export", by=teo)
+    make(organization, "Renames", None, ["organization.rename"])
+    sender.send_due_mails(app)
+    assert {m["To"] for m in office.messages} == {"mara@acme.example", "idris@acme.example"}
+    message, listed = office.to("idris@acme.example")
+    assert message["Subject"] == "Acme Corp has a new API key, Nightly export"
+    for kind in ("plain", "html"):
+        words = " ".join(text_of(message, kind).split())
+        assert "teo@acme.example made the key “Nightly export”" in words
+        assert "what an admin may" in words
+        assert "http://localhost/organizations/acme-corp/keys" in words
+        assert made.credential not in words
+        assert made.credential.split("_", 2)[2] not in words
+    assert "organization.rename" in text_of(listed)
+
+
+def test_of_a_key_that_was_revoked_before_the_mail_left_nothing_is_told(app, office):
+    organization = an_organization()
+    key = make(organization).key
+    keys.revoke_key(an_access(organization), key.id, origin(an_account()))
+    sender.send_due_mails(app)
+    assert not office.messages
+
+
+def test_lists_are_by_name_and_one_read(commands):
+    organization = an_organization()
+    for name in ("zoo", "Acme", "beta"):
+        make(organization, name)
+    commands.clear()
+    listed = keys.keys_of(fresh(organization))
+    assert [key.name for key in listed] == ["Acme", "beta", "zoo"]
+    assert commands == ["find", "aggregate"]
+
+
+def test_every_permission_is_a_known_one():
+    assert FOR_KEYS < ALL
