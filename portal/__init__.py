@@ -30,6 +30,9 @@ from portal.idempotency import KeyRecord
 from portal.limits import LimitCounter
 from portal.mail import transport
 from portal.mail.documents import Mail
+from portal.members import invitation_views
+from portal.members import views as member_views
+from portal.members.documents import Invitation
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
@@ -42,6 +45,7 @@ DOCUMENTS = (
     Organization,
     Slug,
     Membership,
+    Invitation,
     AuditEvent,
     Mail,
     LimitCounter,
@@ -77,7 +81,14 @@ def create_app(active: Settings) -> Flask:
     transport.init_app(app, active)
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
-    for views in (home_views, account_views, profile_views, organization_views):
+    for views in (
+        home_views,
+        account_views,
+        profile_views,
+        organization_views,
+        member_views,
+        invitation_views,
+    ):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)
     cli.init_app(app)

@@ -18,6 +18,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
 from portal.errors import EmailTaken, NotFound, check_all
+from portal.members.documents import Invitation
 from portal.organizations import slugs
 from portal.organizations.documents import (
     CREATE,
@@ -178,6 +179,7 @@ def _undo_founding(organization: Organization) -> Organization:
         if not mine(organization).delete():
             raise LeaseLost(str(organization.id))
         Membership.objects(organization=organization.id).delete()
+        Invitation.objects(organization=organization.id).delete()
         slugs.free_all(organization.id)
         forget_chain(organization.id)
         founder = organization.created_by

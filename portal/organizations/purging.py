@@ -4,6 +4,7 @@ from portal import clock
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import server_time, transaction
+from portal.members.documents import Invitation
 from portal.organizations import slugs
 from portal.organizations.documents import (
     ACTIVE,
@@ -81,6 +82,7 @@ def _finish_purge(organization: Organization) -> Organization:
             unset__operation=True,
         )
         members.delete()
+        Invitation.objects(organization=organization.id).delete()
         slugs.free_all(organization.id)
         record(purged, "organization.purged", operation.origin, name=purged.name, slug=purged.slug)
         return purged

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -49,15 +50,16 @@ def with_access(permission: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         @login_required
-        def guarded(slug: str) -> ResponseReturnValue:
+        def guarded(slug: str, **ids: Any) -> ResponseReturnValue:
             access = access_to(slug, current_user.account_id)
             access.require(permission)
             if not access.by_old_slug:
-                return view(access)
+                return view(access, **ids)
             if request.method == "POST":
                 raise AddressChanged(access.organization.name, access.organization.slug)
             # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
-            return redirect(url_for(f".{view.__name__}", slug=access.organization.slug), 307)
+            current = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
+            return redirect(current, 307)
 
         return guarded
 
