@@ -8,8 +8,10 @@ from portal import clock
 from portal.accounts.documents import Account
 from portal.accounts.passwords import hash_password
 from portal.audit.documents import Origin
+from portal.members.documents import Invitation
+from portal.members.mails import LIFE
 from portal.organizations import creation
-from portal.organizations.documents import Membership, Organization
+from portal.organizations.documents import VIEWER, Membership, Organization
 from tests.visitor import PASSWORD
 
 
@@ -50,6 +52,21 @@ def a_member(organization, role, email="teo@acme.example"):
         organization=organization.id, account=account.id, role=role, since=clock.now()
     ).save()
     return account
+
+
+def an_invitation(organization, inviter, email):
+    """Without its mail."""
+    now = clock.now()
+    return Invitation(
+        organization=organization.id,
+        email=email,
+        email_key=email,
+        role=VIEWER,
+        inviter=inviter.id,
+        created_at=now,
+        sent_at=now,
+        expires_at=now + LIFE,
+    ).save()
 
 
 def fresh(organization):

@@ -4,9 +4,8 @@ from typing import Any
 
 from flask_login import current_user
 
-from portal import settings
 from portal.api import repetition, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, logged_in
+from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.repetition import Answer
 from portal.errors import AddressChanged, InvalidInput
 from portal.organizations import creation, directory, purging, renaming, restoring, trashing
@@ -203,11 +202,7 @@ def _seen(access: Access, organization: Organization) -> Answer:
         "bytes": figures.size_bytes if figures else None,
         "operation": organization.operation,
     }
-    headers = {}
-    if access.slug != organization.slug:
-        address = f"{settings.current().public_url}/org/{organization.slug}"
-        headers["Link"] = f'<{address}>; rel="canonical"'
-    return {"organization": seen}, 200, headers
+    return {"organization": seen}, 200, canonical(access, organization)
 
 
 def _created(organization: Organization) -> dict[str, Any]:
