@@ -33,6 +33,9 @@ from portal.keys.documents import ApiKey, ProvisioningKey
 from portal.limits import LimitCounter
 from portal.mail import transport
 from portal.mail.documents import Mail
+from portal.members import invitation_views
+from portal.members import views as member_views
+from portal.members.documents import Invitation
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
@@ -45,6 +48,7 @@ DOCUMENTS = (
     Organization,
     Slug,
     Membership,
+    Invitation,
     AuditEvent,
     Mail,
     LimitCounter,
@@ -89,6 +93,8 @@ def create_app(active: Settings) -> Flask:
         organization_views,
         key_views,
         audit_views,
+        member_views,
+        invitation_views,
     ):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)

@@ -17,7 +17,7 @@ from portal import database, errors, settings
 from portal.audit.refusals import note_refusal
 from portal.database import UnsuitableServer
 from portal.errors import PortalError, StoppedMidway
-from portal.requests import SAFE, is_api, origin, same_site_path
+from portal.requests import SAFE, is_api, origin, path_for_log, same_site_path
 
 log = structlog.get_logger()
 
@@ -80,6 +80,113 @@ ANSWERS: dict[type[PortalError], Answer] = {
             "Each link in a mail works once and for a while, and a newer one ends the one before. Ask for another where you asked for this one."
         ),
         "This link no longer works",
+    ),
+    errors.InvitationEnded: Answer(
+        410,
+        "invitation_ended",
+        None,
+        lambda e: (
+            "It works once, for 7 days, and only as long as whoever invited you may invite; a newer mail ends the link before. Ask to be invited again."
+        ),
+        "This invitation no longer works",
+    ),
+    errors.InvitationForAnother: Answer(
+        409,
+        "invitation_for_another",
+        None,
+        lambda e: (
+            "It is for the address that the mail was sent to, and you are logged in with another. Log out and follow the link again. A link that somebody forwarded to you is not for you: ask to be invited at your own address."
+        ),
+        "This invitation is for somebody else",
+    ),
+    errors.InvitationAsleep: Answer(
+        409,
+        "invitation_asleep",
+        None,
+        lambda e: (
+            f"{e.name} is in the trash. If an owner restores it before your invitation expires, the link works again."
+        ),
+        "Not now",
+    ),
+    errors.InvitationClosed: Answer(
+        409,
+        "invitation_closed",
+        None,
+        lambda e: (
+            f"The invitation of {e.email} was accepted or withdrawn before. Nothing was changed."
+        ),
+        "This invitation has ended",
+    ),
+    errors.AlreadyInvited: Answer(
+        409,
+        "already_invited",
+        "email",
+        lambda e: f"{e.email} has an invitation: send that again, or withdraw it first",
+    ),
+    errors.AlreadyMember: Answer(
+        409, "already_member", "email", lambda e: f"{e.email} is a member: change the role instead"
+    ),
+    errors.AlreadyBelongs: Answer(
+        409,
+        "already_member",
+        None,
+        lambda e: f"You belong to {e.name}. Your role there was not changed.",
+        "You are a member already",
+    ),
+    errors.AccountExists: Answer(
+        409,
+        "account_exists",
+        "email",
+        lambda e: f"{e.email} has an account by now: follow the link again",
+    ),
+    errors.AddressNotVerified: Answer(
+        409,
+        "address_not_verified",
+        None,
+        lambda e: (
+            "Follow the link in the mail that invited you: that shows that the address is yours. Nothing was changed."
+        ),
+        "Your address is not verified yet",
+    ),
+    errors.InvalidRole: Answer(
+        422,
+        "invalid_role",
+        "role",
+        lambda e: "Choose viewer or admin: ownership is offered, and accepted",
+    ),
+    errors.LastOwner: Answer(
+        409,
+        "last_owner",
+        None,
+        lambda e: (
+            f"{e.name} has no other owner. Offer ownership to a member first; once it is accepted, send this again. Nothing was changed."
+        ),
+        "An organization needs an owner",
+    ),
+    errors.AlreadyOwner: Answer(
+        409,
+        "already_owner",
+        None,
+        lambda e: f"{e.email} is an owner already. Nothing was changed.",
+        "There is nothing to offer",
+    ),
+    errors.AlreadyOffered: Answer(
+        409,
+        "already_offered",
+        None,
+        lambda e: (
+            f"{e.email} was offered ownership and has not answered. Withdraw that offer to make another. Nothing was changed."
+        ),
+        "There is an offer already",
+    ),
+    errors.OfferEnded: Answer(
+        409,
+        "offer_ended",
+        None,
+        lambda e: (
+            f"It was withdrawn or answered, or who made it is no longer an owner of {e.name}. Nothing was changed."
+        ),
+        "This offer has ended",
     ),
     errors.NotFound: Answer(
         404,
@@ -312,7 +419,14 @@ ANSWERS: dict[type[PortalError], Answer] = {
 }
 
 # Errors that know the organization to go back to.
-_OF_AN_ORGANIZATION = (errors.AddressChanged, errors.OperationInProgress, errors.NotInTrash)
+_OF_AN_ORGANIZATION = (
+    errors.AddressChanged,
+    errors.OperationInProgress,
+    errors.NotInTrash,
+    errors.AlreadyBelongs,
+    errors.LastOwner,
+    errors.OfferEnded,
+)
 
 # Code, title and the way on, for answers that HTTP itself gives.
 PAGES = {
@@ -444,7 +558,7 @@ def _answer_http_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def _answer_bug(error: Exception) -> ResponseReturnValue:
-    log.error("request.failed", path=request.path, exc_info=error)
+    log.error("request.failed", path=path_for_log(), exc_info=error)
     return _answer(Told(500, *PAGES[500]))
 
 

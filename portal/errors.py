@@ -105,6 +105,96 @@ class LinkInvalid(PortalError):
     """A link from a mail that is not ours, too old, used, or withdrawn."""
 
 
+class InvitationEnded(LinkInvalid):
+    """An invitation that can't be accepted any more: expired, withdrawn, used, sent again since,
+    or by somebody who may no longer invite."""
+
+
+class InvitationForAnother(PortalError):
+    """An invitation that was sent to another address than the account's."""
+
+
+@dataclass
+class InvitationAsleep(PortalError):
+    """An invitation to an organization that is in the trash."""
+
+    name: str
+
+
+@dataclass
+class InvitationClosed(PortalError):
+    """An invitation that was accepted or withdrawn, so there is nothing to send or withdraw."""
+
+    email: str
+
+
+@dataclass
+class AlreadyInvited(PortalError):
+    """The address has an invitation to the organization that is not answered."""
+
+    email: str
+
+
+@dataclass
+class AlreadyMember(PortalError):
+    """The address to invite is that of a member."""
+
+    email: str
+
+
+@dataclass
+class AlreadyBelongs(PortalError):
+    """Who accepts an invitation is a member already; their role stays."""
+
+    name: str
+    slug: str
+
+
+@dataclass
+class AccountExists(PortalError):
+    """Who signs up by an invitation has an account by now."""
+
+    email: str
+
+
+class AddressNotVerified(PortalError):
+    """Nobody has shown yet that they read what is sent to the account's address."""
+
+
+class InvalidRole(PortalError):
+    """Not a role that can be given: ownership is offered, and accepted."""
+
+
+@dataclass
+class LastOwner(PortalError):
+    """It would leave the organization without an owner."""
+
+    name: str
+    slug: str
+
+
+@dataclass
+class AlreadyOwner(PortalError):
+    """Who is offered ownership has it."""
+
+    email: str
+
+
+@dataclass
+class AlreadyOffered(PortalError):
+    """The member has an offer of ownership that is not answered."""
+
+    email: str
+
+
+@dataclass
+class OfferEnded(PortalError):
+    """The offer of ownership was withdrawn, answered, or made by somebody who is no owner now."""
+
+    name: str
+    slug: str
+
+
 class NotFound(PortalError):
     """It doesn't exist, or not for who asks."""
 

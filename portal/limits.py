@@ -21,6 +21,7 @@ LOGIN_PER_NETWORK = "login_limit_per_network"
 SIGNUP = "signup_limit"
 PROVISIONING = "provisioning_limit"
 PREVIEW = "preview_limit"
+INVITATIONS = "invitation_limit"
 
 
 class LimitCounter(Document):

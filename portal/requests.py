@@ -31,6 +31,7 @@ _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _API_ROOTS = ("org", "auth", "admin")
 _ID = "portal.request_id"
 _HOST_REFUSED = "portal.host_refused"
+_SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{40,}")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
 KeyMaker = Callable[[str, str, str, str, bytes], Key]
@@ -82,6 +83,11 @@ def take_key(typed: str, field: str, make: KeyMaker, *, as_nobody: bool = False)
 def key() -> Key | None:
     """The key that was noted for the request at hand."""
     return g.get("request_key")
+
+
+def path_for_log() -> str:
+    """The path, but for the token of a link from a mail: that opens something."""
+    return _SIGNED.sub("…", request.path)
 
 
 def user_agent() -> str:
@@ -188,7 +194,7 @@ def _end(response: Response) -> Response:
         log.info(
             "request.answered",
             method=request.method,
-            path=request.path,
+            path=path_for_log(),
             status=response.status_code,
             milliseconds=round((time.perf_counter() - g.begun) * 1000, 1),
             round_trips=database.round_trips.get(),

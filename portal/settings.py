@@ -198,6 +198,11 @@ class Settings:
         default=120,
         check=partial(_at_least, 1),
     )
+    invitation_limit: int = _setting(
+        "invitations a minute that an organization sends",
+        default=30,
+        check=partial(_at_least, 1),
+    )
     trash_days: int = _setting(
         "days a deleted organization is kept", default=30, check=partial(_at_least, 1)
     )

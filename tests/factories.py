@@ -10,9 +10,11 @@ from portal.accounts.passwords import hash_password
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
 from portal.keys import keys
+from portal.members.documents import Invitation
+from portal.members.mails import LIFE
 from portal.organizations import creation
 from portal.organizations.access import Access
-from portal.organizations.documents import ADMIN, OWNER, Membership, Organization
+from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
 from portal.organizations.permissions import ROLES
 from tests.visitor import PASSWORD
 
@@ -70,6 +72,21 @@ def a_key(organization, role=ADMIN, permissions=(), name="Nightly export", expir
     maker = an_account(f"maker-{ObjectId()}@acme.example")
     asked = (an_access(organization), name, role, permissions, expires_on, origin(maker))
     return keys.make_key(*asked).credential
+
+
+def an_invitation(organization, inviter, email):
+    """Without its mail."""
+    now = clock.now()
+    return Invitation(
+        organization=organization.id,
+        email=email,
+        email_key=email,
+        role=VIEWER,
+        inviter=inviter.id,
+        created_at=now,
+        sent_at=now,
+        expires_at=now + LIFE,
+    ).save()
 
 
 def fresh(organization):

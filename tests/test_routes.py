@@ -10,7 +10,7 @@ from portal.keys import keys, provisioning
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Organization
 from portal.organizations.permissions import ROLES, of_key
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_key, a_member, an_account, an_organization, origin
+from tests.factories import a_key, a_member, an_account, an_invitation, an_organization, origin
 from tests.program import Program
 from tests.visitor import Visitor
 
@@ -57,6 +57,27 @@ ROUTES = {
     "POST /organizations/<slug>/keys/<key_id>/rotate": "keys.manage",
     "GET /organizations/<slug>/keys/<key_id>/revoke": "keys.manage",
     "POST /organizations/<slug>/keys/<key_id>/revoke": "keys.manage",
+    "GET /organizations/<slug>/members": "members.view",
+    "GET /organizations/<slug>/members/<account_id>/role": "members.manage",
+    "POST /organizations/<slug>/members/<account_id>/role": "members.manage",
+    "GET /organizations/<slug>/members/<account_id>/remove": "members.manage",
+    "POST /organizations/<slug>/members/<account_id>/remove": "members.manage",
+    "GET /organizations/<slug>/members/<account_id>/ownership": "owners.manage",
+    "POST /organizations/<slug>/members/<account_id>/ownership": "owners.manage",
+    "POST /organizations/<slug>/members/<account_id>/ownership/withdraw": "owners.manage",
+    "GET /organizations/<slug>/leave": "organization.leave",
+    "POST /organizations/<slug>/leave": "organization.leave",
+    "GET /organizations/<slug>/ownership": "members.view",
+    "POST /organizations/<slug>/ownership": "members.view",
+    "POST /organizations/<slug>/ownership/decline": "members.view",
+    "GET /organizations/<slug>/invitations": "invitations.manage",
+    "POST /organizations/<slug>/invitations": "invitations.manage",
+    "POST /organizations/<slug>/invitations/<invitation_id>/resend": "invitations.manage",
+    "POST /organizations/<slug>/invitations/<invitation_id>/withdraw": "invitations.manage",
+    "GET /invitations/<token>": PUBLIC,
+    "POST /invitations/<token>": PUBLIC,
+    "GET /account/invitations": PERSON,
+    "POST /account/invitations/<invitation_id>": PERSON,
     "GET /trash": PERSON,
     "GET /trash/<organization_id>": "organization.restore",
     "GET /trash/<organization_id>/restore": "organization.restore",
@@ -71,6 +92,13 @@ ROUTES = {
     "PUT /org/update": "organization.rename",
     "DELETE /org/delete/<name:name>": "organization.delete",
     "DELETE /org/delete": "organization.delete",
+    "GET /org/<name:name>/members": "members.view",
+    "PUT /org/<name:name>/members/<account_id>": "members.manage",
+    "DELETE /org/<name:name>/members/<account_id>": "members.manage",
+    "GET /org/<name:name>/invitations": "invitations.manage",
+    "POST /org/<name:name>/invitations": "invitations.manage",
+    "POST /org/<name:name>/invitations/<invitation_id>/resend": "invitations.manage",
+    "DELETE /org/<name:name>/invitations/<invitation_id>": "invitations.manage",
     "POST /org/trash/<organization_id>/restore": "organization.restore",
     "DELETE /org/trash/<organization_id>": "organization.purge",
     "GET /org/<name:name>/keys": "keys.manage",
@@ -87,7 +115,10 @@ BODIES = {
     "PUT /org/update": {"old_organization_name": "Acme Corp", "new_organization_name": "Other"},
     "DELETE /org/delete": {"organization_name": "Acme Corp"},
     "POST /org/<name:name>/keys": {"name": "Nightly export", "role": "viewer"},
+    "PUT /org/<name:name>/members/<account_id>": {"role": "admin"},
+    "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }
+ASKING = "teo@acme.example"
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
 
 
@@ -177,7 +208,7 @@ def prepare(role):
     organization = an_organization("Acme Corp")
     if role == NOBODY:
         return organization, None
-    email = "teo@acme.example"
+    email = ASKING
     if role == STRANGER:
         an_account(email)
     else:
@@ -191,6 +222,13 @@ def fill(address, organization):
         a_key(organization)
         key = keys.keys_of(organization)[0]
         address = address.replace("<key_id>", str(key.id))
+    if "<account_id>" in address:
+        member = a_member(organization, VIEWER, "pia@acme.example")
+        address = address.replace("<account_id>", str(member.id))
+    if "<invitation_id>" in address:
+        inviter = a_member(organization, ADMIN, "pia@acme.example")
+        invitation = an_invitation(organization, inviter, ASKING)
+        address = address.replace("<invitation_id>", str(invitation.id))
     return address.replace("<organization_id>", str(organization.id))
 
 

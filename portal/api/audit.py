@@ -7,8 +7,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal.api import schemas
-from portal.api.guard import ApiBlueprint, access_by_name, logged_in
-from portal.api.organizations import canonical_link
+from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.repetition import Answer
 from portal.audit.export import SCHEMA, as_json
 from portal.audit.trail import HIGHEST_SEQ, events_after
@@ -99,4 +98,4 @@ def feed(query: dict[str, int], name: str) -> Answer:
         "next": events[-1]["seq"] if events else query["after"],
         "head": organization.audit_head,
     }
-    return answer, 200, canonical_link(access, organization, "/audit")
+    return answer, 200, canonical(access, organization, "/audit")

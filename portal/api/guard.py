@@ -8,10 +8,12 @@ from flask import request
 from flask_login import current_user
 from flask_smorest import Blueprint
 
+from portal import settings
 from portal.api.body import BodyParser
 from portal.errors import InvalidInput, NotAuthenticated, NotForProvisioning
 from portal.keys.principals import Provisioner
 from portal.organizations.access import Access, access_to
+from portal.organizations.documents import Organization
 from portal.organizations.names import slug_asked_for
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there
@@ -54,6 +56,15 @@ def access_by_name(name: str, permission: str) -> Access:
     access = access_to(slug_asked_for(name), current_user)
     access.require(permission)
     return access
+
+
+def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:
+    """The headers that tell who came by an old slug where the organization is, or what is
+    ``below`` it."""
+    if access.slug == organization.slug:
+        return {}
+    address = f"{settings.current().public_url}/org/{organization.slug}{below}"
+    return {"Link": f'<{address}>; rel="canonical"'}
 
 
 def _check_request() -> None:

@@ -11,6 +11,7 @@ from portal.api import repetition, schemas
 from portal.api.accounts import admin, auth
 from portal.api.audit import audit
 from portal.api.keys import org_keys
+from portal.api.members import org_members
 from portal.api.organizations import org
 from portal.organizations.names import RESERVED
 from portal.security import POLICY_WITHOUT_TRUSTED_TYPES
@@ -66,7 +67,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.spec.components.parameter(repetition.PARAMETER, "header", repetition.PARAMETER_DOC)
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
-    for part in (admin, auth, org, org_keys, audit):
+    for part in (admin, auth, org, org_members, org_keys, audit):
         csrf.exempt(part)  # it takes no cookie
         api.register_blueprint(part)
     app.register_blueprint(docs)

@@ -4,9 +4,8 @@ from typing import Any
 
 from flask_login import current_user
 
-from portal import settings
 from portal.api import repetition, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, is_provisioning, logged_in
+from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
 from portal.api.repetition import Answer
 from portal.errors import AddressChanged, InvalidInput
 from portal.organizations import creation, directory, purging, renaming, restoring, trashing
@@ -206,15 +205,7 @@ def _seen(access: Access, organization: Organization) -> Answer:
         "bytes": figures.size_bytes if figures else None,
         "operation": organization.operation,
     }
-    return {"organization": seen}, 200, canonical_link(access, organization)
-
-
-def canonical_link(access: Access, organization: Organization, below: str = "") -> dict[str, str]:
-    """The header that tells who came by an old slug where it is now."""
-    if access.slug == organization.slug:
-        return {}
-    address = f"{settings.current().public_url}/org/{organization.slug}{below}"
-    return {"Link": f'<{address}>; rel="canonical"'}
+    return {"organization": seen}, 200, canonical(access, organization)
 
 
 def _created(organization: Organization) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from marshmallow import fields
 from portal.accounts.passwords import LONGEST, SHORTEST
 from portal.keys import keys
 from portal.keys.documents import ROLES as KEY_ROLES
+from portal.members.documents import ACCEPTED, EXPIRED, GIVEN, OPEN, WITHDRAWN
 from portal.organizations import names
 from portal.organizations.documents import ADMIN, OWNER, VIEWER
 from portal.organizations.permissions import FOR_KEYS
@@ -41,6 +42,11 @@ _OVERLAPS = [int(overlap.total_seconds()) for overlap in keys.OVERLAPS]
 
 def _time(**options: Any) -> fields.AwareDateTime:
     return fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
+
+
+def _given_role(**options: Any) -> fields.String:
+    one_of = ma.validate.OneOf(GIVEN, error="Choose viewer or admin: ownership is offered.")
+    return fields.String(validate=one_of, **options)
 
 
 class Secret(fields.String):
@@ -128,6 +134,40 @@ class Trashed(ma.Schema):
     purge_at = _time(required=True, allow_none=True)
 
 
+class RoleBody(Body):
+    role = _given_role(required=True)
+
+
+class InviteBody(RoleBody):
+    email = fields.String(required=True, metadata=_EMAIL)
+
+
+class ResendBody(Body):
+    role = _given_role()
+
+
+class Member(ma.Schema):
+    """A member; ``id`` is that of the account."""
+
+    id = fields.String(required=True, attribute="account_id")
+    email = fields.String(required=True)
+    role = fields.String(required=True, metadata={"enum": [OWNER, ADMIN, VIEWER]})
+    joined_at = _time(required=True, attribute="since")
+
+
+class Invitation(ma.Schema):
+    """An invitation; ``invited_by`` is the address of who sent it last, if they have an account
+    still."""
+
+    id = fields.String(required=True)
+    email = fields.String(required=True)
+    role = fields.String(required=True, metadata={"enum": list(GIVEN)})
+    state = fields.String(required=True, metadata={"enum": [OPEN, EXPIRED, ACCEPTED, WITHDRAWN]})
+    invited_by = fields.String(required=True, allow_none=True, attribute="inviter")
+    sent_at = _time(required=True)
+    expires_at = _time(required=True)
+
+
 class Account(ma.Schema):
     id = fields.String(required=True)
     email = fields.String(required=True)
@@ -212,6 +252,22 @@ class DeletedAnswer(Success):
 
 class TrashAnswer(Success):
     trash = fields.List(fields.Nested(Trashed), required=True)
+
+
+class MembersAnswer(Success):
+    members = fields.List(fields.Nested(Member), required=True)
+
+
+class MemberAnswer(Success):
+    member = fields.Nested(Member, required=True)
+
+
+class InvitationsAnswer(Success):
+    invitations = fields.List(fields.Nested(Invitation), required=True)
+
+
+class InvitationAnswer(Success):
+    invitation = fields.Nested(Invitation, required=True)
 
 
 class TokenAnswer(Success):

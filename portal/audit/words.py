@@ -11,6 +11,13 @@ WORDS = {
     "key.created": "API key “{name}” made: {may}",
     "key.revoked": "API key “{name}” revoked",
     "key.rotated": "API key “{name}” given another secret",
+    "invitation.accepted": "{target} joined as {role}",
+    "invitation.sent": "Invited {target} as {role}",
+    "invitation.sent_again": "Invited {target} again, as {role}",
+    "invitation.withdrawn": "Invitation of {target} withdrawn",
+    "member.left": "Left; was {role_before}",
+    "member.removed": "Removed {target}, who was {role_before}",
+    "member.role_changed": "Role of {target} changed from {role_before} to {role}",
     "organization.created": "Organization created",
     "organization.renamed": "Renamed from {name_before} to {name}",
     "organization.rename_failed": "Rename to {name} undone: {reason}",
@@ -20,6 +27,11 @@ WORDS = {
     "organization.restore_failed": "Restore as {name} undone: {reason}",
     "organization.purged": "Purged",
     "organization.slug_reclaimed": "Address {slug} claimed again",
+    "ownership.accepted": "Accepted ownership from {target}",
+    "ownership.declined": "Declined ownership from {target}",
+    "ownership.lapsed": "Offer of ownership to {target} ended with the giver’s",
+    "ownership.offered": "Offered ownership to {target}",
+    "ownership.withdrawn": "Offer of ownership to {target} withdrawn",
 }
 """By action, filled with the event's details and ``target``, the e-mail of whom it was done to."""
 

@@ -73,15 +73,29 @@ def access_to(slug: str, principal: Principal | OrganizationKey) -> Access:
     return Access(organization, found["role"], slug, ROLES[found["role"]])
 
 
+def active_organization(organization_id: ObjectId) -> Organization:
+    """The organization as it is now, for the inside of a transaction. Raises NotFound where it is
+    no longer active."""
+    organization = Organization.objects(id=organization_id, state=ACTIVE).first()
+    if organization is None:
+        raise NotFound(str(organization_id))
+    return organization
+
+
+def object_id(text: str) -> ObjectId:
+    """The id that stands in an address. Raises NotFound for what is none."""
+    if not ObjectId.is_valid(text):
+        raise NotFound(text)
+    return ObjectId(text)
+
+
 def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     """The account's access to an organization in the trash, which is for owners only; two reads.
 
     Raises NotFound alike where there is no such organization and where the account is no owner
     of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more.
     """
-    if not ObjectId.is_valid(organization_id):
-        raise NotFound(organization_id)
-    organization = Organization.objects(id=organization_id).first()
+    organization = Organization.objects(id=object_id(organization_id)).first()
     if organization is None:
         raise NotFound(organization_id)
     if organization.state == PURGED and account_id in (organization.owners or ()):

@@ -19,6 +19,7 @@ from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
 from portal.errors import EmailTaken, NotFound, check_all
 from portal.keys.documents import ApiKey
+from portal.members.documents import Invitation
 from portal.organizations import slugs
 from portal.organizations.documents import (
     CREATE,
@@ -185,6 +186,7 @@ def _undo_founding(organization: Organization) -> Organization:
             raise LeaseLost(str(organization.id))
         Membership.objects(organization=organization.id).delete()
         ApiKey.objects(organization=organization.id).delete()
+        Invitation.objects(organization=organization.id).delete()
         slugs.free_all(organization.id)
         forget_chain(organization.id)
         founder = organization.created_by

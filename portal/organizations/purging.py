@@ -5,6 +5,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import server_time, transaction
 from portal.keys.documents import ApiKey
+from portal.members.documents import Invitation
 from portal.organizations import slugs
 from portal.organizations.documents import (
     ACTIVE,
@@ -83,6 +84,7 @@ def _finish_purge(organization: Organization) -> Organization:
         )
         members.delete()
         ApiKey.objects(organization=organization.id).delete()
+        Invitation.objects(organization=organization.id).delete()
         slugs.free_all(organization.id)
         record(purged, "organization.purged", operation.origin, name=purged.name, slug=purged.slug)
         return purged

@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 from portal import answers, requests
 from portal.accounts import cookie, login
 from portal.errors import PortalError
-from portal.forms import SIGN_UP
+from portal.forms import SIGN_UPS
 from portal.idempotency import KeyRecord, find_record
 from portal.organizations.access import slug_for_member
 from portal.organizations.documents import PURGE, RESTORE, TRASH
@@ -23,31 +23,32 @@ from portal.requests import origin, user_agent
 log = structlog.get_logger()
 
 
-def watch(blueprint: Blueprint) -> None:
-    """Have what the blueprint's forms are refused answered so, if they were sent before."""
-    blueprint.register_error_handler(PortalError, _answer_refusal)
-    blueprint.register_error_handler(CSRFError, _answer_stale_form)
+def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
+    """Have what the blueprint's forms are refused answered so, if they were sent before. ``page``
+    is the organization's page that they lead to."""
 
+    def answer_refusal(error: PortalError) -> ResponseReturnValue:
+        try:
+            record = find_record(requests.key())
+            if record is None:
+                return answers.answer_portal_error(error)
+            if request.endpoint in SIGN_UPS:
+                _log_in_again()
+            return _lead_on(record, page)
+        except (PyMongoError, MongoEngineException) as away:
+            return answers.answer_database_error(away)
 
-def _answer_refusal(error: PortalError) -> ResponseReturnValue:
-    try:
-        record = find_record(requests.key())
-        if record is None:
-            return answers.answer_portal_error(error)
-        if request.endpoint == SIGN_UP:
-            _log_in_again()
-        return _lead_on(record)
-    except (PyMongoError, MongoEngineException) as away:
-        return answers.answer_database_error(away)
+    def answer_stale_form(error: CSRFError) -> ResponseReturnValue:
+        """The answer to a first click on “Sign up” may have changed the session before the
+        second."""
+        try:
+            record = find_record(requests.key())
+            return _lead_on(record, page) if record else answers.answer_csrf_error(error)
+        except (PyMongoError, MongoEngineException) as away:
+            return answers.answer_database_error(away)
 
-
-def _answer_stale_form(error: CSRFError) -> ResponseReturnValue:
-    """The answer to a first click on “Sign up” may have changed the session before the second."""
-    try:
-        record = find_record(requests.key())
-        return _lead_on(record) if record else answers.answer_csrf_error(error)
-    except (PyMongoError, MongoEngineException) as away:
-        return answers.answer_database_error(away)
+    blueprint.register_error_handler(PortalError, answer_refusal)
+    blueprint.register_error_handler(CSRFError, answer_stale_form)
 
 
 def _log_in_again() -> None:
@@ -62,12 +63,13 @@ def _log_in_again() -> None:
         log.info("repetition.not_logged_in", reason=repr(refused))
 
 
-def _lead_on(record: KeyRecord) -> ResponseReturnValue:
+def _lead_on(record: KeyRecord, page: str) -> ResponseReturnValue:
     log.info("request.repeated", kind=record.kind, first=record.request)
     account = current_user.account_id if current_user.is_authenticated else None
     slug = slug_for_member(record.organization, account)
     if slug:
-        return redirect(url_for(".overview", slug=slug), 303)
+        return redirect(url_for(page, slug=slug), 303)
     if record.kind == RESTORE:  # still on its way
-        return redirect(url_for(".trashed", organization_id=record.organization), 303)
-    return redirect(url_for(".trash" if record.kind in (TRASH, PURGE) else ".list_mine"), 303)
+        return redirect(url_for("organizations.trashed", organization_id=record.organization), 303)
+    otherwise = "trash" if record.kind in (TRASH, PURGE) else "list_mine"
+    return redirect(url_for(f"organizations.{otherwise}"), 303)

@@ -1,0 +1,176 @@
+"""Members and invitations for programs."""
+
+from typing import Any
+
+from bson import ObjectId
+
+from portal.api import repetition, schemas
+from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
+from portal.api.organizations import takes_key
+from portal.api.repetition import Answer
+from portal.errors import AddressChanged, NotFound
+from portal.idempotency import find_record
+from portal.members import invitations as sending
+from portal.members import lists, members
+from portal.organizations.access import Access, object_id
+from portal.organizations.documents import Organization
+from portal.requests import key, origin
+
+org_members = ApiBlueprint(
+    "org_members", __name__, url_prefix="/org", description="Members and invitations"
+)
+
+_MOST_LISTED = 10_000
+
+
+@org_members.get("/<name:name>/members")
+@logged_in
+@org_members.response(200, schemas.MembersAnswer)
+def list_members(name: str) -> Answer:
+    """List the members of an organization
+
+    By address; 10,000 at most.
+    """
+    access = access_by_name(name, "members.view")
+    page = lists.members_of(access.organization.id, size=_MOST_LISTED)
+    return {"members": page.rows}, 200, canonical(access, access.organization, "/members")
+
+
+@org_members.put("/<name:name>/members/<account_id>")
+@takes_key
+@logged_in
+@org_members.arguments(schemas.RoleBody)
+@org_members.response(200, schemas.MemberAnswer)
+def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
+    """Change the role of a member
+
+    To viewer or admin: nobody is made an owner, ownership is offered and accepted. Of owners only
+    owners can, and one always remains.
+    """
+    access = access_by_name(name, "members.manage")
+    member = members.change_role(access, object_id(account_id), body["role"], origin())
+    return {"member": member}, 200, canonical(access, access.organization, f"/members/{account_id}")
+
+
+@org_members.delete("/<name:name>/members/<account_id>")
+@takes_key
+@logged_in
+@org_members.response(200, schemas.Success)
+def remove(name: str, account_id: str) -> dict[str, Any]:
+    """Remove a member, or leave
+
+    Everybody may remove themselves; of owners one always remains.
+    """
+    own = account_id == str(origin().account)
+    access = _current(access_by_name(name, "organization.leave" if own else "members.manage"))
+    if own:
+        members.leave(access, object_id(account_id), origin())
+    else:
+        members.remove_member(access, object_id(account_id), origin())
+    return {}
+
+
+@org_members.get("/<name:name>/invitations")
+@logged_in
+@org_members.response(200, schemas.InvitationsAnswer)
+def list_invitations(name: str) -> Answer:
+    """List the invitations to an organization
+
+    Those that nobody has answered first, then the newest; 10,000 at most.
+    """
+    access = access_by_name(name, "invitations.manage")
+    page = lists.invitations_of(access.organization.id, size=_MOST_LISTED)
+    return {"invitations": page.rows}, 200, canonical(access, access.organization, "/invitations")
+
+
+@org_members.post("/<name:name>/invitations")
+@takes_key
+@logged_in
+@org_members.arguments(schemas.InviteBody)
+@org_members.response(201, schemas.InvitationAnswer)
+def invite(body: dict[str, str], name: str) -> dict[str, Any]:
+    """Invite an address
+
+    It is sent a link that works once, for 7 days.
+    """
+    access = _current(access_by_name(name, "invitations.manage"))
+    return _seen(access, sending.invite(access, body["email"], body["role"], origin()).id)
+
+
+@org_members.post("/<name:name>/invitations/<invitation_id>/resend")
+@takes_key
+@logged_in
+@org_members.arguments(schemas.ResendBody, required=False)
+@org_members.response(200, schemas.InvitationAnswer)
+def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any]:
+    """Send an invitation again
+
+    By a new link, good for 7 days; the one before is dead. In another role if the body has one.
+    """
+    access = _current(access_by_name(name, "invitations.manage"))
+    sending.resend_invitation(access, object_id(invitation_id), origin(), body.get("role"))
+    return _seen(access, object_id(invitation_id))
+
+
+@org_members.delete("/<name:name>/invitations/<invitation_id>")
+@takes_key
+@logged_in
+@org_members.response(200, schemas.InvitationAnswer)
+def withdraw(name: str, invitation_id: str) -> dict[str, Any]:
+    """Withdraw an invitation
+
+    Its link is dead. It stays listed.
+    """
+    access = _current(access_by_name(name, "invitations.manage"))
+    sending.withdraw_invitation(access, object_id(invitation_id), origin())
+    return _seen(access, object_id(invitation_id))
+
+
+def _current(access: Access) -> Access:
+    """What is created or deleted is so by the organization's current name alone."""
+    if access.by_old_slug:
+        raise AddressChanged(access.organization.name, access.organization.slug)
+    return access
+
+
+def _seen(access: Access, invitation_id: ObjectId) -> dict[str, Any]:
+    return {"invitation": lists.invitation_of(access.organization.id, invitation_id)}
+
+
+def _done_to() -> ObjectId:
+    """The account or invitation that the request's key stands for."""
+    record = find_record(key())
+    if record is None or record.operation is None:
+        raise NotFound
+    return record.operation
+
+
+def _changed_again(organization: Organization) -> Answer:
+    access_by_name(organization.slug, "members.view")
+    return {"member": lists.member_of(organization.id, _done_to())}, 200, {}
+
+
+def _removed_again(organization: Organization) -> Answer:
+    return {}, 200, {}
+
+
+def _seen_again(organization: Organization) -> Answer:
+    access = access_by_name(organization.slug, "invitations.manage")
+    return _seen(access, _done_to()), 200, {}
+
+
+def _invited_again(organization: Organization) -> Answer:
+    answer, _, headers = _seen_again(organization)
+    return answer, 201, headers
+
+
+repetition.watch(
+    org_members,
+    {
+        members.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),
+        members.REMOVE: (schemas.Success, _removed_again),
+        sending.INVITE: (schemas.InvitationAnswer, _invited_again),
+        sending.RESEND: (schemas.InvitationAnswer, _seen_again),
+        sending.WITHDRAW: (schemas.InvitationAnswer, _seen_again),
+    },
+)

@@ -1,0 +1,1 @@
+"""Members of organizations: their roles, ownership, and invitations."""

@@ -1,0 +1,237 @@
+"""Accepting invitations: by the link in the mail, or logged in with a verified address.
+
+A link proves that who follows it reads the mailbox of the invited address; so it verifies that
+address, and nobody joins whose account has not that address, verified.
+"""
+
+from dataclasses import dataclass, replace
+
+from bson import ObjectId
+from mongoengine.errors import NotUniqueError
+
+from portal import clock, limits
+from portal.accounts import passwords, sessions
+from portal.accounts.documents import Account
+from portal.accounts.sessions import Principal
+from portal.accounts.verification import prove_address
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import (
+    AccountExists,
+    AddressNotVerified,
+    AlreadyBelongs,
+    InvitationAsleep,
+    InvitationEnded,
+    InvitationForAnother,
+    LinkInvalid,
+    NotFound,
+    WrongCredentials,
+)
+from portal.idempotency import claim_key
+from portal.mail import links
+from portal.members.documents import ACCEPTED, OPEN, Invitation
+from portal.members.mails import LIFE, PURPOSE
+from portal.organizations.documents import ACTIVE, TRASHED, Membership, Organization
+from portal.organizations.permissions import ROLES
+
+ACCEPT = "accept_invitation"
+# What whoever follows the link has to do.
+AGREE, PROVE, LOG_IN, SIGN_UP = "agree", "prove", "log in", "sign up"
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """What a link leads to, for who follows it: ``step`` is what they have to do."""
+
+    invitation: Invitation
+    organization: Organization
+    inviter_email: str
+    account: Account | None
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The organization that somebody joined, the role, and who the browser is if that is new."""
+
+    organization: Organization
+    role: str
+    principal: Principal | None = None
+
+
+def read_link(token: str, account_id: ObjectId | None) -> Invited:
+    """What a link from a mail invites to. ``account_id`` is whose browser follows it.
+
+    Raises InvitationEnded, InvitationAsleep, and InvitationForAnother before anything of the
+    invitation is told.
+    """
+    invitation = _linked(token)
+    if account_id:
+        account = Account.objects(id=account_id).first()
+        if account is None or account.email_key != invitation.email_key:
+            raise InvitationForAnother
+    else:
+        account = Account.objects(email_key=invitation.email_key).first()
+    organization, inviter_email = _inviting(invitation)
+    return Invited(
+        invitation, organization, inviter_email, account, _step(account, bool(account_id))
+    )
+
+
+def accept_link(
+    token: str, account_id: ObjectId | None, password: str, origin: Origin, user_agent: str
+) -> Joined:
+    """Accept the invitation that a link leads to, once.
+
+    Who is logged in with the address, and has verified it, needs no ``password``. Where nobody
+    has verified it, all sessions of its account end, and the password is the account's from then
+    on; where it has no account, one is made. Either way the browser has a session afterwards.
+    Raises what ``read_link`` does, and TooManyTries, WeakPassword, WrongCredentials, Overloaded,
+    AccountExists, AlreadyBelongs.
+    """
+    invited = read_link(token, account_id)
+    account = invited.account
+    if account and invited.step == LOG_IN:
+        raise AccountExists(account.email)
+    if account and invited.step == AGREE:
+        return transaction(lambda: _join(invited.invitation, account.id, origin))
+    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    if account:
+        return _prove_and_join(invited.invitation, account, password, origin, user_agent)
+    return _sign_up_and_join(invited, password, origin, user_agent)
+
+
+def accept_own(invitation_id: ObjectId, account_id: ObjectId, origin: Origin) -> Joined:
+    """Accept an invitation of the account's own verified address, without a link.
+
+    Raises NotFound for one of another address, AddressNotVerified, InvitationEnded,
+    InvitationAsleep, AlreadyBelongs; then nothing was changed.
+    """
+    account = Account.objects.get(id=account_id)
+    invitation = Invitation.objects(id=invitation_id, email_key=account.email_key).first()
+    if invitation is None:
+        raise NotFound(str(invitation_id))
+    if account.verified_at is None:
+        raise AddressNotVerified
+    return transaction(lambda: _join(invitation, account_id, origin))
+
+
+def _linked(token: str) -> Invitation:
+    try:
+        content = links.read(PURPOSE, token, LIFE)
+    except LinkInvalid as error:
+        raise InvitationEnded from error
+    invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()
+    if invitation is None or invitation.standing != OPEN:
+        raise InvitationEnded
+    return invitation
+
+
+def _step(account: Account | None, logged_in: bool) -> str:
+    if account is None:
+        return SIGN_UP
+    if account.verified_at is None:
+        return PROVE
+    return AGREE if logged_in else LOG_IN
+
+
+def _inviting(invitation: Invitation) -> tuple[Organization, str]:
+    """The organization, if it can be joined, and the address of who invites, if they may."""
+    organization = Organization.objects(
+        id=invitation.organization, state__in=[ACTIVE, TRASHED]
+    ).first()
+    inviter = Membership.objects(
+        organization=invitation.organization, account=invitation.inviter
+    ).first()
+    account = Account.objects(id=invitation.inviter).only("email").first()
+    if not organization or not inviter or not account:
+        raise InvitationEnded
+    if "invitations.manage" not in ROLES[inviter.role]:
+        raise InvitationEnded
+    if organization.state == TRASHED:
+        raise InvitationAsleep(organization.name)
+    return organization, account.email
+
+
+def _prove_and_join(
+    invitation: Invitation, account: Account, password: str, origin: Origin, user_agent: str
+) -> Joined:
+    origin.account, origin.email = account.id, account.email
+    proved = prove_address(account, password, origin)
+    # Where another request proved it at the same time, the password is that one's.
+    if not passwords.verify_password(password, proved.password_hash):
+        raise WrongCredentials
+
+    def body() -> Joined:
+        joined = _join(invitation, proved.id, origin)
+        current = Account.objects(id=proved.id, password_hash=proved.password_hash).first()
+        if current is None:
+            raise WrongCredentials
+        record(current, "account.logged_in", origin)
+        return _with_session(joined, current, origin, user_agent)
+
+    return transaction(body)
+
+
+def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agent: str) -> Joined:
+    invitation = invited.invitation
+    passwords.check_password(password, invitation.email, invited.organization.name)
+    account_id, password_hash = ObjectId(), passwords.hash_password(password)
+    origin.account, origin.email = account_id, invitation.email
+
+    def body() -> Joined:
+        now = clock.now()
+        account = Account(
+            id=account_id,
+            email=invitation.email,
+            email_key=invitation.email_key,
+            password_hash=password_hash,
+            created_at=now,
+            verified_at=now,
+        )
+        try:
+            account.save(force_insert=True)
+        except NotUniqueError as error:
+            raise AccountExists(invitation.email) from error
+        joined = _join(invitation, account_id, origin)
+        return _with_session(joined, account, origin, user_agent)
+
+    return transaction(body)
+
+
+def _with_session(joined: Joined, account: Account, origin: Origin, user_agent: str) -> Joined:
+    return replace(joined, principal=sessions.open_session(account, origin, user_agent))
+
+
+def _join(invitation: Invitation, account_id: ObjectId, origin: Origin) -> Joined:
+    """Accept the invitation as it was read; the inside of a transaction."""
+    now = clock.now()
+    claim_key(origin.key, origin.request_id, invitation.organization, ACCEPT, invitation.id)
+    accepted = Invitation.objects(
+        id=invitation.id, generation=invitation.generation, state=OPEN, expires_at__gt=now
+    ).modify(new=True, set__state=ACCEPTED, set__ended_at=now, set__account=account_id)
+    if accepted is None:
+        raise InvitationEnded
+    organization, _ = _inviting(accepted)
+    account = Account.objects(
+        id=account_id, email_key=accepted.email_key, verified_at__ne=None
+    ).modify(new=True, inc__membership_changes=1)
+    if account is None:
+        raise InvitationForAnother
+    membership = Membership(
+        organization=organization.id, account=account_id, role=accepted.role, since=now
+    )
+    try:
+        membership.save(force_insert=True)
+    except NotUniqueError as error:
+        raise AlreadyBelongs(organization.name, organization.slug) from error
+    record(
+        organization,
+        "invitation.accepted",
+        origin,
+        target=accepted.id,
+        target_email=accepted.email,
+        role=accepted.role,
+    )
+    return Joined(organization, accepted.role)

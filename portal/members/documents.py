@@ -1,0 +1,61 @@
+"""What is stored of invitations."""
+
+from datetime import datetime
+
+from mongoengine import DateTimeField, Document, IntField, ObjectIdField, StringField
+
+from portal import clock
+from portal.organizations.documents import ADMIN, VIEWER
+
+OPEN, ACCEPTED, WITHDRAWN = "open", "accepted", "withdrawn"
+EXPIRED = "expired"  # is not stored: an open one whose time is over
+GIVEN = (VIEWER, ADMIN)
+"""The roles that can be given; ownership is offered, and accepted."""
+
+
+class Invitation(Document):
+    """An invitation of an address to an organization.
+
+    ``generation`` grows each time that it is sent, and is signed into the link: only the newest
+    one works. ``inviter`` is the account that sent it last.
+    """
+
+    organization = ObjectIdField(required=True)
+    email = StringField(required=True)
+    email_key = StringField(required=True)
+    role = StringField(required=True, choices=GIVEN)
+    inviter = ObjectIdField(required=True)
+    generation = IntField(required=True, default=1)
+    state = StringField(required=True, choices=(OPEN, ACCEPTED, WITHDRAWN), default=OPEN)
+    created_at = DateTimeField(required=True)
+    sent_at = DateTimeField(required=True)
+    expires_at = DateTimeField(required=True)
+    ended_at = DateTimeField()
+    account = ObjectIdField()  # that accepted it
+
+    meta = {
+        "collection": "invitations",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": [
+            {
+                # Decides who of two that invite one address at the same moment does.
+                "fields": ["organization", "email_key"],
+                "unique": True,
+                "partialFilterExpression": {"state": OPEN},
+                "name": "open_of_address",
+            },
+            {"fields": ["organization", "-_id"]},
+            {"fields": ["email_key"], "partialFilterExpression": {"state": OPEN}},
+        ],
+    }
+
+    @property
+    def standing(self) -> str:
+        """Its state as it is now, EXPIRED among them."""
+        return standing_of(self.state, self.expires_at)
+
+
+def standing_of(state: str, expires_at: datetime) -> str:
+    """What a stored state is now: an open invitation's time may be over."""
+    return EXPIRED if state == OPEN and expires_at <= clock.now() else state

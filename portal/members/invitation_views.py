@@ -1,0 +1,115 @@
+"""Pages of invitations: of those who invite, and of those who are invited."""
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from portal.accounts import cookie
+from portal.accounts.documents import Account
+from portal.forms import OnceForm
+from portal.members import acceptance, invitations, lists
+from portal.members.acceptance import Joined
+from portal.members.forms import InviteForm, JoinForm
+from portal.members.views import key_argument, members_page, to_members
+from portal.organizations import repetition
+from portal.organizations.access import Access, object_id
+from portal.organizations.views import with_access
+from portal.requests import origin, user_agent
+
+blueprint = Blueprint("invitations", __name__)
+repetition.watch(blueprint, "members.show")
+
+
+@blueprint.get("/organizations/<slug>/invitations")
+@with_access("invitations.manage")
+def list_all(access: Access) -> ResponseReturnValue:
+    before, after = (key_argument(name, lists.INVITATION_KEY) for name in ("before", "after"))
+    page = lists.invitations_of(access.organization.id, before=before, after=after)
+    if not page.rows and (before or after):  # what was on this page is gone
+        return redirect(url_for(".list_all", slug=access.organization.slug), 303)
+    return render_template(
+        "members/invitations.html",
+        access=access,
+        organization=access.organization,
+        page=page,
+        acting=OnceForm(),
+    )
+
+
+@blueprint.post("/organizations/<slug>/invitations")
+@with_access("invitations.manage")
+def invite(access: Access) -> ResponseReturnValue:
+    form = InviteForm()
+    sent = form.submit(
+        lambda: invitations.invite(access, form.email.data, form.role.data, origin())
+    )
+    if sent:
+        flash(f"An invitation is on its way to {sent.email}.", "ok")
+        return to_members(access)
+    return members_page(access, form, lists.members_of(access.organization.id))
+
+
+@blueprint.post("/organizations/<slug>/invitations/<invitation_id>/resend")
+@with_access("invitations.manage")
+def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
+    sent = OnceForm().submit(
+        lambda: invitations.resend_invitation(access, object_id(invitation_id), origin())
+    )
+    if sent:
+        flash(f"A new link is on its way to {sent.email}. The one before is dead.", "ok")
+    return to_members(access)
+
+
+@blueprint.post("/organizations/<slug>/invitations/<invitation_id>/withdraw")
+@with_access("invitations.manage")
+def withdraw(access: Access, invitation_id: str) -> ResponseReturnValue:
+    withdrawn = OnceForm().submit(
+        lambda: invitations.withdraw_invitation(access, object_id(invitation_id), origin())
+    )
+    if withdrawn:
+        flash(f"The invitation of {withdrawn.email} is withdrawn. Its link is dead.", "ok")
+    return to_members(access)
+
+
+@blueprint.route("/invitations/<token>", methods=["GET", "POST"])
+def follow(token: str) -> ResponseReturnValue:
+    account_id = current_user.account_id if current_user.is_authenticated else None
+    form = JoinForm()
+    joined = form.submit(
+        lambda: acceptance.accept_link(
+            token, account_id, form.password.data, origin(), user_agent()
+        )
+    )
+    if joined:
+        return _welcome(joined)
+    invited = acceptance.read_link(token, account_id)
+    form.email.data = invited.invitation.email
+    return render_template("members/invitation.html", invited=invited, form=form), form.status
+
+
+@blueprint.get("/account/invitations")
+@login_required
+def mine() -> ResponseReturnValue:
+    account = Account.objects.get(id=current_user.account_id)
+    return render_template(
+        "members/mine.html",
+        account=account,
+        rows=lists.invitations_for(account),
+        acting=OnceForm(),
+    )
+
+
+@blueprint.post("/account/invitations/<invitation_id>")
+@login_required
+def accept_mine(invitation_id: str) -> ResponseReturnValue:
+    joined = OnceForm().submit(
+        lambda: acceptance.accept_own(object_id(invitation_id), current_user.account_id, origin())
+    )
+    return _welcome(joined) if joined else redirect(url_for(".mine"), 303)
+
+
+def _welcome(joined: Joined) -> ResponseReturnValue:
+    if joined.principal:
+        cookie.enter(joined.principal)
+    flash(f"You belong to {joined.organization.name} now, as {joined.role}.", "ok")
+    return redirect(url_for("organizations.overview", slug=joined.organization.slug), 303)

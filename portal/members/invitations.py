@@ -1,0 +1,174 @@
+"""Invitations: sent, sent again, withdrawn."""
+
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from mongoengine.errors import NotUniqueError
+
+from portal import clock, limits
+from portal.accounts.documents import Account
+from portal.accounts.emails import parse_email
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import (
+    AlreadyInvited,
+    AlreadyMember,
+    InvalidRole,
+    InvitationClosed,
+    NotFound,
+    check_all,
+)
+from portal.idempotency import claim_key
+from portal.mail import outbox
+from portal.members.documents import GIVEN, OPEN, WITHDRAWN, Invitation
+from portal.members.mails import INVITATION, LIFE
+from portal.organizations.access import Access, active_organization
+from portal.organizations.documents import Membership, Organization
+
+INVITE, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
+
+
+def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
+    """Invite an address to the organization: it is sent a link, good for 7 days.
+
+    Whether the address has an account makes no difference to who asks. Raises TooManyTries,
+    InvalidEmail, InvalidRole (or SeveralErrors of them), AlreadyMember, AlreadyInvited, NotFound;
+    then nothing was changed.
+    """
+    limits.count_try(limits.INVITATIONS, str(access.organization.id))
+    address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
+    now = clock.now()
+    invitation = Invitation(
+        id=ObjectId(),
+        organization=access.organization.id,
+        email=address.shown,
+        email_key=address.key,
+        role=role,
+        inviter=origin.account,
+        created_at=now,
+        **_sent(now),
+    )
+
+    def body() -> Invitation:
+        organization = _begin(access, INVITE, origin, invitation.id)
+        _check_no_member(organization, invitation)
+        try:
+            invitation.save(force_insert=True)
+        except NotUniqueError as error:
+            raise AlreadyInvited(address.shown) from error
+        _tell(organization, "invitation.sent", invitation, origin)
+        return invitation
+
+    return transaction(body)
+
+
+def resend_invitation(
+    access: Access, invitation_id: ObjectId, origin: Origin, role: str | None = None
+) -> Invitation:
+    """Send an invitation again, for 7 days from now, in another role if one is given: the link
+    before is dead. It is the asking member's from then on.
+
+    Raises TooManyTries, InvalidRole, NotFound, InvitationClosed, AlreadyMember; then nothing was
+    changed.
+    """
+    limits.count_try(limits.INVITATIONS, str(access.organization.id))
+    if role is not None:
+        _check_role(role)
+
+    def body() -> Invitation:
+        organization = _begin(access, RESEND, origin, invitation_id)
+        changes = {**_sent(clock.now()), "inviter": origin.account}
+        if role is not None:
+            changes["role"] = role
+        sent = _change(organization, invitation_id, changes, inc__generation=1)
+        _check_no_member(organization, sent)
+        _tell(organization, "invitation.sent_again", sent, origin)
+        return sent
+
+    return transaction(body)
+
+
+def withdraw_invitation(access: Access, invitation_id: ObjectId, origin: Origin) -> Invitation:
+    """Take an invitation back: its link is dead. Raises NotFound, InvitationClosed; then nothing
+    was changed."""
+
+    def body() -> Invitation:
+        organization = _begin(access, WITHDRAW, origin, invitation_id)
+        changes = {"state": WITHDRAWN, "ended_at": clock.now()}
+        withdrawn = _change(organization, invitation_id, changes)
+        _record(organization, "invitation.withdrawn", withdrawn, origin)
+        return withdrawn
+
+    return transaction(body)
+
+
+def _check_role(role: str) -> None:
+    if role not in GIVEN:
+        raise InvalidRole
+
+
+def _sent(now: datetime) -> dict[str, Any]:
+    return {"sent_at": now, "expires_at": now + LIFE}
+
+
+def _begin(access: Access, kind: str, origin: Origin, invitation_id: ObjectId) -> Organization:
+    claim_key(origin.key, origin.request_id, access.organization.id, kind, invitation_id)
+    return active_organization(access.organization.id)
+
+
+def _change(
+    organization: Organization, invitation_id: ObjectId, changes: dict[str, Any], **more: Any
+) -> Invitation:
+    of_organization = Invitation.objects(id=invitation_id, organization=organization.id)
+    sets = {f"set__{name}": value for name, value in changes.items()}
+    changed = of_organization.filter(state=OPEN).modify(new=True, **sets, **more)
+    if changed is None:
+        ended = of_organization.first()
+        raise InvitationClosed(ended.email) if ended else NotFound(str(invitation_id))
+    return changed
+
+
+def _check_no_member(organization: Organization, invitation: Invitation) -> None:
+    """Raise AlreadyMember where the address is a member's. One read, whether it has an account or
+    not: who invites may not learn that, by the time it takes neither."""
+    members = {
+        "from": Membership._get_collection_name(),
+        "localField": "_id",
+        "foreignField": "account",
+        "as": "memberships",
+        "pipeline": [{"$match": {"organization": organization.id}}],
+    }
+    found = Account.objects(email_key=invitation.email_key).aggregate(
+        [{"$lookup": members}, {"$match": {"memberships": {"$ne": []}}}, {"$project": {"_id": 1}}]
+    )
+    if next(iter(found), None):
+        raise AlreadyMember(invitation.email)
+
+
+def _tell(organization: Organization, action: str, invitation: Invitation, origin: Origin) -> None:
+    _record(organization, action, invitation, origin, role=invitation.role)
+    outbox.put(
+        INVITATION,
+        invitation.email,
+        invitation=invitation.id,
+        generation=invitation.generation,
+    )
+
+
+def _record(
+    organization: Organization,
+    action: str,
+    invitation: Invitation,
+    origin: Origin,
+    **details: str,
+) -> None:
+    record(
+        organization,
+        action,
+        origin,
+        target=invitation.id,
+        target_email=invitation.email,
+        **details,
+    )

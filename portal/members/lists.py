@@ -1,0 +1,193 @@
+"""What pages and programs see of members and invitations; each list by one read."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import Document
+
+from portal import clock
+from portal.accounts.documents import Account
+from portal.errors import NotFound
+from portal.members.documents import ACCEPTED, OPEN, Invitation, standing_of
+from portal.members.memberships import membership_of
+from portal.organizations.directory import Member
+from portal.organizations.documents import ACTIVE, OWNER, Membership, Organization
+from portal.organizations.permissions import ROLES
+from portal.paging import Page, page_from, rows_by_key
+
+ROWS_PER_PAGE = 25
+# An address's key; its longest is RFC 5321's.
+MEMBER_KEY = re.compile(r"[^\x00-\x1f\x7f]{1,254}")
+# Whether it is open, and its id: open ones first, then the newest.
+INVITATION_KEY = re.compile(r"[01][0-9a-f]{24}")
+_IS_OPEN = {"$cond": [{"$eq": ["$state", OPEN]}, "1", "0"]}
+_MAY_INVITE = [role for role, permissions in ROLES.items() if "invitations.manage" in permissions]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMember(Member):
+    """A row of the list of members."""
+
+    offered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInvitation:
+    """A row of a list of invitations. Without ``inviter_may`` it can't be accepted."""
+
+    id: ObjectId
+    email: str
+    role: str
+    state: str
+    inviter: str | None
+    inviter_may: bool
+    sent_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    organization_name: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be sent again and withdrawn."""
+        return self.ended_at is None
+
+
+def members_of(
+    organization_id: ObjectId,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    size: int | None = None,
+) -> Page:
+    """A page of an organization's members by address, as ``ListedMember``s."""
+    keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
+    found = Membership.objects(organization=organization_id).aggregate(
+        [
+            # One look-up for all at once, of which the order and the page are.
+            {"$group": {"_id": None, "accounts": {"$push": "$account"}}},
+            _join(Account, "accounts", "_id", "account", rows_by_key("email_key", **keys)),
+            {"$unwind": "$account"},
+            {"$replaceWith": "$account"},
+            _join(Membership, "_id", "account", "membership", _in(organization_id)),
+            {"$unwind": "$membership"},
+        ]
+    )
+    page = page_from(list(found), key="email_key", **keys)
+    return Page([_listed_member(row) for row in page.rows], page.before, page.after)
+
+
+def counts_of(organization_id: ObjectId) -> tuple[int, int]:
+    """How many members an organization has, and how many of them are owners."""
+    found = Membership.objects(organization=organization_id).aggregate(
+        [{"$group": {"_id": "$role", "n": {"$sum": 1}}}]
+    )
+    counts = {row["_id"]: row["n"] for row in found}
+    return sum(counts.values()), counts.get(OWNER, 0)
+
+
+def member_of(organization_id: ObjectId, account_id: ObjectId) -> ListedMember:
+    """One member. Raises NotFound where the account is none."""
+    membership = membership_of(organization_id, account_id)
+    account = Account.objects(id=account_id).only("email").first()
+    if account is None:
+        raise NotFound(str(account_id))
+    return ListedMember(
+        account.id, account.email, membership.role, membership.since, membership.offer is not None
+    )
+
+
+def invitations_of(
+    organization_id: ObjectId,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    size: int | None = None,
+) -> Page:
+    """A page of an organization's invitations as ``ListedInvitation``s: those that nobody has
+    answered first, then those that have ended, the newest first."""
+    keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
+    chosen = [
+        {"$set": {"key": {"$concat": [_IS_OPEN, {"$toString": "$_id"}]}}},
+        *rows_by_key("key", **keys, descending=True),
+    ]
+    found = Invitation.objects(organization=organization_id).aggregate([*chosen, *_with_inviter()])
+    page = page_from(list(found), key="key", **keys)
+    return Page([_listed(row) for row in page.rows], page.before, page.after)
+
+
+def invitation_of(organization_id: ObjectId, invitation_id: ObjectId) -> ListedInvitation:
+    """One invitation of the organization. Raises NotFound."""
+    found = Invitation.objects(id=invitation_id, organization=organization_id)
+    row = next(iter(found.aggregate(_with_inviter())), None)
+    if row is None:
+        raise NotFound(str(invitation_id))
+    return _listed(row)
+
+
+def invitations_for(account: Account) -> list[ListedInvitation]:
+    """Those that the account can accept right now: none until its address is verified."""
+    if account.verified_at is None:
+        return []
+    rows = Invitation.objects(
+        email_key=account.email_key, state=OPEN, expires_at__gt=clock.now()
+    ).aggregate(
+        [
+            {"$sort": {"_id": -1}},
+            _join(Organization, "organization", "_id", "found", [{"$match": {"state": ACTIVE}}]),
+            {"$unwind": "$found"},
+            *_with_inviter(),
+        ]
+    )
+    return [listed for listed in map(_listed, rows) if listed.inviter_may]
+
+
+def _listed_member(row: dict[str, Any]) -> ListedMember:
+    membership = row["membership"]
+    return ListedMember(
+        row["_id"], row["email"], membership["role"], membership["since"], "offer" in membership
+    )
+
+
+def _listed(row: dict[str, Any]) -> ListedInvitation:
+    roles = {membership["role"] for membership in row["inviting"]}
+    return ListedInvitation(
+        id=row["_id"],
+        email=row["email"],
+        role=row["role"],
+        state=standing_of(row["state"], row["expires_at"]),
+        inviter=next((account["email"] for account in row["account_inviting"]), None),
+        inviter_may=row["state"] == ACCEPTED or bool(roles.intersection(_MAY_INVITE)),
+        sent_at=row["sent_at"],
+        expires_at=row["expires_at"],
+        ended_at=row.get("ended_at"),
+        organization_name=row.get("found", {}).get("name"),
+    )
+
+
+def _with_inviter() -> list[dict[str, Any]]:
+    of_same = [{"$match": {"$expr": {"$eq": ["$organization", "$$organization"]}}}]
+    inviting = _join(Membership, "inviter", "account", "inviting", of_same)
+    inviting["$lookup"]["let"] = {"organization": "$organization"}
+    email = [{"$project": {"email": 1}}]
+    return [inviting, _join(Account, "inviter", "_id", "account_inviting", email)]
+
+
+def _in(organization_id: ObjectId) -> list[dict[str, Any]]:
+    return [{"$match": {"organization": organization_id}}]
+
+
+def _join(
+    document: type[Document], local: str, foreign: str, name: str, pipeline: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "$lookup": {
+            "from": document._get_collection_name(),
+            "localField": local,
+            "foreignField": foreign,
+            "as": name,
+            "pipeline": pipeline,
+        }
+    }

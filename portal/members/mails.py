@@ -1,0 +1,103 @@
+"""Mails to those who are invited, and to members whose role changes."""
+
+from datetime import timedelta
+from typing import Any
+
+from portal import clock
+from portal.accounts.documents import Account
+from portal.mail import outbox
+from portal.mail.documents import Mail
+from portal.mail.links import link, sign
+from portal.mail.outbox import Kind
+from portal.members.documents import OPEN, Invitation
+from portal.organizations.documents import PURGED, Membership, Organization
+
+PURPOSE = "invitation"
+LIFE = timedelta(days=7)
+"""How long an invitation is good for."""
+
+
+def token_of(invitation: Invitation) -> str:
+    """What the link carries: this invitation, as it was sent now and not before."""
+    return sign(PURPOSE, {"id": str(invitation.id), "generation": invitation.generation})
+
+
+def _invited(mail: Mail) -> dict[str, Any] | None:
+    invitation = Invitation.objects(
+        id=mail.ids["invitation"],
+        generation=mail.ids["generation"],
+        state=OPEN,
+        expires_at__gt=clock.now(),
+    ).first()
+    organization = invitation and _living(invitation.organization)
+    if organization is None:
+        return None
+    return {
+        "name": organization.name,
+        "inviter": _email_of(invitation.inviter),
+        "role": invitation.role,
+        "expires_at": invitation.expires_at,
+        "link": link("invitations.follow", token=token_of(invitation)),
+    }
+
+
+def _offered(mail: Mail) -> dict[str, Any] | None:
+    membership = _membership(mail)
+    offer = membership and membership.offer
+    organization = _living(mail.ids["organization"])
+    if organization is None or offer is None or offer.id != mail.ids["offer"]:
+        return None
+    return {
+        "name": organization.name,
+        "giver": _email_of(offer.giver),
+        "giver_stays": offer.giver_stays,
+        "link": link("members.answer", slug=organization.slug),
+    }
+
+
+def _about_member(mail: Mail) -> dict[str, Any] | None:
+    """What is told who is a member still."""
+    organization, membership = _living(mail.ids["organization"]), _membership(mail)
+    if organization is None or membership is None:
+        return None
+    return {
+        "name": organization.name,
+        "role": membership.role,
+        "link": link("organizations.overview", slug=organization.slug),
+    }
+
+
+def _about_removed(mail: Mail) -> dict[str, Any] | None:
+    """What is told who is no member any more."""
+    organization = _living(mail.ids["organization"])
+    if organization is None or _membership(mail):
+        return None
+    return {"name": organization.name}
+
+
+def _living(organization_id: Any) -> Organization | None:
+    return Organization.objects(id=organization_id, state__ne=PURGED).first()
+
+
+def _membership(mail: Mail) -> Membership | None:
+    return Membership.objects(
+        organization=mail.ids["organization"], account=mail.ids["account"]
+    ).first()
+
+
+def _email_of(account_id: Any) -> str:
+    account = Account.objects(id=account_id).only("email").first()
+    return account.email if account else "Somebody"
+
+
+INVITATION = outbox.declare(Kind("invitation", "{inviter} invites you to {name}", _invited))
+OWNERSHIP_OFFERED = outbox.declare(
+    Kind("ownership_offered", "{giver} offers you ownership of {name}", _offered)
+)
+OFFER_ENDED = outbox.declare(
+    Kind("offer_ended", "The offer of ownership of {name} has ended", _about_member)
+)
+ROLE_CHANGED = outbox.declare(Kind("role_changed", "Your role in {name} is {role}", _about_member))
+MEMBER_REMOVED = outbox.declare(
+    Kind("member_removed", "You no longer belong to {name}", _about_removed)
+)

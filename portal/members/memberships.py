@@ -1,0 +1,35 @@
+"""Memberships inside transactions that change them.
+
+Each of those writes the head of the organization's audit chain too, so of two that judge one
+organization's memberships at the same moment one is done over.
+"""
+
+from bson import ObjectId
+
+from portal.accounts.documents import Account
+from portal.errors import LastOwner, NotFound
+from portal.organizations.documents import OWNER, Membership, Organization
+
+
+def membership_of(organization_id: ObjectId, account_id: ObjectId) -> Membership:
+    """The account's membership. Raises NotFound where it has none."""
+    membership = Membership.objects(organization=organization_id, account=account_id).first()
+    if membership is None:
+        raise NotFound(str(account_id))
+    return membership
+
+
+def count_change(account_id: ObjectId) -> Account:
+    """Note in the account that its memberships change, which conflicts with every transaction
+    that judges those; the account. Raises NotFound where there is none."""
+    account = Account.objects(id=account_id).modify(new=True, inc__membership_changes=1)
+    if account is None:
+        raise NotFound(str(account_id))
+    return account
+
+
+def check_other_owner(organization: Organization, account_id: ObjectId) -> None:
+    """Raise LastOwner unless the organization has an owner besides the account."""
+    owners = Membership.objects(organization=organization.id, role=OWNER, account__ne=account_id)
+    if owners.first() is None:
+        raise LastOwner(organization.name, organization.slug)

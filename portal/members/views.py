@@ -1,0 +1,178 @@
+"""Pages of members and of ownership."""
+
+import re
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal.forms import OnceForm
+from portal.members import lists, members, ownership
+from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
+from portal.organizations import repetition
+from portal.organizations.access import Access, object_id
+from portal.organizations.documents import ADMIN, OWNER
+from portal.organizations.views import with_access
+from portal.requests import origin
+
+blueprint = Blueprint("members", __name__)
+repetition.watch(blueprint, "members.show")
+
+
+@blueprint.get("/organizations/<slug>/members")
+@with_access("members.view")
+def show(access: Access) -> ResponseReturnValue:
+    before, after = (
+        key_argument("before", lists.MEMBER_KEY),
+        key_argument("after", lists.MEMBER_KEY),
+    )
+    page = lists.members_of(access.organization.id, before=before, after=after)
+    if not page.rows and (before or after):  # what was on this page is gone
+        return redirect(url_for(".show", slug=access.organization.slug), 303)
+    return members_page(access, InviteForm(), page)
+
+
+@blueprint.route("/organizations/<slug>/members/<account_id>/role", methods=["GET", "POST"])
+@with_access("members.manage")
+def role(access: Access, account_id: str) -> ResponseReturnValue:
+    member = _managed(access, account_id)
+    form = RoleForm()
+    if not form.is_submitted():
+        form.role.data = member.role
+    changed = form.submit(
+        lambda: members.change_role(access, member.account_id, form.role.data, origin())
+    )
+    if changed:
+        flash(f"{changed.email} is {_a(changed.role)} now.", "ok")
+        return to_members(access)
+    return _page("role", access, form, member=member, withdrawing=OnceForm())
+
+
+@blueprint.route("/organizations/<slug>/members/<account_id>/remove", methods=["GET", "POST"])
+@with_access("members.manage")
+def remove(access: Access, account_id: str) -> ResponseReturnValue:
+    member = _managed(access, account_id)
+    form = OnceForm()
+    removed = form.submit(lambda: members.remove_member(access, member.account_id, origin()))
+    if removed:
+        flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
+        return to_members(access)
+    return _page("remove", access, form, member=member)
+
+
+@blueprint.route("/organizations/<slug>/leave", methods=["GET", "POST"])
+@with_access("organization.leave")
+def leave(access: Access) -> ResponseReturnValue:
+    form = OnceForm()
+    left = form.submit(lambda: members.leave(access, current_user.account_id, origin()))
+    if left:
+        flash(f"You left {access.organization.name}.", "ok")
+        return redirect(url_for("organizations.list_mine"), 303)
+    return _page("leave", access, form)
+
+
+@blueprint.route("/organizations/<slug>/members/<account_id>/ownership", methods=["GET", "POST"])
+@with_access("owners.manage")
+def offer(access: Access, account_id: str) -> ResponseReturnValue:
+    member = _managed(access, account_id)
+    form = OfferForm()
+    offered = form.submit(
+        lambda: ownership.offer_ownership(
+            access, member.account_id, form.role.data == OWNER, origin()
+        )
+    )
+    if offered:
+        flash(f"{offered.email} was offered ownership. Nothing changes until they accept.", "ok")
+        return to_members(access)
+    return _page("offer", access, form, member=member)
+
+
+@blueprint.post("/organizations/<slug>/members/<account_id>/ownership/withdraw")
+@with_access("owners.manage")
+def withdraw_offer(access: Access, account_id: str) -> ResponseReturnValue:
+    form = OnceForm()
+    withdrawn = form.submit(
+        lambda: ownership.withdraw_offer(access, object_id(account_id), origin())
+    )
+    if withdrawn:
+        flash(f"The offer to {withdrawn.email} is withdrawn.", "ok")
+    return to_members(access)
+
+
+@blueprint.route("/organizations/<slug>/ownership", methods=["GET", "POST"])
+@with_access("members.view")
+def answer(access: Access) -> ResponseReturnValue:
+    offered, giver = ownership.offer_to(access, current_user.account_id)
+    form = AnswerForm()
+    if not form.is_submitted():
+        form.offer.data = str(offered.id)
+    accepted = form.submit(lambda: ownership.accept_ownership(access, form.offer.data, origin()))
+    if accepted:
+        flash(f"You are an owner of {accepted.name}.", "ok")
+        return to_members(access)
+    return _page("answer", access, form, giver=giver, giver_stays=offered.giver_stays)
+
+
+@blueprint.post("/organizations/<slug>/ownership/decline")
+@with_access("members.view")
+def decline(access: Access) -> ResponseReturnValue:
+    form = AnswerForm()
+    declined = form.submit(lambda: ownership.decline_ownership(access, form.offer.data, origin()))
+    if declined:
+        flash("You declined. Your role has not changed.", "ok")
+    return to_members(access)
+
+
+def members_page(access: Access, form: InviteForm, page: lists.Page) -> ResponseReturnValue:
+    """The page of members, with the form to invite one as it was sent."""
+    total, owners = lists.counts_of(access.organization.id)
+    invitations = None
+    if access.can("invitations.manage"):
+        invitations = lists.invitations_of(access.organization.id)
+    return (
+        render_template(
+            "members/members.html",
+            access=access,
+            organization=access.organization,
+            page=page,
+            total=total,
+            owners=owners,
+            form=form,
+            acting=OnceForm(),
+            invitations=invitations,
+            offered=lists.member_of(access.organization.id, current_user.account_id).offered,
+        ),
+        form.status,
+    )
+
+
+def to_members(access: Access) -> ResponseReturnValue:
+    """Back to the page of members."""
+    return redirect(url_for("members.show", slug=access.organization.slug), 303)
+
+
+def key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
+    """A key of a page of a list from the address, if it is one."""
+    value = request.args.get(name, "")
+    return value if pattern.fullmatch(value) else None
+
+
+def _managed(access: Access, account_id: str) -> lists.ListedMember:
+    member = lists.member_of(access.organization.id, object_id(account_id))
+    access.require(members.permission_over(member.role))
+    return member
+
+
+def _a(role: str) -> str:
+    return "an admin" if role == ADMIN else f"a {role}"
+
+
+def _page(name: str, access: Access, form: OnceForm, **more: object) -> ResponseReturnValue:
+    page = render_template(
+        f"members/{name}.html",
+        access=access,
+        organization=access.organization,
+        form=form,
+        **more,
+    )
+    return page, form.status

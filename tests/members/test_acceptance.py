@@ -1,0 +1,418 @@
+"""Who is invited joins, by the link that was mailed; each other way in is shut."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from portal import clock, errors
+from portal.accounts.documents import Account, Session
+from portal.accounts.passwords import verify_password
+from portal.audit.documents import AuditEvent
+from portal.audit.trail import events_of
+from portal.mail import links
+from portal.members import acceptance, invitations
+from portal.members.documents import ACCEPTED, OPEN, Invitation
+from portal.members.mails import PURPOSE, token_of
+from portal.members.members import change_role
+from portal.organizations.access import access_to
+from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization, Slug
+from portal.organizations.renaming import rename_organization
+from tests.factories import an_account, an_organization, fresh, origin
+from tests.members.conftest import LENA, MARA
+from tests.members.test_invitations import act
+from tests.members.test_members import PATH, role_of
+from tests.program import Program
+from tests.visitor import PASSWORD
+
+NEW = "another good passphrase"
+
+
+def a_verified(email=LENA):
+    account = an_account(email)
+    account.update(set__verified_at=clock.now())
+    return account.reload()
+
+
+def ended(page):
+    return (page.status, page.heading) == (410, "This invitation no longer works")
+
+
+def lena():
+    return Account.objects.get(email_key=LENA)
+
+
+# Ways in
+
+
+def test_who_has_no_account_signs_up_by_the_link_and_is_in(invite, enter):
+    link, visitor = invite(role=ADMIN), enter()
+    page = visitor.get(link)
+    assert page.heading == "Join Acme Corp"
+    assert f"{MARA} invites you as an admin" in page.text
+    assert page.value("email") == LENA
+    assert visitor.post(link, {"password": PASSWORD}).location == PATH
+    assert "You are an admin" in visitor.get(PATH).text
+    assert lena().verified_at
+    assert len(Organization.objects()) == 1
+    assert role_of(lena()) == ADMIN
+    visitor.log_out()
+    assert visitor.log_in(LENA).status == 303
+
+
+def test_another_address_in_the_form_changes_nothing(invite, enter):
+    link, visitor = invite(), enter()
+    visitor.post(link, {"password": PASSWORD, "email": "evil@evil.example"})
+    assert {account.email for account in Account.objects()} == {MARA, LENA}
+
+
+def test_who_is_logged_in_with_the_verified_address_accepts(invite, enter):
+    account = a_verified()
+    link, visitor = invite(), enter(LENA)
+    assert "You are logged in as lena@acme.example" in visitor.get(link).text
+    assert visitor.post(link).location == PATH
+    assert role_of(account) == VIEWER
+    assert lena().membership_changes == 1
+    invitation = Invitation.objects.get()
+    assert (invitation.state, invitation.account) == (ACCEPTED, account.id)
+
+
+def test_who_is_not_logged_in_and_has_a_verified_account_logs_in_first(invite, enter):
+    a_verified()
+    link, visitor = invite(), enter()
+    page = visitor.get(link)
+    way = page.html.select_one("main a", string="Log in")["href"]
+    assert not page.html.select("main form")
+    fields = {"email": LENA, "password": PASSWORD}
+    assert visitor.post(way, fields, form_at=way).location == link
+    assert visitor.post(link).location == PATH
+
+
+@pytest.mark.parametrize("logged_in", [True, False])
+@pytest.mark.parametrize("password", [PASSWORD, NEW])
+def test_the_link_verifies_an_address_that_was_not_and_then_joins(invite, enter, logged_in, password):  # fmt: skip
+    an_account(LENA)
+    visitor = enter(LENA) if logged_in else enter()
+    link = invite()
+    assert "Your password, or a new one" in visitor.get(link).text
+    answer = visitor.post(link, {"password": password})
+    assert answer.location == PATH
+    assert visitor.get(PATH).status == 200
+    account = lena()
+    assert account.verified_at
+    assert verify_password(password, account.password_hash)
+    assert role_of(account) == VIEWER
+    assert len(Session.objects(account=account.id)) == 1
+
+
+def test_an_invitation_is_accepted_on_the_accounts_own_page_without_a_link(invite, enter):
+    a_verified()
+    invite(role=ADMIN)
+    visitor = enter(LENA)
+    page = visitor.get("/account/invitations")
+    assert "Acme Corp" in page.text
+    path = page.html.select_one("main form")["action"]
+    assert visitor.post(path, form_at="/account/invitations").location == PATH
+    assert role_of(lena()) == ADMIN
+    assert "No invitations" in visitor.get("/account/invitations").text
+
+
+def test_who_joined_stands_in_the_audit_trail(invite, enter, acme):
+    enter().post(invite(), {"password": PASSWORD})
+    event = events_of(acme.id).rows[0]
+    assert (event.words, event.actor_email) == (f"{LENA} joined as viewer", LENA)
+    stored = AuditEvent.objects.get(action="invitation.accepted")
+    assert (stored.actor, stored.target) == (lena().id, Invitation.objects.get().id)
+
+
+# Ways in that strangers took elsewhere
+
+
+def test_a_link_works_once(invite, enter):
+    """Row A4 of the attacks: replayed."""
+    link = invite()
+    assert enter().post(link, {"password": PASSWORD}).status == 303
+    assert ended(enter().get(link))
+    visitor = enter()
+    answer = visitor.post(link, {"password": NEW}, form_at="/login")
+    assert ended(answer)
+    assert len(Account.objects()) == 2
+    Membership.objects(account=lena().id).delete()
+    assert ended(enter(LENA).get(link)), "it does not bring back who was removed"
+
+
+def test_a_forwarded_link_is_refused_to_who_is_logged_in_with_another_address(invite, enter):
+    """Row A4 of the attacks: for another address, forwarded."""
+    a_verified("evil@evil.example")
+    link, visitor = invite(), enter("evil@evil.example")
+    for page in (visitor.get(link), visitor.post(link, form_at="/organizations/new")):
+        assert page.status == 409
+        assert page.heading == "This invitation is for somebody else"
+        assert "Log out and follow the link again" in page.text
+        assert not any(word in page.text for word in ("Acme Corp", LENA, MARA))
+    assert len(Membership.objects()) == 1
+    assert Invitation.objects.get().state == OPEN
+
+
+def test_an_unverified_address_is_not_enough(invite, enter):
+    """Rows A4 and A7 of the attacks: signed up with the invited address, mailbox unseen."""
+    an_account(LENA)
+    invite()
+    squatter = enter(LENA)
+    assert "not verified yet" in squatter.get("/account/invitations").text
+    path = f"/account/invitations/{Invitation.objects.get().id}"
+    answer = squatter.post(path, form_at="/organizations/new")
+    assert (answer.status, answer.heading) == (409, "Your address is not verified yet")
+    assert len(Membership.objects()) == 1
+
+
+def test_who_signed_up_first_with_the_invited_address_is_out(app, invite, enter):
+    """Row A7 of the attacks."""
+    squatter = enter()
+    squatter.sign_up("Trap", LENA)
+    program = Program(app)
+    program.log_in(LENA)
+    assert program.get("/auth/check").status_code == 200
+    link, victim = invite(), enter()
+    assert victim.post(link, {"password": NEW}).location == PATH
+    assert squatter.get("/organizations").location.startswith("/login")
+    assert program.get("/auth/check").status_code == 401
+    assert squatter.log_in(LENA).status == 401
+    assert victim.get(PATH).status == 200
+
+
+def test_a_weak_new_password_proves_nothing(invite, enter):
+    an_account(LENA)
+    link, visitor = invite(), enter()
+    answer = visitor.post(link, {"password": "short"})
+    assert answer.status == 422
+    assert "Choose a longer password" in answer.fault("password")
+    assert lena().verified_at is None
+    assert len(Membership.objects()) == 1
+
+
+def test_a_weak_password_signs_nobody_up(invite, enter):
+    link, visitor = invite(), enter()
+    assert visitor.post(link, {"password": "lena@acme.example"}).status == 422
+    assert visitor.post(link).status == 422
+    assert len(Account.objects()) == 1
+    assert Invitation.objects.get().state == OPEN
+
+
+def test_a_withdrawn_invitation_is_dead(owner, invite, enter):
+    """Row A4 of the attacks."""
+    link = invite()
+    visitor = enter()
+    sent = {**visitor.hidden(link), "password": PASSWORD}
+    act(owner, Invitation.objects.get(), "withdraw")
+    assert ended(visitor.get(link))
+    assert ended(visitor.send(link, sent))
+    assert len(Account.objects()) == 1
+
+
+def test_an_invitation_is_good_for_7_days(invite, enter, time_machine):
+    """Row A4 of the attacks."""
+    link = invite()
+    begun = clock.now()
+    time_machine.move_to(begun + timedelta(days=7) - timedelta(minutes=1))
+    assert enter().get(link).status == 200
+    time_machine.move_to(begun + timedelta(days=7, minutes=1))
+    assert ended(enter().get(link))
+    assert ended(enter().post(link, {"password": PASSWORD}, form_at="/login"))
+
+
+def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
+    """Row A4 of the attacks: changed role."""
+    link = invite(role=ADMIN)
+    invitation = Invitation.objects.get()
+    access = access_to("acme-corp", mara.id)
+    sent = invitations.resend_invitation(access, invitation.id, origin(mara), VIEWER)
+    assert ended(enter().post(link, {"password": PASSWORD}, form_at="/login"))
+    path = f"/invitations/{token_for(sent)}"
+    assert enter().post(path, {"password": PASSWORD}).status == 303
+    assert role_of(lena()) == VIEWER
+
+
+def token_for(invitation):
+    return links.sign(PURPOSE, {"id": str(invitation.id), "generation": invitation.generation})
+
+
+@pytest.mark.parametrize("how", ["demoted", "removed"])
+def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
+    """Row A4 of the attacks: after the role of the inviter ended."""
+    ann = join("ann@acme.example", ADMIN)
+    invitations.invite(access_to("acme-corp", ann.id), LENA, ADMIN, origin(ann))
+    [link] = mailed()
+    visitor = enter()
+    sent = {**visitor.hidden(link), "password": PASSWORD}
+    membership = Membership.objects(account=ann.id)
+    membership.update(set__role=VIEWER) if how == "demoted" else membership.delete()
+    assert ended(visitor.get(link))
+    assert ended(visitor.send(link, sent))
+    owner = enter(MARA)
+    told = owner.get(f"{PATH}/invitations").text
+    assert "who sent it may not invite any more: send it again" in told
+    act(owner, Invitation.objects.get(), "resend")
+    assert visitor.post(mailed()[-1], {"password": PASSWORD}).status == 303
+
+
+def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
+    """Row A4 of the attacks: the role ends in the moment in which the invitation is accepted."""
+    ann, account = join("ann@acme.example", ADMIN), a_verified()
+    access, by_ann = access_to("acme-corp", mara.id), access_to("acme-corp", ann.id)
+    for _ in range(10):
+        invitation = invitations.invite(by_ann, LENA, VIEWER, origin(ann))
+        happened, ready = [], threading.Barrier(2)
+
+        def accept(invitation=invitation, happened=happened, ready=ready):
+            ready.wait()
+            try:
+                acceptance.accept_own(invitation.id, account.id, origin(account))
+                happened.append("joined")
+            except errors.InvitationEnded:
+                happened.append("refused")
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        ready.wait()
+        change_role(access, ann.id, VIEWER, origin(mara))
+        thread.join()
+        actions = [e.action for e in AuditEvent.objects(chain=acme.id).order_by("-seq")[:2]]
+        if happened == ["joined"]:
+            assert actions == ["member.role_changed", "invitation.accepted"]
+        else:
+            assert actions == ["member.role_changed", "invitation.sent"]
+        Membership.objects(account=account.id).delete()
+        Membership.objects(account=ann.id).update(set__role=ADMIN)
+        Invitation.objects.delete()
+
+
+def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
+    """Row A4 of the attacks."""
+    invite()
+    invitation = Invitation.objects.get()
+    content = {"id": str(invitation.id), "generation": 1}
+    tokens = [
+        links.sign("reset", content),
+        token_of(invitation)[:-2] + "AA",
+        links.sign(PURPOSE, {**content, "generation": 2}),
+        links.sign(PURPOSE, {**content, "generation": 0}),
+        "x", "a.b.c", "%00", "$ne", "x" * 5000,
+    ]  # fmt: skip
+    for token in tokens:
+        assert ended(enter().get(f"/invitations/{token}")), token
+
+
+def test_it_outlives_a_rename_and_leads_only_to_its_own_organization(acme, mara, invite, enter):
+    """Row N4 of the attacks: invitations go by id, whoever has the old address now."""
+    link = invite()
+    rename_organization(acme, "Other", origin(mara))
+    Slug.objects(id="acme-corp").delete()
+    an_organization("Acme Corp", an_account("dispatch@kestrel.example"))
+    visitor = enter()
+    assert visitor.get(link).heading == "Join Other"
+    assert visitor.post(link, {"password": PASSWORD}).location == "/organizations/other"
+    assert Membership.objects.get(account=lena().id).organization == acme.id
+
+
+def test_it_sleeps_while_the_organization_is_in_the_trash(owner, acme, invite, enter):
+    link, visitor = invite(), enter()
+    sent = {**visitor.hidden(link), "password": PASSWORD}
+    owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
+    for page in (visitor.get(link), visitor.send(link, sent)):
+        assert (page.status, page.heading) == (409, "Not now")
+    owner.post(f"/trash/{acme.id}/restore", {"organization_name": "Acme Corp"})
+    assert visitor.post(link, {"password": PASSWORD}).location == PATH
+
+
+def test_it_is_dead_when_the_organization_is_purged(owner, acme, invite, enter):
+    link = invite()
+    owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
+    owner.post(f"/trash/{acme.id}/purge", {"confirm_name": "Acme Corp"})
+    assert fresh(acme).state == "purged"
+    assert ended(enter().get(link))
+
+
+def test_a_member_who_accepts_is_told_and_keeps_the_role(acme, invite, enter):
+    account = a_verified()
+    link = invite(role=VIEWER)
+    Membership(organization=acme.id, account=account.id, role=OWNER, since=clock.now()).save()
+    page = enter(LENA).post(link)
+    assert (page.status, page.heading) == (409, "You are a member already")
+    assert page.html.find("a", string="Back to Acme Corp")
+    assert role_of(account) == OWNER
+
+
+def test_invitations_of_other_addresses_are_out_of_reach(invite, enter):
+    """Row T1 of the attacks."""
+    invite()
+    a_verified("evil@evil.example")
+    visitor = enter("evil@evil.example")
+    for invitation_id in (Invitation.objects.get().id, "x", "0" * 24, "\0"):
+        answer = visitor.post(f"/account/invitations/{invitation_id}", form_at="/organizations/new")
+        assert answer.status == 404
+    assert LENA not in visitor.get("/account/invitations").text
+    assert "Acme Corp" not in visitor.get("/account/invitations").text
+
+
+# At the same moment
+
+
+def test_two_who_follow_one_link_at_once_make_one_account(invite, enter):
+    link = invite()
+    visitors = [enter(), enter()]
+    forms = [{**visitor.hidden(link), "password": PASSWORD} for visitor in visitors]
+    statuses = []
+
+    def run(visitor, sent):
+        statuses.append(visitor.send(link, sent).status)
+
+    threads = [
+        threading.Thread(target=run, args=pair) for pair in zip(visitors, forms, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses.count(303) == 1
+    assert set(statuses) <= {303, 409, 410}
+    assert len(Account.objects()) == 2
+    assert len(Membership.objects()) == 2
+
+
+def test_who_signs_up_elsewhere_in_the_meantime_is_asked_for_more(invite, enter):
+    link, visitor = invite(), enter()
+    sent = {**visitor.hidden(link), "password": PASSWORD}
+    a_verified()
+    answer = visitor.send(link, sent)
+    assert answer.status == 409
+    assert "has an account" in answer.text
+    assert len(Membership.objects()) == 1
+
+
+def test_a_form_that_is_clicked_twice_leads_where_the_first_did(invite, enter):
+    link, visitor = invite(), enter()
+    sent = {**visitor.hidden(link), "email": LENA, "password": PASSWORD}
+    cookie = visitor.client.get_cookie("portal_session_test").value
+    first = visitor.send(link, sent)
+    visitor.client.set_cookie("portal_session_test", cookie)
+    second = visitor.send(link, sent)
+    assert (first.status, second.status) == (303, 303)
+    assert visitor.get(PATH).status == 200
+    assert len(Account.objects()) == 2
+
+
+def test_looking_at_an_invitation_changes_nothing(invite, enter, master_db):
+    link = invite()
+    before = list(master_db.invitations.find())
+    for _ in range(3):
+        enter().get(link)
+    assert list(master_db.invitations.find()) == before
+    assert not Session.objects(account__ne=Account.objects.get(email=MARA).id)
+
+
+def test_a_link_that_ended_does_not_tell_what_it_was_for(invite, enter):
+    link = invite()
+    Invitation.objects.update(set__state="withdrawn")
+    page = enter().get(link)
+    assert not any(word in page.text for word in ("Acme Corp", LENA, MARA))

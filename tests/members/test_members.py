@@ -1,0 +1,298 @@
+"""Members: who may change whom, and that an owner always remains."""
+
+import threading
+
+import pytest
+from bson import ObjectId
+
+from portal import errors
+from portal.accounts.documents import Account
+from portal.audit.documents import AuditEvent
+from portal.audit.trail import events_of
+from portal.mail import sender
+from portal.members import lists, members
+from portal.organizations.access import access_to
+from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
+from tests.factories import a_member, an_account, an_organization, origin
+from tests.mail.post_office import text_of
+
+PATH = "/organizations/acme-corp"
+
+
+def role_of(account):
+    membership = Membership.objects(account=account.id).first()
+    return membership and membership.role
+
+
+def rows(page):
+    return [re_text(row.select_one("th")) for row in page.html.select("table.register tbody tr")]
+
+
+def re_text(found):
+    return " ".join(found.get_text(" ").split())
+
+
+def change_role(visitor, account, role):
+    return visitor.post(f"{PATH}/members/{account.id}/role", {"role": role})
+
+
+def remove(visitor, account):
+    return visitor.post(f"{PATH}/members/{account.id}/remove")
+
+
+def test_members_are_listed_with_role_and_who_is_you(owner, join):
+    join("ann@acme.example", VIEWER)
+    page = owner.get(f"{PATH}/members")
+    assert rows(page) == ["ann@acme.example", "mara@acme.example you"]
+    assert "2 members, 1 of them owner" in page.text
+    assert page.html.select_one(".tabs [aria-current]").get_text() == "Members"
+
+
+def test_a_long_list_of_members_is_paged_both_ways(owner, acme, join, monkeypatch):
+    monkeypatch.setattr(lists, "ROWS_PER_PAGE", 2)
+    for name in "abcd":
+        join(f"{name}@acme.example", VIEWER)
+    first = owner.get(f"{PATH}/members")
+    second = owner.get(f"{PATH}/members" + first.html.find("a", rel="next")["href"])
+    third = owner.get(f"{PATH}/members" + second.html.find("a", rel="next")["href"])
+    back = owner.get(f"{PATH}/members" + third.html.find("a", rel="prev")["href"])
+    assert rows(first) == ["a@acme.example", "b@acme.example"]
+    assert rows(second) == rows(back) == ["c@acme.example", "d@acme.example"]
+    assert rows(third) == ["mara@acme.example you"]
+
+
+def test_only_members_of_the_organization_are_listed(owner, acme):
+    an_organization("Kestrel", an_account("dispatch@kestrel.example"))
+    assert rows(owner.get(f"{PATH}/members")) == ["mara@acme.example you"]
+
+
+@pytest.mark.parametrize("key", ["%00", "$gt", "x" * 5000, "zzz", "%ED%A0%80", "[]"])
+def test_a_page_that_is_none_leads_to_the_first(owner, key):
+    for name in ("before", "after"):
+        page = owner.get(f"{PATH}/members?{name}={key}", follow_redirects=True)
+        assert page.status == 200
+        assert "mara@acme.example" in page.text
+
+
+@pytest.mark.parametrize("role", [VIEWER, ADMIN])
+def test_a_role_is_changed_at_once_and_told(app, owner, join, enter, office, role):
+    """Row T2 of the attacks."""
+    before = ADMIN if role == VIEWER else VIEWER
+    teo = join("teo@acme.example", before)
+    browser = enter("teo@acme.example")
+    assert browser.get(f"{PATH}/rename").status == (200 if before == ADMIN else 403)
+    assert change_role(owner, teo, role).location == f"{PATH}/members"
+    assert role_of(teo) == role
+    assert browser.get(f"{PATH}/rename").status == (200 if role == ADMIN else 403)
+    sender.send_due_mails(app)
+    [message] = office.to("teo@acme.example")
+    assert message["Subject"] == f"Your role in Acme Corp is {role}"
+    assert f"you are {role} now" in text_of(message)
+
+
+def test_a_removed_member_is_out_on_the_next_request_and_is_told(app, owner, join, enter, office):
+    """Row T2 of the attacks."""
+    teo = join("teo@acme.example", ADMIN)
+    browser = enter("teo@acme.example")
+    assert browser.get(PATH).status == 200
+    assert "loses access" in owner.get(f"{PATH}/members/{teo.id}/remove").text
+    assert remove(owner, teo).status == 303
+    assert browser.get(PATH).status == 404
+    sender.send_due_mails(app)
+    [message] = office.to("teo@acme.example")
+    assert message["Subject"] == "You no longer belong to Acme Corp"
+
+
+def test_who_leaves_is_out(owner, join, enter):
+    teo = join("teo@acme.example", VIEWER)
+    browser = enter("teo@acme.example")
+    assert browser.post(f"{PATH}/leave").location == "/organizations"
+    assert "You left Acme Corp" in browser.get("/organizations").text
+    assert browser.get(PATH).status == 404
+    assert role_of(teo) is None
+
+
+def test_what_was_done_to_members_stands_in_the_audit_trail(owner, acme, join, enter):
+    teo, pia = join("teo@acme.example", VIEWER), join("pia@acme.example", VIEWER)
+    change_role(owner, teo, ADMIN)
+    remove(owner, teo)
+    enter("pia@acme.example").post(f"{PATH}/leave")
+    left, removed, changed = events_of(acme.id).rows[:3]
+    assert changed.words == "Role of teo@acme.example changed from viewer to admin"
+    assert removed.words == "Removed teo@acme.example, who was admin"
+    assert (left.words, left.actor_email) == ("Left; was viewer", "pia@acme.example")
+    event = AuditEvent.objects.get(action="member.role_changed")
+    assert (event.target, event.details) == (teo.id, {"role_before": "viewer", "role": "admin"})
+    assert pia.id == AuditEvent.objects.get(action="member.left").actor
+
+
+def test_every_change_of_a_membership_is_counted_in_its_account(owner, join, enter):
+    teo = join("teo@acme.example", VIEWER)
+    change_role(owner, teo, ADMIN)
+    assert Account.objects.get(id=teo.id).membership_changes == 1
+    remove(owner, teo)
+    assert Account.objects.get(id=teo.id).membership_changes == 2
+
+
+@pytest.mark.parametrize("actor", [VIEWER, ADMIN, OWNER])
+@pytest.mark.parametrize("target", [VIEWER, ADMIN, OWNER])
+def test_admins_manage_viewers_and_admins_and_owners_owners(join, enter, acme, actor, target):
+    """Row T3 of the attacks."""
+    join("actor@acme.example", actor)
+    teo = join("teo@acme.example", target)
+    browser = enter("actor@acme.example")
+    may = actor == OWNER or (actor == ADMIN and target != OWNER)
+    form = "/organizations/new"
+    for path, fields in (("role", {"role": VIEWER}), ("remove", {})):
+        address = f"{PATH}/members/{teo.id}/{path}"
+        assert browser.get(address).status == (200 if may else 403)
+        assert browser.post(address, fields, form_at=form).status == (303 if may else 403)
+    assert role_of(teo) == (None if may else target)
+
+
+@pytest.mark.parametrize("role", ["owner", "", "root", "\0", '{"$ne": ""}'])
+def test_nobody_becomes_owner_by_a_change_of_role(owner, join, role):
+    teo = join("teo@acme.example", ADMIN)
+    answer = change_role(owner, teo, role)
+    assert answer.status == 422
+    assert answer.fault("role") == "Choose viewer or admin: ownership is offered, and accepted"
+    assert role_of(teo) == ADMIN
+
+
+def test_members_of_others_are_out_of_reach(owner, acme):
+    """Row T1 of the attacks."""
+    other = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
+    theirs = a_member(other, VIEWER, "teo@kestrel.example")
+    for account in (theirs.id, ObjectId(), "x", "\0", "$ne"):
+        for path in ("role", "remove", "ownership", "ownership/withdraw"):
+            address = f"{PATH}/members/{account}/{path}"
+            answer = owner.post(address, {"role": ADMIN}, form_at="/organizations/new")
+            assert answer.status == 404, address
+    assert role_of(theirs) == VIEWER
+
+
+def test_at_an_old_address_changes_are_refused_and_pages_lead_on(owner, join):
+    """Row N4 of the attacks."""
+    teo = join("teo@acme.example", VIEWER)
+    sent = owner.hidden(f"{PATH}/members/{teo.id}/role")
+    owner.post(f"{PATH}/rename", {"organization_name": "Other"})
+    page = owner.get(f"{PATH}/members/{teo.id}/role")
+    assert (page.status, page.location) == (307, f"/organizations/other/members/{teo.id}/role")
+    answer = owner.send(f"{PATH}/members/{teo.id}/role", {**sent, "role": ADMIN})
+    assert answer.status == 409
+    assert role_of(teo) == VIEWER
+
+
+# The last owner
+
+
+def lose_ownership(organization, account, how):
+    access = access_to(organization.slug, account.id)
+    who = origin(account)
+    if how == "leaves":
+        members.leave(access, account.id, who)
+    elif how == "is removed":
+        members.remove_member(access, account.id, who)
+    else:
+        members.change_role(access, account.id, ADMIN, who)
+
+
+WAYS = ["leaves", "is removed", "is demoted"]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_the_last_owner_stays_one(acme, mara, join, how):
+    """Row T4 of the attacks."""
+    join("teo@acme.example", ADMIN)
+    events = len(AuditEvent.objects())
+    with pytest.raises(errors.LastOwner):
+        lose_ownership(acme, mara, how)
+    assert role_of(mara) == OWNER
+    assert len(AuditEvent.objects()) == events
+    assert Account.objects.get(id=mara.id).membership_changes == 1
+
+
+def test_the_last_owner_is_told_what_to_do(owner):
+    """Row T4 of the attacks."""
+    page = owner.post(f"{PATH}/leave")
+    assert page.status == 409
+    assert page.heading == "An organization needs an owner"
+    assert "Offer ownership to a member first" in page.text
+    assert page.html.find("a", string="Back to Acme Corp")["href"] == PATH
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_an_owner_who_is_not_the_last_goes(acme, mara, join, how):
+    join("idris@acme.example", OWNER)
+    lose_ownership(acme, mara, how)
+    assert role_of(mara) == (ADMIN if how == "is demoted" else None)
+
+
+def at_one_moment(*deeds):
+    """Do all at the same moment; what they raised."""
+    ready, raised = threading.Barrier(len(deeds)), []
+
+    def run(deed):
+        ready.wait()
+        try:
+            deed()
+        except errors.PortalError as error:
+            raised.append(type(error))
+
+    threads = [threading.Thread(target=run, args=[deed]) for deed in deeds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("second", WAYS)
+def test_of_two_owners_who_go_at_the_same_moment_one_stays(acme, mara, join, first, second):
+    """Row T4 of the attacks; each pair of ways, several times."""
+    idris = join("idris@acme.example", OWNER)
+    for _ in range(5):
+        raised = at_one_moment(
+            lambda: lose_ownership(acme, mara, first), lambda: lose_ownership(acme, idris, second)
+        )
+        assert raised == [errors.LastOwner]
+        assert Membership.objects(organization=acme.id, role=OWNER).count() == 1
+        for account in (mara, idris):
+            Membership.objects(organization=acme.id, account=account.id).delete()
+            Membership(
+                organization=acme.id, account=account.id, role=OWNER, since=acme.created_at
+            ).save()
+
+
+def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
+    """Row T4 of the attacks."""
+    idris = join("idris@acme.example", OWNER)
+    ways = {account.id: access_to("acme-corp", account.id) for account in (mara, idris)}
+
+    def demote(by, whom):
+        return lambda: members.change_role(ways[by.id], whom.id, ADMIN, origin(by))
+
+    for _ in range(20):
+        assert at_one_moment(demote(mara, idris), demote(idris, mara)) == [errors.LastOwner]
+        assert Membership.objects(organization=acme.id, role=OWNER).count() == 1
+        Membership.objects(organization=acme.id).update(set__role=OWNER)
+
+
+def test_nothing_changes_in_the_trash(owner, acme, join):
+    teo = join("teo@acme.example", VIEWER)
+    access = access_to("acme-corp", Account.objects.get(email="mara@acme.example").id)
+    owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
+    assert Organization.objects.get().state == "trashed"
+    with pytest.raises(errors.NotFound):
+        members.remove_member(access, teo.id, origin())
+    assert role_of(teo) == VIEWER
+
+
+def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
+    teo = join("teo@acme.example", VIEWER)
+    path = f"{PATH}/members/{teo.id}/remove"
+    sent = owner.hidden(path)
+    assert owner.send(path, sent).location == f"{PATH}/members"
+    assert owner.send(path, sent).location == f"{PATH}/members"
+    assert len(AuditEvent.objects(action="member.removed")) == 1

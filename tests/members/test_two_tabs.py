@@ -1,0 +1,40 @@
+"""One browser with a tab on each of two organizations never mixes them up."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from portal.members.documents import Invitation
+from portal.organizations.documents import Organization
+from tests.factories import an_account, an_organization
+from tests.visitor import Visitor
+
+POSTS, TABS = 1000, 2
+
+
+def test_1000_interleaved_posts_on_two_organizations_and_none_on_the_wrong_one(app):
+    """Row T1 of the attacks."""
+    mara = an_account("mara@acme.example")
+    slugs = [an_organization(name, mara).slug for name in ("Acme Corp", "Kestrel")]
+    browser = Visitor(app)
+    browser.log_in(mara.email)
+    token = browser.token("/organizations/new")
+    cookie = browser.client.get_cookie("portal_session_test").value
+
+    def a_tab(number):
+        """Of the same browser: it sends the same cookie."""
+        tab, choose = Visitor(app), random.Random(number)
+        for n in range(POSTS // TABS):
+            tab.client.set_cookie("portal_session_test", cookie)
+            slug = choose.choice(slugs)
+            fields = {"csrf_token": token, "role": "viewer"}
+            fields["email"] = f"{slug}-{number}-{n}@invited.example"
+            answer = tab.send(f"/organizations/{slug}/invitations", fields)
+            assert (answer.status, answer.location) == (303, f"/organizations/{slug}/members")
+
+    with ThreadPoolExecutor(TABS) as tabs:
+        list(tabs.map(a_tab, range(TABS)))
+    ids = {organization.id: organization.slug for organization in Organization.objects()}
+    sent = list(Invitation.objects())
+    assert len(sent) == POSTS
+    assert all(i.email.startswith(f"{ids[i.organization]}-") for i in sent)
+    assert len({i.organization for i in sent}) == 2
