@@ -20,6 +20,9 @@ LOGIN_PER_EMAIL = "login_limit_per_email"
 LOGIN_PER_NETWORK = "login_limit_per_network"
 SIGNUP = "signup_limit"
 PREVIEW = "preview_limit"
+RECOVERY_PER_EMAIL = "recovery_limit_per_email"
+RECOVERY_PER_NETWORK = "recovery_limit_per_network"
+ADDRESS_MAILS = "address_mail_limit"
 
 
 class LimitCounter(Document):

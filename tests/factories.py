@@ -5,8 +5,9 @@ from functools import cache
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.documents import Account
+from portal.accounts.documents import Account, Session
 from portal.accounts.passwords import hash_password
+from portal.accounts.sessions import open_session
 from portal.audit.documents import Origin
 from portal.organizations import creation
 from portal.organizations.documents import Membership, Organization
@@ -31,6 +32,12 @@ def an_account(email="teo@acme.example"):
         created_at=clock.now(),
     )
     return account.save()
+
+
+def a_session(email):
+    """A browser somewhere that the account of this address is logged in with."""
+    account = Account.objects.get(email=email)
+    return Session.objects.get(public_id=open_session(account, origin(account), "").session)
 
 
 @cache

@@ -8,7 +8,7 @@ import pytest
 from portal.organizations.documents import ADMIN, OWNER, VIEWER
 from portal.organizations.permissions import ROLES
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_member, an_account, an_organization, origin
+from tests.factories import a_member, a_session, an_account, an_organization, origin
 from tests.program import Program
 from tests.visitor import Visitor
 
@@ -30,7 +30,27 @@ ROUTES = {
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
     "POST /logout": LEAVES,
+    "GET /forgot": PUBLIC,
+    "POST /forgot": PUBLIC,
+    "GET /recover": PUBLIC,
+    "POST /recover": PUBLIC,
+    "GET /verify": PUBLIC,
+    "POST /verify": PUBLIC,
+    "GET /address": PUBLIC,
+    "POST /address": PUBLIC,
     "GET /account": PERSON,
+    "POST /account": PERSON,
+    "POST /account/verification": PERSON,
+    "GET /account/address": PERSON,
+    "POST /account/address": PERSON,
+    "GET /account/password": PERSON,
+    "POST /account/password": PERSON,
+    "GET /account/sessions": PERSON,
+    "POST /account/sessions/<public_id>/end": PERSON,
+    "POST /account/sessions/end-others": PERSON,
+    "GET /account/export": PERSON,
+    "GET /account/close": PERSON,
+    "POST /account/close": PERSON,
     "GET /organizations": PERSON,
     "GET /organizations/preview": PUBLIC,
     "GET /organizations/new": PERSON,
@@ -105,7 +125,7 @@ def test_who_gets_in_is_what_the_tables_say(app, route, role):
     organization, email = prepare(role)
     if "<organization_id>" in rule:
         trash_organization(organization, None, origin())
-    address = fill(address, organization)
+    address = fill(address, organization, email)
     asked = ask_api if rule.split("/")[1] in ("org", "auth", "admin") else ask_page
     answer = asked(app, method, address, BODIES.get(route), email)
     assert outcome(answer) == expected_of(route, role)
@@ -124,8 +144,10 @@ def prepare(role):
     return organization, email
 
 
-def fill(address, organization):
-    """The address, with ids of what belongs to the organization."""
+def fill(address, organization, email):
+    """The address, with ids of what belongs to the organization, or to who asks."""
+    if "<public_id>" in address and email:
+        address = address.replace("<public_id>", str(a_session(email).public_id))
     return address.replace("<organization_id>", str(organization.id))
 
 

@@ -75,5 +75,10 @@ class AuditEvent(Document):
         "collection": "audit_events",
         "auto_create_index": False,
         "strict": False,
-        "indexes": [{"fields": ["chain", "-seq"], "unique": True}],
+        "indexes": [
+            {"fields": ["chain", "-seq"], "unique": True},
+            # What names a person, to give it to them and to erase it.
+            "actor",
+            {"fields": ["target"], "partialFilterExpression": {"target": {"$exists": True}}},
+        ],
     }

@@ -33,11 +33,13 @@ class EventLine:
     details: dict[str, str]
     actor_name: str | None = None
     target_email: str | None = None
+    actor: ObjectId | None = None
 
     @property
     def actor_shown(self) -> str:
         """Who did it, as pages say it."""
-        return self.actor_email or self.actor_name or "the portal"
+        nobody = "somebody who left" if self.actor else "the portal"
+        return self.actor_email or self.actor_name or nobody
 
     @property
     def words(self) -> str:
@@ -57,6 +59,7 @@ class EventLine:
             event.get("details", {}),
             event.get("actor_name"),
             personal.get("target_email"),
+            event.get("actor"),
         )
 
 
@@ -180,6 +183,15 @@ def personal_digest(value: str, salt: str) -> str:
 
 def _milliseconds(time: datetime) -> int:
     return round(time.timestamp() * 1000)
+
+
+def erase_person(account: ObjectId) -> None:
+    """Erase from the whole trail what names the person of this account, in the caller's
+    transaction. What they did stays under its id; the chains stay whole by the digests."""
+    done_by = {"actor": account, "actor_kind": None}
+    for found, names in ((done_by, _PERSONAL), ({"target": account}, ("target_email",))):
+        erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}
+        AuditEvent._get_collection().update_many(found, {"$unset": erased})
 
 
 def forget_chain(chain: ObjectId) -> None:

@@ -3,9 +3,20 @@
 from collections.abc import Mapping
 
 WORDS = {
+    "account.address_asked": "Asked to change the address to {target}",
+    "account.address_changed": "Address changed to {target}",
     "account.address_verified": "Address verified",
+    "account.closed": "Account closed",
+    "account.exported": "Exported what is stored of the account",
     "account.logged_in": "Logged in",
     "account.logged_out": "Logged out",
+    "account.password_changed": "Password changed",
+    "account.password_recovered": "New password chosen by a mailed link",
+    "account.profile_changed": "Profile changed",
+    "account.session_ended": "Session ended",
+    "account.sessions_ended": "{count} other sessions ended",
+    "account.verification_sent": "Asked for another mail to verify the address",
+    "member.left": "{target} left",
     "organization.created": "Organization created",
     "organization.renamed": "Renamed from {name_before} to {name}",
     "organization.rename_failed": "Rename to {name} undone: {reason}",

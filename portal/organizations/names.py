@@ -28,10 +28,24 @@ _MOST_MARKS = 4  # on one letter: more than any script needs, and they draw over
 
 
 def clean_name(text: str) -> str:
-    """The name as it is kept: NFC, spaces trimmed and collapsed, apostrophes unified.
+    """The name of an organization as it is kept: as ``clean_words`` has it.
+
+    Raises InvalidName where ``clean_words`` does, and where it leads to no slug or a reserved one.
+    """
+    name = clean_words(text)
+    slug = slug_of(name)
+    if not slug:
+        raise InvalidName("Choose a name with letters or digits that an address can be made of")
+    if slug in RESERVED:
+        raise InvalidName(f"Choose another name: the portal uses “{slug}” itself")
+    return name
+
+
+def clean_words(text: str) -> str:
+    """Any name as it is kept: NFC, spaces trimmed and collapsed, apostrophes unified.
 
     Raises InvalidName for anything that is not 2 to 80 letters, marks, digits, spaces and
-    ``.,’&()+#!/-–_@:``, or that leads to no slug or a reserved one.
+    ``.,’&()+#!/-–_@:``.
     """
     if len(text) > _LONGEST_TYPED:
         raise InvalidName(f"Choose a shorter name: {LONGEST} characters at most")
@@ -50,11 +64,6 @@ def clean_name(text: str) -> str:
         )
     if any(len(marks) > _MOST_MARKS for marks in _runs_of_marks(name)):
         raise InvalidName(f"Put at most {_MOST_MARKS} marks on a letter")
-    slug = slug_of(name)
-    if not slug:
-        raise InvalidName("Choose a name with letters or digits that an address can be made of")
-    if slug in RESERVED:
-        raise InvalidName(f"Choose another name: the portal uses “{slug}” itself")
     return name
 
 
