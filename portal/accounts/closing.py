@@ -13,6 +13,7 @@ from portal.database import transaction
 from portal.errors import AddressNotConfirmed, InvalidEmail, LastOwner, WrongPassword, check_all
 from portal.mail import outbox
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
+from portal.organizations.lifecycle import in_progress
 
 
 def close_account(account_id: ObjectId, typed_email: str, password: str, origin: Origin) -> Account:
@@ -20,8 +21,9 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
     free again, and nothing that names the person stays in it or in the audit trail.
 
     Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); LastOwner where an
-    organization, in the trash or not, would be without an owner; TooManyTries, Overloaded. Then
-    nothing was changed.
+    organization, in the trash or not, would be without an owner; OperationInProgress where one of
+    theirs is at work on what the person asked for; TooManyTries, Overloaded. Then nothing was
+    changed.
     """
     account = Account.objects.get(id=account_id)
     check_all(
@@ -72,26 +74,21 @@ def _tombstone(account: Account) -> Account:
 
 def _leave_organizations(account: Account, origin: Origin) -> None:
     """Each event writes its organization's head: so of two owners who leave at once one is last."""
-    memberships = list(Membership.objects(account=account.id))
-    organizations = Organization.objects(id__in=[found.organization for found in memberships])
-    by_id = {organization.id: organization for organization in organizations}
-    orphaned = [
-        by_id[found.organization].name
-        for found in memberships
-        if found.role == OWNER and _is_last_owner(by_id.get(found.organization), account)
-    ]
+    memberships = {found.organization: found for found in Membership.objects(account=account.id)}
+    organizations = list(Organization.objects(id__in=list(memberships)))
+    owned = [one for one in organizations if memberships[one.id].role == OWNER]
+    orphaned = [one.name for one in owned if _is_last_owner(one, account)]
     if orphaned:
         raise LastOwner(sorted(orphaned))
-    for found in memberships:
-        found.delete()
-        if organization := by_id.get(found.organization):
-            record(
-                organization, "member.left", origin, target=account.id, target_email=account.email
-            )
+    for organization in organizations:
+        running = organization.operation
+        if running and running.origin.account == account.id:  # its event will name the person
+            raise in_progress(organization)
+        record(organization, "member.left", origin, target=account.id, target_email=account.email)
+    Membership.objects(account=account.id).delete()
 
 
-def _is_last_owner(organization: Organization | None, account: Account) -> bool:
-    if organization is None or organization.state not in (ACTIVE, TRASHED):
-        return False
-    others = Membership.objects(organization=organization.id, role=OWNER, account__ne=account.id)
-    return others.first() is None
+def _is_last_owner(organization: Organization, account: Account) -> bool:
+    owners = Membership.objects(organization=organization.id, role=OWNER)
+    alive = organization.state in (ACTIVE, TRASHED)
+    return alive and owners.filter(account__ne=account.id).first() is None

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from bson import ObjectId
+from mongoengine import QuerySet
 
 from portal import clock, limits
 from portal.accounts import passwords, sessions
@@ -92,5 +93,5 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
     return transaction(body)
 
 
-def _wish(account: Account, request: str) -> Recovery:
+def _wish(account: Account, request: str) -> QuerySet:
     return Recovery.objects(id=recovery_id(account.email_key), request=ObjectId(request))

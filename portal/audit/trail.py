@@ -38,7 +38,7 @@ class EventLine:
     @property
     def actor_shown(self) -> str:
         """Who did it, as pages say it."""
-        nobody = "somebody who left" if self.actor else "the portal"
+        nobody = "a closed account" if self.actor else "the portal"
         return self.actor_email or self.actor_name or nobody
 
     @property

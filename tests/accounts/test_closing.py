@@ -125,6 +125,21 @@ def test_a_member_leaves_all_organizations(visitor, mara):
     assert (event.action, event.actor, event.target) == ("member.left", mara.id, mara.id)
 
 
+def test_what_the_person_has_running_ends_first(visitor, mara, master_db):
+    """Its event will name them, so they can't be forgotten before it is written."""
+    organization = an_organization("Acme Corp", mara)
+    a_member(organization, OWNER)
+    running = {
+        "kind": "rename", "attempt": 1, "started_at": mara.created_at, "collection": "org_other", "name": "Other",
+        "slug": "other", "lease_until": mara.created_at.replace(year=2100), "origin": {"account": mara.id},
+    }  # fmt: skip
+    master_db.organizations.update_one({}, {"$set": {"operation": running}})
+    answer = close(visitor)
+    assert answer.status == 409
+    assert answer.heading == "Another change is running"
+    assert account_of(mara).email == MARA
+
+
 def test_of_two_owners_who_close_at_the_same_moment_one_stays(mara):
     """Row T4 of the attacks."""
     for n in range(5):
@@ -186,11 +201,11 @@ def test_the_chains_stay_whole(lived):
     assert not list(find_broken())
 
 
-def test_what_was_done_stays_by_somebody(lived, app):
-    assert [line.actor_shown for line in events_of(lived.id).rows] == ["somebody who left"] * 3
+def test_what_was_done_stays_by_a_closed_account(lived, app):
+    assert [line.actor_shown for line in events_of(lived.id).rows] == ["a closed account"] * 3
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
-    assert "somebody who left" in teo.get("/organizations/other/activity").text
+    assert "a closed account" in teo.get("/organizations/other/activity").text
     assert teo.get("/organizations/other").status == 200
 
 

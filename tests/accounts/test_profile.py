@@ -49,8 +49,8 @@ def test_a_theme_is_set_without_a_script(visitor, theme):
     assert "data-theme" not in visitor.get("/account").html.html.attrs
     change(visitor, theme=theme)
     assert visitor.get("/account").html.html["data-theme"] == theme
-    change(visitor)
-    assert "data-theme" not in visitor.get("/account").html.html.attrs
+    change(visitor, theme="auto")
+    assert visitor.get("/account").html.html["data-theme"] == "auto"
 
 
 def test_times_are_shown_in_the_zone_that_was_chosen(visitor, mara, time_machine):
