@@ -9,7 +9,7 @@ from portal.accounts.documents import Account
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.errors import InvalidName, InvalidPersonName
+from portal.errors import InvalidName, InvalidPersonName, NotFound
 from portal.organizations.names import clean_words
 
 
@@ -21,7 +21,9 @@ def change_profile(
     wanted = {"name": _clean(name), "time_zone": time_zone, "theme": theme}
 
     def body() -> Account:
-        account = Account.objects.get(id=account_id)
+        account = Account.objects(id=account_id, closed_at=None).first()
+        if account is None:
+            raise NotFound
         changed = [field for field, value in wanted.items() if (account[field] or "") != value]
         if changed:
             Account.objects(id=account_id).update_one(

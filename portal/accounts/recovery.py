@@ -67,9 +67,10 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
     """Make ``password`` the account's, once by each link. All its sessions and tokens end, and its
     address is proved by it, since the link was mailed there.
 
-    Raises LinkInvalid, WeakPassword, Overloaded.
+    Raises LinkInvalid, WeakPassword, TooManyTries, Overloaded.
     """
     account = account_to_recover(token)
+    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
     request = links.read(RECOVER, token, VALID)["request"]
     passwords.check_password(password, account.email, account.name or "")
     password_hash = passwords.hash_password(password)

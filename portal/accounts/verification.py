@@ -24,8 +24,8 @@ def ask_again(account_id: ObjectId, origin: Origin) -> None:
     limits.count_try(limits.ADDRESS_MAILS, str(account_id))
 
     def body() -> None:
-        account = Account.objects.get(id=account_id)
-        if account.verified_at:
+        account = Account.objects(id=account_id, verified_at=None, closed_at=None).first()
+        if account is None:
             raise AddressVerified
         outbox.put(VERIFY_ADDRESS, account.email, account=account.id)
         record(account, "account.verification_sent", origin)
@@ -47,8 +47,12 @@ def account_to_verify(token: str) -> Account:
 
 def verify_address(token: str, password: str, origin: Origin, user_agent: str) -> Principal:
     """Prove the address by the link that was mailed to it, as ``prove_address`` does, and open a
-    session for the browser that followed it. Raises LinkInvalid, WeakPassword, Overloaded."""
+    session for the browser that followed it.
+
+    Raises LinkInvalid, WeakPassword, TooManyTries, Overloaded.
+    """
     account = account_to_verify(token)
+    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
     password_hash = _hash_of_chosen(account, password)
 
     def body() -> Principal:

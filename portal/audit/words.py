@@ -14,7 +14,7 @@ WORDS = {
     "account.password_recovered": "New password chosen by a mailed link",
     "account.profile_changed": "Profile changed",
     "account.session_ended": "Session ended",
-    "account.sessions_ended": "{count} other sessions ended",
+    "account.sessions_ended": "Other sessions ended: {count}",
     "account.verification_sent": "Asked for another mail to verify the address",
     "member.left": "{target} left",
     "organization.created": "Organization created",

@@ -123,6 +123,18 @@ def test_whether_an_address_is_taken_is_not_told(visitor, mara, letters):
     assert letters.to(NEW) == []
 
 
+def test_the_same_commands_are_sent_whether_it_is_taken_or_not(visitor, mara, commands):
+    """Row A2 of the attacks."""
+    an_account(NEW)
+    hidden = visitor.hidden("/account/address")
+    sent = []
+    for email in (NEW, "free@acme.example"):
+        commands.clear()
+        visitor.send("/account/address", {**hidden, "email": email, "current_password": PASSWORD})
+        sent.append(list(commands))
+    assert sent[0] == sent[1]
+
+
 def test_what_is_taken_meanwhile_is_told_to_who_follows_the_link(visitor, link):
     an_account(NEW)
     answer = confirm(visitor, link)

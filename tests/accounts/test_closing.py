@@ -6,6 +6,7 @@ import pytest
 
 from portal.accounts.closing import close_account
 from portal.accounts.documents import Account, Session
+from portal.accounts.profile import change_profile
 from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
@@ -160,12 +161,15 @@ def test_of_two_owners_who_close_at_the_same_moment_one_stays(mara):
         assert account_of(Account(id=membership.account)).email
 
 
-def test_a_closed_account_founds_nothing(visitor, mara):
+def test_a_closed_account_founds_and_says_nothing(visitor, mara):
     """A request that was under way while the account was closed."""
     close(visitor)
     with pytest.raises(NotFound):
         creation.create_organization(mara.id, "Acme Corp", origin(mara))
+    with pytest.raises(NotFound):
+        change_profile(mara.id, "Mara Tolliver", "", "auto", origin(mara))
     assert not Membership.objects()
+    assert account_of(mara).name is None
 
 
 @pytest.fixture

@@ -187,13 +187,22 @@ def test_the_same_commands_are_sent_for_known_and_unknown(app, mara, commands):
 @pytest.mark.parametrize("email", [MARA, "nobody@acme.example"])
 def test_it_is_limited_for_an_address_known_or_not(app, mara, settings, email):
     """Row A2 of the attacks."""
-    hidden = Visitor(app).hidden("/forgot")
     visitor = Visitor(app)
     hidden = visitor.hidden("/forgot")
     portal_settings.activate(replace(settings, rate_limits=True))
     answers = [visitor.send("/forgot", {**hidden, "email": email}).status for _ in range(5)]
     portal_settings.activate(settings)
     assert answers == [303] * 3 + [429] * 2
+
+
+def test_following_links_is_limited_as_logging_in_is(app, settings, asked):
+    """Row A6 of the attacks: who has a link can't keep the portal hashing."""
+    visitor = Visitor(app)
+    hidden = visitor.hidden(asked())
+    portal_settings.activate(replace(settings, rate_limits=True, login_limit_per_network=2))
+    answers = [visitor.send("/recover", {**hidden, "password": "x"}).status for _ in range(3)]
+    portal_settings.activate(settings)
+    assert answers == [422, 422, 429]
 
 
 def test_it_is_limited_for_a_network(app, settings):

@@ -144,6 +144,17 @@ def test_mails_are_limited(visitor, letters, settings, link):
     assert len(letters.to(MARA)) == 4
 
 
+def test_following_links_is_limited_as_logging_in_is(app, settings, link):
+    """Row A6 of the attacks: who has a link can't keep the portal hashing."""
+    visitor = Visitor(app)
+    hidden = visitor.hidden(link)
+    portal_settings.activate(replace(settings, rate_limits=True, login_limit_per_network=2))
+    fields = {**hidden, "password": "short"}
+    answers = [visitor.send("/verify", fields).status for _ in range(3)]
+    portal_settings.activate(settings)
+    assert answers == [422, 422, 429]
+
+
 def test_nobody_is_told_to_verify_what_is_verified_when_the_mail_leaves(visitor, letters):
     visitor.sign_up(email=MARA)
     Account.objects.update_one(set__verified_at=clock.now())
