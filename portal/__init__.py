@@ -23,7 +23,7 @@ from portal import (
 from portal import views as home_views
 from portal.accounts import cookie, profile_views
 from portal.accounts import views as account_views
-from portal.accounts.documents import Account, Session
+from portal.accounts.documents import Account, Recovery, Session
 from portal.api import openapi
 from portal.audit import views as audit_views
 from portal.audit.documents import AuditEvent
@@ -45,6 +45,7 @@ __version__ = "0.1.0"
 DOCUMENTS = (
     Account,
     Session,
+    Recovery,
     Organization,
     Slug,
     Membership,

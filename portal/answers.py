@@ -36,6 +36,17 @@ class Answer:
     title: str = ""
 
 
+_MOST_LISTED = 5
+
+
+def _listed(names: list[str]) -> str:
+    """“A, B and 7 others”."""
+    left = len(names) - _MOST_LISTED
+    if left > 1:
+        return f"{', '.join(names[:_MOST_LISTED])} and {left} others"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 ANSWERS: dict[type[PortalError], Answer] = {
     errors.InvalidName: Answer(422, "invalid_name", "organization_name", lambda e: e.reason),
     errors.NameUnchanged: Answer(
@@ -71,6 +82,51 @@ ANSWERS: dict[type[PortalError], Answer] = {
         "email_taken",
         "email",
         lambda e: f"{e.email} has an account: log in, and create the organization there",
+    ),
+    errors.WrongPassword: Answer(
+        422, "wrong_password", "current_password", lambda e: "This is not your password: check it"
+    ),
+    errors.AddressUnchanged: Answer(
+        422, "address_unchanged", "email", lambda e: f"{e.email} is your address already"
+    ),
+    errors.AddressTaken: Answer(
+        409,
+        "address_taken",
+        None,
+        lambda e: (
+            f"Another account has {e.email} by now. Your address stays as it is. Nothing was changed."
+        ),
+        "This address is taken",
+    ),
+    errors.AddressNotConfirmed: Answer(
+        422,
+        "address_not_confirmed",
+        "confirm_email",
+        lambda e: f"Type {e.email} to confirm",
+    ),
+    errors.AddressVerified: Answer(
+        409,
+        "address_verified",
+        None,
+        lambda e: "Your address is verified already. Nothing was changed.",
+        "There is nothing to verify",
+    ),
+    errors.InvalidPersonName: Answer(422, "invalid_person_name", "name", lambda e: e.reason),
+    errors.SessionGone: Answer(
+        404,
+        "session_gone",
+        None,
+        lambda e: "It has ended, or was never yours. Nothing was changed.",
+        "There is no such session",
+    ),
+    errors.LastOwnerSomewhere: Answer(
+        409,
+        "last_owner",
+        None,
+        lambda e: (
+            f"You are the last owner of {_listed(e.organizations)}. Make somebody else an owner, or purge what nobody needs, then close your account. Nothing was changed."
+        ),
+        "Somebody must own it",
     ),
     errors.LinkInvalid: Answer(
         410,

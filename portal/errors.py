@@ -101,6 +101,53 @@ class WrongCredentials(PortalError):
     """No account has this e-mail address and this password; which was wrong isn't told."""
 
 
+class WrongPassword(PortalError):
+    """Not the password of the account that who asks is logged in to."""
+
+
+@dataclass
+class AddressUnchanged(PortalError):
+    """A change of address to the address that the account has."""
+
+    email: str
+
+
+@dataclass
+class AddressTaken(PortalError):
+    """The address that a change of address was confirmed for is another account's by now."""
+
+    email: str
+
+
+@dataclass
+class AddressNotConfirmed(PortalError):
+    """What was typed to confirm is not the account's address."""
+
+    email: str
+
+
+class AddressVerified(PortalError):
+    """There is nothing to prove: the account's address is verified."""
+
+
+@dataclass
+class InvalidPersonName(PortalError):
+    """A person's name that breaks a rule; ``reason`` tells the reader what to do."""
+
+    reason: str
+
+
+class SessionGone(PortalError):
+    """The session has ended, or is not one of who asks."""
+
+
+@dataclass
+class LastOwnerSomewhere(PortalError):
+    """The account is the last owner of these organizations, by name."""
+
+    organizations: list[str]
+
+
 class LinkInvalid(PortalError):
     """A link from a mail that is not ours, too old, used, or withdrawn."""
 

@@ -2,11 +2,13 @@
 
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import humanize
 from flask import Flask, Response
+from flask_login import current_user
 from heroicons.jinja import heroicon_mini
 from markupsafe import Markup
 
@@ -27,6 +29,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago,
         exact=exact,
+        stamp=stamp,
         machine=machine,
         day=day,
         days_until=days_until,
@@ -63,17 +66,36 @@ def machine(time: datetime) -> str:
 
 def exact(time: datetime) -> str:
     """To the second, with its zone."""
-    return f"{time:%-d %B %Y, %H:%M:%S} UTC"
+    local = _local(time)
+    return f"{local:%-d %B %Y, %H:%M:%S} {local.tzname()}"
+
+
+def stamp(time: datetime) -> str:
+    """“23 Dec 2026 14:05:09”."""
+    return f"{_local(time):%-d %b %Y %H:%M:%S}"
 
 
 def day(time: datetime) -> str:
     """“23 December 2026”."""
-    return f"{time:%-d %B %Y}"
+    return f"{_local(time):%-d %B %Y}"
 
 
 def days_until(time: datetime) -> int:
     """How many days are left, one that has begun among them; none when it is over."""
     return max(0, math.ceil((time - clock.now()) / timedelta(days=1)))
+
+
+def _local(time: datetime) -> datetime:
+    """In the zone that the reader chose, else UTC, which a script makes the browser's."""
+    return time.astimezone(_zone(getattr(current_user, "time_zone", "")))
+
+
+@cache
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except ZoneInfoNotFoundError:  # known where it was chosen, and not to this server
+        return UTC
 
 
 def size(size_bytes: int) -> str:

@@ -22,6 +22,9 @@ SIGNUP = "signup_limit"
 PROVISIONING = "provisioning_limit"
 PREVIEW = "preview_limit"
 INVITATIONS = "invitation_limit"
+RECOVERY_PER_EMAIL = "recovery_limit_per_email"
+RECOVERY_PER_NETWORK = "recovery_limit_per_network"
+ADDRESS_MAILS = "address_mail_limit"
 
 
 class LimitCounter(Document):

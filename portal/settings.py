@@ -203,6 +203,21 @@ class Settings:
         default=30,
         check=partial(_at_least, 1),
     )
+    recovery_limit_per_email: int = _setting(
+        "requests a minute for a new password for an e-mail address, known or not",
+        default=3,
+        check=partial(_at_least, 1),
+    )
+    recovery_limit_per_network: int = _setting(
+        "requests a minute for a new password from a network",
+        default=30,
+        check=partial(_at_least, 1),
+    )
+    address_mail_limit: int = _setting(
+        "mails a minute to verify or change the address of an account",
+        default=3,
+        check=partial(_at_least, 1),
+    )
     trash_days: int = _setting(
         "days a deleted organization is kept", default=30, check=partial(_at_least, 1)
     )

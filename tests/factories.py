@@ -5,9 +5,9 @@ from functools import cache
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.documents import Account
+from portal.accounts.documents import Account, Session
 from portal.accounts.passwords import hash_password
-from portal.accounts.sessions import Principal
+from portal.accounts.sessions import Principal, open_session
 from portal.audit.documents import Origin
 from portal.keys import keys
 from portal.members.documents import Invitation
@@ -37,6 +37,12 @@ def an_account(email="teo@acme.example"):
         created_at=clock.now(),
     )
     return account.save()
+
+
+def a_session(email):
+    """A browser somewhere that the account of this address is logged in with."""
+    account = Account.objects.get(email=email)
+    return Session.objects.get(public_id=open_session(account, origin(account), "").session)
 
 
 @cache

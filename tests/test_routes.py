@@ -10,7 +10,15 @@ from portal.keys import keys, provisioning
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Organization
 from portal.organizations.permissions import ROLES, of_key
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_key, a_member, an_account, an_invitation, an_organization, origin
+from tests.factories import (
+    a_key,
+    a_member,
+    a_session,
+    an_account,
+    an_invitation,
+    an_organization,
+    origin,
+)
 from tests.program import Program
 from tests.visitor import Visitor
 
@@ -36,7 +44,27 @@ ROUTES = {
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
     "POST /logout": LEAVES,
+    "GET /forgot": PUBLIC,
+    "POST /forgot": PUBLIC,
+    "GET /recover": PUBLIC,
+    "POST /recover": PUBLIC,
+    "GET /verify": PUBLIC,
+    "POST /verify": PUBLIC,
+    "GET /address": PUBLIC,
+    "POST /address": PUBLIC,
     "GET /account": PERSON,
+    "POST /account": PERSON,
+    "POST /account/verification": PERSON,
+    "GET /account/address": PERSON,
+    "POST /account/address": PERSON,
+    "GET /account/password": PERSON,
+    "POST /account/password": PERSON,
+    "GET /account/sessions": PERSON,
+    "POST /account/sessions/<public_id>/end": PERSON,
+    "POST /account/sessions/end-others": PERSON,
+    "GET /account/export": PERSON,
+    "GET /account/close": PERSON,
+    "POST /account/close": PERSON,
     "GET /organizations": PERSON,
     "GET /organizations/preview": PUBLIC,
     "GET /organizations/new": PERSON,
@@ -158,7 +186,7 @@ def test_who_gets_in_is_what_the_tables_say(app, route, role):
     organization, email = prepare(role)
     if "<organization_id>" in rule:
         trash_organization(organization, None, origin())
-    address = fill(address, organization)
+    address = fill(address, organization, email)
     asked = ask_api if rule.split("/")[1] in ("org", "auth", "admin") else ask_page
     answer = asked(app, method, address, BODIES.get(route), email)
     assert outcome(answer) == expected_of(route, role)
@@ -193,7 +221,7 @@ def test_what_a_key_gets_into_is_what_the_tables_say(app, route, kind):
         PROVISIONING_KEY: lambda: provisioning.make_provisioning_key("Sales"),
     }
     program = Program(app, made[kind]())
-    address = fill(rule.replace("<name:name>", "acme-corp"), organization)
+    address = fill(rule.replace("<name:name>", "acme-corp"), organization, None)
     answer = program.ask(method, address, BODIES.get(route, {}) if method != "GET" else None)
     assert outcome(answer) == expected_by_key(route, kind)
     if answer.status_code == FORBIDDEN and kind in (VIEWER_KEY, ADMIN_KEY):
@@ -216,8 +244,10 @@ def prepare(role):
     return organization, email
 
 
-def fill(address, organization):
-    """The address, with ids of what belongs to the organization."""
+def fill(address, organization, email):
+    """The address, with ids of what belongs to the organization, or to who asks."""
+    if "<public_id>" in address and email:
+        address = address.replace("<public_id>", str(a_session(email).public_id))
     if "<key_id>" in address:
         a_key(organization)
         key = keys.keys_of(organization)[0]

@@ -1,5 +1,7 @@
 """What is stored of accounts and their sessions."""
 
+from datetime import timedelta
+
 from bson import ObjectId
 from mongoengine import (
     DateTimeField,
@@ -12,9 +14,17 @@ from mongoengine import (
 
 from portal.audit.documents import Head
 
+# Longer than mails are tried to be sent and their links work.
+RECOVERY_KEPT = timedelta(days=4)
+LIGHT, DARK, AUTO = "light", "dark", "auto"
+
 
 class Account(Document):
-    """A person who can log in."""
+    """A person who can log in.
+
+    A closed one is a tombstone: it has no e-mail address, no password and nothing else of the
+    person. What it did stays under its id.
+    """
 
     email = StringField(required=True)
     email_key = StringField(required=True)
@@ -24,6 +34,13 @@ class Account(Document):
     # When a link that was sent to the address was first followed; without, anybody may have typed
     # the address.
     verified_at = DateTimeField()
+    # Grows with each wish for another address and each change of address or password: what was
+    # mailed before to confirm an address confirms nothing then.
+    address_generation = IntField(required=True, default=0)
+    name = StringField()
+    time_zone = StringField()
+    theme = StringField(choices=(LIGHT, DARK, AUTO))
+    closed_at = DateTimeField()
     # Grows with each change of the account's memberships: the common document that makes
     # transactions conflict which judge how many there are.
     membership_changes = IntField(required=True, default=0)
@@ -34,6 +51,22 @@ class Account(Document):
         "auto_create_index": False,
         "strict": False,
         "indexes": [{"fields": ["email_key"], "unique": True}],
+    }
+
+
+class Recovery(Document):
+    """That somebody asked to choose a new password for an address: the newest time. ``id`` is the
+    hash of the address, which may be nobody's; ``request`` is in the link that was mailed."""
+
+    id = StringField(primary_key=True)
+    request = ObjectIdField(required=True)
+    at = DateTimeField(required=True)
+
+    meta = {
+        "collection": "recoveries",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": [{"fields": ["at"], "expireAfterSeconds": int(RECOVERY_KEPT.total_seconds())}],
     }
 
 

@@ -1,16 +1,135 @@
 """Pages of one's own account."""
 
-from flask import Blueprint, render_template
+import json
+
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal.accounts.documents import Account
+from portal.accounts import addresses, closing, cookie, credentials, sessions, verification
+from portal.accounts.documents import AUTO, Account
+from portal.accounts.export import everything_about
+from portal.accounts.forms import AddressForm, ButtonForm, CloseForm, PasswordForm, ProfileForm
+from portal.accounts.profile import change_profile
+from portal.requests import origin
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
 
-@blueprint.get("")
+@blueprint.route("", methods=["GET", "POST"])
 @login_required
 def profile() -> ResponseReturnValue:
     account = Account.objects.get(id=current_user.account_id)
-    return render_template("accounts/profile.html", account=account)
+    form = ProfileForm(
+        name=account.name or "", time_zone=account.time_zone or "", theme=account.theme or AUTO
+    )
+    changed = form.submit(
+        lambda: change_profile(
+            account.id, form.name.data or "", form.time_zone.data, form.theme.data, origin()
+        )
+    )
+    if changed:
+        flash("Your profile is saved.", "ok")
+        return redirect(url_for(".profile"), 303)
+    page = render_template(
+        "accounts/profile.html", account=account, form=form, button_form=ButtonForm()
+    )
+    return page, form.status
+
+
+@blueprint.post("/verification")
+@login_required
+def ask_to_verify() -> ResponseReturnValue:
+    verification.ask_again(current_user.account_id, origin())
+    flash(f"A link is on its way to {current_user.email}. It works for 24 hours.", "ok")
+    return redirect(url_for(".profile"), 303)
+
+
+@blueprint.route("/address", methods=["GET", "POST"])
+@login_required
+def change_address() -> ResponseReturnValue:
+    form = AddressForm()
+    asked = form.submit(
+        lambda: addresses.ask_to_change(
+            current_user.account_id, form.email.data, form.current_password.data, origin()
+        )
+    )
+    if asked:
+        flash(
+            "A link is on its way to the new address. Follow it within 24 hours; until then your "
+            "address stays as it is.",
+            "ok",
+        )
+        return redirect(url_for(".profile"), 303)
+    return render_template("accounts/change_address.html", form=form), form.status
+
+
+@blueprint.route("/password", methods=["GET", "POST"])
+@login_required
+def change_password() -> ResponseReturnValue:
+    form = PasswordForm()
+    changed = form.submit(
+        lambda: credentials.change_password(
+            current_user, form.current_password.data, form.password.data, origin()
+        )
+    )
+    if changed:
+        flash("Your password is changed. All other sessions have ended.", "ok")
+        return redirect(url_for(".profile"), 303)
+    return render_template("accounts/change_password.html", form=form), form.status
+
+
+@blueprint.get("/sessions")
+@login_required
+def list_sessions() -> ResponseReturnValue:
+    return render_template(
+        "accounts/sessions.html",
+        sessions=sessions.sessions_of(current_user),
+        button_form=ButtonForm(),
+    )
+
+
+@blueprint.post("/sessions/<public_id>/end")
+@login_required
+def end_session(public_id: str) -> ResponseReturnValue:
+    sessions.end_session(current_user.account_id, public_id, origin())
+    flash("The session has ended.", "ok")
+    return redirect(url_for(".list_sessions"), 303)
+
+
+@blueprint.post("/sessions/end-others")
+@login_required
+def end_other_sessions() -> ResponseReturnValue:
+    sessions.end_other_sessions(current_user, origin())
+    flash("All other sessions have ended.", "ok")
+    return redirect(url_for(".list_sessions"), 303)
+
+
+@blueprint.get("/export")
+@login_required
+def export() -> ResponseReturnValue:
+    found = everything_about(current_user.account_id, origin())
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Disposition": 'attachment; filename="account.json"',
+    }
+    return json.dumps(found, indent=2, ensure_ascii=False), headers
+
+
+@blueprint.route("/close", methods=["GET", "POST"])
+@login_required
+def close() -> ResponseReturnValue:
+    form = CloseForm()
+    closed = form.submit(
+        lambda: closing.close_account(
+            current_user.account_id,
+            form.confirm_email.data,
+            form.current_password.data,
+            origin(),
+        )
+    )
+    if closed:
+        cookie.leave()
+        flash("Your account is closed.", "ok")
+        return redirect(url_for("accounts.log_in"), 303)
+    return render_template("accounts/close.html", form=form), form.status

@@ -10,8 +10,12 @@ from bson import ObjectId
 from flask_login import UserMixin
 
 from portal import clock, settings
-from portal.accounts.documents import BROWSER, Account, Session
+from portal.accounts.browsers import words_of
+from portal.accounts.documents import BROWSER, PROGRAM, Account, Session
 from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import SessionGone
 
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
@@ -19,11 +23,15 @@ _SEEN_AT_MOST_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
 
 
+_TASTE = ("name", "theme", "time_zone")
+
+
 @dataclass(frozen=True)
 class Principal(UserMixin):
     """Who asks: an account, by a session whose random id only its browser or program knows.
 
-    ``session`` is the id by which others may call it.
+    ``session`` is the id by which others may call it. ``name``, ``theme`` and ``time_zone`` are
+    empty where the person said nothing of them.
     """
 
     account_id: ObjectId
@@ -31,6 +39,14 @@ class Principal(UserMixin):
     session_id: str
     session_expires_at: datetime
     session: ObjectId | None
+    name: str = ""
+    theme: str = ""
+    time_zone: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What pages call the person."""
+        return self.name or self.email
 
     def get_id(self) -> str:
         """What Flask-Login keeps in the cookie."""
@@ -50,6 +66,19 @@ class Principal(UserMixin):
     def acting(self) -> dict[str, Any]:
         """What the audit trail calls it: fields of an ``Origin``."""
         return {"account": self.account_id, "email": self.email, "session": self.session}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """A session as its account's owner sees it."""
+
+    public_id: ObjectId
+    is_program: bool
+    browser: str
+    address: str
+    created_at: datetime
+    seen_at: datetime
+    current: bool
 
 
 def open_session(
@@ -72,7 +101,14 @@ def open_session(
         user_agent=user_agent[:_LONGEST_USER_AGENT],
     )
     session.save(force_insert=True)
-    return Principal(account.id, account.email, session_id, session.expires_at, session.public_id)
+    return Principal(
+        account.id,
+        account.email,
+        session_id,
+        session.expires_at,
+        session.public_id,
+        **_taste(account),
+    )
 
 
 def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
@@ -81,12 +117,9 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
     A browser's ends when it is idle, too; a program's lasts as long as it was told.
     """
     now = clock.now()
-    live = {"_id": _hashed(session_id), "kind": kind, "expires_at": {"$gt": now}}
-    if kind == BROWSER:
-        live["seen_at"] = {"$gt": now - LONGEST_IDLE}
     found = Session._get_collection().aggregate(
         [
-            {"$match": live},
+            {"$match": {"_id": _hashed(session_id), "kind": kind, **_live(kind, now)}},
             {
                 "$lookup": {
                     "from": Account._get_collection_name(),
@@ -100,6 +133,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
                 "$project": {
                     "account._id": 1,
                     "account.email": 1,
+                    **{f"account.{f}": {"$ifNull": [f"$account.{f}", ""]} for f in _TASTE},
                     "seen_at": 1,
                     "expires_at": 1,
                     "public_id": 1,
@@ -119,12 +153,82 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
         session_id,
         session["expires_at"],
         session.get("public_id"),  # none where an earlier version, beside this one, wrote it
+        **_taste(account),
     )
+
+
+def sessions_of(principal: Principal) -> list[SessionLine]:
+    """Every live session of the account, who asks by which first, then as they were last seen."""
+    now, own = clock.now(), _hashed(principal.session_id)
+    live = [{"kind": kind, **_live(kind, now)} for kind in (BROWSER, PROGRAM)]
+    found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
+    lines = [
+        SessionLine(
+            session.public_id,
+            session.kind == PROGRAM,
+            words_of(session.user_agent or ""),
+            session.address or "",
+            session.created_at,
+            session.seen_at,
+            session.id == own,
+        )
+        for session in found.order_by("-seen_at")
+    ]
+    return sorted(lines, key=lambda line: not line.current)
+
+
+def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
+    """End a session of the account, wherever it is. Raises SessionGone, alike for another's."""
+    if not ObjectId.is_valid(public_id):
+        raise SessionGone
+
+    def body() -> None:
+        if not Session.objects(account=account_id, public_id=ObjectId(public_id)).delete():
+            raise SessionGone
+        account = Account.objects.get(id=account_id)
+        record(account, "account.session_ended", origin, target=ObjectId(public_id))
+
+    transaction(body)
+
+
+def end_other_sessions(principal: Principal, origin: Origin) -> int:
+    """End all sessions and tokens of the account but the one by which ``principal`` asks; how many
+    there were."""
+
+    def body() -> int:
+        ended = close_others(principal.account_id, principal.session_id)
+        if ended:
+            account = Account.objects.get(id=principal.account_id)
+            record(account, "account.sessions_ended", origin, count=str(ended))
+        return ended
+
+    return transaction(body)
+
+
+def close_all(account_id: ObjectId) -> None:
+    """End all sessions and tokens of the account, in the caller's transaction."""
+    Session.objects(account=account_id).delete()
+
+
+def close_others(account_id: ObjectId, session_id: str) -> int:
+    """End all but one of them, in the caller's transaction; how many there were."""
+    return Session.objects(account=account_id, id__ne=_hashed(session_id)).delete()
 
 
 def close_session(session_id: str) -> None:
     """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
     Session.objects(id=_hashed(session_id)).delete()
+
+
+def _live(kind: str, now: datetime) -> dict[str, Any]:
+    """What is true of a session of this kind while it lasts."""
+    live = {"expires_at": {"$gt": now}}
+    return {**live, "seen_at": {"$gt": now - LONGEST_IDLE}} if kind == BROWSER else live
+
+
+def _taste(account: Any) -> dict[str, Any]:
+    """How the portal looks to the person: of an account, or what was read of one."""
+    return {field: account[field] or "" for field in _TASTE}
 
 
 def _life_of(kind: str) -> timedelta:

@@ -1,11 +1,67 @@
 """Whether an account's address is really its owner's: whether they read what is sent there."""
 
-from portal import clock
-from portal.accounts import passwords
-from portal.accounts.documents import Account, Session
+from datetime import timedelta
+
+from bson import ObjectId
+
+from portal import clock, limits
+from portal.accounts import passwords, sessions
+from portal.accounts.credentials import forget_recovery, new_password
+from portal.accounts.documents import Account
+from portal.accounts.mails import VERIFY, VERIFY_ADDRESS
+from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.errors import AddressVerified, LinkInvalid
+from portal.mail import links, outbox
+
+VALID = timedelta(hours=24)
+
+
+def ask_again(account_id: ObjectId, origin: Origin) -> None:
+    """Send another mail to verify the account's address. Raises AddressVerified, TooManyTries."""
+    limits.count_try(limits.ADDRESS_MAILS, str(account_id))
+
+    def body() -> None:
+        account = Account.objects(id=account_id, verified_at=None, closed_at=None).first()
+        if account is None:
+            raise AddressVerified
+        outbox.put(VERIFY_ADDRESS, account.email, account=account.id)
+        record(account, "account.verification_sent", origin)
+
+    transaction(body)
+
+
+def account_to_verify(token: str) -> Account:
+    """The account whose address is verified by the link with this ``token``. Raises LinkInvalid,
+    also where it was verified already."""
+    content = links.read(VERIFY, token, VALID)
+    account = Account.objects(
+        id=content["account"], email_key=content["address"], verified_at=None
+    ).first()
+    if account is None:
+        raise LinkInvalid
+    return account
+
+
+def verify_address(token: str, password: str, origin: Origin, user_agent: str) -> Principal:
+    """Prove the address by the link that was mailed to it, as ``prove_address`` does, and open a
+    session for the browser that followed it.
+
+    Raises LinkInvalid, WeakPassword, TooManyTries, Overloaded.
+    """
+    account = account_to_verify(token)
+    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
+    password_hash = _hash_of_chosen(account, password)
+
+    def body() -> Principal:
+        proved = first_proof(account, password_hash, origin)
+        if proved is None:  # by another request, at the same time
+            raise LinkInvalid
+        return sessions.open_session(proved, origin, user_agent)
+
+    return transaction(body)
 
 
 def prove_address(account: Account, password: str, origin: Origin) -> Account:
@@ -19,23 +75,35 @@ def prove_address(account: Account, password: str, origin: Origin) -> Account:
     """
     if account.verified_at:
         return account
-    kept = passwords.verify_password(password, account.password_hash)
-    if not kept:
-        passwords.check_password(password, account.email)
-    password_hash = account.password_hash if kept else passwords.hash_password(password)
+    password_hash = _hash_of_chosen(account, password)
+    return transaction(
+        lambda: (
+            first_proof(account, password_hash, origin) or Account.objects.get(id=account.id)
+        )  # the latter where another request was faster
+    )
 
-    def body() -> Account:
-        now = clock.now()
-        changes = {"verified_at": now, "password_hash": password_hash}
-        if not kept:
-            changes["password_changed_at"] = now
-        proved = Account.objects(id=account.id, verified_at=None).modify(
-            new=True, **{f"set__{name}": value for name, value in changes.items()}
-        )
-        if proved is None:  # by another request, at the same time
-            return Account.objects.get(id=account.id)
-        Session.objects(account=account.id).delete()
-        record(proved, "account.address_verified", origin)
-        return proved
 
-    return transaction(body)
+def first_proof(account: Account, password_hash: str, origin: Origin) -> Account | None:
+    """Note the first proof of the account's address, in the caller's transaction, and end all that
+    may be somebody else's; ``None`` where it was proved before, or is another address now."""
+    changes = {"set__verified_at": clock.now()}
+    if password_hash != account.password_hash:
+        changes |= new_password(password_hash)
+    proved = Account.objects(id=account.id, email_key=account.email_key, verified_at=None).modify(
+        new=True, **changes
+    )
+    if proved is None:
+        return None
+    sessions.close_all(proved.id)
+    forget_recovery(proved)
+    origin.account, origin.email = proved.id, proved.email
+    record(proved, "account.address_verified", origin)
+    return proved
+
+
+def _hash_of_chosen(account: Account, password: str) -> str:
+    """The hash of ``password``: the account's own where it is that already."""
+    if passwords.verify_password(password, account.password_hash):
+        return account.password_hash
+    passwords.check_password(password, account.email)
+    return passwords.hash_password(password)

@@ -102,6 +102,9 @@ class AuditEvent(Document):
             ["chain", "personal.email.value", "actor_name", "-seq"],
             ["chain", "action", "personal.email.value", "actor_name", "-seq"],
             ["chain", "at"],
+            # What names a person, to give it to them and to erase it.
+            "actor",
+            {"fields": ["target"], "partialFilterExpression": {"target": {"$exists": True}}},
         ],
     }
 

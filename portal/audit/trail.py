@@ -19,7 +19,7 @@ from portal.paging import Page, page_from
 EVENTS_PER_PAGE = 25
 HIGHEST_SEQ = 2**53 - 1
 REFUSED = "access.refused"
-ERASED = "somebody whose data was erased"
+ERASED = "a closed account"
 _BEFORE = "_before"
 _PERSONAL = ("email", "address")
 # Part of the content where an event has them: earlier versions wrote none.
@@ -227,6 +227,15 @@ def personal_digest(value: str, salt: str) -> str:
 
 def _milliseconds(time: datetime) -> int:
     return round(time.timestamp() * 1000)
+
+
+def erase_person(account: ObjectId) -> None:
+    """Erase from the whole trail what names the person of this account, in the caller's
+    transaction. What they did stays under its id; the chains stay whole by the digests."""
+    done_by = {"actor": account, "actor_kind": None}
+    for found, names in ((done_by, _PERSONAL), ({"target": account}, ("target_email",))):
+        erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}
+        AuditEvent._get_collection().update_many(found, {"$unset": erased})
 
 
 def forget_chain(chain: ObjectId) -> None:

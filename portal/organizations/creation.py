@@ -13,12 +13,14 @@ from mongoengine.errors import NotUniqueError
 from portal import clock, limits
 from portal.accounts import emails, passwords, sessions
 from portal.accounts.documents import Account, Session
+from portal.accounts.mails import VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
 from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
 from portal.errors import EmailTaken, NotFound, check_all
 from portal.keys.documents import ApiKey
+from portal.mail import outbox
 from portal.members.documents import Invitation
 from portal.organizations import slugs
 from portal.organizations.documents import (
@@ -93,6 +95,7 @@ def sign_up(
             account.save(force_insert=True)
         except NotUniqueError as error:
             raise EmailTaken(address.shown) from error
+        outbox.put(VERIFY_ADDRESS, address.shown, account=account_id)
         entered = None
         if user_agent is not None:
             entered = sessions.open_session(account, origin, user_agent)
@@ -110,7 +113,7 @@ def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Orga
     holder = slugs.holder_owned_by(account_id, slug)
 
     def body() -> Organization:
-        if not Account.objects(id=account_id).update_one(inc__membership_changes=1):
+        if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
             raise NotFound
         return _found(name, slug, account_id, origin, founds_account=False, holder=holder)
 

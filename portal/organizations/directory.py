@@ -174,7 +174,7 @@ def details_of(organization: Organization) -> Details:
             for row in found["owners"]
         ],
         events=[EventLine.of(event) for event in found["events"]],
-        created_by=next((account["email"] for account in found["creator"]), None),
+        created_by=next((account.get("email") for account in found["creator"]), None),
         old_slugs=[slug["_id"] for slug in found["old_slugs"]],
     )
 

@@ -28,7 +28,7 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
     deleter = Account.objects(id=organization.trashed_by).only("email").first()
     return {
         "name": organization.name,
-        "trashed_by": deleter.email if deleter else "a program",
+        "trashed_by": (deleter.email or "a closed account") if deleter else "a program",
         "purge_at": organization.purge_at,
         "link": link("organizations.trashed", organization_id=organization.id),
     }

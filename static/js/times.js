@@ -1,16 +1,21 @@
-// Gives times in the reader's zone; the server writes them in UTC.
+// Gives times in the zone of the reader's browser, unless they chose one: the server writes them in
+// that, else in UTC.
 
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "long" });
-const short = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric", month: "short", year: "numeric",
-  hour: "2-digit", minute: "2-digit", second: "2-digit",
-});
+if (!document.documentElement.dataset.timeZone) giveTimes();
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const moment = new Date(time.dateTime);
-  time.title = whole.format(moment);
-  if ("exact" in time.dataset) time.textContent = short.format(moment).replace(",", "");
+function giveTimes() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "long" });
+  const short = new Intl.DateTimeFormat("en-GB", {
+    day: "numeric", month: "short", year: "numeric",
+    hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
+
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    time.title = whole.format(moment);
+    if ("exact" in time.dataset) time.textContent = short.format(moment).replace(",", "");
+  }
+
+  for (const place of document.querySelectorAll("[data-zone]")) place.textContent = zone;
 }
-
-for (const place of document.querySelectorAll("[data-zone]")) place.textContent = zone;

@@ -4,13 +4,18 @@ from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bson import ObjectId
 
 from portal import clock
+from portal.accounts.credentials import recovery_id
+from portal.accounts.documents import Recovery
+from portal.accounts.mails import CHANGE, RECOVER, VERIFY
+from portal.mail import links
 from portal.organizations.documents import VIEWER, Membership, Organization
 from portal.organizations.permissions import FOR_KEYS
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_key, an_organization, origin
+from tests.factories import a_key, a_session, an_account, an_organization, origin
 
 MODES = [
     ("light", 1440, "none"),
@@ -35,7 +40,7 @@ def check(page, but=()):
 
 
 def test_pages_of_strangers(page):
-    for path in ("/", "/login", "/signup", "/nowhere"):
+    for path in ("/", "/login", "/signup", "/forgot", "/recover", "/nowhere"):
         page.goto(path)
         check(page)
 
@@ -54,6 +59,44 @@ def test_a_sign_up_with_preview_and_strength(page):
     page.get_by_label("Password").fill("weak")
     page.locator("#strength p").wait_for()
     page.get_by_text("Yes").wait_for()
+    check(page)
+
+
+def test_what_links_in_mails_lead_to(page):
+    account = an_account("teo@acme.example")
+    who = {"account": str(account.id)}
+    request = ObjectId()
+    Recovery(id=recovery_id(account.email_key), request=request, at=clock.now()).save()
+    account.update(set__address_generation=1)
+    change = {**who, "address": "t@acme.example", "generation": 1}
+    tokens = {
+        "/verify": links.sign(VERIFY, {**who, "address": account.email_key}),
+        "/recover": links.sign(RECOVER, {**who, "request": str(request)}),
+        "/address": links.sign(CHANGE, change),
+    }
+    for path, token in tokens.items():
+        page.goto(f"{path}?token={token}")
+        check(page)
+        page.locator("main form button").click()
+        page.get_by_role("alert").wait_for()
+        check(page)
+
+
+@pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+def test_pages_of_an_account(page, mara, theme):
+    mara.update(set__name="Mara Tolliver", set__time_zone="Europe/Berlin", set__theme=theme)
+    a_session(mara.email)
+    for path in ("", "/sessions", "/address", "/password", "/close"):
+        page.goto(f"/account{path}")
+        check(page)
+
+
+@pytest.mark.parametrize("path", ["/address", "/password", "/close"])
+@pytest.mark.usefixtures("mara")
+def test_forms_of_an_account_with_faults(page, path):
+    page.goto(f"/account{path}")
+    page.locator("main form button").click()
+    page.get_by_role("alert").wait_for()
     check(page)
 
 

@@ -1,6 +1,7 @@
 """The whole main job as an admin does it, with JavaScript and without."""
 
 import re
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -138,6 +139,16 @@ def test_times_are_in_the_readers_zone(page, mara):
     shown = page.locator("tbody time").first
     assert organization.created_at.strftime("%H:%M:%S") not in shown.inner_text()
     assert "GMT-" in shown.get_attribute("title") or "EST" in shown.get_attribute("title")
+
+
+@pytest.mark.browser_context_args(timezone_id="America/New_York")
+def test_a_zone_that_the_reader_chose_stays(page, mara):
+    mara.update(set__time_zone="Asia/Kolkata")
+    organization = an_organization("Acme Corp", mara)
+    page.goto("/organizations/acme-corp/activity")
+    expect(page.locator("[data-zone]")).to_have_text("Asia/Kolkata")
+    shown = organization.created_at.astimezone(ZoneInfo("Asia/Kolkata"))
+    expect(page.locator("tbody time").first).to_have_text(f"{shown:%-d %b %Y %H:%M:%S}")
 
 
 def press_twice(page, name):

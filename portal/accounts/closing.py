@@ -1,0 +1,101 @@
+"""Closing an account: the person goes, what they did stays under a pseudonym."""
+
+from bson import ObjectId
+
+from portal import clock
+from portal.accounts import emails, sessions
+from portal.accounts.credentials import check_current, forget_recovery
+from portal.accounts.documents import Account
+from portal.accounts.mails import ACCOUNT_CLOSED
+from portal.audit.documents import Origin
+from portal.audit.trail import erase_person, record
+from portal.database import transaction
+from portal.errors import (
+    AddressNotConfirmed,
+    InvalidEmail,
+    LastOwnerSomewhere,
+    WrongPassword,
+    check_all,
+)
+from portal.mail import outbox
+from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
+from portal.organizations.lifecycle import in_progress
+
+
+def close_account(account_id: ObjectId, typed_email: str, password: str, origin: Origin) -> Account:
+    """Close the account: it leaves its organizations, its sessions and tokens end, its address is
+    free again, and nothing that names the person stays in it or in the audit trail.
+
+    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); LastOwnerSomewhere where an
+    organization, in the trash or not, would be without an owner; OperationInProgress where one of
+    theirs is at work on what the person asked for; TooManyTries, Overloaded. Then nothing was
+    changed.
+    """
+    account = Account.objects.get(id=account_id)
+    check_all(
+        lambda: _check_confirmed(typed_email, account),
+        lambda: check_current(account, password),
+    )
+
+    def body() -> Account:
+        closed = _tombstone(account)
+        sessions.close_all(account.id)
+        forget_recovery(account)
+        _leave_organizations(account, origin)
+        record(closed, "account.closed", origin)
+        erase_person(account.id)
+        outbox.put(ACCOUNT_CLOSED, account.email)
+        return closed
+
+    return transaction(body)
+
+
+def _check_confirmed(typed: str, account: Account) -> None:
+    try:
+        confirmed = emails.parse_email(typed).key == account.email_key
+    except InvalidEmail:
+        confirmed = False
+    if not confirmed:
+        raise AddressNotConfirmed(account.email)
+
+
+def _tombstone(account: Account) -> Account:
+    found = Account.objects(
+        id=account.id, email_key=account.email_key, password_hash=account.password_hash
+    )
+    personal = ("email", "password_hash", "password_changed_at", "name", "time_zone", "theme")
+    closed = found.modify(
+        new=True,
+        set__closed_at=clock.now(),
+        # No address's key, so that the address is free; the index wants one that is nobody else's.
+        set__email_key=f"closed:{account.id}",
+        inc__membership_changes=1,
+        inc__address_generation=1,
+        **{f"unset__{field}": True for field in personal},
+    )
+    if closed is None:  # changed meanwhile
+        raise WrongPassword
+    return closed
+
+
+def _leave_organizations(account: Account, origin: Origin) -> None:
+    """Each event writes its organization's head: so of two owners who leave at once one is last."""
+    memberships = {found.organization: found for found in Membership.objects(account=account.id)}
+    organizations = list(Organization.objects(id__in=list(memberships)))
+    owned = [one for one in organizations if memberships[one.id].role == OWNER]
+    orphaned = [one.name for one in owned if _is_last_owner(one, account)]
+    if orphaned:
+        raise LastOwnerSomewhere(sorted(orphaned))
+    for organization in organizations:
+        running = organization.operation
+        if running and running.origin.account == account.id:  # its event will name the person
+            raise in_progress(organization)
+        role = memberships[organization.id].role
+        record(organization, "member.left", origin, role_before=role)
+    Membership.objects(account=account.id).delete()
+
+
+def _is_last_owner(organization: Organization, account: Account) -> bool:
+    owners = Membership.objects(organization=organization.id, role=OWNER)
+    alive = organization.state in (ACTIVE, TRASHED)
+    return alive and owners.filter(account__ne=account.id).first() is None

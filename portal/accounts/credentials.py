@@ -1,0 +1,76 @@
+"""The password of an account: asked for again, and changed."""
+
+import hashlib
+from typing import Any
+
+from portal import clock, limits
+from portal.accounts import passwords, sessions
+from portal.accounts.documents import Account, Recovery
+from portal.accounts.mails import PASSWORD_CHANGED
+from portal.accounts.sessions import Principal
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import WrongPassword, check_all
+from portal.mail import outbox
+
+
+def check_current(account: Account, password: str) -> None:
+    """Raise WrongPassword unless ``password`` is the account's: who is logged in proves again who
+    they are. Raises TooManyTries where that is tried as often as a log-in may be, Overloaded."""
+    # Counted by itself: whoever tries to log in as this account from elsewhere keeps nobody out.
+    limits.count_try(limits.LOGIN_PER_EMAIL, f"account {account.id}")
+    if not passwords.verify_password(password, account.password_hash):
+        raise WrongPassword
+
+
+def change_password(principal: Principal, current: str, password: str, origin: Origin) -> Account:
+    """Change the password of who asks, who knows the ``current`` one.
+
+    All sessions but theirs end, all tokens, and every link that was mailed before. Raises
+    WrongPassword, WeakPassword (or SeveralErrors of them), TooManyTries, Overloaded.
+    """
+    account = Account.objects.get(id=principal.account_id)
+    check_all(
+        lambda: check_current(account, current),
+        lambda: passwords.check_password(password, account.email, account.name or ""),
+    )
+    password_hash = passwords.hash_password(password)
+
+    def body() -> Account:
+        changed = Account.objects(id=account.id, password_hash=account.password_hash).modify(
+            new=True, **new_password(password_hash)
+        )
+        if changed is None:  # meanwhile, so what was typed isn't it any more
+            raise WrongPassword
+        forget_recovery(changed)
+        sessions.close_others(changed.id, principal.session_id)
+        record(changed, "account.password_changed", origin)
+        tell_changed(changed, origin)
+        return changed
+
+    return transaction(body)
+
+
+def new_password(password_hash: str) -> dict[str, Any]:
+    """What changes in an account together with its password."""
+    return {
+        "set__password_hash": password_hash,
+        "set__password_changed_at": clock.now(),
+        "inc__address_generation": 1,
+    }
+
+
+def recovery_id(email_key: str) -> str:
+    """What a wish for a new password is kept under: nothing that tells the address."""
+    return hashlib.sha256(email_key.encode()).hexdigest()
+
+
+def forget_recovery(account: Account) -> None:
+    """End the links to choose a new password that were mailed, in the caller's transaction."""
+    Recovery.objects(id=recovery_id(account.email_key)).delete()
+
+
+def tell_changed(account: Account, origin: Origin) -> None:
+    """Mail to the account that its password was changed, in the caller's transaction."""
+    outbox.put(PASSWORD_CHANGED, account.email, account=account.id, address=origin.address or "")

@@ -1,0 +1,72 @@
+"""All that is stored of a person, to give it to them."""
+
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from portal.accounts.documents import Account, Session
+from portal.audit.documents import AuditEvent, Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.organizations.documents import Membership, Organization
+
+_ACCOUNT = ("email", "name", "time_zone", "theme", "created_at", "verified_at",
+            "password_changed_at")  # fmt: skip
+_SESSION = ("public_id", "kind", "created_at", "seen_at", "expires_at", "address", "user_agent")
+_EVENT = ("at", "chain", "seq", "action", "actor", "actor_name", "target", "session",
+          "request_id", "details")  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def everything_about(account_id: ObjectId, origin: Origin) -> Row:
+    """What is stored of the person of this account, ready for JSON; no secret, no hash, and of
+    others no e-mail address. That it was asked for is in the audit trail."""
+    transaction(lambda: record(Account.objects.get(id=account_id), "account.exported", origin))
+    account = Account._get_collection().find_one({"_id": account_id})
+    sessions = Session.objects(account=account_id).as_pymongo()
+    concerning = {"$or": [{"chain": account_id}, {"actor": account_id}, {"target": account_id}]}
+    events = AuditEvent._get_collection().find(concerning).sort("_id")
+    return {
+        "account": {"id": str(account_id), **_picked(account, _ACCOUNT)},
+        "sessions": [_picked(session, _SESSION) for session in sessions],
+        "memberships": _memberships(account_id),
+        "events": [_event(event, account_id) for event in events],
+    }
+
+
+def _memberships(account_id: ObjectId) -> list[Row]:
+    memberships = list(Membership.objects(account=account_id))
+    ids = [membership.organization for membership in memberships]
+    names = {found.id: found.name for found in Organization.objects(id__in=ids).only("name")}
+    return [
+        {
+            "organization": str(membership.organization),
+            "organization_name": names.get(membership.organization),
+            "role": membership.role,
+            "since": _plain(membership.since),
+        }
+        for membership in memberships
+    ]
+
+
+def _event(event: Row, account_id: ObjectId) -> Row:
+    own = []
+    if event.get("actor") == account_id:
+        own += ["email", "address"]
+    if event.get("target") == account_id:
+        own.append("target_email")
+    personal = event.get("personal", {})
+    values = {name: personal[name].get("value") for name in own if name in personal}
+    return _picked(event, _EVENT) | values
+
+
+def _picked(row: Row, names: tuple[str, ...]) -> Row:
+    return {name: _plain(row[name]) for name in names if row.get(name) is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return str(value) if isinstance(value, ObjectId) else value

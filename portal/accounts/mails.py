@@ -1,0 +1,94 @@
+"""Mails about accounts."""
+
+from typing import Any
+
+from portal.accounts.documents import Account, Recovery
+from portal.accounts.emails import parse_email
+from portal.mail import links, outbox
+from portal.mail.documents import Mail
+from portal.mail.links import link
+from portal.mail.outbox import Kind
+
+VERIFY, CHANGE, RECOVER = "verify an address", "change an address", "recover a password"
+"""What links are signed for."""
+
+
+def _to_verify(mail: Mail) -> dict[str, Any] | None:
+    account = Account.objects(id=mail.ids["account"], email=mail.to, verified_at=None).first()
+    if account is None:
+        return None
+    token = links.sign(VERIFY, {"account": str(account.id), "address": account.email_key})
+    return {"link": link("accounts.verify", token=token)}
+
+
+def _to_confirm(mail: Mail) -> dict[str, Any] | None:
+    """Nothing where another account has the address: neither learns of the other."""
+    account = _asked_last(mail)
+    taken = Account.objects(email_key=parse_email(mail.to).key).first()
+    if account is None or taken:
+        return None
+    content = {
+        "account": str(account.id),
+        "address": mail.to,
+        "generation": account.address_generation,
+    }
+    confirm = link("accounts.confirm_address", token=links.sign(CHANGE, content))
+    return {"email": account.email, "link": confirm}
+
+
+def _asked(mail: Mail) -> dict[str, Any] | None:
+    if _asked_last(mail) is None:
+        return None
+    return {"new": mail.ids["new"], "link": link("account.change_password")}
+
+
+def _asked_last(mail: Mail) -> Account | None:
+    ids = mail.ids
+    return Account.objects(id=ids["account"], address_generation=ids["generation"]).first()
+
+
+def _changed(mail: Mail) -> dict[str, Any] | None:
+    return {"new": mail.ids["new"], "is_new": mail.to == mail.ids["new"]}
+
+
+def _password_changed(mail: Mail) -> dict[str, Any] | None:
+    return {
+        "email": mail.to,
+        "at": mail.created_at,
+        "address": mail.ids["address"],
+        "link": link("accounts.forgot"),
+    }
+
+
+def _to_recover(mail: Mail) -> dict[str, Any] | None:
+    """Nothing where nobody has the address, or where another link was asked for since."""
+    account = Account.objects(email_key=mail.ids["key"], email=mail.to).first()
+    if account is None or not Recovery.objects(request=mail.ids["request"]).first():
+        return None
+    content = {"account": str(account.id), "request": str(mail.ids["request"])}
+    return {
+        "email": account.email,
+        "address": mail.ids["address"],
+        "link": link("accounts.recover", token=links.sign(RECOVER, content)),
+    }
+
+
+def _closed(mail: Mail) -> dict[str, Any] | None:
+    return {"email": mail.to, "at": mail.created_at}
+
+
+VERIFY_ADDRESS = outbox.declare(Kind("verify_address", "Verify your e-mail address", _to_verify))
+CONFIRM_ADDRESS = outbox.declare(
+    Kind("confirm_address", "Confirm your new e-mail address", _to_confirm)
+)
+ADDRESS_ASKED = outbox.declare(
+    Kind("address_asked", "Your account is to get another e-mail address", _asked)
+)
+ADDRESS_CHANGED = outbox.declare(
+    Kind("address_changed", "Your account has another e-mail address", _changed)
+)
+PASSWORD_CHANGED = outbox.declare(
+    Kind("password_changed", "Your password was changed", _password_changed)
+)
+RECOVER_PASSWORD = outbox.declare(Kind("recover_password", "Choose a new password", _to_recover))
+ACCOUNT_CLOSED = outbox.declare(Kind("account_closed", "Your account is closed", _closed))

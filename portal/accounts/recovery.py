@@ -1,0 +1,98 @@
+"""Choosing a new password by a link that is mailed, where the old one is forgotten."""
+
+from datetime import timedelta
+
+from bson import ObjectId
+from mongoengine import QuerySet
+
+from portal import clock, limits
+from portal.accounts import passwords, sessions
+from portal.accounts.credentials import (
+    forget_recovery,
+    new_password,
+    recovery_id,
+    tell_changed,
+)
+from portal.accounts.documents import Account, Recovery
+from portal.accounts.emails import EmailAddress, parse_email
+from portal.accounts.mails import RECOVER, RECOVER_PASSWORD
+from portal.accounts.verification import first_proof
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import LinkInvalid
+from portal.mail import links, outbox
+
+VALID = timedelta(minutes=30)
+
+
+def ask_for_link(email: str, origin: Origin) -> EmailAddress:
+    """Have a link mailed by which the account of this address gets a new password, and end the
+    links before.
+
+    Known or not, the same is done: whether anything is to be sent shows when the mail is made.
+    Raises InvalidEmail, TooManyTries.
+    """
+    limits.count_try(limits.RECOVERY_PER_NETWORK, limits.network_of(origin.address))
+    address = parse_email(email)
+    limits.count_try(limits.RECOVERY_PER_EMAIL, address.key)
+    account = Account.objects(email_key=address.key).only("email").first()
+    # To the account's own spelling: two mailboxes may have addresses that are the same here.
+    to = account.email if account else address.shown
+    request = ObjectId()
+
+    def body() -> EmailAddress:
+        Recovery.objects(id=recovery_id(address.key)).update_one(
+            upsert=True, set__request=request, set__at=clock.now()
+        )
+        outbox.put(
+            RECOVER_PASSWORD, to, key=address.key, request=request, address=origin.address or ""
+        )
+        return address
+
+    return transaction(body)
+
+
+def account_to_recover(token: str) -> Account:
+    """The account that gets a new password by the link with this ``token``. Raises LinkInvalid for
+    one that was used, or is not the newest, or from before its password or address changed."""
+    content = links.read(RECOVER, token, VALID)
+    account = Account.objects(id=content["account"], closed_at=None).first()
+    if account is None or not _wish(account, content["request"]).first():
+        raise LinkInvalid
+    return account
+
+
+def recover_password(token: str, password: str, origin: Origin) -> Account:
+    """Make ``password`` the account's, once by each link. All its sessions and tokens end, and its
+    address is proved by it, since the link was mailed there.
+
+    Raises LinkInvalid, WeakPassword, TooManyTries, Overloaded.
+    """
+    account = account_to_recover(token)
+    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
+    request = links.read(RECOVER, token, VALID)["request"]
+    passwords.check_password(password, account.email, account.name or "")
+    password_hash = passwords.hash_password(password)
+
+    def body() -> Account:
+        if not _wish(account, request).delete():
+            raise LinkInvalid
+        changed = Account.objects(id=account.id, email_key=account.email_key).modify(
+            new=True, **new_password(password_hash)
+        )
+        if changed is None:
+            raise LinkInvalid
+        origin.account, origin.email = changed.id, changed.email
+        changed = first_proof(changed, password_hash, origin) or changed
+        forget_recovery(changed)
+        sessions.close_all(changed.id)
+        record(changed, "account.password_recovered", origin)
+        tell_changed(changed, origin)
+        return changed
+
+    return transaction(body)
+
+
+def _wish(account: Account, request: str) -> QuerySet:
+    return Recovery.objects(id=recovery_id(account.email_key), request=ObjectId(request))
