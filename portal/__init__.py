@@ -21,9 +21,9 @@ from portal import (
     settings,
 )
 from portal import views as home_views
-from portal.accounts import cookie, profile_views
+from portal.accounts import browser_cookie, cookie, profile_views
 from portal.accounts import views as account_views
-from portal.accounts.documents import Account, Session
+from portal.accounts.documents import Account, Browser, Session
 from portal.api import openapi
 from portal.audit.documents import AuditEvent
 from portal.idempotency import KeyRecord
@@ -39,6 +39,7 @@ __version__ = "0.1.0"
 DOCUMENTS = (
     Account,
     Session,
+    Browser,
     Organization,
     Slug,
     Membership,
@@ -71,6 +72,7 @@ def create_app(active: Settings) -> Flask:
     answers.init_app(app)
     app.before_request(_prepare_database)
     cookie.init_app(app, active)
+    browser_cookie.init_app(app, active)
     app.before_request(forms.take_key)
     csrf = CSRFProtect(app)
     formats.init_app(app)

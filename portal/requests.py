@@ -66,6 +66,7 @@ def origin() -> Origin:
         request_id=g.request_id,
     )
     origin.key = key()
+    origin.browser = g.get("browser")
     return origin
 
 

@@ -9,6 +9,7 @@ from bson import ObjectId
 from flask_login import UserMixin
 
 from portal import clock, settings
+from portal.accounts import browsers
 from portal.accounts.documents import BROWSER, Account, Session
 from portal.audit.documents import Origin
 
@@ -39,7 +40,8 @@ class Principal(UserMixin):
 def open_session(
     account: Account, origin: Origin, user_agent: str, kind: str = BROWSER
 ) -> Principal:
-    """Write a session for ``account`` and return who it makes of the browser or program.
+    """Write a session for ``account`` and return who it makes of the browser or program. The
+    browser is known from then on.
 
     Meant for the inside of a transaction; the session's id is stored only as a hash.
     """
@@ -56,6 +58,8 @@ def open_session(
         user_agent=user_agent[:_LONGEST_USER_AGENT],
     )
     session.save(force_insert=True)
+    if origin.browser:
+        browsers.note(account.id, origin.browser)
     return Principal(account.id, account.email, session_id, session.expires_at, session.public_id)
 
 
