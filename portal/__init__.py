@@ -23,6 +23,7 @@ from portal import (
 from portal import views as home_views
 from portal.accounts import browser_cookie, cookie, profile_views
 from portal.accounts import views as account_views
+from portal.accounts.attempts import LogInAttempts
 from portal.accounts.documents import Account, Browser, Session
 from portal.api import openapi
 from portal.audit.documents import AuditEvent
@@ -46,6 +47,7 @@ DOCUMENTS = (
     AuditEvent,
     Mail,
     LimitCounter,
+    LogInAttempts,
     KeyRecord,
 )
 _TOP = Path(__file__).parent.parent
