@@ -1,4 +1,5 @@
-"""The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask doctor``.
+"""The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask keys rotate``,
+``flask doctor``.
 
 A command needs the portal's settings. Beside a ``make run`` with a MongoDB of its own it takes
 those that the supervisor left in ``instance/``.
@@ -31,6 +32,7 @@ COULD_NOT = 2
 
 lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
 mail = AppGroup("mail", help="Mails of a portal without a mail server.")
+keys = AppGroup("keys", help="Keys: those that the portal signs by.")
 
 
 class CouldNot(click.ClickException):
@@ -43,6 +45,7 @@ def init_app(app: Flask) -> None:
     """Give ``flask`` the portal's commands."""
     app.cli.add_command(lifecycle)
     app.cli.add_command(mail)
+    app.cli.add_command(keys)
     app.cli.add_command(examine_installation)
 
 
@@ -126,6 +129,30 @@ def list_mails() -> None:
         click.echo(f"{kept.at}  {kept.to}  {kept.subject}\n{kept.path}\n\n{kept.text}\n{'-' * 72}")
     if kept is None:
         click.echo(f"There are no mails in {directory}.")
+
+
+@keys.command("rotate")
+@with_appcontext
+def rotate_secrets() -> None:
+    """Make a new JWT_SECRET and SECRET_KEY for a `make run` with a MongoDB of its own.
+
+    It takes them up when it is started again. The old ones stay accepted for 30 days from then
+    on, so nobody is logged out, and forms and links that are under way go on working.
+    """
+    active, left = settings.current(), embedded.read_settings()
+    runs_here = left is not None and left["MONGO_URI"] == active.mongo_uri
+    if not runs_here or not embedded.signs_by_own_secrets(active.jwt_secret, active.secret_key):
+        raise CouldNot(
+            "The portal's secrets come from the environment or .env, so they are changed there: "
+            "put the old ones into JWT_SECRET_FALLBACKS and SECRET_KEY_FALLBACKS, new ones into "
+            "JWT_SECRET and SECRET_KEY, and start the portal again."
+        )
+    embedded.rotate_secrets()
+    click.echo(
+        f"{embedded.SECRETS} has new secrets. Start the portal again (Ctrl-C, then `make run`) to "
+        f"have it sign by them. The old ones are accepted for {embedded.FORMER_KEPT.days} days "
+        "from then on."
+    )
 
 
 @click.command("doctor")
