@@ -34,6 +34,7 @@ from portal.mail.documents import Mail
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
+from portal.organizations.pending import PendingSignUp
 from portal.settings import Settings
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ DOCUMENTS = (
     Organization,
     Slug,
     Membership,
+    PendingSignUp,
     AuditEvent,
     Mail,
     LimitCounter,

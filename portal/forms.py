@@ -15,7 +15,7 @@ from portal.errors import PortalError, Repeated, SeveralErrors
 from portal.idempotency import Key, find_record
 
 KEY_FIELD = "idempotency_key"
-SIGN_UP = "organizations.sign_up"
+SIGN_UPS = ("organizations.sign_up", "organizations.finish_sign_up")
 
 Result = TypeVar("Result")
 
@@ -26,7 +26,7 @@ def take_key() -> None:
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
         # Who signs up is somebody else afterwards, for the second click too.
-        as_nobody = request.endpoint == SIGN_UP
+        as_nobody = request.endpoint in SIGN_UPS
         requests.take_key(typed, KEY_FIELD, Key.of_form, as_nobody=as_nobody)
 
 

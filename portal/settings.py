@@ -225,6 +225,10 @@ class Settings:
         default=30,
         check=partial(_at_least, 1),
     )
+    signup_requires_verification: bool = _setting(
+        "on: an organization is created when the link is followed that is sent to its founder",
+        default=False,
+    )
     preview_limit: int = _setting(
         "previews a minute of a name or a password's strength from a network",
         default=120,

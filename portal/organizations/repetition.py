@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 from portal import answers, requests
 from portal.accounts import cookie, login
 from portal.errors import PortalError
-from portal.forms import SIGN_UP
+from portal.forms import SIGN_UPS
 from portal.idempotency import KeyRecord, find_record
 from portal.organizations.access import slug_for_member
 from portal.organizations.documents import PURGE, RESTORE, TRASH
@@ -34,7 +34,7 @@ def _answer_refusal(error: PortalError) -> ResponseReturnValue:
         record = find_record(requests.key())
         if record is None:
             return answers.answer_portal_error(error)
-        if request.endpoint == SIGN_UP:
+        if request.endpoint in SIGN_UPS:
             _log_in_again()
         return _lead_on(record)
     except (PyMongoError, MongoEngineException) as away:
