@@ -32,7 +32,7 @@ COULD_NOT = 2
 
 lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
 mail = AppGroup("mail", help="Mails of a portal without a mail server.")
-keys = AppGroup("keys", help="Keys: those that the portal signs by.")
+keys = AppGroup("keys", help="Keys by which programs sign organizations up, and the portal signs.")
 
 
 class CouldNot(click.ClickException):

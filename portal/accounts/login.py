@@ -1,6 +1,6 @@
 """Logging in and out."""
 
-from portal.accounts import credentials, passwords, sessions
+from portal.accounts import authentication, passwords, sessions
 from portal.accounts.documents import BROWSER, Account
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
@@ -14,9 +14,9 @@ def log_in(
 ) -> Principal:
     """Check the credentials and open a session for a browser or a program.
 
-    Raises what ``credentials.account_of`` does.
+    Raises what ``authentication.account_of`` does.
     """
-    account = credentials.account_of(email, password, origin)
+    account = authentication.account_of(email, password, origin)
     rehashed = (
         passwords.hash_password(password) if passwords.needs_rehash(account.password_hash) else None
     )

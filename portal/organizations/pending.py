@@ -30,7 +30,7 @@ from portal.organizations.names import clean_name, slug_of
 
 KEPT = timedelta(hours=24)
 MOST_OF_AN_ADDRESS = 5
-_PURPOSE = "finish a sign-up"
+PURPOSE = "finish a sign-up"
 
 
 class PendingSignUp(Document):
@@ -94,7 +94,7 @@ def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> Ema
 
 def find_pending(token: str) -> PendingSignUp:
     """The sign-up that a link is for. Raises LinkInvalid where it is too old, or was finished."""
-    content = links.read(_PURPOSE, token, KEPT)
+    content = links.read(PURPOSE, token, KEPT)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None:
         raise LinkInvalid
@@ -152,7 +152,7 @@ def _about_pending(mail: Mail) -> dict[str, Any] | None:
     if Account.objects(email_key=asked.email_key).first():
         subject, link = "You have an account", links.link("accounts.log_in")
         return {"subject": subject, "taken": True, "email": asked.email, "link": link}
-    token = links.sign(_PURPOSE, {"id": asked.id})
+    token = links.sign(PURPOSE, {"id": asked.id})
     link = links.link("organizations.finish_sign_up", token=token)
     subject = "Finish signing up"
     return {"subject": subject, "taken": False, "email": asked.email, "link": link}

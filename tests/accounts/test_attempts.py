@@ -10,7 +10,7 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts import credentials, passwords
+from portal.accounts import authentication, passwords
 from portal.accounts.attempts import FREE_TRIES, LogInAttempts
 from portal.accounts.documents import Account
 from portal.errors import Overloaded
@@ -317,7 +317,7 @@ def test_what_nobody_looked_at_does_not_count(guesser, monkeypatch):
         raise Overloaded
 
     with monkeypatch.context() as patched:
-        patched.setattr(credentials.passwords, "verify_password", busy)
+        patched.setattr(authentication.passwords, "verify_password", busy)
         assert guesser.statuses(8) == [503] * 8
     assert guesser.statuses(6) == [401] * 5 + [429]
 

@@ -86,6 +86,8 @@ def test_who_follows_the_link_creates_the_organization_and_is_logged_in(visitor,
     assert page.heading == "Finish signing up"
     assert page.value("organization_name") == "Acme Corp"
     assert page.value("email") == MARA
+    field = page.html.find(id="password")
+    assert (field["autocomplete"], field.get("maxlength")) == ("current-password", None)
     assert born() == []
     answer = finish(visitor, link)
     assert (answer.status, answer.location) == (303, "/organizations/acme-corp")
