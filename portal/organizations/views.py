@@ -101,8 +101,7 @@ def sign_up() -> ResponseReturnValue:
     if signed_up and signed_up.principal:
         cookie.enter(signed_up.principal)
         return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
-    preview = _preview(form.organization_name.data)
-    return render_template("organizations/sign_up.html", form=form, preview=preview), form.status
+    return _sign_up_page(form)
 
 
 def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
@@ -113,8 +112,15 @@ def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
     )
     if address:
         return render_template("organizations/sign_up_asked.html", email=address.shown), 202
+    return _sign_up_page(form)
+
+
+def _sign_up_page(
+    form: SignUpForm, template: str = "organizations/sign_up.html"
+) -> ResponseReturnValue:
     preview = _preview(form.organization_name.data)
-    return render_template("organizations/sign_up.html", form=form, preview=preview), form.status
+    mails_link = settings.current().signup_requires_verification
+    return render_template(template, form=form, preview=preview, mails_link=mails_link), form.status
 
 
 @blueprint.route("/signup/finish", methods=["GET", "POST"])
@@ -131,9 +137,7 @@ def finish_sign_up() -> ResponseReturnValue:
     if signed_up and signed_up.principal:
         cookie.enter(signed_up.principal)
         return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
-    preview = _preview(form.organization_name.data)
-    page = render_template("organizations/finish_sign_up.html", form=form, preview=preview)
-    return page, form.status
+    return _sign_up_page(form, "organizations/finish_sign_up.html")
 
 
 @blueprint.post("/signup/password")
