@@ -21,9 +21,10 @@ from portal import (
     settings,
 )
 from portal import views as home_views
-from portal.accounts import cookie, profile_views
+from portal.accounts import browser_cookie, cookie, profile_views
 from portal.accounts import views as account_views
-from portal.accounts.documents import Account, Recovery, Session
+from portal.accounts.attempts import LogInAttempts
+from portal.accounts.documents import Account, Browser, Recovery, Session
 from portal.api import openapi
 from portal.audit import views as audit_views
 from portal.audit.documents import AuditEvent
@@ -39,6 +40,7 @@ from portal.members.documents import Invitation
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
 from portal.organizations.documents import Membership, Organization, Slug
+from portal.organizations.pending import PendingSignUp
 from portal.settings import Settings
 
 __version__ = "0.1.0"
@@ -46,13 +48,16 @@ DOCUMENTS = (
     Account,
     Session,
     Recovery,
+    Browser,
     Organization,
     Slug,
     Membership,
     Invitation,
+    PendingSignUp,
     AuditEvent,
     Mail,
     LimitCounter,
+    LogInAttempts,
     KeyRecord,
     ApiKey,
     ProvisioningKey,
@@ -81,6 +86,7 @@ def create_app(active: Settings) -> Flask:
     answers.init_app(app)
     app.before_request(_prepare_database)
     cookie.init_app(app, active)
+    browser_cookie.init_app(app, active)
     app.before_request(forms.take_key)
     csrf = CSRFProtect(app)
     formats.init_app(app)

@@ -1,5 +1,6 @@
 """What becomes of an error: status, code, field, words. One table, for pages and JSON both."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -469,7 +470,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
         429,
         "too_many_tries",
         None,
-        lambda e: f"Wait {e.retry_after_seconds} seconds, then try again. Nothing was changed.",
+        lambda e: f"Wait {_duration(e.retry_after_seconds)}, then try again. Nothing was changed.",
         "Too many tries",
     ),
 }
@@ -536,6 +537,12 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, answer_csrf_error)
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_bug)
+
+
+def _duration(seconds: int) -> str:
+    """How long to wait, in words; never less."""
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} minutes" if minutes > 2 else f"{seconds} seconds"
 
 
 def told(error: PortalError) -> Told:

@@ -1,5 +1,5 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
-``flask doctor``.
+``flask keys``, ``flask doctor``.
 
 A command needs the portal's settings. Beside a ``make run`` with a MongoDB of its own it takes
 those that the supervisor left in ``instance/``.
@@ -38,7 +38,7 @@ COULD_NOT = 2
 lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
 mail = AppGroup("mail", help="Mails of a portal without a mail server.")
 audit = AppGroup("audit", help="The audit trail.")
-keys = AppGroup("keys", help="Keys by which programs sign organizations up.")
+keys = AppGroup("keys", help="Keys by which programs sign organizations up, and the portal signs.")
 
 
 class CouldNot(click.ClickException):
@@ -219,6 +219,30 @@ def revoke_provisioning_key(key_id: str) -> None:
     except KeyNotFound as error:
         raise CouldNot("There is no key of this ID: flask keys list shows them.") from error
     click.echo("Revoked.")
+
+
+@keys.command("rotate")
+@with_appcontext
+def rotate_secrets() -> None:
+    """Make a new JWT_SECRET and SECRET_KEY for a `make run` with a MongoDB of its own.
+
+    It takes them up when it is started again. The old ones stay accepted for 30 days from then
+    on, so nobody is logged out, and forms and links that are under way go on working.
+    """
+    active, left = settings.current(), embedded.read_settings()
+    runs_here = left is not None and left["MONGO_URI"] == active.mongo_uri
+    if not runs_here or not embedded.signs_by_own_secrets(active.jwt_secret, active.secret_key):
+        raise CouldNot(
+            "The portal's secrets come from the environment or .env, so they are changed there: "
+            "put the old ones into JWT_SECRET_FALLBACKS and SECRET_KEY_FALLBACKS, new ones into "
+            "JWT_SECRET and SECRET_KEY, and start the portal again."
+        )
+    embedded.rotate_secrets()
+    click.echo(
+        f"{embedded.SECRETS} has new secrets. Start the portal again (Ctrl-C, then `make run`) to "
+        f"have it sign by them. The old ones are accepted for {embedded.FORMER_KEPT.days} days "
+        "from then on."
+    )
 
 
 @click.command("doctor")

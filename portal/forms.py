@@ -15,7 +15,11 @@ from portal.errors import PortalError, Repeated, SeveralErrors
 from portal.idempotency import Key, find_record
 
 KEY_FIELD = "idempotency_key"
-SIGN_UPS = ("organizations.sign_up", "invitations.follow")
+SIGN_UPS = (
+    "organizations.sign_up",
+    "organizations.finish_sign_up",
+    "invitations.follow",
+)
 
 Result = TypeVar("Result")
 

@@ -62,6 +62,7 @@ def origin() -> Origin:
     acting = current_user.acting if current_user.is_authenticated else {}
     origin = Origin(address=request.remote_addr, request_id=g.request_id, **acting)
     origin.key = key()
+    origin.browser = g.get("browser")
     return origin
 
 

@@ -6,9 +6,7 @@ started again. Ctrl-C and SIGTERM let requests in flight end: gunicorn stops fir
 """
 
 import fcntl
-import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -17,9 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from urllib.error import URLError
 
@@ -44,16 +40,6 @@ class CannotServe(Exception):
 
 class Stopped(Exception):
     """Somebody asked the supervisor to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What the embedded portal makes for itself on its first run."""
-
-    mongo_password: str
-    jwt_secret: str
-    secret_key: str
-    installation_id: str
 
 
 def main() -> None:
@@ -111,13 +97,13 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
 
 def _serve_embedded(listener: socket.socket, lock: int) -> None:
     """Serve on a MongoDB of our own, started again if it dies."""
-    own = _secrets(INSTANCE / "secrets.json")
+    own = embedded.secrets_at_start()
     server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock)
     environment = {
         "PUBLIC_URL": os.environ.get("PUBLIC_URL", _address(listener)),
         "MONGO_URI": server.uri,
-        "JWT_SECRET": os.environ.get("JWT_SECRET", own.jwt_secret),
-        "SECRET_KEY": os.environ.get("SECRET_KEY", own.secret_key),
+        **_signing("JWT_SECRET", own.jwt_secret, [one.jwt_secret for one in own.former]),
+        **_signing("SECRET_KEY", own.secret_key, [one.secret_key for one in own.former]),
         "INSTALLATION_ID": own.installation_id,
     }
     gunicorn = None
@@ -139,6 +125,15 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
             _stop_gunicorn(gunicorn)
         server.stop()
     raise CannotServe(f"gunicorn ended with status {gunicorn.returncode}; see its log above.")
+
+
+def _signing(name: str, own: str, former: list[str]) -> dict[str, str]:
+    """The secret of this name and its fallbacks, unless the environment has one."""
+    if name in os.environ:
+        return {}
+    fallbacks = f"{name}_FALLBACKS"
+    given = [value for value in os.environ.get(fallbacks, "").split(",") if value]
+    return {name: own, fallbacks: ",".join([*former, *given])}
 
 
 @contextmanager
@@ -179,16 +174,6 @@ def _listening_socket(asked: SupervisorSettings) -> Iterator[socket.socket]:
             yield listener
         return
     raise CannotServe(f"No port from {FIRST_PORT} to {LAST_PORT} is free on {asked.bind}.")
-
-
-def _secrets(path: Path) -> Secrets:
-    if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        made = {name: secrets.token_urlsafe(48) for name in Secrets.__dataclass_fields__}
-        fresh.write_text(json.dumps(made | {"installation_id": secrets.token_hex(4)}))
-        fresh.rename(path)  # whole or not at all
-    return Secrets(**json.loads(path.read_text()))
 
 
 def _address(listener: socket.socket) -> str:

@@ -15,9 +15,14 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError, ValidationError
 
+from portal import keyfiles
+from portal.keyfiles import UnfitKey
+
 SHORTEST_SECRET_BYTES = 32
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
 _CORES = os.cpu_count() or 1
+DEFAULT_HMAC = "HS256"
+_HMACS = (DEFAULT_HMAC, "HS384", "HS512")
 _HEADING = (
     "Settings to correct, in the environment or in .env (see .env.example; with MONGO_URI unset "
     "`make run` brings a MongoDB and secrets of its own):"
@@ -26,6 +31,7 @@ _SYSTEM_DATABASES = ("admin", "local", "config")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 Loaded = TypeVar("Loaded")
+Check = Callable[[dict[str, Any]], list[str]]
 
 
 class InvalidSettings(Exception):
@@ -50,6 +56,21 @@ def _secret(value: str) -> None:
             f"must be {SHORTEST_SECRET_BYTES} bytes or more; "
             "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
+
+
+def _private_key_file(path: str) -> None:
+    try:
+        if path:
+            keyfiles.read_private_key(path)
+    except UnfitKey as error:
+        raise ValidationError(str(error)) from error
+
+
+def _public_key_file(path: str) -> None:
+    try:
+        keyfiles.read_public_key(path)
+    except UnfitKey as error:
+        raise ValidationError(str(error)) from error
 
 
 def _url(value: str) -> None:
@@ -133,7 +154,11 @@ class Settings:
         check=_database_name,
     )
     jwt_secret: str = _setting(
-        "signs session cookies and bearer tokens; 32 bytes or more", check=_secret, secret=True
+        "signs session cookies and bearer tokens; 32 bytes or more; required unless JWT_ALGORITHM "
+        "takes a key file",
+        default="",
+        check=_secret,
+        secret=True,
     )
     jwt_secret_fallbacks: tuple[str, ...] = _setting(
         "old ones, still accepted; separated by commas",
@@ -142,7 +167,19 @@ class Settings:
         secret=True,
     )
     jwt_algorithm: str = _setting(
-        "or HS384, HS512", default="HS256", check=partial(_one_of, ("HS256", "HS384", "HS512"))
+        "or HS384, HS512; with a key file EdDSA (Ed25519) or RS256",
+        default=DEFAULT_HMAC,
+        check=partial(_one_of, (*_HMACS, *keyfiles.ALGORITHMS)),
+    )
+    jwt_private_key_file: str = _setting(
+        "PEM file of the private key that signs by EdDSA or RS256",
+        default="",
+        check=_private_key_file,
+    )
+    jwt_public_key_files: tuple[str, ...] = _setting(
+        "PEM files of old public keys, still accepted; separated by commas",
+        default=(),
+        check=partial(_each, _public_key_file),
     )
     jwt_expires_seconds: int = _setting(
         "how long a bearer token is valid; 30 days at most",
@@ -192,6 +229,10 @@ class Settings:
         "organizations a minute that a provisioning key signs up",
         default=600,
         check=partial(_at_least, 1),
+    )
+    signup_requires_verification: bool = _setting(
+        "on: an organization is created when the link is followed that is sent to its founder",
+        default=False,
     )
     preview_limit: int = _setting(
         "previews a minute of a name or a password's strength from a network",
@@ -293,10 +334,7 @@ def current() -> Settings:
 
 def load() -> Settings:
     """Read the environment and ``.env``. Raises InvalidSettings naming all faults at once."""
-    settings = _load(Settings)
-    if settings.master_db.casefold() == settings.tenant_db.casefold():
-        raise InvalidSettings("MASTER_DB and TENANT_DB: name two different databases.")
-    return settings
+    return _load(Settings, _check_together)
 
 
 def load_supervisor() -> SupervisorSettings:
@@ -310,17 +348,47 @@ def every_setting() -> list[Field]:
     return [*fields(Settings), *(s for s in fields(SupervisorSettings) if s.name not in own)]
 
 
-def _load(kind: type[Loaded]) -> Loaded:
+def _load(kind: type[Loaded], check_together: Check = lambda values: []) -> Loaded:
     env = Env(eager=False)
     env.read_env(".env", recurse=False)
     values = {setting.name: _read(env, setting) for setting in fields(kind)}  # type: ignore[arg-type]
+    faults = [*_faults_of(env), *check_together(values)]
+    if faults:
+        raise InvalidSettings("\n".join([_HEADING, *faults]))
+    return kind(**values)
+
+
+def _faults_of(env: Env) -> list[str]:
     try:
         env.seal()
     except EnvValidationError as error:
         messages = cast(dict[str, list[str]], error.error_messages)
-        faults = [f"{name}: {' '.join(map(str, told))}" for name, told in messages.items()]
-        raise InvalidSettings("\n".join([_HEADING, *faults])) from None
-    return kind(**values)
+        return [f"{name}: {' '.join(map(str, told))}" for name, told in messages.items()]
+    return []
+
+
+def _check_together(values: dict[str, Any]) -> list[str]:
+    """What is wrong with settings beside each other; one that is wrong by itself is ``None``."""
+    master, tenant = values["master_db"] or "", values["tenant_db"] or ""
+    same = master and master.casefold() == tenant.casefold()
+    faults = ["MASTER_DB and TENANT_DB: name two different databases."] if same else []
+    if values["jwt_algorithm"] in keyfiles.ALGORITHMS:
+        return faults + _faults_of_key_file(values["jwt_algorithm"], values["jwt_private_key_file"])
+    if values["jwt_secret"] == "":
+        faults.append("JWT_SECRET: not set.")
+    if values["jwt_private_key_file"] and values["jwt_algorithm"]:
+        faults.append(f"JWT_PRIVATE_KEY_FILE: {values['jwt_algorithm']} signs with JWT_SECRET.")
+    return faults
+
+
+def _faults_of_key_file(algorithm: str, path: str | None) -> list[str]:
+    if path is None:
+        return []
+    if not path:
+        return [f"JWT_PRIVATE_KEY_FILE: not set; {algorithm} signs with the private key in it."]
+    fits = keyfiles.algorithm_of(keyfiles.read_private_key(path).public_key())
+    wrong = f"JWT_PRIVATE_KEY_FILE: the key in it is one for {fits}, not for {algorithm}."
+    return [wrong] if fits != algorithm else []
 
 
 def _read(env: Env, setting: Field) -> Any:

@@ -41,6 +41,8 @@ ROUTES = {
     "GET /signup": PUBLIC,
     "POST /signup": PUBLIC,
     "POST /signup/password": PUBLIC,
+    "GET /signup/finish": PUBLIC,
+    "POST /signup/finish": PUBLIC,
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
     "POST /logout": LEAVES,

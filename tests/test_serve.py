@@ -163,10 +163,7 @@ def test_commands_reach_the_embedded_database(running):
     left = running.clone / "instance" / "settings.json"
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
     for command in (["doctor"], ["lifecycle", "run"]):
-        told = subprocess.run(
-            [sys.executable, "-m", "flask", *command],
-            check=False, cwd=running.clone, env=environment(), capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        told = flask(running.clone, *command)
         assert told.returncode == 0, told.stderr
         assert told.stdout in ("All well.\n", "operations carried on: 0, failed: 0\n")
         assert json.loads(left.read_text())["MONGO_URI"] not in told.stdout + told.stderr
@@ -176,6 +173,51 @@ def test_nothing_is_left_for_commands_when_it_ended(clone):
     with make_run(clone):
         assert (clone / "instance" / "settings.json").exists()
     assert not (clone / "instance" / "settings.json").exists()
+
+
+def flask(clone, *command, **changes):
+    return subprocess.run(
+        [sys.executable, "-m", "flask", *command],
+        check=False, cwd=clone, env=environment(**changes), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_new_secrets_log_nobody_out_until_the_old_ones_end(clone):
+    """Row S3 of the attacks: sessions and forms live on, and then end."""
+    secrets = clone / "instance" / "secrets.json"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    with make_run(clone, PORT=port) as running:
+        person = Person(running.url)
+        assert person.sign_up().status_code == 303
+        form = person.token("/organizations/new")
+        old = json.loads(secrets.read_text())
+        told = flask(clone, "keys", "rotate")
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "make run" in told.stdout
+        new = json.loads(secrets.read_text())
+        assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+        assert new["jwt_secret"] != old["jwt_secret"]
+        assert not [s for s in (*new.values(), *old.values()) if str(s) in told.stdout]
+    with make_run(clone, PORT=port):
+        answer = person.send("/organizations/new", form, organization_name="Other")
+        assert answer.status_code == 303
+        assert person.get("/organizations/acme-corp").status_code == 200
+    new = json.loads(secrets.read_text())
+    new["former"][0]["ended_at"] = "2020-01-01T00:00:00+00:00"
+    secrets.write_text(json.dumps(new))
+    with make_run(clone, PORT=port):
+        assert person.get("/organizations/acme-corp").status_code == 303
+
+
+def test_secrets_of_the_environment_are_not_changed_here(running, server):
+    before = (running.clone / "instance" / "secrets.json").read_text()
+    given = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
+    told = flask(running.clone, "keys", "rotate", MONGO_URI=server.uri, **given)
+    assert told.returncode == 2
+    assert "JWT_SECRET_FALLBACKS" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert (running.clone / "instance" / "secrets.json").read_text() == before
 
 
 def test_two_clones_run_beside_each_other(clone, tmp_path_factory):

@@ -6,6 +6,15 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from portal import settings, settings_docs
 from portal.settings import InvalidSettings, load, load_supervisor
@@ -85,6 +94,98 @@ def test_all_faults_are_told_at_once_and_no_secret_with_them(environment):
     for name in ("JWT_SECRET", "SECRET_KEY", "TRASH_DAYS"):
         assert name in str(refused.value)
     assert "tooshort" not in str(refused.value)
+
+
+@pytest.fixture
+def key_files(tmp_path):
+    """Private keys and public ones, fit and unfit, by name."""
+    keys = {
+        "ed25519": Ed25519PrivateKey.generate(),
+        "rsa": rsa.generate_private_key(65537, 2048),
+        "short": rsa.generate_private_key(65537, 1024),
+        "ec": ec.generate_private_key(ec.SECP256R1()),
+    }
+    for name, key in keys.items():
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        a_file(tmp_path / f"{name}.pem", pem)
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        a_file(tmp_path / f"{name}.pub", public, 0o644)
+    locked = BestAvailableEncryption(b"passphrase")
+    pem = keys["ed25519"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked)
+    a_file(tmp_path / "locked.pem", pem)
+    a_file(tmp_path / "open.pem", (tmp_path / "ed25519.pem").read_bytes(), 0o604)
+    a_file(tmp_path / "noise.pem", b"\0" * 100)
+    return tmp_path
+
+
+def a_file(path, content, mode=0o600):
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+@pytest.mark.parametrize(("algorithm", "name"), [("EdDSA", "ed25519"), ("RS256", "rsa")])
+def test_a_key_file_is_enough_without_a_secret(environment, key_files, algorithm, name):
+    environment(
+        JWT_SECRET=None, JWT_ALGORITHM=algorithm, JWT_PRIVATE_KEY_FILE=f"{name}.pem",
+        JWT_PUBLIC_KEY_FILES="rsa.pub,ed25519.pub",
+    )  # fmt: skip
+    assert load().jwt_public_key_files == ("rsa.pub", "ed25519.pub")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "private", "told"),
+    [
+        ("EdDSA", None, "not set"),
+        ("EdDSA", "missing.pem", "can't be read"),
+        ("EdDSA", ".", "can't be read"),
+        ("EdDSA", "open.pem", "open to every user"),
+        ("EdDSA", "locked.pem", "without a passphrase"),
+        ("EdDSA", "noise.pem", "no private key"),
+        ("EdDSA", "ed25519.pub", "no private key"),
+        ("EdDSA", "ec.pem", "neither an Ed25519 nor an RSA key"),
+        ("EdDSA", "rsa.pem", "for RS256, not for EdDSA"),
+        ("RS256", "ed25519.pem", "for EdDSA, not for RS256"),
+        ("RS256", "short.pem", "less than 2048 bits"),
+        ("HS256", "rsa.pem", "HS256 signs with JWT_SECRET"),
+    ],
+)
+def test_an_unfit_private_key_is_told(environment, key_files, algorithm, private, told):
+    """Row P1 of the attacks: none that other users of the machine may read."""
+    if private and private.endswith(".pub"):
+        (key_files / private).chmod(0o600)
+    environment(JWT_ALGORITHM=algorithm, JWT_PRIVATE_KEY_FILE=private)
+    with pytest.raises(InvalidSettings) as refused:
+        load()
+    assert "JWT_PRIVATE_KEY_FILE: " in str(refused.value)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("public", "told"),
+    [
+        ("missing.pub", "can't be read"),
+        ("ed25519.pem", "no public key"),
+        ("ec.pub", "neither an Ed25519 nor an RSA key"),
+        ("rsa.pub,short.pub", "less than 2048 bits"),
+    ],
+)
+def test_an_unfit_public_key_is_told(environment, key_files, public, told):
+    environment(JWT_PUBLIC_KEY_FILES=public)
+    with pytest.raises(InvalidSettings) as refused:
+        load()
+    assert "JWT_PUBLIC_KEY_FILES: " in str(refused.value)
+    assert told in str(refused.value)
+
+
+def test_faults_of_keys_are_told_with_all_others(environment):
+    environment(
+        JWT_ALGORITHM="EdDSA", JWT_PUBLIC_KEY_FILES="missing.pub", TRASH_DAYS="0",
+        MASTER_DB="tenant_db",
+    )  # fmt: skip
+    with pytest.raises(InvalidSettings) as refused:
+        load()
+    for name in ("JWT_PRIVATE_KEY_FILE", "JWT_PUBLIC_KEY_FILES", "TRASH_DAYS", "two different"):
+        assert name in str(refused.value)
 
 
 def test_settings_do_not_show_their_secrets(environment):

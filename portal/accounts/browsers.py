@@ -1,21 +1,68 @@
-"""What a browser calls itself, in words."""
+"""Browsers that an account is known to use: each by a random id of its own that it keeps in a
+cookie, whoever is logged in there. Only the id's hash is stored."""
 
-# In this order: nearly all say that they are Mozilla, most that they are Safari, many Chrome.
-_BROWSERS = {
-    "Edg": "Edge", "OPR/": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox/": "Firefox",
-    "FxiOS": "Firefox", "Chrome/": "Chrome", "CriOS": "Chrome", "Safari/": "Safari",
-    "curl/": "curl", "python": "Python",
-}  # fmt: skip
-_SYSTEMS = {
-    "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows",
-    "Mac OS X": "macOS", "CrOS": "ChromeOS", "Linux": "Linux",
-}  # fmt: skip
+import hashlib
+import secrets
+from datetime import datetime
+
+from bson import ObjectId
+from mongoengine.queryset import QuerySet
+
+from portal import clock
+from portal.accounts.documents import Browser
 
 
-def words_of(user_agent: str) -> str:
-    """“Firefox on Linux”, as far as it can be told."""
-    browser = next((words for sign, words in _BROWSERS.items() if sign in user_agent), "")
-    system = next((words for sign, words in _SYSTEMS.items() if sign in user_agent), "")
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or (f"Unknown on {system}" if system else "Unknown")
+def new_id() -> str:
+    """The id of a browser that has none yet."""
+    return secrets.token_urlsafe(32)
+
+
+def is_known(account_id: ObjectId, browser_id: str | None) -> bool:
+    """Whether somebody logged in to the account from this browser before; one read."""
+    return browser_id is not None and _of(account_id, browser_id).first() is not None
+
+
+def is_trusted(account_id: ObjectId, browser_id: str | None) -> bool:
+    """Whether the account's second factor need not be asked for in this browser; one read."""
+    if browser_id is None:
+        return False
+    return _of(account_id, browser_id).filter(trusted_until__gt=clock.now()).first() is not None
+
+
+def note(account_id: ObjectId, browser_id: str) -> None:
+    """Know the browser from now on: somebody logged in to the account from it. One write, which may
+    be part of a transaction."""
+    now = clock.now()
+    _of(account_id, browser_id).update_one(
+        set_on_insert__first_seen_at=now, set__last_seen_at=now, upsert=True
+    )
+
+
+def trust(account_id: ObjectId, browser_id: str, until: datetime) -> None:
+    """Don't ask for the account's second factor in this browser, which is known, ``until`` then."""
+    _of(account_id, browser_id).update_one(set__trusted_until=until)
+
+
+def trusted_of(account_id: ObjectId) -> list[Browser]:
+    """The browsers in which the account's second factor is not asked for, the latest first."""
+    trusted = Browser.objects(account=account_id, trusted_until__gt=clock.now())
+    return list(trusted.order_by("-trusted_until"))
+
+
+def distrust_all(account_id: ObjectId) -> None:
+    """Ask for the account's second factor everywhere again. The browsers stay known."""
+    Browser.objects(account=account_id).update(unset__trusted_until=True)
+
+
+def forget(account_id: ObjectId, browser_id: str) -> None:
+    """Know one of the account's browsers no more."""
+    _of(account_id, browser_id).delete()
+
+
+def forget_all(account_id: ObjectId) -> None:
+    """Know no browser of the account any more."""
+    Browser.objects(account=account_id).delete()
+
+
+def _of(account_id: ObjectId, browser_id: str) -> QuerySet:
+    return Browser.objects(account=account_id, hash=hashlib.sha256(browser_id.encode()).hexdigest())

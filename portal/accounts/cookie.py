@@ -17,7 +17,7 @@ from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 
 from portal import clock
-from portal.accounts import bearer, sessions, tokens
+from portal.accounts import bearer, browser_cookie, sessions, tokens
 from portal.accounts.sessions import Principal
 from portal.accounts.tokens import InvalidToken
 from portal.requests import is_api
@@ -98,6 +98,7 @@ def enter(principal: Principal) -> None:
     g.pop("csrf_token", None)
     generate_csrf()
     login_user(_known(principal))
+    browser_cookie.keep()
 
 
 def leave() -> None:

@@ -97,3 +97,26 @@ class Session(Document):
             {"fields": ["expires_at"], "expireAfterSeconds": 0},
         ],
     }
+
+
+class Browser(Document):
+    """A browser from which somebody logged in to an account. ``hash`` is that of the id that it
+    keeps in a cookie; until ``trusted_until`` it need not bring the account's second factor."""
+
+    KEPT = timedelta(days=180)
+
+    account = ObjectIdField(required=True)
+    hash = StringField(required=True)
+    first_seen_at = DateTimeField(required=True)
+    last_seen_at = DateTimeField(required=True)
+    trusted_until = DateTimeField()
+
+    meta = {
+        "collection": "browsers",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": [
+            {"fields": ["account", "hash"], "unique": True},
+            {"fields": ["last_seen_at"], "expireAfterSeconds": int(KEPT.total_seconds())},
+        ],
+    }

@@ -1,14 +1,12 @@
 """Logging in and out."""
 
-from portal import limits
-from portal.accounts import passwords, sessions
+from portal.accounts import authentication, passwords, sessions
 from portal.accounts.documents import BROWSER, Account
-from portal.accounts.emails import parse_email
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.errors import InvalidEmail, WrongCredentials
+from portal.errors import WrongCredentials
 
 
 def log_in(
@@ -16,16 +14,9 @@ def log_in(
 ) -> Principal:
     """Check the credentials and open a session for a browser or a program.
 
-    An unknown address and a wrong password raise the same WrongCredentials after the same
-    work: one look-up and one hash. Raises TooManyTries for an address as typed, known or not,
-    and for a network.
+    Raises what ``authentication.account_of`` does.
     """
-    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
-    key = _key_of(email)
-    limits.count_try(limits.LOGIN_PER_EMAIL, key or email)
-    account = Account.objects(email_key=key).first()
-    if not passwords.verify_password(password, account and account.password_hash) or not account:
-        raise WrongCredentials
+    account = authentication.account_of(email, password, origin)
     rehashed = (
         passwords.hash_password(password) if passwords.needs_rehash(account.password_hash) else None
     )
@@ -53,12 +44,3 @@ def log_out(principal: Principal, origin: Origin) -> None:
         sessions.close_session(principal.session_id)
 
     transaction(body)
-
-
-def _key_of(email: str) -> str:
-    """What the address is known by, however it is spelled; empty for what is none, which is
-    looked up all the same, so that it takes as long."""
-    try:
-        return parse_email(email).key
-    except InvalidEmail:
-        return ""

@@ -10,8 +10,9 @@ from bson import ObjectId
 from flask_login import UserMixin
 
 from portal import clock, settings
-from portal.accounts.browsers import words_of
+from portal.accounts import browsers
 from portal.accounts.documents import BROWSER, PROGRAM, Account, Session
+from portal.accounts.user_agents import words_of
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
@@ -84,7 +85,8 @@ class SessionLine:
 def open_session(
     account: Account, origin: Origin, user_agent: str, kind: str = BROWSER
 ) -> Principal:
-    """Write a session for ``account`` and return who it makes of the browser or program.
+    """Write a session for ``account`` and return who it makes of the browser or program. The
+    browser is known from then on.
 
     Meant for the inside of a transaction; the session's id is stored only as a hash.
     """
@@ -101,6 +103,8 @@ def open_session(
         user_agent=user_agent[:_LONGEST_USER_AGENT],
     )
     session.save(force_insert=True)
+    if origin.browser:
+        browsers.note(account.id, origin.browser)
     return Principal(
         account.id,
         account.email,

@@ -8,7 +8,15 @@ from portal.api import repetition, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
 from portal.api.repetition import Answer
 from portal.errors import AddressChanged, InvalidInput
-from portal.organizations import creation, directory, purging, renaming, restoring, trashing
+from portal.organizations import (
+    creation,
+    directory,
+    pending,
+    purging,
+    renaming,
+    restoring,
+    trashing,
+)
 from portal.organizations.access import Access, access_to_trashed
 from portal.organizations.documents import (
     CREATE,
@@ -35,14 +43,24 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
 @takes_key
 @org.arguments(schemas.CreateBody)
 @org.response(201, schemas.CreatedAnswer)
+@org.alt_response(
+    202,
+    schema=schemas.AskedAnswer,
+    description="A mail was sent: the organization is created when the link in it is followed",
+)
 @org.doc(security=[{}, {"bearer": []}])
-def create(body: dict[str, str]) -> dict[str, Any]:
+def create(body: dict[str, str]) -> Answer:
     """Create an organization
 
     For a new account, or with a bearer token for the account that it stands for; an
     organization's key is refused. A provisioning key creates new accounts, within a limit of its
     own. The answer comes once the organization is certain; its collection may follow a moment
     later.
+    For a new account, or with a bearer token for the account that it stands for. The answer
+    comes once the organization is certain; its collection may follow a moment later.
+
+    Where the portal has `SIGNUP_REQUIRES_VERIFICATION` on, a new account's address has to be
+    proved: the answer is 202, whether or not it has an account, and `organization` is null.
     """
     name, credentials = body["organization_name"], ("email", "password")
     if current_user.is_authenticated and not is_provisioning():
@@ -50,9 +68,12 @@ def create(body: dict[str, str]) -> dict[str, Any]:
         organization = creation.create_organization(current_user.account_id, name, origin())
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
+        if settings.current().signup_requires_verification:
+            pending.ask_for_sign_up(name, body["email"], body["password"], origin())
+            return {"organization": None}, 202, {}
         signed_up = creation.sign_up(name, body["email"], body["password"], origin())
         organization = signed_up.organization
-    return {"organization": _created(organization)}
+    return {"organization": _created(organization)}, 201, {}
 
 
 @org.get("/trash")

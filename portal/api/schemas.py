@@ -240,6 +240,15 @@ class CreatedAnswer(Success):
     organization = fields.Nested(Organization, required=True)
 
 
+class AskedAnswer(Success):
+    organization = fields.Nested(
+        Organization,
+        required=True,
+        allow_none=True,
+        metadata={"description": "null: there is none yet"},
+    )
+
+
 class OrganizationAnswer(Success):
     organization = fields.Nested(OrganizationSeen, required=True)
 

@@ -19,7 +19,8 @@ from portal.idempotency import Key
 class Origin(EmbeddedDocument):
     """Who asks, and from where: travels from the request to the event that records the deed.
 
-    ``key`` travels along, to the transaction that claims it, and is not stored.
+    ``key`` travels along, to the transaction that claims it, and ``browser``, the id by which the
+    browser is known again, if it is one; they are not stored.
     """
 
     account = ObjectIdField()
@@ -32,6 +33,7 @@ class Origin(EmbeddedDocument):
     address = StringField()
     request_id = StringField()
     key: Key | None = None
+    browser: str | None = None
 
     meta = {"strict": False}
 

@@ -5,7 +5,8 @@ last; so a stranger's collection under the final name stops us, on every version
 and is never touched.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
@@ -13,6 +14,7 @@ from mongoengine.errors import NotUniqueError
 from portal import clock, limits
 from portal.accounts import emails, passwords, sessions
 from portal.accounts.documents import Account, Session
+from portal.accounts.emails import EmailAddress
 from portal.accounts.mails import VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
@@ -48,6 +50,16 @@ from portal.tenants.collections import CollectionMissing
 
 
 @dataclass(frozen=True, slots=True)
+class Founder:
+    """The account that a sign-up makes; with ``verified_at`` where its address was proved."""
+
+    id: ObjectId
+    address: EmailAddress
+    password_hash: str = field(repr=False)
+    verified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SignedUp:
     """What a sign-up made: who the browser is now, if it was one, and the organization."""
 
@@ -72,37 +84,53 @@ def sign_up(
         limits.count_try(limits.PROVISIONING, str(origin.actor))
     else:
         limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    name, address = check_sign_up(name, email, password)
+    founder = Founder(ObjectId(), address, passwords.hash_password(password))
+    signed_up = transaction(lambda: found_with_account(name, founder, origin, user_agent))
+    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+
+
+def check_sign_up(name: str, email: str, password: str) -> tuple[str, EmailAddress]:
+    """Name and address as they will be kept. Raises InvalidName, InvalidEmail, WeakPassword, or
+    SeveralErrors of them."""
     name, address, _ = check_all(
         lambda: clean_name(name),
         lambda: emails.parse_email(email),
         lambda: passwords.check_password(password, email, name),
     )
-    slug, password_hash = slug_of(name), passwords.hash_password(password)
-    account_id = ObjectId()
+    return name, address
+
+
+def found_with_account(
+    name: str, founder: Founder, origin: Origin, user_agent: str | None
+) -> SignedUp:
+    """Write the account, its organization with the intent to create the collection, and a session
+    for the browser ``user_agent``, if there is one; in the caller's transaction, after which the
+    organization's operation is to be pursued. Raises SlugTaken, EmailTaken.
+    """
+    account = Account(
+        id=founder.id,
+        email=founder.address.shown,
+        email_key=founder.address.key,
+        password_hash=founder.password_hash,
+        created_at=clock.now(),
+        verified_at=founder.verified_at,
+    )
     if not origin.actor:
-        origin.account, origin.email = account_id, address.shown
-
-    def body() -> SignedUp:
-        account = Account(
-            id=account_id,
-            email=address.shown,
-            email_key=address.key,
-            password_hash=password_hash,
-            created_at=clock.now(),
-        )
-        organization = _found(name, slug, account_id, origin)
-        try:
-            account.save(force_insert=True)
-        except NotUniqueError as error:
-            raise EmailTaken(address.shown) from error
-        outbox.put(VERIFY_ADDRESS, address.shown, account=account_id)
-        entered = None
-        if user_agent is not None:
-            entered = sessions.open_session(account, origin, user_agent)
-        return SignedUp(entered, organization)
-
-    signed_up = transaction(body)
-    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+        origin.account, origin.email = account.id, account.email
+    organization = _found(name, slug_of(name), account.id, origin)
+    try:
+        account.save(force_insert=True)
+    except NotUniqueError as error:
+        raise EmailTaken(account.email) from error
+    if founder.verified_at:
+        record(account, "account.address_verified", origin)
+    else:
+        outbox.put(VERIFY_ADDRESS, account.email, account=account.id)
+    entered = None
+    if user_agent is not None:
+        entered = sessions.open_session(account, origin, user_agent)
+    return SignedUp(entered, organization)
 
 
 def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Organization:

@@ -3,7 +3,7 @@
 A field that was not sent at all is one left empty.
 """
 
-from wtforms import EmailField, PasswordField, StringField
+from wtforms import EmailField, HiddenField, PasswordField, StringField
 
 from portal.forms import OnceForm
 
@@ -19,6 +19,12 @@ class SignUpForm(NameForm):
 
     email = EmailField("Your e-mail address", default="")
     password = PasswordField("Password", default="")
+
+
+class FinishSignUpForm(SignUpForm):
+    """Finishes a sign-up. The address is the one that the link in ``token`` was sent to."""
+
+    token = HiddenField(default="")
 
 
 class ConfirmForm(OnceForm):

@@ -18,6 +18,7 @@ from portal.errors import AddressChanged
 from portal.organizations import (
     creation,
     directory,
+    pending,
     purging,
     renaming,
     repetition,
@@ -27,7 +28,7 @@ from portal.organizations import (
 from portal.organizations.access import Access, access_to, access_to_trashed
 from portal.organizations.directory import TRASH_KEY
 from portal.organizations.documents import ACTIVE, PURGED, TRASHED, Organization
-from portal.organizations.forms import ConfirmForm, NameForm, SignUpForm
+from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
 from portal.organizations.latest import latest_documents
 from portal.organizations.names import LONGEST, SLUG
 from portal.organizations.preview import Preview, preview_of
@@ -88,6 +89,8 @@ def sign_up() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(url_for(".create"), 303)
     form = SignUpForm()
+    if settings.current().signup_requires_verification:
+        return _ask_for_sign_up(form)
     signed_up = form.submit(
         lambda: creation.sign_up(
             form.organization_name.data,
@@ -100,8 +103,43 @@ def sign_up() -> ResponseReturnValue:
     if signed_up and signed_up.principal:
         cookie.enter(signed_up.principal)
         return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
+    return _sign_up_page(form)
+
+
+def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
+    address = form.submit(
+        lambda: pending.ask_for_sign_up(
+            form.organization_name.data, form.email.data, form.password.data, origin()
+        )
+    )
+    if address:
+        return render_template("organizations/sign_up_asked.html", email=address.shown), 202
+    return _sign_up_page(form)
+
+
+def _sign_up_page(
+    form: SignUpForm, template: str = "organizations/sign_up.html"
+) -> ResponseReturnValue:
     preview = _preview(form.organization_name.data)
-    return render_template("organizations/sign_up.html", form=form, preview=preview), form.status
+    mails_link = settings.current().signup_requires_verification
+    return render_template(template, form=form, preview=preview, mails_link=mails_link), form.status
+
+
+@blueprint.route("/signup/finish", methods=["GET", "POST"])
+def finish_sign_up() -> ResponseReturnValue:
+    token = request.values.get("token", "")
+    asked = pending.find_pending(token)
+    form = FinishSignUpForm(token=token, organization_name=asked.name)
+    form.email.data = asked.email
+    signed_up = form.submit(
+        lambda: pending.finish_sign_up(
+            asked, form.organization_name.data, form.password.data, origin(), user_agent()
+        )
+    )
+    if signed_up and signed_up.principal:
+        cookie.enter(signed_up.principal)
+        return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
+    return _sign_up_page(form, "organizations/finish_sign_up.html")
 
 
 @blueprint.post("/signup/password")

@@ -136,6 +136,33 @@ def test_who_waits_too_long_for_a_hash_is_told_that_the_portal_is_busy(monkeypat
     assert "The portal is busy" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/login", "current-password"), ("/signup", "new-password")]
+)
+def test_password_managers_and_pasting_are_welcome(visitor, path, kind):
+    field = visitor.get(path).html.find("input", {"type": "password"})
+    assert field["autocomplete"] == kind
+    assert not {"maxlength", "pattern", "onpaste", "readonly"} & set(field.attrs)
+
+
+def test_the_longest_password_counts_to_its_end(visitor):
+    """Row A6 of the attacks: nothing is cut, neither by the form nor by the hash."""
+    longest = "".join(chr(0x4E00 + n * 37) for n in range(passwords.LONGEST))
+    assert visitor.sign_up(password=longest).status == 303
+    visitor.log_out()
+    assert visitor.log_in(password=longest[:-1]).status == 401
+    assert visitor.log_in(password=longest).status == 303
+
+
+def test_a_password_of_a_megabyte_is_refused_unread(visitor):
+    """Row A6 of the attacks."""
+    token = visitor.token("/login")
+    fields = {"csrf_token": token, "email": "mara@acme.example", "password": "x" * 1_000_000}
+    begin = time.perf_counter()
+    assert visitor.client.post("/login", data=fields).status_code == 413
+    assert time.perf_counter() - begin < 0.5
+
+
 MARKS = "a" + "\u0315" * 16_000 + "\u0323" * 15_500
 
 

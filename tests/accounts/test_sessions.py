@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.accounts.browsers import words_of
 from portal.accounts.documents import PROGRAM, Session
+from portal.accounts.user_agents import words_of
 from portal.audit.documents import AuditEvent
 from tests.factories import an_account
 from tests.program import Program

@@ -1,11 +1,22 @@
 """Tokens: whose they are, what for, and how long."""
 
 import base64
+import hashlib
+import hmac
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from portal import clock
 from portal import settings as portal_settings
@@ -28,6 +39,36 @@ def with_header(header):
     _, payload, signature = a_token().split(".")
     encoded = base64.urlsafe_b64encode(header.encode()).decode().rstrip("=")
     return f"{encoded}.{payload}.{signature}"
+
+
+@pytest.fixture
+def use(settings):
+    """Tokens are signed by other settings."""
+
+    def activate(**others):
+        portal_settings.activate(replace(settings, **others))
+
+    yield activate
+    portal_settings.activate(settings)
+
+
+def written(folder, name, key):
+    """The files of a private key and of its public one."""
+    private, public = folder / f"{name}.pem", folder / f"{name}.pub.pem"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    private.chmod(0o600)
+    public.write_bytes(public_pem(key))
+    return {"jwt_private_key_file": str(private)}, {"jwt_public_key_files": (str(public),)}
+
+
+def public_pem(key):
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+KEYS = {
+    "EdDSA": Ed25519PrivateKey.generate(),
+    "RS256": rsa.generate_private_key(65537, 2048),
+}
 
 
 def test_a_token_carries_what_was_signed_with_kind_key_and_times():
@@ -80,18 +121,111 @@ def test_forged_tokens_do_not_pass(settings):
             read("session", token)
 
 
-def test_secrets_rotate_without_ending_sessions(settings):
+def test_secrets_rotate_without_ending_sessions(use, settings):
     """Row S3 of the attacks."""
     token = a_token()
     new = "n" * 48
-    try:
-        portal_settings.activate(
-            replace(settings, jwt_secret=new, jwt_secret_fallbacks=(settings.jwt_secret,))
-        )
-        assert read("session", token)["data"] == {"x": 1}
-        assert jwt.get_unverified_header(a_token())["kid"] == key_id(new)
-        portal_settings.activate(replace(settings, jwt_secret=new))
+    use(jwt_secret=new, jwt_secret_fallbacks=(settings.jwt_secret,))
+    assert read("session", token)["data"] == {"x": 1}
+    assert jwt.get_unverified_header(a_token())["kid"] == key_id(new)
+    use(jwt_secret=new)
+    with pytest.raises(InvalidToken):
+        read("session", token)
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_private_key_in_a_file_signs(use, tmp_path, algorithm):
+    private, _ = written(tmp_path, "key", KEYS[algorithm])
+    use(jwt_algorithm=algorithm, jwt_secret="", **private)
+    token = a_token()
+    assert read("session", token)["data"] == {"x": 1}
+    header = jwt.get_unverified_header(token)
+    assert header["alg"] == algorithm
+    assert header["kid"] == key_id(KEYS[algorithm].public_key())
+
+
+def forged_by(public, algorithm, signed_by, **header):
+    """A token that bears the public key's id."""
+    now = int(clock.now().timestamp())
+    headers = {"typ": "session", "kid": key_id(public), "alg": algorithm, **header}
+    claims = {"data": {}, "iat": now, "exp": now + 60}
+    parts = [json.dumps(part).encode() for part in (headers, claims)]
+    signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+    signature = base64.urlsafe_b64encode(signed_by(signed)).rstrip(b"=")
+    return (signed + b"." + signature).decode()
+
+
+def as_secret(secret):
+    return lambda signed: hmac.digest(secret, signed, hashlib.sha256)
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_no_other_algorithm_passes_for_a_key(use, settings, tmp_path, algorithm):
+    """Row S1 of the attacks: the public key as a secret, no signature, a foreign or other kid."""
+    key = KEYS[algorithm]
+    private, _ = written(tmp_path, "key", key)
+    use(
+        jwt_algorithm=algorithm,
+        jwt_secret_fallbacks=(settings.jwt_secret,),
+        **private,
+    )
+    public, pem = key.public_key(), public_pem(key)
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    secret = settings.jwt_secret.encode()
+    for forgery in (
+        forged_by(public, "HS256", as_secret(pem)),
+        forged_by(public, "HS256", as_secret(pem.strip())),
+        forged_by(public, "HS256", as_secret(der)),
+        forged_by(public, algorithm, as_secret(pem)),
+        forged_by(public, "HS256", as_secret(pem), kid=key_id(pem.decode())),
+        forged_by(public, "HS256", as_secret(secret)),
+        forged_by(public, algorithm, as_secret(secret), kid=key_id(settings.jwt_secret)),
+        forged_by(public, "none", lambda signed: b""),
+        forged_by(public, "none", lambda signed: b"", kid=""),
+        forged_by(public, algorithm, lambda signed: b""),
+        forged_by(public, "HS256", as_secret(pem), kid="foreign"),
+        forged_by(public, "HS256", as_secret(b""), kid="../../dev/null"),
+    ):
         with pytest.raises(InvalidToken):
-            read("session", token)
-    finally:
-        portal_settings.activate(settings)
+            read("session", forgery)
+    genuine = forged_by(public, "HS256", as_secret(secret), kid=key_id(settings.jwt_secret))
+    assert read("session", genuine)["data"] == {}
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_key_of_the_other_kind_does_not_sign_for_it(use, tmp_path, algorithm):
+    """Row S1 of the attacks."""
+    [other] = set(KEYS) - {algorithm}
+    private, _ = written(tmp_path, "key", KEYS[algorithm])
+    use(jwt_algorithm=algorithm, **private)
+    now = int(clock.now().timestamp())
+    claims = {"data": {}, "iat": now, "exp": now + 60}
+    headers = {"typ": "session", "kid": key_id(KEYS[algorithm].public_key())}
+    with pytest.raises(InvalidToken):
+        read("session", jwt.encode(claims, KEYS[other], other, headers))
+
+
+def test_keys_in_files_rotate_without_ending_sessions(use, tmp_path):
+    """Row S3 of the attacks: also from one kind of key to another, and to a secret."""
+    old_private, old_public = written(tmp_path, "old", KEYS["RS256"])
+    new_private, new_public = written(tmp_path, "new", KEYS["EdDSA"])
+    use(jwt_algorithm="RS256", **old_private)
+    token = a_token()
+    use(jwt_algorithm="EdDSA", **new_private, **old_public)
+    assert read("session", token)["data"] == {"x": 1}
+    newer = a_token()
+    use(**new_public)
+    assert read("session", newer)["data"] == {"x": 1}
+    with pytest.raises(InvalidToken):
+        read("session", token)
+
+
+def test_from_a_secret_to_a_key_in_a_file_sessions_live_on(use, settings, tmp_path):
+    """Row S3 of the attacks."""
+    token = a_token()
+    private, _ = written(tmp_path, "key", KEYS["EdDSA"])
+    use(jwt_algorithm="EdDSA", jwt_secret_fallbacks=(settings.jwt_secret,), **private)
+    assert read("session", token)["data"] == {"x": 1}
+    use(jwt_algorithm="EdDSA", **private)
+    with pytest.raises(InvalidToken):
+        read("session", token)

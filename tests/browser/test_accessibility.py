@@ -12,10 +12,13 @@ from portal.accounts.documents import Recovery
 from portal.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
 from portal.organizations.documents import VIEWER, Membership, Organization
+from portal.organizations.pending import PURPOSE, PendingSignUp
 from portal.organizations.permissions import FOR_KEYS
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import a_key, a_session, an_account, an_organization, origin
+from tests.processes import portal
+from tests.visitor import PASSWORD
 
 MODES = [
     ("light", 1440, "none"),
@@ -42,6 +45,24 @@ def check(page, but=()):
 def test_pages_of_strangers(page):
     for path in ("/", "/login", "/signup", "/forgot", "/recover", "/nowhere"):
         page.goto(path)
+        check(page)
+
+
+def test_a_sign_up_that_waits_for_its_address(page, server):
+    with portal(server, "test", SIGNUP_REQUIRES_VERIFICATION="on") as running:
+        page.goto(f"{running.url}/signup")
+        page.get_by_label("Name of the organization").fill("Acme Corp")
+        page.get_by_label("Your e-mail address").fill("mara@acme.example")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign up").click()
+        page.get_by_role("heading", name="Look into your mailbox").wait_for()
+        check(page)
+        asked = PendingSignUp.objects.get()
+        page.goto(f"{running.url}/signup/finish?token={links.sign(PURPOSE, {'id': asked.id})}")
+        check(page)
+        page.get_by_label("Password").fill("weak")
+        page.get_by_role("button", name="Create organization").click()
+        page.get_by_role("alert").wait_for()
         check(page)
 
 

@@ -1,0 +1,52 @@
+"""Whether an e-mail address and a password are an account's, asked no oftener than it may be."""
+
+from bson import ObjectId
+
+from portal import limits
+from portal.accounts import attempts, browsers, passwords
+from portal.accounts.documents import Account
+from portal.accounts.emails import parse_email
+from portal.audit.documents import Origin
+from portal.errors import InvalidEmail, Overloaded, TooManyTries, WrongCredentials
+
+
+def account_of(email: str, password: str, origin: Origin) -> Account:
+    """The account that has this address and this password.
+
+    An unknown address and a wrong password raise the same WrongCredentials after the same work:
+    the same commands to the database and one hash. Raises TooManyTries, before any hash, for an
+    address as typed, known or not, and for a network; Overloaded.
+
+    A browser in which somebody logged in to the account before is counted by itself, so nobody
+    can keep the owner out by guessing.
+    """
+    key = _key_of(email)
+    account = Account.objects(email_key=key).first()
+    account_id = account.id if account else ObjectId()
+    if browsers.is_known(account_id, origin.browser):
+        tried = f"{account_id} in {origin.browser}"
+    else:
+        tried = key or email
+        limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
+    wrong = attempts.begin_attempt(tried)
+    try:
+        limits.count_try(limits.LOGIN_PER_EMAIL, tried)
+        right = passwords.verify_password(password, account and account.password_hash)
+    except (TooManyTries, Overloaded):
+        attempts.take_back(tried)
+        raise
+    if not right or account is None:
+        if wrong >= attempts.FREE_TRIES:
+            attempts.tell_owner(tried, account, origin)
+        raise WrongCredentials
+    attempts.end_row(tried)
+    return account
+
+
+def _key_of(email: str) -> str:
+    """What the address is known by, however it is spelled; empty for what is none, which is
+    looked up all the same, so that it takes as long."""
+    try:
+        return parse_email(email).key
+    except InvalidEmail:
+        return ""

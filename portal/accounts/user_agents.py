@@ -1,0 +1,21 @@
+"""What a browser calls itself, in words."""
+
+# In this order: nearly all say that they are Mozilla, most that they are Safari, many Chrome.
+_BROWSERS = {
+    "Edg": "Edge", "OPR/": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox/": "Firefox",
+    "FxiOS": "Firefox", "Chrome/": "Chrome", "CriOS": "Chrome", "Safari/": "Safari",
+    "curl/": "curl", "python": "Python",
+}  # fmt: skip
+_SYSTEMS = {
+    "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows",
+    "Mac OS X": "macOS", "CrOS": "ChromeOS", "Linux": "Linux",
+}  # fmt: skip
+
+
+def words_of(user_agent: str) -> str:
+    """“Firefox on Linux”, as far as it can be told."""
+    browser = next((words for sign, words in _BROWSERS.items() if sign in user_agent), "")
+    system = next((words for sign, words in _SYSTEMS.items() if sign in user_agent), "")
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or (f"Unknown on {system}" if system else "Unknown")

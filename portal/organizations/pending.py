@@ -1,0 +1,161 @@
+"""Sign-ups that wait for their address to be proved: the organization is created when the link is
+followed that was sent there.
+
+Whether the address has an account is looked up when the mail is sent and not before, so who asks
+learns nothing of it, by words or by time. No name is claimed meanwhile.
+"""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import DateTimeField, Document, StringField
+from mongoengine.errors import NotUniqueError
+
+from portal import clock, limits
+from portal.accounts import passwords
+from portal.accounts.documents import Account
+from portal.accounts.emails import EmailAddress
+from portal.audit.documents import Origin
+from portal.database import transaction
+from portal.errors import KeyReused, LinkInvalid, PortalError, SlugTaken
+from portal.mail import links, outbox
+from portal.mail.documents import Mail
+from portal.mail.outbox import Kind
+from portal.organizations import creation, slugs
+from portal.organizations.creation import Founder, SignedUp
+from portal.organizations.lifecycle import pursue
+from portal.organizations.names import clean_name, slug_of
+
+KEPT = timedelta(hours=24)
+MOST_OF_AN_ADDRESS = 5
+PURPOSE = "finish a sign-up"
+
+
+class PendingSignUp(Document):
+    """What somebody typed who wants to sign up. ``id`` stands for the key of the request that
+    brought it, if it had one, and ``mac`` for its content, so that it is kept once."""
+
+    id = StringField(primary_key=True)
+    mac = StringField()
+    name = StringField(required=True)
+    email = StringField(required=True)
+    email_key = StringField(required=True)
+    password_hash = StringField(required=True)
+    asked_at = DateTimeField(required=True)
+
+    meta = {
+        "collection": "pending_sign_ups",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": [
+            "email_key",
+            {"fields": ["asked_at"], "expireAfterSeconds": int(KEPT.total_seconds())},
+        ],
+    }
+
+
+def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> EmailAddress:
+    """Keep the sign-up for a day and have its address sent a link; where an account has that, a
+    mail that says so. Both alike, and after MOST_OF_AN_ADDRESS a day nothing more.
+
+    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
+    SlugTaken, Overloaded; KeyReused where the key came before with another content.
+    """
+    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    name, address = creation.check_sign_up(name, email, password)
+    if not slugs.is_free(slug_of(name)):
+        raise SlugTaken(slug_of(name))
+    macs = origin.key.macs if origin.key else (None,)
+    asked = PendingSignUp(
+        id=origin.key.id if origin.key else secrets.token_hex(16),
+        mac=macs[0],
+        name=name,
+        email=address.shown,
+        email_key=address.key,
+        password_hash=passwords.hash_password(password),
+        asked_at=clock.now(),
+    )
+    if _all_of(address.key).count() >= MOST_OF_AN_ADDRESS:
+        return address
+
+    def body() -> None:
+        asked.save(force_insert=True)
+        outbox.put(FINISH_SIGN_UP, address.shown, pending=asked.id)
+
+    try:
+        transaction(body)
+    except NotUniqueError as error:  # sent twice
+        if not PendingSignUp.objects(id=asked.id, mac__in=macs):
+            raise KeyReused from error
+    return address
+
+
+def find_pending(token: str) -> PendingSignUp:
+    """The sign-up that a link is for. Raises LinkInvalid where it is too old, or was finished."""
+    content = links.read(PURPOSE, token, KEPT)
+    found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
+    if found is None:
+        raise LinkInvalid
+    return found
+
+
+def finish_sign_up(
+    asked: PendingSignUp, name: str, password: str, origin: Origin, user_agent: str
+) -> SignedUp:
+    """Create the account, verified, and the organization, under another ``name`` if it must be,
+    and a session for the browser. All else that waits for the address is over then.
+
+    Whoever signed up may have typed an address that isn't theirs, so ``password`` is asked for
+    again of who reads what is sent there: the one of then, or another. Raises LinkInvalid where it
+    was finished meanwhile, EmailTaken where an account has the address by now, InvalidName,
+    SlugTaken, WeakPassword, TooManyTries, DatabaseUnavailable, Overloaded; then nothing is left,
+    and the link works again but for the first.
+    """
+    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    name = clean_name(name)
+    address = EmailAddress(asked.email, asked.email_key)
+    password_hash = _password_hash_of(asked, password, name)
+    founder = Founder(ObjectId(), address, password_hash, verified_at=clock.now())
+
+    def body() -> SignedUp:
+        if not PendingSignUp.objects(id=asked.id).delete():
+            raise LinkInvalid
+        _all_of(address.key).delete()
+        return creation.found_with_account(name, founder, origin, user_agent)
+
+    signed_up = transaction(body)
+    try:
+        return SignedUp(signed_up.principal, pursue(signed_up.organization))
+    except PortalError:
+        asked.save(force_insert=True)
+        raise
+
+
+def _all_of(email_key: str) -> Any:
+    return PendingSignUp.objects(email_key=email_key, asked_at__gt=clock.now() - KEPT)
+
+
+def _password_hash_of(asked: PendingSignUp, password: str, name: str) -> str:
+    if passwords.verify_password(password, asked.password_hash):
+        return asked.password_hash
+    passwords.check_password(password, asked.email, name)
+    return passwords.hash_password(password)
+
+
+def _about_pending(mail: Mail) -> dict[str, Any] | None:
+    """What the address is told: nothing that a stranger typed but the address itself."""
+    asked = PendingSignUp.objects(id=mail.ids["pending"]).first()
+    if asked is None:
+        return None
+    if Account.objects(email_key=asked.email_key).first():
+        subject, link = "You have an account", links.link("accounts.log_in")
+        return {"subject": subject, "taken": True, "email": asked.email, "link": link}
+    token = links.sign(PURPOSE, {"id": asked.id})
+    link = links.link("organizations.finish_sign_up", token=token)
+    subject = "Finish signing up"
+    return {"subject": subject, "taken": False, "email": asked.email, "link": link}
+
+
+FINISH_SIGN_UP = outbox.declare(Kind("finish_sign_up", "{subject}", _about_pending))
