@@ -1,6 +1,5 @@
 """The password of an account: asked for again, and changed."""
 
-import hashlib
 from typing import Any
 
 from portal import clock, limits
@@ -61,14 +60,9 @@ def new_password(password_hash: str) -> dict[str, Any]:
     }
 
 
-def recovery_id(email_key: str) -> str:
-    """What a wish for a new password is kept under: nothing that tells the address."""
-    return hashlib.sha256(email_key.encode()).hexdigest()
-
-
 def forget_recovery(account: Account) -> None:
     """End the links to choose a new password that were mailed, in the caller's transaction."""
-    Recovery.objects(id=recovery_id(account.email_key)).delete()
+    Recovery.objects(id=Recovery.id_of(account.email_key)).delete()
 
 
 def tell_changed(account: Account, origin: Origin) -> None:

@@ -1,5 +1,6 @@
 """What is stored of accounts and their sessions."""
 
+import hashlib
 from datetime import timedelta
 
 from bson import ObjectId
@@ -68,6 +69,11 @@ class Recovery(Document):
         "strict": False,
         "indexes": [{"fields": ["at"], "expireAfterSeconds": int(RECOVERY_KEPT.total_seconds())}],
     }
+
+    @staticmethod
+    def id_of(email_key: str) -> str:
+        """What stands for an address here, and doesn't tell it."""
+        return hashlib.sha256(email_key.encode()).hexdigest()
 
 
 BROWSER, PROGRAM = "browser", "program"

@@ -10,7 +10,6 @@ from portal.accounts import passwords, sessions
 from portal.accounts.credentials import (
     forget_recovery,
     new_password,
-    recovery_id,
     tell_changed,
 )
 from portal.accounts.documents import Account, Recovery
@@ -42,7 +41,7 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
     request = ObjectId()
 
     def body() -> EmailAddress:
-        Recovery.objects(id=recovery_id(address.key)).update_one(
+        Recovery.objects(id=Recovery.id_of(address.key)).update_one(
             upsert=True, set__request=request, set__at=clock.now()
         )
         outbox.put(
@@ -95,4 +94,4 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
 
 
 def _wish(account: Account, request: str) -> QuerySet:
-    return Recovery.objects(id=recovery_id(account.email_key), request=ObjectId(request))
+    return Recovery.objects(id=Recovery.id_of(account.email_key), request=ObjectId(request))

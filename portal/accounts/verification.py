@@ -70,23 +70,29 @@ def prove_address(account: Account, password: str, origin: Origin) -> Account:
 
     The first time, whoever used the account before may be somebody else who typed that address.
     So all sessions and tokens end, and ``password`` is the account's from then on. Raises
-    WeakPassword where it is neither the account's already nor may be chosen, Overloaded. Later
-    nothing changes.
+    WeakPassword where it is neither the account's already nor may be chosen, Overloaded;
+    LinkInvalid where the account has another address by now. Later nothing changes.
     """
     if account.verified_at:
         return account
     password_hash = _hash_of_chosen(account, password)
-    return transaction(
-        lambda: (
-            first_proof(account, password_hash, origin) or Account.objects.get(id=account.id)
-        )  # the latter where another request was faster
-    )
+
+    def body() -> Account:
+        proved = first_proof(account, password_hash, origin)
+        if proved is None:  # another request was faster, or changed the address
+            proved = Account.objects(id=account.id, email_key=account.email_key).first()
+        if proved is None:
+            raise LinkInvalid
+        return proved
+
+    return transaction(body)
 
 
 def first_proof(account: Account, password_hash: str, origin: Origin) -> Account | None:
     """Note the first proof of the account's address, in the caller's transaction, and end all that
     may be somebody else's; ``None`` where it was proved before, or is another address now."""
-    changes = {"set__verified_at": clock.now()}
+    # Also where it is the one that was read: it may have been changed since, by that somebody.
+    changes = {"set__verified_at": clock.now(), "set__password_hash": password_hash}
     if password_hash != account.password_hash:
         changes |= new_password(password_hash)
     proved = Account.objects(id=account.id, email_key=account.email_key, verified_at=None).modify(

@@ -8,9 +8,14 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.accounts.documents import PROGRAM, Account, Session
+from portal.accounts.passwords import hash_password
+from portal.accounts.verification import first_proof, prove_address
 from portal.audit.documents import AuditEvent
+from portal.database import transaction
+from portal.errors import LinkInvalid
 from portal.mail import links
 from tests.accounts.letters import token_of
+from tests.factories import origin
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
@@ -102,6 +107,23 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
     assert len(Session.objects()) == 1
     assert Visitor(app).log_in(MARA, PASSWORD).status == 401
     assert Visitor(app).log_in(MARA, OTHER).status == 303
+
+
+def test_the_password_that_was_typed_is_the_accounts_whatever_happens_meanwhile(app, link):
+    """Row A7 of the attacks: whoever waits changes the password while the address is verified."""
+    read = Account.objects.get()
+    others = hash_password(OTHER)
+    Account.objects.update_one(set__password_hash=others)
+    transaction(lambda: first_proof(read, read.password_hash, origin(read)))
+    assert Visitor(app).log_in(MARA, PASSWORD).status == 303
+
+
+def test_an_address_is_not_proved_for_an_account_that_has_another_by_now(link):
+    read = Account.objects.get()
+    Account.objects.update_one(set__email="m@acme.example", set__email_key="m@acme.example")
+    with pytest.raises(LinkInvalid):
+        prove_address(read, PASSWORD, origin(read))
+    assert Account.objects.get().verified_at is None
 
 
 def test_who_signed_up_themselves_may_keep_the_password(app, link):

@@ -7,7 +7,6 @@ from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.credentials import recovery_id
 from portal.accounts.documents import Recovery
 from portal.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
@@ -87,7 +86,7 @@ def test_what_links_in_mails_lead_to(page):
     account = an_account("teo@acme.example")
     who = {"account": str(account.id)}
     request = ObjectId()
-    Recovery(id=recovery_id(account.email_key), request=request, at=clock.now()).save()
+    Recovery(id=Recovery.id_of(account.email_key), request=request, at=clock.now()).save()
     account.update(set__address_generation=1)
     change = {**who, "address": "t@acme.example", "generation": 1}
     tokens = {
