@@ -26,8 +26,8 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
     """Close the account: it leaves its organizations, its sessions and tokens end, its address is
     free again, and nothing that names the person stays in it or in the audit trail.
 
-    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); LastOwnerSomewhere where one
-    of theirs, in the trash or not, would be without an owner; OperationInProgress where one of
+    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); LastOwnerSomewhere where
+    one of theirs, in the trash or not, would be without an owner; OperationInProgress where one of
     theirs is at work on what the person asked for; TooManyTries, Overloaded. Then nothing was
     changed.
     """

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask_login import current_user
 
+from portal import settings
 from portal.api import repetition, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
 from portal.api.repetition import Answer
