@@ -383,7 +383,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
         503,
         "overloaded",
         None,
-        lambda e: "Many people log in right now. Try again in a few seconds.",
+        lambda e: "Many people ask for this right now. Try again in a few seconds.",
         "The portal is busy",
     ),
     errors.DatabaseUnavailable: Answer(

@@ -8,7 +8,9 @@ lines are stands in ``docs/audit-event.schema.json``.
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Any
 
 import pymongo
@@ -19,17 +21,20 @@ from defusedcsv import csv
 from portal.audit.documents import Head
 from portal.audit.filters import Filters
 from portal.audit.trail import EventLine, events_after
+from portal.errors import Overloaded
 
 SCHEMA = 1
 ROWS_AT_ONCE = 500
 # For each page of them: the answer is under way, and the request's own limit is over.
 READ_SECONDS = 4
+EXPORTS_AT_ONCE = 2  # of the four threads of a worker
 
 log = structlog.get_logger()
 
 Row = dict[str, Any]
 Render = Callable[[Iterable[Row]], str]
 
+_places = BoundedSemaphore(EXPORTS_AT_ONCE)
 _IDS = ("actor", "target", "session")
 _TEXTS = ("actor_kind", "actor_name", "request_id")
 COLUMNS = (
@@ -85,25 +90,40 @@ def as_json(event: Row) -> Row:
 
 
 def _streamed(export: Export, render: Render, begin: str, end: str) -> Iterator[str]:
-    """Read the first page now, so that a database that is away is told as ever, and the others
-    while the answer is sent. One that goes away then ends the answer in the middle."""
-    return _parts(export, render, begin, end, _page_after(0, export))
+    """The parts of a file. The first page is read now, so that a database that is away is told as
+    ever; one that goes away later ends the answer in the middle. Raises Overloaded."""
+    parts = _parts(export, render, begin, end)
+    next(parts)  # begun, it gives back what it took however the answer ends
+    return parts
 
 
-def _parts(export: Export, render: Render, begin: str, end: str, page: list[Row]) -> Iterator[str]:
-    events = 0
+def _parts(export: Export, render: Render, begin: str, end: str) -> Iterator[str]:
+    with _place():
+        page, events = _page_after(0, export), 0
+        yield ""
+        try:
+            yield begin
+            while page:
+                yield render(page)
+                events += len(page)
+                page = _page_after(page[-1]["seq"], export) if len(page) == ROWS_AT_ONCE else []
+            yield end
+        except Exception as error:
+            # Nothing more is sent, not even that this is the end, which tells the client.
+            log.warning("audit.export_broken", error=str(error)[:300], **_told(export, events))
+            raise
+        log.info("audit.exported", **_told(export, events))
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """Leaves threads to others, however slowly some take their files."""
+    if not _places.acquire(blocking=False):
+        raise Overloaded
     try:
-        yield begin
-        while page:
-            yield render(page)
-            events += len(page)
-            page = _page_after(page[-1]["seq"], export) if len(page) == ROWS_AT_ONCE else []
-        yield end
-    except Exception as error:
-        # Nothing more is sent, not even that this is the end, which tells the client.
-        log.warning("audit.export_broken", error=str(error)[:300], **_told(export, events))
-        raise
-    log.info("audit.exported", **_told(export, events))
+        yield
+    finally:
+        _places.release()
 
 
 def _told(export: Export, events: int) -> dict[str, Any]:

@@ -156,6 +156,36 @@ def test_memory_does_not_grow_with_the_trail(lived, visitor, monkeypatch):
     assert most < size / 4, (most, size)
 
 
+def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, monkeypatch):
+    """Row D2 of the attacks: whoever takes files slowly leaves threads to others."""
+    monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
+    lived(20)
+    open_ones = [
+        visitor.client.get(f"{HERE}.csv", buffered=False) for _ in range(export.EXPORTS_AT_ONCE)
+    ]
+    answer = visitor.get(f"{HERE}.csv")
+    assert answer.status == 503
+    assert answer.response.headers["Retry-After"]
+    assert visitor.get(HERE).status == 200
+    for one in open_ones:
+        one.close()
+    assert visitor.get(f"{HERE}.csv").status == 200
+
+
+def test_an_export_gives_its_place_back_however_it_ends(lived, visitor, monkeypatch):
+    monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
+    lived(20)
+    for _ in range(2 * export.EXPORTS_AT_ONCE):
+        assert visitor.client.head(f"{HERE}.csv").status_code == 200
+        assert visitor.get(f"{HERE}.jsonl").status == 200
+        with monkeypatch.context() as broken:
+            broken.setattr(export, "events_after", away)
+            assert visitor.get(f"{HERE}.csv").status == 503
+        answer = visitor.client.get(f"{HERE}.csv", buffered=False)
+        next(iter(answer.response))
+        answer.close()
+
+
 def test_a_database_that_is_away_at_once_is_told_as_ever(lived, visitor, monkeypatch):
     """Row F1 of the attacks."""
     monkeypatch.setattr(export, "events_after", away)

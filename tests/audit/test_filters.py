@@ -180,6 +180,16 @@ def test_hostile_filters_get_an_answer(owner, visitor, value, ending):
         assert answer.response.data
 
 
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_filters_lead_on_from_an_old_address(owner, visitor, value):
+    """Rows C2 and N4 of the attacks."""
+    visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
+    answer = visitor.get(f"{HERE}?who={value}&[=//evil&@evil#")
+    assert answer.status == 307
+    assert answer.location.startswith("/organizations/other/activity?who=")
+    assert visitor.get(answer.location).status == 200
+
+
 def test_nobody_elses_events_are_found(owner, visitor, strangers):
     """Row T1 of the attacks."""
     assert str(strangers.id) not in visitor.get(f"{HERE}.jsonl").response.text

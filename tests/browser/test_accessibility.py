@@ -9,6 +9,8 @@ from bson import ObjectId
 from portal import clock
 from portal.accounts.documents import Recovery
 from portal.accounts.mails import CHANGE, RECOVER, VERIFY
+from portal.audit.refusals import note_refusal
+from portal.errors import Forbidden
 from portal.mail import links
 from portal.organizations.documents import VIEWER, Membership, Organization
 from portal.organizations.pending import PURPOSE, PendingSignUp
@@ -141,6 +143,31 @@ def test_pages_of_an_organization(page, mara, tenant_db):
     for path in PAGES:
         page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
         check(page)
+
+
+def test_the_trail_filtered_and_unfolded(page, mara):
+    organization = an_organization("Acme Corp", mara)
+    note_refusal(Forbidden("organization.delete", organization.id, VIEWER), origin(mara))
+    filters = f"action=access.refused&who={mara.email}&from=2026-01-01&to=2100-01-01"
+    for query in ("", filters, "who=nobody"):
+        page.goto(f"/organizations/acme-corp/activity?{query}")
+        for folded in page.locator("main details:not([open]) > summary").all()[::-1]:
+            if folded.is_visible():
+                folded.click()
+        check(page)
+
+
+def test_on_a_phone_the_filters_fold(page, mara):
+    an_organization("Acme Corp", mara)
+    page.goto("/organizations/acme-corp/activity")
+    page.set_viewport_size({"width": 1440, "height": 844})
+    assert page.get_by_label("Who").is_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert not page.get_by_label("Who").is_visible()
+    page.locator("summary", has_text="Filter").click()
+    page.get_by_label("Who").fill("nobody")
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_text("No event found").wait_for()
 
 
 @pytest.mark.parametrize("path", ["/rename", "/delete"])
