@@ -65,8 +65,9 @@ def create(body: dict[str, str]) -> Answer:
     """
     name, credentials = body["organization_name"], ("email", "password")
     if current_user.is_authenticated and not is_provisioning():
+        account_id = current_user.account_id
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
-        organization = creation.create_organization(current_user.account_id, name, origin())
+        organization = creation.create_organization(account_id, name, origin())
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification:

@@ -58,7 +58,7 @@ class NewKeyForm(OnceForm):
     permissions = SelectMultipleField(
         "Permissions", choices=_permissions(), option_widget=CheckboxInput()
     )
-    expires_on = _DayField("Last day", [Optional()])
+    expires_on = _DayField("Last day (optional)", [Optional()])
 
     @property
     def role(self) -> str | None:

@@ -258,12 +258,12 @@ def test_pages_of_api_keys(page, mara):
     page.get_by_role("button", name="Make key").click()
     page.get_by_role("alert").wait_for()
     check(page)
-    page.get_by_label("Name", exact=True).fill("Nightly export")
+    page.get_by_label("Name", exact=True).fill("Billing sync")
     page.get_by_label("See its members").check()
     page.get_by_role("button", name="Make key").click()
     page.get_by_text("Copy the secret now.").wait_for()
     check(page)
-    for words in ("Rotate… Nightly export", "Revoke… Nightly export"):
+    for words in ("Rotate… Billing sync", "Revoke… Billing sync"):
         page.goto("/organizations/acme-corp/keys")
         page.get_by_role("link", name=words).click()
         page.get_by_role("button").filter(has_text="key").wait_for()

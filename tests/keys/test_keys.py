@@ -19,15 +19,18 @@ from portal.errors import (
     NotFound,
     PortalError,
     SeveralErrors,
+    SlugTaken,
     TooManyKeys,
 )
 from portal.keys import keys
 from portal.keys.documents import ApiKey
-from portal.keys.keys import LONGEST_LIFE, MOST_KEYS, OVERLAPS
+from portal.keys.keys import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
 from portal.mail import sender
 from portal.mail.documents import Mail
+from portal.organizations import lifecycle
 from portal.organizations.access import Access
-from portal.organizations.documents import ADMIN, OWNER, VIEWER
+from portal.organizations.documents import ADMIN, NAME_TAKEN, OWNER, VIEWER
+from portal.organizations.lifecycle import ForwardImpossible, Plan
 from portal.organizations.permissions import ALL, FOR_KEYS, ROLES, of_key
 from portal.organizations.purging import purge_organization
 from portal.organizations.trashing import trash_organization
@@ -180,6 +183,44 @@ def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
     assert sum(isinstance(outcome, TooManyKeys) for outcome in outcomes) == 5
     assert len(ApiKey.objects(organization=organization.id)) == 3
     assert [event.action for event in events(organization)][1:] == ["key.created"] * 3
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_key_that_is_rotated_and_revoked_at_once_is_gone(attempt):
+    organization = an_organization()
+    key, by = make(organization).key, an_account()
+    access = an_access(organization)
+
+    def one(number):
+        try:
+            if number == 2:
+                return keys.revoke_key(access, key.id, origin(by))
+            return keys.rotate_key(access, key.id, OVERLAPS[2], origin(by))
+        except KeyNotFound as error:
+            return error
+
+    with ThreadPoolExecutor(5) as threads:
+        outcomes = list(threads.map(one, range(5)))
+    rotated = sum(isinstance(outcome, NewSecret) for outcome in outcomes)
+    assert len(ApiKey.objects()) == 0
+    assert [event.action for event in events(organization)][2:] == [
+        *["key.rotated"] * rotated,
+        "key.revoked",
+    ]
+
+
+def test_a_creation_that_is_turned_back_leaves_no_keys(monkeypatch):
+    plan = lifecycle.PLANS["create"]
+
+    def make_key_and_fail(organization):
+        make(organization)
+        raise ForwardImpossible(NAME_TAKEN)
+
+    failing = Plan("create", "", "", forward=(make_key_and_fail,), back=plan.back)
+    monkeypatch.setitem(lifecycle.PLANS, "create", failing)
+    with pytest.raises(SlugTaken):
+        an_organization("Acme Corp")
+    assert len(ApiKey.objects()) == 0
 
 
 def test_keys_of_others_are_none():

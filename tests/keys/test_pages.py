@@ -41,9 +41,8 @@ def test_a_key_is_made_and_its_secret_shown_once(app, mara):
     for words in (
         "Nightly export",
         "admin",
-        "mara@acme.example you",
+        "you",
         "just now",
-        "never",
         "Active",
     ):
         assert words in row
@@ -83,7 +82,7 @@ def test_what_was_made_by_a_form_and_revoked_since_is_not_there(mara):
 
 def test_permissions_are_chosen_one_by_one(mara):
     page = make(mara, grant="chosen", permissions=["members.view", "organization.view"])
-    assert "See the organization, see its members" in page.text.replace("See its members, see the organization", "See the organization, see its members")  # fmt: skip
+    assert "See its members, see the organization" in page.text
     assert ApiKey.objects.get().permissions == ["members.view", "organization.view"]
     assert "2 permissions" in mara.get(KEYS).text
 

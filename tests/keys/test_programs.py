@@ -89,6 +89,7 @@ def test_what_a_person_alone_may_do_is_told(by_key):
     for answer in (
         program.get("/org/trash"),
         program.post("/org/create", {"organization_name": "Another"}),
+        program.post("/org/create", {"organization_name": "Another", "email": "a@acme.example"}),
         program.post(f"/org/trash/{organization.id}/restore"),
         program.delete(f"/org/trash/{organization.id}"),
     ):
