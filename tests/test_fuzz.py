@@ -106,6 +106,7 @@ def logged_in(visitor):
 
 FORMS = {
     "/signup": ("organization_name", "email", "password", "idempotency_key"),
+    "/signup/finish": ("token", "organization_name", "email", "password", "idempotency_key"),
     "/signup/password": ("organization_name", "email", "password"),
     "/login": ("email", "password", "next"),
     "/organizations/new": ("organization_name", "idempotency_key"),
@@ -115,7 +116,7 @@ FORMS = {
     "/trash/<organization_id>/purge": ("confirm_name", "idempotency_key"),
     "/logout": (),
 }
-QUERIES = ("q", "before", "after", "next", "organization_name", "renames")
+QUERIES = ("q", "before", "after", "next", "organization_name", "renames", "token")
 
 
 def test_every_form_there_is_is_tried(app):
