@@ -115,6 +115,7 @@ def logged_in(visitor):
 
 FORMS = {
     "/signup": ("organization_name", "email", "password", "idempotency_key"),
+    "/signup/finish": ("token", "organization_name", "email", "password", "idempotency_key"),
     "/signup/password": ("organization_name", "email", "password"),
     "/login": ("email", "password", "next"),
     "/organizations/new": ("organization_name", "idempotency_key"),
@@ -144,6 +145,7 @@ QUERIES = (
     "who",
     "from",
     "to",
+    "token",
 )
 
 
