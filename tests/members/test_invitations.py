@@ -201,7 +201,7 @@ def test_all_stay_listed_in_words_open_ones_first(owner, enter, time_machine, ac
     owner = enter(MARA)
     send(owner, "c@acme.example")
     assert listed(owner) == [
-        ("c@acme.example", "expires 6 days from now"),
+        ("c@acme.example", "expires in 7 days"),
         ("a@acme.example", "expired a day ago"),
         ("b@acme.example", "withdrawn 8 days ago"),
     ]

@@ -44,7 +44,7 @@ def test_members_are_listed_with_role_and_who_is_you(owner, join):
     join("ann@acme.example", VIEWER)
     page = owner.get(f"{PATH}/members")
     assert rows(page) == ["ann@acme.example", "mara@acme.example you"]
-    assert "2 members, 1 of them owner" in page.text
+    assert "2 members, 1 owner" in page.text
     assert page.html.select_one(".tabs [aria-current]").get_text() == "Members"
 
 
