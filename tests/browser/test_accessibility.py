@@ -142,9 +142,10 @@ def test_members_and_invitations(page, mara):
     organization = an_organization("Acme Corp", mara)
     teo = a_member(organization, VIEWER, "teo-with-quite-a-long-name@subdomain.of.acme.example")
     a_member(organization, ADMIN, "ann@acme.example")
+    inviters = {"open": mara, "last": mara, "late": mara, "ended": mara, "dead": teo}
     sent = {
         name: an_invitation(organization, inviter, f"{name}@of-a-longer-name.acme.example")
-        for name, inviter in dict(open=mara, last=mara, late=mara, ended=mara, dead=teo).items()
+        for name, inviter in inviters.items()
     }
     sent["last"].update(set__expires_at=clock.now() + timedelta(hours=3))
     sent["late"].update(set__expires_at=clock.now() - timedelta(hours=3))
