@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from portal.accounts.documents import Account
 from portal.database import client, tenant_database
 from portal.keys.documents import ApiKey
-from portal.organizations.documents import Organization
+from portal.members.documents import Invitation
+from portal.members.mails import token_of
+from portal.organizations.documents import OWNER, VIEWER, Membership, Organization
 from portal.organizations.trashing import trash_organization
 from portal.settings import current
-from tests.factories import a_key, an_organization, origin
+from tests.factories import a_key, a_member, an_invitation, an_organization, origin
 from tests.visitor import PASSWORD
 
 NASTY = [
@@ -80,14 +82,34 @@ def a_path(rule, organization):
             a_key(organization)
         key = ApiKey.objects(organization=organization.id).first()
         rule = rule.replace("<key_id>", str(key.id))
+    account = Account.objects.get(email="mara@acme.example")
     if "<organization_id>" not in rule:
-        return rule.replace("<slug>", organization.slug)
+        return (
+            rule.replace("<slug>", organization.slug)
+            .replace("<account_id>", str(a_member_of(organization)))
+            .replace("<invitation_id>", str(an_invitation_to(organization, account).id))
+            .replace("<token>", token_of(an_invitation_to(organization, account)))
+        )
     trashed = Organization.objects(state="trashed").first()
     if trashed is None:
-        account = Account.objects.get()
         trashed = an_organization(f"Trashed {ObjectId()}", account)
         trash_organization(trashed, None, origin(account))
     return rule.replace("<organization_id>", str(trashed.id))
+
+
+def a_member_of(organization):
+    """The account of a member who is no owner; there is one."""
+    members = Membership.objects(organization=organization.id, role__ne=OWNER)
+    member = members.first()
+    if member is None:
+        return a_member(organization, VIEWER, f"{ObjectId()}@acme.example").id
+    return member.account
+
+
+def an_invitation_to(organization, account):
+    """One that nobody has answered; there is one."""
+    found = Invitation.objects(organization=organization.id, state="open").first()
+    return found or an_invitation(organization, account, "lena@acme.example")
 
 
 def encoded(fields):
@@ -121,6 +143,18 @@ FORMS = {
     "/organizations/new": ("organization_name", "idempotency_key"),
     "/organizations/<slug>/rename": ("organization_name", "idempotency_key"),
     "/organizations/<slug>/delete": ("confirm_name", "idempotency_key"),
+    "/organizations/<slug>/members/<account_id>/role": ("role", "idempotency_key"),
+    "/organizations/<slug>/members/<account_id>/remove": ("idempotency_key",),
+    "/organizations/<slug>/members/<account_id>/ownership": ("role", "idempotency_key"),
+    "/organizations/<slug>/members/<account_id>/ownership/withdraw": ("idempotency_key",),
+    "/organizations/<slug>/leave": ("idempotency_key",),
+    "/organizations/<slug>/ownership": ("offer", "idempotency_key"),
+    "/organizations/<slug>/ownership/decline": ("offer", "idempotency_key"),
+    "/organizations/<slug>/invitations": ("email", "role", "idempotency_key"),
+    "/organizations/<slug>/invitations/<invitation_id>/resend": ("idempotency_key",),
+    "/organizations/<slug>/invitations/<invitation_id>/withdraw": ("idempotency_key",),
+    "/invitations/<token>": ("email", "password", "idempotency_key"),
+    "/account/invitations/<invitation_id>": ("idempotency_key",),
     "/trash/<organization_id>/restore": ("organization_name", "idempotency_key"),
     "/trash/<organization_id>/purge": ("confirm_name", "idempotency_key"),
     "/organizations/<slug>/keys/new": (
@@ -204,10 +238,14 @@ def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
     [
         "/organizations/{}",
         "/organizations/{}/rename",
+        "/organizations/acme-corp/members/{}/role",
+        "/organizations/acme-corp/members/{}/remove",
+        "/invitations/{}",
         "/trash/{}",
         "/trash/{}/restore",
         "/organizations/acme-corp/keys/{}/rotate",
         "/org/{}",
+        "/org/{}/members",
         "/static/{}",
         "/{}",
     ],

@@ -7,17 +7,29 @@ from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.documents import Recovery
+from portal.accounts.documents import Account, Recovery
 from portal.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.audit.refusals import note_refusal
 from portal.errors import Forbidden
 from portal.mail import links
-from portal.organizations.documents import VIEWER, Membership, Organization
+from portal.members import ownership
+from portal.members.mails import token_of
+from portal.organizations.access import access_to
+from portal.organizations.documents import ADMIN, VIEWER, Membership, Organization
 from portal.organizations.pending import PURPOSE, PendingSignUp
 from portal.organizations.permissions import FOR_KEYS
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_key, a_session, an_account, an_organization, origin
+from tests.factories import (
+    a_key,
+    a_member,
+    a_person,
+    a_session,
+    an_account,
+    an_invitation,
+    an_organization,
+    origin,
+)
 from tests.processes import portal
 from tests.visitor import PASSWORD
 
@@ -222,6 +234,65 @@ def test_an_organization_whose_collection_is_gone(page, mara, tenant_db):
     tenant_db.org_acme_corp.drop()
     page.goto("/organizations/acme-corp")
     check(page)
+
+
+def test_members_and_invitations(page, mara):
+    """Open, in their last hours, expired, ended, and dead by their sender's role."""
+    organization = an_organization("Acme Corp", mara)
+    teo = a_member(organization, VIEWER, "teo-with-quite-a-long-name@subdomain.of.acme.example")
+    a_member(organization, ADMIN, "ann@acme.example")
+    inviters = {"open": mara, "last": mara, "late": mara, "ended": mara, "dead": teo}
+    sent = {
+        name: an_invitation(organization, inviter, f"{name}@of-a-longer-name.acme.example")
+        for name, inviter in inviters.items()
+    }
+    sent["last"].update(set__expires_at=clock.now() + timedelta(hours=3))
+    sent["late"].update(set__expires_at=clock.now() - timedelta(hours=3))
+    sent["ended"].update(set__state="withdrawn", set__ended_at=clock.now())
+    paths = ["members", "invitations", "leave"]
+    paths += [f"members/{teo.id}/{deed}" for deed in ("role", "ownership", "remove")]
+    for path in paths:
+        page.goto(f"/organizations/acme-corp/{path}")
+        check(page)
+    page.goto("/organizations/acme-corp/members")
+    page.get_by_role("button", name="Send invitation").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+
+
+def test_what_is_offered_to_the_reader(page, mara):
+    organization = an_organization("Müller & Söhne Gesellschaft mit beschränkter Haftung")
+    owner = Account.objects.get(id=organization.created_by)
+    Membership(organization=organization.id, account=mara.id, role=ADMIN, since=clock.now()).save()
+    access = access_to(organization.slug, a_person(owner))
+    ownership.offer_ownership(access, mara.id, False, origin(owner))
+    mara.update(set__verified_at=clock.now())
+    kestrel = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
+    inviter = Account.objects.get(id=kestrel.created_by)
+    invitation = an_invitation(kestrel, inviter, mara.email)
+    link = f"/invitations/{token_of(invitation)}"
+    paths = [f"/organizations/{organization.slug}/{name}" for name in ("members", "ownership")]
+    for path in [*paths, "/account/invitations", link]:
+        page.goto(path)
+        check(page)
+    page.get_by_role("button", name="Accept invitation").click()
+    page.get_by_text("You belong to Kestrel now").wait_for()
+
+
+@pytest.mark.parametrize("known", ["verified", "unverified", "unknown"])
+def test_an_invitation(page, known):
+    organization = an_organization("Acme Corp")
+    inviter = Account.objects.get(id=organization.created_by)
+    if known != "unknown":
+        account = an_account("lena@acme.example")
+        account.update(set__verified_at=clock.now() if known == "verified" else None)
+    invitation = an_invitation(organization, inviter, "lena@acme.example")
+    page.goto(f"/invitations/{token_of(invitation)}")
+    check(page)
+    if known != "verified":
+        page.locator("main form button").click()
+        page.get_by_role("alert").wait_for()
+        check(page)
 
 
 def test_the_menu_when_open(page, mara):

@@ -18,7 +18,7 @@ from portal.members.members import change_role
 from portal.organizations.access import access_to
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization, Slug
 from portal.organizations.renaming import rename_organization
-from tests.factories import an_account, an_organization, fresh, origin
+from tests.factories import a_person, an_account, an_organization, fresh, origin
 from tests.members.conftest import LENA, MARA
 from tests.members.test_invitations import act
 from tests.members.test_members import PATH, role_of
@@ -225,7 +225,7 @@ def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
     """Row A4 of the attacks: changed role."""
     link = invite(role=ADMIN)
     invitation = Invitation.objects.get()
-    access = access_to("acme-corp", mara.id)
+    access = access_to("acme-corp", a_person(mara))
     sent = invitations.resend_invitation(access, invitation.id, origin(mara), VIEWER)
     assert ended(enter().post(link, {"password": PASSWORD}, form_at="/login"))
     path = f"/invitations/{token_for(sent)}"
@@ -241,7 +241,7 @@ def token_for(invitation):
 def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
     """Row A4 of the attacks: after the role of the inviter ended."""
     ann = join("ann@acme.example", ADMIN)
-    invitations.invite(access_to("acme-corp", ann.id), LENA, ADMIN, origin(ann))
+    invitations.invite(access_to("acme-corp", a_person(ann)), LENA, ADMIN, origin(ann))
     [link] = mailed()
     visitor = enter()
     sent = {**visitor.hidden(link), "password": PASSWORD}
@@ -259,7 +259,7 @@ def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, 
 def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
     """Row A4 of the attacks: the role ends in the moment in which the invitation is accepted."""
     ann, account = join("ann@acme.example", ADMIN), a_verified()
-    access, by_ann = access_to("acme-corp", mara.id), access_to("acme-corp", ann.id)
+    access, by_ann = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(ann))
     for _ in range(10):
         invitation = invitations.invite(by_ann, LENA, VIEWER, origin(ann))
         happened, ready = [], threading.Barrier(2)

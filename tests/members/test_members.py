@@ -13,7 +13,7 @@ from portal.mail import sender
 from portal.members import lists, members
 from portal.organizations.access import access_to
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
-from tests.factories import a_member, an_account, an_organization, origin
+from tests.factories import a_member, a_person, an_account, an_organization, origin
 from tests.mail.post_office import text_of
 
 PATH = "/organizations/acme-corp"
@@ -44,7 +44,7 @@ def test_members_are_listed_with_role_and_who_is_you(owner, join):
     join("ann@acme.example", VIEWER)
     page = owner.get(f"{PATH}/members")
     assert rows(page) == ["ann@acme.example", "mara@acme.example you"]
-    assert "2 members, 1 of them owner" in page.text
+    assert "2 members, 1 owner" in page.text
     assert page.html.select_one(".tabs [aria-current]").get_text() == "Members"
 
 
@@ -187,7 +187,7 @@ def test_at_an_old_address_changes_are_refused_and_pages_lead_on(owner, join):
 
 
 def lose_ownership(organization, account, how):
-    access = access_to(organization.slug, account.id)
+    access = access_to(organization.slug, a_person(account))
     who = origin(account)
     if how == "leaves":
         members.leave(access, account.id, who)
@@ -268,7 +268,7 @@ def test_of_two_owners_who_go_at_the_same_moment_one_stays(acme, mara, join, fir
 def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
     """Row T4 of the attacks."""
     idris = join("idris@acme.example", OWNER)
-    ways = {account.id: access_to("acme-corp", account.id) for account in (mara, idris)}
+    ways = {account.id: access_to("acme-corp", a_person(account)) for account in (mara, idris)}
 
     def demote(by, whom):
         return lambda: members.change_role(ways[by.id], whom.id, ADMIN, origin(by))
@@ -281,7 +281,7 @@ def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
 
 def test_nothing_changes_in_the_trash(owner, acme, join):
     teo = join("teo@acme.example", VIEWER)
-    access = access_to("acme-corp", Account.objects.get(email="mara@acme.example").id)
+    access = access_to("acme-corp", a_person(Account.objects.get(email="mara@acme.example")))
     owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
     assert Organization.objects.get().state == "trashed"
     with pytest.raises(errors.NotFound):

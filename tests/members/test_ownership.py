@@ -9,7 +9,7 @@ from portal.mail import sender
 from portal.members import members, ownership
 from portal.organizations.access import access_to
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership
-from tests.factories import origin
+from tests.factories import a_person, origin
 from tests.mail.post_office import text_of
 from tests.members.test_members import PATH, at_one_moment, role_of
 
@@ -94,7 +94,7 @@ def test_an_offer_dies_with_the_givers_ownership_and_that_is_told(
     offer(owner, teo)
     browser = enter(TEO)
     sent = browser.hidden(f"{PATH}/ownership")
-    access, by = access_to("acme-corp", idris.id), origin(idris)
+    access, by = access_to("acme-corp", a_person(idris)), origin(idris)
     if how == "is demoted":
         members.change_role(access, mara.id, ADMIN, by)
     elif how == "is removed":
@@ -178,7 +178,7 @@ def test_admins_offer_no_ownership(teo, join, enter):
 
 def test_an_owner_remains_whether_an_offer_is_accepted_or_the_giver_goes_first(acme, mara, teo):
     """Row T4 of the attacks: the giver goes in the moment in which the offer is accepted."""
-    giving, taking = access_to("acme-corp", mara.id), access_to("acme-corp", teo.id)
+    giving, taking = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(teo))
     for _ in range(20):
         ownership.offer_ownership(giving, teo.id, False, origin(mara))
         offer_id = str(the_offer(teo).id)
