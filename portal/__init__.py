@@ -26,6 +26,10 @@ from portal.accounts import views as account_views
 from portal.accounts.documents import Account, Browser, Session
 from portal.api import openapi
 from portal.audit.documents import AuditEvent
+from portal.factors import login_views as second_factor_views
+from portal.factors import requirement_views
+from portal.factors import views as factor_views
+from portal.factors.documents import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.idempotency import KeyRecord
 from portal.limits import LimitCounter
 from portal.mail import transport
@@ -40,6 +44,10 @@ DOCUMENTS = (
     Account,
     Session,
     Browser,
+    AuthenticatorApp,
+    Passkey,
+    RecoveryCodes,
+    Challenge,
     Organization,
     Slug,
     Membership,
@@ -79,7 +87,15 @@ def create_app(active: Settings) -> Flask:
     transport.init_app(app, active)
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
-    for views in (home_views, account_views, profile_views, organization_views):
+    for views in (
+        home_views,
+        account_views,
+        profile_views,
+        factor_views,
+        second_factor_views,
+        organization_views,
+        requirement_views,
+    ):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)
     cli.init_app(app)

@@ -20,6 +20,7 @@ LOGIN_PER_EMAIL = "login_limit_per_email"
 LOGIN_PER_NETWORK = "login_limit_per_network"
 SIGNUP = "signup_limit"
 PREVIEW = "preview_limit"
+SECOND_FACTOR = "second_factor_limit"
 
 
 class LimitCounter(Document):

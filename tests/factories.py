@@ -2,12 +2,15 @@
 
 from functools import cache
 
+import pyotp
 from bson import ObjectId
 
 from portal import clock
+from portal.accounts import sessions
 from portal.accounts.documents import Account
 from portal.accounts.passwords import hash_password
 from portal.audit.documents import Origin
+from portal.factors import recovery_codes, totp
 from portal.organizations import creation
 from portal.organizations.documents import Membership, Organization
 from tests.visitor import PASSWORD
@@ -50,6 +53,17 @@ def a_member(organization, role, email="teo@acme.example"):
         organization=organization.id, account=account.id, role=role, since=clock.now()
     ).save()
     return account
+
+
+def an_app(account):
+    """An authenticator app that is set up for the account, and its recovery codes."""
+    session = sessions.open_session(account, origin(account), "A browser")
+    secret = totp.offer(session.session_id)
+    app = pyotp.TOTP(secret)
+    # The step before: what the app shows now is not used up.
+    first = app.at(clock.now(), counter_offset=-1)
+    totp.confirm(account.id, session.session_id, first, origin(account))
+    return app, recovery_codes.show_once(session.session_id)
 
 
 def fresh(organization):

@@ -5,6 +5,8 @@ A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 
 import pytest
 
+from portal import clock
+from portal.factors.documents import Passkey
 from portal.organizations.documents import ADMIN, OWNER, VIEWER
 from portal.organizations.permissions import ROLES
 from portal.organizations.trashing import trash_organization
@@ -13,6 +15,7 @@ from tests.program import Program
 from tests.visitor import Visitor
 
 PUBLIC, PERSON, LEAVES = "everybody", "everybody with an account", "leads to the log-in"
+OWN = "whose it is, which none of these are"
 NOBODY, STRANGER = "nobody", "stranger"
 ROLES_AND_NONE = (NOBODY, STRANGER, VIEWER, ADMIN, OWNER)
 
@@ -29,8 +32,29 @@ ROUTES = {
     "POST /signup/password": PUBLIC,
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
+    "GET /login/second": LEAVES,
+    "POST /login/second": LEAVES,
+    "GET /login/passkey": PUBLIC,
+    "POST /login/passkey": PUBLIC,
     "POST /logout": LEAVES,
     "GET /account": PERSON,
+    "GET /account/confirm": PERSON,
+    "POST /account/confirm": PERSON,
+    "GET /account/security": PERSON,
+    "GET /account/security/app": PERSON,
+    "POST /account/security/app": PERSON,
+    "GET /account/security/app/remove": PERSON,
+    "POST /account/security/app/remove": PERSON,
+    "GET /account/security/passkeys/new": PERSON,
+    "POST /account/security/passkeys/new": PERSON,
+    "GET /account/security/passkeys/<passkey_id>": OWN,
+    "POST /account/security/passkeys/<passkey_id>": OWN,
+    "GET /account/security/passkeys/<passkey_id>/remove": OWN,
+    "POST /account/security/passkeys/<passkey_id>/remove": OWN,
+    "GET /account/security/codes": PERSON,
+    "GET /account/security/codes/new": PERSON,
+    "POST /account/security/codes/new": PERSON,
+    "POST /account/security/browsers/forget": PERSON,
     "GET /organizations": PERSON,
     "GET /organizations/preview": PUBLIC,
     "GET /organizations/new": PERSON,
@@ -38,6 +62,8 @@ ROUTES = {
     "GET /organizations/<slug>": "organization.view",
     "GET /organizations/<slug>/activity": "audit.view",
     "GET /organizations/<slug>/settings": "organization.view",
+    "GET /organizations/<slug>/second-factor": "organization.require_second_factor",
+    "POST /organizations/<slug>/second-factor": "organization.require_second_factor",
     "GET /organizations/<slug>/rename": "organization.rename",
     "POST /organizations/<slug>/rename": "organization.rename",
     "GET /organizations/<slug>/delete": "organization.delete",
@@ -85,6 +111,8 @@ def expected(need, role):
         return LOG_IN
     if need == PERSON:
         return IN
+    if need == OWN:
+        return NOT_FOUND
     if role == STRANGER:
         return NOT_FOUND
     return IN if need in ROLES[role] else FORBIDDEN
@@ -126,7 +154,18 @@ def prepare(role):
 
 def fill(address, organization):
     """The address, with ids of what belongs to the organization."""
-    return address.replace("<organization_id>", str(organization.id))
+    ids = {"<organization_id>": organization.id, "<passkey_id>": somebodys_passkey().id}
+    for name, filled in ids.items():
+        address = address.replace(name, str(filled))
+    return address
+
+
+def somebodys_passkey():
+    stranger = an_account("stranger@acme.example")
+    return Passkey(
+        account=stranger.id, credential=b"c", public_key=b"k", sign_count=0, name="Laptop",
+        synced=False, added_at=clock.now(),
+    ).save()  # fmt: skip
 
 
 def ask_page(app, method, address, body, email):

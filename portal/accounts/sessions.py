@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 from flask_login import UserMixin
+from mongoengine.queryset import QuerySet
 
 from portal import clock, settings
 from portal.accounts import browsers
-from portal.accounts.documents import BROWSER, Account, Session
+from portal.accounts.documents import BROWSER, PASSWORD, PENDING, Account, Session
 from portal.audit.documents import Origin
 
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
+LONGEST_WAIT = timedelta(minutes=10)
 _SEEN_AT_MOST_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
 
@@ -23,7 +25,8 @@ _LONGEST_USER_AGENT = 300
 class Principal(UserMixin):
     """Who asks: an account, by a session whose random id only its browser or program knows.
 
-    ``session`` is the id by which others may call it.
+    ``session`` is the id by which others may call it. ``authenticated_at`` is when the person last
+    gave a password, a code or a passkey.
     """
 
     account_id: ObjectId
@@ -31,6 +34,7 @@ class Principal(UserMixin):
     session_id: str
     session_expires_at: datetime
     session: ObjectId | None
+    authenticated_at: datetime | None = None
 
     def get_id(self) -> str:
         """What Flask-Login keeps in the cookie."""
@@ -38,10 +42,14 @@ class Principal(UserMixin):
 
 
 def open_session(
-    account: Account, origin: Origin, user_agent: str, kind: str = BROWSER
+    account: Account,
+    origin: Origin,
+    user_agent: str,
+    kind: str = BROWSER,
+    factors: tuple[str, ...] = (PASSWORD,),
 ) -> Principal:
-    """Write a session for ``account`` and return who it makes of the browser or program. The
-    browser is known from then on.
+    """Write a session for ``account`` and return who it makes of the browser or program that
+    brought the ``factors``. The browser is known from then on, unless its log-in still waits.
 
     Meant for the inside of a transaction; the session's id is stored only as a hash.
     """
@@ -56,11 +64,16 @@ def open_session(
         expires_at=now + _life_of(kind),
         address=origin.address,
         user_agent=user_agent[:_LONGEST_USER_AGENT],
+        factors=factors,
+        authenticated_at=now,
+        tries=0 if kind == PENDING else None,
     )
     session.save(force_insert=True)
-    if origin.browser:
+    if origin.browser and kind != PENDING:
         browsers.note(account.id, origin.browser)
-    return Principal(account.id, account.email, session_id, session.expires_at, session.public_id)
+    return Principal(
+        account.id, account.email, session_id, session.expires_at, session.public_id, now
+    )
 
 
 def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
@@ -91,6 +104,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
                     "seen_at": 1,
                     "expires_at": 1,
                     "public_id": 1,
+                    "authenticated_at": 1,
                 }
             },
         ]
@@ -106,8 +120,15 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
         account["email"],
         session_id,
         session["expires_at"],
-        session.get("public_id"),  # none where an earlier version, beside this one, wrote it
+        # Neither where an earlier version, beside this one, wrote it.
+        session.get("public_id"),
+        session.get("authenticated_at"),
     )
+
+
+def record_of(session_id: str) -> QuerySet:
+    """The record of the session that has this id, of whatever kind, ended ones not among them."""
+    return Session.objects(id=_hashed(session_id))
 
 
 def close_session(session_id: str) -> None:
@@ -118,6 +139,8 @@ def close_session(session_id: str) -> None:
 def _life_of(kind: str) -> timedelta:
     if kind == BROWSER:
         return LONGEST_LIFE
+    if kind == PENDING:
+        return LONGEST_WAIT
     return timedelta(seconds=settings.current().jwt_expires_seconds)
 
 

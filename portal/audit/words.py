@@ -4,8 +4,19 @@ from collections.abc import Mapping
 
 WORDS = {
     "account.address_verified": "Address verified",
+    "account.app_added": "Authenticator app set up",
+    "account.app_removed": "Authenticator app removed",
+    "account.app_replaced": "Authenticator app replaced",
+    "account.browsers_forgotten": "Remembered browsers forgotten",
+    "account.confirmed": "Confirmed by {factor}",
     "account.logged_in": "Logged in",
     "account.logged_out": "Logged out",
+    "account.passkey_added": "Added {factor}",
+    "account.passkey_removed": "Removed {factor}",
+    "account.passkey_renamed": "Passkey “{name_before}” renamed to “{name}”",
+    "account.recovery_code_used": "Recovery code used",
+    "account.recovery_codes_made": "Recovery codes made anew",
+    "account.second_factor_asked": "Password given, second factor asked for",
     "organization.created": "Organization created",
     "organization.renamed": "Renamed from {name_before} to {name}",
     "organization.rename_failed": "Rename to {name} undone: {reason}",
@@ -14,6 +25,8 @@ WORDS = {
     "organization.restored": "Restored from the trash as {name}",
     "organization.restore_failed": "Restore as {name} undone: {reason}",
     "organization.purged": "Purged",
+    "organization.second_factor_lifted": "Second factor no longer required",
+    "organization.second_factor_required": "Second factor required from {starts_on}",
     "organization.slug_reclaimed": "Address {slug} claimed again",
 }
 """By action, filled with the event's details and ``target``, the e-mail of whom it was done to."""

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import structlog
 from bson import ObjectId
 
-from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged
+from portal import clock
+from portal.accounts.documents import Account
+from portal.errors import (
+    Forbidden,
+    NotFound,
+    NotInTrash,
+    OrganizationPurged,
+    SecondFactorRequired,
+)
 from portal.organizations.documents import (
     ACTIVE,
     CURRENT,
@@ -51,13 +59,15 @@ def access_to(slug: str, account_id: ObjectId) -> Access:
     """The account's access to the organization that the slug leads to; one read.
 
     An old slug leads its organization's members there too. Raises NotFound alike where there
-    is no such organization, where it is in the trash, and where the account is no member.
+    is no such organization, where it is in the trash, and where the account is no member;
+    SecondFactorRequired where the organization requires one that the account hasn't.
     """
     found = next(Slug._get_collection().aggregate(_way_from_slug(slug, account_id)), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
+    _require_second_factor(organization, has_one=found.get("has_second_factor", False))
     return Access(organization, found["role"], slug)
 
 
@@ -65,7 +75,8 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     """The account's access to an organization in the trash, which is for owners only; two reads.
 
     Raises NotFound alike where there is no such organization and where the account is no owner
-    of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more.
+    of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more,
+    SecondFactorRequired.
     """
     if not ObjectId.is_valid(organization_id):
         raise NotFound(organization_id)
@@ -78,6 +89,9 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     if membership is None or membership.role != OWNER:
         raise NotFound(organization_id)
     structlog.contextvars.bind_contextvars(organization=organization_id)
+    if organization.second_factor_from:
+        account = Account.objects(id=account_id).only("has_second_factor").first()
+        _require_second_factor(organization, has_one=bool(account and account.has_second_factor))
     if organization.state == ACTIVE:
         raise NotInTrash(organization.name, organization.slug)
     return Access(organization, membership.role, organization.slug)
@@ -97,6 +111,12 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
         return None
     organization = Organization.objects(id=organization_id, state=ACTIVE).only("slug").first()
     return organization and organization.slug
+
+
+def _require_second_factor(organization: Organization, *, has_one: bool) -> None:
+    begins = organization.second_factor_from
+    if begins and begins <= clock.now() and not has_one:
+        raise SecondFactorRequired(organization.name)
 
 
 def _way_from_slug(slug: str, account_id: ObjectId) -> list[dict[str, object]]:
@@ -122,5 +142,20 @@ def _way_from_slug(slug: str, account_id: ObjectId) -> list[dict[str, object]]:
             }
         },
         {"$unwind": "$membership"},
-        {"$project": {"organization": 1, "role": "$membership.role"}},
+        {
+            "$lookup": {
+                "from": Account._get_collection_name(),
+                "localField": "membership.account",
+                "foreignField": "_id",
+                "as": "account",
+                "pipeline": [{"$project": {"has_second_factor": 1}}],
+            }
+        },
+        {
+            "$project": {
+                "organization": 1,
+                "role": "$membership.role",
+                "has_second_factor": {"$first": "$account.has_second_factor"},
+            }
+        },
     ]

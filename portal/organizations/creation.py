@@ -18,6 +18,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
 from portal.errors import EmailTaken, NotFound, check_all
+from portal.factors import inventory
 from portal.organizations import slugs
 from portal.organizations.documents import (
     CREATE,
@@ -188,6 +189,7 @@ def _undo_founding(organization: Organization) -> Organization:
             # Deleting the account conflicts with every transaction that gives it a membership.
             Account.objects(id=founder).delete()
             Session.objects(account=founder).delete()
+            inventory.forget_all(founder)
             forget_chain(founder)
         return organization
 
