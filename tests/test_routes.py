@@ -190,5 +190,6 @@ def outcome(answer):
     if answer.status_code in (FORBIDDEN, NOT_FOUND):
         return answer.status_code
     to_log_in = answer.status_code == 303 and answer.location.startswith("/login")
-    unknown = answer.status_code == 401 and answer.json["error"]["code"] == "not_authenticated"
+    told = answer.is_json and answer.status_code == 401
+    unknown = told and answer.json["error"]["code"] == "not_authenticated"
     return LOG_IN if to_log_in or unknown else IN

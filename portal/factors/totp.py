@@ -28,7 +28,7 @@ def offer(session_id: str) -> str:
     sealed = sealing.seal(pyotp.random_base32())
     mine = sessions.record_of(session_id)
     mine.filter(offered_secret=None).update_one(set__offered_secret=sealed)
-    return _offered(session_id) or ""
+    return sealing.unseal(_offered(session_id) or "") or ""
 
 
 def address_of(secret: str, email: str) -> str:
@@ -50,15 +50,16 @@ def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -
     ``typed`` is its first code. Raises WrongCode, TooManyTries.
     """
     limits.count_try(limits.SECOND_FACTOR, str(account_id))
-    secret = _offered(session_id)
+    offered = _offered(session_id)
+    secret = offered and sealing.unseal(offered)
     step = _step_of(secret, typed) if secret else None
-    if secret is None or step is None:
+    if not secret or step is None:
         raise WrongCode
     codes = recovery_codes.fresh_codes()
 
     def body() -> None:
-        # Of two confirmations at once one finds the secret.
-        taken = sessions.record_of(session_id).filter(offered_secret__ne=None)
+        # Of two confirmations at once one finds this secret; another may be offered already.
+        taken = sessions.record_of(session_id).filter(offered_secret=offered)
         if not taken.update_one(unset__offered_secret=True):
             raise WrongCode
         replaced = AuthenticatorApp.objects(id=account_id).delete()
@@ -99,7 +100,7 @@ def use(account: Account, typed: str) -> None:
 
 def _offered(session_id: str) -> str | None:
     session = sessions.record_of(session_id).only("offered_secret").first()
-    return sealing.unseal(session.offered_secret) if session and session.offered_secret else None
+    return session and session.offered_secret
 
 
 def _step_of(secret: str, typed: str) -> int | None:

@@ -6,10 +6,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from portal import clock
+from portal.accounts.documents import Browser
+from portal.factors.documents import Passkey, RecoveryCodes
 from portal.organizations.documents import VIEWER, Membership, Organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import an_organization, origin
+from tests.factories import an_app, an_organization, origin
+from tests.visitor import PASSWORD
 
 MODES = [
     ("light", 1440, "none"),
@@ -98,6 +101,56 @@ def test_long_lists_and_a_running_operation(page, mara, master_db):
     master_db.organizations.update_one({"slug": "org-03"}, {"$set": {"operation": running}})
     for path in ("", "?q=org", "?q=nothing", "?q=!!!", "/org-03"):
         page.goto(f"/organizations{path}")
+        check(page)
+
+
+def test_pages_of_second_factors(page, mara):
+    """With an app, two passkeys, few codes and a remembered browser; then when logging in."""
+    an_organization("Acme Corp", mara)
+    page.goto("/account/security")
+    check(page)
+    an_app(mara)
+    for name in ("Laptop, work", "W" * 60):
+        passkey = Passkey(
+            account=mara.id, credential=name.encode(), public_key=b"k", sign_count=0, name=name,
+            synced=False, added_at=clock.now(),
+        ).save()  # fmt: skip
+    RecoveryCodes.objects.update(set__hashes=["few"])
+    Browser.objects.update(set__trusted_until=clock.now() + timedelta(days=3))
+    for path in (
+        "",
+        "/app",
+        "/app/remove",
+        "/passkeys/new",
+        f"/passkeys/{passkey.id}",
+        f"/passkeys/{passkey.id}/remove",
+        "/codes/new",
+    ):
+        page.goto(f"/account/security{path}")
+        check(page)
+    page.get_by_role("button", name="Make new codes").click()
+    page.locator(".codes").wait_for()
+    check(page)
+    for path in (
+        "/organizations/acme-corp/second-factor",
+        "/account/confirm",
+        "/account/confirm?by=code",
+        "/account/confirm?by=passkey",
+    ):
+        page.goto(path)
+        check(page)
+    Browser.objects.delete()
+    page.context.clear_cookies()
+    page.goto("/login/passkey")
+    check(page)
+    page.goto("/login")
+    page.get_by_label("E-mail address").fill(mara.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").wait_for()
+    for by in ("code", "passkey", "recovery"):
+        page.goto(f"/login/second?by={by}")
         check(page)
 
 
