@@ -4,8 +4,10 @@
 // data-passkey-options      what the server asks for, as JSON
 // data-passkey-failed       shown when nothing came of it
 // data-passkey-unsupported  shown when the browser has no passkeys
+// data-passkey-off          shown where this module does not run
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
+  form.querySelector("[data-passkey-off]").hidden = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (form.reportValidity()) send(form);
@@ -27,7 +29,7 @@ async function fill(form) {
     const credential = form.dataset.passkey === "create"
       ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
       : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
-    form.elements.credential.value = JSON.stringify(credential.toJSON());
+    form.querySelector("[name=credential]").value = JSON.stringify(credential.toJSON());
     return null;
   } catch {
     return "failed";
