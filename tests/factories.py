@@ -11,6 +11,7 @@ from portal.accounts.documents import Account
 from portal.accounts.passwords import hash_password
 from portal.audit.documents import Origin
 from portal.factors import recovery_codes, totp
+from portal.factors.documents import Passkey
 from portal.organizations import creation
 from portal.organizations.documents import Membership, Organization
 from tests.visitor import PASSWORD
@@ -64,6 +65,14 @@ def an_app(account):
     first = app.at(clock.now(), counter_offset=-1)
     totp.confirm(account.id, session.session_id, first, origin(account))
     return app, recovery_codes.show_once(session.session_id)
+
+
+def a_passkey(account, name="Laptop, work"):
+    """A passkey of the account that nobody can use."""
+    return Passkey(
+        account=account.id, credential=name.encode(), public_key=b"k", sign_count=0, name=name,
+        synced=False, added_at=clock.now(),
+    ).save()  # fmt: skip
 
 
 def fresh(organization):

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from portal.accounts.documents import Account
 from portal.database import client, tenant_database
+from portal.factors.documents import Passkey
 from portal.organizations.documents import Organization
 from portal.organizations.trashing import trash_organization
 from portal.settings import current
-from tests.factories import an_organization, origin
+from tests.factories import a_passkey, an_organization, origin
 from tests.visitor import PASSWORD
 
 NASTY = [
@@ -32,8 +33,10 @@ values = st.one_of(st.sampled_from(NASTY), st.sampled_from(PLAUSIBLE), st.text(m
 patiently = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
-# What a refused request may leave: who tried, how often, and when it was seen.
-TRACES = ("audit_events", "limit_counters")
+# What a refused request may leave: who tried, how often, when it was seen, and what the form that
+# is shown again needs.
+TRACES = ("audit_events", "limit_counters", "challenges")
+SEEN = ("seen_at", "audit_head", "offered_secret")
 
 
 def state():
@@ -49,9 +52,7 @@ def state():
 
 
 def without_traces(document):
-    return {
-        name: value for name, value in document.items() if name not in ("seen_at", "audit_head")
-    }
+    return {name: value for name, value in document.items() if name not in SEEN}
 
 
 @pytest.fixture
@@ -70,7 +71,10 @@ def mara(visitor):
 
 
 def a_path(rule, organization):
-    """Of the organization, or of one of its owner's in the trash."""
+    """Of the organization, or of one of its owner's in the trash, or of a passkey of the owner."""
+    if "<passkey_id>" in rule:
+        passkey = Passkey.objects.first() or a_passkey(Account.objects.get())
+        return rule.replace("<passkey_id>", str(passkey.id))
     if "<organization_id>" not in rule:
         return rule.replace("<slug>", organization.slug)
     trashed = Organization.objects(state="trashed").first()
@@ -113,6 +117,17 @@ FORMS = {
     "/organizations/<slug>/delete": ("confirm_name", "idempotency_key"),
     "/trash/<organization_id>/restore": ("organization_name", "idempotency_key"),
     "/trash/<organization_id>/purge": ("confirm_name", "idempotency_key"),
+    "/organizations/<slug>/second-factor": ("starts_on", "lift"),
+    "/login/second": ("code", "credential", "trust"),
+    "/login/passkey": ("credential",),
+    "/account/confirm": ("password", "code", "credential"),
+    "/account/security/app": ("code",),
+    "/account/security/app/remove": (),
+    "/account/security/passkeys/new": ("passkey_name", "credential"),
+    "/account/security/passkeys/<passkey_id>": ("passkey_name",),
+    "/account/security/passkeys/<passkey_id>/remove": (),
+    "/account/security/codes/new": (),
+    "/account/security/browsers/forget": (),
     "/logout": (),
 }
 QUERIES = ("q", "before", "after", "next", "organization_name", "renames")

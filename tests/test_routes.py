@@ -5,12 +5,10 @@ A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 
 import pytest
 
-from portal import clock
-from portal.factors.documents import Passkey
 from portal.organizations.documents import ADMIN, OWNER, VIEWER
 from portal.organizations.permissions import ROLES
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_member, an_account, an_organization, origin
+from tests.factories import a_member, a_passkey, an_account, an_organization, origin
 from tests.program import Program
 from tests.visitor import Visitor
 
@@ -154,18 +152,9 @@ def prepare(role):
 
 def fill(address, organization):
     """The address, with ids of what belongs to the organization."""
-    ids = {"<organization_id>": organization.id, "<passkey_id>": somebodys_passkey().id}
-    for name, filled in ids.items():
-        address = address.replace(name, str(filled))
-    return address
-
-
-def somebodys_passkey():
-    stranger = an_account("stranger@acme.example")
-    return Passkey(
-        account=stranger.id, credential=b"c", public_key=b"k", sign_count=0, name="Laptop",
-        synced=False, added_at=clock.now(),
-    ).save()  # fmt: skip
+    if "<passkey_id>" in address:
+        return address.replace("<passkey_id>", str(a_passkey(an_account("eve@acme.example")).id))
+    return address.replace("<organization_id>", str(organization.id))
 
 
 def ask_page(app, method, address, body, email):

@@ -7,11 +7,11 @@ from axe_playwright_python.sync_playwright import Axe
 
 from portal import clock
 from portal.accounts.documents import Browser
-from portal.factors.documents import Passkey, RecoveryCodes
+from portal.factors.documents import RecoveryCodes
 from portal.organizations.documents import VIEWER, Membership, Organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import an_app, an_organization, origin
+from tests.factories import a_passkey, an_app, an_organization, origin
 from tests.visitor import PASSWORD
 
 MODES = [
@@ -111,10 +111,7 @@ def test_pages_of_second_factors(page, mara):
     check(page)
     an_app(mara)
     for name in ("Laptop, work", "W" * 60):
-        passkey = Passkey(
-            account=mara.id, credential=name.encode(), public_key=b"k", sign_count=0, name=name,
-            synced=False, added_at=clock.now(),
-        ).save()  # fmt: skip
+        passkey = a_passkey(mara, name)
     RecoveryCodes.objects.update(set__hashes=["few"])
     Browser.objects.update(set__trusted_until=clock.now() + timedelta(days=3))
     for path in (
