@@ -28,6 +28,10 @@ from portal.accounts.documents import Account, Browser, Recovery, Session
 from portal.api import openapi
 from portal.audit import views as audit_views
 from portal.audit.documents import AuditEvent
+from portal.factors import login_views as second_factor_views
+from portal.factors import requirement_views
+from portal.factors import views as factor_views
+from portal.factors.documents import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.idempotency import KeyRecord
 from portal.keys import views as key_views
 from portal.keys.documents import ApiKey, ProvisioningKey
@@ -49,6 +53,10 @@ DOCUMENTS = (
     Session,
     Recovery,
     Browser,
+    AuthenticatorApp,
+    Passkey,
+    RecoveryCodes,
+    Challenge,
     Organization,
     Slug,
     Membership,
@@ -102,6 +110,10 @@ def create_app(active: Settings) -> Flask:
         audit_views,
         member_views,
         invitation_views,
+        factor_views,
+        second_factor_views,
+        organization_views,
+        requirement_views,
     ):
         app.register_blueprint(views.blueprint)
     openapi.init_app(app, csrf)

@@ -129,6 +129,81 @@ ANSWERS: dict[type[PortalError], Answer] = {
         ),
         "Somebody must own it",
     ),
+    errors.CodeRequired: Answer(
+        401,
+        "second_factor_required",
+        "code",
+        lambda e: "Send a code of the authenticator app, or a recovery code, as code.",
+        "A second factor is needed",
+    ),
+    errors.WrongCode: Answer(
+        401,
+        "wrong_code",
+        "code",
+        lambda e: "This code is not valid: enter the newest one. Each code works once",
+    ),
+    errors.PasskeyRefused: Answer(
+        401,
+        "passkey_refused",
+        "credential",
+        lambda e: "The passkey was not accepted: try again, or use another way",
+    ),
+    errors.PasskeyGone: Answer(
+        404,
+        "not_found",
+        None,
+        lambda e: "It was removed, or it is not one of yours.",
+        "This passkey is not there",
+    ),
+    errors.TooManyPasskeys: Answer(
+        409,
+        "too_many_passkeys",
+        "credential",
+        lambda e: "You have as many passkeys as there may be: remove one first",
+    ),
+    errors.InvalidPasskeyName: Answer(
+        422, "invalid_passkey_name", "passkey_name", lambda e: e.reason
+    ),
+    errors.LogInExpired: Answer(
+        401,
+        "log_in_expired",
+        None,
+        lambda e: (
+            "A log-in waits 10 minutes for the second factor, and for a few tries. Begin again with your password."
+        ),
+        "This log-in is over",
+    ),
+    errors.NoSecondFactor: Answer(
+        409,
+        "no_second_factor",
+        None,
+        lambda e: "Set up an authenticator app or a passkey first. Nothing was changed.",
+        "You have no second factor",
+    ),
+    errors.FactorNeeded: Answer(
+        409,
+        "factor_needed",
+        None,
+        lambda e: (
+            f"{e.name} requires a second factor of its members, and this is the last one you have. Add another one first. Nothing was changed."
+        ),
+        "This is your last second factor",
+    ),
+    errors.SecondFactorRequired: Answer(
+        403,
+        "second_factor_required",
+        None,
+        lambda e: (
+            f"{e.name} requires a second factor of its members. You are a member still: set one up, and it opens."
+        ),
+        "Set up a second factor",
+    ),
+    errors.InvalidStart: Answer(
+        422,
+        "invalid_start",
+        "starts_on",
+        lambda e: f"Choose a day from {e.first:%-d %B %Y} to {e.last:%-d %B %Y}",
+    ),
     errors.LinkInvalid: Answer(
         410,
         "link_invalid",

@@ -6,7 +6,7 @@ table what each becomes for a reader.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from bson import ObjectId
@@ -134,6 +134,31 @@ class AddressVerified(PortalError):
 class InvalidPersonName(PortalError):
     """A person's name that breaks a rule; ``reason`` tells the reader what to do."""
 
+
+class CodeRequired(PortalError):
+    """The password is right, and a program must send a code of a second factor with it."""
+
+
+class WrongCode(PortalError):
+    """Not a code that the account's app shows, nor a recovery code that is left; or it was used."""
+
+
+class PasskeyRefused(PortalError):
+    """What a passkey signed is not what was asked for, or the passkey is none of the account's."""
+
+
+class PasskeyGone(PortalError):
+    """The passkey was removed, or is not one of who asks."""
+
+
+class TooManyPasskeys(PortalError):
+    """The account has as many passkeys as it may have."""
+
+
+@dataclass
+class InvalidPasskeyName(PortalError):
+    """A passkey's name that breaks a rule; ``reason`` tells the reader what to do."""
+
     reason: str
 
 
@@ -146,6 +171,36 @@ class LastOwnerSomewhere(PortalError):
     """The account is the last owner of these organizations, by name."""
 
     organizations: list[str]
+
+
+class LogInExpired(PortalError):
+    """A log-in that waited too long for its second factor, was tried too often, or has ended."""
+
+
+class NoSecondFactor(PortalError):
+    """The account needs a second factor for this and has none."""
+
+
+@dataclass
+class FactorNeeded(PortalError):
+    """The account's last second factor, while an organization of this name requires one."""
+
+    name: str
+
+
+@dataclass
+class SecondFactorRequired(PortalError):
+    """The organization of this name shows itself only to members who have a second factor."""
+
+    name: str
+
+
+@dataclass
+class InvalidStart(PortalError):
+    """No day from which a second factor may be required."""
+
+    first: date
+    last: date
 
 
 class LinkInvalid(PortalError):

@@ -38,6 +38,7 @@ class Form(FlaskForm):
     """A form that shows what the services say of it, at the field it concerns."""
 
     status = 200
+    succeeded = False
 
     class Meta(FlaskForm.Meta):
         """Reads the fields of a form and nothing else: no files, no JSON."""
@@ -59,7 +60,9 @@ class Form(FlaskForm):
             self._keep_on_one_line()
             return None
         try:
-            return action()
+            result = action()
+            self.succeeded = True
+            return result
         except PortalError as error:
             if find_record(requests.key()):
                 raise Repeated from error

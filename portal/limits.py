@@ -25,6 +25,7 @@ INVITATIONS = "invitation_limit"
 RECOVERY_PER_EMAIL = "recovery_limit_per_email"
 RECOVERY_PER_NETWORK = "recovery_limit_per_network"
 ADDRESS_MAILS = "address_mail_limit"
+SECOND_FACTOR = "second_factor_limit"
 
 
 class LimitCounter(Document):

@@ -259,6 +259,9 @@ class Settings:
         default=3,
         check=partial(_at_least, 1),
     )
+    second_factor_limit: int = _setting(
+        "codes and confirmations a minute for an account", default=10, check=partial(_at_least, 1)
+    )
     trash_days: int = _setting(
         "days a deleted organization is kept", default=30, check=partial(_at_least, 1)
     )
@@ -296,6 +299,18 @@ class Settings:
     def https(self) -> bool:
         """Whether browsers reach the portal by HTTPS, so that cookies may be ``Secure``."""
         return urlsplit(self.public_url).scheme == "https"
+
+    @property
+    def origin(self) -> str:
+        """``public_url`` as browsers write it: in small letters, without a port that goes
+        unsaid."""
+        default_port = ":443" if self.https else ":80"
+        return self.public_url.lower().removesuffix(default_port)
+
+    @property
+    def passkey_host(self) -> str:
+        """The host that passkeys are made for, whatever a request's headers say."""
+        return urlsplit(self.public_url).hostname or ""
 
     @property
     def public_host(self) -> str:

@@ -2,13 +2,17 @@
 
 from functools import cache
 
+import pyotp
 from bson import ObjectId
 
 from portal import clock
+from portal.accounts import sessions
 from portal.accounts.documents import Account, Session
 from portal.accounts.passwords import hash_password
 from portal.accounts.sessions import Principal, open_session
 from portal.audit.documents import Origin
+from portal.factors import recovery_codes, totp
+from portal.factors.documents import Passkey
 from portal.keys import keys
 from portal.members.documents import Invitation
 from portal.members.mails import LIFE
@@ -93,6 +97,25 @@ def an_invitation(organization, inviter, email):
         sent_at=now,
         expires_at=now + LIFE,
     ).save()
+
+
+def an_app(account):
+    """An authenticator app that is set up for the account, and its recovery codes."""
+    session = sessions.open_session(account, origin(account), "A browser")
+    secret = totp.offer(session.session_id)
+    app = pyotp.TOTP(secret)
+    # The step before: what the app shows now is not used up.
+    first = app.at(clock.now(), counter_offset=-1)
+    totp.confirm(account.id, session.session_id, first, origin(account))
+    return app, recovery_codes.show_once(session.session_id)
+
+
+def a_passkey(account, name="Laptop, work"):
+    """A passkey of the account that nobody can use."""
+    return Passkey(
+        account=account.id, credential=name.encode(), public_key=b"k", sign_count=0, name=name,
+        synced=False, added_at=clock.now(),
+    ).save()  # fmt: skip
 
 
 def fresh(organization):

@@ -76,6 +76,7 @@ def portal(
         port = listener.getsockname()[1]
         command = [python, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"]
         url = f"http://127.0.0.1:{port}"
+        settings.setdefault("PUBLIC_URL", f"http://localhost:{port}")  # passkeys are made for it
         if tls:
             url = settings["PUBLIC_URL"] = f"https://localhost:{port}"
             command += ["--certfile", f"{tls}/cert.pem", "--keyfile", f"{tls}/key.pem"]

@@ -6,7 +6,8 @@ from pathlib import Path
 # What concerns what exists by now.
 ROWS = set(
     re.findall(
-        r"\w+", "T1 T2 T3 T4 N1 N2 N3 N4 Q1 S1 S2 S3 C1 C2 C3 A1 A2 A3 A4 A6 A7 D1 D2 D3 L1 P1 F1"
+        r"\w+",
+        "T1 T2 T3 T4 N1 N2 N3 N4 Q1 S1 S2 S3 C1 C2 C3 A1 A2 A3 A4 A5 A6 A7 D1 D2 D3 L1 L2 X1 P1 F1",
     )
 )
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from portal.accounts.documents import Account
 from portal.database import client, tenant_database
+from portal.factors.documents import Passkey
 from portal.keys.documents import ApiKey
 from portal.members.documents import Invitation
 from portal.members.mails import token_of
 from portal.organizations.documents import OWNER, VIEWER, Membership, Organization
 from portal.organizations.trashing import trash_organization
 from portal.settings import current
-from tests.factories import a_key, a_member, an_invitation, an_organization, origin
+from tests.factories import a_key, a_member, a_passkey, an_invitation, an_organization, origin
 from tests.visitor import PASSWORD
 
 NASTY = [
@@ -38,8 +39,10 @@ values = st.one_of(st.sampled_from(NASTY), st.sampled_from(PLAUSIBLE), st.text(m
 patiently = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
-# What a refused request may leave: who tried, how often, and when it was seen.
-TRACES = ("audit_events", "limit_counters")
+# What a refused request may leave: who tried, how often, when it was seen, and what the form that
+# is shown again needs.
+TRACES = ("audit_events", "limit_counters", "challenges")
+SEEN = ("seen_at", "audit_head", "offered_secret")
 
 
 def state():
@@ -55,9 +58,7 @@ def state():
 
 
 def without_traces(document):
-    return {
-        name: value for name, value in document.items() if name not in ("seen_at", "audit_head")
-    }
+    return {name: value for name, value in document.items() if name not in SEEN}
 
 
 @pytest.fixture
@@ -76,13 +77,16 @@ def mara(visitor):
 
 
 def a_path(rule, organization):
-    """Of the organization, or of one of its owner's in the trash."""
+    """Of the organization, of one of its owner's in the trash, or of the owner."""
+    account = Account.objects.get(email="mara@acme.example")
+    if "<passkey_id>" in rule:
+        passkey = Passkey.objects.first() or a_passkey(account)
+        return rule.replace("<passkey_id>", str(passkey.id))
     if "<key_id>" in rule:
         if not ApiKey.objects(organization=organization.id):
             a_key(organization)
         key = ApiKey.objects(organization=organization.id).first()
         rule = rule.replace("<key_id>", str(key.id))
-    account = Account.objects.get(email="mara@acme.example")
     if "<organization_id>" not in rule:
         return (
             rule.replace("<slug>", organization.slug)
@@ -166,6 +170,17 @@ FORMS = {
     ),
     "/organizations/<slug>/keys/<key_id>/rotate": ("overlap", "idempotency_key"),
     "/organizations/<slug>/keys/<key_id>/revoke": ("idempotency_key",),
+    "/organizations/<slug>/second-factor": ("starts_on", "lift"),
+    "/login/second": ("code", "credential", "trust"),
+    "/login/passkey": ("credential",),
+    "/account/confirm": ("password", "code", "credential"),
+    "/account/security/app": ("code",),
+    "/account/security/app/remove": (),
+    "/account/security/passkeys/new": ("passkey_name", "credential"),
+    "/account/security/passkeys/<passkey_id>": ("passkey_name",),
+    "/account/security/passkeys/<passkey_id>/remove": (),
+    "/account/security/codes/new": (),
+    "/account/security/browsers/forget": (),
     "/logout": (),
 }
 QUERIES = (

@@ -13,6 +13,7 @@ from portal.organizations.trashing import trash_organization
 from tests.factories import (
     a_key,
     a_member,
+    a_passkey,
     a_session,
     an_account,
     an_invitation,
@@ -24,6 +25,7 @@ from tests.visitor import Visitor
 
 PUBLIC, PERSON, LEAVES = "everybody", "everybody with an account", "leads to the log-in"
 KNOWN = "everybody with an account, and keys"
+OWN = "whose it is, which none of these are"
 NOBODY, STRANGER = "nobody", "stranger"
 ROLES_AND_NONE = (NOBODY, STRANGER, VIEWER, ADMIN, OWNER)
 VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY = "viewer's key", "admin's key", "key of another organization"
@@ -45,6 +47,10 @@ ROUTES = {
     "POST /signup/finish": PUBLIC,
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
+    "GET /login/second": LEAVES,
+    "POST /login/second": LEAVES,
+    "GET /login/passkey": PUBLIC,
+    "POST /login/passkey": PUBLIC,
     "POST /logout": LEAVES,
     "GET /forgot": PUBLIC,
     "POST /forgot": PUBLIC,
@@ -67,6 +73,23 @@ ROUTES = {
     "GET /account/export": PERSON,
     "GET /account/close": PERSON,
     "POST /account/close": PERSON,
+    "GET /account/confirm": PERSON,
+    "POST /account/confirm": PERSON,
+    "GET /account/security": PERSON,
+    "GET /account/security/app": PERSON,
+    "POST /account/security/app": PERSON,
+    "GET /account/security/app/remove": PERSON,
+    "POST /account/security/app/remove": PERSON,
+    "GET /account/security/passkeys/new": PERSON,
+    "POST /account/security/passkeys/new": PERSON,
+    "GET /account/security/passkeys/<passkey_id>": OWN,
+    "POST /account/security/passkeys/<passkey_id>": OWN,
+    "GET /account/security/passkeys/<passkey_id>/remove": OWN,
+    "POST /account/security/passkeys/<passkey_id>/remove": OWN,
+    "GET /account/security/codes": PERSON,
+    "GET /account/security/codes/new": PERSON,
+    "POST /account/security/codes/new": PERSON,
+    "POST /account/security/browsers/forget": PERSON,
     "GET /organizations": PERSON,
     "GET /organizations/preview": PUBLIC,
     "GET /organizations/new": PERSON,
@@ -76,6 +99,8 @@ ROUTES = {
     "GET /organizations/<slug>/activity.csv": "audit.export",
     "GET /organizations/<slug>/activity.jsonl": "audit.export",
     "GET /organizations/<slug>/settings": "organization.view",
+    "GET /organizations/<slug>/second-factor": "organization.require_second_factor",
+    "POST /organizations/<slug>/second-factor": "organization.require_second_factor",
     "GET /organizations/<slug>/rename": "organization.rename",
     "POST /organizations/<slug>/rename": "organization.rename",
     "GET /organizations/<slug>/delete": "organization.delete",
@@ -168,6 +193,8 @@ def expected(need, role):
         return LOG_IN
     if need in (PERSON, KNOWN):
         return IN
+    if need == OWN:
+        return NOT_FOUND
     if role == STRANGER:
         return NOT_FOUND
     return IN if need in ROLES[role] else FORBIDDEN
@@ -250,6 +277,8 @@ def fill(address, organization, email):
     """The address, with ids of what belongs to the organization, or to who asks."""
     if "<public_id>" in address and email:
         address = address.replace("<public_id>", str(a_session(email).public_id))
+    if "<passkey_id>" in address:
+        return address.replace("<passkey_id>", str(a_passkey(an_account("eve@acme.example")).id))
     if "<key_id>" in address:
         a_key(organization)
         key = keys.keys_of(organization)[0]
@@ -286,5 +315,6 @@ def outcome(answer):
     if answer.status_code in (FORBIDDEN, NOT_FOUND):
         return answer.status_code
     to_log_in = answer.status_code == 303 and answer.location.startswith("/login")
-    unknown = answer.status_code == 401 and answer.json["error"]["code"] == "not_authenticated"
+    told = answer.is_json and answer.status_code == 401
+    unknown = told and answer.json["error"]["code"] == "not_authenticated"
     return LOG_IN if to_log_in or unknown else IN

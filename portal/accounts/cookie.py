@@ -20,6 +20,7 @@ from portal import clock
 from portal.accounts import bearer, browser_cookie, sessions, tokens
 from portal.accounts.sessions import Principal
 from portal.accounts.tokens import InvalidToken
+from portal.factors.pending import Pending
 from portal.requests import is_api
 from portal.settings import Settings
 
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 
 KIND = "session"
 _ANONYMOUS_LIFE = timedelta(hours=12)
-_EXPIRES = "expires"
+_EXPIRES, _PENDING = "expires", "pending"
 
 
 class _TokenSerializer:
@@ -86,19 +87,28 @@ def init_app(app: Flask, settings: Settings) -> None:
     login_manager.unauthorized_handler(_ask_to_log_in)
 
 
-def enter(principal: Principal) -> None:
+def enter(principal: Principal | Pending) -> None:
     """Log the browser of this request in, under a cookie that shares nothing with the old one;
-    a session that it had ends."""
+    a session that it had ends. Where the log-in waits for a second factor, the cookie opens
+    nothing but the page that asks for it."""
     if current_user.is_authenticated:
         sessions.close_session(current_user.session_id)
     session.clear()
-    session.permanent = True
-    session[_EXPIRES] = int(principal.session_expires_at.timestamp())
     # A form token of the new session, now: two pages that are opened at once would make two.
     g.pop("csrf_token", None)
     generate_csrf()
+    if isinstance(principal, Pending):
+        session[_PENDING] = principal.session_id
+        return
+    session.permanent = True
+    session[_EXPIRES] = int(principal.session_expires_at.timestamp())
     login_user(_known(principal))
     browser_cookie.keep()
+
+
+def pending_id() -> str | None:
+    """The id of the log-in that the browser of this request has to finish, if there is one."""
+    return session.get(_PENDING)
 
 
 def leave() -> None:

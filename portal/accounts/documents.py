@@ -5,10 +5,12 @@ from datetime import timedelta
 
 from bson import ObjectId
 from mongoengine import (
+    BooleanField,
     DateTimeField,
     Document,
     EmbeddedDocumentField,
     IntField,
+    ListField,
     ObjectIdField,
     StringField,
 )
@@ -42,6 +44,8 @@ class Account(Document):
     time_zone = StringField()
     theme = StringField(choices=(LIGHT, DARK, AUTO))
     closed_at = DateTimeField()
+    # Whether it has an authenticator app or a passkey: kept by the transactions that change those.
+    has_second_factor = BooleanField(required=True, default=False)
     # Grows with each change of the account's memberships: the common document that makes
     # transactions conflict which judge how many there are.
     membership_changes = IntField(required=True, default=0)
@@ -76,23 +80,37 @@ class Recovery(Document):
         return hashlib.sha256(email_key.encode()).hexdigest()
 
 
-BROWSER, PROGRAM = "browser", "program"
+BROWSER, PROGRAM, PENDING = "browser", "program", "pending"
+# What somebody logged in by, as it is kept and told.
+PASSWORD, APP, PASSKEY = "password", "authenticator app", "passkey"
+RECOVERY_CODE = "recovery code"
 
 
 class Session(Document):
-    """One logged-in browser or program. ``id`` is the hash of the random id that its cookie or
-    bearer token carries."""
+    """One logged-in browser or program, or a log-in that waits for a second factor and opens
+    nothing (``PENDING``). ``id`` is the hash of the random id that its cookie or bearer token
+    carries.
+
+    ``factors`` are what it was logged in by, and ``authenticated_at`` is when any was given last.
+    """
 
     id = StringField(primary_key=True)
     # What pages and the audit trail call it.
     public_id = ObjectIdField(required=True, default=ObjectId)
-    kind = StringField(required=True, choices=(BROWSER, PROGRAM))
+    kind = StringField(required=True, choices=(BROWSER, PROGRAM, PENDING))
     account = ObjectIdField(required=True)
     created_at = DateTimeField(required=True)
     seen_at = DateTimeField(required=True)
     expires_at = DateTimeField(required=True)
     address = StringField()
     user_agent = StringField()
+    factors = ListField(StringField())
+    authenticated_at = DateTimeField()
+    # How often a second factor was tried for a log-in that waits.
+    tries = IntField()
+    # Sealed: what is offered to an authenticator app, and recovery codes that were not shown yet.
+    offered_secret = StringField()
+    codes_to_show = StringField()
 
     meta = {
         "collection": "sessions",

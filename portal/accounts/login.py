@@ -1,37 +1,54 @@
 """Logging in and out."""
 
+from portal import limits
 from portal.accounts import authentication, passwords, sessions
-from portal.accounts.documents import BROWSER, Account
+from portal.accounts.documents import PASSWORD, PROGRAM, Account
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.errors import WrongCredentials
+from portal.errors import CodeRequired, WrongCredentials
+from portal.factors import pending
+from portal.factors.codes import use_code
+from portal.factors.pending import Pending
 
 
-def log_in(
-    email: str, password: str, origin: Origin, user_agent: str, kind: str = BROWSER
-) -> Principal:
-    """Check the credentials and open a session for a browser or a program.
+def log_in(email: str, password: str, origin: Origin, user_agent: str) -> Principal | Pending:
+    """Check the credentials and open a session for a browser; where it must bring a second factor
+    too, open nothing but a log-in that waits for it.
 
     Raises what ``authentication.account_of`` does.
     """
     account = authentication.account_of(email, password, origin)
-    rehashed = (
-        passwords.hash_password(password) if passwords.needs_rehash(account.password_hash) else None
-    )
+    rehashed = _rehashed(account, password)
+
+    def body() -> Principal | Pending:
+        return pending.enter(_current(account, rehashed, origin), origin, user_agent)
+
+    return transaction(body)
+
+
+def log_in_program(
+    email: str, password: str, code: str | None, origin: Origin, user_agent: str
+) -> Principal:
+    """Check the credentials and open a session for a program; otherwise like ``log_in``. Where the
+    account has a second factor it takes a ``code``, of the app or a recovery code.
+
+    Raises CodeRequired without it, WrongCode.
+    """
+    account = authentication.account_of(email, password, origin)
+    rehashed = _rehashed(account, password)
+    if account.has_second_factor and code is not None:
+        limits.count_try(limits.SECOND_FACTOR, str(account.id))
 
     def body() -> Principal:
-        # Read again inside the transaction, for the head of its audit chain; and the password
-        # may have been changed since it was checked.
-        current = Account.objects(id=account.id, password_hash=account.password_hash).first()
-        if current is None:
-            raise WrongCredentials
-        if rehashed:
-            Account.objects(id=current.id).update_one(set__password_hash=rehashed)
-        origin.account, origin.email = current.id, current.email
-        record(current, "account.logged_in", origin)
-        return sessions.open_session(current, origin, user_agent, kind)
+        current, factors = _current(account, rehashed, origin), [PASSWORD]
+        if current.has_second_factor:
+            if code is None:
+                raise CodeRequired
+            factors.append(use_code(current, code, origin))
+        record(current, "account.logged_in", origin, factors=", ".join(factors))
+        return sessions.open_session(current, origin, user_agent, PROGRAM, tuple(factors))
 
     return transaction(body)
 
@@ -44,3 +61,21 @@ def log_out(principal: Principal, origin: Origin) -> None:
         sessions.close_session(principal.session_id)
 
     transaction(body)
+
+
+def _rehashed(account: Account, password: str) -> str | None:
+    if passwords.needs_rehash(account.password_hash):
+        return passwords.hash_password(password)
+    return None
+
+
+def _current(account: Account, rehashed: str | None, origin: Origin) -> Account:
+    """The account, read again inside the transaction: for the head of its audit chain, and since
+    its password may have been changed after it was checked."""
+    current = Account.objects(id=account.id, password_hash=account.password_hash).first()
+    if current is None:
+        raise WrongCredentials
+    if rehashed:
+        Account.objects(id=current.id).update_one(set__password_hash=rehashed)
+    origin.account, origin.email = current.id, current.email
+    return current

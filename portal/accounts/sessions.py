@@ -8,10 +8,11 @@ from typing import Any
 
 from bson import ObjectId
 from flask_login import UserMixin
+from mongoengine.queryset import QuerySet
 
 from portal import clock, settings
 from portal.accounts import browsers
-from portal.accounts.documents import BROWSER, PROGRAM, Account, Session
+from portal.accounts.documents import BROWSER, PASSWORD, PENDING, PROGRAM, Account, Session
 from portal.accounts.user_agents import words_of
 from portal.audit.documents import Origin
 from portal.audit.trail import record
@@ -20,6 +21,7 @@ from portal.errors import SessionGone
 
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
+LONGEST_WAIT = timedelta(minutes=10)
 _SEEN_AT_MOST_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
 
@@ -31,8 +33,9 @@ _TASTE = ("name", "theme", "time_zone")
 class Principal(UserMixin):
     """Who asks: an account, by a session whose random id only its browser or program knows.
 
-    ``session`` is the id by which others may call it. ``name``, ``theme`` and ``time_zone`` are
-    empty where the person said nothing of them.
+    ``session`` is the id by which others may call it. ``authenticated_at`` is when the person last
+    gave a password, a code or a passkey. ``name``, ``theme`` and ``time_zone`` are empty where the
+    person said nothing of them.
     """
 
     account_id: ObjectId
@@ -40,6 +43,7 @@ class Principal(UserMixin):
     session_id: str
     session_expires_at: datetime
     session: ObjectId | None
+    authenticated_at: datetime | None = None
     name: str = ""
     theme: str = ""
     time_zone: str = ""
@@ -83,10 +87,14 @@ class SessionLine:
 
 
 def open_session(
-    account: Account, origin: Origin, user_agent: str, kind: str = BROWSER
+    account: Account,
+    origin: Origin,
+    user_agent: str,
+    kind: str = BROWSER,
+    factors: tuple[str, ...] = (PASSWORD,),
 ) -> Principal:
-    """Write a session for ``account`` and return who it makes of the browser or program. The
-    browser is known from then on.
+    """Write a session for ``account`` and return who it makes of the browser or program that
+    brought the ``factors``. The browser is known from then on, unless its log-in still waits.
 
     Meant for the inside of a transaction; the session's id is stored only as a hash.
     """
@@ -101,9 +109,12 @@ def open_session(
         expires_at=now + _life_of(kind),
         address=origin.address,
         user_agent=user_agent[:_LONGEST_USER_AGENT],
+        factors=factors,
+        authenticated_at=now,
+        tries=0 if kind == PENDING else None,
     )
     session.save(force_insert=True)
-    if origin.browser:
+    if origin.browser and kind != PENDING:
         browsers.note(account.id, origin.browser)
     return Principal(
         account.id,
@@ -111,6 +122,7 @@ def open_session(
         session_id,
         session.expires_at,
         session.public_id,
+        now,
         **_taste(account),
     )
 
@@ -141,6 +153,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
                     "seen_at": 1,
                     "expires_at": 1,
                     "public_id": 1,
+                    "authenticated_at": 1,
                 }
             },
         ]
@@ -156,7 +169,9 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
         account["email"],
         session_id,
         session["expires_at"],
-        session.get("public_id"),  # none where an earlier version, beside this one, wrote it
+        # Neither where an earlier version, beside this one, wrote it.
+        session.get("public_id"),
+        session.get("authenticated_at"),
         **_taste(account),
     )
 
@@ -219,6 +234,11 @@ def close_others(account_id: ObjectId, session_id: str) -> int:
     return Session.objects(account=account_id, id__ne=_hashed(session_id)).delete()
 
 
+def record_of(session_id: str) -> QuerySet:
+    """The record of the session that has this id, of whatever kind, ended ones not among them."""
+    return Session.objects(id=_hashed(session_id))
+
+
 def close_session(session_id: str) -> None:
     """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
     Session.objects(id=_hashed(session_id)).delete()
@@ -238,6 +258,8 @@ def _taste(account: Any) -> dict[str, Any]:
 def _life_of(kind: str) -> timedelta:
     if kind == BROWSER:
         return LONGEST_LIFE
+    if kind == PENDING:
+        return LONGEST_WAIT
     return timedelta(seconds=settings.current().jwt_expires_seconds)
 
 

@@ -14,6 +14,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import AddressVerified, LinkInvalid
+from portal.factors import inventory
 from portal.mail import links, outbox
 
 VALID = timedelta(hours=24)
@@ -69,9 +70,10 @@ def prove_address(account: Account, password: str, origin: Origin) -> Account:
     sent there. The account as it is then.
 
     The first time, whoever used the account before may be somebody else who typed that address.
-    So all sessions and tokens end, and ``password`` is the account's from then on. Raises
-    WeakPassword where it is neither the account's already nor may be chosen, Overloaded;
-    LinkInvalid where the account has another address by now. Later nothing changes.
+    So all sessions and tokens end, second factors, recovery codes and known browsers go, and
+    ``password`` is the account's from then on. Raises WeakPassword where it is neither the
+    account's already nor may be chosen, Overloaded; LinkInvalid where the account has another
+    address by now. Later nothing changes.
     """
     if account.verified_at:
         return account
@@ -92,7 +94,11 @@ def first_proof(account: Account, password_hash: str, origin: Origin) -> Account
     """Note the first proof of the account's address, in the caller's transaction, and end all that
     may be somebody else's; ``None`` where it was proved before, or is another address now."""
     # Also where it is the one that was read: it may have been changed since, by that somebody.
-    changes = {"set__verified_at": clock.now(), "set__password_hash": password_hash}
+    changes = {
+        "set__verified_at": clock.now(),
+        "set__password_hash": password_hash,
+        "set__has_second_factor": False,
+    }
     if password_hash != account.password_hash:
         changes |= new_password(password_hash)
     proved = Account.objects(id=account.id, email_key=account.email_key, verified_at=None).modify(
@@ -101,6 +107,7 @@ def first_proof(account: Account, password_hash: str, origin: Origin) -> Account
     if proved is None:
         return None
     sessions.close_all(proved.id)
+    inventory.forget_all(proved.id)
     forget_recovery(proved)
     origin.account, origin.email = proved.id, proved.email
     record(proved, "account.address_verified", origin)

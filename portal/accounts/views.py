@@ -12,6 +12,7 @@ from portal.accounts.forms import (
     NewPasswordForm,
     VerifyForm,
 )
+from portal.factors.pending import Pending
 from portal.requests import origin, same_site_path, user_agent
 
 blueprint = Blueprint("accounts", __name__)
@@ -23,11 +24,13 @@ def log_in() -> ResponseReturnValue:
     target = same_site_path(form.next.data or "", url_for("organizations.list_mine"))
     if current_user.is_authenticated and request.method == "GET":
         return redirect(target, 303)
-    principal = form.submit(
+    entered = form.submit(
         lambda: login.log_in(form.email.data, form.password.data, origin(), user_agent())
     )
-    if principal:
-        cookie.enter(principal)
+    if entered:
+        cookie.enter(entered)
+        if isinstance(entered, Pending):
+            return redirect(url_for("second_factor.ask", next=form.next.data or None), 303)
         return redirect(target, 303)
     return render_template("accounts/log_in.html", form=form), form.status
 

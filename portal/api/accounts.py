@@ -6,7 +6,6 @@ from flask_login import current_user
 
 from portal import settings
 from portal.accounts import bearer, login
-from portal.accounts.documents import PROGRAM
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.keys.principals import OrganizationKey
@@ -24,10 +23,14 @@ auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a tok
 def log_in(body: dict[str, str]) -> dict[str, Any]:
     """Log in
 
-    Gives a bearer token. It is a session: listed, and ended like that of a browser. It takes no
-    `Idempotency-Key`: its answer is a secret, which is not kept. Sent again, it gives another.
+    Gives a bearer token. An account that has a second factor needs a `code` of its app, or a
+    recovery code; without it the answer is 401 `second_factor_required`. The token is a session:
+    listed, and ended like that of a browser. It takes no `Idempotency-Key`: its answer is a secret,
+    which is not kept. Sent again, it gives another.
     """
-    principal = login.log_in(body["email"], body["password"], origin(), user_agent(), PROGRAM)
+    principal = login.log_in_program(
+        body["email"], body["password"], body.get("code"), origin(), user_agent()
+    )
     return {
         "token": bearer.token_of(principal),
         "expires_in": settings.current().jwt_expires_seconds,

@@ -77,6 +77,12 @@ class CreateBody(Body):
 class LogInBody(Body):
     email = fields.String(required=True, metadata=_EMAIL)
     password = fields.String(required=True, load_only=True, metadata={"format": "password"})
+    code = fields.String(
+        metadata={
+            "description": "of the authenticator app, or a recovery code: where there is one",
+            "maxLength": 64,
+        }
+    )
 
 
 class NewNameBody(Body):

@@ -10,8 +10,16 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
+from portal import clock
+from portal.accounts.documents import Account
 from portal.accounts.sessions import Principal
-from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged
+from portal.errors import (
+    Forbidden,
+    NotFound,
+    NotInTrash,
+    OrganizationPurged,
+    SecondFactorRequired,
+)
 from portal.keys.principals import OrganizationKey, Provisioner
 from portal.organizations.documents import (
     ACTIVE,
@@ -59,7 +67,8 @@ def access_to(slug: str, principal: Principal | OrganizationKey) -> Access:
     """The principal's access to the organization that the slug leads to; one read.
 
     An old slug leads its organization's members and keys there too. Raises NotFound alike where
-    there is no such organization, where it is in the trash, and where it is another's.
+    there is no such organization, where it is in the trash, and where it is another's;
+    SecondFactorRequired where the organization requires one that the account hasn't.
     """
     by_key = isinstance(principal, OrganizationKey)
     way = _of_key(principal) if by_key else _of_member(principal.account_id)
@@ -70,6 +79,7 @@ def access_to(slug: str, principal: Principal | OrganizationKey) -> Access:
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
     if by_key:
         return Access(organization, principal.role, slug, principal.permissions)
+    _require_second_factor(organization, has_one=found.get("has_second_factor", False))
     return Access(organization, found["role"], slug, ROLES[found["role"]])
 
 
@@ -93,7 +103,8 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     """The account's access to an organization in the trash, which is for owners only; two reads.
 
     Raises NotFound alike where there is no such organization and where the account is no owner
-    of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more.
+    of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more,
+    SecondFactorRequired.
     """
     organization = Organization.objects(id=object_id(organization_id)).first()
     if organization is None:
@@ -104,6 +115,9 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     if membership is None or membership.role != OWNER:
         raise NotFound(organization_id)
     structlog.contextvars.bind_contextvars(organization=organization_id)
+    if organization.second_factor_from:
+        account = Account.objects(id=account_id).only("has_second_factor").first()
+        _require_second_factor(organization, has_one=bool(account and account.has_second_factor))
     if organization.state == ACTIVE:
         raise NotInTrash(organization.name, organization.slug)
     role = membership.role
@@ -135,6 +149,12 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
     return organization and organization.slug
 
 
+def _require_second_factor(organization: Organization, *, has_one: bool) -> None:
+    begins = organization.second_factor_from
+    if begins and begins <= clock.now() and not has_one:
+        raise SecondFactorRequired(organization.name)
+
+
 def _way_from_slug(slug: str, way: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"$match": {"_id": slug, "state": {"$in": [CURRENT, OLD]}}},
@@ -149,7 +169,13 @@ def _way_from_slug(slug: str, way: list[dict[str, Any]]) -> list[dict[str, Any]]
         },
         {"$unwind": "$organization"},
         *way,
-        {"$project": {"organization": 1, "role": "$membership.role"}},
+        {
+            "$project": {
+                "organization": 1,
+                "role": "$membership.role",
+                "has_second_factor": {"$first": "$account.has_second_factor"},
+            }
+        },
     ]
 
 
@@ -161,7 +187,14 @@ def _of_member(account_id: ObjectId) -> list[dict[str, Any]]:
         "as": "membership",
         "pipeline": [{"$match": {"account": account_id}}],
     }
-    return [{"$lookup": membership}, {"$unwind": "$membership"}]
+    account = {
+        "from": Account._get_collection_name(),
+        "localField": "membership.account",
+        "foreignField": "_id",
+        "as": "account",
+        "pipeline": [{"$project": {"has_second_factor": 1}}],
+    }
+    return [{"$lookup": membership}, {"$unwind": "$membership"}, {"$lookup": account}]
 
 
 def _of_key(key: OrganizationKey) -> list[dict[str, Any]]:

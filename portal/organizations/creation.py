@@ -21,6 +21,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
 from portal.errors import EmailTaken, NotFound, check_all
+from portal.factors import inventory
 from portal.keys.documents import ApiKey
 from portal.mail import outbox
 from portal.members.documents import Invitation
@@ -228,6 +229,7 @@ def _undo_founding(organization: Organization) -> Organization:
             # Deleting the account conflicts with every transaction that gives it a membership.
             Account.objects(id=founder).delete()
             Session.objects(account=founder).delete()
+            inventory.forget_all(founder)
             forget_chain(founder)
         return organization
 

@@ -99,6 +99,8 @@ class Organization(Document):
     purged_at = DateTimeField()
     purged_by = ObjectIdField()
     owners = ListField(ObjectIdField(), default=None)
+    # From when on members see nothing of it without a second factor.
+    second_factor_from = DateTimeField()
     audit_head = EmbeddedDocumentField(Head, default=Head)
 
     meta = {

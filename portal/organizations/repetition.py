@@ -58,9 +58,11 @@ def _log_in_again() -> None:
         return
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
-        cookie.enter(login.log_in(email, password, origin(), user_agent()))
+        entered = login.log_in(email, password, origin(), user_agent())
     except PortalError as refused:
         log.info("repetition.not_logged_in", reason=repr(refused))
+    else:
+        cookie.enter(entered)
 
 
 def _lead_on(record: KeyRecord, page: str) -> ResponseReturnValue:

@@ -13,6 +13,7 @@ from flask_login import current_user, login_required
 from portal import clock, limits, settings
 from portal.accounts import cookie
 from portal.accounts.passwords import strength
+from portal.accounts.recent import recently_authenticated
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.errors import AddressChanged
 from portal.organizations import (
@@ -221,6 +222,7 @@ def show_settings(access: Access) -> ResponseReturnValue:
         access=access,
         organization=access.organization,
         trash_days=settings.current().trash_days,
+        today=clock.now(),
     )
 
 
@@ -345,6 +347,7 @@ def restore(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/trash/<organization_id>/purge", methods=["GET", "POST"])
 @with_trashed("organization.purge")
+@recently_authenticated
 def purge(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()

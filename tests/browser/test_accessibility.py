@@ -7,10 +7,11 @@ from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.documents import Account, Recovery
+from portal.accounts.documents import Account, Browser, Recovery
 from portal.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.audit.refusals import note_refusal
 from portal.errors import Forbidden
+from portal.factors.documents import RecoveryCodes
 from portal.mail import links
 from portal.members import ownership
 from portal.members.mails import token_of
@@ -23,9 +24,11 @@ from portal.organizations.trashing import trash_organization
 from tests.factories import (
     a_key,
     a_member,
+    a_passkey,
     a_person,
     a_session,
     an_account,
+    an_app,
     an_invitation,
     an_organization,
     origin,
@@ -201,6 +204,53 @@ def test_long_lists_and_a_running_operation(page, mara, master_db):
     master_db.organizations.update_one({"slug": "org-03"}, {"$set": {"operation": running}})
     for path in ("", "?q=org", "?q=nothing", "?q=!!!", "/org-03"):
         page.goto(f"/organizations{path}")
+        check(page)
+
+
+def test_pages_of_second_factors(page, mara):
+    """With an app, two passkeys, few codes and a remembered browser; then when logging in."""
+    an_organization("Acme Corp", mara)
+    page.goto("/account/security")
+    check(page)
+    an_app(mara)
+    for name in ("Laptop, work", "W" * 60):
+        passkey = a_passkey(mara, name)
+    RecoveryCodes.objects.update(set__hashes=["few"])
+    Browser.objects.update(set__trusted_until=clock.now() + timedelta(days=3))
+    for path in (
+        "",
+        "/app",
+        "/app/remove",
+        "/passkeys/new",
+        f"/passkeys/{passkey.id}",
+        f"/passkeys/{passkey.id}/remove",
+        "/codes/new",
+    ):
+        page.goto(f"/account/security{path}")
+        check(page)
+    page.get_by_role("button", name="Make new codes").click()
+    page.locator(".codes").wait_for()
+    check(page)
+    for path in (
+        "/organizations/acme-corp/second-factor",
+        "/account/confirm",
+        "/account/confirm?by=code",
+        "/account/confirm?by=passkey",
+    ):
+        page.goto(path)
+        check(page)
+    Browser.objects.delete()
+    page.context.clear_cookies()
+    page.goto("/login/passkey")
+    check(page)
+    page.goto("/login")
+    page.get_by_label("E-mail address").fill(mara.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").wait_for()
+    for by in ("code", "passkey", "recovery"):
+        page.goto(f"/login/second?by={by}")
         check(page)
 
 

@@ -1,0 +1,1 @@
+"""Second factors: what somebody has, beside the password that they know."""

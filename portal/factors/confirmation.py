@@ -1,0 +1,43 @@
+"""Confirming in a session that it is still the same person who logged in."""
+
+from collections.abc import Callable
+
+from portal import clock, limits
+from portal.accounts import sessions
+from portal.accounts.credentials import check_current
+from portal.accounts.documents import PASSWORD, Account
+from portal.accounts.sessions import Principal
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.factors import challenges, passkeys
+from portal.factors.codes import use_code
+
+
+def confirm_with_password(principal: Principal, password: str, origin: Origin) -> None:
+    """Raises WrongPassword, TooManyTries, Overloaded."""
+    check_current(Account.objects.get(id=principal.account_id), password)
+    _confirm(principal, lambda _: PASSWORD, origin)
+
+
+def confirm_with_code(principal: Principal, typed: str, origin: Origin) -> None:
+    """Raises WrongCode, TooManyTries."""
+    limits.count_try(limits.SECOND_FACTOR, str(principal.account_id))
+    _confirm(principal, lambda account: use_code(account, typed, origin), origin)
+
+
+def confirm_with_passkey(principal: Principal, credential: str, origin: Origin) -> None:
+    """Raises PasskeyRefused."""
+    signed = passkeys.check(
+        credential, challenges.CONFIRM, str(principal.session), principal.account_id
+    )
+    _confirm(principal, lambda _: passkeys.use(signed), origin)
+
+
+def _confirm(principal: Principal, use: Callable[[Account], str], origin: Origin) -> None:
+    def body() -> None:
+        account = Account.objects.get(id=principal.account_id)
+        record(account, "account.confirmed", origin, factor=use(account))
+        sessions.record_of(principal.session_id).update_one(set__authenticated_at=clock.now())
+
+    transaction(body)

@@ -1,0 +1,85 @@
+"""Which second factors an account has, and what follows when one comes or goes."""
+
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from portal.accounts import browsers
+from portal.accounts.documents import Account
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.errors import FactorNeeded
+from portal.factors import recovery_codes
+from portal.factors.documents import AuthenticatorApp, Passkey, RecoveryCodes
+from portal.factors.mails import FACTOR_ADDED, FACTOR_REMOVED
+from portal.factors.requirement import name_of_requiring
+from portal.mail import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The second factors of an account; ``codes_left`` is ``None`` where it has no recovery
+    codes."""
+
+    app: AuthenticatorApp | None
+    passkeys: list[Passkey]
+    codes_left: int | None
+
+    def __bool__(self) -> bool:
+        return bool(self.app or self.passkeys)
+
+
+def factors_of(account_id: ObjectId) -> Factors:
+    """What the account has; three reads."""
+    codes = RecoveryCodes.objects(id=account_id).first()
+    return Factors(
+        AuthenticatorApp.objects(id=account_id).first(),
+        list(Passkey.objects(account=account_id).order_by("added_at")),
+        len(codes.hashes) if codes else None,
+    )
+
+
+def note_added(
+    account_id: ObjectId, session_id: str, codes: list[str], action: str, what: str, origin: Origin
+) -> None:
+    """Have the factor that the caller's transaction just wrote count: the account needs it to log
+    in from now on, its browsers are asked for it, the person is told.
+
+    The first one brings the recovery ``codes``, which the session may show once.
+    """
+    before = Account.objects(id=account_id).modify(set__has_second_factor=True)
+    if not before.has_second_factor:
+        recovery_codes.replace(account_id, codes, session_id)
+    _note_changed(account_id, action, what, origin)
+    outbox.put(FACTOR_ADDED, before.email, account=account_id, what=what)
+
+
+def note_removed(account_id: ObjectId, action: str, what: str, origin: Origin) -> None:
+    """Have the account do without the factor that the caller's transaction just deleted; recovery
+    codes go with the last one. Raises FactorNeeded where an organization requires one."""
+    left = (
+        AuthenticatorApp.objects(id=account_id).first()
+        or Passkey.objects(account=account_id).first()
+    )
+    # Written also where it stays: of two that remove one each, the later sees that it is the last.
+    account = Account.objects(id=account_id).modify(new=True, set__has_second_factor=bool(left))
+    if not left:
+        if name := name_of_requiring(account_id):
+            raise FactorNeeded(name)
+        RecoveryCodes.objects(id=account_id).delete()
+    _note_changed(account_id, action, what, origin)
+    outbox.put(FACTOR_REMOVED, account.email, account=account_id, what=what)
+
+
+def forget_all(account_id: ObjectId) -> None:
+    """Remove all factors, recovery codes and known browsers of the account, in the caller's
+    transaction, whoever added them."""
+    AuthenticatorApp.objects(id=account_id).delete()
+    Passkey.objects(account=account_id).delete()
+    RecoveryCodes.objects(id=account_id).delete()
+    browsers.forget_all(account_id)
+
+
+def _note_changed(account_id: ObjectId, action: str, what: str, origin: Origin) -> None:
+    browsers.distrust_all(account_id)
+    record(Account.objects.get(id=account_id), action, origin, factor=what)

@@ -1,0 +1,143 @@
+"""Log-ins that wait for a second factor. Each is a session that opens nothing: it ends with the
+account's others, and is neither a browser's nor a program's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bson import ObjectId
+from mongoengine.queryset import QuerySet
+
+from portal import clock, limits
+from portal.accounts import browsers, sessions
+from portal.accounts.documents import PASSWORD, PENDING, Account, Session
+from portal.accounts.sessions import Principal
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import LogInExpired
+from portal.factors import challenges, passkeys
+from portal.factors.codes import use_code
+from portal.factors.inventory import Factors, factors_of
+
+MOST_TRIES = 10
+TRUSTED = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A log-in whose password was right, known by a random id that only its browser has."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a log-in waits for: one of the account's factors."""
+
+    account_id: ObjectId
+    holder: str
+    factors: Factors
+
+
+def enter(account: Account, origin: Origin, user_agent: str) -> Principal | Pending:
+    """Log a browser in whose person gave the password, in the caller's transaction; where the
+    account has a second factor that this browser must bring, the log-in waits for it.
+
+    ``account`` must have been read in there.
+    """
+    if account.has_second_factor and not browsers.is_trusted(account.id, origin.browser):
+        record(account, "account.second_factor_asked", origin)
+        return Pending(sessions.open_session(account, origin, user_agent, PENDING).session_id)
+    record(account, "account.logged_in", origin, factors=PASSWORD)
+    return sessions.open_session(account, origin, user_agent)
+
+
+def waiting(pending_id: str) -> Waiting:
+    """What the log-in of this id waits for. Raises LogInExpired."""
+    held = _live(pending_id).first()
+    if held is None:
+        raise LogInExpired
+    return Waiting(held.account, str(held.public_id), factors_of(held.account))
+
+
+def finish_with_code(
+    pending_id: str, typed: str, origin: Origin, user_agent: str, *, trust: bool
+) -> Principal:
+    """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser need
+    not bring a second factor again for 30 days.
+
+    Raises WrongCode, TooManyTries, LogInExpired.
+    """
+    held = _count_try(pending_id)
+    limits.count_try(limits.SECOND_FACTOR, str(held.account))
+    return _finish(
+        pending_id, lambda account: use_code(account, typed, origin), origin, user_agent, trust
+    )
+
+
+def finish_with_passkey(
+    pending_id: str, credential: str, origin: Origin, user_agent: str, *, trust: bool
+) -> Principal:
+    """Finish the log-in by a passkey of the account; otherwise like ``finish_with_code``. Raises
+    PasskeyRefused, LogInExpired."""
+    held = _count_try(pending_id)
+    signed = passkeys.check(credential, challenges.SECOND, str(held.public_id), held.account)
+    return _finish(pending_id, lambda _: passkeys.use(signed), origin, user_agent, trust)
+
+
+def log_in_with_passkey(credential: str, origin: Origin, user_agent: str) -> Principal:
+    """Log in by a passkey alone, which is both factors: the device, and that it knows its owner.
+
+    Raises PasskeyRefused, TooManyTries for a network.
+    """
+    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
+    signed = passkeys.check(credential, challenges.LOG_IN, "")
+
+    def body() -> Principal:
+        account = Account.objects.get(id=signed.passkey.account)
+        used = passkeys.use(signed)
+        return _open(account, (used,), origin, user_agent)
+
+    return transaction(body)
+
+
+def _live(pending_id: str) -> QuerySet:
+    return sessions.record_of(pending_id).filter(kind=PENDING, expires_at__gt=clock.now())
+
+
+def _count_try(pending_id: str) -> Session:
+    """One more try, counted before it is known whether it is right. Raises LogInExpired."""
+    held = _live(pending_id).filter(tries__lt=MOST_TRIES).modify(new=True, inc__tries=1)
+    if held is None:
+        raise LogInExpired
+    return held
+
+
+def _finish(
+    pending_id: str,
+    use: Callable[[Account], str],
+    origin: Origin,
+    user_agent: str,
+    trust: bool,
+) -> Principal:
+    def body() -> Principal:
+        held = _live(pending_id).first()
+        if held is None:
+            raise LogInExpired
+        account = Account.objects.get(id=held.account)
+        origin.account, origin.email = account.id, account.email
+        used = use(account)
+        held.delete()
+        principal = _open(account, (PASSWORD, used), origin, user_agent)
+        if trust and origin.browser:
+            browsers.trust(account.id, origin.browser, clock.now() + TRUSTED)
+        return principal
+
+    return transaction(body)
+
+
+def _open(account: Account, factors: tuple[str, ...], origin: Origin, user_agent: str) -> Principal:
+    origin.account, origin.email = account.id, account.email
+    record(account, "account.logged_in", origin, factors=", ".join(factors))
+    return sessions.open_session(account, origin, user_agent, factors=factors)

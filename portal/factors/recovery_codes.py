@@ -1,0 +1,84 @@
+"""Recovery codes: ten that work once each, for whoever lost the app or the passkey."""
+
+import hashlib
+import re
+import secrets
+from base64 import b32encode
+
+from bson import ObjectId
+
+from portal import clock
+from portal.accounts import sessions
+from portal.accounts.documents import Account
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+from portal.errors import NoSecondFactor, WrongCode
+from portal.factors import sealing
+from portal.factors.documents import RecoveryCodes
+from portal.factors.mails import RECOVERY_CODE_USED, RECOVERY_CODES_MADE
+from portal.mail import outbox
+
+NUMBER = 10
+FEW = 3
+_LOOKS = re.compile(r"[a-z2-7]{16}")
+
+
+def fresh_codes() -> list[str]:
+    """Ten codes that nobody can guess: 80 random bits each, in groups that can be copied by
+    hand."""
+    return [_grouped(b32encode(secrets.token_bytes(10)).decode().lower()) for _ in range(NUMBER)]
+
+
+def replace(account_id: ObjectId, codes: list[str], session_id: str) -> None:
+    """Make ``codes`` those of the account, in the caller's transaction; all former ones end. The
+    session may show them once."""
+    RecoveryCodes(
+        id=account_id, hashes=[_hashed(code) for code in codes], made_at=clock.now()
+    ).save()
+    sessions.record_of(session_id).update_one(set__codes_to_show=sealing.seal(" ".join(codes)))
+
+
+def make_anew(account_id: ObjectId, session_id: str, origin: Origin) -> None:
+    """Replace the account's codes by ten others, which the session may show once.
+
+    Raises NoSecondFactor where there is nothing to recover from.
+    """
+    codes = fresh_codes()
+
+    def body() -> None:
+        account = Account.objects.get(id=account_id)
+        if not account.has_second_factor:
+            raise NoSecondFactor
+        replace(account_id, codes, session_id)
+        record(account, "account.recovery_codes_made", origin)
+        outbox.put(RECOVERY_CODES_MADE, account.email, account=account_id)
+
+    transaction(body)
+
+
+def show_once(session_id: str) -> list[str]:
+    """The codes that were made in this session, the first time; then none."""
+    session = sessions.record_of(session_id).modify(unset__codes_to_show=True)
+    sealed = session and session.codes_to_show
+    return (sealing.unseal(sealed) or "").split() if sealed else []
+
+
+def use(account: Account, typed: str, origin: Origin) -> None:
+    """Use up one of the account's codes, in the caller's transaction. Raises WrongCode."""
+    code = re.sub(r"[\s-]", "", typed).lower()
+    hashed = _hashed(code)
+    mine = RecoveryCodes.objects(id=account.id, hashes=hashed)
+    if not _LOOKS.fullmatch(code) or not mine.update_one(pull__hashes=hashed):
+        raise WrongCode
+    record(account, "account.recovery_code_used", origin)
+    outbox.put(RECOVERY_CODE_USED, account.email, account=account.id)
+
+
+def _grouped(code: str) -> str:
+    return "-".join(code[at : at + 4] for at in range(0, len(code), 4))
+
+
+def _hashed(code: str) -> str:
+    """Enough for what is as random as a key: nothing slower is needed."""
+    return hashlib.sha256(code.replace("-", "").encode(errors="replace")).hexdigest()

@@ -1,0 +1,33 @@
+"""Secrets that the portal must be able to read again, sealed with a key that is not in the
+database."""
+
+from base64 import urlsafe_b64encode
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from portal import settings
+
+
+def seal(secret: str) -> str:
+    """``secret`` as it may be stored."""
+    return _box().encrypt(secret.encode()).decode()
+
+
+def unseal(sealed: str) -> str | None:
+    """What was sealed under the current or a former SECRET_KEY; ``None`` under any other."""
+    try:
+        return _box().decrypt(sealed).decode()
+    except InvalidToken:
+        return None
+
+
+def _box() -> MultiFernet:
+    active = settings.current()
+    return MultiFernet([_under(key) for key in (active.secret_key, *active.secret_key_fallbacks)])
+
+
+def _under(secret_key: str) -> Fernet:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"portal: stored secrets")
+    return Fernet(urlsafe_b64encode(derived.derive(secret_key.encode())))

@@ -1,0 +1,19 @@
+"""Browsers in which the second factor is not asked for."""
+
+from bson import ObjectId
+
+from portal.accounts import browsers
+from portal.accounts.documents import Account
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.database import transaction
+
+
+def end(account_id: ObjectId, origin: Origin) -> None:
+    """Ask for the account's second factor in every browser again."""
+
+    def body() -> None:
+        browsers.distrust_all(account_id)
+        record(Account.objects.get(id=account_id), "account.browsers_forgotten", origin)
+
+    transaction(body)

@@ -1,0 +1,158 @@
+"""Pages of one's own second factors."""
+
+from bson import ObjectId
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+from markupsafe import Markup
+
+from portal.accounts import browsers
+from portal.accounts.documents import Account
+from portal.accounts.recent import recently_authenticated
+from portal.factors import passkeys, recovery_codes, totp, trust
+from portal.factors.forms import CodeForm, NameForm, PasskeyForm
+from portal.factors.inventory import factors_of
+from portal.factors.requirement import name_of_requiring
+from portal.forms import Form
+from portal.requests import origin
+
+blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
+
+
+@blueprint.get("")
+@login_required
+def security() -> ResponseReturnValue:
+    account_id = current_user.account_id
+    return render_template(
+        "factors/security.html",
+        factors=factors_of(account_id),
+        few=recovery_codes.FEW,
+        number=recovery_codes.NUMBER,
+        trusted=browsers.trusted_of(account_id),
+        requiring=name_of_requiring(account_id),
+        form=Form(),
+    )
+
+
+@blueprint.route("/app", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def set_up_app() -> ResponseReturnValue:
+    form = CodeForm()
+    form.submit(lambda: totp.confirm(*_who(), form.code.data, origin()))
+    if form.succeeded:
+        flash("The authenticator app is set up. Its codes are asked for from now on.", "ok")
+        return redirect(url_for(".show_codes"), 303)
+    secret = totp.offer(current_user.session_id)
+    address = totp.address_of(secret, current_user.email)
+    return (
+        render_template(
+            "factors/app.html",
+            form=form,
+            secret=secret,
+            picture=Markup(totp.picture_of(address)),  # noqa: S704 (the package draws it)
+            replaces=factors_of(current_user.account_id).app,
+        ),
+        form.status,
+    )
+
+
+@blueprint.route("/app/remove", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def remove_app() -> ResponseReturnValue:
+    form = Form()
+    form.submit(lambda: totp.remove(current_user.account_id, origin()))
+    if form.succeeded:
+        flash("The authenticator app is removed.", "ok")
+        return redirect(url_for(".security"), 303)
+    return render_template(
+        "factors/remove.html",
+        form=form,
+        what="the authenticator app",
+        factors=factors_of(current_user.account_id),
+    )
+
+
+@blueprint.route("/passkeys/new", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def add_passkey() -> ResponseReturnValue:
+    form, holder = PasskeyForm(), str(current_user.session)
+    form.submit(
+        lambda: passkeys.add(
+            *_who(), form.passkey_name.data, form.credential.data, holder, origin()
+        )
+    )
+    if form.succeeded:
+        flash("The passkey is added. You can log in with it.", "ok")
+        return redirect(url_for(".show_codes"), 303)
+    account = Account.objects.get(id=current_user.account_id)
+    form.credential.data = ""
+    options = passkeys.options_to_add(account, holder)
+    return render_template("factors/add_passkey.html", form=form, options=options), form.status
+
+
+@blueprint.route("/passkeys/<passkey_id>", methods=["GET", "POST"])
+@login_required
+def name_passkey(passkey_id: str) -> ResponseReturnValue:
+    passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
+    form = NameForm()
+    form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, origin()))
+    if form.succeeded:
+        return redirect(url_for(".security"), 303)
+    if not form.is_submitted():
+        form.passkey_name.data = passkey.name
+    return render_template("factors/name_passkey.html", form=form, passkey=passkey), form.status
+
+
+@blueprint.route("/passkeys/<passkey_id>/remove", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def remove_passkey(passkey_id: str) -> ResponseReturnValue:
+    passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
+    form = Form()
+    form.submit(lambda: passkeys.remove(passkey, origin()))
+    if form.succeeded:
+        flash(f"The passkey “{passkey.name}” is removed and opens nothing any more.", "ok")
+        return redirect(url_for(".security"), 303)
+    return render_template(
+        "factors/remove.html",
+        form=form,
+        what=f"the passkey “{passkey.name}”",
+        factors=factors_of(current_user.account_id),
+    )
+
+
+@blueprint.get("/codes")
+@login_required
+@recently_authenticated
+def show_codes() -> ResponseReturnValue:
+    codes = recovery_codes.show_once(current_user.session_id)
+    if not codes:
+        return redirect(url_for(".security"), 303)
+    return render_template("factors/codes.html", codes=codes)
+
+
+@blueprint.route("/codes/new", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def make_codes() -> ResponseReturnValue:
+    form = Form()
+    form.submit(lambda: recovery_codes.make_anew(*_who(), origin()))
+    if form.succeeded:
+        return redirect(url_for(".show_codes"), 303)
+    return render_template("factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
+
+
+@blueprint.post("/browsers/forget")
+@login_required
+def forget_browsers() -> ResponseReturnValue:
+    trust.end(current_user.account_id, origin())
+    flash("The second factor is asked for in every browser again.", "ok")
+    return redirect(url_for(".security"), 303)
+
+
+def _who() -> tuple[ObjectId, str]:
+    """The account, and the session that may show it recovery codes."""
+    return current_user.account_id, current_user.session_id

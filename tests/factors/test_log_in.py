@@ -1,0 +1,343 @@
+"""Logging in to an account that has a second factor."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from portal import clock, settings
+from portal.accounts import login, sessions
+from portal.accounts.documents import PENDING, Browser, Session
+from portal.audit.documents import AuditEvent
+from portal.errors import WrongCode
+from portal.factors import pending
+from portal.factors.documents import AuthenticatorApp, RecoveryCodes
+from tests.factories import an_account, an_app, origin
+from tests.processes import at_once
+from tests.program import Program, fault
+from tests.visitor import PASSWORD, Visitor
+
+
+def is_logged_in(visitor):
+    return visitor.get("/organizations").status == 200
+
+
+def give(visitor, code, **fields):
+    return visitor.post("/login/second", {"code": code, **fields})
+
+
+def test_the_password_alone_leads_to_the_second_factor(visitor, mara):
+    answer = visitor.log_in()
+    assert answer.status == 303
+    assert answer.location == "/login/second"
+    assert visitor.get("/login/second").heading == "Second factor"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/organizations",
+        "/organizations/new",
+        "/account",
+        "/account/security",
+        "/trash",
+        "/account/confirm",
+    ],
+)
+def test_no_page_can_be_reached_without_the_whole_log_in(visitor, mara, path):
+    """Row A5 of the attacks."""
+    visitor.log_in()
+    assert visitor.get(path).location.startswith("/login?next=")
+
+
+def test_the_waiting_session_is_neither_a_browsers_nor_a_programs(mara):
+    """Row A5 of the attacks."""
+    waiting = login.log_in("mara@acme.example", PASSWORD, origin(), "A browser")
+    assert sessions.principal_of(waiting.session_id) is None
+    assert sessions.principal_of(waiting.session_id, "program") is None
+
+
+def test_a_code_of_the_app_finishes_the_log_in(visitor, mara):
+    visitor.log_in()
+    answer = give(visitor, mara.code())
+    assert answer.status == 303
+    assert answer.location == "/organizations"
+    assert is_logged_in(visitor)
+
+
+def test_the_log_in_ends_where_it_was_going(visitor, mara):
+    wanted = visitor.get("/account/security").location
+    answer = visitor.post(
+        "/login", {"email": "mara@acme.example", "password": PASSWORD}, form_at=wanted
+    )
+    answer = visitor.post(answer.location, {"code": mara.code()})
+    assert answer.location == "/account/security"
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https:evil", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_next_stays_on_the_site(visitor, mara, target):
+    """Row C2 of the attacks."""
+    visitor.log_in()
+    answer = visitor.send(
+        "/login/second",
+        {"csrf_token": visitor.token("/login/second"), "code": mara.code()},
+        query_string={"next": target},
+    )
+    assert answer.location == "/organizations"
+
+
+def test_a_code_may_be_typed_with_a_space(visitor, mara):
+    visitor.log_in()
+    code = mara.code()
+    assert give(visitor, f"{code[:3]} {code[3:]}").status == 303
+
+
+@pytest.mark.parametrize("code", ["", "000000x", "１２３４５６", "x" * 1000, "\0", "{'$ne': 1}"])
+def test_what_is_no_code_is_refused_at_the_field(visitor, mara, code):
+    """Rows A5 and Q1 of the attacks."""
+    visitor.log_in()
+    answer = give(visitor, code)
+    assert answer.status == 401
+    assert answer.fault("code").startswith("This code is not valid")
+    assert not is_logged_in(visitor)
+
+
+def test_the_new_session_shares_nothing_with_the_one_that_waited(visitor, mara, app):
+    """Row S1 of the attacks."""
+    visitor.log_in()
+    before = visitor.client.get_cookie("portal_session_test").value
+    [waiting] = Session.objects(kind=PENDING)
+    give(visitor, mara.code())
+    assert not Session.objects(kind=PENDING)
+    assert not Session.objects(id=waiting.id)
+    copy = Visitor(app)
+    copy.client.set_cookie("portal_session_test", before)
+    assert copy.get("/organizations").status == 303
+    assert copy.get("/login/second").status == 401
+    assert Session.objects.order_by("-created_at").first().factors == [
+        "password",
+        "authenticator app",
+    ]
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_a_clock_may_be_half_a_minute_off(visitor, master_db, mara, offset):
+    """Row A5 of the attacks."""
+    AuthenticatorApp.objects.update(set__last_step=0)
+    visitor.log_in()
+    assert give(visitor, mara.code(offset)).status == 303
+
+
+@pytest.mark.parametrize("offset", [-3, -2, 2, 3])
+def test_a_clock_may_not_be_further_off(visitor, mara, offset):
+    """Row A5 of the attacks."""
+    AuthenticatorApp.objects.update(set__last_step=0)
+    visitor.log_in()
+    assert give(visitor, mara.code(offset)).status == 401
+
+
+def test_a_code_works_once(visitor, mara, app):
+    """Row A5 of the attacks."""
+    code = mara.code()
+    visitor.log_in()
+    give(visitor, code)
+    thief = Visitor(app)
+    thief.log_in()
+    assert give(thief, code).status == 401
+    assert not is_logged_in(thief)
+
+
+def test_a_code_of_an_earlier_step_is_worth_nothing_after_a_later_one(visitor, mara, app):
+    """Row A5 of the attacks."""
+    earlier = mara.code()
+    visitor.log_in()
+    give(visitor, mara.code(1))
+    thief = Visitor(app)
+    thief.log_in()
+    assert give(thief, earlier).status == 401
+
+
+def test_of_two_log_ins_with_one_code_at_once_one_succeeds(mara):
+    """Row A5 of the attacks."""
+    waiting = [login.log_in("mara@acme.example", PASSWORD, origin(), "") for _ in range(4)]
+    code = mara.code()
+
+    def finish(held):
+        try:
+            return pending.finish_with_code(held.session_id, code, origin(), "", trust=False)
+        except WrongCode:
+            return None
+
+    answers = at_once([lambda held=held: finish(held) for held in waiting])
+    assert len([answer for answer in answers if answer]) == 1
+
+
+def test_a_log_in_waits_for_ten_minutes(visitor, mara, time_machine):
+    visitor.log_in()
+    time_machine.move_to(clock.now() + timedelta(minutes=11))
+    page = visitor.get("/login/second")
+    assert page.status == 401
+    assert page.heading == "This log-in is over"
+
+
+def test_a_log_in_is_over_after_ten_wrong_codes(visitor, mara):
+    """Row A5 of the attacks."""
+    visitor.log_in()
+    token = visitor.token("/login/second")
+    answers = [
+        visitor.send("/login/second", {"csrf_token": token, "code": "abc"}).status
+        for _ in range(10)
+    ]
+    assert set(answers) == {401}
+    assert (
+        visitor.send("/login/second", {"csrf_token": token, "code": mara.code()}).heading
+        == "This log-in is over"
+    )
+    assert not is_logged_in(visitor)
+
+
+@pytest.fixture
+def limited(app):
+    """The limits as everybody has them."""
+    active = settings.current()
+    settings.activate(replace(active, rate_limits=True))
+    yield
+    settings.activate(active)
+
+
+def test_codes_are_limited_for_an_account_over_all_log_ins(app, mara, limited):
+    """Row A5 of the attacks."""
+    statuses = []
+    for _ in range(3):
+        visitor = Visitor(app)
+        visitor.log_in()
+        token = visitor.token("/login/second")
+        statuses += [
+            visitor.send("/login/second", {"csrf_token": token, "code": "000000"}).status
+            for _ in range(4)
+        ]
+    assert statuses == [401] * 10 + [429] * 2
+
+
+def test_a_recovery_code_works_once(visitor, mara, app):
+    """Row A5 of the attacks."""
+    visitor.log_in()
+    assert give(visitor, mara.codes[0].upper()).status == 303
+    thief = Visitor(app)
+    thief.log_in()
+    assert give(thief, mara.codes[0]).status == 401
+    assert len(RecoveryCodes.objects.get().hashes) == 9
+
+
+def test_of_two_log_ins_with_one_recovery_code_at_once_one_succeeds(mara):
+    """Row A5 of the attacks."""
+    waiting = [login.log_in("mara@acme.example", PASSWORD, origin(), "") for _ in range(4)]
+
+    def finish(held):
+        try:
+            return pending.finish_with_code(
+                held.session_id, mara.codes[3], origin(), "", trust=False
+            )
+        except WrongCode:
+            return None
+
+    answers = at_once([lambda held=held: finish(held) for held in waiting])
+    assert len([answer for answer in answers if answer]) == 1
+    assert len(RecoveryCodes.objects.get().hashes) == 9
+
+
+def test_recovery_codes_of_another_account_open_nothing(visitor, mara):
+    """Row A5 of the attacks."""
+    _, others = an_app(an_account("teo@acme.example"))
+    visitor.log_in()
+    assert give(visitor, others[0]).status == 401
+
+
+def test_a_remembered_browser_is_not_asked_again_for_30_days(visitor, mara, app, time_machine):
+    visitor.log_in()
+    give(visitor, mara.code(), trust="y")
+    visitor.log_out()
+    assert visitor.log_in().location == "/organizations"
+    assert Visitor(app).log_in().location == "/login/second"
+    visitor.log_out()
+    time_machine.move_to(clock.now() + timedelta(days=31))
+    assert visitor.log_in().location == "/login/second"
+
+
+def test_a_browser_that_was_not_to_be_remembered_is_asked_again(visitor, mara):
+    visitor.log_in()
+    give(visitor, mara.code())
+    visitor.log_out()
+    assert visitor.log_in().location == "/login/second"
+
+
+def test_who_waits_is_not_a_known_browser_yet(visitor, mara):
+    visitor.log_in()
+    assert not Browser.objects
+    assert visitor.client.get_cookie("portal_browser_test") is None
+
+
+def test_a_password_that_was_proved_to_be_anothers_ends_log_ins_that_wait(visitor, mara):
+    visitor.log_in()
+    Session.objects(account=mara.id).delete()
+    assert visitor.get("/login/second").status == 401
+
+
+def test_the_log_in_by_json_needs_the_code(app, mara):
+    """Row A5 of the attacks."""
+    program = Program(app)
+    assert fault(program.log_in()) == (401, "second_factor_required", {"code"})
+    assert program.get("/auth/check").status_code == 401
+
+
+def test_the_log_in_by_json_takes_a_code_or_a_recovery_code_once(app, mara):
+    """Row A5 of the attacks."""
+    program = Program(app)
+    body = {"email": "mara@acme.example", "password": PASSWORD}
+    for code in (mara.code(), mara.codes[0]):
+        answer = program.post("/admin/login", {**body, "code": code})
+        assert answer.status_code == 200
+        program.token = answer.json["token"]
+        assert program.get("/auth/check").status_code == 200
+        program.token = None
+        again = program.post("/admin/login", {**body, "code": code})
+        assert fault(again) == (401, "wrong_code", {"code"})
+
+
+@pytest.mark.parametrize("password", ["wrong password wrong", ""])
+def test_the_log_in_by_json_tells_nothing_of_codes_without_the_password(app, mara, password):
+    """Row A2 of the attacks."""
+    answer = Program(app).post(
+        "/admin/login", {"email": "mara@acme.example", "password": password, "code": mara.code()}
+    )
+    assert fault(answer) == (401, "wrong_credentials", {"email"})
+
+
+def test_a_code_that_is_not_needed_is_no_error(app):
+    an_account("mara@acme.example")
+    body = {"email": "mara@acme.example", "password": PASSWORD, "code": "123456"}
+    assert Program(app).post("/admin/login", body).status_code == 200
+
+
+def test_what_was_given_is_in_the_accounts_trail(visitor, mara):
+    visitor.log_in()
+    give(visitor, mara.codes[0])
+    events = AuditEvent.objects(chain=mara.id).order_by("seq")
+    assert [event.action for event in events] == [
+        "account.app_added",
+        "account.second_factor_asked",
+        "account.recovery_code_used",
+        "account.logged_in",
+    ]
+    assert events[3].details == {"factors": "password, recovery code"}
+
+
+def test_no_code_is_in_any_log_or_event(visitor, mara, log):
+    """Row L1 of the attacks."""
+    visitor.log_in()
+    give(visitor, mara.codes[0])
+    everything = log.text + str([event.to_mongo() for event in AuditEvent.objects])
+    assert mara.codes[0] not in everything
+    assert mara.app.secret not in everything

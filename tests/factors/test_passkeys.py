@@ -1,0 +1,343 @@
+"""Passkeys: as second factor after the password, and alone."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from portal import clock
+from portal.accounts.documents import PENDING, Session
+from portal.factors import challenges, passkeys
+from portal.factors.documents import Challenge, Passkey
+from tests.factors.authenticator import Authenticator, decoded, encoded
+from tests.processes import at_once
+from tests.visitor import Visitor
+
+NEW = "/account/security/passkeys/new"
+REFUSED = "The passkey was not accepted: try again, or use another way"
+
+
+def options_at(visitor, path):
+    return visitor.get(path).html.select_one("[data-passkey]")["data-passkey-options"]
+
+
+def fault(page):
+    return " ".join(
+        p.get_text(" ", strip=True) for p in page.html.select("form .fault:not([hidden])")
+    )
+
+
+def add(visitor, key, name="Laptop, work"):
+    return visitor.post(
+        NEW, {"passkey_name": name, "credential": key.make(options_at(visitor, NEW))}
+    )
+
+
+def log_in_with(visitor, key, path="/login/passkey"):
+    return visitor.post(path, {"credential": key.sign(options_at(visitor, path))})
+
+
+def is_logged_in(visitor):
+    return visitor.get("/organizations").status == 200
+
+
+@pytest.fixture
+def mara(visitor):
+    """Her browser, logged in."""
+    visitor.sign_up()
+    return visitor
+
+
+@pytest.fixture
+def key(mara):
+    """A passkey of hers; she logged out."""
+    key = Authenticator()
+    assert add(mara, key).status == 303
+    mara.get("/account/security/codes")
+    mara.log_out()
+    return key
+
+
+def test_a_passkey_that_was_added_is_shown_by_its_name(mara):
+    answer = add(mara, Authenticator())
+    assert answer.location == "/account/security/codes"
+    page = mara.get("/account/security")
+    row = page.html.select_one(".passkeys tbody tr")
+    assert row.th.get_text(" ", strip=True) == "Laptop, work This key only"
+    assert "never" in row.get_text()
+
+
+def test_a_passkey_that_its_maker_copies_is_shown_as_synced(mara):
+    add(mara, Authenticator(syncs=True))
+    assert "Synced" in mara.get("/account/security").text
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 61, "a\0b", "a\u202eb"])
+def test_a_passkey_needs_a_name_that_can_be_read(mara, name):
+    answer = add(mara, Authenticator(), name)
+    assert answer.status == 422
+    assert answer.fault("passkey_name")
+    assert not Passkey.objects
+
+
+def test_markup_in_a_name_is_only_text(mara):
+    """Row N1 of the attacks."""
+    add(mara, Authenticator(), "<b>{{7*7}}</b>")
+    page = mara.get("/account/security")
+    assert "<b>{{7*7}}</b>" in page.text
+    assert "<b>" not in str(page.html.main)
+
+
+def test_a_passkey_alone_logs_in(key, visitor):
+    answer = log_in_with(visitor, key)
+    assert answer.status == 303
+    assert is_logged_in(visitor)
+    assert Session.objects.get().factors == ["passkey"]
+    assert Passkey.objects.get().used_at
+
+
+def test_after_the_password_a_passkey_is_the_second_factor(key, visitor):
+    assert visitor.log_in().location == "/login/second"
+    assert log_in_with(visitor, key, "/login/second").location == "/organizations"
+    assert Session.objects.get().factors == ["password", "passkey"]
+
+
+def test_a_key_that_cannot_know_its_owner_is_a_second_factor_only(mara, visitor):
+    """Row A5 of the attacks."""
+    key = Authenticator(verifies=False)
+    add(mara, key)
+    mara.log_out()
+    answer = log_in_with(visitor, key)
+    assert (answer.status, fault(answer)) == (401, f"Error: {REFUSED}")
+    visitor.log_in()
+    assert log_in_with(visitor, key, "/login/second").status == 303
+
+
+@pytest.mark.parametrize("path", ["/login/passkey", "/login/second"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "http://localhost:9999"},
+        {"origin": "http://127.0.0.1"},
+        {"host": "evil.example"},
+        {"count": 0},
+        {"user": b"123456789012"},
+        {"id": b"another"},
+        {"key": Authenticator().key},
+    ],
+)
+def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, visitor, wrong, path):
+    """Row A5 of the attacks."""
+    if path == "/login/second":
+        visitor.log_in()
+    for name, value in wrong.items():
+        setattr(key, name, value)
+    answer = log_in_with(visitor, key, path)
+    assert (answer.status, fault(answer)) == (401, f"Error: {REFUSED}")
+    assert not is_logged_in(visitor)
+
+
+def test_a_count_that_stands_still_is_that_of_a_copy(key, visitor):
+    """Row A5 of the attacks."""
+    copied_at = key.count
+    assert log_in_with(visitor, key).status == 303
+    visitor.log_out()
+    key.count = copied_at
+    assert log_in_with(visitor, key).status == 401
+
+
+def test_passkeys_that_never_count_are_fine(mara, visitor):
+    key = Authenticator(counts=False)
+    add(mara, key)
+    for _ in range(2):
+        visitor.log_out()
+        assert log_in_with(visitor, key).status == 303
+
+
+def test_what_was_signed_once_opens_nothing_again(key, visitor, app):
+    """Row A5 of the attacks."""
+    signed = key.sign(options_at(visitor, "/login/passkey"))
+    assert visitor.post("/login/passkey", {"credential": signed}).status == 303
+    assert Visitor(app).post("/login/passkey", {"credential": signed}).status == 401
+
+
+def test_of_two_log_ins_by_one_signature_at_once_one_succeeds(mara, app):
+    """Row A5 of the attacks."""
+    key = Authenticator(counts=False)
+    add(mara, key)
+    visitors = [Visitor(app) for _ in range(4)]
+    signed = key.sign(options_at(visitors[0], "/login/passkey"))
+    tokens = [visitor.token("/login/passkey") for visitor in visitors]
+    sends = [
+        lambda visitor=visitor, token=token: visitor.send(
+            "/login/passkey", {"csrf_token": token, "credential": signed}
+        )
+        for visitor, token in zip(visitors, tokens, strict=True)
+    ]
+    assert sorted(answer.status for answer in at_once(sends)) == [303, 401, 401, 401]
+
+
+def test_a_challenge_lasts_five_minutes(key, visitor, time_machine):
+    signed = key.sign(options_at(visitor, "/login/passkey"))
+    time_machine.move_to(clock.now() + timedelta(minutes=6))
+    assert visitor.post("/login/passkey", {"credential": signed}).status == 401
+
+
+def test_a_challenge_for_one_purpose_is_none_for_another(key, visitor, app):
+    """Row A5 of the attacks: what was signed to log in doesn't finish a log-in, nor confirm."""
+    signed = key.sign(options_at(Visitor(app), "/login/passkey"))
+    visitor.log_in()
+    assert visitor.post("/login/second", {"credential": signed}).status == 401
+    log_in_with(visitor, key, "/login/second")
+    signed = key.sign(options_at(Visitor(app), "/login/passkey"))
+    answer = visitor.post("/account/confirm?by=passkey", {"credential": signed})
+    assert answer.status == 401
+
+
+def test_a_challenge_of_one_log_in_is_none_for_another(key, visitor, app):
+    """Row A5 of the attacks."""
+    other = Visitor(app)
+    visitor.log_in()
+    other.log_in()
+    signed = key.sign(options_at(other, "/login/second"))
+    assert visitor.post("/login/second", {"credential": signed}).status == 401
+
+
+def test_a_challenge_that_the_portal_did_not_give_out_is_none(key, visitor):
+    """Row A5 of the attacks."""
+    mine = json.dumps({"challenge": encoded(b"x" * 32)})
+    assert visitor.post("/login/passkey", {"credential": key.sign(mine)}).status == 401
+
+
+def test_a_passkey_of_another_account_is_no_second_factor(key, visitor, app):
+    """Row A5 of the attacks."""
+    teo, teos = Visitor(app), Authenticator()
+    teo.sign_up("Other", "teo@acme.example")
+    add(teo, teos)
+    visitor.log_in()
+    assert log_in_with(visitor, teos, "/login/second").status == 401
+    assert not is_logged_in(visitor)
+
+
+def test_a_passkey_that_was_removed_opens_nothing(key, visitor):
+    """Row A5 of the attacks."""
+    log_in_with(visitor, key)
+    passkey = Passkey.objects.get()
+    answer = visitor.post(f"/account/security/passkeys/{passkey.id}/remove")
+    assert answer.location == "/account/security"
+    visitor.log_out()
+    assert log_in_with(visitor, key).status == 401
+    assert visitor.log_in().location == "/organizations"
+
+
+def test_a_passkey_that_is_removed_while_it_signs_opens_nothing(key, visitor):
+    """Row A5 of the attacks."""
+    signed = key.sign(options_at(visitor, "/login/passkey"))
+    checked = passkeys.check(signed, challenges.LOG_IN, "")
+    Passkey.objects.delete()
+    with pytest.raises(passkeys.PasskeyRefused):
+        passkeys.use(checked)
+
+
+def test_one_device_is_not_added_twice(mara, app):
+    key = Authenticator()
+    add(mara, key)
+    assert encoded(key.id) in options_at(mara, NEW)
+    assert add(mara, key).status == 401
+    other = Visitor(app)
+    other.sign_up("Other", "teo@acme.example")
+    assert add(other, key).status == 401
+    assert Passkey.objects.count() == 1
+
+
+@pytest.mark.parametrize("wrong", [{"origin": "https://evil.example"}, {"host": "evil.example"}])
+def test_a_passkey_made_for_another_site_is_not_added(mara, wrong):
+    """Row A5 of the attacks."""
+    assert add(mara, Authenticator(**wrong)).status == 401
+    assert not Passkey.objects
+
+
+def test_there_may_be_twenty(mara, monkeypatch):
+    monkeypatch.setattr(passkeys, "MOST", 2)
+    for _ in range(2):
+        assert add(mara, Authenticator()).status == 303
+    assert add(mara, Authenticator()).status == 409
+    assert Passkey.objects.count() == 2
+
+
+HOSTILE = [
+    "",
+    "{}",
+    "null",
+    "[" * 5000,
+    '{"id": {"$ne": 1}}',
+    '{"id":"YQ","rawId":"YQ","type":"public-key","response":{"clientDataJSON":"bnVsbA","authenticatorData":"e30","signature":"aa","attestationObject":"e30"}}',
+    '{"id":"YQ","rawId":"YQ","type":"public-key","response":{"clientDataJSON":[1],"authenticatorData":{},"signature":7,"attestationObject":null}}',
+]
+
+
+@pytest.mark.parametrize("sent", HOSTILE)
+def test_what_is_no_credential_is_refused(mara, visitor, app, sent):
+    """Rows Q1 and D3 of the attacks."""
+    assert Visitor(app).post("/login/passkey", {"credential": sent}).status == 401
+    assert mara.post(NEW, {"passkey_name": "x", "credential": sent}).status == 401
+
+
+@pytest.mark.parametrize("place", ["clientDataJSON", "authenticatorData", "signature"])
+@pytest.mark.parametrize("length", [0, 1, 10, 36])
+def test_a_signature_that_is_cut_anywhere_is_refused(key, visitor, place, length):
+    """Row D3 of the attacks."""
+    sent = cut(key.sign(options_at(visitor, "/login/passkey")), place, length)
+    assert visitor.post("/login/passkey", {"credential": sent}).status == 401
+
+
+@pytest.mark.parametrize("place", ["clientDataJSON", "attestationObject"])
+@pytest.mark.parametrize("length", [0, 1, 10, 30, 60, 90])
+def test_a_passkey_that_is_cut_anywhere_is_not_added(mara, place, length):
+    """Row D3 of the attacks."""
+    sent = cut(Authenticator().make(options_at(mara, NEW)), place, length)
+    answer = mara.post(NEW, {"passkey_name": "x", "credential": sent})
+    assert answer.status == 401
+    assert not Passkey.objects
+
+
+def cut(credential, place, length):
+    sent = json.loads(credential)
+    sent["response"][place] = encoded(decoded(sent["response"][place])[:length])
+    return json.dumps(sent)
+
+
+def test_a_passkey_is_renamed(key, visitor):
+    log_in_with(visitor, key)
+    path = f"/account/security/passkeys/{Passkey.objects.get().id}"
+    assert visitor.get(path).value("passkey_name") == "Laptop, work"
+    assert visitor.post(path, {"passkey_name": ""}).fault("passkey_name")
+    assert visitor.post(path, {"passkey_name": "Blue key"}).status == 303
+    assert "Blue key" in visitor.get("/account/security").text
+
+
+@pytest.mark.parametrize("path", ["", "/remove"])
+def test_another_accounts_passkey_is_not_there(key, app, path):
+    """Row T1 of the attacks."""
+    passkey = Passkey.objects.get()
+    teo = Visitor(app)
+    teo.sign_up("Other", "teo@acme.example")
+    for found in (passkey.id, "nothing", "0" * 24):
+        there = f"/account/security/passkeys/{found}{path}"
+        answer = teo.post(there, {"passkey_name": "Mine"}, form_at="/account/security")
+        assert answer.status == 404
+        assert teo.get(there).status == 404
+    assert Passkey.objects.get().name == "Laptop, work"
+
+
+def test_without_javascript_the_page_says_what_is_missing(visitor):
+    page = visitor.get("/login/passkey")
+    assert "Passkeys need JavaScript" in page.text
+
+
+def test_a_try_without_the_end_leaves_no_challenge_for_long(visitor):
+    visitor.get("/login/passkey")
+    [left] = Challenge.objects
+    assert left.expires_at <= clock.now() + challenges.LIFE
+    assert not Session.objects(kind=PENDING)

@@ -1,0 +1,398 @@
+"""Setting second factors up, replacing and removing them."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import pyotp
+import pytest
+
+from portal import clock, settings
+from portal.accounts import browsers
+from portal.accounts.documents import Account, Session
+from portal.accounts.verification import prove_address
+from portal.audit.documents import AuditEvent
+from portal.factors import inventory, sealing, totp
+from portal.factors.documents import AuthenticatorApp, RecoveryCodes
+from portal.mail import sender
+from tests.factories import an_account, an_app, origin
+from tests.mail.post_office import text_of
+from tests.processes import at_once
+from tests.visitor import PASSWORD, Visitor
+
+APP = "/account/security/app"
+
+
+@pytest.fixture
+def mara(visitor):
+    """Her browser, logged in."""
+    visitor.sign_up()
+    return visitor
+
+
+def offered(visitor):
+    """The app that scanned what the page shows."""
+    shown = visitor.get(APP).html.select_one(".secret").get_text()
+    return pyotp.TOTP(shown.replace(" ", ""))
+
+
+def code_of(app, offset=0):
+    return app.at(clock.now(), counter_offset=offset)
+
+
+def set_up(visitor):
+    """The app, and the recovery codes that were shown."""
+    app = offered(visitor)
+    answer = visitor.post(APP, {"code": code_of(app, -1)})
+    assert answer.location == "/account/security/codes"
+    return app, codes_shown(visitor)
+
+
+def codes_shown(visitor):
+    return [
+        code.get_text()
+        for code in visitor.get("/account/security/codes").html.select(".codes code")
+    ]
+
+
+def line(page, name):
+    row = next(div for div in page.html.select(".pairs > div") if div.dt.get_text() == name)
+    return re.sub(r"\s+", " ", row.dd.get_text(" ", strip=True))
+
+
+def test_nothing_is_asked_for_before_the_first_code_is_right(mara):
+    offered(mara)
+    assert mara.post(APP, {"code": "000000"}).fault("code").startswith("This code is not valid")
+    assert not AuthenticatorApp.objects
+    assert line(mara.get("/account/security"), "Authenticator app") == "Not set up Set up"
+    mara.log_out()
+    assert mara.log_in().location == "/organizations"
+
+
+def test_an_app_that_is_set_up_is_asked_for(mara):
+    app, _ = set_up(mara)
+    page = mara.get("/account/security")
+    assert line(page, "Authenticator app").startswith("On since")
+    assert line(page, "Recovery codes") == "10 of 10 left Make new codes"
+    mara.log_out()
+    assert mara.log_in().location == "/login/second"
+    assert mara.post("/login/second", {"code": code_of(app)}).status == 303
+
+
+def test_the_page_shows_one_secret_until_it_is_confirmed(mara):
+    first = offered(mara)
+    assert offered(mara).secret == first.secret
+    mara.post(APP, {"code": code_of(first)})
+    assert offered(mara).secret != first.secret
+
+
+def test_the_picture_is_what_apps_read(mara):
+    app = offered(mara)
+    address = totp.address_of(app.secret, "mara@acme.example")
+    parsed = pyotp.parse_uri(address)
+    assert (parsed.secret, parsed.issuer, parsed.name) == (
+        app.secret,
+        "Portal",
+        "mara@acme.example",
+    )
+    svg = mara.get(APP).html.select_one("svg.qr")
+    assert svg.path
+    assert "style" not in str(svg)
+
+
+def test_the_code_that_confirmed_works_no_more(mara):
+    """Row A5 of the attacks."""
+    app = offered(mara)
+    code = code_of(app)
+    mara.post(APP, {"code": code})
+    mara.log_out()
+    mara.log_in()
+    assert mara.post("/login/second", {"code": code}).status == 401
+
+
+def test_the_secret_is_sealed_in_the_database(mara, master_db):
+    """Row L1 of the attacks."""
+    app = offered(mara)
+    assert app.secret not in str(list(master_db.sessions.find()))
+    mara.post(APP, {"code": code_of(app)})
+    assert app.secret not in str(
+        [list(master_db[name].find()) for name in master_db.list_collection_names()]
+    )
+
+
+def test_a_secret_lives_through_the_rotation_of_the_key():
+    """Row S3 of the attacks: with the old key as fallback, and without it once it was used."""
+    mara = an_account("mara@acme.example")
+    app, _ = an_app(mara)
+    old = settings.current()
+    new = replace(old, secret_key="n" * 40, secret_key_fallbacks=(old.secret_key,))
+    try:
+        settings.activate(replace(new, secret_key_fallbacks=()))
+        with pytest.raises(totp.WrongCode):
+            totp.use(mara, code_of(app))
+        settings.activate(new)
+        totp.use(mara, code_of(app))
+        settings.activate(replace(new, secret_key_fallbacks=()))
+        totp.use(mara, code_of(app, 1))
+    finally:
+        settings.activate(old)
+
+
+def test_what_is_sealed_differs_each_time():
+    assert sealing.seal("secret") != sealing.seal("secret")
+    assert sealing.unseal("something else") is None
+
+
+def test_of_two_confirmations_at_once_one_counts(mara, app):
+    offer = offered(mara)
+    token, code = mara.token(APP), code_of(offer)
+    others = [Visitor(app) for _ in range(3)]
+    for other in others:
+        other.client.set_cookie(
+            "portal_session_test", mara.client.get_cookie("portal_session_test").value
+        )
+    answers = at_once(
+        [
+            lambda other=other: other.send(APP, {"csrf_token": token, "code": code})
+            for other in others
+        ]
+    )
+    assert sorted(answer.status for answer in answers) == [303, 401, 401]
+    assert len(RecoveryCodes.objects.get().hashes) == 10
+    assert len(codes_shown(mara)) == 10
+
+
+def test_recovery_codes_are_shown_once(mara):
+    _, codes = set_up(mara)
+    assert len(set(codes)) == 10
+    assert all(re.fullmatch("[a-z2-7]{4}(-[a-z2-7]{4}){3}", code) for code in codes)
+    assert mara.get("/account/security/codes").location == "/account/security"
+
+
+def test_recovery_codes_are_shown_only_where_they_were_made(mara, app):
+    other = Visitor(app)
+    other.log_in()
+    mara.post(APP, {"code": code_of(offered(mara))})
+    assert codes_shown(other) == []
+    assert len(codes_shown(mara)) == 10
+
+
+def test_the_database_holds_no_recovery_code(mara, master_db):
+    """Row L1 of the attacks."""
+    _, codes = set_up(mara)
+    everything = str([list(master_db[name].find()) for name in master_db.list_collection_names()])
+    assert not any(code in everything or code.replace("-", "") in everything for code in codes)
+
+
+def test_new_recovery_codes_end_those_before(mara):
+    _, old = set_up(mara)
+    assert mara.post("/account/security/codes/new").location == "/account/security/codes"
+    new = codes_shown(mara)
+    assert len(new) == 10
+    assert not set(new) & set(old)
+    mara.log_out()
+    mara.log_in()
+    assert mara.post("/login/second", {"code": old[0]}).status == 401
+    assert mara.post("/login/second", {"code": new[0]}).status == 303
+
+
+def test_without_a_factor_there_is_nothing_to_recover(mara):
+    page = mara.post("/account/security/codes/new")
+    assert page.status == 409
+    assert page.heading == "You have no second factor"
+
+
+def test_few_codes_left_are_pointed_out(mara):
+    set_up(mara)
+    RecoveryCodes.objects.update(pop__hashes=1)
+    RecoveryCodes.objects.update(set__hashes=RecoveryCodes.objects.get().hashes[:3])
+    page = mara.get("/account/security")
+    assert page.html.select_one(".few").get_text(strip=True) == "3 of 10 left"
+
+
+def test_an_app_is_replaced_by_another_and_codes_stay(mara):
+    old, _ = set_up(mara)
+    new = offered(mara)
+    assert mara.post(APP, {"code": code_of(new, -1)}).status == 303
+    assert codes_shown(mara) == []
+    mara.log_out()
+    mara.log_in()
+    assert mara.post("/login/second", {"code": code_of(old)}).status == 401
+    assert mara.post("/login/second", {"code": code_of(new)}).status == 303
+
+
+def test_without_the_last_factor_the_password_is_enough(mara):
+    set_up(mara)
+    assert mara.post(f"{APP}/remove").location == "/account/security"
+    assert not RecoveryCodes.objects
+    assert Account.objects.get().has_second_factor is False
+    mara.log_out()
+    assert mara.log_in().location == "/organizations"
+
+
+def test_removing_an_app_that_is_not_there_is_no_error(mara):
+    assert mara.post(f"{APP}/remove").status == 303
+    assert not AuditEvent.objects(action="account.app_removed")
+
+
+@pytest.mark.parametrize("deed", ["replace", "remove", "forget"])
+def test_remembered_browsers_are_asked_again_after_a_change(mara, deed):
+    set_up(mara)
+    account = Account.objects.get()
+    browser = mara.client.get_cookie("portal_browser_test").value
+    browsers.trust(account.id, browser, clock.now() + timedelta(days=30))
+    assert line(mara.get("/account/security"), "Remembered browsers").startswith("1, until")
+    if deed == "replace":
+        mara.post(APP, {"code": code_of(offered(mara), -1)})
+    elif deed == "remove":
+        mara.post(f"{APP}/remove")
+    else:
+        mara.post("/account/security/browsers/forget", form_at="/account/security")
+    assert not browsers.is_trusted(account.id, browser)
+
+
+def test_what_belongs_to_an_account_that_never_was_goes_with_it():
+    mara = an_account("mara@acme.example")
+    an_app(mara)
+    browsers.note(mara.id, browsers.new_id())
+    inventory.forget_all(mara.id)
+    assert not AuthenticatorApp.objects
+    assert not RecoveryCodes.objects
+
+
+def test_each_change_is_told_by_mail(mara, app, office):
+    _, codes = set_up(mara)
+    mara.post("/account/security/codes/new")
+    new = codes_shown(mara)
+    mara.log_out()
+    mara.log_in()
+    mara.post("/login/second", {"code": new[0]})
+    mara.post(f"{APP}/remove")
+    sender.send_due_mails(app)
+    told = {message["Subject"]: message for message in office.to("mara@acme.example")}
+    assert set(told) >= {
+        "A second factor was added to your account",
+        "A second factor was removed from your account",
+        "Your account has new recovery codes",
+        "A recovery code of your account was used",
+    }
+    added = text_of(told["A second factor was added to your account"])
+    assert "The authenticator app was added" in added
+    assert "http://localhost/account/security" in added
+    assert not any(
+        code in text_of(message) for message in office.messages for code in [*codes, *new]
+    )
+
+
+def test_each_change_is_in_the_accounts_trail(mara):
+    set_up(mara)
+    mara.post("/account/security/codes/new")
+    mara.post(APP, {"code": code_of(offered(mara), -1)})
+    mara.post(f"{APP}/remove")
+    actions = [
+        event.action for event in AuditEvent.objects(chain=Account.objects.get().id).order_by("seq")
+    ]
+    assert actions == [
+        "account.app_added",
+        "account.recovery_codes_made",
+        "account.app_replaced",
+        "account.app_removed",
+    ]
+
+
+CONFIRMED = [
+    ("GET", APP),
+    ("POST", APP),
+    ("GET", f"{APP}/remove"),
+    ("POST", f"{APP}/remove"),
+    ("GET", "/account/security/passkeys/new"),
+    ("POST", "/account/security/passkeys/new"),
+    ("GET", "/account/security/codes/new"),
+    ("POST", "/account/security/codes/new"),
+    ("GET", "/account/security/codes"),
+    ("POST", "/organizations/acme-corp/second-factor"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CONFIRMED)
+def test_dangerous_pages_ask_again_after_a_quarter_of_an_hour(mara, method, path, time_machine):
+    set_up(mara)
+    token = mara.token("/organizations/new")
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    answer = mara.get(path) if method == "GET" else mara.send(path, {"csrf_token": token})
+    assert answer.location == f"/account/confirm?next={path}"
+    assert AuthenticatorApp.objects
+
+
+def test_a_purge_asks_again_after_a_quarter_of_an_hour(mara, time_machine):
+    mara.post("/organizations/acme-corp/delete", {"confirm_name": "Acme Corp"})
+    link = mara.get("/trash").html.find("a", string="Purge now…")["href"]
+    assert mara.get(link).status == 200
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    assert mara.get(link).location == f"/account/confirm?next={link}"
+
+
+@pytest.mark.parametrize("by", ["password", "code"])
+def test_confirming_leads_back_and_lasts_a_quarter_of_an_hour(mara, by, time_machine):
+    app, _ = set_up(mara)
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    asked = mara.get(f"{APP}/remove").location
+    given = {"password": {"current_password": PASSWORD}, "code": {"code": code_of(app)}}[by]
+    wrong = mara.post(f"{asked}&by={by}", {by: "wrong"})
+    assert wrong.status in (401, 422)
+    assert mara.get(f"{APP}/remove").location == asked
+    assert mara.post(f"{asked}&by={by}", given).location == f"{APP}/remove"
+    assert mara.get(f"{APP}/remove").status == 200
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    assert mara.get(f"{APP}/remove").location == asked
+
+
+def test_confirming_in_one_session_confirms_no_other(mara, app, time_machine):
+    """Row S1 of the attacks."""
+    other = Visitor(app)
+    other.log_in()
+    set_up(mara)
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    mara.post("/account/confirm", {"current_password": PASSWORD})
+    assert mara.get(APP).status == 200
+    assert other.get(APP).status == 303
+    assert Session.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https:evil", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_confirming_stays_on_the_site(mara, target):
+    """Row C2 of the attacks."""
+    token = mara.token("/account/confirm")
+    fields = {"csrf_token": token, "current_password": PASSWORD}
+    answer = mara.send("/account/confirm", fields, query_string={"next": target})
+    assert answer.location == "/account/security"
+
+
+def test_passwords_are_not_guessed_by_confirming(mara):
+    """Row A1 of the attacks."""
+    active = settings.current()
+    settings.activate(replace(active, rate_limits=True))
+    try:
+        token = mara.token("/account/confirm")
+        statuses = [
+            mara.send("/account/confirm", {"csrf_token": token, "current_password": "wrong"}).status
+            for _ in range(11)
+        ]
+        assert statuses == [422] * 10 + [429]
+    finally:
+        settings.activate(active)
+
+
+def test_who_proves_an_address_keeps_no_factor_of_whoever_typed_it():
+    """Row A7 of the attacks."""
+    account = an_account("mara@acme.example")
+    an_app(account)
+    browsers.note(account.id, browser := browsers.new_id())
+    proved = prove_address(Account.objects.get(), PASSWORD, origin())
+    assert proved.has_second_factor is False
+    assert not AuthenticatorApp.objects
+    assert not RecoveryCodes.objects
+    assert not Session.objects
+    assert not browsers.is_known(account.id, browser)
