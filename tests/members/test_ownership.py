@@ -5,6 +5,7 @@ import pytest
 from portal import errors
 from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
+from portal.doctor.chains import find_broken
 from portal.mail import sender
 from portal.members import members, ownership
 from portal.organizations.access import access_to
@@ -206,3 +207,10 @@ def test_what_was_done_about_ownership_stands_in_the_audit_trail(owner, acme, te
     )
     assert accepted.details == {"role_before": "viewer", "role": "owner"}
     assert changed.words == "Role of mara@acme.example changed from owner to admin"
+
+
+def test_the_chain_is_whole_where_one_change_writes_two_events(owner, teo, enter):
+    """Row L2 of the attacks."""
+    offer(owner, teo, ADMIN)
+    enter(TEO).post(f"{PATH}/ownership")
+    assert not list(find_broken())
