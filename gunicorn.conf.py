@@ -6,6 +6,7 @@ from pathlib import Path
 from gunicorn.workers.base import Worker
 
 from portal import logs
+from portal.factors import resealing
 from portal.mail import sender
 from portal.organizations import runner
 from portal.settings import load
@@ -33,3 +34,4 @@ def post_worker_init(worker: Worker) -> None:
     """After the fork: prepare the database, finish what others left behind, and send mails."""
     runner.start()
     sender.start(worker.wsgi)
+    resealing.start()

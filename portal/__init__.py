@@ -112,7 +112,6 @@ def create_app(active: Settings) -> Flask:
         invitation_views,
         factor_views,
         second_factor_views,
-        organization_views,
         requirement_views,
     ):
         app.register_blueprint(views.blueprint)

@@ -17,6 +17,7 @@ from portal.errors import (
     WrongPassword,
     check_all,
 )
+from portal.factors import inventory
 from portal.mail import outbox
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
 from portal.organizations.lifecycle import in_progress
@@ -41,6 +42,7 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
         closed = _tombstone(account)
         sessions.close_all(account.id)
         forget_recovery(account)
+        inventory.forget_all(account.id)
         _leave_organizations(account, origin)
         record(closed, "account.closed", origin)
         erase_person(account.id)
@@ -69,6 +71,7 @@ def _tombstone(account: Account) -> Account:
         set__closed_at=clock.now(),
         # No address's key, so that the address is free; the index wants one that is nobody else's.
         set__email_key=f"closed:{account.id}",
+        set__has_second_factor=False,
         inc__membership_changes=1,
         inc__address_generation=1,
         **{f"unset__{field}": True for field in personal},

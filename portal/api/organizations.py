@@ -57,11 +57,10 @@ def create(body: dict[str, str]) -> Answer:
     organization's key is refused. A provisioning key creates new accounts, within a limit of its
     own. The answer comes once the organization is certain; its collection may follow a moment
     later.
-    For a new account, or with a bearer token for the account that it stands for. The answer
-    comes once the organization is certain; its collection may follow a moment later.
 
     Where the portal has `SIGNUP_REQUIRES_VERIFICATION` on, a new account's address has to be
-    proved: the answer is 202, whether or not it has an account, and `organization` is null.
+    proved: the answer is 202, whether or not it has an account, and `organization` is null. Not so
+    by a provisioning key.
     """
     name, credentials = body["organization_name"], ("email", "password")
     if current_user.is_authenticated and not is_provisioning():
@@ -70,7 +69,7 @@ def create(body: dict[str, str]) -> Answer:
         organization = creation.create_organization(account_id, name, origin())
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
-        if settings.current().signup_requires_verification:
+        if settings.current().signup_requires_verification and not is_provisioning():
             pending.ask_for_sign_up(name, body["email"], body["password"], origin())
             return {"organization": None}, 202, {}
         signed_up = creation.sign_up(name, body["email"], body["password"], origin())

@@ -23,6 +23,17 @@ def unseal(sealed: str) -> str | None:
         return None
 
 
+def resealed(sealed: str) -> str | None:
+    """The same secret sealed under the current SECRET_KEY; ``None`` where it is that already, or
+    can't be read."""
+    try:
+        _under(settings.current().secret_key).decrypt(sealed)
+    except InvalidToken:
+        secret = unseal(sealed)
+        return seal(secret) if secret else None
+    return None
+
+
 def _box() -> MultiFernet:
     active = settings.current()
     return MultiFernet([_under(key) for key in (active.secret_key, *active.secret_key_fallbacks)])

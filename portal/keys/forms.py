@@ -19,7 +19,6 @@ MAY = {
     "audit.view": "See its activity",
     "organization.rename": "Rename it",
     "members.manage": "Manage viewers and admins",
-    "invitations.manage": "Invite people",
     "audit.export": "Export its activity",
 }
 """What pages call the permissions of keys; by its name one that isn't here."""

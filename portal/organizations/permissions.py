@@ -36,8 +36,9 @@ ROLES: dict[str, frozenset[str]] = {VIEWER: _VIEWER, ADMIN: _ADMIN, OWNER: _OWNE
 
 ALL = _OWNER
 
-FOR_KEYS = _ADMIN - {"keys.manage", "organization.leave"}
-"""What a key may have at most: a key makes no keys, and is no member who could leave."""
+FOR_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
+"""What a key may have at most: a key makes no keys; an invitation is a person's word, and ends with
+their right to give it; and it is no member who could leave."""
 
 
 def of_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:

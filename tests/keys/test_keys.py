@@ -57,7 +57,7 @@ def events(organization):
 
 
 def test_a_key_may_at_most_what_an_admin_may_without_keys_and_leaving():
-    assert ROLES[ADMIN] - {"keys.manage", "organization.leave"} == FOR_KEYS
+    assert ROLES[ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"} == FOR_KEYS
     assert of_key(ADMIN) == FOR_KEYS
     assert of_key(VIEWER) == ROLES[VIEWER] - {"organization.leave"}
     # What was stored by a version that allowed more gives no more.
