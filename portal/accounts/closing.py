@@ -95,6 +95,7 @@ def _leave_organizations(account: Account, origin: Origin) -> None:
             raise in_progress(organization)
         role = memberships[organization.id].role
         record(organization, "member.left", origin, role_before=role)
+    Membership.objects(offer__giver=account.id).update(unset__offer=True)
     Membership.objects(account=account.id).delete()
 
 
