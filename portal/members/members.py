@@ -47,7 +47,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, origin: Origin)
                 role=role,
             )
             if account_id != origin.account:
-                _tell(outbox_kind=ROLE_CHANGED, account=account, organization=organization)
+                _tell(ROLE_CHANGED, account, organization)
         return Member(account.id, account.email, membership.role, membership.since)
 
     return transaction(body)
@@ -71,7 +71,7 @@ def remove_member(access: Access, account_id: ObjectId, origin: Origin) -> Membe
             target_email=account.email,
             role_before=membership.role,
         )
-        _tell(outbox_kind=MEMBER_REMOVED, account=account, organization=organization)
+        _tell(MEMBER_REMOVED, account, organization)
         return Member(account.id, account.email, membership.role, membership.since)
 
     return transaction(body)
@@ -115,5 +115,5 @@ def _end_role(organization: Organization, membership: Membership, origin: Origin
         ownership.end_ownership(organization, membership.account, origin)
 
 
-def _tell(outbox_kind: outbox.Kind, account: Account, organization: Organization) -> None:
-    outbox.put(outbox_kind, account.email, organization=organization.id, account=account.id)
+def _tell(kind: outbox.Kind, account: Account, organization: Organization) -> None:
+    outbox.put(kind, account.email, organization=organization.id, account=account.id)

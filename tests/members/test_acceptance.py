@@ -149,6 +149,7 @@ def test_a_forwarded_link_is_refused_to_who_is_logged_in_with_another_address(in
         assert page.status == 409
         assert page.heading == "This invitation is for somebody else"
         assert "Log out and follow the link again" in page.text
+        assert page.html.select_one("main form")["action"] == "/logout"
         assert not any(word in page.text for word in ("Acme Corp", LENA, MARA))
     assert len(Membership.objects()) == 1
     assert Invitation.objects.get().state == OPEN
