@@ -72,7 +72,7 @@ ANSWERS: dict[type[PortalError], Answer] = {
         lambda e: f"{e.email} has an account: log in, and create the organization there",
     ),
     errors.WrongPassword: Answer(
-        422, "wrong_password", "password", lambda e: "This is not your password: check it"
+        422, "wrong_password", "current_password", lambda e: "This is not your password: check it"
     ),
     errors.CodeRequired: Answer(
         401,

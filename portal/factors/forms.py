@@ -42,7 +42,7 @@ class PasskeyLogInForm(Form):
 class ConfirmForm(Form):
     """Confirms who sits there, by one of three."""
 
-    password = PasswordField("Password", default="")
+    current_password = PasswordField("Password", default="")
     code = StringField("Code", default="")
     credential = HiddenField(default="")
 

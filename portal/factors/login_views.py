@@ -92,7 +92,9 @@ def _confirming(principal: Principal, form: ConfirmForm, by: str) -> Callable[[]
         return lambda: confirmation.confirm_with_passkey(principal, form.credential.data, origin())
     if by == CODE:
         return lambda: confirmation.confirm_with_code(principal, form.code.data, origin())
-    return lambda: confirmation.confirm_with_password(principal, form.password.data, origin())
+    return lambda: confirmation.confirm_with_password(
+        principal, form.current_password.data, origin()
+    )
 
 
 def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:

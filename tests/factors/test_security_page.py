@@ -337,7 +337,7 @@ def test_confirming_leads_back_and_lasts_a_quarter_of_an_hour(mara, by, time_mac
     app, _ = set_up(mara)
     time_machine.move_to(clock.now() + timedelta(minutes=16))
     asked = mara.get(f"{APP}/remove").location
-    given = {"password": {"password": PASSWORD}, "code": {"code": code_of(app)}}[by]
+    given = {"password": {"current_password": PASSWORD}, "code": {"code": code_of(app)}}[by]
     wrong = mara.post(f"{asked}&by={by}", {by: "wrong"})
     assert wrong.status in (401, 422)
     assert mara.get(f"{APP}/remove").location == asked
@@ -353,7 +353,7 @@ def test_confirming_in_one_session_confirms_no_other(mara, app, time_machine):
     other.log_in()
     set_up(mara)
     time_machine.move_to(clock.now() + timedelta(minutes=16))
-    mara.post("/account/confirm", {"password": PASSWORD})
+    mara.post("/account/confirm", {"current_password": PASSWORD})
     assert mara.get(APP).status == 200
     assert other.get(APP).status == 303
     assert Session.objects.count() == 2
@@ -365,7 +365,7 @@ def test_confirming_in_one_session_confirms_no_other(mara, app, time_machine):
 def test_confirming_stays_on_the_site(mara, target):
     """Row C2 of the attacks."""
     token = mara.token("/account/confirm")
-    fields = {"csrf_token": token, "password": PASSWORD}
+    fields = {"csrf_token": token, "current_password": PASSWORD}
     answer = mara.send("/account/confirm", fields, query_string={"next": target})
     assert answer.location == "/account/security"
 
@@ -377,7 +377,7 @@ def test_passwords_are_not_guessed_by_confirming(mara):
     try:
         token = mara.token("/account/confirm")
         statuses = [
-            mara.send("/account/confirm", {"csrf_token": token, "password": "wrong"}).status
+            mara.send("/account/confirm", {"csrf_token": token, "current_password": "wrong"}).status
             for _ in range(11)
         ]
         assert statuses == [422] * 10 + [429]
