@@ -173,7 +173,7 @@ FORMS = {
     "/organizations/<slug>/second-factor": ("starts_on", "lift"),
     "/login/second": ("code", "credential", "trust"),
     "/login/passkey": ("credential",),
-    "/account/confirm": ("password", "code", "credential"),
+    "/account/confirm": ("current_password", "code", "credential"),
     "/account/security/app": ("code",),
     "/account/security/app/remove": (),
     "/account/security/passkeys/new": ("passkey_name", "credential"),
