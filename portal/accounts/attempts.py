@@ -87,8 +87,10 @@ def end_row(tried: str) -> None:
         LogInAttempts.objects(id=_hashed(tried)).update_one(set__wrong=0, unset__next_at=True)
 
 
-def tell_owner(tried: str, account: Account | None, origin: Origin) -> None:
-    """Have the owner told of wrong passwords, once a day at most.
+def tell_owner(
+    tried: str, account: Account | None, origin: Origin, kind: Kind | None = None
+) -> None:
+    """Have the owner told of wrong passwords, or by a mail of another ``kind``, once a day at most.
 
     Where nobody has the address the same is written, for a mail that is not needed when it is to
     be sent: otherwise the time that it takes would tell.
@@ -102,7 +104,7 @@ def tell_owner(tried: str, account: Account | None, origin: Origin) -> None:
 
     def body() -> None:
         if LogInAttempts.objects(not_told, id=_hashed(tried)).update_one(set__told_at=now):
-            outbox.put(WRONG_PASSWORDS, to, **ids)
+            outbox.put(kind or WRONG_PASSWORDS, to, **ids)
 
     transaction(body)
 
@@ -122,7 +124,8 @@ def _hashed(tried: str) -> str:
     return hashlib.sha256(tried.encode(errors="replace")).hexdigest()
 
 
-def _about_attempts(mail: Mail) -> dict[str, Any] | None:
+def about_attempts(mail: Mail) -> dict[str, Any] | None:
+    """What a mail tells of tries that went wrong."""
     account = Account.objects(id=mail.ids["account"]).only("email").first()
     if account is None:
         return None
@@ -137,5 +140,5 @@ def _about_attempts(mail: Mail) -> dict[str, Any] | None:
 
 
 WRONG_PASSWORDS = outbox.declare(
-    Kind("wrong_passwords", "Wrong passwords for your account", _about_attempts)
+    Kind("wrong_passwords", "Wrong passwords for your account", about_attempts)
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from portal import clock, limits
-from portal.accounts import passwords, sessions
+from portal.accounts import browsers, passwords, sessions
 from portal.accounts.documents import Account, Recovery
 from portal.accounts.mails import PASSWORD_CHANGED
 from portal.accounts.sessions import Principal
@@ -44,6 +44,7 @@ def change_password(principal: Principal, current: str, password: str, origin: O
             raise WrongPassword
         forget_recovery(changed)
         sessions.close_others(changed.id, principal.session_id)
+        browsers.distrust_all(changed.id)
         record(changed, "account.password_changed", origin)
         tell_changed(changed, origin)
         return changed

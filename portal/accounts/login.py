@@ -1,6 +1,5 @@
 """Logging in and out."""
 
-from portal import limits
 from portal.accounts import authentication, passwords, sessions
 from portal.accounts.documents import PASSWORD, PROGRAM, Account
 from portal.accounts.sessions import Principal
@@ -9,7 +8,7 @@ from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import CodeRequired, WrongCredentials
 from portal.factors import pending
-from portal.factors.codes import use_code
+from portal.factors.codes import counted, use_code
 from portal.factors.pending import Pending
 
 
@@ -34,12 +33,10 @@ def log_in_program(
     """Check the credentials and open a session for a program; otherwise like ``log_in``. Where the
     account has a second factor it takes a ``code``, of the app or a recovery code.
 
-    Raises CodeRequired without it, WrongCode.
+    Raises CodeRequired without it, WrongCode, TooManyTries.
     """
     account = authentication.account_of(email, password, origin)
     rehashed = _rehashed(account, password)
-    if account.has_second_factor and code is not None:
-        limits.count_try(limits.SECOND_FACTOR, str(account.id))
 
     def body() -> Principal:
         current, factors = _current(account, rehashed, origin), [PASSWORD]
@@ -50,6 +47,9 @@ def log_in_program(
         record(current, "account.logged_in", origin, factors=", ".join(factors))
         return sessions.open_session(current, origin, user_agent, PROGRAM, tuple(factors))
 
+    if account.has_second_factor and code is not None:
+        with counted(account, origin):
+            return transaction(body)
     return transaction(body)
 
 

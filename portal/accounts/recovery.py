@@ -6,7 +6,7 @@ from bson import ObjectId
 from mongoengine import QuerySet
 
 from portal import clock, limits
-from portal.accounts import passwords, sessions
+from portal.accounts import browsers, passwords, sessions
 from portal.accounts.credentials import (
     forget_recovery,
     new_password,
@@ -86,6 +86,7 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
         changed = first_proof(changed, password_hash, origin) or changed
         forget_recovery(changed)
         sessions.close_all(changed.id)
+        browsers.distrust_all(changed.id)
         record(changed, "account.password_recovered", origin)
         tell_changed(changed, origin)
         return changed

@@ -83,6 +83,7 @@ class SessionLine:
     address: str
     created_at: datetime
     seen_at: datetime
+    factors: tuple[str, ...]
     current: bool
 
 
@@ -189,6 +190,7 @@ def sessions_of(principal: Principal) -> list[SessionLine]:
             session.address or "",
             session.created_at,
             session.seen_at,
+            tuple(session.factors or ()),
             session.id == own,
         )
         for session in found.order_by("-seen_at")

@@ -15,7 +15,9 @@ from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import AddressVerified, LinkInvalid
 from portal.factors import inventory
+from portal.keys.documents import ApiKey
 from portal.mail import links, outbox
+from portal.organizations.documents import Organization
 
 VALID = timedelta(hours=24)
 
@@ -108,10 +110,21 @@ def first_proof(account: Account, password_hash: str, origin: Origin) -> Account
         return None
     sessions.close_all(proved.id)
     inventory.forget_all(proved.id)
+    _revoke_keys(proved, origin)
     forget_recovery(proved)
     origin.account, origin.email = proved.id, proved.email
     record(proved, "account.address_verified", origin)
     return proved
+
+
+def _revoke_keys(account: Account, origin: Origin) -> None:
+    """End the API keys that were made under the account: an organization's stay when their maker
+    leaves, but here nobody knows whose they are."""
+    made = ApiKey.objects(created_by=account.id)
+    for key in made:
+        organization = Organization.objects.get(id=key.organization)
+        record(organization, "key.revoked", origin, target=key.id, name=key.name)
+    made.delete()
 
 
 def _hash_of_chosen(account: Account, password: str) -> str:

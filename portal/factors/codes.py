@@ -1,10 +1,37 @@
 """What is typed as a second factor: a code of the app, or a recovery code."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from portal import limits
+from portal.accounts import attempts, browsers
 from portal.accounts.documents import APP, RECOVERY_CODE, Account
 from portal.audit.documents import Origin
+from portal.errors import WrongCode
 from portal.factors import recovery_codes, totp
+from portal.factors.mails import WRONG_CODES
+
+
+@contextmanager
+def counted(account: Account, origin: Origin) -> Iterator[None]:
+    """Around the use of a code: wrong ones in a row have to wait longer and longer, and the owner
+    is told. Raises TooManyTries before.
+
+    A browser in which they logged in before is counted by itself, so nobody who knows the password
+    keeps them out by guessing.
+    """
+    limits.count_try(limits.SECOND_FACTOR, str(account.id))
+    known = browsers.is_known(account.id, origin.browser)
+    tried = f"code of {account.id}" + (f" in {origin.browser}" if known else "")
+    wrong = attempts.begin_attempt(tried)
+    try:
+        yield
+    except WrongCode:
+        if wrong >= attempts.FREE_TRIES:
+            attempts.tell_owner(tried, account, origin, WRONG_CODES)
+        raise
+    attempts.end_row(tried)
 
 
 def use_code(account: Account, typed: str, origin: Origin) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import sessions
 from portal.accounts.credentials import check_current
 from portal.accounts.documents import PASSWORD, Account
@@ -11,7 +11,7 @@ from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
 from portal.factors import challenges, passkeys
-from portal.factors.codes import use_code
+from portal.factors.codes import counted, use_code
 
 
 def confirm_with_password(principal: Principal, password: str, origin: Origin) -> None:
@@ -22,8 +22,8 @@ def confirm_with_password(principal: Principal, password: str, origin: Origin) -
 
 def confirm_with_code(principal: Principal, typed: str, origin: Origin) -> None:
     """Raises WrongCode, TooManyTries."""
-    limits.count_try(limits.SECOND_FACTOR, str(principal.account_id))
-    _confirm(principal, lambda account: use_code(account, typed, origin), origin)
+    with counted(Account.objects.get(id=principal.account_id), origin):
+        _confirm(principal, lambda account: use_code(account, typed, origin), origin)
 
 
 def confirm_with_passkey(principal: Principal, credential: str, origin: Origin) -> None:

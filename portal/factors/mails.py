@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from portal.accounts.attempts import about_attempts
 from portal.accounts.documents import Account
 from portal.factors.documents import RecoveryCodes
 from portal.mail import outbox
@@ -24,6 +25,12 @@ def _about_factors(mail: Mail) -> dict[str, Any] | None:
     }
 
 
+def _about_codes(mail: Mail) -> dict[str, Any] | None:
+    told = about_attempts(mail)
+    return told and {**told, "link": link("account.change_password")}
+
+
+WRONG_CODES = outbox.declare(Kind("wrong_codes", "Wrong codes for your account", _about_codes))
 FACTOR_ADDED = outbox.declare(
     Kind("factor_added", "A second factor was added to your account", _about_factors)
 )

@@ -17,7 +17,7 @@ from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import LogInExpired
 from portal.factors import challenges, passkeys
-from portal.factors.codes import use_code
+from portal.factors.codes import counted, use_code
 from portal.factors.inventory import Factors, factors_of
 
 MOST_TRIES = 10
@@ -70,10 +70,10 @@ def finish_with_code(
     Raises WrongCode, TooManyTries, LogInExpired.
     """
     held = _count_try(pending_id)
-    limits.count_try(limits.SECOND_FACTOR, str(held.account))
-    return _finish(
-        pending_id, lambda account: use_code(account, typed, origin), origin, user_agent, trust
-    )
+    with counted(Account.objects.get(id=held.account), origin):
+        return _finish(
+            pending_id, lambda account: use_code(account, typed, origin), origin, user_agent, trust
+        )
 
 
 def finish_with_passkey(

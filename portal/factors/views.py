@@ -25,6 +25,7 @@ def security() -> ResponseReturnValue:
     account_id = current_user.account_id
     return render_template(
         "factors/security.html",
+        changed_at=Account.objects.get(id=account_id).password_changed_at,
         factors=factors_of(account_id),
         few=recovery_codes.FEW,
         number=recovery_codes.NUMBER,

@@ -32,7 +32,7 @@ class ApiKey(Document):
         "collection": "api_keys",
         "auto_create_index": False,
         "strict": False,
-        "indexes": ["organization"],
+        "indexes": ["organization", "created_by"],
     }
 
 

@@ -235,7 +235,7 @@ def _end_of(day: date | None) -> datetime | None:
 def _check_within(access: Access, permissions: frozenset[str]) -> None:
     beyond = permissions - access.permissions
     if beyond:
-        raise Forbidden(min(beyond))
+        raise Forbidden(min(beyond), access.organization.id, access.role)
 
 
 def _organization(access: Access) -> Organization:

@@ -38,7 +38,7 @@ def offer_ownership(
     def body() -> Account:
         organization = _begin(access, OFFER, origin, account_id)
         if _owner(organization, origin.account) is None:
-            raise Forbidden("owners.manage")
+            raise Forbidden("owners.manage", organization.id, access.role)
         membership = membership_of(organization.id, account_id)
         account = Account.objects.get(id=account_id)
         if membership.role == OWNER:
