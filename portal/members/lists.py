@@ -32,6 +32,8 @@ class ListedMember(Member):
     """A row of the list of members."""
 
     offered: bool
+    name: str
+    has_second_factor: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,10 @@ def counts_of(organization_id: ObjectId) -> tuple[int, int]:
 def member_of(organization_id: ObjectId, account_id: ObjectId) -> ListedMember:
     """One member. Raises NotFound where the account is none."""
     membership = membership_of(organization_id, account_id)
-    account = Account.objects(id=account_id).only("email").first()
+    account = Account.objects(id=account_id).first()
     if account is None:
         raise NotFound(str(account_id))
-    return ListedMember(
-        account.id, account.email, membership.role, membership.since, membership.offer is not None
-    )
+    return _listed_member({**account.to_mongo(), "membership": membership.to_mongo()})
 
 
 def invitations_of(
@@ -147,7 +147,13 @@ def invitations_for(account: Account) -> list[ListedInvitation]:
 def _listed_member(row: dict[str, Any]) -> ListedMember:
     membership = row["membership"]
     return ListedMember(
-        row["_id"], row["email"], membership["role"], membership["since"], "offer" in membership
+        row["_id"],
+        row["email"],
+        membership["role"],
+        membership["since"],
+        "offer" in membership,
+        row.get("name", ""),
+        row.get("has_second_factor", False),
     )
 
 

@@ -13,9 +13,11 @@ from portal.accounts.verification import first_proof, prove_address
 from portal.audit.documents import AuditEvent
 from portal.database import transaction
 from portal.errors import LinkInvalid
+from portal.keys import keys
 from portal.mail import links
+from portal.organizations.documents import ADMIN, Organization
 from tests.accounts.letters import token_of
-from tests.factories import origin
+from tests.factories import an_access, origin
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
@@ -107,6 +109,20 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
     assert len(Session.objects()) == 1
     assert Visitor(app).log_in(MARA, PASSWORD).status == 401
     assert Visitor(app).log_in(MARA, OTHER).status == 303
+
+
+def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(app, link):
+    """Row A7 of the attacks: a key would outlive their sessions."""
+    account, organization = Account.objects.get(), Organization.objects.get()
+    made = keys.make_key(
+        an_access(organization), "Waiting", ADMIN, (), None, origin(account)
+    ).credential
+    program = Program(app, made)
+    assert program.get("/org/acme-corp").status_code == 200
+    assert follow(Visitor(app), link, OTHER).status == 303
+    assert program.get("/org/acme-corp").status_code == 401
+    event = AuditEvent.objects(chain=organization.id).order_by("-seq").first()
+    assert (event.action, event.details["name"]) == ("key.revoked", "Waiting")
 
 
 def test_the_password_that_was_typed_is_the_accounts_whatever_happens_meanwhile(app, link):

@@ -14,6 +14,7 @@ from portal.accounts.verification import prove_address
 from portal.audit.documents import AuditEvent
 from portal.factors import inventory, sealing, totp
 from portal.factors.documents import AuthenticatorApp, RecoveryCodes
+from portal.factors.resealing import reseal_all
 from portal.mail import sender
 from tests.factories import an_account, an_app, origin
 from tests.mail.post_office import text_of
@@ -121,7 +122,7 @@ def test_the_secret_is_sealed_in_the_database(mara, master_db):
 
 
 def test_a_secret_lives_through_the_rotation_of_the_key():
-    """Row S3 of the attacks: with the old key as fallback, and without it once it was used."""
+    """Row S3 of the attacks: with the old key as fallback, and without it once a portal started."""
     mara = an_account("mara@acme.example")
     app, _ = an_app(mara)
     old = settings.current()
@@ -132,6 +133,7 @@ def test_a_secret_lives_through_the_rotation_of_the_key():
             totp.use(mara, code_of(app))
         settings.activate(new)
         totp.use(mara, code_of(app))
+        assert (reseal_all(), reseal_all()) == (1, 0)
         settings.activate(replace(new, secret_key_fallbacks=()))
         totp.use(mara, code_of(app, 1))
     finally:
