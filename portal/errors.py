@@ -134,6 +134,8 @@ class AddressVerified(PortalError):
 class InvalidPersonName(PortalError):
     """A person's name that breaks a rule; ``reason`` tells the reader what to do."""
 
+    reason: str
+
 
 class CodeRequired(PortalError):
     """The password is right, and a program must send a code of a second factor with it."""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -75,9 +75,10 @@ def stamp(time: datetime) -> str:
     return f"{_local(time):%-d %b %Y %H:%M:%S}"
 
 
-def day(time: datetime) -> str:
-    """“23 December 2026”."""
-    return f"{_local(time):%-d %B %Y}"
+def day(time: date) -> str:
+    """“23 December 2026”: of a moment the day that the reader has then."""
+    local = _local(time) if isinstance(time, datetime) else time
+    return f"{local:%-d %B %Y}"
 
 
 def days_until(time: datetime) -> int:

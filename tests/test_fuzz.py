@@ -7,7 +7,7 @@ from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from portal.accounts.documents import Account
+from portal.accounts.documents import Account, Session
 from portal.database import client, tenant_database
 from portal.factors.documents import Passkey
 from portal.keys.documents import ApiKey
@@ -82,6 +82,8 @@ def a_path(rule, organization):
     if "<passkey_id>" in rule:
         passkey = Passkey.objects.first() or a_passkey(account)
         return rule.replace("<passkey_id>", str(passkey.id))
+    if "<public_id>" in rule:
+        return rule.replace("<public_id>", str(Session.objects.first().public_id))
     if "<key_id>" in rule:
         if not ApiKey.objects(organization=organization.id):
             a_key(organization)
@@ -181,6 +183,17 @@ FORMS = {
     "/account/security/passkeys/<passkey_id>/remove": (),
     "/account/security/codes/new": (),
     "/account/security/browsers/forget": (),
+    "/forgot": ("email",),
+    "/recover": ("token", "password"),
+    "/verify": ("token", "password"),
+    "/address": ("token", "current_password"),
+    "/account": ("name", "time_zone", "theme"),
+    "/account/verification": (),
+    "/account/address": ("email", "current_password"),
+    "/account/password": ("current_password", "password"),
+    "/account/sessions/<public_id>/end": (),
+    "/account/sessions/end-others": (),
+    "/account/close": ("confirm_email", "current_password"),
     "/logout": (),
 }
 QUERIES = (

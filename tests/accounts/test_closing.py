@@ -63,7 +63,7 @@ def test_nothing_of_the_person_stays_and_the_address_is_free(visitor, app, mara,
     left = master_db.accounts.find_one({"_id": mara.id})
     assert set(left) == {
         "_id", "email_key", "created_at", "membership_changes", "address_generation",
-        "audit_head", "closed_at",
+        "audit_head", "closed_at", "has_second_factor",
     }  # fmt: skip
     assert left["email_key"] == f"closed:{mara.id}"
     assert Visitor(app).sign_up("Acme Corp", MARA).status == 303

@@ -96,7 +96,7 @@ def test_an_erased_account_is_not_the_portal(lived, visitor, master_db):
     master_db.audit_events.update_many({"personal.email": {"$exists": True}}, {"$unset": erased})
     assert seqs(Filters(who="mara@acme.example")) == []
     assert len(seqs(Filters(who=PORTAL))) == 1
-    assert "somebody whose data was erased" in visitor.get(HERE).text
+    assert "a closed account" in visitor.get(HERE).text
 
 
 def test_pages_keep_the_filters_both_ways(lived, visitor, monkeypatch):

@@ -36,6 +36,7 @@ def add_passkey(page, name="Laptop, work"):
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill(name)
     page.get_by_role("button", name="Add the passkey").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your recovery codes")
 
 
 def log_out(page):
