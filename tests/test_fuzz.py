@@ -39,6 +39,8 @@ values = st.one_of(st.sampled_from(NASTY), st.sampled_from(PLAUSIBLE), st.text(m
 patiently = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
+# There are more than fifty, and other examples at each run.
+for_each_form = settings(patiently, max_examples=60)
 # What a refused request may leave: who tried, how often, when it was seen, and what the form that
 # is shown again needs.
 TRACES = ("audit_events", "limit_counters", "challenges")
@@ -228,7 +230,7 @@ def sent_fields(names):
 def test_no_form_breaks_and_refused_ones_change_nothing(mara, path):
     """Rows N1, Q1 and D3 of the attacks."""
 
-    @patiently
+    @for_each_form
     @given(sent_fields(FORMS[path]))
     @example(
         [(name, value) for name, value in zip(FORMS[path], ("Acme Corp", "a@b", "x"), strict=False)]
