@@ -10,9 +10,9 @@ from werkzeug.datastructures import MultiDict
 from wtforms import HiddenField, SelectMultipleField
 
 from portal import requests
-from portal.answers import ANSWERS
 from portal.errors import PortalError, Repeated, SeveralErrors
 from portal.idempotency import Key, find_record
+from portal.wording import ANSWERS
 
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = (
