@@ -7,6 +7,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import answers, requests, settings
+from portal.accounts.recent import recently_authenticated
 from portal.errors import KeyNotFound, PortalError, Repeated
 from portal.idempotency import KeyRecord, find_record
 from portal.keys import keys
@@ -27,6 +28,7 @@ def show_all(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/new", methods=["GET", "POST"])
 @with_access("keys.manage")
+@recently_authenticated
 def make(access: Access) -> ResponseReturnValue:
     form = NewKeyForm()
     made = form.submit(
@@ -41,6 +43,7 @@ def make(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/<key_id>/rotate", methods=["GET", "POST"])
 @with_access("keys.manage")
+@recently_authenticated
 def rotate(access: Access, key_id: str) -> ResponseReturnValue:
     key = keys.key_of(access.organization, key_id)
     form = RotateForm()

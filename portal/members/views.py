@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from portal.accounts.recent import recently_authenticated
 from portal.forms import OnceForm
 from portal.members import lists, members, ownership
 from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
@@ -73,6 +74,7 @@ def leave(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/ownership", methods=["GET", "POST"])
 @with_access("owners.manage")
+@recently_authenticated
 def offer(access: Access, account_id: str) -> ResponseReturnValue:
     member = _managed(access, account_id)
     form = OfferForm()

@@ -260,6 +260,7 @@ def rename(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/organizations/<slug>/delete", methods=["GET", "POST"])
 @with_access("organization.delete")
+@recently_authenticated
 def delete(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()

@@ -16,7 +16,8 @@ from portal.factors import inventory, sealing, totp
 from portal.factors.documents import AuthenticatorApp, RecoveryCodes
 from portal.factors.resealing import reseal_all
 from portal.mail import sender
-from tests.factories import an_account, an_app, origin
+from portal.organizations.documents import ADMIN, Organization
+from tests.factories import a_member, an_account, an_app, origin
 from tests.mail.post_office import text_of
 from tests.processes import at_once
 from tests.visitor import PASSWORD, Visitor
@@ -332,6 +333,17 @@ def test_a_purge_asks_again_after_a_quarter_of_an_hour(mara, time_machine):
     assert mara.get(link).status == 200
     time_machine.move_to(clock.now() + timedelta(minutes=16))
     assert mara.get(link).location == f"/account/confirm?next={link}"
+
+
+@pytest.mark.parametrize("page", ["delete", "keys/new", "second-factor", "members/{}/ownership"])
+def test_an_organizations_dangerous_pages_ask_again_too(mara, page, time_machine):
+    teo = a_member(Organization.objects.get(), ADMIN)
+    path = f"/organizations/acme-corp/{page.format(teo.id)}"
+    assert mara.get(path).status == 200
+    token = mara.token(path)
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    for answer in (mara.get(path), mara.send(path, {"csrf_token": token})):
+        assert answer.location == f"/account/confirm?next={path}"
 
 
 @pytest.mark.parametrize("by", ["password", "code"])
