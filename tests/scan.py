@@ -38,11 +38,19 @@ MODULES = (
     "backup", "brute_login_form", "cookieflags", "crlf", "csp", "csrf", "exec", "file", "htaccess", "http_headers",
     "methods", "permanentxss", "redirect", "sql", "ssrf", "timesql", "upload", "xss", "xxe",
 )  # fmt: skip
-OF_STRANGERS = ("/", "/login", "/signup", "/docs")
+OF_STRANGERS = ("/", "/login", "/login/passkey", "/forgot", "/signup", "/docs")
 OF_MEMBERS = (
     "/organizations", "/organizations/new", "/organizations/default", "/organizations/acme-corp",
-    "/organizations/preview?organization_name=x", "/trash", "/org/default", "/org/trash", "/auth/check",
+    "/organizations/default/members", "/organizations/default/keys", "/organizations/default/keys/new",
+    "/organizations/default/activity?who=x&action=organization.created&from=2026-01-01&to=2030-01-01",
+    "/organizations/acme-corp/members", "/organizations/acme-corp/second-factor",
+    "/organizations/preview?organization_name=x", "/trash",
+    "/account", "/account/security", "/account/address", "/account/password", "/account/invitations",
+    "/org/default", "/org/default/members", "/org/default/invitations", "/org/default/keys",
+    "/org/default/audit?after=0&limit=1", "/org/trash", "/auth/check",
 )  # fmt: skip
+# What would end the member's own sessions or memberships.
+ENDING = ("/logout", "/account/sessions*", "/account/close", "/organizations/*/leave")
 NOWHERE = "http://127.0.0.1:9/"  # the discard port; what lures a server out leads here
 SECONDS_PER_MODULE = 120
 SCAN_SECONDS = 1800
@@ -90,7 +98,8 @@ def scan(wapiti, who, url, paths, *arguments):
     report.unlink(missing_ok=True)
     command = [
         wapiti / "bin" / "wapiti", "--url", f"{url}/", "--scope", "domain", "--flush-session",
-        "--swagger", f"{url}/docs/openapi.json", "--exclude", f"{url}/logout",
+        "--swagger", f"{url}/docs/openapi.json",
+        *(word for path in ENDING for word in ("--exclude", url + path)),
         *(word for path in paths for word in ("--start", url + path)),
         "--module", ",".join(MODULES), "--level", "2", "--tasks", "1",
         "--max-attack-time", str(SECONDS_PER_MODULE),
