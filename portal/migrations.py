@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
 from portal.errors import MigrationFailed, MigrationRunning
@@ -28,6 +28,7 @@ LEASE_SECONDS = 30
 # Less than a request has.
 WAIT_SECONDS = 3
 _LOOK_SECONDS = 0.1
+AT_ONCE = 1000
 
 _RECORD = {"_id": "master data"}
 _LEASE = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": LEASE_SECONDS}}
@@ -54,16 +55,28 @@ def _give_sessions_a_kind(master: Database) -> Iterator[None]:
 
 
 def _give_sessions_a_public_id(master: Database) -> Iterator[None]:
-    without = {"public_id": {"$exists": False}}
-    for session in master["sessions"].find(without, {"_id": 1}):
-        one = {"_id": session["_id"], **without}
-        master["sessions"].update_one(one, {"$set": {"public_id": ObjectId()}})
+    sessions, without = master["sessions"], {"public_id": {"$exists": False}}
+    while found := list(sessions.find(without, {"_id": 1}, limit=AT_ONCE)):
+        sessions.bulk_write(
+            [UpdateOne({**one, **without}, {"$set": {"public_id": ObjectId()}}) for one in found],
+            ordered=False,
+        )
         yield
+
+
+def _have_owners_warned(master: Database) -> Iterator[None]:
+    three_days = {"startDate": "$purge_at", "unit": "day", "amount": 3}
+    master["organizations"].update_many(
+        {"state": "trashed", "warn_at": {"$exists": False}, "purge_at": {"$exists": True}},
+        [{"$set": {"warn_at": {"$dateSubtract": three_days}}}],
+    )
+    yield
 
 
 MIGRATIONS = (
     Migration(1, "sessions have a kind; those without are browsers'", _give_sessions_a_kind),
     Migration(2, "sessions have an id that may be told", _give_sessions_a_public_id),
+    Migration(3, "owners are warned before a purge", _have_owners_warned),
 )
 
 

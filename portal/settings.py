@@ -255,7 +255,7 @@ class Settings:
         check=partial(_at_least, 1),
     )
     address_mail_limit: int = _setting(
-        "mails a minute to verify or change the address of an account",
+        "mails a minute to verify or change the address of an account; invitations of an address",
         default=3,
         check=partial(_at_least, 1),
     )

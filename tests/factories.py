@@ -79,7 +79,7 @@ def an_access(organization, role=OWNER):
 
 def a_key(organization, role=ADMIN, permissions=(), name="Nightly export", expires_on=None):
     """What a program sends as a key of the organization."""
-    maker = an_account(f"maker-{ObjectId()}@acme.example")
+    maker = Account.objects.get(id=organization.created_by)
     asked = (an_access(organization), name, role, permissions, expires_on, origin(maker))
     return keys.make_key(*asked).credential
 

@@ -40,7 +40,7 @@ def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origi
     address = parse_email(email)
     if address.key == account.email_key:
         raise AddressUnchanged(account.email)
-    check_current(account, password)
+    check_current(account, password, origin)
     limits.count_try(limits.ADDRESS_MAILS, str(account.id))
 
     def body() -> Account:
@@ -80,7 +80,7 @@ def confirm_change(token: str, password: str, origin: Origin) -> Account:
     """
     change = change_to_confirm(token)
     account = change.account
-    check_current(account, password)
+    check_current(account, password, origin)
 
     def body() -> Account:
         before = Account.objects(

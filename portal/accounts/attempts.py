@@ -53,6 +53,12 @@ class LogInAttempts(Document):
     }
 
 
+def of_address(typed: str) -> str:
+    """What is tried where a log-in names an address, or what is none. No two kinds of tries share
+    a counter, whatever somebody types."""
+    return f"address {typed}"
+
+
 def begin_attempt(tried: str) -> int:
     """Count a try, as a wrong one until ``end_row`` says otherwise; how many that makes in a row.
 
@@ -69,7 +75,7 @@ def begin_attempt(tried: str) -> int:
     )
     if before is None:
         return 1
-    left = (before.get("next_at", now) - now).total_seconds()
+    left = ((before.get("next_at") or now) - now).total_seconds()
     if left > 0:
         raise TooManyTries(retry_after_seconds=math.ceil(left))
     return before["wrong"] + 1
@@ -77,7 +83,7 @@ def begin_attempt(tried: str) -> int:
 
 def take_back(tried: str) -> None:
     """Undo the last ``begin_attempt``, whose password nobody looked at."""
-    changes = {"wrong": {"$max": [0, {"$subtract": ["$wrong", 1]}]}, "next_at": clock.now()}
+    changes = {"wrong": {"$max": [0, {"$subtract": ["$wrong", 1]}]}, "next_at": None}
     LogInAttempts.objects(id=_hashed(tried)).update_one(__raw__=[{"$set": changes}])
 
 
@@ -114,8 +120,8 @@ def _counted(now: datetime) -> dict[str, Any]:
     more = {"$add": [{"$ifNull": ["$wrong", 0]}, 1]}
     growing = {"$pow": [2, {"$subtract": [more, FREE_TRIES]}]}
     wait = {"$toLong": {"$min": [LONGEST_WAIT_MINUTES, growing]}}
-    minutes = {"$cond": [{"$lt": [more, FREE_TRIES]}, 0, wait]}
-    next_at = {"$dateAdd": {"startDate": now, "unit": "minute", "amount": minutes}}
+    after_wait = {"$dateAdd": {"startDate": now, "unit": "minute", "amount": wait}}
+    next_at = {"$cond": [{"$lt": [more, FREE_TRIES]}, None, after_wait]}
     counted = {"wrong": more, "next_at": next_at, "expires_at": now + _KEPT}
     return {"$mergeObjects": ["$$ROOT", counted]}
 

@@ -24,9 +24,9 @@ def account_of(email: str, password: str, origin: Origin) -> Account:
     account = Account.objects(email_key=key).first()
     account_id = account.id if account else ObjectId()
     if browsers.is_known(account_id, origin.browser):
-        tried = f"{account_id} in {origin.browser}"
+        tried = f"browser {origin.browser} of {account_id}"
     else:
-        tried = key or email
+        tried = attempts.of_address(key or email)
         limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
     wrong = attempts.begin_attempt(tried)
     try:

@@ -1,6 +1,7 @@
 """Closing an account: the person goes, what they did stays under a pseudonym."""
 
 from bson import ObjectId
+from mongoengine.queryset.visitor import Q
 
 from portal import clock
 from portal.accounts import emails, sessions
@@ -19,6 +20,8 @@ from portal.errors import (
 )
 from portal.factors import inventory
 from portal.mail import outbox
+from portal.members.documents import OPEN, WITHDRAWN, Invitation
+from portal.members.ownership import lapse_offers
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
 from portal.organizations.lifecycle import in_progress
 
@@ -35,7 +38,7 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
     account = Account.objects.get(id=account_id)
     check_all(
         lambda: _check_confirmed(typed_email, account),
-        lambda: check_current(account, password),
+        lambda: check_current(account, password, origin),
     )
 
     def body() -> Account:
@@ -45,11 +48,24 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
         inventory.forget_all(account.id)
         _leave_organizations(account, origin)
         record(closed, "account.closed", origin)
-        erase_person(account.id)
+        erase_person(account.id, [account.id, *_forget_invitations(account)])
         outbox.put(ACCOUNT_CLOSED, account.email)
         return closed
 
     return transaction(body)
+
+
+def _forget_invitations(account: Account) -> list[ObjectId]:
+    """Take the address out of the invitations that were sent to it, and end open ones; which."""
+    to_them = Invitation.objects(Q(account=account.id) | Q(email_key=account.email_key, state=OPEN))
+    ids = to_them.distinct("id")
+    for invitation_id in ids:
+        Invitation.objects(id=invitation_id).update_one(
+            set__email="a closed account", set__email_key=f"closed:{invitation_id}"
+        )
+    ended = {"set__state": WITHDRAWN, "set__ended_at": clock.now()}
+    Invitation.objects(id__in=ids, state=OPEN).update(**ended)
+    return ids
 
 
 def _check_confirmed(typed: str, account: Account) -> None:
@@ -93,9 +109,9 @@ def _leave_organizations(account: Account, origin: Origin) -> None:
         running = organization.operation
         if running and running.origin.account == account.id:  # its event will name the person
             raise in_progress(organization)
+        lapse_offers(organization, account.id, origin)
         role = memberships[organization.id].role
         record(organization, "member.left", origin, role_before=role)
-    Membership.objects(offer__giver=account.id).update(unset__offer=True)
     Membership.objects(account=account.id).delete()
 
 

@@ -3,24 +3,39 @@
 from typing import Any
 
 from portal import clock, limits
-from portal.accounts import browsers, passwords, sessions
+from portal.accounts import attempts, browsers, passwords, sessions
 from portal.accounts.documents import Account, Recovery
 from portal.accounts.mails import PASSWORD_CHANGED
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.errors import WrongPassword, check_all
+from portal.errors import Overloaded, TooManyTries, WrongPassword, check_all
 from portal.mail import outbox
 
 
-def check_current(account: Account, password: str) -> None:
-    """Raise WrongPassword unless ``password`` is the account's: who is logged in proves again who
-    they are. Raises TooManyTries where that is tried as often as a log-in may be, Overloaded."""
-    # Counted by itself: whoever tries to log in as this account from elsewhere keeps nobody out.
-    limits.count_try(limits.LOGIN_PER_EMAIL, f"account {account.id}")
-    if not passwords.verify_password(password, account.password_hash):
+def check_current(account: Account, password: str, origin: Origin) -> None:
+    """Raise WrongPassword unless ``password`` is the account's: who is logged in, or follows a
+    link, proves again who they are.
+
+    Wrong ones in a row have to wait and are told of, as at the log-in. Raises TooManyTries,
+    Overloaded.
+    """
+    # Counted by where it is typed: whoever guesses elsewhere keeps nobody out.
+    where = origin.session or limits.network_of(origin.address)
+    tried = f"password of {account.id} by {where}"
+    wrong = attempts.begin_attempt(tried)
+    try:
+        limits.count_try(limits.LOGIN_PER_EMAIL, tried)
+        right = passwords.verify_password(password, account.password_hash)
+    except (TooManyTries, Overloaded):
+        attempts.take_back(tried)
+        raise
+    if not right:
+        if wrong >= attempts.FREE_TRIES:
+            attempts.tell_owner(tried, account, origin)
         raise WrongPassword
+    attempts.end_row(tried)
 
 
 def change_password(principal: Principal, current: str, password: str, origin: Origin) -> Account:
@@ -31,7 +46,7 @@ def change_password(principal: Principal, current: str, password: str, origin: O
     """
     account = Account.objects.get(id=principal.account_id)
     check_all(
-        lambda: check_current(account, current),
+        lambda: check_current(account, current, origin),
         lambda: passwords.check_password(password, account.email, account.name or ""),
     )
     password_hash = passwords.hash_password(password)

@@ -97,6 +97,8 @@ class Session(Document):
     id = StringField(primary_key=True)
     # What pages and the audit trail call it.
     public_id = ObjectIdField(required=True, default=ObjectId)
+    # Grows with each thing made in it that outlives it: such a transaction conflicts with its end.
+    made = IntField()
     kind = StringField(required=True, choices=(BROWSER, PROGRAM, PENDING))
     account = ObjectIdField(required=True)
     created_at = DateTimeField(required=True)

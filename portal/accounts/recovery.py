@@ -6,7 +6,7 @@ from bson import ObjectId
 from mongoengine import QuerySet
 
 from portal import clock, limits
-from portal.accounts import browsers, passwords, sessions
+from portal.accounts import attempts, browsers, passwords, sessions
 from portal.accounts.credentials import (
     forget_recovery,
     new_password,
@@ -91,7 +91,10 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
         tell_changed(changed, origin)
         return changed
 
-    return transaction(body)
+    recovered = transaction(body)
+    # Wrong ones that were typed before are no reason to wait with the new one.
+    attempts.end_row(attempts.of_address(account.email_key))
+    return recovered
 
 
 def _wish(account: Account, request: str) -> QuerySet:

@@ -17,7 +17,7 @@ from portal.accounts.user_agents import words_of
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.errors import SessionGone
+from portal.errors import NotAuthenticated, SessionGone
 
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
@@ -224,6 +224,15 @@ def end_other_sessions(principal: Principal, origin: Origin) -> int:
         return ended
 
     return transaction(body)
+
+
+def hold_open(origin: Origin) -> None:
+    """Make sure, in the caller's transaction, that the session of who asks is open until that is
+    committed: so nothing is made by one that was just ended. Raises NotAuthenticated."""
+    if origin.session:
+        mine = Session.objects(account=origin.account, public_id=origin.session)
+        if not mine.update_one(inc__made=1):
+            raise NotAuthenticated
 
 
 def close_all(account_id: ObjectId) -> None:

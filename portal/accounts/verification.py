@@ -17,6 +17,7 @@ from portal.errors import AddressVerified, LinkInvalid
 from portal.factors import inventory
 from portal.keys.documents import ApiKey
 from portal.mail import links, outbox
+from portal.members.documents import OPEN, WITHDRAWN, Invitation
 from portal.organizations.documents import Organization
 
 VALID = timedelta(hours=24)
@@ -110,9 +111,10 @@ def first_proof(account: Account, password_hash: str, origin: Origin) -> Account
         return None
     sessions.close_all(proved.id)
     inventory.forget_all(proved.id)
-    _revoke_keys(proved, origin)
     forget_recovery(proved)
-    origin.account, origin.email = proved.id, proved.email
+    origin.account, origin.email, origin.session = proved.id, proved.email, None
+    _revoke_keys(proved, origin)
+    _withdraw_invitations(proved, origin)
     record(proved, "account.address_verified", origin)
     return proved
 
@@ -122,9 +124,25 @@ def _revoke_keys(account: Account, origin: Origin) -> None:
     leaves, but here nobody knows whose they are."""
     made = ApiKey.objects(created_by=account.id)
     for key in made:
-        organization = Organization.objects.get(id=key.organization)
-        record(organization, "key.revoked", origin, target=key.id, name=key.name)
+        organization = Organization.objects(id=key.organization).first()
+        if organization:
+            record(organization, "key.revoked", origin, target=key.id, name=key.name)
     made.delete()
+
+
+def _withdraw_invitations(account: Account, origin: Origin) -> None:
+    """End the invitations that were sent under the account: whoever sent them may wait there."""
+    sent = Invitation.objects(inviter=account.id, state=OPEN)
+    for invitation in sent:
+        organization = Organization.objects.get(id=invitation.organization)
+        record(
+            organization,
+            "invitation.withdrawn",
+            origin,
+            target=invitation.id,
+            target_email=invitation.email,
+        )
+    sent.update(set__state=WITHDRAWN, set__ended_at=clock.now())
 
 
 def _hash_of_chosen(account: Account, password: str) -> str:

@@ -229,11 +229,12 @@ def _milliseconds(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
-def erase_person(account: ObjectId) -> None:
-    """Erase from the whole trail what names the person of this account, in the caller's
-    transaction. What they did stays under its id; the chains stay whole by the digests."""
-    done_by = {"actor": account, "actor_kind": None}
-    for found, names in ((done_by, _PERSONAL), ({"target": account}, ("target_email",))):
+def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
+    """Erase from the whole trail what names the person of this account, also where it was done to
+    one of the ``targets``, in the caller's transaction. What they did stays under its id; the
+    chains stay whole by the digests."""
+    done_by, done_to = {"actor": account, "actor_kind": None}, {"target": {"$in": targets}}
+    for found, names in ((done_by, _PERSONAL), (done_to, ("target_email",))):
         erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}
         AuditEvent._get_collection().update_many(found, {"$unset": erased})
 

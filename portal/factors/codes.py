@@ -8,7 +8,7 @@ from portal import limits
 from portal.accounts import attempts, browsers
 from portal.accounts.documents import APP, RECOVERY_CODE, Account
 from portal.audit.documents import Origin
-from portal.errors import WrongCode
+from portal.errors import TooManyTries, WrongCode
 from portal.factors import recovery_codes, totp
 from portal.factors.mails import WRONG_CODES
 
@@ -21,12 +21,15 @@ def counted(account: Account, origin: Origin) -> Iterator[None]:
     A browser in which they logged in before is counted by itself, so nobody who knows the password
     keeps them out by guessing.
     """
-    limits.count_try(limits.SECOND_FACTOR, str(account.id))
     known = browsers.is_known(account.id, origin.browser)
     tried = f"code of {account.id}" + (f" in {origin.browser}" if known else "")
     wrong = attempts.begin_attempt(tried)
     try:
+        limits.count_try(limits.SECOND_FACTOR, tried)
         yield
+    except TooManyTries:
+        attempts.take_back(tried)
+        raise
     except WrongCode:
         if wrong >= attempts.FREE_TRIES:
             attempts.tell_owner(tried, account, origin, WRONG_CODES)

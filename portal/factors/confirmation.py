@@ -16,7 +16,7 @@ from portal.factors.codes import counted, use_code
 
 def confirm_with_password(principal: Principal, password: str, origin: Origin) -> None:
     """Raises WrongPassword, TooManyTries, Overloaded."""
-    check_current(Account.objects.get(id=principal.account_id), password)
+    check_current(Account.objects.get(id=principal.account_id), password, origin)
     _confirm(principal, lambda _: PASSWORD, origin)
 
 

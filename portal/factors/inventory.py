@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from portal.accounts import browsers
+from portal.accounts import browsers, sessions
 from portal.accounts.documents import Account
 from portal.audit.documents import Origin
 from portal.audit.trail import record
-from portal.errors import FactorNeeded
+from portal.errors import FactorNeeded, NotAuthenticated
 from portal.factors import recovery_codes
 from portal.factors.documents import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.factors.mails import FACTOR_ADDED, FACTOR_REMOVED
@@ -47,8 +47,13 @@ def note_added(
 
     The first one brings the recovery ``codes``, which the session may show once.
     """
-    before = Account.objects(id=account_id).modify(set__has_second_factor=True)
+    sessions.hold_open(origin)
+    before = Account.objects(id=account_id, closed_at=None).modify(set__has_second_factor=True)
+    if before is None:
+        raise NotAuthenticated
     if not before.has_second_factor:
+        # Those were opened without it.
+        sessions.close_others(account_id, session_id)
         recovery_codes.replace(account_id, codes, session_id)
     _note_changed(account_id, action, what, origin)
     outbox.put(FACTOR_ADDED, before.email, account=account_id, what=what)

@@ -56,7 +56,8 @@ def use_passkey() -> ResponseReturnValue:
 @blueprint.route("/account/confirm", methods=["GET", "POST"])
 @login_required
 def confirm() -> ResponseReturnValue:
-    ways = [PASSWORD, *_ways(factors_of(current_user.account_id))]
+    # Who has a second factor confirms by that: the password alone opened nothing either.
+    ways = _ways(factors_of(current_user.account_id)) or [PASSWORD]
     form, by = ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
     form.submit(_confirming(principal, form, by))

@@ -47,6 +47,7 @@ def make_anew(account_id: ObjectId, session_id: str, origin: Origin) -> None:
     codes = fresh_codes()
 
     def body() -> None:
+        sessions.hold_open(origin)
         account = Account.objects.get(id=account_id)
         if not account.has_second_factor:
             raise NoSecondFactor

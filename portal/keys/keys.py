@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from bson import ObjectId
 
 from portal import clock
+from portal.accounts import sessions
 from portal.accounts.documents import Account
 from portal.audit.documents import Origin
 from portal.audit.trail import record
@@ -22,7 +23,6 @@ from portal.errors import (
     InvalidName,
     KeyExpired,
     KeyNotFound,
-    NotFound,
     TooManyKeys,
     check_all,
 )
@@ -30,8 +30,8 @@ from portal.idempotency import claim_key
 from portal.keys import credentials
 from portal.keys.documents import ROLES, ApiKey
 from portal.keys.mails import tell_of_new_key
-from portal.organizations.access import Access
-from portal.organizations.documents import ACTIVE, Organization
+from portal.organizations.access import Access, still_allowed
+from portal.organizations.documents import Organization
 from portal.organizations.names import clean_words
 from portal.organizations.permissions import FOR_KEYS, of_key
 
@@ -109,7 +109,8 @@ def make_key(
 
     def body() -> ApiKey:
         claim_key(origin.key, origin.request_id, access.organization.id, MADE, key_id)
-        organization = _organization(access)
+        sessions.hold_open(origin)
+        organization = still_allowed(access, origin, "keys.manage")
         # Each key that is made writes the head of the organization's chain: of two at once one
         # is tried again, and counts the other.
         if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
@@ -151,7 +152,8 @@ def rotate_key(access: Access, key_id: ObjectId, overlap: timedelta, origin: Ori
 
     def body() -> ApiKey:
         claim_key(origin.key, origin.request_id, access.organization.id, ROTATED, key_id)
-        organization = _organization(access)
+        sessions.hold_open(origin)
+        organization = still_allowed(access, origin, "keys.manage")
         key = _stored(access, key_id)
         _check_within(access, of_key(key.role, key.permissions or ()))
         now = clock.now()
@@ -174,7 +176,7 @@ def revoke_key(access: Access, key_id: ObjectId, origin: Origin) -> ApiKey:
 
     def body() -> ApiKey:
         claim_key(origin.key, origin.request_id, access.organization.id, REVOKED, key_id)
-        organization = _organization(access)
+        organization = still_allowed(access, origin, "keys.manage")
         key = _stored(access, key_id)
         key.delete()
         record(organization, "key.revoked", origin, target=key.id, name=key.name)
@@ -207,9 +209,9 @@ def _clean_name(name: str) -> str:
 
 def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
     """The permissions of a key that has no role, in an order."""
-    if role and permissions:
+    if role is not None and permissions:
         raise InvalidGrant("Choose a role or permissions, not both")
-    if role:
+    if role is not None:
         if role not in ROLES:
             raise InvalidGrant(f"Choose one of these roles: {', '.join(ROLES)}")
         return []
@@ -236,14 +238,6 @@ def _check_within(access: Access, permissions: frozenset[str]) -> None:
     beyond = permissions - access.permissions
     if beyond:
         raise Forbidden(min(beyond), access.organization.id, access.role)
-
-
-def _organization(access: Access) -> Organization:
-    """The organization as the transaction sees it."""
-    found = Organization.objects(id=access.organization.id, state=ACTIVE).first()
-    if found is None:
-        raise NotFound
-    return found
 
 
 def _stored(access: Access, key_id: ObjectId) -> ApiKey:
@@ -278,7 +272,7 @@ def _listed(chosen: dict[str, ObjectId]) -> list[ListedKey]:
             name=row["name"],
             role=row.get("role"),
             permissions=row.get("permissions") or [],
-            made_by=next((maker["email"] for maker in row["makers"]), None),
+            made_by=next((maker.get("email") for maker in row["makers"]), None),
             created_at=row["created_at"],
             used_at=row.get("used_at"),
             expires_at=row.get("expires_at"),

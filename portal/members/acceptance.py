@@ -165,7 +165,10 @@ def _prove_and_join(
 
     def body() -> Joined:
         joined = _join(invitation, proved.id, origin)
-        current = Account.objects(id=proved.id, password_hash=proved.password_hash).first()
+        # With a second factor by now, they log in by that.
+        current = Account.objects(
+            id=proved.id, password_hash=proved.password_hash, has_second_factor__ne=True
+        ).first()
         if current is None:
             raise WrongCredentials
         record(current, "account.logged_in", origin)

@@ -47,6 +47,8 @@ class Invitation(Document):
             },
             {"fields": ["organization", "-_id"]},
             {"fields": ["email_key"], "partialFilterExpression": {"state": OPEN}},
+            {"fields": ["inviter"], "partialFilterExpression": {"state": OPEN}},
+            {"fields": ["account"], "partialFilterExpression": {"account": {"$exists": True}}},
         ],
     }
 

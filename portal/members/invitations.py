@@ -24,7 +24,7 @@ from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members.documents import GIVEN, OPEN, WITHDRAWN, Invitation
 from portal.members.mails import INVITATION, LIFE
-from portal.organizations.access import Access, active_organization
+from portal.organizations.access import Access, still_allowed
 from portal.organizations.documents import Membership, Organization
 
 INVITE, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
@@ -39,6 +39,7 @@ def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
     """
     limits.count_try(limits.INVITATIONS, str(access.organization.id))
     address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
+    limits.count_try(limits.ADDRESS_MAILS, address.key)
     now = clock.now()
     invitation = Invitation(
         id=ObjectId(),
@@ -115,7 +116,7 @@ def _sent(now: datetime) -> dict[str, Any]:
 
 def _begin(access: Access, kind: str, origin: Origin, invitation_id: ObjectId) -> Organization:
     claim_key(origin.key, origin.request_id, access.organization.id, kind, invitation_id)
-    return active_organization(access.organization.id)
+    return still_allowed(access, origin, "invitations.manage")
 
 
 def _change(
@@ -149,9 +150,11 @@ def _check_no_member(organization: Organization, invitation: Invitation) -> None
 
 def _tell(organization: Organization, action: str, invitation: Invitation, origin: Origin) -> None:
     _record(organization, action, invitation, origin, role=invitation.role)
+    # Spellings that are one address to us may be two mailboxes elsewhere: the account's is meant.
+    account = Account.objects(email_key=invitation.email_key).only("email").first()
     outbox.put(
         INVITATION,
-        invitation.email,
+        account.email if account else invitation.email,
         invitation=invitation.id,
         generation=invitation.generation,
     )

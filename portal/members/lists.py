@@ -164,7 +164,7 @@ def _listed(row: dict[str, Any]) -> ListedInvitation:
         email=row["email"],
         role=row["role"],
         state=standing_of(row["state"], row["expires_at"]),
-        inviter=next((account["email"] for account in row["account_inviting"]), None),
+        inviter=next((account.get("email") for account in row["account_inviting"]), None),
         inviter_may=row["state"] == ACCEPTED or bool(roles.intersection(_MAY_INVITE)),
         sent_at=row["sent_at"],
         expires_at=row["expires_at"],

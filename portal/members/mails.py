@@ -87,7 +87,7 @@ def _membership(mail: Mail) -> Membership | None:
 
 def _email_of(account_id: Any) -> str:
     account = Account.objects(id=account_id).only("email").first()
-    return account.email if account else "Somebody"
+    return (account and account.email) or "Somebody"
 
 
 INVITATION = outbox.declare(Kind("invitation", "{inviter} invites you to {name}", _invited))

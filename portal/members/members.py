@@ -13,7 +13,7 @@ from portal.members import ownership
 from portal.members.documents import GIVEN
 from portal.members.mails import MEMBER_REMOVED, ROLE_CHANGED
 from portal.members.memberships import count_change, membership_of
-from portal.organizations.access import Access, active_organization
+from portal.organizations.access import Access, active_organization, still_allowed
 from portal.organizations.directory import Member
 from portal.organizations.documents import OWNER, Membership, Organization
 
@@ -31,7 +31,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, origin: Origin)
 
     def body() -> Member:
         claim_key(origin.key, origin.request_id, access.organization.id, CHANGE_ROLE, account_id)
-        organization, membership = _managed(access, account_id)
+        organization, membership = _managed(access, account_id, origin)
         account = count_change(account_id)
         if membership.role != role:
             before = membership.role
@@ -61,7 +61,7 @@ def remove_member(access: Access, account_id: ObjectId, origin: Origin) -> Membe
 
     def body() -> Member:
         claim_key(origin.key, origin.request_id, access.organization.id, REMOVE, account_id)
-        organization, membership = _managed(access, account_id)
+        organization, membership = _managed(access, account_id, origin)
         account = _end(organization, membership, origin)
         record(
             organization,
@@ -97,11 +97,13 @@ def permission_over(role: str) -> str:
     return "owners.manage" if role == OWNER else "members.manage"
 
 
-def _managed(access: Access, account_id: ObjectId) -> tuple[Organization, Membership]:
-    organization = active_organization(access.organization.id)
-    membership = membership_of(organization.id, account_id)
-    access.require(permission_over(membership.role))
-    return organization, membership
+def _managed(
+    access: Access, account_id: ObjectId, origin: Origin
+) -> tuple[Organization, Membership]:
+    membership = membership_of(access.organization.id, account_id)
+    permission = permission_over(membership.role)
+    access.require(permission)
+    return still_allowed(access, origin, permission), membership
 
 
 def _end(organization: Organization, membership: Membership, origin: Origin) -> Account:

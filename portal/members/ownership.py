@@ -12,7 +12,7 @@ from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
 from portal.members.memberships import check_other_owner, count_change, membership_of
-from portal.organizations.access import Access, active_organization
+from portal.organizations.access import Access, active_organization, still_allowed
 from portal.organizations.documents import (
     ADMIN,
     OWNER,
@@ -65,7 +65,8 @@ def withdraw_offer(access: Access, account_id: ObjectId, origin: Origin) -> Acco
     OfferEnded; then nothing was changed."""
 
     def body() -> Account:
-        organization = _begin(access, WITHDRAW, origin, account_id)
+        _begin(access, WITHDRAW, origin, account_id)
+        organization = still_allowed(access, origin, "owners.manage")
         membership = membership_of(organization.id, account_id)
         if membership.offer is None:
             raise OfferEnded(organization.name, organization.slug)
@@ -114,6 +115,11 @@ def end_ownership(organization: Organization, account_id: ObjectId, origin: Orig
     """Do what belongs to the end of the account's ownership, in the caller's transaction: what it
     offered ends with it. Raises LastOwner."""
     check_other_owner(organization, account_id)
+    lapse_offers(organization, account_id, origin)
+
+
+def lapse_offers(organization: Organization, account_id: ObjectId, origin: Origin) -> None:
+    """End what the account offered, in the caller's transaction."""
     for offered in Membership.objects(organization=organization.id, offer__giver=account_id):
         _end_offer(organization, offered, "ownership.lapsed", origin)
 

@@ -13,6 +13,7 @@ from bson import ObjectId
 from portal import clock
 from portal.accounts.documents import Account
 from portal.accounts.sessions import Principal
+from portal.audit.documents import Origin
 from portal.errors import (
     Forbidden,
     NotFound,
@@ -89,6 +90,23 @@ def active_organization(organization_id: ObjectId) -> Organization:
     organization = Organization.objects(id=organization_id, state=ACTIVE).first()
     if organization is None:
         raise NotFound(str(organization_id))
+    return organization
+
+
+def still_allowed(access: Access, origin: Origin, permission: str) -> Organization:
+    """The organization as it is now, for the inside of a transaction that writes its chain: what
+    was allowed when the request came may have ended before that is committed.
+
+    Raises NotFound where it is no longer active or who asks no longer a member, Forbidden where
+    their role doesn't allow it any more.
+    """
+    organization = active_organization(access.organization.id)
+    if origin.account:
+        mine = Membership.objects(organization=organization.id, account=origin.account).first()
+        if mine is None:
+            raise NotFound(access.slug)
+        if permission not in ROLES[mine.role]:
+            raise Forbidden(permission, organization.id, mine.role)
     return organization
 
 

@@ -222,12 +222,13 @@ def _undo_founding(organization: Organization) -> Organization:
         slugs.free_all(organization.id)
         forget_chain(organization.id)
         founder = organization.created_by
+        # Deleting the account conflicts with every transaction that gives it a membership. One
+        # that was closed meanwhile stays as its tombstone.
         if (
             organization.operation.founds_account
             and not Membership.objects(account=founder).first()
+            and Account.objects(id=founder, closed_at=None).delete()
         ):
-            # Deleting the account conflicts with every transaction that gives it a membership.
-            Account.objects(id=founder).delete()
             Session.objects(account=founder).delete()
             inventory.forget_all(founder)
             forget_chain(founder)

@@ -34,10 +34,12 @@ PURPOSE = "finish a sign-up"
 
 
 class PendingSignUp(Document):
-    """What somebody typed who wants to sign up. ``id`` stands for the key of the request that
-    brought it, if it had one, and ``mac`` for its content, so that it is kept once."""
+    """What somebody typed who wants to sign up. ``request_key`` stands for the key of the request
+    that brought it, if it had one, and ``mac`` for its content, so that it is kept once. ``id`` is
+    what its link is for: random, so that no other sign-up ever has it."""
 
     id = StringField(primary_key=True)
+    request_key = StringField()
     mac = StringField()
     name = StringField(required=True)
     email = StringField(required=True)
@@ -51,6 +53,11 @@ class PendingSignUp(Document):
         "strict": False,
         "indexes": [
             "email_key",
+            {
+                "fields": ["request_key"],
+                "unique": True,
+                "partialFilterExpression": {"request_key": {"$exists": True}},
+            },
             {"fields": ["asked_at"], "expireAfterSeconds": int(KEPT.total_seconds())},
         ],
     }
@@ -67,10 +74,11 @@ def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> Ema
     name, address = creation.check_sign_up(name, email, password)
     if not slugs.is_free(slug_of(name)):
         raise SlugTaken(slug_of(name))
-    macs = origin.key.macs if origin.key else (None,)
+    key = origin.key
     asked = PendingSignUp(
-        id=origin.key.id if origin.key else secrets.token_hex(16),
-        mac=macs[0],
+        id=secrets.token_hex(16),
+        request_key=key and key.id,
+        mac=key and key.macs[0],
         name=name,
         email=address.shown,
         email_key=address.key,
@@ -87,7 +95,7 @@ def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> Ema
     try:
         transaction(body)
     except NotUniqueError as error:  # sent twice
-        if not PendingSignUp.objects(id=asked.id, mac__in=macs):
+        if not key or not PendingSignUp.objects(request_key=key.id, mac__in=key.macs):
             raise KeyReused from error
     return address
 

@@ -340,3 +340,20 @@ def test_no_link_or_password_is_in_the_log(visitor, link, log, mailed):
     token = link.partition("token=")[2]
     for secret in (token, PASSWORD, MARA, "teo@", Account.objects.get().password_hash):
         assert secret not in log.text
+
+
+def test_a_link_is_for_one_sign_up_whatever_is_asked_for_by_the_same_key(app, mailed):
+    """Row A7 of the attacks: the link of one's own, and then the victim's address."""
+    program, keyed = Program(app), {"headers": {"Idempotency-Key": "one"}}
+    asked = {"organization_name": "Acme Corp", "email": MARA, "password": PASSWORD}
+    program.post("/org/create", asked, **keyed)
+    link = link_in(mailed()[-1])
+    own = PendingSignUp.objects.get()
+    assert (
+        Visitor(app).post(link, {"organization_name": "Acme Corp", "password": PASSWORD}).status
+        == 303
+    )
+    victim = {**asked, "organization_name": "Other", "email": "victim@bank.example"}
+    assert program.post("/org/create", victim, **keyed).status_code == 202
+    assert PendingSignUp.objects.get().id != own.id
+    assert Visitor(app).get(link).status == 410

@@ -1,0 +1,202 @@
+"""What one part promises holds where it meets another."""
+
+from dataclasses import replace
+
+import pytest
+
+from portal import clock, settings
+from portal.accounts import sessions
+from portal.accounts.closing import close_account
+from portal.accounts.documents import Account, Session
+from portal.audit.documents import AuditEvent
+from portal.errors import NotAuthenticated, NotFound
+from portal.factors import inventory, recovery_codes
+from portal.keys import keys
+from portal.mail.documents import Mail
+from portal.members import invitations, members
+from portal.members.documents import Invitation
+from portal.members.ownership import offer_ownership
+from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership
+from tests.factories import (
+    a_member,
+    a_passkey,
+    an_access,
+    an_account,
+    an_app,
+    an_organization,
+    fresh,
+    origin,
+)
+from tests.program import Program
+from tests.visitor import PASSWORD, Visitor
+
+
+@pytest.fixture
+def limited(app):
+    active = settings.current()
+    settings.activate(replace(active, rate_limits=True))
+    yield
+    settings.activate(active)
+
+
+def from_a_session(account):
+    """Where a request of the account comes from, and its session."""
+    there = origin(account)
+    opened = sessions.open_session(account, there, "A browser")
+    there.session = opened.session
+    return there, opened
+
+
+def a_key_by(account, organization, there):
+    return keys.make_key(an_access(organization), "Nightly export", ADMIN, (), None, there)
+
+
+def test_a_session_that_was_ended_makes_no_key():
+    """Row A7 of the attacks: the request was under way when the address was proved."""
+    mara = an_account("mara@acme.example")
+    organization = an_organization("Acme Corp", mara)
+    there, _ = from_a_session(mara)
+    sessions.close_all(mara.id)
+    with pytest.raises(NotAuthenticated):
+        a_key_by(mara, organization, there)
+    assert not keys.keys_of(organization)
+
+
+def test_a_session_that_was_ended_adds_no_factor():
+    """Row A7 of the attacks."""
+    mara = an_account("mara@acme.example")
+    there, opened = from_a_session(mara)
+    sessions.close_all(mara.id)
+    codes = recovery_codes.fresh_codes()
+    with pytest.raises(NotAuthenticated):
+        inventory.note_added(mara.id, opened.session_id, codes, "account.app_added", "app", there)
+    assert not Account.objects.get().has_second_factor
+
+
+def test_the_first_second_factor_ends_sessions_that_were_opened_without():
+    mara = an_account("mara@acme.example")
+    from_a_session(mara)
+    an_app(mara)
+    assert len(Session.objects(account=mara.id)) == 1
+
+
+def test_nobody_spends_the_tries_of_anothers_codes(app, limited):
+    """Row A1 of the attacks: by an address that reads like what codes are counted by."""
+    mara = an_account("mara@acme.example")
+    shown, _ = an_app(mara)
+    for name in (f"code of {mara.id}", f"address code of {mara.id}"):
+        for _ in range(6):
+            Visitor(app).log_in(name, "wrong password wrong")
+    browser = Visitor(app)
+    browser.log_in()
+    answer = browser.post("/login/second", {"code": shown.at(clock.now())})
+    assert (answer.status, answer.location) == (303, "/organizations")
+
+
+def test_who_knows_the_password_keeps_the_owners_browser_out_of_nothing(app, limited):
+    """Row A1 of the attacks."""
+    mara = an_account("mara@acme.example")
+    shown, codes = an_app(mara)
+    own, evil = Visitor(app), Visitor(app)
+    own.log_in()
+    assert own.post("/login/second", {"code": shown.at(clock.now())}).status == 303
+    evil.log_in()
+    hidden = evil.hidden("/login/second")
+    tries = [evil.send("/login/second", {**hidden, "code": "000000"}).status for _ in range(9)]
+    assert tries == [401] * 5 + [429] * 4
+    assert [mail.kind for mail in Mail.objects(kind="wrong_codes")] == ["wrong_codes"]
+    own.log_out()
+    own.log_in()
+    assert own.post("/login/second", {"code": codes[0]}).status == 303
+
+
+def test_of_log_ins_at_one_moment_none_is_refused(app, limited):
+    an_account("mara@acme.example")
+    moment = clock.now()
+    with pytest.MonkeyPatch.context() as patched:
+        times = iter([moment, moment.replace(microsecond=0)] * 50)
+        patched.setattr("portal.accounts.attempts.clock.now", lambda: next(times, moment))
+        answers = [Program(app).log_in().status_code for _ in range(3)]
+    assert answers == [200] * 3
+
+
+def test_a_removed_admins_request_that_is_under_way_does_nothing():
+    """Row T2 of the attacks: its transaction is done over after theirs who removed them."""
+    organization = an_organization("Acme Corp")
+    teo = a_member(organization, ADMIN, "teo@acme.example")
+    pia = a_member(organization, VIEWER, "pia@acme.example")
+    access = an_access(organization, ADMIN)
+    Membership.objects(account=teo.id).delete()
+    with pytest.raises(NotFound):
+        members.change_role(access, pia.id, ADMIN, origin(teo))
+    with pytest.raises(NotFound):
+        invitations.invite(access, "lena@acme.example", ADMIN, origin(teo))
+    with pytest.raises(NotFound):
+        a_key_by(teo, organization, origin(teo))
+    assert Membership.objects.get(account=pia.id).role == VIEWER
+
+
+def test_lists_go_on_after_a_member_closed_their_account(app):
+    owner = an_account("mara@acme.example")
+    organization = an_organization("Acme Corp", owner)
+    teo = a_member(organization, ADMIN, "teo@acme.example")
+    key = a_key_by(teo, organization, origin(teo))
+    invitations.invite(an_access(organization, ADMIN), "lena@acme.example", VIEWER, origin(teo))
+    close_account(teo.id, "teo@acme.example", PASSWORD, origin(teo))
+    mara = Visitor(app)
+    mara.log_in()
+    for page in (
+        "",
+        "/members",
+        "/invitations",
+        "/keys",
+        f"/keys/{key.key.id}/revoke",
+        "/activity",
+    ):
+        assert mara.get(f"/organizations/acme-corp{page}").status == 200, page
+    program = Program(app)
+    program.log_in()
+    for page in ("/members", "/invitations", "/keys", "/audit"):
+        assert program.get(f"/org/acme-corp{page}").status_code == 200, page
+    assert program.delete(f"/org/acme-corp/keys/{key.key.id}").status_code == 200
+
+
+def test_nothing_names_who_closed_their_account_in_what_was_done_to_them(app):
+    organization = an_organization("Acme Corp", an_account("mara@acme.example"))
+    mara = Account.objects.get()
+    lena = an_account("lena@acme.example")
+    invited = invitations.invite(an_access(organization), lena.email, VIEWER, origin(mara))
+    Invitation.objects(id=invited.id).update_one(set__account=lena.id, set__state="accepted")
+    close_account(lena.id, lena.email, PASSWORD, origin(lena))
+    stored = str(list(AuditEvent._get_collection().find())) + str(
+        list(Invitation._get_collection().find())
+    )
+    assert "lena@acme.example" not in stored
+
+
+def test_a_passkey_of_who_closed_their_account_is_gone():
+    mara = an_account("mara@acme.example")
+    a_passkey(mara)
+    close_account(mara.id, mara.email, PASSWORD, origin(mara))
+    assert not inventory.factors_of(mara.id)
+
+
+def test_what_a_closed_account_offered_ends_and_is_told():
+    mara = an_account("mara@acme.example")
+    organization = an_organization("Acme Corp", mara)
+    a_member(organization, OWNER, "idris@acme.example")
+    teo = a_member(organization, VIEWER, "teo@acme.example")
+    offer_ownership(an_access(organization), teo.id, True, origin(mara))
+    close_account(mara.id, mara.email, PASSWORD, origin(mara))
+    assert Membership.objects.get(account=teo.id).offer is None
+    actions = [e.action for e in AuditEvent.objects(chain=organization.id).order_by("seq")]
+    assert actions[-2:] == ["ownership.lapsed", "member.left"]
+    assert fresh(organization).audit_head.seq == len(actions)
+
+
+def test_a_key_with_an_empty_role_is_refused_in_words(app):
+    program = Program(app)
+    program.sign_up()
+    program.log_in()
+    asked = {"name": "Export", "role": "", "permissions": ["organization.view"]}
+    assert program.post("/org/acme-corp/keys", asked).status_code == 422
