@@ -1,6 +1,7 @@
 """What one part promises holds where it meets another."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from portal.accounts import sessions
 from portal.accounts.closing import close_account
 from portal.accounts.documents import Account, Session
 from portal.audit.documents import AuditEvent
-from portal.errors import NotAuthenticated, NotFound
+from portal.errors import NotAuthenticated, NotFound, OperationInProgress
 from portal.factors import inventory, recovery_codes
 from portal.keys import keys
 from portal.mail.documents import Mail
@@ -200,3 +201,44 @@ def test_a_key_with_an_empty_role_is_refused_in_words(app):
     program.log_in()
     asked = {"name": "Export", "role": "", "permissions": ["organization.view"]}
     assert program.post("/org/acme-corp/keys", asked).status_code == 422
+
+
+def test_leaving_that_is_sent_twice_is_answered_as_the_first_time(app):
+    organization = an_organization("Acme Corp")
+    teo = a_member(organization, ADMIN, "teo@acme.example")
+    program, keyed = Program(app), {"headers": {"Idempotency-Key": "one"}}
+    program.log_in("teo@acme.example")
+    first = program.delete(f"/org/acme-corp/members/{teo.id}", **keyed)
+    second = program.delete(f"/org/acme-corp/members/{teo.id}", **keyed)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("way", ["invited", "made one"])
+def test_nobody_becomes_an_admin_by_a_session_that_was_found_open(app, way, time_machine):
+    organization = an_organization("Acme Corp", an_account("mara@acme.example"))
+    pia = a_member(organization, VIEWER, "pia@acme.example")
+    mara = Visitor(app)
+    mara.log_in()
+    page = "/organizations/acme-corp/members"
+    token = mara.token(page)
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    given = {"csrf_token": token, "role": ADMIN, "email": "lena@acme.example"}
+    path = "/organizations/acme-corp/invitations" if way == "invited" else f"{page}/{pia.id}/role"
+    assert mara.send(path, given).location.startswith("/account/confirm")
+    assert Membership.objects.get(account=pia.id).role == VIEWER
+    assert not Invitation.objects
+    given["role"] = VIEWER
+    assert mara.send(path, given).location == page
+
+
+def test_what_somebody_left_running_elsewhere_ends_before_their_account_does(master_db):
+    teo = an_account("teo@acme.example")
+    organization = an_organization("Acme Corp")
+    running = {
+        "kind": "rename", "origin": {"account": teo.id, "email": teo.email},
+        "lease_until": clock.now(), "started_at": clock.now(), "attempt": 1,
+    }  # fmt: skip
+    master_db.organizations.update_one({"_id": organization.id}, {"$set": {"operation": running}})
+    with pytest.raises(OperationInProgress):
+        close_account(teo.id, teo.email, PASSWORD, origin(teo))

@@ -105,10 +105,16 @@ def _leave_organizations(account: Account, origin: Origin) -> None:
     orphaned = [one.name for one in owned if _is_last_owner(one, account)]
     if orphaned:
         raise LastOwnerSomewhere(sorted(orphaned))
+    running = Organization.objects(
+        # The former is what the partial index holds. Their events would name the person.
+        __raw__={
+            "operation.lease_until": {"$exists": True},
+            "operation.origin.account": account.id,
+        }
+    ).first()
+    if running:
+        raise in_progress(running)
     for organization in organizations:
-        running = organization.operation
-        if running and running.origin.account == account.id:  # its event will name the person
-            raise in_progress(organization)
         lapse_offers(organization, account.id, origin)
         role = memberships[organization.id].role
         record(organization, "member.left", origin, role_before=role)

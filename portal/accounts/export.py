@@ -4,16 +4,21 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from mongoengine.queryset.visitor import Q
 
-from portal.accounts.documents import Account, Session
+from portal.accounts.documents import Account, Browser, Session
 from portal.audit.documents import AuditEvent, Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.factors.documents import AuthenticatorApp, Passkey
+from portal.keys.documents import ApiKey
+from portal.members.documents import OPEN, Invitation
 from portal.organizations.documents import Membership, Organization
 
 _ACCOUNT = ("email", "name", "time_zone", "theme", "created_at", "verified_at",
             "password_changed_at")  # fmt: skip
 _SESSION = ("public_id", "kind", "created_at", "seen_at", "expires_at", "address", "user_agent")
+_INVITATION = ("organization", "role", "state", "created_at", "ended_at")
 _EVENT = ("at", "chain", "seq", "action", "actor", "actor_name", "target", "session",
           "request_id", "details")  # fmt: skip
 
@@ -32,8 +37,34 @@ def everything_about(account_id: ObjectId, origin: Origin) -> Row:
         "account": {"id": str(account_id), **_picked(account, _ACCOUNT)},
         "sessions": [_picked(session, _SESSION) for session in sessions],
         "memberships": _memberships(account_id),
+        "second_factors": _second_factors(account_id),
+        "browsers": [
+            _picked(browser, ("first_seen_at", "last_seen_at", "trusted_until"))
+            for browser in Browser.objects(account=account_id).as_pymongo()
+        ],
+        "invitations": [_picked(found, _INVITATION) for found in _invitations(account)],
+        "api_keys": [
+            _picked(key, ("organization", "name", "created_at"))
+            for key in ApiKey.objects(created_by=account_id).as_pymongo()
+        ],
         "events": [_event(event, account_id) for event in events],
     }
+
+
+def _second_factors(account_id: ObjectId) -> Row:
+    app = AuthenticatorApp.objects(id=account_id).only("added_at").first()
+    passkeys = Passkey.objects(account=account_id).as_pymongo()
+    return {
+        "authenticator_app_since": _plain(app.added_at) if app else None,
+        "passkeys": [_picked(passkey, ("name", "added_at", "used_at")) for passkey in passkeys],
+    }
+
+
+def _invitations(account: Row) -> list[Row]:
+    """Those to the person, and those that they sent: of these not the address."""
+    to_them = Q(account=account["_id"]) | Q(email_key=account["email_key"], state=OPEN)
+    by_them = Q(inviter=account["_id"], state=OPEN)
+    return list(Invitation.objects(to_them | by_them).as_pymongo())
 
 
 def _memberships(account_id: ObjectId) -> list[Row]:

@@ -32,6 +32,11 @@ def recently_authenticated(
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
         if is_recent(current_user):
             return view(*args, **kwargs)
-        return redirect(url_for("second_factor.confirm", next=request.full_path.rstrip("?")), 303)
+        return ask_again(request.full_path.rstrip("?"))
 
     return guarded
+
+
+def ask_again(back_to: str) -> ResponseReturnValue:
+    """Have whoever is logged in confirm who they are, and lead them back."""
+    return redirect(url_for("second_factor.confirm", next=back_to), 303)

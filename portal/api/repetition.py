@@ -16,6 +16,7 @@ from portal.api import schemas
 from portal.api.guard import ApiBlueprint
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
 from portal.idempotency import SYNTAX, Key, KeyRecord, find_record, keep_answer
+from portal.members.members import REMOVE
 from portal.organizations.access import may_be_told_again
 from portal.organizations.documents import Organization
 
@@ -75,7 +76,8 @@ def _answer_again(record: KeyRecord, key: Key, again: Again) -> Response:
     log.info("request.repeated", kind=record.kind, first=record.request)
     # Who was removed since learns no more than anybody.
     known = current_user.is_authenticated
-    if known and not may_be_told_again(record.organization, current_user):
+    left = record.kind == REMOVE and record.operation == requests.origin().account
+    if known and not left and not may_be_told_again(record.organization, current_user):
         raise NotFound
     if record.answer:
         kept = record.answer

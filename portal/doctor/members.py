@@ -48,7 +48,7 @@ def find_dead_memberships() -> Iterator[Finding]:
 def find_dead_sessions() -> Iterator[Finding]:
     """Sessions whose account is gone."""
     for page in pages_of(Session, {}, "account"):
-        accounts = _ids(Account, "_id", {row["account"] for row in page})
+        accounts = _accounts({row["account"] for row in page})
         for row in page:
             session = row["_id"]
             if row["account"] not in accounts and (
@@ -69,7 +69,7 @@ def find_ownerless() -> Iterator[Finding]:
 
 
 def _dead_memberships(page: list[Row]) -> Iterator[Row]:
-    accounts = _ids(Account, "_id", {row["account"] for row in page})
+    accounts = _accounts({row["account"] for row in page})
     wanted = {row["organization"] for row in page}
     rows = found_by(Organization, "_id", wanted, "state")
     organizations = {row["_id"] for row in rows if row["state"] in _LIVING["$in"]}
@@ -82,8 +82,8 @@ def _why_membership_is_dead(membership: ObjectId) -> str | None:
     row = Membership._get_collection().find_one({"_id": membership})
     if row is None:
         return None
-    if not Account.objects(id=row["account"]).first():
-        return f"account {row['account']} does not exist"
+    if not Account.objects(id=row["account"], closed_at=None).first():
+        return f"account {row['account']} does not exist, or is closed"
     if not Organization.objects(id=row["organization"], state__in=_LIVING["$in"]).first():
         return f"organization {row['organization']} does not exist"
     return None
@@ -91,9 +91,9 @@ def _why_membership_is_dead(membership: ObjectId) -> str | None:
 
 def _why_session_is_dead(session: str) -> str | None:
     row = Session._get_collection().find_one({"_id": session})
-    if row is None or Account.objects(id=row["account"]).first():
+    if row is None or Account.objects(id=row["account"], closed_at=None).first():
         return None
-    return f"account {row['account']} does not exist"
+    return f"account {row['account']} does not exist, or is closed"
 
 
 def _delete(document: type[Document], id: Any, why: Callable[[Any], str | None]) -> str | None:  # noqa: A002
@@ -119,9 +119,11 @@ def _owned(organizations: set[ObjectId]) -> set[ObjectId]:
     """Which of the organizations an existing account owns."""
     rows = found_by(Membership, "organization", organizations, "organization", "account", "role")
     owners = [row for row in rows if row["role"] == OWNER]
-    accounts = _ids(Account, "_id", {row["account"] for row in owners})
+    accounts = _accounts({row["account"] for row in owners})
     return {row["organization"] for row in owners if row["account"] in accounts}
 
 
-def _ids(document: type[Document], name: str, values: set[Any]) -> set[Any]:
-    return {row["_id"] for row in found_by(document, name, values)}
+def _accounts(ids: set[ObjectId]) -> set[ObjectId]:
+    """Which of these accounts there are, closed ones not among them."""
+    rows = found_by(Account, "_id", ids, "closed_at")
+    return {row["_id"] for row in rows if not row.get("closed_at")}

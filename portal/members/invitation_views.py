@@ -6,6 +6,7 @@ from flask_login import current_user, login_required
 
 from portal.accounts import cookie
 from portal.accounts.documents import Account
+from portal.accounts.recent import ask_again, is_recent
 from portal.forms import OnceForm
 from portal.members import acceptance, invitations, lists
 from portal.members.acceptance import Joined
@@ -13,6 +14,7 @@ from portal.members.forms import InviteForm, JoinForm
 from portal.members.views import key_argument, members_page, to_members
 from portal.organizations import repetition
 from portal.organizations.access import Access, object_id
+from portal.organizations.documents import ADMIN
 from portal.organizations.views import with_access
 from portal.requests import origin, user_agent
 
@@ -40,6 +42,8 @@ def list_all(access: Access) -> ResponseReturnValue:
 @with_access("invitations.manage")
 def invite(access: Access) -> ResponseReturnValue:
     form = InviteForm()
+    if form.role.data == ADMIN and not is_recent(current_user):
+        return ask_again(url_for("members.show", slug=access.organization.slug))
     sent = form.submit(
         lambda: invitations.invite(access, form.email.data, form.role.data, origin())
     )

@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal.accounts.recent import recently_authenticated
+from portal.accounts.recent import ask_again, is_recent, recently_authenticated
 from portal.forms import OnceForm
 from portal.members import lists, members, ownership
 from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
@@ -40,6 +40,8 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     form = RoleForm()
     if not form.is_submitted():
         form.role.data = member.role
+    elif form.role.data == ADMIN and not is_recent(current_user):
+        return ask_again(request.path)
     changed = form.submit(
         lambda: members.change_role(access, member.account_id, form.role.data, origin())
     )

@@ -139,11 +139,11 @@ def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Orga
     limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
     name = clean_name(name)
     slug = slug_of(name)
-    holder = slugs.holder_owned_by(account_id, slug)
 
     def body() -> Organization:
         if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
             raise NotFound
+        holder = slugs.holder_owned_by(account_id, slug)
         return _found(name, slug, account_id, origin, founds_account=False, holder=holder)
 
     return pursue(transaction(body))

@@ -37,10 +37,9 @@ def rename_organization(organization: Organization, name: str, origin: Origin) -
         slug=slug,
     )
 
-    holder = slugs.holder_owned_by(origin.account, slug)
-
     def body() -> Organization:
         intended = write_intent(organization, operation)
+        holder = slugs.holder_owned_by(origin.account, slug)
         slugs.claim_slug(slug, organization.id, TARGET, holder)
         return intended
 

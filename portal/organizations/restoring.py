@@ -30,10 +30,10 @@ def restore_organization(
         name=name,
         slug=slug,
     )
-    holder = slugs.holder_owned_by(origin.account, slug)
 
     def body() -> Organization:
         intended = write_intent(organization, operation, states=(TRASHED,))
+        holder = slugs.holder_owned_by(origin.account, slug)
         slugs.claim_slug(slug, organization.id, TARGET, holder)
         return intended
 
