@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pymongo.errors import ExecutionTimeout
 
 from portal import clock, settings
 from portal.accounts import sessions
-from portal.accounts.closing import close_account
+from portal.accounts.closing import close_account, erase_closed
 from portal.accounts.documents import Account, Session
 from portal.audit.documents import AuditEvent
 from portal.errors import NotAuthenticated, NotFound, OperationInProgress
@@ -173,6 +174,23 @@ def test_nothing_names_who_closed_their_account_in_what_was_done_to_them(app):
         list(Invitation._get_collection().find())
     )
     assert "lena@acme.example" not in stored
+
+
+def test_who_could_not_be_erased_at_once_is_erased_later(monkeypatch):
+    """The process died, or the time was up: an account may have a hundred thousand events."""
+
+    def no_time(account, targets):
+        raise ExecutionTimeout("time is up")
+
+    mara = an_account("mara@acme.example")
+    organization = an_organization("Acme Corp", mara)
+    a_member(organization, OWNER, "idris@acme.example")
+    with monkeypatch.context() as patched:
+        patched.setattr("portal.accounts.closing.erase_person", no_time)
+        close_account(mara.id, mara.email, PASSWORD, origin(mara))
+    assert "mara@acme.example" in str(list(AuditEvent._get_collection().find()))
+    assert (erase_closed(), erase_closed()) == (1, 0)
+    assert "mara@acme.example" not in str(list(AuditEvent._get_collection().find()))
 
 
 def test_a_passkey_of_who_closed_their_account_is_gone():

@@ -1,7 +1,10 @@
 """Closing an account: the person goes, what they did stays under a pseudonym."""
 
+import structlog
 from bson import ObjectId
+from mongoengine.errors import MongoEngineException
 from mongoengine.queryset.visitor import Q
+from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.accounts import emails, sessions
@@ -25,6 +28,8 @@ from portal.members.ownership import lapse_offers
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
 from portal.organizations.lifecycle import in_progress
 
+log = structlog.get_logger()
+
 
 def close_account(account_id: ObjectId, typed_email: str, password: str, origin: Origin) -> Account:
     """Close the account: it leaves its organizations, its sessions and tokens end, its address is
@@ -42,17 +47,36 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
     )
 
     def body() -> Account:
-        closed = _tombstone(account)
+        closed = _tombstone(account, [account.id, *_forget_invitations(account)])
         sessions.close_all(account.id)
         forget_recovery(account)
         inventory.forget_all(account.id)
         _leave_organizations(account, origin)
         record(closed, "account.closed", origin)
-        erase_person(account.id, [account.id, *_forget_invitations(account)])
         outbox.put(ACCOUNT_CLOSED, account.email)
         return closed
 
-    return transaction(body)
+    closed = transaction(body)
+    try:
+        _erase(closed)
+    except (PyMongoError, MongoEngineException) as error:
+        # Closed it is: the runner erases the rest.
+        log.warning("account.erased_later", account=str(closed.id), error=str(error)[:300])
+    return closed
+
+
+def erase_closed() -> int:
+    """Erase from the audit trail the persons of closed accounts whose process died before that, or
+    had no time for it; how many there were."""
+    found = list(Account.objects(to_erase__exists=True))
+    for closed in found:
+        _erase(closed)
+    return len(found)
+
+
+def _erase(closed: Account) -> None:
+    erase_person(closed.id, closed.to_erase)
+    Account.objects(id=closed.id).update_one(unset__to_erase=True)
 
 
 def _forget_invitations(account: Account) -> list[ObjectId]:
@@ -77,7 +101,7 @@ def _check_confirmed(typed: str, account: Account) -> None:
         raise AddressNotConfirmed(account.email)
 
 
-def _tombstone(account: Account) -> Account:
+def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
     found = Account.objects(
         id=account.id, email_key=account.email_key, password_hash=account.password_hash
     )
@@ -88,6 +112,7 @@ def _tombstone(account: Account) -> Account:
         # No address's key, so that the address is free; the index wants one that is nobody else's.
         set__email_key=f"closed:{account.id}",
         set__has_second_factor=False,
+        set__to_erase=to_erase,
         inc__membership_changes=1,
         inc__address_generation=1,
         **{f"unset__{field}": True for field in personal},

@@ -44,6 +44,9 @@ class Account(Document):
     time_zone = StringField()
     theme = StringField(choices=(LIGHT, DARK, AUTO))
     closed_at = DateTimeField()
+    # Of a closed one whose person is still to be erased from the audit trail: what was done to them
+    # there, by the ids of its targets.
+    to_erase = ListField(ObjectIdField(), default=None)
     # Whether it has an authenticator app or a passkey: kept by the transactions that change those.
     has_second_factor = BooleanField(required=True, default=False)
     # Grows with each change of the account's memberships: the common document that makes
@@ -55,7 +58,10 @@ class Account(Document):
         "collection": "accounts",
         "auto_create_index": False,
         "strict": False,
-        "indexes": [{"fields": ["email_key"], "unique": True}],
+        "indexes": [
+            {"fields": ["email_key"], "unique": True},
+            {"fields": ["to_erase"], "partialFilterExpression": {"to_erase": {"$exists": True}}},
+        ],
     }
 
 

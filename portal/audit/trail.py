@@ -5,6 +5,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
@@ -21,6 +22,7 @@ HIGHEST_SEQ = 2**53 - 1
 REFUSED = "access.refused"
 ERASED = "a closed account"
 _BEFORE = "_before"
+ERASED_AT_ONCE = 500
 _PERSONAL = ("email", "address")
 # Part of the content where an event has them: earlier versions wrote none.
 _OPTIONAL = ("actor_kind", "actor_name", "target", "session")
@@ -231,12 +233,16 @@ def _milliseconds(time: datetime) -> int:
 
 def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
     """Erase from the whole trail what names the person of this account, also where it was done to
-    one of the ``targets``, in the caller's transaction. What they did stays under its id; the
-    chains stay whole by the digests."""
+    one of the ``targets``. What they did stays under its id; the chains stay whole by the digests.
+
+    In parts, and idempotent: begun again it goes on.
+    """
     done_by, done_to = {"actor": account, "actor_kind": None}, {"target": {"$in": targets}}
     for found, names in ((done_by, _PERSONAL), (done_to, ("target_email",))):
         erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}
-        AuditEvent._get_collection().update_many(found, {"$unset": erased})
+        events = AuditEvent._get_collection().find(found, {"_id": 1})
+        while ids := [event["_id"] for event in islice(events, ERASED_AT_ONCE)]:
+            AuditEvent._get_collection().update_many({"_id": {"$in": ids}}, {"$unset": erased})
 
 
 def forget_chain(chain: ObjectId) -> None:

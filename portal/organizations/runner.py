@@ -9,6 +9,7 @@ import threading
 import structlog
 
 from portal import database
+from portal.accounts.closing import erase_closed
 from portal.errors import PortalError
 from portal.organizations.documents import Organization
 from portal.organizations.lifecycle import labels, pursue, put_off, take_over
@@ -82,6 +83,7 @@ def _run() -> None:
             recover_due_operations()
             send_due_warnings()
             start_due_purges()
+            erase_closed()
         except Exception as error:  # whatever it was, the next look must come
             if database.unavailable(error):
                 log.warning("runner.no_database", error=str(error)[:300])
