@@ -73,13 +73,18 @@ def a_person(account):
     return Principal(account.id, account.email, "", clock.now(), None)
 
 
+def the_owner(organization):
+    """Who founded it."""
+    return Account.objects.get(id=organization.created_by)
+
+
 def an_access(organization, role=OWNER):
     return Access(organization, role, organization.slug, ROLES[role])
 
 
 def a_key(organization, role=ADMIN, permissions=(), name="Nightly export", expires_on=None):
     """What a program sends as a key of the organization."""
-    maker = Account.objects.get(id=organization.created_by)
+    maker = the_owner(organization)
     asked = (an_access(organization), name, role, permissions, expires_on, origin(maker))
     return keys.make_key(*asked).credential
 

@@ -42,12 +42,13 @@ from tests.factories import (
     an_organization,
     fresh,
     origin,
+    the_owner,
 )
 from tests.mail.post_office import text_of
 
 
 def make(organization, name="Nightly export", role=ADMIN, permissions=(), expires_on=None, by=None):
-    account = by or an_account(f"maker-{ObjectId()}@acme.example")
+    account = by or the_owner(organization)
     access = an_access(organization)
     return keys.make_key(access, name, role, permissions, expires_on, origin(account))
 
@@ -119,7 +120,7 @@ def test_who_makes_a_key_gives_no_more_than_they_have():
     organization = an_organization()
     may = frozenset({"keys.manage", "organization.view", "members.view"})
     access = Access(organization, None, organization.slug, may)
-    maker = origin(an_account())
+    maker = origin(the_owner(organization))
     made = keys.make_key(access, "Reads", None, ["members.view"], None, maker)
     assert made.key.permissions == ["members.view"]
     for role, permissions in ((ADMIN, ()), (VIEWER, ()), (None, ["members.manage"])):
@@ -142,7 +143,9 @@ def test_the_last_day_is_whole_and_may_be_today(time_machine):
     time_machine.move_to(key.expires_at)
     assert [shown.expired for shown in keys.keys_of(organization)] == [True, False]
     with pytest.raises(KeyExpired):
-        keys.rotate_key(an_access(organization), key.id, OVERLAPS[0], origin(an_account()))
+        keys.rotate_key(
+            an_access(organization), key.id, OVERLAPS[0], origin(the_owner(organization))
+        )
 
 
 def test_an_organization_has_a_hundred_keys_at_most():
@@ -163,14 +166,14 @@ def test_an_organization_has_a_hundred_keys_at_most():
     with pytest.raises(TooManyKeys):
         make(organization)
     make(other)
-    keys.revoke_key(an_access(organization), kept.id, origin(an_account()))
+    keys.revoke_key(an_access(organization), kept.id, origin(the_owner(organization)))
     assert make(organization)
 
 
 def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
     monkeypatch.setattr(keys, "MOST_KEYS", 3)
     organization = an_organization()
-    maker = an_account()
+    maker = the_owner(organization)
 
     def one(number):
         try:
@@ -188,7 +191,7 @@ def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
 @pytest.mark.parametrize("attempt", range(3))
 def test_a_key_that_is_rotated_and_revoked_at_once_is_gone(attempt):
     organization = an_organization()
-    key, by = make(organization).key, an_account()
+    key, by = make(organization).key, the_owner(organization)
     access = an_access(organization)
 
     def one(number):
@@ -227,7 +230,7 @@ def test_keys_of_others_are_none():
     """Row T1 of the attacks."""
     mine, theirs = an_organization(), an_organization("Other")
     key = make(theirs).key
-    by = origin(an_account())
+    by = origin(the_owner(mine))
     for ask in (
         lambda: keys.key_of(mine, str(key.id)),
         lambda: keys.key_of(mine, "no id"),
@@ -243,7 +246,7 @@ def test_keys_of_others_are_none():
 
 def test_what_is_done_to_keys_is_in_the_activity():
     organization = an_organization()
-    mara = an_account("mara@acme.example")
+    mara = a_member(organization, ADMIN, "mara@acme.example")
     key = make(organization, by=mara).key
     make(organization, "Reads", None, ["audit.view", "members.view"], by=mara)
     keys.rotate_key(an_access(organization), key.id, OVERLAPS[1], origin(mara))
@@ -301,7 +304,7 @@ def test_owners_are_told_of_a_key_that_may_change_something(app, office):
 def test_of_a_key_that_was_revoked_before_the_mail_left_nothing_is_told(app, office):
     organization = an_organization()
     key = make(organization).key
-    keys.revoke_key(an_access(organization), key.id, origin(an_account()))
+    keys.revoke_key(an_access(organization), key.id, origin(the_owner(organization)))
     sender.send_due_mails(app)
     assert not office.messages
 

@@ -20,10 +20,10 @@ from tests.factories import (
     a_key,
     a_member,
     an_access,
-    an_account,
     an_organization,
     fresh,
     origin,
+    the_owner,
 )
 from tests.program import Program, fault
 from tests.visitor import Visitor
@@ -34,7 +34,7 @@ REFUSED = (401, "not_authenticated", set())
 
 def rotate(organization, overlap):
     key = ApiKey.objects.get(organization=organization.id)
-    by = origin(an_account(f"{ObjectId()}@acme.example"))
+    by = origin(the_owner(organization))
     return keys.rotate_key(an_access(organization), key.id, overlap, by).credential
 
 
@@ -135,7 +135,9 @@ def test_a_revoked_key_is_refused_at_once(by_key):
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
     assert program.get("/org/acme-corp").status_code == 200
-    keys.revoke_key(an_access(organization), ApiKey.objects.get().id, origin(an_account()))
+    keys.revoke_key(
+        an_access(organization), ApiKey.objects.get().id, origin(the_owner(organization))
+    )
     assert fault(program.get("/org/acme-corp")) == REFUSED
     assert fault(program.get("/auth/check")) == REFUSED
 
