@@ -5,7 +5,7 @@ import re
 import pytest
 import schemathesis
 from bson import ObjectId
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from openapi_spec_validator import validate
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -89,6 +89,8 @@ def try_every_operation(app, mode, prepare):
         @PATIENTLY
         @given(case=cases)
         def keeps_to_the_document(case):
+            # What is written as nothing is not sent, so it can't be refused.
+            assume(not any(value in ([], {}) for value in (case.query or {}).values()))
             case.call_and_validate(headers=prepare(case), excluded_checks=[BEYOND_A_SCHEMA])
 
         keeps_to_the_document()
