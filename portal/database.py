@@ -172,7 +172,9 @@ def check_server(server: MongoClient) -> None:
         raise UnsuitableServer(f"MongoDB {version} is too old: 6.0 or later is needed.")
     if hello.get("msg") == "isdbgrid":
         log.warning(
-            "database.behind_mongos", note="the portal was never tried on a sharded cluster"
+            "database.behind_mongos",
+            note="the portal was never tried on a sharded cluster; its two databases must have "
+            "the same primary shard (movePrimary)",
         )
     elif "setName" not in hello:
         raise UnsuitableServer(

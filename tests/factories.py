@@ -11,6 +11,7 @@ from portal.accounts.documents import Account, Session
 from portal.accounts.passwords import hash_password
 from portal.accounts.sessions import Principal, open_session
 from portal.audit.documents import Origin
+from portal.database import transaction
 from portal.factors import recovery_codes, totp
 from portal.factors.documents import Passkey
 from portal.keys import keys
@@ -20,6 +21,7 @@ from portal.organizations import creation
 from portal.organizations.access import Access
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
 from portal.organizations.permissions import ROLES
+from portal.tenants import collections
 from tests.visitor import PASSWORD
 
 
@@ -41,6 +43,11 @@ def an_account(email="teo@acme.example"):
         created_at=clock.now(),
     )
     return account.save()
+
+
+def a_collection(tenant_db, name):
+    transaction(lambda: collections.create_collection(tenant_db, name))
+    return collections.uuid_of(tenant_db, name)
 
 
 def a_session(email):

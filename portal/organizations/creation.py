@@ -1,8 +1,9 @@
 """Creating organizations: by sign-up, or for an account that exists.
 
-The tenant collection is born under the organization's id, ours by construction, and renamed
-last; so a stranger's collection under the final name stops us, on every version of the server,
-and is never touched.
+The tenant collection is born under the organization's id, ours by construction, in the transaction
+that writes the organization: so neither is ever without the other. It is renamed last; so a
+stranger's collection under the final name stops us, on every version of the server, and is never
+touched.
 """
 
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from portal.mail import outbox
 from portal.members.documents import Invitation
 from portal.organizations import slugs
 from portal.organizations.documents import (
+    COLLECTION_MISSING,
     CREATE,
     CURRENT,
     OWNER,
@@ -36,6 +38,7 @@ from portal.organizations.documents import (
     Placement,
 )
 from portal.organizations.lifecycle import (
+    ForwardImpossible,
     LeaseLost,
     Plan,
     advance,
@@ -47,7 +50,6 @@ from portal.organizations.lifecycle import (
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import drop_collection, move_collection
 from portal.tenants import collections
-from portal.tenants.collections import CollectionMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,10 @@ def sign_up(
     """Create an account, its organization with a collection of its own, and a session for the
     browser ``user_agent``, if there is one.
 
-    Master data is written in one transaction together with the intent to create the
-    collection. It is the deed of the new account, or of the provisioning key that ``origin`` names.
-    Once that is committed the sign-up stands; where the collection can't be
-    created in time, the operation is still in the organization and is finished later.
+    Master data is written in one transaction together with the collection and the intent to
+    give that its name. It is the deed of the new account, or of the provisioning key that
+    ``origin`` names. Once that is committed the sign-up stands; where the collection can't get its
+    name in time, the operation is still in the organization and is finished later.
     Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
@@ -105,9 +107,9 @@ def check_sign_up(name: str, email: str, password: str) -> tuple[str, EmailAddre
 def found_with_account(
     name: str, founder: Founder, origin: Origin, user_agent: str | None
 ) -> SignedUp:
-    """Write the account, its organization with the intent to create the collection, and a session
-    for the browser ``user_agent``, if there is one; in the caller's transaction, after which the
-    organization's operation is to be pursued. Raises SlugTaken, EmailTaken.
+    """Write the account, its organization with its collection, and a session for the browser
+    ``user_agent``, if there is one; in the caller's transaction, after which the organization's
+    operation is to be pursued. Raises SlugTaken, EmailTaken.
     """
     account = Account(
         id=founder.id,
@@ -178,6 +180,7 @@ def _found(
     )
     slugs.claim_slug(slug, organization_id, CURRENT, holder)
     insert_with_intent(organization)
+    collections.create_collection(tenant_database(), organization.placement.collection)
     Membership(organization=organization_id, account=account_id, role=OWNER, since=now).save(
         force_insert=True
     )
@@ -185,23 +188,13 @@ def _found(
     return organization
 
 
-def _bear_collection(organization: Organization) -> Organization:
+def _record_uuid(organization: Organization) -> Organization:
     if organization.placement.uuid:
         return organization
-    name = organization.placement.collection
-    try:
-        uuid = collections.create_collection(tenant_database(), name)
-    except CollectionMissing as error:
-        raise LeaseLost(str(organization.id)) from error  # only another attempt can have moved it
-    try:
-        return advance(organization, set__placement__uuid=uuid)
-    except LeaseLost:
-        # We came too late. If the attempt that overtook us uses another collection, the one
-        # just made is nobody's.
-        current = Organization.objects(id=organization.id).first()
-        if current is None or (current.placement.uuid and current.placement.uuid != uuid):
-            collections.drop_collection(tenant_database(), uuid, name)
-        raise
+    uuid = collections.uuid_of(tenant_database(), organization.placement.collection)
+    if uuid is None:  # dropped by hand; or another attempt has moved it, and this one is over
+        raise ForwardImpossible(COLLECTION_MISSING)
+    return advance(organization, set__placement__uuid=uuid)
 
 
 def _finish_create(organization: Organization) -> Organization:
@@ -242,7 +235,7 @@ PLAN = declare(
         kind=CREATE,
         title="Creating the collection",
         doing="being created",
-        forward=(_bear_collection, move_collection, _finish_create),
+        forward=(_record_uuid, move_collection, _finish_create),
         back=(drop_collection, _undo_founding),
     )
 )

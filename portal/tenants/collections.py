@@ -1,10 +1,11 @@
 """Creates, renames and drops tenant collections.
 
-A collection is known by its UUID; its name is where it happens to be. Every command here but
-the first creation carries the UUID as ``collectionUUID``, so that the server refuses it with
-code 361 where the name belongs to another collection. All functions are idempotent and bounded
-in time: called again, they find what was done and say the same. What the server refuses for any
-other reason than those named (no permission, an index build) is raised as its OperationFailure.
+A collection is known by its UUID; its name is where it happens to be. It is created in a
+transaction. Every command after that carries the UUID as ``collectionUUID``, so that the server
+refuses it with code 361 where the name belongs to another collection; renaming, dropping and
+counting are idempotent and bounded in time: called again, they find what was done and say the
+same. What the server refuses for any other reason than those named (no permission, an index
+build) is raised as its OperationFailure.
 
 Facts about the server: MongoDB manual, ``collectionUUID`` of renameCollection, drop and
 aggregate; seen on 6.0.5. A command that was interrupted (connection lost, primary gone, time
@@ -25,9 +26,6 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 # each try is short; the next begins at once, since the server did the waiting.
 TRY_SECONDS = 0.5
 MOST_TRIES = 20
-# Nobody waits behind a creation. One that was given up and sent again could arrive after the
-# rename that follows, unfenced, and leave a second collection.
-CREATE_SECONDS = 10
 
 _FEW = 20
 
@@ -98,19 +96,18 @@ class Figures:
         return sum(index.size_bytes for index in self.indexes)
 
 
-def create_collection(database: Database, name: str) -> UUID:
-    """Create the collection ``name`` and return its UUID; one that exists is returned as it is.
+def create_collection(database: Database, name: str) -> None:
+    """Create the collection ``name`` in the caller's transaction: it is there when that is
+    committed, and never otherwise, however late the command arrives.
 
-    So the name must be one that nobody else uses: ``new_<organization id>``. Acknowledged by a
-    majority. Raises CollectionMissing if somebody renamed or dropped it meanwhile, PyMongoError
-    where nothing can be known in time.
+    Raises OperationFailure where the server refuses.
     """
-    command = {"create": name, "writeConcern": {"w": "majority"}}
-    _until_known(lambda: _create(database, command), CREATE_SECONDS)
-    found = next(database.list_collections(filter={"name": name}), None)
-    if found is None:
-        raise CollectionMissing(name)
-    return _native(found["info"]["uuid"])
+    database.command({"create": name})
+
+
+def uuid_of(database: Database, name: str) -> UUID | None:
+    """The UUID of the collection ``name``, if there is one. A transaction doesn't see it."""
+    return next((found.uuid for found in list_collections(database, name=name)), None)
 
 
 def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) -> None:
@@ -203,14 +200,6 @@ def _name_of(database: Database, uuid: UUID) -> str | None:
     return "new_"
 
 
-def _create(database: Database, command: dict[str, Any]) -> None:
-    try:
-        database.command(command)
-    except OperationFailure as error:
-        if error.code != _NAMESPACE_EXISTS:
-            raise
-
-
 def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: str) -> None:
     try:
         _fenced(database.client.admin, command, uuid)
@@ -241,11 +230,11 @@ def _fenced(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str
         raise CollectionElsewhere(uuid, actual) from error
 
 
-def _until_known(attempt: Callable[[], object], try_seconds: float = TRY_SECONDS) -> None:
+def _until_known(attempt: Callable[[], object]) -> None:
     """Call ``attempt`` again while its result is unknown, within the caller's time limit."""
     for tries_left in reversed(range(MOST_TRIES)):
         try:
-            with pymongo.timeout(try_seconds):
+            with pymongo.timeout(TRY_SECONDS):
                 attempt()
             return
         except PyMongoError as error:

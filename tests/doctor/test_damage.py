@@ -15,8 +15,7 @@ from portal.organizations.documents import ACTIVE, Membership, Slug
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from portal.tenants.collections import create_collection
-from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.factories import a_collection, a_member, an_account, an_organization, fresh, origin
 from tests.visitor import PASSWORD
 
 
@@ -51,7 +50,7 @@ def test_what_a_creation_left_that_was_overtaken_is_a_stray(found, repair, tenan
 def test_a_newborn_collection_is_no_stray(found, repair, tenant_db, master_db):
     organization = an_organization("Acme Corp")
     newborn = f"new_{ObjectId()}"
-    create_collection(tenant_db, newborn)
+    a_collection(tenant_db, newborn)
     operation = {
         "id": ObjectId(),
         "kind": "create",
@@ -71,7 +70,7 @@ def test_a_newborn_collection_is_no_stray(found, repair, tenant_db, master_db):
 
 
 def test_a_strays_name_that_is_taken_stays_and_is_told(found, repair, tenant_db):
-    uuid = create_collection(tenant_db, "wild")
+    uuid = a_collection(tenant_db, "wild")
     tenant_db.command({"create": f"stray_{uuid}", "viewOn": "wild", "pipeline": []})
     assert repair() == [("stray_collection", "wild", None)]
     assert found() == [("stray_collection", "wild")]
@@ -79,7 +78,7 @@ def test_a_strays_name_that_is_taken_stays_and_is_told(found, repair, tenant_db)
 
 def test_a_stray_that_got_an_owner_meanwhile_is_left(tenant_db, master_db):
     organization = an_organization("Acme Corp")
-    uuid = create_collection(tenant_db, "wild")
+    uuid = a_collection(tenant_db, "wild")
     [stray] = placements.find_strays()
     standard = Binary.from_uuid(uuid, UuidRepresentation.STANDARD)
     master_db.organizations.update_one(
@@ -92,7 +91,7 @@ def test_a_stray_that_got_an_owner_meanwhile_is_left(tenant_db, master_db):
 def test_the_collection_of_a_purged_organization_is_a_stray(found, tenant_db, master_db):
     organization = an_organization("Acme Corp")
     purge_organization(organization, None, origin())
-    uuid = Binary.from_uuid(create_collection(tenant_db, "org_acme_corp"))
+    uuid = Binary.from_uuid(a_collection(tenant_db, "org_acme_corp"))
     purged = {"_id": organization.id}
     master_db.organizations.update_one(purged, {"$set": {"placement.uuid": uuid}})
     assert found() == [("stray_collection", "org_acme_corp")]

@@ -7,7 +7,7 @@ from pymongo.errors import ConnectionFailure
 
 from portal import clock
 from portal.database import server_time
-from portal.errors import AddressChanged, NotFound, SlugTaken
+from portal.errors import AddressChanged, DatabaseUnavailable, NotFound, SlugTaken
 from portal.organizations import lifecycle, runner
 from portal.organizations.documents import Operation, Organization
 from portal.organizations.lifecycle import (
@@ -26,7 +26,7 @@ from portal.organizations.lifecycle import (
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import an_account, an_organization, fresh, origin
 
 
 @pytest.fixture
@@ -188,6 +188,24 @@ def test_a_sign_up_that_others_turned_back_is_no_success(tenant_db, others_were_
     with pytest.raises(SlugTaken):
         an_organization("Acme Corp")
     assert not Organization.objects()
+
+
+def test_a_newborn_collection_that_was_dropped_by_hand_leaves_no_organization(
+    tenant_db, monkeypatch
+):
+    def drop(organization):
+        tenant_db.drop_collection(organization.placement.collection)
+        return organization
+
+    plan = lifecycle.PLANS["create"]
+    dropped = Plan("create", "", "", forward=(drop, *plan.forward), back=plan.back)
+    monkeypatch.setitem(lifecycle.PLANS, "create", dropped)
+    founder = an_account()
+    with pytest.raises(DatabaseUnavailable):
+        an_organization("Acme Corp", founder)
+    assert not Organization.objects()
+    monkeypatch.setitem(lifecycle.PLANS, "create", plan)
+    assert an_organization("Acme Corp", founder).slug == "acme-corp"
 
 
 def test_who_was_overtaken_is_told_of_success_although_mongodb_is_away_then(

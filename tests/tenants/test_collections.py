@@ -6,6 +6,7 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
+from portal.database import transaction
 from portal.tenants.collections import (
     CollectionElsewhere,
     CollectionMissing,
@@ -14,35 +15,46 @@ from portal.tenants.collections import (
     create_collection,
     drop_collection,
     rename_collection,
+    uuid_of,
 )
+from tests.factories import a_collection
 
 
 def names(tenant_db):
     return sorted(tenant_db.list_collection_names())
 
 
-def test_creating_again_gives_the_same_collection(tenant_db):
-    uuid = create_collection(tenant_db, "new_1")
-    assert create_collection(tenant_db, "new_1") == uuid
-    assert names(tenant_db) == ["new_1"]
+def test_a_collection_is_created_with_its_transaction_or_not_at_all(tenant_db):
+    def body():
+        create_collection(tenant_db, "new_1")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        transaction(body)
+    assert names(tenant_db) == []
+    uuid = a_collection(tenant_db, "new_1")
+    assert [found["info"]["uuid"].as_uuid() for found in tenant_db.list_collections()] == [uuid]
 
 
-def test_a_slow_creation_is_waited_for_and_not_sent_again(tenant_db, failing, commands):
+def test_a_creation_that_is_carried_out_after_it_was_given_up_leaves_nothing(tenant_db, failing):
     failing("create", {"times": 1}, blockConnection=True, blockTimeMS=1_000)
-    create_collection(tenant_db, "new_1")
-    assert commands.count("create") == 1
+    with pytest.raises(PyMongoError), pymongo.timeout(0.2):
+        a_collection(tenant_db, "new_1")
+    uuid = a_collection(tenant_db, "new_1")  # waits for what the first one holds
+    rename_collection(tenant_db, uuid, "new_1", "org_a")
+    assert names(tenant_db) == ["org_a"]
 
 
 def test_renaming_keeps_the_uuid_and_can_be_repeated(tenant_db):
-    uuid = create_collection(tenant_db, "new_1")
+    uuid = a_collection(tenant_db, "new_1")
     for _ in range(3):
         rename_collection(tenant_db, uuid, "new_1", "org_a")
     assert names(tenant_db) == ["org_a"]
-    assert create_collection(tenant_db, "org_a") == uuid
+    assert uuid_of(tenant_db, "org_a") == uuid
 
 
 def test_renaming_to_the_name_it_has_only_looks_whether_it_is_there(tenant_db):
-    uuid = create_collection(tenant_db, "org_a")
+    uuid = a_collection(tenant_db, "org_a")
     rename_collection(tenant_db, uuid, "org_a", "org_a")
     tenant_db.org_a.rename("org_b")
     with pytest.raises(CollectionElsewhere):
@@ -50,7 +62,7 @@ def test_renaming_to_the_name_it_has_only_looks_whether_it_is_there(tenant_db):
 
 
 def test_renaming_onto_another_collection_is_refused_and_touches_nothing(tenant_db):
-    uuid = create_collection(tenant_db, "org_a")
+    uuid = a_collection(tenant_db, "org_a")
     tenant_db.org_b.insert_one({"_id": 1})
     with pytest.raises(CollectionNameTaken):
         rename_collection(tenant_db, uuid, "org_a", "org_b")
@@ -59,14 +71,14 @@ def test_renaming_onto_another_collection_is_refused_and_touches_nothing(tenant_
 
 
 def test_another_collection_under_the_name_is_never_renamed(tenant_db):
-    create_collection(tenant_db, "org_a")
+    a_collection(tenant_db, "org_a")
     with pytest.raises(CollectionMissing):
         rename_collection(tenant_db, uuid4(), "org_a", "org_b")
     assert names(tenant_db) == ["org_a"]
 
 
 def test_a_collection_with_an_unexpected_name_is_told(tenant_db):
-    uuid = create_collection(tenant_db, "org_a")
+    uuid = a_collection(tenant_db, "org_a")
     tenant_db.org_a.rename("org_c")
     with pytest.raises(CollectionElsewhere) as found:
         rename_collection(tenant_db, uuid, "org_a", "org_b")
@@ -78,7 +90,7 @@ def test_a_collection_with_an_unexpected_name_is_told(tenant_db):
 
 
 def test_dropping_can_be_repeated_and_never_hits_another(tenant_db):
-    uuid = create_collection(tenant_db, "org_a")
+    uuid = a_collection(tenant_db, "org_a")
     drop_collection(tenant_db, uuid, "org_a")
     tenant_db.create_collection("org_a")
     drop_collection(tenant_db, uuid, "org_a")
@@ -86,7 +98,7 @@ def test_dropping_can_be_repeated_and_never_hits_another(tenant_db):
 
 
 def test_figures_count_what_is_there(tenant_db):
-    uuid = create_collection(tenant_db, "org_a")
+    uuid = a_collection(tenant_db, "org_a")
     tenant_db.org_a.insert_many([{"_id": n} for n in range(7)])
     tenant_db.org_a.create_index("x")
     figures = collection_figures(tenant_db, uuid, "org_a")
@@ -98,7 +110,7 @@ def test_figures_count_what_is_there(tenant_db):
 
 @pytest.mark.parametrize("code", [50, 64, 189, 11602])
 def test_an_undecided_rename_is_asked_for_again(tenant_db, failing, code):
-    uuid = create_collection(tenant_db, "new_1")
+    uuid = a_collection(tenant_db, "new_1")
     failing("renameCollection", {"times": 2}, errorCode=code)
     rename_collection(tenant_db, uuid, "new_1", "org_a")
     assert names(tenant_db) == ["org_a"]
@@ -107,7 +119,7 @@ def test_an_undecided_rename_is_asked_for_again(tenant_db, failing, code):
 @pytest.mark.parametrize("command", ["create", "renameCollection", "drop"])
 def test_a_broken_connection_is_asked_through(tenant_db, failing, command):
     failing(command, {"times": 1}, closeConnection=True)
-    uuid = create_collection(tenant_db, "new_1")
+    uuid = a_collection(tenant_db, "new_1")
     rename_collection(tenant_db, uuid, "new_1", "org_a")
     assert names(tenant_db) == ["org_a"]
     drop_collection(tenant_db, uuid, "org_a")
@@ -115,7 +127,7 @@ def test_a_broken_connection_is_asked_through(tenant_db, failing, command):
 
 
 def test_a_rename_that_hangs_is_bounded_by_the_callers_time(tenant_db, failing):
-    uuid = create_collection(tenant_db, "new_1")
+    uuid = a_collection(tenant_db, "new_1")
     failing("renameCollection", "alwaysOn", blockConnection=True, blockTimeMS=3000)
     with pytest.raises(PyMongoError) as stopped, pymongo.timeout(1):
         rename_collection(tenant_db, uuid, "new_1", "org_a")
@@ -124,7 +136,7 @@ def test_a_rename_that_hangs_is_bounded_by_the_callers_time(tenant_db, failing):
 
 def test_a_rename_waits_for_an_open_transaction_in_short_tries(tenant_db, bare_client):
     """A waiting rename makes all writes to the collection queue behind it."""
-    uuid = create_collection(tenant_db, "org_a")
+    uuid = a_collection(tenant_db, "org_a")
     bare = bare_client[tenant_db.name].org_a
     with bare_client.start_session() as session:
         with session.start_transaction():

@@ -16,8 +16,9 @@ from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 from portal import database
 from portal.database import numbering_client, tenant_database, transaction, unavailable
 from portal.errors import DocumentExists, QueryRefused, StoppedMidway
-from portal.tenants.collections import create_collection, rename_collection
+from portal.tenants.collections import rename_collection
 from portal.tenants.store import Changed, Key, TenantStore
+from tests.factories import a_collection
 from tests.processes import at_once
 
 
@@ -27,7 +28,7 @@ class Nowhere(Exception):
 
 @pytest.fixture
 def uuid(tenant_db):
-    return create_collection(tenant_db, "org_a")
+    return a_collection(tenant_db, "org_a")
 
 
 @pytest.fixture
@@ -516,7 +517,7 @@ def test_counting_up_many_counts_each_once_through_renames(store, raw, renaming)
 
 
 def test_two_stores_never_see_each_other(store, tenant_db, raw):
-    other = TenantStore(tenant_db, create_collection(tenant_db, "org_c"), "org_c", str)
+    other = TenantStore(tenant_db, a_collection(tenant_db, "org_c"), "org_c", str)
     store.insert_one({"_id": "mine"})
     other.insert_one({"_id": "theirs"})
     raw.org_a.rename("was_a")
