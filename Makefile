@@ -52,7 +52,7 @@ settings: $(VENV)/installed  ## writes the settings' table in the README, and .e
 measure: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
 	$(BIN)/python -m tests.measure
 
-lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse judge the main pages as on a phone; about five minutes
+lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse judge the main pages as on a phone; about ten minutes
 	$(BIN)/python -m tests.lighthouse $(LIGHTHOUSE)
 
 html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's validator check every page that a test sees

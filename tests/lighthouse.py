@@ -15,8 +15,12 @@ from tests.standalone import standalone_portal
 from tests.visitor import PASSWORD
 
 CATEGORIES = ("performance", "accessibility", "best-practices")
-OF_STRANGERS = ("/", "/login", "/signup")
-OF_MEMBERS = ("/organizations", "/organizations/org-07", "/organizations/org-07/delete")
+OF_STRANGERS = ("/", "/login", "/signup", "/forgot")
+OF_MEMBERS = (
+    "/organizations", "/organizations/org-07", "/organizations/org-07/delete",
+    "/organizations/org-07/members", "/organizations/org-07/activity", "/organizations/org-07/keys",
+    "/account", "/account/security", "/account/sessions",
+)  # fmt: skip
 RUNS = 3
 TRIES = 3  # with a recent Chromium it now and then misses the beginning of a page: NO_NAVSTART
 LOG = TOP / "build" / "lighthouse.log"  # the portal's
