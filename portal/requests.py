@@ -106,14 +106,15 @@ def same_site_path(target: str, otherwise: str) -> str:
 
 
 def client_address(peer: str, forwarded: str, trusted: list[Network]) -> str:
-    """Where a request comes from: the last hop that no trusted proxy vouches for.
+    """Where a request comes from: the last hop that no trusted proxy vouches for; IPv4 in IPv6, as
+    a listener on both sees it, as IPv4.
 
     ``forwarded`` is ``X-Forwarded-For``, believed only as far as each hop after is ``trusted``.
     """
     hops = [hop.strip() for hop in forwarded.split(",")]
     while hops and _is_in(peer, trusted) and _address(hops[-1]):
         peer = hops.pop()
-    return peer
+    return str(_address(peer) or peer)
 
 
 def _guarded(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:

@@ -239,6 +239,9 @@ class Settings:
         default=120,
         check=partial(_at_least, 1),
     )
+    rename_limit: int = _setting(
+        "renames and restores a minute of an organization", default=20, check=partial(_at_least, 1)
+    )
     invitation_limit: int = _setting(
         "invitations a minute that an organization sends",
         default=30,

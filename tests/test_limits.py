@@ -9,9 +9,10 @@ from pymongo.errors import AutoReconnect
 from portal import clock, limits
 from portal import settings as portal_settings
 from portal.accounts.documents import Account
-from portal.errors import TooManyTries
+from portal.errors import SlugTaken, TooManyTries
 from portal.limits import LimitCounter, network_of
-from tests.factories import an_account
+from portal.organizations.renaming import rename_organization
+from tests.factories import an_account, an_organization, origin
 from tests.visitor import PASSWORD, Visitor
 
 WRONG = "wrong password wrong"
@@ -111,6 +112,27 @@ def test_previews_of_names_and_of_passwords_are_counted_together(visitor, limite
     answers = [visitor.client.post("/signup/password", data=fields).status_code for _ in range(2)]
     assert answers == [200, 200]
     assert visitor.get("/organizations/preview?organization_name=Acme").status == 429
+
+
+def test_a_sign_up_that_can_not_be_sent_tells_no_more_names_than_previews_do(visitor, limited):
+    limited(preview_limit=2)
+    token = visitor.token("/signup")
+    fields = {"csrf_token": token, "organization_name": "Acme", "email": "", "password": ""}
+    answers = [visitor.client.post("/signup", data=fields).status_code for _ in range(3)]
+    assert answers == [422, 422, 429]
+
+
+def test_renames_of_an_organization_are_limited(limited):
+    limited(rename_limit=3)
+    organization, other = an_organization("Acme Corp"), an_organization("Taken")
+    for name in ("Acme", "Acme Inc."):
+        organization = rename_organization(organization, name, origin())
+    with pytest.raises(SlugTaken):
+        rename_organization(organization, "Taken", origin())
+    for name in ("Taken", "Free"):
+        with pytest.raises(TooManyTries):
+            rename_organization(organization, name, origin())
+    assert rename_organization(other, "Other", origin()).slug == "other"
 
 
 def test_sign_ups_are_limited_on_pages_and_in_the_api_together(visitor, limited):

@@ -271,11 +271,12 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
         "localField": "_id",
         "foreignField": "organization",
     }
+    old = [{"$match": {"state": OLD}}, {"$sort": {"held_until": -1}}, {"$limit": MOST_SHOWN}]
     return [
         {"$match": {"_id": organization}},
         {"$lookup": {**members, "as": "member_count", "pipeline": [{"$count": "n"}]}},
         {"$lookup": {**members, "as": "owners", "pipeline": owners + with_email}},
-        {"$lookup": {**slugs, "as": "old_slugs", "pipeline": [{"$match": {"state": OLD}}]}},
+        {"$lookup": {**slugs, "as": "old_slugs", "pipeline": old}},
         {"$lookup": {**latest_events(MOST_SHOWN), "localField": "_id", "as": "events"}},
         {
             "$lookup": {

@@ -45,7 +45,7 @@ def clean_words(text: str) -> str:
     """A name of anything as it is kept: NFC, spaces trimmed and collapsed, apostrophes unified.
 
     Raises InvalidName for anything that is not 2 to 80 letters, marks, digits, spaces and
-    ``.,’&()+#!/-–_@:``.
+    ``.,’&()+#!/-–_@:``, and for ``//``: names stand in mails, whose readers make links of it.
     """
     if len(text) > _LONGEST_TYPED:
         raise InvalidName(f"Choose a shorter name: {LONGEST} characters at most")
@@ -62,6 +62,8 @@ def clean_words(text: str) -> str:
             f"Leave out {_described(strange)}: a name has letters, digits, spaces "
             "and . , ’ & ( ) + # ! / - – _ @ :"
         )
+    if "//" in name:
+        raise InvalidName("Put one / at a time")
     if any(len(marks) > _MOST_MARKS for marks in _runs_of_marks(name)):
         raise InvalidName(f"Put at most {_MOST_MARKS} marks on a letter")
     return name

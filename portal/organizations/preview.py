@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
+from portal import limits
 from portal.errors import InvalidName
 from portal.organizations.documents import Organization
 from portal.organizations.names import clean_name, collection_of, slug_of
@@ -21,14 +22,18 @@ class Preview:
 
 
 def preview_of(
-    name: str, account: ObjectId | None = None, renamed: Organization | None = None
+    name: str,
+    network: str,
+    account: ObjectId | None = None,
+    renamed: Organization | None = None,
 ) -> Preview:
     """What ``name`` would become if ``account`` gave it to a new organization, or to the one to
-    be ``renamed``."""
+    be ``renamed``. Raises TooManyTries where the ``network`` asks too often what is free."""
     try:
         slug = slug_of(clean_name(name))
     except InvalidName as error:
         return Preview(reason=error.reason if name.strip() else "")
-    own = renamed is not None and slug == renamed.slug
-    free = own or is_free(slug, account)
-    return Preview(slug, collection_of(slug), free)
+    if renamed is not None and slug == renamed.slug:
+        return Preview(slug, collection_of(slug), free=True)
+    limits.count_try(limits.PREVIEW, network)
+    return Preview(slug, collection_of(slug), is_free(slug, account))

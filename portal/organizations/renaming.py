@@ -1,6 +1,6 @@
 """Renaming organizations, the tenant collection with them."""
 
-from portal import clock
+from portal import clock, limits
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
@@ -18,10 +18,10 @@ def rename_organization(organization: Organization, name: str, origin: Origin) -
 
     A name that leads to the same slug changes the display name alone; one that leads to an old
     slug is taken until that is free, but for the owners of the organization that has it. Raises
-    InvalidName,
-    NameUnchanged, SlugTaken, OperationInProgress, AddressChanged, NotFound, CollectionLost;
-    then nothing was changed.
+    TooManyTries, InvalidName, NameUnchanged, SlugTaken, OperationInProgress, AddressChanged,
+    NotFound, CollectionLost; then nothing was changed.
     """
+    limits.count_try(limits.RENAMES, str(organization.id))
     name = clean_name(name)
     if name == organization.name:
         raise NameUnchanged(name)

@@ -1,6 +1,6 @@
 """Bringing organizations back from the trash."""
 
-from portal import clock
+from portal import clock, limits
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
@@ -17,9 +17,10 @@ def restore_organization(
     """Bring a trashed organization back, with its documents and members, under another ``name``
     or without one under its own.
 
-    Raises InvalidName, SlugTaken, OperationInProgress, NotInTrash, OrganizationPurged,
-    CollectionLost; then it is in the trash as before.
+    Raises TooManyTries, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
+    OrganizationPurged, CollectionLost; then it is in the trash as before.
     """
+    limits.count_try(limits.RENAMES, str(organization.id))
     name = organization.name if name is None else clean_name(name)
     slug = organization.slug if name == organization.name else slug_of(name)
     operation = Operation(

@@ -10,6 +10,10 @@ from portal import clock, settings
 from portal.errors import SlugTaken
 from portal.organizations.documents import CURRENT, OLD, OWNER, TARGET, Membership, Slug
 
+MOST_OLD = 100
+"""How many old slugs an organization holds at most: renames can't hoard names, nor make an
+organization too large to be deleted in one transaction."""
+
 
 def claim_slug(
     slug: str, organization: ObjectId, state: str, holder: ObjectId | None = None
@@ -69,12 +73,17 @@ def is_free(slug: str, account: ObjectId | None = None) -> bool:
 
 
 def move_on(organization: ObjectId, old_slug: str, new_slug: str) -> None:
-    """Make the claimed ``new_slug`` the current one; the old one stays held for a while."""
+    """Make the claimed ``new_slug`` the current one; the old one stays held for a while, as long
+    as it is among the MOST_OLD last ones."""
     held_until = clock.now() + timedelta(days=settings.current().old_slug_days)
     Slug.objects(id=old_slug, organization=organization).update_one(
         set__state=OLD, set__held_until=held_until
     )
     settle(organization, new_slug)
+    old = Slug.objects(organization=organization, state=OLD).order_by("-held_until")
+    too_many = [slug.id for slug in old.skip(MOST_OLD)]
+    if too_many:
+        Slug.objects(id__in=too_many, organization=organization, state=OLD).delete()
 
 
 def settle(organization: ObjectId, slug: str) -> None:

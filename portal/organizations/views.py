@@ -153,7 +153,6 @@ def password_strength() -> ResponseReturnValue:
 
 @blueprint.get("/organizations/preview")
 def preview() -> ResponseReturnValue:
-    limits.count_try(limits.PREVIEW, limits.network_of(request.remote_addr))
     name = request.args.get("organization_name", "")
     slug = request.args.get("renames", "")
     renamed = None
@@ -372,7 +371,7 @@ def purge(access: Access) -> ResponseReturnValue:
 
 def _preview(typed: str | None, renamed: Organization | None = None) -> Preview:
     account = current_user.account_id if current_user.is_authenticated else None
-    return preview_of(typed or "", account, renamed)
+    return preview_of(typed or "", limits.network_of(request.remote_addr), account, renamed)
 
 
 def _search_argument() -> str:

@@ -113,6 +113,7 @@ def test_a_slug_says_the_name_in_ascii(name, slug):
         "<b>Acme</b>",
         "=1+1",
         "a;b",
+        "Log in at https://evil.example",
         "..",
         "../..",
         "--",

@@ -11,6 +11,7 @@ from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations import lifecycle, renaming
 from portal.organizations.documents import ADMIN, OLD, RENAME, Organization, Slug
 from portal.organizations.renaming import rename_organization
+from portal.organizations.slugs import MOST_OLD
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
 from tests.factories import a_member, an_account, an_organization, fresh, origin
 from tests.visitor import Visitor
@@ -158,6 +159,27 @@ def test_an_old_slug_is_free_for_anybody_after_its_time(time_machine):
     rename_organization(organization, "Other", origin())
     time_machine.move_to(clock.now() + timedelta(days=31))
     assert an_organization("Acme Corp").slug == "acme-corp"
+
+
+def test_an_organization_holds_its_last_hundred_old_slugs(master_db):
+    """So an admin can't hoard names, nor make the organization too large to be deleted."""
+    organization = an_organization("Acme Corp")
+    held = [
+        {
+            "_id": f"old-{n}",
+            "organization": organization.id,
+            "state": OLD,
+            "held_until": clock.now() + timedelta(days=1, minutes=n),
+        }
+        for n in range(MOST_OLD)
+    ]
+    master_db.slugs.insert_many(held)
+    rename_organization(organization, "Other", origin())
+    assert not Slug.objects(id="old-0")
+    assert {slug.id for slug in Slug.objects(state=OLD)} == {
+        "acme-corp",
+        *(f"old-{n}" for n in range(1, MOST_OLD)),
+    }
 
 
 def test_a_second_rename_meanwhile_is_refused(monkeypatch):
