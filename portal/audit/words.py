@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from itertools import groupby
 
+from portal.organizations.permissions import in_words
+
 WORDS = {
-    "access.refused": "Refused: {permission} as {role}",
+    "access.refused": "Refused: {permission}, as {role}",
     "account.address_asked": "Asked to change the address to {target}",
     "account.address_changed": "Address changed to {target}",
     "account.address_verified": "Address verified",
@@ -72,6 +74,9 @@ class _Told(dict):
 def words_of(action: str, details: Mapping[str, str], target_email: str | None) -> str:
     """The event as a sentence of a few words; one that only a newer version knows by its action."""
     told = _Told(details, target=target_email or "somebody")
+    for name in ("permission", "may"):
+        if name in told:
+            told[name] = in_words(told[name].split(", "))
     return WORDS[action].format_map(told) if action in WORDS else action
 
 

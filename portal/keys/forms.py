@@ -10,24 +10,14 @@ from wtforms.widgets import CheckboxInput
 from portal.forms import OnceForm
 from portal.keys.keys import OVERLAPS
 from portal.organizations.documents import ADMIN, VIEWER
-from portal.organizations.permissions import FOR_KEYS
+from portal.organizations.permissions import FOR_KEYS, WORDS
 
 CHOSEN = "chosen"
-MAY = {
-    "organization.view": "See the organization",
-    "members.view": "See its members",
-    "audit.view": "See its activity",
-    "organization.rename": "Rename it",
-    "members.manage": "Manage viewers and admins",
-    "audit.export": "Export its activity",
-}
-"""What pages call the permissions of keys; by its name one that isn't here."""
 
 
 def _permissions() -> list[SelectChoice]:
-    known = [name for name in MAY if name in FOR_KEYS]
     return [
-        SelectChoice(name, MAY.get(name, name)) for name in (*known, *sorted(FOR_KEYS - set(known)))
+        SelectChoice(name, words.capitalize()) for name, words in WORDS.items() if name in FOR_KEYS
     ]
 
 

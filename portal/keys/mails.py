@@ -10,7 +10,7 @@ from portal.mail.outbox import Kind
 from portal.organizations.directory import email_of
 from portal.organizations.documents import ACTIVE, VIEWER, Organization
 from portal.organizations.mails import tell_owners
-from portal.organizations.permissions import ROLES, of_key
+from portal.organizations.permissions import ROLES, in_words, of_key
 
 
 def tell_of_new_key(key: ApiKey, organization: Organization) -> None:
@@ -31,7 +31,7 @@ def _about_key(mail: Mail) -> dict[str, Any] | None:
         "key": key.name,
         "made_by": email_of(key.created_by) or "somebody who has left",
         "made_at": key.created_at,
-        "may": f"what an {key.role} may" if key.role else ", ".join(key.permissions),
+        "may": f"what an {key.role} may" if key.role else in_words(key.permissions),
         "link": link("keys.show_all", slug=organization.slug),
     }
 

@@ -11,9 +11,10 @@ from portal.accounts.recent import recently_authenticated
 from portal.errors import KeyNotFound, PortalError, Repeated
 from portal.idempotency import KeyRecord, find_record
 from portal.keys import keys
-from portal.keys.forms import MAY, NewKeyForm, RevokeForm, RotateForm
+from portal.keys.forms import NewKeyForm, RevokeForm, RotateForm
 from portal.keys.keys import MOST_KEYS, REVOKED, NewSecret
 from portal.organizations.access import Access, access_to
+from portal.organizations.permissions import in_words
 from portal.organizations.views import with_access
 from portal.requests import origin
 
@@ -98,7 +99,7 @@ def _page(name: str, access: Access, **shown: object) -> str:
         f"keys/{name}.html",
         access=access,
         organization=access.organization,
-        words=MAY,
+        in_words=in_words,
         public_url=settings.current().public_url,
         **shown,
     )

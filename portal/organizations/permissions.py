@@ -36,9 +36,32 @@ ROLES: dict[str, frozenset[str]] = {VIEWER: _VIEWER, ADMIN: _ADMIN, OWNER: _OWNE
 
 ALL = _OWNER
 
+WORDS = {
+    "organization.view": "see the organization",
+    "members.view": "see its members",
+    "audit.view": "see its activity",
+    "organization.rename": "rename it",
+    "members.manage": "manage viewers and admins",
+    "audit.export": "export its activity",
+    "invitations.manage": "invite to it",
+    "keys.manage": "manage its API keys",
+    "organization.leave": "leave it",
+    "owners.manage": "manage owners",
+    "organization.require_second_factor": "require a second factor",
+    "organization.delete": "delete it",
+    "organization.restore": "restore it",
+    "organization.purge": "purge it",
+}
+"""What people read for each permission."""
+
 FOR_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
 """What a key may have at most: a key makes no keys; an invitation is a person's word, and ends with
 their right to give it; and it is no member who could leave."""
+
+
+def in_words(permissions: Iterable[str]) -> str:
+    """What people read for the ``permissions``; one that only a newer version knows by its name."""
+    return ", ".join(WORDS.get(name, name) for name in permissions)
 
 
 def of_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:

@@ -37,10 +37,7 @@ def test_an_owners_action_by_another_member_is_noted_from_pages(visitor, role):
     assert event.personal["email"]["value"] == member.email
     assert event.details == {"permission": "organization.delete", "role": role}
     page = visitor.get("/organizations/acme-corp/activity")
-    assert (
-        page.html.select_one(".refused").get_text(strip=True)
-        == f"Refused: organization.delete as {role}"
-    )
+    assert page.html.select_one(".refused").get_text(strip=True) == f"Refused: delete it, as {role}"
 
 
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from portal.audit.words import WORDS, actions_by_group, title_of, words_of
+from portal.organizations.permissions import ALL
+from portal.organizations.permissions import WORDS as PERMISSION_WORDS
 
 TOP = Path(__file__).parents[2]
 RECORDED = re.compile(r'record\(\s*[\w.()=\[\]]+,\s*"([a-z_.]+)"')
@@ -31,3 +33,10 @@ def test_those_to_choose_from_have_titles_of_their_own():
 def test_what_only_a_newer_version_knows_is_told_by_its_action():
     assert words_of("organization.painted", {}, None) == "organization.painted"
     assert title_of("organization.renamed") == "Renamed from … to …"
+
+
+def test_permissions_are_told_in_words():
+    assert set(PERMISSION_WORDS) == ALL
+    details = {"name": "Sync", "may": "members.view, organization.painted"}
+    told = words_of("key.created", details, None)
+    assert told == "API key “Sync” made: see its members, organization.painted"

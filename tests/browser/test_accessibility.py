@@ -64,6 +64,13 @@ def test_pages_of_strangers(page):
         check(page)
 
 
+def test_links_that_no_longer_work(page):
+    for path in ("/verify", "/recover", "/address", "/signup/finish", "/invitations/spent"):
+        page.goto(f"{path}?token=spent")
+        page.get_by_text("no longer works").first.wait_for()
+        check(page)
+
+
 def test_a_sign_up_that_waits_for_its_address(page, server):
     with portal(server, "test", SIGNUP_REQUIRES_VERIFICATION="on") as running:
         page.goto(f"{running.url}/signup")
@@ -314,6 +321,28 @@ def test_members_and_invitations(page, mara):
     page.goto("/organizations/acme-corp/members")
     page.get_by_role("button", name="Send invitation").click()
     page.get_by_role("alert").wait_for()
+    check(page)
+
+
+def test_members_with_names_and_an_offer(page, mara):
+    """One in one word, one with many marks, one written from right to left."""
+    organization = an_organization("Acme Corp", mara)
+    for n, name in enumerate(("N" * 63, "Ze\u0301\u0302\u0323\u0308r\u0301", "לנה קוויל")):
+        member = a_member(organization, VIEWER, f"member-{n}@acme.example")
+        member.update(set__name=name)
+    access = access_to(organization.slug, a_person(mara))
+    ownership.offer_ownership(access, member.id, True, origin(mara))
+    for path in ("", f"/{member.id}/role", f"/{member.id}/remove"):
+        page.goto(f"/organizations/acme-corp/members{path}")
+        check(page)
+
+
+def test_a_member_who_has_no_second_factor_yet(page, mara):
+    organization = an_organization("Acme Corp")
+    Membership(organization=organization.id, account=mara.id, role=VIEWER, since=clock.now()).save()
+    organization.update(set__second_factor_from=clock.now())
+    page.goto("/organizations/acme-corp")
+    page.get_by_role("heading", name="Set up a second factor").wait_for()
     check(page)
 
 

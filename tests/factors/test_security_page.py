@@ -210,7 +210,7 @@ def test_few_codes_left_are_pointed_out(mara):
     RecoveryCodes.objects.update(pop__hashes=1)
     RecoveryCodes.objects.update(set__hashes=RecoveryCodes.objects.get().hashes[:3])
     page = mara.get("/account/security")
-    assert page.html.select_one(".few").get_text(strip=True) == "3 of 10 left"
+    assert page.html.select_one(".attention").get_text(strip=True) == "3 of 10 left"
 
 
 def test_an_app_is_replaced_by_another_and_codes_stay(mara):

@@ -298,7 +298,7 @@ def test_owners_are_told_of_a_key_that_may_change_something(app, office):
         assert "http://localhost/organizations/acme-corp/keys" in words
         assert made.credential not in words
         assert made.credential.split("_", 2)[2] not in words
-    assert "organization.rename" in text_of(listed)
+    assert "do this in Acme Corp: rename it." in text_of(listed)
 
 
 def test_of_a_key_that_was_revoked_before_the_mail_left_nothing_is_told(app, office):

@@ -82,7 +82,7 @@ def test_what_was_made_by_a_form_and_revoked_since_is_not_there(mara):
 
 def test_permissions_are_chosen_one_by_one(mara):
     page = make(mara, grant="chosen", permissions=["members.view", "organization.view"])
-    assert "See its members, see the organization" in page.text
+    assert "see its members, see the organization" in page.text
     assert ApiKey.objects.get().permissions == ["members.view", "organization.view"]
     assert "2 permissions" in mara.get(KEYS).text
 
