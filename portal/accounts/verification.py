@@ -110,6 +110,8 @@ def first_proof(account: Account, password_hash: str, origin: Origin) -> Account
     if proved is None:
         return None
     sessions.close_all(proved.id)
+    # Known browsers. Factors and invitations only an account has that an earlier version made: now
+    # both need the proof (``verified.py``). They stay the doings of nobody knows whom.
     inventory.forget_all(proved.id)
     forget_recovery(proved)
     origin.account, origin.email, origin.session = proved.id, proved.email, None
