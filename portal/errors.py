@@ -261,8 +261,11 @@ class AccountExists(PortalError):
     email: str
 
 
+@dataclass
 class AddressNotVerified(PortalError):
-    """Nobody has shown yet that they read what is sent to the account's address."""
+    """Nobody has shown yet that they read what is sent to the account's address, ``email``."""
+
+    email: str
 
 
 class InvalidRole(PortalError):

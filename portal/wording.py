@@ -262,11 +262,13 @@ ANSWERS: dict[type[PortalError], Answer] = {
         lambda e: f"{e.email} has an account by now: follow the link again",
     ),
     errors.AddressNotVerified: Answer(
-        409,
+        403,
         "address_not_verified",
         None,
         lambda e: (
-            "Follow the link in the mail that invited you: that shows that the address is yours. Nothing was changed."
+            f"Follow the link that was mailed to {e.email}; {settings.current().public_url}/account sends it again. Nothing was changed."
+            if is_api()
+            else f"Follow the link that was mailed to {e.email}. The page of your account sends it again. Nothing was changed."
         ),
         "Your address is not verified yet",
     ),

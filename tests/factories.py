@@ -35,12 +35,14 @@ def origin(account=None):
     )
 
 
-def an_account(email="teo@acme.example"):
+def an_account(email="teo@acme.example", *, verified=True):
+    now = clock.now()
     account = Account(
         email=email,
         email_key=email,
         password_hash=_hash(),
-        created_at=clock.now(),
+        created_at=now,
+        verified_at=now if verified else None,
     )
     return account.save()
 
@@ -48,6 +50,11 @@ def an_account(email="teo@acme.example"):
 def a_collection(tenant_db, name):
     transaction(lambda: collections.create_collection(tenant_db, name))
     return collections.uuid_of(tenant_db, name)
+
+
+def verify(email="mara@acme.example"):
+    """Have the account of who signed up with this address count as verified."""
+    Account.objects(email=email).update_one(set__verified_at=clock.now())
 
 
 def a_session(email):

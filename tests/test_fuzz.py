@@ -16,7 +16,15 @@ from portal.members.mails import token_of
 from portal.organizations.documents import OWNER, VIEWER, Membership, Organization
 from portal.organizations.trashing import trash_organization
 from portal.settings import current
-from tests.factories import a_key, a_member, a_passkey, an_invitation, an_organization, origin
+from tests.factories import (
+    a_key,
+    a_member,
+    a_passkey,
+    an_invitation,
+    an_organization,
+    origin,
+    verify,
+)
 from tests.visitor import PASSWORD
 
 NASTY = [
@@ -67,6 +75,7 @@ def without_traces(document):
 def mara(visitor):
     """Logged in, and owner of Acme Corp, whatever was sent before."""
     visitor.sign_up("Acme Corp")
+    verify()
     account = Account.objects.get()
 
     def at_home():

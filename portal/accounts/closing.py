@@ -105,7 +105,15 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
     found = Account.objects(
         id=account.id, email_key=account.email_key, password_hash=account.password_hash
     )
-    personal = ("email", "password_hash", "password_changed_at", "name", "time_zone", "theme")
+    personal = (
+        "email",
+        "verified_at",
+        "password_hash",
+        "password_changed_at",
+        "name",
+        "time_zone",
+        "theme",
+    )
     closed = found.modify(
         new=True,
         set__closed_at=clock.now(),

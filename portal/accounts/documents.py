@@ -64,6 +64,11 @@ class Account(Document):
         ],
     }
 
+    @property
+    def verified(self) -> bool:
+        """Whether somebody has shown that they read what is sent to the address."""
+        return self.verified_at is not None
+
 
 class Recovery(Document):
     """That somebody asked to choose a new password for an address: the newest time. ``id`` is the

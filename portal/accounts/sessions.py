@@ -35,7 +35,7 @@ class Principal(UserMixin):
 
     ``session`` is the id by which others may call it. ``authenticated_at`` is when the person last
     gave a password, a code or a passkey. ``name``, ``theme`` and ``time_zone`` are empty where the
-    person said nothing of them.
+    person said nothing of them. ``verified`` is whether the account's address is.
     """
 
     account_id: ObjectId
@@ -47,6 +47,7 @@ class Principal(UserMixin):
     name: str = ""
     theme: str = ""
     time_zone: str = ""
+    verified: bool = False
 
     @property
     def shown(self) -> str:
@@ -125,6 +126,7 @@ def open_session(
         session.public_id,
         now,
         **_taste(account),
+        verified=account.verified,
     )
 
 
@@ -150,6 +152,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
                 "$project": {
                     "account._id": 1,
                     "account.email": 1,
+                    "account.verified_at": 1,
                     **{f"account.{f}": {"$ifNull": [f"$account.{f}", ""]} for f in _TASTE},
                     "seen_at": 1,
                     "expires_at": 1,
@@ -174,6 +177,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
         session.get("public_id"),
         session.get("authenticated_at"),
         **_taste(account),
+        verified=account.get("verified_at") is not None,
     )
 
 

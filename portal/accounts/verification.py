@@ -110,6 +110,8 @@ def first_proof(account: Account, password_hash: str, origin: Origin) -> Account
     if proved is None:
         return None
     sessions.close_all(proved.id)
+    # Second factors and open invitations need this proof (``verified.py``), so only an account has
+    # any that got them in a version before; known browsers, keys and sessions each may have.
     inventory.forget_all(proved.id)
     forget_recovery(proved)
     origin.account, origin.email, origin.session = proved.id, proved.email, None

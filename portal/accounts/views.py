@@ -78,7 +78,7 @@ def verify() -> ResponseReturnValue:
         cookie.enter(principal)
         flash(f"{principal.email} is verified.", "ok")
         return redirect(url_for("organizations.list_mine"), 303)
-    return render_template("accounts/verify.html", form=form, email=account.email), form.status
+    return render_template("accounts/verify.html", form=form, account=account), form.status
 
 
 @blueprint.route("/address", methods=["GET", "POST"])

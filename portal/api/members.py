@@ -91,7 +91,8 @@ def list_invitations(name: str) -> Answer:
 def invite(body: dict[str, str], name: str) -> dict[str, Any]:
     """Invite an address
 
-    It is sent a link that works once, for 7 days.
+    It is sent a link that works once, for 7 days. As long as your own address is not verified the
+    answer is 403 `address_not_verified`.
     """
     access = _current(access_by_name(name, "invitations.manage"))
     return _seen(access, sending.invite(access, body["email"], body["role"], origin()).id)
@@ -105,7 +106,8 @@ def invite(body: dict[str, str], name: str) -> dict[str, Any]:
 def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any]:
     """Send an invitation again
 
-    By a new link, good for 7 days; the one before is dead. In another role if the body has one.
+    By a new link, good for 7 days; the one before is dead. In another role if the body has one. As
+    long as your own address is not verified the answer is 403 `address_not_verified`.
     """
     access = _current(access_by_name(name, "invitations.manage"))
     sending.resend_invitation(access, object_id(invitation_id), origin(), body.get("role"))

@@ -6,6 +6,7 @@ from bson import ObjectId
 
 from portal.accounts import browsers, sessions
 from portal.accounts.documents import Account
+from portal.accounts.verified import require_verified
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.errors import FactorNeeded, NotAuthenticated
@@ -45,12 +46,14 @@ def note_added(
     """Have the factor that the caller's transaction just wrote count: the account needs it to log
     in from now on, its browsers are asked for it, the person is told.
 
-    The first one brings the recovery ``codes``, which the session may show once.
+    The first one brings the recovery ``codes``, which the session may show once. Raises
+    AddressNotVerified, NotAuthenticated.
     """
     sessions.hold_open(origin)
     before = Account.objects(id=account_id, closed_at=None).modify(set__has_second_factor=True)
     if before is None:
         raise NotAuthenticated
+    require_verified(before)
     if not before.has_second_factor:
         # Those were opened without it.
         sessions.close_others(account_id, session_id)

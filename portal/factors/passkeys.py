@@ -92,7 +92,7 @@ def add(
     origin: Origin,
 ) -> None:
     """Add the passkey that the browser made. Raises InvalidPasskeyName, PasskeyRefused,
-    TooManyPasskeys."""
+    TooManyPasskeys, AddressNotVerified."""
     name = _clean_name(name)
     made = _registered(credential, holder)
     codes = recovery_codes.fresh_codes()

@@ -10,6 +10,7 @@ from bson import ObjectId
 from portal import clock
 from portal.accounts import sessions
 from portal.accounts.documents import Account
+from portal.accounts.verified import require_verified
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
@@ -42,13 +43,14 @@ def replace(account_id: ObjectId, codes: list[str], session_id: str) -> None:
 def make_anew(account_id: ObjectId, session_id: str, origin: Origin) -> None:
     """Replace the account's codes by ten others, which the session may show once.
 
-    Raises NoSecondFactor where there is nothing to recover from.
+    Raises AddressNotVerified, NoSecondFactor where there is nothing to recover from.
     """
     codes = fresh_codes()
 
     def body() -> None:
         sessions.hold_open(origin)
         account = Account.objects.get(id=account_id)
+        require_verified(account)
         if not account.has_second_factor:
             raise NoSecondFactor
         replace(account_id, codes, session_id)

@@ -47,7 +47,7 @@ def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -
     """Make the app that the session's secret was given to the account's one, in place of any
     before.
 
-    ``typed`` is its first code. Raises WrongCode, TooManyTries.
+    ``typed`` is its first code. Raises WrongCode, TooManyTries, AddressNotVerified.
     """
     limits.count_try(limits.SECOND_FACTOR, str(account_id))
     offered = _offered(session_id)

@@ -1,5 +1,9 @@
 """Pages of one's own second factors."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from bson import ObjectId
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -9,6 +13,7 @@ from markupsafe import Markup
 from portal.accounts import browsers
 from portal.accounts.documents import Account
 from portal.accounts.recent import recently_authenticated
+from portal.accounts.verified import require_verified
 from portal.factors import passkeys, recovery_codes, totp, trust
 from portal.factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.factors.inventory import factors_of
@@ -17,6 +22,19 @@ from portal.forms import Form
 from portal.requests import origin
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
+
+
+def _address_verified(
+    view: Callable[..., ResponseReturnValue],
+) -> Callable[..., ResponseReturnValue]:
+    """Have the page refused before it offers what would be refused when it is sent."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        require_verified(current_user)
+        return view(*args, **kwargs)
+
+    return guarded
 
 
 @blueprint.get("")
@@ -37,6 +55,7 @@ def security() -> ResponseReturnValue:
 
 @blueprint.route("/app", methods=["GET", "POST"])
 @login_required
+@_address_verified
 @recently_authenticated
 def set_up_app() -> ResponseReturnValue:
     form = CodeForm()
@@ -77,6 +96,7 @@ def remove_app() -> ResponseReturnValue:
 
 @blueprint.route("/passkeys/new", methods=["GET", "POST"])
 @login_required
+@_address_verified
 @recently_authenticated
 def add_passkey() -> ResponseReturnValue:
     form, holder = PasskeyForm(), str(current_user.session)
@@ -137,6 +157,7 @@ def show_codes() -> ResponseReturnValue:
 
 @blueprint.route("/codes/new", methods=["GET", "POST"])
 @login_required
+@_address_verified
 @recently_authenticated
 def make_codes() -> ResponseReturnValue:
     form = Form()

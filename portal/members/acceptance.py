@@ -14,12 +14,12 @@ from portal.accounts import passwords, sessions
 from portal.accounts.documents import Account
 from portal.accounts.sessions import Principal
 from portal.accounts.verification import prove_address
+from portal.accounts.verified import require_verified
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import (
     AccountExists,
-    AddressNotVerified,
     AlreadyBelongs,
     InvitationAsleep,
     InvitationEnded,
@@ -112,8 +112,7 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, origin: Origin) ->
     invitation = Invitation.objects(id=invitation_id, email_key=account.email_key).first()
     if invitation is None:
         raise NotFound(str(invitation_id))
-    if account.verified_at is None:
-        raise AddressNotVerified
+    require_verified(account)
     return transaction(lambda: _join(invitation, account_id, origin))
 
 
@@ -144,8 +143,9 @@ def _inviting(invitation: Invitation) -> tuple[Organization, str]:
     inviter = Membership.objects(
         organization=invitation.organization, account=invitation.inviter
     ).first()
-    account = Account.objects(id=invitation.inviter).only("email").first()
-    if not organization or not inviter or not account:
+    account = Account.objects(id=invitation.inviter).only("email", "verified_at").first()
+    # In a version before, an address that nobody had verified was enough to invite.
+    if not organization or not inviter or not account or not account.verified:
         raise InvitationEnded
     if "invitations.manage" not in ROLES[inviter.role]:
         raise InvitationEnded

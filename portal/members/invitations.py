@@ -9,6 +9,7 @@ from mongoengine.errors import NotUniqueError
 from portal import clock, limits
 from portal.accounts.documents import Account
 from portal.accounts.emails import parse_email
+from portal.accounts.verified import require_verified
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
@@ -34,8 +35,8 @@ def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
     """Invite an address to the organization: it is sent a link, good for 7 days.
 
     Whether the address has an account makes no difference to who asks. Raises TooManyTries,
-    InvalidEmail, InvalidRole (or SeveralErrors of them), AlreadyMember, AlreadyInvited, NotFound;
-    then nothing was changed.
+    InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
+    AlreadyInvited, NotFound; then nothing was changed.
     """
     limits.count_try(limits.INVITATIONS, str(access.organization.id))
     address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
@@ -53,7 +54,7 @@ def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
     )
 
     def body() -> Invitation:
-        organization = _begin(access, INVITE, origin, invitation.id)
+        organization = _begin_sending(access, INVITE, origin, invitation.id)
         _check_no_member(organization, invitation)
         try:
             invitation.save(force_insert=True)
@@ -71,15 +72,15 @@ def resend_invitation(
     """Send an invitation again, for 7 days from now, in another role if one is given: the link
     before is dead. It is the asking member's from then on.
 
-    Raises TooManyTries, InvalidRole, NotFound, InvitationClosed, AlreadyMember; then nothing was
-    changed.
+    Raises TooManyTries, InvalidRole, AddressNotVerified, NotFound, InvitationClosed, AlreadyMember;
+    then nothing was changed.
     """
     limits.count_try(limits.INVITATIONS, str(access.organization.id))
     if role is not None:
         _check_role(role)
 
     def body() -> Invitation:
-        organization = _begin(access, RESEND, origin, invitation_id)
+        organization = _begin_sending(access, RESEND, origin, invitation_id)
         changes = {**_sent(clock.now()), "inviter": origin.account}
         if role is not None:
             changes["role"] = role
@@ -112,6 +113,15 @@ def _check_role(role: str) -> None:
 
 def _sent(now: datetime) -> dict[str, Any]:
     return {"sent_at": now, "expires_at": now + LIFE}
+
+
+def _begin_sending(
+    access: Access, kind: str, origin: Origin, invitation_id: ObjectId
+) -> Organization:
+    """Begin what mails somebody outside: names that look like links would be mailed by anybody."""
+    organization = _begin(access, kind, origin, invitation_id)
+    require_verified(Account.objects.get(id=origin.account))
+    return organization
 
 
 def _begin(access: Access, kind: str, origin: Origin, invitation_id: ObjectId) -> Organization:

@@ -159,13 +159,15 @@ def _listed_member(row: dict[str, Any]) -> ListedMember:
 
 def _listed(row: dict[str, Any]) -> ListedInvitation:
     roles = {membership["role"] for membership in row["inviting"]}
+    [inviter] = row["account_inviting"] or [{}]
     return ListedInvitation(
         id=row["_id"],
         email=row["email"],
         role=row["role"],
         state=standing_of(row["state"], row["expires_at"]),
-        inviter=next((account.get("email") for account in row["account_inviting"]), None),
-        inviter_may=row["state"] == ACCEPTED or bool(roles.intersection(_MAY_INVITE)),
+        inviter=inviter.get("email"),
+        inviter_may=row["state"] == ACCEPTED
+        or ("verified_at" in inviter and bool(roles.intersection(_MAY_INVITE))),
         sent_at=row["sent_at"],
         expires_at=row["expires_at"],
         ended_at=row.get("ended_at"),
@@ -177,8 +179,8 @@ def _with_inviter() -> list[dict[str, Any]]:
     of_same = [{"$match": {"$expr": {"$eq": ["$organization", "$$organization"]}}}]
     inviting = _join(Membership, "inviter", "account", "inviting", of_same)
     inviting["$lookup"]["let"] = {"organization": "$organization"}
-    email = [{"$project": {"email": 1}}]
-    return [inviting, _join(Account, "inviter", "_id", "account_inviting", email)]
+    told = [{"$project": {"email": 1, "verified_at": 1}}]
+    return [inviting, _join(Account, "inviter", "_id", "account_inviting", told)]
 
 
 def _in(organization_id: ObjectId) -> list[dict[str, Any]]:

@@ -30,11 +30,13 @@ def _invited(mail: Mail) -> dict[str, Any] | None:
         expires_at__gt=clock.now(),
     ).first()
     organization = invitation and _living(invitation.organization)
-    if organization is None:
+    inviter = invitation and Account.objects(id=invitation.inviter, closed_at=None).first()
+    # A version before let it be put into the outbox.
+    if organization is None or inviter is None or not inviter.verified:
         return None
     return {
         "name": organization.name,
-        "inviter": _email_of(invitation.inviter),
+        "inviter": inviter.email,
         "role": invitation.role,
         "expires_at": invitation.expires_at,
         "link": link("invitations.follow", token=token_of(invitation)),

@@ -239,8 +239,9 @@ def test_all_sessions_and_tokens_end(app, asked):
     assert not Session.objects()
 
 
-def test_following_it_proves_the_address(app, asked):
+def test_following_it_proves_the_address(app, mara, asked):
     """Row A7 of the attacks: whoever typed the victim's address is out by this, too."""
+    mara.update(unset__verified_at=True)
     follow(Visitor(app), asked())
     account = Account.objects.get()
     assert account.verified_at

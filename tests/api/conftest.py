@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.factories import verify
 from tests.program import Program
 
 
@@ -16,5 +17,6 @@ def owner(app):
     """A program whose token is that of an owner of Acme Corp."""
     program = Program(app)
     assert program.sign_up("Acme Corp").status_code == 201
+    verify()
     program.log_in()
     return program

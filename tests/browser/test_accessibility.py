@@ -107,7 +107,7 @@ def test_a_sign_up_with_preview_and_strength(page):
 
 
 def test_what_links_in_mails_lead_to(page):
-    account = an_account("teo@acme.example")
+    account = an_account("teo@acme.example", verified=False)
     who = {"account": str(account.id)}
     request = ObjectId()
     Recovery(id=Recovery.id_of(account.email_key), request=request, at=clock.now()).save()
@@ -352,7 +352,6 @@ def test_what_is_offered_to_the_reader(page, mara):
     Membership(organization=organization.id, account=mara.id, role=ADMIN, since=clock.now()).save()
     access = access_to(organization.slug, a_person(owner))
     ownership.offer_ownership(access, mara.id, False, origin(owner))
-    mara.update(set__verified_at=clock.now())
     kestrel = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
     inviter = Account.objects.get(id=kestrel.created_by)
     invitation = an_invitation(kestrel, inviter, mara.email)
@@ -365,13 +364,26 @@ def test_what_is_offered_to_the_reader(page, mara):
     page.get_by_text("You belong to Kestrel now").wait_for()
 
 
+def test_what_waits_for_a_verified_address(page, mara):
+    organization = an_organization("Acme Corp", mara)
+    a_passkey(mara)
+    an_invitation(organization, mara, "lena@acme.example")
+    mara.update(unset__verified_at=True)
+    of_acme = "/organizations/acme-corp"
+    for path in (f"{of_acme}/members", f"{of_acme}/invitations", "/account/invitations"):
+        page.goto(path)
+        check(page)
+    for path in ("/account/security", "/account/security/app", "/account"):
+        page.goto(path)
+        check(page)
+
+
 @pytest.mark.parametrize("known", ["verified", "unverified", "unknown"])
 def test_an_invitation(page, known):
     organization = an_organization("Acme Corp")
     inviter = Account.objects.get(id=organization.created_by)
     if known != "unknown":
-        account = an_account("lena@acme.example")
-        account.update(set__verified_at=clock.now() if known == "verified" else None)
+        an_account("lena@acme.example", verified=known == "verified")
     invitation = an_invitation(organization, inviter, "lena@acme.example")
     page.goto(f"/invitations/{token_of(invitation)}")
     check(page)

@@ -9,6 +9,7 @@ from portal import clock
 from portal.accounts.documents import PENDING, Session
 from portal.factors import challenges, passkeys
 from portal.factors.documents import Challenge, Passkey
+from tests.factories import verify
 from tests.factors.authenticator import Authenticator, decoded, encoded
 from tests.processes import at_once
 from tests.visitor import Visitor
@@ -45,6 +46,7 @@ def is_logged_in(visitor):
 def mara(visitor):
     """Her browser, logged in."""
     visitor.sign_up()
+    verify()
     return visitor
 
 
@@ -214,6 +216,7 @@ def test_a_passkey_of_another_account_is_no_second_factor(key, visitor, app):
     """Row A5 of the attacks."""
     teo, teos = Visitor(app), Authenticator()
     teo.sign_up("Other", "teo@acme.example")
+    verify("teo@acme.example")
     add(teo, teos)
     visitor.log_in()
     assert log_in_with(visitor, teos, "/login/second").status == 401
@@ -247,6 +250,7 @@ def test_one_device_is_not_added_twice(mara, app):
     assert add(mara, key).status == 401
     other = Visitor(app)
     other.sign_up("Other", "teo@acme.example")
+    verify("teo@acme.example")
     assert add(other, key).status == 401
     assert Passkey.objects.count() == 1
 

@@ -17,7 +17,7 @@ from portal.factors.documents import AuthenticatorApp, RecoveryCodes
 from portal.factors.resealing import reseal_all
 from portal.mail import sender
 from portal.organizations.documents import ADMIN, Organization
-from tests.factories import a_member, an_account, an_app, origin
+from tests.factories import a_member, an_account, an_app, origin, verify
 from tests.mail.post_office import text_of
 from tests.processes import at_once
 from tests.visitor import PASSWORD, Visitor
@@ -29,6 +29,7 @@ APP = "/account/security/app"
 def mara(visitor):
     """Her browser, logged in."""
     visitor.sign_up()
+    verify()
     return visitor
 
 
@@ -410,9 +411,10 @@ def test_passwords_are_not_guessed_by_confirming(mara):
 
 
 def test_who_proves_an_address_keeps_no_factor_of_whoever_typed_it():
-    """Row A7 of the attacks."""
+    """Row A7 of the attacks: factors of a version that let them be added before."""
     account = an_account("mara@acme.example")
     an_app(account)
+    account.update(unset__verified_at=True)
     browsers.note(account.id, browser := browsers.new_id())
     proved = prove_address(Account.objects.get(), PASSWORD, origin())
     assert proved.has_second_factor is False
