@@ -101,6 +101,7 @@ def test_who_follows_the_link_creates_the_organization_and_is_logged_in(visitor,
     assert account.verified_at
     events = AuditEvent.objects(chain=account.id)
     assert [event.action for event in events] == ["account.address_verified"]
+    assert set(AuditEvent.objects.scalar("session")) == {Session.objects.get().public_id}
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
 
 
