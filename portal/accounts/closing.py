@@ -27,6 +27,7 @@ from portal.members.documents import OPEN, WITHDRAWN, Invitation
 from portal.members.ownership import lapse_offers
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
 from portal.organizations.lifecycle import in_progress
+from portal.organizations.pending import PendingSignUp
 
 log = structlog.get_logger()
 
@@ -50,6 +51,7 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
         closed = _tombstone(account, [account.id, *_forget_invitations(account)])
         sessions.close_all(account.id)
         forget_recovery(account)
+        PendingSignUp.objects(email_key=account.email_key).delete()
         inventory.forget_all(account.id)
         _leave_organizations(account, origin)
         record(closed, "account.closed", origin)

@@ -3,7 +3,6 @@
 import hashlib
 from datetime import timedelta
 
-from bson import ObjectId
 from mongoengine import (
     BooleanField,
     DateTimeField,
@@ -106,8 +105,8 @@ class Session(Document):
     """
 
     id = StringField(primary_key=True)
-    # What pages and the audit trail call it.
-    public_id = ObjectIdField(required=True, default=ObjectId)
+    # What pages and the audit trail call it. An earlier version, beside this one, writes none.
+    public_id = ObjectIdField()
     # Grows with each thing made in it that outlives it: such a transaction conflicts with its end.
     made = IntField()
     kind = StringField(required=True, choices=(BROWSER, PROGRAM, PENDING))

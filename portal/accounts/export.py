@@ -1,5 +1,7 @@
 """All that is stored of a person, to give it to them."""
 
+import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -7,8 +9,9 @@ from bson import ObjectId
 from mongoengine.queryset.visitor import Q
 
 from portal.accounts.documents import Account, Browser, Session
-from portal.audit.documents import AuditEvent, Origin
-from portal.audit.trail import record
+from portal.audit.documents import Origin
+from portal.audit.export import File, Row, streamed
+from portal.audit.trail import events_about, record
 from portal.database import transaction
 from portal.factors.documents import AuthenticatorApp, Passkey
 from portal.keys.documents import ApiKey
@@ -21,18 +24,33 @@ _SESSION = ("public_id", "kind", "created_at", "seen_at", "expires_at", "address
 _INVITATION = ("organization", "role", "state", "created_at", "ended_at")
 _EVENT = ("at", "chain", "seq", "action", "actor", "actor_name", "target", "session",
           "request_id", "details")  # fmt: skip
+_BETWEEN = ",\n"
 
-Row = dict[str, Any]
+
+def everything_about(account_id: ObjectId, origin: Origin) -> Iterator[str]:
+    """The parts of a file of JSON with what is stored of the person of this account; no secret, no
+    hash, and of others no e-mail address. That it was asked for is in the audit trail, and in the
+    file. Raises Overloaded."""
+
+    def begin() -> str:
+        transaction(lambda: record(Account.objects.get(id=account_id), "account.exported", origin))
+        kept = json.dumps(_all_but_events(account_id), indent=2, ensure_ascii=False)
+        return kept.removesuffix("\n}") + ',\n  "events": [\n'
+
+    def read(last: Row | None, most: int) -> list[Row]:
+        return events_about(account_id, last["_id"] if last else None, most)
+
+    def render(events: Iterable[Row]) -> str:
+        lines = (json.dumps(_event(event, account_id), ensure_ascii=False) for event in events)
+        return _BETWEEN.join(lines)
+
+    told = {"request_id": origin.request_id, "account": str(account_id)}
+    return streamed(File("account", begin, read, render, "\n  ]\n}\n", _BETWEEN, told))
 
 
-def everything_about(account_id: ObjectId, origin: Origin) -> Row:
-    """What is stored of the person of this account, ready for JSON; no secret, no hash, and of
-    others no e-mail address. That it was asked for is in the audit trail."""
-    transaction(lambda: record(Account.objects.get(id=account_id), "account.exported", origin))
+def _all_but_events(account_id: ObjectId) -> Row:
     account = Account._get_collection().find_one({"_id": account_id})
     sessions = Session.objects(account=account_id).as_pymongo()
-    concerning = {"$or": [{"chain": account_id}, {"actor": account_id}, {"target": account_id}]}
-    events = AuditEvent._get_collection().find(concerning).sort("_id")
     return {
         "account": {"id": str(account_id), **_picked(account, _ACCOUNT)},
         "sessions": [_picked(session, _SESSION) for session in sessions],
@@ -47,7 +65,6 @@ def everything_about(account_id: ObjectId, origin: Origin) -> Row:
             _picked(key, ("organization", "name", "created_at"))
             for key in ApiKey.objects(created_by=account_id).as_pymongo()
         ],
-        "events": [_event(event, account_id) for event in events],
     }
 
 

@@ -44,8 +44,7 @@ def log_in_program(
             if code is None:
                 raise CodeRequired
             factors.append(use_code(current, code, origin))
-        record(current, "account.logged_in", origin, factors=", ".join(factors))
-        return sessions.open_session(current, origin, user_agent, PROGRAM, tuple(factors))
+        return sessions.log_in(current, origin, user_agent, PROGRAM, tuple(factors))
 
     if account.has_second_factor and code is not None:
         with counted(account, origin):

@@ -1,8 +1,6 @@
 """Pages of one's own account."""
 
-import json
-
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
@@ -108,12 +106,9 @@ def end_other_sessions() -> ResponseReturnValue:
 @blueprint.get("/export")
 @login_required
 def export() -> ResponseReturnValue:
-    found = everything_about(current_user.account_id, origin())
-    headers = {
-        "Content-Type": "application/json",
-        "Content-Disposition": 'attachment; filename="account.json"',
-    }
-    return json.dumps(found, indent=2, ensure_ascii=False), headers
+    file = everything_about(current_user.account_id, origin())
+    headers = {"Content-Disposition": 'attachment; filename="account.json"'}
+    return Response(file, content_type="application/json", headers=headers)
 
 
 @blueprint.route("/close", methods=["GET", "POST"])

@@ -104,6 +104,7 @@ def open_session(
     now = clock.now()
     session = Session(
         id=_hashed(session_id),
+        public_id=ObjectId(),
         kind=kind,
         account=account.id,
         created_at=now,
@@ -128,6 +129,22 @@ def open_session(
         **_taste(account),
         verified=account.verified,
     )
+
+
+def log_in(
+    account: Account,
+    origin: Origin,
+    user_agent: str,
+    kind: str = BROWSER,
+    factors: tuple[str, ...] = (PASSWORD,),
+) -> Principal:
+    """Open a session as ``open_session`` does, and record the log-in as the first deed in it.
+
+    ``account`` must have been read inside the caller's transaction.
+    """
+    opened = open_session(account, origin, user_agent, kind, factors)
+    record(account, "account.logged_in", origin.by(opened.acting), factors=", ".join(factors))
+    return opened
 
 
 def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
@@ -173,9 +190,8 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
         account["email"],
         session_id,
         session["expires_at"],
-        # Neither where an earlier version, beside this one, wrote it.
-        session.get("public_id"),
-        session.get("authenticated_at"),
+        _public_id(session["_id"], session.get("public_id")),
+        session.get("authenticated_at"),  # none where an earlier version wrote it
         **_taste(account),
         verified=account.get("verified_at") is not None,
     )
@@ -188,7 +204,7 @@ def sessions_of(principal: Principal) -> list[SessionLine]:
     found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
     lines = [
         SessionLine(
-            session.public_id,
+            _public_id(session.id, session.public_id),
             session.kind == PROGRAM,
             words_of(session.user_agent or ""),
             session.address or "",
@@ -257,6 +273,16 @@ def record_of(session_id: str) -> QuerySet:
 def close_session(session_id: str) -> None:
     """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
     Session.objects(id=_hashed(session_id)).delete()
+
+
+def _public_id(key: str, known: ObjectId | None) -> ObjectId:
+    """What others may call the session that is stored under ``key``. One that an earlier version
+    wrote, beside this one, gets its id when it is first seen: the same whoever sees it."""
+    if known:
+        return known
+    made = ObjectId(_hashed(key)[:24])
+    Session.objects(id=key).update_one(set__public_id=made)
+    return made
 
 
 def _live(kind: str, now: datetime) -> dict[str, Any]:

@@ -27,6 +27,10 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
     recovery code; without it the answer is 401 `second_factor_required`. The token is a session:
     listed, and ended like that of a browser. It takes no `Idempotency-Key`: its answer is a secret,
     which is not kept. Sent again, it gives another.
+
+    A program is no browser that is known again: when strangers guess at its account's password, it
+    has to wait too, up to 15 minutes (429 with `Retry-After`). What must not wait comes by an
+    organization's API key, which needs no log-in.
     """
     principal = login.log_in_program(
         body["email"], body["password"], body.get("code"), origin(), user_agent()

@@ -37,6 +37,12 @@ class Origin(EmbeddedDocument):
 
     meta = {"strict": False}
 
+    def by(self, acting: dict[str, Any]) -> "Origin":
+        """The same request as the deed of who it made of its sender: by fields of an ``Origin``."""
+        origin = Origin(**{**self.to_mongo(), **acting})
+        origin.key, origin.browser = self.key, self.browser
+        return origin
+
 
 class Head(EmbeddedDocument):
     """The newest event of a chain. It stands in the document that the chain is about.
@@ -104,9 +110,13 @@ class AuditEvent(Document):
             ["chain", "personal.email.value", "actor_name", "-seq"],
             ["chain", "action", "personal.email.value", "actor_name", "-seq"],
             ["chain", "at"],
-            # What names a person, to give it to them and to erase it.
-            "actor",
-            {"fields": ["target"], "partialFilterExpression": {"target": {"$exists": True}}},
+            # What names a person, to give it to them, in the order of ids, and to erase it.
+            ["chain", "id"],
+            ["actor", "id"],
+            {
+                "fields": ["target", "id"],
+                "partialFilterExpression": {"target": {"$exists": True}},
+            },
         ],
     }
 

@@ -3,13 +3,16 @@
 A line of JSON is an event with all that its hash is made of, so that ``docs/verify_audit.py`` can
 verify a whole trail without the portal; the last one is no event and tells the head. What the
 lines are stands in ``docs/audit-event.schema.json``.
+
+However long a trail is, its file is read in pages while it is sent; ``streamed`` does that for
+whatever file is made of events.
 """
 
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -32,6 +35,8 @@ EXPORTS_AT_ONCE = 2  # of the four threads of a worker
 log = structlog.get_logger()
 
 Row = dict[str, Any]
+# Up to so many rows, those that follow one; the first ones where that is ``None``.
+Read = Callable[[Row | None, int], list[Row]]
 Render = Callable[[Iterable[Row]], str]
 
 _places = BoundedSemaphore(EXPORTS_AT_ONCE)
@@ -53,10 +58,25 @@ class Export:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """What a file is made of: a ``begin``, which is made when it is sure that there will be one,
+    pages of rows as they are rendered, with something ``between`` them, and an ``end``. The log
+    calls it by ``kind`` and what else is ``told``."""
+
+    kind: str
+    begin: Callable[[], str]
+    read: Read
+    render: Render
+    end: str
+    between: str = ""
+    told: dict[str, str] = field(default_factory=dict)
+
+
 def as_csv(export: Export) -> Iterator[str]:
     """Rows as ``defusedcsv`` writes them, so that no spreadsheet takes a cell for a formula."""
     header = _csv_lines([COLUMNS])
-    return _streamed(export, lambda rows: _csv_lines(map(_csv_row, rows)), header, "")
+    return streamed(_file_of(export, lambda rows: _csv_lines(map(_csv_row, rows)), header, ""))
 
 
 def as_json_lines(export: Export) -> Iterator[str]:
@@ -68,7 +88,9 @@ def as_json_lines(export: Export) -> Iterator[str]:
         "filters": export.filters.query,
         "head": {"seq": export.head.seq, "hash": export.head.hash},
     }
-    return _streamed(export, lambda rows: _json_lines(map(as_json, rows)), "", _json_lines([end]))
+    return streamed(
+        _file_of(export, lambda rows: _json_lines(map(as_json, rows)), "", _json_lines([end]))
+    )
 
 
 def as_json(event: Row) -> Row:
@@ -89,30 +111,31 @@ def as_json(event: Row) -> Row:
     }
 
 
-def _streamed(export: Export, render: Render, begin: str, end: str) -> Iterator[str]:
-    """The parts of a file. The first page is read now, so that a database that is away is told as
+def streamed(file: File) -> Iterator[str]:
+    """The parts of a file. Its first page is read now, so that a database that is away is told as
     ever; one that goes away later ends the answer in the middle. Raises Overloaded."""
-    parts = _parts(export, render, begin, end)
+    parts = _parts(file)
     next(parts)  # begun, it gives back what it took however the answer ends
     return parts
 
 
-def _parts(export: Export, render: Render, begin: str, end: str) -> Iterator[str]:
+def _parts(file: File) -> Iterator[str]:
     with _place():
-        page, events = _page_after(0, export), 0
+        begin, page, rows = file.begin(), _page_after(None, file), 0
         yield ""
         try:
             yield begin
             while page:
-                yield render(page)
-                events += len(page)
-                page = _page_after(page[-1]["seq"], export) if len(page) == ROWS_AT_ONCE else []
-            yield end
+                yield (file.between if rows else "") + file.render(page)
+                rows += len(page)
+                page = _page_after(page[-1], file) if len(page) == ROWS_AT_ONCE else []
+            yield file.end
         except Exception as error:
             # Nothing more is sent, not even that this is the end, which tells the client.
-            log.warning("audit.export_broken", error=str(error)[:300], **_told(export, events))
+            broken = f"{file.kind}.export_broken"
+            log.warning(broken, error=str(error)[:300], **file.told, events=rows)
             raise
-        log.info("audit.exported", **_told(export, events))
+        log.info(f"{file.kind}.exported", **file.told, events=rows)
 
 
 @contextmanager
@@ -126,16 +149,19 @@ def _place() -> Iterator[None]:
         _places.release()
 
 
-def _told(export: Export, events: int) -> dict[str, Any]:
-    return {
-        "request_id": export.request_id, "organization": str(export.chain), "events": events
-    }  # fmt: skip
-
-
-def _page_after(seq: int, export: Export) -> list[Row]:
+def _page_after(last: Row | None, file: File) -> list[Row]:
     # The limit may not outlast the read: between two parts the thread does other things.
     with pymongo.timeout(READ_SECONDS):
-        return events_after(export.chain, seq, ROWS_AT_ONCE, export.filters, last=export.head.seq)
+        return file.read(last, ROWS_AT_ONCE)
+
+
+def _file_of(export: Export, render: Render, begin: str, end: str) -> File:
+    def read(last: Row | None, most: int) -> list[Row]:
+        seq = last["seq"] if last else 0
+        return events_after(export.chain, seq, most, export.filters, last=export.head.seq)
+
+    told = {"request_id": export.request_id, "organization": str(export.chain)}
+    return File("audit", lambda: begin, read, render, end, told=told)
 
 
 def _json_lines(lines: Iterable[Row]) -> str:

@@ -208,6 +208,19 @@ def events_after(
     return list(AuditEvent._get_collection().find(match).sort("seq", 1).limit(most))
 
 
+def events_about(account: ObjectId, after: ObjectId | None, most: int) -> list[dict[str, Any]]:
+    """Up to ``most`` of all events that name the person of this account, whatever chain they are
+    in, as MongoDB keeps them, oldest first: those that follow the one of the id ``after``."""
+    key = {"_id": {"$gt": after}} if after else {}
+    found: dict[ObjectId, dict[str, Any]] = {}
+    for name in ("chain", "actor", "target"):
+        events = AuditEvent._get_collection().find({name: account, **key}).sort("_id", 1)
+        # Told which index: MongoDB may take that of the ids, and go through everybody's events.
+        page = events.hint([(name, 1), ("_id", 1)]).limit(most)
+        found |= {event["_id"]: event for event in page}
+    return [found[event_id] for event_id in sorted(found)[:most]]
+
+
 def latest_events(most: int) -> dict[str, Any]:
     """The part of a ``$lookup`` that joins the ``most`` newest events of a chain."""
     return {

@@ -49,8 +49,7 @@ def enter(account: Account, origin: Origin, user_agent: str) -> Principal | Pend
     if account.has_second_factor and not browsers.is_trusted(account.id, origin.browser):
         record(account, "account.second_factor_asked", origin)
         return Pending(sessions.open_session(account, origin, user_agent, PENDING).session_id)
-    record(account, "account.logged_in", origin, factors=PASSWORD)
-    return sessions.open_session(account, origin, user_agent)
+    return sessions.log_in(account, origin, user_agent)
 
 
 def waiting(pending_id: str) -> Waiting:
@@ -97,7 +96,7 @@ def log_in_with_passkey(credential: str, origin: Origin, user_agent: str) -> Pri
     def body() -> Principal:
         account = Account.objects.get(id=signed.passkey.account)
         used = passkeys.use(signed)
-        return _open(account, (used,), origin, user_agent)
+        return sessions.log_in(account, origin, user_agent, factors=(used,))
 
     return transaction(body)
 
@@ -129,15 +128,9 @@ def _finish(
         origin.account, origin.email = account.id, account.email
         used = use(account)
         held.delete()
-        principal = _open(account, (PASSWORD, used), origin, user_agent)
+        principal = sessions.log_in(account, origin, user_agent, factors=(PASSWORD, used))
         if trust and origin.browser:
             browsers.trust(account.id, origin.browser, clock.now() + TRUSTED)
         return principal
 
     return transaction(body)
-
-
-def _open(account: Account, factors: tuple[str, ...], origin: Origin, user_agent: str) -> Principal:
-    origin.account, origin.email = account.id, account.email
-    record(account, "account.logged_in", origin, factors=", ".join(factors))
-    return sessions.open_session(account, origin, user_agent, factors=factors)

@@ -171,8 +171,7 @@ def _prove_and_join(
         ).first()
         if current is None:
             raise WrongCredentials
-        record(current, "account.logged_in", origin)
-        return _with_session(joined, current, origin, user_agent)
+        return replace(joined, principal=sessions.log_in(current, origin, user_agent))
 
     return transaction(body)
 
@@ -181,7 +180,6 @@ def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agen
     invitation = invited.invitation
     passwords.check_password(password, invitation.email, invited.organization.name)
     account_id, password_hash = ObjectId(), passwords.hash_password(password)
-    origin.account, origin.email = account_id, invitation.email
 
     def body() -> Joined:
         now = clock.now()
@@ -197,14 +195,11 @@ def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agen
             account.save(force_insert=True)
         except NotUniqueError as error:
             raise AccountExists(invitation.email) from error
-        joined = _join(invitation, account_id, origin)
-        return _with_session(joined, account, origin, user_agent)
+        entered = sessions.open_session(account, origin, user_agent)
+        joined = _join(invitation, account_id, origin.by(entered.acting))
+        return replace(joined, principal=entered)
 
     return transaction(body)
-
-
-def _with_session(joined: Joined, account: Account, origin: Origin, user_agent: str) -> Joined:
-    return replace(joined, principal=sessions.open_session(account, origin, user_agent))
 
 
 def _join(invitation: Invitation, account_id: ObjectId, origin: Origin) -> Joined:

@@ -119,8 +119,12 @@ def found_with_account(
         created_at=clock.now(),
         verified_at=founder.verified_at,
     )
-    if not origin.actor:
-        origin.account, origin.email = account.id, account.email
+    entered = None
+    if user_agent is not None:
+        entered = sessions.open_session(account, origin, user_agent)
+        origin = origin.by(entered.acting)
+    elif not origin.actor:
+        origin = origin.by({"account": account.id, "email": account.email})
     organization = _found(name, slug_of(name), account.id, origin)
     try:
         account.save(force_insert=True)
@@ -130,9 +134,6 @@ def found_with_account(
         record(account, "account.address_verified", origin)
     else:
         outbox.put(VERIFY_ADDRESS, account.email, account=account.id)
-    entered = None
-    if user_agent is not None:
-        entered = sessions.open_session(account, origin, user_agent)
     return SignedUp(entered, organization)
 
 

@@ -9,8 +9,9 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, StringField
+from mongoengine import DateTimeField, Document, ObjectIdField, StringField
 from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
@@ -19,7 +20,8 @@ from portal.accounts.documents import Account
 from portal.accounts.emails import EmailAddress
 from portal.audit.documents import Origin
 from portal.database import transaction
-from portal.errors import KeyReused, LinkInvalid, PortalError, SlugTaken
+from portal.errors import KeyReused, LinkInvalid, SlugTaken
+from portal.idempotency import Key
 from portal.mail import links, outbox
 from portal.mail.documents import Mail
 from portal.mail.outbox import Kind
@@ -27,6 +29,8 @@ from portal.organizations import creation, slugs
 from portal.organizations.creation import Founder, SignedUp
 from portal.organizations.lifecycle import pursue
 from portal.organizations.names import clean_name, slug_of
+
+log = structlog.get_logger()
 
 KEPT = timedelta(hours=24)
 MOST_OF_AN_ADDRESS = 5
@@ -36,9 +40,16 @@ PURPOSE = "finish a sign-up"
 class PendingSignUp(Document):
     """What somebody typed who wants to sign up. ``request_key`` stands for the key of the request
     that brought it, if it had one, and ``mac`` for its content, so that it is kept once. ``id`` is
-    what its link is for: random, so that no other sign-up ever has it."""
+    what its link is for: random, so that no other sign-up ever has it.
+
+    ``account`` is the one that the address got, by this sign-up or by another for it. For as long
+    as there is that account the link is over. Where the organization can't be created the account
+    goes with it, whichever process turns that back, and then the link works again by itself.
+
+    Finished or not, it is kept for its day: so long a request that is sent again is known."""
 
     id = StringField(primary_key=True)
+    account = ObjectIdField()
     request_key = StringField()
     mac = StringField()
     name = StringField(required=True)
@@ -65,16 +76,27 @@ class PendingSignUp(Document):
 
 def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> EmailAddress:
     """Keep the sign-up for a day and have its address sent a link; where an account has that, a
-    mail that says so. Both alike, and after MOST_OF_AN_ADDRESS a day nothing more.
+    mail that says so. Both alike, and after MOST_OF_AN_ADDRESS a day nothing more; nor where the
+    same request asked for it before, whatever became of that.
 
     Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, Overloaded; KeyReused where the key came before with another content.
     """
     limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
     name, address = creation.check_sign_up(name, email, password)
+    try:
+        _ask(name, address, password, origin.key)
+    except (SlugTaken, NotUniqueError):
+        # The name may be taken by the very organization that was asked for.
+        if not _was_asked(origin.key):
+            raise
+        log.info("request.repeated", kind="sign-up")
+    return address
+
+
+def _ask(name: str, address: EmailAddress, password: str, key: Key | None) -> None:
     if not slugs.is_free(slug_of(name)):
         raise SlugTaken(slug_of(name))
-    key = origin.key
     asked = PendingSignUp(
         id=secrets.token_hex(16),
         request_key=key and key.id,
@@ -86,25 +108,28 @@ def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> Ema
         asked_at=clock.now(),
     )
     if _all_of(address.key).count() >= MOST_OF_AN_ADDRESS:
-        return address
+        return
 
     def body() -> None:
         asked.save(force_insert=True)
         outbox.put(FINISH_SIGN_UP, address.shown, pending=asked.id)
 
-    try:
-        transaction(body)
-    except NotUniqueError as error:  # sent twice
-        if not key or not PendingSignUp.objects(request_key=key.id, mac__in=key.macs):
-            raise KeyReused from error
-    return address
+    transaction(body)
+
+
+def _was_asked(key: Key | None) -> bool:
+    """Whether the request with this key asked before. Raises KeyReused where that was another."""
+    first = PendingSignUp.objects(request_key=key.id).first() if key else None
+    if first and key and first.mac not in key.macs:
+        raise KeyReused
+    return first is not None
 
 
 def find_pending(token: str) -> PendingSignUp:
     """The sign-up that a link is for. Raises LinkInvalid where it is too old, or was finished."""
     content = links.read(PURPOSE, token, KEPT)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
-    if found is None:
+    if found is None or _is_over(found):
         raise LinkInvalid
     return found
 
@@ -128,17 +153,24 @@ def finish_sign_up(
     founder = Founder(ObjectId(), address, password_hash, verified_at=clock.now())
 
     def body() -> SignedUp:
-        if not PendingSignUp.objects(id=asked.id).delete():
-            raise LinkInvalid
-        _all_of(address.key).delete()
+        _use_up(asked, founder.id)
         return creation.found_with_account(name, founder, origin, user_agent)
 
     signed_up = transaction(body)
-    try:
-        return SignedUp(signed_up.principal, pursue(signed_up.organization))
-    except PortalError:
-        asked.save(force_insert=True)
-        raise
+    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+
+
+def _use_up(asked: PendingSignUp, account_id: ObjectId) -> None:
+    """Have all that waits for the address be over by this account, in the caller's transaction.
+    Raises LinkInvalid. Of two that come at once one meets the other's writes."""
+    waiting = [other.id for other in _all_of(asked.email_key) if not _is_over(other)]
+    if asked.id not in waiting:
+        raise LinkInvalid
+    PendingSignUp.objects(id__in=waiting).update(set__account=account_id)
+
+
+def _is_over(asked: PendingSignUp) -> bool:
+    return bool(asked.account and Account.objects(id=asked.account).only("id").first())
 
 
 def _all_of(email_key: str) -> Any:
@@ -155,7 +187,7 @@ def _password_hash_of(asked: PendingSignUp, password: str, name: str) -> str:
 def _about_pending(mail: Mail) -> dict[str, Any] | None:
     """What the address is told: nothing that a stranger typed but the address itself."""
     asked = PendingSignUp.objects(id=mail.ids["pending"]).first()
-    if asked is None:
+    if asked is None or _is_over(asked):
         return None
     if Account.objects(email_key=asked.email_key).first():
         subject, link = "You have an account", links.link("accounts.log_in")

@@ -1,12 +1,17 @@
 """A person gets all that is stored of them, and of nobody else."""
 
 import json
+import tracemalloc
 
 import pytest
+from bson import ObjectId
+from pymongo.errors import NetworkTimeout
 
+from portal.accounts import export as account_export
 from portal.accounts.documents import Session
-from portal.audit.documents import AuditEvent, Origin
-from portal.audit.trail import record
+from portal.audit import export as audit_export
+from portal.audit.documents import AuditEvent, Head, Origin
+from portal.audit.trail import events_about, next_event, record
 from portal.organizations.documents import VIEWER, Organization
 from tests.factories import a_member, an_account, an_organization, origin
 from tests.visitor import Visitor
@@ -81,6 +86,119 @@ def test_nothing_of_others_is_in_it(visitor, mara):
 def test_what_a_command_did_is_in_it_too(visitor, mara):
     record(mara.reload(), "account.sessions_ended", Origin(actor_kind="command", actor_name="cli"))
     assert "cli" in export(visitor).text
+
+
+@pytest.fixture
+def lived(mara, master_db):
+    """Mara with a past: ``count`` deeds in an organization, which somebody else shares in."""
+
+    def live(count):
+        teo, head = an_account("teo@acme.example"), Head()
+        events = []
+        for n in range(2 * count):
+            event = next_event(
+                head, ObjectId(), "organization.renamed", origin((mara, teo)[n % 2]), {}
+            )
+            events.append(event.to_mongo().to_dict() | {"_id": ObjectId()})
+        master_db.audit_events.insert_many(events)
+
+    return live
+
+
+def test_each_event_is_in_it_once_and_in_order_however_many_pages_they_are(
+    visitor, mara, lived, monkeypatch, master_db
+):
+    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    lived(12)
+    acme = an_organization("Acme Corp", mara)
+    record(acme.reload(), "member.left", origin(), target=mara.id, target_email=MARA)
+    events = json.loads(export(visitor).text)["events"]
+    assert len(events) == 1 + 12 + 2 + 1
+    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+    expected = master_db.audit_events.find(
+        {"$or": [{"chain": mara.id}, {"actor": mara.id}, {"target": mara.id}]}
+    ).sort("_id")
+    assert [(e["chain"], e["seq"]) for e in events] == [
+        (str(e["chain"]), e["seq"]) for e in expected
+    ]
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_it_is_json_wherever_the_last_page_ends(visitor, lived, monkeypatch, count):
+    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    lived(count - 2)  # and that Mara logged in, and this
+    assert len(json.loads(export(visitor).text)["events"]) == count
+
+
+def test_memory_does_not_grow_with_the_events(visitor, lived, monkeypatch):
+    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 20)
+    lived(5000)
+    answer = visitor.client.get("/account/export", buffered=False)
+    tracemalloc.start()
+    size = sum(len(part) for part in answer.response)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size > 5000 * 200
+    assert most < size / 4, (most, size)
+
+
+def test_events_of_others_are_not_gone_through(mara, lived, master_db):
+    lived(200)
+    before = scanned(master_db)
+    assert len(events_about(mara.id, None, 10)) == 10
+    assert scanned(master_db) - before <= 30
+
+
+def scanned(master_db):
+    """How many documents of the trail queries have read since the server began."""
+    return master_db.client.admin.command("serverStatus")["metrics"]["queryExecutor"][
+        "scannedObjects"
+    ]
+
+
+def test_a_database_that_is_away_at_once_is_told_as_ever(visitor, mara, monkeypatch):
+    """Row F1 of the attacks."""
+    monkeypatch.setattr(account_export, "events_about", away)
+    assert visitor.get("/account/export").status == 503
+
+
+def test_a_database_that_goes_away_in_the_middle_breaks_the_answer_off(
+    visitor, lived, monkeypatch, log
+):
+    """Row F1 of the attacks."""
+    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    lived(20)
+    answer = visitor.client.get("/account/export", buffered=False)
+    monkeypatch.setattr(account_export, "events_about", away)
+    with pytest.raises(NetworkTimeout):
+        list(answer.response)
+    [broken] = log.named("account.export_broken")
+    assert broken["events"] == 5
+    assert broken["account"]
+    assert not log.named("account.exported")
+
+
+def away(*_):
+    raise NetworkTimeout("away")
+
+
+def test_a_few_are_exported_at_once_and_who_waits_has_nothing_in_the_trail(
+    visitor, mara, lived, monkeypatch
+):
+    """Row D2 of the attacks: they share their places with the files of organizations."""
+    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    lived(20)
+    open_ones = [
+        visitor.client.get("/account/export", buffered=False)
+        for _ in range(audit_export.EXPORTS_AT_ONCE)
+    ]
+    answer = visitor.get("/account/export")
+    assert answer.status == 503
+    assert answer.response.headers["Retry-After"]
+    for one in open_ones:
+        one.close()
+    assert visitor.get("/account/export").status == 200
+    assert len(AuditEvent.objects(action="account.exported")) == audit_export.EXPORTS_AT_ONCE + 1
 
 
 def test_strangers_get_nothing(app):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.accounts.documents import PROGRAM, Session
+from portal.accounts.documents import BROWSER, PROGRAM, Session
 from portal.accounts.user_agents import words_of
 from portal.audit.documents import AuditEvent
 from tests.factories import an_account
@@ -135,6 +135,43 @@ def test_ending_sessions_is_in_the_trail(here, there, app, mara):
     ]
     assert events[0].target == public_id
     assert events[1].details == {"count": "1"}
+
+
+def test_a_session_that_an_earlier_version_wrote_is_listed_and_ended_like_others(
+    here, there, master_db
+):
+    """Of a portal that still runs beside, after the migration."""
+    master_db.sessions.update_many({}, {"$unset": {"public_id": 1, "authenticated_at": 1}})
+    [listed] = others_in(here)
+    assert others_in(here) == [listed]
+    assert others_in(there) != [listed]
+    there.post("/account", {"name": "Mara", "time_zone": "", "theme": "auto"})
+    event = AuditEvent.objects.get(action="account.profile_changed")
+    assert str(event.session) == listed
+    assert end(here, listed).status == 303
+    assert not is_in(there)
+    assert is_in(here)
+
+
+def others_in(visitor):
+    """The ids of the other sessions on the page."""
+    forms = visitor.get("/account/sessions").html.select("form[action$='/end']")
+    return [form["action"].split("/")[-2] for form in forms]
+
+
+def test_a_log_in_is_in_the_trail_as_the_first_deed_of_its_session(app, here, mara):
+    here.post("/account", {"name": "Mara", "time_zone": "", "theme": "auto"})
+    program = Program(app)
+    program.log_in(MARA)
+    program.post("/org/create", {"organization_name": "Acme Corp"})
+    browsers, programs = (Session.objects.get(kind=kind).public_id for kind in (BROWSER, PROGRAM))
+    events = AuditEvent.objects(actor=mara.id).order_by("id")
+    assert [(event.action, event.session) for event in events] == [
+        ("account.logged_in", browsers),
+        ("account.profile_changed", browsers),
+        ("account.logged_in", programs),
+        ("organization.created", programs),
+    ]
 
 
 @pytest.mark.parametrize(

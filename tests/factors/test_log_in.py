@@ -7,7 +7,7 @@ import pytest
 
 from portal import clock, settings
 from portal.accounts import login, sessions
-from portal.accounts.documents import PENDING, Browser, Session
+from portal.accounts.documents import BROWSER, PENDING, Browser, Session
 from portal.audit.documents import AuditEvent
 from portal.errors import WrongCode
 from portal.factors import pending
@@ -332,6 +332,7 @@ def test_what_was_given_is_in_the_accounts_trail(visitor, mara):
         "account.logged_in",
     ]
     assert events[3].details == {"factors": "password, recovery code"}
+    assert events[3].session == Session.objects.get(kind=BROWSER, factors="recovery code").public_id
 
 
 def test_no_code_is_in_any_log_or_event(visitor, mara, log):

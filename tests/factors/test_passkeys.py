@@ -7,6 +7,7 @@ import pytest
 
 from portal import clock
 from portal.accounts.documents import PENDING, Session
+from portal.audit.documents import AuditEvent
 from portal.factors import challenges, passkeys
 from portal.factors.documents import Challenge, Passkey
 from tests.factories import verify
@@ -94,8 +95,11 @@ def test_a_passkey_alone_logs_in(key, visitor):
     answer = log_in_with(visitor, key)
     assert answer.status == 303
     assert is_logged_in(visitor)
-    assert Session.objects.get().factors == ["passkey"]
+    session = Session.objects.get()
+    assert session.factors == ["passkey"]
     assert Passkey.objects.get().used_at
+    event = AuditEvent.objects(action="account.logged_in").order_by("-id").first()
+    assert (event.details, event.session) == ({"factors": "passkey"}, session.public_id)
 
 
 def test_after_the_password_a_passkey_is_the_second_factor(key, visitor):

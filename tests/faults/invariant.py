@@ -135,6 +135,7 @@ def picture(master, tenant):
         *(f"membership {m}" for m in master.memberships.find({}, {"_id": 0, "since": 0})),
         *(f"account {account}" for account in master.accounts.distinct("_id")),
         *(f"session of {session['account']}" for session in master.sessions.find()),
+        *(f"link for {asked['email']}" for asked in _usable_links(master)),
         *(
             f"event {event['seq']} of {event['chain']}: {event['action']} {event.get('details')}"
             for event in master.audit_events.find()
@@ -150,6 +151,12 @@ def picture(master, tenant):
     for identity, name in names.items():
         text = text.replace(str(identity), f"<{name}>")
     return sorted(text.splitlines())
+
+
+def _usable_links(master):
+    """Of sign-ups that wait for their address: over is what the address got an account by."""
+    accounts = master.accounts.distinct("_id")
+    return master.pending_sign_ups.find({"account": {"$nin": accounts}})
 
 
 def _names(organizations):

@@ -12,6 +12,7 @@ from portal.errors import NotFound
 from portal.organizations import lifecycle, runner
 from portal.organizations.creation import create_organization, sign_up
 from portal.organizations.documents import ACTIVE, TRASHED, Organization
+from portal.organizations.pending import PendingSignUp, ask_for_sign_up, finish_sign_up
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
@@ -45,6 +46,12 @@ def an_owned(name="Acme Corp"):
     collection.insert_many(DOCUMENTS)
     collection.create_index("n", unique=True)
     return (organization.id,)
+
+
+def a_mailed_link():
+    """Where addresses are proved first: what somebody asked for, as (its id)."""
+    ask_for_sign_up("Acme Corp", "mara@acme.example", PASSWORD, origin())
+    return (PendingSignUp.objects.get().id,)
 
 
 def an_idle_account():
@@ -93,6 +100,11 @@ def sign_acme_up():
     sign_up("Acme Corp", "mara@acme.example", PASSWORD, by_mara(), user_agent="a browser")
 
 
+def follow_link(asked_id):
+    asked = PendingSignUp.objects.get(id=asked_id)
+    finish_sign_up(asked, "Acme Corp", PASSWORD, origin(), "a browser")
+
+
 def create_acme(account_id):
     create_organization(account_id, "Acme Corp", by_mara())
 
@@ -132,6 +144,10 @@ def repair(organization_id):
 SCENARIOS = [
     Scenario("sign-up", "create", tuple, sign_acme_up),
     Scenario("sign-up turned back", "create", tuple, sign_acme_up, "org_acme_corp"),
+    Scenario("sign-up by a link", "create", a_mailed_link, follow_link),
+    Scenario(
+        "sign-up by a link turned back", "create", a_mailed_link, follow_link, "org_acme_corp"
+    ),
     Scenario("creation", "create", an_idle_account, create_acme),
     Scenario("creation turned back", "create", an_idle_account, create_acme, "org_acme_corp"),
     Scenario("rename", "rename", an_owned, rename),

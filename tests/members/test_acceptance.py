@@ -48,6 +48,8 @@ def test_who_has_no_account_signs_up_by_the_link_and_is_in(invite, enter):
     assert visitor.post(link, {"password": PASSWORD}).location == PATH
     assert "You are an admin" in visitor.get(PATH).text
     assert lena().verified_at
+    event = AuditEvent.objects.get(action="invitation.accepted")
+    assert event.session == Session.objects.get(account=lena().id).public_id
     assert len(Organization.objects()) == 1
     assert role_of(lena()) == ADMIN
     visitor.log_out()

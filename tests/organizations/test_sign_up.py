@@ -6,6 +6,7 @@ from portal.accounts.documents import Account, Session
 from portal.audit.documents import AuditEvent
 from portal.organizations.documents import Membership, Organization, Slug
 from tests.factories import an_account
+from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
 DOCUMENTS = (Account, Session, Organization, Slug, Membership, AuditEvent)
@@ -32,6 +33,18 @@ def test_the_collection_is_the_one_whose_uuid_was_recorded(visitor, tenant_db):
     [found] = tenant_db.list_collections()
     assert organization.placement.uuid == found["info"]["uuid"].as_uuid()
     assert organization.placement.collection == "org_acme_corp"
+
+
+def test_what_a_sign_up_did_was_done_in_the_session_that_it_opened(visitor, app):
+    visitor.sign_up("Acme Corp")
+    visitor.post("/account", {"name": "Mara", "time_zone": "", "theme": "auto"})
+    session = Session.objects.get().public_id
+    assert [(event.action, event.session) for event in AuditEvent.objects.order_by("id")] == [
+        ("organization.created", session),
+        ("account.profile_changed", session),
+    ]
+    Program(app).sign_up("Other", "teo@acme.example")
+    assert AuditEvent.objects.order_by("-id").first().session is None
 
 
 def test_a_sign_up_takes_at_most_16_commands(visitor, commands):

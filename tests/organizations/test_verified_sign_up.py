@@ -10,12 +10,17 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
+from portal.accounts.closing import close_account
 from portal.accounts.documents import Account, Session
 from portal.audit.documents import AuditEvent
+from portal.database import master_database
 from portal.mail import links, sender
+from portal.organizations import pending
 from portal.organizations.documents import Membership, Organization, Slug
 from portal.organizations.pending import MOST_OF_AN_ADDRESS, PendingSignUp
-from tests.factories import an_account
+from portal.organizations.runner import recover_due_operations
+from tests.factories import an_account, origin
+from tests.faults.lapse import let_leases_run_out
 from tests.mail.post_office import text_of
 from tests.processes import at_once
 from tests.program import Program, fault
@@ -96,8 +101,8 @@ def test_who_follows_the_link_creates_the_organization_and_is_logged_in(visitor,
     assert account.verified_at
     events = AuditEvent.objects(chain=account.id)
     assert [event.action for event in events] == ["account.address_verified"]
+    assert set(AuditEvent.objects.scalar("session")) == {Session.objects.get().public_id}
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
-    assert not PendingSignUp.objects
 
 
 def test_the_link_works_once_and_in_any_browser(app, link):
@@ -348,12 +353,69 @@ def test_a_link_is_for_one_sign_up_whatever_is_asked_for_by_the_same_key(app, ma
     asked = {"organization_name": "Acme Corp", "email": MARA, "password": PASSWORD}
     program.post("/org/create", asked, **keyed)
     link = link_in(mailed()[-1])
-    own = PendingSignUp.objects.get()
-    assert (
-        Visitor(app).post(link, {"organization_name": "Acme Corp", "password": PASSWORD}).status
-        == 303
-    )
+    assert finish(Visitor(app), link).status == 303
     victim = {**asked, "organization_name": "Other", "email": "victim@bank.example"}
-    assert program.post("/org/create", victim, **keyed).status_code == 202
-    assert PendingSignUp.objects.get().id != own.id
+    refused = program.post("/org/create", victim, **keyed)
+    assert fault(refused)[:2] == (422, "idempotency_key_reused")
+    assert Visitor(app).get(link).status == 410
+    assert not PendingSignUp.objects(email="victim@bank.example")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_a_call_that_is_sent_again_after_the_link_was_followed_is_answered_as_at_first(
+    app, mailed, known
+):
+    """Row A2 of the attacks: alike for an address that had an account before, too."""
+    if known:
+        an_account("teo@acme.example")
+    program, keyed = Program(app), {"headers": {"Idempotency-Key": "once"}}
+    asked = {"organization_name": "Acme Corp", "email": MARA, "password": PASSWORD}
+    teos = {**asked, "email": "teo@acme.example"}
+    first = program.post("/org/create", asked, **keyed)
+    other = Program(app).post("/org/create", teos, headers={"Idempotency-Key": "his"})
+    assert finish(Visitor(app), link_in(mailed()[-1])).status == 303
+    again = program.post("/org/create", asked, **keyed)
+    assert (again.status_code, again.json) == (first.status_code, first.json)
+    again = Program(app).post("/org/create", teos, headers={"Idempotency-Key": "his"})
+    assert (again.status_code, again.json) == (other.status_code, other.json)
+    assert (first.status_code, other.status_code) == (202, 202)
+    assert mailed() == []
+    assert fault(program.post("/org/create", asked))[0] == 409
+
+
+def test_a_link_works_again_where_another_process_turns_the_creation_back(
+    visitor, link, tenant_db, monkeypatch
+):
+    """Row F1 of the attacks: who followed the link died as soon as all was written."""
+    tenant_db.org_acme_corp.insert_one({"theirs": True})
+    with monkeypatch.context() as dying:
+        dying.setattr(pending, "pursue", lambda organization: organization)
+        assert finish(visitor, link).status == 303
+    assert Visitor(visitor.client.application).get(link).status == 410
+    let_leases_run_out(master_database())
+    recover_due_operations()
+    assert born() == []
+    assert finish(visitor, link, organization_name="Other").location == "/organizations/other"
+    assert Visitor(visitor.client.application).get(link).status == 410
+
+
+def test_where_the_creation_is_turned_back_the_other_links_work_again_too(
+    app, visitor, mailed, tenant_db
+):
+    visitor.sign_up("Acme Corp")
+    visitor.sign_up("Other")
+    first, second = (link_in(message) for message in mailed())
+    tenant_db.org_acme_corp.insert_one({"theirs": True})
+    assert finish(Visitor(app), first).status == 409
+    assert finish(Visitor(app), second).location == "/organizations/other"
+    assert Visitor(app).get(first).status == 410
+
+
+def test_a_link_is_over_also_when_its_account_is_closed(app, visitor, link, mailed):
+    """Row A3 of the attacks: what was asked for since may be finished, and turned back."""
+    assert finish(visitor, link).status == 303
+    account = Account.objects.get()
+    Membership.objects.delete()
+    close_account(account.id, MARA, PASSWORD, origin(account))
+    assert not PendingSignUp.objects
     assert Visitor(app).get(link).status == 410
