@@ -192,9 +192,11 @@ class FactorNeeded(PortalError):
 
 @dataclass
 class SecondFactorRequired(PortalError):
-    """The organization of this name shows itself only to members who have a second factor."""
+    """The organization of this name shows itself only to members who have a second factor;
+    ``slug`` is where it can be left, unless it is in the trash."""
 
     name: str
+    slug: str | None = None
 
 
 @dataclass

@@ -17,7 +17,7 @@ from portal.api.guard import ApiBlueprint
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
 from portal.idempotency import SYNTAX, Key, KeyRecord, find_record, keep_answer
 from portal.members.members import REMOVE
-from portal.organizations.access import may_be_told_again
+from portal.organizations.access import check_told_again
 from portal.organizations.documents import Organization
 
 log = structlog.get_logger()
@@ -77,8 +77,8 @@ def _answer_again(record: KeyRecord, key: Key, again: Again) -> Response:
     # Who was removed since learns no more than anybody.
     known = current_user.is_authenticated
     left = record.kind == REMOVE and record.operation == requests.origin().account
-    if known and not left and not may_be_told_again(record.organization, current_user):
-        raise NotFound
+    if known and not left:
+        check_told_again(record.organization, current_user)
     if record.answer:
         kept = record.answer
         return _replayed(kept.body, kept.status, kept.headers)
