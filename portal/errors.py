@@ -483,6 +483,14 @@ class MigrationRunning(PortalError):
         return f"migration {self.number} of master data is running"
 
 
+class StillPreparing(PortalError):
+    """This process is not done yet with what must be before it answers: migrations of master data,
+    and indexes."""
+
+    def __str__(self) -> str:
+        return "master data and indexes are being prepared"
+
+
 @dataclass
 class MigrationFailed(PortalError):
     """Master data could not be brought to this version's shape; the log has the reason."""
