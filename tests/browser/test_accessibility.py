@@ -317,6 +317,18 @@ def test_members_and_invitations(page, mara):
     check(page)
 
 
+def test_what_a_member_without_the_required_factor_sees(page, mara):
+    for name in ("Acme Corp", "Gone"):
+        an_organization(name, mara)
+    trash_organization(Organization.objects.get(slug="gone"), None, origin(mara))
+    Organization.objects.update(set__second_factor_from=clock.now())
+    an_organization("Kestrel", mara)
+    held_out = "/organizations/acme-corp"
+    for path in ("/organizations", "/trash", held_out, f"{held_out}/leave"):
+        page.goto(path)
+        check(page)
+
+
 def test_what_is_offered_to_the_reader(page, mara):
     organization = an_organization("Müller & Söhne Gesellschaft mit beschränkter Haftung")
     owner = Account.objects.get(id=organization.created_by)
