@@ -122,4 +122,4 @@ def create_app(active: Settings) -> Flask:
 
 def _prepare_database() -> None:
     if request.endpoint not in requests.HEALTH:
-        database.prepare()
+        database.await_prepared()

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 RETRY_AFTER_SECONDS = 5
 
 
-# Errors that know the organization to go back to.
+# Errors that know the organization to go back to, or to leave.
 _OF_AN_ORGANIZATION = (
     errors.AddressChanged,
     errors.OperationInProgress,
@@ -32,13 +32,14 @@ _OF_AN_ORGANIZATION = (
     errors.AlreadyBelongs,
     errors.LastOwner,
     errors.OfferEnded,
+    errors.SecondFactorRequired,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """What is told of an error, before it is a page or JSON. ``back`` is name and slug of the
-    organization to return to."""
+    organization to return to, or to leave."""
 
     status: int
     code: str

@@ -1,7 +1,10 @@
 """The connection to MongoDB: what it is, what it must be, and transactions on it."""
 
 import re
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, TypeVar
@@ -28,13 +31,20 @@ from pymongo.write_concern import WriteConcern
 
 from portal import migrations
 from portal import settings as portal_settings
-from portal.errors import DatabaseUnavailable, MigrationRunning, StoppedMidway
+from portal.errors import (
+    DatabaseUnavailable,
+    MigrationRunning,
+    StillPreparing,
+    StoppedMidway,
+)
 from portal.settings import Settings
 
 log = structlog.get_logger()
 
 CLIENT_TIMEOUT_SECONDS = 20
 TRANSACTION_SECONDS = 5
+# Less than a request has.
+PREPARING_SECONDS = 3.5
 OLDEST_SERVER = (6, 0)
 
 # With any of these in the URI each write inside a transaction fails with code 72 or similar
@@ -62,7 +72,13 @@ class UnsuitableServer(Exception):
     """A MongoDB that the portal can't keep its promises on; the message says why."""
 
 
-_UNAVAILABLE = (DatabaseUnavailable, MigrationRunning, UnsuitableServer, ConnectionFailure)
+_UNAVAILABLE = (
+    DatabaseUnavailable,
+    MigrationRunning,
+    StillPreparing,
+    UnsuitableServer,
+    ConnectionFailure,
+)
 
 
 class _RoundTrips(CommandListener):
@@ -81,6 +97,9 @@ class _State:
 
     documents: tuple[type[Document], ...] = ()
     prepared = False
+    preparing: Future[None] | None = None
+    preparing_until = 0.0
+    lock = threading.Lock()
 
 
 _state = _State()
@@ -90,7 +109,7 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
     """Name the server for MongoEngine, and the documents that live there. Nothing is sent yet."""
     for alias in (DEFAULT_CONNECTION_NAME, _NUMBERING):
         mongoengine.disconnect(alias)
-    _state.documents, _state.prepared = documents, False
+    _state.documents, _state.prepared, _state.preparing = documents, False, None
     options: dict[str, Any] = {
         "host": portable_uri(settings.mongo_uri),
         "uuidRepresentation": "standard",
@@ -162,6 +181,39 @@ def prepare() -> None:
     for document in _state.documents:
         document.ensure_indexes()
     _state.prepared = True
+
+
+def await_prepared() -> None:
+    """Return when the database is prepared: for requests, whose time limit must not cut that short.
+
+    A thread of its own does it, so that it goes on where a request ends. Who comes later than
+    PREPARING_SECONDS after it began doesn't wait. Raises StillPreparing, and what ``prepare`` does.
+    """
+    if _state.prepared:
+        return
+    with _state.lock:
+        if _state.preparing is None:
+            _state.preparing = Future()
+            _state.preparing_until = time.monotonic() + PREPARING_SECONDS
+            threading.Thread(
+                target=_prepare_for, args=(_state.preparing,), name="preparation", daemon=True
+            ).start()
+        preparing, seconds = _state.preparing, _state.preparing_until - time.monotonic()
+    wait([preparing], max(seconds, 0))
+    if not preparing.done():
+        raise StillPreparing
+    preparing.result()
+
+
+def _prepare_for(waiting: Future[None]) -> None:
+    try:
+        prepare()
+    except Exception as error:  # whoever waits is told, and the next one begins again
+        _state.preparing = None
+        waiting.set_exception(error)
+    else:
+        _state.preparing = None
+        waiting.set_result(None)
 
 
 def check_server(server: MongoClient) -> None:

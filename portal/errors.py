@@ -192,9 +192,11 @@ class FactorNeeded(PortalError):
 
 @dataclass
 class SecondFactorRequired(PortalError):
-    """The organization of this name shows itself only to members who have a second factor."""
+    """The organization of this name shows itself only to members who have a second factor;
+    ``slug`` is where it can be left, unless it is in the trash."""
 
     name: str
+    slug: str | None = None
 
 
 @dataclass
@@ -482,6 +484,14 @@ class MigrationRunning(PortalError):
 
     def __str__(self) -> str:
         return f"migration {self.number} of master data is running"
+
+
+class StillPreparing(PortalError):
+    """This process is not done yet with what must be before it answers: migrations of master data,
+    and indexes."""
+
+    def __str__(self) -> str:
+        return "master data and indexes are being prepared"
 
 
 @dataclass

@@ -25,7 +25,6 @@ log = structlog.get_logger()
 
 # Longer than any one command may take, so only a holder that died or stopped loses it.
 LEASE_SECONDS = 30
-# Less than a request has.
 WAIT_SECONDS = 3
 _LOOK_SECONDS = 0.1
 AT_ONCE = 1000

@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 
 from portal import database
 from portal.database import UnsuitableServer
-from portal.errors import MigrationFailed, MigrationRunning
+from portal.errors import MigrationFailed, MigrationRunning, StillPreparing
 
 log = structlog.get_logger()
 
@@ -34,9 +34,9 @@ def alive() -> ResponseReturnValue:
 def ready() -> ResponseReturnValue:
     """Whether this process can do its work: indexes stand, and a primary takes writes."""
     try:
-        database.prepare()
+        database.await_prepared()
         database.ping_primary()
-    except (MigrationRunning, MigrationFailed) as error:
+    except (StillPreparing, MigrationRunning, MigrationFailed) as error:
         return f"not ready: {error}\n", 503, {**_TEXT, "Retry-After": "5"}
     except (PyMongoError, UnsuitableServer) as error:
         log.warning("portal.not_ready", error=str(error)[:300])

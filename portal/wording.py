@@ -492,6 +492,13 @@ ANSWERS: dict[type[PortalError], Answer] = {
         ),
         "The portal is being updated",
     ),
+    errors.StillPreparing: Answer(
+        503,
+        "not_ready",
+        None,
+        lambda e: "The portal is starting. Nothing was changed. Try again in a few seconds.",
+        "The portal is starting",
+    ),
     errors.MigrationFailed: Answer(
         503,
         "migration_failed",

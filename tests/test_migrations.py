@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, database, migrations
+from portal import clock, database, migrations, requests
 from portal.errors import MigrationFailed, MigrationRunning
 from portal.migrations import Migration, carry_out
-from tests.processes import at_once
+from tests.processes import at_once, wait_until
 
 DONE = {"_id": "master data"}
 
@@ -153,3 +153,66 @@ def test_sessions_that_an_earlier_version_stored_stay_logged_in(visitor, master_
     [session] = master_db.sessions.find()
     assert session["kind"] == "browser"
     assert session["public_id"]
+
+
+@pytest.fixture
+def not_prepared(app, monkeypatch):
+    """As a process that just started, and has these migrations."""
+    carry_out_these = migrations.carry_out
+
+    def start(*wanted):
+        monkeypatch.setattr(migrations, "carry_out", lambda db: carry_out_these(db, wanted))
+        monkeypatch.setattr(database._state, "prepared", False)
+
+    return start
+
+
+def test_requests_are_not_held_up_by_a_long_one_nor_cut_it_short(
+    visitor, master_db, not_prepared, monkeypatch
+):  # fmt: skip
+    monkeypatch.setattr(database, "PREPARING_SECONDS", 0.3)
+    # Over before the first of them is answered, and so before the migration ends.
+    monkeypatch.setattr(requests, "REQUEST_SECONDS", 0.2)
+    may_end = threading.Event()
+
+    def change(master):
+        master["traces"].insert_one({"number": 0})
+        may_end.wait(20)
+        yield
+
+    not_prepared(Migration(1, "long", change), counting(2))
+    for _ in range(3):
+        answer = visitor.get("/login")
+        assert (answer.status, answer.heading) == (503, "The portal is starting")
+        assert answer.response.headers["Retry-After"]
+    ready = visitor.get("/readyz")
+    assert (ready.status, ready.text) == (
+        503,
+        "not ready: master data and indexes are being prepared ",
+    )
+    assert visitor.get("/healthz").status == 200
+    assert traces(master_db) == [0]
+    may_end.set()
+    wait_until(lambda: visitor.get("/login").status == 200)
+    assert traces(master_db) == [0, 2]
+
+
+def test_requests_are_told_that_one_failed_and_have_it_begun_again(
+    visitor, master_db, not_prepared
+):
+    def change(master):
+        master["traces"].insert_one({"number": 1})
+        if master["traces"].count_documents({}) == 1:
+            raise ZeroDivisionError
+        yield
+
+    not_prepared(Migration(1, "fails once", change))
+    assert visitor.get("/login").heading == "The portal is being updated"
+    assert visitor.get("/login").status == 200
+    assert traces(master_db) == [1, 1]
+
+
+def test_many_first_requests_prepare_once(app, master_db, not_prepared):
+    not_prepared(counting(1))
+    at_once([database.await_prepared] * 8)
+    assert traces(master_db) == [1]

@@ -47,14 +47,20 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
 def check() -> dict[str, Any]:
     """See who the token or key is, and what it leads to
 
+    Whoever lets people into something of an organization by this answer may go by `organizations`.
+    One that requires a second factor of an account that has none is not among them: it stands in
+    `second_factor_required`, which is there for such accounts alone.
+
     A key has no account, and one organization: none while that is in the trash. `key` is there
     for keys alone, and `expires_at` is null for one without a last day.
     """
     if isinstance(current_user, OrganizationKey):
         return _check_key(current_user)
+    organizations, held_out = directory.memberships_of(current_user.account_id)
     return {
         "account": {"id": current_user.account_id, "email": current_user.email},
-        "organizations": directory.memberships_of(current_user.account_id),
+        "organizations": organizations,
+        **({"second_factor_required": held_out} if held_out else {}),
         "expires_at": current_user.session_expires_at,
     }
 

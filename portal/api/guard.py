@@ -51,11 +51,9 @@ def is_provisioning() -> bool:
 
 
 def access_by_name(name: str, permission: str) -> Access:
-    """The caller's access to the organization that a name or slug leads to. Raises NotFound or
-    Forbidden."""
-    access = access_to(slug_asked_for(name), current_user)
-    access.require(permission)
-    return access
+    """The caller's access to the organization that a name or slug leads to, for what takes the
+    permission. Raises NotFound, SecondFactorRequired, Forbidden."""
+    return access_to(slug_asked_for(name), current_user, permission)
 
 
 def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:

@@ -17,7 +17,7 @@ from portal.api.guard import ApiBlueprint
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
 from portal.idempotency import SYNTAX, Key, KeyRecord, find_record, keep_answer
 from portal.members.members import REMOVE
-from portal.organizations.access import may_be_told_again
+from portal.organizations.access import check_told_again
 from portal.organizations.documents import Organization
 
 log = structlog.get_logger()
@@ -43,17 +43,20 @@ _KEPT_STATUSES = (200, 201)
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 # How a kind of operation is answered, from the organization as it is now.
 Again = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
+AGAIN: dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]] = {}
+"""Every kind that a call can be of, and how it is answered again."""
 
 
 def watch(blueprint: ApiBlueprint, again: Again) -> None:
     """Have the blueprint's calls take keys. ``again`` answers one whose first answer was not kept,
     since the process died before that."""
+    AGAIN.update(again)
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
         key = requests.key()
         try:
             record = find_record(key)
-            answer = _answer_again(record, key, again) if key and record else error
+            answer = _answer_again(record, key) if key and record else error
         except PortalError as refused:
             answer = refused
         except (PyMongoError, MongoEngineException) as away:
@@ -70,15 +73,15 @@ def _take_key() -> None:
         requests.take_key(request.headers[HEADER], HEADER, Key.of_call)
 
 
-def _answer_again(record: KeyRecord, key: Key, again: Again) -> Response:
+def _answer_again(record: KeyRecord, key: Key) -> Response:
     if record.mac not in key.macs:
         raise KeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
     # Who was removed since learns no more than anybody.
     known = current_user.is_authenticated
     left = record.kind == REMOVE and record.operation == requests.origin().account
-    if known and not left and not may_be_told_again(record.organization, current_user):
-        raise NotFound
+    if known and not left:
+        check_told_again(record.organization, current_user)
     if record.answer:
         kept = record.answer
         return _replayed(kept.body, kept.status, kept.headers)
@@ -87,7 +90,7 @@ def _answer_again(record: KeyRecord, key: Key, again: Again) -> Response:
         raise NotFound
     if organization.operation and organization.operation.id == record.operation:
         raise Repeated
-    schema, answer = again[record.kind]
+    schema, answer = AGAIN[record.kind]
     body, status, headers = answer(organization)
     return _replayed(schema().dump(body), status, headers)
 

@@ -179,6 +179,13 @@ class Account(ma.Schema):
     email = fields.String(required=True)
 
 
+class Shut(ma.Schema):
+    """An organization that requires a second factor, to a member who has none."""
+
+    organization_name = fields.String(required=True, attribute="name")
+    slug = fields.String(required=True)
+
+
 class Belonging(ma.Schema):
     organization_name = fields.String(required=True, attribute="name")
     slug = fields.String(required=True)
@@ -296,6 +303,9 @@ class CheckAnswer(Success):
         Account, required=True, allow_none=True, metadata={"description": "null for a key"}
     )
     organizations = fields.List(fields.Nested(Belonging), required=True)
+    second_factor_required = fields.List(
+        fields.Nested(Shut), metadata={"description": "where there are any: they let nobody in"}
+    )
     key = fields.Nested(KeySeen, metadata={"description": "where it is one"})
     expires_at = _time(required=True, allow_none=True)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from portal.doctor import chains, members, operations, placements, slugs
+from portal.doctor import chains, leftovers, members, operations, placements, slugs
 from portal.doctor.findings import Finding, NotMended
 from portal.errors import PortalError
 from portal.tenants.collections import CollectionError
@@ -13,15 +13,15 @@ from portal.tenants.collections import CollectionError
 log = structlog.get_logger()
 
 # What an operation that is stuck leaves half done is no damage to the other checks, so it comes
-# first; owners come after memberships, whose repair may take one away.
+# first; owners and their offers come after memberships, whose repair may take one away.
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     operations.find_stuck,
     placements.find_strays,
     placements.find_misplaced,
     slugs.find_idle,
     slugs.find_unheld,
-    members.find_dead_memberships,
-    members.find_dead_sessions,
+    leftovers.find_dead,
+    members.find_dead_offers,
     members.find_ownerless,
     chains.find_broken,
 )

@@ -1,62 +1,43 @@
-"""Memberships, sessions and owners: whether their other half exists.
+"""Owners of organizations: whether there are any, and whether who offers ownership is one.
 
 An account without a membership is no damage: its organizations may all have been purged.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from bson import ObjectId
-from mongoengine import Document
 
-from portal.accounts.documents import Account, Session
+from portal.audit.documents import Origin
 from portal.database import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
+from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
+from portal.members.ownership import lapse_offers
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
 from portal.paging import pages_of
 
-DEAD_MEMBERSHIP = Kind(
-    "dead_membership",
-    "Memberships of accounts or organizations that don't exist",
-    "--repair deletes them.",
-)
-DEAD_SESSION = Kind(
-    "dead_session",
-    "Sessions of accounts that don't exist",
-    "--repair deletes them.",
-)
 OWNERLESS = Kind(
     "ownerless_organization",
     "Organizations without an owner",
     "Nobody can delete or restore them. Make one of the members an owner in the database.",
 )
+DEAD_OFFER = Kind(
+    "dead_offer",
+    "Offers of ownership by who is no owner",
+    "Nobody can accept them. --repair ends them, and tells whom they were made to.",
+)
 
 _LIVING = {"$in": [ACTIVE, TRASHED]}
+_OFFER_FIELDS = ("organization", "account", "offer.giver")
 
 
-def find_dead_memberships() -> Iterator[Finding]:
-    """Memberships whose account or organization is gone."""
-    for page in pages_of(Membership, {}, "organization", "account"):
-        for row in _dead_memberships(page):
-            membership = row["_id"]
-            if reason := transaction(partial(_why_membership_is_dead, membership)):
-                repair = partial(_delete, Membership, membership, _why_membership_is_dead)
-                yield Finding(DEAD_MEMBERSHIP, str(membership), reason, row["organization"], repair)
-
-
-def find_dead_sessions() -> Iterator[Finding]:
-    """Sessions whose account is gone."""
-    for page in pages_of(Session, {}, "account"):
-        accounts = _accounts({row["account"] for row in page})
+def find_dead_offers() -> Iterator[Finding]:
+    """Offers whose giver owns the organization no more, or doesn't exist."""
+    for page in pages_of(Membership, {"offer": {"$ne": None}}, *_OFFER_FIELDS):
+        givers = _owners({row["offer"].get("giver") for row in page})
         for row in page:
-            session = row["_id"]
-            if row["account"] not in accounts and (
-                reason := transaction(partial(_why_session_is_dead, session))
-            ):
-                repair = partial(_delete, Session, session, _why_session_is_dead)
-                # What is stored of its id is a hash, so it may be told.
-                yield Finding(DEAD_SESSION, session, reason, repair=repair)
+            if (row["organization"], row["offer"].get("giver")) not in givers:
+                yield from _dead_offer(row["_id"])
 
 
 def find_ownerless() -> Iterator[Finding]:
@@ -68,40 +49,46 @@ def find_ownerless() -> Iterator[Finding]:
                 yield from _ownerless(row["_id"])
 
 
-def _dead_memberships(page: list[Row]) -> Iterator[Row]:
-    accounts = _accounts({row["account"] for row in page})
-    wanted = {row["organization"] for row in page}
-    rows = found_by(Organization, "_id", wanted, "state")
-    organizations = {row["_id"] for row in rows if row["state"] in _LIVING["$in"]}
-    for row in page:
-        if row["account"] not in accounts or row["organization"] not in organizations:
-            yield row
+def _dead_offer(membership: ObjectId) -> Iterator[Finding]:
+    if row := transaction(partial(_judge_offer, membership)):
+        words = f"account {row['offer'].get('giver')} offered it to account {row['account']}"
+        repair = partial(_end_offer, membership)
+        yield Finding(DEAD_OFFER, str(membership), words, row["organization"], repair)
 
 
-def _why_membership_is_dead(membership: ObjectId) -> str | None:
-    row = Membership._get_collection().find_one({"_id": membership})
+def _judge_offer(membership: ObjectId) -> Row | None:
+    """The membership, if there is an offer in it that nobody can accept. That of a dead membership
+    is none of its own."""
+    row = Membership._get_collection().find_one({"_id": membership, "offer": {"$ne": None}})
     if row is None:
         return None
-    if not Account.objects(id=row["account"], closed_at=None).first():
-        return f"account {row['account']} does not exist, or is closed"
-    if not Organization.objects(id=row["organization"], state__in=_LIVING["$in"]).first():
-        return f"organization {row['organization']} does not exist"
-    return None
+    alive = living(ACCOUNT, {row["account"]}) and living(ORGANIZATION, {row["organization"]})
+    giver = row["offer"].get("giver")
+    return row if alive and (row["organization"], giver) not in _owners({giver}) else None
 
 
-def _why_session_is_dead(session: str) -> str | None:
-    row = Session._get_collection().find_one({"_id": session})
-    if row is None or Account.objects(id=row["account"], closed_at=None).first():
-        return None
-    return f"account {row['account']} does not exist, or is closed"
-
-
-def _delete(document: type[Document], id: Any, why: Callable[[Any], str | None]) -> str | None:  # noqa: A002
-    # What is gone never comes back under its id, so it is still so when this is committed.
+def _end_offer(membership: ObjectId) -> str | None:
     def body() -> str | None:
-        return "deleted" if why(id) and document.objects(id=id).delete() else None
+        row = _judge_offer(membership)
+        if row is None:
+            return None
+        # Its event writes the organization: so an ownership that begins now meets this.
+        organization = Organization.objects.get(id=row["organization"])
+        lapse_offers(organization, row["offer"].get("giver"), Origin())
+        return "ended"
 
     return transaction(body)
+
+
+def _owners(accounts: set[ObjectId]) -> set[tuple[ObjectId, ObjectId]]:
+    """Which organizations these accounts own, and which account each, if that exists."""
+    rows = found_by(Membership, "account", accounts, "organization", "account", "role")
+    alive = living(ACCOUNT, accounts)
+    return {
+        (row["organization"], row["account"])
+        for row in rows
+        if row["role"] == OWNER and row["account"] in alive
+    }
 
 
 def _ownerless(organization: ObjectId) -> Iterator[Finding]:
@@ -119,11 +106,5 @@ def _owned(organizations: set[ObjectId]) -> set[ObjectId]:
     """Which of the organizations an existing account owns."""
     rows = found_by(Membership, "organization", organizations, "organization", "account", "role")
     owners = [row for row in rows if row["role"] == OWNER]
-    accounts = _accounts({row["account"] for row in owners})
+    accounts = living(ACCOUNT, {row["account"] for row in owners})
     return {row["organization"] for row in owners if row["account"] in accounts}
-
-
-def _accounts(ids: set[ObjectId]) -> set[ObjectId]:
-    """Which of these accounts there are, closed ones not among them."""
-    rows = found_by(Account, "_id", ids, "closed_at")
-    return {row["_id"] for row in rows if not row.get("closed_at")}

@@ -4,7 +4,7 @@ A principal is an account by a session, or an organization's key. Views get an o
 from here, so nothing reaches another organization's data.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -32,7 +32,7 @@ from portal.organizations.documents import (
     Organization,
     Slug,
 )
-from portal.organizations.permissions import ALL, ROLES
+from portal.organizations.permissions import ALL, ROLES, WITHOUT_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +64,56 @@ class Access:
             raise Forbidden(permission, self.organization.id, self.role)
 
 
-def access_to(slug: str, principal: Principal | OrganizationKey) -> Access:
-    """The principal's access to the organization that the slug leads to; one read.
+def access_to(
+    slug: str, principal: Principal | OrganizationKey, permission: str | None = None
+) -> Access:
+    """The principal's access to the organization that the slug leads to, for what takes the
+    ``permission``, if it takes one; one read.
 
     An old slug leads its organization's members and keys there too. Raises NotFound alike where
     there is no such organization, where it is in the trash, and where it is another's;
-    SecondFactorRequired where the organization requires one that the account hasn't.
+    SecondFactorRequired where the organization holds the account out, unless it is to leave;
+    Forbidden.
     """
     by_key = isinstance(principal, OrganizationKey)
-    way = _of_key(principal) if by_key else _of_member(principal.account_id)
-    found = next(Slug._get_collection().aggregate(_way_from_slug(slug, way)), None)
+    way = _of_key(slug, principal) if by_key else _of_member(slug, principal.account_id)
+    found = next(Slug._get_collection().aggregate(way), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
     if by_key:
-        return Access(organization, principal.role, slug, principal.permissions)
-    _require_second_factor(organization, has_one=found.get("has_second_factor", False))
-    return Access(organization, found["role"], slug, ROLES[found["role"]])
+        access = Access(organization, principal.role, slug, principal.permissions)
+    else:
+        access = Access(organization, found["role"], slug, ROLES[found["role"]])
+    if found["organization"].get("held_out"):
+        access = replace(access, permissions=access.permissions & WITHOUT_FACTOR)
+        if permission not in access.permissions:
+            raise SecondFactorRequired(organization.name, organization.slug)
+    if permission:
+        access.require(permission)
+    return access
+
+
+def marked_held_out(account_id: ObjectId) -> list[dict[str, Any]]:
+    """The stages of an aggregation over organizations that set ``held_out``: whether they require
+    a second factor by now and the account has none."""
+    able = {
+        "from": Account._get_collection_name(),
+        "as": "able",
+        # It asks nothing of the organization, so the server looks it up once for all of them.
+        "pipeline": [
+            {"$match": {"_id": account_id, "has_second_factor": True}},
+            {"$project": {"_id": 1}},
+        ],
+    }
+    begins = "$second_factor_from"
+    begun = {"$and": [{"$gt": [begins, None]}, {"$lte": [begins, clock.now()]}]}
+    return [
+        {"$lookup": able},
+        {"$set": {"held_out": {"$and": [begun, {"$eq": ["$able", []]}]}}},
+        {"$unset": "able"},
+    ]
 
 
 def active_organization(organization_id: ObjectId) -> Organization:
@@ -118,7 +150,7 @@ def object_id(text: str) -> ObjectId:
 
 
 def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
-    """The account's access to an organization in the trash, which is for owners only; two reads.
+    """The account's access to an organization in the trash, which is for owners only; three reads.
 
     Raises NotFound alike where there is no such organization and where the account is no owner
     of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more,
@@ -133,23 +165,28 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     if membership is None or membership.role != OWNER:
         raise NotFound(organization_id)
     structlog.contextvars.bind_contextvars(organization=organization_id)
-    if organization.second_factor_from:
-        account = Account.objects(id=account_id).only("has_second_factor").first()
-        _require_second_factor(organization, has_one=bool(account and account.has_second_factor))
+    _check_second_factor(organization.id, account_id)
     if organization.state == ACTIVE:
         raise NotInTrash(organization.name, organization.slug)
     role = membership.role
     return Access(organization, role, organization.slug, ROLES[role])
 
 
-def may_be_told_again(
+def check_told_again(
     organization_id: ObjectId, principal: Principal | OrganizationKey | Provisioner
-) -> bool:
-    """Whether the principal, who changed the organization before, may still know of it: a member,
-    who owned it until it was purged, a key of it, or what signed it up."""
+) -> None:
+    """Raise NotFound unless the principal, who changed the organization before, may still know of
+    it: a member, who owned it until it was purged, a key of it, or what signed it up;
+    SecondFactorRequired where it holds the account out."""
+    if isinstance(principal, Provisioner):
+        return
     if isinstance(principal, OrganizationKey):
-        return principal.organization_id == organization_id
-    return isinstance(principal, Provisioner) or _belongs_to(organization_id, principal.account_id)
+        if principal.organization_id != organization_id:
+            raise NotFound(str(organization_id))
+        return
+    if not _belongs_to(organization_id, principal.account_id):
+        raise NotFound(str(organization_id))
+    _check_second_factor(organization_id, principal.account_id)
 
 
 def _belongs_to(organization_id: ObjectId, account_id: ObjectId) -> bool:
@@ -167,13 +204,34 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
     return organization and organization.slug
 
 
-def _require_second_factor(organization: Organization, *, has_one: bool) -> None:
-    begins = organization.second_factor_from
-    if begins and begins <= clock.now() and not has_one:
-        raise SecondFactorRequired(organization.name)
+def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> None:
+    living = Organization.objects(id=organization_id, state__ne=PURGED)
+    for found in living.aggregate(marked_held_out(account_id)):
+        if found["held_out"]:
+            raise SecondFactorRequired(found["name"])
 
 
-def _way_from_slug(slug: str, way: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _of_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
+    membership = {
+        "from": Membership._get_collection_name(),
+        "localField": "organization._id",
+        "foreignField": "organization",
+        "as": "membership",
+        "pipeline": [{"$match": {"account": account_id}}],
+    }
+    return [
+        *_from_slug(slug, marked_held_out(account_id)),
+        {"$lookup": membership},
+        {"$unwind": "$membership"},
+        {"$project": {"organization": 1, "role": "$membership.role"}},
+    ]
+
+
+def _of_key(slug: str, key: OrganizationKey) -> list[dict[str, Any]]:
+    return [*_from_slug(slug, []), {"$match": {"organization._id": key.organization_id}}]
+
+
+def _from_slug(slug: str, marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"$match": {"_id": slug, "state": {"$in": [CURRENT, OLD]}}},
         {
@@ -182,38 +240,8 @@ def _way_from_slug(slug: str, way: list[dict[str, Any]]) -> list[dict[str, Any]]
                 "localField": "organization",
                 "foreignField": "_id",
                 "as": "organization",
-                "pipeline": [{"$match": {"state": ACTIVE}}],
+                "pipeline": [{"$match": {"state": ACTIVE}}, *marks],
             }
         },
         {"$unwind": "$organization"},
-        *way,
-        {
-            "$project": {
-                "organization": 1,
-                "role": "$membership.role",
-                "has_second_factor": {"$first": "$account.has_second_factor"},
-            }
-        },
     ]
-
-
-def _of_member(account_id: ObjectId) -> list[dict[str, Any]]:
-    membership = {
-        "from": Membership._get_collection_name(),
-        "localField": "organization._id",
-        "foreignField": "organization",
-        "as": "membership",
-        "pipeline": [{"$match": {"account": account_id}}],
-    }
-    account = {
-        "from": Account._get_collection_name(),
-        "localField": "membership.account",
-        "foreignField": "_id",
-        "as": "account",
-        "pipeline": [{"$project": {"has_second_factor": 1}}],
-    }
-    return [{"$lookup": membership}, {"$unwind": "$membership"}, {"$lookup": account}]
-
-
-def _of_key(key: OrganizationKey) -> list[dict[str, Any]]:
-    return [{"$match": {"organization._id": key.organization_id}}]

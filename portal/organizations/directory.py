@@ -12,6 +12,7 @@ from portal import clock
 from portal.accounts.documents import Account
 from portal.audit.trail import EventLine, latest_events
 from portal.errors import InvalidName, NotFound
+from portal.organizations.access import marked_held_out
 from portal.organizations.documents import (
     ACTIVE,
     OLD,
@@ -35,7 +36,8 @@ _AS_TRASH_KEY = {"$concat": [{"$toString": {"$toLong": "$trashed_at"}}, "-", {"$
 
 @dataclass(frozen=True, slots=True)
 class ListedOrganization:
-    """A row of the list of organizations."""
+    """A row of the list of organizations. Of one that holds the account ``held_out``, for want of a
+    second factor, no more is shown than its name, its slug and the role."""
 
     name: str
     slug: str
@@ -43,11 +45,13 @@ class ListedOrganization:
     running: str | None
     members: int
     changed_at: datetime
+    held_out: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TrashedOrganization:
-    """A row of the trash."""
+    """A row of the trash. Where the account is ``held_out``, for want of a second factor, it can do
+    nothing there."""
 
     id: ObjectId
     name: str
@@ -57,6 +61,7 @@ class TrashedOrganization:
     purge_at: datetime
     running: str | None
     slug_taken: bool
+    held_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +109,29 @@ def organizations_of(
     return Page([ListedOrganization(**row) for row in page.rows], page.before, page.after)
 
 
-def memberships_of(account_id: ObjectId) -> list[dict[str, str]]:
-    """Name, slug and role of all of the account's organizations, by slug."""
+def memberships_of(account_id: ObjectId) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Name, slug and role of all of the account's organizations, by slug: of those that let it in,
+    and of those that hold it out for want of a second factor."""
+    own = [{"$match": {"state": ACTIVE}}, *marked_held_out(account_id)]
     found = Membership.objects(account=account_id).aggregate(
         [
-            _join(Organization, "organization", [{"$match": {"state": ACTIVE}}]),
+            _join(Organization, "organization", own),
             {"$unwind": "$found"},
             {"$sort": {"found.slug": 1}},
-            {"$project": {"_id": 0, "name": "$found.name", "slug": "$found.slug", "role": 1}},
+            {
+                "$project": {
+                    "_id": 0,
+                    "name": "$found.name",
+                    "slug": "$found.slug",
+                    "role": 1,
+                    "held_out": "$found.held_out",
+                }
+            },
         ]
     )
-    return list(found)
+    rows = list(found)
+    let_in = [row for row in rows if not row["held_out"]]
+    return let_in, [row for row in rows if row["held_out"]]
 
 
 def active_organization(organization_id: ObjectId) -> Organization | None:
@@ -208,6 +225,7 @@ def _as_listed(account_id: ObjectId) -> list[dict[str, Any]]:
     return [
         {"$lookup": {**members, "as": "own", "pipeline": own}},
         {"$lookup": {**members, "as": "members", "pipeline": [{"$count": "n"}]}},
+        *marked_held_out(account_id),
         {
             "$project": {
                 "_id": 0,
@@ -217,6 +235,7 @@ def _as_listed(account_id: ObjectId) -> list[dict[str, Any]]:
                 "running": {"$ifNull": ["$operation.kind", None]},
                 "members": {"$first": "$members.n"},
                 "changed_at": "$audit_head.at",
+                "held_out": 1,
             }
         },
     ]
@@ -232,6 +251,7 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
         "trashed_by": {"$ifNull": [{"$first": "$found.email"}, None]},
         "running": {"$ifNull": ["$operation.kind", None]},
         "slug_taken": {"$ne": ["$holders", []]},
+        "held_out": "$held_out",
     }
     held = {"$or": [{"state": {"$ne": OLD}}, {"held_until": {"$gt": clock.now()}}]}
     # An old slug of another organization of one's own may be claimed.
@@ -249,6 +269,7 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
     holders["$lookup"]["as"] = "holders"
     return [
         holders,
+        *marked_held_out(account_id),
         _join(Account, "trashed_by", [{"$project": {"email": 1}}]),
         {"$project": {"_id": 0, "key": 1, "shown": shown}},
     ]

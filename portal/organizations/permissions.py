@@ -54,6 +54,9 @@ WORDS = {
 }
 """What people read for each permission."""
 
+WITHOUT_FACTOR = frozenset({"organization.leave"})
+"""What a member may do still whom the organization holds out for want of a second factor."""
+
 FOR_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
 """What a key may have at most: a key makes no keys; an invitation is a person's word, and ends with
 their right to give it; and it is no member who could leave."""

@@ -8,7 +8,16 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.errors import SlugTaken
-from portal.organizations.documents import CURRENT, OLD, OWNER, TARGET, Membership, Slug
+from portal.organizations.access import marked_held_out
+from portal.organizations.documents import (
+    CURRENT,
+    OLD,
+    OWNER,
+    TARGET,
+    Membership,
+    Organization,
+    Slug,
+)
 
 MOST_OLD = 100
 """How many old slugs an organization holds at most: renames can't hoard names, nor make an
@@ -41,7 +50,8 @@ def claim_slug(
 
 
 def holder_owned_by(account: ObjectId | None, slug: str) -> ObjectId | None:
-    """The organization that ``slug`` is an old one of, if the account owns that; one read."""
+    """The organization that ``slug`` is an old one of, if the account owns that and isn't held out
+    of it for want of a second factor; one read."""
     if account is None:
         return None
     found = Slug.objects(id=slug, state=OLD).aggregate([ownership(account), {"$unwind": "$owned"}])
@@ -49,15 +59,30 @@ def holder_owned_by(account: ObjectId | None, slug: str) -> ObjectId | None:
 
 
 def ownership(account: ObjectId) -> dict[str, Any]:
-    """A ``$lookup`` of the account's being an owner of the organization that holds a slug, as the
-    array ``owned``: of one or none."""
+    """A ``$lookup`` of the account's being an owner of the organization that holds a slug, and not
+    held out of it, as the array ``owned``: of one or none."""
+    let_in = {
+        "from": Organization._get_collection_name(),
+        "localField": "organization",
+        "foreignField": "_id",
+        "as": "let_in",
+        "pipeline": [
+            *marked_held_out(account),
+            {"$match": {"held_out": False}},
+            {"$project": {"_id": 1}},
+        ],
+    }
     return {
         "$lookup": {
             "from": Membership._get_collection_name(),
             "localField": "organization",
             "foreignField": "organization",
             "as": "owned",
-            "pipeline": [{"$match": {"account": account, "role": OWNER}}],
+            "pipeline": [
+                {"$match": {"account": account, "role": OWNER}},
+                {"$lookup": let_in},
+                {"$match": {"let_in": {"$ne": []}}},
+            ],
         }
     }
 

@@ -52,8 +52,7 @@ def with_access(permission: str) -> Callable[[View], View]:
         @wraps(view)
         @login_required
         def guarded(slug: str, **ids: Any) -> ResponseReturnValue:
-            access = access_to(slug, current_user)
-            access.require(permission)
+            access = access_to(slug, current_user, permission)
             if not access.by_old_slug:
                 return view(access, **ids)
             if request.method == "POST":

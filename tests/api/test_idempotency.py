@@ -7,11 +7,13 @@ import pytest
 
 from portal import clock, settings
 from portal.accounts.documents import Account
-from portal.api import schemas
+from portal.api import repetition, schemas
 from portal.audit.documents import AuditEvent
 from portal.idempotency import KEPT, KeyRecord
 from portal.organizations import runner
-from portal.organizations.documents import Organization
+from portal.organizations.documents import REPAIR, Organization
+from portal.organizations.lifecycle import PLANS
+from tests.factories import a_member
 from tests.program import Program, fault
 from tests.visitor import PASSWORD
 
@@ -76,6 +78,85 @@ def test_a_change_whose_answer_was_lost_is_answered_all_the_same(owner, master_d
     first = owner.ask(method, path, body, **KEYED)
     master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
     assert same_answer(first, owner.ask(method, path, body, **KEYED))
+
+
+def nothing(owner):
+    return {}
+
+
+def trashed_by(owner):
+    return {"organization_id": owner.delete("/org/delete/acme-corp").json["trash"]["id"]}
+
+
+def joined_to(owner):
+    return {"account_id": a_member(Organization.objects.get(), "viewer").id}
+
+
+def invited_by(owner):
+    body = {"email": "x@y.example", "role": "viewer"}
+    return {
+        "invitation_id": owner.post("/org/acme-corp/invitations", body).json["invitation"]["id"]
+    }
+
+
+def given_key_by(owner):
+    body = {"name": "Nightly export", "role": "viewer"}
+    return {"key_id": owner.post("/org/acme-corp/keys", body).json["key"]["id"]}
+
+
+# A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
+CALLS = {
+    "POST /org/create": (nothing, {"organization_name": "Other"}),
+    "PUT /org/update/{name}": (nothing, {"new_organization_name": "Other"}),
+    "PUT /org/update": (
+        nothing,
+        {"old_organization_name": "acme corp", "new_organization_name": "Other"},
+    ),
+    "DELETE /org/delete/{name}": (nothing, None),
+    "DELETE /org/delete": (nothing, {"organization_name": "Acme Corp"}),
+    "POST /org/trash/{organization_id}/restore": (trashed_by, None),
+    "DELETE /org/trash/{organization_id}": (trashed_by, None),
+    "PUT /org/{name}/members/{account_id}": (joined_to, {"role": "admin"}),
+    "DELETE /org/{name}/members/{account_id}": (joined_to, None),
+    "POST /org/{name}/invitations": (nothing, {"email": "x@y.example", "role": "viewer"}),
+    "POST /org/{name}/invitations/{invitation_id}/resend": (invited_by, None),
+    "DELETE /org/{name}/invitations/{invitation_id}": (invited_by, None),
+    "POST /org/{name}/keys": (nothing, {"name": "Nightly export", "role": "viewer"}),
+    "POST /org/{name}/keys/{key_id}/rotate": (given_key_by, None),
+    "DELETE /org/{name}/keys/{key_id}": (given_key_by, None),
+}
+
+
+def calls_that_take_a_key(owner):
+    paths = owner.get("/docs/openapi.json").json["paths"]
+    return {
+        f"{method.upper()} {path}"
+        for path, methods in paths.items()
+        for method, described in methods.items()
+        if repetition.PARAMETER in str(described)
+    }
+
+
+def test_every_call_that_takes_a_key_is_tried_here(owner):
+    assert calls_that_take_a_key(owner) == set(CALLS)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_whose_answer_was_lost_is_answered_again(owner, master_db, call):
+    make_ready, body = CALLS[call]
+    method, path = call.split()
+    path = path.format(name="acme-corp", **make_ready(owner))
+    first = owner.ask(method, path, body, **KEYED)
+    assert first.status_code in (200, 201)
+    master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
+    second = owner.ask(method, path, body, **KEYED)
+    assert (second.status_code, second.headers.get(AGAIN)) == (first.status_code, "true")
+    assert second.json == schemas.without_secrets(first.json)
+
+
+def test_each_kind_of_plan_that_is_asked_for_is_answered_again():
+    # Nobody asks for a repair: whoever finds a wrong name begins one.
+    assert set(PLANS) - {REPAIR} <= set(repetition.AGAIN)
 
 
 def test_it_is_the_same_call_whatever_came_between(owner):

@@ -337,13 +337,16 @@ def test_members_with_names_and_an_offer(page, mara):
         check(page)
 
 
-def test_a_member_who_has_no_second_factor_yet(page, mara):
-    organization = an_organization("Acme Corp")
-    Membership(organization=organization.id, account=mara.id, role=VIEWER, since=clock.now()).save()
-    organization.update(set__second_factor_from=clock.now())
-    page.goto("/organizations/acme-corp")
-    page.get_by_role("heading", name="Set up a second factor").wait_for()
-    check(page)
+def test_what_a_member_without_the_required_factor_sees(page, mara):
+    for name in ("Acme Corp", "Gone"):
+        an_organization(name, mara)
+    trash_organization(Organization.objects.get(slug="gone"), None, origin(mara))
+    Organization.objects.update(set__second_factor_from=clock.now())
+    an_organization("Kestrel", mara)
+    held_out = "/organizations/acme-corp"
+    for path in ("/organizations", "/trash", held_out, f"{held_out}/leave"):
+        page.goto(path)
+        check(page)
 
 
 def test_what_is_offered_to_the_reader(page, mara):

@@ -6,16 +6,33 @@ import pytest
 from bson import Binary, ObjectId
 from bson.binary import UuidRepresentation
 
-from portal import clock
-from portal.accounts.documents import Account
+from portal import DOCUMENTS, clock
+from portal.accounts import sessions
+from portal.accounts.documents import PENDING, Account, Browser, Session
 from portal.accounts.login import log_in
+from portal.audit.documents import AuditEvent
 from portal.audit.trail import forget_chain
-from portal.doctor import operations, placements, slugs
-from portal.organizations.documents import ACTIVE, Membership, Slug
+from portal.doctor import leftovers, members, operations, placements, slugs
+from portal.mail.documents import Mail
+from portal.members.ownership import offer_ownership
+from portal.organizations.documents import ACTIVE, PURGED, Membership, Organization, Slug
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_collection, a_member, an_account, an_organization, fresh, origin
+from tests.factories import (
+    a_collection,
+    a_key,
+    a_member,
+    a_passkey,
+    a_session,
+    an_access,
+    an_account,
+    an_app,
+    an_invitation,
+    an_organization,
+    fresh,
+    origin,
+)
 from tests.visitor import PASSWORD
 
 
@@ -282,30 +299,183 @@ def test_a_slug_that_another_holds_is_left_to_it(found, repair, master_db):
     assert Slug.objects.get(id="acme-corp").organization == other.id != organization.id
 
 
-def test_memberships_without_their_other_half_are_deleted(found, repair):
-    organization = an_organization("Acme Corp")
-    gone = a_member(organization, "viewer", "gone@acme.example")
-    Account.objects(id=gone.id).delete()
-    nowhere = Membership(
-        organization=ObjectId(), account=an_account().id, role="owner", since=clock.now()
+# What outlived the account or organization it belongs to
+
+
+def a_browser(account):
+    now = clock.now()
+    return Browser(account=account.id, hash="x", first_seen_at=now, last_seen_at=now).save()
+
+
+def a_waiting_log_in(account):
+    sessions.open_session(account, origin(account), "Browser", PENDING)
+
+
+def a_membership(organization, account):
+    return Membership(
+        organization=organization.id, account=account.id, role="viewer", since=clock.now()
     ).save()
-    dead = {str(Membership.objects.get(account=gone.id).id), str(nowhere.id)}
-    assert {subject for kind, subject in found() if kind == "dead_membership"} == dead
-    assert len(found()) == 2
-    assert [did for _, _, did in repair()] == ["deleted", "deleted"]
-    assert found() == repair() == []
-    assert Membership.objects().count() == 1
 
 
-def test_sessions_of_missing_accounts_are_deleted(found, repair, master_db):
-    account = an_account("mara@acme.example")
-    log_in("mara@acme.example", PASSWORD, origin(), "Browser")
+LEFT = {
+    "membership": ("dead_membership", a_membership),
+    "key": ("dead_key", lambda org, account: a_key(org)),
+    "invitation": ("dead_invitation", lambda org, account: an_invitation(org, account, "x@y.example")),
+    "session": ("dead_session", lambda org, account: a_session(account.email)),
+    "waiting log-in": ("dead_session", lambda org, account: a_waiting_log_in(account)),
+    "browser": ("dead_browser", lambda org, account: a_browser(account)),
+    "passkey": ("dead_factor", lambda org, account: a_passkey(account)),
+    "app and recovery codes": ("dead_factor", lambda org, account: an_app(account)),
+}  # fmt: skip
+
+
+@pytest.fixture(params=LEFT.values(), ids=LEFT)
+def left(request):
+    """A kind of finding, and the account and organization that there are documents of."""
+    kind, make = request.param
+    organization, account = an_organization("Acme Corp"), an_account()
+    make(organization, account)
+    if kind == "dead_factor":
+        Session.objects.delete()
+    return kind, organization, account
+
+
+def gone(organization, account):
+    """Both are gone as if there never were any."""
     Account.objects(id=account.id).delete()
-    forget_chain(account.id)
-    [(kind, session)] = found()
-    assert kind == "dead_session"
-    assert repair() == [("dead_session", session, "deleted")]
+    Organization.objects(id=organization.id).delete()
+    for one in (organization, account):
+        forget_chain(one.id)
+    Slug.objects.delete()
+    Membership.objects(account=organization.created_by).delete()
+
+
+def over(organization, account):
+    """Both are tombstones."""
+    changes = {"closed_at": clock.now(), "email_key": "closed"}
+    Account.objects(id=account.id).update(**{f"set__{k}": v for k, v in changes.items()})
+    Organization.objects(id=organization.id).update(set__state=PURGED)
+    Slug.objects.delete()
+    Membership.objects(account=organization.created_by).delete()
+
+
+def test_what_is_left_of_a_closed_account_or_purged_organization_is_deleted(
+    found, repair, tenant_db, left
+):  # fmt: skip
+    kind, organization, account = left
+    over(organization, account)
+    tenant_db.drop_collection("org_acme_corp")
+    assert {name for name, _ in found()} == {kind}
+    assert {(name, did) for name, _, did in repair()} == {(kind, "deleted")}
     assert found() == repair() == []
+
+
+def test_what_a_backup_might_still_need_is_told_and_left(found, repair, tenant_db, left):
+    kind, organization, account = left
+    gone(organization, account)
+    tenant_db.drop_collection("org_acme_corp")
+    before = found()
+    assert {name for name, _ in before} == {kind}
+    if kind in ("dead_session", "dead_browser"):  # the next log-in makes another
+        assert {did for _, _, did in repair()} == {"deleted"}
+        assert found() == []
+    else:
+        assert {did for _, _, did in repair()} == {None}
+        assert found() == before
+
+
+def test_one_half_that_is_over_for_good_is_enough_for_a_membership(found, repair):
+    organization, account = an_organization("Acme Corp"), an_account()
+    Membership(organization=ObjectId(), account=account.id, role="viewer", since=clock.now()).save()
+    assert [did for _, _, did in repair()] == [None]
+    Account.objects(id=account.id).update(set__closed_at=clock.now())
+    assert [did for _, _, did in repair()] == ["deleted"]
+    assert Membership.objects.get().organization == organization.id
+
+
+def test_what_belongs_to_nothing_at_all_is_told(found, master_db):
+    master_db.passkeys.insert_one({"name": "no account"})
+    master_db.api_keys.insert_one({"organization": "no id"})
+    assert [kind for kind, _ in found()] == ["dead_key", "dead_factor"]
+
+
+def test_an_owner_that_came_back_keeps_what_it_has():
+    account = an_account()
+    a_session(account.email)
+    Account.objects(id=account.id).update(set__closed_at=clock.now())
+    [finding] = leftovers.find_dead()
+    assert finding.words == f"session of account {account.id}, which is closed"
+    Account.objects(id=account.id).update(unset__closed_at=True)
+    assert finding.repair() is None
+    assert Session.objects
+
+
+def test_what_organizations_in_the_trash_have_is_no_damage(found):
+    organization = an_organization("Acme Corp")
+    owner = Account.objects.get()
+    a_key(organization)
+    an_invitation(organization, owner, "x@y.example")
+    trash_organization(fresh(organization), None, origin(owner))
+    assert found() == []
+
+
+# Documents that belong to nobody, that end by themselves within days, or that other checks are of.
+ON_THEIR_OWN = {
+    "Account", "Organization", "Slug", "AuditEvent", "ProvisioningKey", "PendingSignUp",
+    "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "KeyRecord",
+}  # fmt: skip
+
+
+def test_each_document_belongs_to_something_or_to_nothing():
+    belonging = {belonging.document.__name__ for belonging in leftovers.BELONGINGS}
+    assert not belonging & ON_THEIR_OWN
+    assert belonging | ON_THEIR_OWN == {document.__name__ for document in DOCUMENTS}
+
+
+def an_offer(giver_role="owner"):
+    organization = an_organization("Acme Corp")
+    giver = a_member(organization, "owner", "giver@acme.example")
+    teo = a_member(organization, "viewer")
+    offer_ownership(an_access(organization), teo.id, True, origin(giver))
+    Membership.objects(account=giver.id).update(set__role=giver_role)
+    return organization, giver, teo
+
+
+def test_an_offer_of_an_owner_is_no_damage(found):
+    an_offer()
+    assert found() == []
+
+
+@pytest.mark.parametrize("end", ["demoted", "membership gone", "account closed", "account gone"])
+def test_an_offer_of_no_owner_is_ended_and_whom_it_was_made_to_is_told(found, repair, end):
+    organization, giver, teo = an_offer("admin" if end == "demoted" else "owner")
+    if end == "account closed":
+        Account.objects(id=giver.id).update(set__closed_at=clock.now())
+    if end == "account gone":
+        Account.objects(id=giver.id).delete()
+    if end != "demoted":
+        Membership.objects(account=giver.id).delete()
+    offered = str(Membership.objects.get(account=teo.id).id)
+    assert found() == [("dead_offer", offered)]
+    assert repair() == [("dead_offer", offered, "ended")]
+    assert Membership.objects.get(account=teo.id).offer is None
+    assert AuditEvent.objects(chain=organization.id, action="ownership.lapsed").count() == 1
+    assert Mail.objects(kind="offer_ended", to=teo.email).count() == 1
+    assert found() == repair() == []
+
+
+def test_an_offer_whose_giver_is_an_owner_again_is_left():
+    _, giver, teo = an_offer("admin")
+    [finding] = members.find_dead_offers()
+    Membership.objects(account=giver.id).update(set__role="owner")
+    assert finding.repair() is None
+    assert Membership.objects.get(account=teo.id).offer
+
+
+def test_the_offer_in_a_dead_membership_is_none_of_its_own(found):
+    _, _, teo = an_offer("admin")
+    Account.objects(id=teo.id).update(set__closed_at=clock.now())
+    assert [kind for kind, _ in found()] == ["dead_membership"]
 
 
 def test_an_organization_without_an_owner_is_told(found, repair):

@@ -7,6 +7,7 @@ import pytest
 from bson import ObjectId
 
 from portal import paging
+from portal.accounts.closing import close_account
 from portal.accounts.login import log_in, log_out
 from portal.audit import chains
 from portal.doctor import placements
@@ -18,7 +19,16 @@ from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.storage import stored_by
 from portal.organizations.trashing import trash_organization
-from tests.factories import an_account, an_organization, fresh, origin
+from tests.factories import (
+    a_key,
+    a_passkey,
+    an_account,
+    an_app,
+    an_invitation,
+    an_organization,
+    fresh,
+    origin,
+)
 from tests.visitor import PASSWORD
 
 
@@ -42,6 +52,21 @@ def test_an_account_whose_organizations_are_all_purged_is_no_damage(found):
     organization = an_organization(account=account)
     purge_organization(organization, None, origin(account))
     assert fresh(organization).state == PURGED
+    assert found() == []
+
+
+def test_what_ends_leaves_nothing_behind(found):
+    account = an_account("mara@acme.example")
+    an_app(account)
+    a_passkey(account)
+    came = origin(account)
+    came.browser = "a browser"
+    log_in("mara@acme.example", PASSWORD, came, "Browser")
+    for ending in (an_organization("Ends", account), an_organization("Stays")):
+        a_key(ending)
+        an_invitation(ending, account, f"{ending.slug}@acme.example")
+    purge_organization(Organization.objects.get(slug="ends"), None, origin(account))
+    close_account(account.id, "mara@acme.example", PASSWORD, origin(account))
     assert found() == []
 
 

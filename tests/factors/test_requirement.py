@@ -7,10 +7,20 @@ import pytest
 from portal import clock
 from portal.accounts.documents import Account
 from portal.audit.documents import AuditEvent
-from portal.errors import FactorNeeded, NoSecondFactor
+from portal.errors import FactorNeeded, NoSecondFactor, SlugTaken
 from portal.factors import requirement, totp
 from portal.factors.documents import AuthenticatorApp
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
+from portal.organizations import directory, slugs
+from portal.organizations.documents import (
+    ADMIN,
+    OWNER,
+    TRASHED,
+    VIEWER,
+    Membership,
+    Organization,
+)
+from portal.organizations.renaming import rename_organization
+from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import a_member, an_account, an_app, an_organization, fresh, origin
 from tests.processes import at_once
@@ -231,3 +241,164 @@ def test_it_is_in_the_organizations_trail(acme, owner):
         "organization.second_factor_required",
     ]
     assert events[1].details == {"starts_on": day(3).isoformat()}
+
+
+# What is left to whoever is held out
+
+
+@pytest.fixture
+def teo(app, acme, owner):
+    """The browser of an owner who has no second factor, where one is required."""
+    a_member(acme, OWNER)
+    teo = Visitor(app)
+    teo.log_in("teo@acme.example")
+    require(acme, owner)
+    return teo
+
+
+@pytest.fixture
+def teo_program(app, teo):
+    program = Program(app)
+    program.log_in("teo@acme.example")
+    return program
+
+
+def teo_account():
+    return Account.objects.get(email="teo@acme.example")
+
+
+CLAIMS = {
+    "create": lambda held_out: an_organization("Acme Corp", held_out),
+    "rename": lambda held_out: rename_organization(
+        an_organization("Third", held_out), "Acme Corp", origin(held_out)
+    ),
+    "restore": lambda held_out: restore_organization(
+        trash_organization(an_organization("Third", held_out), None, origin(held_out)),
+        "Acme Corp",
+        origin(held_out),
+    ),
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_old_addresses_are_not_theirs_to_claim(acme, owner, teo, claim):
+    rename_organization(fresh(acme), "Other", origin(owner))
+    assert not slugs.is_free("acme-corp", teo_account().id)
+    with pytest.raises(SlugTaken):
+        claim(teo_account())
+    an_app(teo_account())
+    assert slugs.is_free("acme-corp", teo_account().id)
+    if claim is CLAIMS["create"]:
+        assert claim(teo_account()).slug == "acme-corp"
+
+
+def test_an_owner_with_a_factor_claims_old_addresses_as_before(acme, owner):
+    require(acme, owner)
+    rename_organization(fresh(acme), "Other", origin(owner))
+    assert an_organization("Acme Corp", owner).slug == "acme-corp"
+
+
+def test_they_leave_by_the_page_that_holds_them_out(acme, teo):
+    refused = teo.get("/organizations/acme-corp")
+    way = refused.html.main.find("a", string="Leave Acme Corp…")["href"]
+    page = teo.get(way)
+    assert page.heading == "Leave Acme Corp?"
+    assert page.html.main.find("a", string="Stay")["href"] == "/organizations"
+    assert "/organizations/acme-corp/members" not in str(page.html)
+    answer = teo.post(way, {})
+    assert (answer.status, answer.location) == (303, "/organizations")
+    assert Membership.objects(organization=acme.id).count() == 1
+    assert teo.get("/organizations/acme-corp").status == 404
+
+
+def test_they_leave_by_an_old_address_too(acme, owner, teo):
+    rename_organization(fresh(acme), "Other", origin(owner))
+    assert teo.get("/organizations/acme-corp/leave").location == "/organizations/other/leave"
+
+
+def test_their_programs_leave(acme, teo_program):
+    path = f"/org/acme-corp/members/{teo_account().id}"
+    key = {"headers": {"Idempotency-Key": "leaving"}}
+    assert [teo_program.delete(path, **key).status_code for _ in range(2)] == [200, 200]
+    assert Membership.objects(organization=acme.id).count() == 1
+
+
+def test_the_last_owner_stays_also_without_a_factor(acme, owner, teo):
+    Membership.objects(organization=acme.id, account=owner.id).delete()
+    answer = teo.post("/organizations/acme-corp/leave", {})
+    assert answer.status == 409
+    assert Membership.objects.get().account == teo_account().id
+
+
+def test_leaving_is_all_that_they_may(acme, owner, teo, teo_program):
+    """Row T2 of the attacks."""
+    for path in ("members", "rename", "delete", "activity.csv", "keys", "ownership"):
+        assert is_refused(teo, f"/organizations/acme-corp/{path}"), path
+    assert is_refused(teo, "/organizations/preview?organization_name=x&renames=acme-corp")
+    answer = teo_program.delete(f"/org/acme-corp/members/{owner.id}")
+    assert fault(answer) == (403, "second_factor_required", set())
+    answer = teo_program.delete("/org/delete/acme-corp?purge=true")
+    assert fault(answer) == (403, "second_factor_required", set())
+
+
+def test_their_list_shows_its_name_and_what_opens_it(acme, teo):
+    an_organization("Mine", teo_account())
+    page = teo.get("/organizations")
+    row, mine = page.html.select(".register tbody tr")
+    way = row.find("a", string="Needs a second factor")
+    assert way["href"] == "/account/security"
+    assert row.a["href"] == "/organizations/acme-corp"
+    assert not row.find("time")
+    assert "2" not in row.get_text()
+    assert mine.find("time")
+    assert "Needs a second factor" not in mine.get_text()
+    an_app(teo_account())
+    assert "Needs a second factor" not in teo.get("/organizations").text
+
+
+def test_the_trash_shows_its_name_and_nothing_is_done_there(acme, owner, teo, teo_program):
+    trash_organization(fresh(acme), None, origin(owner))
+    page = teo.get("/trash")
+    [row] = page.html.select(".register tbody tr")
+    assert row.find("a", string="Needs a second factor")["href"] == "/account/security"
+    assert owner.email not in row.get_text()
+    assert not row.find("form")
+    assert "Purge now…" not in row.get_text()
+    for deed in ("restore", "purge"):
+        fields = {"csrf_token": teo.token("/organizations/new"), "confirm_name": "Acme Corp"}
+        answer = teo.send(f"/trash/{acme.id}/{deed}", fields)
+        assert (answer.status, answer.heading) == (403, "Set up a second factor")
+    refusals = [
+        teo_program.post(f"/org/trash/{acme.id}/restore"),
+        teo_program.delete(f"/org/trash/{acme.id}"),
+    ]
+    assert {fault(answer)[:2] for answer in refusals} == {(403, "second_factor_required")}
+    assert fresh(acme).state == TRASHED
+
+
+def test_the_check_of_a_token_says_yes_for_no_organization_that_holds_them_out(teo_program):
+    an_organization("Mine", teo_account())
+    answer = teo_program.get("/auth/check").json
+    assert answer["organizations"] == [
+        {"organization_name": "Mine", "slug": "mine", "role": "owner"}
+    ]
+    assert answer["second_factor_required"] == [
+        {"organization_name": "Acme Corp", "slug": "acme-corp"}
+    ]
+    an_app(teo_account())
+    let_in, held_out = directory.memberships_of(teo_account().id)
+    assert [row["slug"] for row in let_in] == ["acme-corp", "mine"]
+    assert held_out == []
+
+
+def test_a_call_that_is_repeated_tells_them_no_more(app, acme, owner):
+    a_member(acme, OWNER)
+    program = Program(app)
+    program.log_in("teo@acme.example")
+    call = ("/org/update/acme-corp", {"new_organization_name": "ACME"})
+    key = {"headers": {"Idempotency-Key": "renaming"}}
+    assert program.put(*call, **key).status_code == 200
+    require(acme, owner)
+    answer = program.put(*call, **key)
+    assert fault(answer) == (403, "second_factor_required", set())
+    assert "slug" not in answer.text

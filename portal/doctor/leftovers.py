@@ -1,0 +1,165 @@
+"""Documents that outlived the account or organization they belong to.
+
+Whatever ends an account or organization deletes them in the same transaction, so what is left is
+damage: of a hand in the database, say, or of a backup that was brought back in part.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import Document
+
+from portal.accounts.documents import Account, Browser, Session
+from portal.database import transaction
+from portal.doctor.findings import Finding, Kind, Row, found_by
+from portal.factors.documents import AuthenticatorApp, Passkey, RecoveryCodes
+from portal.keys.documents import ApiKey
+from portal.members.documents import Invitation
+from portal.organizations.documents import PURGED, Membership, Organization
+from portal.paging import pages_of
+
+_MISSING = "does not exist"
+_ADVICE = (
+    "--repair deletes what belongs to a closed account or a purged organization. Where the account "
+    "or organization does not exist at all, a backup may bring it back, and then it needs these: "
+    "delete them by hand if nothing will."
+)
+DEAD_MEMBERSHIP = Kind(
+    "dead_membership", "Memberships of accounts or organizations that don't exist", _ADVICE
+)
+DEAD_KEY = Kind("dead_key", "API keys of organizations that don't exist", _ADVICE)
+DEAD_INVITATION = Kind("dead_invitation", "Invitations to organizations that don't exist", _ADVICE)
+DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist", _ADVICE)
+DEAD_SESSION = Kind(
+    "dead_session", "Sessions of accounts that don't exist", "--repair deletes them."
+)
+DEAD_BROWSER = Kind(
+    "dead_browser", "Known browsers of accounts that don't exist", "--repair deletes them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What other documents belong to. Where ``is_over`` its ``field`` it is a tombstone, which
+    nothing brings back to life."""
+
+    document: type[Document]
+    word: str
+    field: str
+    is_over: Callable[[Any], bool]
+    over: str
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Documents that belong to others, by which field to which; ``replaceable`` are those that
+    people have again as soon as they log in."""
+
+    word: str
+    document: type[Document]
+    kind: Kind
+    owners: dict[str, Owner]
+    replaceable: bool = False
+
+
+ACCOUNT = Owner(Account, "account", "closed_at", lambda value: value is not None, "is closed")
+ORGANIZATION = Owner(
+    Organization, "organization", "state", lambda value: value == PURGED, "is purged"
+)
+_OF_ORGANIZATION, _OF_ACCOUNT = {"organization": ORGANIZATION}, {"account": ACCOUNT}
+_BY_ACCOUNTS_ID = {"_id": ACCOUNT}
+
+BELONGINGS = (
+    Belonging("membership", Membership, DEAD_MEMBERSHIP, _OF_ACCOUNT | _OF_ORGANIZATION),
+    Belonging("key", ApiKey, DEAD_KEY, _OF_ORGANIZATION),
+    Belonging("invitation", Invitation, DEAD_INVITATION, _OF_ORGANIZATION),
+    Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR, _BY_ACCOUNTS_ID),
+    Belonging("passkey", Passkey, DEAD_FACTOR, _OF_ACCOUNT),
+    Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR, _BY_ACCOUNTS_ID),
+    # A log-in that waits for its second factor is one, too. What is stored of its id is a hash,
+    # so it may be told.
+    Belonging("session", Session, DEAD_SESSION, _OF_ACCOUNT, replaceable=True),
+    Belonging("browser", Browser, DEAD_BROWSER, _OF_ACCOUNT, replaceable=True),
+)
+
+
+def find_dead() -> Iterator[Finding]:
+    """Documents of accounts and organizations that are no more."""
+    for belonging in BELONGINGS:
+        for page in pages_of(belonging.document, {}, *belonging.owners):
+            for row in _suspects(belonging, page):
+                yield from _dead(belonging, row["_id"])
+
+
+def living(owner: Owner, ids: set[Any]) -> set[Any]:
+    """Which of these there are, tombstones not among them."""
+    rows = found_by(owner.document, "_id", ids, owner.field)
+    return {row["_id"] for row in rows if not owner.is_over(row.get(owner.field))}
+
+
+def _suspects(belonging: Belonging, page: list[Row]) -> Iterator[Row]:
+    alive = {
+        field: living(owner, {row.get(field) for row in page})
+        for field, owner in belonging.owners.items()
+    }
+    for row in page:
+        if any(row.get(field) not in found for field, found in alive.items()):
+            yield row
+
+
+@dataclass(frozen=True, slots=True)
+class _Death:
+    """Why a document is dead, and whether it is ``for_good``."""
+
+    words: str
+    for_good: bool
+    organization: ObjectId | None
+
+
+def _dead(belonging: Belonging, id: Any) -> Iterator[Finding]:  # noqa: A002
+    death = transaction(partial(_death_of, belonging, id))
+    if death is None:
+        return
+    safe = death.for_good or belonging.replaceable
+    repair = partial(_delete, belonging, id) if safe else None
+    yield Finding(belonging.kind, str(id), death.words, death.organization, repair)
+
+
+def _death_of(belonging: Belonging, id: Any) -> _Death | None:  # noqa: A002
+    row = belonging.document._get_collection().find_one(
+        {"_id": id}, dict.fromkeys(belonging.owners, 1)
+    )
+    if row is None:
+        return None
+    ends = [
+        (end != _MISSING, f"{belonging.word} of {owner.word} {row.get(field)}, which {end}")
+        for field, owner in belonging.owners.items()
+        if (end := _end_of(owner, row.get(field)))
+    ]
+    if not ends:
+        return None
+    for_good, words = max(ends)  # of two owners one that is over for good is enough
+    return _Death(words, for_good, row.get("organization"))
+
+
+def _end_of(owner: Owner, id: Any) -> str | None:  # noqa: A002
+    found = owner.document._get_collection().find_one({"_id": id}, {owner.field: 1})
+    if found is None:
+        return _MISSING
+    return owner.over if owner.is_over(found.get(owner.field)) else None
+
+
+def _delete(belonging: Belonging, id: Any) -> str | None:  # noqa: A002
+    # A tombstone stays one, so it is still so when this is committed; and of the replaceable
+    # nothing is lost where the account comes back that very moment.
+    def body() -> str | None:
+        death = _death_of(belonging, id)
+        if death is None or not (death.for_good or belonging.replaceable):
+            return None
+        deleted = belonging.document._get_collection().delete_one({"_id": id}).deleted_count
+        return "deleted" if deleted else None
+
+    return transaction(body)
