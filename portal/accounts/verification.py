@@ -7,7 +7,7 @@ from bson import ObjectId
 from portal import clock, limits
 from portal.accounts import passwords, sessions
 from portal.accounts.credentials import forget_recovery, new_password
-from portal.accounts.documents import Account
+from portal.accounts.documents import PASSWORD, Account
 from portal.accounts.mails import VERIFY, VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
@@ -63,6 +63,7 @@ def verify_address(token: str, password: str, origin: Origin, user_agent: str) -
         proved = first_proof(account, password_hash, origin)
         if proved is None:  # by another request, at the same time
             raise LinkInvalid
+        record(proved, "account.logged_in", origin, factors=PASSWORD)
         return sessions.open_session(proved, origin, user_agent)
 
     return transaction(body)

@@ -11,7 +11,7 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
 from portal.accounts import passwords, sessions
-from portal.accounts.documents import Account
+from portal.accounts.documents import PASSWORD, Account
 from portal.accounts.sessions import Principal
 from portal.accounts.verification import prove_address
 from portal.audit.documents import Origin
@@ -197,6 +197,8 @@ def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agen
             account.save(force_insert=True)
         except NotUniqueError as error:
             raise AccountExists(invitation.email) from error
+        record(account, "account.address_verified", origin)
+        record(account, "account.logged_in", origin, factors=PASSWORD)
         joined = _join(invitation, account_id, origin)
         return _with_session(joined, account, origin, user_agent)
 
