@@ -119,9 +119,8 @@ class Session(Document):
     browser = StringField()
     # How often a second factor was tried for a log-in that waits.
     tries = IntField()
-    # Sealed: what is offered to an authenticator app, and recovery codes that were not shown yet.
+    # Sealed: what is offered to an authenticator app.
     offered_secret = StringField()
-    codes_to_show = StringField()
 
     meta = {
         "collection": "sessions",
