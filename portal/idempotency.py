@@ -48,7 +48,7 @@ class FirstAnswer(EmbeddedDocument):
 class KeyRecord(Document):
     """A key that was used, and what it did. ``request`` is the id of the request that did it;
     ``operation`` is missing where a name was changed and nothing else; where an API key was, it is
-    that one's id."""
+    that one's id. ``organization`` is the account where it changed its own."""
 
     id = StringField(primary_key=True)
     mac = StringField(required=True)

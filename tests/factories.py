@@ -12,7 +12,7 @@ from portal.accounts.passwords import hash_password
 from portal.accounts.sessions import Principal, open_session
 from portal.audit.documents import Origin
 from portal.database import transaction
-from portal.factors import recovery_codes, totp
+from portal.factors import totp
 from portal.factors.documents import Passkey
 from portal.keys import keys
 from portal.members.documents import Invitation
@@ -125,8 +125,7 @@ def an_app(account):
     app = pyotp.TOTP(secret)
     # The step before: what the app shows now is not used up.
     first = app.at(clock.now(), counter_offset=-1)
-    totp.confirm(account.id, session.session_id, first, origin(account))
-    return app, recovery_codes.show_once(session.session_id)
+    return app, totp.confirm(account.id, session.session_id, first, origin(account))
 
 
 def a_passkey(account, name="Laptop, work"):

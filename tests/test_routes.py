@@ -86,7 +86,6 @@ ROUTES = {
     "POST /account/security/passkeys/<passkey_id>": OWN,
     "GET /account/security/passkeys/<passkey_id>/remove": OWN,
     "POST /account/security/passkeys/<passkey_id>/remove": OWN,
-    "GET /account/security/codes": PERSON,
     "GET /account/security/codes/new": PERSON,
     "POST /account/security/codes/new": PERSON,
     "POST /account/security/browsers/forget": PERSON,

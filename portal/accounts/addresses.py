@@ -42,6 +42,7 @@ def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origi
         raise AddressUnchanged(account.email)
     check_current(account, password, origin)
     limits.count_try(limits.ADDRESS_MAILS, str(account.id))
+    limits.count_try(limits.ADDRESS_MAILS, address.key)  # whoever's accounts ask for it
 
     def body() -> Account:
         asked = Account.objects(id=account.id, password_hash=account.password_hash).modify(
@@ -80,6 +81,7 @@ def confirm_change(token: str, password: str, origin: Origin) -> Account:
     """
     change = change_to_confirm(token)
     account = change.account
+    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
     check_current(account, password, origin)
 
     def body() -> Account:

@@ -49,6 +49,14 @@ def trusted_of(account_id: ObjectId) -> list[Browser]:
     return list(trusted.order_by("-trusted_until"))
 
 
+def distrust(account_id: ObjectId, hashes: list[str | None]) -> None:
+    """Ask for the account's second factor in the browsers with these hashes again; in every one
+    where a hash is missing, since nobody knows which that is. They stay known."""
+    mine = Browser.objects(account=account_id)
+    meant = mine if None in hashes else mine.filter(hash__in=hashes)
+    meant.update(unset__trusted_until=True)
+
+
 def distrust_all(account_id: ObjectId) -> None:
     """Ask for the account's second factor everywhere again. The browsers stay known."""
     Browser.objects(account=account_id).update(unset__trusted_until=True)
@@ -64,5 +72,10 @@ def forget_all(account_id: ObjectId) -> None:
     Browser.objects(account=account_id).delete()
 
 
+def hashed(browser_id: str) -> str:
+    """What is stored in place of the id."""
+    return hashlib.sha256(browser_id.encode()).hexdigest()
+
+
 def _of(account_id: ObjectId, browser_id: str) -> QuerySet:
-    return Browser.objects(account=account_id, hash=hashlib.sha256(browser_id.encode()).hexdigest())
+    return Browser.objects(account=account_id, hash=hashed(browser_id))

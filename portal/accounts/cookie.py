@@ -21,7 +21,7 @@ from portal.accounts import bearer, browser_cookie, sessions, tokens
 from portal.accounts.sessions import Principal
 from portal.accounts.tokens import InvalidToken
 from portal.factors.pending import Pending
-from portal.requests import is_api
+from portal.requests import is_api, origin
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -92,7 +92,7 @@ def enter(principal: Principal | Pending) -> None:
     a session that it had ends. Where the log-in waits for a second factor, the cookie opens
     nothing but the page that asks for it."""
     if current_user.is_authenticated:
-        sessions.close_session(current_user.session_id)
+        sessions.end_former(current_user, origin())
     session.clear()
     # A form token of the new session, now: two pages that are opened at once would make two.
     g.pop("csrf_token", None)

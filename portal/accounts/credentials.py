@@ -21,9 +21,10 @@ def check_current(account: Account, password: str, origin: Origin) -> None:
     Wrong ones in a row have to wait and are told of, as at the log-in. Raises TooManyTries,
     Overloaded.
     """
-    # Counted by where it is typed: whoever guesses elsewhere keeps nobody out.
-    where = origin.session or limits.network_of(origin.address)
-    tried = f"password of {account.id} by {where}"
+    # Counted by the account's own session: whoever guesses elsewhere keeps nobody out of it.
+    # Elsewhere, at a link, by the account alone: other sessions can be had in any number.
+    own = origin.session if origin.account == account.id else None
+    tried = f"password of {account.id}" + (f" by {own}" if own else "")
     wrong = attempts.begin_attempt(tried)
     try:
         limits.count_try(limits.LOGIN_PER_EMAIL, tried)

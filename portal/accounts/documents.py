@@ -101,7 +101,9 @@ class Session(Document):
     nothing (``PENDING``). ``id`` is the hash of the random id that its cookie or bearer token
     carries.
 
-    ``factors`` are what it was logged in by, and ``authenticated_at`` is when any was given last.
+    ``factors`` are what it was logged in by, and ``authenticated_at`` is when the person last
+    proved who they are: by a second factor, where they have one. ``browser`` is the hash of the
+    browser that it was opened in, as in ``Browser``.
     """
 
     id = StringField(primary_key=True)
@@ -118,11 +120,11 @@ class Session(Document):
     user_agent = StringField()
     factors = ListField(StringField())
     authenticated_at = DateTimeField()
+    browser = StringField()
     # How often a second factor was tried for a log-in that waits.
     tries = IntField()
-    # Sealed: what is offered to an authenticator app, and recovery codes that were not shown yet.
+    # Sealed: what is offered to an authenticator app.
     offered_secret = StringField()
-    codes_to_show = StringField()
 
     meta = {
         "collection": "sessions",

@@ -6,7 +6,7 @@ from portal.accounts.sessions import Principal
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.errors import CodeRequired, WrongCredentials
+from portal.errors import CodeRequired, WrongCode, WrongCredentials
 from portal.factors import pending
 from portal.factors.codes import counted, use_code
 from portal.factors.pending import Pending
@@ -33,7 +33,8 @@ def log_in_program(
     """Check the credentials and open a session for a program; otherwise like ``log_in``. Where the
     account has a second factor it takes a ``code``, of the app or a recovery code.
 
-    Raises CodeRequired without it, WrongCode, TooManyTries.
+    Raises CodeRequired without it, WrongCode, TooManyTries. That the password was given without
+    a right code is in the audit trail.
     """
     account = authentication.account_of(email, password, origin)
     rehashed = _rehashed(account, password)
@@ -46,10 +47,14 @@ def log_in_program(
             factors.append(use_code(current, code, origin))
         return sessions.log_in(current, origin, user_agent, PROGRAM, tuple(factors))
 
-    if account.has_second_factor and code is not None:
-        with counted(account, origin):
-            return transaction(body)
-    return transaction(body)
+    try:
+        if account.has_second_factor and code is not None:
+            with counted(account, origin):
+                return transaction(body)
+        return transaction(body)
+    except (CodeRequired, WrongCode):
+        transaction(lambda: _note_asked(account, origin))
+        raise
 
 
 def log_out(principal: Principal, origin: Origin) -> None:
@@ -60,6 +65,10 @@ def log_out(principal: Principal, origin: Origin) -> None:
         sessions.close_session(principal.session_id)
 
     transaction(body)
+
+
+def _note_asked(account: Account, origin: Origin) -> None:
+    record(_current(account, None, origin), "account.second_factor_asked", origin)
 
 
 def _rehashed(account: Account, password: str) -> str | None:

@@ -61,7 +61,8 @@ def _password_changed(mail: Mail) -> dict[str, Any] | None:
 
 
 def _to_recover(mail: Mail) -> dict[str, Any] | None:
-    """Nothing where nobody has the address, or where another link was asked for since."""
+    """Nothing where nobody has the address, or where the wish was too early, or another came
+    since."""
     account = Account.objects(email_key=mail.ids["key"], email=mail.to).first()
     wish = Recovery.objects(id=Recovery.id_of(mail.ids["key"]), request=mail.ids["request"])
     if account is None or not wish.first():

@@ -9,6 +9,7 @@ from portal.accounts.documents import AUTO, Account
 from portal.accounts.export import everything_about
 from portal.accounts.forms import AddressForm, ButtonForm, CloseForm, PasswordForm, ProfileForm
 from portal.accounts.profile import change_profile
+from portal.accounts.recent import ask_again, is_recent, recently_authenticated
 from portal.requests import origin
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
@@ -45,6 +46,7 @@ def ask_to_verify() -> ResponseReturnValue:
 
 @blueprint.route("/address", methods=["GET", "POST"])
 @login_required
+@recently_authenticated
 def change_address() -> ResponseReturnValue:
     form = AddressForm()
     asked = form.submit(
@@ -64,6 +66,7 @@ def change_address() -> ResponseReturnValue:
 
 @blueprint.route("/password", methods=["GET", "POST"])
 @login_required
+@recently_authenticated
 def change_password() -> ResponseReturnValue:
     form = PasswordForm()
     changed = form.submit(
@@ -106,6 +109,9 @@ def end_other_sessions() -> ResponseReturnValue:
 @blueprint.get("/export")
 @login_required
 def export() -> ResponseReturnValue:
+    if not is_recent(current_user):
+        # Not back here: a file leaves the page that asks to confirm where it is.
+        return ask_again(url_for(".profile", _anchor="data"))
     file = everything_about(current_user.account_id, origin())
     headers = {"Content-Disposition": 'attachment; filename="account.json"'}
     return Response(file, content_type="application/json", headers=headers)
@@ -113,6 +119,7 @@ def export() -> ResponseReturnValue:
 
 @blueprint.route("/close", methods=["GET", "POST"])
 @login_required
+@recently_authenticated
 def close() -> ResponseReturnValue:
     form = CloseForm()
     closed = form.submit(

@@ -23,14 +23,16 @@ from portal.errors import LinkInvalid
 from portal.mail import links, outbox
 
 VALID = timedelta(minutes=30)
+KEPT = timedelta(minutes=5)
 
 
 def ask_for_link(email: str, origin: Origin) -> EmailAddress:
     """Have a link mailed by which the account of this address gets a new password, and end the
-    links before.
+    links before. Within 5 minutes of the last one nothing is sent and that one stays good:
+    otherwise anybody could end it before its owner has read the mail.
 
-    Known or not, the same is done: whether anything is to be sent shows when the mail is made.
-    Raises InvalidEmail, TooManyTries.
+    Known or not, early or not, the same is done: whether anything is to be sent shows when the
+    mail is made. Raises InvalidEmail, TooManyTries.
     """
     limits.count_try(limits.RECOVERY_PER_NETWORK, limits.network_of(origin.address))
     address = parse_email(email)
@@ -41,9 +43,7 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
     request = ObjectId()
 
     def body() -> EmailAddress:
-        Recovery.objects(id=Recovery.id_of(address.key)).update_one(
-            upsert=True, set__request=request, set__at=clock.now()
-        )
+        _wish_anew(address.key, request)
         outbox.put(
             RECOVER_PASSWORD, to, key=address.key, request=request, address=origin.address or ""
         )
@@ -95,6 +95,18 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
     # Wrong ones that were typed before are no reason to wait with the new one.
     attempts.end_row(attempts.of_address(account.email_key))
     return recovered
+
+
+def _wish_anew(email_key: str, request: ObjectId) -> None:
+    """Make ``request`` the one whose link works, unless the last is too young. One update."""
+    now = clock.now()
+    is_young = {"$gt": ["$at", now - KEPT]}
+    wish = {
+        "request": {"$cond": [is_young, "$request", request]},
+        "at": {"$cond": [is_young, "$at", now]},
+    }
+    mine = Recovery.objects(id=Recovery.id_of(email_key))
+    mine.update_one(upsert=True, __raw__=[{"$set": wish}])
 
 
 def _wish(account: Account, request: str) -> QuerySet:

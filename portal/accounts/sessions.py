@@ -34,8 +34,9 @@ class Principal(UserMixin):
     """Who asks: an account, by a session whose random id only its browser or program knows.
 
     ``session`` is the id by which others may call it. ``authenticated_at`` is when the person last
-    gave a password, a code or a passkey. ``name``, ``theme`` and ``time_zone`` are empty where the
-    person said nothing of them. ``verified`` is whether the account's address is.
+    proved who they are: by a second factor, where they have one. ``name``, ``theme`` and
+    ``time_zone`` are empty where the person said nothing of them. ``verified`` is whether the
+    account's address is.
     """
 
     account_id: ObjectId
@@ -98,10 +99,14 @@ def open_session(
     """Write a session for ``account`` and return who it makes of the browser or program that
     brought the ``factors``. The browser is known from then on, unless its log-in still waits.
 
+    The password alone, in a browser that need not bring the second factor, proves nothing yet to
+    what asks for recent authentication.
+
     Meant for the inside of a transaction; the session's id is stored only as a hash.
     """
     session_id = secrets.token_urlsafe(32)
     now = clock.now()
+    proved = not account.has_second_factor or factors != (PASSWORD,)
     session = Session(
         id=_hashed(session_id),
         public_id=ObjectId(),
@@ -113,7 +118,8 @@ def open_session(
         address=origin.address,
         user_agent=user_agent[:_LONGEST_USER_AGENT],
         factors=factors,
-        authenticated_at=now,
+        authenticated_at=now if proved else None,
+        browser=browsers.hashed(origin.browser) if origin.browser else None,
         tries=0 if kind == PENDING else None,
     )
     session.save(force_insert=True)
@@ -125,7 +131,7 @@ def open_session(
         session_id,
         session.expires_at,
         session.public_id,
-        now,
+        session.authenticated_at,
         **_taste(account),
         verified=account.verified,
     )
@@ -219,12 +225,14 @@ def sessions_of(principal: Principal) -> list[SessionLine]:
 
 
 def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
-    """End a session of the account, wherever it is. Raises SessionGone, alike for another's."""
+    """End a session of the account, wherever it is; its browser is no longer trusted. Raises
+    SessionGone, alike for another's."""
     if not ObjectId.is_valid(public_id):
         raise SessionGone
 
     def body() -> None:
-        if not Session.objects(account=account_id, public_id=ObjectId(public_id)).delete():
+        mine = Session.objects(account=account_id)
+        if not _end(account_id, mine.filter(public_id=ObjectId(public_id))):
             raise SessionGone
         account = Account.objects.get(id=account_id)
         record(account, "account.session_ended", origin, target=ObjectId(public_id))
@@ -233,17 +241,29 @@ def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
 
 
 def end_other_sessions(principal: Principal, origin: Origin) -> int:
-    """End all sessions and tokens of the account but the one by which ``principal`` asks; how many
-    there were."""
+    """End all sessions and tokens of the account but the one by which ``principal`` asks; their
+    browsers are no longer trusted. How many there were."""
 
     def body() -> int:
-        ended = close_others(principal.account_id, principal.session_id)
+        ended = _end(principal.account_id, _others(principal.account_id, principal.session_id))
         if ended:
             account = Account.objects.get(id=principal.account_id)
             record(account, "account.sessions_ended", origin, count=str(ended))
         return ended
 
     return transaction(body)
+
+
+def end_former(principal: Principal, origin: Origin) -> None:
+    """End the session by which ``principal`` asks, since its browser logged in anew; that stays
+    trusted. Nothing changes where it has ended."""
+
+    def body() -> None:
+        if record_of(principal.session_id).delete():
+            account = Account.objects.get(id=principal.account_id)
+            record(account, "account.session_ended", origin, target=principal.session)
+
+    transaction(body)
 
 
 def hold_open(origin: Origin) -> None:
@@ -262,7 +282,7 @@ def close_all(account_id: ObjectId) -> None:
 
 def close_others(account_id: ObjectId, session_id: str) -> int:
     """End all but one of them, in the caller's transaction; how many there were."""
-    return Session.objects(account=account_id, id__ne=_hashed(session_id)).delete()
+    return _others(account_id, session_id).delete()
 
 
 def record_of(session_id: str) -> QuerySet:
@@ -283,6 +303,18 @@ def _public_id(key: str, known: ObjectId | None) -> ObjectId:
     made = ObjectId(_hashed(key)[:24])
     Session.objects(id=key).update_one(set__public_id=made)
     return made
+
+
+def _others(account_id: ObjectId, session_id: str) -> QuerySet:
+    return Session.objects(account=account_id, id__ne=_hashed(session_id))
+
+
+def _end(account_id: ObjectId, ended: QuerySet) -> int:
+    """End them as what may be in wrong hands: the browsers that they were opened in have to bring
+    the second factor again. How many there were."""
+    opened_in = [session.browser for session in ended.filter(kind=BROWSER).only("browser")]
+    browsers.distrust(account_id, opened_in)
+    return ended.delete()
 
 
 def _live(kind: str, now: datetime) -> dict[str, Any]:

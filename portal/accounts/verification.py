@@ -63,7 +63,7 @@ def verify_address(token: str, password: str, origin: Origin, user_agent: str) -
         proved = first_proof(account, password_hash, origin)
         if proved is None:  # by another request, at the same time
             raise LinkInvalid
-        return sessions.open_session(proved, origin, user_agent)
+        return sessions.log_in(proved, origin, user_agent)
 
     return transaction(body)
 

@@ -48,7 +48,8 @@ def forgot() -> ResponseReturnValue:
     form = ForgotForm()
     if form.submit(lambda: recovery.ask_for_link(form.email.data, origin())):
         flash(
-            "If an account has this address, a link is on its way there. It works for 30 minutes.",
+            "If an account has this address, a link is on its way there. It works for 30 minutes; "
+            "within 5 minutes no other is sent.",
             "ok",
         )
         return redirect(url_for(".log_in"), 303)

@@ -3,16 +3,16 @@
 from wtforms import BooleanField, HiddenField, PasswordField, StringField
 from wtforms.widgets import DateInput
 
-from portal.forms import Form
+from portal.forms import Form, OnceForm
 
 
-class CodeForm(Form):
+class CodeForm(OnceForm):
     """Confirms an authenticator app by its first code."""
 
     code = StringField("Code", default="")
 
 
-class PasskeyForm(Form):
+class PasskeyForm(OnceForm):
     """Adds a passkey under a name; the browser puts into it what the device made."""
 
     passkey_name = StringField("Name", default="")

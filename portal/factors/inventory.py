@@ -42,12 +42,13 @@ def factors_of(account_id: ObjectId) -> Factors:
 
 def note_added(
     account_id: ObjectId, session_id: str, codes: list[str], action: str, what: str, origin: Origin
-) -> None:
+) -> list[str]:
     """Have the factor that the caller's transaction just wrote count: the account needs it to log
     in from now on, its browsers are asked for it, the person is told.
 
-    The first one brings the recovery ``codes``, which the session may show once. Raises
-    AddressNotVerified, NotAuthenticated.
+    The first one brings the recovery ``codes``: returned are those that are the account's now and
+    to be shown once, none where it keeps others.
+    Raises AddressNotVerified, NotAuthenticated.
     """
     sessions.hold_open(origin)
     before = Account.objects(id=account_id, closed_at=None).modify(set__has_second_factor=True)
@@ -57,9 +58,10 @@ def note_added(
     if not before.has_second_factor:
         # Those were opened without it.
         sessions.close_others(account_id, session_id)
-        recovery_codes.replace(account_id, codes, session_id)
+        recovery_codes.replace(account_id, codes, origin)
     _note_changed(account_id, action, what, origin)
     outbox.put(FACTOR_ADDED, before.email, account=account_id, what=what)
+    return [] if before.has_second_factor else codes
 
 
 def note_removed(account_id: ObjectId, action: str, what: str, origin: Origin) -> None:

@@ -57,7 +57,8 @@ def use_passkey() -> ResponseReturnValue:
 @login_required
 def confirm() -> ResponseReturnValue:
     # Who has a second factor confirms by that: the password alone opened nothing either.
-    ways = _ways(factors_of(current_user.account_id)) or [PASSWORD]
+    factors = factors_of(current_user.account_id)
+    ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
     form, by = ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
     form.submit(_confirming(principal, form, by))
@@ -91,7 +92,7 @@ def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[],
 def _confirming(principal: Principal, form: ConfirmForm, by: str) -> Callable[[], None]:
     if by == PASSKEY:
         return lambda: confirmation.confirm_with_passkey(principal, form.credential.data, origin())
-    if by == CODE:
+    if by in (CODE, RECOVERY):
         return lambda: confirmation.confirm_with_code(principal, form.code.data, origin())
     return lambda: confirmation.confirm_with_password(
         principal, form.current_password.data, origin()

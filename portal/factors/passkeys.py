@@ -90,14 +90,16 @@ def add(
     credential: str,
     holder: str,
     origin: Origin,
-) -> None:
-    """Add the passkey that the browser made. Raises InvalidPasskeyName, PasskeyRefused,
-    TooManyPasskeys, AddressNotVerified."""
+) -> list[str]:
+    """Add the passkey that the browser made; the recovery codes that came with it, told this once.
+
+    Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified.
+    """
     name = _clean_name(name)
     made = _registered(credential, holder)
     codes = recovery_codes.fresh_codes()
 
-    def body() -> None:
+    def body() -> list[str]:
         if len(Passkey.objects(account=account_id).only("id")) >= MOST:
             raise TooManyPasskeys
         passkey = Passkey(
@@ -114,9 +116,11 @@ def add(
         except NotUniqueError as error:
             raise PasskeyRefused from error
         what = _called(name)
-        inventory.note_added(account_id, session_id, codes, "account.passkey_added", what, origin)
+        return inventory.note_added(
+            account_id, session_id, codes, "account.passkey_added", what, origin
+        )
 
-    transaction(body)
+    return transaction(body)
 
 
 def passkey_of(account_id: ObjectId, passkey_id: str) -> Passkey:

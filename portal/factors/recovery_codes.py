@@ -15,13 +15,14 @@ from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
 from portal.errors import NoSecondFactor, WrongCode
-from portal.factors import sealing
 from portal.factors.documents import RecoveryCodes
 from portal.factors.mails import RECOVERY_CODE_USED, RECOVERY_CODES_MADE
+from portal.idempotency import claim_key
 from portal.mail import outbox
 
 NUMBER = 10
 FEW = 3
+CODES = "recovery_codes_made"
 _LOOKS = re.compile(r"[a-z2-7]{16}")
 
 
@@ -31,19 +32,19 @@ def fresh_codes() -> list[str]:
     return [_grouped(b32encode(secrets.token_bytes(10)).decode().lower()) for _ in range(NUMBER)]
 
 
-def replace(account_id: ObjectId, codes: list[str], session_id: str) -> None:
-    """Make ``codes`` those of the account, in the caller's transaction; all former ones end. The
-    session may show them once."""
+def replace(account_id: ObjectId, codes: list[str], origin: Origin) -> None:
+    """Make ``codes`` those of the account, in the caller's transaction; all former ones end. Raises
+    Repeated where the same request did it already: its answer showed the codes that count."""
+    claim_key(origin.key, origin.request_id, account_id, CODES)
     RecoveryCodes(
         id=account_id, hashes=[_hashed(code) for code in codes], made_at=clock.now()
     ).save()
-    sessions.record_of(session_id).update_one(set__codes_to_show=sealing.seal(" ".join(codes)))
 
 
-def make_anew(account_id: ObjectId, session_id: str, origin: Origin) -> None:
-    """Replace the account's codes by ten others, which the session may show once.
+def make_anew(account_id: ObjectId, origin: Origin) -> list[str]:
+    """Replace the account's codes by ten others, which are told this once.
 
-    Raises AddressNotVerified, NoSecondFactor where there is nothing to recover from.
+    Raises AddressNotVerified, NoSecondFactor where there is nothing to recover from, Repeated.
     """
     codes = fresh_codes()
 
@@ -53,18 +54,12 @@ def make_anew(account_id: ObjectId, session_id: str, origin: Origin) -> None:
         require_verified(account)
         if not account.has_second_factor:
             raise NoSecondFactor
-        replace(account_id, codes, session_id)
+        replace(account_id, codes, origin)
         record(account, "account.recovery_codes_made", origin)
         outbox.put(RECOVERY_CODES_MADE, account.email, account=account_id)
 
     transaction(body)
-
-
-def show_once(session_id: str) -> list[str]:
-    """The codes that were made in this session, the first time; then none."""
-    session = sessions.record_of(session_id).modify(unset__codes_to_show=True)
-    sealed = session and session.codes_to_show
-    return (sealing.unseal(sealed) or "").split() if sealed else []
+    return codes
 
 
 def use(account: Account, typed: str, origin: Origin) -> None:

@@ -43,9 +43,9 @@ def picture_of(address: str) -> str:
     )
 
 
-def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -> None:
+def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -> list[str]:
     """Make the app that the session's secret was given to the account's one, in place of any
-    before.
+    before; the recovery codes that came with it, told this once.
 
     ``typed`` is its first code. Raises WrongCode, TooManyTries, AddressNotVerified.
     """
@@ -57,7 +57,7 @@ def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -
         raise WrongCode
     codes = recovery_codes.fresh_codes()
 
-    def body() -> None:
+    def body() -> list[str]:
         # Of two confirmations at once one finds this secret; another may be offered already.
         taken = sessions.record_of(session_id).filter(offered_secret=offered)
         if not taken.update_one(unset__offered_secret=True):
@@ -67,9 +67,9 @@ def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -
             id=account_id, secret=sealing.seal(secret), added_at=clock.now(), last_step=step
         ).save(force_insert=True)
         action = "account.app_replaced" if replaced else "account.app_added"
-        inventory.note_added(account_id, session_id, codes, action, APP, origin)
+        return inventory.note_added(account_id, session_id, codes, action, APP, origin)
 
-    transaction(body)
+    return transaction(body)
 
 
 def remove(account_id: ObjectId, origin: Origin) -> None:

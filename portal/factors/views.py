@@ -14,11 +14,12 @@ from portal.accounts import browsers
 from portal.accounts.documents import Account
 from portal.accounts.recent import recently_authenticated
 from portal.accounts.verified import require_verified
+from portal.errors import Repeated
 from portal.factors import passkeys, recovery_codes, totp, trust
 from portal.factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.factors.inventory import factors_of
 from portal.factors.requirement import name_of_requiring
-from portal.forms import Form
+from portal.forms import Form, OnceForm
 from portal.requests import origin
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
@@ -59,10 +60,10 @@ def security() -> ResponseReturnValue:
 @recently_authenticated
 def set_up_app() -> ResponseReturnValue:
     form = CodeForm()
-    form.submit(lambda: totp.confirm(*_who(), form.code.data, origin()))
+    codes = form.submit(lambda: totp.confirm(*_who(), form.code.data, origin()))
     if form.succeeded:
         flash("The authenticator app is set up. Its codes are asked for from now on.", "ok")
-        return redirect(url_for(".show_codes"), 303)
+        return _lead_on(codes)
     secret = totp.offer(current_user.session_id)
     address = totp.address_of(secret, current_user.email)
     return (
@@ -100,14 +101,14 @@ def remove_app() -> ResponseReturnValue:
 @recently_authenticated
 def add_passkey() -> ResponseReturnValue:
     form, holder = PasskeyForm(), str(current_user.session)
-    form.submit(
+    codes = form.submit(
         lambda: passkeys.add(
             *_who(), form.passkey_name.data, form.credential.data, holder, origin()
         )
     )
     if form.succeeded:
         flash("The passkey is added. You can log in with it.", "ok")
-        return redirect(url_for(".show_codes"), 303)
+        return _lead_on(codes)
     account = Account.objects.get(id=current_user.account_id)
     form.credential.data = ""
     options = passkeys.options_to_add(account, holder)
@@ -145,25 +146,15 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/codes")
-@login_required
-@recently_authenticated
-def show_codes() -> ResponseReturnValue:
-    codes = recovery_codes.show_once(current_user.session_id)
-    if not codes:
-        return redirect(url_for(".security"), 303)
-    return render_template("factors/codes.html", codes=codes)
-
-
 @blueprint.route("/codes/new", methods=["GET", "POST"])
 @login_required
 @_address_verified
 @recently_authenticated
 def make_codes() -> ResponseReturnValue:
-    form = Form()
-    form.submit(lambda: recovery_codes.make_anew(*_who(), origin()))
-    if form.succeeded:
-        return redirect(url_for(".show_codes"), 303)
+    form = OnceForm()
+    codes = form.submit(lambda: recovery_codes.make_anew(current_user.account_id, origin()))
+    if codes:
+        return _lead_on(codes)
     return render_template("factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
 
 
@@ -175,6 +166,20 @@ def forget_browsers() -> ResponseReturnValue:
     return redirect(url_for(".security"), 303)
 
 
+def _lead_on(codes: list[str] | None) -> ResponseReturnValue:
+    """Show recovery codes that were made just now. No redirect, since nothing keeps them until the
+    next request."""
+    if codes:
+        return render_template("factors/codes.html", codes=codes)
+    return redirect(url_for(".security"), 303)
+
+
+@blueprint.errorhandler(Repeated)
+def _answer_again(error: Repeated) -> ResponseReturnValue:
+    """A form that was sent twice made codes once; they were in the first answer alone."""
+    return render_template("factors/codes.html", codes=None)
+
+
 def _who() -> tuple[ObjectId, str]:
-    """The account, and the session that may show it recovery codes."""
+    """The account, and the session that is to go on."""
     return current_user.account_id, current_user.session_id

@@ -11,7 +11,7 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
 from portal.accounts import passwords, sessions
-from portal.accounts.documents import Account
+from portal.accounts.documents import PASSWORD, Account
 from portal.accounts.sessions import Principal
 from portal.accounts.verification import prove_address
 from portal.accounts.verified import require_verified
@@ -196,8 +196,10 @@ def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agen
         except NotUniqueError as error:
             raise AccountExists(invitation.email) from error
         entered = sessions.open_session(account, origin, user_agent)
-        joined = _join(invitation, account_id, origin.by(entered.acting))
-        return replace(joined, principal=entered)
+        entering = origin.by(entered.acting)
+        record(account, "account.address_verified", entering)
+        record(account, "account.logged_in", entering, factors=PASSWORD)
+        return replace(_join(invitation, account_id, entering), principal=entered)
 
     return transaction(body)
 

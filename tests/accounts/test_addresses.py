@@ -1,15 +1,17 @@
 """The address of an account changes when a link that was mailed to the new one is followed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from portal import clock
+from portal import settings as portal_settings
 from portal.accounts import addresses
 from portal.accounts.documents import Account
 from portal.audit.documents import AuditEvent
-from portal.errors import AddressTaken
+from portal.errors import AddressTaken, TooManyTries
 from tests.accounts.letters import token_of
 from tests.factories import an_account, origin
 from tests.visitor import PASSWORD, Visitor
@@ -88,6 +90,61 @@ def test_who_asked_for_nothing_gives_their_address_to_no_account(app, link):
     assert answer.status == 422
     assert answer.fault("current_password") == "This is not your password: check it"
     assert address() == OLD
+
+
+def test_guessing_at_a_link_is_limited_however_many_sessions_one_has(app, link, settings):
+    """Row A1 of the attacks: sessions of another account, too."""
+    an_account("thief@acme.example")
+    thieves = [Visitor(app) for _ in range(7)]
+    for thief in thieves:
+        thief.log_in("thief@acme.example")
+    tokens = [thief.token("/account/address") for thief in thieves]
+    given = {"token": token_of(link), "current_password": "wrong password wrong"}
+    portal_settings.activate(replace(settings, rate_limits=True))
+    answers = [
+        thief.send("/address", {**given, "csrf_token": token}).status
+        for thief, token in zip(thieves, tokens, strict=True)
+    ]
+    portal_settings.activate(settings)
+    assert answers == [422] * 5 + [429] * 2
+
+
+def test_guessing_at_a_link_keeps_the_owner_out_of_nothing(visitor, app, link, settings):
+    """Row A1 of the attacks."""
+    thief = Visitor(app)
+    fields = {
+        "csrf_token": thief.token(),
+        "token": token_of(link),
+        "current_password": "wrong password wrong",
+    }
+    portal_settings.activate(replace(settings, rate_limits=True))
+    answers = [thief.send("/address", fields).status for _ in range(6)]
+    followed = confirm(visitor, link).status
+    portal_settings.activate(settings)
+    assert answers == [422] * 5 + [429]
+    assert followed == 303
+
+
+def test_following_links_is_limited_as_logging_in_is(app, link, settings):
+    """Row A6 of the attacks: who has a link can't keep the portal hashing."""
+    stranger = Visitor(app)
+    fields = {"csrf_token": stranger.token(), "token": token_of(link), "current_password": "x"}
+    portal_settings.activate(replace(settings, rate_limits=True, login_limit_per_network=2))
+    answers = [stranger.send("/address", fields).status for _ in range(3)]
+    portal_settings.activate(settings)
+    assert answers == [422, 422, 429]
+
+
+def test_mails_to_one_address_are_limited_whoever_asks(app, settings, letters):
+    """Row D1 of the attacks: nobody fills a stranger's mailbox from many accounts."""
+    askers = [an_account(f"{n}@acme.example") for n in range(4)]
+    portal_settings.activate(replace(settings, rate_limits=True))
+    for asker in askers[:3]:
+        addresses.ask_to_change(asker.id, NEW, PASSWORD, origin(asker))
+    with pytest.raises(TooManyTries):
+        addresses.ask_to_change(askers[3].id, NEW, PASSWORD, origin(askers[3]))
+    portal_settings.activate(settings)
+    assert letters.to(NEW) == [CONFIRM] * 3
 
 
 def test_the_link_works_once(visitor, app, link):

@@ -253,3 +253,14 @@ def test_logging_in_again_ends_the_session_before(visitor, app):
     assert is_logged_in(visitor)
     assert not is_logged_in(with_cookie(app, copy))
     assert len(Session.objects()) == 1
+
+
+def test_the_session_that_another_log_in_ended_is_in_its_accounts_trail(visitor):
+    mara, teo = an_account("mara@acme.example"), an_account("teo@acme.example")
+    visitor.log_in("mara@acme.example")
+    [before] = Session.objects
+    visitor.post("/login", {"email": teo.email, "password": PASSWORD}, form_at="/trash")
+    entered, ended = AuditEvent.objects(chain=mara.id).order_by("seq")
+    assert (entered.action, ended.action) == ("account.logged_in", "account.session_ended")
+    assert (ended.actor, ended.target) == (mara.id, before.public_id)
+    assert [event.action for event in AuditEvent.objects(chain=teo.id)] == ["account.logged_in"]

@@ -10,12 +10,14 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
+from portal.accounts import recovery
 from portal.accounts.documents import Account, Recovery, Session
 from portal.audit.documents import AuditEvent
 from portal.mail import links
 from portal.mail.documents import Mail
 from tests.accounts.letters import token_of
-from tests.factories import an_account
+from tests.factories import an_account, origin
+from tests.processes import at_once
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
@@ -97,11 +99,42 @@ def test_a_link_dies_with_a_change_of_password(app, asked):
     assert follow(Visitor(app), link, "yet another one of horses").status == 410
 
 
-def test_only_the_newest_link_works(app, asked):
+def test_only_the_newest_link_works(app, asked, time_machine):
     """Row A3 of the attacks: an old one after a new one."""
-    old, new = asked(), asked()
+    old = asked()
+    time_machine.move_to(clock.now() + timedelta(minutes=5, seconds=1))
+    new = asked()
     assert follow(Visitor(app), old).status == 410
     assert follow(Visitor(app), new).status == 303
+
+
+def test_nobody_ends_a_link_that_was_just_mailed(app, asked, letters, time_machine):
+    """Row A3 of the attacks: a stranger wishes for the victim's address again and again."""
+    link = asked()
+    time_machine.move_to(clock.now() + timedelta(minutes=4, seconds=50))
+    answers = [ask_for_link(Visitor(app)) for _ in range(3)]
+    assert {(answer.status, answer.location) for answer in answers} == {(303, "/login")}
+    assert letters.to(MARA) == [SUBJECT]
+    assert follow(Visitor(app), link).status == 303
+
+
+def test_wishes_that_are_too_early_put_off_no_later_one(app, asked, letters, time_machine):
+    asked()
+    for _ in range(2):
+        time_machine.move_to(clock.now() + timedelta(minutes=3))
+        ask_for_link(Visitor(app))
+    assert letters.to(MARA) == [SUBJECT, SUBJECT]
+
+
+def test_of_wishes_at_once_one_is_mailed(app, mara, letters):
+    at_once([lambda: recovery.ask_for_link(MARA, origin()) for _ in range(4)])
+    assert letters.to(MARA) == [SUBJECT]
+    assert follow(Visitor(app), letters.link(MARA, SUBJECT)).status == 303
+
+
+def test_a_new_link_is_mailed_at_once_where_the_last_was_used(app, asked, letters):
+    follow(Visitor(app), asked())
+    assert follow(Visitor(app), asked(), "yet another one of horses").status == 303
 
 
 def test_a_link_is_for_one_account(app, asked, letters):
@@ -160,6 +193,7 @@ def test_unknown_addresses_take_as_long(app, mara):
         begin = time.perf_counter()
         answer = visitor.client.post("/forgot", data={"csrf_token": token, "email": email})
         taken = time.perf_counter() - begin
+        Recovery.objects.delete()
         assert answer.status_code == 303
         visitor.get("/login")  # shows what the answer left in the cookie, as in a browser
         return taken
@@ -175,13 +209,13 @@ def test_unknown_addresses_take_as_long(app, mara):
 def test_the_same_commands_are_sent_for_known_and_unknown(app, mara, commands):
     """Row A2 of the attacks."""
     sent = []
-    for email in (MARA, "nobody@acme.example"):
+    for email in (MARA, "nobody@acme.example", MARA, "nobody@acme.example"):  # too early at last
         visitor = Visitor(app)
         token = visitor.token("/forgot")
         commands.clear()
         visitor.client.post("/forgot", data={"csrf_token": token, "email": email})
         sent.append(list(commands))
-    assert sent[0] == sent[1]
+    assert sent[0] == sent[1] == sent[2] == sent[3]
 
 
 @pytest.mark.parametrize("email", [MARA, "nobody@acme.example"])

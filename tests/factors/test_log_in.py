@@ -7,11 +7,12 @@ import pytest
 
 from portal import clock, settings
 from portal.accounts import login, sessions
-from portal.accounts.documents import BROWSER, PENDING, Browser, Session
+from portal.accounts.documents import BROWSER, PENDING, Account, Browser, Session
 from portal.audit.documents import AuditEvent
 from portal.errors import WrongCode
 from portal.factors import pending
 from portal.factors.documents import AuthenticatorApp, RecoveryCodes
+from tests.accounts.letters import Letters
 from tests.factories import an_account, an_app, origin
 from tests.processes import at_once
 from tests.program import Program, fault
@@ -266,6 +267,118 @@ def test_a_remembered_browser_is_not_asked_again_for_30_days(visitor, mara, app,
     assert visitor.log_in().location == "/login/second"
 
 
+def remembered(visitor, mara):
+    """The browser in which the second factor was given, and need not be given again."""
+    Session.objects.delete()  # the one in which the app was set up
+    visitor.log_in()
+    give(visitor, mara.code(), trust="y")
+    visitor.log_out()
+    assert visitor.log_in().location == "/organizations"
+    return visitor
+
+
+DANGEROUS = [
+    "/account/security/app/remove",
+    "/account/security/codes/new",
+    "/account/password",
+    "/account/address",
+    "/account/close",
+    "/account/export",
+]
+
+
+@pytest.mark.parametrize("path", DANGEROUS)
+def test_the_password_alone_does_nothing_dangerous_in_a_remembered_browser(visitor, mara, path):
+    """Row A5 of the attacks: whoever sits down there and knows the password removes no factor."""
+    remembered(visitor, mara)
+    assert visitor.get(path).location.startswith("/account/confirm")
+    fields = {"csrf_token": visitor.token("/organizations/new"), "current_password": PASSWORD}
+    if path != "/account/export":
+        assert visitor.send(path, fields).location.startswith("/account/confirm")
+    assert AuthenticatorApp.objects
+    assert visitor.post("/account/confirm", {"current_password": PASSWORD}).status == 401
+
+
+def test_the_second_factor_opens_it_in_a_remembered_browser(visitor, mara):
+    remembered(visitor, mara)
+    page = "/account/security/app/remove"
+    asked = visitor.get(page).location
+    assert visitor.post(asked, {"code": mara.code(1)}).location == page
+    assert visitor.post(page).location == "/account/security"
+
+
+def elsewhere(app, code):
+    """Another browser of hers, logged in by both factors."""
+    other = Visitor(app)
+    other.log_in()
+    give(other, code)
+    return other
+
+
+def test_a_session_that_is_ended_leaves_no_trusted_browser(visitor, mara, app):
+    """Row T2 of the attacks."""
+    lost = remembered(visitor, mara)
+    [session] = Session.objects
+    other = elsewhere(app, mara.codes[0])
+    path = f"/account/sessions/{session.public_id}/end"
+    assert other.post(path, form_at="/organizations/new").status == 303
+    assert lost.log_in().location == "/login/second"
+
+
+def test_sessions_that_are_ended_together_leave_no_trusted_browser(visitor, mara, app):
+    """Row T2 of the attacks."""
+    lost = remembered(visitor, mara)
+    other = Visitor(app)
+    other.log_in()
+    give(other, mara.codes[0], trust="y")
+    other.post("/account/sessions/end-others", form_at="/organizations/new")
+    assert lost.log_in().location == "/login/second"
+    other.log_out()
+    assert other.log_in().location == "/organizations"
+
+
+def test_where_nobody_knows_the_browser_of_an_ended_session_none_is_trusted(visitor, mara, app):
+    """Row T2 of the attacks: one that an earlier version opened."""
+    lost = remembered(visitor, mara)
+    Session.objects.update(unset__browser=True)
+    elsewhere(app, mara.codes[0]).post("/account/sessions/end-others", form_at="/organizations/new")
+    assert lost.log_in().location == "/login/second"
+
+
+def test_a_token_that_is_ended_leaves_browsers_as_they_are(visitor, mara, app):
+    remembered(visitor, mara)
+    body = {"email": "mara@acme.example", "password": PASSWORD, "code": mara.codes[0]}
+    Program(app).post("/admin/login", body)
+    visitor.post("/account/sessions/end-others", form_at="/organizations/new")
+    assert not Session.objects(kind="program")
+    visitor.log_out()
+    assert visitor.log_in().location == "/organizations"
+
+
+def test_logging_in_anew_in_a_remembered_browser_leaves_it_so(visitor, mara):
+    remembered(visitor, mara)
+    fields = {"email": "mara@acme.example", "password": PASSWORD}
+    assert visitor.post("/login", fields, form_at="/trash").location == "/organizations"
+    visitor.log_out()
+    assert visitor.log_in().location == "/organizations"
+
+
+@pytest.mark.parametrize("deed", ["change", "recover"])
+def test_no_browser_is_trusted_after_the_password_changed(visitor, mara, app, office, deed):
+    """Row T2 of the attacks."""
+    lost, other = remembered(visitor, mara), "another battery of horses"
+    if deed == "change":
+        elsewhere(app, mara.codes[0]).post(
+            "/account/password", {"current_password": PASSWORD, "password": other}
+        )
+    else:
+        Visitor(app).post("/forgot", {"email": "mara@acme.example"})
+        link = Letters(app, office).link("mara@acme.example", "Choose a new password")
+        Account.objects.update(set__verified_at=clock.now())  # so that the factor stays
+        Visitor(app).post("/recover", {"password": other}, form_at=link)
+    assert lost.log_in(password=other).location == "/login/second"
+
+
 def test_a_browser_that_was_not_to_be_remembered_is_asked_again(visitor, mara):
     visitor.log_in()
     give(visitor, mara.code())
@@ -304,6 +417,22 @@ def test_the_log_in_by_json_takes_a_code_or_a_recovery_code_once(app, mara):
         program.token = None
         again = program.post("/admin/login", {**body, "code": code})
         assert fault(again) == (401, "wrong_code", {"code"})
+
+
+@pytest.mark.parametrize("code", [{}, {"code": "000000"}, {"code": "x" * 16}])
+def test_a_password_without_its_code_by_json_is_in_the_trail_once(app, mara, code):
+    """Row A5 of the attacks: the owner sees that somebody knows the password."""
+    body = {"email": "mara@acme.example", "password": PASSWORD, **code}
+    assert Program(app).post("/admin/login", body).status_code == 401
+    [event] = AuditEvent.objects(chain=mara.id, action__ne="account.app_added")
+    assert (event.action, event.actor) == ("account.second_factor_asked", mara.id)
+    assert event.personal["address"]["value"] == "127.0.0.1"
+
+
+def test_wrong_passwords_by_json_are_not_in_the_trail(app, mara):
+    """Row D1 of the attacks: nobody fills the trail of an account whose password they don't know."""
+    Program(app).log_in("mara@acme.example", "wrong password wrong")
+    assert AuditEvent.objects(chain=mara.id).count() == 1
 
 
 @pytest.mark.parametrize("password", ["wrong password wrong", ""])

@@ -47,15 +47,12 @@ def set_up(visitor):
     """The app, and the recovery codes that were shown."""
     app = offered(visitor)
     answer = visitor.post(APP, {"code": code_of(app, -1)})
-    assert answer.location == "/account/security/codes"
-    return app, codes_shown(visitor)
+    assert answer.status == 200
+    return app, codes_in(answer)
 
 
-def codes_shown(visitor):
-    return [
-        code.get_text()
-        for code in visitor.get("/account/security/codes").html.select(".codes code")
-    ]
+def codes_in(page):
+    return [code.get_text() for code in page.html.select(".codes code")]
 
 
 def line(page, name):
@@ -161,24 +158,66 @@ def test_of_two_confirmations_at_once_one_counts(mara, app):
             for other in others
         ]
     )
-    assert sorted(answer.status for answer in answers) == [303, 401, 401]
+    assert sorted(answer.status for answer in answers) == [200, 401, 401]
     assert len(RecoveryCodes.objects.get().hashes) == 10
-    assert len(codes_shown(mara)) == 10
+    assert sorted(len(codes_in(answer)) for answer in answers) == [0, 0, 10]
 
 
-def test_recovery_codes_are_shown_once(mara):
-    _, codes = set_up(mara)
+def test_recovery_codes_are_in_the_one_answer_that_makes_them(mara):
+    answer = mara.post(APP, {"code": code_of(offered(mara))})
+    codes = codes_in(answer)
     assert len(set(codes)) == 10
     assert all(re.fullmatch("[a-z2-7]{4}(-[a-z2-7]{4}){3}", code) for code in codes)
-    assert mara.get("/account/security/codes").location == "/account/security"
+    assert "The authenticator app is set up" in answer.text
+    assert answer.response.headers["Cache-Control"] == "no-store"
+    assert not any(codes[0] in mara.get(path).text for path in ("/account/security", APP))
 
 
-def test_recovery_codes_are_shown_only_where_they_were_made(mara, app):
+@pytest.mark.parametrize("path", [APP, "/account/security/codes/new"])
+def test_no_method_that_is_safe_makes_or_uses_up_codes(mara, path):
+    """A browser that fetches ahead sees nothing that its person does not."""
+    set_up(mara)
+    before = RecoveryCodes.objects.get().hashes
+    for _ in range(2):
+        assert mara.client.head(path).status_code == 200
+        assert codes_in(mara.get(path)) == []
+    assert RecoveryCodes.objects.get().hashes == before
+
+
+@pytest.mark.parametrize("path", [APP, "/account/security/codes/new"])
+def test_codes_that_were_shown_stay_good_when_their_page_is_loaded_anew(mara, path):
+    given = {}
+    if path == APP:
+        given = {"code": code_of(offered(mara), -1)}
+    else:
+        set_up(mara)
+    fields = {**mara.hidden(path), **given}
+    first = codes_in(mara.send(path, fields))
+    again = mara.send(path, fields)
+    assert (again.status, codes_in(again)) == (200, [])
+    assert "It was done already, and once." in again.text
+    mara.log_out()
+    mara.log_in()
+    assert mara.post("/login/second", {"code": first[0]}).status == 303
+
+
+def test_of_a_double_click_on_new_codes_one_makes_them(mara, app):
+    set_up(mara)
+    path = "/account/security/codes/new"
+    fields = mara.hidden(path)
+    answers = at_once([lambda: with_cookie_of(mara, app).send(path, fields) for _ in range(3)])
+    assert [answer.status for answer in answers] == [200] * 3
+    [codes] = filter(None, (codes_in(answer) for answer in answers))
+    mara.log_out()
+    mara.log_in()
+    assert mara.post("/login/second", {"code": codes[0]}).status == 303
+
+
+def with_cookie_of(visitor, app):
     other = Visitor(app)
-    other.log_in()
-    mara.post(APP, {"code": code_of(offered(mara))})
-    assert codes_shown(other) == []
-    assert len(codes_shown(mara)) == 10
+    cookie = visitor.client.get_cookie("portal_session_test").value
+    other.client.set_cookie("portal_session_test", cookie)
+    return other
 
 
 def test_the_database_holds_no_recovery_code(mara, master_db):
@@ -190,8 +229,7 @@ def test_the_database_holds_no_recovery_code(mara, master_db):
 
 def test_new_recovery_codes_end_those_before(mara):
     _, old = set_up(mara)
-    assert mara.post("/account/security/codes/new").location == "/account/security/codes"
-    new = codes_shown(mara)
+    new = codes_in(mara.post("/account/security/codes/new"))
     assert len(new) == 10
     assert not set(new) & set(old)
     mara.log_out()
@@ -217,8 +255,7 @@ def test_few_codes_left_are_pointed_out(mara):
 def test_an_app_is_replaced_by_another_and_codes_stay(mara):
     old, _ = set_up(mara)
     new = offered(mara)
-    assert mara.post(APP, {"code": code_of(new, -1)}).status == 303
-    assert codes_shown(mara) == []
+    assert mara.post(APP, {"code": code_of(new, -1)}).location == "/account/security"
     mara.log_out()
     mara.log_in()
     assert mara.post("/login/second", {"code": code_of(old)}).status == 401
@@ -266,8 +303,7 @@ def test_what_belongs_to_an_account_that_never_was_goes_with_it():
 
 def test_each_change_is_told_by_mail(mara, app, office):
     _, codes = set_up(mara)
-    mara.post("/account/security/codes/new")
-    new = codes_shown(mara)
+    new = codes_in(mara.post("/account/security/codes/new"))
     mara.log_out()
     mara.log_in()
     mara.post("/login/second", {"code": new[0]})
@@ -313,8 +349,13 @@ CONFIRMED = [
     ("POST", "/account/security/passkeys/new"),
     ("GET", "/account/security/codes/new"),
     ("POST", "/account/security/codes/new"),
-    ("GET", "/account/security/codes"),
     ("POST", "/organizations/acme-corp/second-factor"),
+    ("GET", "/account/address"),
+    ("POST", "/account/address"),
+    ("GET", "/account/password"),
+    ("POST", "/account/password"),
+    ("GET", "/account/close"),
+    ("POST", "/account/close"),
 ]
 
 
@@ -345,6 +386,43 @@ def test_an_organizations_dangerous_pages_ask_again_too(mara, page, time_machine
     time_machine.move_to(clock.now() + timedelta(minutes=16))
     for answer in (mara.get(path), mara.send(path, {"csrf_token": token})):
         assert answer.location == f"/account/confirm?next={path}"
+
+
+def test_the_export_asks_again_and_leads_back_to_where_it_is_asked_for(mara, time_machine):
+    assert mara.get("/account/export").status == 200
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    asked = mara.get("/account/export").location
+    back = mara.post(asked, {"current_password": PASSWORD}).location
+    assert back == "/account#data"
+    assert mara.get(back).html.find(id="data")
+    assert mara.get("/account/export").status == 200
+    assert AuditEvent.objects(action="account.exported").count() == 2
+
+
+def test_a_session_found_open_locks_no_owner_out(mara, time_machine):
+    """Row A5 of the attacks: who knows the password too changes nothing without the factor."""
+    set_up(mara)
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    before = Account.objects.get().to_mongo()
+    token = mara.token("/organizations/new")
+    for path, given in {
+        "/account/address": {"email": "thief@acme.example"},
+        "/account/password": {"password": "another battery of horses"},
+        "/account/close": {"confirm_email": "mara@acme.example"},
+    }.items():
+        fields = {"csrf_token": token, "current_password": PASSWORD, **given}
+        assert mara.send(path, fields).location == f"/account/confirm?next={path}"
+    assert Account.objects.get().to_mongo() == before
+
+
+def test_a_recovery_code_confirms_where_the_factor_is_lost(mara, time_machine):
+    _, codes = set_up(mara)
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    asked = mara.get(f"{APP}/remove").location
+    way = mara.get(asked).html.find("a", string="Use a recovery code")["href"]
+    assert mara.post(way, {"code": codes[0]}).location == f"{APP}/remove"
+    assert mara.post(f"{APP}/remove").location == "/account/security"
+    assert not AuthenticatorApp.objects
 
 
 @pytest.mark.parametrize("by", ["password", "code"])

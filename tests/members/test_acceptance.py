@@ -52,6 +52,8 @@ def test_who_has_no_account_signs_up_by_the_link_and_is_in(invite, enter):
     assert event.session == Session.objects.get(account=lena().id).public_id
     assert len(Organization.objects()) == 1
     assert role_of(lena()) == ADMIN
+    events = AuditEvent.objects(chain=lena().id).order_by("seq")
+    assert [event.action for event in events] == ["account.address_verified", "account.logged_in"]
     visitor.log_out()
     assert visitor.log_in(LENA).status == 303
 
