@@ -241,7 +241,7 @@ def test_codes_are_not_made_anew_for_factors_that_a_version_before_let_in(early)
     account, _ = early
     before = RecoveryCodes.objects.get().to_mongo()
     with pytest.raises(AddressNotVerified):
-        recovery_codes.make_anew(account.id, a_session("early@acme.example").id, origin(account))
+        recovery_codes.make_anew(account.id, origin(account))
     assert RecoveryCodes.objects.get().to_mongo() == before
 
 

@@ -289,7 +289,7 @@ def test_a_mailbox_is_not_flooded(visitor, mailed):
 
 def test_a_mail_says_nothing_that_a_stranger_typed(visitor, mailed):
     """Else the portal would send what anybody wants to whomever they want."""
-    visitor.sign_up("Buy at http://evil.example/now")
+    visitor.sign_up("Buy at evil.example/now")
     [message] = mailed()
     assert "evil" not in message.as_string()
 
