@@ -18,7 +18,6 @@ from portal.members.mails import token_of
 from portal.organizations.documents import ADMIN, VIEWER
 from tests.factories import (
     a_member,
-    a_session,
     an_access,
     an_account,
     an_app,
