@@ -271,6 +271,7 @@ def test_whose_spelling_it_is_verifies_their_own_address_first(other_link, anoth
     answer = visitor.post(other_link, {"password": PASSWORD}, form_at="/organizations/new")
     assert (answer.status, answer.heading) == (403, "Your address is not verified yet")
     Account.objects(id=account.id).update(set__verified_at=clock.now())
+    assert "You are logged in as strasse@acme.example" in visitor.get(other_link).text
     assert visitor.post(other_link).location == PATH
 
 

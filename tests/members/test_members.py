@@ -323,7 +323,7 @@ def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, joi
     for deed in ("remove", "role"):
         page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
         told = re_text(page.html.select_one("main"))
-        assert "made 2 API keys that work on" in told
+        assert "made 2 API keys, which go on working" in told
         assert "Nightly export, as admin" in told
         assert "Reads, with 1 permission" in told
         assert "Another's" not in told
