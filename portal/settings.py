@@ -247,6 +247,11 @@ class Settings:
         default=30,
         check=partial(_at_least, 1),
     )
+    member_change_limit: int = _setting(
+        "members made admin, offers of ownership and new keys a minute in an organization",
+        default=30,
+        check=partial(_at_least, 1),
+    )
     recovery_limit_per_email: int = _setting(
         "requests a minute for a new password for an e-mail address, known or not",
         default=3,

@@ -169,7 +169,7 @@ BODIES = {
     "PUT /org/update": {"old_organization_name": "Acme Corp", "new_organization_name": "Other"},
     "DELETE /org/delete": {"organization_name": "Acme Corp"},
     "POST /org/<name:name>/keys": {"name": "Nightly export", "role": "viewer"},
-    "PUT /org/<name:name>/members/<account_id>": {"role": "admin"},
+    "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }
 ASKING = "teo@acme.example"

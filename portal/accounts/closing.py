@@ -23,8 +23,9 @@ from portal.errors import (
 )
 from portal.factors import inventory
 from portal.mail import outbox
-from portal.members.documents import OPEN, WITHDRAWN, Invitation
+from portal.members.documents import Invitation
 from portal.members.ownership import lapse_offers
+from portal.members.withdrawal import withdraw_sent_by, withdraw_sent_to
 from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
 from portal.organizations.lifecycle import in_progress
 from portal.organizations.pending import PendingSignUp
@@ -48,7 +49,7 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
     )
 
     def body() -> Account:
-        closed = _tombstone(account, [account.id, *_forget_invitations(account)])
+        closed = _tombstone(account, [account.id, *_forget_invitations(account, origin)])
         sessions.close_all(account.id)
         forget_recovery(account)
         PendingSignUp.objects(email_key=account.email_key).delete()
@@ -67,6 +68,13 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
     return closed
 
 
+def owned_alone(account_id: ObjectId) -> list[str]:
+    """The organizations, in the trash or not, that have no owner but the account; by name."""
+    owned = Membership.objects(account=account_id, role=OWNER).distinct("organization")
+    alive = Organization.objects(id__in=owned, state__in=(ACTIVE, TRASHED))
+    return sorted(one.name for one in alive if not _has_other_owner(one, account_id))
+
+
 def erase_closed() -> int:
     """Erase from the audit trail the persons of closed accounts whose process died before that, or
     had no time for it; how many there were."""
@@ -81,16 +89,15 @@ def _erase(closed: Account) -> None:
     Account.objects(id=closed.id).update_one(unset__to_erase=True)
 
 
-def _forget_invitations(account: Account) -> list[ObjectId]:
-    """Take the address out of the invitations that were sent to it, and end open ones; which."""
-    to_them = Invitation.objects(Q(account=account.id) | Q(email_key=account.email_key, state=OPEN))
+def _forget_invitations(account: Account, origin: Origin) -> list[ObjectId]:
+    """Take the address out of all invitations that were ever sent to it, and end open ones;
+    which."""
+    withdraw_sent_to(account, origin)
+    to_them = Invitation.objects(Q(account=account.id) | Q(email_key=account.email_key))
     ids = to_them.distinct("id")
-    for invitation_id in ids:
-        Invitation.objects(id=invitation_id).update_one(
-            set__email="a closed account", set__email_key=f"closed:{invitation_id}"
-        )
-    ended = {"set__state": WITHDRAWN, "set__ended_at": clock.now()}
-    Invitation.objects(id__in=ids, state=OPEN).update(**ended)
+    key = {"$concat": ["closed:", {"$toString": "$_id"}]}
+    forgotten = [{"$set": {"email": "a closed account", "email_key": key}}]
+    Invitation.objects(id__in=ids).update(__raw__=forgotten)
     return ids
 
 
@@ -134,12 +141,11 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
 
 def _leave_organizations(account: Account, origin: Origin) -> None:
     """Each event writes its organization's head: so of two owners who leave at once one is last."""
+    orphaned = owned_alone(account.id)
+    if orphaned:
+        raise LastOwnerSomewhere(orphaned)
     memberships = {found.organization: found for found in Membership.objects(account=account.id)}
     organizations = list(Organization.objects(id__in=list(memberships)))
-    owned = [one for one in organizations if memberships[one.id].role == OWNER]
-    orphaned = [one.name for one in owned if _is_last_owner(one, account)]
-    if orphaned:
-        raise LastOwnerSomewhere(sorted(orphaned))
     running = Organization.objects(
         # The former is what the partial index holds. Their events would name the person.
         __raw__={
@@ -151,12 +157,12 @@ def _leave_organizations(account: Account, origin: Origin) -> None:
         raise in_progress(running)
     for organization in organizations:
         lapse_offers(organization, account.id, origin)
+        withdraw_sent_by(account, organization, origin)
         role = memberships[organization.id].role
         record(organization, "member.left", origin, role_before=role)
     Membership.objects(account=account.id).delete()
 
 
-def _is_last_owner(organization: Organization, account: Account) -> bool:
-    owners = Membership.objects(organization=organization.id, role=OWNER)
-    alive = organization.state in (ACTIVE, TRASHED)
-    return alive and owners.filter(account__ne=account.id).first() is None
+def _has_other_owner(organization: Organization, account_id: ObjectId) -> bool:
+    owners = Membership.objects(organization=organization.id, role=OWNER, account__ne=account_id)
+    return owners.first() is not None

@@ -79,9 +79,11 @@ def _closed(mail: Mail) -> dict[str, Any] | None:
     return {"email": mail.to, "at": mail.created_at}
 
 
-VERIFY_ADDRESS = outbox.declare(Kind("verify_address", "Verify your e-mail address", _to_verify))
+VERIFY_ADDRESS = outbox.declare(
+    Kind("verify_address", "Verify your e-mail address", _to_verify, awaited=True)
+)
 CONFIRM_ADDRESS = outbox.declare(
-    Kind("confirm_address", "Confirm your new e-mail address", _to_confirm)
+    Kind("confirm_address", "Confirm your new e-mail address", _to_confirm, awaited=True)
 )
 ADDRESS_ASKED = outbox.declare(
     Kind("address_asked", "Your account is to get another e-mail address", _asked)
@@ -92,5 +94,7 @@ ADDRESS_CHANGED = outbox.declare(
 PASSWORD_CHANGED = outbox.declare(
     Kind("password_changed", "Your password was changed", _password_changed)
 )
-RECOVER_PASSWORD = outbox.declare(Kind("recover_password", "Choose a new password", _to_recover))
+RECOVER_PASSWORD = outbox.declare(
+    Kind("recover_password", "Choose a new password", _to_recover, awaited=True)
+)
 ACCOUNT_CLOSED = outbox.declare(Kind("account_closed", "Your account is closed", _closed))

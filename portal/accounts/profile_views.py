@@ -134,4 +134,5 @@ def close() -> ResponseReturnValue:
         cookie.leave()
         flash("Your account is closed.", "ok")
         return redirect(url_for("accounts.log_in"), 303)
-    return render_template("accounts/close.html", form=form), form.status
+    alone = closing.owned_alone(current_user.account_id)
+    return render_template("accounts/close.html", form=form, owned_alone=alone), form.status

@@ -45,7 +45,8 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
     """Change the role of a member
 
     To viewer or admin: nobody is made an owner, ownership is offered and accepted. Of owners only
-    owners can, and one always remains.
+    owners can, and one always remains. A key makes an admin a viewer, and never a viewer an admin:
+    the answer is 403 `forbidden` then.
     """
     access = access_by_name(name, "members.manage")
     member = members.change_role(access, object_id(account_id), body["role"], origin())

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from bson import ObjectId
 
-from portal import clock
+from portal import clock, limits
 from portal.accounts import sessions
 from portal.accounts.documents import Account
 from portal.audit.documents import Origin
@@ -97,7 +97,8 @@ def make_key(
 
     The owners get a mail where it may do more than look. Raises InvalidKeyName, InvalidGrant,
     InvalidExpiry (or SeveralErrors of them), Forbidden where it could do what who makes it may
-    not, TooManyKeys, NotFound where the organization is gone, Repeated; then nothing was changed.
+    not, TooManyTries, TooManyKeys, NotFound where the organization is gone, Repeated; then nothing
+    was changed.
     """
     name, permissions, expires_at = check_all(
         lambda: _clean_name(name),
@@ -105,6 +106,7 @@ def make_key(
         lambda: _end_of(expires_on),
     )
     _check_within(access, of_key(role, permissions))
+    limits.count_try(limits.MEMBER_CHANGES, str(access.organization.id))
     key_id, secret = ObjectId(), credentials.new_secret()
 
     def body() -> ApiKey:
@@ -188,6 +190,12 @@ def revoke_key(access: Access, key_id: ObjectId, origin: Origin) -> ApiKey:
 def keys_of(organization: Organization) -> list[ListedKey]:
     """The organization's keys by name; one read."""
     return _listed({"organization": organization.id})
+
+
+def keys_by(organization: Organization, account_id: ObjectId) -> list[ListedKey]:
+    """Those of the organization's keys that the account made and that still work, by name."""
+    made = _listed({"organization": organization.id, "created_by": account_id})
+    return [key for key in made if not key.expired]
 
 
 def key_of(organization: Organization, key_id: str | ObjectId | None) -> ListedKey:

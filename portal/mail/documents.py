@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from mongoengine import DateTimeField, DictField, Document, IntField, StringField
+from mongoengine import BooleanField, DateTimeField, DictField, Document, IntField, StringField
 
 KEPT = timedelta(days=30)
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -14,7 +14,8 @@ class Mail(Document):
     links in it, are made when it is sent, so nothing in here opens anything.
 
     ``due_at`` is when somebody may take it to send it; it is a lease then. ``attempt`` grows each
-    time. Without ``due_at`` it has ended, as ``outcome`` says.
+    time. Without ``due_at`` it has ended, as ``outcome`` says. Those that are ``awaited`` go first;
+    the others don't have the field.
     """
 
     kind = StringField(required=True)
@@ -22,6 +23,7 @@ class Mail(Document):
     ids = DictField()
     created_at = DateTimeField(required=True)
     due_at = DateTimeField()
+    awaited = BooleanField()
     attempt = IntField(required=True, default=0)
     last_error = StringField()
     ended_at = DateTimeField()
@@ -33,7 +35,7 @@ class Mail(Document):
         "strict": False,
         "indexes": [
             {
-                "fields": ["due_at"],
+                "fields": ["-awaited", "due_at"],
                 "partialFilterExpression": {"due_at": {"$exists": True}},
             },
             {"fields": ["ended_at"], "expireAfterSeconds": int(KEPT.total_seconds())},

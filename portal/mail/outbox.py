@@ -16,12 +16,15 @@ class Kind:
     """A kind of mail: its name, which its templates have too, and its subject.
 
     ``context`` reads what the mail tells, by its ids, when it is sent: what the templates and the
-    subject are filled with, or ``None`` where there is nothing to tell any more.
+    subject are filled with, or ``None`` where there is nothing to tell any more. One that is
+    ``awaited``, by somebody at a page who can't go on without it, goes before those that only tell
+    of something.
     """
 
     name: str
     subject: str
     context: Callable[[Mail], dict[str, Any] | None]
+    awaited: bool = False
 
 
 KINDS: dict[str, Kind] = {}
@@ -36,5 +39,12 @@ def declare(kind: Kind) -> Kind:
 
 def put(kind: Kind, to: str, **ids: ObjectId | int | str) -> Mail:
     """Have a mail of a ``kind`` sent to the address ``to``; in the caller's transaction."""
-    mail = Mail(kind=kind.name, to=to, ids=ids, created_at=clock.now(), due_at=AT_ONCE)
+    mail = Mail(
+        kind=kind.name,
+        to=to,
+        ids=ids,
+        created_at=clock.now(),
+        due_at=AT_ONCE,
+        awaited=kind.awaited or None,
+    )
     return mail.save(force_insert=True)

@@ -62,7 +62,8 @@ def _run(app: Flask) -> None:
 
 
 def _take() -> Mail | None:
-    """Take one mail that is due, of a kind that this version knows."""
+    """Take one mail that is due, of a kind that this version knows; one that somebody waits for
+    before all others, however many a busy organization has put there."""
     taken = Mail._get_collection().find_one_and_update(
         {
             "due_at": {"$exists": True},  # what the partial index holds
@@ -77,7 +78,7 @@ def _take() -> Mail | None:
                 }
             }
         ],
-        sort={"due_at": 1},
+        sort={"awaited": -1, "due_at": 1},
         return_document=ReturnDocument.AFTER,
     )
     return Mail._from_son(taken) if taken else None

@@ -1,7 +1,9 @@
 """Accepting invitations: by the link in the mail, or logged in with a verified address.
 
-A link proves that who follows it reads the mailbox of the invited address; so it verifies that
-address, and nobody joins whose account has not that address, verified.
+A link proves that who follows it reads the mailbox that it was sent to; so it verifies that
+address, and nobody joins whose account has not the invited address, verified. What is one address
+to us may be two mailboxes elsewhere (``strasse@`` and ``straße@``): of the other one a link proves
+nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -37,14 +39,16 @@ from portal.organizations.permissions import ROLES
 
 ACCEPT = "accept_invitation"
 # What whoever follows the link has to do.
-AGREE, PROVE, LOG_IN, SIGN_UP = "agree", "prove", "log in", "sign up"
+AGREE, PROVE, VERIFY, LOG_IN, SIGN_UP = "agree", "prove", "verify", "log in", "sign up"
 
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """What a link leads to, for who follows it: ``step`` is what they have to do."""
+    """What a link leads to, for who follows it: ``step`` is what they have to do. ``to`` is the
+    address that the link was sent to, as it is written there."""
 
     invitation: Invitation
+    to: str
     organization: Organization
     inviter_email: str
     account: Account | None
@@ -66,7 +70,7 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     Raises InvitationEnded, InvitationAsleep, and InvitationForAnother before anything of the
     invitation is told.
     """
-    invitation = _linked(token)
+    invitation, to = _linked(token)
     if account_id:
         account = Account.objects(id=account_id).first()
         if account is None or account.email_key != invitation.email_key:
@@ -74,9 +78,8 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     else:
         account = Account.objects(email_key=invitation.email_key).first()
     organization, inviter_email = _inviting(invitation)
-    return Invited(
-        invitation, organization, inviter_email, account, _step(account, bool(account_id))
-    )
+    step = _step(account, to, logged_in=bool(account_id))
+    return Invited(invitation, to, organization, inviter_email, account, step)
 
 
 def accept_link(
@@ -88,7 +91,8 @@ def accept_link(
     has verified it, all sessions of its account end, and the password is the account's from then
     on; where it has no account, one is made. Either way the browser has a session afterwards.
     Raises what ``read_link`` does, and TooManyTries, WeakPassword, WrongCredentials, Overloaded,
-    AccountExists, AlreadyBelongs.
+    AccountExists, AlreadyBelongs; AddressNotVerified where the link was sent to another spelling
+    than the account's, so that it verifies nothing.
     """
     invited = read_link(token, account_id)
     account = invited.account
@@ -96,6 +100,8 @@ def accept_link(
         raise AccountExists(account.email)
     if account and invited.step == AGREE:
         return transaction(lambda: _join(invited.invitation, account.id, origin))
+    if account and invited.step == VERIFY:
+        require_verified(account)
     limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
     if account:
         return _prove_and_join(invited.invitation, account, password, origin, user_agent)
@@ -116,7 +122,7 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, origin: Origin) ->
     return transaction(lambda: _join(invitation, account_id, origin))
 
 
-def _linked(token: str) -> Invitation:
+def _linked(token: str) -> tuple[Invitation, str]:
     try:
         content = links.read(PURPOSE, token, LIFE)
     except LinkInvalid as error:
@@ -124,15 +130,19 @@ def _linked(token: str) -> Invitation:
     invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()
     if invitation is None or invitation.standing != OPEN:
         raise InvitationEnded
-    return invitation
+    # A version before did not sign where it was sent; mostly that was the address as invited.
+    return invitation, content.get("to", invitation.email)
 
 
-def _step(account: Account | None, logged_in: bool) -> str:
+def _step(account: Account | None, to: str, *, logged_in: bool) -> str:
     if account is None:
         return SIGN_UP
-    if account.verified_at is None:
+    # As they are shown their domains are in lower case already.
+    if account.verified_at is None and account.email == to:
         return PROVE
-    return AGREE if logged_in else LOG_IN
+    if not logged_in:
+        return LOG_IN
+    return AGREE if account.verified_at else VERIFY
 
 
 def _inviting(invitation: Invitation) -> tuple[Organization, str]:
@@ -178,14 +188,14 @@ def _prove_and_join(
 
 def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agent: str) -> Joined:
     invitation = invited.invitation
-    passwords.check_password(password, invitation.email, invited.organization.name)
+    passwords.check_password(password, invited.to, invited.organization.name)
     account_id, password_hash = ObjectId(), passwords.hash_password(password)
 
     def body() -> Joined:
         now = clock.now()
         account = Account(
             id=account_id,
-            email=invitation.email,
+            email=invited.to,
             email_key=invitation.email_key,
             password_hash=password_hash,
             created_at=now,
@@ -194,7 +204,7 @@ def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agen
         try:
             account.save(force_insert=True)
         except NotUniqueError as error:
-            raise AccountExists(invitation.email) from error
+            raise AccountExists(invited.to) from error
         entered = sessions.open_session(account, origin, user_agent)
         entering = origin.by(entered.acting)
         record(account, "account.address_verified", entering)

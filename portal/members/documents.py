@@ -46,7 +46,8 @@ class Invitation(Document):
                 "name": "open_of_address",
             },
             {"fields": ["organization", "-_id"]},
-            {"fields": ["email_key"], "partialFilterExpression": {"state": OPEN}},
+            # Those that have ended, too: an account's closing takes its address out of them.
+            {"fields": ["email_key", "state"]},
             {"fields": ["inviter"], "partialFilterExpression": {"state": OPEN}},
             {"fields": ["account"], "partialFilterExpression": {"account": {"$exists": True}}},
         ],

@@ -56,9 +56,10 @@ def invite(access: Access) -> ResponseReturnValue:
 @blueprint.post("/organizations/<slug>/invitations/<invitation_id>/resend")
 @with_access("invitations.manage")
 def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
-    sent = OnceForm().submit(
-        lambda: invitations.resend_invitation(access, object_id(invitation_id), origin())
-    )
+    again = lists.invitation_of(access.organization.id, object_id(invitation_id))
+    if again.role == ADMIN and not is_recent(current_user):
+        return ask_again(url_for("members.show", slug=access.organization.slug))
+    sent = OnceForm().submit(lambda: invitations.resend_invitation(access, again.id, origin()))
     if sent:
         flash(f"A new link is on its way to {sent.email}. The one before is dead.", "ok")
     return to_members(access)
@@ -87,7 +88,7 @@ def follow(token: str) -> ResponseReturnValue:
     if joined:
         return _welcome(joined)
     invited = acceptance.read_link(token, account_id)
-    form.email.data = invited.invitation.email
+    form.email.data = invited.to
     return render_template("members/invitation.html", invited=invited, form=form), form.status
 
 

@@ -78,6 +78,10 @@ def resend_invitation(
     limits.count_try(limits.INVITATIONS, str(access.organization.id))
     if role is not None:
         _check_role(role)
+    asked = Invitation.objects(id=invitation_id, organization=access.organization.id).first()
+    if asked is None:
+        raise NotFound(str(invitation_id))
+    limits.count_try(limits.ADDRESS_MAILS, asked.email_key)
 
     def body() -> Invitation:
         organization = _begin_sending(access, RESEND, origin, invitation_id)

@@ -17,9 +17,12 @@ LIFE = timedelta(days=7)
 """How long an invitation is good for."""
 
 
-def token_of(invitation: Invitation) -> str:
-    """What the link carries: this invitation, as it was sent now and not before."""
-    return sign(PURPOSE, {"id": str(invitation.id), "generation": invitation.generation})
+def token_of(invitation: Invitation, to: str = "") -> str:
+    """What the link carries: this invitation, as it was sent now and not before, and where it is
+    mailed ``to``, if that is another spelling of the invited address: who follows it reads that
+    mailbox, and maybe not the other."""
+    content = {"id": str(invitation.id), "generation": invitation.generation}
+    return sign(PURPOSE, content | {"to": to or invitation.email})
 
 
 def _invited(mail: Mail) -> dict[str, Any] | None:
@@ -39,7 +42,7 @@ def _invited(mail: Mail) -> dict[str, Any] | None:
         "inviter": inviter.email,
         "role": invitation.role,
         "expires_at": invitation.expires_at,
-        "link": link("invitations.follow", token=token_of(invitation)),
+        "link": link("invitations.follow", token=token_of(invitation, mail.to)),
     }
 
 

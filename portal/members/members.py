@@ -2,20 +2,23 @@
 
 from bson import ObjectId
 
+from portal import limits
 from portal.accounts.documents import Account
 from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
-from portal.errors import InvalidRole
+from portal.errors import Forbidden, InvalidRole
 from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members import ownership
 from portal.members.documents import GIVEN
 from portal.members.mails import MEMBER_REMOVED, ROLE_CHANGED
 from portal.members.memberships import count_change, membership_of
+from portal.members.withdrawal import withdraw_sent_by
 from portal.organizations.access import Access, active_organization, still_allowed
 from portal.organizations.directory import Member
-from portal.organizations.documents import OWNER, Membership, Organization
+from portal.organizations.documents import ADMIN, OWNER, Membership, Organization
+from portal.organizations.permissions import ROLES
 
 CHANGE_ROLE, REMOVE = "change_role", "remove_member"
 
@@ -23,11 +26,14 @@ CHANGE_ROLE, REMOVE = "change_role", "remove_member"
 def change_role(access: Access, account_id: ObjectId, role: str, origin: Origin) -> Member:
     """Make a member viewer or admin; the member as it is then.
 
-    Of owners only owners can. Raises InvalidRole, NotFound, Forbidden, LastOwner; then nothing
-    was changed. The role that the member has is no change.
+    Of owners only owners can, and no key makes a viewer an admin. The open invitations of who may
+    not invite any more are withdrawn. Raises InvalidRole, TooManyTries, NotFound,
+    Forbidden, LastOwner; then nothing was changed. The role that the member has is no change.
     """
     if role not in GIVEN:
         raise InvalidRole
+    if role == ADMIN:  # what takes a role away is never too much
+        limits.count_try(limits.MEMBER_CHANGES, str(access.organization.id))
 
     def body() -> Member:
         claim_key(origin.key, origin.request_id, access.organization.id, CHANGE_ROLE, account_id)
@@ -35,7 +41,10 @@ def change_role(access: Access, account_id: ObjectId, role: str, origin: Origin)
         account = count_change(account_id)
         if membership.role != role:
             before = membership.role
+            _check_rise(access, before, role)
             _end_role(organization, membership, origin)
+            if "invitations.manage" not in ROLES[role]:
+                withdraw_sent_by(account, organization, origin)
             membership = Membership.objects(id=membership.id).modify(new=True, set__role=role)
             record(
                 organization,
@@ -97,6 +106,14 @@ def permission_over(role: str) -> str:
     return "owners.manage" if role == OWNER else "members.manage"
 
 
+def _check_rise(access: Access, before: str, role: str) -> None:
+    """Raise Forbidden where somebody would get what who asks may not do. No key may invite or make
+    keys; so who was removed doesn't come back by a key that they kept, as another admin."""
+    beyond = ROLES[role] - ROLES[before] - access.permissions
+    if beyond:
+        raise Forbidden(min(beyond), access.organization.id, access.role)
+
+
 def _managed(
     access: Access, account_id: ObjectId, origin: Origin
 ) -> tuple[Organization, Membership]:
@@ -107,9 +124,11 @@ def _managed(
 
 
 def _end(organization: Organization, membership: Membership, origin: Origin) -> Account:
+    account = count_change(membership.account)
     _end_role(organization, membership, origin)
+    withdraw_sent_by(account, organization, origin)
     Membership.objects(id=membership.id).delete()
-    return count_change(membership.account)
+    return account
 
 
 def _end_role(organization: Organization, membership: Membership, origin: Origin) -> None:

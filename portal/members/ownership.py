@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from portal import clock
+from portal import clock, limits
 from portal.accounts.documents import Account
 from portal.audit.documents import Origin
 from portal.audit.trail import record
@@ -31,9 +31,11 @@ def offer_ownership(
     """Offer ownership to a member, from the owner who asks; whom it was offered to.
 
     Nothing changes until it is accepted, but for a mail that tells it. Unless the giver stays
-    an owner they are an admin then. Raises NotFound, Forbidden, AlreadyOwner, AlreadyOffered;
-    then nothing was changed.
+    an owner they are an admin then. Raises TooManyTries, NotFound, Forbidden, AlreadyOwner,
+    AlreadyOffered; then nothing was changed.
     """
+    # Its end needs no count of its own: each offer ends once.
+    limits.count_try(limits.MEMBER_CHANGES, str(access.organization.id))
 
     def body() -> Account:
         organization = _begin(access, OFFER, origin, account_id)

@@ -8,6 +8,7 @@ from flask_login import current_user
 
 from portal.accounts.recent import ask_again, is_recent, recently_authenticated
 from portal.forms import OnceForm
+from portal.keys import keys
 from portal.members import lists, members, ownership
 from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.organizations import repetition
@@ -48,7 +49,8 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     if changed:
         flash(f"{changed.email} is {_a(changed.role)} now.", "ok")
         return to_members(access)
-    return _page("role", access, form, member=member, withdrawing=OnceForm())
+    made = keys.keys_by(access.organization, member.account_id)
+    return _page("role", access, form, member=member, withdrawing=OnceForm(), keys=made)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/remove", methods=["GET", "POST"])
@@ -60,7 +62,8 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
     if removed:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
         return to_members(access)
-    return _page("remove", access, form, member=member)
+    made = keys.keys_by(access.organization, member.account_id)
+    return _page("remove", access, form, member=member, keys=made)
 
 
 @blueprint.route("/organizations/<slug>/leave", methods=["GET", "POST"])

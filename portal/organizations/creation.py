@@ -179,7 +179,7 @@ def _found(
             founds_account=founds_account,
         ),
     )
-    slugs.claim_slug(slug, organization_id, CURRENT, holder)
+    slugs.claim_slug(slug, organization_id, CURRENT, origin, holder)
     insert_with_intent(organization)
     collections.create_collection(tenant_database(), organization.placement.collection)
     Membership(organization=organization_id, account=account_id, role=OWNER, since=now).save(

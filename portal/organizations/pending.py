@@ -198,4 +198,4 @@ def _about_pending(mail: Mail) -> dict[str, Any] | None:
     return {"subject": subject, "taken": False, "email": asked.email, "link": link}
 
 
-FINISH_SIGN_UP = outbox.declare(Kind("finish_sign_up", "{subject}", _about_pending))
+FINISH_SIGN_UP = outbox.declare(Kind("finish_sign_up", "{subject}", _about_pending, awaited=True))

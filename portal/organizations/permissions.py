@@ -59,7 +59,8 @@ WITHOUT_FACTOR = frozenset({"organization.leave"})
 
 FOR_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
 """What a key may have at most: a key makes no keys; an invitation is a person's word, and ends with
-their right to give it; and it is no member who could leave."""
+their right to give it; and it is no member who could leave. Nor does it give what it may not have:
+with ``members.manage`` it makes admins viewers, and nobody an admin."""
 
 
 def in_words(permissions: Iterable[str]) -> str:

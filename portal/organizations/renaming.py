@@ -40,7 +40,7 @@ def rename_organization(organization: Organization, name: str, origin: Origin) -
     def body() -> Organization:
         intended = write_intent(organization, operation)
         holder = slugs.holder_owned_by(origin.account, slug)
-        slugs.claim_slug(slug, organization.id, TARGET, holder)
+        slugs.claim_slug(slug, organization.id, TARGET, origin, holder)
         return intended
 
     return pursue(transaction(body))

@@ -35,7 +35,7 @@ def restore_organization(
     def body() -> Organization:
         intended = write_intent(organization, operation, states=(TRASHED,))
         holder = slugs.holder_owned_by(origin.account, slug)
-        slugs.claim_slug(slug, organization.id, TARGET, holder)
+        slugs.claim_slug(slug, organization.id, TARGET, origin, holder)
         return intended
 
     return pursue(transaction(body))

@@ -7,6 +7,8 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
+from portal.audit.documents import Origin
+from portal.audit.trail import record
 from portal.errors import SlugTaken
 from portal.organizations.access import marked_held_out
 from portal.organizations.documents import (
@@ -25,12 +27,17 @@ organization too large to be deleted in one transaction."""
 
 
 def claim_slug(
-    slug: str, organization: ObjectId, state: str, holder: ObjectId | None = None
+    slug: str,
+    organization: ObjectId,
+    state: str,
+    origin: Origin,
+    holder: ObjectId | None = None,
 ) -> None:
     """Claim ``slug``, in the caller's transaction.
 
     Free are slugs nobody has, old ones after their time, and before it those of ``holder``, an
-    organization that who claims it owns (``holder_owned_by``). Raises SlugTaken.
+    organization that who claims it owns (``holder_owned_by``), whose trail tells that it gave the
+    slug up. Raises SlugTaken.
     """
     over = {"held_until": {"$lt": clock.now()}}
     free = {"_id": slug, "state": OLD, "$or": [over, {"organization": holder}]}
@@ -47,6 +54,9 @@ def claim_slug(
         Slug._get_collection().update_one(free, [{"$set": claim}], upsert=True)
     except DuplicateKeyError as error:
         raise SlugTaken(slug) from error
+    if holder not in (None, organization):
+        former = Organization.objects.get(id=holder)
+        record(former, "organization.slug_given_up", origin, target=organization, slug=slug)
 
 
 def holder_owned_by(account: ObjectId | None, slug: str) -> ObjectId | None:

@@ -11,12 +11,22 @@ from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.errors import LastOwnerSomewhere, NotFound
+from portal.members.documents import OPEN, WITHDRAWN, Invitation
+from portal.members.invitations import invite, withdraw_invitation
 from portal.organizations import creation
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
-from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.factories import (
+    a_member,
+    an_access,
+    an_account,
+    an_organization,
+    fresh,
+    origin,
+    the_owner,
+)
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
@@ -229,3 +239,53 @@ def test_the_person_is_told(visitor, letters):
     close(visitor)
     assert letters.to(MARA) == ["Your account is closed"]
     assert MARA in letters.text(MARA, "Your account is closed")
+
+
+@pytest.mark.parametrize("state", [OPEN, WITHDRAWN, "expired"])
+def test_no_invitation_keeps_the_address_whatever_became_of_it(visitor, mara, master_db, state):
+    organization = an_organization("Acme Corp")
+    owner = the_owner(organization)
+    invited = invite(an_access(organization), MARA, VIEWER, origin(owner))
+    if state == WITHDRAWN:
+        withdraw_invitation(an_access(organization), invited.id, origin(owner))
+    if state == "expired":
+        invited.modify(set__expires_at=mara.created_at)
+    close(visitor)
+    for collection in ("invitations", "audit_events", "accounts", "organizations"):
+        assert MARA not in str(list(master_db[collection].find())), collection
+    left = Invitation.objects.get()
+    assert (left.email, left.state) == ("a closed account", WITHDRAWN)
+    assert not list(find_broken())
+
+
+def test_an_invitation_that_ends_with_it_is_told_where_it_was_sent(visitor, mara):
+    organizations = [an_organization("Acme Corp"), an_organization("Kestrel")]
+    for organization in organizations:
+        invite(an_access(organization), MARA, VIEWER, origin(the_owner(organization)))
+    close(visitor)
+    for organization in organizations:
+        told = events_of(organization.id).rows[0]
+        assert told.words == "Invitation of a closed account withdrawn"
+        assert told.actor_shown == "a closed account"
+
+
+def test_what_the_person_had_sent_is_withdrawn(visitor, mara):
+    organization = an_organization("Acme Corp")
+    Membership(
+        organization=organization.id, account=mara.id, role=ADMIN, since=mara.created_at
+    ).save()
+    invite(an_access(organization), "lena@acme.example", VIEWER, origin(mara))
+    close(visitor)
+    assert Invitation.objects.get().state == WITHDRAWN
+    told = [line.words for line in events_of(organization.id).rows[:2]]
+    assert told[1] == "Open invitations sent by a closed account withdrawn: 1"
+
+
+def test_the_page_says_first_what_only_the_person_owns(visitor, mara):
+    assert "You are the last owner" not in visitor.get("/account/close").text
+    an_organization("Acme Corp", mara)
+    trash_organization(an_organization("Kestrel", mara), None, origin(mara))
+    a_member(an_organization("Shared", mara), OWNER)
+    page = visitor.get("/account/close")
+    assert "You are the last owner of Acme Corp, Kestrel." in page.text
+    assert "Until somebody else owns them" in page.text

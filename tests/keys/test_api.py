@@ -141,3 +141,25 @@ def test_a_viewer_makes_no_keys(app, owner):
     viewer.log_in("teo@acme.example")
     assert fault(viewer.post(KEYS, READS))[:2] == (403, "forbidden")
     assert fault(viewer.get(KEYS))[:2] == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "given", [{"role": ADMIN}, {"role": None, "permissions": ["members.manage"]}]
+)
+def test_a_key_makes_nobody_an_admin(app, owner, given):
+    """Row T3 of the attacks: by a key that they kept, who was removed would come back through
+    another account of theirs, which could make keys and invite."""
+    acme = Organization.objects.get()
+    teo, ann = a_member(acme, VIEWER), a_member(acme, ADMIN, "ann@acme.example")
+    program = Program(app, a_key(acme, **given))
+    answer = program.put(f"/org/acme-corp/members/{teo.id}", {"role": "admin"})
+    assert fault(answer)[:2] == (403, "forbidden")
+    needed = "invitations.manage" if given["role"] else "audit.export"
+    assert f"needs the permission {needed}" in answer.json["error"]["message"]
+    for member in (teo, ann):
+        answer = program.put(f"/org/acme-corp/members/{member.id}", {"role": "viewer"})
+        assert answer.json["member"]["role"] == "viewer"
+    assert fault(program.put(f"/org/acme-corp/members/{ann.id}", {"role": "admin"}))[0] == 403
+    [refused] = AuditEvent.objects(action="access.refused")
+    assert refused.actor_name == "key “Nightly export”"
+    assert owner.put(f"/org/acme-corp/members/{teo.id}", {"role": "admin"}).status_code == 200

@@ -222,3 +222,33 @@ def test_names_are_escaped_in_mails(app, office, put, monkeypatch, kind):
     assert message["Subject"] == f"{name} is in the trash"
     assert name in text_of(message)
     assert "&lt;b&gt;{{7*7}}&lt;/b&gt;" in text_of(message, "html")
+
+
+def test_what_somebody_waits_for_goes_first(app, office, put, kind, monkeypatch):
+    """However many mails an organization's members have caused before."""
+    waited = replace(kind, name="purge_near", awaited=True)
+    monkeypatch.setitem(outbox.KINDS, waited.name, waited)
+    for n in range(3):
+        put(f"event{n}@acme.example")
+    transaction(lambda: outbox.put(waited, "first@acme.example", told=1))
+    sender.send_due_mails(app)
+    first, *others = [message["To"] for message in office.messages]
+    assert (first, len(others)) == ("first@acme.example", 3)
+
+
+def test_mails_that_are_waited_for_are_declared_so():
+    awaited = {kind.name for kind in outbox.KINDS.values() if kind.awaited}
+    assert awaited == {"verify_address", "confirm_address", "recover_password", "finish_sign_up"}
+
+
+def test_the_next_one_is_found_in_the_order_of_an_index(put, kind, master_db):
+    for _ in range(20):
+        put()
+    due = {
+        "due_at": {"$exists": True},
+        "kind": {"$in": [kind.name]},
+        "$expr": {"$lt": ["$due_at", "$$NOW"]},
+    }
+    find = {"find": "mails", "filter": due, "sort": {"awaited": -1, "due_at": 1}, "limit": 1}
+    told = master_db.command("explain", find, verbosity="executionStats")["executionStats"]
+    assert told["totalDocsExamined"] == 1

@@ -14,7 +14,7 @@ from portal.mail import links
 from portal.members import acceptance, invitations
 from portal.members.documents import ACCEPTED, OPEN, Invitation
 from portal.members.mails import PURPOSE, token_of
-from portal.members.members import change_role
+from portal.members.members import change_role, leave, remove_member
 from portal.organizations.access import access_to
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization, Slug
 from portal.organizations.renaming import rename_organization
@@ -236,6 +236,107 @@ def token_for(invitation):
     return links.sign(PURPOSE, {"id": str(invitation.id), "generation": invitation.generation})
 
 
+@pytest.fixture
+def another_mailbox(mara):
+    """An account of another spelling of the address that Acme Corp had invited before."""
+    access = access_to("acme-corp", a_person(mara))
+    invitations.invite(access, "straße@acme.example", ADMIN, origin(mara))
+    return an_account("strasse@acme.example", verified=False)
+
+
+@pytest.fixture
+def other_link(acme, another_mailbox, mailed):
+    return mailed("straße@acme.example")[-1]
+
+
+def test_a_link_to_another_spelling_takes_no_account_over(other_link, another_mailbox, enter):
+    """Row A7 of the attacks: by the mailbox of an address that counts as the same."""
+    victim = another_mailbox
+    attacker = enter()
+    page = attacker.get(other_link)
+    assert not page.html.select("main form")
+    assert "strasse" not in page.text
+    answer = attacker.post(other_link, {"password": NEW}, form_at="/login")
+    assert answer.status == 409
+    victim.reload()
+    assert victim.verified_at is None
+    assert verify_password(PASSWORD, victim.password_hash)
+    assert not Session.objects(account=victim.id)
+    assert role_of(victim) is None
+
+
+def test_whose_spelling_it_is_verifies_their_own_address_first(other_link, another_mailbox, enter):
+    """Row A7 of the attacks: a forwarded link proves nothing of who it was not sent to."""
+    account = another_mailbox
+    visitor = enter("strasse@acme.example")
+    page = visitor.get(other_link)
+    assert "Your address is not verified yet" in page.text
+    assert not page.html.select("main form")
+    answer = visitor.post(other_link, {"password": PASSWORD}, form_at="/organizations/new")
+    assert (answer.status, answer.heading) == (403, "Your address is not verified yet")
+    Account.objects(id=account.id).update(set__verified_at=clock.now())
+    assert "You are logged in as strasse@acme.example" in visitor.get(other_link).text
+    assert visitor.post(other_link).location == PATH
+
+
+def test_capitals_of_the_domain_are_the_same_mailbox(mara, acme, mailed, enter):
+    access = access_to("acme-corp", a_person(mara))
+    invitations.invite(access, "lena@ACME.example", VIEWER, origin(mara))
+    enter().sign_up("Lena's", "lena@acme.EXAMPLE")
+    assert enter().post(mailed()[-1], {"password": NEW}).location == PATH
+
+
+def test_who_signs_up_by_a_link_has_the_address_that_it_was_sent_to(mara, acme, mailed, enter):
+    """An invitation goes to the account's spelling; its owner may have closed that since."""
+    gone = an_account("strasse@acme.example")
+    access = access_to("acme-corp", a_person(mara))
+    invitations.invite(access, "straße@acme.example", VIEWER, origin(mara))
+    link, visitor = mailed("strasse@acme.example")[-1], enter()
+    gone.delete()
+    assert visitor.get(link).value("email") == "strasse@acme.example"
+    assert visitor.post(link, {"password": PASSWORD}).location == PATH
+    assert {account.email for account in Account.objects()} == {MARA, "strasse@acme.example"}
+
+
+def test_a_link_of_a_version_before_works(invite, enter):
+    """It does not say where it was sent."""
+    an_account(LENA, verified=False)
+    invite()
+    content = {"id": str(Invitation.objects.get().id), "generation": 1}
+    path = f"/invitations/{links.sign(PURPOSE, content)}"
+    assert enter().post(path, {"password": PASSWORD}).location == PATH
+
+
+@pytest.mark.parametrize("how", ["demoted", "removed", "left"])
+def test_it_does_not_come_back_with_the_role_of_who_sent_it(acme, mara, join, mailed, enter, how):
+    """Row A4 of the attacks: after the role of the inviter ended, and began again."""
+    ann, by_mara = join("ann@acme.example", ADMIN), access_to("acme-corp", a_person(mara))
+    by_ann = access_to("acme-corp", a_person(ann))
+    for email in (LENA, "pia@acme.example"):
+        invitations.invite(by_ann, email, ADMIN, origin(ann))
+    kept = invitations.invite(by_mara, "ivo@acme.example", ADMIN, origin(mara))
+    [link] = mailed()
+    end = {
+        "demoted": lambda: change_role(by_mara, ann.id, VIEWER, origin(mara)),
+        "removed": lambda: remove_member(by_mara, ann.id, origin(mara)),
+        "left": lambda: leave(by_ann, ann.id, origin(ann)),
+    }
+    end[how]()
+    told = [line.words for line in events_of(acme.id).rows[:2]]
+    assert told[1] == "Open invitations sent by ann@acme.example withdrawn: 2"
+    Membership.objects(account=ann.id).delete()
+    Membership(organization=acme.id, account=ann.id, role=ADMIN, since=clock.now()).save()
+    assert ended(enter().get(link))
+    assert [one.id for one in Invitation.objects(state=OPEN)] == [kept.id]
+
+
+def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
+    ann = join("ann@acme.example", OWNER)
+    invitations.invite(access_to("acme-corp", a_person(ann)), LENA, VIEWER, origin(ann))
+    change_role(access_to("acme-corp", a_person(mara)), ann.id, ADMIN, origin(mara))
+    assert Invitation.objects.get().state == OPEN
+
+
 @pytest.mark.parametrize("how", ["demoted", "removed"])
 def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
     """Row A4 of the attacks: after the role of the inviter ended."""
@@ -280,7 +381,7 @@ def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
         if happened == ["joined"]:
             assert actions == ["member.role_changed", "invitation.accepted"]
         else:
-            assert actions == ["member.role_changed", "invitation.sent"]
+            assert actions == ["member.role_changed", "invitation.withdrawn_with_role"]
         Membership.objects(account=account.id).delete()
         Membership.objects(account=ann.id).update(set__role=ADMIN)
         Invitation.objects.delete()

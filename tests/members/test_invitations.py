@@ -3,12 +3,14 @@
 import statistics
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from bson import ObjectId
 
 from portal import clock, errors
+from portal import settings as portal_settings
 from portal.accounts.documents import Account
 from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
@@ -17,7 +19,7 @@ from portal.members import invitations, lists
 from portal.members.documents import Invitation
 from portal.organizations.access import access_to
 from portal.organizations.documents import ADMIN, VIEWER
-from tests.factories import a_person, an_account, an_organization, fresh, origin
+from tests.factories import a_person, an_access, an_account, an_organization, fresh, origin
 from tests.mail.post_office import text_of
 from tests.members.conftest import LENA, MARA
 from tests.members.test_members import PATH, re_text
@@ -283,3 +285,37 @@ def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mar
         return abs(known - unknown) / known
 
     assert any(difference(number) < 0.1 for number in range(3))
+
+
+def test_an_address_is_sent_three_a_minute_whether_new_or_again(settings, owner, mara, acme):
+    """Sending again is no way around the limit of the address, which is that of all spellings."""
+    access = access_to("acme-corp", a_person(mara))
+    invitation = invitations.invite(access, LENA, VIEWER, origin(mara))
+    portal_settings.activate(replace(settings, rate_limits=True, address_mail_limit=2))
+    try:
+        for _ in range(2):
+            invitations.resend_invitation(access, invitation.id, origin(mara))
+        with pytest.raises(errors.TooManyTries):
+            invitations.resend_invitation(access, invitation.id, origin(mara))
+        kestrel = an_organization("Kestrel", mara)
+        with pytest.raises(errors.TooManyTries):
+            invitations.invite(an_access(kestrel), LENA, VIEWER, origin(mara))
+    finally:
+        portal_settings.activate(settings)
+    assert Invitation.objects.get().generation == 3
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_an_admins_invitation_is_sent_again_by_who_was_there_lately(owner, time_machine, expired):
+    """As it is sent the first time: whoever finds a browser open makes nobody an admin."""
+    send(owner, role=ADMIN)
+    send(owner, "viewer@acme.example")
+    if expired:
+        past = clock.now() - timedelta(days=1)
+        Invitation.objects.update(set__expires_at=past)
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    answer = act(owner, Invitation.objects.get(role=ADMIN), "resend")
+    assert answer.location.startswith("/account/confirm")
+    assert Invitation.objects.get(role=ADMIN).generation == 1
+    assert act(owner, Invitation.objects.get(role=VIEWER), "resend").location == MEMBERS
+    assert Invitation.objects.get(role=VIEWER).generation == 2

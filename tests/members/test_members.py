@@ -1,19 +1,32 @@
 """Members: who may change whom, and that an owner always remains."""
 
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from bson import ObjectId
 
-from portal import errors
+from portal import clock, errors
+from portal import settings as portal_settings
 from portal.accounts.documents import Account
 from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
+from portal.keys import keys
 from portal.mail import sender
-from portal.members import lists, members
+from portal.mail.documents import Mail
+from portal.members import lists, members, ownership
 from portal.organizations.access import access_to
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
-from tests.factories import a_member, a_person, an_account, an_organization, origin
+from tests.factories import (
+    a_key,
+    a_member,
+    a_person,
+    an_access,
+    an_account,
+    an_organization,
+    origin,
+)
 from tests.mail.post_office import text_of
 
 PATH = "/organizations/acme-corp"
@@ -297,3 +310,73 @@ def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
     assert owner.send(path, sent).location == f"{PATH}/members"
     assert owner.send(path, sent).location == f"{PATH}/members"
     assert len(AuditEvent.objects(action="member.removed")) == 1
+
+
+def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, join):
+    teo = join("teo@acme.example", ADMIN)
+    access = access_to("acme-corp", a_person(teo))
+    keys.make_key(access, "Nightly export", ADMIN, (), None, origin(teo))
+    keys.make_key(access, "Reads", None, ["audit.view"], clock.now().date(), origin(teo))
+    a_key(acme, name="Another's")
+    other = an_organization("Kestrel", teo)
+    keys.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(teo))
+    for deed in ("remove", "role"):
+        page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
+        told = re_text(page.html.select_one("main"))
+        assert "made 2 API keys, which go on working" in told
+        assert "Nightly export, as admin" in told
+        assert "Reads, with 1 permission" in told
+        assert "Another's" not in told
+        assert "Elsewhere" not in told
+        assert page.html.select_one(f"main aside a[href='{PATH}/keys']")
+
+
+def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):
+    teo = join("teo@acme.example", ADMIN)
+    access, today = access_to("acme-corp", a_person(teo)), clock.now().date()
+    keys.make_key(access, "Nightly export", ADMIN, (), today, origin(teo))
+    time_machine.move_to(clock.now() + timedelta(days=2))
+    page = enter("mara@acme.example").get(f"{PATH}/members/{teo.id}/remove")
+    assert "Nightly export" not in page.text
+    assert "None of theirs works" in page.text
+
+
+@pytest.fixture
+def limited(settings):
+    """Limits are on; few members are made admin in a minute."""
+    portal_settings.activate(replace(settings, rate_limits=True, member_change_limit=3))
+    yield
+    portal_settings.activate(settings)
+
+
+def test_a_role_is_toggled_so_often_a_minute_and_no_more(acme, join, mara, limited):
+    """Each change mails somebody. Taking a role away is possible always."""
+    teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
+    for _ in range(3):
+        members.change_role(access, teo.id, ADMIN, origin(mara))
+        members.change_role(access, teo.id, VIEWER, origin(mara))
+    with pytest.raises(errors.TooManyTries):
+        members.change_role(access, teo.id, ADMIN, origin(mara))
+    assert role_of(teo) == VIEWER
+    assert len(Mail.objects(kind="role_changed")) == 6
+    Membership.objects(account=teo.id).update(set__role=ADMIN)
+    members.change_role(access, teo.id, VIEWER, origin(mara))
+    members.remove_member(access, teo.id, origin(mara))
+
+
+def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limited):
+    """One limit for all that members have the portal mail."""
+    teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
+    members.change_role(access, teo.id, ADMIN, origin(mara))
+    keys.make_key(access, "Nightly export", ADMIN, (), None, origin(mara))
+    ownership.offer_ownership(access, teo.id, True, origin(mara))
+    ownership.withdraw_offer(access, teo.id, origin(mara))
+    for refused in (
+        lambda: members.change_role(access, teo.id, ADMIN, origin(mara)),
+        lambda: keys.make_key(access, "Another", ADMIN, (), None, origin(mara)),
+        lambda: ownership.offer_ownership(access, teo.id, True, origin(mara)),
+    ):
+        with pytest.raises(errors.TooManyTries):
+            refused()
+    other = an_organization("Kestrel", mara)
+    keys.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))

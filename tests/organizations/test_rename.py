@@ -7,12 +7,17 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
+from portal.audit.documents import AuditEvent
+from portal.audit.trail import events_of
+from portal.doctor.chains import find_broken
 from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations import lifecycle, renaming
 from portal.organizations.documents import ADMIN, OLD, RENAME, Organization, Slug
 from portal.organizations.renaming import rename_organization
+from portal.organizations.restoring import restore_organization
 from portal.organizations.slugs import MOST_OLD
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
+from portal.organizations.trashing import trash_organization
 from tests.factories import a_member, an_account, an_organization, fresh, origin
 from tests.visitor import Visitor
 
@@ -140,6 +145,31 @@ def test_an_owner_swaps_the_names_of_two_organizations_at_once(tenant_db):
     assert sorted((s.id, s.organization, s.state) for s in Slug.objects()) == sorted([
         ("aster", b.id, "current"), ("birch", a.id, "current"), ("waiting", a.id, "old"),
     ])  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["founded", "renamed", "restored"])
+def test_who_gives_an_old_slug_up_to_another_organization_has_it_in_its_trail(how):
+    owner = an_account()
+    a, b = an_organization("Aster", owner), an_organization("Birch", owner)
+    a = rename_organization(a, "Waiting", origin(owner))
+    if how == "founded":
+        b = an_organization("Aster", owner)
+    elif how == "renamed":
+        b = rename_organization(b, "Aster", origin(owner))
+    else:
+        trash_organization(b, None, origin(owner))
+        b = restore_organization(fresh(b), "Aster", origin(owner))
+    told = AuditEvent.objects.get(action="organization.slug_given_up")
+    assert (told.chain, told.actor, told.target) == (a.id, owner.id, b.id)
+    assert events_of(a.id).rows[0].words == "Address aster given up to another organization"
+    assert not list(find_broken())
+
+
+def test_an_old_slug_of_its_own_is_not_given_up():
+    owner = an_account()
+    a = rename_organization(an_organization("Aster", owner), "Waiting", origin(owner))
+    rename_organization(a, "Aster", origin(owner))
+    assert not AuditEvent.objects(action="organization.slug_given_up")
 
 
 def test_an_old_slug_of_another_organization_is_given_up_where_the_rename_is_undone(tenant_db):

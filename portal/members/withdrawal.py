@@ -1,0 +1,45 @@
+"""Invitations that end with something else: with the right of who sent them to invite, or with the
+account that they were sent to. Each is the inside of the transaction that ends that."""
+
+from portal import clock
+from portal.accounts.documents import Account
+from portal.audit.documents import Origin
+from portal.audit.trail import record
+from portal.members.documents import OPEN, WITHDRAWN, Invitation
+from portal.organizations.documents import Organization
+
+
+def withdraw_sent_by(account: Account, organization: Organization, origin: Origin) -> None:
+    """Withdraw the account's open invitations to the organization: given the role again, it does
+    not bring them back.
+
+    One event tells of all: however many there are, who sent them can be removed.
+    """
+    sent = Invitation.objects(organization=organization.id, inviter=account.id, state=OPEN)
+    count = sent.update(set__state=WITHDRAWN, set__ended_at=clock.now())
+    if count:
+        record(
+            organization,
+            "invitation.withdrawn_with_role",
+            origin,
+            target=account.id,
+            target_email=account.email,
+            count=str(count),
+        )
+
+
+def withdraw_sent_to(account: Account, origin: Origin) -> None:
+    """Withdraw all open invitations of the account's address, each with an event of its
+    organization."""
+    sent = Invitation.objects(email_key=account.email_key, state=OPEN)
+    for invitation in sent:
+        organization = Organization.objects(id=invitation.organization).first()
+        if organization:
+            record(
+                organization,
+                "invitation.withdrawn",
+                origin,
+                target=invitation.id,
+                target_email=invitation.email,
+            )
+    sent.update(set__state=WITHDRAWN, set__ended_at=clock.now())
