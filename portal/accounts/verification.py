@@ -17,7 +17,8 @@ from portal.errors import AddressVerified, LinkInvalid
 from portal.factors import inventory
 from portal.keys.documents import ApiKey
 from portal.mail import links, outbox
-from portal.members.documents import OPEN, WITHDRAWN, Invitation
+from portal.members.documents import OPEN, Invitation
+from portal.members.withdrawal import withdraw_sent_by
 from portal.organizations.documents import Organization
 
 VALID = timedelta(hours=24)
@@ -134,17 +135,8 @@ def _revoke_keys(account: Account, origin: Origin) -> None:
 
 def _withdraw_invitations(account: Account, origin: Origin) -> None:
     """End the invitations that were sent under the account: whoever sent them may wait there."""
-    sent = Invitation.objects(inviter=account.id, state=OPEN)
-    for invitation in sent:
-        organization = Organization.objects.get(id=invitation.organization)
-        record(
-            organization,
-            "invitation.withdrawn",
-            origin,
-            target=invitation.id,
-            target_email=invitation.email,
-        )
-    sent.update(set__state=WITHDRAWN, set__ended_at=clock.now())
+    for organization in Invitation.objects(inviter=account.id, state=OPEN).distinct("organization"):
+        withdraw_sent_by(account, Organization.objects.get(id=organization), origin)
 
 
 def _hash_of_chosen(account: Account, password: str) -> str:

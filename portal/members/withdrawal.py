@@ -1,5 +1,5 @@
-"""Invitations that end with something else: with the right of who sent them to invite, or with the
-account that they were sent to. Each is the inside of the transaction that ends that."""
+"""Invitations that end with something else: with what let their sender invite, or with the account
+that they were sent to. Each is the inside of the transaction that ends that."""
 
 from portal import clock
 from portal.accounts.documents import Account
