@@ -2,12 +2,15 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import date
 from typing import TypeVar
 
 from flask import request
 from flask_wtf import FlaskForm
+from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
-from wtforms import HiddenField, SelectMultipleField
+from wtforms import Field, HiddenField, SelectMultipleField
+from wtforms.widgets import DateInput
 
 from portal import requests
 from portal.errors import PortalError, Repeated, SeveralErrors
@@ -94,6 +97,21 @@ class Form(FlaskForm):
                 raise error
             self[answer.field].errors = [answer.words(error)]
             self.status = answer.status
+
+
+class DayInput(DateInput):
+    """Shows again what is a day: browsers drop all else that was sent, and HTML forbids it."""
+
+    def __call__(self, field: Field, **attributes: object) -> Markup:
+        typed = field._value()
+        return super().__call__(field, **{"value": typed if _is_day(typed) else "", **attributes})
+
+
+def _is_day(typed: str) -> bool:
+    try:
+        return date.fromisoformat(typed).isoformat() == typed
+    except ValueError:
+        return False
 
 
 class _KeyField(HiddenField):

@@ -12,13 +12,13 @@ from portal.requests import is_api
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How a typed error is told, to people and programs alike: HTTP status, code, the field it
-    belongs to, and the words."""
+    belongs to, and the words. The title is that of a page without such a field."""
 
     status: int
     code: str
     field: str | None
     words: Callable[..., str]
-    title: str = ""
+    title: str = "Nothing was changed"
 
 
 _MOST_LISTED = 5

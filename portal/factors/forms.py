@@ -1,9 +1,8 @@
 """Forms of second factors. Their rules are the services'; a form shows what those say."""
 
 from wtforms import BooleanField, HiddenField, PasswordField, StringField
-from wtforms.widgets import DateInput
 
-from portal.forms import Form, OnceForm
+from portal.forms import DayInput, Form, OnceForm
 
 
 class CodeForm(OnceForm):
@@ -50,5 +49,5 @@ class ConfirmForm(Form):
 class RequirementForm(Form):
     """Says from when on a second factor is required, or that it is no longer."""
 
-    starts_on = StringField("From", default="", widget=DateInput())
+    starts_on = StringField("From", default="", widget=DayInput())
     lift = BooleanField()

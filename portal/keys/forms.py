@@ -7,7 +7,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
-from portal.forms import OnceForm
+from portal.forms import DayInput, OnceForm
 from portal.keys.keys import OVERLAPS
 from portal.organizations.documents import ADMIN, VIEWER
 from portal.organizations.permissions import FOR_KEYS, WORDS
@@ -23,6 +23,8 @@ def _permissions() -> list[SelectChoice]:
 
 class _DayField(DateField):
     """Says how a day is typed."""
+
+    widget = DayInput()
 
     def process_formdata(self, valuelist: list[str]) -> None:
         try:

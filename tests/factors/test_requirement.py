@@ -161,6 +161,8 @@ def test_other_days_are_refused(mara, acme, starts_on):
     answer = mara.post(PATH, {"starts_on": typed})
     assert answer.status == 422
     assert answer.fault("starts_on").startswith("Choose a day from")
+    shown = answer.html.find(id="starts_on")["value"]
+    assert shown == (typed if isinstance(starts_on, int) else "")
     assert fresh(acme).second_factor_from is None
 
 

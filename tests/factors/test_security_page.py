@@ -62,7 +62,9 @@ def line(page, name):
 
 def test_nothing_is_asked_for_before_the_first_code_is_right(mara):
     offered(mara)
-    assert mara.post(APP, {"code": "000000"}).fault("code").startswith("This code is not valid")
+    page = mara.post(APP, {"code": "000000"})
+    assert page.fault("code").startswith("This code is not valid")
+    assert len(page.html.find_all(autofocus=True)) == 1
     assert not AuthenticatorApp.objects
     assert line(mara.get("/account/security"), "Authenticator app") == "Not set up Set up"
     mara.log_out()

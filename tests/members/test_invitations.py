@@ -102,6 +102,13 @@ def test_a_member_is_not_invited(owner, join):
     assert not Invitation.objects()
 
 
+def test_who_became_a_member_meanwhile_is_not_invited_again(owner, join):
+    send(owner)
+    join(LENA, VIEWER)
+    answer = act(owner, Invitation.objects.get(), "resend")
+    assert (answer.status, answer.heading) == (409, "Nothing was changed")
+
+
 def test_an_address_has_one_open_invitation(owner):
     send(owner)
     answer = send(owner, "LENA@ACME.example", ADMIN)
