@@ -22,6 +22,7 @@ from portal.organizations.access import Access
 from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
 from portal.organizations.permissions import ROLES
 from portal.tenants import collections
+from tests.processes import wait_until
 from tests.visitor import PASSWORD
 
 
@@ -118,14 +119,20 @@ def an_invitation(organization, inviter, email):
     ).save()
 
 
+def earlier_code(app, seconds=1):
+    """The code of the step before, so that the one which the app shows now is not used up. It stays
+    valid for these seconds: at the end of a step the next one is waited for."""
+    wait_until(lambda: clock.now().timestamp() % app.interval < app.interval - seconds)
+    return app.at(clock.now(), counter_offset=-1)
+
+
 def an_app(account):
     """An authenticator app that is set up for the account, and its recovery codes."""
     session = sessions.open_session(account, origin(account), "A browser")
     secret = totp.offer(session.session_id)
     app = pyotp.TOTP(secret)
-    # The step before: what the app shows now is not used up.
-    first = app.at(clock.now(), counter_offset=-1)
-    return app, totp.confirm(account.id, session.session_id, first, origin(account))
+    codes = totp.confirm(account.id, session.session_id, earlier_code(app), origin(account))
+    return app, codes
 
 
 def a_passkey(account, name="Laptop, work"):
