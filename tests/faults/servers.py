@@ -91,6 +91,9 @@ class ThreeMembers(_Own):
                 *("--dbpath", data, "--bind_ip", "127.0.0.1", "--port", str(port)),
                 *("--replSet", "three", "--auth", "--keyFile", self._key, "--nounixsocket"),
                 *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
+                # As the portal's own: a transaction that was given up without an answer keeps its
+                # locks for so long and a half, 90 s by default.
+                *("--setParameter", "transactionLifetimeLimitSeconds=15"),
                 *("--logpath", f"{data}.log", "--logappend"),
             ],
             stdout=subprocess.DEVNULL,
