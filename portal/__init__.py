@@ -23,28 +23,31 @@ from portal import (
 from portal import views as home_views
 from portal.accounts import browser_cookie, cookie, profile_views
 from portal.accounts import views as account_views
-from portal.accounts.attempts import LogInAttempts
-from portal.accounts.documents import Account, Browser, Recovery, Session
 from portal.api import openapi
 from portal.audit import views as audit_views
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account, Recovery
+from portal.documents.api_keys import ApiKey, ProvisioningKey
+from portal.documents.audit import AuditEvent
+from portal.documents.idempotency import KeyRecord
+from portal.documents.invitations import Invitation
+from portal.documents.login_attempts import LogInAttempts
+from portal.documents.mails import Mail
+from portal.documents.memberships import Membership
+from portal.documents.organizations import Organization
+from portal.documents.rate_limits import LimitCounter
+from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
+from portal.documents.sessions import Browser, Session
+from portal.documents.sign_ups import PendingSignUp
+from portal.documents.slugs import Slug
 from portal.factors import login_views as second_factor_views
 from portal.factors import requirement_views
 from portal.factors import views as factor_views
-from portal.factors.documents import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
-from portal.idempotency import KeyRecord
 from portal.keys import views as key_views
-from portal.keys.documents import ApiKey, ProvisioningKey
-from portal.limits import LimitCounter
 from portal.mail import transport
-from portal.mail.documents import Mail
 from portal.members import invitation_views
 from portal.members import views as member_views
-from portal.members.documents import Invitation
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
-from portal.organizations.documents import Membership, Organization, Slug
-from portal.organizations.pending import PendingSignUp
 from portal.settings import Settings
 
 __version__ = "0.1.0"

@@ -24,11 +24,11 @@ from portal import database, embedded, settings
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
 from portal.doctor import report
 from portal.doctor.examination import CHECKS, examine
+from portal.documents.organizations import ACTIVE, Organization
 from portal.errors import InvalidName, KeyNotFound
 from portal.keys import provisioning
 from portal.mail import transport
 from portal.organizations import runner
-from portal.organizations.documents import ACTIVE, Organization
 from portal.settings import InvalidSettings, Settings
 
 log = structlog.get_logger()

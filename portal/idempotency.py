@@ -10,61 +10,18 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 from itsdangerous import Signer
-from mongoengine import (
-    DateTimeField,
-    DictField,
-    Document,
-    EmbeddedDocument,
-    EmbeddedDocumentField,
-    IntField,
-    ObjectIdField,
-    StringField,
-)
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
+from portal.documents.idempotency import KEPT, FirstAnswer, KeyRecord
 from portal.errors import Repeated
 
-KEPT = timedelta(hours=24)
 SYNTAX = re.compile(r"[!-~]{1,255}")
 """What a key looks like: visible ASCII."""
-
-
-class FirstAnswer(EmbeddedDocument):
-    """What a program was answered, without secrets."""
-
-    status = IntField(required=True)
-    body = DictField(required=True)
-    headers = DictField()
-
-    meta = {"strict": False}
-
-
-class KeyRecord(Document):
-    """A key that was used, and what it did. ``request`` is the id of the request that did it;
-    ``operation`` is missing where a name was changed and nothing else; where an API key was, it is
-    that one's id. ``organization`` is the account where it changed its own."""
-
-    id = StringField(primary_key=True)
-    mac = StringField(required=True)
-    request = StringField(required=True)
-    organization = ObjectIdField(required=True)
-    kind = StringField(required=True)
-    operation = ObjectIdField()
-    at = DateTimeField(required=True)
-    answer = EmbeddedDocumentField(FirstAnswer)
-
-    meta = {
-        "collection": "request_keys",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": [{"fields": ["at"], "expireAfterSeconds": int(KEPT.total_seconds())}],
-    }
 
 
 @dataclass(frozen=True, slots=True)

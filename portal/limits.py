@@ -10,9 +10,9 @@ from typing import Any
 from limits import RateLimitItemPerMinute
 from limits.storage import MongoDBStorage
 from limits.strategies import FixedWindowRateLimiter
-from mongoengine import DateTimeField, Document, IntField, StringField
 
 from portal import database, settings
+from portal.documents.rate_limits import LimitCounter
 from portal.errors import TooManyTries
 
 # The settings that say how often.
@@ -28,22 +28,6 @@ RECOVERY_PER_EMAIL = "recovery_limit_per_email"
 RECOVERY_PER_NETWORK = "recovery_limit_per_network"
 ADDRESS_MAILS = "address_mail_limit"
 SECOND_FACTOR = "second_factor_limit"
-
-
-class LimitCounter(Document):
-    """How often something was tried since a minute began. The fields are those that ``limits``
-    writes; the database forgets a counter when its minute is over."""
-
-    id = StringField(primary_key=True)
-    count = IntField()
-    expires_at = DateTimeField(db_field="expireAt")
-
-    meta = {
-        "collection": "limit_counters",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": [{"fields": ["expires_at"], "expireAfterSeconds": 0}],
-    }
 
 
 def count_try(limit: str, tried: str) -> None:

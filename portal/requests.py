@@ -15,7 +15,7 @@ from flask_login import current_user
 from structlog.contextvars import bound_contextvars
 
 from portal import database
-from portal.audit.documents import Origin
+from portal.documents.audit import Origin
 from portal.errors import InvalidInput, WrongHost
 from portal.idempotency import SYNTAX, Key
 from portal.limits import network_of

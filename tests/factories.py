@@ -7,19 +7,21 @@ from bson import ObjectId
 
 from portal import clock
 from portal.accounts import sessions
-from portal.accounts.documents import Account, Session
 from portal.accounts.passwords import hash_password
 from portal.accounts.sessions import Principal, open_session
-from portal.audit.documents import Origin
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.invitations import Invitation
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.organizations import Organization
+from portal.documents.second_factors import Passkey
+from portal.documents.sessions import Session
 from portal.factors import totp
-from portal.factors.documents import Passkey
 from portal.keys import keys
-from portal.members.documents import Invitation
 from portal.members.mails import LIFE
 from portal.organizations import creation
 from portal.organizations.access import Access
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
 from portal.organizations.permissions import ROLES
 from portal.tenants import collections
 from tests.processes import wait_until

@@ -21,8 +21,8 @@ from pymongo.write_concern import WriteConcern
 
 from portal import create_app, database, mongod
 from portal.accounts import passwords
+from portal.documents.organizations import Organization
 from portal.organizations import creation, renaming
-from portal.organizations.documents import Organization
 from portal.organizations.storage import store_of
 from portal.settings import Settings
 from tests.factories import fresh, origin

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import requests
 
-from portal.accounts.documents import Account
 from portal.assets import TOP
+from portal.documents.accounts import Account
+from portal.documents.memberships import ADMIN
+from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.organizations.documents import ADMIN, Organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import a_member, an_organization, origin

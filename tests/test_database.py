@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from portal import database, mongod
 from portal.database import UnsuitableServer, check_server, portable_uri, transaction
-from portal.organizations.documents import Slug
+from portal.documents.slugs import Slug
 
 
 def a_slug(name):

@@ -7,13 +7,15 @@ from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from portal.accounts.documents import Account, Session
 from portal.database import client, tenant_database
-from portal.factors.documents import Passkey
-from portal.keys.documents import ApiKey
-from portal.members.documents import Invitation
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ApiKey
+from portal.documents.invitations import Invitation
+from portal.documents.memberships import OWNER, VIEWER, Membership
+from portal.documents.organizations import Organization
+from portal.documents.second_factors import Passkey
+from portal.documents.sessions import Session
 from portal.members.mails import token_of
-from portal.organizations.documents import OWNER, VIEWER, Membership, Organization
 from portal.organizations.trashing import trash_organization
 from portal.settings import current
 from tests.factories import (

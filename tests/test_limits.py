@@ -8,9 +8,10 @@ from pymongo.errors import AutoReconnect
 
 from portal import clock, limits
 from portal import settings as portal_settings
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
+from portal.documents.rate_limits import LimitCounter
 from portal.errors import SlugTaken, TooManyTries
-from portal.limits import LimitCounter, network_of
+from portal.limits import network_of
 from portal.organizations.renaming import rename_organization
 from tests.factories import an_account, an_organization, origin
 from tests.visitor import PASSWORD, Visitor

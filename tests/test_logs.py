@@ -7,8 +7,9 @@ import secrets
 import pytest
 
 from portal import logs
-from portal.accounts.documents import Account, Session
-from portal.organizations.documents import Organization
+from portal.documents.accounts import Account
+from portal.documents.organizations import Organization
+from portal.documents.sessions import Session
 from tests.processes import Person, portal
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor

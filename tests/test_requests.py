@@ -7,7 +7,7 @@ import pytest
 
 from portal import create_app, database
 from portal import settings as portal_settings
-from portal.audit.documents import AuditEvent
+from portal.documents.audit import AuditEvent
 from portal.requests import client_address
 from tests.visitor import PASSWORD, Visitor
 

@@ -6,8 +6,9 @@ A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 
 import pytest
 
+from portal.documents.memberships import ADMIN, OWNER, VIEWER
+from portal.documents.organizations import Organization
 from portal.keys import keys, provisioning
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Organization
 from portal.organizations.permissions import ROLES, of_key
 from portal.organizations.trashing import trash_organization
 from tests.factories import (

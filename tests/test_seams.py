@@ -9,16 +9,17 @@ from pymongo.errors import ExecutionTimeout
 from portal import clock, settings
 from portal.accounts import sessions
 from portal.accounts.closing import close_account, erase_closed
-from portal.accounts.documents import Account, Session
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.invitations import Invitation
+from portal.documents.mails import Mail
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.sessions import Session
 from portal.errors import NotAuthenticated, NotFound, OperationInProgress
 from portal.factors import inventory, recovery_codes
 from portal.keys import keys
-from portal.mail.documents import Mail
 from portal.members import invitations, members
-from portal.members.documents import Invitation
 from portal.members.ownership import offer_ownership
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership
 from tests.factories import (
     a_member,
     a_passkey,

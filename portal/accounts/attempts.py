@@ -13,17 +13,17 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, IntField, StringField
 from mongoengine.queryset.visitor import Q
 from pymongo import ReturnDocument
 
 from portal import clock, settings
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.login_attempts import LogInAttempts
+from portal.documents.mails import Mail
 from portal.errors import TooManyTries
 from portal.mail import outbox
-from portal.mail.documents import Mail
 from portal.mail.links import link
 from portal.mail.outbox import Kind
 
@@ -33,24 +33,6 @@ FREE_TRIES = 5
 LONGEST_WAIT_MINUTES = 15
 TOLD_AT_MOST_EVERY = timedelta(days=1)
 _KEPT = timedelta(days=1)
-
-
-class LogInAttempts(Document):
-    """How many wrong passwords in a row were tried for something, ``id`` being its hash: what
-    somebody typed is stored nowhere. The database forgets it a day after the last."""
-
-    id = StringField(primary_key=True)
-    wrong = IntField(required=True, default=0)
-    next_at = DateTimeField()
-    told_at = DateTimeField()
-    expires_at = DateTimeField()
-
-    meta = {
-        "collection": "log_in_attempts",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": [{"fields": ["expires_at"], "expireAfterSeconds": 0}],
-    }
 
 
 def of_address(typed: str) -> str:

@@ -12,9 +12,9 @@ import structlog
 
 from portal import clock
 from portal.accounts import sessions, tokens
-from portal.accounts.documents import PROGRAM
 from portal.accounts.sessions import Principal
 from portal.accounts.tokens import InvalidToken
+from portal.documents.sessions import PROGRAM
 
 log = structlog.get_logger()
 

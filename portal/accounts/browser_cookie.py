@@ -5,7 +5,7 @@ import re
 from flask import Flask, Response, after_this_request, current_app, g, request
 
 from portal.accounts import browsers
-from portal.accounts.documents import Browser
+from portal.documents.sessions import Browser
 from portal.requests import is_api
 from portal.settings import Settings
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 from mongoengine.queryset import QuerySet
 
 from portal import clock
-from portal.accounts.documents import Browser
+from portal.documents.sessions import Browser
 
 
 def new_id() -> str:

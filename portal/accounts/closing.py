@@ -9,11 +9,15 @@ from pymongo.errors import PyMongoError
 from portal import clock
 from portal.accounts import emails, sessions
 from portal.accounts.credentials import check_current, forget_recovery
-from portal.accounts.documents import Account
 from portal.accounts.mails import ACCOUNT_CLOSED
-from portal.audit.documents import Origin
 from portal.audit.trail import erase_person, record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.invitations import Invitation
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.sign_ups import PendingSignUp
 from portal.errors import (
     AddressNotConfirmed,
     InvalidEmail,
@@ -23,12 +27,9 @@ from portal.errors import (
 )
 from portal.factors import inventory
 from portal.mail import outbox
-from portal.members.documents import Invitation
 from portal.members.ownership import lapse_offers
 from portal.members.withdrawal import withdraw_sent_by, withdraw_sent_to
-from portal.organizations.documents import ACTIVE, OWNER, TRASHED, Membership, Organization
 from portal.organizations.lifecycle import in_progress
-from portal.organizations.pending import PendingSignUp
 
 log = structlog.get_logger()
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from portal import clock, limits
 from portal.accounts import attempts, browsers, passwords, sessions
-from portal.accounts.documents import Account, Recovery
 from portal.accounts.mails import PASSWORD_CHANGED
 from portal.accounts.sessions import Principal
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account, Recovery
+from portal.documents.audit import Origin
 from portal.errors import Overloaded, TooManyTries, WrongPassword, check_all
 from portal.mail import outbox
 

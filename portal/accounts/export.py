@@ -8,15 +8,17 @@ from typing import Any
 from bson import ObjectId
 from mongoengine.queryset.visitor import Q
 
-from portal.accounts.documents import Account, Browser, Session
-from portal.audit.documents import Origin
 from portal.audit.export import File, Row, streamed
 from portal.audit.trail import events_about, record
 from portal.database import transaction
-from portal.factors.documents import AuthenticatorApp, Passkey
-from portal.keys.documents import ApiKey
-from portal.members.documents import OPEN, Invitation
-from portal.organizations.documents import Membership, Organization
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import Origin
+from portal.documents.invitations import OPEN, Invitation
+from portal.documents.memberships import Membership
+from portal.documents.organizations import Organization
+from portal.documents.second_factors import AuthenticatorApp, Passkey
+from portal.documents.sessions import Browser, Session
 
 _ACCOUNT = ("email", "name", "time_zone", "theme", "created_at", "verified_at",
             "password_changed_at")  # fmt: skip

@@ -3,8 +3,8 @@
 from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired
 
-from portal.accounts.documents import AUTO, DARK, LIGHT
 from portal.accounts.profile import time_zones
+from portal.documents.accounts import AUTO, DARK, LIGHT
 from portal.forms import Form
 
 _CURRENT = "Enter your password"

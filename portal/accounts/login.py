@@ -1,11 +1,12 @@
 """Logging in and out."""
 
 from portal.accounts import authentication, passwords, sessions
-from portal.accounts.documents import PASSWORD, PROGRAM, Account
 from portal.accounts.sessions import Principal
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.sessions import PASSWORD, PROGRAM
 from portal.errors import CodeRequired, WrongCode, WrongCredentials
 from portal.factors import pending
 from portal.factors.codes import counted, use_code

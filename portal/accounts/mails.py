@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from portal.accounts.documents import Account, Recovery
 from portal.accounts.emails import parse_email
+from portal.documents.accounts import Account, Recovery
+from portal.documents.mails import Mail
 from portal.mail import links, outbox
-from portal.mail.documents import Mail
 from portal.mail.links import link
 from portal.mail.outbox import Kind
 

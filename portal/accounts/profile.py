@@ -5,10 +5,10 @@ from zoneinfo import available_timezones
 
 from bson import ObjectId
 
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
 from portal.errors import InvalidName, InvalidPersonName, NotFound
 from portal.organizations.names import clean_words
 

@@ -5,11 +5,11 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.accounts import addresses, closing, cookie, credentials, sessions, verification
-from portal.accounts.documents import AUTO, Account
 from portal.accounts.export import everything_about
 from portal.accounts.forms import AddressForm, ButtonForm, CloseForm, PasswordForm, ProfileForm
 from portal.accounts.profile import change_profile
 from portal.accounts.recent import ask_again, is_recent, recently_authenticated
+from portal.documents.accounts import AUTO, Account
 from portal.requests import origin
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")

@@ -12,11 +12,12 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock, settings
 from portal.accounts import browsers
-from portal.accounts.documents import BROWSER, PASSWORD, PENDING, PROGRAM, Account, Session
 from portal.accounts.user_agents import words_of
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.sessions import BROWSER, PASSWORD, PENDING, PROGRAM, Session
 from portal.errors import NotAuthenticated, SessionGone
 
 LONGEST_IDLE = timedelta(hours=12)

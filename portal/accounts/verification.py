@@ -7,19 +7,19 @@ from bson import ObjectId
 from portal import clock, limits
 from portal.accounts import passwords, sessions
 from portal.accounts.credentials import forget_recovery, new_password
-from portal.accounts.documents import Account
 from portal.accounts.mails import VERIFY, VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import Origin
+from portal.documents.invitations import OPEN, Invitation
+from portal.documents.organizations import Organization
 from portal.errors import AddressVerified, LinkInvalid
 from portal.factors import inventory
-from portal.keys.documents import ApiKey
 from portal.mail import links, outbox
-from portal.members.documents import OPEN, Invitation
 from portal.members.withdrawal import withdraw_sent_by
-from portal.organizations.documents import Organization
 
 VALID = timedelta(hours=24)
 

@@ -4,8 +4,8 @@ Before that it may be anybody's who typed the address. So no mail leaves in its 
 outside, and no second factor is added, which the first proof of the address would take away.
 """
 
-from portal.accounts.documents import Account
 from portal.accounts.sessions import Principal
+from portal.documents.accounts import Account
 from portal.errors import AddressNotVerified
 
 

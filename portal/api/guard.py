@@ -10,10 +10,10 @@ from flask_smorest import Blueprint
 
 from portal import settings
 from portal.api.body import BodyParser
+from portal.documents.organizations import Organization
 from portal.errors import InvalidInput, NotAuthenticated, NotForProvisioning
 from portal.keys.principals import Provisioner
 from portal.organizations.access import Access, access_to
-from portal.organizations.documents import Organization
 from portal.organizations.names import slug_asked_for
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there

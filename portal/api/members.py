@@ -8,12 +8,12 @@ from portal.api import repetition, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.organizations import takes_key
 from portal.api.repetition import Answer
+from portal.documents.organizations import Organization
 from portal.errors import AddressChanged, NotFound
 from portal.idempotency import find_record
 from portal.members import invitations as sending
 from portal.members import lists, members
 from portal.organizations.access import Access, object_id
-from portal.organizations.documents import Organization
 from portal.requests import key, origin
 
 org_members = ApiBlueprint(

@@ -8,6 +8,16 @@ from portal import settings
 from portal.api import repetition, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
 from portal.api.repetition import Answer
+from portal.documents.organizations import (
+    CREATE,
+    PURGE,
+    PURGED,
+    RENAME,
+    RESTORE,
+    TRASH,
+    TRASHED,
+    Organization,
+)
 from portal.errors import AddressChanged, InvalidInput
 from portal.organizations import (
     creation,
@@ -19,16 +29,6 @@ from portal.organizations import (
     trashing,
 )
 from portal.organizations.access import Access, access_to_trashed
-from portal.organizations.documents import (
-    CREATE,
-    PURGE,
-    PURGED,
-    RENAME,
-    RESTORE,
-    TRASH,
-    TRASHED,
-    Organization,
-)
 from portal.organizations.storage import stored_by
 from portal.requests import origin
 

@@ -14,11 +14,12 @@ from pymongo.errors import PyMongoError
 from portal import answers, requests
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint
+from portal.documents.idempotency import KeyRecord
+from portal.documents.organizations import Organization
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
-from portal.idempotency import SYNTAX, Key, KeyRecord, find_record, keep_answer
+from portal.idempotency import SYNTAX, Key, find_record, keep_answer
 from portal.members.members import REMOVE
 from portal.organizations.access import check_told_again
-from portal.organizations.documents import Organization
 
 log = structlog.get_logger()
 

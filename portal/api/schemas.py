@@ -7,11 +7,11 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal.accounts.passwords import LONGEST, SHORTEST
+from portal.documents.api_keys import ROLES as KEY_ROLES
+from portal.documents.invitations import ACCEPTED, EXPIRED, GIVEN, OPEN, WITHDRAWN
+from portal.documents.memberships import ADMIN, OWNER, VIEWER
 from portal.keys import keys
-from portal.keys.documents import ROLES as KEY_ROLES
-from portal.members.documents import ACCEPTED, EXPIRED, GIVEN, OPEN, WITHDRAWN
 from portal.organizations import names
-from portal.organizations.documents import ADMIN, OWNER, VIEWER
 from portal.organizations.permissions import FOR_KEYS
 
 _STATUS = {"enum": ["success"]}

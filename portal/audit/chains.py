@@ -16,11 +16,11 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
-from portal.accounts.documents import Account
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import personal_digest, stored_hash
 from portal.database import transaction
-from portal.organizations.documents import Organization
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.organizations import Organization
 from portal.paging import WALKED_AT_ONCE, pages_of
 
 CHANGED, MISSING, REORDERED = "changed", "missing", "reordered"

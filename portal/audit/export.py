@@ -21,9 +21,9 @@ import structlog
 from bson import ObjectId
 from defusedcsv import csv
 
-from portal.audit.documents import Head
 from portal.audit.filters import Filters
 from portal.audit.trail import EventLine, events_after
+from portal.documents.audit import Head
 from portal.errors import Overloaded
 
 SCHEMA = 1

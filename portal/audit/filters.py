@@ -8,8 +8,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from portal.audit.documents import AuditEvent
 from portal.audit.words import WORDS, title_of
+from portal.documents.audit import AuditEvent
 
 PORTAL = "the portal"
 LONGEST_WHO = 254

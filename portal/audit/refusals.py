@@ -7,11 +7,11 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import clock
-from portal.audit.documents import AuditEvent, Origin
 from portal.audit.trail import REFUSED, record
 from portal.database import transaction
+from portal.documents.audit import AuditEvent, Origin
+from portal.documents.organizations import Organization
 from portal.errors import Forbidden
-from portal.organizations.documents import Organization
 
 NOTED_AGAIN_AFTER = timedelta(minutes=1)
 

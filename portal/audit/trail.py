@@ -12,9 +12,9 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal import clock
-from portal.audit.documents import AuditEvent, Head, Origin
 from portal.audit.filters import NO_FILTERS, PORTAL, Filters
 from portal.audit.words import words_of
+from portal.documents.audit import AuditEvent, Head, Origin
 from portal.paging import Page, page_from
 
 EVENTS_PER_PAGE = 25

@@ -12,13 +12,15 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
-from portal.accounts.documents import Account, Browser, Session
 from portal.database import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
-from portal.factors.documents import AuthenticatorApp, Passkey, RecoveryCodes
-from portal.keys.documents import ApiKey
-from portal.members.documents import Invitation
-from portal.organizations.documents import PURGED, Membership, Organization
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ApiKey
+from portal.documents.invitations import Invitation
+from portal.documents.memberships import Membership
+from portal.documents.organizations import PURGED, Organization
+from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
+from portal.documents.sessions import Browser, Session
 from portal.paging import pages_of
 
 _MISSING = "does not exist"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from bson import ObjectId
 
 from portal.doctor.findings import Finding, Kind, NotMended, Row
+from portal.documents.organizations import Organization
 from portal.organizations import runner
-from portal.organizations.documents import Organization
 from portal.organizations.lifecycle import PLANS
 
 STUCK = Kind(

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
 from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
-from portal.organizations.documents import ACTIVE, CURRENT, OLD, TARGET, Organization, Slug
+from portal.documents.audit import Origin
+from portal.documents.organizations import ACTIVE, Organization
+from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
 from portal.paging import pages_of
 
 IDLE = Kind(

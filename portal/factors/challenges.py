@@ -5,7 +5,7 @@ import secrets
 from datetime import timedelta
 
 from portal import clock
-from portal.factors.documents import Challenge
+from portal.documents.second_factors import Challenge
 
 LIFE = timedelta(minutes=5)
 REGISTER, CONFIRM, SECOND, LOG_IN = "register", "confirm", "second factor", "log in"

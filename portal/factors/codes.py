@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from portal import limits
 from portal.accounts import attempts, browsers
-from portal.accounts.documents import APP, RECOVERY_CODE, Account
-from portal.audit.documents import Origin
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.sessions import APP, RECOVERY_CODE
 from portal.errors import TooManyTries, WrongCode
 from portal.factors import recovery_codes, totp
 from portal.factors.mails import WRONG_CODES

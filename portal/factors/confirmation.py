@@ -5,11 +5,12 @@ from collections.abc import Callable
 from portal import clock
 from portal.accounts import sessions
 from portal.accounts.credentials import check_current
-from portal.accounts.documents import PASSWORD, Account
 from portal.accounts.sessions import Principal
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.sessions import PASSWORD
 from portal.factors import challenges, passkeys
 from portal.factors.codes import counted, use_code
 

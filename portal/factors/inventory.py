@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from portal.accounts import browsers, sessions
-from portal.accounts.documents import Account
 from portal.accounts.verified import require_verified
-from portal.audit.documents import Origin
 from portal.audit.trail import record
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.errors import FactorNeeded, NotAuthenticated
 from portal.factors import recovery_codes
-from portal.factors.documents import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.factors.mails import FACTOR_ADDED, FACTOR_REMOVED
 from portal.factors.requirement import name_of_requiring
 from portal.mail import outbox

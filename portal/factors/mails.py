@@ -3,10 +3,10 @@
 from typing import Any
 
 from portal.accounts.attempts import about_attempts
-from portal.accounts.documents import Account
-from portal.factors.documents import RecoveryCodes
+from portal.documents.accounts import Account
+from portal.documents.mails import Mail
+from portal.documents.second_factors import RecoveryCodes
 from portal.mail import outbox
-from portal.mail.documents import Mail
 from portal.mail.links import link
 from portal.mail.outbox import Kind
 

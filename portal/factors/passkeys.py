@@ -23,13 +23,14 @@ from webauthn.helpers.structs import (
 )
 
 from portal import clock, settings
-from portal.accounts.documents import PASSKEY, Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.second_factors import Passkey
+from portal.documents.sessions import PASSKEY
 from portal.errors import InvalidPasskeyName, PasskeyGone, PasskeyRefused, TooManyPasskeys
 from portal.factors import challenges, inventory, recovery_codes
-from portal.factors.documents import Passkey
 
 MOST = 20
 LONGEST_NAME = 60

@@ -10,11 +10,12 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock, limits
 from portal.accounts import browsers, sessions
-from portal.accounts.documents import PASSWORD, PENDING, Account, Session
 from portal.accounts.sessions import Principal
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.sessions import PASSWORD, PENDING, Session
 from portal.errors import LogInExpired
 from portal.factors import challenges, passkeys
 from portal.factors.codes import counted, use_code

@@ -9,13 +9,13 @@ from bson import ObjectId
 
 from portal import clock
 from portal.accounts import sessions
-from portal.accounts.documents import Account
 from portal.accounts.verified import require_verified
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.second_factors import RecoveryCodes
 from portal.errors import NoSecondFactor, WrongCode
-from portal.factors.documents import RecoveryCodes
 from portal.factors.mails import RECOVERY_CODE_USED, RECOVERY_CODES_MADE
 from portal.idempotency import claim_key
 from portal.mail import outbox

@@ -5,12 +5,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.memberships import Membership
+from portal.documents.organizations import ACTIVE, PURGED, Organization
 from portal.errors import InvalidStart, NoSecondFactor, OrganizationTrashed
-from portal.organizations.documents import ACTIVE, PURGED, Membership, Organization
 
 LONGEST_AHEAD = timedelta(days=90)
 MOST_SHOWN = 20

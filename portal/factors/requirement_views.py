@@ -8,10 +8,10 @@ from flask_login import current_user
 
 from portal import clock
 from portal.accounts.recent import recently_authenticated
+from portal.documents.organizations import Organization
 from portal.factors import requirement
 from portal.factors.forms import RequirementForm
 from portal.organizations.access import Access
-from portal.organizations.documents import Organization
 from portal.organizations.views import with_access
 from portal.requests import origin
 

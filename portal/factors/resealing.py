@@ -6,8 +6,8 @@ import threading
 import structlog
 
 from portal import database, settings
+from portal.documents.second_factors import AuthenticatorApp
 from portal.factors import sealing
-from portal.factors.documents import AuthenticatorApp
 
 log = structlog.get_logger()
 

@@ -10,12 +10,13 @@ from pyotp.exceptions import OTPVerificationError
 
 from portal import clock, limits
 from portal.accounts import sessions
-from portal.accounts.documents import APP, Account
-from portal.audit.documents import Origin
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.second_factors import AuthenticatorApp
+from portal.documents.sessions import APP
 from portal.errors import WrongCode
 from portal.factors import inventory, recovery_codes, sealing
-from portal.factors.documents import AuthenticatorApp
 
 LOOKS = re.compile(r"[0-9]{6}")
 _SKEW_STEPS = 1  # clocks of telephones are half a minute off

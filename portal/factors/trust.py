@@ -3,10 +3,10 @@
 from bson import ObjectId
 
 from portal.accounts import browsers
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
 
 
 def end(account_id: ObjectId, origin: Origin) -> None:

@@ -11,9 +11,9 @@ from flask_login import current_user, login_required
 from markupsafe import Markup
 
 from portal.accounts import browsers
-from portal.accounts.documents import Account
 from portal.accounts.recent import recently_authenticated
 from portal.accounts.verified import require_verified
+from portal.documents.accounts import Account
 from portal.errors import Repeated
 from portal.factors import passkeys, recovery_codes, totp, trust
 from portal.factors.forms import CodeForm, NameForm, PasskeyForm

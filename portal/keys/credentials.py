@@ -17,7 +17,7 @@ from mongoengine import Document
 
 from portal import clock
 from portal.accounts import bearer
-from portal.keys.documents import ApiKey, ProvisioningKey
+from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.keys.principals import OrganizationKey, Provisioner
 from portal.organizations.permissions import of_key
 

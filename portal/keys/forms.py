@@ -7,9 +7,9 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
+from portal.documents.memberships import ADMIN, VIEWER
 from portal.forms import DayInput, OnceForm
 from portal.keys.keys import OVERLAPS
-from portal.organizations.documents import ADMIN, VIEWER
 from portal.organizations.permissions import FOR_KEYS, WORDS
 
 CHOSEN = "chosen"

@@ -11,10 +11,12 @@ from bson import ObjectId
 
 from portal import clock, limits
 from portal.accounts import sessions
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ROLES, ApiKey
+from portal.documents.audit import Origin
+from portal.documents.organizations import Organization
 from portal.errors import (
     Forbidden,
     InvalidExpiry,
@@ -28,10 +30,8 @@ from portal.errors import (
 )
 from portal.idempotency import claim_key
 from portal.keys import credentials
-from portal.keys.documents import ROLES, ApiKey
 from portal.keys.mails import tell_of_new_key
 from portal.organizations.access import Access, still_allowed
-from portal.organizations.documents import Organization
 from portal.organizations.names import clean_words
 from portal.organizations.permissions import FOR_KEYS, of_key
 

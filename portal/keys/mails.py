@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from portal.keys.documents import ApiKey
+from portal.documents.api_keys import ApiKey
+from portal.documents.mails import Mail
+from portal.documents.memberships import VIEWER
+from portal.documents.organizations import ACTIVE, Organization
 from portal.mail import outbox
-from portal.mail.documents import Mail
 from portal.mail.links import link
 from portal.mail.outbox import Kind
 from portal.organizations.directory import email_of
-from portal.organizations.documents import ACTIVE, VIEWER, Organization
 from portal.organizations.mails import tell_owners
 from portal.organizations.permissions import ROLES, in_words, of_key
 

@@ -4,9 +4,9 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
+from portal.documents.api_keys import ProvisioningKey
 from portal.errors import KeyNotFound
 from portal.keys import credentials
-from portal.keys.documents import ProvisioningKey
 from portal.organizations.names import clean_words
 
 log = structlog.get_logger()

@@ -8,8 +8,9 @@ from pymongo.errors import PyMongoError
 
 from portal import answers, requests, settings
 from portal.accounts.recent import recently_authenticated
+from portal.documents.idempotency import KeyRecord
 from portal.errors import KeyNotFound, PortalError, Repeated
-from portal.idempotency import KeyRecord, find_record
+from portal.idempotency import find_record
 from portal.keys import keys
 from portal.keys.forms import NewKeyForm, RevokeForm, RotateForm
 from portal.keys.keys import MOST_KEYS, REVOKED, NewSecret

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
-from portal.mail.documents import AT_ONCE, Mail
+from portal.documents.mails import AT_ONCE, Mail
 
 
 @dataclass(frozen=True, slots=True)

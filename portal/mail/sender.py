@@ -17,7 +17,7 @@ from pymongo import ReturnDocument
 
 from portal import clock, database, settings
 from portal.database import seconds_from_now
-from portal.mail.documents import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
+from portal.documents.mails import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
 from portal.mail.outbox import KINDS
 from portal.mail.transport import delivered
 

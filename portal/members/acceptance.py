@@ -13,13 +13,17 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
 from portal.accounts import passwords, sessions
-from portal.accounts.documents import PASSWORD, Account
 from portal.accounts.sessions import Principal
 from portal.accounts.verification import prove_address
 from portal.accounts.verified import require_verified
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.invitations import ACCEPTED, OPEN, Invitation
+from portal.documents.memberships import Membership
+from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.sessions import PASSWORD
 from portal.errors import (
     AccountExists,
     AlreadyBelongs,
@@ -32,9 +36,7 @@ from portal.errors import (
 )
 from portal.idempotency import claim_key
 from portal.mail import links
-from portal.members.documents import ACCEPTED, OPEN, Invitation
 from portal.members.mails import LIFE, PURPOSE
-from portal.organizations.documents import ACTIVE, TRASHED, Membership, Organization
 from portal.organizations.permissions import ROLES
 
 ACCEPT = "accept_invitation"

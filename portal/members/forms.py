@@ -4,8 +4,8 @@ from wtforms import EmailField, HiddenField, PasswordField, SelectField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import AnyOf
 
+from portal.documents.memberships import ADMIN, OWNER, VIEWER
 from portal.forms import OnceForm
-from portal.organizations.documents import ADMIN, OWNER, VIEWER
 
 _GIVEN = [
     SelectChoice(VIEWER, "viewer – sees it"),

@@ -5,8 +5,9 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.accounts import cookie
-from portal.accounts.documents import Account
 from portal.accounts.recent import ask_again, is_recent
+from portal.documents.accounts import Account
+from portal.documents.memberships import ADMIN
 from portal.forms import OnceForm
 from portal.members import acceptance, invitations, lists
 from portal.members.acceptance import Joined
@@ -14,7 +15,6 @@ from portal.members.forms import InviteForm, JoinForm
 from portal.members.views import key_argument, members_page, to_members
 from portal.organizations import repetition
 from portal.organizations.access import Access, object_id
-from portal.organizations.documents import ADMIN
 from portal.organizations.views import with_access
 from portal.requests import origin, user_agent
 

@@ -7,12 +7,15 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
-from portal.accounts.documents import Account
 from portal.accounts.emails import parse_email
 from portal.accounts.verified import require_verified
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.invitations import GIVEN, OPEN, WITHDRAWN, Invitation
+from portal.documents.memberships import Membership
+from portal.documents.organizations import Organization
 from portal.errors import (
     AlreadyInvited,
     AlreadyMember,
@@ -23,10 +26,8 @@ from portal.errors import (
 )
 from portal.idempotency import claim_key
 from portal.mail import outbox
-from portal.members.documents import GIVEN, OPEN, WITHDRAWN, Invitation
 from portal.members.mails import INVITATION, LIFE
 from portal.organizations.access import Access, still_allowed
-from portal.organizations.documents import Membership, Organization
 
 INVITE, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
 

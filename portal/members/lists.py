@@ -9,12 +9,13 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal import clock
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
+from portal.documents.invitations import ACCEPTED, OPEN, Invitation, standing_of
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import ACTIVE, Organization
 from portal.errors import NotFound
-from portal.members.documents import ACCEPTED, OPEN, Invitation, standing_of
 from portal.members.memberships import membership_of
 from portal.organizations.directory import Member
-from portal.organizations.documents import ACTIVE, OWNER, Membership, Organization
 from portal.organizations.permissions import ROLES
 from portal.paging import Page, page_from, rows_by_key
 

@@ -4,13 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 from portal import clock
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
+from portal.documents.invitations import OPEN, Invitation
+from portal.documents.mails import Mail
+from portal.documents.memberships import Membership
+from portal.documents.organizations import PURGED, Organization
 from portal.mail import outbox
-from portal.mail.documents import Mail
 from portal.mail.links import link, sign
 from portal.mail.outbox import Kind
-from portal.members.documents import OPEN, Invitation
-from portal.organizations.documents import PURGED, Membership, Organization
 
 PURPOSE = "invitation"
 LIFE = timedelta(days=7)

@@ -3,21 +3,22 @@
 from bson import ObjectId
 
 from portal import limits
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.invitations import GIVEN
+from portal.documents.memberships import ADMIN, OWNER, Membership
+from portal.documents.organizations import Organization
 from portal.errors import Forbidden, InvalidRole
 from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members import ownership
-from portal.members.documents import GIVEN
 from portal.members.mails import MEMBER_REMOVED, ROLE_CHANGED
 from portal.members.memberships import count_change, membership_of
 from portal.members.withdrawal import withdraw_sent_by
 from portal.organizations.access import Access, active_organization, still_allowed
 from portal.organizations.directory import Member
-from portal.organizations.documents import ADMIN, OWNER, Membership, Organization
 from portal.organizations.permissions import ROLES
 
 CHANGE_ROLE, REMOVE = "change_role", "remove_member"

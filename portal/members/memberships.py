@@ -6,9 +6,10 @@ organization's memberships at the same moment one is done over.
 
 from bson import ObjectId
 
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import Organization
 from portal.errors import LastOwner, NotFound
-from portal.organizations.documents import OWNER, Membership, Organization
 
 
 def membership_of(organization_id: ObjectId, account_id: ObjectId) -> Membership:

@@ -3,23 +3,18 @@
 from bson import ObjectId
 
 from portal import clock, limits
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.memberships import ADMIN, OWNER, Membership, OwnershipOffer
+from portal.documents.organizations import Organization
 from portal.errors import AlreadyOffered, AlreadyOwner, Forbidden, NotFound, OfferEnded
 from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
 from portal.members.memberships import check_other_owner, count_change, membership_of
 from portal.organizations.access import Access, active_organization, still_allowed
-from portal.organizations.documents import (
-    ADMIN,
-    OWNER,
-    Membership,
-    Organization,
-    OwnershipOffer,
-)
 
 OFFER, WITHDRAW = "offer_ownership", "withdraw_offer"
 ACCEPT, DECLINE = "accept_ownership", "decline_ownership"

@@ -7,13 +7,13 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal.accounts.recent import ask_again, is_recent, recently_authenticated
+from portal.documents.memberships import ADMIN, OWNER
 from portal.forms import OnceForm
 from portal.keys import keys
 from portal.members import lists, members, ownership
 from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.organizations import repetition
 from portal.organizations.access import Access, object_id
-from portal.organizations.documents import ADMIN, OWNER
 from portal.organizations.views import with_access
 from portal.requests import origin
 

@@ -2,11 +2,11 @@
 that they were sent to. Each is the inside of the transaction that ends that."""
 
 from portal import clock
-from portal.accounts.documents import Account
-from portal.audit.documents import Origin
 from portal.audit.trail import record
-from portal.members.documents import OPEN, WITHDRAWN, Invitation
-from portal.organizations.documents import Organization
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.invitations import OPEN, WITHDRAWN, Invitation
+from portal.documents.organizations import Organization
 
 
 def withdraw_sent_by(account: Account, organization: Organization, origin: Origin) -> None:

@@ -11,27 +11,14 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.documents import Account
 from portal.accounts.sessions import Principal
-from portal.audit.documents import Origin
-from portal.errors import (
-    Forbidden,
-    NotFound,
-    NotInTrash,
-    OrganizationPurged,
-    SecondFactorRequired,
-)
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import ACTIVE, PURGED, Organization
+from portal.documents.slugs import CURRENT, OLD, Slug
+from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged, SecondFactorRequired
 from portal.keys.principals import OrganizationKey, Provisioner
-from portal.organizations.documents import (
-    ACTIVE,
-    CURRENT,
-    OLD,
-    OWNER,
-    PURGED,
-    Membership,
-    Organization,
-    Slug,
-)
 from portal.organizations.permissions import ALL, ROLES, WITHOUT_FACTOR
 
 

@@ -14,29 +14,29 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
 from portal.accounts import emails, passwords, sessions
-from portal.accounts.documents import Account, Session
 from portal.accounts.emails import EmailAddress
 from portal.accounts.mails import VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
-from portal.audit.documents import Origin
 from portal.audit.trail import forget_chain, record
 from portal.database import tenant_database, transaction
-from portal.errors import EmailTaken, NotFound, check_all
-from portal.factors import inventory
-from portal.keys.documents import ApiKey
-from portal.mail import outbox
-from portal.members.documents import Invitation
-from portal.organizations import slugs
-from portal.organizations.documents import (
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import Origin
+from portal.documents.invitations import Invitation
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import (
     COLLECTION_MISSING,
     CREATE,
-    CURRENT,
-    OWNER,
-    Membership,
     Operation,
     Organization,
     Placement,
 )
+from portal.documents.sessions import Session
+from portal.documents.slugs import CURRENT
+from portal.errors import EmailTaken, NotFound, check_all
+from portal.factors import inventory
+from portal.mail import outbox
+from portal.organizations import slugs
 from portal.organizations.lifecycle import (
     ForwardImpossible,
     LeaseLost,

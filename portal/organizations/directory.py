@@ -9,19 +9,13 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal import clock
-from portal.accounts.documents import Account
 from portal.audit.trail import EventLine, latest_events
+from portal.documents.accounts import Account
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.slugs import OLD, Slug
 from portal.errors import InvalidName, NotFound
 from portal.organizations.access import marked_held_out
-from portal.organizations.documents import (
-    ACTIVE,
-    OLD,
-    OWNER,
-    TRASHED,
-    Membership,
-    Organization,
-    Slug,
-)
 from portal.organizations.names import clean_name, slug_of
 from portal.organizations.slugs import ownership
 from portal.paging import Page, page_from, rows_by_key

@@ -15,8 +15,8 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 
+from portal.documents.organizations import Organization
 from portal.errors import CollectionInTheWay, CollectionLost, OrganizationTrashed
-from portal.organizations.documents import Organization
 from portal.organizations.storage import store_of
 
 log = structlog.get_logger()

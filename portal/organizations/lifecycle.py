@@ -24,8 +24,20 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from portal import clock, database
-from portal.audit.documents import Origin
 from portal.database import TRANSACTION_SECONDS, seconds_from_now, transaction
+from portal.documents.audit import Origin
+from portal.documents.organizations import (
+    ACTIVE,
+    COLLECTION_MISSING,
+    CREATE,
+    NAME_TAKEN,
+    PURGED,
+    REPAIR,
+    TRASHED,
+    Operation,
+    Organization,
+    TurnedBack,
+)
 from portal.errors import (
     AddressChanged,
     CollectionInTheWay,
@@ -39,18 +51,6 @@ from portal.errors import (
     SlugTaken,
 )
 from portal.idempotency import claim_key, free_key
-from portal.organizations.documents import (
-    ACTIVE,
-    COLLECTION_MISSING,
-    CREATE,
-    NAME_TAKEN,
-    PURGED,
-    REPAIR,
-    TRASHED,
-    Operation,
-    Organization,
-    TurnedBack,
-)
 from portal.tenants.collections import CollectionError
 
 log = structlog.get_logger()

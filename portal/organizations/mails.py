@@ -4,12 +4,13 @@ from typing import Any
 
 from bson import ObjectId
 
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
+from portal.documents.mails import Mail
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import TRASHED, Organization
 from portal.mail import outbox
-from portal.mail.documents import Mail
 from portal.mail.links import link
 from portal.mail.outbox import Kind
-from portal.organizations.documents import OWNER, TRASHED, Membership, Organization
 
 
 def tell_owners(kind: Kind, organization: Organization, **ids: ObjectId) -> None:

@@ -6,24 +6,23 @@ learns nothing of it, by words or by time. No name is claimed meanwhile.
 """
 
 import secrets
-from datetime import timedelta
 from typing import Any
 
 import structlog
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, ObjectIdField, StringField
 from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
 from portal.accounts import passwords
-from portal.accounts.documents import Account
 from portal.accounts.emails import EmailAddress
-from portal.audit.documents import Origin
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.mails import Mail
+from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.errors import KeyReused, LinkInvalid, SlugTaken
 from portal.idempotency import Key
 from portal.mail import links, outbox
-from portal.mail.documents import Mail
 from portal.mail.outbox import Kind
 from portal.organizations import creation, slugs
 from portal.organizations.creation import Founder, SignedUp
@@ -31,47 +30,8 @@ from portal.organizations.lifecycle import pursue
 from portal.organizations.names import clean_name, slug_of
 
 log = structlog.get_logger()
-
-KEPT = timedelta(hours=24)
 MOST_OF_AN_ADDRESS = 5
 PURPOSE = "finish a sign-up"
-
-
-class PendingSignUp(Document):
-    """What somebody typed who wants to sign up. ``request_key`` stands for the key of the request
-    that brought it, if it had one, and ``mac`` for its content, so that it is kept once. ``id`` is
-    what its link is for: random, so that no other sign-up ever has it.
-
-    ``account`` is the one that the address got, by this sign-up or by another for it. For as long
-    as there is that account the link is over. Where the organization can't be created the account
-    goes with it, whichever process turns that back, and then the link works again by itself.
-
-    Finished or not, it is kept for its day: so long a request that is sent again is known."""
-
-    id = StringField(primary_key=True)
-    account = ObjectIdField()
-    request_key = StringField()
-    mac = StringField()
-    name = StringField(required=True)
-    email = StringField(required=True)
-    email_key = StringField(required=True)
-    password_hash = StringField(required=True)
-    asked_at = DateTimeField(required=True)
-
-    meta = {
-        "collection": "pending_sign_ups",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": [
-            "email_key",
-            {
-                "fields": ["request_key"],
-                "unique": True,
-                "partialFilterExpression": {"request_key": {"$exists": True}},
-            },
-            {"fields": ["asked_at"], "expireAfterSeconds": int(KEPT.total_seconds())},
-        ],
-    }
 
 
 def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> EmailAddress:

@@ -5,7 +5,7 @@ A role is a set of permissions, so an organization's own roles could become rows
 
 from collections.abc import Iterable
 
-from portal.organizations.documents import ADMIN, OWNER, VIEWER
+from portal.documents.memberships import ADMIN, OWNER, VIEWER
 
 _VIEWER = frozenset(
     {

@@ -7,7 +7,7 @@ renamed it in the database or an attempt that had been overtaken did.
 import structlog
 
 from portal.database import tenant_database
-from portal.organizations.documents import COLLECTION_MISSING, NAME_TAKEN, REPAIR, Organization
+from portal.documents.organizations import COLLECTION_MISSING, NAME_TAKEN, REPAIR, Organization
 from portal.organizations.lifecycle import (
     ForwardImpossible,
     LeaseLost,
@@ -18,11 +18,7 @@ from portal.organizations.lifecycle import (
     mine,
 )
 from portal.tenants import collections
-from portal.tenants.collections import (
-    CollectionElsewhere,
-    CollectionMissing,
-    CollectionNameTaken,
-)
+from portal.tenants.collections import CollectionElsewhere, CollectionMissing, CollectionNameTaken
 
 log = structlog.get_logger()
 

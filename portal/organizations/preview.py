@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from portal import limits
+from portal.documents.organizations import Organization
 from portal.errors import InvalidName
-from portal.organizations.documents import Organization
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.slugs import is_free
 

@@ -1,30 +1,15 @@
 """Purging organizations: what nothing brings back."""
 
 from portal import clock
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import server_time, transaction
-from portal.keys.documents import ApiKey
-from portal.members.documents import Invitation
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import Origin
+from portal.documents.invitations import Invitation
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import ACTIVE, PURGE, PURGED, TRASHED, Operation, Organization
 from portal.organizations import slugs
-from portal.organizations.documents import (
-    ACTIVE,
-    OWNER,
-    PURGE,
-    PURGED,
-    TRASHED,
-    Membership,
-    Operation,
-    Organization,
-)
-from portal.organizations.lifecycle import (
-    Plan,
-    advance,
-    declare,
-    intend,
-    pursue,
-    write_intent,
-)
+from portal.organizations.lifecycle import Plan, advance, declare, intend, pursue, write_intent
 from portal.organizations.names import check_confirmed
 from portal.organizations.placement import drop_collection
 

@@ -1,13 +1,14 @@
 """Renaming organizations, the tenant collection with them."""
 
 from portal import clock, limits
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.audit import Origin
+from portal.documents.organizations import ACTIVE, RENAME, Operation, Organization
+from portal.documents.slugs import TARGET
 from portal.errors import NameUnchanged
 from portal.idempotency import claim_key
 from portal.organizations import slugs
-from portal.organizations.documents import ACTIVE, RENAME, TARGET, Operation, Organization
 from portal.organizations.lifecycle import Plan, advance, declare, pursue, refusal, write_intent
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_back, move_collection

@@ -13,11 +13,12 @@ from pymongo.errors import PyMongoError
 
 from portal import answers, requests
 from portal.accounts import cookie, login
+from portal.documents.idempotency import KeyRecord
+from portal.documents.organizations import PURGE, RESTORE, TRASH
 from portal.errors import PortalError
 from portal.forms import SIGN_UPS
-from portal.idempotency import KeyRecord, find_record
+from portal.idempotency import find_record
 from portal.organizations.access import slug_for_member
-from portal.organizations.documents import PURGE, RESTORE, TRASH
 from portal.requests import origin, user_agent
 
 log = structlog.get_logger()

@@ -1,11 +1,12 @@
 """Bringing organizations back from the trash."""
 
 from portal import clock, limits
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import transaction
+from portal.documents.audit import Origin
+from portal.documents.organizations import ACTIVE, RESTORE, TRASHED, Operation, Organization
+from portal.documents.slugs import TARGET
 from portal.organizations import slugs
-from portal.organizations.documents import ACTIVE, RESTORE, TARGET, TRASHED, Operation, Organization
 from portal.organizations.lifecycle import Plan, advance, declare, pursue, write_intent
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_back, move_collection

@@ -10,8 +10,8 @@ import structlog
 
 from portal import database
 from portal.accounts.closing import erase_closed
+from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.organizations.documents import Organization
 from portal.organizations.lifecycle import labels, pursue, put_off, take_over
 from portal.organizations.purging import intend_due_purge
 from portal.organizations.trashing import warn_of_due_purge

@@ -7,19 +7,13 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
-from portal.audit.documents import Origin
 from portal.audit.trail import record
+from portal.documents.audit import Origin
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import Organization
+from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
 from portal.errors import SlugTaken
 from portal.organizations.access import marked_held_out
-from portal.organizations.documents import (
-    CURRENT,
-    OLD,
-    OWNER,
-    TARGET,
-    Membership,
-    Organization,
-    Slug,
-)
 
 MOST_OLD = 100
 """How many old slugs an organization holds at most: renames can't hoard names, nor make an

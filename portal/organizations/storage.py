@@ -7,8 +7,9 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.documents import Origin
 from portal.database import tenant_database
+from portal.documents.audit import Origin
+from portal.documents.organizations import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
 from portal.errors import (
     AddressChanged,
     CollectionInTheWay,
@@ -18,7 +19,6 @@ from portal.errors import (
     OrganizationTrashed,
     PortalError,
 )
-from portal.organizations.documents import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
 from portal.organizations.lifecycle import in_progress, repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import (

@@ -5,17 +5,17 @@ from datetime import timedelta
 import structlog
 
 from portal import clock, settings
-from portal.audit.documents import Origin
 from portal.audit.trail import record
 from portal.database import server_time, transaction
-from portal.organizations import slugs
-from portal.organizations.documents import (
+from portal.documents.audit import Origin
+from portal.documents.organizations import (
     COLLECTION_MISSING,
     TRASH,
     TRASHED,
     Operation,
     Organization,
 )
+from portal.organizations import slugs
 from portal.organizations.lifecycle import (
     ForwardImpossible,
     Plan,

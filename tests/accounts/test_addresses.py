@@ -9,8 +9,8 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.accounts import addresses
-from portal.accounts.documents import Account
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
 from portal.errors import AddressTaken, TooManyTries
 from tests.accounts.letters import token_of
 from tests.factories import an_account, origin

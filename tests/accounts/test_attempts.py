@@ -11,11 +11,12 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.accounts import authentication, passwords
-from portal.accounts.attempts import FREE_TRIES, LogInAttempts
-from portal.accounts.documents import Account
+from portal.accounts.attempts import FREE_TRIES
+from portal.documents.accounts import Account
+from portal.documents.login_attempts import LogInAttempts
+from portal.documents.mails import Mail
 from portal.errors import Overloaded
 from portal.mail import sender
-from portal.mail.documents import Mail
 from tests.factories import an_account
 from tests.mail.post_office import text_of
 from tests.processes import at_once

@@ -7,7 +7,8 @@ import pytest
 
 from portal import clock, create_app
 from portal.accounts import browsers
-from portal.accounts.documents import Account, Browser
+from portal.documents.accounts import Account
+from portal.documents.sessions import Browser
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor

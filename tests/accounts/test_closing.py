@@ -5,16 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from portal.accounts.closing import close_account
-from portal.accounts.documents import Account, Session
 from portal.accounts.profile import change_profile
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.invitations import OPEN, WITHDRAWN, Invitation
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.sessions import Session
 from portal.errors import LastOwnerSomewhere, NotFound
-from portal.members.documents import OPEN, WITHDRAWN, Invitation
 from portal.members.invitations import invite, withdraw_invitation
 from portal.organizations import creation
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization

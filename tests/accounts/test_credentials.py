@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from portal import settings as portal_settings
-from portal.accounts.documents import Account, Session
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.sessions import Session
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor

@@ -8,11 +8,12 @@ from bson import ObjectId
 from pymongo.errors import NetworkTimeout
 
 from portal.accounts import export as account_export
-from portal.accounts.documents import Session
 from portal.audit import export as audit_export
-from portal.audit.documents import AuditEvent, Head, Origin
 from portal.audit.trail import events_about, next_event, record
-from portal.organizations.documents import VIEWER, Organization
+from portal.documents.audit import AuditEvent, Head, Origin
+from portal.documents.memberships import VIEWER
+from portal.documents.organizations import Organization
+from portal.documents.sessions import Session
 from tests.factories import a_member, an_account, an_organization, origin
 from tests.visitor import Visitor
 

@@ -8,9 +8,10 @@ import pytest
 
 from portal import clock
 from portal.accounts import cookie, passwords
-from portal.accounts.documents import Account, Session
 from portal.accounts.tokens import issue
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.sessions import Session
 from tests.factories import an_account
 from tests.visitor import PASSWORD, Visitor
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from portal.accounts.documents import Account
 from portal.accounts.profile import time_zones
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
 from tests.factories import an_account, an_organization
 from tests.visitor import Visitor
 

@@ -11,10 +11,11 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.accounts import recovery
-from portal.accounts.documents import Account, Recovery, Session
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account, Recovery
+from portal.documents.audit import AuditEvent
+from portal.documents.mails import Mail
+from portal.documents.sessions import Session
 from portal.mail import links
-from portal.mail.documents import Mail
 from tests.accounts.letters import token_of
 from tests.factories import an_account, origin
 from tests.processes import at_once

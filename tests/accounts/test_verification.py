@@ -7,15 +7,17 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts.documents import PROGRAM, Account, Session
 from portal.accounts.passwords import hash_password
 from portal.accounts.verification import first_proof, prove_address
-from portal.audit.documents import AuditEvent
 from portal.database import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN
+from portal.documents.organizations import Organization
+from portal.documents.sessions import PROGRAM, Session
 from portal.errors import LinkInvalid
 from portal.keys import keys
 from portal.mail import links
-from portal.organizations.documents import ADMIN, Organization
 from tests.accounts.letters import token_of
 from tests.factories import an_access, origin
 from tests.program import Program

@@ -5,17 +5,18 @@ import pytest
 
 from portal import clock
 from portal.accounts import sessions
-from portal.accounts.documents import Account, Session
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.invitations import Invitation
+from portal.documents.mails import Mail
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
+from portal.documents.sessions import Session
 from portal.errors import AddressNotVerified
 from portal.factors import passkeys, recovery_codes, requirement, totp
-from portal.factors.documents import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.mail import sender
-from portal.mail.documents import Mail
 from portal.members import invitations
-from portal.members.documents import Invitation
 from portal.members.mails import token_of
-from portal.organizations.documents import ADMIN, VIEWER
 from tests.factories import (
     a_member,
     an_access,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from portal.organizations.documents import ADMIN, VIEWER, Organization
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.organizations import Organization
 from portal.organizations.renaming import rename_organization
 from tests.factories import a_member, an_organization, fresh, origin
 from tests.program import Program, fault

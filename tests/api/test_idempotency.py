@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from portal import clock, settings
-from portal.accounts.documents import Account
 from portal.api import repetition, schemas
-from portal.audit.documents import AuditEvent
-from portal.idempotency import KEPT, KeyRecord
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.idempotency import KEPT, KeyRecord
+from portal.documents.organizations import REPAIR, Organization
 from portal.organizations import runner
-from portal.organizations.documents import REPAIR, Organization
 from portal.organizations.lifecycle import PLANS
 from tests.factories import a_member
 from tests.program import Program, fault

@@ -3,12 +3,13 @@
 import pytest
 from bson import ObjectId
 
-from portal.accounts.documents import Account
-from portal.audit.documents import AuditEvent
-from portal.idempotency import KeyRecord
-from portal.mail.documents import Mail
-from portal.members.documents import Invitation
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.idempotency import KeyRecord
+from portal.documents.invitations import Invitation
+from portal.documents.mails import Mail
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.organizations import Organization
 from tests.api.test_idempotency import KEYED, same_answer
 from tests.factories import a_member, an_account, an_invitation, an_organization
 from tests.program import Program, fault

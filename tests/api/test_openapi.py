@@ -10,9 +10,10 @@ from openapi_spec_validator import validate
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from portal.accounts.documents import Account
-from portal.keys.documents import ApiKey
-from portal.organizations.documents import ADMIN, VIEWER, Organization
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ApiKey
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.organizations import Organization
 from tests.factories import a_key, an_organization
 
 WITHOUT_TOKEN = {("/admin/login", "post"), ("/org/create", "post")}

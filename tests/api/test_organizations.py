@@ -4,8 +4,10 @@ from datetime import datetime
 
 import pytest
 
-from portal.accounts.documents import Account, Session
-from portal.organizations.documents import ADMIN, VIEWER, Organization
+from portal.documents.accounts import Account
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.organizations import Organization
+from portal.documents.sessions import Session
 from tests.factories import a_member, an_organization
 from tests.program import Program, fault
 from tests.visitor import PASSWORD

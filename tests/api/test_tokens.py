@@ -9,7 +9,7 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.accounts import tokens
-from portal.accounts.documents import Session
+from portal.documents.sessions import Session
 from tests.program import Program, fault
 from tests.visitor import PASSWORD, Visitor
 

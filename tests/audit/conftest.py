@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from portal.accounts.documents import Account
-from portal.audit.documents import Head, Origin
 from portal.audit.trail import event_hash, next_event
-from portal.organizations.documents import Organization
+from portal.documents.accounts import Account
+from portal.documents.audit import Head, Origin
+from portal.documents.organizations import Organization
 from tests.factories import an_organization
 from tests.program import Program
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from portal.audit.documents import AuditEvent, EventsAreFinal
 from portal.audit.trail import forget_chain
+from portal.documents.audit import AuditEvent, EventsAreFinal
 from tests.factories import an_organization
 
 

@@ -12,10 +12,11 @@ from jsonschema import Draft202012Validator
 from pymongo import _csot
 from pymongo.errors import NetworkTimeout
 
-from portal.accounts.documents import Account
 from portal.audit import export
 from portal.audit.export import COLUMNS
-from portal.organizations.documents import ADMIN, VIEWER, Organization
+from portal.documents.accounts import Account
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.organizations import Organization
 from portal.organizations.renaming import rename_organization
 from tests.factories import a_member, an_organization, fresh, origin
 from tests.processes import Person, portal

@@ -5,10 +5,10 @@ from datetime import date, timedelta
 import pytest
 
 from portal.audit import trail
-from portal.audit.documents import AuditEvent
 from portal.audit.filters import PORTAL, Filters
 from portal.audit.trail import events_of
-from portal.organizations.documents import Organization
+from portal.documents.audit import AuditEvent
+from portal.documents.organizations import Organization
 
 HERE = "/organizations/acme-corp/activity"
 

@@ -9,10 +9,10 @@ from pymongo.errors import NetworkTimeout
 
 from portal import clock
 from portal.audit import refusals
-from portal.audit.documents import AuditEvent
 from portal.audit.refusals import note_refusal
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN, VIEWER
 from portal.errors import Forbidden
-from portal.organizations.documents import ADMIN, VIEWER
 from tests.factories import a_member, an_organization, origin
 from tests.program import Program
 

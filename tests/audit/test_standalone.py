@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.organizations.documents import Organization
+from portal.documents.organizations import Organization
 
 SCRIPT = Path(__file__).parents[2] / "docs/verify_audit.py"
 

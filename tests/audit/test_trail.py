@@ -1,8 +1,8 @@
 """The audit trail: a chain in which nothing can be changed unnoticed."""
 
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import event_hash, personal_digest
-from portal.organizations.documents import Organization
+from portal.documents.audit import AuditEvent
+from portal.documents.organizations import Organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin

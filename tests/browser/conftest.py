@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
 from tests.browser.chromium import ARGUMENTS, HELP, find_chromium
 from tests.factories import an_account
 from tests.processes import portal

@@ -7,17 +7,20 @@ from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.documents import Account, Browser, Recovery
 from portal.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.audit.refusals import note_refusal
+from portal.documents.accounts import Account, Recovery
+from portal.documents.memberships import ADMIN, VIEWER, Membership
+from portal.documents.organizations import Organization
+from portal.documents.second_factors import RecoveryCodes
+from portal.documents.sessions import Browser
+from portal.documents.sign_ups import PendingSignUp
 from portal.errors import Forbidden
-from portal.factors.documents import RecoveryCodes
 from portal.mail import links
 from portal.members import ownership
 from portal.members.mails import token_of
 from portal.organizations.access import access_to
-from portal.organizations.documents import ADMIN, VIEWER, Membership, Organization
-from portal.organizations.pending import PURPOSE, PendingSignUp
+from portal.organizations.pending import PURPOSE
 from portal.organizations.permissions import FOR_KEYS
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization

@@ -8,14 +8,17 @@ from bson.binary import UuidRepresentation
 
 from portal import DOCUMENTS, clock
 from portal.accounts import sessions
-from portal.accounts.documents import PENDING, Account, Browser, Session
 from portal.accounts.login import log_in
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import forget_chain
 from portal.doctor import leftovers, members, operations, placements, slugs
-from portal.mail.documents import Mail
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.mails import Mail
+from portal.documents.memberships import Membership
+from portal.documents.organizations import ACTIVE, PURGED, Organization
+from portal.documents.sessions import PENDING, Browser, Session
+from portal.documents.slugs import Slug
 from portal.members.ownership import offer_ownership
-from portal.organizations.documents import ACTIVE, PURGED, Membership, Organization, Slug
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization

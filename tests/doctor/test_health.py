@@ -11,9 +11,9 @@ from portal.accounts.closing import close_account
 from portal.accounts.login import log_in, log_out
 from portal.audit import chains
 from portal.doctor import placements
+from portal.documents.organizations import PURGED, TRASHED, Organization
 from portal.errors import PortalError
 from portal.organizations import creation, runner
-from portal.organizations.documents import PURGED, TRASHED, Organization
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization

@@ -7,11 +7,12 @@ import pytest
 
 from portal import clock, settings
 from portal.accounts import login, sessions
-from portal.accounts.documents import BROWSER, PENDING, Account, Browser, Session
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
+from portal.documents.sessions import BROWSER, PENDING, Browser, Session
 from portal.errors import WrongCode
 from portal.factors import pending
-from portal.factors.documents import AuthenticatorApp, RecoveryCodes
 from tests.accounts.letters import Letters
 from tests.factories import an_account, an_app, origin
 from tests.processes import at_once

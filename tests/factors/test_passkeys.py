@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.accounts.documents import PENDING, Session
-from portal.audit.documents import AuditEvent
+from portal.documents.audit import AuditEvent
+from portal.documents.second_factors import Challenge, Passkey
+from portal.documents.sessions import PENDING, Session
 from portal.factors import challenges, passkeys
-from portal.factors.documents import Challenge, Passkey
 from tests.factories import verify
 from tests.factors.authenticator import Authenticator, decoded, encoded
 from tests.processes import at_once

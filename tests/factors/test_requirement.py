@@ -5,20 +5,14 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.accounts.documents import Account
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.organizations import TRASHED, Organization
+from portal.documents.second_factors import AuthenticatorApp
 from portal.errors import FactorNeeded, NoSecondFactor, SlugTaken
 from portal.factors import requirement, totp
-from portal.factors.documents import AuthenticatorApp
 from portal.organizations import directory, slugs
-from portal.organizations.documents import (
-    ADMIN,
-    OWNER,
-    TRASHED,
-    VIEWER,
-    Membership,
-    Organization,
-)
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization

@@ -9,14 +9,16 @@ import pytest
 
 from portal import clock, settings
 from portal.accounts import browsers
-from portal.accounts.documents import Account, Session
 from portal.accounts.verification import prove_address
-from portal.audit.documents import AuditEvent
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN
+from portal.documents.organizations import Organization
+from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
+from portal.documents.sessions import Session
 from portal.factors import inventory, sealing, totp
-from portal.factors.documents import AuthenticatorApp, RecoveryCodes
 from portal.factors.resealing import reseal_all
 from portal.mail import sender
-from portal.organizations.documents import ADMIN, Organization
 from tests.factories import a_member, an_account, an_app, earlier_code, origin, verify
 from tests.mail.post_office import text_of
 from tests.processes import at_once

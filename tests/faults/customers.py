@@ -14,8 +14,8 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import DOCUMENTS, database, logs, settings
+from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.organizations.documents import Organization
 from portal.organizations.storage import store_of
 from tests.faults.doomed import processes
 from tests.processes import wait_until

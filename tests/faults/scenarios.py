@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from portal import clock
-from portal.accounts.documents import Account
 from portal.database import tenant_database
+from portal.documents.accounts import Account
+from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.sign_ups import PendingSignUp
 from portal.errors import NotFound
 from portal.organizations import lifecycle, runner
 from portal.organizations.creation import create_organization, sign_up
-from portal.organizations.documents import ACTIVE, TRASHED, Organization
-from portal.organizations.pending import PendingSignUp, ask_for_sign_up, finish_sign_up
+from portal.organizations.pending import ask_for_sign_up, finish_sign_up
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization

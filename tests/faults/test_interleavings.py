@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from portal.database import client, tenant_database
+from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
 from portal.errors import NotFound, PortalError
 from portal.organizations.creation import create_organization
-from portal.organizations.documents import ACTIVE, PURGED, TRASHED, Organization
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization

@@ -12,8 +12,8 @@ import pytest
 
 from portal import create_app
 from portal.database import transaction
+from portal.documents.mails import SENT, Mail
 from portal.mail import outbox, sender
-from portal.mail.documents import SENT, Mail
 from portal.mail.outbox import Kind
 from tests.faults.doomed import processes
 from tests.faults.lapse import let_mails_be_due

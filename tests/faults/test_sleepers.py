@@ -3,8 +3,8 @@
 import pytest
 
 from portal.database import tenant_database
+from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.organizations.documents import Organization
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization

@@ -1,7 +1,7 @@
 """The databases that a test and the processes it lets die have in common."""
 
-from portal.accounts.documents import Account
 from portal.database import client, tenant_database
+from portal.documents.accounts import Account
 from portal.organizations import runner
 from portal.settings import current
 from tests.factories import an_account, an_organization

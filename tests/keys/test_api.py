@@ -2,9 +2,10 @@
 
 import pytest
 
-from portal.audit.documents import AuditEvent
-from portal.keys.documents import ApiKey
-from portal.organizations.documents import ADMIN, VIEWER, Organization
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.organizations import Organization
 from tests.factories import a_key, a_member
 from tests.program import Program, fault
 

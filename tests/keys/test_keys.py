@@ -7,8 +7,12 @@ import pytest
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.documents import AuditEvent
 from portal.doctor.chains import find_broken
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import AuditEvent
+from portal.documents.mails import Mail
+from portal.documents.memberships import ADMIN, OWNER, VIEWER
+from portal.documents.organizations import NAME_TAKEN
 from portal.errors import (
     Forbidden,
     InvalidExpiry,
@@ -23,13 +27,10 @@ from portal.errors import (
     TooManyKeys,
 )
 from portal.keys import keys
-from portal.keys.documents import ApiKey
 from portal.keys.keys import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
 from portal.mail import sender
-from portal.mail.documents import Mail
 from portal.organizations import lifecycle
 from portal.organizations.access import Access
-from portal.organizations.documents import ADMIN, NAME_TAKEN, OWNER, VIEWER
 from portal.organizations.lifecycle import ForwardImpossible, Plan
 from portal.organizations.permissions import ALL, FOR_KEYS, ROLES, of_key
 from portal.organizations.purging import purge_organization

@@ -4,11 +4,12 @@ import re
 from datetime import timedelta
 
 from portal import clock
-from portal.audit.documents import AuditEvent
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN, VIEWER, Membership
+from portal.documents.organizations import Organization
 from portal.keys import keys
-from portal.keys.documents import ApiKey
 from portal.keys.keys import MOST_KEYS
-from portal.organizations.documents import ADMIN, VIEWER, Membership, Organization
 from portal.organizations.renaming import rename_organization
 from tests.factories import a_key, a_member, an_organization, origin
 from tests.program import Program

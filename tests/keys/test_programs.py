@@ -6,12 +6,13 @@ import pytest
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import EventLine
+from portal.documents.api_keys import ApiKey
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.organizations import Organization
 from portal.keys import keys
-from portal.keys.documents import ApiKey
 from portal.keys.keys import OVERLAPS
-from portal.organizations.documents import ADMIN, VIEWER, Organization
 from portal.organizations.permissions import FOR_KEYS, of_key
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization

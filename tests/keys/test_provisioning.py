@@ -6,13 +6,15 @@ import pytest
 from bson import ObjectId
 
 from portal import settings as portal_settings
-from portal.accounts.documents import Account, Session
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import EventLine
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ProvisioningKey
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import OWNER, Membership
+from portal.documents.organizations import Organization
+from portal.documents.sessions import Session
 from portal.keys import provisioning
-from portal.keys.documents import ProvisioningKey
 from portal.limits import _limiter
-from portal.organizations.documents import OWNER, Membership, Organization
 from tests.factories import an_organization
 from tests.program import Program, fault
 from tests.visitor import PASSWORD, Visitor

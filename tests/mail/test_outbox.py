@@ -7,8 +7,8 @@ import pytest
 
 from portal import clock
 from portal.database import transaction
+from portal.documents.mails import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
 from portal.mail import outbox, sender, transport
-from portal.mail.documents import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
 from portal.mail.outbox import Kind
 from tests.mail.post_office import silent_server, text_of
 

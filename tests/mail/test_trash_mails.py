@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from portal import clock
+from portal.documents.memberships import OWNER, VIEWER
 from portal.mail import sender
 from portal.organizations import runner
-from portal.organizations.documents import OWNER, VIEWER
 from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import WARNED_BEFORE, trash_organization
 from tests.factories import a_member, an_account, an_organization, fresh, origin

@@ -6,17 +6,20 @@ from datetime import timedelta
 import pytest
 
 from portal import clock, errors
-from portal.accounts.documents import Account, Session
 from portal.accounts.passwords import verify_password
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.invitations import ACCEPTED, OPEN, Invitation
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.organizations import Organization
+from portal.documents.sessions import Session
+from portal.documents.slugs import Slug
 from portal.mail import links
 from portal.members import acceptance, invitations
-from portal.members.documents import ACCEPTED, OPEN, Invitation
 from portal.members.mails import PURPOSE, token_of
 from portal.members.members import change_role, leave, remove_member
 from portal.organizations.access import access_to
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization, Slug
 from portal.organizations.renaming import rename_organization
 from tests.factories import a_person, an_account, an_organization, fresh, origin
 from tests.members.conftest import LENA, MARA

@@ -11,14 +11,14 @@ from bson import ObjectId
 
 from portal import clock, errors
 from portal import settings as portal_settings
-from portal.accounts.documents import Account
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.invitations import Invitation
+from portal.documents.memberships import ADMIN, VIEWER
 from portal.mail import sender
 from portal.members import invitations, lists
-from portal.members.documents import Invitation
 from portal.organizations.access import access_to
-from portal.organizations.documents import ADMIN, VIEWER
 from tests.factories import a_person, an_access, an_account, an_organization, fresh, origin
 from tests.mail.post_office import text_of
 from tests.members.conftest import LENA, MARA

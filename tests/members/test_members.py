@@ -9,15 +9,16 @@ from bson import ObjectId
 
 from portal import clock, errors
 from portal import settings as portal_settings
-from portal.accounts.documents import Account
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.mails import Mail
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.organizations import Organization
 from portal.keys import keys
 from portal.mail import sender
-from portal.mail.documents import Mail
 from portal.members import lists, members, ownership
 from portal.organizations.access import access_to
-from portal.organizations.documents import ADMIN, OWNER, VIEWER, Membership, Organization
 from tests.factories import (
     a_key,
     a_member,

@@ -2,8 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from portal.members.documents import Invitation
-from portal.organizations.documents import Organization
+from portal.documents.invitations import Invitation
+from portal.documents.organizations import Organization
 from tests.factories import an_account, an_organization
 from tests.visitor import Visitor
 

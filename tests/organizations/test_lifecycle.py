@@ -7,9 +7,9 @@ from pymongo.errors import ConnectionFailure
 
 from portal import clock
 from portal.database import server_time
+from portal.documents.organizations import Operation, Organization
 from portal.errors import AddressChanged, DatabaseUnavailable, NotFound, SlugTaken
 from portal.organizations import lifecycle, runner
-from portal.organizations.documents import Operation, Organization
 from portal.organizations.lifecycle import (
     ForwardImpossible,
     LeaseLost,

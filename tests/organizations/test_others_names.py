@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.organizations.documents import Organization
+from portal.documents.organizations import Organization
 from tests.faults.invariant import picture
 from tests.program import Program
 from tests.visitor import Visitor

@@ -20,9 +20,10 @@ from bson import (
 from bson.raw_bson import RawBSONDocument
 
 from portal import clock
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.organizations import Organization
 from portal.organizations import directory
-from portal.organizations.documents import ADMIN, VIEWER, Organization
 from portal.organizations.renaming import rename_organization
 from tests.factories import a_member, an_organization, fresh, origin
 

@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.audit.documents import AuditEvent
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import Membership
+from portal.documents.organizations import PURGED, TRASHED, Organization
+from portal.documents.slugs import Slug
 from portal.errors import NameNotConfirmed, OrganizationPurged
 from portal.organizations import runner
-from portal.organizations.documents import PURGED, TRASHED, Membership, Organization, Slug
 from portal.organizations.purging import purge_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization

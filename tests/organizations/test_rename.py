@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.audit.documents import AuditEvent
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN
+from portal.documents.organizations import RENAME, Organization
+from portal.documents.slugs import OLD, Slug
 from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations import lifecycle, renaming
-from portal.organizations.documents import ADMIN, OLD, RENAME, Organization, Slug
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.slugs import MOST_OLD

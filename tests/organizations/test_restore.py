@@ -2,17 +2,11 @@
 
 import pytest
 
-from portal.audit.documents import AuditEvent
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.organizations import TRASHED, Organization
+from portal.documents.slugs import Slug
 from portal.errors import CollectionLost, NotInTrash, OperationInProgress, SlugTaken
-from portal.organizations.documents import (
-    ADMIN,
-    OWNER,
-    TRASHED,
-    VIEWER,
-    Membership,
-    Organization,
-    Slug,
-)
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization

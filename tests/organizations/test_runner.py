@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from portal.documents.organizations import NAME_TAKEN, RENAME, Organization
+from portal.documents.slugs import Slug
 from portal.organizations import lifecycle, renaming, runner
-from portal.organizations.documents import NAME_TAKEN, RENAME, Organization, Slug
 from portal.organizations.lifecycle import pursue, take_over
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin

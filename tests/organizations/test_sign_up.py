@@ -2,9 +2,12 @@
 
 import pytest
 
-from portal.accounts.documents import Account, Session
-from portal.audit.documents import AuditEvent
-from portal.organizations.documents import Membership, Organization, Slug
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import Membership
+from portal.documents.organizations import Organization
+from portal.documents.sessions import Session
+from portal.documents.slugs import Slug
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor

@@ -9,6 +9,8 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.database import unavailable
+from portal.documents.organizations import TRASH, Operation, Organization
+from portal.documents.slugs import Slug
 from portal.errors import (
     CollectionInTheWay,
     CollectionLost,
@@ -17,7 +19,6 @@ from portal.errors import (
     OrganizationTrashed,
 )
 from portal.organizations import storage
-from portal.organizations.documents import TRASH, Operation, Organization, Slug
 from portal.organizations.lifecycle import carry_out, write_intent
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from portal.accounts.documents import Account
+from portal.documents.accounts import Account
+from portal.documents.organizations import Organization
+from portal.documents.slugs import Slug
 from portal.errors import OperationInProgress
 from portal.organizations import directory
-from portal.organizations.documents import Organization, Slug
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin

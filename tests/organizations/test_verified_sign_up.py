@@ -11,13 +11,17 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.accounts.closing import close_account
-from portal.accounts.documents import Account, Session
-from portal.audit.documents import AuditEvent
 from portal.database import master_database
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.memberships import Membership
+from portal.documents.organizations import Organization
+from portal.documents.sessions import Session
+from portal.documents.sign_ups import PendingSignUp
+from portal.documents.slugs import Slug
 from portal.mail import links, sender
 from portal.organizations import pending
-from portal.organizations.documents import Membership, Organization, Slug
-from portal.organizations.pending import MOST_OF_AN_ADDRESS, PendingSignUp
+from portal.organizations.pending import MOST_OF_AN_ADDRESS
 from portal.organizations.runner import recover_due_operations
 from tests.factories import an_account, origin
 from tests.faults.lapse import let_leases_run_out

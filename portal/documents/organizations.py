@@ -1,10 +1,4 @@
-"""The master data of organizations.
-
-Documents pass over fields they don't know (``strict``), so that this version can run beside a
-newer one.
-"""
-
-from datetime import datetime
+"""Organizations, and the lifecycle operation that runs on one."""
 
 from bson import ObjectId
 from mongoengine import (
@@ -20,14 +14,12 @@ from mongoengine import (
     UUIDField,
 )
 
-from portal.audit.documents import Head, Origin
+from portal.documents.audit import Head, Origin
 
 ACTIVE, TRASHED, PURGED = "active", "trashed", "purged"
 CREATE, RENAME, TRASH = "create", "rename", "trash"
 RESTORE, PURGE, REPAIR = "restore", "purge", "repair"
 NAME_TAKEN, COLLECTION_MISSING = "name taken", "collection missing"
-CURRENT, TARGET, OLD = "current", "target", "old"
-OWNER, ADMIN, VIEWER = "owner", "admin", "viewer"
 
 
 class Placement(EmbeddedDocument):
@@ -133,51 +125,3 @@ class Organization(Document):
         if self.operation:
             names.append(self.operation.collection)
         return tuple(names)
-
-
-class Slug(Document):
-    """A claim on a slug, by which every race for a name is decided: its ``_id``."""
-
-    id = StringField(primary_key=True)
-    organization = ObjectIdField(required=True)
-    state = StringField(required=True, choices=(CURRENT, TARGET, OLD))
-    held_until = DateTimeField()
-
-    meta = {
-        "collection": "slugs",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": ["organization"],
-    }
-
-
-class OwnershipOffer(EmbeddedDocument):
-    """Ownership that an owner offered to a member, who has not answered yet. Without
-    ``giver_stays`` whoever accepts takes the giver's place."""
-
-    id = ObjectIdField(required=True, default=ObjectId)
-    giver = ObjectIdField(required=True)
-    giver_stays = BooleanField(required=True)
-    at = DateTimeField(required=True)
-
-    meta = {"strict": False}
-
-
-class Membership(Document):
-    """An account's role in an organization, and the ownership that it is offered."""
-
-    organization = ObjectIdField(required=True)
-    account = ObjectIdField(required=True)
-    role = StringField(required=True, choices=(OWNER, ADMIN, VIEWER))
-    since: datetime = DateTimeField(required=True)
-    offer = EmbeddedDocumentField(OwnershipOffer)
-
-    meta = {
-        "collection": "memberships",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": [
-            {"fields": ["organization", "account"], "unique": True},
-            "account",
-        ],
-    }

@@ -1,4 +1,4 @@
-"""What the audit trail is made of."""
+"""Events of the audit trail, and the head of their chain."""
 
 from typing import Any, NoReturn
 

@@ -1,11 +1,11 @@
-"""What is stored of invitations."""
+"""Invitations to organizations."""
 
 from datetime import datetime
 
 from mongoengine import DateTimeField, Document, IntField, ObjectIdField, StringField
 
 from portal import clock
-from portal.organizations.documents import ADMIN, VIEWER
+from portal.documents.memberships import ADMIN, VIEWER
 
 OPEN, ACCEPTED, WITHDRAWN = "open", "accepted", "withdrawn"
 EXPIRED = "expired"  # is not stored: an open one whose time is over

@@ -1,8 +1,8 @@
-"""What is stored of keys. Of a secret that is its hash, so nothing here opens anything."""
+"""API keys. Only the hash of a secret is stored."""
 
 from mongoengine import DateTimeField, Document, ListField, ObjectIdField, StringField
 
-from portal.organizations.documents import ADMIN, VIEWER
+from portal.documents.memberships import ADMIN, VIEWER
 
 ROLES = (VIEWER, ADMIN)
 """What a key may be; never an owner."""

@@ -1,4 +1,4 @@
-"""What is stored of mails."""
+"""The outbox."""
 
 from datetime import UTC, datetime, timedelta
 

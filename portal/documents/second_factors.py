@@ -1,5 +1,5 @@
-"""What is stored of second factors. Nothing here lets anybody in: codes are hashes, the app's
-secret is sealed, and a passkey's key is the public one."""
+"""Second factors. Nothing stored here authenticates anybody: codes are hashes, the app's secret is
+encrypted, and a passkey's key is the public one."""
 
 from mongoengine import (
     BinaryField,

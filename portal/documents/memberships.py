@@ -1,0 +1,48 @@
+"""Memberships, and offers of ownership."""
+
+from datetime import datetime
+
+from bson import ObjectId
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    Document,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    ObjectIdField,
+    StringField,
+)
+
+OWNER, ADMIN, VIEWER = "owner", "admin", "viewer"
+
+
+class OwnershipOffer(EmbeddedDocument):
+    """Ownership that an owner offered to a member, who has not answered yet. Without
+    ``giver_stays`` whoever accepts takes the giver's place."""
+
+    id = ObjectIdField(required=True, default=ObjectId)
+    giver = ObjectIdField(required=True)
+    giver_stays = BooleanField(required=True)
+    at = DateTimeField(required=True)
+
+    meta = {"strict": False}
+
+
+class Membership(Document):
+    """An account's role in an organization, and the ownership that it is offered."""
+
+    organization = ObjectIdField(required=True)
+    account = ObjectIdField(required=True)
+    role = StringField(required=True, choices=(OWNER, ADMIN, VIEWER))
+    since: datetime = DateTimeField(required=True)
+    offer = EmbeddedDocumentField(OwnershipOffer)
+
+    meta = {
+        "collection": "memberships",
+        "auto_create_index": False,
+        "strict": False,
+        "indexes": [
+            {"fields": ["organization", "account"], "unique": True},
+            "account",
+        ],
+    }
