@@ -8,23 +8,13 @@ from pathlib import Path
 from flask import Flask, request
 from flask_wtf import CSRFProtect
 
-from portal import (
-    answers,
-    assets,
-    cli,
-    database,
-    formats,
-    forms,
-    logs,
-    requests,
-    security,
-    settings,
-)
+from portal import answers, assets, cli, formats, forms, logs, requests, security, settings
 from portal import views as home_views
 from portal.accounts import browser_cookie, cookie, profile_views
 from portal.accounts import views as account_views
 from portal.api import openapi
 from portal.audit import views as audit_views
+from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.audit import AuditEvent
@@ -80,7 +70,7 @@ def create_app(active: Settings) -> Flask:
     """The portal as a WSGI application. Connects, and sends nothing, before a first request."""
     settings.activate(active)
     logs.configure()
-    database.connect(active, DOCUMENTS)
+    connection.connect(active, DOCUMENTS)
     app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=None)
     app.config.update(
         SECRET_KEY=active.secret_key,
@@ -125,4 +115,4 @@ def create_app(active: Settings) -> Flask:
 
 def _prepare_database() -> None:
     if request.endpoint not in requests.HEALTH:
-        database.await_prepared()
+        connection.await_prepared()

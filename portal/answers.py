@@ -12,9 +12,10 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from portal import database, errors
+from portal import errors
 from portal.audit.refusals import note_refusal
-from portal.database import UnsuitableServer
+from portal.database import connection
+from portal.database.connection import UnsuitableServer
 from portal.errors import PortalError, StoppedMidway
 from portal.requests import SAFE, is_api, origin, path_for_log, same_site_path
 from portal.wording import ANSWERS, API_FIELDS, API_WORDS, PAGES
@@ -105,7 +106,7 @@ def answer_portal_error(error: PortalError) -> ResponseReturnValue:
 
 def answer_database_error(error: Exception) -> ResponseReturnValue:
     """Tell that MongoDB is away, or that this is a bug."""
-    if not database.unavailable(error):
+    if not connection.unavailable(error):
         return _answer_bug(error)
     log.warning("database.unavailable", error=str(error)[:300])
     return answer_portal_error(errors.DatabaseUnavailable())

@@ -20,8 +20,9 @@ from bson import ObjectId
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
-from portal import database, embedded, settings
+from portal import embedded, settings
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
+from portal.database import connection
 from portal.doctor import report
 from portal.doctor.examination import CHECKS, examine
 from portal.documents.organizations import ACTIVE, Organization
@@ -98,12 +99,12 @@ def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def guarded(*arguments: Any, **options: Any) -> Any:
         try:
-            database.prepare()
+            connection.prepare()
             return command(*arguments, **options)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
-            if not database.unavailable(error):
+            if not connection.unavailable(error):
                 log.exception("command.failed")
             raise CouldNot(f"{type(error).__name__}: {error}") from error
 

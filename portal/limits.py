@@ -11,7 +11,8 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MongoDBStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from portal import database, settings
+from portal import settings
+from portal.database import connection
 from portal.documents.rate_limits import LimitCounter
 from portal.errors import TooManyTries
 
@@ -64,7 +65,7 @@ class _Storage(MongoDBStorage):
 
     @property
     def _database(self) -> Any:
-        return database.client()[settings.current().master_db]
+        return connection.client()[settings.current().master_db]
 
     def __del__(self) -> None:
         """The connection is not this one's to close."""

@@ -14,7 +14,7 @@ from flask import Flask, Response, abort, g, request
 from flask_login import current_user
 from structlog.contextvars import bound_contextvars
 
-from portal import database
+from portal.database import connection
 from portal.documents.audit import Origin
 from portal.errors import InvalidInput, WrongHost
 from portal.idempotency import SYNTAX, Key
@@ -165,7 +165,7 @@ def _address(text: str) -> Any:
 def _begin() -> None:
     g.request_id = request.environ[_ID]
     g.begun = time.perf_counter()
-    database.round_trips.set(0)
+    connection.round_trips.set(0)
 
 
 def _check_host() -> None:
@@ -199,6 +199,6 @@ def _end(response: Response) -> Response:
             path=path_for_log(),
             status=response.status_code,
             milliseconds=round((time.perf_counter() - g.begun) * 1000, 1),
-            round_trips=database.round_trips.get(),
+            round_trips=connection.round_trips.get(),
         )
     return response

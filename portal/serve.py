@@ -22,7 +22,8 @@ from urllib.error import URLError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import database, embedded, mongod, settings
+from portal import embedded, mongod, settings
+from portal.database import connection
 from portal.embedded import INSTANCE
 from portal.mongod import MongodFailed, NoMongod
 from portal.processes import die_with_parent
@@ -62,7 +63,7 @@ def main() -> None:
         InvalidSettings,
         NoMongod,
         MongodFailed,
-        database.UnsuitableServer,
+        connection.UnsuitableServer,
     ) as error:
         sys.exit(f"The portal can't run. {error}")
 
@@ -80,9 +81,9 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
     os.environ.update(environment)
     active = settings.load()
     client: MongoClient
-    with MongoClient(database.portable_uri(uri), timeoutMS=5000, tz_aware=True) as client:
+    with MongoClient(connection.portable_uri(uri), timeoutMS=5000, tz_aware=True) as client:
         try:
-            database.check_server(client)
+            connection.check_server(client)
         except PyMongoError as error:
             _say(f"MongoDB does not answer yet, the portal starts anyway: {error}")
     gunicorn = _start_gunicorn(listener)

@@ -6,8 +6,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from pymongo.errors import PyMongoError
 
-from portal import database
-from portal.database import UnsuitableServer
+from portal.database import connection
+from portal.database.connection import UnsuitableServer
 from portal.errors import MigrationFailed, MigrationRunning, StillPreparing
 
 log = structlog.get_logger()
@@ -34,8 +34,8 @@ def alive() -> ResponseReturnValue:
 def ready() -> ResponseReturnValue:
     """Whether this process can do its work: indexes stand, and a primary takes writes."""
     try:
-        database.await_prepared()
-        database.ping_primary()
+        connection.await_prepared()
+        connection.ping_primary()
     except (StillPreparing, MigrationRunning, MigrationFailed) as error:
         return f"not ready: {error}\n", 503, {**_TEXT, "Retry-After": "5"}
     except (PyMongoError, UnsuitableServer) as error:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient, monitoring
 
-from portal import build, create_app, database, mongod
-from portal.database import client, tenant_database
+from portal import build, create_app, mongod
+from portal.database import connection
+from portal.database.connection import client, tenant_database
 from portal.mail import transport
 from portal.settings import Settings, current
 from tests import pages
@@ -110,7 +111,7 @@ def settings(server, tmp_path_factory):
 def app(settings):
     app = create_app(settings)
     app.testing = False  # errors become pages, as for everybody
-    database.prepare()
+    connection.prepare()
     return app
 
 

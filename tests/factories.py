@@ -9,7 +9,7 @@ from portal import clock
 from portal.accounts import sessions
 from portal.accounts.passwords import hash_password
 from portal.accounts.sessions import Principal, open_session
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.invitations import Invitation

@@ -19,8 +19,9 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
-from portal import create_app, database, mongod
+from portal import create_app, mongod
 from portal.accounts import passwords
+from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.organizations import creation, renaming
 from portal.organizations.storage import store_of
@@ -80,7 +81,7 @@ def sign_up_against_the_floor(server):
             jwt_secret=SECRET, secret_key=SECRET, web_concurrency=1, rate_limits=False,
         )
     )  # fmt: skip
-    database.prepare()
+    connection.prepare()
     hashed = passwords.hash_password("x")
     passwords.hash_password = lambda password: hashed
     client = MongoClient(server.uri)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-from portal import create_app, database, mongod
+from portal import create_app, mongod
+from portal.database import connection
 from portal.settings import Settings
 from tests.processes import portal
 
@@ -24,7 +25,7 @@ def standalone_portal(**options):
         databases = {"master_db": "master_alone", "tenant_db": "tenant_alone"}
         try:
             create_app(Settings(mongo_uri=running.uri, **databases, **secret))
-            database.prepare()
+            connection.prepare()
             with portal(server, "alone", **options) as started:
                 yield started
         finally:

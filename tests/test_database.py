@@ -9,8 +9,10 @@ from mongoengine.errors import MongoEngineException, NotUniqueError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import database, mongod
-from portal.database import UnsuitableServer, check_server, portable_uri, transaction
+from portal import mongod
+from portal.database import connection
+from portal.database.connection import UnsuitableServer, check_server, portable_uri
+from portal.database.transactions import transaction
 from portal.documents.slugs import Slug
 
 
@@ -77,14 +79,14 @@ def test_transactions_do_not_nest():
 
 def test_a_lock_that_nobody_frees_stops_a_transaction_in_time(bare_client, master_db, monkeypatch):
     """A client that was killed inside a transaction keeps its locks for many seconds."""
-    monkeypatch.setattr(database, "TRANSACTION_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "TRANSACTION_SECONDS", 0.5)
     a_slug("one").save(force_insert=True)
     with bare_client.start_session() as session, session.start_transaction():
         theirs = bare_client[master_db.name].slugs
         theirs.update_one({"_id": "one"}, {"$set": {"state": "old"}}, session=session)
         with pytest.raises((PyMongoError, MongoEngineException)) as stopped:
             transaction(lambda: Slug.objects(id="one").update_one(set__state="target"))
-        assert database.unavailable(stopped.value)
+        assert connection.unavailable(stopped.value)
         session.abort_transaction()
 
 
@@ -134,4 +136,4 @@ def test_a_standalone_server_is_refused_with_the_reason(tmp_path):
 def test_an_own_deadline_ends_what_mongodb_does(bare_client):
     with pytest.raises(PyMongoError) as stopped, pymongo.timeout(0.001):
         bare_client.admin.command("ping")
-    assert database.unavailable(stopped.value)
+    assert connection.unavailable(stopped.value)

@@ -7,7 +7,7 @@ from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from portal.database import client, tenant_database
+from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.invitations import Invitation

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, database, migrations, requests
+from portal import clock, requests
+from portal.database import connection, migrations
+from portal.database.migrations import Migration, carry_out
 from portal.errors import MigrationFailed, MigrationRunning
-from portal.migrations import Migration, carry_out
 from tests.processes import at_once, wait_until
 
 DONE = {"_id": "master data"}
@@ -49,7 +50,7 @@ def test_what_was_carried_out_costs_one_read_at_a_start_and_nothing_later(master
     carry_out(master_db)
     assert commands == ["find"]
     commands.clear()
-    database.prepare()  # this process has prepared long ago
+    connection.prepare()  # this process has prepared long ago
     assert commands == []
 
 
@@ -85,7 +86,7 @@ def test_who_comes_while_another_is_at_it_waits_and_is_then_told(master_db, monk
     begun.wait(20)
     with pytest.raises(MigrationRunning) as told:
         carry_out(master_db, slow)
-    assert database.unavailable(told.value)
+    assert connection.unavailable(told.value)
     may_end.set()
     carry_out(master_db, slow)
     holder.join()
@@ -162,7 +163,7 @@ def not_prepared(app, monkeypatch):
 
     def start(*wanted):
         monkeypatch.setattr(migrations, "carry_out", lambda db: carry_out_these(db, wanted))
-        monkeypatch.setattr(database._state, "prepared", False)
+        monkeypatch.setattr(connection._state, "prepared", False)
 
     return start
 
@@ -170,7 +171,7 @@ def not_prepared(app, monkeypatch):
 def test_requests_are_not_held_up_by_a_long_one_nor_cut_it_short(
     visitor, master_db, not_prepared, monkeypatch
 ):  # fmt: skip
-    monkeypatch.setattr(database, "PREPARING_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "PREPARING_SECONDS", 0.3)
     # Over before the first of them is answered, and so before the migration ends.
     monkeypatch.setattr(requests, "REQUEST_SECONDS", 0.2)
     may_end = threading.Event()
@@ -214,5 +215,5 @@ def test_requests_are_told_that_one_failed_and_have_it_begun_again(
 
 def test_many_first_requests_prepare_once(app, master_db, not_prepared):
     not_prepared(counting(1))
-    at_once([database.await_prepared] * 8)
+    at_once([connection.await_prepared] * 8)
     assert traces(master_db) == [1]

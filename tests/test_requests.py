@@ -5,8 +5,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from portal import create_app, database
+from portal import create_app
 from portal import settings as portal_settings
+from portal.database import connection
 from portal.documents.audit import AuditEvent
 from portal.requests import client_address
 from tests.visitor import PASSWORD, Visitor
@@ -53,7 +54,7 @@ def portal_at(settings):
 
     def at(public_url, **changes):
         app = create_app(replace(settings, public_url=public_url, **changes))
-        database.prepare()
+        connection.prepare()
         return Visitor(app)
 
     yield at

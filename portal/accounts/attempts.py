@@ -17,7 +17,7 @@ from mongoengine.queryset.visitor import Q
 from pymongo import ReturnDocument
 
 from portal import clock, settings
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.login_attempts import LogInAttempts

@@ -11,7 +11,7 @@ from portal.accounts import emails, sessions
 from portal.accounts.credentials import check_current, forget_recovery
 from portal.accounts.mails import ACCOUNT_CLOSED
 from portal.audit.trail import erase_person, record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.invitations import Invitation

@@ -7,7 +7,7 @@ from portal.accounts import attempts, browsers, passwords, sessions
 from portal.accounts.mails import PASSWORD_CHANGED
 from portal.accounts.sessions import Principal
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
 from portal.documents.audit import Origin
 from portal.errors import Overloaded, TooManyTries, WrongPassword, check_all

@@ -10,7 +10,7 @@ from mongoengine.queryset.visitor import Q
 
 from portal.audit.export import File, Row, streamed
 from portal.audit.trail import events_about, record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import Origin

@@ -3,7 +3,7 @@
 from portal.accounts import authentication, passwords, sessions
 from portal.accounts.sessions import Principal
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import PASSWORD, PROGRAM

@@ -12,7 +12,7 @@ from portal.accounts.emails import EmailAddress, parse_email
 from portal.accounts.mails import RECOVER, RECOVER_PASSWORD
 from portal.accounts.verification import first_proof
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
 from portal.documents.audit import Origin
 from portal.errors import LinkInvalid

@@ -14,7 +14,7 @@ from portal import clock, settings
 from portal.accounts import browsers
 from portal.accounts.user_agents import words_of
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import BROWSER, PASSWORD, PENDING, PROGRAM, Session

@@ -10,7 +10,7 @@ from portal.accounts.credentials import forget_recovery, new_password
 from portal.accounts.mails import VERIFY, VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import Origin

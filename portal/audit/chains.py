@@ -17,11 +17,11 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal.audit.trail import personal_digest, stored_hash
-from portal.database import transaction
+from portal.database.paging import WALKED_AT_ONCE, pages_of
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
-from portal.paging import WALKED_AT_ONCE, pages_of
 
 CHANGED, MISSING, REORDERED = "changed", "missing", "reordered"
 HEAD_DIFFERS, ORPHANED = "head_differs", "orphaned"

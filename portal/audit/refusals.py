@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.audit.trail import REFUSED, record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent, Origin
 from portal.documents.organizations import Organization
 from portal.errors import Forbidden

@@ -14,8 +14,8 @@ from mongoengine import Document
 from portal import clock
 from portal.audit.filters import NO_FILTERS, PORTAL, Filters
 from portal.audit.words import words_of
+from portal.database.paging import Page, page_from
 from portal.documents.audit import AuditEvent, Head, Origin
-from portal.paging import Page, page_from
 
 EVENTS_PER_PAGE = 25
 HIGHEST_SEQ = 2**53 - 1

@@ -12,7 +12,8 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
-from portal.database import transaction
+from portal.database.paging import pages_of
+from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
@@ -21,7 +22,6 @@ from portal.documents.memberships import Membership
 from portal.documents.organizations import PURGED, Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
-from portal.paging import pages_of
 
 _MISSING = "does not exist"
 _ADVICE = (

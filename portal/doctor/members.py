@@ -8,14 +8,14 @@ from functools import partial
 
 from bson import ObjectId
 
-from portal.database import transaction
+from portal.database.paging import pages_of
+from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
 from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.members.ownership import lapse_offers
-from portal.paging import pages_of
 
 OWNERLESS = Kind(
     "ownerless_organization",

@@ -6,12 +6,12 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.paging import pages_of
+from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
 from portal.documents.audit import Origin
 from portal.documents.organizations import ACTIVE, Organization
 from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
-from portal.paging import pages_of
 
 IDLE = Kind(
     "idle_slug",

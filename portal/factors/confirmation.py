@@ -7,7 +7,7 @@ from portal.accounts import sessions
 from portal.accounts.credentials import check_current
 from portal.accounts.sessions import Principal
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import PASSWORD

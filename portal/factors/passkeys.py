@@ -24,7 +24,7 @@ from webauthn.helpers.structs import (
 
 from portal import clock, settings
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.second_factors import Passkey

@@ -12,7 +12,7 @@ from portal import clock, limits
 from portal.accounts import browsers, sessions
 from portal.accounts.sessions import Principal
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import PASSWORD, PENDING, Session

@@ -11,7 +11,7 @@ from portal import clock
 from portal.accounts import sessions
 from portal.accounts.verified import require_verified
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.second_factors import RecoveryCodes

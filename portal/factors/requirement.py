@@ -6,7 +6,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.memberships import Membership

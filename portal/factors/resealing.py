@@ -5,7 +5,8 @@ import threading
 
 import structlog
 
-from portal import database, settings
+from portal import settings
+from portal.database import connection
 from portal.documents.second_factors import AuthenticatorApp
 from portal.factors import sealing
 
@@ -38,11 +39,11 @@ def _run() -> None:
     pause = threading.Event()
     while True:
         try:
-            database.prepare()
+            connection.prepare()
             log.info("secrets.resealed", count=reseal_all())
             return
         except Exception as error:
-            if not database.unavailable(error):
+            if not connection.unavailable(error):
                 log.exception("resealer.failed")
                 return
             log.warning("resealer.no_database", error=str(error)[:300])

@@ -10,7 +10,7 @@ from pyotp.exceptions import OTPVerificationError
 
 from portal import clock, limits
 from portal.accounts import sessions
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.second_factors import AuthenticatorApp

@@ -12,7 +12,7 @@ from bson import ObjectId
 from portal import clock, limits
 from portal.accounts import sessions
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ROLES, ApiKey
 from portal.documents.audit import Origin

@@ -15,8 +15,9 @@ from flask import Flask, render_template
 from flask_mailman import EmailMultiAlternatives
 from pymongo import ReturnDocument
 
-from portal import clock, database, settings
-from portal.database import seconds_from_now
+from portal import clock, settings
+from portal.database import connection
+from portal.database.leases import seconds_from_now
 from portal.documents.mails import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
 from portal.mail.outbox import KINDS
 from portal.mail.transport import delivered
@@ -51,10 +52,10 @@ def _run(app: Flask) -> None:
     pause = threading.Event()
     while True:
         try:
-            database.prepare()
+            connection.prepare()
             send_due_mails(app)
         except Exception as error:  # whatever it was, the next look must come
-            if database.unavailable(error):
+            if connection.unavailable(error):
                 log.warning("sender.no_database", error=str(error)[:_LONGEST_ERROR])
             else:
                 log.exception("sender.failed")
@@ -93,7 +94,7 @@ def _send(mail: Mail) -> None:
         with delivered(message):
             _end(mail, SENT)
     except Exception as error:
-        if database.unavailable(error):
+        if connection.unavailable(error):
             raise  # its lease runs out
         _put_off(mail, error)
 

@@ -17,7 +17,7 @@ from portal.accounts.sessions import Principal
 from portal.accounts.verification import prove_address
 from portal.accounts.verified import require_verified
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.invitations import ACCEPTED, OPEN, Invitation

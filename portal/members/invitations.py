@@ -10,7 +10,7 @@ from portal import clock, limits
 from portal.accounts.emails import parse_email
 from portal.accounts.verified import require_verified
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.invitations import GIVEN, OPEN, WITHDRAWN, Invitation

@@ -9,6 +9,7 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal import clock
+from portal.database.paging import Page, page_from, rows_by_key
 from portal.documents.accounts import Account
 from portal.documents.invitations import ACCEPTED, OPEN, Invitation, standing_of
 from portal.documents.memberships import OWNER, Membership
@@ -17,7 +18,6 @@ from portal.errors import NotFound
 from portal.members.memberships import membership_of
 from portal.organizations.directory import Member
 from portal.organizations.permissions import ROLES
-from portal.paging import Page, page_from, rows_by_key
 
 ROWS_PER_PAGE = 25
 # An address's key; its longest is RFC 5321's.

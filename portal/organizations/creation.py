@@ -18,7 +18,8 @@ from portal.accounts.emails import EmailAddress
 from portal.accounts.mails import VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
 from portal.audit.trail import forget_chain, record
-from portal.database import tenant_database, transaction
+from portal.database.connection import tenant_database
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import Origin

@@ -10,6 +10,7 @@ from mongoengine import Document
 
 from portal import clock
 from portal.audit.trail import EventLine, latest_events
+from portal.database.paging import Page, page_from, rows_by_key
 from portal.documents.accounts import Account
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
@@ -18,7 +19,6 @@ from portal.errors import InvalidName, NotFound
 from portal.organizations.access import marked_held_out
 from portal.organizations.names import clean_name, slug_of
 from portal.organizations.slugs import ownership
-from portal.paging import Page, page_from, rows_by_key
 
 ROWS_PER_PAGE = 25
 MOST_SHOWN = 6

@@ -23,8 +23,10 @@ from mongoengine.errors import MongoEngineException
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
-from portal import clock, database
-from portal.database import TRANSACTION_SECONDS, seconds_from_now, transaction
+from portal import clock
+from portal.database import connection
+from portal.database.leases import seconds_from_now
+from portal.database.transactions import TRANSACTION_SECONDS, transaction
 from portal.documents.audit import Origin
 from portal.documents.organizations import (
     ACTIVE,
@@ -229,7 +231,7 @@ def pursue(organization: Organization) -> Organization:
         raise _told(organization, str(impossible)) from impossible
     except (PyMongoError, MongoEngineException, CollectionError) as error:
         # The intent is committed, so whatever it is, the answer is that it will be done.
-        level = log.warning if database.unavailable(error) else log.exception
+        level = log.warning if connection.unavailable(error) else log.exception
         level("operation.left_to_runner", error=str(error), **labels(organization))
         put_off(organization, error)
         return organization

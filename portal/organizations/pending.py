@@ -15,7 +15,7 @@ from mongoengine.errors import NotUniqueError
 from portal import clock, limits
 from portal.accounts import passwords
 from portal.accounts.emails import EmailAddress
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.mails import Mail

@@ -6,7 +6,7 @@ renamed it in the database or an attempt that had been overtaken did.
 
 import structlog
 
-from portal.database import tenant_database
+from portal.database.connection import tenant_database
 from portal.documents.organizations import COLLECTION_MISSING, NAME_TAKEN, REPAIR, Organization
 from portal.organizations.lifecycle import (
     ForwardImpossible,

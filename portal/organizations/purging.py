@@ -2,7 +2,8 @@
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database import server_time, transaction
+from portal.database.connection import server_time
+from portal.database.transactions import transaction
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import Origin
 from portal.documents.invitations import Invitation

@@ -2,7 +2,7 @@
 
 from portal import clock, limits
 from portal.audit.trail import record
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.audit import Origin
 from portal.documents.organizations import ACTIVE, RENAME, Operation, Organization
 from portal.documents.slugs import TARGET

@@ -8,8 +8,8 @@ import threading
 
 import structlog
 
-from portal import database
 from portal.accounts.closing import erase_closed
+from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.lifecycle import labels, pursue, put_off, take_over
@@ -79,13 +79,13 @@ def _run() -> None:
     pause = threading.Event()
     while True:
         try:
-            database.prepare()
+            connection.prepare()
             recover_due_operations()
             send_due_warnings()
             start_due_purges()
             erase_closed()
         except Exception as error:  # whatever it was, the next look must come
-            if database.unavailable(error):
+            if connection.unavailable(error):
                 log.warning("runner.no_database", error=str(error)[:300])
             else:
                 log.exception("runner.failed")

@@ -7,7 +7,7 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
-from portal.database import tenant_database
+from portal.database.connection import tenant_database
 from portal.documents.audit import Origin
 from portal.documents.organizations import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
 from portal.errors import (

@@ -6,7 +6,8 @@ import structlog
 
 from portal import clock, settings
 from portal.audit.trail import record
-from portal.database import server_time, transaction
+from portal.database.connection import server_time
+from portal.database.transactions import transaction
 from portal.documents.audit import Origin
 from portal.documents.organizations import (
     COLLECTION_MISSING,

@@ -31,7 +31,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import PyMongoError, WriteError
 
-from portal.database import in_transaction, numbering_client, transaction
+from portal.database.connection import numbering_client
+from portal.database.transactions import in_transaction, transaction
 from portal.errors import DocumentExists, QueryRefused, StoppedMidway
 from portal.tenants.fence import Moved, send, will_pass
 from portal.tenants.queries import check_filter, check_pipeline, check_replacement, check_update

@@ -9,7 +9,7 @@ from portal import clock
 from portal import settings as portal_settings
 from portal.accounts.passwords import hash_password
 from portal.accounts.verification import first_proof, prove_address
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN

@@ -6,10 +6,10 @@ import threading
 import pytest
 from bson import ObjectId
 
-from portal import paging
 from portal.accounts.closing import close_account
 from portal.accounts.login import log_in, log_out
 from portal.audit import chains
+from portal.database import paging
 from portal.doctor import placements
 from portal.documents.organizations import PURGED, TRASHED, Organization
 from portal.errors import PortalError

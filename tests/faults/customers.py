@@ -13,7 +13,8 @@ from bson import ObjectId
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal import DOCUMENTS, database, logs, settings
+from portal import DOCUMENTS, logs, settings
+from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.storage import store_of
@@ -234,7 +235,7 @@ def write_until(active, stopped, begun, telling):
     of its own, insert into any that there is, and tell what was acknowledged."""
     settings.activate(active)
     logs.configure()
-    database.connect(active, DOCUMENTS)
+    connection.connect(active, DOCUMENTS)
     written = []
     threads = [threading.Thread(target=_write, args=(stopped, begun, written)) for _ in range(2)]
     for thread in threads:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pymongo
 
-from portal import DOCUMENTS, database, logs, settings
+from portal import DOCUMENTS, logs, settings
+from portal.database import connection
 from portal.errors import PortalError
 from portal.organizations import lifecycle
 from tests.processes import wait_until
@@ -105,7 +106,7 @@ def _live(active, telling, deed, arguments, fates):
     settings.activate(active)
     logs.configure()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    database.connect(active, DOCUMENTS)
+    connection.connect(active, DOCUMENTS)
     try:
         deed(*arguments)
     except PortalError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from portal import clock
-from portal.database import tenant_database
+from portal.database.connection import tenant_database
 from portal.documents.accounts import Account
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.sign_ups import PendingSignUp

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from portal.database import client, tenant_database
+from portal.database.connection import client, tenant_database
 from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
 from portal.errors import NotFound, PortalError
 from portal.organizations.creation import create_organization

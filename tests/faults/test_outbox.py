@@ -11,7 +11,7 @@ import pymongo
 import pytest
 
 from portal import create_app
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.mails import SENT, Mail
 from portal.mail import outbox, sender
 from portal.mail.outbox import Kind

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.database import tenant_database
+from portal.database.connection import tenant_database
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.purging import purge_organization

@@ -6,7 +6,7 @@ from datetime import timedelta
 import requests
 
 from portal import clock
-from portal.migrations import MIGRATIONS
+from portal.database.migrations import MIGRATIONS
 from tests.processes import Person, portal, wait_until
 
 DONE = {"_id": "master data"}

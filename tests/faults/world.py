@@ -1,6 +1,6 @@
 """The databases that a test and the processes it lets die have in common."""
 
-from portal.database import client, tenant_database
+from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
 from portal.organizations import runner
 from portal.settings import current

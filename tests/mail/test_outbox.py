@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.documents.mails import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
 from portal.mail import outbox, sender, transport
 from portal.mail.outbox import Kind

@@ -6,7 +6,7 @@ import pytest
 from pymongo.errors import ConnectionFailure
 
 from portal import clock
-from portal.database import server_time
+from portal.database.connection import server_time
 from portal.documents.organizations import Operation, Organization
 from portal.errors import AddressChanged, DatabaseUnavailable, NotFound, SlugTaken
 from portal.organizations import lifecycle, runner

@@ -8,7 +8,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import clock
-from portal.database import unavailable
+from portal.database.connection import unavailable
 from portal.documents.organizations import TRASH, Operation, Organization
 from portal.documents.slugs import Slug
 from portal.errors import (

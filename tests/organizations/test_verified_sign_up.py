@@ -11,7 +11,7 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.accounts.closing import close_account
-from portal.database import master_database
+from portal.database.connection import master_database
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership

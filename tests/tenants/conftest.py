@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from portal import DOCUMENTS, database
+from portal import DOCUMENTS
+from portal.database import connection
 
 
 @pytest.fixture
@@ -78,8 +79,8 @@ def line(server, settings):
     uri = server.uri.replace(f":{server.running.port}/", f":{line.listener.getsockname()[1]}/")
     # A monitor that is told without asking would be given an answer that isn't its own.
     uri = uri.replace("replicaSet=portal", "directConnection=true&serverMonitoringMode=poll")
-    database.connect(replace(settings, mongo_uri=uri), DOCUMENTS)
+    connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS)
     yield line
-    database.connect(settings, DOCUMENTS)
-    database.prepare()
+    connection.connect(settings, DOCUMENTS)
+    connection.prepare()
     line.listener.close()

@@ -6,7 +6,7 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
-from portal.database import transaction
+from portal.database.transactions import transaction
 from portal.tenants.collections import (
     CollectionElsewhere,
     CollectionMissing,

@@ -1,23 +1,20 @@
-"""The connection to MongoDB: what it is, what it must be, and transactions on it."""
+"""The connection to MongoDB, and what the server must be."""
 
 import re
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import mongoengine
-import pymongo
 import structlog
 from mongoengine import Document
 from mongoengine.connection import DEFAULT_CONNECTION_NAME, get_connection
 from mongoengine.errors import MongoEngineException
-from pymongo import MongoClient, ReadPreference
-from pymongo.client_session import ClientSession
+from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.monitoring import (
@@ -26,23 +23,15 @@ from pymongo.monitoring import (
     CommandStartedEvent,
     CommandSucceededEvent,
 )
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
-from portal import migrations
 from portal import settings as portal_settings
-from portal.errors import (
-    DatabaseUnavailable,
-    MigrationRunning,
-    StillPreparing,
-    StoppedMidway,
-)
+from portal.database import migrations
+from portal.errors import DatabaseUnavailable, MigrationRunning, StillPreparing, StoppedMidway
 from portal.settings import Settings
 
 log = structlog.get_logger()
 
 CLIENT_TIMEOUT_SECONDS = 20
-TRANSACTION_SECONDS = 5
 # Less than a request has.
 PREPARING_SECONDS = 3.5
 OLDEST_SERVER = (6, 0)
@@ -61,11 +50,8 @@ _LABELS_OF_UNAVAILABLE = (
     "UnknownTransactionCommitResult",
 )
 _NUMBERING = "numbering"
-_in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 """How many commands this thread sent since it was set."""
-
-Body = TypeVar("Body")
 
 
 class UnsuitableServer(Exception):
@@ -264,52 +250,6 @@ def ping_primary() -> None:
 def server_time() -> datetime:
     """What the server's clock says: times that let something be lost go by it alone."""
     return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
-
-
-def seconds_from_now(seconds: int) -> dict[str, Any]:
-    """So many seconds from now by the server's clock, for the pipeline of an update."""
-    return {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": seconds}}
-
-
-def transaction(body: Callable[[], Body]) -> Body:
-    """Run ``body`` in one transaction; every MongoEngine and PyMongo call in it joins.
-
-    All of its writes happen, acknowledged by a majority, or none. It may run several times,
-    so it must do nothing but read and write documents. Takes at most TRANSACTION_SECONDS:
-    a process that was killed inside a transaction holds its locks, and whoever wants the
-    same keys would spin for minutes. Raises what ``body`` raises.
-    """
-    if in_transaction():
-        raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
-
-    def bound(session: ClientSession) -> Body:
-        token = _in_transaction.set(True)
-        try:
-            with session.bind(end_session=False):
-                return body()
-        except MongoEngineException as error:
-            # MongoEngine wraps the driver's error; with_transaction needs to see its label.
-            cause = error.__cause__ or error.__context__
-            if isinstance(cause, PyMongoError) and cause.has_error_label(
-                "TransientTransactionError"
-            ):
-                raise cause from error
-            raise
-        finally:
-            _in_transaction.reset(token)
-
-    with pymongo.timeout(TRANSACTION_SECONDS), client().start_session() as session:
-        return session.with_transaction(
-            bound,
-            read_concern=ReadConcern("local"),
-            write_concern=WriteConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
-
-
-def in_transaction() -> bool:
-    """Whether the caller is inside the body of a ``transaction``."""
-    return _in_transaction.get()
 
 
 def unavailable(error: BaseException) -> bool:

@@ -1,0 +1,1 @@
+"""MongoDB: the connection, transactions, leases, background loops, migrations, paging."""

@@ -1,0 +1,61 @@
+"""Transactions."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeVar
+
+import pymongo
+from mongoengine.errors import MongoEngineException
+from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from portal.database.connection import client
+
+TRANSACTION_SECONDS = 5
+_in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
+
+Body = TypeVar("Body")
+
+
+def transaction(body: Callable[[], Body]) -> Body:
+    """Run ``body`` in one transaction; every MongoEngine and PyMongo call in it joins.
+
+    All of its writes happen, acknowledged by a majority, or none. It may run several times,
+    so it must do nothing but read and write documents. Takes at most TRANSACTION_SECONDS:
+    a process that was killed inside a transaction holds its locks, and whoever wants the
+    same keys would spin for minutes. Raises what ``body`` raises.
+    """
+    if in_transaction():
+        raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
+
+    def bound(session: ClientSession) -> Body:
+        token = _in_transaction.set(True)
+        try:
+            with session.bind(end_session=False):
+                return body()
+        except MongoEngineException as error:
+            # MongoEngine wraps the driver's error; with_transaction needs to see its label.
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, PyMongoError) and cause.has_error_label(
+                "TransientTransactionError"
+            ):
+                raise cause from error
+            raise
+        finally:
+            _in_transaction.reset(token)
+
+    with pymongo.timeout(TRANSACTION_SECONDS), client().start_session() as session:
+        return session.with_transaction(
+            bound,
+            read_concern=ReadConcern("local"),
+            write_concern=WriteConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+
+
+def in_transaction() -> bool:
+    """Whether the caller is inside the body of a ``transaction``."""
+    return _in_transaction.get()
