@@ -20,7 +20,7 @@ from bson import ObjectId
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
-from portal import embedded, settings
+from portal import settings
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
 from portal.database import connection
 from portal.doctor import report
@@ -30,7 +30,7 @@ from portal.errors import InvalidName, KeyNotFound
 from portal.keys import provisioning
 from portal.mail import transport
 from portal.organizations import runner
-from portal.settings import InvalidSettings, Settings
+from portal.settings import InvalidSettings, Settings, instance
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ def load_settings() -> Settings:
 
 
 def _take_settings_of_embedded() -> None:
-    left = embedded.read_settings()
+    left = instance.read_settings()
     if not left or not _answers(left["MONGO_URI"]):
         raise CouldNot(
             "No portal runs from this folder, and MONGO_URI names no MongoDB. Start the portal "
@@ -230,18 +230,18 @@ def rotate_secrets() -> None:
     It takes them up when it is started again. The old ones stay accepted for 30 days from then
     on, so nobody is logged out, and forms and links that are under way go on working.
     """
-    active, left = settings.current(), embedded.read_settings()
+    active, left = settings.current(), instance.read_settings()
     runs_here = left is not None and left["MONGO_URI"] == active.mongo_uri
-    if not runs_here or not embedded.signs_by_own_secrets(active.jwt_secret, active.secret_key):
+    if not runs_here or not instance.signs_by_own_secrets(active.jwt_secret, active.secret_key):
         raise CouldNot(
             "The portal's secrets come from the environment or .env, so they are changed there: "
             "put the old ones into JWT_SECRET_FALLBACKS and SECRET_KEY_FALLBACKS, new ones into "
             "JWT_SECRET and SECRET_KEY, and start the portal again."
         )
-    embedded.rotate_secrets()
+    instance.rotate_secrets()
     click.echo(
-        f"{embedded.SECRETS} has new secrets. Start the portal again (Ctrl-C, then `make run`) to "
-        f"have it sign by them. The old ones are accepted for {embedded.FORMER_KEPT.days} days "
+        f"{instance.SECRETS} has new secrets. Start the portal again (Ctrl-C, then `make run`) to "
+        f"have it sign by them. The old ones are accepted for {instance.FORMER_KEPT.days} days "
         "from then on."
     )
 

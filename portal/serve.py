@@ -22,12 +22,12 @@ from urllib.error import URLError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import embedded, mongod, settings
+from portal import mongod, settings
 from portal.database import connection
-from portal.embedded import INSTANCE
 from portal.mongod import MongodFailed, NoMongod
 from portal.processes import die_with_parent
-from portal.settings import InvalidSettings, SupervisorSettings
+from portal.settings import InvalidSettings, SupervisorSettings, instance
+from portal.settings.instance import INSTANCE
 
 FIRST_PORT, LAST_PORT = 8000, 8999
 READY_SECONDS = 30
@@ -98,7 +98,7 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
 
 def _serve_embedded(listener: socket.socket, lock: int) -> None:
     """Serve on a MongoDB of our own, started again if it dies."""
-    own = embedded.secrets_at_start()
+    own = instance.secrets_at_start()
     server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock)
     environment = {
         "PUBLIC_URL": os.environ.get("PUBLIC_URL", _address(listener)),
@@ -111,7 +111,7 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
     try:
         os.environ.update(environment)
         active = settings.load()
-        with embedded.settings_left():
+        with instance.settings_left():
             gunicorn = _start_gunicorn(listener)
             _say_when_ready(listener, active.public_url, gunicorn)
             while _still_runs(gunicorn):

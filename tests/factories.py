@@ -22,7 +22,7 @@ from portal.keys import keys
 from portal.members.mails import LIFE
 from portal.organizations import creation
 from portal.organizations.access import Access
-from portal.organizations.permissions import ROLES
+from portal.permissions import ROLES
 from portal.tenants import collections
 from tests.processes import wait_until
 from tests.visitor import PASSWORD

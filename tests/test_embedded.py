@@ -6,16 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, embedded
+from portal import clock
 from portal.accounts import sessions
-from portal.embedded import SECRETS
+from portal.settings import instance
+from portal.settings.instance import SECRETS
 from tests.processes import at_once
 
 
 @pytest.fixture(autouse=True)
-def instance(tmp_path, monkeypatch):
+def empty_instance(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    embedded.INSTANCE.mkdir(mode=0o700)
+    instance.INSTANCE.mkdir(mode=0o700)
 
 
 def pairs(secrets):
@@ -23,16 +24,16 @@ def pairs(secrets):
 
 
 def test_what_is_made_at_the_first_start_is_there_at_the_next():
-    first = embedded.secrets_at_start()
-    assert embedded.secrets_at_start() == first
+    first = instance.secrets_at_start()
+    assert instance.secrets_at_start() == first
     assert len({*pairs(first)[0], first.mongo_password}) == 3
 
 
 def test_old_secrets_are_accepted_after_new_ones_were_made():
     """Row S3 of the attacks."""
-    old = embedded.secrets_at_start()
-    embedded.rotate_secrets()
-    new = embedded.secrets_at_start()
+    old = instance.secrets_at_start()
+    instance.rotate_secrets()
+    new = instance.secrets_at_start()
     assert pairs(new)[1:] == pairs(old)
     assert not set(pairs(new)[0]) & set(pairs(old)[0])
     kept = (new.mongo_password, new.installation_id)
@@ -41,53 +42,53 @@ def test_old_secrets_are_accepted_after_new_ones_were_made():
 
 def test_old_secrets_end_as_long_after_the_next_start_as_a_session_lasts(time_machine):
     """Row S3 of the attacks: until it is started again the portal signs by the old ones."""
-    assert embedded.FORMER_KEPT == sessions.LONGEST_LIFE
-    old = embedded.secrets_at_start()
-    embedded.rotate_secrets()
+    assert instance.FORMER_KEPT == sessions.LONGEST_LIFE
+    old = instance.secrets_at_start()
+    instance.rotate_secrets()
     time_machine.move_to(clock.now() + timedelta(days=90))
-    assert pairs(embedded.secrets_at_start())[1:] == pairs(old)
+    assert pairs(instance.secrets_at_start())[1:] == pairs(old)
     time_machine.move_to(clock.now() + timedelta(days=29))
-    assert pairs(embedded.secrets_at_start())[1:] == pairs(old)
+    assert pairs(instance.secrets_at_start())[1:] == pairs(old)
     time_machine.move_to(clock.now() + timedelta(days=1))
-    assert embedded.secrets_at_start().former == ()
+    assert instance.secrets_at_start().former == ()
     assert old.jwt_secret not in SECRETS.read_text()
 
 
 def test_secrets_that_were_changed_twice_are_all_accepted():
-    first = embedded.secrets_at_start()
-    embedded.rotate_secrets()
-    embedded.rotate_secrets()
-    assert pairs(first)[0] in pairs(embedded.secrets_at_start())[1:]
-    assert len(embedded.secrets_at_start().former) == 2
+    first = instance.secrets_at_start()
+    instance.rotate_secrets()
+    instance.rotate_secrets()
+    assert pairs(first)[0] in pairs(instance.secrets_at_start())[1:]
+    assert len(instance.secrets_at_start().former) == 2
 
 
 def test_changes_at_the_same_moment_lose_none():
-    embedded.secrets_at_start()
-    at_once([embedded.rotate_secrets] * 4 + [embedded.secrets_at_start] * 4)
-    assert len(embedded.secrets_at_start().former) == 4
+    instance.secrets_at_start()
+    at_once([instance.rotate_secrets] * 4 + [instance.secrets_at_start] * 4)
+    assert len(instance.secrets_at_start().former) == 4
 
 
 def test_the_file_is_its_own_users_alone_and_whole():
     """Row P1 of the attacks."""
-    embedded.secrets_at_start()
+    instance.secrets_at_start()
     leftover = SECRETS.with_suffix(".new")
     leftover.write_text("{ half of")
     leftover.chmod(0o644)
-    embedded.rotate_secrets()
+    instance.rotate_secrets()
     assert stat.S_IMODE(SECRETS.stat().st_mode) == 0o600
     assert not leftover.exists()
 
 
 def test_a_change_that_can_not_be_written_changes_nothing(monkeypatch):
-    before = embedded.secrets_at_start()
+    before = instance.secrets_at_start()
 
     def full(*arguments):
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(embedded.os, "fsync", full)
+        patched.setattr(instance.os, "fsync", full)
         with pytest.raises(OSError, match="space"):
-            embedded.rotate_secrets()
+            instance.rotate_secrets()
     assert json.loads(SECRETS.read_text())["jwt_secret"] == before.jwt_secret
 
 
@@ -99,14 +100,14 @@ def test_a_file_of_an_earlier_version_is_read():
         "installation_id": "i",
     }
     SECRETS.write_text(json.dumps(content))
-    assert pairs(embedded.secrets_at_start()) == [("j", "s")]
+    assert pairs(instance.secrets_at_start()) == [("j", "s")]
 
 
 def test_no_secret_shows_itself():
     """Row L1 of the attacks."""
-    embedded.secrets_at_start()
-    embedded.rotate_secrets()
-    shown = repr(embedded.secrets_at_start())
+    instance.secrets_at_start()
+    instance.rotate_secrets()
+    shown = repr(instance.secrets_at_start())
     assert not [
-        secret for pair in pairs(embedded.secrets_at_start()) for secret in pair if secret in shown
+        secret for pair in pairs(instance.secrets_at_start()) for secret in pair if secret in shown
     ]

@@ -9,8 +9,8 @@ import pytest
 from portal.documents.memberships import ADMIN, OWNER, VIEWER
 from portal.documents.organizations import Organization
 from portal.keys import keys, provisioning
-from portal.organizations.permissions import ROLES, of_key
 from portal.organizations.trashing import trash_organization
+from portal.permissions import ROLES, of_key
 from tests.factories import (
     a_key,
     a_member,

@@ -8,12 +8,12 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
 from portal.accounts.credentials import check_current, forget_recovery
-from portal.accounts.emails import parse_email
 from portal.accounts.mails import ADDRESS_ASKED, ADDRESS_CHANGED, CHANGE, CONFIRM_ADDRESS
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
+from portal.email_addresses import parse_email
 from portal.errors import AddressTaken, AddressUnchanged, LinkInvalid, WrongPassword
 from portal.mail import links, outbox
 

@@ -4,9 +4,9 @@ from bson import ObjectId
 
 from portal import limits
 from portal.accounts import attempts, browsers, passwords
-from portal.accounts.emails import parse_email
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
+from portal.email_addresses import parse_email
 from portal.errors import InvalidEmail, Overloaded, TooManyTries, WrongCredentials
 
 

@@ -6,8 +6,8 @@ from mongoengine.errors import MongoEngineException
 from mongoengine.queryset.visitor import Q
 from pymongo.errors import PyMongoError
 
-from portal import clock
-from portal.accounts import emails, sessions
+from portal import clock, email_addresses
+from portal.accounts import sessions
 from portal.accounts.credentials import check_current, forget_recovery
 from portal.accounts.mails import ACCOUNT_CLOSED
 from portal.audit.trail import erase_person, record
@@ -104,7 +104,7 @@ def _forget_invitations(account: Account, origin: Origin) -> list[ObjectId]:
 
 def _check_confirmed(typed: str, account: Account) -> None:
     try:
-        confirmed = emails.parse_email(typed).key == account.email_key
+        confirmed = email_addresses.parse_email(typed).key == account.email_key
     except InvalidEmail:
         confirmed = False
     if not confirmed:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from portal.accounts.emails import parse_email
 from portal.documents.accounts import Account, Recovery
 from portal.documents.mails import Mail
+from portal.email_addresses import parse_email
 from portal.mail import links, outbox
 from portal.mail.links import link
 from portal.mail.outbox import Kind

@@ -8,13 +8,13 @@ from mongoengine import QuerySet
 from portal import clock, limits
 from portal.accounts import attempts, browsers, passwords, sessions
 from portal.accounts.credentials import forget_recovery, new_password, tell_changed
-from portal.accounts.emails import EmailAddress, parse_email
 from portal.accounts.mails import RECOVER, RECOVER_PASSWORD
 from portal.accounts.verification import first_proof
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
 from portal.documents.audit import Origin
+from portal.email_addresses import EmailAddress, parse_email
 from portal.errors import LinkInvalid
 from portal.mail import links, outbox
 

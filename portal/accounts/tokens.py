@@ -16,9 +16,9 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from portal import keyfiles, settings
-from portal.keyfiles import PrivateKey, PublicKey
-from portal.settings import DEFAULT_HMAC, Settings
+from portal import settings
+from portal.settings import DEFAULT_HMAC, Settings, key_files
+from portal.settings.key_files import PrivateKey, PublicKey
 
 
 class InvalidToken(Exception):
@@ -88,8 +88,8 @@ def key_id(key: str | PublicKey) -> str:
 def _keys_of(active: Settings) -> Keys:
     former = [*_former_public_keys(active), *_former_secrets(active)]
     signs: str | PrivateKey
-    if active.jwt_algorithm in keyfiles.ALGORITHMS:
-        signs = keyfiles.read_private_key(active.jwt_private_key_file)
+    if active.jwt_algorithm in key_files.ALGORITHMS:
+        signs = key_files.read_private_key(active.jwt_private_key_file)
         public = signs.public_key()
         current = Key(key_id(public), active.jwt_algorithm, public)
     else:
@@ -100,12 +100,12 @@ def _keys_of(active: Settings) -> Keys:
 
 def _former_public_keys(active: Settings) -> Iterator[Key]:
     for path in active.jwt_public_key_files:
-        public = keyfiles.read_public_key(path)
-        yield Key(key_id(public), keyfiles.algorithm_of(public), public)
+        public = key_files.read_public_key(path)
+        yield Key(key_id(public), key_files.algorithm_of(public), public)
 
 
 def _former_secrets(active: Settings) -> Iterator[Key]:
-    by_file = active.jwt_algorithm in keyfiles.ALGORITHMS
+    by_file = active.jwt_algorithm in key_files.ALGORITHMS
     algorithm = DEFAULT_HMAC if by_file else active.jwt_algorithm
     for secret in active.jwt_secret_fallbacks:
         yield Key(key_id(secret), algorithm, secret)

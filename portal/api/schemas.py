@@ -6,19 +6,19 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
+from portal import display_names
 from portal.accounts.passwords import LONGEST, SHORTEST
 from portal.documents.api_keys import ROLES as KEY_ROLES
 from portal.documents.invitations import ACCEPTED, EXPIRED, GIVEN, OPEN, WITHDRAWN
 from portal.documents.memberships import ADMIN, OWNER, VIEWER
 from portal.keys import keys
-from portal.organizations import names
-from portal.organizations.permissions import FOR_KEYS
+from portal.permissions import FOR_KEYS
 
 _STATUS = {"enum": ["success"]}
 _NAME = {
     "description": "2 to 80 letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :",
-    "minLength": names.SHORTEST,
-    "maxLength": names.LONGEST,
+    "minLength": display_names.SHORTEST,
+    "maxLength": display_names.LONGEST,
     "example": "Acme Corp",
 }
 _EMAIL = {"format": "email", "example": "mara@acme.example"}

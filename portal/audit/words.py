@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import groupby
 
-from portal.organizations.permissions import in_words
+from portal.permissions import in_words
 
 WORDS = {
     "access.refused": "Refused: {permission}, as {role}",

@@ -19,7 +19,7 @@ from portal import clock
 from portal.accounts import bearer
 from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.keys.principals import OrganizationKey, Provisioner
-from portal.organizations.permissions import of_key
+from portal.permissions import of_key
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from wtforms.widgets import CheckboxInput
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.forms import DayInput, OnceForm
 from portal.keys.keys import OVERLAPS
-from portal.organizations.permissions import FOR_KEYS, WORDS
+from portal.permissions import FOR_KEYS, WORDS
 
 CHOSEN = "chosen"
 

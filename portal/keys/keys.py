@@ -13,6 +13,7 @@ from portal import clock, limits
 from portal.accounts import sessions
 from portal.audit.trail import record
 from portal.database.transactions import transaction
+from portal.display_names import clean_words
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ROLES, ApiKey
 from portal.documents.audit import Origin
@@ -32,8 +33,7 @@ from portal.idempotency import claim_key
 from portal.keys import credentials
 from portal.keys.mails import tell_of_new_key
 from portal.organizations.access import Access, still_allowed
-from portal.organizations.names import clean_words
-from portal.organizations.permissions import FOR_KEYS, of_key
+from portal.permissions import FOR_KEYS, of_key
 
 MOST_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)

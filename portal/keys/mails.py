@@ -11,7 +11,7 @@ from portal.mail.links import link
 from portal.mail.outbox import Kind
 from portal.organizations.directory import email_of
 from portal.organizations.mails import tell_owners
-from portal.organizations.permissions import ROLES, in_words, of_key
+from portal.permissions import ROLES, in_words, of_key
 
 
 def tell_of_new_key(key: ApiKey, organization: Organization) -> None:

@@ -4,10 +4,10 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
+from portal.display_names import clean_words
 from portal.documents.api_keys import ProvisioningKey
 from portal.errors import KeyNotFound
 from portal.keys import credentials
-from portal.organizations.names import clean_words
 
 log = structlog.get_logger()
 

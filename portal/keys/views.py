@@ -15,8 +15,8 @@ from portal.keys import keys
 from portal.keys.forms import NewKeyForm, RevokeForm, RotateForm
 from portal.keys.keys import MOST_KEYS, REVOKED, NewSecret
 from portal.organizations.access import Access, access_to
-from portal.organizations.permissions import in_words
 from portal.organizations.views import with_access
+from portal.permissions import in_words
 from portal.requests import origin
 
 blueprint = Blueprint("keys", __name__, url_prefix="/organizations/<slug>/keys")

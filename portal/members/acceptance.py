@@ -37,7 +37,7 @@ from portal.errors import (
 from portal.idempotency import claim_key
 from portal.mail import links
 from portal.members.mails import LIFE, PURPOSE
-from portal.organizations.permissions import ROLES
+from portal.permissions import ROLES
 
 ACCEPT = "accept_invitation"
 # What whoever follows the link has to do.

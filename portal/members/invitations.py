@@ -7,7 +7,6 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
-from portal.accounts.emails import parse_email
 from portal.accounts.verified import require_verified
 from portal.audit.trail import record
 from portal.database.transactions import transaction
@@ -16,6 +15,7 @@ from portal.documents.audit import Origin
 from portal.documents.invitations import GIVEN, OPEN, WITHDRAWN, Invitation
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
+from portal.email_addresses import parse_email
 from portal.errors import (
     AlreadyInvited,
     AlreadyMember,

@@ -17,7 +17,7 @@ from portal.documents.organizations import ACTIVE, Organization
 from portal.errors import NotFound
 from portal.members.memberships import membership_of
 from portal.organizations.directory import Member
-from portal.organizations.permissions import ROLES
+from portal.permissions import ROLES
 
 ROWS_PER_PAGE = 25
 # An address's key; its longest is RFC 5321's.

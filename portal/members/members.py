@@ -19,7 +19,7 @@ from portal.members.memberships import count_change, membership_of
 from portal.members.withdrawal import withdraw_sent_by
 from portal.organizations.access import Access, active_organization, still_allowed
 from portal.organizations.directory import Member
-from portal.organizations.permissions import ROLES
+from portal.permissions import ROLES
 
 CHANGE_ROLE, REMOVE = "change_role", "remove_member"
 

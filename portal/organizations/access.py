@@ -19,7 +19,7 @@ from portal.documents.organizations import ACTIVE, PURGED, Organization
 from portal.documents.slugs import CURRENT, OLD, Slug
 from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged, SecondFactorRequired
 from portal.keys.principals import OrganizationKey, Provisioner
-from portal.organizations.permissions import ALL, ROLES, WITHOUT_FACTOR
+from portal.permissions import ALL, ROLES, WITHOUT_FACTOR
 
 
 @dataclass(frozen=True, slots=True)

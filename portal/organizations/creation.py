@@ -12,9 +12,8 @@ from datetime import datetime
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, limits
-from portal.accounts import emails, passwords, sessions
-from portal.accounts.emails import EmailAddress
+from portal import clock, email_addresses, limits
+from portal.accounts import passwords, sessions
 from portal.accounts.mails import VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
 from portal.audit.trail import forget_chain, record
@@ -34,6 +33,7 @@ from portal.documents.organizations import (
 )
 from portal.documents.sessions import Session
 from portal.documents.slugs import CURRENT
+from portal.email_addresses import EmailAddress
 from portal.errors import EmailTaken, NotFound, check_all
 from portal.factors import inventory
 from portal.mail import outbox
@@ -99,7 +99,7 @@ def check_sign_up(name: str, email: str, password: str) -> tuple[str, EmailAddre
     SeveralErrors of them."""
     name, address, _ = check_all(
         lambda: clean_name(name),
-        lambda: emails.parse_email(email),
+        lambda: email_addresses.parse_email(email),
         lambda: passwords.check_password(password, email, name),
     )
     return name, address

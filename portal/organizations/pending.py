@@ -14,12 +14,12 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock, limits
 from portal.accounts import passwords
-from portal.accounts.emails import EmailAddress
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
+from portal.email_addresses import EmailAddress
 from portal.errors import KeyReused, LinkInvalid, SlugTaken
 from portal.idempotency import Key
 from portal.mail import links, outbox

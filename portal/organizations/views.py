@@ -15,6 +15,7 @@ from portal.accounts import cookie
 from portal.accounts.passwords import strength
 from portal.accounts.recent import recently_authenticated
 from portal.audit.trail import HIGHEST_SEQ, events_of
+from portal.display_names import LONGEST
 from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
 from portal.errors import AddressChanged
 from portal.organizations import (
@@ -31,7 +32,7 @@ from portal.organizations.access import Access, access_to, access_to_trashed
 from portal.organizations.directory import TRASH_KEY
 from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
 from portal.organizations.latest import latest_documents
-from portal.organizations.names import LONGEST, SLUG
+from portal.organizations.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
 from portal.requests import origin, user_agent

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.accounts.emails import parse_email
+from portal.email_addresses import parse_email
 from portal.errors import InvalidEmail
 
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from portal.audit.words import WORDS, actions_by_group, title_of, words_of
-from portal.organizations.permissions import ALL
-from portal.organizations.permissions import WORDS as PERMISSION_WORDS
+from portal.permissions import ALL
+from portal.permissions import WORDS as PERMISSION_WORDS
 
 TOP = Path(__file__).parents[2]
 RECORDED = re.compile(r'record\(\s*[\w.()=\[\]]+,\s*"([a-z_.]+)"')

@@ -21,9 +21,9 @@ from portal.members import ownership
 from portal.members.mails import token_of
 from portal.organizations.access import access_to
 from portal.organizations.pending import PURPOSE
-from portal.organizations.permissions import FOR_KEYS
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
+from portal.permissions import FOR_KEYS
 from tests.factories import (
     a_key,
     a_member,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from bson import ObjectId
 
-from portal import clock, embedded
+from portal import clock
+from portal.settings import instance
 from tests.factories import an_organization, fresh
 
 TOP = Path(__file__).parent.parent.parent
@@ -104,7 +105,7 @@ def test_what_keeps_it_from_looking_is_told_in_words(flask, tmp_path, command, c
 def test_a_portal_that_was_killed_leaves_no_riddle(flask, tmp_path):
     for part in ("portal", "templates", "static", "build", "wsgi.py"):
         (tmp_path / part).symlink_to(TOP / part)
-    left = tmp_path / embedded.INSTANCE / "settings.json"
+    left = tmp_path / instance.INSTANCE / "settings.json"
     left.parent.mkdir()
     left.write_text(json.dumps({"MONGO_URI": "mongodb://portal:hidden@127.0.0.1:1/"}))
     ended = flask("doctor", folder=tmp_path, MONGO_URI="")

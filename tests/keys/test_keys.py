@@ -32,9 +32,9 @@ from portal.mail import sender
 from portal.organizations import lifecycle
 from portal.organizations.access import Access
 from portal.organizations.lifecycle import ForwardImpossible, Plan
-from portal.organizations.permissions import ALL, FOR_KEYS, ROLES, of_key
 from portal.organizations.purging import purge_organization
 from portal.organizations.trashing import trash_organization
+from portal.permissions import ALL, FOR_KEYS, ROLES, of_key
 from tests.factories import (
     a_key,
     a_member,

@@ -13,10 +13,10 @@ from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
 from portal.keys import keys
 from portal.keys.keys import OVERLAPS
-from portal.organizations.permissions import FOR_KEYS, of_key
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization
+from portal.permissions import FOR_KEYS, of_key
 from tests.factories import (
     a_key,
     a_member,

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError, ValidationError
 
-from portal import keyfiles
-from portal.keyfiles import UnfitKey
+from portal.settings import key_files
+from portal.settings.key_files import UnfitKey
 
 SHORTEST_SECRET_BYTES = 32
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
@@ -61,14 +61,14 @@ def _secret(value: str) -> None:
 def _private_key_file(path: str) -> None:
     try:
         if path:
-            keyfiles.read_private_key(path)
+            key_files.read_private_key(path)
     except UnfitKey as error:
         raise ValidationError(str(error)) from error
 
 
 def _public_key_file(path: str) -> None:
     try:
-        keyfiles.read_public_key(path)
+        key_files.read_public_key(path)
     except UnfitKey as error:
         raise ValidationError(str(error)) from error
 
@@ -169,7 +169,7 @@ class Settings:
     jwt_algorithm: str = _setting(
         "or HS384, HS512; with a key file EdDSA (Ed25519) or RS256",
         default=DEFAULT_HMAC,
-        check=partial(_one_of, (*_HMACS, *keyfiles.ALGORITHMS)),
+        check=partial(_one_of, (*_HMACS, *key_files.ALGORITHMS)),
     )
     jwt_private_key_file: str = _setting(
         "PEM file of the private key that signs by EdDSA or RS256",
@@ -395,7 +395,7 @@ def _check_together(values: dict[str, Any]) -> list[str]:
     master, tenant = values["master_db"] or "", values["tenant_db"] or ""
     same = master and master.casefold() == tenant.casefold()
     faults = ["MASTER_DB and TENANT_DB: name two different databases."] if same else []
-    if values["jwt_algorithm"] in keyfiles.ALGORITHMS:
+    if values["jwt_algorithm"] in key_files.ALGORITHMS:
         return faults + _faults_of_key_file(values["jwt_algorithm"], values["jwt_private_key_file"])
     if values["jwt_secret"] == "":
         faults.append("JWT_SECRET: not set.")
@@ -409,7 +409,7 @@ def _faults_of_key_file(algorithm: str, path: str | None) -> list[str]:
         return []
     if not path:
         return [f"JWT_PRIVATE_KEY_FILE: not set; {algorithm} signs with the private key in it."]
-    fits = keyfiles.algorithm_of(keyfiles.read_private_key(path).public_key())
+    fits = key_files.algorithm_of(key_files.read_private_key(path).public_key())
     wrong = f"JWT_PRIVATE_KEY_FILE: the key in it is one for {fits}, not for {algorithm}."
     return [wrong] if fits != algorithm else []
 
