@@ -8,8 +8,7 @@ from pathlib import Path
 from flask import Flask, request
 from flask_wtf import CSRFProtect
 
-from portal import answers, assets, cli, formats, forms, logs, requests, security, settings
-from portal import views as home_views
+from portal import cli, logs, settings
 from portal.accounts import browser_cookie, cookie, profile_views
 from portal.accounts import views as account_views
 from portal.api import openapi
@@ -39,6 +38,8 @@ from portal.members import views as member_views
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
 from portal.settings import Settings
+from portal.web import error_handlers, forms, headers, requests, static_files, template_filters
+from portal.web import views as home_views
 
 __version__ = "0.1.0"
 DOCUMENTS = (
@@ -81,16 +82,16 @@ def create_app(active: Settings) -> Flask:
         WTF_CSRF_SSL_STRICT=False,
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
-    assets.init_app(app, security.headers(active))
+    static_files.init_app(app, headers.headers(active))
     requests.init_app(app, active)
-    security.init_app(app, active)
-    answers.init_app(app)
+    headers.init_app(app, active)
+    error_handlers.init_app(app)
     app.before_request(_prepare_database)
     cookie.init_app(app, active)
     browser_cookie.init_app(app, active)
     app.before_request(forms.take_key)
     csrf = CSRFProtect(app)
-    formats.init_app(app)
+    template_filters.init_app(app)
     transport.init_app(app, active)
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)

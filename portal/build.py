@@ -8,7 +8,7 @@ from pathlib import Path
 
 from whitenoise.compress import Compressor
 
-from portal.assets import BUILT, HASH_DIGITS, MANIFEST, TOP, NotBuilt
+from portal.web.static_files import BUILT, HASH_DIGITS, MANIFEST, TOP, NotBuilt
 
 # What is taken from packages: name, package, path in it.
 _OF_PACKAGES = (

@@ -1,6 +1,6 @@
 """What can go wrong in the services, one typed error each.
 
-A service raises one of these and nothing else on purpose; ``portal/wording.py`` says in one
+A service raises one of these and nothing else on purpose; ``portal/web/error_messages.py`` says in one
 table what each becomes for a reader.
 """
 

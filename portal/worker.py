@@ -18,7 +18,7 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from portal.requests import LARGEST_BODY_BYTES
+from portal.web.requests import LARGEST_BODY_BYTES
 
 PATIENCE_SECONDS = 10
 _FAREWELL_SECONDS = 2

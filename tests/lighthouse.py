@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from portal.assets import TOP
+from portal.web.static_files import TOP
 from tests.browser.chromium import ARGUMENTS, HELP, find_chromium
 from tests.factories import an_account, an_organization
 from tests.processes import Person

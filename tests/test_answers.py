@@ -17,7 +17,7 @@ from werkzeug.exceptions import (
 )  # fmt: skip
 
 from portal import errors
-from portal.wording import ANSWERS, PAGES
+from portal.web.error_messages import ANSWERS, PAGES
 from tests.visitor import Page, Visitor
 
 HTTP_ERRORS = [

@@ -2,7 +2,8 @@
 
 import pytest
 
-from portal import assets, build, create_app
+from portal import build, create_app
+from portal.web import static_files
 
 
 def linked(page):
@@ -71,6 +72,6 @@ def test_a_change_gives_another_name_and_no_change_does_nothing(tmp_path, monkey
 
 
 def test_a_portal_whose_files_were_not_gathered_says_how_to(tmp_path, monkeypatch, settings):
-    monkeypatch.setattr(assets, "BUILT", tmp_path)
-    with pytest.raises(assets.NotBuilt, match=r"python -m portal\.build"):
+    monkeypatch.setattr(static_files, "BUILT", tmp_path)
+    with pytest.raises(static_files.NotBuilt, match=r"python -m portal\.build"):
         create_app(settings)

@@ -12,9 +12,9 @@ from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.errors import Repeated
-from portal.idempotency import Key
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
+from portal.web.idempotency import Key
 from tests.factories import an_organization, fresh, origin
 from tests.processes import Person, at_once, portal
 from tests.visitor import PASSWORD

@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 from pymongo.errors import AutoReconnect
 
-from portal import clock, limits
+from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
 from portal.documents.rate_limits import LimitCounter
 from portal.errors import SlugTaken, TooManyTries
-from portal.limits import network_of
 from portal.organizations.renaming import rename_organization
+from portal.web import rate_limits
+from portal.web.rate_limits import network_of
 from tests.factories import an_account, an_organization, origin
 from tests.visitor import PASSWORD, Visitor
 
@@ -91,13 +92,13 @@ def test_the_right_password_does_not_count_for_others(visitor, app, limited):
 
 def test_a_limit_is_over_after_its_minute(limited, master_db):
     limited(signup_limit=1)
-    limits.count_try(limits.SIGNUP, "192.0.2.7")
+    rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
     with pytest.raises(TooManyTries):
-        limits.count_try(limits.SIGNUP, "192.0.2.7")
+        rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
     master_db.limit_counters.update_many(
         {}, {"$set": {"expireAt": clock.now() - timedelta(seconds=1)}}
     )
-    limits.count_try(limits.SIGNUP, "192.0.2.7")
+    rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
 
 
 @pytest.mark.parametrize("path", ["/organizations/preview?organization_name=Acme"])
@@ -166,7 +167,7 @@ def test_where_it_cannot_be_counted_nothing_is_let_through(visitor, limited, mon
 
     token = visitor.token(path)
     an_account("mara@acme.example")
-    monkeypatch.setattr(limits, "_limiter", away)
+    monkeypatch.setattr(rate_limits, "_limiter", away)
     fields = {
         "csrf_token": token, "organization_name": "Acme", "email": "mara@acme.example", "password": PASSWORD,
     }  # fmt: skip
@@ -183,7 +184,7 @@ def test_off_means_off(visitor, settings, master_db):
 
 def test_counters_tell_no_address_and_are_forgotten_by_the_database(limited, master_db):
     limited()
-    limits.count_try(limits.LOGIN_PER_EMAIL, "mara@acme.example")
+    rate_limits.count_try(rate_limits.LOGIN_PER_EMAIL, "mara@acme.example")
     assert "mara" not in str(LimitCounter.objects.get().to_mongo())
     indexes = master_db.limit_counters.index_information().values()
     assert any(index.get("expireAfterSeconds") == 0 for index in indexes)
@@ -204,7 +205,7 @@ def test_of_ipv6_a_network_is_what_one_customer_is_given(one, other, same):
 
 def test_a_sign_up_takes_at_most_17_commands_with_its_limit(visitor, limited, commands):
     limited()
-    limits.count_try(limits.PREVIEW, "")
+    rate_limits.count_try(rate_limits.PREVIEW, "")
     hidden = visitor.hidden("/signup")
     fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
     commands.clear()

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, requests
+from portal import clock
 from portal.database import connection, migrations
 from portal.database.migrations import Migration, carry_out
 from portal.errors import MigrationFailed, MigrationRunning
+from portal.web import requests
 from tests.processes import at_once, wait_until
 
 DONE = {"_id": "master data"}

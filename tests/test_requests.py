@@ -9,7 +9,7 @@ from portal import create_app
 from portal import settings as portal_settings
 from portal.database import connection
 from portal.documents.audit import AuditEvent
-from portal.requests import client_address
+from portal.web.requests import client_address
 from tests.visitor import PASSWORD, Visitor
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]

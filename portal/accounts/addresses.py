@@ -6,7 +6,7 @@ from datetime import timedelta
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts.credentials import check_current, forget_recovery
 from portal.accounts.mails import ADDRESS_ASKED, ADDRESS_CHANGED, CHANGE, CONFIRM_ADDRESS
 from portal.audit.trail import record
@@ -16,6 +16,7 @@ from portal.documents.audit import Origin
 from portal.email_addresses import parse_email
 from portal.errors import AddressTaken, AddressUnchanged, LinkInvalid, WrongPassword
 from portal.mail import links, outbox
+from portal.web import rate_limits
 
 VALID = timedelta(hours=24)
 
@@ -41,8 +42,8 @@ def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origi
     if address.key == account.email_key:
         raise AddressUnchanged(account.email)
     check_current(account, password, origin)
-    limits.count_try(limits.ADDRESS_MAILS, str(account.id))
-    limits.count_try(limits.ADDRESS_MAILS, address.key)  # whoever's accounts ask for it
+    rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account.id))
+    rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)  # whoever's accounts ask for it
 
     def body() -> Account:
         asked = Account.objects(id=account.id, password_hash=account.password_hash).modify(
@@ -81,7 +82,9 @@ def confirm_change(token: str, password: str, origin: Origin) -> Account:
     """
     change = change_to_confirm(token)
     account = change.account
-    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
+    rate_limits.count_try(
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+    )  # it hashes
     check_current(account, password, origin)
 
     def body() -> Account:

@@ -2,12 +2,12 @@
 
 from bson import ObjectId
 
-from portal import limits
 from portal.accounts import attempts, browsers, passwords
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.email_addresses import parse_email
 from portal.errors import InvalidEmail, Overloaded, TooManyTries, WrongCredentials
+from portal.web import rate_limits
 
 
 def account_of(email: str, password: str, origin: Origin) -> Account:
@@ -27,10 +27,10 @@ def account_of(email: str, password: str, origin: Origin) -> Account:
         tried = f"browser {origin.browser} of {account_id}"
     else:
         tried = attempts.of_address(key or email)
-        limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
+        rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address))
     wrong = attempts.begin_attempt(tried)
     try:
-        limits.count_try(limits.LOGIN_PER_EMAIL, tried)
+        rate_limits.count_try(rate_limits.LOGIN_PER_EMAIL, tried)
         right = passwords.verify_password(password, account and account.password_hash)
     except (TooManyTries, Overloaded):
         attempts.take_back(tried)

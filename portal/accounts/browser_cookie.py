@@ -6,8 +6,8 @@ from flask import Flask, Response, after_this_request, current_app, g, request
 
 from portal.accounts import browsers
 from portal.documents.sessions import Browser
-from portal.requests import is_api
 from portal.settings import Settings
+from portal.web.requests import is_api
 
 _NAME = "BROWSER_COOKIE_NAME"
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -21,8 +21,8 @@ from portal.accounts import bearer, browser_cookie, sessions, tokens
 from portal.accounts.sessions import Principal
 from portal.accounts.tokens import InvalidToken
 from portal.factors.pending import Pending
-from portal.requests import is_api, origin
 from portal.settings import Settings
+from portal.web.requests import is_api, origin
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import attempts, browsers, passwords, sessions
 from portal.accounts.mails import PASSWORD_CHANGED
 from portal.accounts.sessions import Principal
@@ -12,6 +12,7 @@ from portal.documents.accounts import Account, Recovery
 from portal.documents.audit import Origin
 from portal.errors import Overloaded, TooManyTries, WrongPassword, check_all
 from portal.mail import outbox
+from portal.web import rate_limits
 
 
 def check_current(account: Account, password: str, origin: Origin) -> None:
@@ -27,7 +28,7 @@ def check_current(account: Account, password: str, origin: Origin) -> None:
     tried = f"password of {account.id}" + (f" by {own}" if own else "")
     wrong = attempts.begin_attempt(tried)
     try:
-        limits.count_try(limits.LOGIN_PER_EMAIL, tried)
+        rate_limits.count_try(rate_limits.LOGIN_PER_EMAIL, tried)
         right = passwords.verify_password(password, account.password_hash)
     except (TooManyTries, Overloaded):
         attempts.take_back(tried)

@@ -8,7 +8,6 @@ from typing import Any
 from bson import ObjectId
 from mongoengine.queryset.visitor import Q
 
-from portal.audit.export import File, Row, streamed
 from portal.audit.trail import events_about, record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
@@ -19,6 +18,7 @@ from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey
 from portal.documents.sessions import Browser, Session
+from portal.web.streaming import File, Row, streamed
 
 _ACCOUNT = ("email", "name", "time_zone", "theme", "created_at", "verified_at",
             "password_changed_at")  # fmt: skip

@@ -5,7 +5,7 @@ from wtforms.validators import InputRequired
 
 from portal.accounts.profile import time_zones
 from portal.documents.accounts import AUTO, DARK, LIGHT
-from portal.forms import Form
+from portal.web.forms import Form
 
 _CURRENT = "Enter your password"
 _NEW = "Enter a new password"

@@ -10,7 +10,7 @@ from portal.accounts.forms import AddressForm, ButtonForm, CloseForm, PasswordFo
 from portal.accounts.profile import change_profile
 from portal.accounts.recent import ask_again, is_recent, recently_authenticated
 from portal.documents.accounts import AUTO, Account
-from portal.requests import origin
+from portal.web.requests import origin
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from bson import ObjectId
 from mongoengine import QuerySet
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import attempts, browsers, passwords, sessions
 from portal.accounts.credentials import forget_recovery, new_password, tell_changed
 from portal.accounts.mails import RECOVER, RECOVER_PASSWORD
@@ -17,6 +17,7 @@ from portal.documents.audit import Origin
 from portal.email_addresses import EmailAddress, parse_email
 from portal.errors import LinkInvalid
 from portal.mail import links, outbox
+from portal.web import rate_limits
 
 VALID = timedelta(minutes=30)
 KEPT = timedelta(minutes=5)
@@ -30,9 +31,9 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
     Known or not, early or not, the same is done: whether anything is to be sent shows when the
     mail is made. Raises InvalidEmail, TooManyTries.
     """
-    limits.count_try(limits.RECOVERY_PER_NETWORK, limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(origin.address))
     address = parse_email(email)
-    limits.count_try(limits.RECOVERY_PER_EMAIL, address.key)
+    rate_limits.count_try(rate_limits.RECOVERY_PER_EMAIL, address.key)
     account = Account.objects(email_key=address.key).only("email").first()
     # To the account's own spelling: two mailboxes may have addresses that are the same here.
     to = account.email if account else address.shown
@@ -65,7 +66,9 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
     Raises LinkInvalid, WeakPassword, TooManyTries, Overloaded.
     """
     account = account_to_recover(token)
-    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
+    rate_limits.count_try(
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+    )  # it hashes
     request = links.read(RECOVER, token, VALID)["request"]
     passwords.check_password(password, account.email, account.name or "")
     password_hash = passwords.hash_password(password)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from bson import ObjectId
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import passwords, sessions
 from portal.accounts.credentials import forget_recovery, new_password
 from portal.accounts.mails import VERIFY, VERIFY_ADDRESS
@@ -20,13 +20,14 @@ from portal.errors import AddressVerified, LinkInvalid
 from portal.factors import inventory
 from portal.mail import links, outbox
 from portal.members.withdrawal import withdraw_sent_by
+from portal.web import rate_limits
 
 VALID = timedelta(hours=24)
 
 
 def ask_again(account_id: ObjectId, origin: Origin) -> None:
     """Send another mail to verify the account's address. Raises AddressVerified, TooManyTries."""
-    limits.count_try(limits.ADDRESS_MAILS, str(account_id))
+    rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account_id))
 
     def body() -> None:
         account = Account.objects(id=account_id, verified_at=None, closed_at=None).first()
@@ -57,7 +58,9 @@ def verify_address(token: str, password: str, origin: Origin, user_agent: str) -
     Raises LinkInvalid, WeakPassword, TooManyTries, Overloaded.
     """
     account = account_to_verify(token)
-    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))  # it hashes
+    rate_limits.count_try(
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+    )  # it hashes
     password_hash = _hash_of_chosen(account, password)
 
     def body() -> Principal:

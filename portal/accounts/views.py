@@ -13,7 +13,7 @@ from portal.accounts.forms import (
     VerifyForm,
 )
 from portal.factors.pending import Pending
-from portal.requests import origin, same_site_path, user_agent
+from portal.web.requests import origin, same_site_path, user_agent
 
 blueprint = Blueprint("accounts", __name__)
 

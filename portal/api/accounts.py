@@ -10,7 +10,7 @@ from portal.api import schemas
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.keys.principals import OrganizationKey
 from portal.organizations import directory
-from portal.requests import origin, user_agent
+from portal.web.requests import origin, user_agent
 
 admin = ApiBlueprint("admin", __name__, url_prefix="/admin", description="Logging in")
 auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a token is")

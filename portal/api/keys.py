@@ -3,17 +3,17 @@
 from datetime import timedelta
 from typing import Any
 
-from portal import requests
 from portal.api import repetition, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, logged_in
 from portal.api.repetition import Answer
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
-from portal.idempotency import find_record
 from portal.keys import keys
 from portal.keys.keys import MADE, REVOKED, ROTATED, NewSecret
 from portal.organizations.access import Access
-from portal.requests import origin
+from portal.web import requests
+from portal.web.idempotency import find_record
+from portal.web.requests import origin
 
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
 

@@ -10,11 +10,11 @@ from portal.api.organizations import takes_key
 from portal.api.repetition import Answer
 from portal.documents.organizations import Organization
 from portal.errors import AddressChanged, NotFound
-from portal.idempotency import find_record
 from portal.members import invitations as sending
 from portal.members import lists, members
 from portal.organizations.access import Access, object_id
-from portal.requests import key, origin
+from portal.web.idempotency import find_record
+from portal.web.requests import key, origin
 
 org_members = ApiBlueprint(
     "org_members", __name__, url_prefix="/org", description="Members and invitations"

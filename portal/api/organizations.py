@@ -30,7 +30,7 @@ from portal.organizations import (
 )
 from portal.organizations.access import Access, access_to_trashed
 from portal.organizations.storage import stored_by
-from portal.requests import origin
+from portal.web.requests import origin
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
 

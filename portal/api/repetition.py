@@ -11,15 +11,15 @@ from flask_login import current_user
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal import answers, requests
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint
 from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import Organization
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
-from portal.idempotency import SYNTAX, Key, find_record, keep_answer
 from portal.members.members import REMOVE
 from portal.organizations.access import check_told_again
+from portal.web import error_handlers, requests
+from portal.web.idempotency import SYNTAX, Key, find_record, keep_answer
 
 log = structlog.get_logger()
 
@@ -61,8 +61,12 @@ def watch(blueprint: ApiBlueprint, again: Again) -> None:
         except PortalError as refused:
             answer = refused
         except (PyMongoError, MongoEngineException) as away:
-            return answers.answer_database_error(away)
-        return answers.answer_portal_error(answer) if isinstance(answer, PortalError) else answer
+            return error_handlers.answer_database_error(away)
+        return (
+            error_handlers.answer_portal_error(answer)
+            if isinstance(answer, PortalError)
+            else answer
+        )
 
     blueprint.before_request(_take_key)
     blueprint.after_request(_keep)

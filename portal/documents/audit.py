@@ -13,7 +13,7 @@ from mongoengine import (
     StringField,
 )
 
-from portal.idempotency import Key
+from portal.web.idempotency import Key
 
 
 class Origin(EmbeddedDocument):

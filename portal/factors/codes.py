@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from portal import limits
 from portal.accounts import attempts, browsers
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
@@ -12,6 +11,7 @@ from portal.documents.sessions import APP, RECOVERY_CODE
 from portal.errors import TooManyTries, WrongCode
 from portal.factors import recovery_codes, totp
 from portal.factors.mails import WRONG_CODES
+from portal.web import rate_limits
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def counted(account: Account, origin: Origin) -> Iterator[None]:
     tried = f"code of {account.id}" + (f" in {origin.browser}" if known else "")
     wrong = attempts.begin_attempt(tried)
     try:
-        limits.count_try(limits.SECOND_FACTOR, tried)
+        rate_limits.count_try(rate_limits.SECOND_FACTOR, tried)
         yield
     except TooManyTries:
         attempts.take_back(tried)

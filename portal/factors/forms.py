@@ -2,7 +2,7 @@
 
 from wtforms import BooleanField, HiddenField, PasswordField, StringField
 
-from portal.forms import DayInput, Form, OnceForm
+from portal.web.forms import DayInput, Form, OnceForm
 
 
 class CodeForm(OnceForm):

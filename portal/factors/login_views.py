@@ -7,14 +7,14 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal import limits
 from portal.accounts import cookie
 from portal.accounts.sessions import Principal
 from portal.factors import challenges, confirmation, passkeys, pending
 from portal.factors.forms import ConfirmForm, PasskeyLogInForm, SecondFactorForm
 from portal.factors.inventory import Factors, factors_of
-from portal.forms import Form
-from portal.requests import origin, same_site_path, user_agent
+from portal.web import rate_limits
+from portal.web.forms import Form
+from portal.web.requests import origin, same_site_path, user_agent
 
 blueprint = Blueprint("second_factor", __name__)
 
@@ -48,7 +48,7 @@ def use_passkey() -> ResponseReturnValue:
     if principal:
         cookie.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    limits.count_try(limits.PREVIEW, limits.network_of(request.remote_addr))
+    rate_limits.count_try(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
     options = passkeys.options_to_use(challenges.LOG_IN, "")
     return _page("factors/passkey.html", form, PASSKEY, [], options), form.status
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from bson import ObjectId
 from mongoengine.queryset import QuerySet
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import browsers, sessions
 from portal.accounts.sessions import Principal
 from portal.audit.trail import record
@@ -20,6 +20,7 @@ from portal.errors import LogInExpired
 from portal.factors import challenges, passkeys
 from portal.factors.codes import counted, use_code
 from portal.factors.inventory import Factors, factors_of
+from portal.web import rate_limits
 
 MOST_TRIES = 10
 TRUSTED = timedelta(days=30)
@@ -91,7 +92,7 @@ def log_in_with_passkey(credential: str, origin: Origin, user_agent: str) -> Pri
 
     Raises PasskeyRefused, TooManyTries for a network.
     """
-    limits.count_try(limits.LOGIN_PER_NETWORK, limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address))
     signed = passkeys.check(credential, challenges.LOG_IN, "")
 
     def body() -> Principal:

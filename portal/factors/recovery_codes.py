@@ -17,8 +17,8 @@ from portal.documents.audit import Origin
 from portal.documents.second_factors import RecoveryCodes
 from portal.errors import NoSecondFactor, WrongCode
 from portal.factors.mails import RECOVERY_CODE_USED, RECOVERY_CODES_MADE
-from portal.idempotency import claim_key
 from portal.mail import outbox
+from portal.web.idempotency import claim_key
 
 NUMBER = 10
 FEW = 3

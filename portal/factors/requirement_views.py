@@ -13,7 +13,7 @@ from portal.factors import requirement
 from portal.factors.forms import RequirementForm
 from portal.organizations.access import Access
 from portal.organizations.views import with_access
-from portal.requests import origin
+from portal.web.requests import origin
 
 blueprint = Blueprint("second_factor_requirement", __name__)
 _USUAL_NOTICE = timedelta(days=14)

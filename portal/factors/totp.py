@@ -8,7 +8,7 @@ import structlog
 from bson import ObjectId
 from pyotp.exceptions import OTPVerificationError
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import sessions
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
@@ -17,6 +17,7 @@ from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import APP
 from portal.errors import WrongCode
 from portal.factors import inventory, recovery_codes, sealing
+from portal.web import rate_limits
 
 LOOKS = re.compile(r"[0-9]{6}")
 _SKEW_STEPS = 1  # clocks of telephones are half a minute off
@@ -50,7 +51,7 @@ def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -
 
     ``typed`` is its first code. Raises WrongCode, TooManyTries, AddressNotVerified.
     """
-    limits.count_try(limits.SECOND_FACTOR, str(account_id))
+    rate_limits.count_try(rate_limits.SECOND_FACTOR, str(account_id))
     offered = _offered(session_id)
     secret = offered and sealing.unseal(offered)
     step = _step_of(secret, typed) if secret else None

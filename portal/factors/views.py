@@ -19,8 +19,8 @@ from portal.factors import passkeys, recovery_codes, totp, trust
 from portal.factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.factors.inventory import factors_of
 from portal.factors.requirement import name_of_requiring
-from portal.forms import Form, OnceForm
-from portal.requests import origin
+from portal.web.forms import Form, OnceForm
+from portal.web.requests import origin
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
 

@@ -8,9 +8,9 @@ from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
 from portal.documents.memberships import ADMIN, VIEWER
-from portal.forms import DayInput, OnceForm
 from portal.keys.keys import OVERLAPS
 from portal.permissions import FOR_KEYS, WORDS
+from portal.web.forms import DayInput, OnceForm
 
 CHOSEN = "chosen"
 

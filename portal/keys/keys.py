@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from bson import ObjectId
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import sessions
 from portal.audit.trail import record
 from portal.database.transactions import transaction
@@ -29,11 +29,12 @@ from portal.errors import (
     TooManyKeys,
     check_all,
 )
-from portal.idempotency import claim_key
 from portal.keys import credentials
 from portal.keys.mails import tell_of_new_key
 from portal.organizations.access import Access, still_allowed
 from portal.permissions import FOR_KEYS, of_key
+from portal.web import rate_limits
+from portal.web.idempotency import claim_key
 
 MOST_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)
@@ -106,7 +107,7 @@ def make_key(
         lambda: _end_of(expires_on),
     )
     _check_within(access, of_key(role, permissions))
-    limits.count_try(limits.MEMBER_CHANGES, str(access.organization.id))
+    rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     key_id, secret = ObjectId(), credentials.new_secret()
 
     def body() -> ApiKey:

@@ -6,18 +6,19 @@ from flask_login import current_user
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal import answers, requests, settings
+from portal import settings
 from portal.accounts.recent import recently_authenticated
 from portal.documents.idempotency import KeyRecord
 from portal.errors import KeyNotFound, PortalError, Repeated
-from portal.idempotency import find_record
 from portal.keys import keys
 from portal.keys.forms import NewKeyForm, RevokeForm, RotateForm
 from portal.keys.keys import MOST_KEYS, REVOKED, NewSecret
 from portal.organizations.access import Access, access_to
 from portal.organizations.views import with_access
 from portal.permissions import in_words
-from portal.requests import origin
+from portal.web import error_handlers, requests
+from portal.web.idempotency import find_record
+from portal.web.requests import origin
 
 blueprint = Blueprint("keys", __name__, url_prefix="/organizations/<slug>/keys")
 
@@ -79,11 +80,11 @@ def _answer_again(error: Repeated | KeyNotFound) -> ResponseReturnValue:
     """A form that was sent twice did it once."""
     try:
         record = find_record(requests.key())
-        return _show_done(record) if record else answers.answer_portal_error(error)
+        return _show_done(record) if record else error_handlers.answer_portal_error(error)
     except PortalError as refused:
-        return answers.answer_portal_error(refused)
+        return error_handlers.answer_portal_error(refused)
     except (PyMongoError, MongoEngineException) as away:
-        return answers.answer_database_error(away)
+        return error_handlers.answer_database_error(away)
 
 
 def _show_done(record: KeyRecord) -> ResponseReturnValue:

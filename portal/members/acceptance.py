@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import passwords, sessions
 from portal.accounts.sessions import Principal
 from portal.accounts.verification import prove_address
@@ -34,10 +34,11 @@ from portal.errors import (
     NotFound,
     WrongCredentials,
 )
-from portal.idempotency import claim_key
 from portal.mail import links
 from portal.members.mails import LIFE, PURPOSE
 from portal.permissions import ROLES
+from portal.web import rate_limits
+from portal.web.idempotency import claim_key
 
 ACCEPT = "accept_invitation"
 # What whoever follows the link has to do.
@@ -104,7 +105,7 @@ def accept_link(
         return transaction(lambda: _join(invited.invitation, account.id, origin))
     if account and invited.step == VERIFY:
         require_verified(account)
-    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
     if account:
         return _prove_and_join(invited.invitation, account, password, origin, user_agent)
     return _sign_up_and_join(invited, password, origin, user_agent)

@@ -5,7 +5,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import AnyOf
 
 from portal.documents.memberships import ADMIN, OWNER, VIEWER
-from portal.forms import OnceForm
+from portal.web.forms import OnceForm
 
 _GIVEN = [
     SelectChoice(VIEWER, "viewer – sees it"),

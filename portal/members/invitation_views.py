@@ -8,7 +8,6 @@ from portal.accounts import cookie
 from portal.accounts.recent import ask_again, is_recent
 from portal.documents.accounts import Account
 from portal.documents.memberships import ADMIN
-from portal.forms import OnceForm
 from portal.members import acceptance, invitations, lists
 from portal.members.acceptance import Joined
 from portal.members.forms import InviteForm, JoinForm
@@ -16,7 +15,8 @@ from portal.members.views import key_argument, members_page, to_members
 from portal.organizations import repetition
 from portal.organizations.access import Access, object_id
 from portal.organizations.views import with_access
-from portal.requests import origin, user_agent
+from portal.web.forms import OnceForm
+from portal.web.requests import origin, user_agent
 
 blueprint = Blueprint("invitations", __name__)
 repetition.watch(blueprint, "members.show")

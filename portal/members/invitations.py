@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts.verified import require_verified
 from portal.audit.trail import record
 from portal.database.transactions import transaction
@@ -24,10 +24,11 @@ from portal.errors import (
     NotFound,
     check_all,
 )
-from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members.mails import INVITATION, LIFE
 from portal.organizations.access import Access, still_allowed
+from portal.web import rate_limits
+from portal.web.idempotency import claim_key
 
 INVITE, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
 
@@ -39,9 +40,9 @@ def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
     InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
     AlreadyInvited, NotFound; then nothing was changed.
     """
-    limits.count_try(limits.INVITATIONS, str(access.organization.id))
+    rate_limits.count_try(rate_limits.INVITATIONS, str(access.organization.id))
     address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
-    limits.count_try(limits.ADDRESS_MAILS, address.key)
+    rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)
     now = clock.now()
     invitation = Invitation(
         id=ObjectId(),
@@ -76,13 +77,13 @@ def resend_invitation(
     Raises TooManyTries, InvalidRole, AddressNotVerified, NotFound, InvitationClosed, AlreadyMember;
     then nothing was changed.
     """
-    limits.count_try(limits.INVITATIONS, str(access.organization.id))
+    rate_limits.count_try(rate_limits.INVITATIONS, str(access.organization.id))
     if role is not None:
         _check_role(role)
     asked = Invitation.objects(id=invitation_id, organization=access.organization.id).first()
     if asked is None:
         raise NotFound(str(invitation_id))
-    limits.count_try(limits.ADDRESS_MAILS, asked.email_key)
+    rate_limits.count_try(rate_limits.ADDRESS_MAILS, asked.email_key)
 
     def body() -> Invitation:
         organization = _begin_sending(access, RESEND, origin, invitation_id)

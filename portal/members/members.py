@@ -2,7 +2,6 @@
 
 from bson import ObjectId
 
-from portal import limits
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
@@ -11,7 +10,6 @@ from portal.documents.invitations import GIVEN
 from portal.documents.memberships import ADMIN, OWNER, Membership
 from portal.documents.organizations import Organization
 from portal.errors import Forbidden, InvalidRole
-from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members import ownership
 from portal.members.mails import MEMBER_REMOVED, ROLE_CHANGED
@@ -20,6 +18,8 @@ from portal.members.withdrawal import withdraw_sent_by
 from portal.organizations.access import Access, active_organization, still_allowed
 from portal.organizations.directory import Member
 from portal.permissions import ROLES
+from portal.web import rate_limits
+from portal.web.idempotency import claim_key
 
 CHANGE_ROLE, REMOVE = "change_role", "remove_member"
 
@@ -34,7 +34,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, origin: Origin)
     if role not in GIVEN:
         raise InvalidRole
     if role == ADMIN:  # what takes a role away is never too much
-        limits.count_try(limits.MEMBER_CHANGES, str(access.organization.id))
+        rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
     def body() -> Member:
         claim_key(origin.key, origin.request_id, access.organization.id, CHANGE_ROLE, account_id)

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from portal import clock, limits
+from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
@@ -10,11 +10,12 @@ from portal.documents.audit import Origin
 from portal.documents.memberships import ADMIN, OWNER, Membership, OwnershipOffer
 from portal.documents.organizations import Organization
 from portal.errors import AlreadyOffered, AlreadyOwner, Forbidden, NotFound, OfferEnded
-from portal.idempotency import claim_key
 from portal.mail import outbox
 from portal.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
 from portal.members.memberships import check_other_owner, count_change, membership_of
 from portal.organizations.access import Access, active_organization, still_allowed
+from portal.web import rate_limits
+from portal.web.idempotency import claim_key
 
 OFFER, WITHDRAW = "offer_ownership", "withdraw_offer"
 ACCEPT, DECLINE = "accept_ownership", "decline_ownership"
@@ -30,7 +31,7 @@ def offer_ownership(
     AlreadyOffered; then nothing was changed.
     """
     # Its end needs no count of its own: each offer ends once.
-    limits.count_try(limits.MEMBER_CHANGES, str(access.organization.id))
+    rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
     def body() -> Account:
         organization = _begin(access, OFFER, origin, account_id)

@@ -8,14 +8,14 @@ from flask_login import current_user
 
 from portal.accounts.recent import ask_again, is_recent, recently_authenticated
 from portal.documents.memberships import ADMIN, OWNER
-from portal.forms import OnceForm
 from portal.keys import keys
 from portal.members import lists, members, ownership
 from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.organizations import repetition
 from portal.organizations.access import Access, object_id
 from portal.organizations.views import with_access
-from portal.requests import origin
+from portal.web.forms import OnceForm
+from portal.web.requests import origin
 
 blueprint = Blueprint("members", __name__)
 repetition.watch(blueprint, "members.show")

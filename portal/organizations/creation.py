@@ -12,7 +12,7 @@ from datetime import datetime
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, email_addresses, limits
+from portal import clock, email_addresses
 from portal.accounts import passwords, sessions
 from portal.accounts.mails import VERIFY_ADDRESS
 from portal.accounts.sessions import Principal
@@ -51,6 +51,7 @@ from portal.organizations.lifecycle import (
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import drop_collection, move_collection
 from portal.tenants import collections
+from portal.web import rate_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ def sign_up(
     SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
     if origin.actor:  # a provisioning key has a limit of its own
-        limits.count_try(limits.PROVISIONING, str(origin.actor))
+        rate_limits.count_try(rate_limits.PROVISIONING, str(origin.actor))
     else:
-        limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+        rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
     name, address = check_sign_up(name, email, password)
     founder = Founder(ObjectId(), address, passwords.hash_password(password))
     signed_up = transaction(lambda: found_with_account(name, founder, origin, user_agent))
@@ -140,7 +141,7 @@ def found_with_account(
 
 def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Organization:
     """Create another organization for an account that exists; otherwise like ``sign_up``."""
-    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
     name = clean_name(name)
     slug = slug_of(name)
 

@@ -5,7 +5,7 @@ A field that was not sent at all is one left empty.
 
 from wtforms import EmailField, HiddenField, PasswordField, StringField
 
-from portal.forms import OnceForm
+from portal.web.forms import OnceForm
 
 
 class NameForm(OnceForm):

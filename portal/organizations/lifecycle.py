@@ -52,8 +52,8 @@ from portal.errors import (
     PortalError,
     SlugTaken,
 )
-from portal.idempotency import claim_key, free_key
 from portal.tenants.collections import CollectionError
+from portal.web.idempotency import claim_key, free_key
 
 log = structlog.get_logger()
 

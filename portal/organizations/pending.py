@@ -12,7 +12,7 @@ import structlog
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, limits
+from portal import clock
 from portal.accounts import passwords
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
@@ -21,13 +21,14 @@ from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress
 from portal.errors import KeyReused, LinkInvalid, SlugTaken
-from portal.idempotency import Key
 from portal.mail import links, outbox
 from portal.mail.outbox import Kind
 from portal.organizations import creation, slugs
 from portal.organizations.creation import Founder, SignedUp
 from portal.organizations.lifecycle import pursue
 from portal.organizations.names import clean_name, slug_of
+from portal.web import rate_limits
+from portal.web.idempotency import Key
 
 log = structlog.get_logger()
 MOST_OF_AN_ADDRESS = 5
@@ -42,7 +43,7 @@ def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> Ema
     Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, Overloaded; KeyReused where the key came before with another content.
     """
-    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
     name, address = creation.check_sign_up(name, email, password)
     try:
         _ask(name, address, password, origin.key)
@@ -106,7 +107,7 @@ def finish_sign_up(
     SlugTaken, WeakPassword, TooManyTries, DatabaseUnavailable, Overloaded; then nothing is left,
     and the link works again but for the first.
     """
-    limits.count_try(limits.SIGNUP, limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
     name = clean_name(name)
     address = EmailAddress(asked.email, asked.email_key)
     password_hash = _password_hash_of(asked, password, name)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from portal import limits
 from portal.documents.organizations import Organization
 from portal.errors import InvalidName
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.slugs import is_free
+from portal.web import rate_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +35,5 @@ def preview_of(
         return Preview(reason=error.reason if name.strip() else "")
     if renamed is not None and slug == renamed.slug:
         return Preview(slug, collection_of(slug), free=True)
-    limits.count_try(limits.PREVIEW, network)
+    rate_limits.count_try(rate_limits.PREVIEW, network)
     return Preview(slug, collection_of(slug), is_free(slug, account))

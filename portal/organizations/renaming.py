@@ -1,17 +1,18 @@
 """Renaming organizations, the tenant collection with them."""
 
-from portal import clock, limits
+from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.audit import Origin
 from portal.documents.organizations import ACTIVE, RENAME, Operation, Organization
 from portal.documents.slugs import TARGET
 from portal.errors import NameUnchanged
-from portal.idempotency import claim_key
 from portal.organizations import slugs
 from portal.organizations.lifecycle import Plan, advance, declare, pursue, refusal, write_intent
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_back, move_collection
+from portal.web import rate_limits
+from portal.web.idempotency import claim_key
 
 
 def rename_organization(organization: Organization, name: str, origin: Origin) -> Organization:
@@ -22,7 +23,7 @@ def rename_organization(organization: Organization, name: str, origin: Origin) -
     TooManyTries, InvalidName, NameUnchanged, SlugTaken, OperationInProgress, AddressChanged,
     NotFound, CollectionLost; then nothing was changed.
     """
-    limits.count_try(limits.RENAMES, str(organization.id))
+    rate_limits.count_try(rate_limits.RENAMES, str(organization.id))
     name = clean_name(name)
     if name == organization.name:
         raise NameUnchanged(name)

@@ -11,15 +11,15 @@ from flask_wtf.csrf import CSRFError
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal import answers, requests
 from portal.accounts import cookie, login
 from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import PURGE, RESTORE, TRASH
 from portal.errors import PortalError
-from portal.forms import SIGN_UPS
-from portal.idempotency import find_record
 from portal.organizations.access import slug_for_member
-from portal.requests import origin, user_agent
+from portal.web import error_handlers, requests
+from portal.web.forms import SIGN_UPS
+from portal.web.idempotency import find_record
+from portal.web.requests import origin, user_agent
 
 log = structlog.get_logger()
 
@@ -32,21 +32,21 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
         try:
             record = find_record(requests.key())
             if record is None:
-                return answers.answer_portal_error(error)
+                return error_handlers.answer_portal_error(error)
             if request.endpoint in SIGN_UPS:
                 _log_in_again()
             return _lead_on(record, page)
         except (PyMongoError, MongoEngineException) as away:
-            return answers.answer_database_error(away)
+            return error_handlers.answer_database_error(away)
 
     def answer_stale_form(error: CSRFError) -> ResponseReturnValue:
         """The answer to a first click on “Sign up” may have changed the session before the
         second."""
         try:
             record = find_record(requests.key())
-            return _lead_on(record, page) if record else answers.answer_csrf_error(error)
+            return _lead_on(record, page) if record else error_handlers.answer_csrf_error(error)
         except (PyMongoError, MongoEngineException) as away:
-            return answers.answer_database_error(away)
+            return error_handlers.answer_database_error(away)
 
     blueprint.register_error_handler(PortalError, answer_refusal)
     blueprint.register_error_handler(CSRFError, answer_stale_form)

@@ -1,6 +1,6 @@
 """Bringing organizations back from the trash."""
 
-from portal import clock, limits
+from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.audit import Origin
@@ -10,6 +10,7 @@ from portal.organizations import slugs
 from portal.organizations.lifecycle import Plan, advance, declare, pursue, write_intent
 from portal.organizations.names import clean_name, collection_of, slug_of
 from portal.organizations.placement import move_back, move_collection
+from portal.web import rate_limits
 
 
 def restore_organization(
@@ -21,7 +22,7 @@ def restore_organization(
     Raises TooManyTries, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
     OrganizationPurged, CollectionLost; then it is in the trash as before.
     """
-    limits.count_try(limits.RENAMES, str(organization.id))
+    rate_limits.count_try(rate_limits.RENAMES, str(organization.id))
     name = organization.name if name is None else clean_name(name)
     slug = organization.slug if name == organization.name else slug_of(name)
     operation = Operation(

@@ -10,7 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal import clock, limits, settings
+from portal import clock, settings
 from portal.accounts import cookie
 from portal.accounts.passwords import strength
 from portal.accounts.recent import recently_authenticated
@@ -35,7 +35,8 @@ from portal.organizations.latest import latest_documents
 from portal.organizations.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
-from portal.requests import origin, user_agent
+from portal.web import rate_limits
+from portal.web.requests import origin, user_agent
 
 blueprint = Blueprint("organizations", __name__)
 repetition.watch(blueprint)
@@ -145,7 +146,7 @@ def finish_sign_up() -> ResponseReturnValue:
 
 @blueprint.post("/signup/password")
 def password_strength() -> ResponseReturnValue:
-    limits.count_try(limits.PREVIEW, limits.network_of(request.remote_addr))
+    rate_limits.count_try(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
     known = (request.form.get("email", ""), request.form.get("organization_name", ""))
     found = strength(request.form.get("password", ""), *known)
     return render_template("organizations/password_strength.html", strength=found)
@@ -371,7 +372,7 @@ def purge(access: Access) -> ResponseReturnValue:
 
 def _preview(typed: str | None, renamed: Organization | None = None) -> Preview:
     account = current_user.account_id if current_user.is_authenticated else None
-    return preview_of(typed or "", limits.network_of(request.remote_addr), account, renamed)
+    return preview_of(typed or "", rate_limits.network_of(request.remote_addr), account, renamed)
 
 
 def _search_argument() -> str:

@@ -14,6 +14,7 @@ from portal.documents.audit import AuditEvent, Head, Origin
 from portal.documents.memberships import VIEWER
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
+from portal.web import streaming
 from tests.factories import a_member, an_account, an_organization, origin
 from tests.visitor import Visitor
 
@@ -191,7 +192,7 @@ def test_a_few_are_exported_at_once_and_who_waits_has_nothing_in_the_trail(
     lived(20)
     open_ones = [
         visitor.client.get("/account/export", buffered=False)
-        for _ in range(audit_export.EXPORTS_AT_ONCE)
+        for _ in range(streaming.EXPORTS_AT_ONCE)
     ]
     answer = visitor.get("/account/export")
     assert answer.status == 503
@@ -199,7 +200,7 @@ def test_a_few_are_exported_at_once_and_who_waits_has_nothing_in_the_trail(
     for one in open_ones:
         one.close()
     assert visitor.get("/account/export").status == 200
-    assert len(AuditEvent.objects(action="account.exported")) == audit_export.EXPORTS_AT_ONCE + 1
+    assert len(AuditEvent.objects(action="account.exported")) == streaming.EXPORTS_AT_ONCE + 1
 
 
 def test_strangers_get_nothing(app):

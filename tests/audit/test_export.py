@@ -18,6 +18,7 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
 from portal.organizations.renaming import rename_organization
+from portal.web import streaming
 from tests.factories import a_member, an_organization, fresh, origin
 from tests.processes import Person, portal
 from tests.visitor import PASSWORD, Visitor
@@ -142,7 +143,7 @@ def test_a_long_trail_is_read_in_pages_each_with_a_limit_of_its_own(
     answer = visitor.client.get(f"{HERE}.jsonl", buffered=False)
     assert len(limits) == 1
     assert sum(1 for _ in answer.text.splitlines()) == count + 1
-    assert limits == [export.READ_SECONDS] * 3
+    assert limits == [streaming.READ_SECONDS] * 3
 
 
 def test_memory_does_not_grow_with_the_trail(lived, visitor, monkeypatch):
@@ -162,7 +163,7 @@ def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, 
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
     lived(20)
     open_ones = [
-        visitor.client.get(f"{HERE}.csv", buffered=False) for _ in range(export.EXPORTS_AT_ONCE)
+        visitor.client.get(f"{HERE}.csv", buffered=False) for _ in range(streaming.EXPORTS_AT_ONCE)
     ]
     answer = visitor.get(f"{HERE}.csv")
     assert answer.status == 503
@@ -176,7 +177,7 @@ def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, 
 def test_an_export_gives_its_place_back_however_it_ends(lived, visitor, monkeypatch):
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
     lived(20)
-    for _ in range(2 * export.EXPORTS_AT_ONCE):
+    for _ in range(2 * streaming.EXPORTS_AT_ONCE):
         assert visitor.client.head(f"{HERE}.csv").status_code == 200
         assert visitor.get(f"{HERE}.jsonl").status == 200
         with monkeypatch.context() as broken:
@@ -230,7 +231,7 @@ def test_what_was_exported_is_logged(lived, visitor, log):
 
 def test_a_client_sees_that_the_answer_was_broken_off(server, bare_client, master_db, lived):
     """Row F1 of the attacks: by gunicorn, where the database fails at the second page."""
-    lived(3 * export.ROWS_AT_ONCE)
+    lived(3 * streaming.ROWS_AT_ONCE)
     name = f"broken_{ObjectId()}"[:30]
     bare_client.drop_database(f"master_{name}")
     for collection in master_db.list_collection_names():

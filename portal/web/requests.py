@@ -17,9 +17,9 @@ from structlog.contextvars import bound_contextvars
 from portal.database import connection
 from portal.documents.audit import Origin
 from portal.errors import InvalidInput, WrongHost
-from portal.idempotency import SYNTAX, Key
-from portal.limits import network_of
 from portal.settings import Settings
+from portal.web.idempotency import SYNTAX, Key
+from portal.web.rate_limits import network_of
 
 REQUEST_SECONDS = 4
 LARGEST_BODY_BYTES = 64 * 1024

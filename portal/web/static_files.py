@@ -11,7 +11,7 @@ from wsgiref.headers import Headers
 from flask import Flask
 from whitenoise import WhiteNoise
 
-TOP = Path(__file__).parent.parent
+TOP = Path(__file__).parents[2]
 BUILT = TOP / "build" / "assets"
 MANIFEST = "manifest.json"
 HASH_DIGITS = 12

@@ -12,10 +12,10 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, SelectMultipleField
 from wtforms.widgets import DateInput
 
-from portal import requests
 from portal.errors import PortalError, Repeated, SeveralErrors
-from portal.idempotency import Key, find_record
-from portal.wording import ANSWERS
+from portal.web import requests
+from portal.web.error_messages import ANSWERS
+from portal.web.idempotency import Key, find_record
 
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = (

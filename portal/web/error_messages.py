@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from portal import errors, settings
 from portal.errors import PortalError
-from portal.requests import is_api
+from portal.web.requests import is_api
 
 
 @dataclass(frozen=True, slots=True)

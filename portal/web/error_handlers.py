@@ -17,8 +17,8 @@ from portal.audit.refusals import note_refusal
 from portal.database import connection
 from portal.database.connection import UnsuitableServer
 from portal.errors import PortalError, StoppedMidway
-from portal.requests import SAFE, is_api, origin, path_for_log, same_site_path
-from portal.wording import ANSWERS, API_FIELDS, API_WORDS, PAGES
+from portal.web.error_messages import ANSWERS, API_FIELDS, API_WORDS, PAGES
+from portal.web.requests import SAFE, is_api, origin, path_for_log, same_site_path
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""What every request passes: its limits and headers, idempotency, forms, templates, errors."""
