@@ -6,7 +6,7 @@ from pathlib import Path
 from gunicorn.workers.base import Worker
 
 from portal import logs
-from portal.factors import resealing
+from portal.identity.second_factors import resealing
 from portal.mail import sender
 from portal.organizations import runner
 from portal.settings import load

@@ -9,8 +9,6 @@ from flask import Flask, request
 from flask_wtf import CSRFProtect
 
 from portal import cli, logs, settings
-from portal.accounts import browser_cookie, cookie, profile_views
-from portal.accounts import views as account_views
 from portal.api import openapi
 from portal.audit import views as audit_views
 from portal.database import connection
@@ -28,15 +26,19 @@ from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
 from portal.documents.slugs import Slug
-from portal.factors import login_views as second_factor_views
-from portal.factors import requirement_views
-from portal.factors import views as factor_views
-from portal.keys import views as key_views
+from portal.identity.accounts import link_views
+from portal.identity.accounts import views as account_views
+from portal.identity.authentication import cookies
+from portal.identity.authentication import views as authentication_views
+from portal.identity.second_factors import views as factor_views
+from portal.identity.sessions import browser_cookie
 from portal.mail import transport
 from portal.members import invitation_views
 from portal.members import views as member_views
 from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
+from portal.organizations.api_keys import views as key_views
+from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
 from portal.web import error_handlers, forms, headers, requests, static_files, template_filters
 from portal.web import views as home_views
@@ -87,7 +89,7 @@ def create_app(active: Settings) -> Flask:
     headers.init_app(app, active)
     error_handlers.init_app(app)
     app.before_request(_prepare_database)
-    cookie.init_app(app, active)
+    cookies.init_app(app, active)
     browser_cookie.init_app(app, active)
     app.before_request(forms.take_key)
     csrf = CSRFProtect(app)
@@ -97,15 +99,15 @@ def create_app(active: Settings) -> Flask:
     app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
     for views in (
         home_views,
+        authentication_views,
+        link_views,
         account_views,
-        profile_views,
         organization_views,
         key_views,
         audit_views,
         member_views,
         invitation_views,
         factor_views,
-        second_factor_views,
         requirement_views,
     ):
         app.register_blueprint(views.blueprint)

@@ -27,7 +27,7 @@ from portal.doctor import report
 from portal.doctor.examination import CHECKS, examine
 from portal.documents.organizations import ACTIVE, Organization
 from portal.errors import InvalidName, KeyNotFound
-from portal.keys import provisioning
+from portal.identity.api_keys import provisioning
 from portal.mail import transport
 from portal.organizations import runner
 from portal.settings import InvalidSettings, Settings, instance

@@ -1,7 +1,7 @@
 """What can go wrong in the services, one typed error each.
 
-A service raises one of these and nothing else on purpose; ``portal/web/error_messages.py`` says in one
-table what each becomes for a reader.
+A service raises one of these and nothing else on purpose; ``portal/web/error_messages.py`` says
+in one table what each becomes for a reader.
 """
 
 from collections.abc import Callable

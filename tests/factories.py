@@ -6,9 +6,6 @@ import pyotp
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts import sessions
-from portal.accounts.passwords import hash_password
-from portal.accounts.sessions import Principal, open_session
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
@@ -17,11 +14,15 @@ from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
-from portal.factors import totp
-from portal.keys import keys
+from portal.identity.authentication.passwords import hash_password
+from portal.identity.second_factors import totp
+from portal.identity.sessions import sessions
+from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.sessions import open_session
 from portal.members.mails import LIFE
 from portal.organizations import creation
 from portal.organizations.access import Access
+from portal.organizations.api_keys import managing
 from portal.permissions import ROLES
 from portal.tenants import collections
 from tests.processes import wait_until
@@ -103,7 +104,7 @@ def a_key(organization, role=ADMIN, permissions=(), name="Nightly export", expir
     """What a program sends as a key of the organization."""
     maker = the_owner(organization)
     asked = (an_access(organization), name, role, permissions, expires_on, origin(maker))
-    return keys.make_key(*asked).credential
+    return managing.make_key(*asked).credential
 
 
 def an_invitation(organization, inviter, email):

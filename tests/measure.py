@@ -20,9 +20,9 @@ from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
 from portal import create_app, mongod
-from portal.accounts import passwords
 from portal.database import connection
 from portal.documents.organizations import Organization
+from portal.identity.authentication import passwords
 from portal.organizations import creation, renaming
 from portal.organizations.storage import store_of
 from portal.settings import Settings

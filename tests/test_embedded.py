@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.accounts import sessions
+from portal.identity.sessions import sessions
 from portal.settings import instance
 from portal.settings.instance import SECRETS
 from tests.processes import at_once

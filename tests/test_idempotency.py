@@ -5,13 +5,13 @@ import requests
 from bson import ObjectId
 from pymongo import MongoClient
 
-from portal.accounts.passwords import hash_password
 from portal.documents.accounts import Account
 from portal.documents.idempotency import KeyRecord
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.errors import Repeated
+from portal.identity.authentication.passwords import hash_password
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from portal.web.idempotency import Key

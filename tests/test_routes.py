@@ -8,7 +8,8 @@ import pytest
 
 from portal.documents.memberships import ADMIN, OWNER, VIEWER
 from portal.documents.organizations import Organization
-from portal.keys import keys, provisioning
+from portal.identity.api_keys import provisioning
+from portal.organizations.api_keys import managing
 from portal.organizations.trashing import trash_organization
 from portal.permissions import ROLES, of_key
 from tests.factories import (
@@ -281,7 +282,7 @@ def fill(address, organization, email):
         return address.replace("<passkey_id>", str(a_passkey(an_account("eve@acme.example")).id))
     if "<key_id>" in address:
         a_key(organization)
-        key = keys.keys_of(organization)[0]
+        key = managing.keys_of(organization)[0]
         address = address.replace("<key_id>", str(key.id))
     if "<account_id>" in address:
         member = a_member(organization, VIEWER, "pia@acme.example")

@@ -7,8 +7,6 @@ import pytest
 from pymongo.errors import ExecutionTimeout
 
 from portal import clock, settings
-from portal.accounts import sessions
-from portal.accounts.closing import close_account, erase_closed
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
@@ -16,10 +14,12 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.sessions import Session
 from portal.errors import NotAuthenticated, NotFound, OperationInProgress
-from portal.factors import inventory, recovery_codes
-from portal.keys import keys
+from portal.identity.accounts.closing import close_account, erase_closed
+from portal.identity.second_factors import enrollment, recovery_codes
+from portal.identity.sessions import sessions
 from portal.members import invitations, members
 from portal.members.ownership import offer_ownership
+from portal.organizations.api_keys import managing
 from tests.factories import (
     a_member,
     a_passkey,
@@ -51,7 +51,7 @@ def from_a_session(account):
 
 
 def a_key_by(account, organization, there):
-    return keys.make_key(an_access(organization), "Nightly export", ADMIN, (), None, there)
+    return managing.make_key(an_access(organization), "Nightly export", ADMIN, (), None, there)
 
 
 def test_a_session_that_was_ended_makes_no_key():
@@ -62,7 +62,7 @@ def test_a_session_that_was_ended_makes_no_key():
     sessions.close_all(mara.id)
     with pytest.raises(NotAuthenticated):
         a_key_by(mara, organization, there)
-    assert not keys.keys_of(organization)
+    assert not managing.keys_of(organization)
 
 
 def test_a_session_that_was_ended_adds_no_factor():
@@ -72,7 +72,7 @@ def test_a_session_that_was_ended_adds_no_factor():
     sessions.close_all(mara.id)
     codes = recovery_codes.fresh_codes()
     with pytest.raises(NotAuthenticated):
-        inventory.note_added(mara.id, opened.session_id, codes, "account.app_added", "app", there)
+        enrollment.note_added(mara.id, opened.session_id, codes, "account.app_added", "app", there)
     assert not Account.objects.get().has_second_factor
 
 
@@ -118,7 +118,9 @@ def test_of_log_ins_at_one_moment_none_is_refused(app, limited):
     moment = clock.now()
     with pytest.MonkeyPatch.context() as patched:
         times = iter([moment, moment.replace(microsecond=0)] * 50)
-        patched.setattr("portal.accounts.attempts.clock.now", lambda: next(times, moment))
+        patched.setattr(
+            "portal.identity.authentication.attempts.clock.now", lambda: next(times, moment)
+        )
         answers = [Program(app).log_in().status_code for _ in range(3)]
     assert answers == [200] * 3
 
@@ -187,7 +189,7 @@ def test_who_could_not_be_erased_at_once_is_erased_later(monkeypatch):
     organization = an_organization("Acme Corp", mara)
     a_member(organization, OWNER, "idris@acme.example")
     with monkeypatch.context() as patched:
-        patched.setattr("portal.accounts.closing.erase_person", no_time)
+        patched.setattr("portal.identity.accounts.closing.erase_person", no_time)
         close_account(mara.id, mara.email, PASSWORD, origin(mara))
     assert "mara@acme.example" in str(list(AuditEvent._get_collection().find()))
     assert (erase_closed(), erase_closed()) == (1, 0)
@@ -198,7 +200,7 @@ def test_a_passkey_of_who_closed_their_account_is_gone():
     mara = an_account("mara@acme.example")
     a_passkey(mara)
     close_account(mara.id, mara.email, PASSWORD, origin(mara))
-    assert not inventory.factors_of(mara.id)
+    assert not enrollment.factors_of(mara.id)
 
 
 def test_what_a_closed_account_offered_ends_and_is_told():

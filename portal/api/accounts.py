@@ -5,10 +5,10 @@ from typing import Any
 from flask_login import current_user
 
 from portal import settings
-from portal.accounts import bearer, login
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint, logged_in
-from portal.keys.principals import OrganizationKey
+from portal.identity.authentication import bearer, logging_in
+from portal.identity.sessions.principals import OrganizationKey
 from portal.organizations import directory
 from portal.web.requests import origin, user_agent
 
@@ -32,7 +32,7 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
     has to wait too, up to 15 minutes (429 with `Retry-After`). What must not wait comes by an
     organization's API key, which needs no log-in.
     """
-    principal = login.log_in_program(
+    principal = logging_in.log_in_program(
         body["email"], body["password"], body.get("code"), origin(), user_agent()
     )
     return {

@@ -12,7 +12,7 @@ from portal import settings
 from portal.api.body import BodyParser
 from portal.documents.organizations import Organization
 from portal.errors import InvalidInput, NotAuthenticated, NotForProvisioning
-from portal.keys.principals import Provisioner
+from portal.identity.sessions.principals import Provisioner
 from portal.organizations.access import Access, access_to
 from portal.organizations.names import slug_asked_for
 

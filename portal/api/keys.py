@@ -8,9 +8,9 @@ from portal.api.guard import ApiBlueprint, access_by_name, logged_in
 from portal.api.repetition import Answer
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
-from portal.keys import keys
-from portal.keys.keys import MADE, REVOKED, ROTATED, NewSecret
 from portal.organizations.access import Access
+from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.managing import MADE, REVOKED, ROTATED, NewSecret
 from portal.web import requests
 from portal.web.idempotency import find_record
 from portal.web.requests import origin
@@ -29,7 +29,7 @@ def list_keys(name: str) -> dict[str, Any]:
     All of them, by name; no organization has more than 100.
     """
     access = access_by_name(name, "keys.manage")
-    return {"keys": keys.keys_of(access.organization)}
+    return {"keys": managing.keys_of(access.organization)}
 
 
 @org_keys.post("/<name:name>/keys")
@@ -45,7 +45,7 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     second key and is answered without the secret: rotate the key then, for another.
     """
     access = access_by_name(name, "keys.manage")
-    made = keys.make_key(
+    made = managing.make_key(
         access,
         body["name"],
         body.get("role"),
@@ -68,9 +68,9 @@ def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     once, and a repeated call is answered without it.
     """
     access = access_by_name(name, "keys.manage")
-    key = keys.key_of(access.organization, key_id)
+    key = managing.key_of(access.organization, key_id)
     overlap = timedelta(seconds=body["overlap_seconds"])
-    return _told(access, keys.rotate_key(access, key.id, overlap, origin()))
+    return _told(access, managing.rotate_key(access, key.id, overlap, origin()))
 
 
 @org_keys.delete("/<name:name>/keys/<key_id>")
@@ -83,12 +83,12 @@ def revoke(name: str, key_id: str) -> dict[str, Any]:
     The next request that comes by it is refused.
     """
     access = access_by_name(name, "keys.manage")
-    keys.revoke_key(access, keys.key_of(access.organization, key_id).id, origin())
+    managing.revoke_key(access, managing.key_of(access.organization, key_id).id, origin())
     return {}
 
 
 def _told(access: Access, new: NewSecret) -> dict[str, Any]:
-    return {"key": keys.key_of(access.organization, new.key.id), "secret": new.credential}
+    return {"key": managing.key_of(access.organization, new.key.id), "secret": new.credential}
 
 
 def _made_again(organization: Organization) -> Answer:
@@ -109,7 +109,7 @@ def _changed_again(organization: Organization) -> dict[str, Any]:
     if record is None:  # forgotten a moment ago
         raise NotFound
     access = access_by_name(organization.slug, "keys.manage")
-    return {"key": keys.key_of(access.organization, record.operation)}
+    return {"key": managing.key_of(access.organization, record.operation)}
 
 
 repetition.watch(

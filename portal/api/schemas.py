@@ -7,11 +7,11 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal import display_names
-from portal.accounts.passwords import LONGEST, SHORTEST
 from portal.documents.api_keys import ROLES as KEY_ROLES
 from portal.documents.invitations import ACCEPTED, EXPIRED, GIVEN, OPEN, WITHDRAWN
 from portal.documents.memberships import ADMIN, OWNER, VIEWER
-from portal.keys import keys
+from portal.identity.authentication.passwords import LONGEST, SHORTEST
+from portal.organizations.api_keys import managing
 from portal.permissions import FOR_KEYS
 
 _STATUS = {"enum": ["success"]}
@@ -37,7 +37,7 @@ _ROLE = {
 _KEY_NAME = {**_NAME, "example": "Nightly export"}
 _LAST_DAY = {"description": "the last day that it works, in UTC"}
 _FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
-_OVERLAPS = [int(overlap.total_seconds()) for overlap in keys.OVERLAPS]
+_OVERLAPS = [int(overlap.total_seconds()) for overlap in managing.OVERLAPS]
 
 
 def _time(**options: Any) -> fields.AwareDateTime:
@@ -236,7 +236,7 @@ class RotateBody(Body):
 
 
 class KeysAnswer(Success):
-    keys = fields.List(fields.Nested(Key), required=True)
+    managing = fields.List(fields.Nested(Key), required=True)
 
 
 class KeyAnswer(Success):

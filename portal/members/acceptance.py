@@ -12,10 +12,6 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock
-from portal.accounts import passwords, sessions
-from portal.accounts.sessions import Principal
-from portal.accounts.verification import prove_address
-from portal.accounts.verified import require_verified
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
@@ -34,6 +30,10 @@ from portal.errors import (
     NotFound,
     WrongCredentials,
 )
+from portal.identity.accounts.verifying import prove_address
+from portal.identity.authentication import passwords
+from portal.identity.sessions import sessions
+from portal.identity.sessions.principals import Principal, require_verified
 from portal.mail import links
 from portal.members.mails import LIFE, PURPOSE
 from portal.permissions import ROLES

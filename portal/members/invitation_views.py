@@ -4,10 +4,10 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal.accounts import cookie
-from portal.accounts.recent import ask_again, is_recent
 from portal.documents.accounts import Account
 from portal.documents.memberships import ADMIN
+from portal.identity.authentication import cookies
+from portal.identity.sessions.reauthentication import ask_again, is_recent
 from portal.members import acceptance, invitations, lists
 from portal.members.acceptance import Joined
 from portal.members.forms import InviteForm, JoinForm
@@ -115,6 +115,6 @@ def accept_mine(invitation_id: str) -> ResponseReturnValue:
 
 def _welcome(joined: Joined) -> ResponseReturnValue:
     if joined.principal:
-        cookie.enter(joined.principal)
+        cookies.enter(joined.principal)
     flash(f"You belong to {joined.organization.name} now, as {joined.role}.", "ok")
     return redirect(url_for("organizations.overview", slug=joined.organization.slug), 303)

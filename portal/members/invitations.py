@@ -7,7 +7,6 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock
-from portal.accounts.verified import require_verified
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
@@ -24,6 +23,7 @@ from portal.errors import (
     NotFound,
     check_all,
 )
+from portal.identity.sessions.principals import require_verified
 from portal.mail import outbox
 from portal.members.mails import INVITATION, LIFE
 from portal.organizations.access import Access, still_allowed

@@ -6,13 +6,13 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal.accounts.recent import ask_again, is_recent, recently_authenticated
 from portal.documents.memberships import ADMIN, OWNER
-from portal.keys import keys
+from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
 from portal.members import lists, members, ownership
 from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.organizations import repetition
 from portal.organizations.access import Access, object_id
+from portal.organizations.api_keys import managing
 from portal.organizations.views import with_access
 from portal.web.forms import OnceForm
 from portal.web.requests import origin
@@ -49,7 +49,7 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     if changed:
         flash(f"{changed.email} is {_a(changed.role)} now.", "ok")
         return to_members(access)
-    made = keys.keys_by(access.organization, member.account_id)
+    made = managing.keys_by(access.organization, member.account_id)
     return _page("role", access, form, member=member, withdrawing=OnceForm(), keys=made)
 
 
@@ -62,7 +62,7 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
     if removed:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
         return to_members(access)
-    made = keys.keys_by(access.organization, member.account_id)
+    made = managing.keys_by(access.organization, member.account_id)
     return _page("remove", access, form, member=member, keys=made)
 
 

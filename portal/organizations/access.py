@@ -11,14 +11,13 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.sessions import Principal
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, PURGED, Organization
 from portal.documents.slugs import CURRENT, OLD, Slug
 from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged, SecondFactorRequired
-from portal.keys.principals import OrganizationKey, Provisioner
+from portal.identity.sessions.principals import OrganizationKey, Principal, Provisioner
 from portal.permissions import ALL, ROLES, WITHOUT_FACTOR
 
 

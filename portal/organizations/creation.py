@@ -13,9 +13,6 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock, email_addresses
-from portal.accounts import passwords, sessions
-from portal.accounts.mails import VERIFY_ADDRESS
-from portal.accounts.sessions import Principal
 from portal.audit.trail import forget_chain, record
 from portal.database.connection import tenant_database
 from portal.database.transactions import transaction
@@ -35,7 +32,11 @@ from portal.documents.sessions import Session
 from portal.documents.slugs import CURRENT
 from portal.email_addresses import EmailAddress
 from portal.errors import EmailTaken, NotFound, check_all
-from portal.factors import inventory
+from portal.identity.accounts.mails import VERIFY_ADDRESS
+from portal.identity.authentication import passwords
+from portal.identity.second_factors import enrollment
+from portal.identity.sessions import sessions
+from portal.identity.sessions.principals import Principal
 from portal.mail import outbox
 from portal.organizations import slugs
 from portal.organizations.lifecycle import (
@@ -226,7 +227,7 @@ def _undo_founding(organization: Organization) -> Organization:
             and Account.objects(id=founder, closed_at=None).delete()
         ):
             Session.objects(account=founder).delete()
-            inventory.forget_all(founder)
+            enrollment.forget_all(founder)
             forget_chain(founder)
         return organization
 

@@ -13,7 +13,6 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock
-from portal.accounts import passwords
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
@@ -21,6 +20,7 @@ from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress
 from portal.errors import KeyReused, LinkInvalid, SlugTaken
+from portal.identity.authentication import passwords
 from portal.mail import links, outbox
 from portal.mail.outbox import Kind
 from portal.organizations import creation, slugs
@@ -151,7 +151,7 @@ def _about_pending(mail: Mail) -> dict[str, Any] | None:
     if asked is None or _is_over(asked):
         return None
     if Account.objects(email_key=asked.email_key).first():
-        subject, link = "You have an account", links.link("accounts.log_in")
+        subject, link = "You have an account", links.link("authentication.log_in")
         return {"subject": subject, "taken": True, "email": asked.email, "link": link}
     token = links.sign(PURPOSE, {"id": asked.id})
     link = links.link("organizations.finish_sign_up", token=token)

@@ -11,10 +11,10 @@ from flask_wtf.csrf import CSRFError
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal.accounts import cookie, login
 from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import PURGE, RESTORE, TRASH
 from portal.errors import PortalError
+from portal.identity.authentication import cookies, logging_in
 from portal.organizations.access import slug_for_member
 from portal.web import error_handlers, requests
 from portal.web.forms import SIGN_UPS
@@ -59,11 +59,11 @@ def _log_in_again() -> None:
         return
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
-        entered = login.log_in(email, password, origin(), user_agent())
+        entered = logging_in.log_in(email, password, origin(), user_agent())
     except PortalError as refused:
         log.info("repetition.not_logged_in", reason=repr(refused))
     else:
-        cookie.enter(entered)
+        cookies.enter(entered)
 
 
 def _lead_on(record: KeyRecord, page: str) -> ResponseReturnValue:

@@ -11,13 +11,13 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal import clock, settings
-from portal.accounts import cookie
-from portal.accounts.passwords import strength
-from portal.accounts.recent import recently_authenticated
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.display_names import LONGEST
 from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
 from portal.errors import AddressChanged
+from portal.identity.authentication import cookies
+from portal.identity.authentication.passwords import strength
+from portal.identity.sessions.reauthentication import recently_authenticated
 from portal.organizations import (
     creation,
     directory,
@@ -103,7 +103,7 @@ def sign_up() -> ResponseReturnValue:
         )
     )
     if signed_up and signed_up.principal:
-        cookie.enter(signed_up.principal)
+        cookies.enter(signed_up.principal)
         return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
     return _sign_up_page(form)
 
@@ -139,7 +139,7 @@ def finish_sign_up() -> ResponseReturnValue:
         )
     )
     if signed_up and signed_up.principal:
-        cookie.enter(signed_up.principal)
+        cookies.enter(signed_up.principal)
         return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
     return _sign_up_page(form, "organizations/finish_sign_up.html")
 

@@ -8,10 +8,10 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts import addresses
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.errors import AddressTaken, TooManyTries
+from portal.identity.accounts import changing_email
 from tests.accounts.letters import token_of
 from tests.factories import an_account, origin
 from tests.visitor import PASSWORD, Visitor
@@ -140,9 +140,9 @@ def test_mails_to_one_address_are_limited_whoever_asks(app, settings, letters):
     askers = [an_account(f"{n}@acme.example") for n in range(4)]
     portal_settings.activate(replace(settings, rate_limits=True))
     for asker in askers[:3]:
-        addresses.ask_to_change(asker.id, NEW, PASSWORD, origin(asker))
+        changing_email.ask_to_change(asker.id, NEW, PASSWORD, origin(asker))
     with pytest.raises(TooManyTries):
-        addresses.ask_to_change(askers[3].id, NEW, PASSWORD, origin(askers[3]))
+        changing_email.ask_to_change(askers[3].id, NEW, PASSWORD, origin(askers[3]))
     portal_settings.activate(settings)
     assert letters.to(NEW) == [CONFIRM] * 3
 
@@ -204,12 +204,12 @@ def test_of_two_that_confirm_one_address_one_gets_it(app, visitor, mara, letters
     teo = an_account("teo@acme.example")
     tokens = []
     for account in (mara, teo):
-        addresses.ask_to_change(account.id, NEW, PASSWORD, origin(account))
+        changing_email.ask_to_change(account.id, NEW, PASSWORD, origin(account))
         tokens.append(token_of(letters.link(NEW, CONFIRM)))
 
     def confirmed(token):
         try:
-            return addresses.confirm_change(token, PASSWORD, origin())
+            return changing_email.confirm_change(token, PASSWORD, origin())
         except AddressTaken:
             return None
 

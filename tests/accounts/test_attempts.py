@@ -10,12 +10,12 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts import authentication, passwords
-from portal.accounts.attempts import FREE_TRIES
 from portal.documents.accounts import Account
 from portal.documents.login_attempts import LogInAttempts
 from portal.documents.mails import Mail
 from portal.errors import Overloaded
+from portal.identity.authentication import credentials, passwords
+from portal.identity.authentication.attempts import FREE_TRIES
 from portal.mail import sender
 from tests.factories import an_account
 from tests.mail.post_office import text_of
@@ -318,7 +318,7 @@ def test_what_nobody_looked_at_does_not_count(guesser, monkeypatch):
         raise Overloaded
 
     with monkeypatch.context() as patched:
-        patched.setattr(authentication.passwords, "verify_password", busy)
+        patched.setattr(credentials.passwords, "verify_password", busy)
         assert guesser.statuses(8) == [503] * 8
     assert guesser.statuses(6) == [401] * 5 + [429]
 

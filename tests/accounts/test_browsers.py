@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from portal import clock, create_app
-from portal.accounts import browsers
 from portal.documents.accounts import Account
 from portal.documents.sessions import Browser
+from portal.identity.sessions import browsers
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor

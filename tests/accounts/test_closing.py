@@ -4,8 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from portal.accounts.closing import close_account
-from portal.accounts.profile import change_profile
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.accounts import Account
@@ -14,6 +12,8 @@ from portal.documents.invitations import OPEN, WITHDRAWN, Invitation
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.sessions import Session
 from portal.errors import LastOwnerSomewhere, NotFound
+from portal.identity.accounts.closing import close_account
+from portal.identity.accounts.editing_profile import change_profile
 from portal.members.invitations import invite, withdraw_invitation
 from portal.organizations import creation
 from portal.organizations.purging import purge_organization

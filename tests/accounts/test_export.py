@@ -7,13 +7,13 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import NetworkTimeout
 
-from portal.accounts import export as account_export
 from portal.audit import export as audit_export
 from portal.audit.trail import events_about, next_event, record
 from portal.documents.audit import AuditEvent, Head, Origin
 from portal.documents.memberships import VIEWER
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
+from portal.identity.accounts import exporting as account_export
 from portal.web import streaming
 from tests.factories import a_member, an_account, an_organization, origin
 from tests.visitor import Visitor

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.accounts import cookie, passwords
-from portal.accounts.tokens import issue
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.sessions import Session
+from portal.identity.authentication import cookies, passwords
+from portal.identity.sessions.tokens import issue
 from tests.factories import an_account
 from tests.visitor import PASSWORD, Visitor
 
@@ -183,7 +183,7 @@ def test_the_database_holds_nothing_that_opens_a_session(visitor, app):
     record = Session.objects.get()
     now = clock.now()
     forged = issue(
-        cookie.KIND,
+        cookies.KIND,
         {"data": {"_user_id": record.id}},
         issued_at=now,
         expires_at=now + timedelta(hours=1),

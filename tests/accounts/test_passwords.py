@@ -6,10 +6,15 @@ import unicodedata
 
 import pytest
 
-from portal.accounts import passwords
-from portal.accounts.passwords import check_password, hash_password, strength, verify_password
 from portal.email_addresses import parse_email
 from portal.errors import Overloaded, PortalError, WeakPassword
+from portal.identity.authentication import passwords
+from portal.identity.authentication.passwords import (
+    check_password,
+    hash_password,
+    strength,
+    verify_password,
+)
 from portal.organizations.names import clean_name, slug_asked_for
 from tests.visitor import PASSWORD
 

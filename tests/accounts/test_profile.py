@@ -2,9 +2,9 @@
 
 import pytest
 
-from portal.accounts.profile import time_zones
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
+from portal.identity.accounts.editing_profile import time_zones
 from tests.factories import an_account, an_organization
 from tests.visitor import Visitor
 

@@ -10,11 +10,11 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts import recovery
 from portal.documents.accounts import Account, Recovery
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.sessions import Session
+from portal.identity.accounts import recovering
 from portal.mail import links
 from tests.accounts.letters import token_of
 from tests.factories import an_account, origin
@@ -128,7 +128,7 @@ def test_wishes_that_are_too_early_put_off_no_later_one(app, asked, letters, tim
 
 
 def test_of_wishes_at_once_one_is_mailed(app, mara, letters):
-    at_once([lambda: recovery.ask_for_link(MARA, origin()) for _ in range(4)])
+    at_once([lambda: recovering.ask_for_link(MARA, origin()) for _ in range(4)])
     assert letters.to(MARA) == [SUBJECT]
     assert follow(Visitor(app), letters.link(MARA, SUBJECT)).status == 303
 

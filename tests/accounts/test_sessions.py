@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.accounts.user_agents import words_of
 from portal.documents.audit import AuditEvent
 from portal.documents.sessions import BROWSER, PROGRAM, Session
+from portal.identity.sessions.user_agents import words_of
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import Visitor

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts.tokens import InvalidToken, issue, key_id, read
+from portal.identity.sessions.tokens import InvalidToken, issue, key_id, read
 
 
 def a_token(kind="session", *, issued=timedelta(), lasts=timedelta(hours=1)):

@@ -7,8 +7,6 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts.passwords import hash_password
-from portal.accounts.verification import first_proof, prove_address
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -16,8 +14,10 @@ from portal.documents.memberships import ADMIN
 from portal.documents.organizations import Organization
 from portal.documents.sessions import PROGRAM, Session
 from portal.errors import LinkInvalid
-from portal.keys import keys
+from portal.identity.accounts.verifying import first_proof, prove_address
+from portal.identity.authentication.passwords import hash_password
 from portal.mail import links
+from portal.organizations.api_keys import managing
 from tests.accounts.letters import token_of
 from tests.factories import an_access, origin
 from tests.program import Program
@@ -116,7 +116,7 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
 def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(app, link):
     """Row A7 of the attacks: a key would outlive their sessions."""
     account, organization = Account.objects.get(), Organization.objects.get()
-    made = keys.make_key(
+    made = managing.make_key(
         an_access(organization), "Waiting", ADMIN, (), None, origin(account)
     ).credential
     program = Program(app, made)

@@ -4,7 +4,6 @@ import pyotp
 import pytest
 
 from portal import clock
-from portal.accounts import sessions
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
@@ -13,10 +12,12 @@ from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Session
 from portal.errors import AddressNotVerified
-from portal.factors import passkeys, recovery_codes, requirement, totp
+from portal.identity.second_factors import passkeys, recovery_codes, totp
+from portal.identity.sessions import sessions
 from portal.mail import sender
 from portal.members import invitations
 from portal.members.mails import token_of
+from portal.organizations.second_factors import requiring
 from tests.factories import (
     a_member,
     an_access,
@@ -276,7 +277,7 @@ def test_a_member_of_whom_a_factor_is_required_finds_the_way(app, acme, browser,
     """From the page that is shut, by the links that each page has, until it opens."""
     owner = Account.objects.get(id=acme.created_by)
     an_app(owner)
-    requirement.require(acme, clock.now().date(), owner.id, origin(owner))
+    requiring.require(acme, clock.now().date(), owner.id, origin(owner))
     shut = browser.get(ACME)
     assert (shut.status, shut.heading) == (403, "Set up a second factor")
     security = browser.get(shut.html.main.find("a", string="Set up a second factor")["href"])

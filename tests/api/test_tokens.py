@@ -8,8 +8,8 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts import tokens
 from portal.documents.sessions import Session
+from portal.identity.sessions import tokens
 from tests.program import Program, fault
 from tests.visitor import PASSWORD, Visitor
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from bson import ObjectId
 
-from portal.accounts.login import log_in
 from portal.audit import chains
 from portal.audit.chains import find_broken
 from portal.documents.accounts import Account
+from portal.identity.authentication.logging_in import log_in
 from portal.organizations.renaming import rename_organization
 from portal.organizations.trashing import trash_organization
 from tests.factories import an_account, an_organization, fresh, origin

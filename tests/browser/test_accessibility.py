@@ -7,7 +7,6 @@ from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 
 from portal import clock
-from portal.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.audit.refusals import note_refusal
 from portal.documents.accounts import Account, Recovery
 from portal.documents.memberships import ADMIN, VIEWER, Membership
@@ -16,6 +15,7 @@ from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import Forbidden
+from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
 from portal.members import ownership
 from portal.members.mails import token_of

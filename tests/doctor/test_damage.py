@@ -7,8 +7,6 @@ from bson import Binary, ObjectId
 from bson.binary import UuidRepresentation
 
 from portal import DOCUMENTS, clock
-from portal.accounts import sessions
-from portal.accounts.login import log_in
 from portal.audit.trail import forget_chain
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account
@@ -18,6 +16,8 @@ from portal.documents.memberships import Membership
 from portal.documents.organizations import ACTIVE, PURGED, Organization
 from portal.documents.sessions import PENDING, Browser, Session
 from portal.documents.slugs import Slug
+from portal.identity.authentication.logging_in import log_in
+from portal.identity.sessions import sessions
 from portal.members.ownership import offer_ownership
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization

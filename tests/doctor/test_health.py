@@ -6,13 +6,13 @@ import threading
 import pytest
 from bson import ObjectId
 
-from portal.accounts.closing import close_account
-from portal.accounts.login import log_in, log_out
 from portal.audit import chains
 from portal.database import paging
 from portal.doctor import placements
 from portal.documents.organizations import PURGED, TRASHED, Organization
 from portal.errors import PortalError
+from portal.identity.accounts.closing import close_account
+from portal.identity.authentication.logging_in import log_in, log_out
 from portal.organizations import creation, runner
 from portal.organizations.purging import purge_organization
 from portal.organizations.renaming import rename_organization

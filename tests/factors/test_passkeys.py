@@ -9,7 +9,7 @@ from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import PENDING, Session
-from portal.factors import challenges, passkeys
+from portal.identity.second_factors import challenges, passkeys
 from tests.factories import verify
 from tests.factors.authenticator import Authenticator, decoded, encoded
 from tests.processes import at_once

@@ -11,10 +11,11 @@ from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import TRASHED, Organization
 from portal.documents.second_factors import AuthenticatorApp
 from portal.errors import FactorNeeded, NoSecondFactor, SlugTaken
-from portal.factors import requirement, totp
+from portal.identity.second_factors import totp
 from portal.organizations import directory, slugs
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
+from portal.organizations.second_factors import requiring
 from portal.organizations.trashing import trash_organization
 from tests.factories import a_member, an_account, an_app, an_organization, fresh, origin
 from tests.processes import at_once
@@ -52,7 +53,7 @@ def day(days=0):
 
 
 def require(organization, owner, days=0):
-    return requirement.require(organization, day(days), owner.id, origin(owner))
+    return requiring.require(organization, day(days), owner.id, origin(owner))
 
 
 def is_refused(visitor, path="/organizations/acme-corp"):
@@ -203,7 +204,7 @@ def test_the_last_factor_stays_while_it_is_required(acme, owner, days):
         totp.remove(owner.id, origin(owner))
     assert AuthenticatorApp.objects
     assert Account.objects.get(id=owner.id).has_second_factor
-    requirement.lift(fresh(acme), origin(owner))
+    requiring.lift(fresh(acme), origin(owner))
     totp.remove(owner.id, origin(owner))
     assert not AuthenticatorApp.objects
 
@@ -218,7 +219,7 @@ def test_requiring_it_and_removing_the_last_factor_at_once_locks_nobody_out(acme
         )
         able = Account.objects.get(id=owner.id).has_second_factor
         assert able or fresh(acme).second_factor_from is None
-        requirement.lift(fresh(acme), origin(owner))
+        requiring.lift(fresh(acme), origin(owner))
         an_app(owner)
 
 
@@ -230,7 +231,7 @@ def attempt(deed):
 
 
 def test_it_is_in_the_organizations_trail(acme, owner):
-    requirement.lift(require(acme, owner, 3), origin(owner))
+    requiring.lift(require(acme, owner, 3), origin(owner))
     events = AuditEvent.objects(chain=acme.id).order_by("-seq").limit(2)
     assert [event.action for event in events] == [
         "organization.second_factor_lifted",

@@ -8,16 +8,16 @@ import pyotp
 import pytest
 
 from portal import clock, settings
-from portal.accounts import browsers
-from portal.accounts.verification import prove_address
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
 from portal.documents.sessions import Session
-from portal.factors import inventory, sealing, totp
-from portal.factors.resealing import reseal_all
+from portal.identity.accounts.verifying import prove_address
+from portal.identity.second_factors import enrollment, sealing, totp
+from portal.identity.second_factors.resealing import reseal_all
+from portal.identity.sessions import browsers
 from portal.mail import sender
 from tests.factories import a_member, an_account, an_app, earlier_code, origin, verify
 from tests.mail.post_office import text_of
@@ -300,7 +300,7 @@ def test_what_belongs_to_an_account_that_never_was_goes_with_it():
     mara = an_account("mara@acme.example")
     an_app(mara)
     browsers.note(mara.id, browsers.new_id())
-    inventory.forget_all(mara.id)
+    enrollment.forget_all(mara.id)
     assert not AuthenticatorApp.objects
     assert not RecoveryCodes.objects
 

@@ -26,11 +26,11 @@ from portal.errors import (
     SlugTaken,
     TooManyKeys,
 )
-from portal.keys import keys
-from portal.keys.keys import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
 from portal.mail import sender
 from portal.organizations import lifecycle
 from portal.organizations.access import Access
+from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.managing import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
 from portal.organizations.lifecycle import ForwardImpossible, Plan
 from portal.organizations.purging import purge_organization
 from portal.organizations.trashing import trash_organization
@@ -51,7 +51,7 @@ from tests.mail.post_office import text_of
 def make(organization, name="Nightly export", role=ADMIN, permissions=(), expires_on=None, by=None):
     account = by or the_owner(organization)
     access = an_access(organization)
-    return keys.make_key(access, name, role, permissions, expires_on, origin(account))
+    return managing.make_key(access, name, role, permissions, expires_on, origin(account))
 
 
 def events(organization):
@@ -122,14 +122,14 @@ def test_who_makes_a_key_gives_no_more_than_they_have():
     may = frozenset({"keys.manage", "organization.view", "members.view"})
     access = Access(organization, None, organization.slug, may)
     maker = origin(the_owner(organization))
-    made = keys.make_key(access, "Reads", None, ["members.view"], None, maker)
+    made = managing.make_key(access, "Reads", None, ["members.view"], None, maker)
     assert made.key.permissions == ["members.view"]
     for role, permissions in ((ADMIN, ()), (VIEWER, ()), (None, ["members.manage"])):
         with pytest.raises(Forbidden):
-            keys.make_key(access, "More", role, permissions, None, maker)
+            managing.make_key(access, "More", role, permissions, None, maker)
     stronger = make(organization, role=ADMIN).key
     with pytest.raises(Forbidden):
-        keys.rotate_key(access, stronger.id, OVERLAPS[0], maker)
+        managing.rotate_key(access, stronger.id, OVERLAPS[0], maker)
 
 
 def test_the_last_day_is_whole_and_may_be_today(time_machine):
@@ -137,14 +137,14 @@ def test_the_last_day_is_whole_and_may_be_today(time_machine):
     today = clock.now().date()
     key = make(organization, expires_on=today).key
     assert key.expires_at - timedelta(days=1) <= clock.now() < key.expires_at
-    [listed] = keys.keys_of(organization)
+    [listed] = managing.keys_of(organization)
     assert listed.expires_on == today
     assert not listed.expired
     assert make(organization, expires_on=today + LONGEST_LIFE).key.expires_at
     time_machine.move_to(key.expires_at)
-    assert [shown.expired for shown in keys.keys_of(organization)] == [True, False]
+    assert [shown.expired for shown in managing.keys_of(organization)] == [True, False]
     with pytest.raises(KeyExpired):
-        keys.rotate_key(
+        managing.rotate_key(
             an_access(organization), key.id, OVERLAPS[0], origin(the_owner(organization))
         )
 
@@ -167,12 +167,12 @@ def test_an_organization_has_a_hundred_keys_at_most():
     with pytest.raises(TooManyKeys):
         make(organization)
     make(other)
-    keys.revoke_key(an_access(organization), kept.id, origin(the_owner(organization)))
+    managing.revoke_key(an_access(organization), kept.id, origin(the_owner(organization)))
     assert make(organization)
 
 
 def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
-    monkeypatch.setattr(keys, "MOST_KEYS", 3)
+    monkeypatch.setattr(managing, "MOST_KEYS", 3)
     organization = an_organization()
     maker = the_owner(organization)
 
@@ -198,8 +198,8 @@ def test_a_key_that_is_rotated_and_revoked_at_once_is_gone(attempt):
     def one(number):
         try:
             if number == 2:
-                return keys.revoke_key(access, key.id, origin(by))
-            return keys.rotate_key(access, key.id, OVERLAPS[2], origin(by))
+                return managing.revoke_key(access, key.id, origin(by))
+            return managing.rotate_key(access, key.id, OVERLAPS[2], origin(by))
         except KeyNotFound as error:
             return error
 
@@ -233,16 +233,16 @@ def test_keys_of_others_are_none():
     key = make(theirs).key
     by = origin(the_owner(mine))
     for ask in (
-        lambda: keys.key_of(mine, str(key.id)),
-        lambda: keys.key_of(mine, "no id"),
-        lambda: keys.key_of(mine, "$where"),
-        lambda: keys.rotate_key(an_access(mine), key.id, OVERLAPS[0], by),
-        lambda: keys.revoke_key(an_access(mine), key.id, by),
+        lambda: managing.key_of(mine, str(key.id)),
+        lambda: managing.key_of(mine, "no id"),
+        lambda: managing.key_of(mine, "$where"),
+        lambda: managing.rotate_key(an_access(mine), key.id, OVERLAPS[0], by),
+        lambda: managing.revoke_key(an_access(mine), key.id, by),
     ):
         with pytest.raises(KeyNotFound):
             ask()
-    assert keys.keys_of(mine) == []
-    assert len(keys.keys_of(theirs)) == 1
+    assert managing.keys_of(mine) == []
+    assert len(managing.keys_of(theirs)) == 1
 
 
 def test_what_is_done_to_keys_is_in_the_activity():
@@ -250,8 +250,8 @@ def test_what_is_done_to_keys_is_in_the_activity():
     mara = a_member(organization, ADMIN, "mara@acme.example")
     key = make(organization, by=mara).key
     make(organization, "Reads", None, ["audit.view", "members.view"], by=mara)
-    keys.rotate_key(an_access(organization), key.id, OVERLAPS[1], origin(mara))
-    keys.revoke_key(an_access(organization), key.id, origin(mara))
+    managing.rotate_key(an_access(organization), key.id, OVERLAPS[1], origin(mara))
+    managing.revoke_key(an_access(organization), key.id, origin(mara))
     told = events(organization)[1:]
     actions = ["key.created", "key.created", "key.rotated", "key.revoked"]
     assert [event.action for event in told] == actions
@@ -305,7 +305,7 @@ def test_owners_are_told_of_a_key_that_may_change_something(app, office):
 def test_of_a_key_that_was_revoked_before_the_mail_left_nothing_is_told(app, office):
     organization = an_organization()
     key = make(organization).key
-    keys.revoke_key(an_access(organization), key.id, origin(the_owner(organization)))
+    managing.revoke_key(an_access(organization), key.id, origin(the_owner(organization)))
     sender.send_due_mails(app)
     assert not office.messages
 
@@ -315,7 +315,7 @@ def test_lists_are_by_name_and_one_read(commands):
     for name in ("zoo", "Acme", "beta"):
         make(organization, name)
     commands.clear()
-    listed = keys.keys_of(fresh(organization))
+    listed = managing.keys_of(fresh(organization))
     assert [key.name for key in listed] == ["Acme", "beta", "zoo"]
     assert commands == ["find", "aggregate"]
 

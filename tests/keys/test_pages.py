@@ -8,8 +8,8 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, VIEWER, Membership
 from portal.documents.organizations import Organization
-from portal.keys import keys
-from portal.keys.keys import MOST_KEYS
+from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.managing import MOST_KEYS
 from portal.organizations.renaming import rename_organization
 from tests.factories import a_key, a_member, an_organization, origin
 from tests.program import Program
@@ -64,7 +64,7 @@ def test_a_form_that_is_sent_twice_makes_one_key_and_says_so(mara):
 
 
 def test_a_form_that_was_sent_twice_says_so_also_when_no_more_keys_are_possible(mara, monkeypatch):
-    monkeypatch.setattr(keys, "MOST_KEYS", 1)
+    monkeypatch.setattr(managing, "MOST_KEYS", 1)
     fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": VIEWER}
     mara.send(NEW, fields)
     assert "It was done already" in mara.send(NEW, fields).text

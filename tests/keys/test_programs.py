@@ -11,8 +11,8 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
-from portal.keys import keys
-from portal.keys.keys import OVERLAPS
+from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.managing import OVERLAPS
 from portal.organizations.renaming import rename_organization
 from portal.organizations.restoring import restore_organization
 from portal.organizations.trashing import trash_organization
@@ -36,7 +36,7 @@ REFUSED = (401, "not_authenticated", set())
 def rotate(organization, overlap):
     key = ApiKey.objects.get(organization=organization.id)
     by = origin(the_owner(organization))
-    return keys.rotate_key(an_access(organization), key.id, overlap, by).credential
+    return managing.rotate_key(an_access(organization), key.id, overlap, by).credential
 
 
 def test_a_key_says_what_it_is(by_key):
@@ -136,7 +136,7 @@ def test_a_revoked_key_is_refused_at_once(by_key):
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
     assert program.get("/org/acme-corp").status_code == 200
-    keys.revoke_key(
+    managing.revoke_key(
         an_access(organization), ApiKey.objects.get().id, origin(the_owner(organization))
     )
     assert fault(program.get("/org/acme-corp")) == REFUSED

@@ -13,7 +13,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
-from portal.keys import provisioning
+from portal.identity.api_keys import provisioning
 from portal.web.rate_limits import _limiter
 from tests.factories import an_organization
 from tests.program import Program, fault

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 
 from portal import clock, errors
-from portal.accounts.passwords import verify_password
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -15,6 +14,7 @@ from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.documents.slugs import Slug
+from portal.identity.authentication.passwords import verify_password
 from portal.mail import links
 from portal.members import acceptance, invitations
 from portal.members.mails import PURPOSE, token_of

@@ -15,10 +15,10 @@ from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import Organization
-from portal.keys import keys
 from portal.mail import sender
 from portal.members import lists, members, ownership
 from portal.organizations.access import access_to
+from portal.organizations.api_keys import managing
 from tests.factories import (
     a_key,
     a_member,
@@ -316,11 +316,11 @@ def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
 def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, join):
     teo = join("teo@acme.example", ADMIN)
     access = access_to("acme-corp", a_person(teo))
-    keys.make_key(access, "Nightly export", ADMIN, (), None, origin(teo))
-    keys.make_key(access, "Reads", None, ["audit.view"], clock.now().date(), origin(teo))
+    managing.make_key(access, "Nightly export", ADMIN, (), None, origin(teo))
+    managing.make_key(access, "Reads", None, ["audit.view"], clock.now().date(), origin(teo))
     a_key(acme, name="Another's")
     other = an_organization("Kestrel", teo)
-    keys.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(teo))
+    managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(teo))
     for deed in ("remove", "role"):
         page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
         told = re_text(page.html.select_one("main"))
@@ -335,7 +335,7 @@ def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, joi
 def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):
     teo = join("teo@acme.example", ADMIN)
     access, today = access_to("acme-corp", a_person(teo)), clock.now().date()
-    keys.make_key(access, "Nightly export", ADMIN, (), today, origin(teo))
+    managing.make_key(access, "Nightly export", ADMIN, (), today, origin(teo))
     time_machine.move_to(clock.now() + timedelta(days=2))
     page = enter("mara@acme.example").get(f"{PATH}/members/{teo.id}/remove")
     assert "Nightly export" not in page.text
@@ -369,15 +369,15 @@ def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limite
     """One limit for all that members have the portal mail."""
     teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
     members.change_role(access, teo.id, ADMIN, origin(mara))
-    keys.make_key(access, "Nightly export", ADMIN, (), None, origin(mara))
+    managing.make_key(access, "Nightly export", ADMIN, (), None, origin(mara))
     ownership.offer_ownership(access, teo.id, True, origin(mara))
     ownership.withdraw_offer(access, teo.id, origin(mara))
     for refused in (
         lambda: members.change_role(access, teo.id, ADMIN, origin(mara)),
-        lambda: keys.make_key(access, "Another", ADMIN, (), None, origin(mara)),
+        lambda: managing.make_key(access, "Another", ADMIN, (), None, origin(mara)),
         lambda: ownership.offer_ownership(access, teo.id, True, origin(mara)),
     ):
         with pytest.raises(errors.TooManyTries):
             refused()
     other = an_organization("Kestrel", mara)
-    keys.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))
+    managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))

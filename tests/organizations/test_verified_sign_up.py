@@ -10,7 +10,6 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.accounts.closing import close_account
 from portal.database.connection import master_database
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -19,6 +18,7 @@ from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.documents.sign_ups import PendingSignUp
 from portal.documents.slugs import Slug
+from portal.identity.accounts.closing import close_account
 from portal.mail import links, sender
 from portal.organizations import pending
 from portal.organizations.pending import MOST_OF_AN_ADDRESS

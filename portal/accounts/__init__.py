@@ -1,1 +1,0 @@
-"""Accounts: who may enter, and the sessions they entered by."""

@@ -1,1 +1,0 @@
-"""Second factors: what somebody has, beside the password that they know."""

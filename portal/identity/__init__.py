@@ -1,0 +1,1 @@
+"""Who enters: accounts, sessions, authentication, second factors, API keys."""

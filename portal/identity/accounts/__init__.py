@@ -1,0 +1,1 @@
+"""A person's own account: created, verified, recovered, edited, exported, closed."""

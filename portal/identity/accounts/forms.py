@@ -1,0 +1,77 @@
+"""Forms of accounts."""
+
+from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringField
+from wtforms.validators import InputRequired
+
+from portal.documents.accounts import AUTO, DARK, LIGHT
+from portal.identity.accounts.editing_profile import time_zones
+from portal.web.forms import Form
+
+_CURRENT = "Enter your password"
+_NEW = "Enter a new password"
+
+
+def _zones() -> dict[str, str]:
+    return {"": "That of the browser"} | {z: z.replace("_", " ") for z in time_zones()}
+
+
+class ForgotForm(Form):
+    """Asks for a link to choose a new password."""
+
+    email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
+
+
+class NewPasswordForm(Form):
+    """Follows a link and chooses a password."""
+
+    token = HiddenField()
+    password = PasswordField("New password", [InputRequired(_NEW)])
+
+
+class VerifyForm(Form):
+    """Follows a link and says the account's password."""
+
+    token = HiddenField()
+    password = PasswordField("Password", [InputRequired("Enter your password, or a new one")])
+
+
+class ConfirmAddressForm(Form):
+    """Follows a link and knows the account's password."""
+
+    token = HiddenField()
+    current_password = PasswordField("Password", [InputRequired(_CURRENT)])
+
+
+class ButtonForm(Form):
+    """Nothing but a button."""
+
+
+class ProfileForm(Form):
+    """What a person says of themselves."""
+
+    name = StringField("Name")
+    time_zone = SelectField("Time zone", choices=_zones)
+    theme = SelectField(
+        "Theme", choices={AUTO: "As the system has it", LIGHT: "Light", DARK: "Dark"}
+    )
+
+
+class AddressForm(Form):
+    """Asks for another address."""
+
+    email = EmailField("New e-mail address", [InputRequired("Enter the new e-mail address")])
+    current_password = PasswordField("Password", [InputRequired(_CURRENT)])
+
+
+class PasswordForm(Form):
+    """Changes the password."""
+
+    current_password = PasswordField("Current password", [InputRequired(_CURRENT)])
+    password = PasswordField("New password", [InputRequired(_NEW)])
+
+
+class CloseForm(Form):
+    """Closes the account."""
+
+    confirm_email = StringField("Your e-mail address", [InputRequired("Type your e-mail address")])
+    current_password = PasswordField("Password", [InputRequired(_CURRENT)])

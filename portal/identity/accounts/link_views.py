@@ -1,0 +1,69 @@
+"""Pages for who isn't logged in: to log in, and what links in mails lead to."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from portal.identity.accounts import changing_email, recovering, verifying
+from portal.identity.accounts.forms import (
+    ConfirmAddressForm,
+    ForgotForm,
+    NewPasswordForm,
+    VerifyForm,
+)
+from portal.identity.authentication import cookies
+from portal.web.requests import origin, user_agent
+
+blueprint = Blueprint("accounts", __name__)
+
+
+@blueprint.route("/forgot", methods=["GET", "POST"])
+def forgot() -> ResponseReturnValue:
+    form = ForgotForm()
+    if form.submit(lambda: recovering.ask_for_link(form.email.data, origin())):
+        flash(
+            "If an account has this address, a link is on its way there. It works for 30 minutes; "
+            "within 5 minutes no other is sent.",
+            "ok",
+        )
+        return redirect(url_for(".log_in"), 303)
+    return render_template("accounts/forgot.html", form=form), form.status
+
+
+@blueprint.route("/recover", methods=["GET", "POST"])
+def recover() -> ResponseReturnValue:
+    form = NewPasswordForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    account = recovering.account_to_recover(token)
+    if form.submit(lambda: recovering.recover_password(token, form.password.data, origin())):
+        flash("Your password is changed. Log in with it.", "ok")
+        return redirect(url_for(".log_in"), 303)
+    return render_template("accounts/recover.html", form=form, email=account.email), form.status
+
+
+@blueprint.route("/verify", methods=["GET", "POST"])
+def verify() -> ResponseReturnValue:
+    form = VerifyForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    account = verifying.account_to_verify(token)
+    principal = form.submit(
+        lambda: verifying.verify_address(token, form.password.data, origin(), user_agent())
+    )
+    if principal:
+        cookies.enter(principal)
+        flash(f"{principal.email} is verified.", "ok")
+        return redirect(url_for("organizations.list_mine"), 303)
+    return render_template("accounts/verify.html", form=form, account=account), form.status
+
+
+@blueprint.route("/address", methods=["GET", "POST"])
+def confirm_address() -> ResponseReturnValue:
+    form = ConfirmAddressForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    change = changing_email.change_to_confirm(token)
+    changed = form.submit(
+        lambda: changing_email.confirm_change(token, form.current_password.data, origin())
+    )
+    if changed:
+        flash(f"Your address is {changed.email} now.", "ok")
+        return redirect(url_for("account.profile"), 303)
+    return render_template("accounts/confirm_address.html", form=form, change=change), form.status

@@ -1,0 +1,146 @@
+"""Pages of one's own account."""
+
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from portal.documents.accounts import AUTO, Account
+from portal.identity.accounts import changing_email, changing_password, closing, verifying
+from portal.identity.accounts.editing_profile import change_profile
+from portal.identity.accounts.exporting import everything_about
+from portal.identity.accounts.forms import (
+    AddressForm,
+    ButtonForm,
+    CloseForm,
+    PasswordForm,
+    ProfileForm,
+)
+from portal.identity.authentication import cookies
+from portal.identity.sessions import sessions
+from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
+from portal.web.requests import origin
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@login_required
+def profile() -> ResponseReturnValue:
+    account = Account.objects.get(id=current_user.account_id)
+    form = ProfileForm(
+        name=account.name or "", time_zone=account.time_zone or "", theme=account.theme or AUTO
+    )
+    changed = form.submit(
+        lambda: change_profile(
+            account.id, form.name.data or "", form.time_zone.data, form.theme.data, origin()
+        )
+    )
+    if changed:
+        flash("Your profile is saved.", "ok")
+        return redirect(url_for(".profile"), 303)
+    page = render_template(
+        "accounts/profile.html", account=account, form=form, button_form=ButtonForm()
+    )
+    return page, form.status
+
+
+@blueprint.post("/verification")
+@login_required
+def ask_to_verify() -> ResponseReturnValue:
+    verifying.ask_again(current_user.account_id, origin())
+    flash(f"A link is on its way to {current_user.email}. It works for 24 hours.", "ok")
+    return redirect(url_for(".profile"), 303)
+
+
+@blueprint.route("/address", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def change_address() -> ResponseReturnValue:
+    form = AddressForm()
+    asked = form.submit(
+        lambda: changing_email.ask_to_change(
+            current_user.account_id, form.email.data, form.current_password.data, origin()
+        )
+    )
+    if asked:
+        flash(
+            "A link is on its way to the new address. Follow it within 24 hours; until then your "
+            "address stays as it is.",
+            "ok",
+        )
+        return redirect(url_for(".profile"), 303)
+    return render_template("accounts/change_address.html", form=form), form.status
+
+
+@blueprint.route("/password", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def change_password() -> ResponseReturnValue:
+    form = PasswordForm()
+    changed = form.submit(
+        lambda: changing_password.change_password(
+            current_user, form.current_password.data, form.password.data, origin()
+        )
+    )
+    if changed:
+        flash("Your password is changed. All other sessions have ended.", "ok")
+        return redirect(url_for(".profile"), 303)
+    return render_template("accounts/change_password.html", form=form), form.status
+
+
+@blueprint.get("/sessions")
+@login_required
+def list_sessions() -> ResponseReturnValue:
+    return render_template(
+        "accounts/sessions.html",
+        sessions=sessions.sessions_of(current_user),
+        button_form=ButtonForm(),
+    )
+
+
+@blueprint.post("/sessions/<public_id>/end")
+@login_required
+def end_session(public_id: str) -> ResponseReturnValue:
+    sessions.end_session(current_user.account_id, public_id, origin())
+    flash("The session has ended.", "ok")
+    return redirect(url_for(".list_sessions"), 303)
+
+
+@blueprint.post("/sessions/end-others")
+@login_required
+def end_other_sessions() -> ResponseReturnValue:
+    sessions.end_other_sessions(current_user, origin())
+    flash("All other sessions have ended.", "ok")
+    return redirect(url_for(".list_sessions"), 303)
+
+
+@blueprint.get("/export")
+@login_required
+def export() -> ResponseReturnValue:
+    if not is_recent(current_user):
+        # Not back here: a file leaves the page that asks to confirm where it is.
+        return ask_again(url_for(".profile", _anchor="data"))
+    file = everything_about(current_user.account_id, origin())
+    headers = {"Content-Disposition": 'attachment; filename="account.json"'}
+    return Response(file, content_type="application/json", headers=headers)
+
+
+@blueprint.route("/close", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def close() -> ResponseReturnValue:
+    form = CloseForm()
+    closed = form.submit(
+        lambda: closing.close_account(
+            current_user.account_id,
+            form.confirm_email.data,
+            form.current_password.data,
+            origin(),
+        )
+    )
+    if closed:
+        cookies.leave()
+        flash("Your account is closed.", "ok")
+        return redirect(url_for("authentication.log_in"), 303)
+    alone = closing.owned_alone(current_user.account_id)
+    return render_template("accounts/close.html", form=form, owned_alone=alone), form.status

@@ -1,0 +1,35 @@
+"""Provisioning keys: by which a program of the installation signs organizations up for people."""
+
+import structlog
+from bson import ObjectId
+
+from portal import clock
+from portal.display_names import clean_words
+from portal.documents.api_keys import ProvisioningKey
+from portal.errors import KeyNotFound
+from portal.identity.api_keys import credentials
+
+log = structlog.get_logger()
+
+
+def make_provisioning_key(name: str) -> str:
+    """Make a key and return what a program sends, told this once. Raises InvalidName."""
+    secret = credentials.new_secret()
+    key = ProvisioningKey(
+        name=clean_words(name), secret_hash=credentials.hashed(secret), created_at=clock.now()
+    ).save()
+    log.info("provisioning_key.made", api_key=str(key.id))
+    return credentials.written(credentials.PROVISIONING_PREFIX, key.id, secret)
+
+
+def provisioning_keys() -> list[ProvisioningKey]:
+    """All of them, the oldest first."""
+    return list(ProvisioningKey.objects.order_by("created_at").exclude("secret_hash"))
+
+
+def revoke_provisioning_key(key_id: str) -> None:
+    """End the key: the next request that comes by it is refused. Raises KeyNotFound."""
+    found = ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()
+    if not found:
+        raise KeyNotFound
+    log.info("provisioning_key.revoked", api_key=key_id)

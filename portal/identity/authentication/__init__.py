@@ -1,0 +1,1 @@
+"""Logging in, its second step, and throttling of failed attempts."""

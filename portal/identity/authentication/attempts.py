@@ -1,0 +1,111 @@
+"""Wrong passwords in a row: the first few are free, then each further try has to wait, longer and
+longer, and the account's owner is told by mail.
+
+Counted is what is tried, an account's address or none's, so an answer tells nothing of which. A
+try is counted before its password is looked at, in one update: of tries at the same moment no
+more are let through than of tries after each other.
+"""
+
+import hashlib
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from bson import ObjectId
+from mongoengine.queryset.visitor import Q
+from pymongo import ReturnDocument
+
+from portal import clock, settings
+from portal.database.transactions import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.login_attempts import LogInAttempts
+from portal.errors import TooManyTries
+from portal.identity.authentication.mails import WRONG_PASSWORDS
+from portal.mail import outbox
+from portal.mail.outbox import Kind
+
+log = structlog.get_logger()
+
+FREE_TRIES = 5
+LONGEST_WAIT_MINUTES = 15
+TOLD_AT_MOST_EVERY = timedelta(days=1)
+_KEPT = timedelta(days=1)
+
+
+def of_address(typed: str) -> str:
+    """What is tried where a log-in names an address, or what is none. No two kinds of tries share
+    a counter, whatever somebody types."""
+    return f"address {typed}"
+
+
+def begin_attempt(tried: str) -> int:
+    """Count a try, as a wrong one until ``end_row`` says otherwise; how many that makes in a row.
+
+    Raises TooManyTries where it comes too early, which is not counted.
+    """
+    if not settings.current().rate_limits:
+        return 0
+    now = clock.now()
+    before = LogInAttempts._get_collection().find_one_and_update(
+        {"_id": _hashed(tried)},
+        [{"$replaceWith": {"$cond": [{"$gt": ["$next_at", now]}, "$$ROOT", _counted(now)]}}],
+        upsert=True,
+        return_document=ReturnDocument.BEFORE,
+    )
+    if before is None:
+        return 1
+    left = ((before.get("next_at") or now) - now).total_seconds()
+    if left > 0:
+        raise TooManyTries(retry_after_seconds=math.ceil(left))
+    return before["wrong"] + 1
+
+
+def take_back(tried: str) -> None:
+    """Undo the last ``begin_attempt``, whose password nobody looked at."""
+    changes = {"wrong": {"$max": [0, {"$subtract": ["$wrong", 1]}]}, "next_at": None}
+    LogInAttempts.objects(id=_hashed(tried)).update_one(__raw__=[{"$set": changes}])
+
+
+def end_row(tried: str) -> None:
+    """The password was right: begin to count anew."""
+    if settings.current().rate_limits:
+        LogInAttempts.objects(id=_hashed(tried)).update_one(set__wrong=0, unset__next_at=True)
+
+
+def tell_owner(
+    tried: str, account: Account | None, origin: Origin, kind: Kind | None = None
+) -> None:
+    """Have the owner told of wrong passwords, or by a mail of another ``kind``, once a day at most.
+
+    Where nobody has the address the same is written, for a mail that is not needed when it is to
+    be sent: otherwise the time that it takes would tell.
+    """
+    now = clock.now()
+    not_told = Q(told_at=None) | Q(told_at__lt=now - TOLD_AT_MOST_EVERY)
+    to = account.email if account else f"nobody@{settings.current().mail_domain}"
+    ids = {"account": account.id if account else ObjectId(), "address": origin.address or ""}
+
+    log.warning("account.guessed_at", address=origin.address)
+
+    def body() -> None:
+        if LogInAttempts.objects(not_told, id=_hashed(tried)).update_one(set__told_at=now):
+            outbox.put(kind or WRONG_PASSWORDS, to, **ids)
+
+    transaction(body)
+
+
+def _counted(now: datetime) -> dict[str, Any]:
+    """The record with one more try in it, for the pipeline of an update."""
+    more = {"$add": [{"$ifNull": ["$wrong", 0]}, 1]}
+    growing = {"$pow": [2, {"$subtract": [more, FREE_TRIES]}]}
+    wait = {"$toLong": {"$min": [LONGEST_WAIT_MINUTES, growing]}}
+    after_wait = {"$dateAdd": {"startDate": now, "unit": "minute", "amount": wait}}
+    next_at = {"$cond": [{"$lt": [more, FREE_TRIES]}, None, after_wait]}
+    counted = {"wrong": more, "next_at": next_at, "expires_at": now + _KEPT}
+    return {"$mergeObjects": ["$$ROOT", counted]}
+
+
+def _hashed(tried: str) -> str:
+    return hashlib.sha256(tried.encode(errors="replace")).hexdigest()

@@ -1,0 +1,59 @@
+"""A program's way in: a signed token that carries a session's random id, or a key.
+
+The token is made and checked by the functions that make the browser's cookie; neither passes for
+the other, by the token's kind and by the session's. Keys are told by how they begin, which no
+token does, and are looked up where they are made.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from portal import clock
+from portal.documents.sessions import PROGRAM
+from portal.identity.sessions import sessions, tokens
+from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.tokens import InvalidToken
+
+log = structlog.get_logger()
+
+KIND = "bearer"
+_KEYS: dict[str, Callable[[str], Any]] = {}
+
+
+def declare(prefix: str, look_up: Callable[[str], Any]) -> None:
+    """Have what begins with ``prefix`` looked up as a key: who sends it, or ``None``."""
+    _KEYS[prefix] = look_up
+
+
+def token_of(principal: Principal) -> str:
+    """The token by which a program is ``principal``, for as long as its session lasts."""
+    return tokens.issue(
+        KIND,
+        {"sid": principal.session_id},
+        issued_at=clock.now(),
+        expires_at=principal.session_expires_at,
+    )
+
+
+def principal_of(authorization: str) -> Any:
+    """Who sent this ``Authorization`` header; ``None`` unless it has a live session's token or a
+    key that works."""
+    scheme, _, credential = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    credential = credential.strip()
+    for prefix, look_up in _KEYS.items():
+        if credential.startswith(prefix):
+            return look_up(credential)
+    return _by_token(credential)
+
+
+def _by_token(token: str) -> Principal | None:
+    try:
+        session_id = tokens.read(KIND, token).get("sid")
+    except InvalidToken as error:
+        log.info("session.token_refused", reason=str(error))
+        return None
+    return sessions.principal_of(session_id, PROGRAM) if isinstance(session_id, str) else None

@@ -1,0 +1,37 @@
+"""Forms of logging in, its second step, and re-authentication."""
+
+from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField
+from wtforms.validators import InputRequired
+
+from portal.identity.accounts.forms import _CURRENT
+from portal.web.forms import Form
+
+
+class LogInForm(Form):
+    """Logs in."""
+
+    email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
+    password = PasswordField("Password", [InputRequired(_CURRENT)])
+    next = HiddenField(default="")
+
+
+class SecondFactorForm(Form):
+    """Finishes a log-in, by what was typed or by what a passkey signed."""
+
+    code = StringField("Code", default="")
+    credential = HiddenField(default="")
+    trust = BooleanField("Remember this browser for 30 days")
+
+
+class PasskeyLogInForm(Form):
+    """Logs in by a passkey alone."""
+
+    credential = HiddenField(default="")
+
+
+class ConfirmForm(Form):
+    """Confirms who sits there, by one of three."""
+
+    current_password = PasswordField("Password", default="")
+    code = StringField("Code", default="")
+    credential = HiddenField(default="")

@@ -1,0 +1,38 @@
+"""Mails that warn an account's owner of failed attempts."""
+
+from typing import Any
+
+from portal.documents.accounts import Account
+from portal.documents.mails import Mail
+from portal.identity.authentication.attempts import FREE_TRIES, LONGEST_WAIT_MINUTES
+from portal.mail import outbox
+from portal.mail.links import link
+from portal.mail.outbox import Kind
+
+
+def about_attempts(mail: Mail) -> dict[str, Any] | None:
+    """What a mail tells of tries that went wrong."""
+    account = Account.objects(id=mail.ids["account"]).only("email").first()
+    if account is None:
+        return None
+    return {
+        "email": account.email,
+        "times": FREE_TRIES,
+        "longest": LONGEST_WAIT_MINUTES,
+        "at": mail.created_at,
+        "address": mail.ids["address"],
+        "link": link("authentication.log_in"),
+    }
+
+
+WRONG_PASSWORDS = outbox.declare(
+    Kind("wrong_passwords", "Wrong passwords for your account", about_attempts)
+)
+
+
+def _about_codes(mail: Mail) -> dict[str, Any] | None:
+    told = about_attempts(mail)
+    return told and {**told, "link": link("account.change_password")}
+
+
+WRONG_CODES = outbox.declare(Kind("wrong_codes", "Wrong codes for your account", _about_codes))

@@ -1,0 +1,131 @@
+"""Log-ins that wait for a second factor. Each is a session that opens nothing: it ends with the
+account's others, and is neither a browser's nor a program's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bson import ObjectId
+from mongoengine.queryset import QuerySet
+
+from portal import clock
+from portal.audit.trail import record
+from portal.database.transactions import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.sessions import PASSWORD, PENDING, Session
+from portal.errors import LogInExpired
+from portal.identity.authentication.codes import counted, use_code
+from portal.identity.second_factors import challenges, passkeys
+from portal.identity.second_factors.enrollment import Factors, factors_of
+from portal.identity.sessions import browsers, sessions
+from portal.identity.sessions.principals import Pending, Principal
+from portal.web import rate_limits
+
+MOST_TRIES = 10
+TRUSTED = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a log-in waits for: one of the account's factors."""
+
+    account_id: ObjectId
+    holder: str
+    factors: Factors
+
+
+def enter(account: Account, origin: Origin, user_agent: str) -> Principal | Pending:
+    """Log a browser in whose person gave the password, in the caller's transaction; where the
+    account has a second factor that this browser must bring, the log-in waits for it.
+
+    ``account`` must have been read in there.
+    """
+    if account.has_second_factor and not browsers.is_trusted(account.id, origin.browser):
+        record(account, "account.second_factor_asked", origin)
+        return Pending(sessions.open_session(account, origin, user_agent, PENDING).session_id)
+    return sessions.log_in(account, origin, user_agent)
+
+
+def waiting(pending_id: str) -> Waiting:
+    """What the log-in of this id waits for. Raises LogInExpired."""
+    held = _live(pending_id).first()
+    if held is None:
+        raise LogInExpired
+    return Waiting(held.account, str(held.public_id), factors_of(held.account))
+
+
+def finish_with_code(
+    pending_id: str, typed: str, origin: Origin, user_agent: str, *, trust: bool
+) -> Principal:
+    """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser need
+    not bring a second factor again for 30 days.
+
+    Raises WrongCode, TooManyTries, LogInExpired.
+    """
+    held = _count_try(pending_id)
+    with counted(Account.objects.get(id=held.account), origin):
+        return _finish(
+            pending_id, lambda account: use_code(account, typed, origin), origin, user_agent, trust
+        )
+
+
+def finish_with_passkey(
+    pending_id: str, credential: str, origin: Origin, user_agent: str, *, trust: bool
+) -> Principal:
+    """Finish the log-in by a passkey of the account; otherwise like ``finish_with_code``. Raises
+    PasskeyRefused, LogInExpired."""
+    held = _count_try(pending_id)
+    signed = passkeys.check(credential, challenges.SECOND, str(held.public_id), held.account)
+    return _finish(pending_id, lambda _: passkeys.use(signed), origin, user_agent, trust)
+
+
+def log_in_with_passkey(credential: str, origin: Origin, user_agent: str) -> Principal:
+    """Log in by a passkey alone, which is both factors: the device, and that it knows its owner.
+
+    Raises PasskeyRefused, TooManyTries for a network.
+    """
+    rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address))
+    signed = passkeys.check(credential, challenges.LOG_IN, "")
+
+    def body() -> Principal:
+        account = Account.objects.get(id=signed.passkey.account)
+        used = passkeys.use(signed)
+        return sessions.log_in(account, origin, user_agent, factors=(used,))
+
+    return transaction(body)
+
+
+def _live(pending_id: str) -> QuerySet:
+    return sessions.record_of(pending_id).filter(kind=PENDING, expires_at__gt=clock.now())
+
+
+def _count_try(pending_id: str) -> Session:
+    """One more try, counted before it is known whether it is right. Raises LogInExpired."""
+    held = _live(pending_id).filter(tries__lt=MOST_TRIES).modify(new=True, inc__tries=1)
+    if held is None:
+        raise LogInExpired
+    return held
+
+
+def _finish(
+    pending_id: str,
+    use: Callable[[Account], str],
+    origin: Origin,
+    user_agent: str,
+    trust: bool,
+) -> Principal:
+    def body() -> Principal:
+        held = _live(pending_id).first()
+        if held is None:
+            raise LogInExpired
+        account = Account.objects.get(id=held.account)
+        origin.account, origin.email = account.id, account.email
+        used = use(account)
+        held.delete()
+        principal = sessions.log_in(account, origin, user_agent, factors=(PASSWORD, used))
+        if trust and origin.browser:
+            browsers.trust(account.id, origin.browser, clock.now() + TRUSTED)
+        return principal
+
+    return transaction(body)

@@ -1,0 +1,149 @@
+"""Pages of logging in, its second step, and re-authentication."""
+
+from collections.abc import Callable
+
+from bson import ObjectId
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from portal.identity.authentication import confirming, cookies, logging_in, second_step
+from portal.identity.authentication.forms import (
+    ConfirmForm,
+    LogInForm,
+    PasskeyLogInForm,
+    SecondFactorForm,
+)
+from portal.identity.second_factors import challenges, passkeys
+from portal.identity.second_factors.enrollment import Factors, factors_of
+from portal.identity.sessions.principals import Pending, Principal
+from portal.web import rate_limits
+from portal.web.forms import Form
+from portal.web.requests import origin, same_site_path, user_agent
+
+blueprint = Blueprint("authentication", __name__)
+
+CODE, RECOVERY, PASSKEY, PASSWORD = "code", "recovery", "passkey", "password"
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+def log_in() -> ResponseReturnValue:
+    form = LogInForm(next=same_site_path(request.args.get("next", ""), ""))
+    target = same_site_path(form.next.data or "", url_for("organizations.list_mine"))
+    if current_user.is_authenticated and request.method == "GET":
+        return redirect(target, 303)
+    entered = form.submit(
+        lambda: logging_in.log_in(form.email.data, form.password.data, origin(), user_agent())
+    )
+    if entered:
+        cookies.enter(entered)
+        if isinstance(entered, Pending):
+            return redirect(
+                url_for("authentication.bring_second_factor", next=form.next.data or None), 303
+            )
+        return redirect(target, 303)
+    return render_template("accounts/log_in.html", form=form), form.status
+
+
+@blueprint.post("/logout")
+def log_out() -> ResponseReturnValue:
+    if current_user.is_authenticated:
+        logging_in.log_out(current_user, origin())
+    cookies.leave()
+    return redirect(url_for("authentication.log_in"), 303)
+
+
+@blueprint.route("/login/second", methods=["GET", "POST"])
+def bring_second_factor() -> ResponseReturnValue:
+    pending_id = cookies.pending_id()
+    if pending_id is None:
+        return redirect(url_for("authentication.log_in"), 303)
+    waiting = second_step.waiting(pending_id)
+    ways = [*_ways(waiting.factors), RECOVERY]
+    form, by = SecondFactorForm(), _chosen(ways)
+    principal = form.submit(_finishing(pending_id, form, by))
+    if principal:
+        cookies.enter(principal)
+        return redirect(_target("organizations.list_mine"), 303)
+    options = _options(by, challenges.SECOND, waiting.holder, waiting.account_id)
+    return _page("factors/second.html", form, by, ways, options), form.status
+
+
+@blueprint.route("/login/passkey", methods=["GET", "POST"])
+def use_passkey() -> ResponseReturnValue:
+    if current_user.is_authenticated and request.method == "GET":
+        return redirect(_target("organizations.list_mine"), 303)
+    form = PasskeyLogInForm()
+    principal = form.submit(
+        lambda: second_step.log_in_with_passkey(form.credential.data, origin(), user_agent())
+    )
+    if principal:
+        cookies.enter(principal)
+        return redirect(_target("organizations.list_mine"), 303)
+    rate_limits.count_try(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
+    options = passkeys.options_to_use(challenges.LOG_IN, "")
+    return _page("factors/passkey.html", form, PASSKEY, [], options), form.status
+
+
+@blueprint.route("/account/confirm", methods=["GET", "POST"])
+@login_required
+def confirm() -> ResponseReturnValue:
+    # Who has a second factor confirms by that: the password alone opened nothing either.
+    factors = factors_of(current_user.account_id)
+    ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
+    form, by = ConfirmForm(), _chosen(ways)
+    principal = current_user._get_current_object()
+    form.submit(_confirming(principal, form, by))
+    if form.succeeded:
+        return redirect(_target("factors.security"), 303)
+    options = _options(by, challenges.CONFIRM, str(principal.session), principal.account_id)
+    return _page("factors/confirm.html", form, by, ways, options), form.status
+
+
+def _ways(factors: Factors) -> list[str]:
+    """By what the person may prove who they are, the usual one first."""
+    return [CODE] * bool(factors.app) + [PASSKEY] * bool(factors.passkeys)
+
+
+def _chosen(ways: list[str]) -> str:
+    by = request.args.get("by", "")
+    return by if by in ways else ways[0]
+
+
+def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], Principal]:
+    trust = form.trust.data
+    if by == PASSKEY:
+        return lambda: second_step.finish_with_passkey(
+            pending_id, form.credential.data, origin(), user_agent(), trust=trust
+        )
+    return lambda: second_step.finish_with_code(
+        pending_id, form.code.data, origin(), user_agent(), trust=trust
+    )
+
+
+def _confirming(principal: Principal, form: ConfirmForm, by: str) -> Callable[[], None]:
+    if by == PASSKEY:
+        return lambda: confirming.confirm_with_passkey(principal, form.credential.data, origin())
+    if by in (CODE, RECOVERY):
+        return lambda: confirming.confirm_with_code(principal, form.code.data, origin())
+    return lambda: confirming.confirm_with_password(principal, form.current_password.data, origin())
+
+
+def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:
+    """What the browser needs for a passkey, where one is asked for."""
+    return passkeys.options_to_use(purpose, holder, account_id) if by == PASSKEY else ""
+
+
+def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> str:
+    form.credential.data = ""  # what was signed is good no more
+    here = {way: url_for(request.endpoint or "", by=way, next=_next()) for way in ways}
+    action = url_for(request.endpoint or "", by=by if ways else None, next=_next())
+    return render_template(template, form=form, by=by, ways=here, action=action, options=options)
+
+
+def _next() -> str | None:
+    return same_site_path(request.args.get("next", ""), "") or None
+
+
+def _target(otherwise: str) -> str:
+    return _next() or url_for(otherwise)

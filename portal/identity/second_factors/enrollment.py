@@ -1,0 +1,105 @@
+"""Which second factors an account has, and what follows when one comes or goes."""
+
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from portal.audit.trail import record
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.memberships import Membership
+from portal.documents.organizations import PURGED, Organization
+from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
+from portal.errors import FactorNeeded, NotAuthenticated
+from portal.identity.second_factors import recovery_codes
+from portal.identity.second_factors.mails import FACTOR_ADDED, FACTOR_REMOVED
+from portal.identity.sessions import browsers, sessions
+from portal.identity.sessions.principals import require_verified
+from portal.mail import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The second factors of an account; ``codes_left`` is ``None`` where it has no recovery
+    codes."""
+
+    app: AuthenticatorApp | None
+    passkeys: list[Passkey]
+    codes_left: int | None
+
+    def __bool__(self) -> bool:
+        return bool(self.app or self.passkeys)
+
+
+def factors_of(account_id: ObjectId) -> Factors:
+    """What the account has; three reads."""
+    codes = RecoveryCodes.objects(id=account_id).first()
+    return Factors(
+        AuthenticatorApp.objects(id=account_id).first(),
+        list(Passkey.objects(account=account_id).order_by("added_at")),
+        len(codes.hashes) if codes else None,
+    )
+
+
+def note_added(
+    account_id: ObjectId, session_id: str, codes: list[str], action: str, what: str, origin: Origin
+) -> list[str]:
+    """Have the factor that the caller's transaction just wrote count: the account needs it to log
+    in from now on, its browsers are asked for it, the person is told.
+
+    The first one brings the recovery ``codes``: returned are those that are the account's now and
+    to be shown once, none where it keeps others.
+    Raises AddressNotVerified, NotAuthenticated.
+    """
+    sessions.hold_open(origin)
+    before = Account.objects(id=account_id, closed_at=None).modify(set__has_second_factor=True)
+    if before is None:
+        raise NotAuthenticated
+    require_verified(before)
+    if not before.has_second_factor:
+        # Those were opened without it.
+        sessions.close_others(account_id, session_id)
+        recovery_codes.replace(account_id, codes, origin)
+    _note_changed(account_id, action, what, origin)
+    outbox.put(FACTOR_ADDED, before.email, account=account_id, what=what)
+    return [] if before.has_second_factor else codes
+
+
+def note_removed(account_id: ObjectId, action: str, what: str, origin: Origin) -> None:
+    """Have the account do without the factor that the caller's transaction just deleted; recovery
+    codes go with the last one. Raises FactorNeeded where an organization requires one."""
+    left = (
+        AuthenticatorApp.objects(id=account_id).first()
+        or Passkey.objects(account=account_id).first()
+    )
+    # Written also where it stays: of two that remove one each, the later sees that it is the last.
+    account = Account.objects(id=account_id).modify(new=True, set__has_second_factor=bool(left))
+    if not left:
+        if name := name_of_requiring(account_id):
+            raise FactorNeeded(name)
+        RecoveryCodes.objects(id=account_id).delete()
+    _note_changed(account_id, action, what, origin)
+    outbox.put(FACTOR_REMOVED, account.email, account=account_id, what=what)
+
+
+def forget_all(account_id: ObjectId) -> None:
+    """Remove all factors, recovery codes and known browsers of the account, in the caller's
+    transaction, whoever added them."""
+    AuthenticatorApp.objects(id=account_id).delete()
+    Passkey.objects(account=account_id).delete()
+    RecoveryCodes.objects(id=account_id).delete()
+    browsers.forget_all(account_id)
+
+
+def _note_changed(account_id: ObjectId, action: str, what: str, origin: Origin) -> None:
+    browsers.distrust_all(account_id)
+    record(Account.objects.get(id=account_id), action, origin, factor=what)
+
+
+def name_of_requiring(account_id: ObjectId) -> str | None:
+    """The name of an organization of the account's that requires a second factor, now or soon."""
+    own = Membership.objects(account=account_id).distinct("organization")
+    requiring = Organization.objects(
+        id__in=own, state__ne=PURGED, second_factor_from__ne=None
+    ).first()
+    return requiring and requiring.name

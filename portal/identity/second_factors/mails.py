@@ -1,0 +1,38 @@
+"""Mails that tell a person what became of their second factors."""
+
+from typing import Any
+
+from portal.documents.accounts import Account
+from portal.documents.mails import Mail
+from portal.documents.second_factors import RecoveryCodes
+from portal.mail import outbox
+from portal.mail.links import link
+from portal.mail.outbox import Kind
+
+
+def _about_factors(mail: Mail) -> dict[str, Any] | None:
+    account = Account.objects(id=mail.ids["account"]).only("email").first()
+    if account is None:
+        return None
+    codes = RecoveryCodes.objects(id=account.id).first()
+    return {
+        "email": account.email,
+        "what": mail.ids.get("what", ""),
+        "at": mail.created_at,
+        "codes_left": len(codes.hashes) if codes else 0,
+        "link": link("factors.security"),
+    }
+
+
+FACTOR_ADDED = outbox.declare(
+    Kind("factor_added", "A second factor was added to your account", _about_factors)
+)
+FACTOR_REMOVED = outbox.declare(
+    Kind("factor_removed", "A second factor was removed from your account", _about_factors)
+)
+RECOVERY_CODES_MADE = outbox.declare(
+    Kind("recovery_codes_made", "Your account has new recovery codes", _about_factors)
+)
+RECOVERY_CODE_USED = outbox.declare(
+    Kind("recovery_code_used", "A recovery code of your account was used", _about_factors)
+)

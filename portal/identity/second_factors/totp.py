@@ -1,0 +1,117 @@
+"""The authenticator app: codes of six digits that change every half minute (RFC 6238)."""
+
+import re
+
+import pyotp
+import segno
+import structlog
+from bson import ObjectId
+from pyotp.exceptions import OTPVerificationError
+
+from portal import clock
+from portal.database.transactions import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.second_factors import AuthenticatorApp
+from portal.documents.sessions import APP
+from portal.errors import WrongCode
+from portal.identity.second_factors import enrollment, recovery_codes, sealing
+from portal.identity.sessions import sessions
+from portal.web import rate_limits
+
+LOOKS = re.compile(r"[0-9]{6}")
+_SKEW_STEPS = 1  # clocks of telephones are half a minute off
+
+log = structlog.get_logger()
+
+
+def offer(session_id: str) -> str:
+    """The secret that the session offers to an app; it counts for nothing before ``confirm``."""
+    sealed = sealing.seal(pyotp.random_base32())
+    mine = sessions.record_of(session_id)
+    mine.filter(offered_secret=None).update_one(set__offered_secret=sealed)
+    return sealing.unseal(_offered(session_id) or "") or ""
+
+
+def address_of(secret: str, email: str) -> str:
+    """What an app reads from the picture."""
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="Portal")
+
+
+def picture_of(address: str) -> str:
+    """The picture as inline SVG. Its size is the stylesheet's; its ground stays white."""
+    return segno.make(address, error="m").svg_inline(
+        svgclass="qr", lineclass="qr-line", omitsize=True, light="#fff"
+    )
+
+
+def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -> list[str]:
+    """Make the app that the session's secret was given to the account's one, in place of any
+    before; the recovery codes that came with it, told this once.
+
+    ``typed`` is its first code. Raises WrongCode, TooManyTries, AddressNotVerified.
+    """
+    rate_limits.count_try(rate_limits.SECOND_FACTOR, str(account_id))
+    offered = _offered(session_id)
+    secret = offered and sealing.unseal(offered)
+    step = _step_of(secret, typed) if secret else None
+    if not secret or step is None:
+        raise WrongCode
+    codes = recovery_codes.fresh_codes()
+
+    def body() -> list[str]:
+        # Of two confirmations at once one finds this secret; another may be offered already.
+        taken = sessions.record_of(session_id).filter(offered_secret=offered)
+        if not taken.update_one(unset__offered_secret=True):
+            raise WrongCode
+        replaced = AuthenticatorApp.objects(id=account_id).delete()
+        AuthenticatorApp(
+            id=account_id, secret=sealing.seal(secret), added_at=clock.now(), last_step=step
+        ).save(force_insert=True)
+        action = "account.app_replaced" if replaced else "account.app_added"
+        return enrollment.note_added(account_id, session_id, codes, action, APP, origin)
+
+    return transaction(body)
+
+
+def remove(account_id: ObjectId, origin: Origin) -> None:
+    """Ask the account for no codes of an app any more. Raises FactorNeeded."""
+
+    def body() -> None:
+        if AuthenticatorApp.objects(id=account_id).delete():
+            enrollment.note_removed(account_id, "account.app_removed", APP, origin)
+
+    transaction(body)
+
+
+def use(account: Account, typed: str) -> None:
+    """Use a code of the account's app up, and those of all steps before it, in the caller's
+    transaction. Raises WrongCode."""
+    app = AuthenticatorApp.objects(id=account.id).first()
+    secret = app and sealing.unseal(app.secret)
+    step = _step_of(secret, typed) if secret else None
+    if app and not secret:
+        log.error("second_factor.unreadable", note="SECRET_KEY was changed without a fallback")
+    if secret is None or step is None:
+        raise WrongCode
+    newer = AuthenticatorApp.objects(id=account.id, last_step__lt=step)
+    if not newer.update_one(set__last_step=step):
+        raise WrongCode
+
+
+def _offered(session_id: str) -> str | None:
+    session = sessions.record_of(session_id).only("offered_secret").first()
+    return session and session.offered_secret
+
+
+def _step_of(secret: str, typed: str) -> int | None:
+    """The time step whose code was typed."""
+    code, now = re.sub(r"\s", "", typed), clock.now()
+    if not LOOKS.fullmatch(code):
+        return None
+    try:
+        return pyotp.TOTP(secret).verify_and_get_timecode(
+            code, for_time=now, valid_window=_SKEW_STEPS
+        )
+    except OTPVerificationError:
+        return None

@@ -1,0 +1,184 @@
+"""Pages of one's own second factors."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from bson import ObjectId
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+from markupsafe import Markup
+
+from portal.documents.accounts import Account
+from portal.errors import Repeated
+from portal.identity.second_factors import passkeys, recovery_codes, totp
+from portal.identity.second_factors.enrollment import factors_of, name_of_requiring
+from portal.identity.second_factors.forms import CodeForm, NameForm, PasskeyForm
+from portal.identity.sessions import browsers, trust
+from portal.identity.sessions.principals import require_verified
+from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.web.forms import Form, OnceForm
+from portal.web.requests import origin
+
+blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
+
+
+def _address_verified(
+    view: Callable[..., ResponseReturnValue],
+) -> Callable[..., ResponseReturnValue]:
+    """Have the page refused before it offers what would be refused when it is sent."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        require_verified(current_user)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+@blueprint.get("")
+@login_required
+def security() -> ResponseReturnValue:
+    account_id = current_user.account_id
+    return render_template(
+        "factors/security.html",
+        changed_at=Account.objects.get(id=account_id).password_changed_at,
+        factors=factors_of(account_id),
+        few=recovery_codes.FEW,
+        number=recovery_codes.NUMBER,
+        trusted=browsers.trusted_of(account_id),
+        requiring=name_of_requiring(account_id),
+        form=Form(),
+    )
+
+
+@blueprint.route("/app", methods=["GET", "POST"])
+@login_required
+@_address_verified
+@recently_authenticated
+def set_up_app() -> ResponseReturnValue:
+    form = CodeForm()
+    codes = form.submit(lambda: totp.confirm(*_who(), form.code.data, origin()))
+    if form.succeeded:
+        flash("The authenticator app is set up. Its codes are asked for from now on.", "ok")
+        return _lead_on(codes)
+    secret = totp.offer(current_user.session_id)
+    address = totp.address_of(secret, current_user.email)
+    return (
+        render_template(
+            "factors/app.html",
+            form=form,
+            secret=secret,
+            picture=Markup(totp.picture_of(address)),  # noqa: S704 (the package draws it)
+            replaces=factors_of(current_user.account_id).app,
+        ),
+        form.status,
+    )
+
+
+@blueprint.route("/app/remove", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def remove_app() -> ResponseReturnValue:
+    form = Form()
+    form.submit(lambda: totp.remove(current_user.account_id, origin()))
+    if form.succeeded:
+        flash("The authenticator app is removed.", "ok")
+        return redirect(url_for(".security"), 303)
+    return render_template(
+        "factors/remove.html",
+        form=form,
+        what="the authenticator app",
+        factors=factors_of(current_user.account_id),
+    )
+
+
+@blueprint.route("/passkeys/new", methods=["GET", "POST"])
+@login_required
+@_address_verified
+@recently_authenticated
+def add_passkey() -> ResponseReturnValue:
+    form, holder = PasskeyForm(), str(current_user.session)
+    codes = form.submit(
+        lambda: passkeys.add(
+            *_who(), form.passkey_name.data, form.credential.data, holder, origin()
+        )
+    )
+    if form.succeeded:
+        flash("The passkey is added. You can log in with it.", "ok")
+        return _lead_on(codes)
+    account = Account.objects.get(id=current_user.account_id)
+    form.credential.data = ""
+    options = passkeys.options_to_add(account, holder)
+    return render_template("factors/add_passkey.html", form=form, options=options), form.status
+
+
+@blueprint.route("/passkeys/<passkey_id>", methods=["GET", "POST"])
+@login_required
+def name_passkey(passkey_id: str) -> ResponseReturnValue:
+    passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
+    form = NameForm()
+    form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, origin()))
+    if form.succeeded:
+        return redirect(url_for(".security"), 303)
+    if not form.is_submitted():
+        form.passkey_name.data = passkey.name
+    return render_template("factors/name_passkey.html", form=form, passkey=passkey), form.status
+
+
+@blueprint.route("/passkeys/<passkey_id>/remove", methods=["GET", "POST"])
+@login_required
+@recently_authenticated
+def remove_passkey(passkey_id: str) -> ResponseReturnValue:
+    passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
+    form = Form()
+    form.submit(lambda: passkeys.remove(passkey, origin()))
+    if form.succeeded:
+        flash(f"The passkey “{passkey.name}” is removed and opens nothing any more.", "ok")
+        return redirect(url_for(".security"), 303)
+    return render_template(
+        "factors/remove.html",
+        form=form,
+        what=f"the passkey “{passkey.name}”",
+        factors=factors_of(current_user.account_id),
+    )
+
+
+@blueprint.route("/codes/new", methods=["GET", "POST"])
+@login_required
+@_address_verified
+@recently_authenticated
+def make_codes() -> ResponseReturnValue:
+    form = OnceForm()
+    codes = form.submit(lambda: recovery_codes.make_anew(current_user.account_id, origin()))
+    if codes:
+        return _lead_on(codes)
+    return render_template("factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
+
+
+@blueprint.post("/browsers/forget")
+@login_required
+def forget_browsers() -> ResponseReturnValue:
+    trust.end(current_user.account_id, origin())
+    flash("The second factor is asked for in every browser again.", "ok")
+    return redirect(url_for(".security"), 303)
+
+
+def _lead_on(codes: list[str] | None) -> ResponseReturnValue:
+    """Show recovery codes that were made just now. No redirect, since nothing keeps them until the
+    next request."""
+    if codes:
+        return render_template("factors/codes.html", codes=codes)
+    return redirect(url_for(".security"), 303)
+
+
+@blueprint.errorhandler(Repeated)
+def _answer_again(error: Repeated) -> ResponseReturnValue:
+    """A form that was sent twice made codes once; they were in the first answer alone."""
+    return render_template("factors/codes.html", codes=None)
+
+
+def _who() -> tuple[ObjectId, str]:
+    """The account, and the session that is to go on."""
+    return current_user.account_id, current_user.session_id

@@ -1,0 +1,1 @@
+"""Principals and the sessions, tokens and cookies they come by."""

@@ -1,0 +1,295 @@
+"""Sessions: one logged-in browser or program each, a record on the server that can be ended."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from mongoengine.queryset import QuerySet
+
+from portal import clock, settings
+from portal.audit.trail import record
+from portal.database.transactions import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.sessions import BROWSER, PASSWORD, PENDING, PROGRAM, Session
+from portal.errors import NotAuthenticated, SessionGone
+from portal.identity.sessions import browsers
+from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.user_agents import words_of
+
+LONGEST_IDLE = timedelta(hours=12)
+LONGEST_LIFE = timedelta(days=30)
+LONGEST_WAIT = timedelta(minutes=10)
+_SEEN_AT_MOST_EVERY = timedelta(minutes=1)
+_LONGEST_USER_AGENT = 300
+
+
+_TASTE = ("name", "theme", "time_zone")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """A session as its account's owner sees it."""
+
+    public_id: ObjectId
+    is_program: bool
+    browser: str
+    address: str
+    created_at: datetime
+    seen_at: datetime
+    factors: tuple[str, ...]
+    current: bool
+
+
+def open_session(
+    account: Account,
+    origin: Origin,
+    user_agent: str,
+    kind: str = BROWSER,
+    factors: tuple[str, ...] = (PASSWORD,),
+) -> Principal:
+    """Write a session for ``account`` and return who it makes of the browser or program that
+    brought the ``factors``. The browser is known from then on, unless its log-in still waits.
+
+    The password alone, in a browser that need not bring the second factor, proves nothing yet to
+    what asks for recent authentication.
+
+    Meant for the inside of a transaction; the session's id is stored only as a hash.
+    """
+    session_id = secrets.token_urlsafe(32)
+    now = clock.now()
+    proved = not account.has_second_factor or factors != (PASSWORD,)
+    session = Session(
+        id=_hashed(session_id),
+        public_id=ObjectId(),
+        kind=kind,
+        account=account.id,
+        created_at=now,
+        seen_at=now,
+        expires_at=now + _life_of(kind),
+        address=origin.address,
+        user_agent=user_agent[:_LONGEST_USER_AGENT],
+        factors=factors,
+        authenticated_at=now if proved else None,
+        browser=browsers.hashed(origin.browser) if origin.browser else None,
+        tries=0 if kind == PENDING else None,
+    )
+    session.save(force_insert=True)
+    if origin.browser and kind != PENDING:
+        browsers.note(account.id, origin.browser)
+    return Principal(
+        account.id,
+        account.email,
+        session_id,
+        session.expires_at,
+        session.public_id,
+        session.authenticated_at,
+        **_taste(account),
+        verified=account.verified,
+    )
+
+
+def log_in(
+    account: Account,
+    origin: Origin,
+    user_agent: str,
+    kind: str = BROWSER,
+    factors: tuple[str, ...] = (PASSWORD,),
+) -> Principal:
+    """Open a session as ``open_session`` does, and record the log-in as the first deed in it.
+
+    ``account`` must have been read inside the caller's transaction.
+    """
+    opened = open_session(account, origin, user_agent, kind, factors)
+    record(account, "account.logged_in", origin.by(opened.acting), factors=", ".join(factors))
+    return opened
+
+
+def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
+    """Who the live session of this id and kind belongs to; one read, and once a minute one write.
+
+    A browser's ends when it is idle, too; a program's lasts as long as it was told.
+    """
+    now = clock.now()
+    found = Session._get_collection().aggregate(
+        [
+            {"$match": {"_id": _hashed(session_id), "kind": kind, **_live(kind, now)}},
+            {
+                "$lookup": {
+                    "from": Account._get_collection_name(),
+                    "localField": "account",
+                    "foreignField": "_id",
+                    "as": "account",
+                }
+            },
+            {"$unwind": "$account"},
+            {
+                "$project": {
+                    "account._id": 1,
+                    "account.email": 1,
+                    "account.verified_at": 1,
+                    **{f"account.{f}": {"$ifNull": [f"$account.{f}", ""]} for f in _TASTE},
+                    "seen_at": 1,
+                    "expires_at": 1,
+                    "public_id": 1,
+                    "authenticated_at": 1,
+                }
+            },
+        ]
+    )
+    session = next(found, None)
+    if session is None:
+        return None
+    if session["seen_at"] < now - _SEEN_AT_MOST_EVERY:
+        Session.objects(id=session["_id"]).update_one(set__seen_at=now)
+    account = session["account"]
+    return Principal(
+        account["_id"],
+        account["email"],
+        session_id,
+        session["expires_at"],
+        _public_id(session["_id"], session.get("public_id")),
+        session.get("authenticated_at"),  # none where an earlier version wrote it
+        **_taste(account),
+        verified=account.get("verified_at") is not None,
+    )
+
+
+def sessions_of(principal: Principal) -> list[SessionLine]:
+    """Every live session of the account, who asks by which first, then as they were last seen."""
+    now, own = clock.now(), _hashed(principal.session_id)
+    live = [{"kind": kind, **_live(kind, now)} for kind in (BROWSER, PROGRAM)]
+    found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
+    lines = [
+        SessionLine(
+            _public_id(session.id, session.public_id),
+            session.kind == PROGRAM,
+            words_of(session.user_agent or ""),
+            session.address or "",
+            session.created_at,
+            session.seen_at,
+            tuple(session.factors or ()),
+            session.id == own,
+        )
+        for session in found.order_by("-seen_at")
+    ]
+    return sorted(lines, key=lambda line: not line.current)
+
+
+def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
+    """End a session of the account, wherever it is; its browser is no longer trusted. Raises
+    SessionGone, alike for another's."""
+    if not ObjectId.is_valid(public_id):
+        raise SessionGone
+
+    def body() -> None:
+        mine = Session.objects(account=account_id)
+        if not _end(account_id, mine.filter(public_id=ObjectId(public_id))):
+            raise SessionGone
+        account = Account.objects.get(id=account_id)
+        record(account, "account.session_ended", origin, target=ObjectId(public_id))
+
+    transaction(body)
+
+
+def end_other_sessions(principal: Principal, origin: Origin) -> int:
+    """End all sessions and tokens of the account but the one by which ``principal`` asks; their
+    browsers are no longer trusted. How many there were."""
+
+    def body() -> int:
+        ended = _end(principal.account_id, _others(principal.account_id, principal.session_id))
+        if ended:
+            account = Account.objects.get(id=principal.account_id)
+            record(account, "account.sessions_ended", origin, count=str(ended))
+        return ended
+
+    return transaction(body)
+
+
+def end_former(principal: Principal, origin: Origin) -> None:
+    """End the session by which ``principal`` asks, since its browser logged in anew; that stays
+    trusted. Nothing changes where it has ended."""
+
+    def body() -> None:
+        if record_of(principal.session_id).delete():
+            account = Account.objects.get(id=principal.account_id)
+            record(account, "account.session_ended", origin, target=principal.session)
+
+    transaction(body)
+
+
+def hold_open(origin: Origin) -> None:
+    """Make sure, in the caller's transaction, that the session of who asks is open until that is
+    committed: so nothing is made by one that was just ended. Raises NotAuthenticated."""
+    if origin.session:
+        mine = Session.objects(account=origin.account, public_id=origin.session)
+        if not mine.update_one(inc__made=1):
+            raise NotAuthenticated
+
+
+def close_all(account_id: ObjectId) -> None:
+    """End all sessions and tokens of the account, in the caller's transaction."""
+    Session.objects(account=account_id).delete()
+
+
+def close_others(account_id: ObjectId, session_id: str) -> int:
+    """End all but one of them, in the caller's transaction; how many there were."""
+    return _others(account_id, session_id).delete()
+
+
+def record_of(session_id: str) -> QuerySet:
+    """The record of the session that has this id, of whatever kind, ended ones not among them."""
+    return Session.objects(id=_hashed(session_id))
+
+
+def close_session(session_id: str) -> None:
+    """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
+    Session.objects(id=_hashed(session_id)).delete()
+
+
+def _public_id(key: str, known: ObjectId | None) -> ObjectId:
+    """What others may call the session that is stored under ``key``. One that an earlier version
+    wrote, beside this one, gets its id when it is first seen: the same whoever sees it."""
+    if known:
+        return known
+    made = ObjectId(_hashed(key)[:24])
+    Session.objects(id=key).update_one(set__public_id=made)
+    return made
+
+
+def _others(account_id: ObjectId, session_id: str) -> QuerySet:
+    return Session.objects(account=account_id, id__ne=_hashed(session_id))
+
+
+def _end(account_id: ObjectId, ended: QuerySet) -> int:
+    """End them as what may be in wrong hands: the browsers that they were opened in have to bring
+    the second factor again. How many there were."""
+    opened_in = [session.browser for session in ended.filter(kind=BROWSER).only("browser")]
+    browsers.distrust(account_id, opened_in)
+    return ended.delete()
+
+
+def _live(kind: str, now: datetime) -> dict[str, Any]:
+    """What is true of a session of this kind while it lasts."""
+    live = {"expires_at": {"$gt": now}}
+    return {**live, "seen_at": {"$gt": now - LONGEST_IDLE}} if kind == BROWSER else live
+
+
+def _taste(account: Any) -> dict[str, Any]:
+    """How the portal looks to the person: of an account, or what was read of one."""
+    return {field: account[field] or "" for field in _TASTE}
+
+
+def _life_of(kind: str) -> timedelta:
+    if kind == BROWSER:
+        return LONGEST_LIFE
+    if kind == PENDING:
+        return LONGEST_WAIT
+    return timedelta(seconds=settings.current().jwt_expires_seconds)
+
+
+def _hashed(session_id: str) -> str:
+    return hashlib.sha256(session_id.encode()).hexdigest()

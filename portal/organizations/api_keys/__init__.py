@@ -1,0 +1,1 @@
+"""An organization's API keys: made, rotated, revoked."""

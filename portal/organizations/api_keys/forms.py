@@ -1,0 +1,86 @@
+"""Forms of API keys. Their rules are the services'; a form shows what those say."""
+
+from datetime import timedelta
+
+from wtforms import DateField, RadioField, SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Optional
+from wtforms.widgets import CheckboxInput
+
+from portal.documents.memberships import ADMIN, VIEWER
+from portal.organizations.api_keys.managing import OVERLAPS
+from portal.permissions import FOR_KEYS, WORDS
+from portal.web.forms import DayInput, OnceForm
+
+CHOSEN = "chosen"
+
+
+def _permissions() -> list[SelectChoice]:
+    return [
+        SelectChoice(name, words.capitalize()) for name, words in WORDS.items() if name in FOR_KEYS
+    ]
+
+
+class _DayField(DateField):
+    """Says how a day is typed."""
+
+    widget = DayInput()
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError("Enter a day like 2027-01-31") from error
+
+
+class NewKeyForm(OnceForm):
+    """Makes a key."""
+
+    name = StringField("Name", default="")
+    grant = RadioField(
+        "What it may do",
+        choices=[
+            SelectChoice(VIEWER, "Look: what a viewer may"),
+            SelectChoice(ADMIN, "Change: what an admin may"),
+            SelectChoice(CHOSEN, "Only this:"),
+        ],
+        default=VIEWER,
+    )
+    permissions = SelectMultipleField(
+        "Permissions", choices=_permissions(), option_widget=CheckboxInput()
+    )
+    expires_on = _DayField("Last day (optional)", [Optional()])
+
+    @property
+    def role(self) -> str | None:
+        """The role that was chosen, if it was one."""
+        return None if self.grant.data == CHOSEN else self.grant.data
+
+    @property
+    def chosen(self) -> list[str]:
+        """The permissions that were chosen rather than a role."""
+        return (self.permissions.data or []) if self.grant.data == CHOSEN else []
+
+
+class RotateForm(OnceForm):
+    """Gives a key another secret."""
+
+    overlap = RadioField(
+        "The old secret stops working",
+        choices=[
+            SelectChoice(str(int(overlap.total_seconds())), words)
+            for overlap, words in zip(
+                OVERLAPS, ("Now", "In 1 hour", "In 1 day", "In 7 days"), strict=True
+            )
+        ],
+        default=str(int(OVERLAPS[2].total_seconds())),
+    )
+
+    @property
+    def chosen(self) -> timedelta:
+        """How long the old secret works beside the new one."""
+        return timedelta(seconds=int(self.overlap.data))
+
+
+class RevokeForm(OnceForm):
+    """Ends a key."""

@@ -1,0 +1,291 @@
+"""API keys of organizations: made, rotated, revoked.
+
+A key's secret leaves once, in what is returned when it is made or rotated.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from bson import ObjectId
+
+from portal import clock
+from portal.audit.trail import record
+from portal.database.transactions import transaction
+from portal.display_names import clean_words
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ROLES, ApiKey
+from portal.documents.audit import Origin
+from portal.documents.organizations import Organization
+from portal.errors import (
+    Forbidden,
+    InvalidExpiry,
+    InvalidGrant,
+    InvalidKeyName,
+    InvalidName,
+    KeyExpired,
+    KeyNotFound,
+    TooManyKeys,
+    check_all,
+)
+from portal.identity.api_keys import credentials
+from portal.identity.sessions import sessions
+from portal.organizations.access import Access, still_allowed
+from portal.organizations.api_keys.mails import tell_of_new_key
+from portal.permissions import FOR_KEYS, of_key
+from portal.web import rate_limits
+from portal.web.idempotency import claim_key
+
+MOST_KEYS = 100
+LONGEST_LIFE = timedelta(days=3650)
+OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(days=1), timedelta(days=7))
+"""How long the old secret may work beside the new one."""
+
+MADE, ROTATED, REVOKED = "key_made", "key_rotated", "key_revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A key whose secret is new: ``credential`` is what a program sends, told this once."""
+
+    key: ApiKey
+    credential: str
+
+    def __repr__(self) -> str:
+        return f"NewSecret({self.key.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """A key as shown, its secret apart."""
+
+    id: ObjectId
+    name: str
+    role: str | None
+    permissions: list[str]
+    made_by: str | None
+    created_at: datetime
+    used_at: datetime | None
+    expires_at: datetime | None
+    former_until: datetime | None
+
+    @property
+    def expires_on(self) -> date | None:
+        """Its last day, in UTC."""
+        return (self.expires_at - timedelta(days=1)).date() if self.expires_at else None
+
+    @property
+    def expired(self) -> bool:
+        """Whether its last day is over."""
+        return self.expires_at is not None and self.expires_at <= clock.now()
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the secret before the last rotation works, too."""
+        return self.former_until is not None and self.former_until > clock.now()
+
+
+def make_key(
+    access: Access,
+    name: str,
+    role: str | None,
+    permissions: Collection[str],
+    expires_on: date | None,
+    origin: Origin,
+) -> NewSecret:
+    """Make a key of the organization with a ``role``, or else with ``permissions``; it works until
+    the end of its last day in UTC, if it has one.
+
+    The owners get a mail where it may do more than look. Raises InvalidKeyName, InvalidGrant,
+    InvalidExpiry (or SeveralErrors of them), Forbidden where it could do what who makes it may
+    not, TooManyTries, TooManyKeys, NotFound where the organization is gone, Repeated; then nothing
+    was changed.
+    """
+    name, permissions, expires_at = check_all(
+        lambda: _clean_name(name),
+        lambda: _clean_grant(role, permissions),
+        lambda: _end_of(expires_on),
+    )
+    _check_within(access, of_key(role, permissions))
+    rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
+    key_id, secret = ObjectId(), credentials.new_secret()
+
+    def body() -> ApiKey:
+        claim_key(origin.key, origin.request_id, access.organization.id, MADE, key_id)
+        sessions.hold_open(origin)
+        organization = still_allowed(access, origin, "keys.manage")
+        # Each key that is made writes the head of the organization's chain: of two at once one
+        # is tried again, and counts the other.
+        if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
+            raise TooManyKeys(MOST_KEYS)
+        key = ApiKey(
+            id=key_id,
+            organization=organization.id,
+            name=name,
+            role=role,
+            permissions=permissions or None,
+            secret_hash=credentials.hashed(secret),
+            created_at=clock.now(),
+            created_by=origin.account,
+            expires_at=expires_at,
+        )
+        key.save(force_insert=True)
+        tell_of_new_key(key, organization)
+        record(
+            organization,
+            "key.created",
+            origin,
+            target=key.id,
+            name=name,
+            may=role or ", ".join(permissions),
+        )
+        return key
+
+    return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
+
+
+def rotate_key(access: Access, key_id: ObjectId, overlap: timedelta, origin: Origin) -> NewSecret:
+    """Give the key another secret; the one it had works for ``overlap`` longer, an older one no
+    more.
+
+    Raises KeyNotFound, KeyExpired, Forbidden where it can do what who rotates it may not,
+    NotFound, Repeated; then nothing was changed.
+    """
+    secret = credentials.new_secret()
+
+    def body() -> ApiKey:
+        claim_key(origin.key, origin.request_id, access.organization.id, ROTATED, key_id)
+        sessions.hold_open(origin)
+        organization = still_allowed(access, origin, "keys.manage")
+        key = _stored(access, key_id)
+        _check_within(access, of_key(key.role, key.permissions or ()))
+        now = clock.now()
+        if key.expires_at and key.expires_at <= now:
+            raise KeyExpired(key.name)
+        key.former_hash, key.former_until = key.secret_hash, now + overlap
+        key.secret_hash = credentials.hashed(secret)
+        key.save()
+        record(organization, "key.rotated", origin, target=key.id, name=key.name)
+        return key
+
+    return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
+
+
+def revoke_key(access: Access, key_id: ObjectId, origin: Origin) -> ApiKey:
+    """End the key, and return what it was: the next request that comes by it is refused.
+
+    Raises KeyNotFound, NotFound, Repeated; then nothing was changed.
+    """
+
+    def body() -> ApiKey:
+        claim_key(origin.key, origin.request_id, access.organization.id, REVOKED, key_id)
+        organization = still_allowed(access, origin, "keys.manage")
+        key = _stored(access, key_id)
+        key.delete()
+        record(organization, "key.revoked", origin, target=key.id, name=key.name)
+        return key
+
+    return transaction(body)
+
+
+def keys_of(organization: Organization) -> list[ListedKey]:
+    """The organization's keys by name; one read."""
+    return _listed({"organization": organization.id})
+
+
+def keys_by(organization: Organization, account_id: ObjectId) -> list[ListedKey]:
+    """Those of the organization's keys that the account made and that still work, by name."""
+    made = _listed({"organization": organization.id, "created_by": account_id})
+    return [key for key in made if not key.expired]
+
+
+def key_of(organization: Organization, key_id: str | ObjectId | None) -> ListedKey:
+    """The organization's key of this id. Raises KeyNotFound."""
+    if not ObjectId.is_valid(key_id):
+        raise KeyNotFound
+    found = _listed({"organization": organization.id, "_id": ObjectId(key_id)})
+    if not found:
+        raise KeyNotFound
+    return found[0]
+
+
+def _clean_name(name: str) -> str:
+    try:
+        return clean_words(name)
+    except InvalidName as error:
+        raise InvalidKeyName(error.reason) from error
+
+
+def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
+    """The permissions of a key that has no role, in an order."""
+    if role is not None and permissions:
+        raise InvalidGrant("Choose a role or permissions, not both")
+    if role is not None:
+        if role not in ROLES:
+            raise InvalidGrant(f"Choose one of these roles: {', '.join(ROLES)}")
+        return []
+    if not permissions:
+        raise InvalidGrant("Choose what the key may do")
+    if not FOR_KEYS.issuperset(permissions):
+        raise InvalidGrant(f"Choose from these: {', '.join(sorted(FOR_KEYS))}")
+    return sorted(set(permissions))
+
+
+def _end_of(day: date | None) -> datetime | None:
+    """When the day is over in UTC."""
+    if day is None:
+        return None
+    today = clock.now().date()
+    if day < today:
+        raise InvalidExpiry("Choose a last day that is not over")
+    if day > today + LONGEST_LIFE:
+        raise InvalidExpiry("Choose a last day within ten years")
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
+
+
+def _check_within(access: Access, permissions: frozenset[str]) -> None:
+    beyond = permissions - access.permissions
+    if beyond:
+        raise Forbidden(min(beyond), access.organization.id, access.role)
+
+
+def _stored(access: Access, key_id: ObjectId) -> ApiKey:
+    key = ApiKey.objects(id=key_id, organization=access.organization.id).first()
+    if key is None:
+        raise KeyNotFound
+    return key
+
+
+def _listed(chosen: dict[str, ObjectId]) -> list[ListedKey]:
+    makers = {
+        "from": Account._get_collection_name(),
+        "localField": "created_by",
+        "foreignField": "_id",
+        "as": "makers",
+        "pipeline": [{"$project": {"email": 1}}],
+    }
+    # By name, whatever its case; of one name the older first.
+    order = {"lower": 1, "_id": 1}
+    rows = ApiKey._get_collection().aggregate(
+        [
+            {"$match": chosen},
+            {"$lookup": makers},
+            {"$set": {"lower": {"$toLower": "$name"}}},
+            {"$sort": order},
+            {"$unset": ["secret_hash", "former_hash"]},
+        ]
+    )
+    return [
+        ListedKey(
+            id=row["_id"],
+            name=row["name"],
+            role=row.get("role"),
+            permissions=row.get("permissions") or [],
+            made_by=next((maker.get("email") for maker in row["makers"]), None),
+            created_at=row["created_at"],
+            used_at=row.get("used_at"),
+            expires_at=row.get("expires_at"),
+            former_until=row.get("former_until"),
+        )
+        for row in rows
+    ]

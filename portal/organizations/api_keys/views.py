@@ -1,0 +1,107 @@
+"""Pages of an organization's API keys."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal import settings
+from portal.documents.idempotency import KeyRecord
+from portal.errors import KeyNotFound, PortalError, Repeated
+from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.organizations.access import Access, access_to
+from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.forms import NewKeyForm, RevokeForm, RotateForm
+from portal.organizations.api_keys.managing import MOST_KEYS, REVOKED, NewSecret
+from portal.organizations.views import with_access
+from portal.permissions import in_words
+from portal.web import error_handlers, requests
+from portal.web.idempotency import find_record
+from portal.web.requests import origin
+
+blueprint = Blueprint("keys", __name__, url_prefix="/organizations/<slug>/keys")
+
+
+@blueprint.get("")
+@with_access("keys.manage")
+def show_all(access: Access) -> ResponseReturnValue:
+    return _page("list", access, keys=managing.keys_of(access.organization), most=MOST_KEYS)
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@with_access("keys.manage")
+@recently_authenticated
+def make(access: Access) -> ResponseReturnValue:
+    form = NewKeyForm()
+    made = form.submit(
+        lambda: managing.make_key(
+            access, form.name.data, form.role, form.chosen, form.expires_on.data, origin()
+        )
+    )
+    if made:
+        return _show_secret(access, made)
+    return _page("make", access, form=form), form.status
+
+
+@blueprint.route("/<key_id>/rotate", methods=["GET", "POST"])
+@with_access("keys.manage")
+@recently_authenticated
+def rotate(access: Access, key_id: str) -> ResponseReturnValue:
+    key = managing.key_of(access.organization, key_id)
+    form = RotateForm()
+    rotated = form.submit(lambda: managing.rotate_key(access, key.id, form.chosen, origin()))
+    if rotated:
+        return _show_secret(access, rotated)
+    return _page("rotate", access, form=form, key=key), form.status
+
+
+@blueprint.route("/<key_id>/revoke", methods=["GET", "POST"])
+@with_access("keys.manage")
+def revoke(access: Access, key_id: str) -> ResponseReturnValue:
+    key = managing.key_of(access.organization, key_id)
+    form = RevokeForm()
+    revoked = form.submit(lambda: managing.revoke_key(access, key.id, origin()))
+    if revoked:
+        flash(f"“{revoked.name}” is revoked. What comes by it is refused from now on.", "ok")
+        return redirect(url_for(".show_all", slug=access.organization.slug), 303)
+    return _page("revoke", access, form=form, key=key), form.status
+
+
+def _show_secret(access: Access, new: NewSecret) -> ResponseReturnValue:
+    """The one answer that a secret is in: no redirect, since nothing keeps it until the next."""
+    key = managing.key_of(access.organization, new.key.id)
+    return _page("secret", access, key=key, credential=new.credential)
+
+
+@blueprint.errorhandler(Repeated)
+@blueprint.errorhandler(KeyNotFound)
+def _answer_again(error: Repeated | KeyNotFound) -> ResponseReturnValue:
+    """A form that was sent twice did it once."""
+    try:
+        record = find_record(requests.key())
+        return _show_done(record) if record else error_handlers.answer_portal_error(error)
+    except PortalError as refused:
+        return error_handlers.answer_portal_error(refused)
+    except (PyMongoError, MongoEngineException) as away:
+        return error_handlers.answer_database_error(away)
+
+
+def _show_done(record: KeyRecord) -> ResponseReturnValue:
+    """What a form led to that was sent before; the secret was in the first answer alone."""
+    access = access_to((request.view_args or {})["slug"], current_user)
+    if record.kind == REVOKED:
+        return redirect(url_for(".show_all", slug=access.organization.slug), 303)
+    key = managing.key_of(access.organization, record.operation)
+    return _page("secret", access, key=key, credential=None)
+
+
+def _page(name: str, access: Access, **shown: object) -> str:
+    return render_template(
+        f"keys/{name}.html",
+        access=access,
+        organization=access.organization,
+        in_words=in_words,
+        public_url=settings.current().public_url,
+        **shown,
+    )

@@ -1,0 +1,1 @@
+"""Organizations that require a second factor of their members."""

@@ -1,0 +1,72 @@
+"""That an organization requires a second factor of its members."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from bson import ObjectId
+
+from portal import clock
+from portal.audit.trail import record
+from portal.database.transactions import transaction
+from portal.documents.accounts import Account
+from portal.documents.audit import Origin
+from portal.documents.memberships import Membership
+from portal.documents.organizations import ACTIVE, Organization
+from portal.errors import InvalidStart, NoSecondFactor, OrganizationTrashed
+
+LONGEST_AHEAD = timedelta(days=90)
+MOST_SHOWN = 20
+
+
+def require(
+    organization: Organization, starts_on: date | None, owner: ObjectId, origin: Origin
+) -> Organization:
+    """Require a second factor of all members from the beginning of a day (UTC): today or within 90
+    days. Whoever has none then sees nothing of the organization until they set one up; no
+    membership ends.
+
+    Raises InvalidStart, NoSecondFactor where the owner who asks has none: they would lock
+    themselves out.
+    """
+    today = clock.now().date()
+    if starts_on is None or not today <= starts_on <= today + LONGEST_AHEAD:
+        raise InvalidStart(today, today + LONGEST_AHEAD)
+    begins = datetime.combine(starts_on, time(), UTC)
+
+    def body() -> Organization:
+        # Written, so that it conflicts with the removal of the owner's last factor.
+        able = Account.objects(id=owner, has_second_factor=True)
+        if not able.update_one(inc__membership_changes=1):
+            raise NoSecondFactor
+        changed = Organization.objects(id=organization.id, state=ACTIVE).modify(
+            new=True, set__second_factor_from=begins
+        )
+        if changed is None:
+            raise OrganizationTrashed(organization.name)
+        record(changed, "organization.second_factor_required", origin, starts_on=str(starts_on))
+        return changed
+
+    return transaction(body)
+
+
+def lift(organization: Organization, origin: Origin) -> Organization:
+    """Require a second factor no longer; nothing changes where none was required."""
+
+    def body() -> Organization:
+        required = Organization.objects(
+            id=organization.id, state=ACTIVE, second_factor_from__ne=None
+        )
+        lifted = required.modify(new=True, unset__second_factor_from=True)
+        if lifted is None:
+            return organization
+        record(lifted, "organization.second_factor_lifted", origin)
+        return lifted
+
+    return transaction(body)
+
+
+def members_without(organization_id: ObjectId) -> tuple[list[str], int]:
+    """The e-mail addresses of members who have no second factor, the first of them, and how many
+    they are."""
+    members = Membership.objects(organization=organization_id).distinct("account")
+    without = Account.objects(id__in=members, has_second_factor__ne=True)
+    return list(without.order_by("email").limit(MOST_SHOWN).scalar("email")), without.count()

@@ -1,0 +1,63 @@
+"""Pages by which owners require a second factor of an organization's members."""
+
+from datetime import date, timedelta
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import clock
+from portal.documents.organizations import Organization
+from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.organizations.access import Access
+from portal.organizations.second_factors import requiring
+from portal.organizations.second_factors.forms import RequirementForm
+from portal.organizations.views import with_access
+from portal.web.requests import origin
+
+blueprint = Blueprint("second_factor_requirement", __name__)
+_USUAL_NOTICE = timedelta(days=14)
+
+
+@blueprint.route("/organizations/<slug>/second-factor", methods=["GET", "POST"])
+@with_access("organization.require_second_factor")
+@recently_authenticated
+def show(access: Access) -> ResponseReturnValue:
+    organization, form = access.organization, RequirementForm()
+    if not form.is_submitted():
+        begins = organization.second_factor_from or clock.now() + _USUAL_NOTICE
+        form.starts_on.data = begins.date().isoformat()
+    changed = form.submit(lambda: _change(organization, form))
+    if changed:
+        requires = "requires" if changed.second_factor_from else "no longer requires"
+        flash(f"{changed.name} {requires} a second factor of its members.", "ok")
+        return redirect(url_for("organizations.show_settings", slug=changed.slug), 303)
+    without, number = requiring.members_without(organization.id)
+    today = clock.now().date()
+    return (
+        render_template(
+            "factors/requirement.html",
+            access=access,
+            organization=organization,
+            form=form,
+            without=without,
+            number=number,
+            first=today,
+            last=today + requiring.LONGEST_AHEAD,
+        ),
+        form.status,
+    )
+
+
+def _change(organization: Organization, form: RequirementForm) -> Organization:
+    if form.lift.data:
+        return requiring.lift(organization, origin())
+    starts_on = _day(form.starts_on.data)
+    return requiring.require(organization, starts_on, current_user.account_id, origin())
+
+
+def _day(typed: str) -> date | None:
+    try:
+        return date.fromisoformat(typed)
+    except ValueError:
+        return None
