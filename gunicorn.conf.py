@@ -8,7 +8,7 @@ from gunicorn.workers.base import Worker
 from portal import logs
 from portal.identity.second_factors import resealing
 from portal.mail import sender
-from portal.organizations import runner
+from portal.organizations.lifecycle import runner
 from portal.settings import load
 
 workers = load().web_concurrency

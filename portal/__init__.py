@@ -10,7 +10,6 @@ from flask_wtf import CSRFProtect
 
 from portal import cli, logs, settings
 from portal.api import openapi
-from portal.audit import views as audit_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -33,11 +32,12 @@ from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import views as factor_views
 from portal.identity.sessions import browser_cookie
 from portal.mail import transport
-from portal.members import invitation_views
-from portal.members import views as member_views
-from portal.organizations import lifecycle
 from portal.organizations import views as organization_views
+from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import views as key_views
+from portal.organizations.lifecycle import engine
+from portal.organizations.members import invitation_views
+from portal.organizations.members import views as member_views
 from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
 from portal.web import error_handlers, forms, headers, requests, static_files, template_filters
@@ -96,7 +96,7 @@ def create_app(active: Settings) -> Flask:
     template_filters.init_app(app)
     transport.init_app(app, active)
     app.jinja_env.globals["version"] = __version__
-    app.jinja_env.filters.update(doing=lifecycle.doing, title_of=lifecycle.title_of)
+    app.jinja_env.filters.update(doing=engine.doing, title_of=engine.title_of)
     for views in (
         home_views,
         authentication_views,

@@ -29,7 +29,7 @@ from portal.documents.organizations import ACTIVE, Organization
 from portal.errors import InvalidName, KeyNotFound
 from portal.identity.api_keys import provisioning
 from portal.mail import transport
-from portal.organizations import runner
+from portal.organizations.lifecycle import runner
 from portal.settings import InvalidSettings, Settings, instance
 
 log = structlog.get_logger()

@@ -19,10 +19,10 @@ from portal.identity.second_factors import totp
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Principal
 from portal.identity.sessions.sessions import open_session
-from portal.members.mails import LIFE
-from portal.organizations import creation
-from portal.organizations.access import Access
+from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
+from portal.organizations.lifecycle import creating
+from portal.organizations.members.mails import LIFE
 from portal.permissions import ROLES
 from portal.tenants import collections
 from tests.processes import wait_until
@@ -75,7 +75,7 @@ def _hash():
 
 def an_organization(name="Acme Corp", account=None):
     account = account or an_account(f"owner-{ObjectId()}@acme.example")
-    return creation.create_organization(account.id, name, origin(account))
+    return creating.create_organization(account.id, name, origin(account))
 
 
 def a_member(organization, role, email="teo@acme.example"):

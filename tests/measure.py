@@ -23,7 +23,8 @@ from portal import create_app, mongod
 from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.identity.authentication import passwords
-from portal.organizations import creation, renaming
+from portal.organizations import signing_up
+from portal.organizations.lifecycle import renaming
 from portal.organizations.storage import store_of
 from portal.settings import Settings
 from tests.factories import fresh, origin
@@ -97,7 +98,9 @@ def sign_up_against_the_floor(server):
         floor_db.create_collection(f"new_{ObjectId()}")
 
     def sign_up(n):
-        creation.sign_up(f"Org {n}", f"p{n}@acme.example", f"hawk over estuary {n}!", origin(), "x")
+        signing_up.sign_up(
+            f"Org {n}", f"p{n}@acme.example", f"hawk over estuary {n}!", origin(), "x"
+        )
 
     def transaction_and_birth(n):
         check = passwords.check_password

@@ -20,8 +20,8 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import ADMIN
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.organizations.renaming import rename_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.static_files import TOP
 from tests.factories import a_member, an_organization, origin
 from tests.processes import wait_until

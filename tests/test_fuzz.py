@@ -15,8 +15,8 @@ from portal.documents.memberships import OWNER, VIEWER, Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
-from portal.members.mails import token_of
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.members.mails import token_of
 from portal.settings import current
 from tests.factories import (
     a_key,

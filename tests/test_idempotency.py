@@ -12,8 +12,8 @@ from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.errors import Repeated
 from portal.identity.authentication.passwords import hash_password
-from portal.organizations.renaming import rename_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.idempotency import Key
 from tests.factories import an_organization, fresh, origin
 from tests.processes import Person, at_once, portal
@@ -115,7 +115,9 @@ def test_a_second_click_while_the_first_is_at_work_leads_to_its_place(
     organization = Organization.objects.get()
     if service == "restoring":
         trash_organization(organization, None, origin())
-    monkeypatch.setattr(f"portal.organizations.{service}.pursue", lambda intended: intended)
+    monkeypatch.setattr(
+        f"portal.organizations.lifecycle.{service}.pursue", lambda intended: intended
+    )
     first, second = click_twice(visitor, path.format(organization.id), fields)
     assert first.status == second.status == 303
     assert first.location == second.location

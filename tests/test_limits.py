@@ -11,7 +11,7 @@ from portal import settings as portal_settings
 from portal.documents.accounts import Account
 from portal.documents.rate_limits import LimitCounter
 from portal.errors import SlugTaken, TooManyTries
-from portal.organizations.renaming import rename_organization
+from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import rate_limits
 from portal.web.rate_limits import network_of
 from tests.factories import an_account, an_organization, origin

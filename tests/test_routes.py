@@ -10,7 +10,7 @@ from portal.documents.memberships import ADMIN, OWNER, VIEWER
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import provisioning
 from portal.organizations.api_keys import managing
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ROLES, of_key
 from tests.factories import (
     a_key,

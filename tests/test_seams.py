@@ -17,9 +17,10 @@ from portal.errors import NotAuthenticated, NotFound, OperationInProgress
 from portal.identity.accounts.closing import close_account, erase_closed
 from portal.identity.second_factors import enrollment, recovery_codes
 from portal.identity.sessions import sessions
-from portal.members import invitations, members
-from portal.members.ownership import offer_ownership
 from portal.organizations.api_keys import managing
+from portal.organizations.members import inviting
+from portal.organizations.members import managing as members_managing
+from portal.organizations.members.ownership import offer_ownership
 from tests.factories import (
     a_member,
     a_passkey,
@@ -133,9 +134,9 @@ def test_a_removed_admins_request_that_is_under_way_does_nothing():
     access = an_access(organization, ADMIN)
     Membership.objects(account=teo.id).delete()
     with pytest.raises(NotFound):
-        members.change_role(access, pia.id, ADMIN, origin(teo))
+        members_managing.change_role(access, pia.id, ADMIN, origin(teo))
     with pytest.raises(NotFound):
-        invitations.invite(access, "lena@acme.example", ADMIN, origin(teo))
+        inviting.invite(access, "lena@acme.example", ADMIN, origin(teo))
     with pytest.raises(NotFound):
         a_key_by(teo, organization, origin(teo))
     assert Membership.objects.get(account=pia.id).role == VIEWER
@@ -146,7 +147,7 @@ def test_lists_go_on_after_a_member_closed_their_account(app):
     organization = an_organization("Acme Corp", owner)
     teo = a_member(organization, ADMIN, "teo@acme.example")
     key = a_key_by(teo, organization, origin(teo))
-    invitations.invite(an_access(organization, ADMIN), "lena@acme.example", VIEWER, origin(teo))
+    inviting.invite(an_access(organization, ADMIN), "lena@acme.example", VIEWER, origin(teo))
     close_account(teo.id, "teo@acme.example", PASSWORD, origin(teo))
     mara = Visitor(app)
     mara.log_in()
@@ -170,7 +171,7 @@ def test_nothing_names_who_closed_their_account_in_what_was_done_to_them(app):
     organization = an_organization("Acme Corp", an_account("mara@acme.example"))
     mara = Account.objects.get()
     lena = an_account("lena@acme.example")
-    invited = invitations.invite(an_access(organization), lena.email, VIEWER, origin(mara))
+    invited = inviting.invite(an_access(organization), lena.email, VIEWER, origin(mara))
     Invitation.objects(id=invited.id).update_one(set__account=lena.id, set__state="accepted")
     close_account(lena.id, lena.email, PASSWORD, origin(lena))
     stored = str(list(AuditEvent._get_collection().find())) + str(

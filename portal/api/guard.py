@@ -13,8 +13,8 @@ from portal.api.body import BodyParser
 from portal.documents.organizations import Organization
 from portal.errors import InvalidInput, NotAuthenticated, NotForProvisioning
 from portal.identity.sessions.principals import Provisioner
-from portal.organizations.access import Access, access_to
-from portal.organizations.names import slug_asked_for
+from portal.organizations.access.lookup import Access, access_to
+from portal.organizations.lifecycle.names import slug_asked_for
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there
 _FOR_PROVISIONING = "org.create"

@@ -8,7 +8,7 @@ from portal.api.guard import ApiBlueprint, access_by_name, logged_in
 from portal.api.repetition import Answer
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
-from portal.organizations.access import Access
+from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import MADE, REVOKED, ROTATED, NewSecret
 from portal.web import requests

@@ -10,9 +10,9 @@ from portal.api.organizations import takes_key
 from portal.api.repetition import Answer
 from portal.documents.organizations import Organization
 from portal.errors import AddressChanged, NotFound
-from portal.members import invitations as sending
-from portal.members import lists, members
-from portal.organizations.access import Access, object_id
+from portal.organizations.access.lookup import Access, object_id
+from portal.organizations.members import inviting as sending
+from portal.organizations.members import listing, managing
 from portal.web.idempotency import find_record
 from portal.web.requests import key, origin
 
@@ -32,7 +32,7 @@ def list_members(name: str) -> Answer:
     By address; 10,000 at most.
     """
     access = access_by_name(name, "members.view")
-    page = lists.members_of(access.organization.id, size=_MOST_LISTED)
+    page = listing.members_of(access.organization.id, size=_MOST_LISTED)
     return {"members": page.rows}, 200, canonical(access, access.organization, "/members")
 
 
@@ -49,7 +49,7 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
     the answer is 403 `forbidden` then.
     """
     access = access_by_name(name, "members.manage")
-    member = members.change_role(access, object_id(account_id), body["role"], origin())
+    member = managing.change_role(access, object_id(account_id), body["role"], origin())
     return {"member": member}, 200, canonical(access, access.organization, f"/members/{account_id}")
 
 
@@ -65,9 +65,9 @@ def remove(name: str, account_id: str) -> dict[str, Any]:
     own = account_id == str(origin().account)
     access = _current(access_by_name(name, "organization.leave" if own else "members.manage"))
     if own:
-        members.leave(access, object_id(account_id), origin())
+        managing.leave(access, object_id(account_id), origin())
     else:
-        members.remove_member(access, object_id(account_id), origin())
+        managing.remove_member(access, object_id(account_id), origin())
     return {}
 
 
@@ -80,7 +80,7 @@ def list_invitations(name: str) -> Answer:
     Those that nobody has answered first, then the newest; 10,000 at most.
     """
     access = access_by_name(name, "invitations.manage")
-    page = lists.invitations_of(access.organization.id, size=_MOST_LISTED)
+    page = listing.invitations_of(access.organization.id, size=_MOST_LISTED)
     return {"invitations": page.rows}, 200, canonical(access, access.organization, "/invitations")
 
 
@@ -137,7 +137,7 @@ def _current(access: Access) -> Access:
 
 
 def _seen(access: Access, invitation_id: ObjectId) -> dict[str, Any]:
-    return {"invitation": lists.invitation_of(access.organization.id, invitation_id)}
+    return {"invitation": listing.invitation_of(access.organization.id, invitation_id)}
 
 
 def _done_to() -> ObjectId:
@@ -150,7 +150,7 @@ def _done_to() -> ObjectId:
 
 def _changed_again(organization: Organization) -> Answer:
     access_by_name(organization.slug, "members.view")
-    return {"member": lists.member_of(organization.id, _done_to())}, 200, {}
+    return {"member": listing.member_of(organization.id, _done_to())}, 200, {}
 
 
 def _removed_again(organization: Organization) -> Answer:
@@ -170,8 +170,8 @@ def _invited_again(organization: Organization) -> Answer:
 repetition.watch(
     org_members,
     {
-        members.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),
-        members.REMOVE: (schemas.Success, _removed_again),
+        managing.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),
+        managing.REMOVE: (schemas.Success, _removed_again),
         sending.INVITE: (schemas.InvitationAnswer, _invited_again),
         sending.RESEND: (schemas.InvitationAnswer, _seen_again),
         sending.WITHDRAW: (schemas.InvitationAnswer, _seen_again),

@@ -13,7 +13,7 @@ from portal.api.audit import audit
 from portal.api.keys import org_keys
 from portal.api.members import org_members
 from portal.api.organizations import org
-from portal.organizations.names import RESERVED
+from portal.organizations.lifecycle.names import RESERVED
 from portal.web.headers import POLICY_WITHOUT_TRUSTED_TYPES
 
 docs = Blueprint("docs", __name__)

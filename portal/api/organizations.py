@@ -19,16 +19,9 @@ from portal.documents.organizations import (
     Organization,
 )
 from portal.errors import AddressChanged, InvalidInput
-from portal.organizations import (
-    creation,
-    directory,
-    pending,
-    purging,
-    renaming,
-    restoring,
-    trashing,
-)
-from portal.organizations.access import Access, access_to_trashed
+from portal.organizations import directory, signing_up
+from portal.organizations.access.lookup import Access, access_to_trashed
+from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
 from portal.organizations.storage import stored_by
 from portal.web.requests import origin
 
@@ -66,13 +59,13 @@ def create(body: dict[str, str]) -> Answer:
     if current_user.is_authenticated and not is_provisioning():
         account_id = current_user.account_id
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
-        organization = creation.create_organization(account_id, name, origin())
+        organization = creating.create_organization(account_id, name, origin())
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification and not is_provisioning():
-            pending.ask_for_sign_up(name, body["email"], body["password"], origin())
+            signing_up.ask_for_sign_up(name, body["email"], body["password"], origin())
             return {"organization": None}, 202, {}
-        signed_up = creation.sign_up(name, body["email"], body["password"], origin())
+        signed_up = signing_up.sign_up(name, body["email"], body["password"], origin())
         organization = signed_up.organization
     return {"organization": _created(organization)}, 201, {}
 

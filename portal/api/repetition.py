@@ -16,8 +16,8 @@ from portal.api.guard import ApiBlueprint
 from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import Organization
 from portal.errors import KeyReused, NotFound, PortalError, Repeated
-from portal.members.members import REMOVE
-from portal.organizations.access import check_told_again
+from portal.organizations.access.lookup import check_told_again
+from portal.organizations.members.managing import REMOVE
 from portal.web import error_handlers, requests
 from portal.web.idempotency import SYNTAX, Key, find_record, keep_answer
 

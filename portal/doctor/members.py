@@ -15,7 +15,7 @@ from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
 from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
-from portal.members.ownership import lapse_offers
+from portal.organizations.members.ownership import lapse_offers
 
 OWNERLESS = Kind(
     "ownerless_organization",

@@ -6,8 +6,8 @@ from bson import ObjectId
 
 from portal.doctor.findings import Finding, Kind, NotMended, Row
 from portal.documents.organizations import Organization
-from portal.organizations import runner
-from portal.organizations.lifecycle import PLANS
+from portal.organizations.lifecycle import runner
+from portal.organizations.lifecycle.engine import PLANS
 
 STUCK = Kind(
     "stuck_operation",

@@ -12,7 +12,7 @@ from portal.database.paging import WALKED_AT_ONCE, pages_of
 from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
 from portal.documents.audit import Origin
 from portal.documents.organizations import CREATE, PURGED, Organization
-from portal.organizations.lifecycle import repair_organization
+from portal.organizations.lifecycle.engine import repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import Found
 

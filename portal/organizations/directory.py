@@ -16,9 +16,9 @@ from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.slugs import OLD, Slug
 from portal.errors import InvalidName, NotFound
-from portal.organizations.access import marked_held_out
-from portal.organizations.names import clean_name, slug_of
-from portal.organizations.slugs import ownership
+from portal.organizations.access.lookup import marked_held_out
+from portal.organizations.lifecycle.names import clean_name, slug_of
+from portal.organizations.lifecycle.slugs import ownership
 
 ROWS_PER_PAGE = 25
 MOST_SHOWN = 6

@@ -6,8 +6,8 @@ from bson import ObjectId
 
 from portal.documents.organizations import Organization
 from portal.errors import InvalidName
-from portal.organizations.names import clean_name, collection_of, slug_of
-from portal.organizations.slugs import is_free
+from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
+from portal.organizations.lifecycle.slugs import is_free
 from portal.web import rate_limits
 
 

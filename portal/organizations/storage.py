@@ -19,7 +19,7 @@ from portal.errors import (
     OrganizationTrashed,
     PortalError,
 )
-from portal.organizations.lifecycle import in_progress, repair_organization
+from portal.organizations.lifecycle.engine import in_progress, repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import (
     CollectionElsewhere,

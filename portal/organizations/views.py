@@ -1,10 +1,7 @@
 """Pages of organizations."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
-from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,76 +11,24 @@ from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.display_names import LONGEST
 from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
-from portal.errors import AddressChanged
 from portal.identity.authentication import cookies
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import recently_authenticated
-from portal.organizations import (
-    creation,
-    directory,
-    pending,
-    purging,
-    renaming,
-    repetition,
-    restoring,
-    trashing,
-)
-from portal.organizations.access import Access, access_to, access_to_trashed
+from portal.organizations import directory, replay, signing_up
+from portal.organizations.access.guards import with_access, with_trashed
+from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.directory import TRASH_KEY
 from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
 from portal.organizations.latest import latest_documents
-from portal.organizations.names import SLUG
+from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
+from portal.organizations.lifecycle.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
 from portal.web.requests import origin, user_agent
 
 blueprint = Blueprint("organizations", __name__)
-repetition.watch(blueprint)
-
-View = Callable[..., ResponseReturnValue]
-
-
-def with_access(permission: str) -> Callable[[View], View]:
-    """Give the view the account's ``Access`` in place of the slug; without it, 404 or 403.
-
-    Asked for by an old slug, pages lead members to the current one; changes are refused.
-    """
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        @login_required
-        def guarded(slug: str, **ids: Any) -> ResponseReturnValue:
-            access = access_to(slug, current_user, permission)
-            if not access.by_old_slug:
-                return view(access, **ids)
-            if request.method == "POST":
-                raise AddressChanged(access.organization.name, access.organization.slug)
-            address = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
-            query = request.query_string.decode("latin-1")
-            # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
-            return redirect(f"{address}?{query}" if query else address, 307)
-
-        return guarded
-
-    return decorate
-
-
-def with_trashed(permission: str) -> Callable[[View], View]:
-    """Give the view the owner's ``Access`` to an organization in the trash in place of its id;
-    otherwise 404, or what became of it."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        @login_required
-        def guarded(organization_id: str) -> ResponseReturnValue:
-            access = access_to_trashed(organization_id, current_user.account_id)
-            access.require(permission)
-            return view(access)
-
-        return guarded
-
-    return decorate
+replay.watch(blueprint)
 
 
 @blueprint.route("/signup", methods=["GET", "POST"])
@@ -94,7 +39,7 @@ def sign_up() -> ResponseReturnValue:
     if settings.current().signup_requires_verification:
         return _ask_for_sign_up(form)
     signed_up = form.submit(
-        lambda: creation.sign_up(
+        lambda: signing_up.sign_up(
             form.organization_name.data,
             form.email.data,
             form.password.data,
@@ -110,7 +55,7 @@ def sign_up() -> ResponseReturnValue:
 
 def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
     address = form.submit(
-        lambda: pending.ask_for_sign_up(
+        lambda: signing_up.ask_for_sign_up(
             form.organization_name.data, form.email.data, form.password.data, origin()
         )
     )
@@ -130,11 +75,11 @@ def _sign_up_page(
 @blueprint.route("/signup/finish", methods=["GET", "POST"])
 def finish_sign_up() -> ResponseReturnValue:
     token = request.values.get("token", "")
-    asked = pending.find_pending(token)
+    asked = signing_up.find_pending(token)
     form = FinishSignUpForm(token=token, organization_name=asked.name)
     form.email.data = asked.email
     signed_up = form.submit(
-        lambda: pending.finish_sign_up(
+        lambda: signing_up.finish_sign_up(
             asked, form.organization_name.data, form.password.data, origin(), user_agent()
         )
     )
@@ -189,7 +134,7 @@ def list_mine() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     form = NameForm()
     organization = form.submit(
-        lambda: creation.create_organization(
+        lambda: creating.create_organization(
             current_user.account_id, form.organization_name.data, origin()
         )
     )

@@ -13,10 +13,10 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal import errors
-from portal.audit.refusals import note_refusal
 from portal.database import connection
 from portal.database.connection import UnsuitableServer
 from portal.errors import PortalError, StoppedMidway
+from portal.organizations.activity.refusals import note_refusal
 from portal.web.error_messages import ANSWERS, API_FIELDS, API_WORDS, PAGES
 from portal.web.requests import SAFE, is_api, origin, path_for_log, same_site_path
 

@@ -14,11 +14,11 @@ from portal.documents.sessions import Session
 from portal.errors import LastOwnerSomewhere, NotFound
 from portal.identity.accounts.closing import close_account
 from portal.identity.accounts.editing_profile import change_profile
-from portal.members.invitations import invite, withdraw_invitation
-from portal.organizations import creation
-from portal.organizations.purging import purge_organization
-from portal.organizations.renaming import rename_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle import creating
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.members.inviting import invite, withdraw_invitation
 from tests.factories import (
     a_member,
     an_access,
@@ -176,7 +176,7 @@ def test_a_closed_account_founds_and_says_nothing(visitor, mara):
     """A request that was under way while the account was closed."""
     close(visitor)
     with pytest.raises(NotFound):
-        creation.create_organization(mara.id, "Acme Corp", origin(mara))
+        creating.create_organization(mara.id, "Acme Corp", origin(mara))
     with pytest.raises(NotFound):
         change_profile(mara.id, "Mara Tolliver", "", "auto", origin(mara))
     assert not Membership.objects()

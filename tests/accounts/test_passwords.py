@@ -15,7 +15,7 @@ from portal.identity.authentication.passwords import (
     strength,
     verify_password,
 )
-from portal.organizations.names import clean_name, slug_asked_for
+from portal.organizations.lifecycle.names import clean_name, slug_asked_for
 from tests.visitor import PASSWORD
 
 

@@ -15,8 +15,8 @@ from portal.errors import AddressNotVerified
 from portal.identity.second_factors import passkeys, recovery_codes, totp
 from portal.identity.sessions import sessions
 from portal.mail import sender
-from portal.members import invitations
-from portal.members.mails import token_of
+from portal.organizations.members import inviting
+from portal.organizations.members.mails import token_of
 from portal.organizations.second_factors import requiring
 from tests.factories import (
     a_member,
@@ -154,9 +154,9 @@ def test_the_account_is_judged_as_it_is_when_the_invitation_is_written(acme, inv
     access, there = an_access(acme, ADMIN), origin(ida)
     Account.objects(id=ida.id).update_one(unset__verified_at=True)
     with pytest.raises(AddressNotVerified):
-        invitations.invite(access, "x@acme.example", VIEWER, there)
+        inviting.invite(access, "x@acme.example", VIEWER, there)
     with pytest.raises(AddressNotVerified):
-        invitations.resend_invitation(access, invited.id, there)
+        inviting.resend_invitation(access, invited.id, there)
     assert Invitation.objects.get().to_mongo() == invited.to_mongo()
     assert nothing_was_sent()
 
@@ -178,7 +178,7 @@ def test_an_invitation_that_an_earlier_version_let_somebody_send_is_dead(app, ac
 
 def test_a_mail_that_an_earlier_version_left_in_the_outbox_is_not_sent(app, acme, office):
     ida = a_member(acme, ADMIN, "ida@acme.example")
-    invitations.invite(an_access(acme, ADMIN), LENA, VIEWER, origin(ida))
+    inviting.invite(an_access(acme, ADMIN), LENA, VIEWER, origin(ida))
     ida.update(unset__verified_at=True)
     sender.send_due_mails(app)
     assert not office.to(LENA)

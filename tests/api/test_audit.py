@@ -4,7 +4,7 @@ import pytest
 
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
-from portal.organizations.renaming import rename_organization
+from portal.organizations.lifecycle.renaming import rename_organization
 from tests.factories import a_member, an_organization, fresh, origin
 from tests.program import Program, fault
 

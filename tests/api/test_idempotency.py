@@ -11,8 +11,8 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import KEPT, KeyRecord
 from portal.documents.organizations import REPAIR, Organization
-from portal.organizations import runner
-from portal.organizations.lifecycle import PLANS
+from portal.organizations.lifecycle import runner
+from portal.organizations.lifecycle.engine import PLANS
 from tests.factories import a_member
 from tests.program import Program, fault
 from tests.visitor import PASSWORD
@@ -205,7 +205,9 @@ def test_a_call_that_still_runs_is_not_begun_again(owner, master_db):
 
 
 def test_an_answer_that_it_is_not_finished_is_not_kept(owner, monkeypatch):
-    monkeypatch.setattr("portal.organizations.trashing.pursue", lambda organization: organization)
+    monkeypatch.setattr(
+        "portal.organizations.lifecycle.trashing.pursue", lambda organization: organization
+    )
     assert owner.delete("/org/delete/acme-corp", **KEYED).status_code == 202
     assert fault(owner.delete("/org/delete/acme-corp", **KEYED))[:2] == (409, "still_running")
     monkeypatch.undo()
@@ -239,7 +241,9 @@ def test_what_was_turned_back_may_be_tried_again_with_the_same_key(owner, tenant
 
 def test_whoever_turns_it_back_frees_its_key(owner, tenant_db, monkeypatch):
     body = {"new_organization_name": "Other"}
-    monkeypatch.setattr("portal.organizations.renaming.pursue", lambda organization: organization)
+    monkeypatch.setattr(
+        "portal.organizations.lifecycle.renaming.pursue", lambda organization: organization
+    )
     assert owner.put("/org/update/acme-corp", body, **KEYED).status_code == 202
     monkeypatch.undo()
     tenant_db.org_other.insert_one({"_id": 1})

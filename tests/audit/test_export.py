@@ -17,7 +17,7 @@ from portal.audit.export import COLUMNS
 from portal.documents.accounts import Account
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
-from portal.organizations.renaming import rename_organization
+from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import streaming
 from tests.factories import a_member, an_organization, fresh, origin
 from tests.processes import Person, portal

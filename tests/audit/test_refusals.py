@@ -8,11 +8,11 @@ import time_machine
 from pymongo.errors import NetworkTimeout
 
 from portal import clock
-from portal.audit import refusals
-from portal.audit.refusals import note_refusal
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.errors import Forbidden
+from portal.organizations.activity import refusals
+from portal.organizations.activity.refusals import note_refusal
 from tests.factories import a_member, an_organization, origin
 from tests.program import Program
 

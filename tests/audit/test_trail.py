@@ -3,8 +3,8 @@
 from portal.audit.trail import event_hash, personal_digest
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
-from portal.organizations.renaming import rename_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
 
 

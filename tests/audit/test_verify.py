@@ -9,8 +9,8 @@ from portal.audit import chains
 from portal.audit.chains import find_broken
 from portal.documents.accounts import Account
 from portal.identity.authentication.logging_in import log_in
-from portal.organizations.renaming import rename_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_account, an_organization, fresh, origin
 from tests.visitor import PASSWORD
 

@@ -7,7 +7,6 @@ from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.refusals import note_refusal
 from portal.documents.accounts import Account, Recovery
 from portal.documents.memberships import ADMIN, VIEWER, Membership
 from portal.documents.organizations import Organization
@@ -17,12 +16,13 @@ from portal.documents.sign_ups import PendingSignUp
 from portal.errors import Forbidden
 from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
-from portal.members import ownership
-from portal.members.mails import token_of
-from portal.organizations.access import access_to
-from portal.organizations.pending import PURPOSE
-from portal.organizations.renaming import rename_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.access.lookup import access_to
+from portal.organizations.activity.refusals import note_refusal
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.members import ownership
+from portal.organizations.members.mails import token_of
+from portal.organizations.signing_up import PURPOSE
 from portal.permissions import FOR_KEYS
 from tests.factories import (
     a_key,

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from portal import clock
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_organization, origin
 
 WIDE_NAMES = ["広" * 80, "W" * 80]

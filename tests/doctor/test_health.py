@@ -13,12 +13,13 @@ from portal.documents.organizations import PURGED, TRASHED, Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import close_account
 from portal.identity.authentication.logging_in import log_in, log_out
-from portal.organizations import creation, runner
-from portal.organizations.purging import purge_organization
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
+from portal.organizations import signing_up
+from portal.organizations.lifecycle import creating, runner
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import stored_by
-from portal.organizations.trashing import trash_organization
 from tests.factories import (
     a_key,
     a_passkey,
@@ -94,7 +95,7 @@ def stir(account, stop, seed):
         mine = list(Organization.objects(created_by=account.id, state__ne=PURGED))
         try:
             if len(mine) < 4:
-                creation.create_organization(account.id, f"Org {seed} {n}", origin(account))
+                creating.create_organization(account.id, f"Org {seed} {n}", origin(account))
                 continue
             organization = dice.choice(mine)
             if organization.state == TRASHED:
@@ -108,7 +109,7 @@ def stir(account, stop, seed):
             continue  # somebody was faster
 
 
-def signing_up(stop, seed):
+def sign_ups(stop, seed):
     n = 0
     while not stop.is_set():
         n += 1
@@ -116,7 +117,7 @@ def signing_up(stop, seed):
         # One in two meets a stranger's collection and is turned back, account and all.
         name = f"Taken {seed}" if n % 2 else f"Free {seed} {n}"
         try:
-            creation.sign_up(name, address, PASSWORD, origin(), "Browser")
+            signing_up.sign_up(name, address, PASSWORD, origin(), "Browser")
         except PortalError:
             continue
 
@@ -134,7 +135,7 @@ def storm(tenant_db):
         for n, account in enumerate(accounts)
         for seed in range(2)
     ]
-    threads += [threading.Thread(target=signing_up, args=(stop, seed)) for seed in range(2)]
+    threads += [threading.Thread(target=sign_ups, args=(stop, seed)) for seed in range(2)]
     for thread in threads:
         thread.start()
 

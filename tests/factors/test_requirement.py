@@ -12,11 +12,12 @@ from portal.documents.organizations import TRASHED, Organization
 from portal.documents.second_factors import AuthenticatorApp
 from portal.errors import FactorNeeded, NoSecondFactor, SlugTaken
 from portal.identity.second_factors import totp
-from portal.organizations import directory, slugs
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
+from portal.organizations import directory
+from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.second_factors import requiring
-from portal.organizations.trashing import trash_organization
 from tests.factories import a_member, an_account, an_app, an_organization, fresh, origin
 from tests.processes import at_once
 from tests.program import Program, fault

@@ -20,7 +20,7 @@ import pymongo
 from portal import DOCUMENTS, logs, settings
 from portal.database import connection
 from portal.errors import PortalError
-from portal.organizations import lifecycle
+from portal.organizations.lifecycle import engine
 from tests.processes import wait_until
 
 processes = multiprocessing.get_context("forkserver")
@@ -97,7 +97,7 @@ def _is_stopped(pid):
 
 def _live(active, telling, deed, arguments, fates):
     way = _Way(telling, fates)
-    for plan in lifecycle.PLANS.values():
+    for plan in engine.PLANS.values():
         for direction in ("forward", "back"):
             # Plans are frozen, and were imported by name; this process is nobody else's.
             steps = tuple(_watched(step, way) for step in getattr(plan, direction))

@@ -11,13 +11,13 @@ from portal.documents.accounts import Account
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import NotFound
-from portal.organizations import lifecycle, runner
-from portal.organizations.creation import create_organization, sign_up
-from portal.organizations.pending import ask_for_sign_up, finish_sign_up
-from portal.organizations.purging import purge_organization
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle import engine, runner
+from portal.organizations.lifecycle.creating import create_organization
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.signing_up import ask_for_sign_up, finish_sign_up, sign_up
 from tests.factories import an_account, an_organization, origin
 from tests.visitor import PASSWORD
 
@@ -139,7 +139,7 @@ def purge_what_is_due(_):
 
 
 def repair(organization_id):
-    lifecycle.repair_organization(find(organization_id, ACTIVE, TRASHED), by_mara())
+    engine.repair_organization(find(organization_id, ACTIVE, TRASHED), by_mara())
 
 
 SCENARIOS = [

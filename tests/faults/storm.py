@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal.organizations import runner
+from portal.organizations.lifecycle import runner
 from tests.faults import doomed, invariant
 from tests.faults.customers import Crowd, Writers
 from tests.faults.lapse import let_leases_run_out

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from portal.organizations import lifecycle
+from portal.organizations.lifecycle import engine
 from tests.faults.scenarios import SCENARIOS
 
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -57,7 +57,7 @@ def test_each_kind_of_operation_has_its_scenarios(whole_lives):
     for scenario in SCENARIOS:
         life, _, _ = whole_lives(scenario)
         passed.setdefault(scenario.kind, set()).update(life.steps)
-    for kind, plan in lifecycle.PLANS.items():
+    for kind, plan in engine.PLANS.items():
         steps = {step.__name__ for step in (*plan.forward, *plan.back)}
         missed = {name for name in steps if f"before {name} #1" not in passed.get(kind, ())}
         assert not missed, f"no scenario of {kind} comes to these steps"

@@ -14,12 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from portal.database.connection import client, tenant_database
 from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
 from portal.errors import NotFound, PortalError
-from portal.organizations.creation import create_organization
-from portal.organizations.purging import purge_organization
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
+from portal.organizations.lifecycle.creating import create_organization
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import store_of
-from portal.organizations.trashing import trash_organization
 from portal.settings import current
 from tests.factories import an_account, origin
 from tests.faults.invariant import check_whole

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from portal.organizations.renaming import rename_organization
+from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.storage import store_of
 from tests.factories import an_organization, fresh, origin
 

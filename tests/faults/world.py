@@ -2,7 +2,7 @@
 
 from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
-from portal.organizations import runner
+from portal.organizations.lifecycle import runner
 from portal.settings import current
 from tests.factories import an_account, an_organization
 from tests.faults import doomed, invariant

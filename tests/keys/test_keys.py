@@ -27,13 +27,13 @@ from portal.errors import (
     TooManyKeys,
 )
 from portal.mail import sender
-from portal.organizations import lifecycle
-from portal.organizations.access import Access
+from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
-from portal.organizations.lifecycle import ForwardImpossible, Plan
-from portal.organizations.purging import purge_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle.engine import ForwardImpossible, Plan
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ALL, FOR_KEYS, ROLES, of_key
 from tests.factories import (
     a_key,
@@ -214,14 +214,14 @@ def test_a_key_that_is_rotated_and_revoked_at_once_is_gone(attempt):
 
 
 def test_a_creation_that_is_turned_back_leaves_no_keys(monkeypatch):
-    plan = lifecycle.PLANS["create"]
+    plan = engine.PLANS["create"]
 
     def make_key_and_fail(organization):
         make(organization)
         raise ForwardImpossible(NAME_TAKEN)
 
     failing = Plan("create", "", "", forward=(make_key_and_fail,), back=plan.back)
-    monkeypatch.setitem(lifecycle.PLANS, "create", failing)
+    monkeypatch.setitem(engine.PLANS, "create", failing)
     with pytest.raises(SlugTaken):
         an_organization("Acme Corp")
     assert len(ApiKey.objects()) == 0

@@ -10,7 +10,7 @@ from portal.documents.memberships import ADMIN, VIEWER, Membership
 from portal.documents.organizations import Organization
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import MOST_KEYS
-from portal.organizations.renaming import rename_organization
+from portal.organizations.lifecycle.renaming import rename_organization
 from tests.factories import a_key, a_member, an_organization, origin
 from tests.program import Program
 from tests.visitor import Visitor

@@ -13,9 +13,9 @@ from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import OVERLAPS
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import FOR_KEYS, of_key
 from tests.factories import (
     a_key,

@@ -5,9 +5,9 @@ from datetime import timedelta
 from portal import clock
 from portal.documents.memberships import OWNER, VIEWER
 from portal.mail import sender
-from portal.organizations import runner
-from portal.organizations.restoring import restore_organization
-from portal.organizations.trashing import WARNED_BEFORE, trash_organization
+from portal.organizations.lifecycle import runner
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import WARNED_BEFORE, trash_organization
 from tests.factories import a_member, an_account, an_organization, fresh, origin
 from tests.mail.post_office import text_of
 

@@ -16,11 +16,11 @@ from portal.documents.sessions import Session
 from portal.documents.slugs import Slug
 from portal.identity.authentication.passwords import verify_password
 from portal.mail import links
-from portal.members import acceptance, invitations
-from portal.members.mails import PURPOSE, token_of
-from portal.members.members import change_role, leave, remove_member
-from portal.organizations.access import access_to
-from portal.organizations.renaming import rename_organization
+from portal.organizations.access.lookup import access_to
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.members import accepting, inviting
+from portal.organizations.members.mails import PURPOSE, token_of
+from portal.organizations.members.managing import change_role, leave, remove_member
 from tests.factories import a_person, an_account, an_organization, fresh, origin
 from tests.members.conftest import LENA, MARA
 from tests.members.test_invitations import act
@@ -228,7 +228,7 @@ def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
     link = invite(role=ADMIN)
     invitation = Invitation.objects.get()
     access = access_to("acme-corp", a_person(mara))
-    sent = invitations.resend_invitation(access, invitation.id, origin(mara), VIEWER)
+    sent = inviting.resend_invitation(access, invitation.id, origin(mara), VIEWER)
     assert ended(enter().post(link, {"password": PASSWORD}, form_at="/login"))
     path = f"/invitations/{token_for(sent)}"
     assert enter().post(path, {"password": PASSWORD}).status == 303
@@ -243,7 +243,7 @@ def token_for(invitation):
 def another_mailbox(mara):
     """An account of another spelling of the address that Acme Corp had invited before."""
     access = access_to("acme-corp", a_person(mara))
-    invitations.invite(access, "straße@acme.example", ADMIN, origin(mara))
+    inviting.invite(access, "straße@acme.example", ADMIN, origin(mara))
     return an_account("strasse@acme.example", verified=False)
 
 
@@ -284,7 +284,7 @@ def test_whose_spelling_it_is_verifies_their_own_address_first(other_link, anoth
 
 def test_capitals_of_the_domain_are_the_same_mailbox(mara, acme, mailed, enter):
     access = access_to("acme-corp", a_person(mara))
-    invitations.invite(access, "lena@ACME.example", VIEWER, origin(mara))
+    inviting.invite(access, "lena@ACME.example", VIEWER, origin(mara))
     enter().sign_up("Lena's", "lena@acme.EXAMPLE")
     assert enter().post(mailed()[-1], {"password": NEW}).location == PATH
 
@@ -293,7 +293,7 @@ def test_who_signs_up_by_a_link_has_the_address_that_it_was_sent_to(mara, acme, 
     """An invitation goes to the account's spelling; its owner may have closed that since."""
     gone = an_account("strasse@acme.example")
     access = access_to("acme-corp", a_person(mara))
-    invitations.invite(access, "straße@acme.example", VIEWER, origin(mara))
+    inviting.invite(access, "straße@acme.example", VIEWER, origin(mara))
     link, visitor = mailed("strasse@acme.example")[-1], enter()
     gone.delete()
     assert visitor.get(link).value("email") == "strasse@acme.example"
@@ -316,8 +316,8 @@ def test_it_does_not_come_back_with_the_role_of_who_sent_it(acme, mara, join, ma
     ann, by_mara = join("ann@acme.example", ADMIN), access_to("acme-corp", a_person(mara))
     by_ann = access_to("acme-corp", a_person(ann))
     for email in (LENA, "pia@acme.example"):
-        invitations.invite(by_ann, email, ADMIN, origin(ann))
-    kept = invitations.invite(by_mara, "ivo@acme.example", ADMIN, origin(mara))
+        inviting.invite(by_ann, email, ADMIN, origin(ann))
+    kept = inviting.invite(by_mara, "ivo@acme.example", ADMIN, origin(mara))
     [link] = mailed()
     end = {
         "demoted": lambda: change_role(by_mara, ann.id, VIEWER, origin(mara)),
@@ -335,7 +335,7 @@ def test_it_does_not_come_back_with_the_role_of_who_sent_it(acme, mara, join, ma
 
 def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
     ann = join("ann@acme.example", OWNER)
-    invitations.invite(access_to("acme-corp", a_person(ann)), LENA, VIEWER, origin(ann))
+    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, VIEWER, origin(ann))
     change_role(access_to("acme-corp", a_person(mara)), ann.id, ADMIN, origin(mara))
     assert Invitation.objects.get().state == OPEN
 
@@ -344,7 +344,7 @@ def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
 def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
     """Row A4 of the attacks: after the role of the inviter ended."""
     ann = join("ann@acme.example", ADMIN)
-    invitations.invite(access_to("acme-corp", a_person(ann)), LENA, ADMIN, origin(ann))
+    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, ADMIN, origin(ann))
     [link] = mailed()
     visitor = enter()
     sent = {**visitor.hidden(link), "password": PASSWORD}
@@ -364,13 +364,13 @@ def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
     ann, account = join("ann@acme.example", ADMIN), an_account(LENA)
     access, by_ann = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(ann))
     for _ in range(10):
-        invitation = invitations.invite(by_ann, LENA, VIEWER, origin(ann))
+        invitation = inviting.invite(by_ann, LENA, VIEWER, origin(ann))
         happened, ready = [], threading.Barrier(2)
 
         def accept(invitation=invitation, happened=happened, ready=ready):
             ready.wait()
             try:
-                acceptance.accept_own(invitation.id, account.id, origin(account))
+                accepting.accept_own(invitation.id, account.id, origin(account))
                 happened.append("joined")
             except errors.InvitationEnded:
                 happened.append("refused")

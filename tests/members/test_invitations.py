@@ -17,8 +17,8 @@ from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.mail import sender
-from portal.members import invitations, lists
-from portal.organizations.access import access_to
+from portal.organizations.access.lookup import access_to
+from portal.organizations.members import inviting, listing
 from tests.factories import a_person, an_access, an_account, an_organization, fresh, origin
 from tests.mail.post_office import text_of
 from tests.members.conftest import LENA, MARA
@@ -122,7 +122,7 @@ def test_of_many_who_invite_one_address_at_once_one_does(acme, mara):
 
     def run():
         try:
-            invitations.invite(access, LENA, VIEWER, origin(mara))
+            inviting.invite(access, LENA, VIEWER, origin(mara))
         except errors.AlreadyInvited as error:
             refused.append(error)
 
@@ -217,7 +217,7 @@ def test_all_stay_listed_in_words_open_ones_first(owner, enter, time_machine, ac
 
 
 def test_a_long_list_is_paged_both_ways(owner, monkeypatch):
-    monkeypatch.setattr(lists, "ROWS_PER_PAGE", 2)
+    monkeypatch.setattr(listing, "ROWS_PER_PAGE", 2)
     for name in "abcde":
         send(owner, f"{name}@acme.example")
     act(owner, Invitation.objects.get(email="e@acme.example"), "withdraw")
@@ -235,9 +235,7 @@ def test_invitations_of_others_are_out_of_reach(owner, acme):
     """Row T1 of the attacks."""
     kestrel = an_account("dispatch@kestrel.example")
     an_organization("Kestrel", kestrel)
-    theirs = invitations.invite(
-        access_to("kestrel", a_person(kestrel)), LENA, VIEWER, origin(kestrel)
-    )
+    theirs = inviting.invite(access_to("kestrel", a_person(kestrel)), LENA, VIEWER, origin(kestrel))
     for invitation_id in (theirs.id, ObjectId(), "x", "\0", "$ne"):
         for deed in ("resend", "withdraw"):
             path = f"{PATH}/invitations/{invitation_id}/{deed}"
@@ -279,7 +277,7 @@ def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mar
 
     def seconds(email):
         begin = time.perf_counter()
-        invitations.invite(access, email, VIEWER, origin(mara))
+        inviting.invite(access, email, VIEWER, origin(mara))
         return time.perf_counter() - begin
 
     def difference(number):
@@ -297,16 +295,16 @@ def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mar
 def test_an_address_is_sent_three_a_minute_whether_new_or_again(settings, owner, mara, acme):
     """Sending again is no way around the limit of the address, which is that of all spellings."""
     access = access_to("acme-corp", a_person(mara))
-    invitation = invitations.invite(access, LENA, VIEWER, origin(mara))
+    invitation = inviting.invite(access, LENA, VIEWER, origin(mara))
     portal_settings.activate(replace(settings, rate_limits=True, address_mail_limit=2))
     try:
         for _ in range(2):
-            invitations.resend_invitation(access, invitation.id, origin(mara))
+            inviting.resend_invitation(access, invitation.id, origin(mara))
         with pytest.raises(errors.TooManyTries):
-            invitations.resend_invitation(access, invitation.id, origin(mara))
+            inviting.resend_invitation(access, invitation.id, origin(mara))
         kestrel = an_organization("Kestrel", mara)
         with pytest.raises(errors.TooManyTries):
-            invitations.invite(an_access(kestrel), LENA, VIEWER, origin(mara))
+            inviting.invite(an_access(kestrel), LENA, VIEWER, origin(mara))
     finally:
         portal_settings.activate(settings)
     assert Invitation.objects.get().generation == 3

@@ -16,9 +16,9 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import Organization
 from portal.mail import sender
-from portal.members import lists, members, ownership
-from portal.organizations.access import access_to
-from portal.organizations.api_keys import managing
+from portal.organizations.access.lookup import access_to
+from portal.organizations.api_keys import managing as api_keys_managing
+from portal.organizations.members import listing, managing, ownership
 from tests.factories import (
     a_key,
     a_member,
@@ -63,7 +63,7 @@ def test_members_are_listed_with_role_and_who_is_you(owner, join):
 
 
 def test_a_long_list_of_members_is_paged_both_ways(owner, acme, join, monkeypatch):
-    monkeypatch.setattr(lists, "ROWS_PER_PAGE", 2)
+    monkeypatch.setattr(listing, "ROWS_PER_PAGE", 2)
     for name in "abcd":
         join(f"{name}@acme.example", VIEWER)
     first = owner.get(f"{PATH}/members")
@@ -204,11 +204,11 @@ def lose_ownership(organization, account, how):
     access = access_to(organization.slug, a_person(account))
     who = origin(account)
     if how == "leaves":
-        members.leave(access, account.id, who)
+        managing.leave(access, account.id, who)
     elif how == "is removed":
-        members.remove_member(access, account.id, who)
+        managing.remove_member(access, account.id, who)
     else:
-        members.change_role(access, account.id, ADMIN, who)
+        managing.change_role(access, account.id, ADMIN, who)
 
 
 WAYS = ["leaves", "is removed", "is demoted"]
@@ -285,7 +285,7 @@ def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
     ways = {account.id: access_to("acme-corp", a_person(account)) for account in (mara, idris)}
 
     def demote(by, whom):
-        return lambda: members.change_role(ways[by.id], whom.id, ADMIN, origin(by))
+        return lambda: managing.change_role(ways[by.id], whom.id, ADMIN, origin(by))
 
     for _ in range(20):
         # Who came second is no owner any more.
@@ -300,7 +300,7 @@ def test_nothing_changes_in_the_trash(owner, acme, join):
     owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
     assert Organization.objects.get().state == "trashed"
     with pytest.raises(errors.NotFound):
-        members.remove_member(access, teo.id, origin())
+        managing.remove_member(access, teo.id, origin())
     assert role_of(teo) == VIEWER
 
 
@@ -316,11 +316,13 @@ def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
 def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, join):
     teo = join("teo@acme.example", ADMIN)
     access = access_to("acme-corp", a_person(teo))
-    managing.make_key(access, "Nightly export", ADMIN, (), None, origin(teo))
-    managing.make_key(access, "Reads", None, ["audit.view"], clock.now().date(), origin(teo))
+    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, origin(teo))
+    api_keys_managing.make_key(
+        access, "Reads", None, ["audit.view"], clock.now().date(), origin(teo)
+    )
     a_key(acme, name="Another's")
     other = an_organization("Kestrel", teo)
-    managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(teo))
+    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(teo))
     for deed in ("remove", "role"):
         page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
         told = re_text(page.html.select_one("main"))
@@ -335,7 +337,7 @@ def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, joi
 def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):
     teo = join("teo@acme.example", ADMIN)
     access, today = access_to("acme-corp", a_person(teo)), clock.now().date()
-    managing.make_key(access, "Nightly export", ADMIN, (), today, origin(teo))
+    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), today, origin(teo))
     time_machine.move_to(clock.now() + timedelta(days=2))
     page = enter("mara@acme.example").get(f"{PATH}/members/{teo.id}/remove")
     assert "Nightly export" not in page.text
@@ -354,30 +356,30 @@ def test_a_role_is_toggled_so_often_a_minute_and_no_more(acme, join, mara, limit
     """Each change mails somebody. Taking a role away is possible always."""
     teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
     for _ in range(3):
-        members.change_role(access, teo.id, ADMIN, origin(mara))
-        members.change_role(access, teo.id, VIEWER, origin(mara))
+        managing.change_role(access, teo.id, ADMIN, origin(mara))
+        managing.change_role(access, teo.id, VIEWER, origin(mara))
     with pytest.raises(errors.TooManyTries):
-        members.change_role(access, teo.id, ADMIN, origin(mara))
+        managing.change_role(access, teo.id, ADMIN, origin(mara))
     assert role_of(teo) == VIEWER
     assert len(Mail.objects(kind="role_changed")) == 6
     Membership.objects(account=teo.id).update(set__role=ADMIN)
-    members.change_role(access, teo.id, VIEWER, origin(mara))
-    members.remove_member(access, teo.id, origin(mara))
+    managing.change_role(access, teo.id, VIEWER, origin(mara))
+    managing.remove_member(access, teo.id, origin(mara))
 
 
 def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limited):
     """One limit for all that members have the portal mail."""
     teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
-    members.change_role(access, teo.id, ADMIN, origin(mara))
-    managing.make_key(access, "Nightly export", ADMIN, (), None, origin(mara))
+    managing.change_role(access, teo.id, ADMIN, origin(mara))
+    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, origin(mara))
     ownership.offer_ownership(access, teo.id, True, origin(mara))
     ownership.withdraw_offer(access, teo.id, origin(mara))
     for refused in (
-        lambda: members.change_role(access, teo.id, ADMIN, origin(mara)),
-        lambda: managing.make_key(access, "Another", ADMIN, (), None, origin(mara)),
+        lambda: managing.change_role(access, teo.id, ADMIN, origin(mara)),
+        lambda: api_keys_managing.make_key(access, "Another", ADMIN, (), None, origin(mara)),
         lambda: ownership.offer_ownership(access, teo.id, True, origin(mara)),
     ):
         with pytest.raises(errors.TooManyTries):
             refused()
     other = an_organization("Kestrel", mara)
-    managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))
+    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))

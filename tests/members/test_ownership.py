@@ -8,8 +8,8 @@ from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.mail import sender
-from portal.members import members, ownership
-from portal.organizations.access import access_to
+from portal.organizations.access.lookup import access_to
+from portal.organizations.members import managing, ownership
 from tests.factories import a_person, origin
 from tests.mail.post_office import text_of
 from tests.members.test_members import PATH, at_one_moment, role_of
@@ -97,9 +97,9 @@ def test_an_offer_dies_with_the_givers_ownership_and_that_is_told(
     sent = browser.hidden(f"{PATH}/ownership")
     access, by = access_to("acme-corp", a_person(idris)), origin(idris)
     if how == "is demoted":
-        members.change_role(access, mara.id, ADMIN, by)
+        managing.change_role(access, mara.id, ADMIN, by)
     elif how == "is removed":
-        members.remove_member(access, mara.id, by)
+        managing.remove_member(access, mara.id, by)
     elif how == "leaves":
         owner.post(f"{PATH}/leave")
     else:
@@ -185,7 +185,7 @@ def test_an_owner_remains_whether_an_offer_is_accepted_or_the_giver_goes_first(a
         offer_id = str(the_offer(teo).id)
         raised = at_one_moment(
             lambda offer_id=offer_id: ownership.accept_ownership(taking, offer_id, origin(teo)),
-            lambda: members.leave(giving, mara.id, origin(mara)),
+            lambda: managing.leave(giving, mara.id, origin(mara)),
         )
         assert raised in ([], [errors.LastOwner])
         assert Membership.objects(organization=acme.id, role=OWNER).count() == 1

@@ -4,7 +4,7 @@ import pytest
 
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.errors import Forbidden, NotFound
-from portal.organizations.access import access_to
+from portal.organizations.access.lookup import access_to
 from portal.permissions import ALL
 from tests.factories import a_member, a_person, an_account, an_organization
 from tests.visitor import Visitor

@@ -9,8 +9,8 @@ from portal import clock
 from portal.database.connection import server_time
 from portal.documents.organizations import Operation, Organization
 from portal.errors import AddressChanged, DatabaseUnavailable, NotFound, SlugTaken
-from portal.organizations import lifecycle, runner
-from portal.organizations.lifecycle import (
+from portal.organizations.lifecycle import engine, runner
+from portal.organizations.lifecycle.engine import (
     ForwardImpossible,
     LeaseLost,
     Plan,
@@ -23,9 +23,9 @@ from portal.organizations.lifecycle import (
     take_over,
     write_intent,
 )
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_account, an_organization, fresh, origin
 
 
@@ -44,7 +44,7 @@ def copied(monkeypatch):
         return advance(organization, unset__operation=True)
 
     plan = Plan("move", "Moving to {name}", "being moved", forward=(copy, finish))
-    monkeypatch.setitem(lifecycle.PLANS, "move", plan)
+    monkeypatch.setitem(engine.PLANS, "move", plan)
     return copied
 
 
@@ -72,7 +72,7 @@ def test_a_new_kind_of_operation_is_carried_out_and_shown(visitor, copied):
 
 
 def test_a_step_that_takes_long_keeps_its_lease(copied, monkeypatch):
-    monkeypatch.setattr(lifecycle, "_SPARE_SECONDS", 0)
+    monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)
     organization = moving(an_organization())
     begun = lease_of(organization)
     carry_out(organization)
@@ -80,7 +80,7 @@ def test_a_step_that_takes_long_keeps_its_lease(copied, monkeypatch):
 
 
 def test_a_step_that_takes_long_stops_where_it_was_overtaken(copied, monkeypatch, master_db):
-    monkeypatch.setattr(lifecycle, "_SPARE_SECONDS", 0)
+    monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)
     organization = moving(an_organization())
     master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
     with pytest.raises(LeaseLost):
@@ -119,7 +119,7 @@ def test_an_intent_is_written_once(copied):
 def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monkeypatch):
     """A process that was stopped past its lease wakes and sends what no fence is against."""
     organization = an_organization("Acme Corp")
-    finish = lifecycle.PLANS["rename"].forward[-1]
+    finish = engine.PLANS["rename"].forward[-1]
 
     def overtaken(asleep):
         """Others finish it, and rename it once more, before the sleeper's command arrives."""
@@ -130,7 +130,7 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
         return asleep
 
     plan = Plan("rename", "", "", forward=(overtaken, finish))
-    monkeypatch.setitem(lifecycle.PLANS, "rename", plan)
+    monkeypatch.setitem(engine.PLANS, "rename", plan)
     assert rename_organization(organization, "Other", origin()).slug == "third"
     assert tenant_db.list_collection_names() == ["org_third"]
     assert fresh(organization).operation is None
@@ -139,7 +139,7 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
 def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
     organization = an_organization("Acme Corp")
     tenant_db.org_acme_corp.rename("by_hand")
-    finish = lifecycle.PLANS["repair"].forward[-1]
+    finish = engine.PLANS["repair"].forward[-1]
 
     def overtaken(asleep):
         monkeypatch.undo()
@@ -149,7 +149,7 @@ def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
         return asleep
 
     plan = Plan("repair", "", "", forward=(overtaken, finish))
-    monkeypatch.setitem(lifecycle.PLANS, "repair", plan)
+    monkeypatch.setitem(engine.PLANS, "repair", plan)
     assert repair_organization(organization, origin()).slug == "other"
     assert tenant_db.list_collection_names() == ["org_other"]
 
@@ -159,16 +159,16 @@ def others_were_faster(monkeypatch):
     """Whatever a process begins with a kind of operation, others finish while it sleeps."""
 
     def prepare(kind):
-        original = lifecycle.PLANS[kind]
+        original = engine.PLANS[kind]
 
         def overtaken(asleep):
-            monkeypatch.setitem(lifecycle.PLANS, kind, original)
+            monkeypatch.setitem(engine.PLANS, kind, original)
             Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
             with contextlib.suppress(ForwardImpossible):
                 carry_out(fresh(asleep))
             raise LeaseLost
 
-        monkeypatch.setitem(lifecycle.PLANS, kind, Plan(kind, "", "", forward=(overtaken,)))
+        monkeypatch.setitem(engine.PLANS, kind, Plan(kind, "", "", forward=(overtaken,)))
 
     return prepare
 
@@ -197,14 +197,14 @@ def test_a_newborn_collection_that_was_dropped_by_hand_leaves_no_organization(
         tenant_db.drop_collection(organization.placement.collection)
         return organization
 
-    plan = lifecycle.PLANS["create"]
+    plan = engine.PLANS["create"]
     dropped = Plan("create", "", "", forward=(drop, *plan.forward), back=plan.back)
-    monkeypatch.setitem(lifecycle.PLANS, "create", dropped)
+    monkeypatch.setitem(engine.PLANS, "create", dropped)
     founder = an_account()
     with pytest.raises(DatabaseUnavailable):
         an_organization("Acme Corp", founder)
     assert not Organization.objects()
-    monkeypatch.setitem(lifecycle.PLANS, "create", plan)
+    monkeypatch.setitem(engine.PLANS, "create", plan)
     assert an_organization("Acme Corp", founder).slug == "acme-corp"
 
 
@@ -216,7 +216,7 @@ def test_who_was_overtaken_is_told_of_success_although_mongodb_is_away_then(
 
     organization = an_organization("Acme Corp")
     others_were_faster("rename")
-    monkeypatch.setattr(lifecycle, "_overtaken", away)
+    monkeypatch.setattr(engine, "_overtaken", away)
     assert rename_organization(organization, "Other", origin()).operation.name == "Other"
     assert fresh(organization).slug == "other"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.errors import InvalidName
-from portal.organizations.names import RESERVED, clean_name, collection_of, slug_of
+from portal.organizations.lifecycle.names import RESERVED, clean_name, collection_of, slug_of
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 names = st.one_of(st.text(max_size=100), st.from_regex(r"[\w .,'&()+#!/:@-]{2,80}", fullmatch=True))

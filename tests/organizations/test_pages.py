@@ -24,7 +24,7 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
 from portal.organizations import directory
-from portal.organizations.renaming import rename_organization
+from portal.organizations.lifecycle.renaming import rename_organization
 from tests.factories import a_member, an_organization, fresh, origin
 
 

@@ -10,10 +10,10 @@ from portal.documents.memberships import Membership
 from portal.documents.organizations import PURGED, TRASHED, Organization
 from portal.documents.slugs import Slug
 from portal.errors import NameNotConfirmed, OrganizationPurged
-from portal.organizations import runner
-from portal.organizations.purging import purge_organization
-from portal.organizations.restoring import restore_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle import runner
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_account, an_organization, fresh, origin
 
 

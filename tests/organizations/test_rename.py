@@ -14,12 +14,12 @@ from portal.documents.memberships import ADMIN
 from portal.documents.organizations import RENAME, Organization
 from portal.documents.slugs import OLD, Slug
 from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
-from portal.organizations import lifecycle, renaming
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
-from portal.organizations.slugs import MOST_OLD
+from portal.organizations.lifecycle import engine, renaming
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.slugs import MOST_OLD
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
-from portal.organizations.trashing import trash_organization
 from tests.factories import a_member, an_account, an_organization, fresh, origin
 from tests.visitor import Visitor
 
@@ -228,7 +228,7 @@ def test_a_second_rename_meanwhile_is_refused(monkeypatch):
 
     first, *rest = renaming.PLAN.forward
     slowed = replace(renaming.PLAN, forward=(slow(first), *rest))
-    monkeypatch.setitem(lifecycle.PLANS, RENAME, slowed)
+    monkeypatch.setitem(engine.PLANS, RENAME, slowed)
     thread = threading.Thread(target=rename_organization, args=(organization, "Other", origin()))
     thread.start()
     assert inside.wait(30)

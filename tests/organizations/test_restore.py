@@ -7,10 +7,10 @@ from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import TRASHED, Organization
 from portal.documents.slugs import Slug
 from portal.errors import CollectionLost, NotInTrash, OperationInProgress, SlugTaken
-from portal.organizations.purging import purge_organization
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import a_member, an_account, an_organization, fresh, origin
 from tests.program import Program, fault
 from tests.visitor import Visitor

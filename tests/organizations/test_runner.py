@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from portal.documents.organizations import NAME_TAKEN, RENAME, Organization
 from portal.documents.slugs import Slug
-from portal.organizations import lifecycle, renaming, runner
-from portal.organizations.lifecycle import pursue, take_over
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle import engine, renaming, runner
+from portal.organizations.lifecycle.engine import pursue, take_over
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
 
 
@@ -55,7 +55,7 @@ def test_one_that_fails_does_not_stop_the_others(master_db, monkeypatch):
         return first(organization)
 
     plan = replace(renaming.PLAN, forward=(breaking, *rest))
-    monkeypatch.setitem(lifecycle.PLANS, RENAME, plan)
+    monkeypatch.setitem(engine.PLANS, RENAME, plan)
     assert runner.recover_due_operations() == 2
     assert fresh(sound).slug == "two"
     [put_off] = Organization.objects(id=broken.id, operation__attempt=2)

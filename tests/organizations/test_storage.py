@@ -19,12 +19,12 @@ from portal.errors import (
     OrganizationTrashed,
 )
 from portal.organizations import storage
-from portal.organizations.lifecycle import carry_out, write_intent
-from portal.organizations.purging import purge_organization
-from portal.organizations.renaming import rename_organization
-from portal.organizations.restoring import restore_organization
+from portal.organizations.lifecycle.engine import carry_out, write_intent
+from portal.organizations.lifecycle.purging import purge_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS, store_of, stored_by
-from portal.organizations.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
 
 

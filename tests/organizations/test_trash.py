@@ -9,8 +9,8 @@ from portal.documents.organizations import Organization
 from portal.documents.slugs import Slug
 from portal.errors import OperationInProgress
 from portal.organizations import directory
-from portal.organizations.renaming import rename_organization
-from portal.organizations.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin
 from tests.visitor import Visitor
 

@@ -20,9 +20,9 @@ from portal.documents.sign_ups import PendingSignUp
 from portal.documents.slugs import Slug
 from portal.identity.accounts.closing import close_account
 from portal.mail import links, sender
-from portal.organizations import pending
-from portal.organizations.pending import MOST_OF_AN_ADDRESS
-from portal.organizations.runner import recover_due_operations
+from portal.organizations import signing_up
+from portal.organizations.lifecycle.runner import recover_due_operations
+from portal.organizations.signing_up import MOST_OF_AN_ADDRESS
 from tests.factories import an_account, origin
 from tests.faults.lapse import let_leases_run_out
 from tests.mail.post_office import text_of
@@ -393,7 +393,7 @@ def test_a_link_works_again_where_another_process_turns_the_creation_back(
     """Row F1 of the attacks: who followed the link died as soon as all was written."""
     tenant_db.org_acme_corp.insert_one({"theirs": True})
     with monkeypatch.context() as dying:
-        dying.setattr(pending, "pursue", lambda organization: organization)
+        dying.setattr(signing_up, "pursue", lambda organization: organization)
         assert finish(visitor, link).status == 303
     assert Visitor(visitor.client.application).get(link).status == 410
     let_leases_run_out(master_database())

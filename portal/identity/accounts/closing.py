@@ -28,9 +28,9 @@ from portal.identity.authentication.credentials import check_current
 from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.mail import outbox
-from portal.members.ownership import lapse_offers
-from portal.members.withdrawal import withdraw_sent_by, withdraw_sent_to
-from portal.organizations.lifecycle import in_progress
+from portal.organizations.lifecycle.engine import in_progress
+from portal.organizations.members.ownership import lapse_offers
+from portal.organizations.members.withdrawing import withdraw_sent_by, withdraw_sent_to
 
 log = structlog.get_logger()
 

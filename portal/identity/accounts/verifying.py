@@ -20,7 +20,7 @@ from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Principal
 from portal.mail import links, outbox
-from portal.members.withdrawal import withdraw_sent_by
+from portal.organizations.members.withdrawing import withdraw_sent_by
 from portal.web import rate_limits
 
 VALID = timedelta(hours=24)

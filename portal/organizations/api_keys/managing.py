@@ -30,7 +30,7 @@ from portal.errors import (
 )
 from portal.identity.api_keys import credentials
 from portal.identity.sessions import sessions
-from portal.organizations.access import Access, still_allowed
+from portal.organizations.access.lookup import Access, still_allowed
 from portal.organizations.api_keys.mails import tell_of_new_key
 from portal.permissions import FOR_KEYS, of_key
 from portal.web import rate_limits

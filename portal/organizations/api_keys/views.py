@@ -10,11 +10,11 @@ from portal import settings
 from portal.documents.idempotency import KeyRecord
 from portal.errors import KeyNotFound, PortalError, Repeated
 from portal.identity.sessions.reauthentication import recently_authenticated
-from portal.organizations.access import Access, access_to
+from portal.organizations.access.guards import with_access
+from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.forms import NewKeyForm, RevokeForm, RotateForm
 from portal.organizations.api_keys.managing import MOST_KEYS, REVOKED, NewSecret
-from portal.organizations.views import with_access
 from portal.permissions import in_words
 from portal.web import error_handlers, requests
 from portal.web.idempotency import find_record

@@ -9,10 +9,10 @@ from flask_login import current_user
 from portal import clock
 from portal.documents.organizations import Organization
 from portal.identity.sessions.reauthentication import recently_authenticated
-from portal.organizations.access import Access
+from portal.organizations.access.guards import with_access
+from portal.organizations.access.lookup import Access
 from portal.organizations.second_factors import requiring
 from portal.organizations.second_factors.forms import RequirementForm
-from portal.organizations.views import with_access
 from portal.web.requests import origin
 
 blueprint = Blueprint("second_factor_requirement", __name__)

@@ -15,8 +15,8 @@ from portal.documents.invitations import ACCEPTED, OPEN, Invitation, standing_of
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, Organization
 from portal.errors import NotFound
-from portal.members.memberships import membership_of
 from portal.organizations.directory import Member
+from portal.organizations.members.memberships import membership_of
 from portal.permissions import ROLES
 
 ROWS_PER_PAGE = 25

@@ -8,27 +8,27 @@ from flask_login import current_user
 
 from portal.documents.memberships import ADMIN, OWNER
 from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
-from portal.members import lists, members, ownership
-from portal.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
-from portal.organizations import repetition
-from portal.organizations.access import Access, object_id
-from portal.organizations.api_keys import managing
-from portal.organizations.views import with_access
+from portal.organizations import replay
+from portal.organizations.access.guards import with_access
+from portal.organizations.access.lookup import Access, object_id
+from portal.organizations.api_keys import managing as api_keys_managing
+from portal.organizations.members import listing, managing, ownership
+from portal.organizations.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.web.forms import OnceForm
 from portal.web.requests import origin
 
 blueprint = Blueprint("members", __name__)
-repetition.watch(blueprint, "members.show")
+replay.watch(blueprint, "members.show")
 
 
 @blueprint.get("/organizations/<slug>/members")
 @with_access("members.view")
 def show(access: Access) -> ResponseReturnValue:
     before, after = (
-        key_argument("before", lists.MEMBER_KEY),
-        key_argument("after", lists.MEMBER_KEY),
+        key_argument("before", listing.MEMBER_KEY),
+        key_argument("after", listing.MEMBER_KEY),
     )
-    page = lists.members_of(access.organization.id, before=before, after=after)
+    page = listing.members_of(access.organization.id, before=before, after=after)
     if not page.rows and (before or after):  # what was on this page is gone
         return redirect(url_for(".show", slug=access.organization.slug), 303)
     return members_page(access, InviteForm(), page)
@@ -44,12 +44,12 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     elif form.role.data == ADMIN and not is_recent(current_user):
         return ask_again(request.path)
     changed = form.submit(
-        lambda: members.change_role(access, member.account_id, form.role.data, origin())
+        lambda: managing.change_role(access, member.account_id, form.role.data, origin())
     )
     if changed:
         flash(f"{changed.email} is {_a(changed.role)} now.", "ok")
         return to_members(access)
-    made = managing.keys_by(access.organization, member.account_id)
+    made = api_keys_managing.keys_by(access.organization, member.account_id)
     return _page("role", access, form, member=member, withdrawing=OnceForm(), keys=made)
 
 
@@ -58,11 +58,11 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
 def remove(access: Access, account_id: str) -> ResponseReturnValue:
     member = _managed(access, account_id)
     form = OnceForm()
-    removed = form.submit(lambda: members.remove_member(access, member.account_id, origin()))
+    removed = form.submit(lambda: managing.remove_member(access, member.account_id, origin()))
     if removed:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
         return to_members(access)
-    made = managing.keys_by(access.organization, member.account_id)
+    made = api_keys_managing.keys_by(access.organization, member.account_id)
     return _page("remove", access, form, member=member, keys=made)
 
 
@@ -70,7 +70,7 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
 @with_access("organization.leave")
 def leave(access: Access) -> ResponseReturnValue:
     form = OnceForm()
-    left = form.submit(lambda: members.leave(access, current_user.account_id, origin()))
+    left = form.submit(lambda: managing.leave(access, current_user.account_id, origin()))
     if left:
         flash(f"You left {access.organization.name}.", "ok")
         return redirect(url_for("organizations.list_mine"), 303)
@@ -130,12 +130,12 @@ def decline(access: Access) -> ResponseReturnValue:
     return to_members(access)
 
 
-def members_page(access: Access, form: InviteForm, page: lists.Page) -> ResponseReturnValue:
+def members_page(access: Access, form: InviteForm, page: listing.Page) -> ResponseReturnValue:
     """The page of members, with the form to invite one as it was sent."""
-    total, owners = lists.counts_of(access.organization.id)
+    total, owners = listing.counts_of(access.organization.id)
     invitations = None
     if access.can("invitations.manage"):
-        invitations = lists.invitations_of(access.organization.id)
+        invitations = listing.invitations_of(access.organization.id)
     return (
         render_template(
             "members/members.html",
@@ -147,7 +147,7 @@ def members_page(access: Access, form: InviteForm, page: lists.Page) -> Response
             form=form,
             acting=OnceForm(),
             invitations=invitations,
-            offered=lists.member_of(access.organization.id, current_user.account_id).offered,
+            offered=listing.member_of(access.organization.id, current_user.account_id).offered,
         ),
         form.status,
     )
@@ -164,9 +164,9 @@ def key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
     return value if pattern.fullmatch(value) else None
 
 
-def _managed(access: Access, account_id: str) -> lists.ListedMember:
-    member = lists.member_of(access.organization.id, object_id(account_id))
-    access.require(members.permission_over(member.role))
+def _managed(access: Access, account_id: str) -> listing.ListedMember:
+    member = listing.member_of(access.organization.id, object_id(account_id))
+    access.require(managing.permission_over(member.role))
     return member
 
 

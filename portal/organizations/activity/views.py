@@ -10,8 +10,9 @@ from portal.audit.export import Export, as_csv, as_json_lines
 from portal.audit.filters import Filters
 from portal.audit.trail import events_of
 from portal.audit.words import actions_by_group
-from portal.organizations.access import Access
-from portal.organizations.views import seq_argument, with_access
+from portal.organizations.access.guards import with_access
+from portal.organizations.access.lookup import Access
+from portal.organizations.views import seq_argument
 
 blueprint = Blueprint("activity", __name__)
 

@@ -25,8 +25,8 @@ from portal.errors import (
 )
 from portal.identity.sessions.principals import require_verified
 from portal.mail import outbox
-from portal.members.mails import INVITATION, LIFE
-from portal.organizations.access import Access, still_allowed
+from portal.organizations.access.lookup import Access, still_allowed
+from portal.organizations.members.mails import INVITATION, LIFE
 from portal.web import rate_limits
 from portal.web.idempotency import claim_key
 

@@ -16,8 +16,8 @@ from portal.documents.organizations import (
     Operation,
     Organization,
 )
-from portal.organizations import slugs
-from portal.organizations.lifecycle import (
+from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.engine import (
     ForwardImpossible,
     Plan,
     advance,
@@ -26,9 +26,9 @@ from portal.organizations.lifecycle import (
     pursue,
     write_intent,
 )
+from portal.organizations.lifecycle.names import check_confirmed
+from portal.organizations.lifecycle.steps import move_back, move_collection
 from portal.organizations.mails import ORGANIZATION_TRASHED, PURGE_NEAR, tell_owners
-from portal.organizations.names import check_confirmed
-from portal.organizations.placement import move_back, move_collection
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, email_addresses
+from portal import clock
 from portal.audit.trail import forget_chain, record
 from portal.database.connection import tenant_database
 from portal.database.transactions import transaction
@@ -31,15 +31,14 @@ from portal.documents.organizations import (
 from portal.documents.sessions import Session
 from portal.documents.slugs import CURRENT
 from portal.email_addresses import EmailAddress
-from portal.errors import EmailTaken, NotFound, check_all
+from portal.errors import EmailTaken, NotFound
 from portal.identity.accounts.mails import VERIFY_ADDRESS
-from portal.identity.authentication import passwords
 from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Principal
 from portal.mail import outbox
-from portal.organizations import slugs
-from portal.organizations.lifecycle import (
+from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.engine import (
     ForwardImpossible,
     LeaseLost,
     Plan,
@@ -49,8 +48,8 @@ from portal.organizations.lifecycle import (
     mine,
     pursue,
 )
-from portal.organizations.names import clean_name, collection_of, slug_of
-from portal.organizations.placement import drop_collection, move_collection
+from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
+from portal.organizations.lifecycle.steps import drop_collection, move_collection
 from portal.tenants import collections
 from portal.web import rate_limits
 
@@ -71,40 +70,6 @@ class SignedUp:
 
     principal: Principal | None
     organization: Organization
-
-
-def sign_up(
-    name: str, email: str, password: str, origin: Origin, user_agent: str | None = None
-) -> SignedUp:
-    """Create an account, its organization with a collection of its own, and a session for the
-    browser ``user_agent``, if there is one.
-
-    Master data is written in one transaction together with the collection and the intent to
-    give that its name. It is the deed of the new account, or of the provisioning key that
-    ``origin`` names. Once that is committed the sign-up stands; where the collection can't get its
-    name in time, the operation is still in the organization and is finished later.
-    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
-    SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
-    """
-    if origin.actor:  # a provisioning key has a limit of its own
-        rate_limits.count_try(rate_limits.PROVISIONING, str(origin.actor))
-    else:
-        rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
-    name, address = check_sign_up(name, email, password)
-    founder = Founder(ObjectId(), address, passwords.hash_password(password))
-    signed_up = transaction(lambda: found_with_account(name, founder, origin, user_agent))
-    return SignedUp(signed_up.principal, pursue(signed_up.organization))
-
-
-def check_sign_up(name: str, email: str, password: str) -> tuple[str, EmailAddress]:
-    """Name and address as they will be kept. Raises InvalidName, InvalidEmail, WeakPassword, or
-    SeveralErrors of them."""
-    name, address, _ = check_all(
-        lambda: clean_name(name),
-        lambda: email_addresses.parse_email(email),
-        lambda: passwords.check_password(password, email, name),
-    )
-    return name, address
 
 
 def found_with_account(

@@ -8,7 +8,7 @@ import structlog
 
 from portal.database.connection import tenant_database
 from portal.documents.organizations import COLLECTION_MISSING, NAME_TAKEN, REPAIR, Organization
-from portal.organizations.lifecycle import (
+from portal.organizations.lifecycle.engine import (
     ForwardImpossible,
     LeaseLost,
     Plan,
@@ -60,18 +60,6 @@ def drop_collection(organization: Organization) -> Organization:
     return organization
 
 
-def _finish_repair(organization: Organization) -> Organization:
-    # No master data changes, so there is nothing for the audit trail.
-    repaired = advance(organization, unset__operation=True)
-    name = repaired.placement.collection
-    log.warning("collection.name_repaired", organization=str(repaired.id), collection=name)
-    return repaired
-
-
-def _give_up_repair(organization: Organization) -> Organization:
-    return advance(organization, unset__operation=True)
-
-
 def _rename(organization: Organization, name: str, new_name: str) -> None:
     uuid = organization.placement.uuid
     try:
@@ -82,6 +70,18 @@ def _rename(organization: Organization, name: str, new_name: str) -> None:
         if not mine(organization):
             raise LeaseLost(str(organization.id)) from found
         collections.rename_collection(tenant_database(), uuid, found.actual_name, new_name)
+
+
+def _finish_repair(organization: Organization) -> Organization:
+    # No master data changes, so there is nothing for the audit trail.
+    repaired = advance(organization, unset__operation=True)
+    name = repaired.placement.collection
+    log.warning("collection.name_repaired", organization=str(repaired.id), collection=name)
+    return repaired
+
+
+def _give_up_repair(organization: Organization) -> Organization:
+    return advance(organization, unset__operation=True)
 
 
 REPAIR_PLAN = declare(

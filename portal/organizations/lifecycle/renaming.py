@@ -7,10 +7,17 @@ from portal.documents.audit import Origin
 from portal.documents.organizations import ACTIVE, RENAME, Operation, Organization
 from portal.documents.slugs import TARGET
 from portal.errors import NameUnchanged
-from portal.organizations import slugs
-from portal.organizations.lifecycle import Plan, advance, declare, pursue, refusal, write_intent
-from portal.organizations.names import clean_name, collection_of, slug_of
-from portal.organizations.placement import move_back, move_collection
+from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.engine import (
+    Plan,
+    advance,
+    declare,
+    pursue,
+    refusal,
+    write_intent,
+)
+from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
+from portal.organizations.lifecycle.steps import move_back, move_collection
 from portal.web import rate_limits
 from portal.web.idempotency import claim_key
 

@@ -8,25 +8,25 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import ADMIN
 from portal.identity.authentication import cookies
 from portal.identity.sessions.reauthentication import ask_again, is_recent
-from portal.members import acceptance, invitations, lists
-from portal.members.acceptance import Joined
-from portal.members.forms import InviteForm, JoinForm
-from portal.members.views import key_argument, members_page, to_members
-from portal.organizations import repetition
-from portal.organizations.access import Access, object_id
-from portal.organizations.views import with_access
+from portal.organizations import replay
+from portal.organizations.access.guards import with_access
+from portal.organizations.access.lookup import Access, object_id
+from portal.organizations.members import accepting, inviting, listing
+from portal.organizations.members.accepting import Joined
+from portal.organizations.members.forms import InviteForm, JoinForm
+from portal.organizations.members.views import key_argument, members_page, to_members
 from portal.web.forms import OnceForm
 from portal.web.requests import origin, user_agent
 
 blueprint = Blueprint("invitations", __name__)
-repetition.watch(blueprint, "members.show")
+replay.watch(blueprint, "members.show")
 
 
 @blueprint.get("/organizations/<slug>/invitations")
 @with_access("invitations.manage")
 def list_all(access: Access) -> ResponseReturnValue:
-    before, after = (key_argument(name, lists.INVITATION_KEY) for name in ("before", "after"))
-    page = lists.invitations_of(access.organization.id, before=before, after=after)
+    before, after = (key_argument(name, listing.INVITATION_KEY) for name in ("before", "after"))
+    page = listing.invitations_of(access.organization.id, before=before, after=after)
     if not page.rows and (before or after):  # what was on this page is gone
         return redirect(url_for(".list_all", slug=access.organization.slug), 303)
     return render_template(
@@ -44,22 +44,20 @@ def invite(access: Access) -> ResponseReturnValue:
     form = InviteForm()
     if form.role.data == ADMIN and not is_recent(current_user):
         return ask_again(url_for("members.show", slug=access.organization.slug))
-    sent = form.submit(
-        lambda: invitations.invite(access, form.email.data, form.role.data, origin())
-    )
+    sent = form.submit(lambda: inviting.invite(access, form.email.data, form.role.data, origin()))
     if sent:
         flash(f"An invitation is on its way to {sent.email}.", "ok")
         return to_members(access)
-    return members_page(access, form, lists.members_of(access.organization.id))
+    return members_page(access, form, listing.members_of(access.organization.id))
 
 
 @blueprint.post("/organizations/<slug>/invitations/<invitation_id>/resend")
 @with_access("invitations.manage")
 def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
-    again = lists.invitation_of(access.organization.id, object_id(invitation_id))
+    again = listing.invitation_of(access.organization.id, object_id(invitation_id))
     if again.role == ADMIN and not is_recent(current_user):
         return ask_again(url_for("members.show", slug=access.organization.slug))
-    sent = OnceForm().submit(lambda: invitations.resend_invitation(access, again.id, origin()))
+    sent = OnceForm().submit(lambda: inviting.resend_invitation(access, again.id, origin()))
     if sent:
         flash(f"A new link is on its way to {sent.email}. The one before is dead.", "ok")
     return to_members(access)
@@ -69,7 +67,7 @@ def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
 @with_access("invitations.manage")
 def withdraw(access: Access, invitation_id: str) -> ResponseReturnValue:
     withdrawn = OnceForm().submit(
-        lambda: invitations.withdraw_invitation(access, object_id(invitation_id), origin())
+        lambda: inviting.withdraw_invitation(access, object_id(invitation_id), origin())
     )
     if withdrawn:
         flash(f"The invitation of {withdrawn.email} is withdrawn. Its link is dead.", "ok")
@@ -81,13 +79,11 @@ def follow(token: str) -> ResponseReturnValue:
     account_id = current_user.account_id if current_user.is_authenticated else None
     form = JoinForm()
     joined = form.submit(
-        lambda: acceptance.accept_link(
-            token, account_id, form.password.data, origin(), user_agent()
-        )
+        lambda: accepting.accept_link(token, account_id, form.password.data, origin(), user_agent())
     )
     if joined:
         return _welcome(joined)
-    invited = acceptance.read_link(token, account_id)
+    invited = accepting.read_link(token, account_id)
     form.email.data = invited.to
     return render_template("members/invitation.html", invited=invited, form=form), form.status
 
@@ -99,7 +95,7 @@ def mine() -> ResponseReturnValue:
     return render_template(
         "members/mine.html",
         account=account,
-        rows=lists.invitations_for(account),
+        rows=listing.invitations_for(account),
         acting=OnceForm(),
     )
 
@@ -108,7 +104,7 @@ def mine() -> ResponseReturnValue:
 @login_required
 def accept_mine(invitation_id: str) -> ResponseReturnValue:
     joined = OnceForm().submit(
-        lambda: acceptance.accept_own(object_id(invitation_id), current_user.account_id, origin())
+        lambda: accepting.accept_own(object_id(invitation_id), current_user.account_id, origin())
     )
     return _welcome(joined) if joined else redirect(url_for(".mine"), 303)
 

@@ -35,7 +35,7 @@ from portal.identity.authentication import passwords
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Principal, require_verified
 from portal.mail import links
-from portal.members.mails import LIFE, PURPOSE
+from portal.organizations.members.mails import LIFE, PURPOSE
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.idempotency import claim_key

@@ -9,10 +9,17 @@ from portal.documents.audit import Origin
 from portal.documents.invitations import Invitation
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, PURGE, PURGED, TRASHED, Operation, Organization
-from portal.organizations import slugs
-from portal.organizations.lifecycle import Plan, advance, declare, intend, pursue, write_intent
-from portal.organizations.names import check_confirmed
-from portal.organizations.placement import drop_collection
+from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.engine import (
+    Plan,
+    advance,
+    declare,
+    intend,
+    pursue,
+    write_intent,
+)
+from portal.organizations.lifecycle.names import check_confirmed
+from portal.organizations.lifecycle.steps import drop_collection
 
 
 def purge_organization(

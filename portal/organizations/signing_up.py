@@ -12,23 +12,58 @@ import structlog
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock
+from portal import clock, email_addresses
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress
-from portal.errors import KeyReused, LinkInvalid, SlugTaken
+from portal.errors import KeyReused, LinkInvalid, SlugTaken, check_all
 from portal.identity.authentication import passwords
 from portal.mail import links, outbox
 from portal.mail.outbox import Kind
-from portal.organizations import creation, slugs
-from portal.organizations.creation import Founder, SignedUp
-from portal.organizations.lifecycle import pursue
-from portal.organizations.names import clean_name, slug_of
+from portal.organizations.lifecycle import creating, slugs
+from portal.organizations.lifecycle.creating import Founder, SignedUp, found_with_account
+from portal.organizations.lifecycle.engine import pursue
+from portal.organizations.lifecycle.names import clean_name, slug_of
 from portal.web import rate_limits
 from portal.web.idempotency import Key
+
+
+def sign_up(
+    name: str, email: str, password: str, origin: Origin, user_agent: str | None = None
+) -> SignedUp:
+    """Create an account, its organization with a collection of its own, and a session for the
+    browser ``user_agent``, if there is one.
+
+    Master data is written in one transaction together with the collection and the intent to
+    give that its name. It is the deed of the new account, or of the provisioning key that
+    ``origin`` names. Once that is committed the sign-up stands; where the collection can't get its
+    name in time, the operation is still in the organization and is finished later.
+    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
+    SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
+    """
+    if origin.actor:  # a provisioning key has a limit of its own
+        rate_limits.count_try(rate_limits.PROVISIONING, str(origin.actor))
+    else:
+        rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
+    name, address = check_sign_up(name, email, password)
+    founder = Founder(ObjectId(), address, passwords.hash_password(password))
+    signed_up = transaction(lambda: found_with_account(name, founder, origin, user_agent))
+    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+
+
+def check_sign_up(name: str, email: str, password: str) -> tuple[str, EmailAddress]:
+    """Name and address as they will be kept. Raises InvalidName, InvalidEmail, WeakPassword, or
+    SeveralErrors of them."""
+    name, address, _ = check_all(
+        lambda: clean_name(name),
+        lambda: email_addresses.parse_email(email),
+        lambda: passwords.check_password(password, email, name),
+    )
+    return name, address
+
 
 log = structlog.get_logger()
 MOST_OF_AN_ADDRESS = 5
@@ -44,7 +79,7 @@ def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> Ema
     SlugTaken, Overloaded; KeyReused where the key came before with another content.
     """
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
-    name, address = creation.check_sign_up(name, email, password)
+    name, address = check_sign_up(name, email, password)
     try:
         _ask(name, address, password, origin.key)
     except (SlugTaken, NotUniqueError):
@@ -115,7 +150,7 @@ def finish_sign_up(
 
     def body() -> SignedUp:
         _use_up(asked, founder.id)
-        return creation.found_with_account(name, founder, origin, user_agent)
+        return creating.found_with_account(name, founder, origin, user_agent)
 
     signed_up = transaction(body)
     return SignedUp(signed_up.principal, pursue(signed_up.organization))

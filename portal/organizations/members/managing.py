@@ -11,12 +11,12 @@ from portal.documents.memberships import ADMIN, OWNER, Membership
 from portal.documents.organizations import Organization
 from portal.errors import Forbidden, InvalidRole
 from portal.mail import outbox
-from portal.members import ownership
-from portal.members.mails import MEMBER_REMOVED, ROLE_CHANGED
-from portal.members.memberships import count_change, membership_of
-from portal.members.withdrawal import withdraw_sent_by
-from portal.organizations.access import Access, active_organization, still_allowed
+from portal.organizations.access.lookup import Access, active_organization, still_allowed
 from portal.organizations.directory import Member
+from portal.organizations.members import ownership
+from portal.organizations.members.mails import MEMBER_REMOVED, ROLE_CHANGED
+from portal.organizations.members.memberships import count_change, membership_of
+from portal.organizations.members.withdrawing import withdraw_sent_by
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.idempotency import claim_key

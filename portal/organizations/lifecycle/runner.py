@@ -12,9 +12,9 @@ from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
-from portal.organizations.lifecycle import labels, pursue, put_off, take_over
-from portal.organizations.purging import intend_due_purge
-from portal.organizations.trashing import warn_of_due_purge
+from portal.organizations.lifecycle.engine import labels, pursue, put_off, take_over
+from portal.organizations.lifecycle.purging import intend_due_purge
+from portal.organizations.lifecycle.trashing import warn_of_due_purge
 
 log = structlog.get_logger()
 

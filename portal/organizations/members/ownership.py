@@ -11,9 +11,9 @@ from portal.documents.memberships import ADMIN, OWNER, Membership, OwnershipOffe
 from portal.documents.organizations import Organization
 from portal.errors import AlreadyOffered, AlreadyOwner, Forbidden, NotFound, OfferEnded
 from portal.mail import outbox
-from portal.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
-from portal.members.memberships import check_other_owner, count_change, membership_of
-from portal.organizations.access import Access, active_organization, still_allowed
+from portal.organizations.access.lookup import Access, active_organization, still_allowed
+from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
+from portal.organizations.members.memberships import check_other_owner, count_change, membership_of
 from portal.web import rate_limits
 from portal.web.idempotency import claim_key
 

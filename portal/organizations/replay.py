@@ -15,7 +15,7 @@ from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import PURGE, RESTORE, TRASH
 from portal.errors import PortalError
 from portal.identity.authentication import cookies, logging_in
-from portal.organizations.access import slug_for_member
+from portal.organizations.access.lookup import slug_for_member
 from portal.web import error_handlers, requests
 from portal.web.forms import SIGN_UPS
 from portal.web.idempotency import find_record

@@ -6,10 +6,10 @@ from portal.database.transactions import transaction
 from portal.documents.audit import Origin
 from portal.documents.organizations import ACTIVE, RESTORE, TRASHED, Operation, Organization
 from portal.documents.slugs import TARGET
-from portal.organizations import slugs
-from portal.organizations.lifecycle import Plan, advance, declare, pursue, write_intent
-from portal.organizations.names import clean_name, collection_of, slug_of
-from portal.organizations.placement import move_back, move_collection
+from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.engine import Plan, advance, declare, pursue, write_intent
+from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
+from portal.organizations.lifecycle.steps import move_back, move_collection
 from portal.web import rate_limits
 
 

@@ -1,1 +1,0 @@
-"""Members of organizations: their roles, ownership, and invitations."""

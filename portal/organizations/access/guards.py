@@ -1,0 +1,56 @@
+"""Decorators that resolve the organization of a page and check a permission."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from portal.errors import AddressChanged
+from portal.organizations.access.lookup import access_to, access_to_trashed
+
+View = Callable[..., ResponseReturnValue]
+
+
+def with_access(permission: str) -> Callable[[View], View]:
+    """Give the view the account's ``Access`` in place of the slug; without it, 404 or 403.
+
+    Asked for by an old slug, pages lead members to the current one; changes are refused.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        @login_required
+        def guarded(slug: str, **ids: Any) -> ResponseReturnValue:
+            access = access_to(slug, current_user, permission)
+            if not access.by_old_slug:
+                return view(access, **ids)
+            if request.method == "POST":
+                raise AddressChanged(access.organization.name, access.organization.slug)
+            address = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
+            query = request.query_string.decode("latin-1")
+            # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
+            return redirect(f"{address}?{query}" if query else address, 307)
+
+        return guarded
+
+    return decorate
+
+
+def with_trashed(permission: str) -> Callable[[View], View]:
+    """Give the view the owner's ``Access`` to an organization in the trash in place of its id;
+    otherwise 404, or what became of it."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        @login_required
+        def guarded(organization_id: str) -> ResponseReturnValue:
+            access = access_to_trashed(organization_id, current_user.account_id)
+            access.require(permission)
+            return view(access)
+
+        return guarded
+
+    return decorate

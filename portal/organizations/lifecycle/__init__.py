@@ -1,0 +1,1 @@
+"""Operations that change an organization's storage: engine, runner, and a module for each."""

@@ -1,0 +1,1 @@
+"""Members of organizations: roles, ownership, invitations."""
