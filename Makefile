@@ -21,7 +21,7 @@ help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(VENV)/installed $(ASSETS)  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
-	@$(BIN)/python -m portal.serve
+	@$(BIN)/python -m portal.serving.supervisor
 
 test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs all tests
 	$(BIN)/pytest
@@ -47,7 +47,7 @@ format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff check --fix .
 
 settings: $(VENV)/installed  ## writes the settings' table in the README, and .env.example
-	$(BIN)/python -m portal.settings_docs
+	$(BIN)/python -m portal.serving.settings_docs
 
 measure: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
 	$(BIN)/python -m tests.measure
@@ -97,8 +97,8 @@ build/pip/%/installed: | $(BIN)/python
 	$(@D)/bin/pip install --quiet --disable-pip-version-check $(subst @,==,$*)
 	@touch $@
 
-$(ASSETS): $(VENV)/installed portal/build.py $(wildcard static/*/*)
-	$(BIN)/python -m portal.build
+$(ASSETS): $(VENV)/installed portal/serving/build.py $(wildcard static/*/*)
+	$(BIN)/python -m portal.serving.build
 
 $(VENV)/browser: $(VENV)/installed-test
 	@$(BIN)/python -m tests.browser.chromium 2>/dev/null || $(INSTALL_BROWSER) || $(BIN)/playwright install chromium || true

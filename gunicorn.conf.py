@@ -12,7 +12,7 @@ from portal.organizations.lifecycle import runner
 from portal.settings import load
 
 workers = load().web_concurrency
-worker_class = "portal.worker.PatientWorker"
+worker_class = "portal.serving.worker.PatientWorker"
 threads = 4
 worker_connections = 1000
 timeout = 30  # far beyond the 4 s that a request has for MongoDB

@@ -1,5 +1,6 @@
 """What gunicorn serves, ``gunicorn wsgi:app`` (see gunicorn.conf.py), and what ``flask`` finds."""
 
-from portal import cli, create_app, settings
+from portal import create_app, settings
+from portal.cli import running
 
-app = create_app(cli.load_settings() if cli.is_running() else settings.load())
+app = create_app(running.load_settings() if running.is_running() else settings.load())

@@ -7,7 +7,7 @@ import os
 from flask import Flask
 from pymongo import MongoClient
 
-worker_class = "portal.worker.PatientWorker"
+worker_class = "portal.serving.worker.PatientWorker"
 threads = 4
 control_socket_disable = True
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient, monitoring
 
-from portal import build, create_app, mongod
+from portal import create_app
 from portal.database import connection
 from portal.database.connection import client, tenant_database
 from portal.mail import transport
+from portal.serving import build, mongod
 from portal.settings import Settings, current
 from tests import pages
 from tests.mail.post_office import open_office

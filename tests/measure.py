@@ -19,13 +19,14 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
-from portal import create_app, mongod
+from portal import create_app
 from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.identity.authentication import passwords
 from portal.organizations import signing_up
 from portal.organizations.lifecycle import renaming
 from portal.organizations.storage import store_of
+from portal.serving import mongod
 from portal.settings import Settings
 from tests.factories import fresh, origin
 from tests.faults.test_slow_clients import OF_REQUESTS, SLOW_CLIENTS, connect
@@ -63,7 +64,7 @@ def start_of_an_installed_portal():
             (Path(folder) / part).symlink_to(TOP / part)
         for which in ("first start, empty instance", "later start"):
             begin = time.perf_counter()
-            command = [sys.executable, "-m", "portal.serve"]
+            command = [sys.executable, "-m", "portal.serving.supervisor"]
             process = subprocess.Popen(
                 command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
             )

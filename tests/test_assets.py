@@ -2,7 +2,8 @@
 
 import pytest
 
-from portal import build, create_app
+from portal import create_app
+from portal.serving import build
 from portal.web import static_files
 
 
@@ -73,5 +74,5 @@ def test_a_change_gives_another_name_and_no_change_does_nothing(tmp_path, monkey
 
 def test_a_portal_whose_files_were_not_gathered_says_how_to(tmp_path, monkeypatch, settings):
     monkeypatch.setattr(static_files, "BUILT", tmp_path)
-    with pytest.raises(static_files.NotBuilt, match=r"python -m portal\.build"):
+    with pytest.raises(static_files.NotBuilt, match=r"python -m portal\.serving\.build"):
         create_app(settings)

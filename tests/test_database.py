@@ -9,11 +9,11 @@ from mongoengine.errors import MongoEngineException, NotUniqueError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import mongod
 from portal.database import connection
 from portal.database.connection import UnsuitableServer, check_server, portable_uri
 from portal.database.transactions import transaction
 from portal.documents.slugs import Slug
+from portal.serving import mongod
 
 
 def a_slug(name):

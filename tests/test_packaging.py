@@ -55,7 +55,7 @@ def test_what_the_image_copies_and_installs_is_enough_to_serve(tmp_path, server)
     pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
     run(*pip, "install", "--only-binary", ":all:", "-r", "production.txt", cwd=folder)
     run(*pip, "check")
-    run(python, "-m", "portal.build", cwd=folder)
+    run(python, "-m", "portal.serving.build", cwd=folder)
     with portal(server, "packaged", python=python, folder=folder) as running:
         assert Person(running.url).sign_up().status_code == 303
     alone = "import sys, flask; assert flask.__file__.startswith(sys.prefix), flask.__file__"

@@ -15,8 +15,8 @@ import requests
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from portal import mongod
-from portal.mongod import NoMongod
+from portal.serving import mongod
+from portal.serving.mongod import NoMongod
 from tests.processes import Person, wait_until
 
 TOP = Path(__file__).parent.parent
@@ -92,7 +92,7 @@ class Supervised:
             for kind, sign in (
                 ("mongod", "--dbpath"),
                 ("gunicorn", "gunicorn"),
-                ("supervisor", "portal.serve"),
+                ("supervisor", "portal.serving.supervisor"),
             ):
                 if sign in words:
                     found[kind].append(int(process.name))
@@ -151,7 +151,7 @@ def test_what_it_keeps_is_its_own_users_alone(running):
 
 def test_a_second_one_beside_it_fails_at_once_with_the_reason(running):
     second = subprocess.run(
-        [sys.executable, "-m", "portal.serve"],
+        [sys.executable, "-m", "portal.serving.supervisor"],
         check=False, cwd=running.clone, env=environment(), capture_output=True, text=True, timeout=10,
     )  # fmt: skip
     assert second.returncode == 1
@@ -285,7 +285,7 @@ def test_with_mongo_uri_nothing_is_embedded(clone, server):
 )
 def test_what_is_wrong_is_told_before_anything_runs(clone, faulty, told):
     ended = subprocess.run(
-        [sys.executable, "-m", "portal.serve"],
+        [sys.executable, "-m", "portal.serving.supervisor"],
         check=False, cwd=clone, env=environment(**faulty), capture_output=True, text=True, timeout=20,
     )  # fmt: skip
     assert ended.returncode == 1

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from portal import settings, settings_docs
+from portal import settings
+from portal.serving import settings_docs
 from portal.settings import InvalidSettings, load, load_supervisor
 
 TOP = Path(settings.__file__).parent.parent

@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
-from portal.api.repetition import Answer
+from portal.api.replay import Answer
 from portal.audit.export import SCHEMA, as_json
 from portal.audit.trail import HIGHEST_SEQ, events_after
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from bson import ObjectId
 
-from portal.api import repetition, schemas
+from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.organizations import takes_key
-from portal.api.repetition import Answer
+from portal.api.replay import Answer
 from portal.documents.organizations import Organization
 from portal.errors import AddressChanged, NotFound
 from portal.organizations.access.lookup import Access, object_id
@@ -167,7 +167,7 @@ def _invited_again(organization: Organization) -> Answer:
     return answer, 201, headers
 
 
-repetition.watch(
+replay.watch(
     org_members,
     {
         managing.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),

@@ -7,10 +7,10 @@ from flask_wtf import CSRFProtect
 from werkzeug.routing import BaseConverter
 
 from portal import settings
-from portal.api import repetition, schemas
+from portal.api import replay, schemas
 from portal.api.accounts import admin, auth
+from portal.api.api_keys import org_keys
 from portal.api.audit import audit
-from portal.api.keys import org_keys
 from portal.api.members import org_members
 from portal.api.organizations import org
 from portal.organizations.lifecycle.names import RESERVED
@@ -65,7 +65,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     }
     api = _Api(app, spec_kwargs=spec)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
-    api.spec.components.parameter(repetition.PARAMETER, "header", repetition.PARAMETER_DOC)
+    api.spec.components.parameter(replay.PARAMETER, "header", replay.PARAMETER_DOC)
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
     for part in (admin, auth, org, org_members, org_keys, audit):
         csrf.exempt(part)  # it takes no cookie

@@ -5,9 +5,9 @@ from typing import Any
 from flask_login import current_user
 
 from portal import settings
-from portal.api import repetition, schemas
+from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
-from portal.api.repetition import Answer
+from portal.api.replay import Answer
 from portal.documents.organizations import (
     CREATE,
     PURGE,
@@ -27,7 +27,7 @@ from portal.web.requests import origin
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
 
-takes_key = org.doc(parameters=[repetition.PARAMETER])
+takes_key = org.doc(parameters=[replay.PARAMETER])
 _MOST_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
@@ -257,7 +257,7 @@ def _purged_again(organization: Organization) -> Answer:
     return {"trash": None}, 200, {}
 
 
-repetition.watch(
+replay.watch(
     org,
     {
         CREATE: (schemas.CreatedAnswer, _created_again),

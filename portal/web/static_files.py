@@ -1,4 +1,4 @@
-"""Serves the static files that ``portal/build.py`` gathered.
+"""Serves the static files that ``portal/serving/build.py`` gathered.
 
 Their names carry their content's hash, so browsers keep each for ever; they were compressed when
 they were gathered, so none is packed while somebody waits.
@@ -26,7 +26,7 @@ def init_app(app: Flask, headers: dict[str, str]) -> None:
     """Serve the static files with ``headers``, and give templates ``asset(name)``, the address of
     one. Raises NotBuilt."""
     if not (BUILT / MANIFEST).exists():
-        raise NotBuilt("The static files are missing. Gather them: python -m portal.build")
+        raise NotBuilt("The static files are missing. Gather them: python -m portal.serving.build")
     names = json.loads((BUILT / MANIFEST).read_text())
     app.jinja_env.globals["asset"] = lambda name: _PREFIX + names[name]
 

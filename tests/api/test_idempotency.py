@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from portal import clock, settings
-from portal.api import repetition, schemas
+from portal.api import replay, schemas
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import KEPT, KeyRecord
@@ -133,7 +133,7 @@ def calls_that_take_a_key(owner):
         f"{method.upper()} {path}"
         for path, methods in paths.items()
         for method, described in methods.items()
-        if repetition.PARAMETER in str(described)
+        if replay.PARAMETER in str(described)
     }
 
 
@@ -156,7 +156,7 @@ def test_every_call_whose_answer_was_lost_is_answered_again(owner, master_db, ca
 
 def test_each_kind_of_plan_that_is_asked_for_is_answered_again():
     # Nobody asks for a repair: whoever finds a wrong name begins one.
-    assert set(PLANS) - {REPAIR} <= set(repetition.AGAIN)
+    assert set(PLANS) - {REPAIR} <= set(replay.AGAIN)
 
 
 def test_it_is_the_same_call_whatever_came_between(owner):

@@ -11,8 +11,8 @@ from functools import partial
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import mongod
-from portal.processes import die_with_parent
+from portal.serving import mongod
+from portal.serving.processes import die_with_parent
 from portal.settings import Settings
 from tests.processes import wait_until
 

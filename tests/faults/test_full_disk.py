@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from portal.mongod import find_mongod
+from portal.serving.mongod import find_mongod
 from tests.faults.servers import OneMember
 from tests.faults.storm import storm
 

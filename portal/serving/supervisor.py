@@ -22,10 +22,11 @@ from urllib.error import URLError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import mongod, settings
+from portal import settings
 from portal.database import connection
-from portal.mongod import MongodFailed, NoMongod
-from portal.processes import die_with_parent
+from portal.serving import mongod
+from portal.serving.mongod import MongodFailed, NoMongod
+from portal.serving.processes import die_with_parent
 from portal.settings import InvalidSettings, SupervisorSettings, instance
 from portal.settings.instance import INSTANCE
 

@@ -1,4 +1,4 @@
-"""Gathers the static files, our own and those of packages: ``python -m portal.build``."""
+"""Gathers the static files, our own and those of packages: ``python -m portal.serving.build``."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Writes the settings into ``.env.example`` and the README: ``python -m portal.settings_docs``."""
+"""Writes the settings into ``.env.example`` and the README: ``make settings``."""
 
 import re
 from dataclasses import MISSING, Field
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from portal.settings import every_setting
 
-TOP = Path(__file__).parent.parent
+TOP = Path(__file__).parents[2]
 _TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.S)
 _EXAMPLE_HEAD = """\
 # Settings, by environment or in a file .env beside this one; made by `make settings`. Those that

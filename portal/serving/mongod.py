@@ -20,7 +20,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from portal.processes import die_with_parent
+from portal.serving.processes import die_with_parent
 
 START_SECONDS = 60
 _REPLICA_SET = "portal"

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from portal.api import repetition, schemas
+from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, logged_in
-from portal.api.repetition import Answer
+from portal.api.replay import Answer
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
 from portal.organizations.access.lookup import Access
@@ -17,7 +17,7 @@ from portal.web.requests import origin
 
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
 
-takes_key = org_keys.doc(parameters=[repetition.PARAMETER])
+takes_key = org_keys.doc(parameters=[replay.PARAMETER])
 
 
 @org_keys.get("/<name:name>/keys")
@@ -112,7 +112,7 @@ def _changed_again(organization: Organization) -> dict[str, Any]:
     return {"key": managing.key_of(access.organization, record.operation)}
 
 
-repetition.watch(
+replay.watch(
     org_keys,
     {
         MADE: (schemas.NewSecretAnswer, _made_again),

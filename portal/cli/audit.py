@@ -1,0 +1,60 @@
+"""``flask audit``: the audit trail."""
+
+import json
+import sys
+from collections.abc import Iterable
+
+import click
+from bson import ObjectId
+from flask.cli import AppGroup, with_appcontext
+
+from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
+from portal.cli.running import CouldNot, on_database
+from portal.documents.organizations import ACTIVE, Organization
+
+audit = AppGroup("audit", help="The audit trail.")
+
+
+@audit.command("verify")
+@click.option("--organization", metavar="SLUG_OR_ID", help="This one's chain alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per broken chain and line.")
+@with_appcontext
+@on_database
+def verify_trail(organization: str | None, as_json: bool) -> None:
+    """Look for audit events that were changed or removed, and name the first of each chain.
+
+    Exit status: 0 all chains are whole, 1 some are broken, 2 could not look.
+    """
+    tally, broken = Tally(), 0
+    for found in _broken_chains(organization, tally):
+        broken += 1
+        click.echo(json.dumps(_as_json(found)) if as_json else f"{found.subject}: {found.words}")
+    if not as_json:
+        told = f"{broken} broken" if broken else "all whole"
+        click.echo(f"chains: {tally.chains}, events: {tally.events}, {told}.")
+    sys.exit(1 if broken else 0)
+
+
+def _broken_chains(organization: str | None, tally: Tally) -> Iterable[BrokenChain]:
+    if organization is None:
+        return find_broken(tally)
+    found = Organization.objects(slug=organization, state=ACTIVE).only("id").first()
+    if found is None and ObjectId.is_valid(organization):
+        found = Organization.objects(id=organization).only("id").first()
+    if found is None:
+        raise CouldNot(
+            f"There is no organization {organization}. One in the trash has its id alone."
+        )
+    broken = verify_chain(found.id, tally)
+    return [broken] if broken else []
+
+
+def _as_json(broken: BrokenChain) -> dict[str, object]:
+    return {
+        "chain": str(broken.chain),
+        "subject": broken.subject,
+        "organization": str(broken.organization) if broken.organization else None,
+        "fault": broken.fault,
+        "seq": broken.seq,
+        "words": broken.words,
+    }
