@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from bson import ObjectId
 from defusedcsv import csv
 
@@ -25,7 +24,6 @@ from portal.web.streaming import File, Render, Row, streamed
 
 SCHEMA = 1
 
-log = structlog.get_logger()
 _IDS = ("actor", "target", "session")
 _TEXTS = ("actor_kind", "actor_name", "request_id")
 COLUMNS = (

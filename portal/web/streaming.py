@@ -7,8 +7,8 @@ from threading import BoundedSemaphore
 from typing import Any
 
 import pymongo
+import structlog
 
-from portal.audit.export import log
 from portal.errors import Overloaded
 
 ROWS_AT_ONCE = 500
@@ -21,6 +21,7 @@ Row = dict[str, Any]
 Read = Callable[[Row | None, int], list[Row]]
 Render = Callable[[Iterable[Row]], str]
 
+log = structlog.get_logger()
 _places = BoundedSemaphore(EXPORTS_AT_ONCE)
 
 

@@ -17,7 +17,6 @@ from mongoengine import Document
 
 from portal import clock
 from portal.documents.api_keys import ApiKey, ProvisioningKey
-from portal.identity.authentication import bearer
 from portal.identity.sessions.principals import OrganizationKey, Provisioner
 from portal.permissions import of_key
 
@@ -103,7 +102,3 @@ def _note_use(key: Document, now: datetime) -> None:
 
 def _note_refusal(key_id: ObjectId | None, reason: str) -> None:
     log.info("key.refused", api_key=key_id and str(key_id), reason=reason)
-
-
-bearer.declare(PREFIX, organization_key_of)
-bearer.declare(PROVISIONING_PREFIX, provisioner_of)

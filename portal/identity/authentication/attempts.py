@@ -22,7 +22,6 @@ from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.login_attempts import LogInAttempts
 from portal.errors import TooManyTries
-from portal.identity.authentication.mails import WRONG_PASSWORDS
 from portal.mail import outbox
 from portal.mail.outbox import Kind
 
@@ -74,10 +73,8 @@ def end_row(tried: str) -> None:
         LogInAttempts.objects(id=_hashed(tried)).update_one(set__wrong=0, unset__next_at=True)
 
 
-def tell_owner(
-    tried: str, account: Account | None, origin: Origin, kind: Kind | None = None
-) -> None:
-    """Have the owner told of wrong passwords, or by a mail of another ``kind``, once a day at most.
+def tell_owner(tried: str, account: Account | None, origin: Origin, kind: Kind) -> None:
+    """Have the owner told by a mail of this ``kind``, once a day at most.
 
     Where nobody has the address the same is written, for a mail that is not needed when it is to
     be sent: otherwise the time that it takes would tell.
@@ -91,7 +88,7 @@ def tell_owner(
 
     def body() -> None:
         if LogInAttempts.objects(not_told, id=_hashed(tried)).update_one(set__told_at=now):
-            outbox.put(kind or WRONG_PASSWORDS, to, **ids)
+            outbox.put(kind, to, **ids)
 
     transaction(body)
 

@@ -12,6 +12,12 @@ import structlog
 
 from portal import clock
 from portal.documents.sessions import PROGRAM
+from portal.identity.api_keys.credentials import (
+    PREFIX,
+    PROVISIONING_PREFIX,
+    organization_key_of,
+    provisioner_of,
+)
 from portal.identity.sessions import sessions, tokens
 from portal.identity.sessions.principals import Principal
 from portal.identity.sessions.tokens import InvalidToken
@@ -19,12 +25,10 @@ from portal.identity.sessions.tokens import InvalidToken
 log = structlog.get_logger()
 
 KIND = "bearer"
-_KEYS: dict[str, Callable[[str], Any]] = {}
-
-
-def declare(prefix: str, look_up: Callable[[str], Any]) -> None:
-    """Have what begins with ``prefix`` looked up as a key: who sends it, or ``None``."""
-    _KEYS[prefix] = look_up
+_KEYS: tuple[tuple[str, Callable[[str], Any]], ...] = (
+    (PREFIX, organization_key_of),
+    (PROVISIONING_PREFIX, provisioner_of),
+)
 
 
 def token_of(principal: Principal) -> str:
@@ -44,7 +48,7 @@ def principal_of(authorization: str) -> Any:
     if scheme.lower() != "bearer":
         return None
     credential = credential.strip()
-    for prefix, look_up in _KEYS.items():
+    for prefix, look_up in _KEYS:
         if credential.startswith(prefix):
             return look_up(credential)
     return _by_token(credential)

@@ -7,6 +7,7 @@ from portal.documents.audit import Origin
 from portal.email_addresses import parse_email
 from portal.errors import InvalidEmail, Overloaded, TooManyTries, WrongCredentials, WrongPassword
 from portal.identity.authentication import attempts, passwords
+from portal.identity.authentication.mails import WRONG_PASSWORDS
 from portal.identity.sessions import browsers
 from portal.web import rate_limits
 
@@ -38,7 +39,7 @@ def account_of(email: str, password: str, origin: Origin) -> Account:
         raise
     if not right or account is None:
         if wrong >= attempts.FREE_TRIES:
-            attempts.tell_owner(tried, account, origin)
+            attempts.tell_owner(tried, account, origin, WRONG_PASSWORDS)
         raise WrongCredentials
     attempts.end_row(tried)
     return account
@@ -73,6 +74,6 @@ def check_current(account: Account, password: str, origin: Origin) -> None:
         raise
     if not right:
         if wrong >= attempts.FREE_TRIES:
-            attempts.tell_owner(tried, account, origin)
+            attempts.tell_owner(tried, account, origin, WRONG_PASSWORDS)
         raise WrongPassword
     attempts.end_row(tried)

@@ -3,7 +3,6 @@
 from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from portal.identity.accounts.forms import _CURRENT
 from portal.web.forms import Form
 
 
@@ -11,7 +10,7 @@ class LogInForm(Form):
     """Logs in."""
 
     email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
-    password = PasswordField("Password", [InputRequired(_CURRENT)])
+    password = PasswordField("Password", [InputRequired("Enter your password")])
     next = HiddenField(default="")
 
 

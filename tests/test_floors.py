@@ -1,0 +1,67 @@
+"""No import runs up a floor: docs/architecture.md says which room stands where."""
+
+import ast
+import re
+from pathlib import Path
+
+TOP = Path(__file__).parent.parent
+ROW = re.compile(r"^\| (\d|aside) \| `([\w/]+)` \| [^|]+ \|([^|]*)\|$", re.M)
+ROOMS = {
+    room: (floor, re.findall(r"`([\w/]+)`", neighbours))
+    for floor, room, neighbours in ROW.findall((TOP / "docs" / "architecture.md").read_text())
+}
+MODULES = {
+    ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in (TOP / "portal").rglob("*.py")
+}
+
+
+def room_of(module):
+    """The innermost room that a module, or the module of a name, stands in."""
+    parts = module.split(".")[1:]
+    rooms = ("/".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((room for room in rooms if room in ROOMS), "portal")
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            names = [f"{node.module}.{name.name}" for name in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
+
+
+def is_allowed(room, other):
+    (floor, neighbours), (below, _) = ROOMS[room], ROOMS[other]
+    if room == "tenants" or below == "aside":
+        return False
+    return floor == "aside" or below < floor or other in neighbours
+
+
+def test_every_room_stands_on_a_floor():
+    assert {room_of(module) for module in MODULES} == set(ROOMS)
+
+
+def test_no_import_runs_up():
+    broken = [
+        f"{module} imports {imported}"
+        for module, path in MODULES.items()
+        for imported in imports_of(path)
+        if imported.split(".")[0] == "portal"
+        if room_of(module) != room_of(imported)
+        if not is_allowed(room_of(module), room_of(imported))
+    ]
+    assert broken == []
+
+
+def test_neighbours_import_each_other_in_one_direction():
+    for room, (floor, neighbours) in ROOMS.items():
+        for other in neighbours:
+            assert ROOMS[other][0] == floor
+            assert room not in ROOMS[other][1]
+
+
+def test_a_newcomer_meets_few_modules_at_the_top():
+    assert len(list((TOP / "portal").glob("*.py"))) <= 9
