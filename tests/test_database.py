@@ -9,7 +9,7 @@ from mongoengine.errors import MongoEngineException, NotUniqueError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal.database import connection
+from portal.database import connection, transactions
 from portal.database.connection import UnsuitableServer, check_server, portable_uri
 from portal.database.transactions import transaction
 from portal.documents.slugs import Slug
@@ -79,7 +79,7 @@ def test_transactions_do_not_nest():
 
 def test_a_lock_that_nobody_frees_stops_a_transaction_in_time(bare_client, master_db, monkeypatch):
     """A client that was killed inside a transaction keeps its locks for many seconds."""
-    monkeypatch.setattr(connection, "TRANSACTION_SECONDS", 0.5)
+    monkeypatch.setattr(transactions, "TRANSACTION_SECONDS", 0.5)
     a_slug("one").save(force_insert=True)
     with bare_client.start_session() as session, session.start_transaction():
         theirs = bare_client[master_db.name].slugs

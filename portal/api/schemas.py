@@ -236,7 +236,7 @@ class RotateBody(Body):
 
 
 class KeysAnswer(Success):
-    managing = fields.List(fields.Nested(Key), required=True)
+    keys = fields.List(fields.Nested(Key), required=True)
 
 
 class KeyAnswer(Success):

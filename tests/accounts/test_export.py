@@ -7,7 +7,6 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import NetworkTimeout
 
-from portal.audit import export as audit_export
 from portal.audit.trail import events_about, next_event, record
 from portal.documents.audit import AuditEvent, Head, Origin
 from portal.documents.memberships import VIEWER
@@ -110,7 +109,7 @@ def lived(mara, master_db):
 def test_each_event_is_in_it_once_and_in_order_however_many_pages_they_are(
     visitor, mara, lived, monkeypatch, master_db
 ):
-    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(12)
     acme = an_organization("Acme Corp", mara)
     record(acme.reload(), "member.left", origin(), target=mara.id, target_email=MARA)
@@ -127,13 +126,13 @@ def test_each_event_is_in_it_once_and_in_order_however_many_pages_they_are(
 
 @pytest.mark.parametrize("count", [4, 5, 6])
 def test_it_is_json_wherever_the_last_page_ends(visitor, lived, monkeypatch, count):
-    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(count - 2)  # and that Mara logged in, and this
     assert len(json.loads(export(visitor).text)["events"]) == count
 
 
 def test_memory_does_not_grow_with_the_events(visitor, lived, monkeypatch):
-    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 20)
     lived(5000)
     answer = visitor.client.get("/account/export", buffered=False)
     tracemalloc.start()
@@ -168,7 +167,7 @@ def test_a_database_that_goes_away_in_the_middle_breaks_the_answer_off(
     visitor, lived, monkeypatch, log
 ):
     """Row F1 of the attacks."""
-    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     answer = visitor.client.get("/account/export", buffered=False)
     monkeypatch.setattr(account_export, "events_about", away)
@@ -188,7 +187,7 @@ def test_a_few_are_exported_at_once_and_who_waits_has_nothing_in_the_trail(
     visitor, mara, lived, monkeypatch
 ):
     """Row D2 of the attacks: they share their places with the files of organizations."""
-    monkeypatch.setattr(audit_export, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     open_ones = [
         visitor.client.get("/account/export", buffered=False)

@@ -118,7 +118,7 @@ def test_by_an_old_address_a_filtered_file_stays_filtered(owner, visitor):
 
 
 def test_what_happens_meanwhile_is_not_in_the_file(lived, visitor, monkeypatch):
-    monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 2)
     count = lived(5)
     answer = visitor.client.get(f"{HERE}.jsonl", buffered=False)
     organization = Organization.objects.get()
@@ -147,7 +147,7 @@ def test_a_long_trail_is_read_in_pages_each_with_a_limit_of_its_own(
 
 
 def test_memory_does_not_grow_with_the_trail(lived, visitor, monkeypatch):
-    monkeypatch.setattr(export, "ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 50)
     count = lived(5000)
     answer = visitor.client.get(f"{HERE}.jsonl", buffered=False)
     tracemalloc.start()
@@ -160,7 +160,7 @@ def test_memory_does_not_grow_with_the_trail(lived, visitor, monkeypatch):
 
 def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, monkeypatch):
     """Row D2 of the attacks: whoever takes files slowly leaves threads to others."""
-    monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     open_ones = [
         visitor.client.get(f"{HERE}.csv", buffered=False) for _ in range(streaming.EXPORTS_AT_ONCE)
@@ -175,7 +175,7 @@ def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, 
 
 
 def test_an_export_gives_its_place_back_however_it_ends(lived, visitor, monkeypatch):
-    monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     for _ in range(2 * streaming.EXPORTS_AT_ONCE):
         assert visitor.client.head(f"{HERE}.csv").status_code == 200
@@ -201,7 +201,7 @@ def test_a_database_that_goes_away_in_the_middle_breaks_the_answer_off(
     lived, visitor, monkeypatch, log, ending
 ):
     """Row F1 of the attacks."""
-    monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     answer = visitor.client.get(f"{HERE}.{ending}", buffered=False)
     monkeypatch.setattr(export, "events_after", away)

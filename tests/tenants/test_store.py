@@ -13,7 +13,7 @@ from bson import Code, DBRef, Int64, ObjectId, Regex
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from portal.database import connection
+from portal.database import transactions
 from portal.database.connection import numbering_client, tenant_database, unavailable
 from portal.database.transactions import transaction
 from portal.errors import DocumentExists, QueryRefused, StoppedMidway
@@ -635,7 +635,7 @@ def test_a_write_that_no_majority_has_is_not_acknowledged(store, failing, name):
 
 def test_a_batch_whose_end_stays_unknown_is_never_begun_again(store, raw, failing, monkeypatch):
     raw.org_a.insert_many(FEW)
-    monkeypatch.setattr(connection, "TRANSACTION_SECONDS", 0.5)
+    monkeypatch.setattr(transactions, "TRANSACTION_SECONDS", 0.5)
     unknown = {"code": 91, "errmsg": "shutting down"}
     failing("commitTransaction", "alwaysOn", appName="portal", writeConcernError=unknown)
     with pytest.raises(PyMongoError) as away:
