@@ -10,6 +10,7 @@ from flask_wtf import CSRFProtect
 
 from portal import cli, logs, settings
 from portal.api import openapi
+from portal.api import organizations as api_organizations
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -33,6 +34,7 @@ from portal.identity.second_factors import views as factor_views
 from portal.identity.sessions import browser_cookie
 from portal.mail import transport
 from portal.organizations import views as organization_views
+from portal.organizations.activity import refusals
 from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import views as key_views
 from portal.organizations.lifecycle import engine
@@ -87,7 +89,7 @@ def create_app(active: Settings) -> Flask:
     static_files.init_app(app, headers.headers(active))
     requests.init_app(app, active)
     headers.init_app(app, active)
-    error_handlers.init_app(app)
+    error_handlers.init_app(app, observers=(refusals.observe,), api_fields=api_organizations.FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
     browser_cookie.init_app(app, active)

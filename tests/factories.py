@@ -22,7 +22,7 @@ from portal.identity.sessions.sessions import open_session
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle import creating
-from portal.organizations.members.mails import LIFE
+from portal.organizations.members.mails import INVITE
 from portal.permissions import ROLES
 from portal.tenants import collections
 from tests.processes import wait_until
@@ -118,7 +118,7 @@ def an_invitation(organization, inviter, email):
         inviter=inviter.id,
         created_at=now,
         sent_at=now,
-        expires_at=now + LIFE,
+        expires_at=now + INVITE.valid_for,
     ).save()
 
 

@@ -10,7 +10,8 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from portal.database import connection, transactions
-from portal.database.connection import UnsuitableServer, check_server, portable_uri
+from portal.database.connection import check_server, portable_uri
+from portal.database.errors import UnsuitableServer
 from portal.database.transactions import transaction
 from portal.documents.slugs import Slug
 from portal.serving import mongod

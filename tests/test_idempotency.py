@@ -10,10 +10,10 @@ from portal.documents.idempotency import KeyRecord
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
-from portal.errors import Repeated
 from portal.identity.authentication.passwords import hash_password
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
+from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import Key
 from tests.factories import an_organization, fresh, origin
 from tests.processes import Person, at_once, portal
@@ -179,7 +179,7 @@ def test_of_many_at_once_one_does_it_and_the_others_know(_):
     def rename():
         try:
             return rename_organization(organization, "Other", keyed.origin()).slug
-        except Repeated:
+        except DuplicateRequest:
             return "repeated"
 
     assert sorted(at_once([rename] * 4)) == ["other", "repeated", "repeated", "repeated"]

@@ -10,8 +10,8 @@ import pytest
 
 from portal import clock
 from portal.database import connection, migrations
+from portal.database.errors import MigrationFailed, MigrationRunning
 from portal.database.migrations import Migration, carry_out
-from portal.errors import MigrationFailed, MigrationRunning
 from portal.web import requests
 from tests.processes import at_once, wait_until
 

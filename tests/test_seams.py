@@ -13,11 +13,13 @@ from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.sessions import Session
-from portal.errors import NotAuthenticated, NotFound, OperationInProgress
+from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account, erase_closed
 from portal.identity.second_factors import enrollment, recovery_codes
 from portal.identity.sessions import sessions
+from portal.identity.sessions.errors import NotAuthenticated
 from portal.organizations.api_keys import managing
+from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.members import inviting
 from portal.organizations.members import managing as members_managing
 from portal.organizations.members.ownership import offer_ownership

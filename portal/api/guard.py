@@ -11,10 +11,12 @@ from flask_smorest import Blueprint
 from portal import settings
 from portal.api.body import BodyParser
 from portal.documents.organizations import Organization
-from portal.errors import InvalidInput, NotAuthenticated, NotForProvisioning
+from portal.identity.api_keys.errors import NotForProvisioning
+from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import Provisioner
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.lifecycle.names import slug_asked_for
+from portal.web.errors import InvalidInput
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there
 _FOR_PROVISIONING = "org.create"

@@ -9,7 +9,8 @@ from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.organizations import takes_key
 from portal.api.replay import Answer
 from portal.documents.organizations import Organization
-from portal.errors import AddressChanged, NotFound
+from portal.errors import NotFound
+from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, object_id
 from portal.organizations.members import inviting as sending
 from portal.organizations.members import listing, managing
@@ -132,7 +133,7 @@ def withdraw(name: str, invitation_id: str) -> dict[str, Any]:
 def _current(access: Access) -> Access:
     """What is created or deleted is so by the organization's current name alone."""
     if access.by_old_slug:
-        raise AddressChanged(access.organization.name, access.organization.slug)
+        raise OrganizationRenamed(access.organization.name, access.organization.slug)
     return access
 
 
@@ -172,7 +173,7 @@ replay.watch(
     {
         managing.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),
         managing.REMOVE: (schemas.Success, _removed_again),
-        sending.INVITE: (schemas.InvitationAnswer, _invited_again),
+        sending.SEND: (schemas.InvitationAnswer, _invited_again),
         sending.RESEND: (schemas.InvitationAnswer, _seen_again),
         sending.WITHDRAW: (schemas.InvitationAnswer, _seen_again),
     },

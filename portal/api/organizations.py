@@ -18,14 +18,19 @@ from portal.documents.organizations import (
     TRASHED,
     Organization,
 )
-from portal.errors import AddressChanged, InvalidInput
 from portal.organizations import directory, signing_up
+from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
 from portal.organizations.storage import stored_by
+from portal.web.errors import InvalidInput
 from portal.web.requests import origin
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
+
+_NEW_NAME = {"organization_name": "new_organization_name"}
+FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
+"""What programs call a field that a form calls otherwise, by endpoint."""
 
 takes_key = org.doc(parameters=[replay.PARAMETER])
 _MOST_TRASHED = 10_000
@@ -195,7 +200,7 @@ def _rename(name: str, new_name: str) -> Answer:
 def _delete(name: str, purge: bool) -> Answer:
     access = access_by_name(name, "organization.delete")
     if access.by_old_slug:
-        raise AddressChanged(access.organization.name, access.organization.slug)
+        raise OrganizationRenamed(access.organization.name, access.organization.slug)
     if purge:
         access.require("organization.purge")
         return _purge(access)

@@ -15,10 +15,11 @@ from portal.api import schemas
 from portal.api.guard import ApiBlueprint
 from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import Organization
-from portal.errors import KeyReused, NotFound, PortalError, Repeated
+from portal.errors import NotFound, PortalError
 from portal.organizations.access.lookup import check_told_again
 from portal.organizations.members.managing import REMOVE
 from portal.web import error_handlers, requests
+from portal.web.errors import DuplicateRequest, IdempotencyKeyReused
 from portal.web.idempotency import SYNTAX, Key, find_record, keep_answer
 
 log = structlog.get_logger()
@@ -80,7 +81,7 @@ def _take_key() -> None:
 
 def _answer_again(record: KeyRecord, key: Key) -> Response:
     if record.mac not in key.macs:
-        raise KeyReused
+        raise IdempotencyKeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
     # Who was removed since learns no more than anybody.
     known = current_user.is_authenticated
@@ -94,7 +95,7 @@ def _answer_again(record: KeyRecord, key: Key) -> Response:
     if organization is None:
         raise NotFound
     if organization.operation and organization.operation.id == record.operation:
-        raise Repeated
+        raise DuplicateRequest
     schema, answer = AGAIN[record.kind]
     body, status, headers = answer(organization)
     return _replayed(schema().dump(body), status, headers)

@@ -26,7 +26,12 @@ from pymongo.monitoring import (
 
 from portal import settings as portal_settings
 from portal.database import migrations
-from portal.errors import DatabaseUnavailable, MigrationRunning, StillPreparing, StoppedMidway
+from portal.database.errors import (
+    DatabaseNotPrepared,
+    DatabaseUnavailable,
+    MigrationRunning,
+    UnsuitableServer,
+)
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -54,14 +59,10 @@ round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 """How many commands this thread sent since it was set."""
 
 
-class UnsuitableServer(Exception):
-    """A MongoDB that the portal can't keep its promises on; the message says why."""
-
-
 _UNAVAILABLE = (
     DatabaseUnavailable,
     MigrationRunning,
-    StillPreparing,
+    DatabaseNotPrepared,
     UnsuitableServer,
     ConnectionFailure,
 )
@@ -187,7 +188,7 @@ def await_prepared() -> None:
         preparing, seconds = _state.preparing, _state.preparing_until - time.monotonic()
     wait([preparing], max(seconds, 0))
     if not preparing.done():
-        raise StillPreparing
+        raise DatabaseNotPrepared
     preparing.result()
 
 
@@ -253,13 +254,16 @@ def server_time() -> datetime:
 
 
 def unavailable(error: BaseException) -> bool:
-    """Whether ``error`` says that MongoDB is away, hung, or out of time, not that we erred."""
-    wrapped = isinstance(error, MongoEngineException | StoppedMidway)
-    driver_error = error.__cause__ or error.__context__ if wrapped else error
-    if isinstance(driver_error, _UNAVAILABLE):
+    """Whether ``error``, or the driver's error that caused it, says that MongoDB is away, hung, or
+    out of time: not that we erred."""
+    if isinstance(error, MongoEngineException):
+        error = error.__cause__ or error.__context__ or error
+    elif not isinstance(error, PyMongoError):
+        error = error.__cause__ or error
+    if isinstance(error, _UNAVAILABLE):
         return True
-    if isinstance(driver_error, OperationFailure) and driver_error.code in _ENDING:
+    if isinstance(error, OperationFailure) and error.code in _ENDING:
         return True
-    return isinstance(driver_error, PyMongoError) and (
-        driver_error.timeout or any(map(driver_error.has_error_label, _LABELS_OF_UNAVAILABLE))
+    return isinstance(error, PyMongoError) and (
+        error.timeout or any(map(error.has_error_label, _LABELS_OF_UNAVAILABLE))
     )

@@ -19,7 +19,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
-from portal.errors import MigrationFailed, MigrationRunning
+from portal.database.errors import MigrationFailed, MigrationRunning
 
 log = structlog.get_logger()
 

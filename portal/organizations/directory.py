@@ -11,11 +11,12 @@ from mongoengine import Document
 from portal import clock
 from portal.audit.trail import EventLine, latest_events
 from portal.database.paging import Page, page_from, rows_by_key
+from portal.display_names import InvalidName
 from portal.documents.accounts import Account
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.slugs import OLD, Slug
-from portal.errors import InvalidName, NotFound
+from portal.errors import NotFound
 from portal.organizations.access.lookup import marked_held_out
 from portal.organizations.lifecycle.names import clean_name, slug_of
 from portal.organizations.lifecycle.slugs import ownership

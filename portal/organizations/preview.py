@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
+from portal.display_names import InvalidName
 from portal.documents.organizations import Organization
-from portal.errors import InvalidName
 from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
 from portal.organizations.lifecycle.slugs import is_free
 from portal.web import rate_limits

@@ -19,15 +19,19 @@ from portal.documents.audit import Origin
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress
-from portal.errors import KeyReused, LinkInvalid, SlugTaken, check_all
+from portal.errors import WayOn, check_all
 from portal.identity.authentication import passwords
 from portal.mail import links, outbox
+from portal.mail.errors import InvalidLink
+from portal.mail.links import LinkPurpose
 from portal.mail.outbox import Kind
 from portal.organizations.lifecycle import creating, slugs
 from portal.organizations.lifecycle.creating import Founder, SignedUp, found_with_account
 from portal.organizations.lifecycle.engine import pursue
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.names import clean_name, slug_of
 from portal.web import rate_limits
+from portal.web.errors import IdempotencyKeyReused
 from portal.web.idempotency import Key
 
 
@@ -67,7 +71,7 @@ def check_sign_up(name: str, email: str, password: str) -> tuple[str, EmailAddre
 
 log = structlog.get_logger()
 MOST_OF_AN_ADDRESS = 5
-PURPOSE = "finish a sign-up"
+PURPOSE = LinkPurpose("finish a sign-up", KEPT, WayOn("Sign up again", "organizations.sign_up"))
 
 
 def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> EmailAddress:
@@ -117,16 +121,16 @@ def _was_asked(key: Key | None) -> bool:
     """Whether the request with this key asked before. Raises KeyReused where that was another."""
     first = PendingSignUp.objects(request_key=key.id).first() if key else None
     if first and key and first.mac not in key.macs:
-        raise KeyReused
+        raise IdempotencyKeyReused
     return first is not None
 
 
 def find_pending(token: str) -> PendingSignUp:
     """The sign-up that a link is for. Raises LinkInvalid where it is too old, or was finished."""
-    content = links.read(PURPOSE, token, KEPT)
+    content = links.read(PURPOSE, token)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None or _is_over(found):
-        raise LinkInvalid
+        raise InvalidLink(PURPOSE.ask_again)
     return found
 
 
@@ -161,7 +165,7 @@ def _use_up(asked: PendingSignUp, account_id: ObjectId) -> None:
     Raises LinkInvalid. Of two that come at once one meets the other's writes."""
     waiting = [other.id for other in _all_of(asked.email_key) if not _is_over(other)]
     if asked.id not in waiting:
-        raise LinkInvalid
+        raise InvalidLink(PURPOSE.ask_again)
     PendingSignUp.objects(id__in=waiting).update(set__account=account_id)
 
 

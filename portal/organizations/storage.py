@@ -10,16 +10,14 @@ from portal import clock
 from portal.database.connection import tenant_database
 from portal.documents.audit import Origin
 from portal.documents.organizations import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
-from portal.errors import (
-    AddressChanged,
-    CollectionInTheWay,
-    CollectionLost,
-    NotFound,
-    OperationInProgress,
-    OrganizationTrashed,
-    PortalError,
-)
+from portal.errors import NotFound, PortalError
+from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
+    OperationInProgress,
+    TenantCollectionMissing,
+)
 from portal.tenants import collections
 from portal.tenants.collections import (
     CollectionElsewhere,
@@ -119,13 +117,13 @@ class _Locator:
         self._suspected = None
         try:
             return _repair(organization).placement.collection
-        except (OperationInProgress, AddressChanged, NotFound):  # others were faster
+        except (OperationInProgress, OrganizationRenamed, NotFound):  # others were faster
             return recorded
 
 
 def _why_gone(organization: Organization) -> PortalError:
     purging = organization.operation and organization.operation.kind == PURGE
-    return NotFound(organization.slug) if purging else CollectionLost(organization.name)
+    return NotFound(organization.slug) if purging else TenantCollectionMissing(organization.name)
 
 
 def _check_active(organization: Organization) -> None:
@@ -157,7 +155,7 @@ def _repair(organization: Organization) -> Organization:
         and turned_back.kind == REPAIR
         and clock.now() - turned_back.at < PAUSE_BETWEEN_REPAIRS
     ):
-        raise CollectionInTheWay(organization.name, organization.placement.collection)
+        raise CollectionNameConflict(organization.name, organization.placement.collection)
     return repair_organization(organization, Origin())
 
 

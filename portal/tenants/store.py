@@ -33,7 +33,7 @@ from pymongo.errors import PyMongoError, WriteError
 
 from portal.database.connection import numbering_client
 from portal.database.transactions import in_transaction, transaction
-from portal.errors import DocumentExists, QueryRefused, StoppedMidway
+from portal.tenants.errors import DocumentExists, PartialWrite, QueryRefused
 from portal.tenants.fence import Moved, send, will_pass
 from portal.tenants.queries import check_filter, check_pipeline, check_replacement, check_update
 
@@ -374,7 +374,7 @@ def _telling_how_many(done: Callable[[], int]) -> Iterator[None]:
     except Exception as error:
         if not done():
             raise
-        raise StoppedMidway(done()) from error
+        raise PartialWrite(done()) from error
 
 
 def _with_id(document: Document) -> Document:

@@ -12,9 +12,9 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, SelectMultipleField
 from wtforms.widgets import DateInput
 
-from portal.errors import PortalError, Repeated, SeveralErrors
+from portal.errors import PortalError, SeveralErrors
 from portal.web import requests
-from portal.web.error_messages import ANSWERS
+from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import Key, find_record
 
 KEY_FIELD = "idempotency_key"
@@ -68,7 +68,7 @@ class Form(FlaskForm):
             return result
         except PortalError as error:
             if find_record(requests.key()):
-                raise Repeated from error
+                raise DuplicateRequest from error
             self._tell(error)
             self._keep_on_one_line()
             return None
@@ -92,11 +92,10 @@ class Form(FlaskForm):
     def _tell(self, refused: PortalError) -> None:
         errors = refused.errors if isinstance(refused, SeveralErrors) else [refused]
         for error in errors:
-            answer = ANSWERS[type(error)]
-            if answer.field is None or answer.field not in self:
+            if error.field is None or error.field not in self:
                 raise error
-            self[answer.field].errors = [answer.words(error)]
-            self.status = answer.status
+            self[error.field].errors = [error.words]
+            self.status = error.status
 
 
 class DayInput(DateInput):

@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.documents.idempotency import KEPT, FirstAnswer, KeyRecord
-from portal.errors import Repeated
+from portal.web.errors import DuplicateRequest
 
 SYNTAX = re.compile(r"[!-~]{1,255}")
 """What a key looks like: visible ASCII."""
@@ -73,7 +73,7 @@ def claim_key(
             {"_id": key.id, "$or": may_be_replaced}, record.to_mongo().to_dict(), upsert=True
         )
     except DuplicateKeyError as error:
-        raise Repeated from error
+        raise DuplicateRequest from error
 
 
 def free_key(key_id: str | None, operation: ObjectId) -> None:

@@ -14,7 +14,7 @@ from limits.strategies import FixedWindowRateLimiter
 from portal import settings
 from portal.database import connection
 from portal.documents.rate_limits import LimitCounter
-from portal.errors import TooManyTries
+from portal.web.errors import TooManyAttempts
 
 # The settings that say how often.
 LOGIN_PER_EMAIL = "login_limit_per_email"
@@ -45,7 +45,7 @@ def count_try(limit: str, tried: str) -> None:
     key = hashlib.sha256(tried.encode(errors="replace")).hexdigest()
     if not _limiter().hit(item, key):
         left = _limiter().storage.get_expiry(item.key_for(key)) - time.time()
-        raise TooManyTries(retry_after_seconds=max(1, math.ceil(left)))
+        raise TooManyAttempts(retry_after_seconds=max(1, math.ceil(left)))
 
 
 def network_of(address: str | None) -> str:

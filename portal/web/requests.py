@@ -16,8 +16,8 @@ from structlog.contextvars import bound_contextvars
 
 from portal.database import connection
 from portal.documents.audit import Origin
-from portal.errors import InvalidInput, WrongHost
 from portal.settings import Settings
+from portal.web.errors import InvalidInput, WrongHost
 from portal.web.idempotency import SYNTAX, Key
 from portal.web.rate_limits import network_of
 

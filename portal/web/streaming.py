@@ -9,7 +9,7 @@ from typing import Any
 import pymongo
 import structlog
 
-from portal.errors import Overloaded
+from portal.web.errors import Overloaded
 
 ROWS_AT_ONCE = 500
 # For each page of them: the answer is under way, and the request's own limit is over.

@@ -10,8 +10,9 @@ from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.errors import AddressTaken, TooManyTries
 from portal.identity.accounts import changing_email
+from portal.identity.accounts.errors import AddressTaken
+from portal.web.errors import TooManyAttempts
 from tests.accounts.letters import token_of
 from tests.factories import an_account, origin
 from tests.visitor import PASSWORD, Visitor
@@ -141,7 +142,7 @@ def test_mails_to_one_address_are_limited_whoever_asks(app, settings, letters):
     portal_settings.activate(replace(settings, rate_limits=True))
     for asker in askers[:3]:
         changing_email.ask_to_change(asker.id, NEW, PASSWORD, origin(asker))
-    with pytest.raises(TooManyTries):
+    with pytest.raises(TooManyAttempts):
         changing_email.ask_to_change(askers[3].id, NEW, PASSWORD, origin(askers[3]))
     portal_settings.activate(settings)
     assert letters.to(NEW) == [CONFIRM] * 3

@@ -11,9 +11,10 @@ from portal.documents.audit import AuditEvent
 from portal.documents.invitations import OPEN, WITHDRAWN, Invitation
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.sessions import Session
-from portal.errors import LastOwnerSomewhere, NotFound
+from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account
 from portal.identity.accounts.editing_profile import change_profile
+from portal.identity.accounts.errors import SoleOwner
 from portal.organizations.lifecycle import creating
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
@@ -162,7 +163,7 @@ def test_of_two_owners_who_close_at_the_same_moment_one_stays(mara):
         def closed(account):
             try:
                 return close_account(account.id, account.email, PASSWORD, origin(account))
-            except LastOwnerSomewhere:
+            except SoleOwner:
                 return None
 
         with ThreadPoolExecutor() as pool:

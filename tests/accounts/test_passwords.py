@@ -7,8 +7,9 @@ import unicodedata
 import pytest
 
 from portal.email_addresses import parse_email
-from portal.errors import Overloaded, PortalError, WeakPassword
+from portal.errors import PortalError
 from portal.identity.authentication import passwords
+from portal.identity.authentication.errors import WeakPassword
 from portal.identity.authentication.passwords import (
     check_password,
     hash_password,
@@ -16,6 +17,7 @@ from portal.identity.authentication.passwords import (
     verify_password,
 )
 from portal.organizations.lifecycle.names import clean_name, slug_asked_for
+from portal.web.errors import Overloaded
 from tests.visitor import PASSWORD
 
 

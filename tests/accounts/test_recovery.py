@@ -15,6 +15,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.sessions import Session
 from portal.identity.accounts import recovering
+from portal.identity.accounts.mails import RECOVER
 from portal.mail import links
 from tests.accounts.letters import token_of
 from tests.factories import an_account, origin
@@ -144,7 +145,7 @@ def test_a_link_is_for_one_account(app, asked, letters):
     teo = an_account("teo@acme.example")
     ask_for_link(Visitor(app), teo.email)
     request = str(Recovery.objects.order_by("at").first().request)
-    forged = links.sign("recover a password", {"account": str(teo.id), "request": request})
+    forged = links.sign(RECOVER, {"account": str(teo.id), "request": request})
     assert Visitor(app).get(f"/recover?token={forged}").status == 410
     follow(Visitor(app), link)
     assert Visitor(app).log_in(teo.email, PASSWORD).status == 303

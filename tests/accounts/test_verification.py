@@ -13,10 +13,11 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN
 from portal.documents.organizations import Organization
 from portal.documents.sessions import PROGRAM, Session
-from portal.errors import LinkInvalid
+from portal.identity.accounts.mails import RECOVER
 from portal.identity.accounts.verifying import first_proof, prove_address
 from portal.identity.authentication.passwords import hash_password
 from portal.mail import links
+from portal.mail.errors import InvalidLink
 from portal.organizations.api_keys import managing
 from tests.accounts.letters import token_of
 from tests.factories import an_access, origin
@@ -89,7 +90,7 @@ def test_what_was_not_signed_here_is_no_link(visitor, token):
 def test_a_link_for_something_else_verifies_nothing(visitor, link):
     account = Account.objects.get()
     content = {"account": str(account.id), "address": account.email_key}
-    token = links.sign("recover a password", content)
+    token = links.sign(RECOVER, content)
     assert visitor.get(f"/verify?token={token}").status == 410
 
 
@@ -139,7 +140,7 @@ def test_the_password_that_was_typed_is_the_accounts_whatever_happens_meanwhile(
 def test_an_address_is_not_proved_for_an_account_that_has_another_by_now(link):
     read = Account.objects.get()
     Account.objects.update_one(set__email="m@acme.example", set__email_key="m@acme.example")
-    with pytest.raises(LinkInvalid):
+    with pytest.raises(InvalidLink):
         prove_address(read, PASSWORD, origin(read))
     assert Account.objects.get().verified_at is None
 

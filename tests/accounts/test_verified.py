@@ -11,9 +11,9 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Session
-from portal.errors import AddressNotVerified
 from portal.identity.second_factors import passkeys, recovery_codes, totp
 from portal.identity.sessions import sessions
+from portal.identity.sessions.errors import AddressNotVerified
 from portal.mail import sender
 from portal.organizations.members import inviting
 from portal.organizations.members.mails import token_of

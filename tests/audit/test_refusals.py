@@ -10,7 +10,7 @@ from pymongo.errors import NetworkTimeout
 from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, VIEWER
-from portal.errors import Forbidden
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.activity import refusals
 from portal.organizations.activity.refusals import note_refusal
 from tests.factories import a_member, an_organization, origin

@@ -13,9 +13,9 @@ from portal.documents.organizations import Organization
 from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
 from portal.documents.sign_ups import PendingSignUp
-from portal.errors import Forbidden
 from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
 from portal.organizations.activity.refusals import note_refusal
 from portal.organizations.lifecycle.renaming import rename_organization

@@ -10,8 +10,8 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
 from portal.documents.sessions import BROWSER, PENDING, Browser, Session
-from portal.errors import WrongCode
 from portal.identity.authentication import logging_in, second_step
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from tests.accounts.letters import Letters
 from tests.factories import an_account, an_app, origin

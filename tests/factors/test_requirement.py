@@ -10,10 +10,11 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import TRASHED, Organization
 from portal.documents.second_factors import AuthenticatorApp
-from portal.errors import FactorNeeded, NoSecondFactor, SlugTaken
 from portal.identity.second_factors import totp
+from portal.identity.second_factors.errors import LastSecondFactor, NoSecondFactor
 from portal.organizations import directory
 from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
@@ -201,7 +202,7 @@ def test_only_owners_may_require_it(app, acme, role):
 @pytest.mark.parametrize("days", [0, 30])
 def test_the_last_factor_stays_while_it_is_required(acme, owner, days):
     require(acme, owner, days)
-    with pytest.raises(FactorNeeded):
+    with pytest.raises(LastSecondFactor):
         totp.remove(owner.id, origin(owner))
     assert AuthenticatorApp.objects
     assert Account.objects.get(id=owner.id).has_second_factor
@@ -227,7 +228,7 @@ def test_requiring_it_and_removing_the_last_factor_at_once_locks_nobody_out(acme
 def attempt(deed):
     try:
         deed()
-    except (FactorNeeded, NoSecondFactor):
+    except (LastSecondFactor, NoSecondFactor):
         return
 
 

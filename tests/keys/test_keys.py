@@ -13,25 +13,23 @@ from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import ADMIN, OWNER, VIEWER
 from portal.documents.organizations import NAME_TAKEN
-from portal.errors import (
-    Forbidden,
-    InvalidExpiry,
-    InvalidGrant,
-    InvalidKeyName,
-    KeyExpired,
-    KeyNotFound,
-    NotFound,
-    PortalError,
-    SeveralErrors,
-    SlugTaken,
-    TooManyKeys,
-)
+from portal.errors import NotFound, PortalError, SeveralErrors
+from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.mail import sender
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.errors import (
+    ApiKeyExpired,
+    InvalidApiKeyName,
+    InvalidExpiry,
+    InvalidGrant,
+    TooManyApiKeys,
+)
 from portal.organizations.api_keys.managing import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.engine import ForwardImpossible, Plan
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ALL, FOR_KEYS, ROLES, of_key
@@ -84,12 +82,12 @@ def test_a_key_belongs_to_the_organization_and_is_stored_as_a_hash(master_db):
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"name": "x"}, InvalidKeyName),
-        ({"name": "x" * 81}, InvalidKeyName),
-        ({"name": "a\x00b"}, InvalidKeyName),
-        ({"name": "a\u202eb"}, InvalidKeyName),
-        ({"name": "\ud800 x"}, InvalidKeyName),
-        ({"name": "<b>bold</b>"}, InvalidKeyName),
+        ({"name": "x"}, InvalidApiKeyName),
+        ({"name": "x" * 81}, InvalidApiKeyName),
+        ({"name": "a\x00b"}, InvalidApiKeyName),
+        ({"name": "a\u202eb"}, InvalidApiKeyName),
+        ({"name": "\ud800 x"}, InvalidApiKeyName),
+        ({"name": "<b>bold</b>"}, InvalidApiKeyName),
         ({"role": OWNER}, InvalidGrant),
         ({"role": "root"}, InvalidGrant),
         ({"role": None}, InvalidGrant),
@@ -143,7 +141,7 @@ def test_the_last_day_is_whole_and_may_be_today(time_machine):
     assert make(organization, expires_on=today + LONGEST_LIFE).key.expires_at
     time_machine.move_to(key.expires_at)
     assert [shown.expired for shown in managing.keys_of(organization)] == [True, False]
-    with pytest.raises(KeyExpired):
+    with pytest.raises(ApiKeyExpired):
         managing.rotate_key(
             an_access(organization), key.id, OVERLAPS[0], origin(the_owner(organization))
         )
@@ -164,7 +162,7 @@ def test_an_organization_has_a_hundred_keys_at_most():
         for number in range(MOST_KEYS - 1)
     ]
     ApiKey.objects.insert(hundred)
-    with pytest.raises(TooManyKeys):
+    with pytest.raises(TooManyApiKeys):
         make(organization)
     make(other)
     managing.revoke_key(an_access(organization), kept.id, origin(the_owner(organization)))
@@ -184,7 +182,7 @@ def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
 
     with ThreadPoolExecutor(8) as threads:
         outcomes = list(threads.map(one, range(8)))
-    assert sum(isinstance(outcome, TooManyKeys) for outcome in outcomes) == 5
+    assert sum(isinstance(outcome, TooManyApiKeys) for outcome in outcomes) == 5
     assert len(ApiKey.objects(organization=organization.id)) == 3
     assert [event.action for event in events(organization)][1:] == ["key.created"] * 3
 
@@ -200,7 +198,7 @@ def test_a_key_that_is_rotated_and_revoked_at_once_is_gone(attempt):
             if number == 2:
                 return managing.revoke_key(access, key.id, origin(by))
             return managing.rotate_key(access, key.id, OVERLAPS[2], origin(by))
-        except KeyNotFound as error:
+        except ApiKeyNotFound as error:
             return error
 
     with ThreadPoolExecutor(5) as threads:
@@ -239,7 +237,7 @@ def test_keys_of_others_are_none():
         lambda: managing.rotate_key(an_access(mine), key.id, OVERLAPS[0], by),
         lambda: managing.revoke_key(an_access(mine), key.id, by),
     ):
-        with pytest.raises(KeyNotFound):
+        with pytest.raises(ApiKeyNotFound):
             ask()
     assert managing.keys_of(mine) == []
     assert len(managing.keys_of(theirs)) == 1

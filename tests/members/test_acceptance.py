@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, errors
+from portal import clock
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -16,10 +16,11 @@ from portal.documents.sessions import Session
 from portal.documents.slugs import Slug
 from portal.identity.authentication.passwords import verify_password
 from portal.mail import links
+from portal.mail.links import LinkPurpose
 from portal.organizations.access.lookup import access_to
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.members import accepting, inviting
-from portal.organizations.members.mails import PURPOSE, token_of
+from portal.organizations.members import accepting, errors, inviting
+from portal.organizations.members.mails import INVITE, token_of
 from portal.organizations.members.managing import change_role, leave, remove_member
 from tests.factories import a_person, an_account, an_organization, fresh, origin
 from tests.members.conftest import LENA, MARA
@@ -236,7 +237,7 @@ def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
 
 
 def token_for(invitation):
-    return links.sign(PURPOSE, {"id": str(invitation.id), "generation": invitation.generation})
+    return links.sign(INVITE, {"id": str(invitation.id), "generation": invitation.generation})
 
 
 @pytest.fixture
@@ -306,7 +307,7 @@ def test_a_link_of_a_version_before_works(invite, enter):
     an_account(LENA, verified=False)
     invite()
     content = {"id": str(Invitation.objects.get().id), "generation": 1}
-    path = f"/invitations/{links.sign(PURPOSE, content)}"
+    path = f"/invitations/{links.sign(INVITE, content)}"
     assert enter().post(path, {"password": PASSWORD}).location == PATH
 
 
@@ -396,10 +397,10 @@ def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
     invitation = Invitation.objects.get()
     content = {"id": str(invitation.id), "generation": 1}
     tokens = [
-        links.sign("reset", content),
+        links.sign(LinkPurpose("reset", timedelta(days=1)), content),
         token_of(invitation)[:-2] + "AA",
-        links.sign(PURPOSE, {**content, "generation": 2}),
-        links.sign(PURPOSE, {**content, "generation": 0}),
+        links.sign(INVITE, {**content, "generation": 2}),
+        links.sign(INVITE, {**content, "generation": 0}),
         "x", "a.b.c", "%00", "$ne", "x" * 5000,
     ]  # fmt: skip
     for token in tokens:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from portal import clock, errors
+from portal import clock
 from portal import settings as portal_settings
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
@@ -18,7 +18,8 @@ from portal.documents.invitations import Invitation
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.mail import sender
 from portal.organizations.access.lookup import access_to
-from portal.organizations.members import inviting, listing
+from portal.organizations.members import errors, inviting, listing
+from portal.web import errors as web_errors
 from tests.factories import a_person, an_access, an_account, an_organization, fresh, origin
 from tests.mail.post_office import text_of
 from tests.members.conftest import LENA, MARA
@@ -300,10 +301,10 @@ def test_an_address_is_sent_three_a_minute_whether_new_or_again(settings, owner,
     try:
         for _ in range(2):
             inviting.resend_invitation(access, invitation.id, origin(mara))
-        with pytest.raises(errors.TooManyTries):
+        with pytest.raises(web_errors.TooManyAttempts):
             inviting.resend_invitation(access, invitation.id, origin(mara))
         kestrel = an_organization("Kestrel", mara)
-        with pytest.raises(errors.TooManyTries):
+        with pytest.raises(web_errors.TooManyAttempts):
             inviting.invite(an_access(kestrel), LENA, VIEWER, origin(mara))
     finally:
         portal_settings.activate(settings)

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from portal import clock, errors
+from portal import clock
+from portal import errors as portal_errors
 from portal import settings as portal_settings
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
@@ -16,9 +17,11 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import Organization
 from portal.mail import sender
+from portal.organizations.access import errors as access_errors
 from portal.organizations.access.lookup import access_to
 from portal.organizations.api_keys import managing as api_keys_managing
-from portal.organizations.members import listing, managing, ownership
+from portal.organizations.members import errors, listing, managing, ownership
+from portal.web import errors as web_errors
 from tests.factories import (
     a_key,
     a_member,
@@ -250,7 +253,7 @@ def at_one_moment(*deeds):
         ready.wait()
         try:
             deed()
-        except errors.PortalError as error:
+        except portal_errors.PortalError as error:
             raised.append(type(error))
 
     threads = [threading.Thread(target=run, args=[deed]) for deed in deeds]
@@ -289,7 +292,7 @@ def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
 
     for _ in range(20):
         # Who came second is no owner any more.
-        assert at_one_moment(demote(mara, idris), demote(idris, mara)) == [errors.Forbidden]
+        assert at_one_moment(demote(mara, idris), demote(idris, mara)) == [access_errors.Forbidden]
         assert Membership.objects(organization=acme.id, role=OWNER).count() == 1
         Membership.objects(organization=acme.id).update(set__role=OWNER)
 
@@ -299,7 +302,7 @@ def test_nothing_changes_in_the_trash(owner, acme, join):
     access = access_to("acme-corp", a_person(Account.objects.get(email="mara@acme.example")))
     owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
     assert Organization.objects.get().state == "trashed"
-    with pytest.raises(errors.NotFound):
+    with pytest.raises(portal_errors.NotFound):
         managing.remove_member(access, teo.id, origin())
     assert role_of(teo) == VIEWER
 
@@ -358,7 +361,7 @@ def test_a_role_is_toggled_so_often_a_minute_and_no_more(acme, join, mara, limit
     for _ in range(3):
         managing.change_role(access, teo.id, ADMIN, origin(mara))
         managing.change_role(access, teo.id, VIEWER, origin(mara))
-    with pytest.raises(errors.TooManyTries):
+    with pytest.raises(web_errors.TooManyAttempts):
         managing.change_role(access, teo.id, ADMIN, origin(mara))
     assert role_of(teo) == VIEWER
     assert len(Mail.objects(kind="role_changed")) == 6
@@ -379,7 +382,7 @@ def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limite
         lambda: api_keys_managing.make_key(access, "Another", ADMIN, (), None, origin(mara)),
         lambda: ownership.offer_ownership(access, teo.id, True, origin(mara)),
     ):
-        with pytest.raises(errors.TooManyTries):
+        with pytest.raises(web_errors.TooManyAttempts):
             refused()
     other = an_organization("Kestrel", mara)
     api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))

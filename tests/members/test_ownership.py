@@ -2,14 +2,13 @@
 
 import pytest
 
-from portal import errors
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.mail import sender
 from portal.organizations.access.lookup import access_to
-from portal.organizations.members import managing, ownership
+from portal.organizations.members import errors, managing, ownership
 from tests.factories import a_person, origin
 from tests.mail.post_office import text_of
 from tests.members.test_members import PATH, at_one_moment, role_of

@@ -3,7 +3,8 @@
 import pytest
 
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
-from portal.errors import Forbidden, NotFound
+from portal.errors import NotFound
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
 from portal.permissions import ALL
 from tests.factories import a_member, a_person, an_account, an_organization

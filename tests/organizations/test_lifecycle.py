@@ -7,8 +7,10 @@ from pymongo.errors import ConnectionFailure
 
 from portal import clock
 from portal.database.connection import server_time
+from portal.database.errors import DatabaseUnavailable
 from portal.documents.organizations import Operation, Organization
-from portal.errors import AddressChanged, DatabaseUnavailable, NotFound, SlugTaken
+from portal.errors import NotFound
+from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.engine import (
     ForwardImpossible,
@@ -23,6 +25,7 @@ from portal.organizations.lifecycle.engine import (
     take_over,
     write_intent,
 )
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
@@ -236,5 +239,5 @@ def test_an_operation_is_refused_where_the_organization_is_not_in_its_state():
     with pytest.raises(NotFound):
         trash_organization(trashed, None, origin())
     active = an_organization("Acme Corp")
-    with pytest.raises(AddressChanged):
+    with pytest.raises(OrganizationRenamed):
         restore_organization(active, None, origin())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.errors import InvalidName
+from portal.display_names import InvalidName
 from portal.organizations.lifecycle.names import RESERVED, clean_name, collection_of, slug_of
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -9,8 +9,9 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership
 from portal.documents.organizations import PURGED, TRASHED, Organization
 from portal.documents.slugs import Slug
-from portal.errors import NameNotConfirmed, OrganizationPurged
+from portal.organizations.access.errors import OrganizationPurged
 from portal.organizations.lifecycle import runner
+from portal.organizations.lifecycle.errors import NameNotConfirmed
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization

@@ -13,8 +13,8 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN
 from portal.documents.organizations import RENAME, Organization
 from portal.documents.slugs import OLD, Slug
-from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle import engine, renaming
+from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.slugs import MOST_OLD

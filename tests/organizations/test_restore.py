@@ -6,7 +6,12 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.documents.organizations import TRASHED, Organization
 from portal.documents.slugs import Slug
-from portal.errors import CollectionLost, NotInTrash, OperationInProgress, SlugTaken
+from portal.organizations.access.errors import NotInTrash
+from portal.organizations.lifecycle.errors import (
+    OperationInProgress,
+    SlugTaken,
+    TenantCollectionMissing,
+)
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
@@ -187,7 +192,7 @@ def test_restoring_twice_tells_the_second_that_it_is_back():
 def test_restoring_without_its_collection_leaves_it_in_the_trash(tenant_db):
     organization = a_trashed()
     tenant_db[organization.placement.collection].drop()
-    with pytest.raises(CollectionLost):
+    with pytest.raises(TenantCollectionMissing):
         restore_organization(organization, None, origin())
     assert (fresh(organization).state, fresh(organization).operation) == (TRASHED, None)
 

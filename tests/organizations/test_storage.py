@@ -11,15 +11,15 @@ from portal import clock
 from portal.database.connection import unavailable
 from portal.documents.organizations import TRASH, Operation, Organization
 from portal.documents.slugs import Slug
-from portal.errors import (
-    CollectionInTheWay,
-    CollectionLost,
-    NotFound,
-    OperationInProgress,
-    OrganizationTrashed,
-)
+from portal.errors import NotFound
 from portal.organizations import storage
+from portal.organizations.access.errors import OrganizationTrashed
 from portal.organizations.lifecycle.engine import carry_out, write_intent
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
+    OperationInProgress,
+    TenantCollectionMissing,
+)
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
@@ -136,7 +136,7 @@ def test_a_collection_that_was_dropped_is_told_and_not_made_anew(store, raw):
     raw.org_acme_corp.drop()
     for use in (lambda: store.insert_one({}), lambda: store.insert_many([{}]),
                 lambda: store.get("first"), lambda: store.delete_many({})):  # fmt: skip
-        with pytest.raises(CollectionLost):
+        with pytest.raises(TenantCollectionMissing):
             use()
     assert content(raw) == {}
 
@@ -189,7 +189,7 @@ def test_writers_at_once_repair_a_name_and_lose_nothing(organization, store, raw
 def test_a_collection_that_cant_get_its_name_back_is_told_and_the_stranger_untouched(store, raw):
     raw.org_acme_corp.rename("elsewhere")
     raw.org_acme_corp.insert_one({"_id": "theirs"})
-    with pytest.raises(CollectionInTheWay):
+    with pytest.raises(CollectionNameConflict):
         store.insert_one({"_id": "later"})
     assert content(raw) == {"elsewhere": ["first"], "org_acme_corp": ["theirs"]}
 

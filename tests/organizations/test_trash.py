@@ -7,8 +7,8 @@ import pytest
 from portal.documents.accounts import Account
 from portal.documents.organizations import Organization
 from portal.documents.slugs import Slug
-from portal.errors import OperationInProgress
 from portal.organizations import directory
+from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import an_organization, fresh, origin

@@ -20,6 +20,7 @@ from portal.documents.sign_ups import PendingSignUp
 from portal.documents.slugs import Slug
 from portal.identity.accounts.closing import close_account
 from portal.mail import links, sender
+from portal.mail.links import LinkPurpose
 from portal.organizations import signing_up
 from portal.organizations.lifecycle.runner import recover_due_operations
 from portal.organizations.signing_up import MOST_OF_AN_ADDRESS
@@ -137,7 +138,9 @@ def test_nothing_in_the_database_opens_anything(visitor, master_db, link):
     kept = str([list(master_db[name].find()) for name in master_db.list_collection_names()])
     assert token not in kept
     assert PASSWORD not in kept
-    foreign = links.sign("something else", {"id": PendingSignUp.objects.get().id})
+    foreign = links.sign(
+        LinkPurpose("something else", timedelta(days=1)), {"id": PendingSignUp.objects.get().id}
+    )
     assert visitor.get(f"/signup/finish?token={foreign}").status == 410
 
 

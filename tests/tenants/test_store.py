@@ -16,8 +16,8 @@ from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 from portal.database import transactions
 from portal.database.connection import numbering_client, tenant_database, unavailable
 from portal.database.transactions import transaction
-from portal.errors import DocumentExists, QueryRefused, StoppedMidway
 from portal.tenants.collections import rename_collection
+from portal.tenants.errors import DocumentExists, PartialWrite, QueryRefused
 from portal.tenants.store import Changed, Key, TenantStore
 from tests.factories import a_collection
 from tests.processes import at_once
@@ -332,7 +332,7 @@ def test_a_key_that_exists_is_told_and_nothing_changed(store, raw):
 
 def test_inserting_many_stops_at_what_exists_and_says_how_many_were_before(store):
     store.insert_one({"_id": 700})
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.insert_many({"_id": n} for n in range(2000))
     assert stopped.value.done == 700
     assert stopped.value.__cause__ == DocumentExists(700, {"_id": 700})
@@ -344,14 +344,14 @@ def test_inserting_many_stops_at_what_exists_and_says_how_many_were_before(store
 
 def test_inserting_many_says_how_many_were_before_what_the_server_refuses(store, tenant_db):
     tenant_db.command({"collMod": "org_a", "validator": {"a": {"$exists": True}}})
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.insert_many([{"_id": 1, "a": 1}, {"_id": 2}, {"_id": 3, "a": 1}])
     assert stopped.value.done == 1
     assert store.count({}) == 1
 
 
 def test_inserting_many_says_how_many_were_before_what_cant_be_encoded(store):
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.insert_many([*({"_id": n} for n in range(600)), {"_id": object()}])
     assert stopped.value.done == store.count({}) == 500
 
@@ -363,7 +363,7 @@ def test_a_batch_that_fails_changes_nothing_and_leaves_those_before(store, raw):
     for wrong in (700, 800):
         store.update_one({"_id": wrong}, {"$set": {"v": -1}})
     set_u = [{"$set": {"done": True, "u": {"$cond": [{"$eq": ["$v", -1]}, -1, "$_id"]}}}]
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.update_many({}, set_u)
     assert stopped.value.done == 500
     assert isinstance(stopped.value.__cause__, DocumentExists)

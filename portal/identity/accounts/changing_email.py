@@ -1,7 +1,6 @@
 """Changing the address of an account: when who asks shows that they read what is sent to it."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
@@ -12,14 +11,14 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.email_addresses import parse_email
-from portal.errors import AddressTaken, AddressUnchanged, LinkInvalid, WrongPassword
 from portal.identity.accounts.changing_password import forget_recovery
+from portal.identity.accounts.errors import AddressTaken, AddressUnchanged
 from portal.identity.accounts.mails import ADDRESS_ASKED, ADDRESS_CHANGED, CHANGE, CONFIRM_ADDRESS
 from portal.identity.authentication.credentials import check_current
+from portal.identity.authentication.errors import WrongPassword
 from portal.mail import links, outbox
+from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
-
-VALID = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +63,12 @@ def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origi
 def change_to_confirm(token: str) -> Change:
     """What the link with this ``token`` changes. Raises LinkInvalid where it was used, is not the
     newest, or is from before the account's password changed."""
-    content = links.read(CHANGE, token, VALID)
+    content = links.read(CHANGE, token)
     account = Account.objects(
         id=content["account"], address_generation=content["generation"], closed_at=None
     ).first()
     if account is None:
-        raise LinkInvalid
+        raise InvalidLink(CHANGE.ask_again)
     address = parse_email(content["address"])
     return Change(account, address.shown, address.key, content["generation"])
 
@@ -105,7 +104,7 @@ def confirm_change(token: str, password: str, origin: Origin) -> Account:
         except NotUniqueError as error:
             raise AddressTaken(change.email) from error
         if changed is None:
-            raise LinkInvalid
+            raise InvalidLink(CHANGE.ask_again)
         forget_recovery(account)
         origin.account, origin.email = account.id, account.email
         record(

@@ -7,10 +7,11 @@ from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
 from portal.documents.audit import Origin
-from portal.errors import WrongPassword, check_all
+from portal.errors import check_all
 from portal.identity.accounts.mails import PASSWORD_CHANGED
 from portal.identity.authentication import passwords
 from portal.identity.authentication.credentials import check_current
+from portal.identity.authentication.errors import WrongPassword
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import Principal
 from portal.mail import outbox

@@ -15,16 +15,13 @@ from portal.documents.invitations import Invitation
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.sign_ups import PendingSignUp
-from portal.errors import (
-    AddressNotConfirmed,
-    InvalidEmail,
-    LastOwnerSomewhere,
-    WrongPassword,
-    check_all,
-)
+from portal.email_addresses import InvalidEmail
+from portal.errors import check_all
 from portal.identity.accounts.changing_password import forget_recovery
+from portal.identity.accounts.errors import AddressNotConfirmed, SoleOwner
 from portal.identity.accounts.mails import ACCOUNT_CLOSED
 from portal.identity.authentication.credentials import check_current
+from portal.identity.authentication.errors import WrongPassword
 from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.mail import outbox
@@ -145,7 +142,7 @@ def _leave_organizations(account: Account, origin: Origin) -> None:
     """Each event writes its organization's head: so of two owners who leave at once one is last."""
     orphaned = owned_alone(account.id)
     if orphaned:
-        raise LastOwnerSomewhere(orphaned)
+        raise SoleOwner(orphaned)
     memberships = {found.organization: found for found in Membership.objects(account=account.id)}
     organizations = list(Organization.objects(id__in=list(memberships)))
     running = Organization.objects(

@@ -7,10 +7,11 @@ from bson import ObjectId
 
 from portal.audit.trail import record
 from portal.database.transactions import transaction
-from portal.display_names import clean_words
+from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
-from portal.errors import InvalidName, InvalidPersonName, NotFound
+from portal.errors import NotFound
+from portal.identity.accounts.errors import InvalidPersonName
 
 
 def change_profile(

@@ -1,16 +1,24 @@
 """Mails about accounts."""
 
+from datetime import timedelta
 from typing import Any
 
 from portal.documents.accounts import Account, Recovery
 from portal.documents.mails import Mail
 from portal.email_addresses import parse_email
+from portal.errors import WayOn
 from portal.mail import links, outbox
-from portal.mail.links import link
+from portal.mail.links import LinkPurpose, link
 from portal.mail.outbox import Kind
 
-VERIFY, CHANGE, RECOVER = "verify an address", "change an address", "recover a password"
-"""What links are signed for."""
+_ANOTHER = "Ask for another link"
+VERIFY = LinkPurpose("verify an address", timedelta(hours=24), WayOn(_ANOTHER, "account.profile"))
+CHANGE = LinkPurpose(
+    "change an address", timedelta(hours=24), WayOn(_ANOTHER, "account.change_address")
+)
+RECOVER = LinkPurpose(
+    "recover a password", timedelta(minutes=30), WayOn(_ANOTHER, "accounts.forgot")
+)
 
 
 def _to_verify(mail: Mail) -> dict[str, Any] | None:

@@ -11,16 +11,15 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
 from portal.documents.audit import Origin
 from portal.email_addresses import EmailAddress, parse_email
-from portal.errors import LinkInvalid
 from portal.identity.accounts.changing_password import forget_recovery, new_password, tell_changed
 from portal.identity.accounts.mails import RECOVER, RECOVER_PASSWORD
 from portal.identity.accounts.verifying import first_proof
 from portal.identity.authentication import attempts, passwords
 from portal.identity.sessions import browsers, sessions
 from portal.mail import links, outbox
+from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
 
-VALID = timedelta(minutes=30)
 KEPT = timedelta(minutes=5)
 
 
@@ -53,10 +52,10 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
 def account_to_recover(token: str) -> Account:
     """The account that gets a new password by the link with this ``token``. Raises LinkInvalid for
     one that was used, or is not the newest, or from before its password or address changed."""
-    content = links.read(RECOVER, token, VALID)
+    content = links.read(RECOVER, token)
     account = Account.objects(id=content["account"], closed_at=None).first()
     if account is None or not _wish(account, content["request"]).first():
-        raise LinkInvalid
+        raise InvalidLink(RECOVER.ask_again)
     return account
 
 
@@ -70,18 +69,18 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
     rate_limits.count_try(
         rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
     )  # it hashes
-    request = links.read(RECOVER, token, VALID)["request"]
+    request = links.read(RECOVER, token)["request"]
     passwords.check_password(password, account.email, account.name or "")
     password_hash = passwords.hash_password(password)
 
     def body() -> Account:
         if not _wish(account, request).delete():
-            raise LinkInvalid
+            raise InvalidLink(RECOVER.ask_again)
         changed = Account.objects(id=account.id, email_key=account.email_key).modify(
             new=True, **new_password(password_hash)
         )
         if changed is None:
-            raise LinkInvalid
+            raise InvalidLink(RECOVER.ask_again)
         origin.account, origin.email = changed.id, changed.email
         changed = first_proof(changed, password_hash, origin) or changed
         forget_recovery(changed)

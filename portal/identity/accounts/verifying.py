@@ -1,7 +1,5 @@
 """Whether an account's address is really its owner's: whether they read what is sent there."""
 
-from datetime import timedelta
-
 from bson import ObjectId
 
 from portal import clock
@@ -12,18 +10,17 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.audit import Origin
 from portal.documents.invitations import OPEN, Invitation
 from portal.documents.organizations import Organization
-from portal.errors import AddressVerified, LinkInvalid
 from portal.identity.accounts.changing_password import forget_recovery, new_password
+from portal.identity.accounts.errors import AddressVerified
 from portal.identity.accounts.mails import VERIFY, VERIFY_ADDRESS
 from portal.identity.authentication import passwords
 from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Principal
 from portal.mail import links, outbox
+from portal.mail.errors import InvalidLink
 from portal.organizations.members.withdrawing import withdraw_sent_by
 from portal.web import rate_limits
-
-VALID = timedelta(hours=24)
 
 
 def ask_again(account_id: ObjectId, origin: Origin) -> None:
@@ -43,12 +40,12 @@ def ask_again(account_id: ObjectId, origin: Origin) -> None:
 def account_to_verify(token: str) -> Account:
     """The account whose address is verified by the link with this ``token``. Raises LinkInvalid,
     also where it was verified already."""
-    content = links.read(VERIFY, token, VALID)
+    content = links.read(VERIFY, token)
     account = Account.objects(
         id=content["account"], email_key=content["address"], verified_at=None
     ).first()
     if account is None:
-        raise LinkInvalid
+        raise InvalidLink(VERIFY.ask_again)
     return account
 
 
@@ -67,7 +64,7 @@ def verify_address(token: str, password: str, origin: Origin, user_agent: str) -
     def body() -> Principal:
         proved = first_proof(account, password_hash, origin)
         if proved is None:  # by another request, at the same time
-            raise LinkInvalid
+            raise InvalidLink(VERIFY.ask_again)
         return sessions.log_in(proved, origin, user_agent)
 
     return transaction(body)
@@ -92,7 +89,7 @@ def prove_address(account: Account, password: str, origin: Origin) -> Account:
         if proved is None:  # another request was faster, or changed the address
             proved = Account.objects(id=account.id, email_key=account.email_key).first()
         if proved is None:
-            raise LinkInvalid
+            raise InvalidLink(VERIFY.ask_again)
         return proved
 
     return transaction(body)

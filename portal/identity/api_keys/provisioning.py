@@ -6,8 +6,8 @@ from bson import ObjectId
 from portal import clock
 from portal.display_names import clean_words
 from portal.documents.api_keys import ProvisioningKey
-from portal.errors import KeyNotFound
 from portal.identity.api_keys import credentials
+from portal.identity.api_keys.errors import ApiKeyNotFound
 
 log = structlog.get_logger()
 
@@ -31,5 +31,5 @@ def revoke_provisioning_key(key_id: str) -> None:
     """End the key: the next request that comes by it is refused. Raises KeyNotFound."""
     found = ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()
     if not found:
-        raise KeyNotFound
+        raise ApiKeyNotFound
     log.info("provisioning_key.revoked", api_key=key_id)

@@ -21,9 +21,9 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.login_attempts import LogInAttempts
-from portal.errors import TooManyTries
 from portal.mail import outbox
 from portal.mail.outbox import Kind
+from portal.web.errors import TooManyAttempts
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ def begin_attempt(tried: str) -> int:
         return 1
     left = ((before.get("next_at") or now) - now).total_seconds()
     if left > 0:
-        raise TooManyTries(retry_after_seconds=math.ceil(left))
+        raise TooManyAttempts(retry_after_seconds=math.ceil(left))
     return before["wrong"] + 1
 
 

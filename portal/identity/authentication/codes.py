@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import APP, RECOVERY_CODE
-from portal.errors import TooManyTries, WrongCode
 from portal.identity.authentication import attempts
 from portal.identity.authentication.mails import WRONG_CODES
 from portal.identity.second_factors import recovery_codes, totp
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import browsers
 from portal.web import rate_limits
+from portal.web.errors import TooManyAttempts
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def counted(account: Account, origin: Origin) -> Iterator[None]:
     try:
         rate_limits.count_try(rate_limits.SECOND_FACTOR, tried)
         yield
-    except TooManyTries:
+    except TooManyAttempts:
         attempts.take_back(tried)
         raise
     except WrongCode:

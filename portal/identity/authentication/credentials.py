@@ -4,12 +4,13 @@ from bson import ObjectId
 
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
-from portal.email_addresses import parse_email
-from portal.errors import InvalidEmail, Overloaded, TooManyTries, WrongCredentials, WrongPassword
+from portal.email_addresses import InvalidEmail, parse_email
 from portal.identity.authentication import attempts, passwords
+from portal.identity.authentication.errors import WrongCredentials, WrongPassword
 from portal.identity.authentication.mails import WRONG_PASSWORDS
 from portal.identity.sessions import browsers
 from portal.web import rate_limits
+from portal.web.errors import Overloaded, TooManyAttempts
 
 
 def account_of(email: str, password: str, origin: Origin) -> Account:
@@ -34,7 +35,7 @@ def account_of(email: str, password: str, origin: Origin) -> Account:
     try:
         rate_limits.count_try(rate_limits.LOGIN_PER_EMAIL, tried)
         right = passwords.verify_password(password, account and account.password_hash)
-    except (TooManyTries, Overloaded):
+    except (TooManyAttempts, Overloaded):
         attempts.take_back(tried)
         raise
     if not right or account is None:
@@ -69,7 +70,7 @@ def check_current(account: Account, password: str, origin: Origin) -> None:
     try:
         rate_limits.count_try(rate_limits.LOGIN_PER_EMAIL, tried)
         right = passwords.verify_password(password, account.password_hash)
-    except (TooManyTries, Overloaded):
+    except (TooManyAttempts, Overloaded):
         attempts.take_back(tried)
         raise
     if not right:

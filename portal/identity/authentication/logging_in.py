@@ -5,9 +5,10 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import PASSWORD, PROGRAM
-from portal.errors import CodeRequired, WrongCode, WrongCredentials
 from portal.identity.authentication import credentials, passwords, second_step
 from portal.identity.authentication.codes import counted, use_code
+from portal.identity.authentication.errors import SecondFactorCodeRequired, WrongCredentials
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Pending, Principal
 
@@ -43,7 +44,7 @@ def log_in_program(
         current, factors = _current(account, rehashed, origin), [PASSWORD]
         if current.has_second_factor:
             if code is None:
-                raise CodeRequired
+                raise SecondFactorCodeRequired
             factors.append(use_code(current, code, origin))
         return sessions.log_in(current, origin, user_agent, PROGRAM, tuple(factors))
 
@@ -52,7 +53,7 @@ def log_in_program(
             with counted(account, origin):
                 return transaction(body)
         return transaction(body)
-    except (CodeRequired, WrongCode):
+    except (SecondFactorCodeRequired, WrongCode):
         transaction(lambda: _note_asked(account, origin))
         raise
 

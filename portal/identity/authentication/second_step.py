@@ -14,8 +14,8 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import PASSWORD, PENDING, Session
-from portal.errors import LogInExpired
 from portal.identity.authentication.codes import counted, use_code
+from portal.identity.authentication.errors import LogInExpired
 from portal.identity.second_factors import challenges, passkeys
 from portal.identity.second_factors.enrollment import Factors, factors_of
 from portal.identity.sessions import browsers, sessions

@@ -10,10 +10,11 @@ from portal.documents.audit import Origin
 from portal.documents.memberships import Membership
 from portal.documents.organizations import PURGED, Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
-from portal.errors import FactorNeeded, NotAuthenticated
 from portal.identity.second_factors import recovery_codes
+from portal.identity.second_factors.errors import LastSecondFactor
 from portal.identity.second_factors.mails import FACTOR_ADDED, FACTOR_REMOVED
 from portal.identity.sessions import browsers, sessions
+from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import require_verified
 from portal.mail import outbox
 
@@ -76,7 +77,7 @@ def note_removed(account_id: ObjectId, action: str, what: str, origin: Origin) -
     account = Account.objects(id=account_id).modify(new=True, set__has_second_factor=bool(left))
     if not left:
         if name := name_of_requiring(account_id):
-            raise FactorNeeded(name)
+            raise LastSecondFactor(name)
         RecoveryCodes.objects(id=account_id).delete()
     _note_changed(account_id, action, what, origin)
     outbox.put(FACTOR_REMOVED, account.email, account=account_id, what=what)

@@ -29,8 +29,13 @@ from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import PASSKEY
-from portal.errors import InvalidPasskeyName, PasskeyGone, PasskeyRefused, TooManyPasskeys
 from portal.identity.second_factors import challenges, enrollment, recovery_codes
+from portal.identity.second_factors.errors import (
+    InvalidPasskeyName,
+    PasskeyNotFound,
+    PasskeyRefused,
+    TooManyPasskeys,
+)
 
 MOST = 20
 LONGEST_NAME = 60
@@ -130,7 +135,7 @@ def passkey_of(account_id: ObjectId, passkey_id: str) -> Passkey:
     if ObjectId.is_valid(passkey_id):
         found = Passkey.objects(id=passkey_id, account=account_id).first()
     if found is None:
-        raise PasskeyGone
+        raise PasskeyNotFound
     return found
 
 
@@ -140,7 +145,7 @@ def rename(passkey: Passkey, name: str, origin: Origin) -> None:
 
     def body() -> None:
         if not Passkey.objects(id=passkey.id).update_one(set__name=name):
-            raise PasskeyGone
+            raise PasskeyNotFound
         account = Account.objects.get(id=passkey.account)
         details = {"name": name, "name_before": passkey.name}
         record(account, "account.passkey_renamed", origin, **details)

@@ -13,7 +13,7 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.second_factors import RecoveryCodes
-from portal.errors import NoSecondFactor, WrongCode
+from portal.identity.second_factors.errors import NoSecondFactor, WrongCode
 from portal.identity.second_factors.mails import RECOVERY_CODE_USED, RECOVERY_CODES_MADE
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import require_verified

@@ -14,8 +14,8 @@ from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import APP
-from portal.errors import WrongCode
 from portal.identity.second_factors import enrollment, recovery_codes, sealing
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from portal.web import rate_limits
 

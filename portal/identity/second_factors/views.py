@@ -11,13 +11,13 @@ from flask_login import current_user, login_required
 from markupsafe import Markup
 
 from portal.documents.accounts import Account
-from portal.errors import Repeated
 from portal.identity.second_factors import passkeys, recovery_codes, totp
 from portal.identity.second_factors.enrollment import factors_of, name_of_requiring
 from portal.identity.second_factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.identity.sessions import browsers, trust
 from portal.identity.sessions.principals import require_verified
 from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.web.errors import DuplicateRequest
 from portal.web.forms import Form, OnceForm
 from portal.web.requests import origin
 
@@ -173,8 +173,8 @@ def _lead_on(codes: list[str] | None) -> ResponseReturnValue:
     return redirect(url_for(".security"), 303)
 
 
-@blueprint.errorhandler(Repeated)
-def _answer_again(error: Repeated) -> ResponseReturnValue:
+@blueprint.errorhandler(DuplicateRequest)
+def _answer_again(error: DuplicateRequest) -> ResponseReturnValue:
     """A form that was sent twice made codes once; they were in the first answer alone."""
     return render_template("factors/codes.html", codes=None)
 

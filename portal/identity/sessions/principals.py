@@ -8,7 +8,7 @@ from bson import ObjectId
 from flask_login import UserMixin
 
 from portal.documents.accounts import Account
-from portal.errors import AddressNotVerified, PersonNeeded
+from portal.identity.sessions.errors import AccountRequired, AddressNotVerified
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _ByKey(UserMixin):
     @property
     def account_id(self) -> NoReturn:
         """Of a person only: whatever is done for an account is refused. Raises PersonNeeded."""
-        raise PersonNeeded
+        raise AccountRequired
 
     @property
     def sender(self) -> str:

@@ -15,8 +15,8 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.sessions import BROWSER, PASSWORD, PENDING, PROGRAM, Session
-from portal.errors import NotAuthenticated, SessionGone
 from portal.identity.sessions import browsers
+from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
 from portal.identity.sessions.principals import Principal
 from portal.identity.sessions.user_agents import words_of
 
@@ -183,12 +183,12 @@ def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
     """End a session of the account, wherever it is; its browser is no longer trusted. Raises
     SessionGone, alike for another's."""
     if not ObjectId.is_valid(public_id):
-        raise SessionGone
+        raise SessionNotFound
 
     def body() -> None:
         mine = Session.objects(account=account_id)
         if not _end(account_id, mine.filter(public_id=ObjectId(public_id))):
-            raise SessionGone
+            raise SessionNotFound
         account = Account.objects.get(id=account_id)
         record(account, "account.session_ended", origin, target=ObjectId(public_id))
 

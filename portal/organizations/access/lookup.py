@@ -16,8 +16,14 @@ from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, PURGED, Organization
 from portal.documents.slugs import CURRENT, OLD, Slug
-from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged, SecondFactorRequired
+from portal.errors import NotFound
 from portal.identity.sessions.principals import OrganizationKey, Principal, Provisioner
+from portal.organizations.access.errors import (
+    Forbidden,
+    NotInTrash,
+    OrganizationPurged,
+    SecondFactorRequired,
+)
 from portal.permissions import ALL, ROLES, WITHOUT_FACTOR
 
 
@@ -47,7 +53,7 @@ class Access:
     def require(self, permission: str) -> None:
         """Raise Forbidden unless the permission was given to who asks."""
         if not self.can(permission):
-            raise Forbidden(permission, self.organization.id, self.role)
+            raise Forbidden(permission, self.organization.id, self.role, self.slug)
 
 
 def access_to(
@@ -124,7 +130,7 @@ def still_allowed(access: Access, origin: Origin, permission: str) -> Organizati
         if mine is None:
             raise NotFound(access.slug)
         if permission not in ROLES[mine.role]:
-            raise Forbidden(permission, organization.id, mine.role)
+            raise Forbidden(permission, organization.id, mine.role, organization.slug)
     return organization
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import structlog
+from flask import request
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
@@ -11,11 +12,19 @@ from portal.audit.trail import REFUSED, record
 from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent, Origin
 from portal.documents.organizations import Organization
-from portal.errors import Forbidden
+from portal.errors import PortalError
+from portal.organizations.access.errors import Forbidden
+from portal.web.requests import SAFE, origin
 
 NOTED_AGAIN_AFTER = timedelta(minutes=1)
 
 log = structlog.get_logger()
+
+
+def observe(error: PortalError) -> None:
+    """Record a change that was refused for want of a permission; an observer of all errors."""
+    if isinstance(error, Forbidden) and error.organization and request.method not in SAFE:
+        note_refusal(error, origin())
 
 
 def note_refusal(refused: Forbidden, origin: Origin) -> None:

@@ -12,25 +12,24 @@ from bson import ObjectId
 from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
-from portal.display_names import clean_words
+from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ROLES, ApiKey
 from portal.documents.audit import Origin
 from portal.documents.organizations import Organization
-from portal.errors import (
-    Forbidden,
+from portal.errors import check_all
+from portal.identity.api_keys import credentials
+from portal.identity.api_keys.errors import ApiKeyNotFound
+from portal.identity.sessions import sessions
+from portal.organizations.access.errors import Forbidden
+from portal.organizations.access.lookup import Access, still_allowed
+from portal.organizations.api_keys.errors import (
+    ApiKeyExpired,
+    InvalidApiKeyName,
     InvalidExpiry,
     InvalidGrant,
-    InvalidKeyName,
-    InvalidName,
-    KeyExpired,
-    KeyNotFound,
-    TooManyKeys,
-    check_all,
+    TooManyApiKeys,
 )
-from portal.identity.api_keys import credentials
-from portal.identity.sessions import sessions
-from portal.organizations.access.lookup import Access, still_allowed
 from portal.organizations.api_keys.mails import tell_of_new_key
 from portal.permissions import FOR_KEYS, of_key
 from portal.web import rate_limits
@@ -117,7 +116,7 @@ def make_key(
         # Each key that is made writes the head of the organization's chain: of two at once one
         # is tried again, and counts the other.
         if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
-            raise TooManyKeys(MOST_KEYS)
+            raise TooManyApiKeys(MOST_KEYS)
         key = ApiKey(
             id=key_id,
             organization=organization.id,
@@ -161,7 +160,7 @@ def rotate_key(access: Access, key_id: ObjectId, overlap: timedelta, origin: Ori
         _check_within(access, of_key(key.role, key.permissions or ()))
         now = clock.now()
         if key.expires_at and key.expires_at <= now:
-            raise KeyExpired(key.name)
+            raise ApiKeyExpired(key.name)
         key.former_hash, key.former_until = key.secret_hash, now + overlap
         key.secret_hash = credentials.hashed(secret)
         key.save()
@@ -202,10 +201,10 @@ def keys_by(organization: Organization, account_id: ObjectId) -> list[ListedKey]
 def key_of(organization: Organization, key_id: str | ObjectId | None) -> ListedKey:
     """The organization's key of this id. Raises KeyNotFound."""
     if not ObjectId.is_valid(key_id):
-        raise KeyNotFound
+        raise ApiKeyNotFound
     found = _listed({"organization": organization.id, "_id": ObjectId(key_id)})
     if not found:
-        raise KeyNotFound
+        raise ApiKeyNotFound
     return found[0]
 
 
@@ -213,7 +212,7 @@ def _clean_name(name: str) -> str:
     try:
         return clean_words(name)
     except InvalidName as error:
-        raise InvalidKeyName(error.reason) from error
+        raise InvalidApiKeyName(error.reason) from error
 
 
 def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
@@ -246,13 +245,13 @@ def _end_of(day: date | None) -> datetime | None:
 def _check_within(access: Access, permissions: frozenset[str]) -> None:
     beyond = permissions - access.permissions
     if beyond:
-        raise Forbidden(min(beyond), access.organization.id, access.role)
+        raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
 
 
 def _stored(access: Access, key_id: ObjectId) -> ApiKey:
     key = ApiKey.objects(id=key_id, organization=access.organization.id).first()
     if key is None:
-        raise KeyNotFound
+        raise ApiKeyNotFound
     return key
 
 

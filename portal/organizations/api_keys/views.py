@@ -8,7 +8,8 @@ from pymongo.errors import PyMongoError
 
 from portal import settings
 from portal.documents.idempotency import KeyRecord
-from portal.errors import KeyNotFound, PortalError, Repeated
+from portal.errors import PortalError
+from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions.reauthentication import recently_authenticated
 from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access, access_to
@@ -17,6 +18,7 @@ from portal.organizations.api_keys.forms import NewKeyForm, RevokeForm, RotateFo
 from portal.organizations.api_keys.managing import MOST_KEYS, REVOKED, NewSecret
 from portal.permissions import in_words
 from portal.web import error_handlers, requests
+from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record
 from portal.web.requests import origin
 
@@ -74,9 +76,9 @@ def _show_secret(access: Access, new: NewSecret) -> ResponseReturnValue:
     return _page("secret", access, key=key, credential=new.credential)
 
 
-@blueprint.errorhandler(Repeated)
-@blueprint.errorhandler(KeyNotFound)
-def _answer_again(error: Repeated | KeyNotFound) -> ResponseReturnValue:
+@blueprint.errorhandler(DuplicateRequest)
+@blueprint.errorhandler(ApiKeyNotFound)
+def _answer_again(error: DuplicateRequest | ApiKeyNotFound) -> ResponseReturnValue:
     """A form that was sent twice did it once."""
     try:
         record = find_record(requests.key())

@@ -31,7 +31,8 @@ from portal.documents.organizations import (
 from portal.documents.sessions import Session
 from portal.documents.slugs import CURRENT
 from portal.email_addresses import EmailAddress
-from portal.errors import EmailTaken, NotFound
+from portal.errors import NotFound
+from portal.identity.accounts.errors import EmailTaken
 from portal.identity.accounts.mails import VERIFY_ADDRESS
 from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions

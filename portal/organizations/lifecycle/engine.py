@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.database import connection
+from portal.database.errors import DatabaseUnavailable
 from portal.database.leases import seconds_from_now
 from portal.database.transactions import TRANSACTION_SECONDS, transaction
 from portal.documents.audit import Origin
@@ -40,17 +41,13 @@ from portal.documents.organizations import (
     Organization,
     TurnedBack,
 )
-from portal.errors import (
-    AddressChanged,
-    CollectionInTheWay,
-    CollectionLost,
-    DatabaseUnavailable,
-    NotFound,
-    NotInTrash,
+from portal.errors import NotFound, PortalError
+from portal.organizations.access.errors import NotInTrash, OrganizationPurged, OrganizationRenamed
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
     OperationInProgress,
-    OrganizationPurged,
-    PortalError,
     SlugTaken,
+    TenantCollectionMissing,
 )
 from portal.tenants.collections import CollectionError
 from portal.web.idempotency import claim_key, free_key
@@ -170,7 +167,7 @@ def refusal(organization: Organization) -> PortalError:
         return NotFound()  # as for everybody who asks for it by its slug
     if organization.state == TRASHED:
         return NotInTrash(current.name, current.slug)
-    return AddressChanged(current.name, current.slug)
+    return OrganizationRenamed(current.name, current.slug)
 
 
 def in_progress(organization: Organization) -> OperationInProgress:
@@ -297,10 +294,10 @@ def _told(organization: Organization, failure: str) -> PortalError:
     operation = organization.operation
     if failure == COLLECTION_MISSING:
         created = operation.kind == CREATE
-        return DatabaseUnavailable() if created else CollectionLost(organization.name)
+        return DatabaseUnavailable() if created else TenantCollectionMissing(organization.name)
     if operation.slug:
         return SlugTaken(operation.slug)
-    return CollectionInTheWay(organization.name, operation.collection)
+    return CollectionNameConflict(organization.name, operation.collection)
 
 
 def _walk(organization: Organization, steps: tuple[Step, ...]) -> Organization:

@@ -4,8 +4,9 @@ import re
 
 from slugify import slugify
 
-from portal.display_names import clean_words
-from portal.errors import InvalidName, NameNotConfirmed, NotFound
+from portal.display_names import InvalidName, clean_words
+from portal.errors import NotFound
+from portal.organizations.lifecycle.errors import NameNotConfirmed
 
 LONGEST_SLUG = 63
 

@@ -6,7 +6,6 @@ from portal.database.transactions import transaction
 from portal.documents.audit import Origin
 from portal.documents.organizations import ACTIVE, RENAME, Operation, Organization
 from portal.documents.slugs import TARGET
-from portal.errors import NameUnchanged
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import (
     Plan,
@@ -16,6 +15,7 @@ from portal.organizations.lifecycle.engine import (
     refusal,
     write_intent,
 )
+from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
 from portal.organizations.lifecycle.steps import move_back, move_collection
 from portal.web import rate_limits

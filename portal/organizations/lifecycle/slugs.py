@@ -12,8 +12,8 @@ from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import Organization
 from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
-from portal.errors import SlugTaken
 from portal.organizations.access.lookup import marked_held_out
+from portal.organizations.lifecycle.errors import SlugTaken
 
 MOST_OLD = 100
 """How many old slugs an organization holds at most: renames can't hoard names, nor make an

@@ -20,22 +20,22 @@ from portal.documents.invitations import ACCEPTED, OPEN, Invitation
 from portal.documents.memberships import Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.sessions import PASSWORD
-from portal.errors import (
-    AccountExists,
-    AlreadyBelongs,
-    InvitationAsleep,
-    InvitationEnded,
-    InvitationForAnother,
-    LinkInvalid,
-    NotFound,
-    WrongCredentials,
-)
+from portal.errors import NotFound
 from portal.identity.accounts.verifying import prove_address
 from portal.identity.authentication import passwords
+from portal.identity.authentication.errors import WrongCredentials
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Principal, require_verified
 from portal.mail import links
-from portal.organizations.members.mails import LIFE, PURPOSE
+from portal.mail.errors import InvalidLink
+from portal.organizations.members.errors import (
+    AccountExists,
+    AlreadyJoined,
+    InvitationEnded,
+    InvitationForAnotherAddress,
+    InvitationSuspended,
+)
+from portal.organizations.members.mails import INVITE
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.idempotency import claim_key
@@ -77,7 +77,7 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     if account_id:
         account = Account.objects(id=account_id).first()
         if account is None or account.email_key != invitation.email_key:
-            raise InvitationForAnother
+            raise InvitationForAnotherAddress
     else:
         account = Account.objects(email_key=invitation.email_key).first()
     organization, inviter_email = _inviting(invitation)
@@ -127,8 +127,8 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, origin: Origin) ->
 
 def _linked(token: str) -> tuple[Invitation, str]:
     try:
-        content = links.read(PURPOSE, token, LIFE)
-    except LinkInvalid as error:
+        content = links.read(INVITE, token)
+    except InvalidLink as error:
         raise InvitationEnded from error
     invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()
     if invitation is None or invitation.standing != OPEN:
@@ -163,7 +163,7 @@ def _inviting(invitation: Invitation) -> tuple[Organization, str]:
     if "invitations.manage" not in ROLES[inviter.role]:
         raise InvitationEnded
     if organization.state == TRASHED:
-        raise InvitationAsleep(organization.name)
+        raise InvitationSuspended(organization.name)
     return organization, account.email
 
 
@@ -231,14 +231,14 @@ def _join(invitation: Invitation, account_id: ObjectId, origin: Origin) -> Joine
         id=account_id, email_key=accepted.email_key, verified_at__ne=None
     ).modify(new=True, inc__membership_changes=1)
     if account is None:
-        raise InvitationForAnother
+        raise InvitationForAnotherAddress
     membership = Membership(
         organization=organization.id, account=account_id, role=accepted.role, since=now
     )
     try:
         membership.save(force_insert=True)
     except NotUniqueError as error:
-        raise AlreadyBelongs(organization.name, organization.slug) from error
+        raise AlreadyJoined(organization.name, organization.slug) from error
     record(
         organization,
         "invitation.accepted",

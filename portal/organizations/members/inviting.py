@@ -15,22 +15,21 @@ from portal.documents.invitations import GIVEN, OPEN, WITHDRAWN, Invitation
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.email_addresses import parse_email
-from portal.errors import (
+from portal.errors import NotFound, check_all
+from portal.identity.sessions.principals import require_verified
+from portal.mail import outbox
+from portal.organizations.access.lookup import Access, still_allowed
+from portal.organizations.members.errors import (
     AlreadyInvited,
     AlreadyMember,
     InvalidRole,
     InvitationClosed,
-    NotFound,
-    check_all,
 )
-from portal.identity.sessions.principals import require_verified
-from portal.mail import outbox
-from portal.organizations.access.lookup import Access, still_allowed
-from portal.organizations.members.mails import INVITATION, LIFE
+from portal.organizations.members.mails import INVITATION, INVITE
 from portal.web import rate_limits
 from portal.web.idempotency import claim_key
 
-INVITE, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
+SEND, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
 
 
 def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
@@ -56,7 +55,7 @@ def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
     )
 
     def body() -> Invitation:
-        organization = _begin_sending(access, INVITE, origin, invitation.id)
+        organization = _begin_sending(access, SEND, origin, invitation.id)
         _check_no_member(organization, invitation)
         try:
             invitation.save(force_insert=True)
@@ -118,7 +117,7 @@ def _check_role(role: str) -> None:
 
 
 def _sent(now: datetime) -> dict[str, Any]:
-    return {"sent_at": now, "expires_at": now + LIFE}
+    return {"sent_at": now, "expires_at": now + INVITE.valid_for}
 
 
 def _begin_sending(

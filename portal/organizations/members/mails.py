@@ -10,12 +10,10 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
 from portal.documents.organizations import PURGED, Organization
 from portal.mail import outbox
-from portal.mail.links import link, sign
+from portal.mail.links import LinkPurpose, link, sign
 from portal.mail.outbox import Kind
 
-PURPOSE = "invitation"
-LIFE = timedelta(days=7)
-"""How long an invitation is good for."""
+INVITE = LinkPurpose("invitation", timedelta(days=7))
 
 
 def token_of(invitation: Invitation, to: str = "") -> str:
@@ -23,7 +21,7 @@ def token_of(invitation: Invitation, to: str = "") -> str:
     mailed ``to``, if that is another spelling of the invited address: who follows it reads that
     mailbox, and maybe not the other."""
     content = {"id": str(invitation.id), "generation": invitation.generation}
-    return sign(PURPOSE, content | {"to": to or invitation.email})
+    return sign(INVITE, content | {"to": to or invitation.email})
 
 
 def _invited(mail: Mail) -> dict[str, Any] | None:

@@ -9,11 +9,12 @@ from portal.documents.audit import Origin
 from portal.documents.invitations import GIVEN
 from portal.documents.memberships import ADMIN, OWNER, Membership
 from portal.documents.organizations import Organization
-from portal.errors import Forbidden, InvalidRole
 from portal.mail import outbox
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access, active_organization, still_allowed
 from portal.organizations.directory import Member
 from portal.organizations.members import ownership
+from portal.organizations.members.errors import InvalidRole
 from portal.organizations.members.mails import MEMBER_REMOVED, ROLE_CHANGED
 from portal.organizations.members.memberships import count_change, membership_of
 from portal.organizations.members.withdrawing import withdraw_sent_by
@@ -112,7 +113,7 @@ def _check_rise(access: Access, before: str, role: str) -> None:
     keys; so who was removed doesn't come back by a key that they kept, as another admin."""
     beyond = ROLES[role] - ROLES[before] - access.permissions
     if beyond:
-        raise Forbidden(min(beyond), access.organization.id, access.role)
+        raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
 
 
 def _managed(

@@ -9,7 +9,8 @@ from bson import ObjectId
 from portal.documents.accounts import Account
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import Organization
-from portal.errors import LastOwner, NotFound
+from portal.errors import NotFound
+from portal.organizations.members.errors import LastOwner
 
 
 def membership_of(organization_id: ObjectId, account_id: ObjectId) -> Membership:

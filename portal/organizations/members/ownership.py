@@ -9,9 +9,11 @@ from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.memberships import ADMIN, OWNER, Membership, OwnershipOffer
 from portal.documents.organizations import Organization
-from portal.errors import AlreadyOffered, AlreadyOwner, Forbidden, NotFound, OfferEnded
+from portal.errors import NotFound
 from portal.mail import outbox
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access, active_organization, still_allowed
+from portal.organizations.members.errors import AlreadyOffered, AlreadyOwner, OfferEnded
 from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
 from portal.organizations.members.memberships import check_other_owner, count_change, membership_of
 from portal.web import rate_limits
@@ -36,7 +38,7 @@ def offer_ownership(
     def body() -> Account:
         organization = _begin(access, OFFER, origin, account_id)
         if _owner(organization, origin.account) is None:
-            raise Forbidden("owners.manage", organization.id, access.role)
+            raise Forbidden("owners.manage", organization.id, access.role, organization.slug)
         membership = membership_of(organization.id, account_id)
         account = Account.objects.get(id=account_id)
         if membership.role == OWNER:

@@ -11,7 +11,9 @@ from portal.documents.accounts import Account
 from portal.documents.audit import Origin
 from portal.documents.memberships import Membership
 from portal.documents.organizations import ACTIVE, Organization
-from portal.errors import InvalidStart, NoSecondFactor, OrganizationTrashed
+from portal.identity.second_factors.errors import NoSecondFactor
+from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.second_factors.errors import InvalidStartDate
 
 LONGEST_AHEAD = timedelta(days=90)
 MOST_SHOWN = 20
@@ -29,7 +31,7 @@ def require(
     """
     today = clock.now().date()
     if starts_on is None or not today <= starts_on <= today + LONGEST_AHEAD:
-        raise InvalidStart(today, today + LONGEST_AHEAD)
+        raise InvalidStartDate(today, today + LONGEST_AHEAD)
     begins = datetime.combine(starts_on, time(), UTC)
 
     def body() -> Organization:
