@@ -19,12 +19,12 @@ from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
 from portal.settings import current
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_passkey,
     an_invitation,
     an_organization,
-    origin,
     verify,
 )
 from tests.visitor import PASSWORD
@@ -112,7 +112,7 @@ def a_path(rule, organization):
     trashed = Organization.objects(state="trashed").first()
     if trashed is None:
         trashed = an_organization(f"Trashed {ObjectId()}", account)
-        trash_organization(trashed, None, origin(account))
+        trash_organization(trashed, None, a_context(account))
     return rule.replace("<organization_id>", str(trashed.id))
 
 

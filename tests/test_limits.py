@@ -15,7 +15,7 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import rate_limits
 from portal.web.errors import TooManyAttempts
 from portal.web.rate_limits import network_of
-from tests.factories import an_account, an_organization, origin
+from tests.factories import a_context, an_account, an_organization
 from tests.visitor import PASSWORD, Visitor
 
 WRONG = "wrong password wrong"
@@ -129,13 +129,13 @@ def test_renames_of_an_organization_are_limited(limited):
     limited(rename_limit=3)
     organization, other = an_organization("Acme Corp"), an_organization("Taken")
     for name in ("Acme", "Acme Inc."):
-        organization = rename_organization(organization, name, origin())
+        organization = rename_organization(organization, name, a_context())
     with pytest.raises(SlugTaken):
-        rename_organization(organization, "Taken", origin())
+        rename_organization(organization, "Taken", a_context())
     for name in ("Taken", "Free"):
         with pytest.raises(TooManyAttempts):
-            rename_organization(organization, name, origin())
-    assert rename_organization(other, "Other", origin()).slug == "other"
+            rename_organization(organization, name, a_context())
+    assert rename_organization(other, "Other", a_context()).slug == "other"
 
 
 def test_sign_ups_are_limited_on_pages_and_in_the_api_together(visitor, limited):

@@ -13,6 +13,7 @@ from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ROLES, of_key
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_passkey,
@@ -20,7 +21,6 @@ from tests.factories import (
     an_account,
     an_invitation,
     an_organization,
-    origin,
 )
 from tests.program import Program
 from tests.visitor import Visitor
@@ -215,7 +215,7 @@ def test_who_gets_in_is_what_the_tables_say(app, route, role):
     address = rule.replace("<slug>", "acme-corp").replace("<name:name>", "acme-corp")
     organization, email = prepare(role)
     if "<organization_id>" in rule:
-        trash_organization(organization, None, origin())
+        trash_organization(organization, None, a_context())
     address = fill(address, organization, email)
     asked = ask_api if rule.split("/")[1] in ("org", "auth", "admin") else ask_page
     answer = asked(app, method, address, BODIES.get(route), email)

@@ -24,6 +24,7 @@ from portal.organizations.members import inviting
 from portal.organizations.members import managing as members_managing
 from portal.organizations.members.ownership import offer_ownership
 from tests.factories import (
+    a_context,
     a_member,
     a_passkey,
     an_access,
@@ -31,7 +32,6 @@ from tests.factories import (
     an_app,
     an_organization,
     fresh,
-    origin,
 )
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
@@ -47,7 +47,7 @@ def limited(app):
 
 def from_a_session(account):
     """Where a request of the account comes from, and its session."""
-    there = origin(account)
+    there = a_context(account)
     opened = sessions.open_session(account, there, "A browser")
     there.session = opened.session
     return there, opened
@@ -136,11 +136,11 @@ def test_a_removed_admins_request_that_is_under_way_does_nothing():
     access = an_access(organization, ADMIN)
     Membership.objects(account=teo.id).delete()
     with pytest.raises(NotFound):
-        members_managing.change_role(access, pia.id, ADMIN, origin(teo))
+        members_managing.change_role(access, pia.id, ADMIN, a_context(teo))
     with pytest.raises(NotFound):
-        inviting.invite(access, "lena@acme.example", ADMIN, origin(teo))
+        inviting.invite(access, "lena@acme.example", ADMIN, a_context(teo))
     with pytest.raises(NotFound):
-        a_key_by(teo, organization, origin(teo))
+        a_key_by(teo, organization, a_context(teo))
     assert Membership.objects.get(account=pia.id).role == VIEWER
 
 
@@ -148,9 +148,9 @@ def test_lists_go_on_after_a_member_closed_their_account(app):
     owner = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", owner)
     teo = a_member(organization, ADMIN, "teo@acme.example")
-    key = a_key_by(teo, organization, origin(teo))
-    inviting.invite(an_access(organization, ADMIN), "lena@acme.example", VIEWER, origin(teo))
-    close_account(teo.id, "teo@acme.example", PASSWORD, origin(teo))
+    key = a_key_by(teo, organization, a_context(teo))
+    inviting.invite(an_access(organization, ADMIN), "lena@acme.example", VIEWER, a_context(teo))
+    close_account(teo.id, "teo@acme.example", PASSWORD, a_context(teo))
     mara = Visitor(app)
     mara.log_in()
     for page in (
@@ -173,9 +173,9 @@ def test_nothing_names_who_closed_their_account_in_what_was_done_to_them(app):
     organization = an_organization("Acme Corp", an_account("mara@acme.example"))
     mara = Account.objects.get()
     lena = an_account("lena@acme.example")
-    invited = inviting.invite(an_access(organization), lena.email, VIEWER, origin(mara))
+    invited = inviting.invite(an_access(organization), lena.email, VIEWER, a_context(mara))
     Invitation.objects(id=invited.id).update_one(set__account=lena.id, set__state="accepted")
-    close_account(lena.id, lena.email, PASSWORD, origin(lena))
+    close_account(lena.id, lena.email, PASSWORD, a_context(lena))
     stored = str(list(AuditEvent._get_collection().find())) + str(
         list(Invitation._get_collection().find())
     )
@@ -193,7 +193,7 @@ def test_who_could_not_be_erased_at_once_is_erased_later(monkeypatch):
     a_member(organization, OWNER, "idris@acme.example")
     with monkeypatch.context() as patched:
         patched.setattr("portal.identity.accounts.closing.erase_person", no_time)
-        close_account(mara.id, mara.email, PASSWORD, origin(mara))
+        close_account(mara.id, mara.email, PASSWORD, a_context(mara))
     assert "mara@acme.example" in str(list(AuditEvent._get_collection().find()))
     assert (erase_closed(), erase_closed()) == (1, 0)
     assert "mara@acme.example" not in str(list(AuditEvent._get_collection().find()))
@@ -202,7 +202,7 @@ def test_who_could_not_be_erased_at_once_is_erased_later(monkeypatch):
 def test_a_passkey_of_who_closed_their_account_is_gone():
     mara = an_account("mara@acme.example")
     a_passkey(mara)
-    close_account(mara.id, mara.email, PASSWORD, origin(mara))
+    close_account(mara.id, mara.email, PASSWORD, a_context(mara))
     assert not enrollment.factors_of(mara.id)
 
 
@@ -211,8 +211,8 @@ def test_what_a_closed_account_offered_ends_and_is_told():
     organization = an_organization("Acme Corp", mara)
     a_member(organization, OWNER, "idris@acme.example")
     teo = a_member(organization, VIEWER, "teo@acme.example")
-    offer_ownership(an_access(organization), teo.id, True, origin(mara))
-    close_account(mara.id, mara.email, PASSWORD, origin(mara))
+    offer_ownership(an_access(organization), teo.id, True, a_context(mara))
+    close_account(mara.id, mara.email, PASSWORD, a_context(mara))
     assert Membership.objects.get(account=teo.id).offer is None
     actions = [e.action for e in AuditEvent.objects(chain=organization.id).order_by("seq")]
     assert actions[-2:] == ["ownership.lapsed", "member.left"]
@@ -265,4 +265,4 @@ def test_what_somebody_left_running_elsewhere_ends_before_their_account_does(mas
     }  # fmt: skip
     master_db.organizations.update_one({"_id": organization.id}, {"$set": {"operation": running}})
     with pytest.raises(OperationInProgress):
-        close_account(teo.id, teo.email, PASSWORD, origin(teo))
+        close_account(teo.id, teo.email, PASSWORD, a_context(teo))

@@ -24,7 +24,7 @@ from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
 from portal.organizations.storage import stored_by
 from portal.web.errors import InvalidInput
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
 
@@ -64,13 +64,13 @@ def create(body: dict[str, str]) -> Answer:
     if current_user.is_authenticated and not is_provisioning():
         account_id = current_user.account_id
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
-        organization = creating.create_organization(account_id, name, origin())
+        organization = creating.create_organization(account_id, name, request_context())
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification and not is_provisioning():
-            signing_up.ask_for_sign_up(name, body["email"], body["password"], origin())
+            signing_up.ask_for_sign_up(name, body["email"], body["password"], request_context())
             return {"organization": None}, 202, {}
-        signed_up = signing_up.sign_up(name, body["email"], body["password"], origin())
+        signed_up = signing_up.sign_up(name, body["email"], body["password"], request_context())
         organization = signed_up.organization
     return {"organization": _created(organization)}, 201, {}
 
@@ -164,7 +164,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
     restored = restoring.restore_organization(
-        access.organization, body.get("organization_name"), origin()
+        access.organization, body.get("organization_name"), request_context()
     )
     answer, status, _ = _seen(access, restored)
     return answer, 202 if restored.operation else status, {}
@@ -192,7 +192,7 @@ def _refuse(faults: dict[str, str]) -> None:
 
 def _rename(name: str, new_name: str) -> Answer:
     access = access_by_name(name, "organization.rename")
-    renamed = renaming.rename_organization(access.organization, new_name, origin())
+    renamed = renaming.rename_organization(access.organization, new_name, request_context())
     answer, status, headers = _seen(access, renamed)
     return answer, 202 if renamed.operation else status, headers
 
@@ -204,13 +204,13 @@ def _delete(name: str, purge: bool) -> Answer:
     if purge:
         access.require("organization.purge")
         return _purge(access)
-    trashed = trashing.trash_organization(access.organization, None, origin())
+    trashed = trashing.trash_organization(access.organization, None, request_context())
     status = 200 if trashed.state == TRASHED else 202
     return {"trash": trashed}, status, {}
 
 
 def _purge(access: Access) -> Answer:
-    purged = purging.purge_organization(access.organization, None, origin())
+    purged = purging.purge_organization(access.organization, None, request_context())
     if purged.state == PURGED:
         return {"trash": None}, 200, {}
     return {"trash": purged}, 202, {}

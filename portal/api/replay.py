@@ -19,8 +19,9 @@ from portal.errors import NotFound, PortalError
 from portal.organizations.access.lookup import check_told_again
 from portal.organizations.members.managing import REMOVE
 from portal.web import error_handlers, requests
+from portal.web.context import IdempotencyKey
 from portal.web.errors import DuplicateRequest, IdempotencyKeyReused
-from portal.web.idempotency import SYNTAX, Key, find_record, keep_answer
+from portal.web.idempotency import SYNTAX, find_record, keep_answer, key_of_call
 
 log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ def watch(blueprint: ApiBlueprint, again: Again) -> None:
     AGAIN.update(again)
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
-        key = requests.key()
+        key = requests.idempotency_key()
         try:
             record = find_record(key)
             answer = _answer_again(record, key) if key and record else error
@@ -76,16 +77,16 @@ def watch(blueprint: ApiBlueprint, again: Again) -> None:
 
 def _take_key() -> None:
     if request.method != "GET" and HEADER in request.headers:
-        requests.take_key(request.headers[HEADER], HEADER, Key.of_call)
+        requests.take_idempotency_key(request.headers[HEADER], HEADER, key_of_call)
 
 
-def _answer_again(record: KeyRecord, key: Key) -> Response:
+def _answer_again(record: KeyRecord, key: IdempotencyKey) -> Response:
     if record.mac not in key.macs:
         raise IdempotencyKeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
     # Who was removed since learns no more than anybody.
     known = current_user.is_authenticated
-    left = record.kind == REMOVE and record.operation == requests.origin().account
+    left = record.kind == REMOVE and record.operation == requests.request_context().account
     if known and not left:
         check_told_again(record.organization, current_user)
     if record.answer:
@@ -106,7 +107,7 @@ def _replayed(body: dict[str, Any], status: int, headers: dict[str, str]) -> Res
 
 
 def _keep(response: Response) -> Response:
-    key = requests.key()
+    key = requests.idempotency_key()
     if key is None or response.status_code not in _KEPT_STATUSES or REPLAYED in response.headers:
         return response
     body = schemas.without_secrets(response.get_json())

@@ -54,7 +54,7 @@ _LABELS_OF_UNAVAILABLE = (
     "RetryableWriteError",
     "UnknownTransactionCommitResult",
 )
-_NUMBERING = "numbering"
+_RETRYABLE_WRITES = "retryable_writes"
 round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 """How many commands this thread sent since it was set."""
 
@@ -94,7 +94,7 @@ _state = _State()
 
 def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
     """Name the server for MongoEngine, and the documents that live there. Nothing is sent yet."""
-    for alias in (DEFAULT_CONNECTION_NAME, _NUMBERING):
+    for alias in (DEFAULT_CONNECTION_NAME, _RETRYABLE_WRITES):
         mongoengine.disconnect(alias)
     _state.documents, _state.prepared, _state.preparing = documents, False, None
     options: dict[str, Any] = {
@@ -107,7 +107,7 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
         "timeoutMS": CLIENT_TIMEOUT_SECONDS * 1000,
     }
     mongoengine.connect(settings.master_db, **options)
-    mongoengine.connect(settings.tenant_db, _NUMBERING, **options, retryWrites=False)
+    mongoengine.connect(settings.tenant_db, _RETRYABLE_WRITES, **options, retryWrites=False)
 
 
 def portable_uri(uri: str) -> str:
@@ -131,14 +131,14 @@ def client() -> MongoClient:
     return get_connection()
 
 
-def numbering_client() -> MongoClient:
+def retryable_write_client() -> MongoClient:
     """The client on which nobody but the tenant store numbers writes.
 
     PyMongo numbers its own in the same sessions, and the server refuses a number that is lower
     than the session's last (code 225). So it writes nothing here: ``retryWrites`` is off, and no
     transaction may run. It connects when it is first used.
     """
-    return get_connection(_NUMBERING)
+    return get_connection(_RETRYABLE_WRITES)
 
 
 def tenant_database() -> Database:

@@ -12,10 +12,10 @@ from portal.database.paging import pages_of
 from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
-from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.organizations.members.ownership import lapse_offers
+from portal.web.context import RequestContext
 
 OWNERLESS = Kind(
     "ownerless_organization",
@@ -75,7 +75,7 @@ def _end_offer(membership: ObjectId) -> str | None:
             return None
         # Its event writes the organization: so an ownership that begins now meets this.
         organization = Organization.objects.get(id=row["organization"])
-        lapse_offers(organization, row["offer"].get("giver"), Origin())
+        lapse_offers(organization, row["offer"].get("giver"), RequestContext())
         return "ended"
 
     return transaction(body)

@@ -10,11 +10,11 @@ from bson import ObjectId
 from portal.database.connection import tenant_database
 from portal.database.paging import WALKED_AT_ONCE, pages_of
 from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
-from portal.documents.audit import Origin
 from portal.documents.organizations import CREATE, PURGED, Organization
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import Found
+from portal.web.context import RequestContext
 
 STRAY = Kind(
     "stray_collection",
@@ -151,7 +151,7 @@ def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
 def _give_name_back(organization: ObjectId) -> str | None:
     if not list(_misplaced(_settled([organization]))):
         return None
-    repaired = repair_organization(Organization.objects.get(id=organization), Origin())
+    repaired = repair_organization(Organization.objects.get(id=organization), RequestContext())
     if repaired.operation:
         raise NotMended("its repair has begun and is carried on by a portal")
     return f"renamed to {repaired.placement.collection}"

@@ -9,9 +9,9 @@ from portal.audit.trail import record
 from portal.database.paging import pages_of
 from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
-from portal.documents.audit import Origin
 from portal.documents.organizations import ACTIVE, Organization
 from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
+from portal.web.context import RequestContext
 
 IDLE = Kind(
     "idle_slug",
@@ -129,7 +129,7 @@ def _claim(organization: ObjectId) -> str | None:
         current = Organization.objects.get(id=organization)
         Slug(id=row["slug"], organization=organization, state=CURRENT).save()
         # The event writes the organization: so a change of it that happens now meets this one.
-        record(current, "organization.slug_reclaimed", Origin(), slug=row["slug"])
+        record(current, "organization.slug_reclaimed", RequestContext().origin, slug=row["slug"])
         return "claimed"
 
     return transaction(body)

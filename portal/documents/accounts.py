@@ -1,6 +1,5 @@
 """Accounts, and requests to recover one."""
 
-import hashlib
 from datetime import timedelta
 
 from mongoengine import (
@@ -15,6 +14,7 @@ from mongoengine import (
 )
 
 from portal.documents.audit import Head
+from portal.hashing import hash_secret
 
 # Longer than mails are tried to be sent and their links work.
 RECOVERY_KEPT = timedelta(days=4)
@@ -87,4 +87,4 @@ class Recovery(Document):
     @staticmethod
     def id_of(email_key: str) -> str:
         """What stands for an address here, and doesn't tell it."""
-        return hashlib.sha256(email_key.encode()).hexdigest()
+        return hash_secret(email_key)

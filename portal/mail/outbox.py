@@ -28,13 +28,13 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {}
-"""Every kind of mail that this version knows."""
+"""Every kind of mail that this version knows, as ``install`` was given them."""
 
 
-def declare(kind: Kind) -> Kind:
-    """Make a kind of mail known."""
-    KINDS[kind.name] = kind
-    return kind
+def install(kinds: tuple[Kind, ...]) -> None:
+    """Make these the kinds of mails that this version knows."""
+    KINDS.clear()
+    KINDS.update({kind.name: kind for kind in kinds})
 
 
 def put(kind: Kind, to: str, **ids: ObjectId | int | str) -> Mail:

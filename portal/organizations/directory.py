@@ -18,8 +18,9 @@ from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.slugs import OLD, Slug
 from portal.errors import NotFound
 from portal.organizations.access.lookup import marked_held_out
-from portal.organizations.lifecycle.names import clean_name, slug_of
+from portal.organizations.lifecycle.names import parse_name, slug_of
 from portal.organizations.lifecycle.slugs import ownership
+from portal.organizations.members.listing import Member
 
 ROWS_PER_PAGE = 25
 MOST_SHOWN = 6
@@ -57,16 +58,6 @@ class TrashedOrganization:
     running: str | None
     slug_taken: bool
     held_out: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member as shown."""
-
-    account_id: ObjectId
-    email: str
-    role: str
-    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +120,7 @@ def memberships_of(account_id: ObjectId) -> tuple[list[dict[str, str]], list[dic
     return let_in, [row for row in rows if row["held_out"]]
 
 
-def active_organization(organization_id: ObjectId) -> Organization | None:
+def find_active(organization_id: ObjectId) -> Organization | None:
     """Name and slug of the organization of this id, unless it is in the trash or purged."""
     return Organization.objects(id=organization_id, state=ACTIVE).only("name", "slug").first()
 
@@ -140,7 +131,7 @@ def prefix_of(text: str) -> str:
     Any text will do: what no name may have leads to a slug as well.
     """
     try:
-        return slug_of(clean_name(text))  # which knows one apostrophe from another
+        return parse_name(text).slug  # which knows one apostrophe from another
     except InvalidName:
         return slug_of(text)
 
@@ -163,12 +154,6 @@ def trash_of(
     )
     page = page_from(rows, key="key", **keys)
     return Page([TrashedOrganization(**row["shown"]) for row in page.rows], page.before, page.after)
-
-
-def email_of(account_id: ObjectId | None) -> str | None:
-    """The account's e-mail address, if there is such an account."""
-    account = Account.objects(id=account_id).only("email").first() if account_id else None
-    return account.email if account else None
 
 
 def details_of(organization: Organization) -> Details:

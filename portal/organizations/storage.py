@@ -7,8 +7,8 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
-from portal.database.connection import tenant_database
-from portal.documents.audit import Origin
+from portal.database.connection import client, retryable_write_client, tenant_database
+from portal.database.transactions import refuse_in_transaction
 from portal.documents.organizations import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
@@ -25,7 +25,8 @@ from portal.tenants.collections import (
     CollectionMissing,
     Figures,
 )
-from portal.tenants.store import TenantStore
+from portal.tenants.store import Placement, TenantStore
+from portal.web.context import RequestContext
 
 log = structlog.get_logger()
 
@@ -76,7 +77,11 @@ def store_of(organization: Organization) -> TenantStore:
     if placement.uuid is None:
         raise in_progress(organization)
     return TenantStore(
-        tenant_database(), placement.uuid, placement.collection, _Locator(organization.id)
+        client(),
+        retryable_write_client(),
+        Placement(tenant_database().name, placement.collection, placement.uuid),
+        _Locator(organization.id),
+        guard=refuse_in_transaction,
     )
 
 
@@ -156,7 +161,7 @@ def _repair(organization: Organization) -> Organization:
         and clock.now() - turned_back.at < PAUSE_BETWEEN_REPAIRS
     ):
         raise CollectionNameConflict(organization.name, organization.placement.collection)
-    return repair_organization(organization, Origin())
+    return repair_organization(organization, RequestContext())
 
 
 def _count(organization: Organization, name: str) -> Figures:

@@ -15,7 +15,7 @@ from wtforms.widgets import DateInput
 from portal.errors import PortalError, SeveralErrors
 from portal.web import requests
 from portal.web.errors import DuplicateRequest
-from portal.web.idempotency import Key, find_record
+from portal.web.idempotency import find_record, key_of_form
 
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = (
@@ -33,8 +33,8 @@ def take_key() -> None:
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
         # Who signs up is somebody else afterwards, for the second click too.
-        as_nobody = request.endpoint in SIGN_UPS
-        requests.take_key(typed, KEY_FIELD, Key.of_form, as_nobody=as_nobody)
+        anonymous = request.endpoint in SIGN_UPS
+        requests.take_idempotency_key(typed, KEY_FIELD, key_of_form, anonymous=anonymous)
 
 
 class Form(FlaskForm):
@@ -67,7 +67,7 @@ class Form(FlaskForm):
             self.succeeded = True
             return result
         except PortalError as error:
-            if find_record(requests.key()):
+            if find_record(requests.idempotency_key()):
                 raise DuplicateRequest from error
             self._tell(error)
             self._keep_on_one_line()

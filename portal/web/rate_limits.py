@@ -1,6 +1,5 @@
 """How often something may be tried in a minute, counted in MongoDB for all portals together."""
 
-import hashlib
 import math
 import time
 from functools import cache
@@ -14,6 +13,7 @@ from limits.strategies import FixedWindowRateLimiter
 from portal import settings
 from portal.database import connection
 from portal.documents.rate_limits import LimitCounter
+from portal.hashing import hash_secret
 from portal.web.errors import TooManyAttempts
 
 # The settings that say how often.
@@ -42,7 +42,7 @@ def count_try(limit: str, tried: str) -> None:
         return
     item = RateLimitItemPerMinute(getattr(active, limit), namespace=limit)
     # Hashed: what somebody typed is stored nowhere, and a key has one length.
-    key = hashlib.sha256(tried.encode(errors="replace")).hexdigest()
+    key = hash_secret(tried)
     if not _limiter().hit(item, key):
         left = _limiter().storage.get_expiry(item.key_for(key)) - time.time()
         raise TooManyAttempts(retry_after_seconds=max(1, math.ceil(left)))

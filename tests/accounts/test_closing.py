@@ -21,12 +21,12 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.inviting import invite, withdraw_invitation
 from tests.factories import (
+    a_context,
     a_member,
     an_access,
     an_account,
     an_organization,
     fresh,
-    origin,
     the_owner,
 )
 from tests.program import Program
@@ -83,7 +83,7 @@ def test_nothing_of_the_person_stays_and_the_address_is_free(visitor, app, mara,
 
 def test_two_closed_accounts_stand_beside_each_other(visitor, app):
     teo = an_account("teo@acme.example")
-    close_account(teo.id, teo.email, PASSWORD, origin(teo))
+    close_account(teo.id, teo.email, PASSWORD, a_context(teo))
     assert close(visitor).status == 303
 
 
@@ -118,12 +118,12 @@ def test_a_last_owner_stays(visitor, mara):
 
 def test_a_last_owner_of_something_in_the_trash_stays(visitor, mara):
     """Row T4 of the attacks."""
-    trash_organization(an_organization("Acme Corp", mara), None, origin(mara))
+    trash_organization(an_organization("Acme Corp", mara), None, a_context(mara))
     assert close(visitor).status == 409
 
 
 def test_who_owned_what_is_purged_goes(visitor, mara):
-    purge_organization(an_organization("Acme Corp", mara), None, origin(mara))
+    purge_organization(an_organization("Acme Corp", mara), None, a_context(mara))
     assert close(visitor).status == 303
 
 
@@ -162,7 +162,7 @@ def test_of_two_owners_who_close_at_the_same_moment_one_stays(mara):
 
         def closed(account):
             try:
-                return close_account(account.id, account.email, PASSWORD, origin(account))
+                return close_account(account.id, account.email, PASSWORD, a_context(account))
             except SoleOwner:
                 return None
 
@@ -177,9 +177,9 @@ def test_a_closed_account_founds_and_says_nothing(visitor, mara):
     """A request that was under way while the account was closed."""
     close(visitor)
     with pytest.raises(NotFound):
-        creating.create_organization(mara.id, "Acme Corp", origin(mara))
+        creating.create_organization(mara.id, "Acme Corp", a_context(mara))
     with pytest.raises(NotFound):
-        change_profile(mara.id, "Mara Tolliver", "", "auto", origin(mara))
+        change_profile(mara.id, "Mara Tolliver", "", "auto", a_context(mara))
     assert not Membership.objects()
     assert account_of(mara).name is None
 
@@ -189,7 +189,7 @@ def lived(visitor, mara):
     """An organization with a trail that names Mara as who did it and as whom it was done to."""
     organization = an_organization("Acme Corp", mara)
     a_member(organization, OWNER)
-    rename_organization(organization, "Other", origin(mara))
+    rename_organization(organization, "Other", a_context(mara))
     fields = {"email": "m.tolliver@acme.example", "current_password": PASSWORD}
     visitor.post("/account/address", fields)
     close(visitor)
@@ -228,7 +228,7 @@ def test_what_was_done_stays_by_a_closed_account(lived, app):
 def test_the_trash_of_a_closed_account_can_be_opened(visitor, app, mara):
     organization = an_organization("Acme Corp", mara)
     a_member(organization, OWNER)
-    trash_organization(organization, None, origin(mara))
+    trash_organization(organization, None, a_context(mara))
     close(visitor)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
@@ -247,9 +247,9 @@ def test_the_person_is_told(visitor, letters):
 def test_no_invitation_keeps_the_address_whatever_became_of_it(visitor, mara, master_db, state):
     organization = an_organization("Acme Corp")
     owner = the_owner(organization)
-    invited = invite(an_access(organization), MARA, VIEWER, origin(owner))
+    invited = invite(an_access(organization), MARA, VIEWER, a_context(owner))
     if state == WITHDRAWN:
-        withdraw_invitation(an_access(organization), invited.id, origin(owner))
+        withdraw_invitation(an_access(organization), invited.id, a_context(owner))
     if state == "expired":
         invited.modify(set__expires_at=mara.created_at)
     close(visitor)
@@ -263,7 +263,7 @@ def test_no_invitation_keeps_the_address_whatever_became_of_it(visitor, mara, ma
 def test_an_invitation_that_ends_with_it_is_told_where_it_was_sent(visitor, mara):
     organizations = [an_organization("Acme Corp"), an_organization("Kestrel")]
     for organization in organizations:
-        invite(an_access(organization), MARA, VIEWER, origin(the_owner(organization)))
+        invite(an_access(organization), MARA, VIEWER, a_context(the_owner(organization)))
     close(visitor)
     for organization in organizations:
         told = events_of(organization.id).rows[0]
@@ -276,7 +276,7 @@ def test_what_the_person_had_sent_is_withdrawn(visitor, mara):
     Membership(
         organization=organization.id, account=mara.id, role=ADMIN, since=mara.created_at
     ).save()
-    invite(an_access(organization), "lena@acme.example", VIEWER, origin(mara))
+    invite(an_access(organization), "lena@acme.example", VIEWER, a_context(mara))
     close(visitor)
     assert Invitation.objects.get().state == WITHDRAWN
     told = [line.words for line in events_of(organization.id).rows[:2]]
@@ -286,7 +286,7 @@ def test_what_the_person_had_sent_is_withdrawn(visitor, mara):
 def test_the_page_says_first_what_only_the_person_owns(visitor, mara):
     assert "You are the last owner" not in visitor.get("/account/close").text
     an_organization("Acme Corp", mara)
-    trash_organization(an_organization("Kestrel", mara), None, origin(mara))
+    trash_organization(an_organization("Kestrel", mara), None, a_context(mara))
     a_member(an_organization("Shared", mara), OWNER)
     page = visitor.get("/account/close")
     assert "You are the last owner of Acme Corp, Kestrel." in page.text

@@ -14,7 +14,7 @@ from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.identity.accounts import exporting as account_export
 from portal.web import streaming
-from tests.factories import a_member, an_account, an_organization, origin
+from tests.factories import a_context, a_member, an_account, an_organization
 from tests.visitor import Visitor
 
 MARA = "mara@acme.example"
@@ -77,8 +77,8 @@ def test_nothing_of_others_is_in_it(visitor, mara):
     teo = a_member(organization, VIEWER)
     of_theirs = an_organization("Their Own", teo)
     acted_on = Organization.objects.get(id=organization.id)
-    record(acted_on, "member.left", origin(mara), target=teo.id, target_email=teo.email)
-    record(acted_on, "member.left", origin(teo), target=mara.id, target_email=MARA)
+    record(acted_on, "member.left", a_context(mara).origin, target=teo.id, target_email=teo.email)
+    record(acted_on, "member.left", a_context(teo).origin, target=mara.id, target_email=MARA)
     text = export(visitor).text
     assert str(of_theirs.id) not in text
     assert teo.email not in text
@@ -98,7 +98,7 @@ def lived(mara, master_db):
         events = []
         for n in range(2 * count):
             event = next_event(
-                head, ObjectId(), "organization.renamed", origin((mara, teo)[n % 2]), {}
+                head, ObjectId(), "organization.renamed", a_context((mara, teo)[n % 2]).origin, {}
             )
             events.append(event.to_mongo().to_dict() | {"_id": ObjectId()})
         master_db.audit_events.insert_many(events)
@@ -112,7 +112,7 @@ def test_each_event_is_in_it_once_and_in_order_however_many_pages_they_are(
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(12)
     acme = an_organization("Acme Corp", mara)
-    record(acme.reload(), "member.left", origin(), target=mara.id, target_email=MARA)
+    record(acme.reload(), "member.left", a_context().origin, target=mara.id, target_email=MARA)
     events = json.loads(export(visitor).text)["events"]
     assert len(events) == 1 + 12 + 2 + 1
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)

@@ -18,7 +18,7 @@ from portal.identity.accounts import recovering
 from portal.identity.accounts.mails import RECOVER
 from portal.mail import links
 from tests.accounts.letters import token_of
-from tests.factories import an_account, origin
+from tests.factories import a_context, an_account
 from tests.processes import at_once
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
@@ -129,7 +129,7 @@ def test_wishes_that_are_too_early_put_off_no_later_one(app, asked, letters, tim
 
 
 def test_of_wishes_at_once_one_is_mailed(app, mara, letters):
-    at_once([lambda: recovering.ask_for_link(MARA, origin()) for _ in range(4)])
+    at_once([lambda: recovering.ask_for_link(MARA, a_context()) for _ in range(4)])
     assert letters.to(MARA) == [SUBJECT]
     assert follow(Visitor(app), letters.link(MARA, SUBJECT)).status == 303
 

@@ -20,7 +20,7 @@ from portal.mail import links
 from portal.mail.errors import InvalidLink
 from portal.organizations.api_keys import managing
 from tests.accounts.letters import token_of
-from tests.factories import an_access, origin
+from tests.factories import a_context, an_access
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
@@ -118,7 +118,7 @@ def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(a
     """Row A7 of the attacks: a key would outlive their sessions."""
     account, organization = Account.objects.get(), Organization.objects.get()
     made = managing.make_key(
-        an_access(organization), "Waiting", ADMIN, (), None, origin(account)
+        an_access(organization), "Waiting", ADMIN, (), None, a_context(account)
     ).credential
     program = Program(app, made)
     assert program.get("/org/acme-corp").status_code == 200
@@ -133,7 +133,7 @@ def test_the_password_that_was_typed_is_the_accounts_whatever_happens_meanwhile(
     read = Account.objects.get()
     others = hash_password(OTHER)
     Account.objects.update_one(set__password_hash=others)
-    transaction(lambda: first_proof(read, read.password_hash, origin(read)))
+    transaction(lambda: first_proof(read, read.password_hash, a_context(read)))
     assert Visitor(app).log_in(MARA, PASSWORD).status == 303
 
 
@@ -141,7 +141,7 @@ def test_an_address_is_not_proved_for_an_account_that_has_another_by_now(link):
     read = Account.objects.get()
     Account.objects.update_one(set__email="m@acme.example", set__email_key="m@acme.example")
     with pytest.raises(InvalidLink):
-        prove_address(read, PASSWORD, origin(read))
+        prove_address(read, PASSWORD, a_context(read))
     assert Account.objects.get().verified_at is None
 
 

@@ -19,13 +19,13 @@ from portal.organizations.members import inviting
 from portal.organizations.members.mails import token_of
 from portal.organizations.second_factors import requiring
 from tests.factories import (
+    a_context,
     a_member,
     an_access,
     an_account,
     an_app,
     an_invitation,
     an_organization,
-    origin,
     verify,
 )
 from tests.factors.authenticator import Authenticator
@@ -151,7 +151,7 @@ def test_a_refused_call_may_be_sent_again_once_the_address_is_verified(program):
 def test_the_account_is_judged_as_it_is_when_the_invitation_is_written(acme, invited):
     """Whoever asks was read before, when all was well."""
     ida = a_member(acme, ADMIN, "ida@acme.example")
-    access, there = an_access(acme, ADMIN), origin(ida)
+    access, there = an_access(acme, ADMIN), a_context(ida)
     Account.objects(id=ida.id).update_one(unset__verified_at=True)
     with pytest.raises(AddressNotVerified):
         inviting.invite(access, "x@acme.example", VIEWER, there)
@@ -178,7 +178,7 @@ def test_an_invitation_that_an_earlier_version_let_somebody_send_is_dead(app, ac
 
 def test_a_mail_that_an_earlier_version_left_in_the_outbox_is_not_sent(app, acme, office):
     ida = a_member(acme, ADMIN, "ida@acme.example")
-    inviting.invite(an_access(acme, ADMIN), LENA, VIEWER, origin(ida))
+    inviting.invite(an_access(acme, ADMIN), LENA, VIEWER, a_context(ida))
     ida.update(unset__verified_at=True)
     sender.send_due_mails(app)
     assert not office.to(LENA)
@@ -205,7 +205,7 @@ def test_the_pages_that_add_one_are_shut(browser, path):
 
 
 def test_no_app_is_added_whoever_offered_its_secret(teo):
-    there = origin(teo)
+    there = a_context(teo)
     session = a_session_id(teo)
     code = pyotp.TOTP(totp.offer(session)).at(clock.now())
     with pytest.raises(AddressNotVerified):
@@ -216,12 +216,12 @@ def test_no_app_is_added_whoever_offered_its_secret(teo):
 def test_no_passkey_is_added_whatever_the_browser_was_asked_to_make(teo):
     made = Authenticator().make(passkeys.options_to_add(teo, "holder"))
     with pytest.raises(AddressNotVerified):
-        passkeys.add(teo.id, a_session_id(teo), "Laptop", made, "holder", origin(teo))
+        passkeys.add(teo.id, a_session_id(teo), "Laptop", made, "holder", a_context(teo))
     assert nothing_was_added(teo)
 
 
 def a_session_id(account):
-    return sessions.open_session(account, origin(account), "").session_id
+    return sessions.open_session(account, a_context(account), "").session_id
 
 
 def nothing_was_added(account):
@@ -242,7 +242,7 @@ def test_codes_are_not_made_anew_for_factors_that_a_version_before_let_in(early)
     account, _ = early
     before = RecoveryCodes.objects.get().to_mongo()
     with pytest.raises(AddressNotVerified):
-        recovery_codes.make_anew(account.id, origin(account))
+        recovery_codes.make_anew(account.id, a_context(account))
     assert RecoveryCodes.objects.get().to_mongo() == before
 
 
@@ -277,7 +277,7 @@ def test_a_member_of_whom_a_factor_is_required_finds_the_way(app, acme, browser,
     """From the page that is shut, by the links that each page has, until it opens."""
     owner = Account.objects.get(id=acme.created_by)
     an_app(owner)
-    requiring.require(acme, clock.now().date(), owner.id, origin(owner))
+    requiring.require(acme, clock.now().date(), owner.id, a_context(owner))
     shut = browser.get(ACME)
     assert (shut.status, shut.heading) == (403, "Set up a second factor")
     security = browser.get(shut.html.main.find("a", string="Set up a second factor")["href"])

@@ -5,14 +5,14 @@ import pytest
 from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.renaming import rename_organization
-from tests.factories import a_member, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_organization, fresh
 from tests.program import Program, fault
 
 
 def renamed(times):
     organization = Organization.objects.get()
     for n in range(times):
-        rename_organization(fresh(organization), "Acme CORP" if n % 2 else "ACME Corp", origin())
+        rename_organization(fresh(organization), "Acme CORP" if n % 2 else "ACME Corp", a_context())
 
 
 def feed(program, query=""):
@@ -80,7 +80,7 @@ def test_admins_get_it_viewers_and_strangers_do_not(app):
 
 
 def test_by_an_old_name_it_tells_the_current_one(owner):
-    rename_organization(Organization.objects.get(), "Other", origin())
+    rename_organization(Organization.objects.get(), "Other", a_context())
     answer = feed(owner)
     assert answer.status_code == 200
     assert answer.headers["Link"] == '<http://localhost/org/other/audit>; rel="canonical"'

@@ -19,7 +19,7 @@ from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import streaming
-from tests.factories import a_member, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_organization, fresh
 from tests.processes import Person, portal
 from tests.visitor import PASSWORD, Visitor
 
@@ -122,7 +122,7 @@ def test_what_happens_meanwhile_is_not_in_the_file(lived, visitor, monkeypatch):
     count = lived(5)
     answer = visitor.client.get(f"{HERE}.jsonl", buffered=False)
     organization = Organization.objects.get()
-    rename_organization(fresh(organization), "ACME Corp", origin())
+    rename_organization(fresh(organization), "ACME Corp", a_context())
     exported = [json.loads(line) for line in answer.text.splitlines()]
     assert len(exported) == count + 1
     assert exported[-1]["head"]["hash"] == exported[-2]["hash"]

@@ -25,6 +25,7 @@ from portal.organizations.members.mails import token_of
 from portal.organizations.signing_up import PURPOSE
 from portal.permissions import FOR_KEYS
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_passkey,
@@ -34,7 +35,6 @@ from tests.factories import (
     an_app,
     an_invitation,
     an_organization,
-    origin,
 )
 from tests.processes import portal
 from tests.visitor import PASSWORD
@@ -163,7 +163,7 @@ def test_pages_of_an_organization(page, mara, tenant_db):
         [{"wide": "W" * 500}, {"_id": "L" * 500}, {"_id": "M" * 2000}, {"x": "x" * 20_000}]
     )
     rename_organization(
-        organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", origin(mara)
+        organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", a_context(mara)
     )
     for path in PAGES:
         page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
@@ -172,7 +172,7 @@ def test_pages_of_an_organization(page, mara, tenant_db):
 
 def test_the_trail_filtered_and_unfolded(page, mara):
     organization = an_organization("Acme Corp", mara)
-    note_refusal(Forbidden("organization.delete", organization.id, VIEWER), origin(mara))
+    note_refusal(Forbidden("organization.delete", organization.id, VIEWER), a_context(mara))
     filters = f"action=access.refused&who={mara.email}&from=2026-01-01&to=2100-01-01"
     for query in ("", filters, "who=nobody"):
         page.goto(f"/organizations/acme-corp/activity?{query}")
@@ -275,7 +275,7 @@ def test_the_trash_with_something_in_it(page, mara, master_db):
     """One that can be restored, one whose name is taken and whose time is nearly over, one that
     is being purged."""
     there, taken, going = (
-        trash_organization(an_organization(name, mara), None, origin(mara))
+        trash_organization(an_organization(name, mara), None, a_context(mara))
         for name in ("Acme Corp", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "Going")
     )
     an_organization(taken.name)
@@ -334,7 +334,7 @@ def test_members_with_names_and_an_offer(page, mara):
         member = a_member(organization, VIEWER, f"member-{n}@acme.example")
         member.update(set__name=name)
     access = access_to(organization.slug, a_person(mara))
-    ownership.offer_ownership(access, member.id, True, origin(mara))
+    ownership.offer_ownership(access, member.id, True, a_context(mara))
     for path in ("", f"/{member.id}/role", f"/{member.id}/remove"):
         page.goto(f"/organizations/acme-corp/members{path}")
         check(page)
@@ -343,7 +343,7 @@ def test_members_with_names_and_an_offer(page, mara):
 def test_what_a_member_without_the_required_factor_sees(page, mara):
     for name in ("Acme Corp", "Gone"):
         an_organization(name, mara)
-    trash_organization(Organization.objects.get(slug="gone"), None, origin(mara))
+    trash_organization(Organization.objects.get(slug="gone"), None, a_context(mara))
     Organization.objects.update(set__second_factor_from=clock.now())
     an_organization("Kestrel", mara)
     held_out = "/organizations/acme-corp"
@@ -357,7 +357,7 @@ def test_what_is_offered_to_the_reader(page, mara):
     owner = Account.objects.get(id=organization.created_by)
     Membership(organization=organization.id, account=mara.id, role=ADMIN, since=clock.now()).save()
     access = access_to(organization.slug, a_person(owner))
-    ownership.offer_ownership(access, mara.id, False, origin(owner))
+    ownership.offer_ownership(access, mara.id, False, a_context(owner))
     kestrel = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
     inviter = Account.objects.get(id=kestrel.created_by)
     invitation = an_invitation(kestrel, inviter, mara.email)

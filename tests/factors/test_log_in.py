@@ -14,7 +14,7 @@ from portal.identity.authentication import logging_in, second_step
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from tests.accounts.letters import Letters
-from tests.factories import an_account, an_app, origin
+from tests.factories import a_context, an_account, an_app
 from tests.processes import at_once
 from tests.program import Program, fault
 from tests.visitor import PASSWORD, Visitor
@@ -54,7 +54,7 @@ def test_no_page_can_be_reached_without_the_whole_log_in(visitor, mara, path):
 
 def test_the_waiting_session_is_neither_a_browsers_nor_a_programs(mara):
     """Row A5 of the attacks."""
-    waiting = logging_in.log_in("mara@acme.example", PASSWORD, origin(), "A browser")
+    waiting = logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "A browser")
     assert sessions.principal_of(waiting.session_id) is None
     assert sessions.principal_of(waiting.session_id, "program") is None
 
@@ -163,12 +163,12 @@ def test_a_code_of_an_earlier_step_is_worth_nothing_after_a_later_one(visitor, m
 
 def test_of_two_log_ins_with_one_code_at_once_one_succeeds(mara):
     """Row A5 of the attacks."""
-    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, origin(), "") for _ in range(4)]
+    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "") for _ in range(4)]
     code = mara.code()
 
     def finish(held):
         try:
-            return second_step.finish_with_code(held.session_id, code, origin(), "", trust=False)
+            return second_step.finish_with_code(held.session_id, code, a_context(), "", trust=False)
         except WrongCode:
             return None
 
@@ -235,12 +235,12 @@ def test_a_recovery_code_works_once(visitor, mara, app):
 
 def test_of_two_log_ins_with_one_recovery_code_at_once_one_succeeds(mara):
     """Row A5 of the attacks."""
-    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, origin(), "") for _ in range(4)]
+    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "") for _ in range(4)]
 
     def finish(held):
         try:
             return second_step.finish_with_code(
-                held.session_id, mara.codes[3], origin(), "", trust=False
+                held.session_id, mara.codes[3], a_context(), "", trust=False
             )
         except WrongCode:
             return None

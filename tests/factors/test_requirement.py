@@ -19,7 +19,7 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.second_factors import requiring
-from tests.factories import a_member, an_account, an_app, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_account, an_app, an_organization, fresh
 from tests.processes import at_once
 from tests.program import Program, fault
 from tests.visitor import Visitor
@@ -55,7 +55,7 @@ def day(days=0):
 
 
 def require(organization, owner, days=0):
-    return requiring.require(organization, day(days), owner.id, origin(owner))
+    return requiring.require(organization, day(days), owner.id, a_context(owner))
 
 
 def is_refused(visitor, path="/organizations/acme-corp"):
@@ -134,7 +134,7 @@ def test_strangers_are_not_told_that_it_is_required(app, acme, owner):
 def test_it_holds_in_the_trash(app, acme, owner):
     a_member(acme, OWNER)
     require(acme, owner)
-    trash_organization(fresh(acme), None, origin(owner))
+    trash_organization(fresh(acme), None, a_context(owner))
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     assert is_refused(teo, f"/trash/{acme.id}")
@@ -203,11 +203,11 @@ def test_only_owners_may_require_it(app, acme, role):
 def test_the_last_factor_stays_while_it_is_required(acme, owner, days):
     require(acme, owner, days)
     with pytest.raises(LastSecondFactor):
-        totp.remove(owner.id, origin(owner))
+        totp.remove(owner.id, a_context(owner))
     assert AuthenticatorApp.objects
     assert Account.objects.get(id=owner.id).has_second_factor
-    requiring.lift(fresh(acme), origin(owner))
-    totp.remove(owner.id, origin(owner))
+    requiring.lift(fresh(acme), a_context(owner))
+    totp.remove(owner.id, a_context(owner))
     assert not AuthenticatorApp.objects
 
 
@@ -216,12 +216,12 @@ def test_requiring_it_and_removing_the_last_factor_at_once_locks_nobody_out(acme
         at_once(
             [
                 lambda: attempt(lambda: require(fresh(acme), owner)),
-                lambda: attempt(lambda: totp.remove(owner.id, origin(owner))),
+                lambda: attempt(lambda: totp.remove(owner.id, a_context(owner))),
             ]
         )
         able = Account.objects.get(id=owner.id).has_second_factor
         assert able or fresh(acme).second_factor_from is None
-        requiring.lift(fresh(acme), origin(owner))
+        requiring.lift(fresh(acme), a_context(owner))
         an_app(owner)
 
 
@@ -233,7 +233,7 @@ def attempt(deed):
 
 
 def test_it_is_in_the_organizations_trail(acme, owner):
-    requiring.lift(require(acme, owner, 3), origin(owner))
+    requiring.lift(require(acme, owner, 3), a_context(owner))
     events = AuditEvent.objects(chain=acme.id).order_by("-seq").limit(2)
     assert [event.action for event in events] == [
         "organization.second_factor_lifted",
@@ -269,19 +269,19 @@ def teo_account():
 CLAIMS = {
     "create": lambda held_out: an_organization("Acme Corp", held_out),
     "rename": lambda held_out: rename_organization(
-        an_organization("Third", held_out), "Acme Corp", origin(held_out)
+        an_organization("Third", held_out), "Acme Corp", a_context(held_out)
     ),
     "restore": lambda held_out: restore_organization(
-        trash_organization(an_organization("Third", held_out), None, origin(held_out)),
+        trash_organization(an_organization("Third", held_out), None, a_context(held_out)),
         "Acme Corp",
-        origin(held_out),
+        a_context(held_out),
     ),
 }
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
 def test_old_addresses_are_not_theirs_to_claim(acme, owner, teo, claim):
-    rename_organization(fresh(acme), "Other", origin(owner))
+    rename_organization(fresh(acme), "Other", a_context(owner))
     assert not slugs.is_free("acme-corp", teo_account().id)
     with pytest.raises(SlugTaken):
         claim(teo_account())
@@ -293,7 +293,7 @@ def test_old_addresses_are_not_theirs_to_claim(acme, owner, teo, claim):
 
 def test_an_owner_with_a_factor_claims_old_addresses_as_before(acme, owner):
     require(acme, owner)
-    rename_organization(fresh(acme), "Other", origin(owner))
+    rename_organization(fresh(acme), "Other", a_context(owner))
     assert an_organization("Acme Corp", owner).slug == "acme-corp"
 
 
@@ -311,7 +311,7 @@ def test_they_leave_by_the_page_that_holds_them_out(acme, teo):
 
 
 def test_they_leave_by_an_old_address_too(acme, owner, teo):
-    rename_organization(fresh(acme), "Other", origin(owner))
+    rename_organization(fresh(acme), "Other", a_context(owner))
     assert teo.get("/organizations/acme-corp/leave").location == "/organizations/other/leave"
 
 
@@ -356,7 +356,7 @@ def test_their_list_shows_its_name_and_what_opens_it(acme, teo):
 
 
 def test_the_trash_shows_its_name_and_nothing_is_done_there(acme, owner, teo, teo_program):
-    trash_organization(fresh(acme), None, origin(owner))
+    trash_organization(fresh(acme), None, a_context(owner))
     page = teo.get("/trash")
     [row] = page.html.select(".register tbody tr")
     assert row.find("a", string="Needs a second factor")["href"] == "/account/security"

@@ -19,7 +19,7 @@ from portal.identity.second_factors import enrollment, sealing, totp
 from portal.identity.second_factors.resealing import reseal_all
 from portal.identity.sessions import browsers
 from portal.mail import sender
-from tests.factories import a_member, an_account, an_app, earlier_code, origin, verify
+from tests.factories import a_context, a_member, an_account, an_app, earlier_code, verify
 from tests.mail.post_office import text_of
 from tests.processes import at_once
 from tests.visitor import PASSWORD, Visitor
@@ -498,7 +498,7 @@ def test_who_proves_an_address_keeps_no_factor_of_whoever_typed_it():
     an_app(account)
     account.update(unset__verified_at=True)
     browsers.note(account.id, browser := browsers.new_id())
-    proved = prove_address(Account.objects.get(), PASSWORD, origin())
+    proved = prove_address(Account.objects.get(), PASSWORD, a_context())
     assert proved.has_second_factor is False
     assert not AuthenticatorApp.objects
     assert not RecoveryCodes.objects

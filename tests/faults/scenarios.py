@@ -18,7 +18,7 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.signing_up import ask_for_sign_up, finish_sign_up, sign_up
-from tests.factories import an_account, an_organization, origin
+from tests.factories import a_context, an_account, an_organization
 from tests.visitor import PASSWORD
 
 DOCUMENTS = [{"_id": n, "n": n * n} for n in range(3)]
@@ -51,7 +51,7 @@ def an_owned(name="Acme Corp"):
 
 def a_mailed_link():
     """Where addresses are proved first: what somebody asked for, as (its id)."""
-    ask_for_sign_up("Acme Corp", "mara@acme.example", PASSWORD, origin())
+    ask_for_sign_up("Acme Corp", "mara@acme.example", PASSWORD, a_context())
     return (PendingSignUp.objects.get().id,)
 
 
@@ -86,7 +86,7 @@ def moved_by_hand():
 
 
 def by_mara():
-    return origin(Account.objects(email="mara@acme.example").first())
+    return a_context(Account.objects(email="mara@acme.example").first())
 
 
 def find(organization_id, *states):
@@ -103,7 +103,7 @@ def sign_acme_up():
 
 def follow_link(asked_id):
     asked = PendingSignUp.objects.get(id=asked_id)
-    finish_sign_up(asked, "Acme Corp", PASSWORD, origin(), "a browser")
+    finish_sign_up(asked, "Acme Corp", PASSWORD, a_context(), "a browser")
 
 
 def create_acme(account_id):

@@ -21,7 +21,7 @@ from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import store_of
 from portal.settings import current
-from tests.factories import an_account, origin
+from tests.factories import a_context, an_account
 from tests.faults.invariant import check_whole
 from tests.processes import at_once
 
@@ -150,7 +150,7 @@ class Interleavings(RuleBasedStateMachine):
         return hopeful[deed.number % len(hopeful)] if hopeful else None
 
     def _do(self, deed, subject, document):
-        by = origin(self.account)
+        by = a_context(self.account)
         if deed.kind == "create":
             return create_organization(self.account.id, deed.name, by).id
         organization = Organization.objects(id=subject, state__in=WANTED[deed.kind]).first()

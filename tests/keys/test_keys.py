@@ -34,13 +34,13 @@ from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ALL, FOR_KEYS, ROLES, of_key
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     an_access,
     an_account,
     an_organization,
     fresh,
-    origin,
     the_owner,
 )
 from tests.mail.post_office import text_of
@@ -49,7 +49,7 @@ from tests.mail.post_office import text_of
 def make(organization, name="Nightly export", role=ADMIN, permissions=(), expires_on=None, by=None):
     account = by or the_owner(organization)
     access = an_access(organization)
-    return managing.make_key(access, name, role, permissions, expires_on, origin(account))
+    return managing.make_key(access, name, role, permissions, expires_on, a_context(account))
 
 
 def events(organization):
@@ -119,7 +119,7 @@ def test_who_makes_a_key_gives_no_more_than_they_have():
     organization = an_organization()
     may = frozenset({"keys.manage", "organization.view", "members.view"})
     access = Access(organization, None, organization.slug, may)
-    maker = origin(the_owner(organization))
+    maker = a_context(the_owner(organization))
     made = managing.make_key(access, "Reads", None, ["members.view"], None, maker)
     assert made.key.permissions == ["members.view"]
     for role, permissions in ((ADMIN, ()), (VIEWER, ()), (None, ["members.manage"])):
@@ -143,7 +143,7 @@ def test_the_last_day_is_whole_and_may_be_today(time_machine):
     assert [shown.expired for shown in managing.keys_of(organization)] == [True, False]
     with pytest.raises(ApiKeyExpired):
         managing.rotate_key(
-            an_access(organization), key.id, OVERLAPS[0], origin(the_owner(organization))
+            an_access(organization), key.id, OVERLAPS[0], a_context(the_owner(organization))
         )
 
 
@@ -165,7 +165,7 @@ def test_an_organization_has_a_hundred_keys_at_most():
     with pytest.raises(TooManyApiKeys):
         make(organization)
     make(other)
-    managing.revoke_key(an_access(organization), kept.id, origin(the_owner(organization)))
+    managing.revoke_key(an_access(organization), kept.id, a_context(the_owner(organization)))
     assert make(organization)
 
 
@@ -196,8 +196,8 @@ def test_a_key_that_is_rotated_and_revoked_at_once_is_gone(attempt):
     def one(number):
         try:
             if number == 2:
-                return managing.revoke_key(access, key.id, origin(by))
-            return managing.rotate_key(access, key.id, OVERLAPS[2], origin(by))
+                return managing.revoke_key(access, key.id, a_context(by))
+            return managing.rotate_key(access, key.id, OVERLAPS[2], a_context(by))
         except ApiKeyNotFound as error:
             return error
 
@@ -229,7 +229,7 @@ def test_keys_of_others_are_none():
     """Row T1 of the attacks."""
     mine, theirs = an_organization(), an_organization("Other")
     key = make(theirs).key
-    by = origin(the_owner(mine))
+    by = a_context(the_owner(mine))
     for ask in (
         lambda: managing.key_of(mine, str(key.id)),
         lambda: managing.key_of(mine, "no id"),
@@ -248,8 +248,8 @@ def test_what_is_done_to_keys_is_in_the_activity():
     mara = a_member(organization, ADMIN, "mara@acme.example")
     key = make(organization, by=mara).key
     make(organization, "Reads", None, ["audit.view", "members.view"], by=mara)
-    managing.rotate_key(an_access(organization), key.id, OVERLAPS[1], origin(mara))
-    managing.revoke_key(an_access(organization), key.id, origin(mara))
+    managing.rotate_key(an_access(organization), key.id, OVERLAPS[1], a_context(mara))
+    managing.revoke_key(an_access(organization), key.id, a_context(mara))
     told = events(organization)[1:]
     actions = ["key.created", "key.created", "key.rotated", "key.revoked"]
     assert [event.action for event in told] == actions
@@ -266,11 +266,11 @@ def test_an_organization_in_the_trash_gets_no_keys_and_a_purge_removes_them():
     organization = an_organization()
     a_key(organization)
     a_key(an_organization("Other"))
-    trashed = trash_organization(organization, None, origin())
+    trashed = trash_organization(organization, None, a_context())
     with pytest.raises(NotFound):
         make(organization)
     assert len(ApiKey.objects(organization=organization.id)) == 1
-    purge_organization(trashed, None, origin())
+    purge_organization(trashed, None, a_context())
     assert len(ApiKey.objects(organization=organization.id)) == 0
     assert len(ApiKey.objects()) == 1
 
@@ -303,7 +303,7 @@ def test_owners_are_told_of_a_key_that_may_change_something(app, office):
 def test_of_a_key_that_was_revoked_before_the_mail_left_nothing_is_told(app, office):
     organization = an_organization()
     key = make(organization).key
-    managing.revoke_key(an_access(organization), key.id, origin(the_owner(organization)))
+    managing.revoke_key(an_access(organization), key.id, a_context(the_owner(organization)))
     sender.send_due_mails(app)
     assert not office.messages
 

@@ -11,7 +11,7 @@ from portal.documents.organizations import Organization
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import MOST_KEYS
 from portal.organizations.lifecycle.renaming import rename_organization
-from tests.factories import a_key, a_member, an_organization, origin
+from tests.factories import a_context, a_key, a_member, an_organization
 from tests.program import Program
 from tests.visitor import Visitor
 
@@ -194,7 +194,7 @@ def test_a_form_of_another_session_makes_no_key(mara):
 def test_an_old_address_leads_on_and_refuses_changes(mara):
     make(mara)
     key = ApiKey.objects.get()
-    rename_organization(Organization.objects.get(), "Other", origin())
+    rename_organization(Organization.objects.get(), "Other", a_context())
     page = mara.get(f"{KEYS}/{key.id}/revoke")
     assert (page.status, page.location) == (307, f"/organizations/other/keys/{key.id}/revoke")
     assert mara.post(f"{KEYS}/{key.id}/revoke", form_at="/organizations/new").status == 409

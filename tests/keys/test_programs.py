@@ -18,12 +18,12 @@ from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import FOR_KEYS, of_key
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     an_access,
     an_organization,
     fresh,
-    origin,
     the_owner,
 )
 from tests.program import Program, fault
@@ -35,7 +35,7 @@ REFUSED = (401, "not_authenticated", set())
 
 def rotate(organization, overlap):
     key = ApiKey.objects.get(organization=organization.id)
-    by = origin(the_owner(organization))
+    by = a_context(the_owner(organization))
     return managing.rotate_key(an_access(organization), key.id, overlap, by).credential
 
 
@@ -137,7 +137,7 @@ def test_a_revoked_key_is_refused_at_once(by_key):
     program = by_key(a_key(organization))
     assert program.get("/org/acme-corp").status_code == 200
     managing.revoke_key(
-        an_access(organization), ApiKey.objects.get().id, origin(the_owner(organization))
+        an_access(organization), ApiKey.objects.get().id, a_context(the_owner(organization))
     )
     assert fault(program.get("/org/acme-corp")) == REFUSED
     assert fault(program.get("/auth/check")) == REFUSED
@@ -164,10 +164,10 @@ def test_keys_sleep_in_the_trash_and_wake(by_key):
     """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
-    trashed = trash_organization(organization, None, origin())
+    trashed = trash_organization(organization, None, a_context())
     assert fault(program.get("/org/acme-corp")) == (404, "not_found", set())
     assert program.get("/auth/check").json["organizations"] == []
-    restore_organization(trashed, None, origin())
+    restore_organization(trashed, None, a_context())
     assert program.get("/org/acme-corp").status_code == 200
 
 
@@ -175,7 +175,7 @@ def test_a_key_follows_a_rename_and_comes_by_the_old_slug(by_key):
     """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
-    rename_organization(organization, "Other", origin())
+    rename_organization(organization, "Other", a_context())
     answer = program.get("/org/acme-corp")
     assert answer.json["organization"]["slug"] == "other"
     assert 'rel="canonical"' in answer.headers["Link"]

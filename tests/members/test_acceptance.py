@@ -22,7 +22,7 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.members import accepting, errors, inviting
 from portal.organizations.members.mails import INVITE, token_of
 from portal.organizations.members.managing import change_role, leave, remove_member
-from tests.factories import a_person, an_account, an_organization, fresh, origin
+from tests.factories import a_context, a_person, an_account, an_organization, fresh
 from tests.members.conftest import LENA, MARA
 from tests.members.test_invitations import act
 from tests.members.test_members import PATH, role_of
@@ -229,7 +229,7 @@ def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
     link = invite(role=ADMIN)
     invitation = Invitation.objects.get()
     access = access_to("acme-corp", a_person(mara))
-    sent = inviting.resend_invitation(access, invitation.id, origin(mara), VIEWER)
+    sent = inviting.resend_invitation(access, invitation.id, a_context(mara), VIEWER)
     assert ended(enter().post(link, {"password": PASSWORD}, form_at="/login"))
     path = f"/invitations/{token_for(sent)}"
     assert enter().post(path, {"password": PASSWORD}).status == 303
@@ -244,7 +244,7 @@ def token_for(invitation):
 def another_mailbox(mara):
     """An account of another spelling of the address that Acme Corp had invited before."""
     access = access_to("acme-corp", a_person(mara))
-    inviting.invite(access, "straße@acme.example", ADMIN, origin(mara))
+    inviting.invite(access, "straße@acme.example", ADMIN, a_context(mara))
     return an_account("strasse@acme.example", verified=False)
 
 
@@ -285,7 +285,7 @@ def test_whose_spelling_it_is_verifies_their_own_address_first(other_link, anoth
 
 def test_capitals_of_the_domain_are_the_same_mailbox(mara, acme, mailed, enter):
     access = access_to("acme-corp", a_person(mara))
-    inviting.invite(access, "lena@ACME.example", VIEWER, origin(mara))
+    inviting.invite(access, "lena@ACME.example", VIEWER, a_context(mara))
     enter().sign_up("Lena's", "lena@acme.EXAMPLE")
     assert enter().post(mailed()[-1], {"password": NEW}).location == PATH
 
@@ -294,7 +294,7 @@ def test_who_signs_up_by_a_link_has_the_address_that_it_was_sent_to(mara, acme, 
     """An invitation goes to the account's spelling; its owner may have closed that since."""
     gone = an_account("strasse@acme.example")
     access = access_to("acme-corp", a_person(mara))
-    inviting.invite(access, "straße@acme.example", VIEWER, origin(mara))
+    inviting.invite(access, "straße@acme.example", VIEWER, a_context(mara))
     link, visitor = mailed("strasse@acme.example")[-1], enter()
     gone.delete()
     assert visitor.get(link).value("email") == "strasse@acme.example"
@@ -317,13 +317,13 @@ def test_it_does_not_come_back_with_the_role_of_who_sent_it(acme, mara, join, ma
     ann, by_mara = join("ann@acme.example", ADMIN), access_to("acme-corp", a_person(mara))
     by_ann = access_to("acme-corp", a_person(ann))
     for email in (LENA, "pia@acme.example"):
-        inviting.invite(by_ann, email, ADMIN, origin(ann))
-    kept = inviting.invite(by_mara, "ivo@acme.example", ADMIN, origin(mara))
+        inviting.invite(by_ann, email, ADMIN, a_context(ann))
+    kept = inviting.invite(by_mara, "ivo@acme.example", ADMIN, a_context(mara))
     [link] = mailed()
     end = {
-        "demoted": lambda: change_role(by_mara, ann.id, VIEWER, origin(mara)),
-        "removed": lambda: remove_member(by_mara, ann.id, origin(mara)),
-        "left": lambda: leave(by_ann, ann.id, origin(ann)),
+        "demoted": lambda: change_role(by_mara, ann.id, VIEWER, a_context(mara)),
+        "removed": lambda: remove_member(by_mara, ann.id, a_context(mara)),
+        "left": lambda: leave(by_ann, ann.id, a_context(ann)),
     }
     end[how]()
     told = [line.words for line in events_of(acme.id).rows[:2]]
@@ -336,8 +336,8 @@ def test_it_does_not_come_back_with_the_role_of_who_sent_it(acme, mara, join, ma
 
 def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
     ann = join("ann@acme.example", OWNER)
-    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, VIEWER, origin(ann))
-    change_role(access_to("acme-corp", a_person(mara)), ann.id, ADMIN, origin(mara))
+    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, VIEWER, a_context(ann))
+    change_role(access_to("acme-corp", a_person(mara)), ann.id, ADMIN, a_context(mara))
     assert Invitation.objects.get().state == OPEN
 
 
@@ -345,7 +345,7 @@ def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
 def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
     """Row A4 of the attacks: after the role of the inviter ended."""
     ann = join("ann@acme.example", ADMIN)
-    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, ADMIN, origin(ann))
+    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, ADMIN, a_context(ann))
     [link] = mailed()
     visitor = enter()
     sent = {**visitor.hidden(link), "password": PASSWORD}
@@ -365,13 +365,13 @@ def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
     ann, account = join("ann@acme.example", ADMIN), an_account(LENA)
     access, by_ann = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(ann))
     for _ in range(10):
-        invitation = inviting.invite(by_ann, LENA, VIEWER, origin(ann))
+        invitation = inviting.invite(by_ann, LENA, VIEWER, a_context(ann))
         happened, ready = [], threading.Barrier(2)
 
         def accept(invitation=invitation, happened=happened, ready=ready):
             ready.wait()
             try:
-                accepting.accept_own(invitation.id, account.id, origin(account))
+                accepting.accept_own(invitation.id, account.id, a_context(account))
                 happened.append("joined")
             except errors.InvitationEnded:
                 happened.append("refused")
@@ -379,7 +379,7 @@ def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
         thread = threading.Thread(target=accept)
         thread.start()
         ready.wait()
-        change_role(access, ann.id, VIEWER, origin(mara))
+        change_role(access, ann.id, VIEWER, a_context(mara))
         thread.join()
         actions = [e.action for e in AuditEvent.objects(chain=acme.id).order_by("-seq")[:2]]
         if happened == ["joined"]:
@@ -410,7 +410,7 @@ def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
 def test_it_outlives_a_rename_and_leads_only_to_its_own_organization(acme, mara, invite, enter):
     """Row N4 of the attacks: invitations go by id, whoever has the old address now."""
     link = invite()
-    rename_organization(acme, "Other", origin(mara))
+    rename_organization(acme, "Other", a_context(mara))
     Slug.objects(id="acme-corp").delete()
     an_organization("Acme Corp", an_account("dispatch@kestrel.example"))
     visitor = enter()

@@ -20,7 +20,7 @@ from portal.mail import sender
 from portal.organizations.access.lookup import access_to
 from portal.organizations.members import errors, inviting, listing
 from portal.web import errors as web_errors
-from tests.factories import a_person, an_access, an_account, an_organization, fresh, origin
+from tests.factories import a_context, a_person, an_access, an_account, an_organization, fresh
 from tests.mail.post_office import text_of
 from tests.members.conftest import LENA, MARA
 from tests.members.test_members import PATH, re_text
@@ -123,7 +123,7 @@ def test_of_many_who_invite_one_address_at_once_one_does(acme, mara):
 
     def run():
         try:
-            inviting.invite(access, LENA, VIEWER, origin(mara))
+            inviting.invite(access, LENA, VIEWER, a_context(mara))
         except errors.AlreadyInvited as error:
             refused.append(error)
 
@@ -236,7 +236,9 @@ def test_invitations_of_others_are_out_of_reach(owner, acme):
     """Row T1 of the attacks."""
     kestrel = an_account("dispatch@kestrel.example")
     an_organization("Kestrel", kestrel)
-    theirs = inviting.invite(access_to("kestrel", a_person(kestrel)), LENA, VIEWER, origin(kestrel))
+    theirs = inviting.invite(
+        access_to("kestrel", a_person(kestrel)), LENA, VIEWER, a_context(kestrel)
+    )
     for invitation_id in (theirs.id, ObjectId(), "x", "\0", "$ne"):
         for deed in ("resend", "withdraw"):
             path = f"{PATH}/invitations/{invitation_id}/{deed}"
@@ -278,7 +280,7 @@ def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mar
 
     def seconds(email):
         begin = time.perf_counter()
-        inviting.invite(access, email, VIEWER, origin(mara))
+        inviting.invite(access, email, VIEWER, a_context(mara))
         return time.perf_counter() - begin
 
     def difference(number):
@@ -296,16 +298,16 @@ def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mar
 def test_an_address_is_sent_three_a_minute_whether_new_or_again(settings, owner, mara, acme):
     """Sending again is no way around the limit of the address, which is that of all spellings."""
     access = access_to("acme-corp", a_person(mara))
-    invitation = inviting.invite(access, LENA, VIEWER, origin(mara))
+    invitation = inviting.invite(access, LENA, VIEWER, a_context(mara))
     portal_settings.activate(replace(settings, rate_limits=True, address_mail_limit=2))
     try:
         for _ in range(2):
-            inviting.resend_invitation(access, invitation.id, origin(mara))
+            inviting.resend_invitation(access, invitation.id, a_context(mara))
         with pytest.raises(web_errors.TooManyAttempts):
-            inviting.resend_invitation(access, invitation.id, origin(mara))
+            inviting.resend_invitation(access, invitation.id, a_context(mara))
         kestrel = an_organization("Kestrel", mara)
         with pytest.raises(web_errors.TooManyAttempts):
-            inviting.invite(an_access(kestrel), LENA, VIEWER, origin(mara))
+            inviting.invite(an_access(kestrel), LENA, VIEWER, a_context(mara))
     finally:
         portal_settings.activate(settings)
     assert Invitation.objects.get().generation == 3

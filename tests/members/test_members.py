@@ -23,13 +23,13 @@ from portal.organizations.api_keys import managing as api_keys_managing
 from portal.organizations.members import errors, listing, managing, ownership
 from portal.web import errors as web_errors
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_person,
     an_access,
     an_account,
     an_organization,
-    origin,
 )
 from tests.mail.post_office import text_of
 
@@ -205,7 +205,7 @@ def test_at_an_old_address_changes_are_refused_and_pages_lead_on(owner, join):
 
 def lose_ownership(organization, account, how):
     access = access_to(organization.slug, a_person(account))
-    who = origin(account)
+    who = a_context(account)
     if how == "leaves":
         managing.leave(access, account.id, who)
     elif how == "is removed":
@@ -288,7 +288,7 @@ def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
     ways = {account.id: access_to("acme-corp", a_person(account)) for account in (mara, idris)}
 
     def demote(by, whom):
-        return lambda: managing.change_role(ways[by.id], whom.id, ADMIN, origin(by))
+        return lambda: managing.change_role(ways[by.id], whom.id, ADMIN, a_context(by))
 
     for _ in range(20):
         # Who came second is no owner any more.
@@ -303,7 +303,7 @@ def test_nothing_changes_in_the_trash(owner, acme, join):
     owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
     assert Organization.objects.get().state == "trashed"
     with pytest.raises(portal_errors.NotFound):
-        managing.remove_member(access, teo.id, origin())
+        managing.remove_member(access, teo.id, a_context())
     assert role_of(teo) == VIEWER
 
 
@@ -319,13 +319,13 @@ def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
 def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, join):
     teo = join("teo@acme.example", ADMIN)
     access = access_to("acme-corp", a_person(teo))
-    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, origin(teo))
+    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, a_context(teo))
     api_keys_managing.make_key(
-        access, "Reads", None, ["audit.view"], clock.now().date(), origin(teo)
+        access, "Reads", None, ["audit.view"], clock.now().date(), a_context(teo)
     )
     a_key(acme, name="Another's")
     other = an_organization("Kestrel", teo)
-    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(teo))
+    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, a_context(teo))
     for deed in ("remove", "role"):
         page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
         told = re_text(page.html.select_one("main"))
@@ -340,7 +340,7 @@ def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, joi
 def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):
     teo = join("teo@acme.example", ADMIN)
     access, today = access_to("acme-corp", a_person(teo)), clock.now().date()
-    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), today, origin(teo))
+    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), today, a_context(teo))
     time_machine.move_to(clock.now() + timedelta(days=2))
     page = enter("mara@acme.example").get(f"{PATH}/members/{teo.id}/remove")
     assert "Nightly export" not in page.text
@@ -359,30 +359,30 @@ def test_a_role_is_toggled_so_often_a_minute_and_no_more(acme, join, mara, limit
     """Each change mails somebody. Taking a role away is possible always."""
     teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
     for _ in range(3):
-        managing.change_role(access, teo.id, ADMIN, origin(mara))
-        managing.change_role(access, teo.id, VIEWER, origin(mara))
+        managing.change_role(access, teo.id, ADMIN, a_context(mara))
+        managing.change_role(access, teo.id, VIEWER, a_context(mara))
     with pytest.raises(web_errors.TooManyAttempts):
-        managing.change_role(access, teo.id, ADMIN, origin(mara))
+        managing.change_role(access, teo.id, ADMIN, a_context(mara))
     assert role_of(teo) == VIEWER
     assert len(Mail.objects(kind="role_changed")) == 6
     Membership.objects(account=teo.id).update(set__role=ADMIN)
-    managing.change_role(access, teo.id, VIEWER, origin(mara))
-    managing.remove_member(access, teo.id, origin(mara))
+    managing.change_role(access, teo.id, VIEWER, a_context(mara))
+    managing.remove_member(access, teo.id, a_context(mara))
 
 
 def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limited):
     """One limit for all that members have the portal mail."""
     teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
-    managing.change_role(access, teo.id, ADMIN, origin(mara))
-    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, origin(mara))
-    ownership.offer_ownership(access, teo.id, True, origin(mara))
-    ownership.withdraw_offer(access, teo.id, origin(mara))
+    managing.change_role(access, teo.id, ADMIN, a_context(mara))
+    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, a_context(mara))
+    ownership.offer_ownership(access, teo.id, True, a_context(mara))
+    ownership.withdraw_offer(access, teo.id, a_context(mara))
     for refused in (
-        lambda: managing.change_role(access, teo.id, ADMIN, origin(mara)),
-        lambda: api_keys_managing.make_key(access, "Another", ADMIN, (), None, origin(mara)),
-        lambda: ownership.offer_ownership(access, teo.id, True, origin(mara)),
+        lambda: managing.change_role(access, teo.id, ADMIN, a_context(mara)),
+        lambda: api_keys_managing.make_key(access, "Another", ADMIN, (), None, a_context(mara)),
+        lambda: ownership.offer_ownership(access, teo.id, True, a_context(mara)),
     ):
         with pytest.raises(web_errors.TooManyAttempts):
             refused()
     other = an_organization("Kestrel", mara)
-    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))
+    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, a_context(mara))

@@ -9,7 +9,7 @@ from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
 from portal.mail import sender
 from portal.organizations.access.lookup import access_to
 from portal.organizations.members import errors, managing, ownership
-from tests.factories import a_person, origin
+from tests.factories import a_context, a_person
 from tests.mail.post_office import text_of
 from tests.members.test_members import PATH, at_one_moment, role_of
 
@@ -94,7 +94,7 @@ def test_an_offer_dies_with_the_givers_ownership_and_that_is_told(
     offer(owner, teo)
     browser = enter(TEO)
     sent = browser.hidden(f"{PATH}/ownership")
-    access, by = access_to("acme-corp", a_person(idris)), origin(idris)
+    access, by = access_to("acme-corp", a_person(idris)), a_context(idris)
     if how == "is demoted":
         managing.change_role(access, mara.id, ADMIN, by)
     elif how == "is removed":
@@ -180,11 +180,13 @@ def test_an_owner_remains_whether_an_offer_is_accepted_or_the_giver_goes_first(a
     """Row T4 of the attacks: the giver goes in the moment in which the offer is accepted."""
     giving, taking = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(teo))
     for _ in range(20):
-        ownership.offer_ownership(giving, teo.id, False, origin(mara))
+        ownership.offer_ownership(giving, teo.id, False, a_context(mara))
         offer_id = str(the_offer(teo).id)
         raised = at_one_moment(
-            lambda offer_id=offer_id: ownership.accept_ownership(taking, offer_id, origin(teo)),
-            lambda: managing.leave(giving, mara.id, origin(mara)),
+            lambda offer_id=offer_id: ownership.accept_ownership(
+                taking, teo.id, offer_id, a_context(teo)
+            ),
+            lambda: managing.leave(giving, mara.id, a_context(mara)),
         )
         assert raised in ([], [errors.LastOwner])
         assert Membership.objects(organization=acme.id, role=OWNER).count() == 1

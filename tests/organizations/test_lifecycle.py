@@ -18,18 +18,16 @@ from portal.organizations.lifecycle.engine import (
     Plan,
     advance,
     carry_out,
-    intend,
     pursue,
     put_off,
     repair_organization,
     take_over,
-    write_intent,
 )
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_account, an_organization, fresh, origin
+from tests.factories import a_context, an_account, an_organization, fresh, intend
 
 
 @pytest.fixture
@@ -53,9 +51,13 @@ def copied(monkeypatch):
 
 def moving(organization):
     operation = Operation(
-        kind="move", started_at=clock.now(), origin=origin(), collection="org_x", name="fra-1"
+        kind="move",
+        started_at=clock.now(),
+        origin=a_context().origin,
+        collection="org_x",
+        name="fra-1",
     )
-    return write_intent(organization, operation)
+    return intend(organization, operation)
 
 
 def lease_of(organization):
@@ -114,9 +116,11 @@ def test_who_was_overtaken_can_not_put_it_off(copied, master_db):
 
 def test_an_intent_is_written_once(copied):
     organization = an_organization()
-    operation = Operation(kind="move", started_at=clock.now(), origin=origin(), collection="x")
-    assert intend({"_id": organization.id}, operation)
-    assert intend({"_id": organization.id}, operation) is None
+    operation = Operation(
+        kind="move", started_at=clock.now(), origin=a_context().origin, collection="x"
+    )
+    assert engine.intend({"_id": organization.id}, operation)
+    assert engine.intend({"_id": organization.id}, operation) is None
 
 
 def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monkeypatch):
@@ -128,13 +132,13 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
         """Others finish it, and rename it once more, before the sleeper's command arrives."""
         monkeypatch.undo()
         Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-        rename_organization(pursue(fresh(asleep)), "Third", origin())
+        rename_organization(pursue(fresh(asleep)), "Third", a_context())
         tenant_db.org_third.rename("org_other")  # the late command, as the server takes it
         return asleep
 
     plan = Plan("rename", "", "", forward=(overtaken, finish))
     monkeypatch.setitem(engine.PLANS, "rename", plan)
-    assert rename_organization(organization, "Other", origin()).slug == "third"
+    assert rename_organization(organization, "Other", a_context()).slug == "third"
     assert tenant_db.list_collection_names() == ["org_third"]
     assert fresh(organization).operation is None
 
@@ -147,13 +151,13 @@ def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
     def overtaken(asleep):
         monkeypatch.undo()
         Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-        rename_organization(pursue(fresh(asleep)), "Other", origin())
+        rename_organization(pursue(fresh(asleep)), "Other", a_context())
         tenant_db.org_other.rename("org_acme_corp")  # the late command
         return asleep
 
     plan = Plan("repair", "", "", forward=(overtaken, finish))
     monkeypatch.setitem(engine.PLANS, "repair", plan)
-    assert repair_organization(organization, origin()).slug == "other"
+    assert repair_organization(organization, a_context()).slug == "other"
     assert tenant_db.list_collection_names() == ["org_other"]
 
 
@@ -181,7 +185,7 @@ def test_who_was_overtaken_by_others_who_turned_it_back_is_told_so(tenant_db, ot
     tenant_db.org_other.insert_one({"_id": "theirs"})
     others_were_faster("rename")
     with pytest.raises(SlugTaken):
-        rename_organization(organization, "Other", origin())
+        rename_organization(organization, "Other", a_context())
     assert fresh(organization).slug == "acme-corp"
 
 
@@ -220,7 +224,7 @@ def test_who_was_overtaken_is_told_of_success_although_mongodb_is_away_then(
     organization = an_organization("Acme Corp")
     others_were_faster("rename")
     monkeypatch.setattr(engine, "_overtaken", away)
-    assert rename_organization(organization, "Other", origin()).operation.name == "Other"
+    assert rename_organization(organization, "Other", a_context()).operation.name == "Other"
     assert fresh(organization).slug == "other"
 
 
@@ -233,11 +237,11 @@ def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, m
 
 
 def test_an_operation_is_refused_where_the_organization_is_not_in_its_state():
-    trashed = trash_organization(an_organization("Acme Corp"), None, origin())
+    trashed = trash_organization(an_organization("Acme Corp"), None, a_context())
     with pytest.raises(NotFound):
-        rename_organization(trashed, "Other", origin())
+        rename_organization(trashed, "Other", a_context())
     with pytest.raises(NotFound):
-        trash_organization(trashed, None, origin())
+        trash_organization(trashed, None, a_context())
     active = an_organization("Acme Corp")
     with pytest.raises(OrganizationRenamed):
-        restore_organization(active, None, origin())
+        restore_organization(active, None, a_context())

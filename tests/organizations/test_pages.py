@@ -25,7 +25,7 @@ from portal.documents.memberships import ADMIN, VIEWER
 from portal.documents.organizations import Organization
 from portal.organizations import directory
 from portal.organizations.lifecycle.renaming import rename_organization
-from tests.factories import a_member, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_organization, fresh
 
 
 def names(page):
@@ -350,7 +350,7 @@ def test_a_long_activity_is_paged(visitor):
     organization = Organization.objects.get()
     for n in range(30):
         organization = rename_organization(
-            fresh(organization), "ACME Corp" if n % 2 else "Acme CORP", origin()
+            fresh(organization), "ACME Corp" if n % 2 else "Acme CORP", a_context()
         )
     first = visitor.get("/organizations/acme-corp/activity")
     assert len(first.html.select("tbody tr")) == 25

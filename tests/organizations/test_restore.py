@@ -16,13 +16,13 @@ from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.program import Program, fault
 from tests.visitor import Visitor
 
 
 def a_trashed(name="Acme Corp", account=None):
-    return trash_organization(an_organization(name, account), None, origin(account))
+    return trash_organization(an_organization(name, account), None, a_context(account))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_restoring_brings_back_documents_indexes_and_members(tenant_db):
     tenant_db.org_acme_corp.create_index("x")
     uuid = organization.placement.uuid
     restored = restore_organization(
-        trash_organization(organization, None, origin()), None, origin()
+        trash_organization(organization, None, a_context()), None, a_context()
     )
     assert (restored.state, restored.slug, restored.operation) == ("active", "acme-corp", None)
     assert (restored.trashed_at, restored.purge_at) == (None, None)
@@ -109,7 +109,7 @@ def test_the_trash_is_for_owners_only(app, page, role):
         a_member(organization, role)
     else:
         an_account("teo@acme.example")
-    trash_organization(organization, None, origin())
+    trash_organization(organization, None, a_context())
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     path = f"/trash/{organization.id}{page}"
@@ -140,13 +140,13 @@ def test_restoring_onto_a_collection_that_is_not_ours_is_undone(tenant_db, log):
     organization = a_trashed()
     tenant_db.org_acme_corp.insert_one({"_id": 1})
     with pytest.raises(SlugTaken):
-        restore_organization(organization, None, origin())
+        restore_organization(organization, None, a_context())
     now = fresh(organization)
     assert (now.state, now.operation, now.purge_at) == (TRASHED, None, organization.purge_at)
     assert not Slug.objects()
     assert tenant_db.org_acme_corp.find_one() == {"_id": 1}
     assert log.named("operation.turned_back")
-    assert restore_organization(now, "Other", origin()).slug == "other"
+    assert restore_organization(now, "Other", a_context()).slug == "other"
 
 
 def test_what_was_dropped_in_the_trash_is_told_and_purging_is_what_is_left(mara, tenant_db):
@@ -178,22 +178,22 @@ def test_a_purge_while_it_is_restored_is_refused(master_db):
         }}},
     )  # fmt: skip
     with pytest.raises(OperationInProgress) as refused:
-        purge_organization(fresh(organization), None, origin())
+        purge_organization(fresh(organization), None, a_context())
     assert (refused.value.kind, refused.value.doing) == ("restore", "being restored")
 
 
 def test_restoring_twice_tells_the_second_that_it_is_back():
     organization = a_trashed()
-    restore_organization(organization, None, origin())
+    restore_organization(organization, None, a_context())
     with pytest.raises(NotInTrash):
-        restore_organization(organization, None, origin())
+        restore_organization(organization, None, a_context())
 
 
 def test_restoring_without_its_collection_leaves_it_in_the_trash(tenant_db):
     organization = a_trashed()
     tenant_db[organization.placement.collection].drop()
     with pytest.raises(TenantCollectionMissing):
-        restore_organization(organization, None, origin())
+        restore_organization(organization, None, a_context())
     assert (fresh(organization).state, fresh(organization).operation) == (TRASHED, None)
 
 
@@ -210,7 +210,7 @@ def test_a_name_that_is_none_is_refused_and_not_passed_over(app, name):
 def test_an_owner_restores_onto_an_old_slug_of_another_of_theirs():
     owner = an_account()
     trashed, other = a_trashed("Acme Corp", owner), an_organization("Acme Corp", owner)
-    rename_organization(other, "Other", origin(owner))
+    rename_organization(other, "Other", a_context(owner))
     with pytest.raises(SlugTaken):
-        restore_organization(trashed, None, origin(an_account("else@acme.example")))
-    assert restore_organization(trashed, None, origin(owner)).slug == "acme-corp"
+        restore_organization(trashed, None, a_context(an_account("else@acme.example")))
+    assert restore_organization(trashed, None, a_context(owner)).slug == "acme-corp"

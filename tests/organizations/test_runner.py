@@ -7,7 +7,7 @@ from portal.documents.slugs import Slug
 from portal.organizations.lifecycle import engine, renaming, runner
 from portal.organizations.lifecycle.engine import pursue, take_over
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_context, an_organization, fresh
 
 
 def an_unfinished_rename(master_db, organization, slug):
@@ -82,7 +82,7 @@ def test_an_attempt_that_was_overtaken_does_not_drag_the_collection_away(master_
     an_unfinished_rename(master_db, organization, "other")
     asleep = fresh(organization)
     runner.recover_due_operations()
-    trash_organization(fresh(organization), "Other", origin())
+    trash_organization(fresh(organization), "Other", a_context())
     pursue(asleep)
     assert tenant_db.list_collection_names() == [f"trash_{organization.id}"]
 

@@ -24,7 +24,7 @@ from portal.mail.links import LinkPurpose
 from portal.organizations import signing_up
 from portal.organizations.lifecycle.runner import recover_due_operations
 from portal.organizations.signing_up import MOST_OF_AN_ADDRESS
-from tests.factories import an_account, origin
+from tests.factories import a_context, an_account
 from tests.faults.lapse import let_leases_run_out
 from tests.mail.post_office import text_of
 from tests.processes import at_once
@@ -423,6 +423,6 @@ def test_a_link_is_over_also_when_its_account_is_closed(app, visitor, link, mail
     assert finish(visitor, link).status == 303
     account = Account.objects.get()
     Membership.objects.delete()
-    close_account(account.id, MARA, PASSWORD, origin(account))
+    close_account(account.id, MARA, PASSWORD, a_context(account))
     assert not PendingSignUp.objects
     assert Visitor(app).get(link).status == 410

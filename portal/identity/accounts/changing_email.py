@@ -9,16 +9,16 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.email_addresses import parse_email
 from portal.identity.accounts.changing_password import forget_recovery
 from portal.identity.accounts.errors import AddressTaken, AddressUnchanged
 from portal.identity.accounts.mails import ADDRESS_ASKED, ADDRESS_CHANGED, CHANGE, CONFIRM_ADDRESS
-from portal.identity.authentication.credentials import check_current
+from portal.identity.authentication.credentials import verify_current_password
 from portal.identity.authentication.errors import WrongPassword
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
+from portal.web.context import AuditActor, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,9 @@ class Change:
     generation: int
 
 
-def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origin) -> Account:
+def ask_to_change(
+    account_id: ObjectId, email: str, password: str, context: RequestContext
+) -> Account:
     """Have a link mailed to the new address that changes the account's to it, and tell the old one.
 
     Whether another account has the new address is told to nobody: to that no link is sent.
@@ -41,7 +43,7 @@ def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origi
     address = parse_email(email)
     if address.key == account.email_key:
         raise AddressUnchanged(account.email)
-    check_current(account, password, origin)
+    verify_current_password(account, password, context)
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account.id))
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)  # whoever's accounts ask for it
 
@@ -54,7 +56,13 @@ def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origi
         about = {"account": asked.id, "generation": asked.address_generation}
         outbox.put(CONFIRM_ADDRESS, address.shown, **about)
         outbox.put(ADDRESS_ASKED, asked.email, new=address.shown, **about)
-        record(asked, "account.address_asked", origin, target=asked.id, target_email=address.shown)
+        record(
+            asked,
+            "account.address_asked",
+            context.origin,
+            target=asked.id,
+            target_email=address.shown,
+        )
         return asked
 
     return transaction(body)
@@ -73,7 +81,7 @@ def change_to_confirm(token: str) -> Change:
     return Change(account, address.shown, address.key, content["generation"])
 
 
-def confirm_change(token: str, password: str, origin: Origin) -> Account:
+def confirm_change(token: str, password: str, context: RequestContext) -> Account:
     """Change the address by the link that was mailed to the new one; sessions go on.
 
     The account's ``password`` is asked for: the link may have come to somebody who asked for
@@ -83,9 +91,10 @@ def confirm_change(token: str, password: str, origin: Origin) -> Account:
     change = change_to_confirm(token)
     account = change.account
     rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
     )  # it hashes
-    check_current(account, password, origin)
+    verify_current_password(account, password, context)
+    by_account = context.acting_as(AuditActor(account.id, account.email, context.session))
 
     def body() -> Account:
         before = Account.objects(
@@ -106,11 +115,10 @@ def confirm_change(token: str, password: str, origin: Origin) -> Account:
         if changed is None:
             raise InvalidLink(CHANGE.ask_again)
         forget_recovery(account)
-        origin.account, origin.email = account.id, account.email
         record(
             changed,
             "account.address_changed",
-            origin,
+            by_account.origin,
             target=changed.id,
             target_email=changed.email,
         )

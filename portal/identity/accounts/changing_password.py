@@ -6,18 +6,20 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
-from portal.documents.audit import Origin
 from portal.errors import check_all
 from portal.identity.accounts.mails import PASSWORD_CHANGED
 from portal.identity.authentication import passwords
-from portal.identity.authentication.credentials import check_current
+from portal.identity.authentication.credentials import verify_current_password
 from portal.identity.authentication.errors import WrongPassword
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import Principal
 from portal.mail import outbox
+from portal.web.context import RequestContext
 
 
-def change_password(principal: Principal, current: str, password: str, origin: Origin) -> Account:
+def change_password(
+    principal: Principal, current: str, password: str, context: RequestContext
+) -> Account:
     """Change the password of who asks, who knows the ``current`` one.
 
     All sessions but theirs end, all tokens, and every link that was mailed before. Raises
@@ -25,7 +27,7 @@ def change_password(principal: Principal, current: str, password: str, origin: O
     """
     account = Account.objects.get(id=principal.account_id)
     check_all(
-        lambda: check_current(account, current, origin),
+        lambda: verify_current_password(account, current, context),
         lambda: passwords.check_password(password, account.email, account.name or ""),
     )
     password_hash = passwords.hash_password(password)
@@ -39,8 +41,8 @@ def change_password(principal: Principal, current: str, password: str, origin: O
         forget_recovery(changed)
         sessions.close_others(changed.id, principal.session_id)
         browsers.distrust_all(changed.id)
-        record(changed, "account.password_changed", origin)
-        tell_changed(changed, origin)
+        record(changed, "account.password_changed", context.origin)
+        tell_changed(changed, context)
         return changed
 
     return transaction(body)
@@ -60,6 +62,8 @@ def forget_recovery(account: Account) -> None:
     Recovery.objects(id=Recovery.id_of(account.email_key)).delete()
 
 
-def tell_changed(account: Account, origin: Origin) -> None:
+def tell_changed(account: Account, context: RequestContext) -> None:
     """Mail to the account that its password was changed, in the caller's transaction."""
-    outbox.put(PASSWORD_CHANGED, account.email, account=account.id, address=origin.address or "")
+    outbox.put(
+        PASSWORD_CHANGED, account.email, account=account.id, address=context.ip_address or ""
+    )

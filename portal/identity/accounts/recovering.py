@@ -9,7 +9,6 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
-from portal.documents.audit import Origin
 from portal.email_addresses import EmailAddress, parse_email
 from portal.identity.accounts.changing_password import forget_recovery, new_password, tell_changed
 from portal.identity.accounts.mails import RECOVER, RECOVER_PASSWORD
@@ -19,11 +18,12 @@ from portal.identity.sessions import browsers, sessions
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
+from portal.web.context import AuditActor, RequestContext
 
 KEPT = timedelta(minutes=5)
 
 
-def ask_for_link(email: str, origin: Origin) -> EmailAddress:
+def ask_for_link(email: str, context: RequestContext) -> EmailAddress:
     """Have a link mailed by which the account of this address gets a new password, and end the
     links before. Within 5 minutes of the last one nothing is sent and that one stays good:
     otherwise anybody could end it before its owner has read the mail.
@@ -31,7 +31,9 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
     Known or not, early or not, the same is done: whether anything is to be sent shows when the
     mail is made. Raises InvalidEmail, TooManyTries.
     """
-    rate_limits.count_try(rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(origin.address))
+    rate_limits.count_try(
+        rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(context.ip_address)
+    )
     address = parse_email(email)
     rate_limits.count_try(rate_limits.RECOVERY_PER_EMAIL, address.key)
     account = Account.objects(email_key=address.key).only("email").first()
@@ -42,7 +44,7 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
     def body() -> EmailAddress:
         _wish_anew(address.key, request)
         outbox.put(
-            RECOVER_PASSWORD, to, key=address.key, request=request, address=origin.address or ""
+            RECOVER_PASSWORD, to, key=address.key, request=request, address=context.ip_address or ""
         )
         return address
 
@@ -59,7 +61,7 @@ def account_to_recover(token: str) -> Account:
     return account
 
 
-def recover_password(token: str, password: str, origin: Origin) -> Account:
+def recover_password(token: str, password: str, context: RequestContext) -> Account:
     """Make ``password`` the account's, once by each link. All its sessions and tokens end, and its
     address is proved by it, since the link was mailed there.
 
@@ -67,11 +69,12 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
     """
     account = account_to_recover(token)
     rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
     )  # it hashes
     request = links.read(RECOVER, token)["request"]
     passwords.check_password(password, account.email, account.name or "")
     password_hash = passwords.hash_password(password)
+    by_account = context.acting_as(AuditActor(account.id, account.email, context.session))
 
     def body() -> Account:
         if not _wish(account, request).delete():
@@ -81,18 +84,17 @@ def recover_password(token: str, password: str, origin: Origin) -> Account:
         )
         if changed is None:
             raise InvalidLink(RECOVER.ask_again)
-        origin.account, origin.email = changed.id, changed.email
-        changed = first_proof(changed, password_hash, origin) or changed
+        changed = first_proof(changed, password_hash, by_account) or changed
         forget_recovery(changed)
         sessions.close_all(changed.id)
         browsers.distrust_all(changed.id)
-        record(changed, "account.password_recovered", origin)
-        tell_changed(changed, origin)
+        record(changed, "account.password_recovered", by_account.origin)
+        tell_changed(changed, by_account)
         return changed
 
     recovered = transaction(body)
     # Wrong ones that were typed before are no reason to wait with the new one.
-    attempts.end_row(attempts.of_address(account.email_key))
+    attempts.reset_failures(attempts.of_address(account.email_key))
     return recovered
 
 

@@ -6,10 +6,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.api_keys import ApiKey
-from portal.documents.audit import Origin
-from portal.documents.invitations import OPEN, Invitation
-from portal.documents.organizations import Organization
+from portal.identity.accounts import wiring
 from portal.identity.accounts.changing_password import forget_recovery, new_password
 from portal.identity.accounts.errors import AddressVerified
 from portal.identity.accounts.mails import VERIFY, VERIFY_ADDRESS
@@ -19,11 +16,11 @@ from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import Principal
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
-from portal.organizations.members.withdrawing import withdraw_sent_by
 from portal.web import rate_limits
+from portal.web.context import AuditActor, RequestContext
 
 
-def ask_again(account_id: ObjectId, origin: Origin) -> None:
+def ask_again(account_id: ObjectId, context: RequestContext) -> None:
     """Send another mail to verify the account's address. Raises AddressVerified, TooManyTries."""
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account_id))
 
@@ -32,7 +29,7 @@ def ask_again(account_id: ObjectId, origin: Origin) -> None:
         if account is None:
             raise AddressVerified
         outbox.put(VERIFY_ADDRESS, account.email, account=account.id)
-        record(account, "account.verification_sent", origin)
+        record(account, "account.verification_sent", context.origin)
 
     transaction(body)
 
@@ -49,7 +46,9 @@ def account_to_verify(token: str) -> Account:
     return account
 
 
-def verify_address(token: str, password: str, origin: Origin, user_agent: str) -> Principal:
+def verify_address(
+    token: str, password: str, context: RequestContext, user_agent: str
+) -> Principal:
     """Prove the address by the link that was mailed to it, as ``prove_address`` does, and open a
     session for the browser that followed it.
 
@@ -57,20 +56,20 @@ def verify_address(token: str, password: str, origin: Origin, user_agent: str) -
     """
     account = account_to_verify(token)
     rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
     )  # it hashes
     password_hash = _hash_of_chosen(account, password)
 
     def body() -> Principal:
-        proved = first_proof(account, password_hash, origin)
+        proved = first_proof(account, password_hash, context)
         if proved is None:  # by another request, at the same time
             raise InvalidLink(VERIFY.ask_again)
-        return sessions.log_in(proved, origin, user_agent)
+        return sessions.log_in(proved, context, user_agent)
 
     return transaction(body)
 
 
-def prove_address(account: Account, password: str, origin: Origin) -> Account:
+def prove_address(account: Account, password: str, context: RequestContext) -> Account:
     """Note that who asks reads the mailbox of the account's address: they followed a link that was
     sent there. The account as it is then.
 
@@ -85,7 +84,7 @@ def prove_address(account: Account, password: str, origin: Origin) -> Account:
     password_hash = _hash_of_chosen(account, password)
 
     def body() -> Account:
-        proved = first_proof(account, password_hash, origin)
+        proved = first_proof(account, password_hash, context)
         if proved is None:  # another request was faster, or changed the address
             proved = Account.objects(id=account.id, email_key=account.email_key).first()
         if proved is None:
@@ -95,7 +94,7 @@ def prove_address(account: Account, password: str, origin: Origin) -> Account:
     return transaction(body)
 
 
-def first_proof(account: Account, password_hash: str, origin: Origin) -> Account | None:
+def first_proof(account: Account, password_hash: str, context: RequestContext) -> Account | None:
     """Note the first proof of the account's address, in the caller's transaction, and end all that
     may be somebody else's; ``None`` where it was proved before, or is another address now."""
     # Also where it is the one that was read: it may have been changed since, by that somebody.
@@ -116,28 +115,11 @@ def first_proof(account: Account, password_hash: str, origin: Origin) -> Account
     # any that got them in a version before; known browsers, keys and sessions each may have.
     enrollment.forget_all(proved.id)
     forget_recovery(proved)
-    origin.account, origin.email, origin.session = proved.id, proved.email, None
-    _revoke_keys(proved, origin)
-    _withdraw_invitations(proved, origin)
-    record(proved, "account.address_verified", origin)
+    context = context.acting_as(AuditActor(proved.id, proved.email))
+    for end in wiring.current().on_first_verification:
+        end(proved, context)
+    record(proved, "account.address_verified", context.origin)
     return proved
-
-
-def _revoke_keys(account: Account, origin: Origin) -> None:
-    """End the API keys that were made under the account: an organization's stay when their maker
-    leaves, but here nobody knows whose they are."""
-    made = ApiKey.objects(created_by=account.id)
-    for key in made:
-        organization = Organization.objects(id=key.organization).first()
-        if organization:
-            record(organization, "key.revoked", origin, target=key.id, name=key.name)
-    made.delete()
-
-
-def _withdraw_invitations(account: Account, origin: Origin) -> None:
-    """End the invitations that were sent under the account: whoever sent them may wait there."""
-    for organization in Invitation.objects(inviter=account.id, state=OPEN).distinct("organization"):
-        withdraw_sent_by(account, Organization.objects.get(id=organization), origin)
 
 
 def _hash_of_chosen(account: Account, password: str) -> str:

@@ -18,7 +18,7 @@ from portal.identity.accounts.forms import (
 from portal.identity.authentication import cookies
 from portal.identity.sessions import sessions
 from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -32,7 +32,11 @@ def profile() -> ResponseReturnValue:
     )
     changed = form.submit(
         lambda: change_profile(
-            account.id, form.name.data or "", form.time_zone.data, form.theme.data, origin()
+            account.id,
+            form.name.data or "",
+            form.time_zone.data,
+            form.theme.data,
+            request_context(),
         )
     )
     if changed:
@@ -47,7 +51,7 @@ def profile() -> ResponseReturnValue:
 @blueprint.post("/verification")
 @login_required
 def ask_to_verify() -> ResponseReturnValue:
-    verifying.ask_again(current_user.account_id, origin())
+    verifying.ask_again(current_user.account_id, request_context())
     flash(f"A link is on its way to {current_user.email}. It works for 24 hours.", "ok")
     return redirect(url_for(".profile"), 303)
 
@@ -59,7 +63,7 @@ def change_address() -> ResponseReturnValue:
     form = AddressForm()
     asked = form.submit(
         lambda: changing_email.ask_to_change(
-            current_user.account_id, form.email.data, form.current_password.data, origin()
+            current_user.account_id, form.email.data, form.current_password.data, request_context()
         )
     )
     if asked:
@@ -79,7 +83,7 @@ def change_password() -> ResponseReturnValue:
     form = PasswordForm()
     changed = form.submit(
         lambda: changing_password.change_password(
-            current_user, form.current_password.data, form.password.data, origin()
+            current_user, form.current_password.data, form.password.data, request_context()
         )
     )
     if changed:
@@ -101,7 +105,7 @@ def list_sessions() -> ResponseReturnValue:
 @blueprint.post("/sessions/<public_id>/end")
 @login_required
 def end_session(public_id: str) -> ResponseReturnValue:
-    sessions.end_session(current_user.account_id, public_id, origin())
+    sessions.end_session(current_user.account_id, public_id, request_context())
     flash("The session has ended.", "ok")
     return redirect(url_for(".list_sessions"), 303)
 
@@ -109,7 +113,7 @@ def end_session(public_id: str) -> ResponseReturnValue:
 @blueprint.post("/sessions/end-others")
 @login_required
 def end_other_sessions() -> ResponseReturnValue:
-    sessions.end_other_sessions(current_user, origin())
+    sessions.end_other_sessions(current_user, request_context())
     flash("All other sessions have ended.", "ok")
     return redirect(url_for(".list_sessions"), 303)
 
@@ -120,7 +124,7 @@ def export() -> ResponseReturnValue:
     if not is_recent(current_user):
         # Not back here: a file leaves the page that asks to confirm where it is.
         return ask_again(url_for(".profile", _anchor="data"))
-    file = everything_about(current_user.account_id, origin())
+    file = everything_about(current_user.account_id, request_context())
     headers = {"Content-Disposition": 'attachment; filename="account.json"'}
     return Response(file, content_type="application/json", headers=headers)
 
@@ -135,7 +139,7 @@ def close() -> ResponseReturnValue:
             current_user.account_id,
             form.confirm_email.data,
             form.current_password.data,
-            origin(),
+            request_context(),
         )
     )
     if closed:

@@ -4,7 +4,6 @@ Found by the id and compared by the secret's hash: 32 random bytes need no slow 
 one that scanners for leaked secrets can tell: ``p[kv]_[0-9a-f]{24}_[A-Za-z0-9_-]{43}``.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -17,6 +16,7 @@ from mongoengine import Document
 
 from portal import clock
 from portal.documents.api_keys import ApiKey, ProvisioningKey
+from portal.hashing import hash_secret
 from portal.identity.sessions.principals import OrganizationKey, Provisioner
 from portal.permissions import of_key
 
@@ -32,11 +32,6 @@ _NOBODYS = "-" * 64
 def new_secret() -> str:
     """A secret that nobody can guess."""
     return secrets.token_urlsafe(32)
-
-
-def hashed(secret: str) -> str:
-    """SHA-256 (hex): what is stored of a secret."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def written(prefix: str, key_id: ObjectId, secret: str) -> str:
@@ -90,7 +85,7 @@ def _hashes(key: ApiKey | None, now: datetime) -> tuple[str, str]:
 
 
 def _matches(secret: str, hashes: Iterable[str]) -> bool:
-    sent = hashed(secret)
+    sent = hash_secret(secret)
     compared = [hmac.compare_digest(sent, known) for known in hashes]  # all of them, always
     return any(compared)
 

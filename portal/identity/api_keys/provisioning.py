@@ -6,6 +6,7 @@ from bson import ObjectId
 from portal import clock
 from portal.display_names import clean_words
 from portal.documents.api_keys import ProvisioningKey
+from portal.hashing import hash_secret
 from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 
@@ -16,7 +17,7 @@ def make_provisioning_key(name: str) -> str:
     """Make a key and return what a program sends, told this once. Raises InvalidName."""
     secret = credentials.new_secret()
     key = ProvisioningKey(
-        name=clean_words(name), secret_hash=credentials.hashed(secret), created_at=clock.now()
+        name=clean_words(name), secret_hash=hash_secret(secret), created_at=clock.now()
     ).save()
     log.info("provisioning_key.made", api_key=str(key.id))
     return credentials.written(credentials.PROVISIONING_PREFIX, key.id, secret)

@@ -22,7 +22,7 @@ from portal.identity.sessions import browser_cookie, sessions, tokens
 from portal.identity.sessions.principals import Pending, Principal
 from portal.identity.sessions.tokens import InvalidToken
 from portal.settings import Settings
-from portal.web.requests import is_api, origin
+from portal.web.requests import is_api, request_context
 
 log = structlog.get_logger()
 
@@ -92,7 +92,7 @@ def enter(principal: Principal | Pending) -> None:
     a session that it had ends. Where the log-in waits for a second factor, the cookie opens
     nothing but the page that asks for it."""
     if current_user.is_authenticated:
-        sessions.end_former(current_user, origin())
+        sessions.end_former(current_user, request_context())
     session.clear()
     # A form token of the new session, now: two pages that are opened at once would make two.
     g.pop("csrf_token", None)
@@ -129,7 +129,7 @@ def _program() -> Any:
 
 def _known(principal: Any) -> Any:
     if principal:
-        structlog.contextvars.bind_contextvars(**principal.labels)
+        structlog.contextvars.bind_contextvars(**principal.log_context)
     return principal
 
 

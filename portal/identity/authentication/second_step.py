@@ -12,15 +12,15 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.sessions import PASSWORD, PENDING, Session
-from portal.identity.authentication.codes import counted, use_code
+from portal.identity.authentication.codes import guarded_code, use_code
 from portal.identity.authentication.errors import LogInExpired
 from portal.identity.second_factors import challenges, passkeys
 from portal.identity.second_factors.enrollment import Factors, factors_of
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import Pending, Principal
 from portal.web import rate_limits
+from portal.web.context import AuditActor, RequestContext
 
 MOST_TRIES = 10
 TRUSTED = timedelta(days=30)
@@ -35,16 +35,16 @@ class Waiting:
     factors: Factors
 
 
-def enter(account: Account, origin: Origin, user_agent: str) -> Principal | Pending:
+def enter(account: Account, context: RequestContext, user_agent: str) -> Principal | Pending:
     """Log a browser in whose person gave the password, in the caller's transaction; where the
     account has a second factor that this browser must bring, the log-in waits for it.
 
     ``account`` must have been read in there.
     """
-    if account.has_second_factor and not browsers.is_trusted(account.id, origin.browser):
-        record(account, "account.second_factor_asked", origin)
-        return Pending(sessions.open_session(account, origin, user_agent, PENDING).session_id)
-    return sessions.log_in(account, origin, user_agent)
+    if account.has_second_factor and not browsers.is_trusted(account.id, context.browser_id):
+        record(account, "account.second_factor_asked", context.origin)
+        return Pending(sessions.open_session(account, context, user_agent, PENDING).session_id)
+    return sessions.log_in(account, context, user_agent)
 
 
 def waiting(pending_id: str) -> Waiting:
@@ -56,7 +56,7 @@ def waiting(pending_id: str) -> Waiting:
 
 
 def finish_with_code(
-    pending_id: str, typed: str, origin: Origin, user_agent: str, *, trust: bool
+    pending_id: str, typed: str, context: RequestContext, user_agent: str, *, trust: bool
 ) -> Principal:
     """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser need
     not bring a second factor again for 30 days.
@@ -64,34 +64,40 @@ def finish_with_code(
     Raises WrongCode, TooManyTries, LogInExpired.
     """
     held = _count_try(pending_id)
-    with counted(Account.objects.get(id=held.account), origin):
+    account = Account.objects.get(id=held.account)
+    context = context.acting_as(AuditActor(account.id, account.email))
+    with guarded_code(account, context):
         return _finish(
-            pending_id, lambda account: use_code(account, typed, origin), origin, user_agent, trust
+            pending_id,
+            lambda account: use_code(account, typed, context),
+            context,
+            user_agent,
+            trust,
         )
 
 
 def finish_with_passkey(
-    pending_id: str, credential: str, origin: Origin, user_agent: str, *, trust: bool
+    pending_id: str, credential: str, context: RequestContext, user_agent: str, *, trust: bool
 ) -> Principal:
     """Finish the log-in by a passkey of the account; otherwise like ``finish_with_code``. Raises
     PasskeyRefused, LogInExpired."""
     held = _count_try(pending_id)
     signed = passkeys.check(credential, challenges.SECOND, str(held.public_id), held.account)
-    return _finish(pending_id, lambda _: passkeys.use(signed), origin, user_agent, trust)
+    return _finish(pending_id, lambda _: passkeys.use(signed), context, user_agent, trust)
 
 
-def log_in_with_passkey(credential: str, origin: Origin, user_agent: str) -> Principal:
+def log_in_with_passkey(credential: str, context: RequestContext, user_agent: str) -> Principal:
     """Log in by a passkey alone, which is both factors: the device, and that it knows its owner.
 
     Raises PasskeyRefused, TooManyTries for a network.
     """
-    rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address))
     signed = passkeys.check(credential, challenges.LOG_IN, "")
 
     def body() -> Principal:
         account = Account.objects.get(id=signed.passkey.account)
         used = passkeys.use(signed)
-        return sessions.log_in(account, origin, user_agent, factors=(used,))
+        return sessions.log_in(account, context, user_agent, factors=(used,))
 
     return transaction(body)
 
@@ -111,7 +117,7 @@ def _count_try(pending_id: str) -> Session:
 def _finish(
     pending_id: str,
     use: Callable[[Account], str],
-    origin: Origin,
+    context: RequestContext,
     user_agent: str,
     trust: bool,
 ) -> Principal:
@@ -120,12 +126,11 @@ def _finish(
         if held is None:
             raise LogInExpired
         account = Account.objects.get(id=held.account)
-        origin.account, origin.email = account.id, account.email
         used = use(account)
         held.delete()
-        principal = sessions.log_in(account, origin, user_agent, factors=(PASSWORD, used))
-        if trust and origin.browser:
-            browsers.trust(account.id, origin.browser, clock.now() + TRUSTED)
+        principal = sessions.log_in(account, context, user_agent, factors=(PASSWORD, used))
+        if trust and context.browser_id:
+            browsers.trust(account.id, context.browser_id, clock.now() + TRUSTED)
         return principal
 
     return transaction(body)

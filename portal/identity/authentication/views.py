@@ -19,7 +19,7 @@ from portal.identity.second_factors.enrollment import Factors, factors_of
 from portal.identity.sessions.principals import Pending, Principal
 from portal.web import rate_limits
 from portal.web.forms import Form
-from portal.web.requests import origin, same_site_path, user_agent
+from portal.web.requests import request_context, same_site_path, user_agent
 
 blueprint = Blueprint("authentication", __name__)
 
@@ -33,7 +33,9 @@ def log_in() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(target, 303)
     entered = form.submit(
-        lambda: logging_in.log_in(form.email.data, form.password.data, origin(), user_agent())
+        lambda: logging_in.log_in(
+            form.email.data, form.password.data, request_context(), user_agent()
+        )
     )
     if entered:
         cookies.enter(entered)
@@ -48,7 +50,7 @@ def log_in() -> ResponseReturnValue:
 @blueprint.post("/logout")
 def log_out() -> ResponseReturnValue:
     if current_user.is_authenticated:
-        logging_in.log_out(current_user, origin())
+        logging_in.log_out(current_user, request_context())
     cookies.leave()
     return redirect(url_for("authentication.log_in"), 303)
 
@@ -75,7 +77,9 @@ def use_passkey() -> ResponseReturnValue:
         return redirect(_target("organizations.list_mine"), 303)
     form = PasskeyLogInForm()
     principal = form.submit(
-        lambda: second_step.log_in_with_passkey(form.credential.data, origin(), user_agent())
+        lambda: second_step.log_in_with_passkey(
+            form.credential.data, request_context(), user_agent()
+        )
     )
     if principal:
         cookies.enter(principal)
@@ -114,19 +118,23 @@ def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[],
     trust = form.trust.data
     if by == PASSKEY:
         return lambda: second_step.finish_with_passkey(
-            pending_id, form.credential.data, origin(), user_agent(), trust=trust
+            pending_id, form.credential.data, request_context(), user_agent(), trust=trust
         )
     return lambda: second_step.finish_with_code(
-        pending_id, form.code.data, origin(), user_agent(), trust=trust
+        pending_id, form.code.data, request_context(), user_agent(), trust=trust
     )
 
 
 def _confirming(principal: Principal, form: ConfirmForm, by: str) -> Callable[[], None]:
     if by == PASSKEY:
-        return lambda: confirming.confirm_with_passkey(principal, form.credential.data, origin())
+        return lambda: confirming.confirm_with_passkey(
+            principal, form.credential.data, request_context()
+        )
     if by in (CODE, RECOVERY):
-        return lambda: confirming.confirm_with_code(principal, form.code.data, origin())
-    return lambda: confirming.confirm_with_password(principal, form.current_password.data, origin())
+        return lambda: confirming.confirm_with_code(principal, form.code.data, request_context())
+    return lambda: confirming.confirm_with_password(
+        principal, form.current_password.data, request_context()
+    )
 
 
 def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:

@@ -6,7 +6,6 @@ from bson import ObjectId
 
 from portal.audit.trail import record
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.memberships import Membership
 from portal.documents.organizations import PURGED, Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -17,6 +16,7 @@ from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import require_verified
 from portal.mail import outbox
+from portal.web.context import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,12 @@ def factors_of(account_id: ObjectId) -> Factors:
 
 
 def note_added(
-    account_id: ObjectId, session_id: str, codes: list[str], action: str, what: str, origin: Origin
+    account_id: ObjectId,
+    session_id: str,
+    codes: list[str],
+    action: str,
+    what: str,
+    context: RequestContext,
 ) -> list[str]:
     """Have the factor that the caller's transaction just wrote count: the account needs it to log
     in from now on, its browsers are asked for it, the person is told.
@@ -52,7 +57,7 @@ def note_added(
     to be shown once, none where it keeps others.
     Raises AddressNotVerified, NotAuthenticated.
     """
-    sessions.hold_open(origin)
+    sessions.hold_open(context)
     before = Account.objects(id=account_id, closed_at=None).modify(set__has_second_factor=True)
     if before is None:
         raise NotAuthenticated
@@ -60,13 +65,13 @@ def note_added(
     if not before.has_second_factor:
         # Those were opened without it.
         sessions.close_others(account_id, session_id)
-        recovery_codes.replace(account_id, codes, origin)
-    _note_changed(account_id, action, what, origin)
+        recovery_codes.replace(account_id, codes, context)
+    _note_changed(account_id, action, what, context)
     outbox.put(FACTOR_ADDED, before.email, account=account_id, what=what)
     return [] if before.has_second_factor else codes
 
 
-def note_removed(account_id: ObjectId, action: str, what: str, origin: Origin) -> None:
+def note_removed(account_id: ObjectId, action: str, what: str, context: RequestContext) -> None:
     """Have the account do without the factor that the caller's transaction just deleted; recovery
     codes go with the last one. Raises FactorNeeded where an organization requires one."""
     left = (
@@ -79,7 +84,7 @@ def note_removed(account_id: ObjectId, action: str, what: str, origin: Origin) -
         if name := name_of_requiring(account_id):
             raise LastSecondFactor(name)
         RecoveryCodes.objects(id=account_id).delete()
-    _note_changed(account_id, action, what, origin)
+    _note_changed(account_id, action, what, context)
     outbox.put(FACTOR_REMOVED, account.email, account=account_id, what=what)
 
 
@@ -92,9 +97,9 @@ def forget_all(account_id: ObjectId) -> None:
     browsers.forget_all(account_id)
 
 
-def _note_changed(account_id: ObjectId, action: str, what: str, origin: Origin) -> None:
+def _note_changed(account_id: ObjectId, action: str, what: str, context: RequestContext) -> None:
     browsers.distrust_all(account_id)
-    record(Account.objects.get(id=account_id), action, origin, factor=what)
+    record(Account.objects.get(id=account_id), action, context.origin, factor=what)
 
 
 def name_of_requiring(account_id: ObjectId) -> str | None:

@@ -26,7 +26,6 @@ from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import PASSKEY
 from portal.identity.second_factors import challenges, enrollment, recovery_codes
@@ -36,6 +35,7 @@ from portal.identity.second_factors.errors import (
     PasskeyRefused,
     TooManyPasskeys,
 )
+from portal.web.context import RequestContext
 
 MOST = 20
 LONGEST_NAME = 60
@@ -95,7 +95,7 @@ def add(
     name: str,
     credential: str,
     holder: str,
-    origin: Origin,
+    context: RequestContext,
 ) -> list[str]:
     """Add the passkey that the browser made; the recovery codes that came with it, told this once.
 
@@ -123,7 +123,7 @@ def add(
             raise PasskeyRefused from error
         what = _called(name)
         return enrollment.note_added(
-            account_id, session_id, codes, "account.passkey_added", what, origin
+            account_id, session_id, codes, "account.passkey_added", what, context
         )
 
     return transaction(body)
@@ -139,7 +139,7 @@ def passkey_of(account_id: ObjectId, passkey_id: str) -> Passkey:
     return found
 
 
-def rename(passkey: Passkey, name: str, origin: Origin) -> None:
+def rename(passkey: Passkey, name: str, context: RequestContext) -> None:
     """Call the passkey ``name``. Raises InvalidPasskeyName, PasskeyGone."""
     name = _clean_name(name)
 
@@ -148,18 +148,18 @@ def rename(passkey: Passkey, name: str, origin: Origin) -> None:
             raise PasskeyNotFound
         account = Account.objects.get(id=passkey.account)
         details = {"name": name, "name_before": passkey.name}
-        record(account, "account.passkey_renamed", origin, **details)
+        record(account, "account.passkey_renamed", context.origin, **details)
 
     transaction(body)
 
 
-def remove(passkey: Passkey, origin: Origin) -> None:
+def remove(passkey: Passkey, context: RequestContext) -> None:
     """Let the passkey open nothing any more. Raises FactorNeeded."""
 
     def body() -> None:
         if Passkey.objects(id=passkey.id).delete():
             what = _called(passkey.name)
-            enrollment.note_removed(passkey.account, "account.passkey_removed", what, origin)
+            enrollment.note_removed(passkey.account, "account.passkey_removed", what, context)
 
     transaction(body)
 

@@ -11,13 +11,13 @@ from pyotp.exceptions import OTPVerificationError
 from portal import clock
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import APP
 from portal.identity.second_factors import enrollment, recovery_codes, sealing
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from portal.web import rate_limits
+from portal.web.context import RequestContext
 
 LOOKS = re.compile(r"[0-9]{6}")
 _SKEW_STEPS = 1  # clocks of telephones are half a minute off
@@ -45,7 +45,9 @@ def picture_of(address: str) -> str:
     )
 
 
-def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -> list[str]:
+def confirm(
+    account_id: ObjectId, session_id: str, typed: str, context: RequestContext
+) -> list[str]:
     """Make the app that the session's secret was given to the account's one, in place of any
     before; the recovery codes that came with it, told this once.
 
@@ -69,17 +71,17 @@ def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -
             id=account_id, secret=sealing.seal(secret), added_at=clock.now(), last_step=step
         ).save(force_insert=True)
         action = "account.app_replaced" if replaced else "account.app_added"
-        return enrollment.note_added(account_id, session_id, codes, action, APP, origin)
+        return enrollment.note_added(account_id, session_id, codes, action, APP, context)
 
     return transaction(body)
 
 
-def remove(account_id: ObjectId, origin: Origin) -> None:
+def remove(account_id: ObjectId, context: RequestContext) -> None:
     """Ask the account for no codes of an app any more. Raises FactorNeeded."""
 
     def body() -> None:
         if AuthenticatorApp.objects(id=account_id).delete():
-            enrollment.note_removed(account_id, "account.app_removed", APP, origin)
+            enrollment.note_removed(account_id, "account.app_removed", APP, context)
 
     transaction(body)
 

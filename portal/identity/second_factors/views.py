@@ -19,7 +19,7 @@ from portal.identity.sessions.principals import require_verified
 from portal.identity.sessions.reauthentication import recently_authenticated
 from portal.web.errors import DuplicateRequest
 from portal.web.forms import Form, OnceForm
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
 
@@ -59,7 +59,7 @@ def security() -> ResponseReturnValue:
 @recently_authenticated
 def set_up_app() -> ResponseReturnValue:
     form = CodeForm()
-    codes = form.submit(lambda: totp.confirm(*_who(), form.code.data, origin()))
+    codes = form.submit(lambda: totp.confirm(*_who(), form.code.data, request_context()))
     if form.succeeded:
         flash("The authenticator app is set up. Its codes are asked for from now on.", "ok")
         return _lead_on(codes)
@@ -82,7 +82,7 @@ def set_up_app() -> ResponseReturnValue:
 @recently_authenticated
 def remove_app() -> ResponseReturnValue:
     form = Form()
-    form.submit(lambda: totp.remove(current_user.account_id, origin()))
+    form.submit(lambda: totp.remove(current_user.account_id, request_context()))
     if form.succeeded:
         flash("The authenticator app is removed.", "ok")
         return redirect(url_for(".security"), 303)
@@ -102,7 +102,7 @@ def add_passkey() -> ResponseReturnValue:
     form, holder = PasskeyForm(), str(current_user.session)
     codes = form.submit(
         lambda: passkeys.add(
-            *_who(), form.passkey_name.data, form.credential.data, holder, origin()
+            *_who(), form.passkey_name.data, form.credential.data, holder, request_context()
         )
     )
     if form.succeeded:
@@ -119,7 +119,7 @@ def add_passkey() -> ResponseReturnValue:
 def name_passkey(passkey_id: str) -> ResponseReturnValue:
     passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
     form = NameForm()
-    form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, origin()))
+    form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, request_context()))
     if form.succeeded:
         return redirect(url_for(".security"), 303)
     if not form.is_submitted():
@@ -133,7 +133,7 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
 def remove_passkey(passkey_id: str) -> ResponseReturnValue:
     passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
     form = Form()
-    form.submit(lambda: passkeys.remove(passkey, origin()))
+    form.submit(lambda: passkeys.remove(passkey, request_context()))
     if form.succeeded:
         flash(f"The passkey “{passkey.name}” is removed and opens nothing any more.", "ok")
         return redirect(url_for(".security"), 303)
@@ -151,7 +151,9 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
 @recently_authenticated
 def make_codes() -> ResponseReturnValue:
     form = OnceForm()
-    codes = form.submit(lambda: recovery_codes.make_anew(current_user.account_id, origin()))
+    codes = form.submit(
+        lambda: recovery_codes.make_anew(current_user.account_id, request_context())
+    )
     if codes:
         return _lead_on(codes)
     return render_template("factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
@@ -160,7 +162,7 @@ def make_codes() -> ResponseReturnValue:
 @blueprint.post("/browsers/forget")
 @login_required
 def forget_browsers() -> ResponseReturnValue:
-    trust.end(current_user.account_id, origin())
+    trust.end(current_user.account_id, request_context())
     flash("The second factor is asked for in every browser again.", "ok")
     return redirect(url_for(".security"), 303)
 

@@ -1,7 +1,6 @@
 """Browsers that an account is known to use: each by a random id of its own that it keeps in a
 cookie, whoever is logged in there. Only the id's hash is stored."""
 
-import hashlib
 import secrets
 from datetime import datetime
 
@@ -10,6 +9,7 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock
 from portal.documents.sessions import Browser
+from portal.hashing import hash_secret
 
 
 def new_id() -> str:
@@ -72,10 +72,5 @@ def forget_all(account_id: ObjectId) -> None:
     Browser.objects(account=account_id).delete()
 
 
-def hashed(browser_id: str) -> str:
-    """What is stored in place of the id."""
-    return hashlib.sha256(browser_id.encode()).hexdigest()
-
-
 def _of(account_id: ObjectId, browser_id: str) -> QuerySet:
-    return Browser.objects(account=account_id, hash=hashed(browser_id))
+    return Browser.objects(account=account_id, hash=hash_secret(browser_id))

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from bson import ObjectId
 from flask_login import UserMixin
 
 from portal.documents.accounts import Account
 from portal.identity.sessions.errors import AccountRequired, AddressNotVerified
+from portal.web.context import AuditActor
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,16 @@ class Principal(UserMixin):
         return self.session_id
 
     @property
-    def sender(self) -> str:
-        """Whose an Idempotency-Key is."""
+    def idempotency_scope(self) -> str:
         return str(self.account_id)
 
     @property
-    def labels(self) -> dict[str, str]:
-        """What the log calls it."""
+    def log_context(self) -> dict[str, str]:
         return {"account": str(self.account_id)}
 
     @property
-    def acting(self) -> dict[str, Any]:
-        """What the audit trail calls it: fields of an ``Origin``."""
-        return {"account": self.account_id, "email": self.email, "session": self.session}
+    def audit_actor(self) -> AuditActor:
+        return AuditActor(self.account_id, self.email, self.session)
 
 
 def require_verified(who: Account | Principal) -> None:
@@ -88,23 +86,16 @@ class _ByKey(UserMixin):
         raise AccountRequired
 
     @property
-    def sender(self) -> str:
-        """Whose an Idempotency-Key is."""
+    def idempotency_scope(self) -> str:
         return f"{self.kind} {self.id}"
 
     @property
-    def labels(self) -> dict[str, str]:
-        """What the log calls it."""
+    def log_context(self) -> dict[str, str]:
         return {"api_key": str(self.id)}
 
     @property
-    def acting(self) -> dict[str, Any]:
-        """What the audit trail calls it: fields of an ``Origin``."""
-        return {
-            "actor_kind": self.kind,
-            "actor": self.id,
-            "actor_name": f"{self.kind} “{self.name}”",
-        }
+    def audit_actor(self) -> AuditActor:
+        return AuditActor(kind=self.kind, id=self.id, name=f"{self.kind} “{self.name}”")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Sessions: one logged-in browser or program each, a record on the server that can be ended."""
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,12 +12,13 @@ from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.sessions import BROWSER, PASSWORD, PENDING, PROGRAM, Session
+from portal.hashing import hash_secret
 from portal.identity.sessions import browsers
 from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
 from portal.identity.sessions.principals import Principal
 from portal.identity.sessions.user_agents import words_of
+from portal.web.context import RequestContext
 
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
@@ -46,7 +46,7 @@ class SessionLine:
 
 def open_session(
     account: Account,
-    origin: Origin,
+    context: RequestContext,
     user_agent: str,
     kind: str = BROWSER,
     factors: tuple[str, ...] = (PASSWORD,),
@@ -63,23 +63,23 @@ def open_session(
     now = clock.now()
     proved = not account.has_second_factor or factors != (PASSWORD,)
     session = Session(
-        id=_hashed(session_id),
+        id=hash_secret(session_id),
         public_id=ObjectId(),
         kind=kind,
         account=account.id,
         created_at=now,
         seen_at=now,
         expires_at=now + _life_of(kind),
-        address=origin.address,
+        address=context.ip_address,
         user_agent=user_agent[:_LONGEST_USER_AGENT],
         factors=factors,
         authenticated_at=now if proved else None,
-        browser=browsers.hashed(origin.browser) if origin.browser else None,
+        browser=hash_secret(context.browser_id) if context.browser_id else None,
         tries=0 if kind == PENDING else None,
     )
     session.save(force_insert=True)
-    if origin.browser and kind != PENDING:
-        browsers.note(account.id, origin.browser)
+    if context.browser_id and kind != PENDING:
+        browsers.note(account.id, context.browser_id)
     return Principal(
         account.id,
         account.email,
@@ -94,7 +94,7 @@ def open_session(
 
 def log_in(
     account: Account,
-    origin: Origin,
+    context: RequestContext,
     user_agent: str,
     kind: str = BROWSER,
     factors: tuple[str, ...] = (PASSWORD,),
@@ -103,8 +103,13 @@ def log_in(
 
     ``account`` must have been read inside the caller's transaction.
     """
-    opened = open_session(account, origin, user_agent, kind, factors)
-    record(account, "account.logged_in", origin.by(opened.acting), factors=", ".join(factors))
+    opened = open_session(account, context, user_agent, kind, factors)
+    record(
+        account,
+        "account.logged_in",
+        context.acting_as(opened.audit_actor).origin,
+        factors=", ".join(factors),
+    )
     return opened
 
 
@@ -116,7 +121,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
     now = clock.now()
     found = Session._get_collection().aggregate(
         [
-            {"$match": {"_id": _hashed(session_id), "kind": kind, **_live(kind, now)}},
+            {"$match": {"_id": hash_secret(session_id), "kind": kind, **_live(kind, now)}},
             {
                 "$lookup": {
                     "from": Account._get_collection_name(),
@@ -160,7 +165,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
 
 def sessions_of(principal: Principal) -> list[SessionLine]:
     """Every live session of the account, who asks by which first, then as they were last seen."""
-    now, own = clock.now(), _hashed(principal.session_id)
+    now, own = clock.now(), hash_secret(principal.session_id)
     live = [{"kind": kind, **_live(kind, now)} for kind in (BROWSER, PROGRAM)]
     found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
     lines = [
@@ -179,7 +184,7 @@ def sessions_of(principal: Principal) -> list[SessionLine]:
     return sorted(lines, key=lambda line: not line.current)
 
 
-def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
+def end_session(account_id: ObjectId, public_id: str, context: RequestContext) -> None:
     """End a session of the account, wherever it is; its browser is no longer trusted. Raises
     SessionGone, alike for another's."""
     if not ObjectId.is_valid(public_id):
@@ -190,12 +195,12 @@ def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
         if not _end(account_id, mine.filter(public_id=ObjectId(public_id))):
             raise SessionNotFound
         account = Account.objects.get(id=account_id)
-        record(account, "account.session_ended", origin, target=ObjectId(public_id))
+        record(account, "account.session_ended", context.origin, target=ObjectId(public_id))
 
     transaction(body)
 
 
-def end_other_sessions(principal: Principal, origin: Origin) -> int:
+def end_other_sessions(principal: Principal, context: RequestContext) -> int:
     """End all sessions and tokens of the account but the one by which ``principal`` asks; their
     browsers are no longer trusted. How many there were."""
 
@@ -203,29 +208,29 @@ def end_other_sessions(principal: Principal, origin: Origin) -> int:
         ended = _end(principal.account_id, _others(principal.account_id, principal.session_id))
         if ended:
             account = Account.objects.get(id=principal.account_id)
-            record(account, "account.sessions_ended", origin, count=str(ended))
+            record(account, "account.sessions_ended", context.origin, count=str(ended))
         return ended
 
     return transaction(body)
 
 
-def end_former(principal: Principal, origin: Origin) -> None:
+def end_former(principal: Principal, context: RequestContext) -> None:
     """End the session by which ``principal`` asks, since its browser logged in anew; that stays
     trusted. Nothing changes where it has ended."""
 
     def body() -> None:
         if record_of(principal.session_id).delete():
             account = Account.objects.get(id=principal.account_id)
-            record(account, "account.session_ended", origin, target=principal.session)
+            record(account, "account.session_ended", context.origin, target=principal.session)
 
     transaction(body)
 
 
-def hold_open(origin: Origin) -> None:
+def hold_open(context: RequestContext) -> None:
     """Make sure, in the caller's transaction, that the session of who asks is open until that is
     committed: so nothing is made by one that was just ended. Raises NotAuthenticated."""
-    if origin.session:
-        mine = Session.objects(account=origin.account, public_id=origin.session)
+    if context.session:
+        mine = Session.objects(account=context.account, public_id=context.session)
         if not mine.update_one(inc__made=1):
             raise NotAuthenticated
 
@@ -242,12 +247,12 @@ def close_others(account_id: ObjectId, session_id: str) -> int:
 
 def record_of(session_id: str) -> QuerySet:
     """The record of the session that has this id, of whatever kind, ended ones not among them."""
-    return Session.objects(id=_hashed(session_id))
+    return Session.objects(id=hash_secret(session_id))
 
 
 def close_session(session_id: str) -> None:
     """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
-    Session.objects(id=_hashed(session_id)).delete()
+    Session.objects(id=hash_secret(session_id)).delete()
 
 
 def _public_id(key: str, known: ObjectId | None) -> ObjectId:
@@ -255,13 +260,13 @@ def _public_id(key: str, known: ObjectId | None) -> ObjectId:
     wrote, beside this one, gets its id when it is first seen: the same whoever sees it."""
     if known:
         return known
-    made = ObjectId(_hashed(key)[:24])
+    made = ObjectId(hash_secret(key)[:24])
     Session.objects(id=key).update_one(set__public_id=made)
     return made
 
 
 def _others(account_id: ObjectId, session_id: str) -> QuerySet:
-    return Session.objects(account=account_id, id__ne=_hashed(session_id))
+    return Session.objects(account=account_id, id__ne=hash_secret(session_id))
 
 
 def _end(account_id: ObjectId, ended: QuerySet) -> int:
@@ -289,7 +294,3 @@ def _life_of(kind: str) -> timedelta:
     if kind == PENDING:
         return LONGEST_WAIT
     return timedelta(seconds=settings.current().jwt_expires_seconds)
-
-
-def _hashed(session_id: str) -> str:
-    return hashlib.sha256(session_id.encode()).hexdigest()

@@ -12,7 +12,6 @@ from bson import ObjectId
 
 from portal import clock
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, PURGED, Organization
 from portal.documents.slugs import CURRENT, OLD, Slug
@@ -106,32 +105,6 @@ def marked_held_out(account_id: ObjectId) -> list[dict[str, Any]]:
         {"$set": {"held_out": {"$and": [begun, {"$eq": ["$able", []]}]}}},
         {"$unset": "able"},
     ]
-
-
-def active_organization(organization_id: ObjectId) -> Organization:
-    """The organization as it is now, for the inside of a transaction. Raises NotFound where it is
-    no longer active."""
-    organization = Organization.objects(id=organization_id, state=ACTIVE).first()
-    if organization is None:
-        raise NotFound(str(organization_id))
-    return organization
-
-
-def still_allowed(access: Access, origin: Origin, permission: str) -> Organization:
-    """The organization as it is now, for the inside of a transaction that writes its chain: what
-    was allowed when the request came may have ended before that is committed.
-
-    Raises NotFound where it is no longer active or who asks no longer a member, Forbidden where
-    their role doesn't allow it any more.
-    """
-    organization = active_organization(access.organization.id)
-    if origin.account:
-        mine = Membership.objects(organization=organization.id, account=origin.account).first()
-        if mine is None:
-            raise NotFound(access.slug)
-        if permission not in ROLES[mine.role]:
-            raise Forbidden(permission, organization.id, mine.role, organization.slug)
-    return organization
 
 
 def object_id(text: str) -> ObjectId:

@@ -6,11 +6,9 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.mails import Mail
 from portal.documents.memberships import VIEWER
 from portal.documents.organizations import ACTIVE, Organization
-from portal.mail import outbox
 from portal.mail.links import link
 from portal.mail.outbox import Kind
-from portal.organizations.directory import email_of
-from portal.organizations.mails import tell_owners
+from portal.organizations.access.owners import email_of, email_owners
 from portal.permissions import ROLES, in_words, of_key
 
 
@@ -18,7 +16,7 @@ def tell_of_new_key(key: ApiKey, organization: Organization) -> None:
     """Have the owners told of a key that may do more than look, whether by a role or by a list; in
     the caller's transaction."""
     if of_key(key.role, key.permissions or ()) - ROLES[VIEWER]:
-        tell_owners(KEY_MADE, organization, key=key.id)
+        email_owners(KEY_MADE, organization, key=key.id)
 
 
 def _about_key(mail: Mail) -> dict[str, Any] | None:
@@ -37,4 +35,6 @@ def _about_key(mail: Mail) -> dict[str, Any] | None:
     }
 
 
-KEY_MADE = outbox.declare(Kind("key_made", "{name} has a new API key, {key}", _about_key))
+KEY_MADE = Kind("key_made", "{name} has a new API key, {key}", _about_key)
+
+KINDS = (KEY_MADE,)

@@ -15,14 +15,15 @@ from portal.database.transactions import transaction
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ROLES, ApiKey
-from portal.documents.audit import Origin
 from portal.documents.organizations import Organization
 from portal.errors import check_all
+from portal.hashing import hash_secret
 from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions import sessions
+from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
-from portal.organizations.access.lookup import Access, still_allowed
+from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys.errors import (
     ApiKeyExpired,
     InvalidApiKeyName,
@@ -33,7 +34,7 @@ from portal.organizations.api_keys.errors import (
 from portal.organizations.api_keys.mails import tell_of_new_key
 from portal.permissions import FOR_KEYS, of_key
 from portal.web import rate_limits
-from portal.web.idempotency import claim_key
+from portal.web.context import RequestContext
 
 MOST_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)
@@ -90,7 +91,7 @@ def make_key(
     role: str | None,
     permissions: Collection[str],
     expires_on: date | None,
-    origin: Origin,
+    context: RequestContext,
 ) -> NewSecret:
     """Make a key of the organization with a ``role``, or else with ``permissions``; it works until
     the end of its last day in UTC, if it has one.
@@ -110,9 +111,8 @@ def make_key(
     key_id, secret = ObjectId(), credentials.new_secret()
 
     def body() -> ApiKey:
-        claim_key(origin.key, origin.request_id, access.organization.id, MADE, key_id)
-        sessions.hold_open(origin)
-        organization = still_allowed(access, origin, "keys.manage")
+        sessions.hold_open(context)
+        organization = begin_change(access, context, MADE, key_id, permission="keys.manage")
         # Each key that is made writes the head of the organization's chain: of two at once one
         # is tried again, and counts the other.
         if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
@@ -123,9 +123,9 @@ def make_key(
             name=name,
             role=role,
             permissions=permissions or None,
-            secret_hash=credentials.hashed(secret),
+            secret_hash=hash_secret(secret),
             created_at=clock.now(),
-            created_by=origin.account,
+            created_by=context.account,
             expires_at=expires_at,
         )
         key.save(force_insert=True)
@@ -133,7 +133,7 @@ def make_key(
         record(
             organization,
             "key.created",
-            origin,
+            context.origin,
             target=key.id,
             name=name,
             may=role or ", ".join(permissions),
@@ -143,7 +143,9 @@ def make_key(
     return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
 
 
-def rotate_key(access: Access, key_id: ObjectId, overlap: timedelta, origin: Origin) -> NewSecret:
+def rotate_key(
+    access: Access, key_id: ObjectId, overlap: timedelta, context: RequestContext
+) -> NewSecret:
     """Give the key another secret; the one it had works for ``overlap`` longer, an older one no
     more.
 
@@ -153,35 +155,33 @@ def rotate_key(access: Access, key_id: ObjectId, overlap: timedelta, origin: Ori
     secret = credentials.new_secret()
 
     def body() -> ApiKey:
-        claim_key(origin.key, origin.request_id, access.organization.id, ROTATED, key_id)
-        sessions.hold_open(origin)
-        organization = still_allowed(access, origin, "keys.manage")
+        sessions.hold_open(context)
+        organization = begin_change(access, context, ROTATED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
         _check_within(access, of_key(key.role, key.permissions or ()))
         now = clock.now()
         if key.expires_at and key.expires_at <= now:
             raise ApiKeyExpired(key.name)
         key.former_hash, key.former_until = key.secret_hash, now + overlap
-        key.secret_hash = credentials.hashed(secret)
+        key.secret_hash = hash_secret(secret)
         key.save()
-        record(organization, "key.rotated", origin, target=key.id, name=key.name)
+        record(organization, "key.rotated", context.origin, target=key.id, name=key.name)
         return key
 
     return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
 
 
-def revoke_key(access: Access, key_id: ObjectId, origin: Origin) -> ApiKey:
+def revoke_key(access: Access, key_id: ObjectId, context: RequestContext) -> ApiKey:
     """End the key, and return what it was: the next request that comes by it is refused.
 
     Raises KeyNotFound, NotFound, Repeated; then nothing was changed.
     """
 
     def body() -> ApiKey:
-        claim_key(origin.key, origin.request_id, access.organization.id, REVOKED, key_id)
-        organization = still_allowed(access, origin, "keys.manage")
+        organization = begin_change(access, context, REVOKED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
         key.delete()
-        record(organization, "key.revoked", origin, target=key.id, name=key.name)
+        record(organization, "key.revoked", context.origin, target=key.id, name=key.name)
         return key
 
     return transaction(body)

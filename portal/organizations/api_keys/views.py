@@ -20,7 +20,7 @@ from portal.permissions import in_words
 from portal.web import error_handlers, requests
 from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 blueprint = Blueprint("keys", __name__, url_prefix="/organizations/<slug>/keys")
 
@@ -38,7 +38,7 @@ def make(access: Access) -> ResponseReturnValue:
     form = NewKeyForm()
     made = form.submit(
         lambda: managing.make_key(
-            access, form.name.data, form.role, form.chosen, form.expires_on.data, origin()
+            access, form.name.data, form.role, form.chosen, form.expires_on.data, request_context()
         )
     )
     if made:
@@ -52,7 +52,9 @@ def make(access: Access) -> ResponseReturnValue:
 def rotate(access: Access, key_id: str) -> ResponseReturnValue:
     key = managing.key_of(access.organization, key_id)
     form = RotateForm()
-    rotated = form.submit(lambda: managing.rotate_key(access, key.id, form.chosen, origin()))
+    rotated = form.submit(
+        lambda: managing.rotate_key(access, key.id, form.chosen, request_context())
+    )
     if rotated:
         return _show_secret(access, rotated)
     return _page("rotate", access, form=form, key=key), form.status
@@ -63,7 +65,7 @@ def rotate(access: Access, key_id: str) -> ResponseReturnValue:
 def revoke(access: Access, key_id: str) -> ResponseReturnValue:
     key = managing.key_of(access.organization, key_id)
     form = RevokeForm()
-    revoked = form.submit(lambda: managing.revoke_key(access, key.id, origin()))
+    revoked = form.submit(lambda: managing.revoke_key(access, key.id, request_context()))
     if revoked:
         flash(f"“{revoked.name}” is revoked. What comes by it is refused from now on.", "ok")
         return redirect(url_for(".show_all", slug=access.organization.slug), 303)
@@ -81,7 +83,7 @@ def _show_secret(access: Access, new: NewSecret) -> ResponseReturnValue:
 def _answer_again(error: DuplicateRequest | ApiKeyNotFound) -> ResponseReturnValue:
     """A form that was sent twice did it once."""
     try:
-        record = find_record(requests.key())
+        record = find_record(requests.idempotency_key())
         return _show_done(record) if record else error_handlers.answer_portal_error(error)
     except PortalError as refused:
         return error_handlers.answer_portal_error(refused)

@@ -7,7 +7,7 @@ one thing turns an operation back: a step that says forward is impossible; that 
 the document before anything is undone.
 
 Leases are set and compared with the server's clock, so no process's clock matters. A new kind
-of operation needs a ``Plan``, declared in a module of its own, and nothing else.
+of operation needs a ``Plan`` in a module of its own, and its place in ``plans.PLANS``.
 """
 
 import time
@@ -26,9 +26,8 @@ from pymongo.errors import PyMongoError
 from portal import clock
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable
-from portal.database.leases import seconds_from_now
-from portal.database.transactions import TRANSACTION_SECONDS, transaction
-from portal.documents.audit import Origin
+from portal.database.leases import LeasedQueue
+from portal.database.transactions import TRANSACTION_SECONDS, transaction, within_transaction
 from portal.documents.organizations import (
     ACTIVE,
     COLLECTION_MISSING,
@@ -50,6 +49,7 @@ from portal.organizations.lifecycle.errors import (
     TenantCollectionMissing,
 )
 from portal.tenants.collections import CollectionError
+from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key, free_key
 
 log = structlog.get_logger()
@@ -61,7 +61,6 @@ RUN_SECONDS = 20
 LONGEST_PAUSE_SECONDS = 45
 
 _SPARE_SECONDS = LEASE_SECONDS - RUN_SECONDS - TRANSACTION_SECONDS
-_LONGEST_ERROR = 300
 
 Step = Callable[[Organization], Organization | Generator[None, None, Organization]]
 
@@ -83,7 +82,15 @@ class Plan:
 
 
 PLANS: dict[str, Plan] = {}
-"""Every kind of operation that this version knows."""
+"""Every kind of operation that this version knows, as ``install`` was given them."""
+
+_QUEUE = LeasedQueue(
+    Organization,
+    due_field="operation.lease_until",
+    attempt_field="operation.attempt",
+    error_field="operation.last_error",
+    lease_seconds=LEASE_SECONDS,
+)
 
 
 class LeaseLost(Exception):
@@ -95,29 +102,35 @@ class ForwardImpossible(Exception):
     NAME_TAKEN or COLLECTION_MISSING."""
 
 
-def declare(plan: Plan) -> Plan:
-    """Make a kind of operation known."""
-    PLANS[plan.kind] = plan
-    return plan
+def install(plans: tuple[Plan, ...]) -> None:
+    """Make these the kinds of operations that this version knows."""
+    PLANS.clear()
+    PLANS.update({plan.kind: plan for plan in plans})
 
 
-def insert_with_intent(organization: Organization) -> None:
+@within_transaction
+def insert_with_intent(organization: Organization, context: RequestContext) -> None:
     """Insert an organization together with its first operation, in the caller's transaction.
     Raises Repeated where the same request did it already."""
-    _claim_key(organization.id, organization.operation)
+    _claim_key(organization.id, organization.operation, context)
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
         {"_id": organization.id},
         [
             {"$replaceWith": {"$literal": document}},
-            {"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}},
+            {"$set": _QUEUE.lease},
         ],
         upsert=True,
     )
 
 
+@within_transaction
 def write_intent(
-    organization: Organization, operation: Operation, *, states: tuple[str, ...] = (ACTIVE,)
+    organization: Organization,
+    operation: Operation,
+    context: RequestContext,
+    *,
+    states: tuple[str, ...] = (ACTIVE,),
 ) -> Organization:
     """Write ``operation`` into the document, which is in one of the ``states``, in the caller's
     transaction.
@@ -126,7 +139,7 @@ def write_intent(
     or NotFound where it isn't what it was when it was read; Repeated where the same request did
     it already. Then nothing was written.
     """
-    _claim_key(organization.id, operation)
+    _claim_key(organization.id, operation, context)
     as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
     written = intend(as_read, operation) if organization.state in states else None
     if written is None:
@@ -141,17 +154,17 @@ def intend(wanted: dict[str, Any], operation: Operation) -> Organization | None:
         {**wanted, "operation": None},
         [
             {"$set": {"operation": {"$literal": operation.to_mongo().to_dict()}}},
-            {"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}},
+            {"$set": _QUEUE.lease},
         ],
         return_document=ReturnDocument.AFTER,
     )
     return Organization._from_son(written) if written else None
 
 
-def _claim_key(organization_id: ObjectId, operation: Operation) -> None:
-    key, request_id = operation.origin.key, operation.origin.request_id
+def _claim_key(organization_id: ObjectId, operation: Operation, context: RequestContext) -> None:
+    key = context.idempotency_key
     operation.request_key = key and key.id
-    claim_key(key, request_id, organization_id, operation.kind, operation.id)
+    claim_key(context, organization_id, operation.kind, operation.id)
 
 
 def refusal(organization: Organization) -> PortalError:
@@ -234,7 +247,7 @@ def pursue(organization: Organization) -> Organization:
         return organization
 
 
-def repair_organization(organization: Organization, origin: Origin) -> Organization:
+def repair_organization(organization: Organization, context: RequestContext) -> Organization:
     """Give the collection the name that is recorded for it, wherever it is found.
 
     Raises CollectionLost, CollectionInTheWay; OperationInProgress or another refusal where the
@@ -243,10 +256,14 @@ def repair_organization(organization: Organization, origin: Origin) -> Organizat
     operation = Operation(
         kind=REPAIR,
         started_at=clock.now(),
-        origin=origin,
+        origin=context.origin,
         collection=organization.placement.collection,
     )
-    return pursue(write_intent(organization, operation, states=(ACTIVE, TRASHED)))
+    return pursue(
+        transaction(
+            lambda: write_intent(organization, operation, context, states=(ACTIVE, TRASHED))
+        )
+    )
 
 
 def put_off(organization: Organization, error: Exception) -> None:
@@ -256,11 +273,7 @@ def put_off(organization: Organization, error: Exception) -> None:
     """
     operation = organization.operation
     pause = min(2**operation.attempt, LONGEST_PAUSE_SECONDS)
-    told = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
-    change = {
-        "operation.lease_until": seconds_from_now(pause),
-        "operation.last_error": {"$literal": told},
-    }
+    change = _QUEUE.delay(pause, error)
     try:
         mine(organization).update_one(__raw__=[{"$set": change}])
     except (PyMongoError, MongoEngineException) as again:
@@ -283,7 +296,7 @@ def _overtaken(organization: Organization) -> Organization:
     # What this attempt sent last may have come after the others were done: no fence is against
     # that, and only the name can have suffered.
     try:
-        return repair_organization(current, Origin())
+        return repair_organization(current, RequestContext())
     except PortalError as error:  # the operation itself is done, by others
         log.warning("collection.not_repaired", reason=repr(error), organization=str(current.id))
         return current
@@ -333,7 +346,7 @@ class _Lease:
         """Make sure that it lasts for RUN_SECONDS more. Raises LeaseLost."""
         if time.monotonic() - self.since < _SPARE_SECONDS:
             return
-        renewed = [{"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}}]
+        renewed = [{"$set": _QUEUE.lease}]
         if not mine(self.organization).update_one(__raw__=renewed):
             raise LeaseLost(str(self.organization.id))
         self.since = time.monotonic()
@@ -350,9 +363,7 @@ def advance(organization: Organization, **changes: object) -> Organization:
 def mine(organization: Organization) -> QuerySet:
     """The query that finds the organization while this attempt at its operation is the last."""
     operation = organization.operation
-    return Organization.objects(
-        id=organization.id, operation__id=operation.id, operation__attempt=operation.attempt
-    )
+    return _QUEUE.held(organization.id, operation.attempt).filter(operation__id=operation.id)
 
 
 def labels(organization: Organization) -> dict[str, str | int]:
@@ -380,20 +391,4 @@ def title_of(operation: Operation) -> str:
 def take_over() -> Organization | None:
     """Take the lease of one operation that is due, if there is one: its holder let it run out,
     or put it off until now. Those of a kind that only a newer version knows are left to it."""
-    taken = Organization._get_collection().find_one_and_update(
-        {
-            "operation.lease_until": {"$exists": True},  # what the partial index holds
-            "operation.kind": {"$in": list(PLANS)},
-            "$expr": {"$lt": ["$operation.lease_until", "$$NOW"]},
-        },
-        [
-            {
-                "$set": {
-                    "operation.lease_until": seconds_from_now(LEASE_SECONDS),
-                    "operation.attempt": {"$add": ["$operation.attempt", 1]},
-                }
-            }
-        ],
-        return_document=ReturnDocument.AFTER,
-    )
-    return Organization._from_son(taken) if taken else None
+    return _QUEUE.acquire({"operation.kind": {"$in": list(PLANS)}})

@@ -2,28 +2,26 @@
 
 from portal import clock
 from portal.audit.trail import record
+from portal.database.cascade import delete_belongings
 from portal.database.connection import server_time
+from portal.database.leases import is_past
 from portal.database.transactions import transaction
-from portal.documents.api_keys import ApiKey
-from portal.documents.audit import Origin
-from portal.documents.invitations import Invitation
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, PURGE, PURGED, TRASHED, Operation, Organization
-from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import (
     Plan,
     advance,
-    declare,
     intend,
     pursue,
     write_intent,
 )
 from portal.organizations.lifecycle.names import check_confirmed
 from portal.organizations.lifecycle.steps import drop_collection
+from portal.web.context import RequestContext
 
 
 def purge_organization(
-    organization: Organization, confirm_name: str | None, origin: Origin
+    organization: Organization, confirm_name: str | None, context: RequestContext
 ) -> Organization:
     """Drop the organization's collection and end it, in the trash or not. It goes forward only.
 
@@ -34,28 +32,30 @@ def purge_organization(
     NotFound; then nothing was changed.
     """
     check_confirmed(confirm_name, organization.name)
-    operation = _purge(organization, origin)
+    operation = _purge(organization, context)
     return pursue(
-        transaction(lambda: write_intent(organization, operation, states=(ACTIVE, TRASHED)))
+        transaction(
+            lambda: write_intent(organization, operation, context, states=(ACTIVE, TRASHED))
+        )
     )
 
 
 def intend_due_purge() -> Organization | None:
     """Write the intent to purge into one organization whose time in the trash is over by the
     server's clock, if there is one; it is the caller's to pursue."""
-    due = {"purge_at": {"$exists": True}, "$expr": {"$lt": ["$purge_at", "$$NOW"]}}
+    due = is_past("purge_at")
     found = Organization.objects(__raw__={**due, "state": TRASHED, "operation": None}).first()
     if found is None:
         return None
     # Due still: it may have been restored, and trashed again, since it was read.
-    return intend({"_id": found.id, "state": TRASHED, **due}, _purge(found, Origin()))
+    return intend({"_id": found.id, "state": TRASHED, **due}, _purge(found, RequestContext()))
 
 
-def _purge(organization: Organization, origin: Origin) -> Operation:
+def _purge(organization: Organization, context: RequestContext) -> Operation:
     return Operation(
         kind=PURGE,
         started_at=clock.now(),
-        origin=origin,
+        origin=context.origin,
         collection=organization.placement.collection,
     )
 
@@ -75,21 +75,16 @@ def _finish_purge(organization: Organization) -> Organization:
             unset__warn_at=True,
             unset__operation=True,
         )
-        members.delete()
-        ApiKey.objects(organization=organization.id).delete()
-        Invitation.objects(organization=organization.id).delete()
-        slugs.free_all(organization.id)
+        delete_belongings(Organization, organization.id)
         record(purged, "organization.purged", operation.origin, name=purged.name, slug=purged.slug)
         return purged
 
     return transaction(body)
 
 
-PLAN = declare(
-    Plan(
-        kind=PURGE,
-        title="Purging",
-        doing="being purged",
-        forward=(drop_collection, _finish_purge),
-    )
+PLAN = Plan(
+    kind=PURGE,
+    title="Purging",
+    doing="being purged",
+    forward=(drop_collection, _finish_purge),
 )

@@ -3,12 +3,9 @@
 One thread per worker looks for them; tests and commands don't start it.
 """
 
-import random
-import threading
-
 import structlog
 
-from portal.database import connection
+from portal.database.background import start_loop
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
@@ -67,26 +64,13 @@ def _carry_on(organization: Organization) -> None:
 
 
 def start() -> None:
-    """Start the runner thread of this worker; call it after the fork.
-
-    It prepares the database, then looks for due operations every 5 to 10 seconds, at first at
-    once. MongoDB being away is logged and tried again.
-    """
-    threading.Thread(target=_run, name="lifecycle-runner", daemon=True).start()
+    """Start the runner thread of this worker; call it after the fork."""
+    start_loop("runner", run_once, pause_seconds=LONGEST_PAUSE_SECONDS)
 
 
-def _run() -> None:
-    pause = threading.Event()
-    while True:
-        try:
-            connection.prepare()
-            recover_due_operations()
-            send_due_warnings()
-            start_due_purges()
-            erase_closed()
-        except Exception as error:  # whatever it was, the next look must come
-            if connection.unavailable(error):
-                log.warning("runner.no_database", error=str(error)[:300])
-            else:
-                log.exception("runner.failed")
-        pause.wait(LONGEST_PAUSE_SECONDS * random.uniform(0.5, 1))  # noqa: S311 (jitter)
+def run_once() -> None:
+    """Do once whatever is due."""
+    recover_due_operations()
+    send_due_warnings()
+    start_due_purges()
+    erase_closed()

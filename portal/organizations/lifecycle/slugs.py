@@ -8,12 +8,12 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.audit.trail import record
-from portal.documents.audit import Origin
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import Organization
 from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
 from portal.organizations.access.lookup import marked_held_out
 from portal.organizations.lifecycle.errors import SlugTaken
+from portal.web.context import RequestContext
 
 MOST_OLD = 100
 """How many old slugs an organization holds at most: renames can't hoard names, nor make an
@@ -24,13 +24,13 @@ def claim_slug(
     slug: str,
     organization: ObjectId,
     state: str,
-    origin: Origin,
+    context: RequestContext,
     holder: ObjectId | None = None,
 ) -> None:
     """Claim ``slug``, in the caller's transaction.
 
     Free are slugs nobody has, old ones after their time, and before it those of ``holder``, an
-    organization that who claims it owns (``holder_owned_by``), whose trail tells that it gave the
+    organization that who claims it owns (``owned_holder``), whose trail tells that it gave the
     slug up. Raises SlugTaken.
     """
     over = {"held_until": {"$lt": clock.now()}}
@@ -50,10 +50,10 @@ def claim_slug(
         raise SlugTaken(slug) from error
     if holder not in (None, organization):
         former = Organization.objects.get(id=holder)
-        record(former, "organization.slug_given_up", origin, target=organization, slug=slug)
+        record(former, "organization.slug_given_up", context.origin, target=organization, slug=slug)
 
 
-def holder_owned_by(account: ObjectId | None, slug: str) -> ObjectId | None:
+def owned_holder(account: ObjectId | None, slug: str) -> ObjectId | None:
     """The organization that ``slug`` is an old one of, if the account owns that and isn't held out
     of it for want of a second factor; one read."""
     if account is None:
@@ -98,7 +98,7 @@ def is_free(slug: str, account: ObjectId | None = None) -> bool:
         return True
     if held.state != OLD:
         return False
-    return held.held_until < clock.now() or holder_owned_by(account, slug) is not None
+    return held.held_until < clock.now() or owned_holder(account, slug) is not None
 
 
 def move_on(organization: ObjectId, old_slug: str, new_slug: str) -> None:

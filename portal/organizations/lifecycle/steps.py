@@ -1,19 +1,12 @@
-"""The steps that move an organization's tenant collection, and the one that drops it.
-
-A repair is nothing but such a move: it gives the collection its recorded name back, after somebody
-renamed it in the database or an attempt that had been overtaken did.
-"""
+"""The steps that move an organization's tenant collection, and the one that drops it."""
 
 import structlog
 
 from portal.database.connection import tenant_database
-from portal.documents.organizations import COLLECTION_MISSING, NAME_TAKEN, REPAIR, Organization
+from portal.documents.organizations import COLLECTION_MISSING, NAME_TAKEN, Organization
 from portal.organizations.lifecycle.engine import (
     ForwardImpossible,
     LeaseLost,
-    Plan,
-    advance,
-    declare,
     labels,
     mine,
 )
@@ -70,26 +63,3 @@ def _rename(organization: Organization, name: str, new_name: str) -> None:
         if not mine(organization):
             raise LeaseLost(str(organization.id)) from found
         collections.rename_collection(tenant_database(), uuid, found.actual_name, new_name)
-
-
-def _finish_repair(organization: Organization) -> Organization:
-    # No master data changes, so there is nothing for the audit trail.
-    repaired = advance(organization, unset__operation=True)
-    name = repaired.placement.collection
-    log.warning("collection.name_repaired", organization=str(repaired.id), collection=name)
-    return repaired
-
-
-def _give_up_repair(organization: Organization) -> Organization:
-    return advance(organization, unset__operation=True)
-
-
-REPAIR_PLAN = declare(
-    Plan(
-        kind=REPAIR,
-        title="Giving the collection its name back",
-        doing="being repaired",
-        forward=(move_collection, _finish_repair),
-        back=(_give_up_repair,),
-    )
-)

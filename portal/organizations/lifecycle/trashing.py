@@ -7,8 +7,8 @@ import structlog
 from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.connection import server_time
+from portal.database.leases import is_past
 from portal.database.transactions import transaction
-from portal.documents.audit import Origin
 from portal.documents.organizations import (
     COLLECTION_MISSING,
     TRASH,
@@ -16,19 +16,20 @@ from portal.documents.organizations import (
     Operation,
     Organization,
 )
+from portal.organizations.access.owners import email_owners
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import (
     ForwardImpossible,
     Plan,
     advance,
-    declare,
     labels,
     pursue,
     write_intent,
 )
+from portal.organizations.lifecycle.mails import ORGANIZATION_TRASHED, PURGE_NEAR
 from portal.organizations.lifecycle.names import check_confirmed
 from portal.organizations.lifecycle.steps import move_back, move_collection
-from portal.organizations.mails import ORGANIZATION_TRASHED, PURGE_NEAR, tell_owners
+from portal.web.context import RequestContext
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ WARNED_BEFORE = timedelta(days=3)
 
 
 def trash_organization(
-    organization: Organization, confirm_name: str | None, origin: Origin
+    organization: Organization, confirm_name: str | None, context: RequestContext
 ) -> Organization:
     """Move the organization to the trash: its collection out of the way, its slugs free.
 
@@ -50,10 +51,10 @@ def trash_organization(
     operation = Operation(
         kind=TRASH,
         started_at=clock.now(),
-        origin=origin,
+        origin=context.origin,
         collection=f"trash_{organization.id}",
     )
-    return pursue(transaction(lambda: write_intent(organization, operation)))
+    return pursue(transaction(lambda: write_intent(organization, operation, context)))
 
 
 def warn_of_due_purge() -> Organization | None:
@@ -61,12 +62,12 @@ def warn_of_due_purge() -> Organization | None:
     is due by the server's clock; which one."""
 
     def body() -> Organization | None:
-        due = {"warn_at": {"$exists": True}, "$expr": {"$lt": ["$warn_at", "$$NOW"]}}
+        due = is_past("warn_at")
         found = Organization.objects(__raw__={**due, "state": TRASHED, "operation": None})
         warned = found.modify(new=True, unset__warn_at=True)
         # Who deleted it for a shorter while than that was told the day then.
         if warned and warned.purge_at - warned.trashed_at > WARNED_BEFORE:
-            tell_owners(PURGE_NEAR, warned)
+            email_owners(PURGE_NEAR, warned)
         return warned
 
     return transaction(body)
@@ -99,7 +100,7 @@ def _finish_trash(organization: Organization) -> Organization:
             unset__operation=True,
         )
         slugs.free_all(organization.id)
-        tell_owners(ORGANIZATION_TRASHED, trashed)
+        email_owners(ORGANIZATION_TRASHED, trashed)
         record(
             trashed, "organization.trashed", operation.origin, name=trashed.name, slug=trashed.slug
         )
@@ -119,12 +120,10 @@ def _undo_trash(organization: Organization) -> Organization:
     return transaction(body)
 
 
-PLAN = declare(
-    Plan(
-        kind=TRASH,
-        title="Moving to the trash",
-        doing="being deleted",
-        forward=(_move_to_trash, _finish_trash),
-        back=(move_back, _undo_trash),
-    )
+PLAN = Plan(
+    kind=TRASH,
+    title="Moving to the trash",
+    doing="being deleted",
+    forward=(_move_to_trash, _finish_trash),
+    back=(move_back, _undo_trash),
 )

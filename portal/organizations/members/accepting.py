@@ -15,12 +15,14 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.invitations import ACCEPTED, OPEN, Invitation
 from portal.documents.memberships import Membership
 from portal.documents.organizations import ACTIVE, TRASHED, Organization
 from portal.documents.sessions import PASSWORD
+from portal.email_addresses import EmailAddress
 from portal.errors import NotFound
+from portal.identity.accounts.creating import NewAccount, create_account
+from portal.identity.accounts.errors import EmailTaken
 from portal.identity.accounts.verifying import prove_address
 from portal.identity.authentication import passwords
 from portal.identity.authentication.errors import WrongCredentials
@@ -38,6 +40,7 @@ from portal.organizations.members.errors import (
 from portal.organizations.members.mails import INVITE
 from portal.permissions import ROLES
 from portal.web import rate_limits
+from portal.web.context import AuditActor, RequestContext
 from portal.web.idempotency import claim_key
 
 ACCEPT = "accept_invitation"
@@ -86,7 +89,7 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
 
 
 def accept_link(
-    token: str, account_id: ObjectId | None, password: str, origin: Origin, user_agent: str
+    token: str, account_id: ObjectId | None, password: str, context: RequestContext, user_agent: str
 ) -> Joined:
     """Accept the invitation that a link leads to, once.
 
@@ -102,16 +105,16 @@ def accept_link(
     if account and invited.step == LOG_IN:
         raise AccountExists(account.email)
     if account and invited.step == AGREE:
-        return transaction(lambda: _join(invited.invitation, account.id, origin))
+        return transaction(lambda: _join(invited.invitation, account.id, context))
     if account and invited.step == VERIFY:
         require_verified(account)
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     if account:
-        return _prove_and_join(invited.invitation, account, password, origin, user_agent)
-    return _sign_up_and_join(invited, password, origin, user_agent)
+        return _prove_and_join(invited.invitation, account, password, context, user_agent)
+    return _sign_up_and_join(invited, password, context, user_agent)
 
 
-def accept_own(invitation_id: ObjectId, account_id: ObjectId, origin: Origin) -> Joined:
+def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestContext) -> Joined:
     """Accept an invitation of the account's own verified address, without a link.
 
     Raises NotFound for one of another address, AddressNotVerified, InvitationEnded,
@@ -122,7 +125,7 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, origin: Origin) ->
     if invitation is None:
         raise NotFound(str(invitation_id))
     require_verified(account)
-    return transaction(lambda: _join(invitation, account_id, origin))
+    return transaction(lambda: _join(invitation, account_id, context))
 
 
 def _linked(token: str) -> tuple[Invitation, str]:
@@ -168,59 +171,61 @@ def _inviting(invitation: Invitation) -> tuple[Organization, str]:
 
 
 def _prove_and_join(
-    invitation: Invitation, account: Account, password: str, origin: Origin, user_agent: str
+    invitation: Invitation,
+    account: Account,
+    password: str,
+    context: RequestContext,
+    user_agent: str,
 ) -> Joined:
-    origin.account, origin.email = account.id, account.email
-    proved = prove_address(account, password, origin)
+    context = context.acting_as(AuditActor(account.id, account.email))
+    proved = prove_address(account, password, context)
     # Where another request proved it at the same time, the password is that one's.
     if not passwords.verify_password(password, proved.password_hash):
         raise WrongCredentials
 
     def body() -> Joined:
-        joined = _join(invitation, proved.id, origin)
+        joined = _join(invitation, proved.id, context)
         # With a second factor by now, they log in by that.
         current = Account.objects(
             id=proved.id, password_hash=proved.password_hash, has_second_factor__ne=True
         ).first()
         if current is None:
             raise WrongCredentials
-        return replace(joined, principal=sessions.log_in(current, origin, user_agent))
+        return replace(joined, principal=sessions.log_in(current, context, user_agent))
 
     return transaction(body)
 
 
-def _sign_up_and_join(invited: Invited, password: str, origin: Origin, user_agent: str) -> Joined:
+def _sign_up_and_join(
+    invited: Invited, password: str, context: RequestContext, user_agent: str
+) -> Joined:
     invitation = invited.invitation
     passwords.check_password(password, invited.to, invited.organization.name)
-    account_id, password_hash = ObjectId(), passwords.hash_password(password)
+
+    new = NewAccount(
+        ObjectId(),
+        EmailAddress(invited.to, invitation.email_key),
+        passwords.hash_password(password),
+        verified_at=clock.now(),
+    )
 
     def body() -> Joined:
-        now = clock.now()
-        account = Account(
-            id=account_id,
-            email=invited.to,
-            email_key=invitation.email_key,
-            password_hash=password_hash,
-            created_at=now,
-            verified_at=now,
-        )
         try:
-            account.save(force_insert=True)
-        except NotUniqueError as error:
+            entered = create_account(new, context, user_agent)
+        except EmailTaken as error:
             raise AccountExists(invited.to) from error
-        entered = sessions.open_session(account, origin, user_agent)
-        entering = origin.by(entered.acting)
-        record(account, "account.address_verified", entering)
-        record(account, "account.logged_in", entering, factors=PASSWORD)
-        return replace(_join(invitation, account_id, entering), principal=entered)
+        by_account = entered.context
+        record(entered.account, "account.logged_in", by_account.origin, factors=PASSWORD)
+        joined = _join(invitation, new.id, by_account)
+        return replace(joined, principal=entered.principal)
 
     return transaction(body)
 
 
-def _join(invitation: Invitation, account_id: ObjectId, origin: Origin) -> Joined:
+def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext) -> Joined:
     """Accept the invitation as it was read; the inside of a transaction."""
     now = clock.now()
-    claim_key(origin.key, origin.request_id, invitation.organization, ACCEPT, invitation.id)
+    claim_key(context, invitation.organization, ACCEPT, invitation.id)
     accepted = Invitation.objects(
         id=invitation.id, generation=invitation.generation, state=OPEN, expires_at__gt=now
     ).modify(new=True, set__state=ACCEPTED, set__ended_at=now, set__account=account_id)
@@ -242,7 +247,7 @@ def _join(invitation: Invitation, account_id: ObjectId, origin: Origin) -> Joine
     record(
         organization,
         "invitation.accepted",
-        origin,
+        context.origin,
         target=accepted.id,
         target_email=accepted.email,
         role=accepted.role,

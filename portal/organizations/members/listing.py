@@ -15,9 +15,19 @@ from portal.documents.invitations import ACCEPTED, OPEN, Invitation, standing_of
 from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import ACTIVE, Organization
 from portal.errors import NotFound
-from portal.organizations.directory import Member
 from portal.organizations.members.memberships import membership_of
 from portal.permissions import ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as shown."""
+
+    account_id: ObjectId
+    email: str
+    role: str
+    since: datetime
+
 
 ROWS_PER_PAGE = 25
 # An address's key; its longest is RFC 5321's.

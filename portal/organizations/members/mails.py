@@ -9,7 +9,6 @@ from portal.documents.invitations import OPEN, Invitation
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
 from portal.documents.organizations import PURGED, Organization
-from portal.mail import outbox
 from portal.mail.links import LinkPurpose, link, sign
 from portal.mail.outbox import Kind
 
@@ -94,14 +93,16 @@ def _email_of(account_id: Any) -> str:
     return (account and account.email) or "Somebody"
 
 
-INVITATION = outbox.declare(Kind("invitation", "{inviter} invites you to {name}", _invited))
-OWNERSHIP_OFFERED = outbox.declare(
-    Kind("ownership_offered", "{giver} offers you ownership of {name}", _offered)
-)
-OFFER_ENDED = outbox.declare(
-    Kind("offer_ended", "The offer of ownership of {name} has ended", _about_member)
-)
-ROLE_CHANGED = outbox.declare(Kind("role_changed", "Your role in {name} is {role}", _about_member))
-MEMBER_REMOVED = outbox.declare(
-    Kind("member_removed", "You no longer belong to {name}", _about_removed)
+INVITATION = Kind("invitation", "{inviter} invites you to {name}", _invited)
+OWNERSHIP_OFFERED = Kind("ownership_offered", "{giver} offers you ownership of {name}", _offered)
+OFFER_ENDED = Kind("offer_ended", "The offer of ownership of {name} has ended", _about_member)
+ROLE_CHANGED = Kind("role_changed", "Your role in {name} is {role}", _about_member)
+MEMBER_REMOVED = Kind("member_removed", "You no longer belong to {name}", _about_removed)
+
+KINDS = (
+    INVITATION,
+    OWNERSHIP_OFFERED,
+    OFFER_ENDED,
+    ROLE_CHANGED,
+    MEMBER_REMOVED,
 )

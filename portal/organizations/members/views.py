@@ -1,21 +1,20 @@
 """Pages of members and of ownership."""
 
-import re
-
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal.documents.memberships import ADMIN, OWNER
 from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
-from portal.organizations import replay
+from portal.organizations.access import replay
 from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access, object_id
 from portal.organizations.api_keys import managing as api_keys_managing
 from portal.organizations.members import listing, managing, ownership
 from portal.organizations.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.web.forms import OnceForm
-from portal.web.requests import origin
+from portal.web.query import key_argument
+from portal.web.requests import request_context
 
 blueprint = Blueprint("members", __name__)
 replay.watch(blueprint, "members.show")
@@ -44,7 +43,7 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     elif form.role.data == ADMIN and not is_recent(current_user):
         return ask_again(request.path)
     changed = form.submit(
-        lambda: managing.change_role(access, member.account_id, form.role.data, origin())
+        lambda: managing.change_role(access, member.account_id, form.role.data, request_context())
     )
     if changed:
         flash(f"{changed.email} is {_a(changed.role)} now.", "ok")
@@ -58,7 +57,9 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
 def remove(access: Access, account_id: str) -> ResponseReturnValue:
     member = _managed(access, account_id)
     form = OnceForm()
-    removed = form.submit(lambda: managing.remove_member(access, member.account_id, origin()))
+    removed = form.submit(
+        lambda: managing.remove_member(access, member.account_id, request_context())
+    )
     if removed:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
         return to_members(access)
@@ -70,7 +71,7 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
 @with_access("organization.leave")
 def leave(access: Access) -> ResponseReturnValue:
     form = OnceForm()
-    left = form.submit(lambda: managing.leave(access, current_user.account_id, origin()))
+    left = form.submit(lambda: managing.leave(access, current_user.account_id, request_context()))
     if left:
         flash(f"You left {access.organization.name}.", "ok")
         return redirect(url_for("organizations.list_mine"), 303)
@@ -85,7 +86,7 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
     form = OfferForm()
     offered = form.submit(
         lambda: ownership.offer_ownership(
-            access, member.account_id, form.role.data == OWNER, origin()
+            access, member.account_id, form.role.data == OWNER, request_context()
         )
     )
     if offered:
@@ -99,7 +100,7 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
 def withdraw_offer(access: Access, account_id: str) -> ResponseReturnValue:
     form = OnceForm()
     withdrawn = form.submit(
-        lambda: ownership.withdraw_offer(access, object_id(account_id), origin())
+        lambda: ownership.withdraw_offer(access, object_id(account_id), request_context())
     )
     if withdrawn:
         flash(f"The offer to {withdrawn.email} is withdrawn.", "ok")
@@ -113,7 +114,11 @@ def answer(access: Access) -> ResponseReturnValue:
     form = AnswerForm()
     if not form.is_submitted():
         form.offer.data = str(offered.id)
-    accepted = form.submit(lambda: ownership.accept_ownership(access, form.offer.data, origin()))
+    accepted = form.submit(
+        lambda: ownership.accept_ownership(
+            access, current_user.account_id, form.offer.data, request_context()
+        )
+    )
     if accepted:
         flash(f"You are an owner of {accepted.name}.", "ok")
         return to_members(access)
@@ -124,7 +129,11 @@ def answer(access: Access) -> ResponseReturnValue:
 @with_access("members.view")
 def decline(access: Access) -> ResponseReturnValue:
     form = AnswerForm()
-    declined = form.submit(lambda: ownership.decline_ownership(access, form.offer.data, origin()))
+    declined = form.submit(
+        lambda: ownership.decline_ownership(
+            access, current_user.account_id, form.offer.data, request_context()
+        )
+    )
     if declined:
         flash("You declined. Your role has not changed.", "ok")
     return to_members(access)
@@ -156,12 +165,6 @@ def members_page(access: Access, form: InviteForm, page: listing.Page) -> Respon
 def to_members(access: Access) -> ResponseReturnValue:
     """Back to the page of members."""
     return redirect(url_for("members.show", slug=access.organization.slug), 303)
-
-
-def key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
-    """A key of a page of a list from the address, if it is one."""
-    value = request.args.get(name, "")
-    return value if pattern.fullmatch(value) else None
 
 
 def _managed(access: Access, account_id: str) -> listing.ListedMember:

@@ -8,19 +8,19 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.memberships import Membership
 from portal.documents.organizations import ACTIVE, Organization
 from portal.identity.second_factors.errors import NoSecondFactor
 from portal.organizations.access.errors import OrganizationTrashed
 from portal.organizations.second_factors.errors import InvalidStartDate
+from portal.web.context import RequestContext
 
 LONGEST_AHEAD = timedelta(days=90)
 MOST_SHOWN = 20
 
 
 def require(
-    organization: Organization, starts_on: date | None, owner: ObjectId, origin: Origin
+    organization: Organization, starts_on: date | None, owner: ObjectId, context: RequestContext
 ) -> Organization:
     """Require a second factor of all members from the beginning of a day (UTC): today or within 90
     days. Whoever has none then sees nothing of the organization until they set one up; no
@@ -44,13 +44,15 @@ def require(
         )
         if changed is None:
             raise OrganizationTrashed(organization.name)
-        record(changed, "organization.second_factor_required", origin, starts_on=str(starts_on))
+        record(
+            changed, "organization.second_factor_required", context.origin, starts_on=str(starts_on)
+        )
         return changed
 
     return transaction(body)
 
 
-def lift(organization: Organization, origin: Origin) -> Organization:
+def lift(organization: Organization, context: RequestContext) -> Organization:
     """Require a second factor no longer; nothing changes where none was required."""
 
     def body() -> Organization:
@@ -60,7 +62,7 @@ def lift(organization: Organization, origin: Origin) -> Organization:
         lifted = required.modify(new=True, unset__second_factor_from=True)
         if lifted is None:
             return organization
-        record(lifted, "organization.second_factor_lifted", origin)
+        record(lifted, "organization.second_factor_lifted", context.origin)
         return lifted
 
     return transaction(body)

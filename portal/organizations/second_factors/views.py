@@ -13,7 +13,7 @@ from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access
 from portal.organizations.second_factors import requiring
 from portal.organizations.second_factors.forms import RequirementForm
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 blueprint = Blueprint("second_factor_requirement", __name__)
 _USUAL_NOTICE = timedelta(days=14)
@@ -51,9 +51,9 @@ def show(access: Access) -> ResponseReturnValue:
 
 def _change(organization: Organization, form: RequirementForm) -> Organization:
     if form.lift.data:
-        return requiring.lift(organization, origin())
+        return requiring.lift(organization, request_context())
     starts_on = _day(form.starts_on.data)
-    return requiring.require(organization, starts_on, current_user.account_id, origin())
+    return requiring.require(organization, starts_on, current_user.account_id, request_context())
 
 
 def _day(typed: str) -> date | None:

@@ -6,19 +6,9 @@ from bson import ObjectId
 
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
-from portal.documents.memberships import OWNER, Membership
 from portal.documents.organizations import TRASHED, Organization
-from portal.mail import outbox
 from portal.mail.links import link
 from portal.mail.outbox import Kind
-
-
-def tell_owners(kind: Kind, organization: Organization, **ids: ObjectId) -> None:
-    """Put a mail to each owner into the outbox, in the caller's transaction; ``ids`` of what it
-    tells of beside the organization."""
-    owners = Membership.objects(organization=organization.id, role=OWNER).distinct("account")
-    for owner in Account.objects(id__in=owners).only("email"):
-        outbox.put(kind, owner.email, organization=organization.id, **ids)
 
 
 def _about_trashed(mail: Mail) -> dict[str, Any] | None:
@@ -39,9 +29,10 @@ def _trashed(organization_id: ObjectId) -> Organization | None:
     return Organization.objects(id=organization_id, state=TRASHED).first()
 
 
-ORGANIZATION_TRASHED = outbox.declare(
-    Kind("organization_trashed", "{name} is in the trash", _about_trashed)
-)
-PURGE_NEAR = outbox.declare(
-    Kind("purge_near", "{name} will be purged on {purge_at:%-d %B %Y}", _about_trashed)
+ORGANIZATION_TRASHED = Kind("organization_trashed", "{name} is in the trash", _about_trashed)
+PURGE_NEAR = Kind("purge_near", "{name} will be purged on {purge_at:%-d %B %Y}", _about_trashed)
+
+KINDS = (
+    ORGANIZATION_TRASHED,
+    PURGE_NEAR,
 )

@@ -19,7 +19,7 @@ from portal.organizations.access.lookup import slug_for_member
 from portal.web import error_handlers, requests
 from portal.web.forms import SIGN_UPS
 from portal.web.idempotency import find_record
-from portal.web.requests import origin, user_agent
+from portal.web.requests import request_context, user_agent
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
         try:
-            record = find_record(requests.key())
+            record = find_record(requests.idempotency_key())
             if record is None:
                 return error_handlers.answer_portal_error(error)
             if request.endpoint in SIGN_UPS:
@@ -43,7 +43,7 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
         """The answer to a first click on “Sign up” may have changed the session before the
         second."""
         try:
-            record = find_record(requests.key())
+            record = find_record(requests.idempotency_key())
             return _lead_on(record, page) if record else error_handlers.answer_csrf_error(error)
         except (PyMongoError, MongoEngineException) as away:
             return error_handlers.answer_database_error(away)
@@ -59,7 +59,7 @@ def _log_in_again() -> None:
         return
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
-        entered = logging_in.log_in(email, password, origin(), user_agent())
+        entered = logging_in.log_in(email, password, request_context(), user_agent())
     except PortalError as refused:
         log.info("repetition.not_logged_in", reason=repr(refused))
     else:
