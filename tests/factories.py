@@ -9,14 +9,14 @@ from portal import clock
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.invitations import Invitation
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.identity.authentication.passwords import hash_password
 from portal.identity.second_factors import totp
 from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.identity.sessions.sessions import open_session
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
@@ -85,7 +85,7 @@ def a_member(organization, role, email="teo@acme.example"):
 
 def a_person(account):
     """Who the account is by a session."""
-    return Principal(account.id, account.email, "", clock.now(), None)
+    return AccountPrincipal(account.id, account.email, "", clock.now(), None)
 
 
 def the_owner(organization):
@@ -93,11 +93,11 @@ def the_owner(organization):
     return Account.objects.get(id=organization.created_by)
 
 
-def an_access(organization, role=OWNER):
+def an_access(organization, role=Role.OWNER):
     return Access(organization, role, organization.slug, ROLES[role])
 
 
-def a_key(organization, role=ADMIN, permissions=(), name="Nightly export", expires_on=None):
+def a_key(organization, role=Role.ADMIN, permissions=(), name="Nightly export", expires_on=None):
     """What a program sends as a key of the organization."""
     maker = the_owner(organization)
     asked = (an_access(organization), name, role, permissions, expires_on, a_context(maker))
@@ -111,7 +111,7 @@ def an_invitation(organization, inviter, email):
         organization=organization.id,
         email=email,
         email_key=email,
-        role=VIEWER,
+        role=Role.VIEWER,
         inviter=inviter.id,
         created_at=now,
         sent_at=now,
@@ -129,9 +129,11 @@ def earlier_code(app, seconds=1):
 def an_app(account):
     """An authenticator app that is set up for the account, and its recovery codes."""
     session = sessions.open_session(account, a_context(account), "A browser")
-    secret = totp.offer(session.session_id)
+    secret = totp.begin_enrollment(session.session_id)
     app = pyotp.TOTP(secret)
-    codes = totp.confirm(account.id, session.session_id, earlier_code(app), a_context(account))
+    codes = totp.finish_enrollment(
+        account.id, session.session_id, earlier_code(app), a_context(account)
+    )
     return app, codes
 
 

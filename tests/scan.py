@@ -17,7 +17,7 @@ from pathlib import Path
 import requests
 
 from portal.documents.accounts import Account
-from portal.documents.memberships import ADMIN
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.lifecycle.renaming import rename_organization
@@ -68,7 +68,7 @@ def main(wapiti):
     make_certificate()
     log = FOLDER / "portal.log"
     with log.open("w") as stderr, standalone_portal(stderr=stderr, tls=FOLDER) as running:
-        mara = a_member(default := an_organization("default"), ADMIN, "mara@acme.example")
+        mara = a_member(default := an_organization("default"), Role.ADMIN, "mara@acme.example")
         for organization in (default, an_organization("Acme Corp", mara)):
             NAMES[organization.id] = organization.name
         trash_organization(an_organization("Old Corp", mara), "Old Corp", a_context(mara))

@@ -11,7 +11,7 @@ from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.invitations import Invitation
-from portal.documents.memberships import OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
@@ -118,10 +118,10 @@ def a_path(rule, organization):
 
 def a_member_of(organization):
     """The account of a member who is no owner; there is one."""
-    members = Membership.objects(organization=organization.id, role__ne=OWNER)
+    members = Membership.objects(organization=organization.id, role__ne=Role.OWNER)
     member = members.first()
     if member is None:
-        return a_member(organization, VIEWER, f"{ObjectId()}@acme.example").id
+        return a_member(organization, Role.VIEWER, f"{ObjectId()}@acme.example").id
     return member.account
 
 

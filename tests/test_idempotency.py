@@ -116,7 +116,7 @@ def test_a_second_click_while_the_first_is_at_work_leads_to_its_place(
     if service == "restoring":
         trash_organization(organization, None, a_context())
     monkeypatch.setattr(
-        f"portal.organizations.lifecycle.{service}.pursue", lambda intended: intended
+        f"portal.organizations.lifecycle.{service}.run_now", lambda intended: intended
     )
     first, second = click_twice(visitor, path.format(organization.id), fields)
     assert first.status == second.status == 303

@@ -87,7 +87,7 @@ def test_who_comes_while_another_is_at_it_waits_and_is_then_told(master_db, monk
     begun.wait(20)
     with pytest.raises(MigrationRunning) as told:
         carry_out(master_db, slow)
-    assert connection.unavailable(told.value)
+    assert connection.is_unavailable(told.value)
     may_end.set()
     carry_out(master_db, slow)
     holder.join()

@@ -6,7 +6,7 @@ A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 
 import pytest
 
-from portal.documents.memberships import ADMIN, OWNER, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import provisioning
 from portal.organizations.api_keys import managing
@@ -29,7 +29,7 @@ PUBLIC, PERSON, LEAVES = "everybody", "everybody with an account", "leads to the
 KNOWN = "everybody with an account, and keys"
 OWN = "whose it is, which none of these are"
 NOBODY, STRANGER = "nobody", "stranger"
-ROLES_AND_NONE = (NOBODY, STRANGER, VIEWER, ADMIN, OWNER)
+ROLES_AND_NONE = (NOBODY, STRANGER, Role.VIEWER, Role.ADMIN, Role.OWNER)
 VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY = "viewer's key", "admin's key", "key of another organization"
 PROVISIONING_KEY = "provisioning key"
 KEYS = (VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY, PROVISIONING_KEY)
@@ -234,7 +234,7 @@ def expected_by_key(route, kind):
         return FORBIDDEN
     if kind == FOREIGN_KEY:
         return NOT_FOUND
-    may = of_key(VIEWER if kind == VIEWER_KEY else ADMIN)
+    may = of_key(Role.VIEWER if kind == VIEWER_KEY else Role.ADMIN)
     return IN if need in may else FORBIDDEN
 
 
@@ -245,9 +245,9 @@ def test_what_a_key_gets_into_is_what_the_tables_say(app, route, kind):
     method, rule = route.split()
     organization = an_organization("Acme Corp")
     made = {
-        VIEWER_KEY: lambda: a_key(organization, VIEWER),
-        ADMIN_KEY: lambda: a_key(organization, ADMIN),
-        FOREIGN_KEY: lambda: a_key(an_organization("Other"), ADMIN),
+        VIEWER_KEY: lambda: a_key(organization, Role.VIEWER),
+        ADMIN_KEY: lambda: a_key(organization, Role.ADMIN),
+        FOREIGN_KEY: lambda: a_key(an_organization("Other"), Role.ADMIN),
         PROVISIONING_KEY: lambda: provisioning.make_provisioning_key("Sales"),
     }
     program = Program(app, made[kind]())
@@ -285,10 +285,10 @@ def fill(address, organization, email):
         key = managing.keys_of(organization)[0]
         address = address.replace("<key_id>", str(key.id))
     if "<account_id>" in address:
-        member = a_member(organization, VIEWER, "pia@acme.example")
+        member = a_member(organization, Role.VIEWER, "pia@acme.example")
         address = address.replace("<account_id>", str(member.id))
     if "<invitation_id>" in address:
-        inviter = a_member(organization, ADMIN, "pia@acme.example")
+        inviter = a_member(organization, Role.ADMIN, "pia@acme.example")
         invitation = an_invitation(organization, inviter, ASKING)
         address = address.replace("<invitation_id>", str(invitation.id))
     return address.replace("<organization_id>", str(organization.id))

@@ -56,11 +56,11 @@ def check() -> dict[str, Any]:
     """
     if isinstance(current_user, OrganizationKey):
         return _check_key(current_user)
-    organizations, held_out = directory.memberships_of(current_user.account_id)
+    organizations, locked_out = directory.memberships_of(current_user.account_id)
     return {
         "account": {"id": current_user.account_id, "email": current_user.email},
         "organizations": organizations,
-        **({"second_factor_required": held_out} if held_out else {}),
+        **({"second_factor_required": locked_out} if locked_out else {}),
         "expires_at": current_user.session_expires_at,
     }
 

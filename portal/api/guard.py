@@ -13,7 +13,7 @@ from portal.api.body import BodyParser
 from portal.documents.organizations import Organization
 from portal.identity.api_keys.errors import NotForProvisioning
 from portal.identity.sessions.errors import NotAuthenticated
-from portal.identity.sessions.principals import Provisioner
+from portal.identity.sessions.principals import ProvisioningPrincipal
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.lifecycle.names import slug_asked_for
 from portal.web.errors import InvalidInput
@@ -36,7 +36,7 @@ class ApiBlueprint(Blueprint):
 
 def logged_in(view: View) -> View:
     """Have the view called for those who are known, by a token or a key. Otherwise
-    NotAuthenticated. Whoever then asks a key for its ``account_id`` raises PersonNeeded."""
+    NotAuthenticated. Whoever then asks a key for its ``account_id`` raises AccountRequired."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,7 @@ def logged_in(view: View) -> View:
 
 def is_provisioning() -> bool:
     """Whether a provisioning key asks."""
-    return isinstance(current_user, Provisioner)
+    return isinstance(current_user, ProvisioningPrincipal)
 
 
 def access_by_name(name: str, permission: str) -> Access:

@@ -11,7 +11,7 @@ from portal.api.replay import Answer
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
 from portal.organizations.access.errors import OrganizationRenamed
-from portal.organizations.access.lookup import Access, object_id
+from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.members import inviting as sending
 from portal.organizations.members import listing, managing
 from portal.web.idempotency import find_record
@@ -50,7 +50,9 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
     the answer is 403 `forbidden` then.
     """
     access = access_by_name(name, "members.manage")
-    member = managing.change_role(access, object_id(account_id), body["role"], request_context())
+    member = managing.change_role(
+        access, parse_object_id(account_id), body["role"], request_context()
+    )
     return {"member": member}, 200, canonical(access, access.organization, f"/members/{account_id}")
 
 
@@ -66,9 +68,9 @@ def remove(name: str, account_id: str) -> dict[str, Any]:
     own = account_id == str(request_context().account)
     access = _current(access_by_name(name, "organization.leave" if own else "members.manage"))
     if own:
-        managing.leave(access, object_id(account_id), request_context())
+        managing.leave(access, parse_object_id(account_id), request_context())
     else:
-        managing.remove_member(access, object_id(account_id), request_context())
+        managing.remove_member(access, parse_object_id(account_id), request_context())
     return {}
 
 
@@ -112,8 +114,10 @@ def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any
     long as your own address is not verified the answer is 403 `address_not_verified`.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    sending.resend_invitation(access, object_id(invitation_id), request_context(), body.get("role"))
-    return _seen(access, object_id(invitation_id))
+    sending.resend_invitation(
+        access, parse_object_id(invitation_id), request_context(), body.get("role")
+    )
+    return _seen(access, parse_object_id(invitation_id))
 
 
 @org_members.delete("/<name:name>/invitations/<invitation_id>")
@@ -126,8 +130,8 @@ def withdraw(name: str, invitation_id: str) -> dict[str, Any]:
     Its link is dead. It stays listed.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    sending.withdraw_invitation(access, object_id(invitation_id), request_context())
-    return _seen(access, object_id(invitation_id))
+    sending.withdraw_invitation(access, parse_object_id(invitation_id), request_context())
+    return _seen(access, parse_object_id(invitation_id))
 
 
 def _current(access: Access) -> Access:
@@ -168,7 +172,7 @@ def _invited_again(organization: Organization) -> Answer:
     return answer, 201, headers
 
 
-replay.watch(
+replay.install(
     org_members,
     {
         managing.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),

@@ -8,16 +8,7 @@ from portal import settings
 from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
 from portal.api.replay import Answer
-from portal.documents.organizations import (
-    CREATE,
-    PURGE,
-    PURGED,
-    RENAME,
-    RESTORE,
-    TRASH,
-    TRASHED,
-    Organization,
-)
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations import directory, signing_up
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, access_to_trashed
@@ -68,7 +59,7 @@ def create(body: dict[str, str]) -> Answer:
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification and not is_provisioning():
-            signing_up.ask_for_sign_up(name, body["email"], body["password"], request_context())
+            signing_up.request_sign_up(name, body["email"], body["password"], request_context())
             return {"organization": None}, 202, {}
         signed_up = signing_up.sign_up(name, body["email"], body["password"], request_context())
         organization = signed_up.organization
@@ -205,13 +196,13 @@ def _delete(name: str, purge: bool) -> Answer:
         access.require("organization.purge")
         return _purge(access)
     trashed = trashing.trash_organization(access.organization, None, request_context())
-    status = 200 if trashed.state == TRASHED else 202
+    status = 200 if trashed.state == OrganizationState.TRASHED else 202
     return {"trash": trashed}, status, {}
 
 
 def _purge(access: Access) -> Answer:
     purged = purging.purge_organization(access.organization, None, request_context())
-    if purged.state == PURGED:
+    if purged.state == OrganizationState.PURGED:
         return {"trash": None}, 200, {}
     return {"trash": purged}, 202, {}
 
@@ -230,7 +221,7 @@ def _seen(access: Access, organization: Organization) -> Answer:
 
 def _created(organization: Organization) -> dict[str, Any]:
     operation = organization.operation
-    being_created = operation is not None and operation.kind == CREATE
+    being_created = operation is not None and operation.kind == OperationKind.CREATE
     return {
         "id": organization.id,
         "name": organization.name,
@@ -262,13 +253,13 @@ def _purged_again(organization: Organization) -> Answer:
     return {"trash": None}, 200, {}
 
 
-replay.watch(
+replay.install(
     org,
     {
-        CREATE: (schemas.CreatedAnswer, _created_again),
-        RENAME: (schemas.OrganizationAnswer, _seen_again),
-        TRASH: (schemas.DeletedAnswer, _trashed_again),
-        RESTORE: (schemas.OrganizationAnswer, _seen_again),
-        PURGE: (schemas.DeletedAnswer, _purged_again),
+        OperationKind.CREATE: (schemas.CreatedAnswer, _created_again),
+        OperationKind.RENAME: (schemas.OrganizationAnswer, _seen_again),
+        OperationKind.TRASH: (schemas.DeletedAnswer, _trashed_again),
+        OperationKind.RESTORE: (schemas.OrganizationAnswer, _seen_again),
+        OperationKind.PURGE: (schemas.DeletedAnswer, _purged_again),
     },
 )

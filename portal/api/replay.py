@@ -16,7 +16,7 @@ from portal.api.guard import ApiBlueprint
 from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import Organization
 from portal.errors import NotFound, PortalError
-from portal.organizations.access.lookup import check_told_again
+from portal.organizations.access.lookup import check_may_replay
 from portal.organizations.members.managing import REMOVE
 from portal.web import error_handlers, requests
 from portal.web.context import IdempotencyKey
@@ -45,21 +45,21 @@ _KEPT_STATUSES = (200, 201)
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 # How a kind of operation is answered, from the organization as it is now.
-Again = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
-AGAIN: dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]] = {}
+Replays = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
+REPLAYS: dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]] = {}
 """Every kind that a call can be of, and how it is answered again."""
 
 
-def watch(blueprint: ApiBlueprint, again: Again) -> None:
+def install(blueprint: ApiBlueprint, again: Replays) -> None:
     """Have the blueprint's calls take keys. ``again`` answers one whose first answer was not kept,
     since the process died before that."""
-    AGAIN.update(again)
+    REPLAYS.update(again)
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
         key = requests.idempotency_key()
         try:
             record = find_record(key)
-            answer = _answer_again(record, key) if key and record else error
+            answer = _replay(record, key) if key and record else error
         except PortalError as refused:
             answer = refused
         except (PyMongoError, MongoEngineException) as away:
@@ -80,7 +80,7 @@ def _take_key() -> None:
         requests.take_idempotency_key(request.headers[HEADER], HEADER, key_of_call)
 
 
-def _answer_again(record: KeyRecord, key: IdempotencyKey) -> Response:
+def _replay(record: KeyRecord, key: IdempotencyKey) -> Response:
     if record.mac not in key.macs:
         raise IdempotencyKeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
@@ -88,7 +88,7 @@ def _answer_again(record: KeyRecord, key: IdempotencyKey) -> Response:
     known = current_user.is_authenticated
     left = record.kind == REMOVE and record.operation == requests.request_context().account
     if known and not left:
-        check_told_again(record.organization, current_user)
+        check_may_replay(record.organization, current_user)
     if record.answer:
         kept = record.answer
         return _replayed(kept.body, kept.status, kept.headers)
@@ -97,7 +97,7 @@ def _answer_again(record: KeyRecord, key: IdempotencyKey) -> Response:
         raise NotFound
     if organization.operation and organization.operation.id == record.operation:
         raise DuplicateRequest
-    schema, answer = AGAIN[record.kind]
+    schema, answer = REPLAYS[record.kind]
     body, status, headers = answer(organization)
     return _replayed(schema().dump(body), status, headers)
 

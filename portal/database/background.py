@@ -37,7 +37,7 @@ def _succeeds(name: str, work: Callable[[], object]) -> bool:
         connection.prepare()
         work()
     except Exception as error:  # whatever it was, the next look must come
-        if connection.unavailable(error):
+        if connection.is_unavailable(error):
             log.warning(f"{name}.no_database", error=str(error)[:300])
         else:
             log.exception(f"{name}.failed")

@@ -174,7 +174,8 @@ def await_prepared() -> None:
     """Return when the database is prepared: for requests, whose time limit must not cut that short.
 
     A thread of its own does it, so that it goes on where a request ends. Who comes later than
-    PREPARING_SECONDS after it began doesn't wait. Raises StillPreparing, and what ``prepare`` does.
+    PREPARING_SECONDS after it began doesn't wait. Raises DatabaseNotPrepared, and what ``prepare``
+    does.
     """
     if _state.prepared:
         return
@@ -253,7 +254,7 @@ def server_time() -> datetime:
     return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
 
 
-def unavailable(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether ``error``, or the driver's error that caused it, says that MongoDB is away, hung, or
     out of time: not that we erred."""
     if isinstance(error, MongoEngineException):

@@ -20,7 +20,7 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.belongings import BELONGS_TO
 from portal.documents.invitations import Invitation
 from portal.documents.memberships import Membership
-from portal.documents.organizations import PURGED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 
@@ -78,7 +78,11 @@ class Belonging:
 
 ACCOUNT = Owner(Account, "account", "closed_at", lambda value: value is not None, "is closed")
 ORGANIZATION = Owner(
-    Organization, "organization", "state", lambda value: value == PURGED, "is purged"
+    Organization,
+    "organization",
+    "state",
+    lambda value: value == OrganizationState.PURGED,
+    "is purged",
 )
 OWNERS = {owner.document: owner for owner in (ACCOUNT, ORGANIZATION)}
 

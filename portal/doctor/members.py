@@ -12,8 +12,8 @@ from portal.database.paging import pages_of
 from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.organizations.members.ownership import lapse_offers
 from portal.web.context import RequestContext
 
@@ -28,7 +28,7 @@ DEAD_OFFER = Kind(
     "Nobody can accept them. --repair ends them, and tells whom they were made to.",
 )
 
-_LIVING = {"$in": [ACTIVE, TRASHED]}
+_LIVING = {"$in": [OrganizationState.ACTIVE, OrganizationState.TRASHED]}
 _OFFER_FIELDS = ("organization", "account", "offer.giver")
 
 
@@ -88,7 +88,7 @@ def _owners(accounts: set[ObjectId]) -> set[tuple[ObjectId, ObjectId]]:
     return {
         (row["organization"], row["account"])
         for row in rows
-        if row["role"] == OWNER and row["account"] in alive
+        if row["role"] == Role.OWNER and row["account"] in alive
     }
 
 
@@ -106,6 +106,6 @@ def _ownerless(organization: ObjectId) -> Iterator[Finding]:
 def _owned(organizations: set[ObjectId]) -> set[ObjectId]:
     """Which of the organizations an existing account owns."""
     rows = found_by(Membership, "organization", organizations, "organization", "account", "role")
-    owners = [row for row in rows if row["role"] == OWNER]
+    owners = [row for row in rows if row["role"] == Role.OWNER]
     accounts = living(ACCOUNT, {row["account"] for row in owners})
     return {row["organization"] for row in owners if row["account"] in accounts}

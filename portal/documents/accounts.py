@@ -1,6 +1,7 @@
 """Accounts, and requests to recover one."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 from mongoengine import (
     BooleanField,
@@ -18,7 +19,14 @@ from portal.hashing import hash_secret
 
 # Longer than mails are tried to be sent and their links work.
 RECOVERY_KEPT = timedelta(days=4)
-LIGHT, DARK, AUTO = "light", "dark", "auto"
+
+
+class Theme(StrEnum):
+    """How the portal looks to a person."""
+
+    LIGHT = "light"
+    DARK = "dark"
+    AUTO = "auto"
 
 
 class Account(Document):
@@ -41,7 +49,7 @@ class Account(Document):
     address_generation = IntField(required=True, default=0)
     name = StringField()
     time_zone = StringField()
-    theme = StringField(choices=(LIGHT, DARK, AUTO))
+    theme = StringField(choices=tuple(Theme))
     closed_at = DateTimeField()
     # Of a closed one whose person is still to be erased from the audit trail: what was done to them
     # there, by the ids of its targets.

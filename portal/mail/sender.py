@@ -16,7 +16,7 @@ from portal import clock, settings
 from portal.database import connection
 from portal.database.background import start_loop
 from portal.database.leases import LeasedQueue, summary
-from portal.documents.mails import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
+from portal.documents.mails import Mail, Outcome
 from portal.mail.outbox import KINDS
 from portal.mail.transport import delivered
 
@@ -41,7 +41,7 @@ def send_due_mails(app: Flask) -> int:
     """Send each mail that is due, once, and return how many were taken, MOST_AT_ONCE at most."""
     taken = 0
     with app.app_context():
-        while taken < MOST_AT_ONCE and (mail := _take()):
+        while taken < MOST_AT_ONCE and (mail := _acquire()):
             taken += 1
             _send(mail)
     return taken
@@ -52,7 +52,7 @@ def start(app: Flask) -> None:
     start_loop("sender", lambda: send_due_mails(app), pause_seconds=_LONGEST_LOOK_PAUSE_SECONDS)
 
 
-def _take() -> Mail | None:
+def _acquire() -> Mail | None:
     """Take one mail that is due, of a kind that this version knows; one that somebody waits for
     before all others, however many a busy organization has put there."""
     return _QUEUE.acquire({"kind": {"$in": list(KINDS)}}, sort={"awaited": -1, "due_at": 1})
@@ -62,14 +62,14 @@ def _send(mail: Mail) -> None:
     try:
         message = _compose(mail)
         if message is None:
-            _end(mail, NOT_NEEDED)
+            _end(mail, Outcome.NOT_NEEDED)
             return
         with delivered(message):
-            _end(mail, SENT)
+            _end(mail, Outcome.SENT)
     except Exception as error:
-        if connection.unavailable(error):
+        if connection.is_unavailable(error):
             raise  # its lease runs out
-        _put_off(mail, error)
+        _reschedule(mail, error)
 
 
 def _compose(mail: Mail) -> EmailMultiAlternatives | None:
@@ -88,15 +88,15 @@ def _compose(mail: Mail) -> EmailMultiAlternatives | None:
     return message
 
 
-def _put_off(mail: Mail, error: Exception) -> None:
+def _reschedule(mail: Mail, error: Exception) -> None:
     """Have it tried again after a pause that grows, unless nothing will come of that."""
     told = summary(error)
     if _is_for_good(error):
         log.warning("mail.refused", mail=str(mail.id), kind=mail.kind, error=told)
-        _end(mail, REFUSED, told)
+        _end(mail, Outcome.REFUSED, told)
     elif clock.now() - mail.created_at > GIVEN_UP_AFTER:
         log.error("mail.given_up", mail=str(mail.id), kind=mail.kind, error=told)
-        _end(mail, GIVEN_UP, told)
+        _end(mail, Outcome.GIVEN_UP, told)
     else:
         level = log.warning if isinstance(error, OSError) else log.exception
         level("mail.put_off", mail=str(mail.id), kind=mail.kind, error=told)

@@ -7,7 +7,7 @@ from mongoengine.queryset.visitor import Q
 from portal.audit.trail import record
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import OPEN, Invitation
+from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.engine import in_progress
@@ -66,5 +66,7 @@ def revoke_api_keys(account: Account, context: RequestContext) -> None:
 
 def withdraw_invitations(account: Account, context: RequestContext) -> None:
     """End the invitations that were sent under the account: whoever sent them may wait there."""
-    for organization in Invitation.objects(inviter=account.id, state=OPEN).distinct("organization"):
+    for organization in Invitation.objects(inviter=account.id, state=InvitationState.OPEN).distinct(
+        "organization"
+    ):
         withdraw_sent_by(account, Organization.objects.get(id=organization), context)

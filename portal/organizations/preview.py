@@ -28,7 +28,7 @@ def preview_of(
     renamed: Organization | None = None,
 ) -> Preview:
     """What ``name`` would become if ``account`` gave it to a new organization, or to the one to
-    be ``renamed``. Raises TooManyTries where the ``network`` asks too often what is free."""
+    be ``renamed``. Raises TooManyAttempts where the ``network`` asks too often what is free."""
     try:
         parsed = parse_name(name)
     except InvalidName as error:

@@ -24,10 +24,10 @@ from portal.identity.authentication import passwords
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.mail.links import LinkPurpose
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.creating import SignedUp, create_with_owner
-from portal.organizations.lifecycle.engine import pursue
+from portal.organizations.lifecycle.engine import run_now
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.web import rate_limits
@@ -54,7 +54,7 @@ def sign_up(
     give that its name. It is the deed of the new account, or of the provisioning key that
     ``context`` names. Once that is committed the sign-up stands; where the collection can't get its
     name in time, the operation is still in the organization and is finished later.
-    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
+    Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
     if context.actor.id:  # a provisioning key has a limit of its own
@@ -64,7 +64,7 @@ def sign_up(
     name, address = _parse(typed_name, email, password)
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
     signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
-    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+    return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
 def _parse(typed_name: str, email: str, password: str) -> tuple[OrganizationName, EmailAddress]:
@@ -77,29 +77,29 @@ def _parse(typed_name: str, email: str, password: str) -> tuple[OrganizationName
     return name, address
 
 
-def ask_for_sign_up(
+def request_sign_up(
     typed_name: str, email: str, password: str, context: RequestContext
 ) -> EmailAddress:
     """Keep the sign-up for a day and have its address sent a link; where an account has that, a
     mail that says so. Both alike, and after MOST_OF_AN_ADDRESS a day nothing more; nor where the
     same request asked for it before, whatever became of that.
 
-    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
-    SlugTaken, Overloaded; KeyReused where the key came before with another content.
+    Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
+    SlugTaken, Overloaded; IdempotencyKeyReused where the key came before with another content.
     """
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     name, address = _parse(typed_name, email, password)
     try:
-        _ask(name, address, password, context.idempotency_key)
+        _store_request(name, address, password, context.idempotency_key)
     except (SlugTaken, NotUniqueError):
         # The name may be taken by the very organization that was asked for.
-        if not _was_asked(context.idempotency_key):
+        if not _was_requested(context.idempotency_key):
             raise
         log.info("request.repeated", kind="sign-up")
     return address
 
 
-def _ask(
+def _store_request(
     name: OrganizationName, address: EmailAddress, password: str, key: IdempotencyKey | None
 ) -> None:
     if not slugs.is_free(name.slug):
@@ -114,26 +114,27 @@ def _ask(
         password_hash=passwords.hash_password(password),
         asked_at=clock.now(),
     )
-    if _all_of(address.key).count() >= MOST_OF_AN_ADDRESS:
+    if _pending_for(address.key).count() >= MOST_OF_AN_ADDRESS:
         return
 
     def body() -> None:
         asked.save(force_insert=True)
-        outbox.put(FINISH_SIGN_UP, address.shown, pending=asked.id)
+        outbox.enqueue(FINISH_SIGN_UP, address.shown, pending=asked.id)
 
     transaction(body)
 
 
-def _was_asked(key: IdempotencyKey | None) -> bool:
-    """Whether the request with this key asked before. Raises KeyReused where that was another."""
+def _was_requested(key: IdempotencyKey | None) -> bool:
+    """Whether the request with this key asked before. Raises IdempotencyKeyReused where that was
+    another."""
     first = PendingSignUp.objects(request_key=key.id).first() if key else None
     if first and key and first.mac not in key.macs:
         raise IdempotencyKeyReused
     return first is not None
 
 
-def find_pending(token: str) -> PendingSignUp:
-    """The sign-up that a link is for. Raises LinkInvalid where it is too old, or was finished."""
+def find_pending_sign_up(token: str) -> PendingSignUp:
+    """The sign-up that a link is for. Raises InvalidLink where it is too old, or was finished."""
     content = links.read(PURPOSE, token)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None or _is_over(found):
@@ -148,9 +149,9 @@ def finish_sign_up(
     and a session for the browser. All else that waits for the address is over then.
 
     Whoever signed up may have typed an address that isn't theirs, so ``password`` is asked for
-    again of who reads what is sent there: the one of then, or another. Raises LinkInvalid where it
+    again of who reads what is sent there: the one of then, or another. Raises InvalidLink where it
     was finished meanwhile, EmailTaken where an account has the address by now, InvalidName,
-    SlugTaken, WeakPassword, TooManyTries, DatabaseUnavailable, Overloaded; then nothing is left,
+    SlugTaken, WeakPassword, TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left,
     and the link works again but for the first.
     """
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
@@ -165,13 +166,13 @@ def finish_sign_up(
         return create_with_owner(name, owner, context, user_agent)
 
     signed_up = finish()
-    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+    return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
 def _use_up(asked: PendingSignUp, account_id: ObjectId) -> None:
     """Have all that waits for the address be over by this account, in the caller's transaction.
-    Raises LinkInvalid. Of two that come at once one meets the other's writes."""
-    waiting = [other.id for other in _all_of(asked.email_key) if not _is_over(other)]
+    Raises InvalidLink. Of two that come at once one meets the other's writes."""
+    waiting = [other.id for other in _pending_for(asked.email_key) if not _is_over(other)]
     if asked.id not in waiting:
         raise InvalidLink(PURPOSE.ask_again)
     PendingSignUp.objects(id__in=waiting).update(set__account=account_id)
@@ -181,7 +182,7 @@ def _is_over(asked: PendingSignUp) -> bool:
     return bool(asked.account and Account.objects(id=asked.account).only("id").first())
 
 
-def _all_of(email_key: str) -> Any:
+def _pending_for(email_key: str) -> Any:
     return PendingSignUp.objects(email_key=email_key, asked_at__gt=clock.now() - KEPT)
 
 
@@ -206,6 +207,6 @@ def _about_pending(mail: Mail) -> dict[str, Any] | None:
     return {"subject": subject, "taken": False, "email": asked.email, "link": link}
 
 
-FINISH_SIGN_UP = Kind("finish_sign_up", "{subject}", _about_pending, awaited=True)
+FINISH_SIGN_UP = MailKind("finish_sign_up", "{subject}", _about_pending, awaited=True)
 
 KINDS = (FINISH_SIGN_UP,)

@@ -9,7 +9,7 @@ from bson import ObjectId
 from portal import clock
 from portal.database.connection import client, retryable_write_client, tenant_database
 from portal.database.transactions import refuse_in_transaction
-from portal.documents.organizations import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
@@ -69,8 +69,8 @@ def store_of(organization: Organization) -> TenantStore:
 
     Raises OrganizationTrashed; NotFound for one that is purged; OperationInProgress while its
     collection isn't made yet. The store's operations raise the former two once it is so;
-    CollectionLost where the collection was dropped behind the portal's back, and
-    CollectionInTheWay where it was renamed and another has its name.
+    TenantCollectionMissing where the collection was dropped behind the portal's back, and
+    CollectionNameConflict where it was renamed and another has its name.
     """
     _check_active(organization)
     placement = organization.placement
@@ -103,7 +103,11 @@ class _Locator:
             raise NotFound
         _check_active(organization)
         operation = organization.operation
-        if operation and operation.kind in (TRASH, PURGE) and found == operation.collection:
+        if (
+            operation
+            and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
+            and found == operation.collection
+        ):
             raise OrganizationTrashed(organization.name)
         if found is None:
             raise _why_gone(organization)
@@ -127,14 +131,14 @@ class _Locator:
 
 
 def _why_gone(organization: Organization) -> PortalError:
-    purging = organization.operation and organization.operation.kind == PURGE
+    purging = organization.operation and organization.operation.kind == OperationKind.PURGE
     return NotFound(organization.slug) if purging else TenantCollectionMissing(organization.name)
 
 
 def _check_active(organization: Organization) -> None:
-    if organization.state == TRASHED:
+    if organization.state == OrganizationState.TRASHED:
         raise OrganizationTrashed(organization.name)
-    if organization.state == PURGED:
+    if organization.state == OrganizationState.PURGED:
         raise NotFound(organization.slug)
 
 
@@ -144,7 +148,11 @@ def _recorded_name(organization: Organization, actual: str) -> str:
         return actual
     # It may have been renamed since the organization was read.
     current = Organization.objects(id=organization.id).first() or organization
-    if actual in current.collections or current.operation or current.state == PURGED:
+    if (
+        actual in current.collections
+        or current.operation
+        or current.state == OrganizationState.PURGED
+    ):
         return actual if actual in current.collections else current.placement.collection
     return _repair(current).placement.collection
 
@@ -157,7 +165,7 @@ def _repair(organization: Organization) -> Organization:
     turned_back = organization.turned_back
     if (
         turned_back
-        and turned_back.kind == REPAIR
+        and turned_back.kind == OperationKind.REPAIR
         and clock.now() - turned_back.at < PAUSE_BETWEEN_REPAIRS
     ):
         raise CollectionNameConflict(organization.name, organization.placement.collection)

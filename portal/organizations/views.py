@@ -9,10 +9,10 @@ from flask_login import current_user, login_required
 from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.display_names import LONGEST
-from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.identity.authentication import cookies
 from portal.identity.authentication.passwords import strength
-from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations import directory, signing_up
 from portal.organizations.access import owners, replay
 from portal.organizations.access.guards import with_access, with_trashed
@@ -29,7 +29,7 @@ from portal.web.query import key_argument, number_argument
 from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("organizations", __name__)
-replay.watch(blueprint)
+replay.install(blueprint)
 
 
 @blueprint.route("/signup", methods=["GET", "POST"])
@@ -56,7 +56,7 @@ def sign_up() -> ResponseReturnValue:
 
 def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
     address = form.submit(
-        lambda: signing_up.ask_for_sign_up(
+        lambda: signing_up.request_sign_up(
             form.organization_name.data, form.email.data, form.password.data, request_context()
         )
     )
@@ -76,7 +76,7 @@ def _sign_up_page(
 @blueprint.route("/signup/finish", methods=["GET", "POST"])
 def finish_sign_up() -> ResponseReturnValue:
     token = request.values.get("token", "")
-    asked = signing_up.find_pending(token)
+    asked = signing_up.find_pending_sign_up(token)
     form = FinishSignUpForm(token=token, organization_name=asked.name)
     form.email.data = asked.email
     signed_up = form.submit(
@@ -206,14 +206,14 @@ def rename(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/organizations/<slug>/delete", methods=["GET", "POST"])
 @with_access("organization.delete")
-@recently_authenticated
+@reauthenticated
 def delete(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()
     trashed = form.submit(
         lambda: trashing.trash_organization(organization, form.confirm_name.data, request_context())
     )
-    if trashed and trashed.state == TRASHED:
+    if trashed and trashed.state == OrganizationState.TRASHED:
         flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
         return redirect(url_for(".trash"), 303)
     if trashed:  # still on its way, which the organization's page shows
@@ -276,7 +276,7 @@ def restore(access: Access) -> ResponseReturnValue:
             organization, form.organization_name.data or None, request_context()
         )
     )
-    if restored and restored.state == ACTIVE:
+    if restored and restored.state == OrganizationState.ACTIVE:
         flash(f"{restored.name} is back, with all of its documents and members.", "ok")
         return redirect(url_for(".overview", slug=restored.slug), 303)
     if restored:  # still on its way, which its page in the trash shows
@@ -296,7 +296,7 @@ def restore(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/trash/<organization_id>/purge", methods=["GET", "POST"])
 @with_trashed("organization.purge")
-@recently_authenticated
+@reauthenticated
 def purge(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()
@@ -304,7 +304,7 @@ def purge(access: Access) -> ResponseReturnValue:
         lambda: purging.purge_organization(organization, form.confirm_name.data, request_context())
     )
     if purged:
-        if purged.state == PURGED:
+        if purged.state == OrganizationState.PURGED:
             flash(f"{organization.name} and all of its documents are gone.", "ok")
         return redirect(url_for(".trash"), 303)
     return (

@@ -184,7 +184,7 @@ class TenantStore:
         """Insert the documents in their order, each once; their ``_id``s.
 
         Goes on at the very document where a rename came between. It stops at the first that
-        can't be inserted. Raises then, if others were before it, StoppedMidway with their
+        can't be inserted. Raises then, if others were before it, PartialWrite with their
         number; else what stopped it: DocumentExists or what single writes raise.
         """
         ids: list[Any] = []
@@ -228,7 +228,7 @@ class TenantStore:
         Each document is updated at most once, exactly once if it matches from the call to its
         end; ``$inc`` is right however often the collection is renamed. One that comes to match
         meanwhile, or no longer does, is updated if it matches when its batch comes. Each
-        batch is all or nothing. Raises StoppedMidway with the number of documents that earlier
+        batch is all or nothing. Raises PartialWrite with the number of documents that earlier
         batches changed, if there are any; else what stopped it.
         """
         check_filter(query)
@@ -412,7 +412,7 @@ def _pauses() -> Iterator[float]:
 
 @contextmanager
 def _telling_how_many(done: Callable[[], int]) -> Iterator[None]:
-    """Raise StoppedMidway from what stops the body when some of its work was done."""
+    """Raise PartialWrite from what stops the body when some of its work was done."""
     try:
         yield
     except Exception as error:

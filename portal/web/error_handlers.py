@@ -101,7 +101,7 @@ def answer_portal_error(error: PortalError) -> ResponseReturnValue:
 
 def answer_database_error(error: Exception) -> ResponseReturnValue:
     """Answer that MongoDB is unavailable, or that this is a bug."""
-    if not connection.unavailable(error):
+    if not connection.is_unavailable(error):
         return _answer_bug(error)
     log.warning("database.unavailable", error=str(error)[:300])
     return answer_portal_error(DatabaseUnavailable())
@@ -126,7 +126,7 @@ def _answer_http_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def _answer_bug(error: Exception) -> ResponseReturnValue:
-    if connection.unavailable(error):
+    if connection.is_unavailable(error):
         return answer_database_error(error)
     log.error("request.failed", path=path_for_log(), exc_info=error)
     return _answer(ErrorResponse(500, *ERROR_MESSAGES[500]))

@@ -53,8 +53,8 @@ class Form(FlaskForm):
         """Call ``action`` if the form was sent and is complete; its result, or ``None``.
 
         Typed errors that belong to one of the fields become the message there, and the form's
-        ``status`` is theirs; any other error is raised. Raises Repeated where the form was sent
-        before, which may be why it is refused now.
+        ``status`` is theirs; any other error is raised. Raises DuplicateRequest where the form was
+        sent before, which may be why it is refused now.
         """
         if not self.is_submitted():
             return None

@@ -65,7 +65,7 @@ def claim_key(
         raise DuplicateRequest from error
 
 
-def free_key(key_id: str | None, operation: ObjectId) -> None:
+def release_key(key_id: str | None, operation: ObjectId) -> None:
     """Forget that ``operation`` was asked for, since it won't be done: it may be tried again."""
     if key_id:
         KeyRecord.objects(id=key_id, operation=operation).delete()

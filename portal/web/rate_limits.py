@@ -34,7 +34,7 @@ SECOND_FACTOR = "second_factor_limit"
 def count_try(limit: str, tried: str) -> None:
     """Count one more try of ``tried`` under ``limit``.
 
-    Raises TooManyTries beyond it; PyMongoError where it can't be counted, since then nothing may
+    Raises TooManyAttempts beyond it; PyMongoError where it can't be counted, since then nothing may
     be let through.
     """
     active = settings.current()

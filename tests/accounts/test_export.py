@@ -9,7 +9,7 @@ from pymongo.errors import NetworkTimeout
 
 from portal.audit.trail import events_about, next_event, record
 from portal.documents.audit import AuditEvent, Head, Origin
-from portal.documents.memberships import VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.identity.accounts import exporting as account_export
@@ -74,7 +74,7 @@ def test_no_secret_and_no_hash_is_in_it(visitor, mara):
 def test_nothing_of_others_is_in_it(visitor, mara):
     """Row T1 of the attacks."""
     organization = an_organization("Acme Corp", mara)
-    teo = a_member(organization, VIEWER)
+    teo = a_member(organization, Role.VIEWER)
     of_theirs = an_organization("Their Own", teo)
     acted_on = Organization.objects.get(id=organization.id)
     record(acted_on, "member.left", a_context(mara).origin, target=teo.id, target_email=teo.email)

@@ -129,7 +129,7 @@ def test_wishes_that_are_too_early_put_off_no_later_one(app, asked, letters, tim
 
 
 def test_of_wishes_at_once_one_is_mailed(app, mara, letters):
-    at_once([lambda: recovering.ask_for_link(MARA, a_context()) for _ in range(4)])
+    at_once([lambda: recovering.request_recovery(MARA, a_context()) for _ in range(4)])
     assert letters.to(MARA) == [SUBJECT]
     assert follow(Visitor(app), letters.link(MARA, SUBJECT)).status == 303
 

@@ -10,11 +10,11 @@ from portal import settings as portal_settings
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
-from portal.documents.sessions import PROGRAM, Session
+from portal.documents.sessions import Session, SessionKind
 from portal.identity.accounts.mails import RECOVER
-from portal.identity.accounts.verifying import first_proof, prove_address
+from portal.identity.accounts.verifying import record_first_verification, verify_by_link
 from portal.identity.authentication.passwords import hash_password
 from portal.mail import links
 from portal.mail.errors import InvalidLink
@@ -108,7 +108,7 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
     assert follow(Visitor(app), link, OTHER).status == 303
     assert visitor.get("/account").location.startswith("/login")
     assert program.get("/auth/check").status_code == 401
-    assert [session.kind for session in Session.objects()] != [PROGRAM]
+    assert [session.kind for session in Session.objects()] != [SessionKind.PROGRAM]
     assert len(Session.objects()) == 1
     assert Visitor(app).log_in(MARA, PASSWORD).status == 401
     assert Visitor(app).log_in(MARA, OTHER).status == 303
@@ -118,7 +118,7 @@ def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(a
     """Row A7 of the attacks: a key would outlive their sessions."""
     account, organization = Account.objects.get(), Organization.objects.get()
     made = managing.make_key(
-        an_access(organization), "Waiting", ADMIN, (), None, a_context(account)
+        an_access(organization), "Waiting", Role.ADMIN, (), None, a_context(account)
     ).credential
     program = Program(app, made)
     assert program.get("/org/acme-corp").status_code == 200
@@ -133,7 +133,7 @@ def test_the_password_that_was_typed_is_the_accounts_whatever_happens_meanwhile(
     read = Account.objects.get()
     others = hash_password(OTHER)
     Account.objects.update_one(set__password_hash=others)
-    transaction(lambda: first_proof(read, read.password_hash, a_context(read)))
+    transaction(lambda: record_first_verification(read, read.password_hash, a_context(read)))
     assert Visitor(app).log_in(MARA, PASSWORD).status == 303
 
 
@@ -141,7 +141,7 @@ def test_an_address_is_not_proved_for_an_account_that_has_another_by_now(link):
     read = Account.objects.get()
     Account.objects.update_one(set__email="m@acme.example", set__email_key="m@acme.example")
     with pytest.raises(InvalidLink):
-        prove_address(read, PASSWORD, a_context(read))
+        verify_by_link(read, PASSWORD, a_context(read))
     assert Account.objects.get().verified_at is None
 
 

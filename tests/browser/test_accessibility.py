@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.documents.accounts import Account, Recovery
-from portal.documents.memberships import ADMIN, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
@@ -172,7 +172,7 @@ def test_pages_of_an_organization(page, mara, tenant_db):
 
 def test_the_trail_filtered_and_unfolded(page, mara):
     organization = an_organization("Acme Corp", mara)
-    note_refusal(Forbidden("organization.delete", organization.id, VIEWER), a_context(mara))
+    note_refusal(Forbidden("organization.delete", organization.id, Role.VIEWER), a_context(mara))
     filters = f"action=access.refused&who={mara.email}&from=2026-01-01&to=2100-01-01"
     for query in ("", filters, "who=nobody"):
         page.goto(f"/organizations/acme-corp/activity?{query}")
@@ -306,8 +306,10 @@ def test_an_organization_whose_collection_is_gone(page, mara, tenant_db):
 def test_members_and_invitations(page, mara):
     """Open, in their last hours, expired, ended, and dead by their sender's role."""
     organization = an_organization("Acme Corp", mara)
-    teo = a_member(organization, VIEWER, "teo-with-quite-a-long-name@subdomain.of.acme.example")
-    a_member(organization, ADMIN, "ann@acme.example")
+    teo = a_member(
+        organization, Role.VIEWER, "teo-with-quite-a-long-name@subdomain.of.acme.example"
+    )
+    a_member(organization, Role.ADMIN, "ann@acme.example")
     inviters = {"open": mara, "last": mara, "late": mara, "ended": mara, "dead": teo}
     sent = {
         name: an_invitation(organization, inviter, f"{name}@of-a-longer-name.acme.example")
@@ -331,7 +333,7 @@ def test_members_with_names_and_an_offer(page, mara):
     """One in one word, one with many marks, one written from right to left."""
     organization = an_organization("Acme Corp", mara)
     for n, name in enumerate(("N" * 63, "Ze\u0301\u0302\u0323\u0308r\u0301", "לנה קוויל")):
-        member = a_member(organization, VIEWER, f"member-{n}@acme.example")
+        member = a_member(organization, Role.VIEWER, f"member-{n}@acme.example")
         member.update(set__name=name)
     access = access_to(organization.slug, a_person(mara))
     ownership.offer_ownership(access, member.id, True, a_context(mara))
@@ -346,8 +348,8 @@ def test_what_a_member_without_the_required_factor_sees(page, mara):
     trash_organization(Organization.objects.get(slug="gone"), None, a_context(mara))
     Organization.objects.update(set__second_factor_from=clock.now())
     an_organization("Kestrel", mara)
-    held_out = "/organizations/acme-corp"
-    for path in ("/organizations", "/trash", held_out, f"{held_out}/leave"):
+    locked_out = "/organizations/acme-corp"
+    for path in ("/organizations", "/trash", locked_out, f"{locked_out}/leave"):
         page.goto(path)
         check(page)
 
@@ -355,7 +357,9 @@ def test_what_a_member_without_the_required_factor_sees(page, mara):
 def test_what_is_offered_to_the_reader(page, mara):
     organization = an_organization("Müller & Söhne Gesellschaft mit beschränkter Haftung")
     owner = Account.objects.get(id=organization.created_by)
-    Membership(organization=organization.id, account=mara.id, role=ADMIN, since=clock.now()).save()
+    Membership(
+        organization=organization.id, account=mara.id, role=Role.ADMIN, since=clock.now()
+    ).save()
     access = access_to(organization.slug, a_person(owner))
     ownership.offer_ownership(access, mara.id, False, a_context(owner))
     kestrel = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
@@ -408,7 +412,9 @@ def test_the_menu_when_open(page, mara):
 
 def test_a_refusal(page, mara):
     organization = an_organization("Acme Corp")
-    Membership(organization=organization.id, account=mara.id, role=VIEWER, since=clock.now()).save()
+    Membership(
+        organization=organization.id, account=mara.id, role=Role.VIEWER, since=clock.now()
+    ).save()
     page.goto("/organizations/acme-corp/delete")
     check(page)
 

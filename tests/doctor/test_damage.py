@@ -13,8 +13,8 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
-from portal.documents.organizations import ACTIVE, PURGED, Organization
-from portal.documents.sessions import PENDING, Browser, Session
+from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.sessions import Browser, Session, SessionKind
 from portal.documents.slugs import Slug
 from portal.identity.authentication.logging_in import log_in
 from portal.identity.sessions import sessions
@@ -83,7 +83,7 @@ def test_a_newborn_collection_is_no_stray(found, repair, tenant_db, master_db):
     row = master_db.organizations.find_one({"_id": organization.id})
     placement = {"collection": newborn}
     changes = {"_id": ObjectId(newborn[4:]), "placement": placement, "operation": operation}
-    master_db.organizations.insert_one({**row, **changes, "state": ACTIVE})
+    master_db.organizations.insert_one({**row, **changes, "state": OrganizationState.ACTIVE})
     assert "stray_collection" not in {kind for kind, _ in found()}
     repair()
     assert newborn in names(tenant_db)
@@ -311,7 +311,7 @@ def a_browser(account):
 
 
 def a_waiting_log_in(account):
-    sessions.open_session(account, a_context(account), "Browser", PENDING)
+    sessions.open_session(account, a_context(account), "Browser", SessionKind.PENDING)
 
 
 def a_membership(organization, account):
@@ -357,7 +357,7 @@ def over(organization, account):
     """Both are tombstones."""
     changes = {"closed_at": clock.now(), "email_key": "closed"}
     Account.objects(id=account.id).update(**{f"set__{k}": v for k, v in changes.items()})
-    Organization.objects(id=organization.id).update(set__state=PURGED)
+    Organization.objects(id=organization.id).update(set__state=OrganizationState.PURGED)
     Slug.objects.delete()
     Membership.objects(account=organization.created_by).delete()
 

@@ -10,7 +10,7 @@ from bson import ObjectId
 from portal.audit import chains
 from portal.database import paging
 from portal.doctor import placements
-from portal.documents.organizations import PURGED, TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import PortalError
 from portal.identity.accounts.closing import close_account
 from portal.identity.authentication.logging_in import log_in, log_out
@@ -53,7 +53,7 @@ def test_an_account_whose_organizations_are_all_purged_is_no_damage(found):
     account = an_account()
     organization = an_organization(account=account)
     purge_organization(organization, None, a_context(account))
-    assert fresh(organization).state == PURGED
+    assert fresh(organization).state == OrganizationState.PURGED
     assert found() == []
 
 
@@ -92,13 +92,13 @@ def stir(account, stop, seed):
     dice, n = random.Random(seed), 0
     while not stop.is_set():
         n += 1
-        mine = list(Organization.objects(created_by=account.id, state__ne=PURGED))
+        mine = list(Organization.objects(created_by=account.id, state__ne=OrganizationState.PURGED))
         try:
             if len(mine) < 4:
                 creating.create_organization(account.id, f"Org {seed} {n}", a_context(account))
                 continue
             organization = dice.choice(mine)
-            if organization.state == TRASHED:
+            if organization.state == OrganizationState.TRASHED:
                 deed = dice.choice([restore_organization, purge_organization])
                 deed(organization, None, a_context(account))
             elif dice.random() < 0.6:
@@ -158,7 +158,7 @@ def test_a_storm_of_operations_gives_no_false_alarm(found, storm):
     storm()
     runner.recover_due_operations()
     assert sorted(found()) == STRANGERS
-    assert Organization.objects(state=PURGED)
+    assert Organization.objects(state=OrganizationState.PURGED)
 
 
 @pytest.mark.timeout(180)
@@ -168,5 +168,5 @@ def test_repairs_in_a_storm_harm_nothing(found, repair, storm):
     storm()
     runner.recover_due_operations()
     assert [kind for kind, _ in found()] == ["set_aside_collection"] * 2
-    for organization in Organization.objects(state__ne=PURGED):
+    for organization in Organization.objects(state__ne=OrganizationState.PURGED):
         assert stored_by(organization).figures.documents == 0

@@ -9,7 +9,7 @@ from portal import clock, settings
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
-from portal.documents.sessions import BROWSER, PENDING, Browser, Session
+from portal.documents.sessions import Browser, Session, SessionKind
 from portal.identity.authentication import logging_in, second_step
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
@@ -110,9 +110,9 @@ def test_the_new_session_shares_nothing_with_the_one_that_waited(visitor, mara, 
     """Row S1 of the attacks."""
     visitor.log_in()
     before = visitor.client.get_cookie("portal_session_test").value
-    [waiting] = Session.objects(kind=PENDING)
+    [waiting] = Session.objects(kind=SessionKind.PENDING)
     give(visitor, mara.code())
-    assert not Session.objects(kind=PENDING)
+    assert not Session.objects(kind=SessionKind.PENDING)
     assert not Session.objects(id=waiting.id)
     copy = Visitor(app)
     copy.client.set_cookie("portal_session_test", before)
@@ -462,7 +462,10 @@ def test_what_was_given_is_in_the_accounts_trail(visitor, mara):
         "account.logged_in",
     ]
     assert events[3].details == {"factors": "password, recovery code"}
-    assert events[3].session == Session.objects.get(kind=BROWSER, factors="recovery code").public_id
+    assert (
+        events[3].session
+        == Session.objects.get(kind=SessionKind.BROWSER, factors="recovery code").public_id
+    )
 
 
 def test_no_code_is_in_any_log_or_event(visitor, mara, log):

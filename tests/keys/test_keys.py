@@ -11,8 +11,8 @@ from portal.doctor.chains import find_broken
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
-from portal.documents.memberships import ADMIN, OWNER, VIEWER
-from portal.documents.organizations import NAME_TAKEN
+from portal.documents.memberships import Role
+from portal.documents.organizations import Failure
 from portal.errors import NotFound, PortalError, SeveralErrors
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.mail import sender
@@ -28,7 +28,7 @@ from portal.organizations.api_keys.errors import (
 )
 from portal.organizations.api_keys.managing import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
 from portal.organizations.lifecycle import engine
-from portal.organizations.lifecycle.engine import ForwardImpossible, Plan
+from portal.organizations.lifecycle.engine import Plan, RollBack
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.trashing import trash_organization
@@ -46,7 +46,9 @@ from tests.factories import (
 from tests.mail.post_office import text_of
 
 
-def make(organization, name="Nightly export", role=ADMIN, permissions=(), expires_on=None, by=None):
+def make(
+    organization, name="Nightly export", role=Role.ADMIN, permissions=(), expires_on=None, by=None
+):
     account = by or the_owner(organization)
     access = an_access(organization)
     return managing.make_key(access, name, role, permissions, expires_on, a_context(account))
@@ -57,11 +59,13 @@ def events(organization):
 
 
 def test_a_key_may_at_most_what_an_admin_may_without_keys_and_leaving():
-    assert ROLES[ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"} == FOR_KEYS
-    assert of_key(ADMIN) == FOR_KEYS
-    assert of_key(VIEWER) == ROLES[VIEWER] - {"organization.leave"}
+    assert (
+        ROLES[Role.ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"} == FOR_KEYS
+    )
+    assert of_key(Role.ADMIN) == FOR_KEYS
+    assert of_key(Role.VIEWER) == ROLES[Role.VIEWER] - {"organization.leave"}
     # What was stored by a version that allowed more gives no more.
-    assert of_key(OWNER) == FOR_KEYS
+    assert of_key(Role.OWNER) == FOR_KEYS
     assert of_key(None, ["organization.view", "organization.purge"]) == {"organization.view"}
 
 
@@ -88,10 +92,10 @@ def test_a_key_belongs_to_the_organization_and_is_stored_as_a_hash(master_db):
         ({"name": "a\u202eb"}, InvalidApiKeyName),
         ({"name": "\ud800 x"}, InvalidApiKeyName),
         ({"name": "<b>bold</b>"}, InvalidApiKeyName),
-        ({"role": OWNER}, InvalidGrant),
+        ({"role": Role.OWNER}, InvalidGrant),
         ({"role": "root"}, InvalidGrant),
         ({"role": None}, InvalidGrant),
-        ({"role": ADMIN, "permissions": ["members.view"]}, InvalidGrant),
+        ({"role": Role.ADMIN, "permissions": ["members.view"]}, InvalidGrant),
         ({"role": None, "permissions": ["keys.manage"]}, InvalidGrant),
         ({"role": None, "permissions": ["organization.leave"]}, InvalidGrant),
         ({"role": None, "permissions": ["organization.delete"]}, InvalidGrant),
@@ -122,10 +126,10 @@ def test_who_makes_a_key_gives_no_more_than_they_have():
     maker = a_context(the_owner(organization))
     made = managing.make_key(access, "Reads", None, ["members.view"], None, maker)
     assert made.key.permissions == ["members.view"]
-    for role, permissions in ((ADMIN, ()), (VIEWER, ()), (None, ["members.manage"])):
+    for role, permissions in ((Role.ADMIN, ()), (Role.VIEWER, ()), (None, ["members.manage"])):
         with pytest.raises(Forbidden):
             managing.make_key(access, "More", role, permissions, None, maker)
-    stronger = make(organization, role=ADMIN).key
+    stronger = make(organization, role=Role.ADMIN).key
     with pytest.raises(Forbidden):
         managing.rotate_key(access, stronger.id, OVERLAPS[0], maker)
 
@@ -154,7 +158,7 @@ def test_an_organization_has_a_hundred_keys_at_most():
         ApiKey(
             organization=organization.id,
             name=f"key {number}",
-            role=VIEWER,
+            role=Role.VIEWER,
             secret_hash="-",
             created_at=clock.now(),
             created_by=ObjectId(),
@@ -216,7 +220,7 @@ def test_a_creation_that_is_turned_back_leaves_no_keys(monkeypatch):
 
     def make_key_and_fail(organization):
         make(organization)
-        raise ForwardImpossible(NAME_TAKEN)
+        raise RollBack(Failure.NAME_TAKEN)
 
     failing = Plan("create", "", "", forward=(make_key_and_fail,), back=plan.back)
     monkeypatch.setitem(engine.PLANS, "create", failing)
@@ -245,7 +249,7 @@ def test_keys_of_others_are_none():
 
 def test_what_is_done_to_keys_is_in_the_activity():
     organization = an_organization()
-    mara = a_member(organization, ADMIN, "mara@acme.example")
+    mara = a_member(organization, Role.ADMIN, "mara@acme.example")
     key = make(organization, by=mara).key
     make(organization, "Reads", None, ["audit.view", "members.view"], by=mara)
     managing.rotate_key(an_access(organization), key.id, OVERLAPS[1], a_context(mara))
@@ -279,9 +283,9 @@ def test_owners_are_told_of_a_key_that_may_change_something(app, office):
     """Row L1 of the attacks: without the key."""
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER, "idris@acme.example")
-    teo = a_member(organization, ADMIN, "teo@acme.example")
-    make(organization, "Reads", VIEWER)
+    a_member(organization, Role.OWNER, "idris@acme.example")
+    teo = a_member(organization, Role.ADMIN, "teo@acme.example")
+    make(organization, "Reads", Role.VIEWER)
     make(organization, "Lists", None, ["members.view"])
     assert len(Mail.objects()) == 0
     made = make(organization, "Nightly export", by=teo)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from portal import clock
-from portal.documents.memberships import OWNER, VIEWER
+from portal.documents.memberships import Role
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.restoring import restore_organization
@@ -15,8 +15,8 @@ from tests.mail.post_office import text_of
 def a_trashed():
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER, "idris@acme.example")
-    a_member(organization, VIEWER, "teo@acme.example")
+    a_member(organization, Role.OWNER, "idris@acme.example")
+    a_member(organization, Role.VIEWER, "teo@acme.example")
     return trash_organization(organization, None, a_context(mara))
 
 

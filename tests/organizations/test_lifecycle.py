@@ -13,15 +13,15 @@ from portal.errors import NotFound
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.engine import (
-    ForwardImpossible,
     LeaseLost,
     Plan,
-    advance,
-    carry_out,
-    pursue,
-    put_off,
+    RollBack,
+    acquire_lease,
     repair_organization,
-    take_over,
+    reschedule,
+    run,
+    run_now,
+    update_if_held,
 )
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
@@ -39,10 +39,10 @@ def copied(monkeypatch):
         for _ in range(3):
             copied.append(lease_of(organization))
             yield
-        return advance(organization, set__name="Copied")
+        return update_if_held(organization, set__name="Copied")
 
     def finish(organization):
-        return advance(organization, unset__operation=True)
+        return update_if_held(organization, unset__operation=True)
 
     plan = Plan("move", "Moving to {name}", "being moved", forward=(copy, finish))
     monkeypatch.setitem(engine.PLANS, "move", plan)
@@ -72,7 +72,7 @@ def test_a_new_kind_of_operation_is_carried_out_and_shown(visitor, copied):
     assert "Being moved" in visitor.get("/organizations").text
     answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Third"})
     assert "Acme Corp is being moved since" in answer.text
-    moved = pursue(organization)
+    moved = run_now(organization)
     assert (moved.name, moved.operation, len(copied)) == ("Copied", None, 3)
 
 
@@ -80,7 +80,7 @@ def test_a_step_that_takes_long_keeps_its_lease(copied, monkeypatch):
     monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)
     organization = moving(an_organization())
     begun = lease_of(organization)
-    carry_out(organization)
+    run(organization)
     assert begun < copied[0] < copied[1] < copied[2]
 
 
@@ -89,7 +89,7 @@ def test_a_step_that_takes_long_stops_where_it_was_overtaken(copied, monkeypatch
     organization = moving(an_organization())
     master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
     with pytest.raises(LeaseLost):
-        carry_out(organization)
+        run(organization)
     assert copied == []
 
 
@@ -98,19 +98,19 @@ def test_an_attempt_that_failed_is_tried_again_after_a_growing_pause(copied, mas
     pauses = []
     for attempt in range(1, 9):
         master_db.organizations.update_one({}, {"$set": {"operation.attempt": attempt}})
-        put_off(fresh(organization), RuntimeError("the disk\nis full"))
+        reschedule(fresh(organization), RuntimeError("the disk\nis full"))
         now = server_time()
         pauses.append(round((lease_of(organization) - now).total_seconds()))
     assert pauses == [2, 4, 8, 16, 32, 45, 45, 45]
     assert fresh(organization).operation.last_error == "RuntimeError: the disk\nis full"
-    assert take_over() is None
+    assert acquire_lease() is None
 
 
 def test_who_was_overtaken_can_not_put_it_off(copied, master_db):
     organization = moving(an_organization())
     master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
     before = lease_of(organization)
-    put_off(organization, RuntimeError())
+    reschedule(organization, RuntimeError())
     assert lease_of(organization) == before
 
 
@@ -119,8 +119,8 @@ def test_an_intent_is_written_once(copied):
     operation = Operation(
         kind="move", started_at=clock.now(), origin=a_context().origin, collection="x"
     )
-    assert engine.intend({"_id": organization.id}, operation)
-    assert engine.intend({"_id": organization.id}, operation) is None
+    assert engine.write_intent_where({"_id": organization.id}, operation)
+    assert engine.write_intent_where({"_id": organization.id}, operation) is None
 
 
 def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
         """Others finish it, and rename it once more, before the sleeper's command arrives."""
         monkeypatch.undo()
         Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-        rename_organization(pursue(fresh(asleep)), "Third", a_context())
+        rename_organization(run_now(fresh(asleep)), "Third", a_context())
         tenant_db.org_third.rename("org_other")  # the late command, as the server takes it
         return asleep
 
@@ -151,7 +151,7 @@ def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
     def overtaken(asleep):
         monkeypatch.undo()
         Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-        rename_organization(pursue(fresh(asleep)), "Other", a_context())
+        rename_organization(run_now(fresh(asleep)), "Other", a_context())
         tenant_db.org_other.rename("org_acme_corp")  # the late command
         return asleep
 
@@ -171,8 +171,8 @@ def others_were_faster(monkeypatch):
         def overtaken(asleep):
             monkeypatch.setitem(engine.PLANS, kind, original)
             Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-            with contextlib.suppress(ForwardImpossible):
-                carry_out(fresh(asleep))
+            with contextlib.suppress(RollBack):
+                run(fresh(asleep))
             raise LeaseLost
 
         monkeypatch.setitem(engine.PLANS, kind, Plan(kind, "", "", forward=(overtaken,)))

@@ -10,9 +10,9 @@ from portal import clock
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN
-from portal.documents.organizations import RENAME, Organization
-from portal.documents.slugs import OLD, Slug
+from portal.documents.memberships import Role
+from portal.documents.organizations import OperationKind, Organization
+from portal.documents.slugs import Slug, SlugState
 from portal.organizations.lifecycle import engine, renaming
 from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
@@ -127,12 +127,12 @@ def test_an_old_slug_may_be_taken_back_by_an_owner_but_by_nobody_else():
     renamed = rename_organization(organization, "Other", a_context())
     with pytest.raises(SlugTaken):
         an_organization("Acme Corp")
-    admin = a_member(organization, ADMIN, "ada@acme.example")
+    admin = a_member(organization, Role.ADMIN, "ada@acme.example")
     with pytest.raises(SlugTaken):
         rename_organization(renamed, "Acme Corp", a_context(admin))
     back = rename_organization(renamed, "Acme Corp", a_context(owner))
     assert back.slug == "acme-corp"
-    assert Slug.objects.get(id="other").state == OLD
+    assert Slug.objects.get(id="other").state == SlugState.OLD
 
 
 def test_an_owner_swaps_the_names_of_two_organizations_at_once(tenant_db):
@@ -200,7 +200,7 @@ def test_an_organization_holds_its_last_hundred_old_slugs(master_db):
         {
             "_id": f"old-{n}",
             "organization": organization.id,
-            "state": OLD,
+            "state": SlugState.OLD,
             "held_until": clock.now() + timedelta(days=1, minutes=n),
         }
         for n in range(MOST_OLD)
@@ -208,7 +208,7 @@ def test_an_organization_holds_its_last_hundred_old_slugs(master_db):
     master_db.slugs.insert_many(held)
     rename_organization(organization, "Other", a_context())
     assert not Slug.objects(id="old-0")
-    assert {slug.id for slug in Slug.objects(state=OLD)} == {
+    assert {slug.id for slug in Slug.objects(state=SlugState.OLD)} == {
         "acme-corp",
         *(f"old-{n}" for n in range(1, MOST_OLD)),
     }
@@ -228,7 +228,7 @@ def test_a_second_rename_meanwhile_is_refused(monkeypatch):
 
     first, *rest = renaming.PLAN.forward
     slowed = replace(renaming.PLAN, forward=(slow(first), *rest))
-    monkeypatch.setitem(engine.PLANS, RENAME, slowed)
+    monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, slowed)
     thread = threading.Thread(target=rename_organization, args=(organization, "Other", a_context()))
     thread.start()
     assert inside.wait(30)

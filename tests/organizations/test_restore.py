@@ -3,8 +3,8 @@
 import pytest
 
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
-from portal.documents.organizations import TRASHED, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.slugs import Slug
 from portal.organizations.access.errors import NotInTrash
 from portal.organizations.lifecycle.errors import (
@@ -36,7 +36,7 @@ def mara(visitor):
 
 def test_restoring_brings_back_documents_indexes_and_members(tenant_db):
     organization = an_organization("Acme Corp")
-    a_member(organization, VIEWER)
+    a_member(organization, Role.VIEWER)
     tenant_db.org_acme_corp.insert_many([{"_id": n} for n in range(10)])
     tenant_db.org_acme_corp.create_index("x")
     uuid = organization.placement.uuid
@@ -49,7 +49,10 @@ def test_restoring_brings_back_documents_indexes_and_members(tenant_db):
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
     assert tenant_db.org_acme_corp.count_documents({}) == 10
     assert "x_1" in tenant_db.org_acme_corp.index_information()
-    assert sorted(m.role for m in Membership.objects(organization=restored.id)) == [OWNER, VIEWER]
+    assert sorted(m.role for m in Membership.objects(organization=restored.id)) == [
+        Role.OWNER,
+        Role.VIEWER,
+    ]
     assert [(s.id, s.state) for s in Slug.objects()] == [("acme-corp", "current")]
     assert AuditEvent.objects(chain=restored.id, action="organization.restored").count() == 1
 
@@ -57,7 +60,7 @@ def test_restoring_brings_back_documents_indexes_and_members(tenant_db):
 def test_memberships_sleep_in_the_trash_and_wake_with_it(visitor, app):
     visitor.sign_up("Acme Corp")
     organization = Organization.objects.get()
-    a_member(organization, VIEWER)
+    a_member(organization, Role.VIEWER)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     visitor.post("/organizations/acme-corp/delete", {"confirm_name": "Acme Corp"})
@@ -101,7 +104,7 @@ def test_a_place_in_the_trash_shows_who_when_and_what_happened(mara):
 
 
 @pytest.mark.parametrize("page", ["", "/restore", "/purge"])
-@pytest.mark.parametrize("role", [ADMIN, VIEWER, None])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER, None])
 def test_the_trash_is_for_owners_only(app, page, role):
     """Rows T1 and T3 of the attacks."""
     organization = an_organization("Acme Corp")
@@ -117,7 +120,7 @@ def test_the_trash_is_for_owners_only(app, page, role):
     if page:
         fields = {"confirm_name": "Acme Corp"}
         assert teo.post(path, fields, form_at="/organizations/new").status == 404
-    assert fresh(organization).state == TRASHED
+    assert fresh(organization).state == OrganizationState.TRASHED
 
 
 @pytest.mark.parametrize("place", ["nothing", "0" * 24, "%00", "$where", "a" * 300])
@@ -142,7 +145,11 @@ def test_restoring_onto_a_collection_that_is_not_ours_is_undone(tenant_db, log):
     with pytest.raises(SlugTaken):
         restore_organization(organization, None, a_context())
     now = fresh(organization)
-    assert (now.state, now.operation, now.purge_at) == (TRASHED, None, organization.purge_at)
+    assert (now.state, now.operation, now.purge_at) == (
+        OrganizationState.TRASHED,
+        None,
+        organization.purge_at,
+    )
     assert not Slug.objects()
     assert tenant_db.org_acme_corp.find_one() == {"_id": 1}
     assert log.named("operation.turned_back")
@@ -194,7 +201,10 @@ def test_restoring_without_its_collection_leaves_it_in_the_trash(tenant_db):
     tenant_db[organization.placement.collection].drop()
     with pytest.raises(TenantCollectionMissing):
         restore_organization(organization, None, a_context())
-    assert (fresh(organization).state, fresh(organization).operation) == (TRASHED, None)
+    assert (fresh(organization).state, fresh(organization).operation) == (
+        OrganizationState.TRASHED,
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["", " ", "x"])

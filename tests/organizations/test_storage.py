@@ -8,13 +8,13 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import clock
-from portal.database.connection import unavailable
-from portal.documents.organizations import TRASH, Operation, Organization
+from portal.database.connection import is_unavailable
+from portal.documents.organizations import Operation, OperationKind, Organization
 from portal.documents.slugs import Slug
 from portal.errors import NotFound
 from portal.organizations import storage
 from portal.organizations.access.errors import OrganizationTrashed
-from portal.organizations.lifecycle.engine import carry_out
+from portal.organizations.lifecycle.engine import run
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
     OperationInProgress,
@@ -89,7 +89,12 @@ def test_a_store_refuses_as_soon_as_the_collection_is_on_its_way_to_the_trash(
     target = f"trash_{organization.id}"
     intend(
         organization,
-        Operation(kind=TRASH, started_at=clock.now(), origin=a_context().origin, collection=target),
+        Operation(
+            kind=OperationKind.TRASH,
+            started_at=clock.now(),
+            origin=a_context().origin,
+            collection=target,
+        ),
     )
     store.insert_one({"_id": "last"})
     raw.org_acme_corp.rename(target)
@@ -221,10 +226,10 @@ def test_a_writer_waits_for_an_operation_that_will_bring_the_collection_back(
     raw.org_acme_corp.rename("elsewhere")
     with pytest.raises((PyMongoError, MongoEngineException)) as stopped, pymongo.timeout(0.5):
         store.insert_one({"_id": "later"})
-    assert unavailable(stopped.value)
+    assert is_unavailable(stopped.value)
     waiting = threading.Thread(target=lambda: store.insert_one({"_id": "later"}))
     waiting.start()
-    carry_out(intended)
+    run(intended)
     waiting.join()
     assert content(raw) == {"org_other": ["first", "later"]}
 

@@ -396,7 +396,7 @@ def test_a_link_works_again_where_another_process_turns_the_creation_back(
     """Row F1 of the attacks: who followed the link died as soon as all was written."""
     tenant_db.org_acme_corp.insert_one({"theirs": True})
     with monkeypatch.context() as dying:
-        dying.setattr(signing_up, "pursue", lambda organization: organization)
+        dying.setattr(signing_up, "run_now", lambda organization: organization)
         assert finish(visitor, link).status == 303
     assert Visitor(visitor.client.application).get(link).status == 410
     let_leases_run_out(master_database())

@@ -13,7 +13,12 @@ from bson import Code, DBRef, Int64, ObjectId, Regex
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from portal.database.connection import client, retryable_write_client, tenant_database, unavailable
+from portal.database.connection import (
+    client,
+    is_unavailable,
+    retryable_write_client,
+    tenant_database,
+)
 from portal.database.transactions import refuse_in_transaction, transaction
 from portal.tenants import store as portal_store
 from portal.tenants.collections import rename_collection
@@ -622,7 +627,7 @@ def test_a_server_that_stays_away_is_told_in_the_callers_time(store, failing, na
     begin = time.monotonic()
     with pytest.raises(PyMongoError) as away, pymongo.timeout(0.5):
         {**WRITES, **READS}[name](store)
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     assert time.monotonic() - begin < 1.5
 
 
@@ -633,7 +638,7 @@ def test_a_write_that_no_majority_has_is_not_acknowledged(store, failing, name):
     failing(VERBS[name], "alwaysOn", appName="portal", writeConcernError=unknown)
     with pytest.raises(PyMongoError) as away, pymongo.timeout(0.3):
         WRITES[name](store)
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     never = {"code": 100, "errmsg": "not enough members"}
     failing(VERBS[name], "alwaysOn", appName="portal", writeConcernError=never)
     with pytest.raises(WriteConcernError):
@@ -647,7 +652,7 @@ def test_a_batch_whose_end_stays_unknown_is_never_begun_again(store, raw, failin
     failing("commitTransaction", "alwaysOn", appName="portal", writeConcernError=unknown)
     with pytest.raises(PyMongoError) as away:
         store.update_many({"n": 0}, {"$inc": {"n": 1}})
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     assert content(raw) == AFTERWARDS["update_many"]
 
 
@@ -657,7 +662,7 @@ def test_a_write_that_nobody_locates_ends_in_the_callers_time(tenant_db, uuid, r
     store = a_store(tenant_db, uuid, "org_a", lambda found: "org_a")
     with pytest.raises(PyMongoError) as away, pymongo.timeout(0.5):
         store.insert_one({"_id": 1})
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     raw.elsewhere.rename("org_a")
     store.insert_one({"_id": 1})
     assert content(raw) == [{"_id": 1}]

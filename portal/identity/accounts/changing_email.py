@@ -10,7 +10,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.email_addresses import parse_email
-from portal.identity.accounts.changing_password import forget_recovery
+from portal.identity.accounts.changing_password import revoke_recovery_link
 from portal.identity.accounts.errors import AddressTaken, AddressUnchanged
 from portal.identity.accounts.mails import ADDRESS_ASKED, ADDRESS_CHANGED, CHANGE, CONFIRM_ADDRESS
 from portal.identity.authentication.credentials import verify_current_password
@@ -22,7 +22,7 @@ from portal.web.context import AuditActor, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EmailChange:
     """A change of address that waits for its confirmation."""
 
     account: Account
@@ -31,13 +31,13 @@ class Change:
     generation: int
 
 
-def ask_to_change(
+def request_email_change(
     account_id: ObjectId, email: str, password: str, context: RequestContext
 ) -> Account:
     """Have a link mailed to the new address that changes the account's to it, and tell the old one.
 
     Whether another account has the new address is told to nobody: to that no link is sent.
-    Raises InvalidEmail, AddressUnchanged, WrongPassword, TooManyTries, Overloaded.
+    Raises InvalidEmail, AddressUnchanged, WrongPassword, TooManyAttempts, Overloaded.
     """
     account = Account.objects.get(id=account_id)
     address = parse_email(email)
@@ -54,8 +54,8 @@ def ask_to_change(
         if asked is None:
             raise WrongPassword
         about = {"account": asked.id, "generation": asked.address_generation}
-        outbox.put(CONFIRM_ADDRESS, address.shown, **about)
-        outbox.put(ADDRESS_ASKED, asked.email, new=address.shown, **about)
+        outbox.enqueue(CONFIRM_ADDRESS, address.shown, **about)
+        outbox.enqueue(ADDRESS_ASKED, asked.email, new=address.shown, **about)
         record(
             asked,
             "account.address_asked",
@@ -68,8 +68,8 @@ def ask_to_change(
     return transaction(body)
 
 
-def change_to_confirm(token: str) -> Change:
-    """What the link with this ``token`` changes. Raises LinkInvalid where it was used, is not the
+def find_email_change(token: str) -> EmailChange:
+    """What the link with this ``token`` changes. Raises InvalidLink where it was used, is not the
     newest, or is from before the account's password changed."""
     content = links.read(CHANGE, token)
     account = Account.objects(
@@ -78,17 +78,17 @@ def change_to_confirm(token: str) -> Change:
     if account is None:
         raise InvalidLink(CHANGE.ask_again)
     address = parse_email(content["address"])
-    return Change(account, address.shown, address.key, content["generation"])
+    return EmailChange(account, address.shown, address.key, content["generation"])
 
 
-def confirm_change(token: str, password: str, context: RequestContext) -> Account:
+def confirm_email_change(token: str, password: str, context: RequestContext) -> Account:
     """Change the address by the link that was mailed to the new one; sessions go on.
 
     The account's ``password`` is asked for: the link may have come to somebody who asked for
-    nothing, and would give their address to another's account. Raises LinkInvalid, WrongPassword,
-    AddressTaken where another account has the address by now, TooManyTries, Overloaded.
+    nothing, and would give their address to another's account. Raises InvalidLink, WrongPassword,
+    AddressTaken where another account has the address by now, TooManyAttempts, Overloaded.
     """
-    change = change_to_confirm(token)
+    change = find_email_change(token)
     account = change.account
     rate_limits.count_try(
         rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
@@ -114,7 +114,7 @@ def confirm_change(token: str, password: str, context: RequestContext) -> Accoun
             raise AddressTaken(change.email) from error
         if changed is None:
             raise InvalidLink(CHANGE.ask_again)
-        forget_recovery(account)
+        revoke_recovery_link(account)
         record(
             changed,
             "account.address_changed",
@@ -123,7 +123,7 @@ def confirm_change(token: str, password: str, context: RequestContext) -> Accoun
             target_email=changed.email,
         )
         for to in (account.email, changed.email):
-            outbox.put(ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
+            outbox.enqueue(ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
         return changed
 
     return transaction(body)

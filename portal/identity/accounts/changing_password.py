@@ -12,18 +12,18 @@ from portal.identity.authentication import passwords
 from portal.identity.authentication.credentials import verify_current_password
 from portal.identity.authentication.errors import WrongPassword
 from portal.identity.sessions import browsers, sessions
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.mail import outbox
 from portal.web.context import RequestContext
 
 
 def change_password(
-    principal: Principal, current: str, password: str, context: RequestContext
+    principal: AccountPrincipal, current: str, password: str, context: RequestContext
 ) -> Account:
     """Change the password of who asks, who knows the ``current`` one.
 
     All sessions but theirs end, all tokens, and every link that was mailed before. Raises
-    WrongPassword, WeakPassword (or SeveralErrors of them), TooManyTries, Overloaded.
+    WrongPassword, WeakPassword (or SeveralErrors of them), TooManyAttempts, Overloaded.
     """
     account = Account.objects.get(id=principal.account_id)
     check_all(
@@ -38,11 +38,11 @@ def change_password(
         )
         if changed is None:  # meanwhile, so what was typed isn't it any more
             raise WrongPassword
-        forget_recovery(changed)
-        sessions.close_others(changed.id, principal.session_id)
-        browsers.distrust_all(changed.id)
+        revoke_recovery_link(changed)
+        sessions.revoke_others(changed.id, principal.session_id)
+        browsers.revoke_all_trust(changed.id)
         record(changed, "account.password_changed", context.origin)
-        tell_changed(changed, context)
+        email_password_changed(changed, context)
         return changed
 
     return transaction(body)
@@ -57,13 +57,13 @@ def new_password(password_hash: str) -> dict[str, Any]:
     }
 
 
-def forget_recovery(account: Account) -> None:
+def revoke_recovery_link(account: Account) -> None:
     """End the links to choose a new password that were mailed, in the caller's transaction."""
     Recovery.objects(id=Recovery.id_of(account.email_key)).delete()
 
 
-def tell_changed(account: Account, context: RequestContext) -> None:
+def email_password_changed(account: Account, context: RequestContext) -> None:
     """Mail to the account that its password was changed, in the caller's transaction."""
-    outbox.put(
+    outbox.enqueue(
         PASSWORD_CHANGED, account.email, account=account.id, address=context.ip_address or ""
     )

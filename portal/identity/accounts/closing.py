@@ -10,13 +10,13 @@ from portal.audit.trail import erase_person, record
 from portal.database.cascade import delete_belongings
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sign_ups import PendingSignUp
 from portal.email_addresses import InvalidEmail
 from portal.errors import check_all
 from portal.identity.accounts import wiring
-from portal.identity.accounts.changing_password import forget_recovery
+from portal.identity.accounts.changing_password import revoke_recovery_link
 from portal.identity.accounts.errors import AddressNotConfirmed, SoleOwner
 from portal.identity.accounts.mails import ACCOUNT_CLOSED
 from portal.identity.authentication.credentials import verify_current_password
@@ -33,9 +33,9 @@ def close_account(
     """Close the account: it leaves its organizations, its sessions and tokens end, its address is
     free again, and nothing that names the person stays in it or in the audit trail.
 
-    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); LastOwnerSomewhere where
+    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); SoleOwner where
     one of theirs, in the trash or not, would be without an owner; OperationInProgress where one of
-    theirs is at work on what the person asked for; TooManyTries, Overloaded. Then nothing was
+    theirs is at work on what the person asked for; TooManyAttempts, Overloaded. Then nothing was
     changed.
     """
     account = Account.objects.get(id=account_id)
@@ -50,11 +50,11 @@ def close_account(
             raise SoleOwner(orphaned)
         known_as = [id_ for end in wiring.current().on_closing for id_ in end(account, context)]
         closed = _tombstone(account, [account.id, *known_as])
-        forget_recovery(account)
+        revoke_recovery_link(account)
         PendingSignUp.objects(email_key=account.email_key).delete()
         delete_belongings(Account, account.id)
         record(closed, "account.closed", context.origin)
-        outbox.put(ACCOUNT_CLOSED, account.email)
+        outbox.enqueue(ACCOUNT_CLOSED, account.email)
         return closed
 
     closed = transaction(body)
@@ -68,8 +68,10 @@ def close_account(
 
 def owned_alone(account_id: ObjectId) -> list[str]:
     """The organizations, in the trash or not, that have no owner but the account; by name."""
-    owned = Membership.objects(account=account_id, role=OWNER).distinct("organization")
-    alive = Organization.objects(id__in=owned, state__in=(ACTIVE, TRASHED))
+    owned = Membership.objects(account=account_id, role=Role.OWNER).distinct("organization")
+    alive = Organization.objects(
+        id__in=owned, state__in=(OrganizationState.ACTIVE, OrganizationState.TRASHED)
+    )
     return sorted(one.name for one in alive if not _has_other_owner(one, account_id))
 
 
@@ -126,5 +128,7 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
 
 
 def _has_other_owner(organization: Organization, account_id: ObjectId) -> bool:
-    owners = Membership.objects(organization=organization.id, role=OWNER, account__ne=account_id)
+    owners = Membership.objects(
+        organization=organization.id, role=Role.OWNER, account__ne=account_id
+    )
     return owners.first() is not None

@@ -14,7 +14,7 @@ from portal.email_addresses import EmailAddress
 from portal.identity.accounts.errors import EmailTaken
 from portal.identity.accounts.mails import VERIFY_ADDRESS
 from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.mail import outbox
 from portal.web.context import AuditActor, RequestContext
 
@@ -35,7 +35,7 @@ class Entered:
     the deed of whoever created it: of the account, unless a provisioning key did."""
 
     account: Account
-    principal: Principal | None
+    principal: AccountPrincipal | None
     context: RequestContext
 
 
@@ -67,5 +67,5 @@ def create_account(
     if new.verified_at:
         record(account, "account.address_verified", context.origin)
     else:
-        outbox.put(VERIFY_ADDRESS, account.email, account=account.id)
+        outbox.enqueue(VERIFY_ADDRESS, account.email, account=account.id)
     return Entered(account, principal, context)

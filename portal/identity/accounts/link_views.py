@@ -19,7 +19,7 @@ blueprint = Blueprint("accounts", __name__)
 @blueprint.route("/forgot", methods=["GET", "POST"])
 def forgot() -> ResponseReturnValue:
     form = ForgotForm()
-    if form.submit(lambda: recovering.ask_for_link(form.email.data, request_context())):
+    if form.submit(lambda: recovering.request_recovery(form.email.data, request_context())):
         flash(
             "If an account has this address, a link is on its way there. It works for 30 minutes; "
             "within 5 minutes no other is sent.",
@@ -61,9 +61,11 @@ def verify() -> ResponseReturnValue:
 def confirm_address() -> ResponseReturnValue:
     form = ConfirmAddressForm(token=request.args.get("token", ""))
     token = form.token.data or ""
-    change = changing_email.change_to_confirm(token)
+    change = changing_email.find_email_change(token)
     changed = form.submit(
-        lambda: changing_email.confirm_change(token, form.current_password.data, request_context())
+        lambda: changing_email.confirm_email_change(
+            token, form.current_password.data, request_context()
+        )
     )
     if changed:
         flash(f"Your address is {changed.email} now.", "ok")

@@ -9,7 +9,7 @@ from portal.email_addresses import parse_email
 from portal.errors import WayOn
 from portal.mail import links
 from portal.mail.links import LinkPurpose, link
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 
 _ANOTHER = "Ask for another link"
 VERIFY = LinkPurpose("verify an address", timedelta(hours=24), WayOn(_ANOTHER, "account.profile"))
@@ -87,15 +87,15 @@ def _closed(mail: Mail) -> dict[str, Any] | None:
     return {"email": mail.to, "at": mail.created_at}
 
 
-VERIFY_ADDRESS = Kind("verify_address", "Verify your e-mail address", _to_verify, awaited=True)
-CONFIRM_ADDRESS = Kind(
+VERIFY_ADDRESS = MailKind("verify_address", "Verify your e-mail address", _to_verify, awaited=True)
+CONFIRM_ADDRESS = MailKind(
     "confirm_address", "Confirm your new e-mail address", _to_confirm, awaited=True
 )
-ADDRESS_ASKED = Kind("address_asked", "Your account is to get another e-mail address", _asked)
-ADDRESS_CHANGED = Kind("address_changed", "Your account has another e-mail address", _changed)
-PASSWORD_CHANGED = Kind("password_changed", "Your password was changed", _password_changed)
-RECOVER_PASSWORD = Kind("recover_password", "Choose a new password", _to_recover, awaited=True)
-ACCOUNT_CLOSED = Kind("account_closed", "Your account is closed", _closed)
+ADDRESS_ASKED = MailKind("address_asked", "Your account is to get another e-mail address", _asked)
+ADDRESS_CHANGED = MailKind("address_changed", "Your account has another e-mail address", _changed)
+PASSWORD_CHANGED = MailKind("password_changed", "Your password was changed", _password_changed)
+RECOVER_PASSWORD = MailKind("recover_password", "Choose a new password", _to_recover, awaited=True)
+ACCOUNT_CLOSED = MailKind("account_closed", "Your account is closed", _closed)
 
 KINDS = (
     VERIFY_ADDRESS,

@@ -17,7 +17,7 @@ from mongoengine import Document
 from portal import clock
 from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.hashing import hash_secret
-from portal.identity.sessions.principals import OrganizationKey, Provisioner
+from portal.identity.sessions.principals import OrganizationKey, ProvisioningPrincipal
 from portal.permissions import of_key
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ def organization_key_of(credential: str) -> OrganizationKey | None:
     return OrganizationKey(key.id, key.name, key.organization, key.role, may, key.expires_at)
 
 
-def provisioner_of(credential: str) -> Provisioner | None:
+def provisioner_of(credential: str) -> ProvisioningPrincipal | None:
     """Who sends this provisioning key; ``None`` unless it exists."""
     now = clock.now()
     key_id, secret = _parts(credential)
@@ -68,7 +68,7 @@ def provisioner_of(credential: str) -> Provisioner | None:
         _note_refusal(key_id, "no such key")
         return None
     _note_use(key, now)
-    return Provisioner(key.id, key.name)
+    return ProvisioningPrincipal(key.id, key.name)
 
 
 def _parts(credential: str) -> tuple[ObjectId | None, str]:

@@ -29,7 +29,7 @@ def provisioning_keys() -> list[ProvisioningKey]:
 
 
 def revoke_provisioning_key(key_id: str) -> None:
-    """End the key: the next request that comes by it is refused. Raises KeyNotFound."""
+    """End the key: the next request that comes by it is refused. Raises ApiKeyNotFound."""
     found = ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()
     if not found:
         raise ApiKeyNotFound

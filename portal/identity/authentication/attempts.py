@@ -24,7 +24,7 @@ from portal.documents.login_attempts import LogInAttempts
 from portal.errors import PortalError
 from portal.hashing import hash_secret
 from portal.mail import outbox
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 from portal.web.errors import Overloaded, TooManyAttempts
@@ -45,7 +45,7 @@ def guarded_attempt(
     *,
     limit: str,
     failure: type[PortalError],
-    warning: Kind,
+    warning: MailKind,
 ) -> Iterator[None]:
     """Guard the check of a password or code, which raises ``failure`` where it is wrong.
 
@@ -78,7 +78,7 @@ def register_attempt(tried: str) -> int:
     """Count an attempt, as a failure until ``reset_failures`` says otherwise; how many failures
     in a row that makes.
 
-    Raises TooManyTries where it comes too early, which is not counted.
+    Raises TooManyAttempts where it comes too early, which is not counted.
     """
     if not settings.current().rate_limits:
         return 0
@@ -109,7 +109,9 @@ def reset_failures(tried: str) -> None:
         LogInAttempts.objects(id=hash_secret(tried)).update_one(set__wrong=0, unset__next_at=True)
 
 
-def warn_owner(tried: str, account: Account | None, context: RequestContext, kind: Kind) -> None:
+def warn_owner(
+    tried: str, account: Account | None, context: RequestContext, kind: MailKind
+) -> None:
     """Have the owner told by a mail of this ``kind``, once a day at most.
 
     Where nobody has the address the same is written, for a mail that is not needed when it is to
@@ -124,7 +126,7 @@ def warn_owner(tried: str, account: Account | None, context: RequestContext, kin
 
     def body() -> None:
         if LogInAttempts.objects(not_told, id=hash_secret(tried)).update_one(set__told_at=now):
-            outbox.put(kind, to, **ids)
+            outbox.enqueue(kind, to, **ids)
 
     transaction(body)
 

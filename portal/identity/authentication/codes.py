@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
-from portal.documents.sessions import APP, RECOVERY_CODE
+from portal.documents.sessions import Factor
 from portal.identity.authentication.attempts import guarded_attempt
 from portal.identity.authentication.mails import WRONG_CODES
 from portal.identity.second_factors import recovery_codes, totp
@@ -33,10 +33,10 @@ def guarded_code(account: Account, context: RequestContext) -> AbstractContextMa
 
 
 @within_transaction
-def use_code(account: Account, typed: str, context: RequestContext) -> str:
+def use_code(account: Account, typed: str, context: RequestContext) -> Factor:
     """Use up the code that was typed; which factor it was of. Raises WrongCode."""
     if totp.LOOKS.fullmatch(re.sub(r"\s", "", typed)):
         totp.use(account, typed)
-        return APP
+        return Factor.APP
     recovery_codes.use(account, typed, context)
-    return RECOVERY_CODE
+    return Factor.RECOVERY_CODE

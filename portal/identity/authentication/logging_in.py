@@ -3,19 +3,19 @@
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.sessions import PASSWORD, PROGRAM
+from portal.documents.sessions import Factor, SessionKind
 from portal.identity.authentication import credentials, passwords, second_step
 from portal.identity.authentication.codes import guarded_code, use_code
 from portal.identity.authentication.errors import SecondFactorCodeRequired, WrongCredentials
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Pending, Principal
+from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web.context import AuditActor, RequestContext
 
 
 def log_in(
     email: str, password: str, context: RequestContext, user_agent: str
-) -> Principal | Pending:
+) -> AccountPrincipal | PendingLogIn:
     """Check the credentials and open a session for a browser; where it must bring a second factor
     too, open nothing but a log-in that waits for it.
 
@@ -25,32 +25,32 @@ def log_in(
     context = context.acting_as(AuditActor(account.id, account.email, context.session))
     rehashed = _rehashed(account, password)
 
-    def body() -> Principal | Pending:
-        return second_step.enter(_current(account, rehashed), context, user_agent)
+    def body() -> AccountPrincipal | PendingLogIn:
+        return second_step.begin(_current(account, rehashed), context, user_agent)
 
     return transaction(body)
 
 
 def log_in_program(
     email: str, password: str, code: str | None, context: RequestContext, user_agent: str
-) -> Principal:
+) -> AccountPrincipal:
     """Check the credentials and open a session for a program; otherwise like ``log_in``. Where the
     account has a second factor it takes a ``code``, of the app or a recovery code.
 
-    Raises CodeRequired without it, WrongCode, TooManyTries. That the password was given without
-    a right code is in the audit trail.
+    Raises SecondFactorCodeRequired without it, WrongCode, TooManyAttempts. That the password was
+    given without a right code is in the audit trail.
     """
     account = credentials.verify_credentials(email, password, context)
     context = context.acting_as(AuditActor(account.id, account.email, context.session))
     rehashed = _rehashed(account, password)
 
-    def body() -> Principal:
-        current, factors = _current(account, rehashed), [PASSWORD]
+    def body() -> AccountPrincipal:
+        current, factors = _current(account, rehashed), [Factor.PASSWORD]
         if current.has_second_factor:
             if code is None:
                 raise SecondFactorCodeRequired
             factors.append(use_code(current, code, context))
-        return sessions.log_in(current, context, user_agent, PROGRAM, tuple(factors))
+        return sessions.log_in(current, context, user_agent, SessionKind.PROGRAM, tuple(factors))
 
     try:
         if account.has_second_factor and code is not None:
@@ -62,12 +62,12 @@ def log_in_program(
         raise
 
 
-def log_out(principal: Principal, context: RequestContext) -> None:
+def log_out(principal: AccountPrincipal, context: RequestContext) -> None:
     """End the session that ``principal`` came by."""
 
     def body() -> None:
         record(Account.objects.get(id=principal.account_id), "account.logged_out", context.origin)
-        sessions.close_session(principal.session_id)
+        sessions.revoke(principal.session_id)
 
     transaction(body)
 

@@ -15,8 +15,8 @@ from portal.identity.authentication.forms import (
     SecondFactorForm,
 )
 from portal.identity.second_factors import challenges, passkeys
-from portal.identity.second_factors.enrollment import Factors, factors_of
-from portal.identity.sessions.principals import Pending, Principal
+from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
+from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web import rate_limits
 from portal.web.forms import Form
 from portal.web.requests import request_context, same_site_path, user_agent
@@ -39,7 +39,7 @@ def log_in() -> ResponseReturnValue:
     )
     if entered:
         cookies.enter(entered)
-        if isinstance(entered, Pending):
+        if isinstance(entered, PendingLogIn):
             return redirect(
                 url_for("authentication.bring_second_factor", next=form.next.data or None), 303
             )
@@ -60,7 +60,7 @@ def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
     if pending_id is None:
         return redirect(url_for("authentication.log_in"), 303)
-    waiting = second_step.waiting(pending_id)
+    waiting = second_step.find_pending(pending_id)
     ways = [*_ways(waiting.factors), RECOVERY]
     form, by = SecondFactorForm(), _chosen(ways)
     principal = form.submit(_finishing(pending_id, form, by))
@@ -93,7 +93,7 @@ def use_passkey() -> ResponseReturnValue:
 @login_required
 def confirm() -> ResponseReturnValue:
     # Who has a second factor confirms by that: the password alone opened nothing either.
-    factors = factors_of(current_user.account_id)
+    factors = second_factors_of(current_user.account_id)
     ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
     form, by = ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
@@ -104,7 +104,7 @@ def confirm() -> ResponseReturnValue:
     return _page("factors/confirm.html", form, by, ways, options), form.status
 
 
-def _ways(factors: Factors) -> list[str]:
+def _ways(factors: SecondFactors) -> list[str]:
     """By what the person may prove who they are, the usual one first."""
     return [CODE] * bool(factors.app) + [PASSKEY] * bool(factors.passkeys)
 
@@ -114,7 +114,7 @@ def _chosen(ways: list[str]) -> str:
     return by if by in ways else ways[0]
 
 
-def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], Principal]:
+def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], AccountPrincipal]:
     trust = form.trust.data
     if by == PASSKEY:
         return lambda: second_step.finish_with_passkey(
@@ -125,14 +125,16 @@ def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[],
     )
 
 
-def _confirming(principal: Principal, form: ConfirmForm, by: str) -> Callable[[], None]:
+def _confirming(principal: AccountPrincipal, form: ConfirmForm, by: str) -> Callable[[], None]:
     if by == PASSKEY:
-        return lambda: confirming.confirm_with_passkey(
+        return lambda: confirming.reauthenticate_with_passkey(
             principal, form.credential.data, request_context()
         )
     if by in (CODE, RECOVERY):
-        return lambda: confirming.confirm_with_code(principal, form.code.data, request_context())
-    return lambda: confirming.confirm_with_password(
+        return lambda: confirming.reauthenticate_with_code(
+            principal, form.code.data, request_context()
+        )
+    return lambda: confirming.reauthenticate_with_password(
         principal, form.current_password.data, request_context()
     )
 

@@ -11,7 +11,7 @@ LIFE = timedelta(minutes=5)
 REGISTER, CONFIRM, SECOND, LOG_IN = "register", "confirm", "second factor", "log in"
 
 
-def give_out(purpose: str, holder: str) -> bytes:
+def issue(purpose: str, holder: str) -> bytes:
     """A fresh challenge for ``holder``; one write."""
     challenge = secrets.token_bytes(32)
     Challenge(
@@ -20,7 +20,7 @@ def give_out(purpose: str, holder: str) -> bytes:
     return challenge
 
 
-def take(challenge: bytes, purpose: str, holder: str) -> bool:
+def consume(challenge: bytes, purpose: str, holder: str) -> bool:
     """Whether ``challenge`` was given out for this and not taken before. It is taken now."""
     mine = Challenge.objects(id=hash_secret(challenge), purpose=purpose, holder=holder)
     return bool(mine.filter(expires_at__gt=clock.now()).delete())

@@ -13,7 +13,7 @@ from portal.web.context import AuditActor
 
 
 @dataclass(frozen=True)
-class Principal(UserMixin):
+class AccountPrincipal(UserMixin):
     """Who asks: an account, by a session whose random id only its browser or program knows.
 
     ``session`` is the id by which others may call it. ``authenticated_at`` is when the person last
@@ -55,7 +55,7 @@ class Principal(UserMixin):
         return AuditActor(self.account_id, self.email, self.session)
 
 
-def require_verified(who: Account | Principal) -> None:
+def require_verified_address(who: Account | AccountPrincipal) -> None:
     """Raise AddressNotVerified unless the address is verified.
 
     A service asks this of an account that was read in the transaction which writes; a page asks it
@@ -66,14 +66,14 @@ def require_verified(who: Account | Principal) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingLogIn:
     """A log-in whose password was right, known by a random id that only its browser has."""
 
     session_id: str
 
 
 @dataclass(frozen=True)
-class _ByKey(UserMixin):
+class _KeyPrincipal(UserMixin):
     """By the key of this ``id``, which is no secret, and name."""
 
     id: ObjectId
@@ -82,7 +82,7 @@ class _ByKey(UserMixin):
 
     @property
     def account_id(self) -> NoReturn:
-        """Of a person only: whatever is done for an account is refused. Raises PersonNeeded."""
+        """Of a person only: whatever is done for an account is refused. Raises AccountRequired."""
         raise AccountRequired
 
     @property
@@ -99,7 +99,7 @@ class _ByKey(UserMixin):
 
 
 @dataclass(frozen=True)
-class OrganizationKey(_ByKey):
+class OrganizationKey(_KeyPrincipal):
     """A program by a key of an organization, with a role or just some permissions."""
 
     organization_id: ObjectId
@@ -110,7 +110,7 @@ class OrganizationKey(_ByKey):
 
 
 @dataclass(frozen=True)
-class Provisioner(_ByKey):
+class ProvisioningPrincipal(_KeyPrincipal):
     """A program that signs organizations up for people, and does nothing else."""
 
     kind: ClassVar[str] = "provisioning key"

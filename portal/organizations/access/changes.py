@@ -4,7 +4,7 @@ from bson import ObjectId
 
 from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership
-from portal.documents.organizations import ACTIVE, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
@@ -36,7 +36,7 @@ def begin_change(
 @within_transaction
 def current_organization(organization_id: ObjectId) -> Organization:
     """The organization as it is now. Raises NotFound where it is no longer active."""
-    organization = Organization.objects(id=organization_id, state=ACTIVE).first()
+    organization = Organization.objects(id=organization_id, state=OrganizationState.ACTIVE).first()
     if organization is None:
         raise NotFound(str(organization_id))
     return organization

@@ -3,10 +3,10 @@
 from bson import ObjectId
 
 from portal.documents.accounts import Account
-from portal.documents.memberships import OWNER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.mail import outbox
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 
 
 def email_of(account_id: ObjectId | None) -> str | None:
@@ -15,9 +15,9 @@ def email_of(account_id: ObjectId | None) -> str | None:
     return account.email if account else None
 
 
-def email_owners(kind: Kind, organization: Organization, **ids: ObjectId) -> None:
+def email_owners(kind: MailKind, organization: Organization, **ids: ObjectId) -> None:
     """Put a mail to each owner into the outbox, in the caller's transaction; ``ids`` of what it
     tells of beside the organization."""
-    owners = Membership.objects(organization=organization.id, role=OWNER).distinct("account")
+    owners = Membership.objects(organization=organization.id, role=Role.OWNER).distinct("account")
     for owner in Account.objects(id__in=owners).only("email"):
-        outbox.put(kind, owner.email, organization=organization.id, **ids)
+        outbox.enqueue(kind, owner.email, organization=organization.id, **ids)

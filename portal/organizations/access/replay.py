@@ -12,7 +12,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.documents.idempotency import KeyRecord
-from portal.documents.organizations import PURGE, RESTORE, TRASH
+from portal.documents.organizations import OperationKind
 from portal.errors import PortalError
 from portal.identity.authentication import cookies, logging_in
 from portal.organizations.access.lookup import slug_for_member
@@ -24,7 +24,7 @@ from portal.web.requests import request_context, user_agent
 log = structlog.get_logger()
 
 
-def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
+def install(blueprint: Blueprint, page: str = "organizations.overview") -> None:
     """Have what the blueprint's forms are refused answered so, if they were sent before. ``page``
     is the organization's page that they lead to."""
 
@@ -34,8 +34,8 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
             if record is None:
                 return error_handlers.answer_portal_error(error)
             if request.endpoint in SIGN_UPS:
-                _log_in_again()
-            return _lead_on(record, page)
+                _repeat_log_in()
+            return redirect_to_first_result(record, page)
         except (PyMongoError, MongoEngineException) as away:
             return error_handlers.answer_database_error(away)
 
@@ -44,7 +44,11 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
         second."""
         try:
             record = find_record(requests.idempotency_key())
-            return _lead_on(record, page) if record else error_handlers.answer_csrf_error(error)
+            return (
+                redirect_to_first_result(record, page)
+                if record
+                else error_handlers.answer_csrf_error(error)
+            )
         except (PyMongoError, MongoEngineException) as away:
             return error_handlers.answer_database_error(away)
 
@@ -52,7 +56,7 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
     blueprint.register_error_handler(CSRFError, answer_stale_form)
 
 
-def _log_in_again() -> None:
+def _repeat_log_in() -> None:
     """Do what the log-in page would do with the e-mail and password that were sent: no more than
     that, since the password may have been changed in the meantime."""
     if current_user.is_authenticated:
@@ -66,13 +70,15 @@ def _log_in_again() -> None:
         cookies.enter(entered)
 
 
-def _lead_on(record: KeyRecord, page: str) -> ResponseReturnValue:
+def redirect_to_first_result(record: KeyRecord, page: str) -> ResponseReturnValue:
     log.info("request.repeated", kind=record.kind, first=record.request)
     account = current_user.account_id if current_user.is_authenticated else None
     slug = slug_for_member(record.organization, account)
     if slug:
         return redirect(url_for(page, slug=slug), 303)
-    if record.kind == RESTORE:  # still on its way
+    if record.kind == OperationKind.RESTORE:  # still on its way
         return redirect(url_for("organizations.trashed", organization_id=record.organization), 303)
-    otherwise = "trash" if record.kind in (TRASH, PURGE) else "list_mine"
+    otherwise = (
+        "trash" if record.kind in (OperationKind.TRASH, OperationKind.PURGE) else "list_mine"
+    )
     return redirect(url_for(f"organizations.{otherwise}"), 303)

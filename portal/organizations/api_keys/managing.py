@@ -14,7 +14,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
-from portal.documents.api_keys import ROLES, ApiKey
+from portal.documents.api_keys import API_KEY_ROLES, ApiKey
 from portal.documents.organizations import Organization
 from portal.errors import check_all
 from portal.hashing import hash_secret
@@ -96,10 +96,10 @@ def make_key(
     """Make a key of the organization with a ``role``, or else with ``permissions``; it works until
     the end of its last day in UTC, if it has one.
 
-    The owners get a mail where it may do more than look. Raises InvalidKeyName, InvalidGrant,
-    InvalidExpiry (or SeveralErrors of them), Forbidden where it could do what who makes it may
-    not, TooManyTries, TooManyKeys, NotFound where the organization is gone, Repeated; then nothing
-    was changed.
+    The owners get a mail where it may do more than look. Raises InvalidApiKeyName, InvalidGrant,
+    InvalidExpiry (or SeveralErrors of them), Forbidden where it could do what who makes it may not,
+    TooManyAttempts, TooManyApiKeys, NotFound where the organization is gone, DuplicateRequest; then
+    nothing was changed.
     """
     name, permissions, expires_at = check_all(
         lambda: _clean_name(name),
@@ -111,7 +111,7 @@ def make_key(
     key_id, secret = ObjectId(), credentials.new_secret()
 
     def body() -> ApiKey:
-        sessions.hold_open(context)
+        sessions.lock_session(context)
         organization = begin_change(access, context, MADE, key_id, permission="keys.manage")
         # Each key that is made writes the head of the organization's chain: of two at once one
         # is tried again, and counts the other.
@@ -149,13 +149,13 @@ def rotate_key(
     """Give the key another secret; the one it had works for ``overlap`` longer, an older one no
     more.
 
-    Raises KeyNotFound, KeyExpired, Forbidden where it can do what who rotates it may not,
-    NotFound, Repeated; then nothing was changed.
+    Raises ApiKeyNotFound, ApiKeyExpired, Forbidden where it can do what who rotates it may not,
+    NotFound, DuplicateRequest; then nothing was changed.
     """
     secret = credentials.new_secret()
 
     def body() -> ApiKey:
-        sessions.hold_open(context)
+        sessions.lock_session(context)
         organization = begin_change(access, context, ROTATED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
         _check_within(access, of_key(key.role, key.permissions or ()))
@@ -174,7 +174,7 @@ def rotate_key(
 def revoke_key(access: Access, key_id: ObjectId, context: RequestContext) -> ApiKey:
     """End the key, and return what it was: the next request that comes by it is refused.
 
-    Raises KeyNotFound, NotFound, Repeated; then nothing was changed.
+    Raises ApiKeyNotFound, NotFound, DuplicateRequest; then nothing was changed.
     """
 
     def body() -> ApiKey:
@@ -199,7 +199,7 @@ def keys_by(organization: Organization, account_id: ObjectId) -> list[ListedKey]
 
 
 def key_of(organization: Organization, key_id: str | ObjectId | None) -> ListedKey:
-    """The organization's key of this id. Raises KeyNotFound."""
+    """The organization's key of this id. Raises ApiKeyNotFound."""
     if not ObjectId.is_valid(key_id):
         raise ApiKeyNotFound
     found = _listed({"organization": organization.id, "_id": ObjectId(key_id)})
@@ -220,8 +220,8 @@ def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
     if role is not None and permissions:
         raise InvalidGrant("Choose a role or permissions, not both")
     if role is not None:
-        if role not in ROLES:
-            raise InvalidGrant(f"Choose one of these roles: {', '.join(ROLES)}")
+        if role not in API_KEY_ROLES:
+            raise InvalidGrant(f"Choose one of these roles: {', '.join(API_KEY_ROLES)}")
         return []
     if not permissions:
         raise InvalidGrant("Choose what the key may do")

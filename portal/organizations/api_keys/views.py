@@ -10,7 +10,7 @@ from portal import settings
 from portal.documents.idempotency import KeyRecord
 from portal.errors import PortalError
 from portal.identity.api_keys.errors import ApiKeyNotFound
-from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.api_keys import managing
@@ -33,7 +33,7 @@ def show_all(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/new", methods=["GET", "POST"])
 @with_access("keys.manage")
-@recently_authenticated
+@reauthenticated
 def make(access: Access) -> ResponseReturnValue:
     form = NewKeyForm()
     made = form.submit(
@@ -48,7 +48,7 @@ def make(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/<key_id>/rotate", methods=["GET", "POST"])
 @with_access("keys.manage")
-@recently_authenticated
+@reauthenticated
 def rotate(access: Access, key_id: str) -> ResponseReturnValue:
     key = managing.key_of(access.organization, key_id)
     form = RotateForm()

@@ -16,30 +16,30 @@ from portal.database.cascade import delete_belongings
 from portal.database.connection import tenant_database
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.memberships import OWNER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import (
-    COLLECTION_MISSING,
-    CREATE,
+    Failure,
     Operation,
+    OperationKind,
     Organization,
     Placement,
 )
-from portal.documents.slugs import CURRENT
+from portal.documents.slugs import SlugState
 from portal.errors import NotFound
 from portal.identity.accounts.creating import NewAccount, create_account
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import (
-    ForwardImpossible,
     LeaseLost,
     Plan,
-    advance,
+    RollBack,
+    current_attempt,
     insert_with_intent,
-    mine,
-    pursue,
+    run_now,
+    update_if_held,
 )
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
-from portal.organizations.lifecycle.steps import drop_collection, move_collection
+from portal.organizations.lifecycle.steps import drop_collection, rename_collection
 from portal.tenants import collections
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -49,7 +49,7 @@ from portal.web.context import RequestContext
 class SignedUp:
     """What a sign-up made: who the browser is now, if it was one, and the organization."""
 
-    principal: Principal | None
+    principal: AccountPrincipal | None
     organization: Organization
 
 
@@ -63,7 +63,7 @@ def create_with_owner(
     """
     organization_id = ObjectId()
     # First: where name and address are both taken, the name is what is told.
-    slugs.claim_slug(name.slug, organization_id, CURRENT, context)
+    slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context)
     entered = create_account(owner, context, user_agent)
     organization = _insert_organization(
         organization_id, name, owner.id, entered.context, founds_account=True
@@ -76,7 +76,7 @@ def create_organization(
 ) -> Organization:
     """Create another organization for an account that exists; otherwise like ``sign_up``."""
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
-    return pursue(_create_for(account_id, parse_name(typed_name), context))
+    return run_now(_create_for(account_id, parse_name(typed_name), context))
 
 
 @transactional
@@ -86,7 +86,7 @@ def _create_for(
     if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
         raise NotFound
     organization_id, holder = ObjectId(), slugs.owned_holder(account_id, name.slug)
-    slugs.claim_slug(name.slug, organization_id, CURRENT, context, holder)
+    slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context, holder)
     return _insert_organization(organization_id, name, account_id, context, founds_account=False)
 
 
@@ -107,7 +107,7 @@ def _insert_organization(
         created_at=now,
         created_by=owner,
         operation=Operation(
-            kind=CREATE,
+            kind=OperationKind.CREATE,
             started_at=now,
             origin=context.origin,
             collection=name.collection,
@@ -118,7 +118,7 @@ def _insert_organization(
     )
     insert_with_intent(organization, context)
     collections.create_collection(tenant_database(), organization.placement.collection)
-    Membership(organization=organization_id, account=owner, role=OWNER, since=now).save(
+    Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )
     record(organization, "organization.created", context.origin, name=name.shown, slug=name.slug)
@@ -130,12 +130,12 @@ def _record_uuid(organization: Organization) -> Organization:
         return organization
     uuid = collections.uuid_of(tenant_database(), organization.placement.collection)
     if uuid is None:  # dropped by hand; or another attempt has moved it, and this one is over
-        raise ForwardImpossible(COLLECTION_MISSING)
-    return advance(organization, set__placement__uuid=uuid)
+        raise RollBack(Failure.COLLECTION_MISSING)
+    return update_if_held(organization, set__placement__uuid=uuid)
 
 
 def _finish_create(organization: Organization) -> Organization:
-    return advance(
+    return update_if_held(
         organization,
         set__placement__collection=organization.operation.collection,
         unset__operation=True,
@@ -144,7 +144,7 @@ def _finish_create(organization: Organization) -> Organization:
 
 @transactional
 def _undo_creation(organization: Organization) -> Organization:
-    if not mine(organization).delete():
+    if not current_attempt(organization).delete():
         raise LeaseLost(str(organization.id))
     delete_belongings(Organization, organization.id)
     forget_chain(organization.id)
@@ -162,9 +162,9 @@ def _undo_creation(organization: Organization) -> Organization:
 
 
 PLAN = Plan(
-    kind=CREATE,
+    kind=OperationKind.CREATE,
     title="Creating the collection",
     doing="being created",
-    forward=(_record_uuid, move_collection, _finish_create),
+    forward=(_record_uuid, rename_collection, _finish_create),
     back=(drop_collection, _undo_creation),
 )

@@ -6,9 +6,9 @@ from bson import ObjectId
 
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
-from portal.documents.organizations import TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.mail.links import link
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 
 
 def _about_trashed(mail: Mail) -> dict[str, Any] | None:
@@ -26,11 +26,11 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
 
 
 def _trashed(organization_id: ObjectId) -> Organization | None:
-    return Organization.objects(id=organization_id, state=TRASHED).first()
+    return Organization.objects(id=organization_id, state=OrganizationState.TRASHED).first()
 
 
-ORGANIZATION_TRASHED = Kind("organization_trashed", "{name} is in the trash", _about_trashed)
-PURGE_NEAR = Kind("purge_near", "{name} will be purged on {purge_at:%-d %B %Y}", _about_trashed)
+ORGANIZATION_TRASHED = MailKind("organization_trashed", "{name} is in the trash", _about_trashed)
+PURGE_NEAR = MailKind("purge_near", "{name} will be purged on {purge_at:%-d %B %Y}", _about_trashed)
 
 KINDS = (
     ORGANIZATION_TRASHED,

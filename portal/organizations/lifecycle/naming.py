@@ -5,9 +5,9 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.organizations import Operation, Organization
-from portal.documents.slugs import TARGET
+from portal.documents.slugs import SlugState
 from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import advance, write_intent
+from portal.organizations.lifecycle.engine import update_if_held, write_intent
 from portal.organizations.lifecycle.names import OrganizationName
 from portal.web.context import RequestContext
 
@@ -35,7 +35,7 @@ def intend_name(
     )
     intended = write_intent(organization, operation, context, states=(state,))
     holder = slugs.owned_holder(context.account, name.slug)
-    slugs.claim_slug(name.slug, organization.id, TARGET, context, holder)
+    slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
     return intended
 
 
@@ -44,7 +44,7 @@ def finish_naming(organization: Organization, action: str, **changes: object) ->
     """Write the operation's name and result into the organization, and record the ``action``; the
     caller moves the slugs. Raises LeaseLost."""
     operation = organization.operation
-    named = advance(
+    named = update_if_held(
         organization,
         set__name=operation.name,
         set__slug=operation.slug,
@@ -68,7 +68,7 @@ def finish_naming(organization: Organization, action: str, **changes: object) ->
 def undo_naming(organization: Organization, action: str) -> Organization:
     """Give the operation's slug up, and record why, as the ``action``. Raises LeaseLost."""
     operation = organization.operation
-    undone = advance(organization, unset__operation=True)
-    slugs.unclaim(operation.slug, organization.id)
+    undone = update_if_held(organization, unset__operation=True)
+    slugs.release_target(operation.slug, organization.id)
     record(undone, action, operation.origin, name=operation.name, reason=operation.failure)
     return undone

@@ -6,14 +6,14 @@ from portal.database.cascade import delete_belongings
 from portal.database.connection import server_time
 from portal.database.leases import is_past
 from portal.database.transactions import transaction
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, PURGE, PURGED, TRASHED, Operation, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Operation, OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle.engine import (
     Plan,
-    advance,
-    intend,
-    pursue,
+    run_now,
+    update_if_held,
     write_intent,
+    write_intent_where,
 )
 from portal.organizations.lifecycle.names import check_confirmed
 from portal.organizations.lifecycle.steps import drop_collection
@@ -28,32 +28,42 @@ def purge_organization(
     A tombstone stays, and the audit chain. ``confirm_name`` is what a person typed to confirm; a
     program, which types nothing, has none.
 
-    Raises NameNotConfirmed, OperationInProgress, AddressChanged, NotInTrash, OrganizationPurged,
-    NotFound; then nothing was changed.
+    Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotInTrash,
+    OrganizationPurged, NotFound; then nothing was changed.
     """
     check_confirmed(confirm_name, organization.name)
     operation = _purge(organization, context)
-    return pursue(
+    return run_now(
         transaction(
-            lambda: write_intent(organization, operation, context, states=(ACTIVE, TRASHED))
+            lambda: write_intent(
+                organization,
+                operation,
+                context,
+                states=(OrganizationState.ACTIVE, OrganizationState.TRASHED),
+            )
         )
     )
 
 
-def intend_due_purge() -> Organization | None:
+def write_due_purge() -> Organization | None:
     """Write the intent to purge into one organization whose time in the trash is over by the
     server's clock, if there is one; it is the caller's to pursue."""
     due = is_past("purge_at")
-    found = Organization.objects(__raw__={**due, "state": TRASHED, "operation": None}).first()
+    found = Organization.objects(
+        __raw__={**due, "state": OrganizationState.TRASHED, "operation": None}
+    ).first()
     if found is None:
         return None
     # Due still: it may have been restored, and trashed again, since it was read.
-    return intend({"_id": found.id, "state": TRASHED, **due}, _purge(found, RequestContext()))
+    return write_intent_where(
+        {"_id": found.id, "state": OrganizationState.TRASHED, **due},
+        _purge(found, RequestContext()),
+    )
 
 
 def _purge(organization: Organization, context: RequestContext) -> Operation:
     return Operation(
-        kind=PURGE,
+        kind=OperationKind.PURGE,
         started_at=clock.now(),
         origin=context.origin,
         collection=organization.placement.collection,
@@ -65,12 +75,12 @@ def _finish_purge(organization: Organization) -> Organization:
 
     def body() -> Organization:
         members = Membership.objects(organization=organization.id)
-        purged = advance(
+        purged = update_if_held(
             organization,
-            set__state=PURGED,
+            set__state=OrganizationState.PURGED,
             set__purged_at=now,
             set__purged_by=operation.origin.account,
-            set__owners=members.filter(role=OWNER).distinct("account"),
+            set__owners=members.filter(role=Role.OWNER).distinct("account"),
             unset__purge_at=True,
             unset__warn_at=True,
             unset__operation=True,
@@ -83,7 +93,7 @@ def _finish_purge(organization: Organization) -> Organization:
 
 
 PLAN = Plan(
-    kind=PURGE,
+    kind=OperationKind.PURGE,
     title="Purging",
     doing="being purged",
     forward=(drop_collection, _finish_purge),

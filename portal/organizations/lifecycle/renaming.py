@@ -2,13 +2,13 @@
 
 from portal.audit.trail import record
 from portal.database.transactions import transactional
-from portal.documents.organizations import ACTIVE, RENAME, Organization
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import Plan, pursue, refusal
+from portal.organizations.lifecycle.engine import Plan, refusal, run_now
 from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.naming import finish_naming, intend_name, undo_naming
-from portal.organizations.lifecycle.steps import move_back, move_collection
+from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
@@ -30,16 +30,20 @@ def rename_organization(
         raise NameUnchanged(name.shown)
     if name.slug == organization.slug:
         return _change_display_name(organization, name, context)
-    return pursue(intend_name(organization, RENAME, name, context, state=ACTIVE))
+    return run_now(
+        intend_name(
+            organization, OperationKind.RENAME, name, context, state=OrganizationState.ACTIVE
+        )
+    )
 
 
 @transactional
 def _change_display_name(
     organization: Organization, name: OrganizationName, context: RequestContext
 ) -> Organization:
-    claim_key(context, organization.id, RENAME)
+    claim_key(context, organization.id, OperationKind.RENAME)
     renamed = Organization.objects(
-        id=organization.id, state=ACTIVE, slug=organization.slug, operation=None
+        id=organization.id, state=OrganizationState.ACTIVE, slug=organization.slug, operation=None
     ).modify(new=True, set__name=name.shown)
     if renamed is None:
         raise refusal(organization)
@@ -56,7 +60,7 @@ def _change_display_name(
 @transactional
 def _finish_rename(organization: Organization) -> Organization:
     renamed = finish_naming(organization, "organization.renamed")
-    slugs.move_on(organization.id, organization.slug, renamed.slug)
+    slugs.promote_target(organization.id, organization.slug, renamed.slug)
     return renamed
 
 
@@ -65,9 +69,9 @@ def _undo_rename(organization: Organization) -> Organization:
 
 
 PLAN = Plan(
-    kind=RENAME,
+    kind=OperationKind.RENAME,
     title="Renaming to {name}",
     doing="being renamed",
-    forward=(move_collection, _finish_rename),
-    back=(move_back, _undo_rename),
+    forward=(rename_collection, _finish_rename),
+    back=(rename_collection_back, _undo_rename),
 )

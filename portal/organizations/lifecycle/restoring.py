@@ -1,12 +1,12 @@
 """Restoring organizations from the trash: a rename that changes the state, too."""
 
 from portal.database.transactions import transactional
-from portal.documents.organizations import ACTIVE, RESTORE, TRASHED, Organization
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import Plan, pursue
+from portal.organizations.lifecycle.engine import Plan, run_now
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.naming import finish_naming, intend_name, undo_naming
-from portal.organizations.lifecycle.steps import move_back, move_collection
+from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -25,7 +25,11 @@ def restore_organization(
     if typed_name is not None:
         typed = parse_name(typed_name)
         name = name if typed.shown == name.shown else typed
-    return pursue(intend_name(organization, RESTORE, name, context, state=TRASHED))
+    return run_now(
+        intend_name(
+            organization, OperationKind.RESTORE, name, context, state=OrganizationState.TRASHED
+        )
+    )
 
 
 @transactional
@@ -33,13 +37,13 @@ def _finish_restore(organization: Organization) -> Organization:
     restored = finish_naming(
         organization,
         "organization.restored",
-        set__state=ACTIVE,
+        set__state=OrganizationState.ACTIVE,
         unset__trashed_at=True,
         unset__trashed_by=True,
         unset__purge_at=True,
         unset__warn_at=True,
     )
-    slugs.settle(organization.id, restored.slug)
+    slugs.mark_current(organization.id, restored.slug)
     return restored
 
 
@@ -48,9 +52,9 @@ def _undo_restore(organization: Organization) -> Organization:
 
 
 PLAN = Plan(
-    kind=RESTORE,
+    kind=OperationKind.RESTORE,
     title="Restoring from the trash",
     doing="being restored",
-    forward=(move_collection, _finish_restore),
-    back=(move_back, _undo_restore),
+    forward=(rename_collection, _finish_restore),
+    back=(rename_collection_back, _undo_restore),
 )

@@ -15,19 +15,19 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import ACCEPTED, OPEN, Invitation
+from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.memberships import Membership
-from portal.documents.organizations import ACTIVE, TRASHED, Organization
-from portal.documents.sessions import PASSWORD
+from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress
 from portal.errors import NotFound
 from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.accounts.errors import EmailTaken
-from portal.identity.accounts.verifying import prove_address
+from portal.identity.accounts.verifying import verify_by_link
 from portal.identity.authentication import passwords
 from portal.identity.authentication.errors import WrongCredentials
 from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Principal, require_verified
+from portal.identity.sessions.principals import AccountPrincipal, require_verified_address
 from portal.mail import links
 from portal.mail.errors import InvalidLink
 from portal.organizations.members.errors import (
@@ -67,14 +67,14 @@ class Joined:
 
     organization: Organization
     role: str
-    principal: Principal | None = None
+    principal: AccountPrincipal | None = None
 
 
 def read_link(token: str, account_id: ObjectId | None) -> Invited:
     """What a link from a mail invites to. ``account_id`` is whose browser follows it.
 
-    Raises InvitationEnded, InvitationAsleep, and InvitationForAnother before anything of the
-    invitation is told.
+    Raises InvitationEnded, InvitationSuspended, and InvitationForAnotherAddress before anything of
+    the invitation is told.
     """
     invitation, to = _linked(token)
     if account_id:
@@ -96,8 +96,8 @@ def accept_link(
     Who is logged in with the address, and has verified it, needs no ``password``. Where nobody
     has verified it, all sessions of its account end, and the password is the account's from then
     on; where it has no account, one is made. Either way the browser has a session afterwards.
-    Raises what ``read_link`` does, and TooManyTries, WeakPassword, WrongCredentials, Overloaded,
-    AccountExists, AlreadyBelongs; AddressNotVerified where the link was sent to another spelling
+    Raises what ``read_link`` does, and TooManyAttempts, WeakPassword, WrongCredentials, Overloaded,
+    AccountExists, AlreadyJoined; AddressNotVerified where the link was sent to another spelling
     than the account's, so that it verifies nothing.
     """
     invited = read_link(token, account_id)
@@ -107,7 +107,7 @@ def accept_link(
     if account and invited.step == AGREE:
         return transaction(lambda: _join(invited.invitation, account.id, context))
     if account and invited.step == VERIFY:
-        require_verified(account)
+        require_verified_address(account)
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     if account:
         return _prove_and_join(invited.invitation, account, password, context, user_agent)
@@ -118,13 +118,13 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestCo
     """Accept an invitation of the account's own verified address, without a link.
 
     Raises NotFound for one of another address, AddressNotVerified, InvitationEnded,
-    InvitationAsleep, AlreadyBelongs; then nothing was changed.
+    InvitationSuspended, AlreadyJoined; then nothing was changed.
     """
     account = Account.objects.get(id=account_id)
     invitation = Invitation.objects(id=invitation_id, email_key=account.email_key).first()
     if invitation is None:
         raise NotFound(str(invitation_id))
-    require_verified(account)
+    require_verified_address(account)
     return transaction(lambda: _join(invitation, account_id, context))
 
 
@@ -134,7 +134,7 @@ def _linked(token: str) -> tuple[Invitation, str]:
     except InvalidLink as error:
         raise InvitationEnded from error
     invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()
-    if invitation is None or invitation.standing != OPEN:
+    if invitation is None or invitation.standing != InvitationState.OPEN:
         raise InvitationEnded
     # A version before did not sign where it was sent; mostly that was the address as invited.
     return invitation, content.get("to", invitation.email)
@@ -154,7 +154,7 @@ def _step(account: Account | None, to: str, *, logged_in: bool) -> str:
 def _inviting(invitation: Invitation) -> tuple[Organization, str]:
     """The organization, if it can be joined, and the address of who invites, if they may."""
     organization = Organization.objects(
-        id=invitation.organization, state__in=[ACTIVE, TRASHED]
+        id=invitation.organization, state__in=[OrganizationState.ACTIVE, OrganizationState.TRASHED]
     ).first()
     inviter = Membership.objects(
         organization=invitation.organization, account=invitation.inviter
@@ -165,7 +165,7 @@ def _inviting(invitation: Invitation) -> tuple[Organization, str]:
         raise InvitationEnded
     if "invitations.manage" not in ROLES[inviter.role]:
         raise InvitationEnded
-    if organization.state == TRASHED:
+    if organization.state == OrganizationState.TRASHED:
         raise InvitationSuspended(organization.name)
     return organization, account.email
 
@@ -178,7 +178,7 @@ def _prove_and_join(
     user_agent: str,
 ) -> Joined:
     context = context.acting_as(AuditActor(account.id, account.email))
-    proved = prove_address(account, password, context)
+    proved = verify_by_link(account, password, context)
     # Where another request proved it at the same time, the password is that one's.
     if not passwords.verify_password(password, proved.password_hash):
         raise WrongCredentials
@@ -215,7 +215,7 @@ def _sign_up_and_join(
         except EmailTaken as error:
             raise AccountExists(invited.to) from error
         by_account = entered.context
-        record(entered.account, "account.logged_in", by_account.origin, factors=PASSWORD)
+        record(entered.account, "account.logged_in", by_account.origin, factors=Factor.PASSWORD)
         joined = _join(invitation, new.id, by_account)
         return replace(joined, principal=entered.principal)
 
@@ -227,8 +227,13 @@ def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext)
     now = clock.now()
     claim_key(context, invitation.organization, ACCEPT, invitation.id)
     accepted = Invitation.objects(
-        id=invitation.id, generation=invitation.generation, state=OPEN, expires_at__gt=now
-    ).modify(new=True, set__state=ACCEPTED, set__ended_at=now, set__account=account_id)
+        id=invitation.id,
+        generation=invitation.generation,
+        state=InvitationState.OPEN,
+        expires_at__gt=now,
+    ).modify(
+        new=True, set__state=InvitationState.ACCEPTED, set__ended_at=now, set__account=account_id
+    )
     if accepted is None:
         raise InvitationEnded
     organization, _ = _inviting(accepted)

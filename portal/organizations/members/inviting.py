@@ -10,12 +10,12 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import GIVEN, OPEN, WITHDRAWN, Invitation
+from portal.documents.invitations import GRANTABLE_ROLES, Invitation, InvitationState
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.email_addresses import parse_email
 from portal.errors import NotFound, check_all
-from portal.identity.sessions.principals import require_verified
+from portal.identity.sessions.principals import require_verified_address
 from portal.mail import outbox
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.lookup import Access
@@ -35,7 +35,7 @@ SEND, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
 def invite(access: Access, email: str, role: str, context: RequestContext) -> Invitation:
     """Invite an address to the organization: it is sent a link, good for 7 days.
 
-    Whether the address has an account makes no difference to who asks. Raises TooManyTries,
+    Whether the address has an account makes no difference to who asks. Raises TooManyAttempts,
     InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
     AlreadyInvited, NotFound; then nothing was changed.
     """
@@ -73,8 +73,8 @@ def resend_invitation(
     """Send an invitation again, for 7 days from now, in another role if one is given: the link
     before is dead. It is the asking member's from then on.
 
-    Raises TooManyTries, InvalidRole, AddressNotVerified, NotFound, InvitationClosed, AlreadyMember;
-    then nothing was changed.
+    Raises TooManyAttempts, InvalidRole, AddressNotVerified, NotFound, InvitationClosed,
+    AlreadyMember; then nothing was changed.
     """
     rate_limits.count_try(rate_limits.INVITATIONS, str(access.organization.id))
     if role is not None:
@@ -107,7 +107,7 @@ def withdraw_invitation(
         organization = begin_change(
             access, context, WITHDRAW, invitation_id, permission="invitations.manage"
         )
-        changes = {"state": WITHDRAWN, "ended_at": clock.now()}
+        changes = {"state": InvitationState.WITHDRAWN, "ended_at": clock.now()}
         withdrawn = _change(organization, invitation_id, changes)
         _record(organization, "invitation.withdrawn", withdrawn, context)
         return withdrawn
@@ -116,7 +116,7 @@ def withdraw_invitation(
 
 
 def _check_role(role: str) -> None:
-    if role not in GIVEN:
+    if role not in GRANTABLE_ROLES:
         raise InvalidRole
 
 
@@ -131,7 +131,7 @@ def _begin_sending(
     organization = begin_change(
         access, context, kind, invitation_id, permission="invitations.manage"
     )
-    require_verified(Account.objects.get(id=context.account))
+    require_verified_address(Account.objects.get(id=context.account))
     return organization
 
 
@@ -140,7 +140,7 @@ def _change(
 ) -> Invitation:
     of_organization = Invitation.objects(id=invitation_id, organization=organization.id)
     sets = {f"set__{name}": value for name, value in changes.items()}
-    changed = of_organization.filter(state=OPEN).modify(new=True, **sets, **more)
+    changed = of_organization.filter(state=InvitationState.OPEN).modify(new=True, **sets, **more)
     if changed is None:
         ended = of_organization.first()
         raise InvitationClosed(ended.email) if ended else NotFound(str(invitation_id))
@@ -170,7 +170,7 @@ def _tell(
     _record(organization, action, invitation, context, role=invitation.role)
     # Spellings that are one address to us may be two mailboxes elsewhere: the account's is meant.
     account = Account.objects(email_key=invitation.email_key).only("email").first()
-    outbox.put(
+    outbox.enqueue(
         INVITATION,
         account.email if account else invitation.email,
         invitation=invitation.id,

@@ -5,8 +5,8 @@ from bson import ObjectId
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import GIVEN
-from portal.documents.memberships import ADMIN, OWNER, Membership
+from portal.documents.invitations import GRANTABLE_ROLES
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.mail import outbox
 from portal.organizations.access.changes import begin_change
@@ -16,7 +16,7 @@ from portal.organizations.members import ownership
 from portal.organizations.members.errors import InvalidRole
 from portal.organizations.members.listing import Member
 from portal.organizations.members.mails import MEMBER_REMOVED, ROLE_CHANGED
-from portal.organizations.members.memberships import count_change, membership_of
+from portal.organizations.members.memberships import membership_of, register_membership_change
 from portal.organizations.members.withdrawing import withdraw_sent_by
 from portal.permissions import ROLES
 from portal.web import rate_limits
@@ -29,17 +29,17 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
     """Make a member viewer or admin; the member as it is then.
 
     Of owners only owners can, and no key makes a viewer an admin. The open invitations of who may
-    not invite any more are withdrawn. Raises InvalidRole, TooManyTries, NotFound,
+    not invite any more are withdrawn. Raises InvalidRole, TooManyAttempts, NotFound,
     Forbidden, LastOwner; then nothing was changed. The role that the member has is no change.
     """
-    if role not in GIVEN:
+    if role not in GRANTABLE_ROLES:
         raise InvalidRole
-    if role == ADMIN:  # what takes a role away is never too much
+    if role == Role.ADMIN:  # what takes a role away is never too much
         rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
     def body() -> Member:
         organization, membership = _begin_managing(access, context, CHANGE_ROLE, account_id)
-        account = count_change(account_id)
+        account = register_membership_change(account_id)
         if membership.role != role:
             before = membership.role
             _check_rise(access, before, role)
@@ -102,7 +102,7 @@ def leave(access: Access, account_id: ObjectId, context: RequestContext) -> Memb
 
 def permission_over(role: str) -> str:
     """The permission that it takes to change or remove a member of this role."""
-    return "owners.manage" if role == OWNER else "members.manage"
+    return "owners.manage" if role == Role.OWNER else "members.manage"
 
 
 def _check_rise(access: Access, before: str, role: str) -> None:
@@ -125,7 +125,7 @@ def _begin_managing(
 
 
 def _end(organization: Organization, membership: Membership, context: RequestContext) -> Account:
-    account = count_change(membership.account)
+    account = register_membership_change(membership.account)
     _end_role(organization, membership, context)
     withdraw_sent_by(account, organization, context)
     Membership.objects(id=membership.id).delete()
@@ -133,9 +133,9 @@ def _end(organization: Organization, membership: Membership, context: RequestCon
 
 
 def _end_role(organization: Organization, membership: Membership, context: RequestContext) -> None:
-    if membership.role == OWNER:
+    if membership.role == Role.OWNER:
         ownership.end_ownership(organization, membership.account, context)
 
 
-def _tell(kind: outbox.Kind, account: Account, organization: Organization) -> None:
-    outbox.put(kind, account.email, organization=organization.id, account=account.id)
+def _tell(kind: outbox.MailKind, account: Account, organization: Organization) -> None:
+    outbox.enqueue(kind, account.email, organization=organization.id, account=account.id)

@@ -6,7 +6,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.memberships import ADMIN, OWNER, Membership, OwnershipOffer
+from portal.documents.memberships import Membership, OwnershipOffer, Role
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
 from portal.mail import outbox
@@ -15,7 +15,11 @@ from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
 from portal.organizations.members.errors import AlreadyOffered, AlreadyOwner, OfferEnded
 from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
-from portal.organizations.members.memberships import check_other_owner, count_change, membership_of
+from portal.organizations.members.memberships import (
+    check_other_owner,
+    membership_of,
+    register_membership_change,
+)
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -29,7 +33,7 @@ def offer_ownership(
     """Offer ownership to a member, from the owner who asks; whom it was offered to.
 
     Nothing changes until it is accepted, but for a mail that tells it. Unless the giver stays
-    an owner they are an admin then. Raises TooManyTries, NotFound, Forbidden, AlreadyOwner,
+    an owner they are an admin then. Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner,
     AlreadyOffered; then nothing was changed.
     """
     # Its end needs no count of its own: each offer ends once.
@@ -41,14 +45,14 @@ def offer_ownership(
             raise Forbidden("owners.manage", organization.id, access.role, organization.slug)
         membership = membership_of(organization.id, account_id)
         account = Account.objects.get(id=account_id)
-        if membership.role == OWNER:
+        if membership.role == Role.OWNER:
             raise AlreadyOwner(account.email)
         if membership.offer:
             raise AlreadyOffered(account.email)
         offer = OwnershipOffer(giver=context.account, giver_stays=giver_stays, at=clock.now())
         Membership.objects(id=membership.id).update_one(set__offer=offer)
         _record(organization, "ownership.offered", context, account)
-        outbox.put(
+        outbox.enqueue(
             OWNERSHIP_OFFERED,
             account.email,
             organization=organization.id,
@@ -89,10 +93,12 @@ def accept_ownership(
         if _owner(organization, offer.giver) is None:
             raise OfferEnded(organization.name, organization.slug)
         before = membership.role
-        Membership.objects(id=membership.id).update_one(set__role=OWNER, unset__offer=True)
-        count_change(account_id)
-        giver = count_change(offer.giver)
-        _record(organization, "ownership.accepted", context, giver, role_before=before, role=OWNER)
+        Membership.objects(id=membership.id).update_one(set__role=Role.OWNER, unset__offer=True)
+        register_membership_change(account_id)
+        giver = register_membership_change(offer.giver)
+        _record(
+            organization, "ownership.accepted", context, giver, role_before=before, role=Role.OWNER
+        )
         if not offer.giver_stays:
             _step_down(organization, giver, context)
         return organization
@@ -143,7 +149,9 @@ def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]
 
 
 def _owner(organization: Organization, account_id: ObjectId | None) -> Membership | None:
-    return Membership.objects(organization=organization.id, account=account_id, role=OWNER).first()
+    return Membership.objects(
+        organization=organization.id, account=account_id, role=Role.OWNER
+    ).first()
 
 
 def _offered(organization: Organization, offer_id: str, account_id: ObjectId) -> Membership:
@@ -156,8 +164,12 @@ def _offered(organization: Organization, offer_id: str, account_id: ObjectId) ->
 
 def _step_down(organization: Organization, giver: Account, context: RequestContext) -> None:
     end_ownership(organization, giver.id, context)
-    Membership.objects(organization=organization.id, account=giver.id).update_one(set__role=ADMIN)
-    _record(organization, "member.role_changed", context, giver, role_before=OWNER, role=ADMIN)
+    Membership.objects(organization=organization.id, account=giver.id).update_one(
+        set__role=Role.ADMIN
+    )
+    _record(
+        organization, "member.role_changed", context, giver, role_before=Role.OWNER, role=Role.ADMIN
+    )
 
 
 def _end_offer(
@@ -168,7 +180,7 @@ def _end_offer(
         raise NotFound(str(membership.account))
     Membership.objects(id=membership.id).update_one(unset__offer=True)
     _record(organization, action, context, account)
-    outbox.put(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
+    outbox.enqueue(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
     return account
 
 

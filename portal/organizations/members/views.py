@@ -4,11 +4,15 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal.documents.memberships import ADMIN, OWNER
-from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
+from portal.documents.memberships import Role
+from portal.identity.sessions.reauthentication import (
+    reauthenticated,
+    recently_authenticated,
+    require_reauthentication,
+)
 from portal.organizations.access import replay
 from portal.organizations.access.guards import with_access
-from portal.organizations.access.lookup import Access, object_id
+from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.api_keys import managing as api_keys_managing
 from portal.organizations.members import listing, managing, ownership
 from portal.organizations.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
@@ -17,7 +21,7 @@ from portal.web.query import key_argument
 from portal.web.requests import request_context
 
 blueprint = Blueprint("members", __name__)
-replay.watch(blueprint, "members.show")
+replay.install(blueprint, "members.show")
 
 
 @blueprint.get("/organizations/<slug>/members")
@@ -40,8 +44,8 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     form = RoleForm()
     if not form.is_submitted():
         form.role.data = member.role
-    elif form.role.data == ADMIN and not is_recent(current_user):
-        return ask_again(request.path)
+    elif form.role.data == Role.ADMIN and not recently_authenticated(current_user):
+        return require_reauthentication(request.path)
     changed = form.submit(
         lambda: managing.change_role(access, member.account_id, form.role.data, request_context())
     )
@@ -80,13 +84,13 @@ def leave(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/ownership", methods=["GET", "POST"])
 @with_access("owners.manage")
-@recently_authenticated
+@reauthenticated
 def offer(access: Access, account_id: str) -> ResponseReturnValue:
     member = _managed(access, account_id)
     form = OfferForm()
     offered = form.submit(
         lambda: ownership.offer_ownership(
-            access, member.account_id, form.role.data == OWNER, request_context()
+            access, member.account_id, form.role.data == Role.OWNER, request_context()
         )
     )
     if offered:
@@ -100,7 +104,7 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
 def withdraw_offer(access: Access, account_id: str) -> ResponseReturnValue:
     form = OnceForm()
     withdrawn = form.submit(
-        lambda: ownership.withdraw_offer(access, object_id(account_id), request_context())
+        lambda: ownership.withdraw_offer(access, parse_object_id(account_id), request_context())
     )
     if withdrawn:
         flash(f"The offer to {withdrawn.email} is withdrawn.", "ok")
@@ -168,13 +172,13 @@ def to_members(access: Access) -> ResponseReturnValue:
 
 
 def _managed(access: Access, account_id: str) -> listing.ListedMember:
-    member = listing.member_of(access.organization.id, object_id(account_id))
+    member = listing.member_of(access.organization.id, parse_object_id(account_id))
     access.require(managing.permission_over(member.role))
     return member
 
 
 def _a(role: str) -> str:
-    return "an admin" if role == ADMIN else f"a {role}"
+    return "an admin" if role == Role.ADMIN else f"a {role}"
 
 
 def _page(name: str, access: Access, form: OnceForm, **more: object) -> ResponseReturnValue:

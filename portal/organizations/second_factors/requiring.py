@@ -9,7 +9,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
-from portal.documents.organizations import ACTIVE, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.identity.second_factors.errors import NoSecondFactor
 from portal.organizations.access.errors import OrganizationTrashed
 from portal.organizations.second_factors.errors import InvalidStartDate
@@ -19,14 +19,14 @@ LONGEST_AHEAD = timedelta(days=90)
 MOST_SHOWN = 20
 
 
-def require(
+def require_second_factor(
     organization: Organization, starts_on: date | None, owner: ObjectId, context: RequestContext
 ) -> Organization:
     """Require a second factor of all members from the beginning of a day (UTC): today or within 90
     days. Whoever has none then sees nothing of the organization until they set one up; no
     membership ends.
 
-    Raises InvalidStart, NoSecondFactor where the owner who asks has none: they would lock
+    Raises InvalidStartDate, NoSecondFactor where the owner who asks has none: they would lock
     themselves out.
     """
     today = clock.now().date()
@@ -39,7 +39,7 @@ def require(
         able = Account.objects(id=owner, has_second_factor=True)
         if not able.update_one(inc__membership_changes=1):
             raise NoSecondFactor
-        changed = Organization.objects(id=organization.id, state=ACTIVE).modify(
+        changed = Organization.objects(id=organization.id, state=OrganizationState.ACTIVE).modify(
             new=True, set__second_factor_from=begins
         )
         if changed is None:
@@ -52,12 +52,12 @@ def require(
     return transaction(body)
 
 
-def lift(organization: Organization, context: RequestContext) -> Organization:
+def lift_requirement(organization: Organization, context: RequestContext) -> Organization:
     """Require a second factor no longer; nothing changes where none was required."""
 
     def body() -> Organization:
         required = Organization.objects(
-            id=organization.id, state=ACTIVE, second_factor_from__ne=None
+            id=organization.id, state=OrganizationState.ACTIVE, second_factor_from__ne=None
         )
         lifted = required.modify(new=True, unset__second_factor_from=True)
         if lifted is None:
@@ -68,7 +68,7 @@ def lift(organization: Organization, context: RequestContext) -> Organization:
     return transaction(body)
 
 
-def members_without(organization_id: ObjectId) -> tuple[list[str], int]:
+def members_without_second_factor(organization_id: ObjectId) -> tuple[list[str], int]:
     """The e-mail addresses of members who have no second factor, the first of them, and how many
     they are."""
     members = Membership.objects(organization=organization_id).distinct("account")
