@@ -96,7 +96,7 @@ def test_who_comes_while_another_is_at_it_waits_and_is_then_told(master_db, monk
 HANGS = """
 import sys, time
 from pymongo import MongoClient
-from portal.migrations import Migration, carry_out
+from portal.database.migrations import Migration, carry_out
 
 def change(master):
     print("begun", flush=True)
