@@ -40,8 +40,8 @@ def list_keys(name: str) -> dict[str, Any]:
 def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Make a key
 
-    With a role or with permissions; a key is never an owner, and makes no keys. The secret is told
-    in this answer and kept nowhere. DuplicateRequest with its `Idempotency-Key` the call makes no
+    With a role or with permissions; a key is never an owner, and makes no keys. The secret is
+    told in this answer and kept nowhere. Repeated with its `Idempotency-Key` the call makes no
     second key and is answered without the secret: rotate the key then, for another.
     """
     access = access_by_name(name, "keys.manage")

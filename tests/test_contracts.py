@@ -1,0 +1,136 @@
+"""What types and decorators say in place of prose, and what is listed once."""
+
+import ast
+import importlib
+import inspect
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+from mongoengine import Document
+
+from portal import DOCUMENTS, MAIL_KINDS
+from portal.database.transactions import NotInTransaction, transaction, transactional
+from portal.doctor.leftovers import BELONGINGS
+from portal.documents.accounts import Account
+from portal.documents.belongings import BELONGS_TO
+from portal.documents.organizations import OperationKind, Organization
+from portal.documents.slugs import Slug
+from portal.errors import PortalError
+from portal.mail.outbox import MailKind
+from portal.organizations.lifecycle.names import OrganizationName, parse_name
+from portal.organizations.lifecycle.plans import PLANS
+from portal.web.context import AuditActor
+from tests.factories import a_context
+
+TOP = Path(__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((TOP / "portal").rglob("*.py"))
+}
+# It serves; importing it would change this process.
+ALL_MODULES = [
+    importlib.import_module(name) for name in MODULES if not name.startswith("portal.serving")
+]
+
+
+def decorated_with(decorator):
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and any(
+                isinstance(found, ast.Name) and found.id == decorator
+                for found in node.decorator_list
+            ):
+                yield f"{name}.{node.name}"
+
+
+def values_of(kind):
+    """Every value of this kind at the top of a module, each once."""
+    return {
+        id(value): value
+        for module in ALL_MODULES
+        for value in vars(module).values()
+        if isinstance(value, kind)
+    }.values()
+
+
+@pytest.mark.parametrize("function", sorted(decorated_with("within_transaction")))
+def test_what_needs_a_transaction_is_refused_outside_of_one(app, function):
+    module, _, name = function.rpartition(".")
+    with pytest.raises(NotInTransaction):
+        getattr(importlib.import_module(module), name)()
+
+
+def test_what_is_transactional_happens_whole_or_not_at_all(app):
+    @transactional
+    def claim_two(first, second):
+        Slug(id=first, organization=ObjectId(), state="current").save(force_insert=True)
+        if second is None:
+            raise ZeroDivisionError
+        Slug(id=second, organization=ObjectId(), state="current").save(force_insert=True)
+        return len(Slug.objects)
+
+    with pytest.raises(ZeroDivisionError):
+        claim_two("a", None)
+    assert not Slug.objects
+    assert claim_two("a", "b") == 2
+    with pytest.raises(RuntimeError):
+        transaction(lambda: claim_two("c", "d"))
+
+
+@pytest.mark.parametrize(
+    "value", [a_context(), AuditActor(), parse_name("Acme Corp")], ids=lambda v: type(v).__name__
+)
+def test_a_value_that_travels_is_never_changed(value):
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, next(iter(value.__dataclass_fields__)), "changed")
+
+
+def test_a_context_that_acts_as_somebody_else_leaves_the_callers_as_it_was():
+    context, account = a_context(), ObjectId()
+    assert context.acting_as(AuditActor(account)).origin.account == account
+    assert context.account is None
+    assert context.origin.request_id == context.request_id
+
+
+def test_a_name_carries_its_slug_and_collection():
+    assert parse_name("  Acme   Corp ") == OrganizationName("Acme Corp", "acme-corp")
+    assert parse_name("Acme Corp").collection == "org_acme_corp"
+
+
+def test_every_kind_of_operation_has_one_plan():
+    assert [plan.kind for plan in PLANS] == list(OperationKind)
+
+
+def test_every_kind_of_mail_is_listed_once_and_has_its_templates():
+    assert len({kind.name for kind in MAIL_KINDS}) == len(MAIL_KINDS)
+    assert {kind.name for kind in values_of(MailKind)} == {kind.name for kind in MAIL_KINDS}
+    for kind in MAIL_KINDS:
+        for ending in ("txt", "html"):
+            assert (TOP / "templates" / "mails" / f"{kind.name}.{ending}").exists()
+
+
+def test_every_document_is_listed_once():
+    defined = {
+        value
+        for module in ALL_MODULES
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, Document) and value is not Document
+    }
+    assert len(set(DOCUMENTS)) == len(DOCUMENTS)
+    assert {document.__name__ for document in defined} == {d.__name__ for d in DOCUMENTS}
+
+
+def test_what_belongs_to_something_is_looked_after_by_the_doctor():
+    """Slugs have checks of their own."""
+    assert {one.document for one in BELONGINGS} == {one.document for one in BELONGS_TO} - {Slug}
+    assert {one.owner for one in BELONGS_TO} == {Account, Organization}
+
+
+def test_errors_stand_in_errors_py_or_beside_the_one_thing_they_are_of():
+    allowed = {"portal.errors", "portal.display_names", "portal.email_addresses"}
+    for module in ALL_MODULES:
+        for value in vars(module).values():
+            if inspect.isclass(value) and issubclass(value, PortalError):
+                assert value.__module__.endswith(".errors") or value.__module__ in allowed
