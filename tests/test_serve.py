@@ -19,6 +19,8 @@ from portal.serving import mongod
 from portal.serving.mongod import NoMongod
 from tests.processes import Person, wait_until
 
+pytestmark = pytest.mark.processes
+
 TOP = Path(__file__).parent.parent
 PARTS = (
     "portal",

@@ -288,6 +288,7 @@ def test_known_and_unknown_addresses_take_the_same_commands_until_locked(guesser
     assert sent[0] == sent[1]
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_known_and_unknown_addresses_take_as_long_until_locked(guesser, limited):
     """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
     limited(login_limit_per_network=10_000)
