@@ -175,9 +175,9 @@ def app(settings):
     return app
 
 
-@pytest.fixture(autouse=True)
-def empty_database(app):
-    """Each test begins with nothing; the indexes stay. May be called to begin again."""
+@pytest.fixture(scope="session")
+def empty(app):
+    """Empties the databases; the indexes stay."""
 
     def empty():
         master = client()[current().master_db]
@@ -185,6 +185,12 @@ def empty_database(app):
             master[name].delete_many({})
         client().drop_database(current().tenant_db)
 
+    return empty
+
+
+@pytest.fixture(autouse=True)
+def empty_database(empty):
+    """Each test begins with nothing. May be called to begin again."""
     empty()
     return empty
 
