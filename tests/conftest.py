@@ -29,6 +29,13 @@ from tests.visitor import Visitor
 TOP = Path(__file__).parent.parent
 BROWSER = {"page", "new_context", "browser"}
 PROCESSES = {"flask", "running"}
+IMPATIENT = """
+from flask.cli import main
+from portal.database import connection
+
+connection.CLIENT_TIMEOUT_SECONDS = 1
+main()
+"""
 # argon2id as well, and three hundred times as fast.
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PORTALS_OWN = passwords._hasher
@@ -294,9 +301,10 @@ def bare_client(server):
 
 @pytest.fixture
 def flask(server):
-    """Run ``flask`` on the databases of the tests; what it said, and its exit status."""
+    """Run ``flask`` on the databases of the tests; what it said, and its exit status. An
+    ``impatient`` one waits for a server that isn't there no longer than a second."""
 
-    def run(*arguments, folder=TOP, **changes):
+    def run(*arguments, folder=TOP, impatient=False, **changes):
         environment = {
             **os.environ,
             "MONGO_URI": server.uri,
@@ -307,7 +315,7 @@ def flask(server):
             **changes,
         }
         return subprocess.run(
-            [sys.executable, "-m", "flask", *arguments],
+            [sys.executable, *(["-c", IMPATIENT] if impatient else ["-m", "flask"]), *arguments],
             check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
 
