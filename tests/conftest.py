@@ -320,3 +320,14 @@ def flask(server):
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture
+def command(app):
+    """Run a command of ``flask`` in this process; told as ``flask`` tells it."""
+
+    def run(*arguments):
+        ended = app.test_cli_runner().invoke(args=arguments)
+        return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
+
+    return run
