@@ -58,8 +58,7 @@ def environment(**changes):
         "MFLAGS",
         "MAKELEVEL",
     )
-    given = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**given, "WEB_CONCURRENCY": "1", **changes}
+    return {name: value for name, value in os.environ.items() if name not in ours} | changes
 
 
 class Supervised:
@@ -67,8 +66,13 @@ class Supervised:
 
     def __init__(self, clone, **changes):
         command = ["make", "--silent", "run", f"PYTHON={sys.executable}"]
+        # One worker starts faster than two, and is as good to be killed.
         self.make = subprocess.Popen(
-            command, cwd=clone, env=environment(**changes), stderr=subprocess.PIPE, text=True
+            command,
+            cwd=clone,
+            env=environment(WEB_CONCURRENCY="1", **changes),
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.clone = clone
         line = self.until("Portal: ")
