@@ -10,6 +10,7 @@ from flask_wtf import CSRFProtect
 
 from portal import cli, logs, settings
 from portal.api import openapi
+from portal.api import organizations as api_organizations
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -25,18 +26,28 @@ from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
 from portal.documents.slugs import Slug
-from portal.identity.accounts import link_views
+from portal.identity.accounts import link_views, wiring
+from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
+from portal.identity.accounts.wiring import Wiring
 from portal.identity.authentication import cookies
+from portal.identity.authentication import mails as authentication_mails
 from portal.identity.authentication import views as authentication_views
+from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
 from portal.identity.sessions import browser_cookie
-from portal.mail import transport
+from portal.mail import outbox, transport
+from portal.organizations import account_endings, signing_up
 from portal.organizations import views as organization_views
+from portal.organizations.activity import refusals
 from portal.organizations.activity import views as audit_views
+from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
 from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle import mails as lifecycle_mails
+from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import invitation_views
+from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
 from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
@@ -66,12 +77,31 @@ DOCUMENTS = (
     ApiKey,
     ProvisioningKey,
 )
+MAIL_KINDS = (
+    *account_mails.KINDS,
+    *authentication_mails.KINDS,
+    *second_factor_mails.KINDS,
+    *lifecycle_mails.KINDS,
+    *member_mails.KINDS,
+    *api_key_mails.KINDS,
+    *signing_up.KINDS,
+)
+ACCOUNT_ENDINGS = Wiring(
+    on_closing=(account_endings.forget_invitations, account_endings.leave_organizations),
+    on_first_verification=(
+        account_endings.revoke_api_keys,
+        account_endings.withdraw_invitations,
+    ),
+)
 _TOP = Path(__file__).parent.parent
 
 
 def create_app(active: Settings) -> Flask:
     """The portal as a WSGI application. Connects, and sends nothing, before a first request."""
     settings.activate(active)
+    engine.install(PLANS)
+    outbox.install(MAIL_KINDS)
+    wiring.install(ACCOUNT_ENDINGS)
     logs.configure()
     connection.connect(active, DOCUMENTS)
     app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=None)
@@ -87,7 +117,7 @@ def create_app(active: Settings) -> Flask:
     static_files.init_app(app, headers.headers(active))
     requests.init_app(app, active)
     headers.init_app(app, active)
-    error_handlers.init_app(app)
+    error_handlers.init_app(app, observers=(refusals.observe,), api_fields=api_organizations.FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
     browser_cookie.init_app(app, active)

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
-from portal.errors import InvalidName
+from portal.errors import Invalid
 
 SHORTEST, LONGEST = 2, 80
 # Before composing and collapsing spaces: NFC takes seconds for 30,000 marks on one letter.
@@ -62,3 +63,14 @@ def _described(character: str) -> str:
     if character.isprintable() and not character.isspace() and not _INVISIBLE.match(character):
         return f"“{character}”"
     return unicodedata.name(character, "control characters").lower().replace("_", " ")
+
+
+@dataclass
+class InvalidName(Invalid):
+    """An organization's name that breaks a rule; ``reason`` tells the reader what to do."""
+
+    reason: str
+
+    code = "invalid_name"
+    field = "organization_name"
+    message = "{reason}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
-from portal.errors import InvalidEmail
+from portal.errors import Invalid
 
 # RFC 5321 allows 254 characters; normalizing takes seconds for 30,000 marks on one letter.
 _LONGEST_TYPED = 1000
@@ -34,3 +34,11 @@ def parse_email(text: str) -> EmailAddress:
     local = unicodedata.normalize("NFC", valid.local_part).casefold()
     domain = (valid.ascii_domain or valid.domain).casefold()
     return EmailAddress(shown=valid.normalized, key=f"{local}@{domain}")
+
+
+class InvalidEmail(Invalid):
+    """Not an e-mail address."""
+
+    code = "invalid_email"
+    field = "email"
+    message = "Enter an e-mail address, like mara@acme.example"

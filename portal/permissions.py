@@ -5,7 +5,7 @@ A role is a set of permissions, so an organization's own roles could become rows
 
 from collections.abc import Iterable
 
-from portal.documents.memberships import ADMIN, OWNER, VIEWER
+from portal.documents.memberships import Role
 
 _VIEWER = frozenset(
     {
@@ -30,7 +30,7 @@ _OWNER = _ADMIN | {
     "owners.manage",
 }
 
-ROLES: dict[str, frozenset[str]] = {VIEWER: _VIEWER, ADMIN: _ADMIN, OWNER: _OWNER}
+ROLES: dict[str, frozenset[str]] = {Role.VIEWER: _VIEWER, Role.ADMIN: _ADMIN, Role.OWNER: _OWNER}
 """The permissions of each role. ``members.manage`` is over viewers and admins,
 ``owners.manage`` over owners: offering ownership, and taking it."""
 

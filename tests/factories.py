@@ -8,35 +8,32 @@ from bson import ObjectId
 from portal import clock
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.invitations import Invitation
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.identity.authentication.passwords import hash_password
 from portal.identity.second_factors import totp
 from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.identity.sessions.sessions import open_session
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle import creating
-from portal.organizations.members.mails import LIFE
+from portal.organizations.lifecycle.engine import write_intent
+from portal.organizations.members.mails import INVITE
 from portal.permissions import ROLES
 from portal.tenants import collections
+from portal.web.context import AuditActor, RequestContext
 from tests.processes import wait_until
 from tests.visitor import PASSWORD
 
 
-def origin(account=None):
-    """Where a deed comes from."""
-    return Origin(
-        account=account and account.id,
-        email=account and account.email,
-        address="192.0.2.7",
-        request_id="0123456789abcdef",
-    )
+def a_context(account=None):
+    """The request that something is done by: of the account, or of nobody."""
+    actor = AuditActor(account.id, account.email) if account else AuditActor()
+    return RequestContext(actor, ip_address="192.0.2.7", request_id="0123456789abcdef")
 
 
 def an_account(email="teo@acme.example", *, verified=True):
@@ -64,7 +61,7 @@ def verify(email="mara@acme.example"):
 def a_session(email):
     """A browser somewhere that the account of this address is logged in with."""
     account = Account.objects.get(email=email)
-    return Session.objects.get(public_id=open_session(account, origin(account), "").session)
+    return Session.objects.get(public_id=open_session(account, a_context(account), "").session)
 
 
 @cache
@@ -75,7 +72,7 @@ def _hash():
 
 def an_organization(name="Acme Corp", account=None):
     account = account or an_account(f"owner-{ObjectId()}@acme.example")
-    return creating.create_organization(account.id, name, origin(account))
+    return creating.create_organization(account.id, name, a_context(account))
 
 
 def a_member(organization, role, email="teo@acme.example"):
@@ -88,7 +85,7 @@ def a_member(organization, role, email="teo@acme.example"):
 
 def a_person(account):
     """Who the account is by a session."""
-    return Principal(account.id, account.email, "", clock.now(), None)
+    return AccountPrincipal(account.id, account.email, "", clock.now(), None)
 
 
 def the_owner(organization):
@@ -96,14 +93,14 @@ def the_owner(organization):
     return Account.objects.get(id=organization.created_by)
 
 
-def an_access(organization, role=OWNER):
+def an_access(organization, role=Role.OWNER):
     return Access(organization, role, organization.slug, ROLES[role])
 
 
-def a_key(organization, role=ADMIN, permissions=(), name="Nightly export", expires_on=None):
+def a_key(organization, role=Role.ADMIN, permissions=(), name="Nightly export", expires_on=None):
     """What a program sends as a key of the organization."""
     maker = the_owner(organization)
-    asked = (an_access(organization), name, role, permissions, expires_on, origin(maker))
+    asked = (an_access(organization), name, role, permissions, expires_on, a_context(maker))
     return managing.make_key(*asked).credential
 
 
@@ -114,11 +111,11 @@ def an_invitation(organization, inviter, email):
         organization=organization.id,
         email=email,
         email_key=email,
-        role=VIEWER,
+        role=Role.VIEWER,
         inviter=inviter.id,
         created_at=now,
         sent_at=now,
-        expires_at=now + LIFE,
+        expires_at=now + INVITE.valid_for,
     ).save()
 
 
@@ -131,10 +128,12 @@ def earlier_code(app, seconds=1):
 
 def an_app(account):
     """An authenticator app that is set up for the account, and its recovery codes."""
-    session = sessions.open_session(account, origin(account), "A browser")
-    secret = totp.offer(session.session_id)
+    session = sessions.open_session(account, a_context(account), "A browser")
+    secret = totp.begin_enrollment(session.session_id)
     app = pyotp.TOTP(secret)
-    codes = totp.confirm(account.id, session.session_id, earlier_code(app), origin(account))
+    codes = totp.finish_enrollment(
+        account.id, session.session_id, earlier_code(app), a_context(account)
+    )
     return app, codes
 
 
@@ -149,3 +148,8 @@ def a_passkey(account, name="Laptop, work"):
 def fresh(organization):
     """The organization as it is now."""
     return Organization.objects.get(id=organization.id)
+
+
+def intend(organization, operation):
+    """Write an operation into an organization that nobody carries out."""
+    return transaction(lambda: write_intent(organization, operation, a_context()))

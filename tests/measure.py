@@ -28,7 +28,7 @@ from portal.organizations.lifecycle import renaming
 from portal.organizations.storage import store_of
 from portal.serving import mongod
 from portal.settings import Settings
-from tests.factories import fresh, origin
+from tests.factories import a_context, fresh
 from tests.faults.test_slow_clients import OF_REQUESTS, SLOW_CLIENTS, connect
 from tests.processes import Person, portal, wait_until
 from tests.test_serve import PARTS, TOP, environment
@@ -100,7 +100,7 @@ def sign_up_against_the_floor(server):
 
     def sign_up(n):
         signing_up.sign_up(
-            f"Org {n}", f"p{n}@acme.example", f"hawk over estuary {n}!", origin(), "x"
+            f"Org {n}", f"p{n}@acme.example", f"hawk over estuary {n}!", a_context(), "x"
         )
 
     def transaction_and_birth(n):
@@ -175,7 +175,7 @@ def audit_event_of_a_change():
             renaming.record = record if recorded else lambda *_, **__: None
             current, name = fresh(organization), "ORG 0" if n % 2 == recorded else "Org 0"
             name = name if current.name != name else name.swapcase()
-            work = partial(renaming.rename_organization, current, name, origin())
+            work = partial(renaming.rename_organization, current, name, a_context())
             taken[recorded].append(timed(work))
     renaming.record = record
     with_event, without = (statistics.median(taken[which]) * 1000 for which in (True, False))

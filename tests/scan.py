@@ -17,13 +17,13 @@ from pathlib import Path
 import requests
 
 from portal.documents.accounts import Account
-from portal.documents.memberships import ADMIN
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.static_files import TOP
-from tests.factories import a_member, an_organization, origin
+from tests.factories import a_context, a_member, an_organization
 from tests.processes import wait_until
 from tests.standalone import standalone_portal
 from tests.visitor import PASSWORD
@@ -68,10 +68,10 @@ def main(wapiti):
     make_certificate()
     log = FOLDER / "portal.log"
     with log.open("w") as stderr, standalone_portal(stderr=stderr, tls=FOLDER) as running:
-        mara = a_member(default := an_organization("default"), ADMIN, "mara@acme.example")
+        mara = a_member(default := an_organization("default"), Role.ADMIN, "mara@acme.example")
         for organization in (default, an_organization("Acme Corp", mara)):
             NAMES[organization.id] = organization.name
-        trash_organization(an_organization("Old Corp", mara), "Old Corp", origin(mara))
+        trash_organization(an_organization("Old Corp", mara), "Old Corp", a_context(mara))
         url = running.url
         known = {"email": mara.email, "password": PASSWORD}
         token = requests.post(f"{url}/admin/login", json=known, timeout=30).json()["token"]
@@ -140,7 +140,7 @@ def put_names_back():
         if organization.name != NAMES[organization.id]:
             with suppress(PortalError):  # still being renamed: the next time
                 owner = Account.objects.get(id=organization.created_by)
-                rename_organization(organization, NAMES[organization.id], origin(owner))
+                rename_organization(organization, NAMES[organization.id], a_context(owner))
 
 
 def count_statuses(log):

@@ -10,7 +10,8 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from portal.database import connection, transactions
-from portal.database.connection import UnsuitableServer, check_server, portable_uri
+from portal.database.connection import check_server, portable_uri
+from portal.database.errors import UnsuitableServer
 from portal.database.transactions import transaction
 from portal.documents.slugs import Slug
 from portal.serving import mongod
@@ -86,7 +87,7 @@ def test_a_lock_that_nobody_frees_stops_a_transaction_in_time(bare_client, maste
         theirs.update_one({"_id": "one"}, {"$set": {"state": "old"}}, session=session)
         with pytest.raises((PyMongoError, MongoEngineException)) as stopped:
             transaction(lambda: Slug.objects(id="one").update_one(set__state="target"))
-        assert connection.unavailable(stopped.value)
+        assert connection.is_unavailable(stopped.value)
         session.abort_transaction()
 
 
@@ -137,4 +138,4 @@ def test_a_standalone_server_is_refused_with_the_reason(tmp_path):
 def test_an_own_deadline_ends_what_mongodb_does(bare_client):
     with pytest.raises(PyMongoError) as stopped, pymongo.timeout(0.001):
         bare_client.admin.command("ping")
-    assert connection.unavailable(stopped.value)
+    assert connection.is_unavailable(stopped.value)

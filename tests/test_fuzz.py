@@ -15,7 +15,7 @@ from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.invitations import Invitation
-from portal.documents.memberships import OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
@@ -23,12 +23,12 @@ from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
 from portal.settings import current
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_passkey,
     an_invitation,
     an_organization,
-    origin,
     verify,
 )
 from tests.visitor import PASSWORD
@@ -145,16 +145,16 @@ def a_path(rule, organization):
     trashed = Organization.objects(state="trashed").first()
     if trashed is None:
         trashed = an_organization(f"Trashed {ObjectId()}", account)
-        trash_organization(trashed, None, origin(account))
+        trash_organization(trashed, None, a_context(account))
     return rule.replace("<organization_id>", str(trashed.id))
 
 
 def a_member_of(organization):
     """The account of a member who is no owner; there is one."""
-    members = Membership.objects(organization=organization.id, role__ne=OWNER)
+    members = Membership.objects(organization=organization.id, role__ne=Role.OWNER)
     member = members.first()
     if member is None:
-        return a_member(organization, VIEWER, f"{ObjectId()}@acme.example").id
+        return a_member(organization, Role.VIEWER, f"{ObjectId()}@acme.example").id
     return member.account
 
 

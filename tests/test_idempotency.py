@@ -1,5 +1,7 @@
 """What is sent twice is done once: double-clicked forms, and whatever comes at the same moment."""
 
+from dataclasses import replace
+
 import pytest
 import requests
 from bson import ObjectId
@@ -10,12 +12,12 @@ from portal.documents.idempotency import KeyRecord
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
-from portal.errors import Repeated
 from portal.identity.authentication.passwords import hash_password
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from portal.web.idempotency import Key
-from tests.factories import an_organization, fresh, origin
+from portal.web.errors import DuplicateRequest
+from portal.web.idempotency import key_of_call
+from tests.factories import a_context, an_organization, fresh
 from tests.processes import Person, at_once, portal
 from tests.visitor import PASSWORD
 
@@ -32,15 +34,13 @@ def click_twice(visitor, path, fields):
 
 
 class Keyed:
-    """An origin with a key, as requests of one sender and path make it."""
+    """A key, and the requests of one sender and path that carry it."""
 
     def __init__(self, typed="k", content=b"content"):
-        self.key = Key.of_call(typed, "account", "POST", "/path", content)
+        self.key = key_of_call(typed, "account", "POST", "/path", content)
 
-    def origin(self):
-        made = origin()
-        made.key, made.request_id = self.key, str(ObjectId())
-        return made
+    def context(self):
+        return replace(a_context(), idempotency_key=self.key, request_id=str(ObjectId()))
 
 
 def test_a_sign_up_that_is_clicked_twice_leaves_the_browser_logged_in(visitor):
@@ -95,7 +95,7 @@ def test_every_form_that_is_clicked_twice_leads_to_one_place(visitor, path, fiel
     visitor.sign_up("Acme Corp")
     organization = Organization.objects.get()
     if "trash" in path:
-        trash_organization(organization, None, origin())
+        trash_organization(organization, None, a_context())
     path = path.format(organization.id)
     for answer in click_twice(visitor, path, fields):
         assert (answer.status, answer.location) == (303, place)
@@ -114,9 +114,9 @@ def test_a_second_click_while_the_first_is_at_work_leads_to_its_place(
     visitor.sign_up("Acme Corp")
     organization = Organization.objects.get()
     if service == "restoring":
-        trash_organization(organization, None, origin())
+        trash_organization(organization, None, a_context())
     monkeypatch.setattr(
-        f"portal.organizations.lifecycle.{service}.pursue", lambda intended: intended
+        f"portal.organizations.lifecycle.{service}.run_now", lambda intended: intended
     )
     first, second = click_twice(visitor, path.format(organization.id), fields)
     assert first.status == second.status == 303
@@ -129,7 +129,7 @@ def test_who_is_no_member_any_more_is_not_told_the_new_address(visitor):
     path = "/organizations/acme-corp/rename"
     sent = {**visitor.hidden(path), "organization_name": "Other"}
     visitor.send(path, sent)
-    rename_organization(Organization.objects.get(), "Secret plans", origin())
+    rename_organization(Organization.objects.get(), "Secret plans", a_context())
     Membership.objects.delete()
     assert visitor.send(path, sent).location == "/organizations"
 
@@ -178,8 +178,8 @@ def test_of_many_at_once_one_does_it_and_the_others_know(_):
 
     def rename():
         try:
-            return rename_organization(organization, "Other", keyed.origin()).slug
-        except Repeated:
+            return rename_organization(organization, "Other", keyed.context()).slug
+        except DuplicateRequest:
             return "repeated"
 
     assert sorted(at_once([rename] * 4)) == ["other", "repeated", "repeated", "repeated"]
@@ -187,7 +187,7 @@ def test_of_many_at_once_one_does_it_and_the_others_know(_):
 
 
 def test_a_second_operation_of_one_request_takes_the_first_ones_place():
-    organization, once = an_organization("Acme Corp"), Keyed().origin()
+    organization, once = an_organization("Acme Corp"), Keyed().context()
     renamed = rename_organization(organization, "Other", once)
     trash_organization(renamed, None, once)
     assert KeyRecord.objects.get().kind == "trash"

@@ -10,11 +10,12 @@ from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
 from portal.documents.rate_limits import LimitCounter
-from portal.errors import SlugTaken, TooManyTries
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import rate_limits
+from portal.web.errors import TooManyAttempts
 from portal.web.rate_limits import network_of
-from tests.factories import an_account, an_organization, origin
+from tests.factories import a_context, an_account, an_organization
 from tests.visitor import PASSWORD, Visitor
 
 WRONG = "wrong password wrong"
@@ -93,7 +94,7 @@ def test_the_right_password_does_not_count_for_others(visitor, app, limited):
 def test_a_limit_is_over_after_its_minute(limited, master_db):
     limited(signup_limit=1)
     rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
-    with pytest.raises(TooManyTries):
+    with pytest.raises(TooManyAttempts):
         rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
     master_db.limit_counters.update_many(
         {}, {"$set": {"expireAt": clock.now() - timedelta(seconds=1)}}
@@ -128,13 +129,13 @@ def test_renames_of_an_organization_are_limited(limited):
     limited(rename_limit=3)
     organization, other = an_organization("Acme Corp"), an_organization("Taken")
     for name in ("Acme", "Acme Inc."):
-        organization = rename_organization(organization, name, origin())
+        organization = rename_organization(organization, name, a_context())
     with pytest.raises(SlugTaken):
-        rename_organization(organization, "Taken", origin())
+        rename_organization(organization, "Taken", a_context())
     for name in ("Taken", "Free"):
-        with pytest.raises(TooManyTries):
-            rename_organization(organization, name, origin())
-    assert rename_organization(other, "Other", origin()).slug == "other"
+        with pytest.raises(TooManyAttempts):
+            rename_organization(organization, name, a_context())
+    assert rename_organization(other, "Other", a_context()).slug == "other"
 
 
 def test_sign_ups_are_limited_on_pages_and_in_the_api_together(visitor, limited):

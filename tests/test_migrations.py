@@ -10,8 +10,8 @@ import pytest
 
 from portal import clock
 from portal.database import connection, migrations
+from portal.database.errors import MigrationFailed, MigrationRunning
 from portal.database.migrations import Migration, carry_out
-from portal.errors import MigrationFailed, MigrationRunning
 from portal.web import requests
 from tests.processes import at_once, wait_until
 
@@ -87,7 +87,7 @@ def test_who_comes_while_another_is_at_it_waits_and_is_then_told(master_db, monk
     begun.wait(20)
     with pytest.raises(MigrationRunning) as told:
         carry_out(master_db, slow)
-    assert connection.unavailable(told.value)
+    assert connection.is_unavailable(told.value)
     may_end.set()
     carry_out(master_db, slow)
     holder.join()
@@ -96,7 +96,7 @@ def test_who_comes_while_another_is_at_it_waits_and_is_then_told(master_db, monk
 HANGS = """
 import sys, time
 from pymongo import MongoClient
-from portal.migrations import Migration, carry_out
+from portal.database.migrations import Migration, carry_out
 
 def change(master):
     print("begun", flush=True)

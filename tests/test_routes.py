@@ -10,13 +10,14 @@ import pytest
 from bson import ObjectId
 
 from portal import clock
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import provisioning
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ROLES, of_key
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_passkey,
@@ -24,7 +25,6 @@ from tests.factories import (
     an_account,
     an_invitation,
     an_organization,
-    origin,
 )
 from tests.program import Program
 from tests.visitor import Visitor
@@ -33,7 +33,7 @@ PUBLIC, PERSON, LEAVES = "everybody", "everybody with an account", "leads to the
 KNOWN = "everybody with an account, and keys"
 OWN = "whose it is, which none of these are"
 NOBODY, STRANGER = "nobody", "stranger"
-ROLES_AND_NONE = (NOBODY, STRANGER, VIEWER, ADMIN, OWNER)
+ROLES_AND_NONE = (NOBODY, STRANGER, Role.VIEWER, Role.ADMIN, Role.OWNER)
 VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY = "viewer's key", "admin's key", "key of another organization"
 PROVISIONING_KEY = "provisioning key"
 KEYS = (VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY, PROVISIONING_KEY)
@@ -216,12 +216,12 @@ class World:
     def __init__(self, app):
         self.app = app
         self.organization, self.trashed = an_organization("Acme Corp"), an_organization("Gone")
-        for role in (VIEWER, ADMIN, OWNER):
+        for role in (Role.VIEWER, Role.ADMIN, Role.OWNER):
             account = a_member(self.organization, role, email_of(role))
             there = {"organization": self.trashed.id, "account": account.id, "role": role}
             Membership(**there, since=clock.now()).save()
         an_account(email_of(STRANGER))
-        trash_organization(self.trashed, None, origin())
+        trash_organization(self.trashed, None, a_context())
         self.session_of, self.visitor_of, self.program_of, self.key_of, self.theirs = map(
             cache,
             (self._session_of, self._visitor_of, self._program_of, self._key_of, self._theirs),
@@ -273,9 +273,9 @@ class World:
 
     def _key_of(self, kind):
         made = {
-            VIEWER_KEY: lambda: a_key(self.organization, VIEWER),
-            ADMIN_KEY: lambda: a_key(self.organization, ADMIN),
-            FOREIGN_KEY: lambda: a_key(an_organization("Kestrel"), ADMIN),
+            VIEWER_KEY: lambda: a_key(self.organization, Role.VIEWER),
+            ADMIN_KEY: lambda: a_key(self.organization, Role.ADMIN),
+            FOREIGN_KEY: lambda: a_key(an_organization("Kestrel"), Role.ADMIN),
             PROVISIONING_KEY: lambda: provisioning.make_provisioning_key("Sales"),
         }
         return made[kind]()
@@ -288,7 +288,7 @@ class World:
                 ),
                 "key_id": self._a_key_of_it,
                 "account_id": lambda: (
-                    a_member(self.organization, VIEWER, f"{ObjectId()}@pia.example").id
+                    a_member(self.organization, Role.VIEWER, f"{ObjectId()}@pia.example").id
                 ),
                 "invitation_id": lambda: self._an_invitation_of_it(role),
             }[name]()
@@ -301,7 +301,7 @@ class World:
         return added
 
     def _an_invitation_of_it(self, role):
-        inviter = a_member(self.organization, ADMIN, f"{ObjectId()}@ann.example")
+        inviter = a_member(self.organization, Role.ADMIN, f"{ObjectId()}@ann.example")
         return an_invitation(self.organization, inviter, email_of(role)).id
 
 
@@ -367,7 +367,7 @@ def expected_by_key(route, kind):
         return FORBIDDEN
     if kind == FOREIGN_KEY:
         return NOT_FOUND
-    may = of_key(VIEWER if kind == VIEWER_KEY else ADMIN)
+    may = of_key(Role.VIEWER if kind == VIEWER_KEY else Role.ADMIN)
     return IN if need in may else FORBIDDEN
 
 

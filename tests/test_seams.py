@@ -11,17 +11,20 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.sessions import Session
-from portal.errors import NotAuthenticated, NotFound, OperationInProgress
+from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account, erase_closed
 from portal.identity.second_factors import enrollment, recovery_codes
 from portal.identity.sessions import sessions
+from portal.identity.sessions.errors import NotAuthenticated
 from portal.organizations.api_keys import managing
+from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.members import inviting
 from portal.organizations.members import managing as members_managing
 from portal.organizations.members.ownership import offer_ownership
 from tests.factories import (
+    a_context,
     a_member,
     a_passkey,
     an_access,
@@ -29,7 +32,6 @@ from tests.factories import (
     an_app,
     an_organization,
     fresh,
-    origin,
 )
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
@@ -45,14 +47,14 @@ def limited(app):
 
 def from_a_session(account):
     """Where a request of the account comes from, and its session."""
-    there = origin(account)
+    there = a_context(account)
     opened = sessions.open_session(account, there, "A browser")
     there.session = opened.session
     return there, opened
 
 
 def a_key_by(account, organization, there):
-    return managing.make_key(an_access(organization), "Nightly export", ADMIN, (), None, there)
+    return managing.make_key(an_access(organization), "Nightly export", Role.ADMIN, (), None, there)
 
 
 def test_a_session_that_was_ended_makes_no_key():
@@ -60,7 +62,7 @@ def test_a_session_that_was_ended_makes_no_key():
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
     there, _ = from_a_session(mara)
-    sessions.close_all(mara.id)
+    sessions.revoke_all(mara.id)
     with pytest.raises(NotAuthenticated):
         a_key_by(mara, organization, there)
     assert not managing.keys_of(organization)
@@ -70,10 +72,10 @@ def test_a_session_that_was_ended_adds_no_factor():
     """Row A7 of the attacks."""
     mara = an_account("mara@acme.example")
     there, opened = from_a_session(mara)
-    sessions.close_all(mara.id)
-    codes = recovery_codes.fresh_codes()
+    sessions.revoke_all(mara.id)
+    codes = recovery_codes.generate_codes()
     with pytest.raises(NotAuthenticated):
-        enrollment.note_added(mara.id, opened.session_id, codes, "account.app_added", "app", there)
+        enrollment.enroll(mara.id, opened.session_id, codes, "account.app_added", "app", there)
     assert not Account.objects.get().has_second_factor
 
 
@@ -129,26 +131,28 @@ def test_of_log_ins_at_one_moment_none_is_refused(app, limited):
 def test_a_removed_admins_request_that_is_under_way_does_nothing():
     """Row T2 of the attacks: its transaction is done over after theirs who removed them."""
     organization = an_organization("Acme Corp")
-    teo = a_member(organization, ADMIN, "teo@acme.example")
-    pia = a_member(organization, VIEWER, "pia@acme.example")
-    access = an_access(organization, ADMIN)
+    teo = a_member(organization, Role.ADMIN, "teo@acme.example")
+    pia = a_member(organization, Role.VIEWER, "pia@acme.example")
+    access = an_access(organization, Role.ADMIN)
     Membership.objects(account=teo.id).delete()
     with pytest.raises(NotFound):
-        members_managing.change_role(access, pia.id, ADMIN, origin(teo))
+        members_managing.change_role(access, pia.id, Role.ADMIN, a_context(teo))
     with pytest.raises(NotFound):
-        inviting.invite(access, "lena@acme.example", ADMIN, origin(teo))
+        inviting.invite(access, "lena@acme.example", Role.ADMIN, a_context(teo))
     with pytest.raises(NotFound):
-        a_key_by(teo, organization, origin(teo))
-    assert Membership.objects.get(account=pia.id).role == VIEWER
+        a_key_by(teo, organization, a_context(teo))
+    assert Membership.objects.get(account=pia.id).role == Role.VIEWER
 
 
 def test_lists_go_on_after_a_member_closed_their_account(app):
     owner = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", owner)
-    teo = a_member(organization, ADMIN, "teo@acme.example")
-    key = a_key_by(teo, organization, origin(teo))
-    inviting.invite(an_access(organization, ADMIN), "lena@acme.example", VIEWER, origin(teo))
-    close_account(teo.id, "teo@acme.example", PASSWORD, origin(teo))
+    teo = a_member(organization, Role.ADMIN, "teo@acme.example")
+    key = a_key_by(teo, organization, a_context(teo))
+    inviting.invite(
+        an_access(organization, Role.ADMIN), "lena@acme.example", Role.VIEWER, a_context(teo)
+    )
+    close_account(teo.id, "teo@acme.example", PASSWORD, a_context(teo))
     mara = Visitor(app)
     mara.log_in()
     for page in (
@@ -171,9 +175,9 @@ def test_nothing_names_who_closed_their_account_in_what_was_done_to_them(app):
     organization = an_organization("Acme Corp", an_account("mara@acme.example"))
     mara = Account.objects.get()
     lena = an_account("lena@acme.example")
-    invited = inviting.invite(an_access(organization), lena.email, VIEWER, origin(mara))
+    invited = inviting.invite(an_access(organization), lena.email, Role.VIEWER, a_context(mara))
     Invitation.objects(id=invited.id).update_one(set__account=lena.id, set__state="accepted")
-    close_account(lena.id, lena.email, PASSWORD, origin(lena))
+    close_account(lena.id, lena.email, PASSWORD, a_context(lena))
     stored = str(list(AuditEvent._get_collection().find())) + str(
         list(Invitation._get_collection().find())
     )
@@ -188,10 +192,10 @@ def test_who_could_not_be_erased_at_once_is_erased_later(monkeypatch):
 
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER, "idris@acme.example")
+    a_member(organization, Role.OWNER, "idris@acme.example")
     with monkeypatch.context() as patched:
         patched.setattr("portal.identity.accounts.closing.erase_person", no_time)
-        close_account(mara.id, mara.email, PASSWORD, origin(mara))
+        close_account(mara.id, mara.email, PASSWORD, a_context(mara))
     assert "mara@acme.example" in str(list(AuditEvent._get_collection().find()))
     assert (erase_closed(), erase_closed()) == (1, 0)
     assert "mara@acme.example" not in str(list(AuditEvent._get_collection().find()))
@@ -200,17 +204,17 @@ def test_who_could_not_be_erased_at_once_is_erased_later(monkeypatch):
 def test_a_passkey_of_who_closed_their_account_is_gone():
     mara = an_account("mara@acme.example")
     a_passkey(mara)
-    close_account(mara.id, mara.email, PASSWORD, origin(mara))
-    assert not enrollment.factors_of(mara.id)
+    close_account(mara.id, mara.email, PASSWORD, a_context(mara))
+    assert not enrollment.second_factors_of(mara.id)
 
 
 def test_what_a_closed_account_offered_ends_and_is_told():
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER, "idris@acme.example")
-    teo = a_member(organization, VIEWER, "teo@acme.example")
-    offer_ownership(an_access(organization), teo.id, True, origin(mara))
-    close_account(mara.id, mara.email, PASSWORD, origin(mara))
+    a_member(organization, Role.OWNER, "idris@acme.example")
+    teo = a_member(organization, Role.VIEWER, "teo@acme.example")
+    offer_ownership(an_access(organization), teo.id, True, a_context(mara))
+    close_account(mara.id, mara.email, PASSWORD, a_context(mara))
     assert Membership.objects.get(account=teo.id).offer is None
     actions = [e.action for e in AuditEvent.objects(chain=organization.id).order_by("seq")]
     assert actions[-2:] == ["ownership.lapsed", "member.left"]
@@ -227,7 +231,7 @@ def test_a_key_with_an_empty_role_is_refused_in_words(app):
 
 def test_leaving_that_is_sent_twice_is_answered_as_the_first_time(app):
     organization = an_organization("Acme Corp")
-    teo = a_member(organization, ADMIN, "teo@acme.example")
+    teo = a_member(organization, Role.ADMIN, "teo@acme.example")
     program, keyed = Program(app), {"headers": {"Idempotency-Key": "one"}}
     program.log_in("teo@acme.example")
     first = program.delete(f"/org/acme-corp/members/{teo.id}", **keyed)
@@ -239,18 +243,18 @@ def test_leaving_that_is_sent_twice_is_answered_as_the_first_time(app):
 @pytest.mark.parametrize("way", ["invited", "made one"])
 def test_nobody_becomes_an_admin_by_a_session_that_was_found_open(app, way, time_machine):
     organization = an_organization("Acme Corp", an_account("mara@acme.example"))
-    pia = a_member(organization, VIEWER, "pia@acme.example")
+    pia = a_member(organization, Role.VIEWER, "pia@acme.example")
     mara = Visitor(app)
     mara.log_in()
     page = "/organizations/acme-corp/members"
     token = mara.token(page)
     time_machine.move_to(clock.now() + timedelta(minutes=16))
-    given = {"csrf_token": token, "role": ADMIN, "email": "lena@acme.example"}
+    given = {"csrf_token": token, "role": Role.ADMIN, "email": "lena@acme.example"}
     path = "/organizations/acme-corp/invitations" if way == "invited" else f"{page}/{pia.id}/role"
     assert mara.send(path, given).location.startswith("/account/confirm")
-    assert Membership.objects.get(account=pia.id).role == VIEWER
+    assert Membership.objects.get(account=pia.id).role == Role.VIEWER
     assert not Invitation.objects
-    given["role"] = VIEWER
+    given["role"] = Role.VIEWER
     assert mara.send(path, given).location == page
 
 
@@ -263,4 +267,4 @@ def test_what_somebody_left_running_elsewhere_ends_before_their_account_does(mas
     }  # fmt: skip
     master_db.organizations.update_one({"_id": organization.id}, {"$set": {"operation": running}})
     with pytest.raises(OperationInProgress):
-        close_account(teo.id, teo.email, PASSWORD, origin(teo))
+        close_account(teo.id, teo.email, PASSWORD, a_context(teo))

@@ -10,7 +10,7 @@ from portal.api.guard import ApiBlueprint, logged_in
 from portal.identity.authentication import bearer, logging_in
 from portal.identity.sessions.principals import OrganizationKey
 from portal.organizations import directory
-from portal.web.requests import origin, user_agent
+from portal.web.requests import request_context, user_agent
 
 admin = ApiBlueprint("admin", __name__, url_prefix="/admin", description="Logging in")
 auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a token is")
@@ -33,7 +33,7 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
     organization's API key, which needs no log-in.
     """
     principal = logging_in.log_in_program(
-        body["email"], body["password"], body.get("code"), origin(), user_agent()
+        body["email"], body["password"], body.get("code"), request_context(), user_agent()
     )
     return {
         "token": bearer.token_of(principal),
@@ -56,17 +56,17 @@ def check() -> dict[str, Any]:
     """
     if isinstance(current_user, OrganizationKey):
         return _check_key(current_user)
-    organizations, held_out = directory.memberships_of(current_user.account_id)
+    organizations, locked_out = directory.memberships_of(current_user.account_id)
     return {
         "account": {"id": current_user.account_id, "email": current_user.email},
         "organizations": organizations,
-        **({"second_factor_required": held_out} if held_out else {}),
+        **({"second_factor_required": locked_out} if locked_out else {}),
         "expires_at": current_user.session_expires_at,
     }
 
 
 def _check_key(key: OrganizationKey) -> dict[str, Any]:
-    organization = directory.active_organization(key.organization_id)
+    organization = directory.find_active(key.organization_id)
     belonging = {"name": organization.name, "slug": organization.slug} if organization else None
     return {
         "account": None,

@@ -13,7 +13,7 @@ from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import MADE, REVOKED, ROTATED, NewSecret
 from portal.web import requests
 from portal.web.idempotency import find_record
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
 
@@ -40,8 +40,8 @@ def list_keys(name: str) -> dict[str, Any]:
 def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Make a key
 
-    With a role or with permissions; a key is never an owner, and makes no keys. The secret is
-    told in this answer and kept nowhere. Repeated with its `Idempotency-Key` the call makes no
+    With a role or with permissions; a key is never an owner, and makes no keys. The secret is told
+    in this answer and kept nowhere. DuplicateRequest with its `Idempotency-Key` the call makes no
     second key and is answered without the secret: rotate the key then, for another.
     """
     access = access_by_name(name, "keys.manage")
@@ -51,7 +51,7 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
         body.get("role"),
         body.get("permissions", []),
         body.get("expires_on"),
-        origin(),
+        request_context(),
     )
     return _told(access, made)
 
@@ -70,7 +70,7 @@ def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     access = access_by_name(name, "keys.manage")
     key = managing.key_of(access.organization, key_id)
     overlap = timedelta(seconds=body["overlap_seconds"])
-    return _told(access, managing.rotate_key(access, key.id, overlap, origin()))
+    return _told(access, managing.rotate_key(access, key.id, overlap, request_context()))
 
 
 @org_keys.delete("/<name:name>/keys/<key_id>")
@@ -83,7 +83,7 @@ def revoke(name: str, key_id: str) -> dict[str, Any]:
     The next request that comes by it is refused.
     """
     access = access_by_name(name, "keys.manage")
-    managing.revoke_key(access, managing.key_of(access.organization, key_id).id, origin())
+    managing.revoke_key(access, managing.key_of(access.organization, key_id).id, request_context())
     return {}
 
 
@@ -105,14 +105,14 @@ def _revoked_again(organization: Organization) -> Answer:
 
 def _changed_again(organization: Organization) -> dict[str, Any]:
     """The key that the repeated call had made or rotated, as it is now."""
-    record = find_record(requests.key())
+    record = find_record(requests.idempotency_key())
     if record is None:  # forgotten a moment ago
         raise NotFound
     access = access_by_name(organization.slug, "keys.manage")
     return {"key": managing.key_of(access.organization, record.operation)}
 
 
-replay.watch(
+replay.install(
     org_keys,
     {
         MADE: (schemas.NewSecretAnswer, _made_again),

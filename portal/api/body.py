@@ -7,7 +7,7 @@ import marshmallow as ma
 from flask import Request
 from webargs.flaskparser import FlaskParser
 
-from portal.errors import InvalidInput, MalformedJson
+from portal.web.errors import InvalidInput, MalformedJson
 
 
 class BodyParser(FlaskParser):

@@ -11,10 +11,12 @@ from flask_smorest import Blueprint
 from portal import settings
 from portal.api.body import BodyParser
 from portal.documents.organizations import Organization
-from portal.errors import InvalidInput, NotAuthenticated, NotForProvisioning
-from portal.identity.sessions.principals import Provisioner
+from portal.identity.api_keys.errors import NotForProvisioning
+from portal.identity.sessions.errors import NotAuthenticated
+from portal.identity.sessions.principals import ProvisioningPrincipal
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.lifecycle.names import slug_asked_for
+from portal.web.errors import InvalidInput
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there
 _FOR_PROVISIONING = "org.create"
@@ -34,7 +36,7 @@ class ApiBlueprint(Blueprint):
 
 def logged_in(view: View) -> View:
     """Have the view called for those who are known, by a token or a key. Otherwise
-    NotAuthenticated. Whoever then asks a key for its ``account_id`` raises PersonNeeded."""
+    NotAuthenticated. Whoever then asks a key for its ``account_id`` raises AccountRequired."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -47,7 +49,7 @@ def logged_in(view: View) -> View:
 
 def is_provisioning() -> bool:
     """Whether a provisioning key asks."""
-    return isinstance(current_user, Provisioner)
+    return isinstance(current_user, ProvisioningPrincipal)
 
 
 def access_by_name(name: str, permission: str) -> Access:

@@ -9,12 +9,13 @@ from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.organizations import takes_key
 from portal.api.replay import Answer
 from portal.documents.organizations import Organization
-from portal.errors import AddressChanged, NotFound
-from portal.organizations.access.lookup import Access, object_id
+from portal.errors import NotFound
+from portal.organizations.access.errors import OrganizationRenamed
+from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.members import inviting as sending
 from portal.organizations.members import listing, managing
 from portal.web.idempotency import find_record
-from portal.web.requests import key, origin
+from portal.web.requests import idempotency_key, request_context
 
 org_members = ApiBlueprint(
     "org_members", __name__, url_prefix="/org", description="Members and invitations"
@@ -49,7 +50,9 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
     the answer is 403 `forbidden` then.
     """
     access = access_by_name(name, "members.manage")
-    member = managing.change_role(access, object_id(account_id), body["role"], origin())
+    member = managing.change_role(
+        access, parse_object_id(account_id), body["role"], request_context()
+    )
     return {"member": member}, 200, canonical(access, access.organization, f"/members/{account_id}")
 
 
@@ -62,12 +65,12 @@ def remove(name: str, account_id: str) -> dict[str, Any]:
 
     Everybody may remove themselves; of owners one always remains.
     """
-    own = account_id == str(origin().account)
+    own = account_id == str(request_context().account)
     access = _current(access_by_name(name, "organization.leave" if own else "members.manage"))
     if own:
-        managing.leave(access, object_id(account_id), origin())
+        managing.leave(access, parse_object_id(account_id), request_context())
     else:
-        managing.remove_member(access, object_id(account_id), origin())
+        managing.remove_member(access, parse_object_id(account_id), request_context())
     return {}
 
 
@@ -96,7 +99,7 @@ def invite(body: dict[str, str], name: str) -> dict[str, Any]:
     answer is 403 `address_not_verified`.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    return _seen(access, sending.invite(access, body["email"], body["role"], origin()).id)
+    return _seen(access, sending.invite(access, body["email"], body["role"], request_context()).id)
 
 
 @org_members.post("/<name:name>/invitations/<invitation_id>/resend")
@@ -111,8 +114,10 @@ def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any
     long as your own address is not verified the answer is 403 `address_not_verified`.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    sending.resend_invitation(access, object_id(invitation_id), origin(), body.get("role"))
-    return _seen(access, object_id(invitation_id))
+    sending.resend_invitation(
+        access, parse_object_id(invitation_id), request_context(), body.get("role")
+    )
+    return _seen(access, parse_object_id(invitation_id))
 
 
 @org_members.delete("/<name:name>/invitations/<invitation_id>")
@@ -125,14 +130,14 @@ def withdraw(name: str, invitation_id: str) -> dict[str, Any]:
     Its link is dead. It stays listed.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    sending.withdraw_invitation(access, object_id(invitation_id), origin())
-    return _seen(access, object_id(invitation_id))
+    sending.withdraw_invitation(access, parse_object_id(invitation_id), request_context())
+    return _seen(access, parse_object_id(invitation_id))
 
 
 def _current(access: Access) -> Access:
     """What is created or deleted is so by the organization's current name alone."""
     if access.by_old_slug:
-        raise AddressChanged(access.organization.name, access.organization.slug)
+        raise OrganizationRenamed(access.organization.name, access.organization.slug)
     return access
 
 
@@ -142,7 +147,7 @@ def _seen(access: Access, invitation_id: ObjectId) -> dict[str, Any]:
 
 def _done_to() -> ObjectId:
     """The account or invitation that the request's key stands for."""
-    record = find_record(key())
+    record = find_record(idempotency_key())
     if record is None or record.operation is None:
         raise NotFound
     return record.operation
@@ -167,12 +172,12 @@ def _invited_again(organization: Organization) -> Answer:
     return answer, 201, headers
 
 
-replay.watch(
+replay.install(
     org_members,
     {
         managing.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),
         managing.REMOVE: (schemas.Success, _removed_again),
-        sending.INVITE: (schemas.InvitationAnswer, _invited_again),
+        sending.SEND: (schemas.InvitationAnswer, _invited_again),
         sending.RESEND: (schemas.InvitationAnswer, _seen_again),
         sending.WITHDRAW: (schemas.InvitationAnswer, _seen_again),
     },

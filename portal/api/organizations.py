@@ -8,24 +8,20 @@ from portal import settings
 from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
 from portal.api.replay import Answer
-from portal.documents.organizations import (
-    CREATE,
-    PURGE,
-    PURGED,
-    RENAME,
-    RESTORE,
-    TRASH,
-    TRASHED,
-    Organization,
-)
-from portal.errors import AddressChanged, InvalidInput
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations import directory, signing_up
+from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
 from portal.organizations.storage import stored_by
-from portal.web.requests import origin
+from portal.web.errors import InvalidInput
+from portal.web.requests import request_context
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
+
+_NEW_NAME = {"organization_name": "new_organization_name"}
+FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
+"""What programs call a field that a form calls otherwise, by endpoint."""
 
 takes_key = org.doc(parameters=[replay.PARAMETER])
 _MOST_TRASHED = 10_000
@@ -59,13 +55,13 @@ def create(body: dict[str, str]) -> Answer:
     if current_user.is_authenticated and not is_provisioning():
         account_id = current_user.account_id
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
-        organization = creating.create_organization(account_id, name, origin())
+        organization = creating.create_organization(account_id, name, request_context())
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification and not is_provisioning():
-            signing_up.ask_for_sign_up(name, body["email"], body["password"], origin())
+            signing_up.request_sign_up(name, body["email"], body["password"], request_context())
             return {"organization": None}, 202, {}
-        signed_up = signing_up.sign_up(name, body["email"], body["password"], origin())
+        signed_up = signing_up.sign_up(name, body["email"], body["password"], request_context())
         organization = signed_up.organization
     return {"organization": _created(organization)}, 201, {}
 
@@ -159,7 +155,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
     restored = restoring.restore_organization(
-        access.organization, body.get("organization_name"), origin()
+        access.organization, body.get("organization_name"), request_context()
     )
     answer, status, _ = _seen(access, restored)
     return answer, 202 if restored.operation else status, {}
@@ -187,7 +183,7 @@ def _refuse(faults: dict[str, str]) -> None:
 
 def _rename(name: str, new_name: str) -> Answer:
     access = access_by_name(name, "organization.rename")
-    renamed = renaming.rename_organization(access.organization, new_name, origin())
+    renamed = renaming.rename_organization(access.organization, new_name, request_context())
     answer, status, headers = _seen(access, renamed)
     return answer, 202 if renamed.operation else status, headers
 
@@ -195,18 +191,18 @@ def _rename(name: str, new_name: str) -> Answer:
 def _delete(name: str, purge: bool) -> Answer:
     access = access_by_name(name, "organization.delete")
     if access.by_old_slug:
-        raise AddressChanged(access.organization.name, access.organization.slug)
+        raise OrganizationRenamed(access.organization.name, access.organization.slug)
     if purge:
         access.require("organization.purge")
         return _purge(access)
-    trashed = trashing.trash_organization(access.organization, None, origin())
-    status = 200 if trashed.state == TRASHED else 202
+    trashed = trashing.trash_organization(access.organization, None, request_context())
+    status = 200 if trashed.state == OrganizationState.TRASHED else 202
     return {"trash": trashed}, status, {}
 
 
 def _purge(access: Access) -> Answer:
-    purged = purging.purge_organization(access.organization, None, origin())
-    if purged.state == PURGED:
+    purged = purging.purge_organization(access.organization, None, request_context())
+    if purged.state == OrganizationState.PURGED:
         return {"trash": None}, 200, {}
     return {"trash": purged}, 202, {}
 
@@ -225,7 +221,7 @@ def _seen(access: Access, organization: Organization) -> Answer:
 
 def _created(organization: Organization) -> dict[str, Any]:
     operation = organization.operation
-    being_created = operation is not None and operation.kind == CREATE
+    being_created = operation is not None and operation.kind == OperationKind.CREATE
     return {
         "id": organization.id,
         "name": organization.name,
@@ -257,13 +253,13 @@ def _purged_again(organization: Organization) -> Answer:
     return {"trash": None}, 200, {}
 
 
-replay.watch(
+replay.install(
     org,
     {
-        CREATE: (schemas.CreatedAnswer, _created_again),
-        RENAME: (schemas.OrganizationAnswer, _seen_again),
-        TRASH: (schemas.DeletedAnswer, _trashed_again),
-        RESTORE: (schemas.OrganizationAnswer, _seen_again),
-        PURGE: (schemas.DeletedAnswer, _purged_again),
+        OperationKind.CREATE: (schemas.CreatedAnswer, _created_again),
+        OperationKind.RENAME: (schemas.OrganizationAnswer, _seen_again),
+        OperationKind.TRASH: (schemas.DeletedAnswer, _trashed_again),
+        OperationKind.RESTORE: (schemas.OrganizationAnswer, _seen_again),
+        OperationKind.PURGE: (schemas.DeletedAnswer, _purged_again),
     },
 )

@@ -15,11 +15,13 @@ from portal.api import schemas
 from portal.api.guard import ApiBlueprint
 from portal.documents.idempotency import KeyRecord
 from portal.documents.organizations import Organization
-from portal.errors import KeyReused, NotFound, PortalError, Repeated
-from portal.organizations.access.lookup import check_told_again
+from portal.errors import NotFound, PortalError
+from portal.organizations.access.lookup import check_may_replay
 from portal.organizations.members.managing import REMOVE
 from portal.web import error_handlers, requests
-from portal.web.idempotency import SYNTAX, Key, find_record, keep_answer
+from portal.web.context import IdempotencyKey
+from portal.web.errors import DuplicateRequest, IdempotencyKeyReused
+from portal.web.idempotency import SYNTAX, find_record, keep_answer, key_of_call
 
 log = structlog.get_logger()
 
@@ -43,21 +45,21 @@ _KEPT_STATUSES = (200, 201)
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 # How a kind of operation is answered, from the organization as it is now.
-Again = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
-AGAIN: dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]] = {}
+Replays = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
+REPLAYS: dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]] = {}
 """Every kind that a call can be of, and how it is answered again."""
 
 
-def watch(blueprint: ApiBlueprint, again: Again) -> None:
+def install(blueprint: ApiBlueprint, again: Replays) -> None:
     """Have the blueprint's calls take keys. ``again`` answers one whose first answer was not kept,
     since the process died before that."""
-    AGAIN.update(again)
+    REPLAYS.update(again)
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
-        key = requests.key()
+        key = requests.idempotency_key()
         try:
             record = find_record(key)
-            answer = _answer_again(record, key) if key and record else error
+            answer = _replay(record, key) if key and record else error
         except PortalError as refused:
             answer = refused
         except (PyMongoError, MongoEngineException) as away:
@@ -75,18 +77,18 @@ def watch(blueprint: ApiBlueprint, again: Again) -> None:
 
 def _take_key() -> None:
     if request.method != "GET" and HEADER in request.headers:
-        requests.take_key(request.headers[HEADER], HEADER, Key.of_call)
+        requests.take_idempotency_key(request.headers[HEADER], HEADER, key_of_call)
 
 
-def _answer_again(record: KeyRecord, key: Key) -> Response:
+def _replay(record: KeyRecord, key: IdempotencyKey) -> Response:
     if record.mac not in key.macs:
-        raise KeyReused
+        raise IdempotencyKeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
     # Who was removed since learns no more than anybody.
     known = current_user.is_authenticated
-    left = record.kind == REMOVE and record.operation == requests.origin().account
+    left = record.kind == REMOVE and record.operation == requests.request_context().account
     if known and not left:
-        check_told_again(record.organization, current_user)
+        check_may_replay(record.organization, current_user)
     if record.answer:
         kept = record.answer
         return _replayed(kept.body, kept.status, kept.headers)
@@ -94,8 +96,8 @@ def _answer_again(record: KeyRecord, key: Key) -> Response:
     if organization is None:
         raise NotFound
     if organization.operation and organization.operation.id == record.operation:
-        raise Repeated
-    schema, answer = AGAIN[record.kind]
+        raise DuplicateRequest
+    schema, answer = REPLAYS[record.kind]
     body, status, headers = answer(organization)
     return _replayed(schema().dump(body), status, headers)
 
@@ -105,7 +107,7 @@ def _replayed(body: dict[str, Any], status: int, headers: dict[str, str]) -> Res
 
 
 def _keep(response: Response) -> Response:
-    key = requests.key()
+    key = requests.idempotency_key()
     if key is None or response.status_code not in _KEPT_STATUSES or REPLAYED in response.headers:
         return response
     body = schemas.without_secrets(response.get_json())

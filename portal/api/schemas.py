@@ -7,9 +7,9 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal import display_names
-from portal.documents.api_keys import ROLES as KEY_ROLES
-from portal.documents.invitations import ACCEPTED, EXPIRED, GIVEN, OPEN, WITHDRAWN
-from portal.documents.memberships import ADMIN, OWNER, VIEWER
+from portal.documents.api_keys import API_KEY_ROLES as KEY_ROLES
+from portal.documents.invitations import GRANTABLE_ROLES, InvitationState
+from portal.documents.memberships import Role
 from portal.identity.authentication.passwords import LONGEST, SHORTEST
 from portal.organizations.api_keys import managing
 from portal.permissions import FOR_KEYS
@@ -31,7 +31,7 @@ _PASSWORD = {
 
 
 _ROLE = {
-    "enum": [OWNER, ADMIN, VIEWER, None],
+    "enum": [Role.OWNER, Role.ADMIN, Role.VIEWER, None],
     "description": "null for a key that has permissions rather than a role",
 }
 _KEY_NAME = {**_NAME, "example": "Nightly export"}
@@ -45,7 +45,9 @@ def _time(**options: Any) -> fields.AwareDateTime:
 
 
 def _given_role(**options: Any) -> fields.String:
-    one_of = ma.validate.OneOf(GIVEN, error="Choose viewer or admin: ownership is offered.")
+    one_of = ma.validate.OneOf(
+        GRANTABLE_ROLES, error="Choose viewer or admin: ownership is offered."
+    )
     return fields.String(validate=one_of, **options)
 
 
@@ -122,7 +124,7 @@ class Operation(ma.Schema):
     started_at = _time(required=True)
 
 
-class OrganizationSeen(Organization):
+class OrganizationDetails(Organization):
     """An organization as a member sees it; figures are null while its collection can't be read."""
 
     role = fields.String(required=True, allow_none=True, metadata=_ROLE)
@@ -157,7 +159,7 @@ class Member(ma.Schema):
 
     id = fields.String(required=True, attribute="account_id")
     email = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": [OWNER, ADMIN, VIEWER]})
+    role = fields.String(required=True, metadata={"enum": [Role.OWNER, Role.ADMIN, Role.VIEWER]})
     joined_at = _time(required=True, attribute="since")
 
 
@@ -167,8 +169,18 @@ class Invitation(ma.Schema):
 
     id = fields.String(required=True)
     email = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": list(GIVEN)})
-    state = fields.String(required=True, metadata={"enum": [OPEN, EXPIRED, ACCEPTED, WITHDRAWN]})
+    role = fields.String(required=True, metadata={"enum": list(GRANTABLE_ROLES)})
+    state = fields.String(
+        required=True,
+        metadata={
+            "enum": [
+                InvitationState.OPEN,
+                InvitationState.EXPIRED,
+                InvitationState.ACCEPTED,
+                InvitationState.WITHDRAWN,
+            ]
+        },
+    )
     invited_by = fields.String(required=True, allow_none=True, attribute="inviter")
     sent_at = _time(required=True)
     expires_at = _time(required=True)
@@ -179,20 +191,20 @@ class Account(ma.Schema):
     email = fields.String(required=True)
 
 
-class Shut(ma.Schema):
+class LockedOutOrganization(ma.Schema):
     """An organization that requires a second factor, to a member who has none."""
 
     organization_name = fields.String(required=True, attribute="name")
     slug = fields.String(required=True)
 
 
-class Belonging(ma.Schema):
+class Membership(ma.Schema):
     organization_name = fields.String(required=True, attribute="name")
     slug = fields.String(required=True)
     role = fields.String(required=True, allow_none=True, metadata=_ROLE)
 
 
-class KeySeen(ma.Schema):
+class ApiKeyInfo(ma.Schema):
     """A key as it says of itself."""
 
     id = fields.String(required=True)
@@ -200,7 +212,7 @@ class KeySeen(ma.Schema):
     permissions = fields.List(fields.String(), required=True)
 
 
-class Key(ma.Schema):
+class ApiKey(ma.Schema):
     """An organization's key. It has a role or permissions; the other one is null or empty."""
 
     id = fields.String(required=True)
@@ -236,11 +248,11 @@ class RotateBody(Body):
 
 
 class KeysAnswer(Success):
-    keys = fields.List(fields.Nested(Key), required=True)
+    keys = fields.List(fields.Nested(ApiKey), required=True)
 
 
 class KeyAnswer(Success):
-    key = fields.Nested(Key, required=True)
+    key = fields.Nested(ApiKey, required=True)
 
 
 class NewSecretAnswer(KeyAnswer):
@@ -263,7 +275,7 @@ class AskedAnswer(Success):
 
 
 class OrganizationAnswer(Success):
-    organization = fields.Nested(OrganizationSeen, required=True)
+    organization = fields.Nested(OrganizationDetails, required=True)
 
 
 class DeletedAnswer(Success):
@@ -302,11 +314,12 @@ class CheckAnswer(Success):
     account = fields.Nested(
         Account, required=True, allow_none=True, metadata={"description": "null for a key"}
     )
-    organizations = fields.List(fields.Nested(Belonging), required=True)
+    organizations = fields.List(fields.Nested(Membership), required=True)
     second_factor_required = fields.List(
-        fields.Nested(Shut), metadata={"description": "where there are any: they let nobody in"}
+        fields.Nested(LockedOutOrganization),
+        metadata={"description": "where there are any: they let nobody in"},
     )
-    key = fields.Nested(KeySeen, metadata={"description": "where it is one"})
+    key = fields.Nested(ApiKeyInfo, metadata={"description": "where it is one"})
     expires_at = _time(required=True, allow_none=True)
 
 

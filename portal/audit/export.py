@@ -18,7 +18,7 @@ from bson import ObjectId
 from defusedcsv import csv
 
 from portal.audit.filters import Filters
-from portal.audit.trail import EventLine, events_after
+from portal.audit.trail import ListedEvent, events_after
 from portal.documents.audit import Head
 from portal.web.streaming import File, Render, Row, streamed
 
@@ -100,7 +100,7 @@ def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _csv_row(event: Row) -> tuple[Any, ...]:
-    line = EventLine.of(event)
+    line = ListedEvent.of(event)
     return (
         line.seq,
         f"{line.at:%Y-%m-%d %H:%M:%S}",

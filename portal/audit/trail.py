@@ -29,7 +29,7 @@ _OPTIONAL = ("actor_kind", "actor_name", "target", "session")
 
 
 @dataclass(frozen=True, slots=True)
-class EventLine:
+class ListedEvent:
     """An event as shown. ``erased`` are the personal values that it once had."""
 
     seq: int
@@ -70,7 +70,7 @@ class EventLine:
         return [(name, self.details.get(name + _BEFORE), self.details.get(name)) for name in names]
 
     @classmethod
-    def of(cls, event: dict[str, Any]) -> "EventLine":
+    def of(cls, event: dict[str, Any]) -> "ListedEvent":
         """From a document of the audit trail."""
         personal = {name: sealed.get("value") for name, sealed in event.get("personal", {}).items()}
         return cls(
@@ -191,7 +191,7 @@ def events_of(
     found = AuditEvent._get_collection().find(filters.match(chain, key))
     rows = list(found.sort("seq", way).limit(EVENTS_PER_PAGE + 1))
     page = page_from(rows, key="seq", size=EVENTS_PER_PAGE, before=before, after=after)
-    return Page([EventLine.of(row) for row in page.rows], page.before, page.after)
+    return Page([ListedEvent.of(row) for row in page.rows], page.before, page.after)
 
 
 def events_after(

@@ -10,7 +10,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
 from portal.cli.running import CouldNot, on_database
-from portal.documents.organizations import ACTIVE, Organization
+from portal.documents.organizations import Organization, OrganizationState
 
 audit = AppGroup("audit", help="The audit trail.")
 
@@ -38,7 +38,9 @@ def verify_trail(organization: str | None, as_json: bool) -> None:
 def _broken_chains(organization: str | None, tally: Tally) -> Iterable[BrokenChain]:
     if organization is None:
         return find_broken(tally)
-    found = Organization.objects(slug=organization, state=ACTIVE).only("id").first()
+    found = (
+        Organization.objects(slug=organization, state=OrganizationState.ACTIVE).only("id").first()
+    )
     if found is None and ObjectId.is_valid(organization):
         found = Organization.objects(id=organization).only("id").first()
     if found is None:

@@ -5,8 +5,9 @@ from flask.cli import AppGroup, with_appcontext
 
 from portal import settings
 from portal.cli.running import CouldNot, on_database
-from portal.errors import InvalidName, KeyNotFound
+from portal.display_names import InvalidName
 from portal.identity.api_keys import provisioning
+from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.settings import instance
 
 keys = AppGroup("keys", help="Keys by which programs sign organizations up, and the portal signs.")
@@ -45,7 +46,7 @@ def revoke_provisioning_key(key_id: str) -> None:
     """End the key of this ID. What it created stays."""
     try:
         provisioning.revoke_provisioning_key(key_id)
-    except KeyNotFound as error:
+    except ApiKeyNotFound as error:
         raise CouldNot("There is no key of this ID: flask keys list shows them.") from error
     click.echo("Revoked.")
 

@@ -72,7 +72,7 @@ def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
-            if not connection.unavailable(error):
+            if not connection.is_unavailable(error):
                 log.exception("command.failed")
             raise CouldNot(f"{type(error).__name__}: {error}") from error
 

@@ -26,7 +26,12 @@ from pymongo.monitoring import (
 
 from portal import settings as portal_settings
 from portal.database import migrations
-from portal.errors import DatabaseUnavailable, MigrationRunning, StillPreparing, StoppedMidway
+from portal.database.errors import (
+    DatabaseNotPrepared,
+    DatabaseUnavailable,
+    MigrationRunning,
+    UnsuitableServer,
+)
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -49,19 +54,15 @@ _LABELS_OF_UNAVAILABLE = (
     "RetryableWriteError",
     "UnknownTransactionCommitResult",
 )
-_NUMBERING = "numbering"
+_RETRYABLE_WRITES = "retryable_writes"
 round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 """How many commands this thread sent since it was set."""
-
-
-class UnsuitableServer(Exception):
-    """A MongoDB that the portal can't keep its promises on; the message says why."""
 
 
 _UNAVAILABLE = (
     DatabaseUnavailable,
     MigrationRunning,
-    StillPreparing,
+    DatabaseNotPrepared,
     UnsuitableServer,
     ConnectionFailure,
 )
@@ -93,7 +94,7 @@ _state = _State()
 
 def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
     """Name the server for MongoEngine, and the documents that live there. Nothing is sent yet."""
-    for alias in (DEFAULT_CONNECTION_NAME, _NUMBERING):
+    for alias in (DEFAULT_CONNECTION_NAME, _RETRYABLE_WRITES):
         mongoengine.disconnect(alias)
     _state.documents, _state.prepared, _state.preparing = documents, False, None
     options: dict[str, Any] = {
@@ -106,7 +107,7 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
         "timeoutMS": CLIENT_TIMEOUT_SECONDS * 1000,
     }
     mongoengine.connect(settings.master_db, **options)
-    mongoengine.connect(settings.tenant_db, _NUMBERING, **options, retryWrites=False)
+    mongoengine.connect(settings.tenant_db, _RETRYABLE_WRITES, **options, retryWrites=False)
 
 
 def portable_uri(uri: str) -> str:
@@ -130,14 +131,14 @@ def client() -> MongoClient:
     return get_connection()
 
 
-def numbering_client() -> MongoClient:
+def retryable_write_client() -> MongoClient:
     """The client on which nobody but the tenant store numbers writes.
 
     PyMongo numbers its own in the same sessions, and the server refuses a number that is lower
     than the session's last (code 225). So it writes nothing here: ``retryWrites`` is off, and no
     transaction may run. It connects when it is first used.
     """
-    return get_connection(_NUMBERING)
+    return get_connection(_RETRYABLE_WRITES)
 
 
 def tenant_database() -> Database:
@@ -173,7 +174,8 @@ def await_prepared() -> None:
     """Return when the database is prepared: for requests, whose time limit must not cut that short.
 
     A thread of its own does it, so that it goes on where a request ends. Who comes later than
-    PREPARING_SECONDS after it began doesn't wait. Raises StillPreparing, and what ``prepare`` does.
+    PREPARING_SECONDS after it began doesn't wait. Raises DatabaseNotPrepared, and what ``prepare``
+    does.
     """
     if _state.prepared:
         return
@@ -187,7 +189,7 @@ def await_prepared() -> None:
         preparing, seconds = _state.preparing, _state.preparing_until - time.monotonic()
     wait([preparing], max(seconds, 0))
     if not preparing.done():
-        raise StillPreparing
+        raise DatabaseNotPrepared
     preparing.result()
 
 
@@ -252,14 +254,17 @@ def server_time() -> datetime:
     return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
 
 
-def unavailable(error: BaseException) -> bool:
-    """Whether ``error`` says that MongoDB is away, hung, or out of time, not that we erred."""
-    wrapped = isinstance(error, MongoEngineException | StoppedMidway)
-    driver_error = error.__cause__ or error.__context__ if wrapped else error
-    if isinstance(driver_error, _UNAVAILABLE):
+def is_unavailable(error: BaseException) -> bool:
+    """Whether ``error``, or the driver's error that caused it, says that MongoDB is away, hung, or
+    out of time: not that we erred."""
+    if isinstance(error, MongoEngineException):
+        error = error.__cause__ or error.__context__ or error
+    elif not isinstance(error, PyMongoError):
+        error = error.__cause__ or error
+    if isinstance(error, _UNAVAILABLE):
         return True
-    if isinstance(driver_error, OperationFailure) and driver_error.code in _ENDING:
+    if isinstance(error, OperationFailure) and error.code in _ENDING:
         return True
-    return isinstance(driver_error, PyMongoError) and (
-        driver_error.timeout or any(map(driver_error.has_error_label, _LABELS_OF_UNAVAILABLE))
+    return isinstance(error, PyMongoError) and (
+        error.timeout or any(map(error.has_error_label, _LABELS_OF_UNAVAILABLE))
     )

@@ -19,7 +19,8 @@ from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
-from portal.errors import MigrationFailed, MigrationRunning
+from portal.database.errors import MigrationFailed, MigrationRunning
+from portal.database.leases import is_past, seconds_from_now
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ _LOOK_SECONDS = 0.1
 AT_ONCE = 1000
 
 _RECORD = {"_id": "master data"}
-_LEASE = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": LEASE_SECONDS}}
+_LEASE = seconds_from_now(LEASE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def _run(master: Database, migration: Migration, holder: ObjectId) -> None:
 
 def _take_lock(master: Database) -> dict[str, Any] | None:
     """The record, with a new holder, unless another's lease runs."""
-    free = {"$or": [{"holder": None}, {"$expr": {"$lt": ["$lease_until", "$$NOW"]}}]}
+    free = {"$or": [{"holder": None}, is_past("lease_until")]}
     return _records(master).find_one_and_update(
         {**_RECORD, **free},
         [{"$set": {"holder": ObjectId(), "lease_until": _LEASE}}],

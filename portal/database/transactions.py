@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import pymongo
 from mongoengine.errors import MongoEngineException
@@ -17,10 +18,15 @@ from portal.database.connection import client
 TRANSACTION_SECONDS = 5
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
-Body = TypeVar("Body")
+Result = TypeVar("Result")
+Parameters = ParamSpec("Parameters")
 
 
-def transaction(body: Callable[[], Body]) -> Body:
+class NotInTransaction(RuntimeError):
+    """What needs the caller's transaction was called outside of one: a programming error."""
+
+
+def transaction(body: Callable[[], Result]) -> Result:
     """Run ``body`` in one transaction; every MongoEngine and PyMongo call in it joins.
 
     All of its writes happen, acknowledged by a majority, or none. It may run several times,
@@ -31,7 +37,7 @@ def transaction(body: Callable[[], Body]) -> Body:
     if in_transaction():
         raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
 
-    def bound(session: ClientSession) -> Body:
+    def bound(session: ClientSession) -> Result:
         token = _in_transaction.set(True)
         try:
             with session.bind(end_session=False):
@@ -56,6 +62,35 @@ def transaction(body: Callable[[], Body]) -> Body:
         )
 
 
+def transactional(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Run each call of ``function`` in a ``transaction`` of its own."""
+
+    @wraps(function)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return transaction(lambda: function(*args, **kwargs))
+
+    return run
+
+
+def within_transaction(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let ``function`` be called inside the caller's ``transaction`` alone, which its reads and
+    writes join. Elsewhere the call raises NotInTransaction."""
+
+    @wraps(function)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        if not in_transaction():
+            raise NotInTransaction(function.__qualname__)
+        return function(*args, **kwargs)
+
+    return run
+
+
 def in_transaction() -> bool:
-    """Whether the caller is inside the body of a ``transaction``."""
+    """Whether the caller is inside a ``transaction``."""
     return _in_transaction.get()
+
+
+def refuse_in_transaction() -> None:
+    """Raise RuntimeError inside a ``transaction``: what follows would be no part of it."""
+    if in_transaction():
+        raise RuntimeError("This can be no part of a transaction.")

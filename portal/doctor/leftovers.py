@@ -17,9 +17,10 @@ from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
+from portal.documents.belongings import BELONGS_TO
 from portal.documents.invitations import Invitation
 from portal.documents.memberships import Membership
-from portal.documents.organizations import PURGED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 
@@ -63,28 +64,40 @@ class Belonging:
     word: str
     document: type[Document]
     kind: Kind
-    owners: dict[str, Owner]
     replaceable: bool = False
+
+    @property
+    def owners(self) -> dict[str, Owner]:
+        """By field, what they belong to."""
+        return {
+            belongs.field: OWNERS[belongs.owner]
+            for belongs in BELONGS_TO
+            if belongs.document is self.document
+        }
 
 
 ACCOUNT = Owner(Account, "account", "closed_at", lambda value: value is not None, "is closed")
 ORGANIZATION = Owner(
-    Organization, "organization", "state", lambda value: value == PURGED, "is purged"
+    Organization,
+    "organization",
+    "state",
+    lambda value: value == OrganizationState.PURGED,
+    "is purged",
 )
-_OF_ORGANIZATION, _OF_ACCOUNT = {"organization": ORGANIZATION}, {"account": ACCOUNT}
-_BY_ACCOUNTS_ID = {"_id": ACCOUNT}
+OWNERS = {owner.document: owner for owner in (ACCOUNT, ORGANIZATION)}
 
+# Slugs have checks of their own.
 BELONGINGS = (
-    Belonging("membership", Membership, DEAD_MEMBERSHIP, _OF_ACCOUNT | _OF_ORGANIZATION),
-    Belonging("key", ApiKey, DEAD_KEY, _OF_ORGANIZATION),
-    Belonging("invitation", Invitation, DEAD_INVITATION, _OF_ORGANIZATION),
-    Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR, _BY_ACCOUNTS_ID),
-    Belonging("passkey", Passkey, DEAD_FACTOR, _OF_ACCOUNT),
-    Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR, _BY_ACCOUNTS_ID),
+    Belonging("membership", Membership, DEAD_MEMBERSHIP),
+    Belonging("key", ApiKey, DEAD_KEY),
+    Belonging("invitation", Invitation, DEAD_INVITATION),
+    Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
+    Belonging("passkey", Passkey, DEAD_FACTOR),
+    Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR),
     # A log-in that waits for its second factor is one, too. What is stored of its id is a hash,
     # so it may be told.
-    Belonging("session", Session, DEAD_SESSION, _OF_ACCOUNT, replaceable=True),
-    Belonging("browser", Browser, DEAD_BROWSER, _OF_ACCOUNT, replaceable=True),
+    Belonging("session", Session, DEAD_SESSION, replaceable=True),
+    Belonging("browser", Browser, DEAD_BROWSER, replaceable=True),
 )
 
 

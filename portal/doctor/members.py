@@ -12,10 +12,10 @@ from portal.database.paging import pages_of
 from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
-from portal.documents.audit import Origin
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.organizations.members.ownership import lapse_offers
+from portal.web.context import RequestContext
 
 OWNERLESS = Kind(
     "ownerless_organization",
@@ -28,7 +28,7 @@ DEAD_OFFER = Kind(
     "Nobody can accept them. --repair ends them, and tells whom they were made to.",
 )
 
-_LIVING = {"$in": [ACTIVE, TRASHED]}
+_LIVING = {"$in": [OrganizationState.ACTIVE, OrganizationState.TRASHED]}
 _OFFER_FIELDS = ("organization", "account", "offer.giver")
 
 
@@ -75,7 +75,7 @@ def _end_offer(membership: ObjectId) -> str | None:
             return None
         # Its event writes the organization: so an ownership that begins now meets this.
         organization = Organization.objects.get(id=row["organization"])
-        lapse_offers(organization, row["offer"].get("giver"), Origin())
+        lapse_offers(organization, row["offer"].get("giver"), RequestContext())
         return "ended"
 
     return transaction(body)
@@ -88,7 +88,7 @@ def _owners(accounts: set[ObjectId]) -> set[tuple[ObjectId, ObjectId]]:
     return {
         (row["organization"], row["account"])
         for row in rows
-        if row["role"] == OWNER and row["account"] in alive
+        if row["role"] == Role.OWNER and row["account"] in alive
     }
 
 
@@ -106,6 +106,6 @@ def _ownerless(organization: ObjectId) -> Iterator[Finding]:
 def _owned(organizations: set[ObjectId]) -> set[ObjectId]:
     """Which of the organizations an existing account owns."""
     rows = found_by(Membership, "organization", organizations, "organization", "account", "role")
-    owners = [row for row in rows if row["role"] == OWNER]
+    owners = [row for row in rows if row["role"] == Role.OWNER]
     accounts = living(ACCOUNT, {row["account"] for row in owners})
     return {row["organization"] for row in owners if row["account"] in accounts}

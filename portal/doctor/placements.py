@@ -10,11 +10,11 @@ from bson import ObjectId
 from portal.database.connection import tenant_database
 from portal.database.paging import WALKED_AT_ONCE, pages_of
 from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
-from portal.documents.audit import Origin
-from portal.documents.organizations import CREATE, PURGED, Organization
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import Found
+from portal.web.context import RequestContext
 
 STRAY = Kind(
     "stray_collection",
@@ -40,7 +40,7 @@ MISNAMED = Kind(
 )
 
 _BIRTH_NAME = re.compile(r"new_([0-9a-f]{24})")
-_SETTLED = {"state": {"$ne": PURGED}, "operation": None}
+_SETTLED = {"state": {"$ne": OrganizationState.PURGED}, "operation": None}
 _FIELDS = ("name", "slug", "state", "placement", "audit_head.seq")
 
 
@@ -70,7 +70,7 @@ def find_misplaced() -> Iterator[Finding]:
 
 def _owned(uuids: set[UUID]) -> set[UUID]:
     rows = found_by(Organization, "placement.uuid", uuids, "placement.uuid", "state")
-    return {row["placement"]["uuid"] for row in rows if row["state"] != PURGED}
+    return {row["placement"]["uuid"] for row in rows if row["state"] != OrganizationState.PURGED}
 
 
 def _is_stray(found: Found) -> bool:
@@ -85,7 +85,7 @@ def _has_owner(found: Found) -> bool:
     born = _BIRTH_NAME.fullmatch(found.name)
     return born is not None and bool(
         Organization.objects(
-            id=ObjectId(born[1]), operation__kind=CREATE, placement__uuid=None
+            id=ObjectId(born[1]), operation__kind=OperationKind.CREATE, placement__uuid=None
         ).first()
     )
 
@@ -151,7 +151,7 @@ def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
 def _give_name_back(organization: ObjectId) -> str | None:
     if not list(_misplaced(_settled([organization]))):
         return None
-    repaired = repair_organization(Organization.objects.get(id=organization), Origin())
+    repaired = repair_organization(Organization.objects.get(id=organization), RequestContext())
     if repaired.operation:
         raise NotMended("its repair has begun and is carried on by a portal")
     return f"renamed to {repaired.placement.collection}"

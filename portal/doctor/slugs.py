@@ -9,9 +9,9 @@ from portal.audit.trail import record
 from portal.database.paging import pages_of
 from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
-from portal.documents.audit import Origin
-from portal.documents.organizations import ACTIVE, Organization
-from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
+from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.slugs import Slug, SlugState
+from portal.web.context import RequestContext
 
 IDLE = Kind(
     "idle_slug",
@@ -41,9 +41,11 @@ def find_idle() -> Iterator[Finding]:
 
 def find_unheld() -> Iterator[Finding]:
     """Active organizations whose slug isn't held as their current one."""
-    for page in pages_of(Organization, {"state": ACTIVE}, "slug"):
+    for page in pages_of(Organization, {"state": OrganizationState.ACTIVE}, "slug"):
         slugs = found_by(Slug, "_id", {row["slug"] for row in page}, "organization", "state")
-        held = {(row["_id"], row["organization"]) for row in slugs if row["state"] == CURRENT}
+        held = {
+            (row["_id"], row["organization"]) for row in slugs if row["state"] == SlugState.CURRENT
+        }
         for row in page:
             if (row["slug"], row["_id"]) not in held:
                 yield from _unheld(row["_id"])
@@ -51,17 +53,18 @@ def find_unheld() -> Iterator[Finding]:
 
 def _why_idle(slug: Row, organization: Row | None) -> str | None:
     """Why nobody has the slug, or ``None``. An old one whose time is over is free already."""
-    if slug["state"] == OLD and slug.get("held_until", clock.now()) <= clock.now():
+    if slug["state"] == SlugState.OLD and slug.get("held_until", clock.now()) <= clock.now():
         return None
     if organization is None:
         return "its organization does not exist"
     if organization.get("operation", {}).get("slug") == slug["_id"]:
         return None
     reasons = {
-        f"its organization is {organization['state']}": organization["state"] != ACTIVE,
-        "claimed for a change that does not run": slug["state"] == TARGET,
+        f"its organization is {organization['state']}": organization["state"]
+        != OrganizationState.ACTIVE,
+        "claimed for a change that does not run": slug["state"] == SlugState.TARGET,
         f"its organization has the slug {organization['slug']}": (
-            slug["state"] == CURRENT and organization["slug"] != slug["_id"]
+            slug["state"] == SlugState.CURRENT and organization["slug"] != slug["_id"]
         ),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
@@ -111,10 +114,10 @@ def _held_how(held: Row, organization: ObjectId) -> str:
 
 def _judge_organization(organization: ObjectId) -> tuple[Row | None, Row | None]:
     """The organization, if it doesn't hold its slug, and the slug as it is held."""
-    active = {"_id": organization, "state": ACTIVE}
+    active = {"_id": organization, "state": OrganizationState.ACTIVE}
     row = Organization._get_collection().find_one(active, {"name": 1, "slug": 1})
     held = row and Slug._get_collection().find_one({"_id": row["slug"]})
-    if held and held["organization"] == organization and held["state"] == CURRENT:
+    if held and held["organization"] == organization and held["state"] == SlugState.CURRENT:
         return None, None
     return row, held
 
@@ -127,9 +130,9 @@ def _claim(organization: ObjectId) -> str | None:
         if held and held["organization"] != organization:
             raise NotMended(_held_how(held, organization))
         current = Organization.objects.get(id=organization)
-        Slug(id=row["slug"], organization=organization, state=CURRENT).save()
+        Slug(id=row["slug"], organization=organization, state=SlugState.CURRENT).save()
         # The event writes the organization: so a change of it that happens now meets this one.
-        record(current, "organization.slug_reclaimed", Origin(), slug=row["slug"])
+        record(current, "organization.slug_reclaimed", RequestContext().origin, slug=row["slug"])
         return "claimed"
 
     return transaction(body)

@@ -1,7 +1,7 @@
 """Accounts, and requests to recover one."""
 
-import hashlib
 from datetime import timedelta
+from enum import StrEnum
 
 from mongoengine import (
     BooleanField,
@@ -15,10 +15,18 @@ from mongoengine import (
 )
 
 from portal.documents.audit import Head
+from portal.hashing import hash_secret
 
 # Longer than mails are tried to be sent and their links work.
 RECOVERY_KEPT = timedelta(days=4)
-LIGHT, DARK, AUTO = "light", "dark", "auto"
+
+
+class Theme(StrEnum):
+    """How the portal looks to a person."""
+
+    LIGHT = "light"
+    DARK = "dark"
+    AUTO = "auto"
 
 
 class Account(Document):
@@ -41,7 +49,7 @@ class Account(Document):
     address_generation = IntField(required=True, default=0)
     name = StringField()
     time_zone = StringField()
-    theme = StringField(choices=(LIGHT, DARK, AUTO))
+    theme = StringField(choices=tuple(Theme))
     closed_at = DateTimeField()
     # Of a closed one whose person is still to be erased from the audit trail: what was done to them
     # there, by the ids of its targets.
@@ -87,4 +95,4 @@ class Recovery(Document):
     @staticmethod
     def id_of(email_key: str) -> str:
         """What stands for an address here, and doesn't tell it."""
-        return hashlib.sha256(email_key.encode()).hexdigest()
+        return hash_secret(email_key)

@@ -2,9 +2,9 @@
 
 from mongoengine import DateTimeField, Document, ListField, ObjectIdField, StringField
 
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 
-ROLES = (VIEWER, ADMIN)
+API_KEY_ROLES = (Role.VIEWER, Role.ADMIN)
 """What a key may be; never an owner."""
 
 
@@ -17,7 +17,7 @@ class ApiKey(Document):
 
     organization = ObjectIdField(required=True)
     name = StringField(required=True)
-    role = StringField(choices=ROLES)
+    role = StringField(choices=API_KEY_ROLES)
     permissions = ListField(StringField(), default=None)
     secret_hash = StringField(required=True)
     former_hash = StringField()

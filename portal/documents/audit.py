@@ -13,15 +13,9 @@ from mongoengine import (
     StringField,
 )
 
-from portal.web.idempotency import Key
-
 
 class Origin(EmbeddedDocument):
-    """Who asks, and from where: travels from the request to the event that records the deed.
-
-    ``key`` travels along, to the transaction that claims it, and ``browser``, the id by which the
-    browser is known again, if it is one; they are not stored.
-    """
+    """Who did something, and from where; what is stored of a ``RequestContext``."""
 
     account = ObjectIdField()
     email = StringField()
@@ -32,16 +26,8 @@ class Origin(EmbeddedDocument):
     session = ObjectIdField()
     address = StringField()
     request_id = StringField()
-    key: Key | None = None
-    browser: str | None = None
 
     meta = {"strict": False}
-
-    def by(self, acting: dict[str, Any]) -> "Origin":
-        """The same request as the deed of who it made of its sender: by fields of an ``Origin``."""
-        origin = Origin(**{**self.to_mongo(), **acting})
-        origin.key, origin.browser = self.key, self.browser
-        return origin
 
 
 class Head(EmbeddedDocument):

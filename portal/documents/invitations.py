@@ -1,15 +1,24 @@
 """Invitations to organizations."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from mongoengine import DateTimeField, Document, IntField, ObjectIdField, StringField
 
 from portal import clock
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 
-OPEN, ACCEPTED, WITHDRAWN = "open", "accepted", "withdrawn"
-EXPIRED = "expired"  # is not stored: an open one whose time is over
-GIVEN = (VIEWER, ADMIN)
+
+class InvitationState(StrEnum):
+    """What became of an invitation. EXPIRED is not stored: an open one whose time is over."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+GRANTABLE_ROLES = (Role.VIEWER, Role.ADMIN)
 """The roles that can be given; ownership is offered, and accepted."""
 
 
@@ -23,10 +32,14 @@ class Invitation(Document):
     organization = ObjectIdField(required=True)
     email = StringField(required=True)
     email_key = StringField(required=True)
-    role = StringField(required=True, choices=GIVEN)
+    role = StringField(required=True, choices=GRANTABLE_ROLES)
     inviter = ObjectIdField(required=True)
     generation = IntField(required=True, default=1)
-    state = StringField(required=True, choices=(OPEN, ACCEPTED, WITHDRAWN), default=OPEN)
+    state = StringField(
+        required=True,
+        choices=(InvitationState.OPEN, InvitationState.ACCEPTED, InvitationState.WITHDRAWN),
+        default=InvitationState.OPEN,
+    )
     created_at = DateTimeField(required=True)
     sent_at = DateTimeField(required=True)
     expires_at = DateTimeField(required=True)
@@ -42,13 +55,13 @@ class Invitation(Document):
                 # Decides who of two that invite one address at the same moment does.
                 "fields": ["organization", "email_key"],
                 "unique": True,
-                "partialFilterExpression": {"state": OPEN},
+                "partialFilterExpression": {"state": InvitationState.OPEN},
                 "name": "open_of_address",
             },
             {"fields": ["organization", "-_id"]},
             # Those that have ended, too: an account's closing takes its address out of them.
             {"fields": ["email_key", "state"]},
-            {"fields": ["inviter"], "partialFilterExpression": {"state": OPEN}},
+            {"fields": ["inviter"], "partialFilterExpression": {"state": InvitationState.OPEN}},
             {"fields": ["account"], "partialFilterExpression": {"account": {"$exists": True}}},
         ],
     }
@@ -61,4 +74,8 @@ class Invitation(Document):
 
 def standing_of(state: str, expires_at: datetime) -> str:
     """What a stored state is now: an open invitation's time may be over."""
-    return EXPIRED if state == OPEN and expires_at <= clock.now() else state
+    return (
+        InvitationState.EXPIRED
+        if state == InvitationState.OPEN and expires_at <= clock.now()
+        else state
+    )

@@ -1,12 +1,21 @@
 """The outbox."""
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from mongoengine import BooleanField, DateTimeField, DictField, Document, IntField, StringField
 
 KEPT = timedelta(days=30)
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
-SENT, NOT_NEEDED, REFUSED, GIVEN_UP = "sent", "not needed", "refused", "given up"
+
+
+class Outcome(StrEnum):
+    """How a mail ended."""
+
+    SENT = "sent"
+    NOT_NEEDED = "not needed"
+    REFUSED = "refused"
+    GIVEN_UP = "given up"
 
 
 class Mail(Document):
@@ -27,7 +36,7 @@ class Mail(Document):
     attempt = IntField(required=True, default=0)
     last_error = StringField()
     ended_at = DateTimeField()
-    outcome = StringField(choices=(SENT, NOT_NEEDED, REFUSED, GIVEN_UP))
+    outcome = StringField(choices=tuple(Outcome))
 
     meta = {
         "collection": "mails",

@@ -1,6 +1,7 @@
 """Memberships, and offers of ownership."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from bson import ObjectId
 from mongoengine import (
@@ -13,7 +14,13 @@ from mongoengine import (
     StringField,
 )
 
-OWNER, ADMIN, VIEWER = "owner", "admin", "viewer"
+
+class Role(StrEnum):
+    """What a member is in an organization."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    VIEWER = "viewer"
 
 
 class OwnershipOffer(EmbeddedDocument):
@@ -33,7 +40,7 @@ class Membership(Document):
 
     organization = ObjectIdField(required=True)
     account = ObjectIdField(required=True)
-    role = StringField(required=True, choices=(OWNER, ADMIN, VIEWER))
+    role = StringField(required=True, choices=tuple(Role))
     since: datetime = DateTimeField(required=True)
     offer = EmbeddedDocumentField(OwnershipOffer)
 

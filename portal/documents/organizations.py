@@ -1,5 +1,7 @@
 """Organizations, and the lifecycle operation that runs on one."""
 
+from enum import StrEnum
+
 from bson import ObjectId
 from mongoengine import (
     BooleanField,
@@ -16,10 +18,31 @@ from mongoengine import (
 
 from portal.documents.audit import Head, Origin
 
-ACTIVE, TRASHED, PURGED = "active", "trashed", "purged"
-CREATE, RENAME, TRASH = "create", "rename", "trash"
-RESTORE, PURGE, REPAIR = "restore", "purge", "repair"
-NAME_TAKEN, COLLECTION_MISSING = "name taken", "collection missing"
+
+class OrganizationState(StrEnum):
+    """Where an organization is in its life."""
+
+    ACTIVE = "active"
+    TRASHED = "trashed"
+    PURGED = "purged"
+
+
+class OperationKind(StrEnum):
+    """The kinds of lifecycle operations."""
+
+    CREATE = "create"
+    RENAME = "rename"
+    TRASH = "trash"
+    RESTORE = "restore"
+    PURGE = "purge"
+    REPAIR = "repair"
+
+
+class Failure(StrEnum):
+    """Why an operation is rolled back."""
+
+    NAME_TAKEN = "name taken"
+    COLLECTION_MISSING = "collection missing"
 
 
 class Placement(EmbeddedDocument):
@@ -53,12 +76,12 @@ class Operation(EmbeddedDocument):
     last_error = StringField()
     # Of the request that asked for it, if that had one: freed when the operation is turned back.
     request_key = StringField()
-    failure = StringField(choices=(NAME_TAKEN, COLLECTION_MISSING))
+    failure = StringField(choices=tuple(Failure))
 
     meta = {"strict": False}
 
 
-class TurnedBack(EmbeddedDocument):
+class RolledBack(EmbeddedDocument):
     """The last operation that nothing came of: who was overtaken by others is told by it."""
 
     operation = ObjectIdField(required=True)
@@ -78,10 +101,12 @@ class Organization(Document):
 
     name = StringField(required=True)
     slug = StringField(required=True)
-    state = StringField(required=True, choices=(ACTIVE, TRASHED, PURGED), default=ACTIVE)
+    state = StringField(
+        required=True, choices=tuple(OrganizationState), default=OrganizationState.ACTIVE
+    )
     placement = EmbeddedDocumentField(Placement, required=True)
     operation = EmbeddedDocumentField(Operation)
-    turned_back = EmbeddedDocumentField(TurnedBack)
+    turned_back = EmbeddedDocumentField(RolledBack)
     created_at = DateTimeField(required=True)
     created_by = ObjectIdField(required=True)
     trashed_at = DateTimeField()

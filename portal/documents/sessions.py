@@ -1,6 +1,7 @@
 """Sessions, and the browsers that an account is known to use."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 from mongoengine import (
     DateTimeField,
@@ -11,10 +12,22 @@ from mongoengine import (
     StringField,
 )
 
-BROWSER, PROGRAM, PENDING = "browser", "program", "pending"
-# What somebody logged in by, as it is kept and told.
-PASSWORD, APP, PASSKEY = "password", "authenticator app", "passkey"
-RECOVERY_CODE = "recovery code"
+
+class SessionKind(StrEnum):
+    """What a session is of; a pending one waits for a second factor."""
+
+    BROWSER = "browser"
+    PROGRAM = "program"
+    PENDING = "pending"
+
+
+class Factor(StrEnum):
+    """What somebody authenticates by."""
+
+    PASSWORD = "password"  # noqa: S105 (a word)
+    APP = "authenticator app"
+    PASSKEY = "passkey"
+    RECOVERY_CODE = "recovery code"
 
 
 class Session(Document):
@@ -32,7 +45,7 @@ class Session(Document):
     public_id = ObjectIdField()
     # Grows with each thing made in it that outlives it: such a transaction conflicts with its end.
     made = IntField()
-    kind = StringField(required=True, choices=(BROWSER, PROGRAM, PENDING))
+    kind = StringField(required=True, choices=tuple(SessionKind))
     account = ObjectIdField(required=True)
     created_at = DateTimeField(required=True)
     seen_at = DateTimeField(required=True)

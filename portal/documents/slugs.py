@@ -1,5 +1,7 @@
 """Claims on slugs."""
 
+from enum import StrEnum
+
 from mongoengine import (
     DateTimeField,
     Document,
@@ -7,7 +9,13 @@ from mongoengine import (
     StringField,
 )
 
-CURRENT, TARGET, OLD = "current", "target", "old"
+
+class SlugState(StrEnum):
+    """What a slug is to the organization that holds it."""
+
+    CURRENT = "current"
+    TARGET = "target"
+    OLD = "old"
 
 
 class Slug(Document):
@@ -15,7 +23,7 @@ class Slug(Document):
 
     id = StringField(primary_key=True)
     organization = ObjectIdField(required=True)
-    state = StringField(required=True, choices=(CURRENT, TARGET, OLD))
+    state = StringField(required=True, choices=tuple(SlugState))
     held_until = DateTimeField()
 
     meta = {

@@ -2,6 +2,7 @@
 signed where following one proves something."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,8 @@ from flask import current_app
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from portal import settings
-from portal.errors import LinkInvalid
+from portal.errors import WayOn
+from portal.mail.errors import InvalidLink
 
 
 def link(endpoint: str, **values: Any) -> str:
@@ -20,24 +22,33 @@ def link(endpoint: str, **values: Any) -> str:
     return adapter.build(endpoint, values, force_external=True)
 
 
-def sign(purpose: str, content: dict[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class LinkPurpose:
+    """What a link in a mail is for, how long it works, and where another one can be had."""
+
+    name: str
+    valid_for: timedelta
+    ask_again: WayOn | None = None
+
+
+def sign(purpose: LinkPurpose, content: dict[str, Any]) -> str:
     """A token of ``content`` that only this portal can make, good for one ``purpose``."""
     return _serializer(purpose).dumps(content)
 
 
-def read(purpose: str, token: str, longest: timedelta) -> dict[str, Any]:
-    """What was signed for this ``purpose``. Raises LinkInvalid for what was not, or longer ago
-    than ``longest``."""
+def read(purpose: LinkPurpose, token: str) -> dict[str, Any]:
+    """What was signed for this ``purpose``. Raises InvalidLink for what was not, or too long
+    ago."""
     try:
-        return _serializer(purpose).loads(token, max_age=int(longest.total_seconds()))
+        return _serializer(purpose).loads(token, max_age=int(purpose.valid_for.total_seconds()))
     except BadData as error:
-        raise LinkInvalid from error
+        raise InvalidLink(purpose.ask_again) from error
 
 
-def _serializer(purpose: str) -> URLSafeTimedSerializer:
+def _serializer(purpose: LinkPurpose) -> URLSafeTimedSerializer:
     active = settings.current()
     return URLSafeTimedSerializer(
         [*active.secret_key_fallbacks, active.secret_key],
-        salt=f"link to {purpose}",
+        salt=f"link to {purpose.name}",
         signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
     )

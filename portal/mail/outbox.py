@@ -12,7 +12,7 @@ from portal.documents.mails import AT_ONCE, Mail
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MailKind:
     """A kind of mail: its name, which its templates have too, and its subject.
 
     ``context`` reads what the mail tells, by its ids, when it is sent: what the templates and the
@@ -27,17 +27,17 @@ class Kind:
     awaited: bool = False
 
 
-KINDS: dict[str, Kind] = {}
-"""Every kind of mail that this version knows."""
+KINDS: dict[str, MailKind] = {}
+"""Every kind of mail that this version knows, as ``install`` was given them."""
 
 
-def declare(kind: Kind) -> Kind:
-    """Make a kind of mail known."""
-    KINDS[kind.name] = kind
-    return kind
+def install(kinds: tuple[MailKind, ...]) -> None:
+    """Make these the kinds of mails that this version knows."""
+    KINDS.clear()
+    KINDS.update({kind.name: kind for kind in kinds})
 
 
-def put(kind: Kind, to: str, **ids: ObjectId | int | str) -> Mail:
+def enqueue(kind: MailKind, to: str, **ids: ObjectId | int | str) -> Mail:
     """Have a mail of a ``kind`` sent to the address ``to``; in the caller's transaction."""
     mail = Mail(
         kind=kind.name,

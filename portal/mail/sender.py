@@ -5,20 +5,18 @@ copies are sent only where a sender dies between the server's taking it and the 
 both have one Message-ID then, by which mail programs show one.
 """
 
-import random
 import smtplib
-import threading
 from datetime import timedelta
 
 import structlog
 from flask import Flask, render_template
 from flask_mailman import EmailMultiAlternatives
-from pymongo import ReturnDocument
 
 from portal import clock, settings
 from portal.database import connection
-from portal.database.leases import seconds_from_now
-from portal.documents.mails import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
+from portal.database.background import start_loop
+from portal.database.leases import LeasedQueue, summary
+from portal.documents.mails import Mail, Outcome
 from portal.mail.outbox import KINDS
 from portal.mail.transport import delivered
 
@@ -30,14 +28,20 @@ LONGEST_PAUSE_SECONDS = 3600
 GIVEN_UP_AFTER = timedelta(days=3)
 MOST_AT_ONCE = 100
 _LONGEST_LOOK_PAUSE_SECONDS = 2
-_LONGEST_ERROR = 300
+_QUEUE = LeasedQueue(
+    Mail,
+    due_field="due_at",
+    attempt_field="attempt",
+    error_field="last_error",
+    lease_seconds=LEASE_SECONDS,
+)
 
 
 def send_due_mails(app: Flask) -> int:
     """Send each mail that is due, once, and return how many were taken, MOST_AT_ONCE at most."""
     taken = 0
     with app.app_context():
-        while taken < MOST_AT_ONCE and (mail := _take()):
+        while taken < MOST_AT_ONCE and (mail := _acquire()):
             taken += 1
             _send(mail)
     return taken
@@ -45,58 +49,27 @@ def send_due_mails(app: Flask) -> int:
 
 def start(app: Flask) -> None:
     """Start the sender thread of this worker; call it after the fork."""
-    threading.Thread(target=_run, args=[app], name="mail-sender", daemon=True).start()
+    start_loop("sender", lambda: send_due_mails(app), pause_seconds=_LONGEST_LOOK_PAUSE_SECONDS)
 
 
-def _run(app: Flask) -> None:
-    pause = threading.Event()
-    while True:
-        try:
-            connection.prepare()
-            send_due_mails(app)
-        except Exception as error:  # whatever it was, the next look must come
-            if connection.unavailable(error):
-                log.warning("sender.no_database", error=str(error)[:_LONGEST_ERROR])
-            else:
-                log.exception("sender.failed")
-        pause.wait(_LONGEST_LOOK_PAUSE_SECONDS * random.uniform(0.5, 1))  # noqa: S311 (jitter)
-
-
-def _take() -> Mail | None:
+def _acquire() -> Mail | None:
     """Take one mail that is due, of a kind that this version knows; one that somebody waits for
     before all others, however many a busy organization has put there."""
-    taken = Mail._get_collection().find_one_and_update(
-        {
-            "due_at": {"$exists": True},  # what the partial index holds
-            "kind": {"$in": list(KINDS)},
-            "$expr": {"$lt": ["$due_at", "$$NOW"]},
-        },
-        [
-            {
-                "$set": {
-                    "due_at": seconds_from_now(LEASE_SECONDS),
-                    "attempt": {"$add": ["$attempt", 1]},
-                }
-            }
-        ],
-        sort={"awaited": -1, "due_at": 1},
-        return_document=ReturnDocument.AFTER,
-    )
-    return Mail._from_son(taken) if taken else None
+    return _QUEUE.acquire({"kind": {"$in": list(KINDS)}}, sort={"awaited": -1, "due_at": 1})
 
 
 def _send(mail: Mail) -> None:
     try:
         message = _compose(mail)
         if message is None:
-            _end(mail, NOT_NEEDED)
+            _end(mail, Outcome.NOT_NEEDED)
             return
         with delivered(message):
-            _end(mail, SENT)
+            _end(mail, Outcome.SENT)
     except Exception as error:
-        if connection.unavailable(error):
+        if connection.is_unavailable(error):
             raise  # its lease runs out
-        _put_off(mail, error)
+        _reschedule(mail, error)
 
 
 def _compose(mail: Mail) -> EmailMultiAlternatives | None:
@@ -115,20 +88,20 @@ def _compose(mail: Mail) -> EmailMultiAlternatives | None:
     return message
 
 
-def _put_off(mail: Mail, error: Exception) -> None:
+def _reschedule(mail: Mail, error: Exception) -> None:
     """Have it tried again after a pause that grows, unless nothing will come of that."""
-    told = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    told = summary(error)
     if _is_for_good(error):
         log.warning("mail.refused", mail=str(mail.id), kind=mail.kind, error=told)
-        _end(mail, REFUSED, told)
+        _end(mail, Outcome.REFUSED, told)
     elif clock.now() - mail.created_at > GIVEN_UP_AFTER:
         log.error("mail.given_up", mail=str(mail.id), kind=mail.kind, error=told)
-        _end(mail, GIVEN_UP, told)
+        _end(mail, Outcome.GIVEN_UP, told)
     else:
         level = log.warning if isinstance(error, OSError) else log.exception
         level("mail.put_off", mail=str(mail.id), kind=mail.kind, error=told)
         pause = min(5 * 2**mail.attempt, LONGEST_PAUSE_SECONDS)
-        _change(mail, {"due_at": seconds_from_now(pause), "last_error": {"$literal": told}})
+        _change(mail, _QUEUE.delay(pause, error))
 
 
 def _end(mail: Mail, outcome: str, error: str | None = None) -> None:
@@ -139,7 +112,7 @@ def _end(mail: Mail, outcome: str, error: str | None = None) -> None:
 
 
 def _change(mail: Mail, change: dict[str, object]) -> None:
-    Mail.objects(id=mail.id, attempt=mail.attempt).update_one(__raw__=[{"$set": change}])
+    _QUEUE.held(mail.id, mail.attempt).update_one(__raw__=[{"$set": change}])
 
 
 def _is_for_good(error: Exception) -> bool:

@@ -9,16 +9,18 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal import clock
-from portal.audit.trail import EventLine, latest_events
+from portal.audit.trail import ListedEvent, latest_events
 from portal.database.paging import Page, page_from, rows_by_key
+from portal.display_names import InvalidName
 from portal.documents.accounts import Account
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, TRASHED, Organization
-from portal.documents.slugs import OLD, Slug
-from portal.errors import InvalidName, NotFound
-from portal.organizations.access.lookup import marked_held_out
-from portal.organizations.lifecycle.names import clean_name, slug_of
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.slugs import Slug, SlugState
+from portal.errors import NotFound
+from portal.organizations.access.lookup import with_mfa_lockout
+from portal.organizations.lifecycle.names import parse_name, slug_of
 from portal.organizations.lifecycle.slugs import ownership
+from portal.organizations.members.listing import Member
 
 ROWS_PER_PAGE = 25
 MOST_SHOWN = 6
@@ -30,8 +32,8 @@ _AS_TRASH_KEY = {"$concat": [{"$toString": {"$toLong": "$trashed_at"}}, "-", {"$
 
 @dataclass(frozen=True, slots=True)
 class ListedOrganization:
-    """A row of the list of organizations. Of one that holds the account ``held_out``, for want of a
-    second factor, no more is shown than its name, its slug and the role."""
+    """A row of the list of organizations. Of one that holds the account ``locked_out``, for want of
+    a second factor, no more is shown than its name, its slug and the role."""
 
     name: str
     slug: str
@@ -39,13 +41,13 @@ class ListedOrganization:
     running: str | None
     members: int
     changed_at: datetime
-    held_out: bool
+    locked_out: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TrashedOrganization:
-    """A row of the trash. Where the account is ``held_out``, for want of a second factor, it can do
-    nothing there."""
+    """A row of the trash. Where the account is ``locked_out``, for want of a second factor, it can
+    do nothing there."""
 
     id: ObjectId
     name: str
@@ -55,17 +57,7 @@ class TrashedOrganization:
     purge_at: datetime
     running: str | None
     slug_taken: bool
-    held_out: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member as shown."""
-
-    account_id: ObjectId
-    email: str
-    role: str
-    since: datetime
+    locked_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +66,7 @@ class Details:
 
     member_count: int
     owners: list[Member]
-    events: list[EventLine]
+    events: list[ListedEvent]
     created_by: str | None
     old_slugs: list[str]
 
@@ -96,7 +88,7 @@ def organizations_of(
     chosen = [*_beginning_with(prefix), *rows_by_key("slug", **keys)]
     rows = list(
         Membership.objects(account=account_id).aggregate(
-            [*_from_memberships(ACTIVE, chosen), *_as_listed(account_id)]
+            [*_from_memberships(OrganizationState.ACTIVE, chosen), *_as_listed(account_id)]
         )
     )
     page = page_from(rows, key="slug", **keys)
@@ -106,7 +98,7 @@ def organizations_of(
 def memberships_of(account_id: ObjectId) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Name, slug and role of all of the account's organizations, by slug: of those that let it in,
     and of those that hold it out for want of a second factor."""
-    own = [{"$match": {"state": ACTIVE}}, *marked_held_out(account_id)]
+    own = [{"$match": {"state": OrganizationState.ACTIVE}}, *with_mfa_lockout(account_id)]
     found = Membership.objects(account=account_id).aggregate(
         [
             _join(Organization, "organization", own),
@@ -118,19 +110,23 @@ def memberships_of(account_id: ObjectId) -> tuple[list[dict[str, str]], list[dic
                     "name": "$found.name",
                     "slug": "$found.slug",
                     "role": 1,
-                    "held_out": "$found.held_out",
+                    "locked_out": "$found.locked_out",
                 }
             },
         ]
     )
     rows = list(found)
-    let_in = [row for row in rows if not row["held_out"]]
-    return let_in, [row for row in rows if row["held_out"]]
+    let_in = [row for row in rows if not row["locked_out"]]
+    return let_in, [row for row in rows if row["locked_out"]]
 
 
-def active_organization(organization_id: ObjectId) -> Organization | None:
+def find_active(organization_id: ObjectId) -> Organization | None:
     """Name and slug of the organization of this id, unless it is in the trash or purged."""
-    return Organization.objects(id=organization_id, state=ACTIVE).only("name", "slug").first()
+    return (
+        Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
+        .only("name", "slug")
+        .first()
+    )
 
 
 def prefix_of(text: str) -> str:
@@ -139,7 +135,7 @@ def prefix_of(text: str) -> str:
     Any text will do: what no name may have leads to a slug as well.
     """
     try:
-        return slug_of(clean_name(text))  # which knows one apostrophe from another
+        return parse_name(text).slug  # which knows one apostrophe from another
     except InvalidName:
         return slug_of(text)
 
@@ -156,18 +152,12 @@ def trash_of(
     keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
     chosen = [{"$set": {"key": _AS_TRASH_KEY}}, *rows_by_key("key", **keys, descending=True)]
     rows = list(
-        Membership.objects(account=account_id, role=OWNER).aggregate(
-            [*_from_memberships(TRASHED, chosen), *_as_trashed(account_id)]
+        Membership.objects(account=account_id, role=Role.OWNER).aggregate(
+            [*_from_memberships(OrganizationState.TRASHED, chosen), *_as_trashed(account_id)]
         )
     )
     page = page_from(rows, key="key", **keys)
     return Page([TrashedOrganization(**row["shown"]) for row in page.rows], page.before, page.after)
-
-
-def email_of(account_id: ObjectId | None) -> str | None:
-    """The account's e-mail address, if there is such an account."""
-    account = Account.objects(id=account_id).only("email").first() if account_id else None
-    return account.email if account else None
 
 
 def details_of(organization: Organization) -> Details:
@@ -184,7 +174,7 @@ def details_of(organization: Organization) -> Details:
             Member(row["account"], row["email"], row["role"], row["since"])
             for row in found["owners"]
         ],
-        events=[EventLine.of(event) for event in found["events"]],
+        events=[ListedEvent.of(event) for event in found["events"]],
         created_by=next((account.get("email") for account in found["creator"]), None),
         old_slugs=[slug["_id"] for slug in found["old_slugs"]],
     )
@@ -219,7 +209,7 @@ def _as_listed(account_id: ObjectId) -> list[dict[str, Any]]:
     return [
         {"$lookup": {**members, "as": "own", "pipeline": own}},
         {"$lookup": {**members, "as": "members", "pipeline": [{"$count": "n"}]}},
-        *marked_held_out(account_id),
+        *with_mfa_lockout(account_id),
         {
             "$project": {
                 "_id": 0,
@@ -229,7 +219,7 @@ def _as_listed(account_id: ObjectId) -> list[dict[str, Any]]:
                 "running": {"$ifNull": ["$operation.kind", None]},
                 "members": {"$first": "$members.n"},
                 "changed_at": "$audit_head.at",
-                "held_out": 1,
+                "locked_out": 1,
             }
         },
     ]
@@ -245,11 +235,11 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
         "trashed_by": {"$ifNull": [{"$first": "$found.email"}, None]},
         "running": {"$ifNull": ["$operation.kind", None]},
         "slug_taken": {"$ne": ["$holders", []]},
-        "held_out": "$held_out",
+        "locked_out": "$locked_out",
     }
-    held = {"$or": [{"state": {"$ne": OLD}}, {"held_until": {"$gt": clock.now()}}]}
+    held = {"$or": [{"state": {"$ne": SlugState.OLD}}, {"held_until": {"$gt": clock.now()}}]}
     # An old slug of another organization of one's own may be claimed.
-    by_others = {"$or": [{"state": {"$ne": OLD}}, {"owned": []}]}
+    by_others = {"$or": [{"state": {"$ne": SlugState.OLD}}, {"owned": []}]}
     holders = _join(
         Slug,
         "slug",
@@ -263,7 +253,7 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
     holders["$lookup"]["as"] = "holders"
     return [
         holders,
-        *marked_held_out(account_id),
+        *with_mfa_lockout(account_id),
         _join(Account, "trashed_by", [{"$project": {"email": 1}}]),
         {"$project": {"_id": 0, "key": 1, "shown": shown}},
     ]
@@ -280,13 +270,17 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
         {"$set": {"email": {"$first": "$found.email"}}},
         {"$unset": "found"},
     ]
-    owners = [{"$match": {"role": OWNER}}, {"$sort": {"since": 1}}, {"$limit": MOST_SHOWN}]
+    owners = [{"$match": {"role": Role.OWNER}}, {"$sort": {"since": 1}}, {"$limit": MOST_SHOWN}]
     slugs = {
         "from": Slug._get_collection_name(),
         "localField": "_id",
         "foreignField": "organization",
     }
-    old = [{"$match": {"state": OLD}}, {"$sort": {"held_until": -1}}, {"$limit": MOST_SHOWN}]
+    old = [
+        {"$match": {"state": SlugState.OLD}},
+        {"$sort": {"held_until": -1}},
+        {"$limit": MOST_SHOWN},
+    ]
     return [
         {"$match": {"_id": organization}},
         {"$lookup": {**members, "as": "member_count", "pipeline": [{"$count": "n"}]}},

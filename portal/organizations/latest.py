@@ -16,7 +16,8 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 
 from portal.documents.organizations import Organization
-from portal.errors import CollectionInTheWay, CollectionLost, OrganizationTrashed
+from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.lifecycle.errors import CollectionNameConflict, TenantCollectionMissing
 from portal.organizations.storage import store_of
 
 log = structlog.get_logger()
@@ -72,7 +73,7 @@ def latest_documents(organization: Organization) -> list[LatestDocument] | None:
     """
     try:
         rows = store_of(organization).aggregate_raw(_PIPELINE)
-    except (OrganizationTrashed, CollectionLost, CollectionInTheWay) as error:
+    except (OrganizationTrashed, TenantCollectionMissing, CollectionNameConflict) as error:
         log.info("documents.not_shown", reason=repr(error))
         return None
     return [_as_shown(row.raw) for row in rows]

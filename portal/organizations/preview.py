@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
+from portal.display_names import InvalidName
 from portal.documents.organizations import Organization
-from portal.errors import InvalidName
-from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
+from portal.organizations.lifecycle.names import parse_name
 from portal.organizations.lifecycle.slugs import is_free
 from portal.web import rate_limits
 
@@ -28,12 +28,12 @@ def preview_of(
     renamed: Organization | None = None,
 ) -> Preview:
     """What ``name`` would become if ``account`` gave it to a new organization, or to the one to
-    be ``renamed``. Raises TooManyTries where the ``network`` asks too often what is free."""
+    be ``renamed``. Raises TooManyAttempts where the ``network`` asks too often what is free."""
     try:
-        slug = slug_of(clean_name(name))
+        parsed = parse_name(name)
     except InvalidName as error:
         return Preview(reason=error.reason if name.strip() else "")
-    if renamed is not None and slug == renamed.slug:
-        return Preview(slug, collection_of(slug), free=True)
+    if renamed is not None and parsed.slug == renamed.slug:
+        return Preview(parsed.slug, parsed.collection, free=True)
     rate_limits.count_try(rate_limits.PREVIEW, network)
-    return Preview(slug, collection_of(slug), is_free(slug, account))
+    return Preview(parsed.slug, parsed.collection, is_free(parsed.slug, account))

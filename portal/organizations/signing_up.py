@@ -12,156 +12,169 @@ import structlog
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock, email_addresses
-from portal.database.transactions import transaction
+from portal import clock
+from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
-from portal.email_addresses import EmailAddress
-from portal.errors import KeyReused, LinkInvalid, SlugTaken, check_all
+from portal.email_addresses import EmailAddress, parse_email
+from portal.errors import WayOn, check_all
+from portal.identity.accounts.creating import NewAccount
 from portal.identity.authentication import passwords
 from portal.mail import links, outbox
-from portal.mail.outbox import Kind
-from portal.organizations.lifecycle import creating, slugs
-from portal.organizations.lifecycle.creating import Founder, SignedUp, found_with_account
-from portal.organizations.lifecycle.engine import pursue
-from portal.organizations.lifecycle.names import clean_name, slug_of
+from portal.mail.errors import InvalidLink
+from portal.mail.links import LinkPurpose
+from portal.mail.outbox import MailKind
+from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.creating import SignedUp, create_with_owner
+from portal.organizations.lifecycle.engine import run_now
+from portal.organizations.lifecycle.errors import SlugTaken
+from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.web import rate_limits
-from portal.web.idempotency import Key
+from portal.web.context import IdempotencyKey, RequestContext
+from portal.web.errors import IdempotencyKeyReused
+
+log = structlog.get_logger()
+
+MOST_OF_AN_ADDRESS = 5
+PURPOSE = LinkPurpose("finish a sign-up", KEPT, WayOn("Sign up again", "organizations.sign_up"))
 
 
 def sign_up(
-    name: str, email: str, password: str, origin: Origin, user_agent: str | None = None
+    typed_name: str,
+    email: str,
+    password: str,
+    context: RequestContext,
+    user_agent: str | None = None,
 ) -> SignedUp:
     """Create an account, its organization with a collection of its own, and a session for the
     browser ``user_agent``, if there is one.
 
     Master data is written in one transaction together with the collection and the intent to
     give that its name. It is the deed of the new account, or of the provisioning key that
-    ``origin`` names. Once that is committed the sign-up stands; where the collection can't get its
+    ``context`` names. Once that is committed the sign-up stands; where the collection can't get its
     name in time, the operation is still in the organization and is finished later.
-    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
+    Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
-    if origin.actor:  # a provisioning key has a limit of its own
-        rate_limits.count_try(rate_limits.PROVISIONING, str(origin.actor))
+    if context.actor.id:  # a provisioning key has a limit of its own
+        rate_limits.count_try(rate_limits.PROVISIONING, str(context.actor.id))
     else:
-        rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
-    name, address = check_sign_up(name, email, password)
-    founder = Founder(ObjectId(), address, passwords.hash_password(password))
-    signed_up = transaction(lambda: found_with_account(name, founder, origin, user_agent))
-    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+        rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    name, address = _parse(typed_name, email, password)
+    owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
+    signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
+    return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
-def check_sign_up(name: str, email: str, password: str) -> tuple[str, EmailAddress]:
-    """Name and address as they will be kept. Raises InvalidName, InvalidEmail, WeakPassword, or
-    SeveralErrors of them."""
+def _parse(typed_name: str, email: str, password: str) -> tuple[OrganizationName, EmailAddress]:
+    """Raises InvalidName, InvalidEmail, WeakPassword, or SeveralErrors of them."""
     name, address, _ = check_all(
-        lambda: clean_name(name),
-        lambda: email_addresses.parse_email(email),
-        lambda: passwords.check_password(password, email, name),
+        lambda: parse_name(typed_name),
+        lambda: parse_email(email),
+        lambda: passwords.check_password(password, email, typed_name),
     )
     return name, address
 
 
-log = structlog.get_logger()
-MOST_OF_AN_ADDRESS = 5
-PURPOSE = "finish a sign-up"
-
-
-def ask_for_sign_up(name: str, email: str, password: str, origin: Origin) -> EmailAddress:
+def request_sign_up(
+    typed_name: str, email: str, password: str, context: RequestContext
+) -> EmailAddress:
     """Keep the sign-up for a day and have its address sent a link; where an account has that, a
     mail that says so. Both alike, and after MOST_OF_AN_ADDRESS a day nothing more; nor where the
     same request asked for it before, whatever became of that.
 
-    Raises TooManyTries, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
-    SlugTaken, Overloaded; KeyReused where the key came before with another content.
+    Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
+    SlugTaken, Overloaded; IdempotencyKeyReused where the key came before with another content.
     """
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
-    name, address = check_sign_up(name, email, password)
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    name, address = _parse(typed_name, email, password)
     try:
-        _ask(name, address, password, origin.key)
+        _store_request(name, address, password, context.idempotency_key)
     except (SlugTaken, NotUniqueError):
         # The name may be taken by the very organization that was asked for.
-        if not _was_asked(origin.key):
+        if not _was_requested(context.idempotency_key):
             raise
         log.info("request.repeated", kind="sign-up")
     return address
 
 
-def _ask(name: str, address: EmailAddress, password: str, key: Key | None) -> None:
-    if not slugs.is_free(slug_of(name)):
-        raise SlugTaken(slug_of(name))
+def _store_request(
+    name: OrganizationName, address: EmailAddress, password: str, key: IdempotencyKey | None
+) -> None:
+    if not slugs.is_free(name.slug):
+        raise SlugTaken(name.slug)
     asked = PendingSignUp(
         id=secrets.token_hex(16),
         request_key=key and key.id,
         mac=key and key.macs[0],
-        name=name,
+        name=name.shown,
         email=address.shown,
         email_key=address.key,
         password_hash=passwords.hash_password(password),
         asked_at=clock.now(),
     )
-    if _all_of(address.key).count() >= MOST_OF_AN_ADDRESS:
+    if _pending_for(address.key).count() >= MOST_OF_AN_ADDRESS:
         return
 
     def body() -> None:
         asked.save(force_insert=True)
-        outbox.put(FINISH_SIGN_UP, address.shown, pending=asked.id)
+        outbox.enqueue(FINISH_SIGN_UP, address.shown, pending=asked.id)
 
     transaction(body)
 
 
-def _was_asked(key: Key | None) -> bool:
-    """Whether the request with this key asked before. Raises KeyReused where that was another."""
+def _was_requested(key: IdempotencyKey | None) -> bool:
+    """Whether the request with this key asked before. Raises IdempotencyKeyReused where that was
+    another."""
     first = PendingSignUp.objects(request_key=key.id).first() if key else None
     if first and key and first.mac not in key.macs:
-        raise KeyReused
+        raise IdempotencyKeyReused
     return first is not None
 
 
-def find_pending(token: str) -> PendingSignUp:
-    """The sign-up that a link is for. Raises LinkInvalid where it is too old, or was finished."""
-    content = links.read(PURPOSE, token, KEPT)
+def find_pending_sign_up(token: str) -> PendingSignUp:
+    """The sign-up that a link is for. Raises InvalidLink where it is too old, or was finished."""
+    content = links.read(PURPOSE, token)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None or _is_over(found):
-        raise LinkInvalid
+        raise InvalidLink(PURPOSE.ask_again)
     return found
 
 
 def finish_sign_up(
-    asked: PendingSignUp, name: str, password: str, origin: Origin, user_agent: str
+    asked: PendingSignUp, typed_name: str, password: str, context: RequestContext, user_agent: str
 ) -> SignedUp:
-    """Create the account, verified, and the organization, under another ``name`` if it must be,
+    """Create the account, verified, and the organization, under another name if it must be,
     and a session for the browser. All else that waits for the address is over then.
 
     Whoever signed up may have typed an address that isn't theirs, so ``password`` is asked for
-    again of who reads what is sent there: the one of then, or another. Raises LinkInvalid where it
+    again of who reads what is sent there: the one of then, or another. Raises InvalidLink where it
     was finished meanwhile, EmailTaken where an account has the address by now, InvalidName,
-    SlugTaken, WeakPassword, TooManyTries, DatabaseUnavailable, Overloaded; then nothing is left,
+    SlugTaken, WeakPassword, TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left,
     and the link works again but for the first.
     """
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
-    name = clean_name(name)
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    name = parse_name(typed_name)
     address = EmailAddress(asked.email, asked.email_key)
-    password_hash = _password_hash_of(asked, password, name)
-    founder = Founder(ObjectId(), address, password_hash, verified_at=clock.now())
+    password_hash = _password_hash_of(asked, password, name.shown)
+    owner = NewAccount(ObjectId(), address, password_hash, verified_at=clock.now())
 
-    def body() -> SignedUp:
-        _use_up(asked, founder.id)
-        return creating.found_with_account(name, founder, origin, user_agent)
+    @transactional
+    def finish() -> SignedUp:
+        _use_up(asked, owner.id)
+        return create_with_owner(name, owner, context, user_agent)
 
-    signed_up = transaction(body)
-    return SignedUp(signed_up.principal, pursue(signed_up.organization))
+    signed_up = finish()
+    return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
 def _use_up(asked: PendingSignUp, account_id: ObjectId) -> None:
     """Have all that waits for the address be over by this account, in the caller's transaction.
-    Raises LinkInvalid. Of two that come at once one meets the other's writes."""
-    waiting = [other.id for other in _all_of(asked.email_key) if not _is_over(other)]
+    Raises InvalidLink. Of two that come at once one meets the other's writes."""
+    waiting = [other.id for other in _pending_for(asked.email_key) if not _is_over(other)]
     if asked.id not in waiting:
-        raise LinkInvalid
+        raise InvalidLink(PURPOSE.ask_again)
     PendingSignUp.objects(id__in=waiting).update(set__account=account_id)
 
 
@@ -169,7 +182,7 @@ def _is_over(asked: PendingSignUp) -> bool:
     return bool(asked.account and Account.objects(id=asked.account).only("id").first())
 
 
-def _all_of(email_key: str) -> Any:
+def _pending_for(email_key: str) -> Any:
     return PendingSignUp.objects(email_key=email_key, asked_at__gt=clock.now() - KEPT)
 
 
@@ -194,4 +207,6 @@ def _about_pending(mail: Mail) -> dict[str, Any] | None:
     return {"subject": subject, "taken": False, "email": asked.email, "link": link}
 
 
-FINISH_SIGN_UP = outbox.declare(Kind("finish_sign_up", "{subject}", _about_pending, awaited=True))
+FINISH_SIGN_UP = MailKind("finish_sign_up", "{subject}", _about_pending, awaited=True)
+
+KINDS = (FINISH_SIGN_UP,)

@@ -7,19 +7,17 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
-from portal.database.connection import tenant_database
-from portal.documents.audit import Origin
-from portal.documents.organizations import PURGE, PURGED, REPAIR, TRASH, TRASHED, Organization
-from portal.errors import (
-    AddressChanged,
-    CollectionInTheWay,
-    CollectionLost,
-    NotFound,
-    OperationInProgress,
-    OrganizationTrashed,
-    PortalError,
-)
+from portal.database.connection import client, retryable_write_client, tenant_database
+from portal.database.transactions import refuse_in_transaction
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.errors import NotFound, PortalError
+from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
+    OperationInProgress,
+    TenantCollectionMissing,
+)
 from portal.tenants import collections
 from portal.tenants.collections import (
     CollectionElsewhere,
@@ -27,7 +25,8 @@ from portal.tenants.collections import (
     CollectionMissing,
     Figures,
 )
-from portal.tenants.store import TenantStore
+from portal.tenants.store import Placement, TenantStore
+from portal.web.context import RequestContext
 
 log = structlog.get_logger()
 
@@ -70,15 +69,19 @@ def store_of(organization: Organization) -> TenantStore:
 
     Raises OrganizationTrashed; NotFound for one that is purged; OperationInProgress while its
     collection isn't made yet. The store's operations raise the former two once it is so;
-    CollectionLost where the collection was dropped behind the portal's back, and
-    CollectionInTheWay where it was renamed and another has its name.
+    TenantCollectionMissing where the collection was dropped behind the portal's back, and
+    CollectionNameConflict where it was renamed and another has its name.
     """
     _check_active(organization)
     placement = organization.placement
     if placement.uuid is None:
         raise in_progress(organization)
     return TenantStore(
-        tenant_database(), placement.uuid, placement.collection, _Locator(organization.id)
+        client(),
+        retryable_write_client(),
+        Placement(tenant_database().name, placement.collection, placement.uuid),
+        _Locator(organization.id),
+        guard=refuse_in_transaction,
     )
 
 
@@ -100,7 +103,11 @@ class _Locator:
             raise NotFound
         _check_active(organization)
         operation = organization.operation
-        if operation and operation.kind in (TRASH, PURGE) and found == operation.collection:
+        if (
+            operation
+            and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
+            and found == operation.collection
+        ):
             raise OrganizationTrashed(organization.name)
         if found is None:
             raise _why_gone(organization)
@@ -119,19 +126,19 @@ class _Locator:
         self._suspected = None
         try:
             return _repair(organization).placement.collection
-        except (OperationInProgress, AddressChanged, NotFound):  # others were faster
+        except (OperationInProgress, OrganizationRenamed, NotFound):  # others were faster
             return recorded
 
 
 def _why_gone(organization: Organization) -> PortalError:
-    purging = organization.operation and organization.operation.kind == PURGE
-    return NotFound(organization.slug) if purging else CollectionLost(organization.name)
+    purging = organization.operation and organization.operation.kind == OperationKind.PURGE
+    return NotFound(organization.slug) if purging else TenantCollectionMissing(organization.name)
 
 
 def _check_active(organization: Organization) -> None:
-    if organization.state == TRASHED:
+    if organization.state == OrganizationState.TRASHED:
         raise OrganizationTrashed(organization.name)
-    if organization.state == PURGED:
+    if organization.state == OrganizationState.PURGED:
         raise NotFound(organization.slug)
 
 
@@ -141,7 +148,11 @@ def _recorded_name(organization: Organization, actual: str) -> str:
         return actual
     # It may have been renamed since the organization was read.
     current = Organization.objects(id=organization.id).first() or organization
-    if actual in current.collections or current.operation or current.state == PURGED:
+    if (
+        actual in current.collections
+        or current.operation
+        or current.state == OrganizationState.PURGED
+    ):
         return actual if actual in current.collections else current.placement.collection
     return _repair(current).placement.collection
 
@@ -154,11 +165,11 @@ def _repair(organization: Organization) -> Organization:
     turned_back = organization.turned_back
     if (
         turned_back
-        and turned_back.kind == REPAIR
+        and turned_back.kind == OperationKind.REPAIR
         and clock.now() - turned_back.at < PAUSE_BETWEEN_REPAIRS
     ):
-        raise CollectionInTheWay(organization.name, organization.placement.collection)
-    return repair_organization(organization, Origin())
+        raise CollectionNameConflict(organization.name, organization.placement.collection)
+    return repair_organization(organization, RequestContext())
 
 
 def _count(organization: Organization, name: str) -> Figures:

@@ -1,6 +1,5 @@
 """Pages of organizations."""
 
-import re
 from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -10,11 +9,12 @@ from flask_login import current_user, login_required
 from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.display_names import LONGEST
-from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.identity.authentication import cookies
 from portal.identity.authentication.passwords import strength
-from portal.identity.sessions.reauthentication import recently_authenticated
-from portal.organizations import directory, replay, signing_up
+from portal.identity.sessions.reauthentication import reauthenticated
+from portal.organizations import directory, signing_up
+from portal.organizations.access import owners, replay
 from portal.organizations.access.guards import with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.directory import TRASH_KEY
@@ -25,10 +25,11 @@ from portal.organizations.lifecycle.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
-from portal.web.requests import origin, user_agent
+from portal.web.query import key_argument, number_argument
+from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("organizations", __name__)
-replay.watch(blueprint)
+replay.install(blueprint)
 
 
 @blueprint.route("/signup", methods=["GET", "POST"])
@@ -43,7 +44,7 @@ def sign_up() -> ResponseReturnValue:
             form.organization_name.data,
             form.email.data,
             form.password.data,
-            origin(),
+            request_context(),
             user_agent(),
         )
     )
@@ -55,8 +56,8 @@ def sign_up() -> ResponseReturnValue:
 
 def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
     address = form.submit(
-        lambda: signing_up.ask_for_sign_up(
-            form.organization_name.data, form.email.data, form.password.data, origin()
+        lambda: signing_up.request_sign_up(
+            form.organization_name.data, form.email.data, form.password.data, request_context()
         )
     )
     if address:
@@ -75,12 +76,12 @@ def _sign_up_page(
 @blueprint.route("/signup/finish", methods=["GET", "POST"])
 def finish_sign_up() -> ResponseReturnValue:
     token = request.values.get("token", "")
-    asked = signing_up.find_pending(token)
+    asked = signing_up.find_pending_sign_up(token)
     form = FinishSignUpForm(token=token, organization_name=asked.name)
     form.email.data = asked.email
     signed_up = form.submit(
         lambda: signing_up.finish_sign_up(
-            asked, form.organization_name.data, form.password.data, origin(), user_agent()
+            asked, form.organization_name.data, form.password.data, request_context(), user_agent()
         )
     )
     if signed_up and signed_up.principal:
@@ -114,7 +115,7 @@ def preview() -> ResponseReturnValue:
 def list_mine() -> ResponseReturnValue:
     searched = _search_argument()
     prefix = directory.prefix_of(searched) if searched else None
-    before, after = _key_argument("before", SLUG), _key_argument("after", SLUG)
+    before, after = key_argument("before", SLUG), key_argument("after", SLUG)
     page = directory.organizations_of(
         current_user.account_id, prefix=prefix, before=before, after=after
     )
@@ -135,7 +136,7 @@ def create() -> ResponseReturnValue:
     form = NameForm()
     organization = form.submit(
         lambda: creating.create_organization(
-            current_user.account_id, form.organization_name.data, origin()
+            current_user.account_id, form.organization_name.data, request_context()
         )
     )
     if organization:
@@ -182,7 +183,7 @@ def rename(access: Access) -> ResponseReturnValue:
         lambda: renaming.rename_organization(
             organization,
             form.organization_name.data,
-            origin(),
+            request_context(),
         )
     )
     if renamed:
@@ -205,14 +206,14 @@ def rename(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/organizations/<slug>/delete", methods=["GET", "POST"])
 @with_access("organization.delete")
-@recently_authenticated
+@reauthenticated
 def delete(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()
     trashed = form.submit(
-        lambda: trashing.trash_organization(organization, form.confirm_name.data, origin())
+        lambda: trashing.trash_organization(organization, form.confirm_name.data, request_context())
     )
-    if trashed and trashed.state == TRASHED:
+    if trashed and trashed.state == OrganizationState.TRASHED:
         flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
         return redirect(url_for(".trash"), 303)
     if trashed:  # still on its way, which the organization's page shows
@@ -235,7 +236,7 @@ def delete(access: Access) -> ResponseReturnValue:
 @blueprint.get("/trash")
 @login_required
 def trash() -> ResponseReturnValue:
-    before, after = _key_argument("before", TRASH_KEY), _key_argument("after", TRASH_KEY)
+    before, after = key_argument("before", TRASH_KEY), key_argument("after", TRASH_KEY)
     page = directory.trash_of(current_user.account_id, before=before, after=after)
     if not page.rows and (before or after):  # what was on this page is gone
         return redirect(url_for(".trash"), 303)
@@ -251,13 +252,15 @@ def trash() -> ResponseReturnValue:
 @with_trashed("organization.restore")
 def trashed(access: Access) -> ResponseReturnValue:
     page = events_of(
-        access.organization.id, before=seq_argument("before"), after=seq_argument("after")
+        access.organization.id,
+        before=number_argument("before", HIGHEST_SEQ),
+        after=number_argument("after", HIGHEST_SEQ),
     )
     return render_template(
         "organizations/trashed.html",
         organization=access.organization,
         stored_data=stored_by(access.organization),
-        trashed_by=directory.email_of(access.organization.trashed_by),
+        trashed_by=owners.email_of(access.organization.trashed_by),
         trash_days=settings.current().trash_days,
         page=page,
     )
@@ -270,10 +273,10 @@ def restore(access: Access) -> ResponseReturnValue:
     form = NameForm()
     restored = form.submit(
         lambda: restoring.restore_organization(
-            organization, form.organization_name.data or None, origin()
+            organization, form.organization_name.data or None, request_context()
         )
     )
-    if restored and restored.state == ACTIVE:
+    if restored and restored.state == OrganizationState.ACTIVE:
         flash(f"{restored.name} is back, with all of its documents and members.", "ok")
         return redirect(url_for(".overview", slug=restored.slug), 303)
     if restored:  # still on its way, which its page in the trash shows
@@ -293,15 +296,15 @@ def restore(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/trash/<organization_id>/purge", methods=["GET", "POST"])
 @with_trashed("organization.purge")
-@recently_authenticated
+@reauthenticated
 def purge(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()
     purged = form.submit(
-        lambda: purging.purge_organization(organization, form.confirm_name.data, origin())
+        lambda: purging.purge_organization(organization, form.confirm_name.data, request_context())
     )
     if purged:
-        if purged.state == PURGED:
+        if purged.state == OrganizationState.PURGED:
             flash(f"{organization.name} and all of its documents are gone.", "ok")
         return redirect(url_for(".trash"), 303)
     return (
@@ -325,14 +328,3 @@ def _search_argument() -> str:
     typed = request.args.get("q", "")
     visible = "".join(character if character.isprintable() else " " for character in typed)
     return visible.strip()[:LONGEST].rstrip()
-
-
-def _key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
-    value = request.args.get(name, "")
-    return value if pattern.fullmatch(value) else None
-
-
-def seq_argument(name: str) -> int | None:
-    """The number of an audit event that a query names; ``None`` for what can't be one."""
-    value = request.args.get(name, type=int)
-    return value if value is not None and 0 <= value <= HIGHEST_SEQ else None

@@ -23,7 +23,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from portal import settings
-from portal.database import connection
+from portal.database import connection, errors
 from portal.serving import mongod
 from portal.serving.mongod import MongodFailed, NoMongod
 from portal.serving.processes import die_with_parent
@@ -64,7 +64,7 @@ def main() -> None:
         InvalidSettings,
         NoMongod,
         MongodFailed,
-        connection.UnsuitableServer,
+        errors.UnsuitableServer,
     ) as error:
         sys.exit(f"The portal can't run. {error}")
 

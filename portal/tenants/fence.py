@@ -22,7 +22,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from portal.errors import DocumentExists
+from portal.tenants.errors import DocumentExists
 
 _COLLECTION_UUID_MISMATCH = 361
 _DUPLICATE_KEY = 11000

@@ -11,7 +11,7 @@ from typing import Any
 from bson import DBRef
 from bson.raw_bson import RawBSONDocument
 
-from portal.errors import QueryRefused
+from portal.tenants.errors import QueryRefused
 
 # Reading stages that see nothing but the documents that flow into them.
 STAGES = frozenset(

@@ -10,9 +10,9 @@ gives. All writes are acknowledged by a majority.
 same number with the result of the first; also after a rename, and on another primary. So
 "send it again" is right whatever became of the one before. PyMongo numbers what goes through
 ``Collection``'s methods, which can't carry a fence; for ``Database.command`` the number has to be
-given. It comes from one counter of this process, on a client where PyMongo itself numbers nothing
-(``database.numbering_client``): so all of it is PyMongo's public interface. Updates and deletes
-of many can't have a number; they are done in batches, each a transaction.
+given. It comes from one counter of this process, on a client of its own where PyMongo itself
+numbers nothing (``retryWrites`` is off): so all of it is PyMongo's public interface. Updates and
+deletes of many can't have a number; they are done in batches, each a transaction.
 """
 
 import itertools
@@ -28,16 +28,19 @@ import pymongo
 from bson import Int64, ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.database import Database
+from pymongo import MongoClient, ReadPreference
+from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError, WriteError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
-from portal.database.connection import numbering_client
-from portal.database.transactions import in_transaction, transaction
-from portal.errors import DocumentExists, QueryRefused, StoppedMidway
+from portal.tenants.errors import DocumentExists, PartialWrite, QueryRefused
 from portal.tenants.fence import Moved, send, will_pass
 from portal.tenants.queries import check_filter, check_pipeline, check_replacement, check_update
 
 OPERATION_SECONDS = 20
+# A client that was killed in a transaction keeps its locks; others must not wait for ever.
+TRANSACTION_SECONDS = 5
 LARGEST_PAGE = 1000
 # A rename waits while a batch's transaction is open, and other writes behind it.
 BATCH_DOCUMENTS = 500
@@ -51,6 +54,15 @@ _numbers = itertools.count(1)
 Result = TypeVar("Result")
 Document = Mapping[str, Any]
 Locate = Callable[[str | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a tenant's documents live: a collection, by its UUID, last seen under this name."""
+
+    database: str
+    collection: str
+    uuid: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +88,44 @@ class Changed:
     modified: int
 
 
-class TenantStore:
-    """Reads and writes the documents of the collection ``uuid``.
+def _allow() -> None:
+    """Refuse nothing."""
 
-    ``name`` is where it was last seen. When the server says that it is elsewhere,
+
+class TenantStore:
+    """Reads and writes the documents of the collection that a ``placement`` names.
+
+    Its name there is where it was last seen. When the server says that it is elsewhere,
     ``locate`` is called with its name there (``None``: nowhere in this database) and returns the
     name to go on under, or raises what the operation shall raise.
 
+    ``retryable_write_client`` is a second client for single writes, with ``retryWrites`` off, on
+    which nothing else is written: the store numbers those writes itself. ``guard`` is called before
+    each operation, and may refuse it by raising.
+
     Every operation takes at most OPERATION_SECONDS, or what is left of the caller's
     ``pymongo.timeout``; those on many documents OPERATION_SECONDS for each batch. Time up, or
-    MongoDB away: the driver's error that ``database.unavailable`` knows; a write may then have
-    been executed or not. Otherwise they raise what ``locate`` raises (after which that is as
-    uncertain only if the answer to a try before it was lost), QueryRefused, and the
-    OperationFailure of what the server refuses. None may be called inside a ``transaction``.
-    May be used by several threads.
+    MongoDB unavailable: the driver's error; a write may then have been executed or not. Otherwise
+    they raise what ``locate`` raises (after which that is as uncertain only if the answer to a try
+    before it was lost), QueryRefused, and the OperationFailure of what the server refuses. May be
+    used by several threads.
     """
 
-    def __init__(self, database: Database, uuid: UUID, name: str, locate: Locate) -> None:
-        self._database = database
-        self._uuid = uuid
-        self._name = name
+    def __init__(
+        self,
+        client: MongoClient,
+        retryable_write_client: MongoClient,
+        placement: Placement,
+        locate: Locate,
+        *,
+        guard: Callable[[], None] = _allow,
+    ) -> None:
+        self._database = client[placement.database]
+        self._retryable_write_client = retryable_write_client
+        self._uuid = placement.uuid
+        self._name = placement.collection
         self._locate = locate
+        self._guard = guard
 
     def get(self, document_id: Any) -> dict[str, Any] | None:
         """The document with this ``_id``, whatever its type; ``None`` if there is none."""
@@ -155,7 +184,7 @@ class TenantStore:
         """Insert the documents in their order, each once; their ``_id``s.
 
         Goes on at the very document where a rename came between. It stops at the first that
-        can't be inserted. Raises then, if others were before it, StoppedMidway with their
+        can't be inserted. Raises then, if others were before it, PartialWrite with their
         number; else what stopped it: DocumentExists or what single writes raise.
         """
         ids: list[Any] = []
@@ -199,7 +228,7 @@ class TenantStore:
         Each document is updated at most once, exactly once if it matches from the call to its
         end; ``$inc`` is right however often the collection is renamed. One that comes to match
         meanwhile, or no longer does, is updated if it matches when its batch comes. Each
-        batch is all or nothing. Raises StoppedMidway with the number of documents that earlier
+        batch is all or nothing. Raises PartialWrite with the number of documents that earlier
         batches changed, if there are any; else what stopped it.
         """
         check_filter(query)
@@ -306,7 +335,7 @@ class TenantStore:
 
     def _write(self, verb: str, **fields: Any) -> dict[str, Any]:
         """Execute a command on single documents once, and return its answer."""
-        client = numbering_client()
+        client = self._retryable_write_client
         database = client[self._database.name]
         with client.start_session(causal_consistency=False) as session:
             # Takes a session from the pool now: a number is drawn after everybody else's there.
@@ -330,7 +359,12 @@ class TenantStore:
         def attempt(name: str) -> dict[str, Any]:
             # A refusal must be raised inside: the commit after it would fail as if it could
             # be tried again, without end.
-            return transaction(lambda: send(self._database, {verb: name, **fields}, self._uuid))
+            return _transaction(
+                self._database.client,
+                lambda session: send(
+                    self._database, {verb: name, **fields}, self._uuid, session=session
+                ),
+            )
 
         # All that can be tried again was, by the driver; after a commit whose result isn't
         # known nobody else may.
@@ -342,8 +376,7 @@ class TenantStore:
         Called again after a rename, for then it did nothing; after an error that will pass, if
         it is ``repeatable``.
         """
-        if in_transaction():
-            raise RuntimeError("The store's operations are none of a transaction's.")
+        self._guard()
         with pymongo.timeout(OPERATION_SECONDS):
             for pause_seconds in _pauses():  # the time limit ends it, in what is called
                 try:
@@ -357,6 +390,17 @@ class TenantStore:
         raise AssertionError("there are always more pauses")
 
 
+def _transaction(client: MongoClient, work: Callable[[ClientSession], Result]) -> Result:
+    """Do ``work`` in one transaction, acknowledged by a majority."""
+    with pymongo.timeout(TRANSACTION_SECONDS), client.start_session() as session:
+        return session.with_transaction(
+            work,
+            read_concern=ReadConcern("local"),
+            write_concern=WriteConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )
+
+
 def _pauses() -> Iterator[float]:
     """Seconds before each next try: none at first, then growing."""
     yield 0
@@ -368,13 +412,13 @@ def _pauses() -> Iterator[float]:
 
 @contextmanager
 def _telling_how_many(done: Callable[[], int]) -> Iterator[None]:
-    """Raise StoppedMidway from what stops the body when some of its work was done."""
+    """Raise PartialWrite from what stops the body when some of its work was done."""
     try:
         yield
     except Exception as error:
         if not done():
             raise
-        raise StoppedMidway(done()) from error
+        raise PartialWrite(done()) from error
 
 
 def _with_id(document: Document) -> Document:

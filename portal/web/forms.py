@@ -12,10 +12,10 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, SelectMultipleField
 from wtforms.widgets import DateInput
 
-from portal.errors import PortalError, Repeated, SeveralErrors
+from portal.errors import PortalError, SeveralErrors
 from portal.web import requests
-from portal.web.error_messages import ANSWERS
-from portal.web.idempotency import Key, find_record
+from portal.web.errors import DuplicateRequest
+from portal.web.idempotency import find_record, key_of_form
 
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = (
@@ -33,8 +33,8 @@ def take_key() -> None:
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
         # Who signs up is somebody else afterwards, for the second click too.
-        as_nobody = request.endpoint in SIGN_UPS
-        requests.take_key(typed, KEY_FIELD, Key.of_form, as_nobody=as_nobody)
+        anonymous = request.endpoint in SIGN_UPS
+        requests.take_idempotency_key(typed, KEY_FIELD, key_of_form, anonymous=anonymous)
 
 
 class Form(FlaskForm):
@@ -53,8 +53,8 @@ class Form(FlaskForm):
         """Call ``action`` if the form was sent and is complete; its result, or ``None``.
 
         Typed errors that belong to one of the fields become the message there, and the form's
-        ``status`` is theirs; any other error is raised. Raises Repeated where the form was sent
-        before, which may be why it is refused now.
+        ``status`` is theirs; any other error is raised. Raises DuplicateRequest where the form was
+        sent before, which may be why it is refused now.
         """
         if not self.is_submitted():
             return None
@@ -67,8 +67,8 @@ class Form(FlaskForm):
             self.succeeded = True
             return result
         except PortalError as error:
-            if find_record(requests.key()):
-                raise Repeated from error
+            if find_record(requests.idempotency_key()):
+                raise DuplicateRequest from error
             self._tell(error)
             self._keep_on_one_line()
             return None
@@ -92,11 +92,10 @@ class Form(FlaskForm):
     def _tell(self, refused: PortalError) -> None:
         errors = refused.errors if isinstance(refused, SeveralErrors) else [refused]
         for error in errors:
-            answer = ANSWERS[type(error)]
-            if answer.field is None or answer.field not in self:
+            if error.field is None or error.field not in self:
                 raise error
-            self[answer.field].errors = [answer.words(error)]
-            self.status = answer.status
+            self[error.field].errors = [error.words]
+            self.status = error.status
 
 
 class DayInput(DateInput):

@@ -9,7 +9,6 @@ whoever is refused finds the record then, and need not look for it before.
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
@@ -17,72 +16,62 @@ from itsdangerous import Signer
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
+from portal.database.transactions import within_transaction
 from portal.documents.idempotency import KEPT, FirstAnswer, KeyRecord
-from portal.errors import Repeated
+from portal.web.context import IdempotencyKey, RequestContext
+from portal.web.errors import DuplicateRequest
 
 SYNTAX = re.compile(r"[!-~]{1,255}")
 """What a key looks like: visible ASCII."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key as a request carries it. ``id`` stands for who sent it, by which method, to what path,
-    ``macs`` for the content, which may hold a password: one for each secret in use."""
-
-    id: str
-    macs: tuple[str, ...] = field(repr=False)
-
-    @classmethod
-    def of_call(cls, typed: str, sender: str, method: str, path: str, content: bytes) -> "Key":
-        """A program's: with another content it is the same key, and refused."""
-        return cls(_digest(typed, sender, method, path), _macs(content))
-
-    @classmethod
-    def of_form(cls, typed: str, sender: str, method: str, path: str, content: bytes) -> "Key":
-        """A form's: sent with another content, as after going back to it, it is another key."""
-        macs = _macs(content)
-        return cls(_digest(typed, sender, method, path, macs[0]), macs)
+def key_of_call(typed: str, scope: str, method: str, path: str, content: bytes) -> IdempotencyKey:
+    """A program's key: sent with another content it is the same key, and refused."""
+    return IdempotencyKey(_digest(typed, scope, method, path), _macs(content))
 
 
+def key_of_form(typed: str, scope: str, method: str, path: str, content: bytes) -> IdempotencyKey:
+    """A form's key: sent with another content, as after going back to it, it is another key."""
+    macs = _macs(content)
+    return IdempotencyKey(_digest(typed, scope, method, path, macs[0]), macs)
+
+
+@within_transaction
 def claim_key(
-    key: Key | None,
-    request_id: str,
-    organization: ObjectId,
-    kind: str,
-    operation: ObjectId | None = None,
+    context: RequestContext, organization: ObjectId, kind: str, operation: ObjectId | None = None
 ) -> None:
-    """Claim the ``key`` of the request, if it has one, in the caller's transaction.
+    """Claim the key of the request, if it has one, for what it does to the ``organization``.
 
-    Raises Repeated where another request claimed it within 24 hours; the transaction is over then.
-
-    A second operation of the same request takes the first one's place.
+    A second operation of the same request takes the first one's place. Raises DuplicateRequest
+    where another request claimed the key within 24 hours; the transaction is over then.
     """
+    key = context.idempotency_key
     if key is None:
         return
     record = KeyRecord(
         mac=key.macs[0],
-        request=request_id,
+        request=context.request_id,
         organization=organization,
         kind=kind,
         operation=operation,
         at=clock.now(),
     )
-    may_be_replaced = [{"at": {"$lt": clock.now() - KEPT}}, {"request": request_id}]
+    may_be_replaced = [{"at": {"$lt": clock.now() - KEPT}}, {"request": context.request_id}]
     try:
         KeyRecord._get_collection().replace_one(
             {"_id": key.id, "$or": may_be_replaced}, record.to_mongo().to_dict(), upsert=True
         )
     except DuplicateKeyError as error:
-        raise Repeated from error
+        raise DuplicateRequest from error
 
 
-def free_key(key_id: str | None, operation: ObjectId) -> None:
+def release_key(key_id: str | None, operation: ObjectId) -> None:
     """Forget that ``operation`` was asked for, since it won't be done: it may be tried again."""
     if key_id:
         KeyRecord.objects(id=key_id, operation=operation).delete()
 
 
-def find_record(key: Key | None) -> KeyRecord | None:
+def find_record(key: IdempotencyKey | None) -> KeyRecord | None:
     """What was done by this key within 24 hours; one read, none without a key."""
     if key is None:
         return None
@@ -90,7 +79,7 @@ def find_record(key: Key | None) -> KeyRecord | None:
 
 
 def keep_answer(
-    key: Key, request_id: str, status: int, body: dict[str, Any], headers: dict[str, str]
+    key: IdempotencyKey, request_id: str, status: int, body: dict[str, Any], headers: dict[str, str]
 ) -> None:
     """Keep what was answered, if this request is the one that claimed the key."""
     KeyRecord.objects(id=key.id, request=request_id).update_one(

@@ -1,6 +1,5 @@
 """How often something may be tried in a minute, counted in MongoDB for all portals together."""
 
-import hashlib
 import math
 import time
 from functools import cache
@@ -14,7 +13,8 @@ from limits.strategies import FixedWindowRateLimiter
 from portal import settings
 from portal.database import connection
 from portal.documents.rate_limits import LimitCounter
-from portal.errors import TooManyTries
+from portal.hashing import hash_secret
+from portal.web.errors import TooManyAttempts
 
 # The settings that say how often.
 LOGIN_PER_EMAIL = "login_limit_per_email"
@@ -34,7 +34,7 @@ SECOND_FACTOR = "second_factor_limit"
 def count_try(limit: str, tried: str) -> None:
     """Count one more try of ``tried`` under ``limit``.
 
-    Raises TooManyTries beyond it; PyMongoError where it can't be counted, since then nothing may
+    Raises TooManyAttempts beyond it; PyMongoError where it can't be counted, since then nothing may
     be let through.
     """
     active = settings.current()
@@ -42,10 +42,10 @@ def count_try(limit: str, tried: str) -> None:
         return
     item = RateLimitItemPerMinute(getattr(active, limit), namespace=limit)
     # Hashed: what somebody typed is stored nowhere, and a key has one length.
-    key = hashlib.sha256(tried.encode(errors="replace")).hexdigest()
+    key = hash_secret(tried)
     if not _limiter().hit(item, key):
         left = _limiter().storage.get_expiry(item.key_for(key)) - time.time()
-        raise TooManyTries(retry_after_seconds=max(1, math.ceil(left)))
+        raise TooManyAttempts(retry_after_seconds=max(1, math.ceil(left)))
 
 
 def network_of(address: str | None) -> str:

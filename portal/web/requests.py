@@ -15,10 +15,10 @@ from flask_login import current_user
 from structlog.contextvars import bound_contextvars
 
 from portal.database import connection
-from portal.documents.audit import Origin
-from portal.errors import InvalidInput, WrongHost
 from portal.settings import Settings
-from portal.web.idempotency import SYNTAX, Key
+from portal.web.context import AuditActor, IdempotencyKey, RequestContext
+from portal.web.errors import InvalidInput, WrongHost
+from portal.web.idempotency import SYNTAX
 from portal.web.rate_limits import network_of
 
 REQUEST_SECONDS = 4
@@ -34,7 +34,7 @@ _HOST_REFUSED = "portal.host_refused"
 _SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{40,}")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
-KeyMaker = Callable[[str, str, str, str, bytes], Key]
+KeyMaker = Callable[[str, str, str, str, bytes], IdempotencyKey]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Network = IPv4Network | IPv6Network
 
@@ -57,33 +57,37 @@ def is_api() -> bool:
     return request.path.split("/")[1] in _API_ROOTS
 
 
-def origin() -> Origin:
-    """Who sends this request, and from where, for the audit trail."""
-    acting = current_user.acting if current_user.is_authenticated else {}
-    origin = Origin(address=request.remote_addr, request_id=g.request_id, **acting)
-    origin.key = key()
-    origin.browser = g.get("browser")
-    return origin
+def request_context() -> RequestContext:
+    """Who sends this request, and from where."""
+    actor = current_user.audit_actor if current_user.is_authenticated else AuditActor()
+    return RequestContext(
+        actor=actor,
+        ip_address=request.remote_addr,
+        request_id=g.request_id,
+        browser_id=g.get("browser"),
+        idempotency_key=idempotency_key(),
+    )
 
 
-def take_key(typed: str, field: str, make: KeyMaker, *, as_nobody: bool = False) -> None:
-    """Note the key that the request carries in ``field``, for ``origin``. It is one of who sends
-    it, an account or an API key, or of its network's where nobody is known or it comes
-    ``as_nobody``.
+def take_idempotency_key(
+    typed: str, field: str, make: KeyMaker, *, anonymous: bool = False
+) -> None:
+    """Note the idempotency key that the request carries in ``field``. It is scoped to the principal
+    that sends it, or to its network where it is ``anonymous`` or nobody is known.
 
     Raises InvalidInput for what is no key.
     """
     if not SYNTAX.fullmatch(typed):
         raise InvalidInput({field: "Send 1 to 255 visible ASCII characters, once."})
-    known = not as_nobody and current_user.is_authenticated
-    sender = current_user.sender if known else network_of(request.remote_addr)
+    known = not anonymous and current_user.is_authenticated
+    scope = current_user.idempotency_scope if known else network_of(request.remote_addr)
     content = request.query_string + b"\n" + request.get_data()
-    g.request_key = make(typed, sender, request.method, request.path, content)
+    g.idempotency_key = make(typed, scope, request.method, request.path, content)
 
 
-def key() -> Key | None:
-    """The key that was noted for the request at hand."""
-    return g.get("request_key")
+def idempotency_key() -> IdempotencyKey | None:
+    """The idempotency key of the request at hand."""
+    return g.get("idempotency_key")
 
 
 def path_for_log() -> str:

@@ -1,6 +1,6 @@
 """Files that are read in pages while they are sent, however long they are."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
@@ -9,7 +9,7 @@ from typing import Any
 import pymongo
 import structlog
 
-from portal.errors import Overloaded
+from portal.web.errors import Overloaded
 
 ROWS_AT_ONCE = 500
 # For each page of them: the answer is under way, and the request's own limit is over.
@@ -37,7 +37,7 @@ class File:
     render: Render
     end: str
     between: str = ""
-    told: dict[str, str] = field(default_factory=dict)
+    told: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def streamed(file: File) -> Iterator[str]:

@@ -7,8 +7,12 @@ from flask_login import current_user
 from pymongo.errors import PyMongoError
 
 from portal.database import connection
-from portal.database.connection import UnsuitableServer
-from portal.errors import MigrationFailed, MigrationRunning, StillPreparing
+from portal.database.errors import (
+    DatabaseNotPrepared,
+    MigrationFailed,
+    MigrationRunning,
+    UnsuitableServer,
+)
 
 log = structlog.get_logger()
 
@@ -36,7 +40,7 @@ def ready() -> ResponseReturnValue:
     try:
         connection.await_prepared()
         connection.ping_primary()
-    except (StillPreparing, MigrationRunning, MigrationFailed) as error:
+    except (DatabaseNotPrepared, MigrationRunning, MigrationFailed) as error:
         return f"not ready: {error}\n", 503, {**_TEXT, "Retry-After": "5"}
     except (PyMongoError, UnsuitableServer) as error:
         log.warning("portal.not_ready", error=str(error)[:300])

@@ -10,10 +10,11 @@ from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.errors import AddressTaken, TooManyTries
 from portal.identity.accounts import changing_email
+from portal.identity.accounts.errors import AddressTaken
+from portal.web.errors import TooManyAttempts
 from tests.accounts.letters import token_of
-from tests.factories import an_account, origin
+from tests.factories import a_context, an_account
 from tests.visitor import PASSWORD, Visitor
 
 OLD, NEW = "mara@acme.example", "m.tolliver@acme.example"
@@ -140,9 +141,9 @@ def test_mails_to_one_address_are_limited_whoever_asks(app, settings, letters):
     askers = [an_account(f"{n}@acme.example") for n in range(4)]
     portal_settings.activate(replace(settings, rate_limits=True))
     for asker in askers[:3]:
-        changing_email.ask_to_change(asker.id, NEW, PASSWORD, origin(asker))
-    with pytest.raises(TooManyTries):
-        changing_email.ask_to_change(askers[3].id, NEW, PASSWORD, origin(askers[3]))
+        changing_email.request_email_change(asker.id, NEW, PASSWORD, a_context(asker))
+    with pytest.raises(TooManyAttempts):
+        changing_email.request_email_change(askers[3].id, NEW, PASSWORD, a_context(askers[3]))
     portal_settings.activate(settings)
     assert letters.to(NEW) == [CONFIRM] * 3
 
@@ -204,12 +205,12 @@ def test_of_two_that_confirm_one_address_one_gets_it(app, visitor, mara, letters
     teo = an_account("teo@acme.example")
     tokens = []
     for account in (mara, teo):
-        changing_email.ask_to_change(account.id, NEW, PASSWORD, origin(account))
+        changing_email.request_email_change(account.id, NEW, PASSWORD, a_context(account))
         tokens.append(token_of(letters.link(NEW, CONFIRM)))
 
     def confirmed(token):
         try:
-            return changing_email.confirm_change(token, PASSWORD, origin())
+            return changing_email.confirm_email_change(token, PASSWORD, a_context())
         except AddressTaken:
             return None
 

@@ -13,10 +13,10 @@ from portal import settings as portal_settings
 from portal.documents.accounts import Account
 from portal.documents.login_attempts import LogInAttempts
 from portal.documents.mails import Mail
-from portal.errors import Overloaded
 from portal.identity.authentication import credentials, passwords
 from portal.identity.authentication.attempts import FREE_TRIES
 from portal.mail import sender
+from portal.web.errors import Overloaded
 from tests.factories import an_account
 from tests.mail.post_office import text_of
 from tests.processes import at_once

@@ -102,22 +102,22 @@ def test_the_cookie_is_closed_to_scripts_and_other_sites(settings, url, name, fl
 
 def test_a_browser_is_trusted_for_a_while():
     mara, browser = an_account("mara@acme.example"), browsers.new_id()
-    browsers.note(mara.id, browser)
+    browsers.remember(mara.id, browser)
     assert not browsers.is_trusted(mara.id, browser)
     browsers.trust(mara.id, browser, clock.now() + timedelta(days=30))
     assert browsers.is_trusted(mara.id, browser)
-    browsers.note(mara.id, browser)
+    browsers.remember(mara.id, browser)
     assert browsers.is_trusted(mara.id, browser)
     browsers.trust(mara.id, browser, clock.now() - timedelta(seconds=1))
     assert not browsers.is_trusted(mara.id, browser)
-    assert not browsers.trusted_of(mara.id)
+    assert not browsers.trusted_browsers_of(mara.id)
 
 
 def test_trust_ends_for_all_browsers_that_stay_known():
     mara, browser = an_account("mara@acme.example"), browsers.new_id()
-    browsers.note(mara.id, browser)
+    browsers.remember(mara.id, browser)
     browsers.trust(mara.id, browser, clock.now() + timedelta(days=30))
-    browsers.distrust_all(mara.id)
+    browsers.revoke_all_trust(mara.id)
     assert not browsers.is_trusted(mara.id, browser)
     assert browsers.is_known(mara.id, browser)
 
@@ -127,9 +127,9 @@ def test_one_browser_or_all_of_an_account_are_forgotten():
     first, second = browsers.new_id(), browsers.new_id()
     for account in (mara, teo):
         for browser in (first, second):
-            browsers.note(account.id, browser)
-    browsers.forget(mara.id, first)
+            browsers.remember(account.id, browser)
+    browsers.revoke(mara.id, first)
     assert [browsers.is_known(mara.id, b) for b in (first, second)] == [False, True]
-    browsers.forget_all(mara.id)
+    browsers.revoke_all(mara.id)
     assert not browsers.is_known(mara.id, second)
     assert browsers.is_known(teo.id, first)

@@ -8,24 +8,25 @@ from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import OPEN, WITHDRAWN, Invitation
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.invitations import Invitation, InvitationState
+from portal.documents.memberships import Membership, Role
 from portal.documents.sessions import Session
-from portal.errors import LastOwnerSomewhere, NotFound
+from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account
 from portal.identity.accounts.editing_profile import change_profile
+from portal.identity.accounts.errors import SoleOwner
 from portal.organizations.lifecycle import creating
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.inviting import invite, withdraw_invitation
 from tests.factories import (
+    a_context,
     a_member,
     an_access,
     an_account,
     an_organization,
     fresh,
-    origin,
     the_owner,
 )
 from tests.program import Program
@@ -82,7 +83,7 @@ def test_nothing_of_the_person_stays_and_the_address_is_free(visitor, app, mara,
 
 def test_two_closed_accounts_stand_beside_each_other(visitor, app):
     teo = an_account("teo@acme.example")
-    close_account(teo.id, teo.email, PASSWORD, origin(teo))
+    close_account(teo.id, teo.email, PASSWORD, a_context(teo))
     assert close(visitor).status == 303
 
 
@@ -106,7 +107,7 @@ def test_what_is_not_confirmed_is_not_closed(visitor, email, password, field):
 def test_a_last_owner_stays(visitor, mara):
     """Row T4 of the attacks."""
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, ADMIN)
+    a_member(organization, Role.ADMIN)
     answer = close(visitor)
     assert answer.status == 409
     assert answer.heading == "Somebody must own it"
@@ -117,19 +118,19 @@ def test_a_last_owner_stays(visitor, mara):
 
 def test_a_last_owner_of_something_in_the_trash_stays(visitor, mara):
     """Row T4 of the attacks."""
-    trash_organization(an_organization("Acme Corp", mara), None, origin(mara))
+    trash_organization(an_organization("Acme Corp", mara), None, a_context(mara))
     assert close(visitor).status == 409
 
 
 def test_who_owned_what_is_purged_goes(visitor, mara):
-    purge_organization(an_organization("Acme Corp", mara), None, origin(mara))
+    purge_organization(an_organization("Acme Corp", mara), None, a_context(mara))
     assert close(visitor).status == 303
 
 
 def test_a_member_leaves_all_organizations(visitor, mara):
     organization = an_organization("Acme Corp")
     Membership(
-        organization=organization.id, account=mara.id, role=VIEWER, since=mara.created_at
+        organization=organization.id, account=mara.id, role=Role.VIEWER, since=mara.created_at
     ).save()
     close(visitor)
     assert not Membership.objects(account=mara.id)
@@ -140,7 +141,7 @@ def test_a_member_leaves_all_organizations(visitor, mara):
 def test_what_the_person_has_running_ends_first(visitor, mara, master_db):
     """Its event will name them, so they can't be forgotten before it is written."""
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER)
+    a_member(organization, Role.OWNER)
     running = {
         "kind": "rename", "attempt": 1, "started_at": mara.created_at, "collection": "org_other", "name": "Other",
         "slug": "other", "lease_until": mara.created_at.replace(year=2100), "origin": {"account": mara.id},
@@ -157,12 +158,12 @@ def test_of_two_owners_who_close_at_the_same_moment_one_stays(mara):
     for n in range(5):
         one = an_account(f"one{n}@acme.example")
         organization = an_organization(f"Acme {n}", one)
-        other = a_member(organization, OWNER, f"other{n}@acme.example")
+        other = a_member(organization, Role.OWNER, f"other{n}@acme.example")
 
         def closed(account):
             try:
-                return close_account(account.id, account.email, PASSWORD, origin(account))
-            except LastOwnerSomewhere:
+                return close_account(account.id, account.email, PASSWORD, a_context(account))
+            except SoleOwner:
                 return None
 
         with ThreadPoolExecutor() as pool:
@@ -176,9 +177,9 @@ def test_a_closed_account_founds_and_says_nothing(visitor, mara):
     """A request that was under way while the account was closed."""
     close(visitor)
     with pytest.raises(NotFound):
-        creating.create_organization(mara.id, "Acme Corp", origin(mara))
+        creating.create_organization(mara.id, "Acme Corp", a_context(mara))
     with pytest.raises(NotFound):
-        change_profile(mara.id, "Mara Tolliver", "", "auto", origin(mara))
+        change_profile(mara.id, "Mara Tolliver", "", "auto", a_context(mara))
     assert not Membership.objects()
     assert account_of(mara).name is None
 
@@ -187,8 +188,8 @@ def test_a_closed_account_founds_and_says_nothing(visitor, mara):
 def lived(visitor, mara):
     """An organization with a trail that names Mara as who did it and as whom it was done to."""
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER)
-    rename_organization(organization, "Other", origin(mara))
+    a_member(organization, Role.OWNER)
+    rename_organization(organization, "Other", a_context(mara))
     fields = {"email": "m.tolliver@acme.example", "current_password": PASSWORD}
     visitor.post("/account/address", fields)
     close(visitor)
@@ -226,8 +227,8 @@ def test_what_was_done_stays_by_a_closed_account(lived, app):
 
 def test_the_trash_of_a_closed_account_can_be_opened(visitor, app, mara):
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER)
-    trash_organization(organization, None, origin(mara))
+    a_member(organization, Role.OWNER)
+    trash_organization(organization, None, a_context(mara))
     close(visitor)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
@@ -242,27 +243,27 @@ def test_the_person_is_told(visitor, letters):
     assert MARA in letters.text(MARA, "Your account is closed")
 
 
-@pytest.mark.parametrize("state", [OPEN, WITHDRAWN, "expired"])
+@pytest.mark.parametrize("state", [InvitationState.OPEN, InvitationState.WITHDRAWN, "expired"])
 def test_no_invitation_keeps_the_address_whatever_became_of_it(visitor, mara, master_db, state):
     organization = an_organization("Acme Corp")
     owner = the_owner(organization)
-    invited = invite(an_access(organization), MARA, VIEWER, origin(owner))
-    if state == WITHDRAWN:
-        withdraw_invitation(an_access(organization), invited.id, origin(owner))
+    invited = invite(an_access(organization), MARA, Role.VIEWER, a_context(owner))
+    if state == InvitationState.WITHDRAWN:
+        withdraw_invitation(an_access(organization), invited.id, a_context(owner))
     if state == "expired":
         invited.modify(set__expires_at=mara.created_at)
     close(visitor)
     for collection in ("invitations", "audit_events", "accounts", "organizations"):
         assert MARA not in str(list(master_db[collection].find())), collection
     left = Invitation.objects.get()
-    assert (left.email, left.state) == ("a closed account", WITHDRAWN)
+    assert (left.email, left.state) == ("a closed account", InvitationState.WITHDRAWN)
     assert not list(find_broken())
 
 
 def test_an_invitation_that_ends_with_it_is_told_where_it_was_sent(visitor, mara):
     organizations = [an_organization("Acme Corp"), an_organization("Kestrel")]
     for organization in organizations:
-        invite(an_access(organization), MARA, VIEWER, origin(the_owner(organization)))
+        invite(an_access(organization), MARA, Role.VIEWER, a_context(the_owner(organization)))
     close(visitor)
     for organization in organizations:
         told = events_of(organization.id).rows[0]
@@ -273,11 +274,11 @@ def test_an_invitation_that_ends_with_it_is_told_where_it_was_sent(visitor, mara
 def test_what_the_person_had_sent_is_withdrawn(visitor, mara):
     organization = an_organization("Acme Corp")
     Membership(
-        organization=organization.id, account=mara.id, role=ADMIN, since=mara.created_at
+        organization=organization.id, account=mara.id, role=Role.ADMIN, since=mara.created_at
     ).save()
-    invite(an_access(organization), "lena@acme.example", VIEWER, origin(mara))
+    invite(an_access(organization), "lena@acme.example", Role.VIEWER, a_context(mara))
     close(visitor)
-    assert Invitation.objects.get().state == WITHDRAWN
+    assert Invitation.objects.get().state == InvitationState.WITHDRAWN
     told = [line.words for line in events_of(organization.id).rows[:2]]
     assert told[1] == "Open invitations sent by a closed account withdrawn: 1"
 
@@ -285,8 +286,8 @@ def test_what_the_person_had_sent_is_withdrawn(visitor, mara):
 def test_the_page_says_first_what_only_the_person_owns(visitor, mara):
     assert "You are the last owner" not in visitor.get("/account/close").text
     an_organization("Acme Corp", mara)
-    trash_organization(an_organization("Kestrel", mara), None, origin(mara))
-    a_member(an_organization("Shared", mara), OWNER)
+    trash_organization(an_organization("Kestrel", mara), None, a_context(mara))
+    a_member(an_organization("Shared", mara), Role.OWNER)
     page = visitor.get("/account/close")
     assert "You are the last owner of Acme Corp, Kestrel." in page.text
     assert "Until somebody else owns them" in page.text

@@ -2,8 +2,7 @@
 
 import pytest
 
-from portal.email_addresses import parse_email
-from portal.errors import InvalidEmail
+from portal.email_addresses import InvalidEmail, parse_email
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from pymongo.errors import NetworkTimeout
 
 from portal.audit.trail import events_about, next_event, record
 from portal.documents.audit import AuditEvent, Head, Origin
-from portal.documents.memberships import VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.identity.accounts import exporting as account_export
 from portal.web import streaming
-from tests.factories import a_member, an_account, an_organization, origin
+from tests.factories import a_context, a_member, an_account, an_organization
 from tests.visitor import Visitor
 
 MARA = "mara@acme.example"
@@ -74,11 +74,11 @@ def test_no_secret_and_no_hash_is_in_it(visitor, mara):
 def test_nothing_of_others_is_in_it(visitor, mara):
     """Row T1 of the attacks."""
     organization = an_organization("Acme Corp", mara)
-    teo = a_member(organization, VIEWER)
+    teo = a_member(organization, Role.VIEWER)
     of_theirs = an_organization("Their Own", teo)
     acted_on = Organization.objects.get(id=organization.id)
-    record(acted_on, "member.left", origin(mara), target=teo.id, target_email=teo.email)
-    record(acted_on, "member.left", origin(teo), target=mara.id, target_email=MARA)
+    record(acted_on, "member.left", a_context(mara).origin, target=teo.id, target_email=teo.email)
+    record(acted_on, "member.left", a_context(teo).origin, target=mara.id, target_email=MARA)
     text = export(visitor).text
     assert str(of_theirs.id) not in text
     assert teo.email not in text
@@ -98,7 +98,7 @@ def lived(mara, master_db):
         events = []
         for n in range(2 * count):
             event = next_event(
-                head, ObjectId(), "organization.renamed", origin((mara, teo)[n % 2]), {}
+                head, ObjectId(), "organization.renamed", a_context((mara, teo)[n % 2]).origin, {}
             )
             events.append(event.to_mongo().to_dict() | {"_id": ObjectId()})
         master_db.audit_events.insert_many(events)
@@ -112,7 +112,7 @@ def test_each_event_is_in_it_once_and_in_order_however_many_pages_they_are(
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(12)
     acme = an_organization("Acme Corp", mara)
-    record(acme.reload(), "member.left", origin(), target=mara.id, target_email=MARA)
+    record(acme.reload(), "member.left", a_context().origin, target=mara.id, target_email=MARA)
     events = json.loads(export(visitor).text)["events"]
     assert len(events) == 1 + 12 + 2 + 1
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)

@@ -15,9 +15,10 @@ from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.sessions import Session
 from portal.identity.accounts import recovering
+from portal.identity.accounts.mails import RECOVER
 from portal.mail import links
 from tests.accounts.letters import token_of
-from tests.factories import an_account, origin
+from tests.factories import a_context, an_account
 from tests.processes import at_once
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
@@ -128,7 +129,7 @@ def test_wishes_that_are_too_early_put_off_no_later_one(app, asked, letters, tim
 
 
 def test_of_wishes_at_once_one_is_mailed(app, mara, letters):
-    at_once([lambda: recovering.ask_for_link(MARA, origin()) for _ in range(4)])
+    at_once([lambda: recovering.request_recovery(MARA, a_context()) for _ in range(4)])
     assert letters.to(MARA) == [SUBJECT]
     assert follow(Visitor(app), letters.link(MARA, SUBJECT)).status == 303
 
@@ -144,7 +145,7 @@ def test_a_link_is_for_one_account(app, asked, letters):
     teo = an_account("teo@acme.example")
     ask_for_link(Visitor(app), teo.email)
     request = str(Recovery.objects.order_by("at").first().request)
-    forged = links.sign("recover a password", {"account": str(teo.id), "request": request})
+    forged = links.sign(RECOVER, {"account": str(teo.id), "request": request})
     assert Visitor(app).get(f"/recover?token={forged}").status == 410
     follow(Visitor(app), link)
     assert Visitor(app).log_in(teo.email, PASSWORD).status == 303

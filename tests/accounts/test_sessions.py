@@ -6,7 +6,7 @@ import pytest
 
 from portal import clock
 from portal.documents.audit import AuditEvent
-from portal.documents.sessions import BROWSER, PROGRAM, Session
+from portal.documents.sessions import Session, SessionKind
 from portal.identity.sessions.user_agents import words_of
 from tests.factories import an_account
 from tests.program import Program
@@ -81,7 +81,7 @@ def test_ending_one_acts_on_its_next_request(here, there):
 def test_a_token_can_be_ended(app, here):
     program = Program(app)
     program.log_in(MARA)
-    end(here, Session.objects.get(kind=PROGRAM).public_id)
+    end(here, Session.objects.get(kind=SessionKind.PROGRAM).public_id)
     assert program.get("/auth/check").status_code == 401
 
 
@@ -164,7 +164,10 @@ def test_a_log_in_is_in_the_trail_as_the_first_deed_of_its_session(app, here, ma
     program = Program(app)
     program.log_in(MARA)
     program.post("/org/create", {"organization_name": "Acme Corp"})
-    browsers, programs = (Session.objects.get(kind=kind).public_id for kind in (BROWSER, PROGRAM))
+    browsers, programs = (
+        Session.objects.get(kind=kind).public_id
+        for kind in (SessionKind.BROWSER, SessionKind.PROGRAM)
+    )
     events = AuditEvent.objects(actor=mara.id).order_by("id")
     assert [(event.action, event.session) for event in events] == [
         ("account.logged_in", browsers),

@@ -10,16 +10,17 @@ from portal import settings as portal_settings
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
-from portal.documents.sessions import PROGRAM, Session
-from portal.errors import LinkInvalid
-from portal.identity.accounts.verifying import first_proof, prove_address
+from portal.documents.sessions import Session, SessionKind
+from portal.identity.accounts.mails import RECOVER
+from portal.identity.accounts.verifying import record_first_verification, verify_by_link
 from portal.identity.authentication.passwords import hash_password
 from portal.mail import links
+from portal.mail.errors import InvalidLink
 from portal.organizations.api_keys import managing
 from tests.accounts.letters import token_of
-from tests.factories import an_access, origin
+from tests.factories import a_context, an_access
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
@@ -89,7 +90,7 @@ def test_what_was_not_signed_here_is_no_link(visitor, token):
 def test_a_link_for_something_else_verifies_nothing(visitor, link):
     account = Account.objects.get()
     content = {"account": str(account.id), "address": account.email_key}
-    token = links.sign("recover a password", content)
+    token = links.sign(RECOVER, content)
     assert visitor.get(f"/verify?token={token}").status == 410
 
 
@@ -107,7 +108,7 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
     assert follow(Visitor(app), link, OTHER).status == 303
     assert visitor.get("/account").location.startswith("/login")
     assert program.get("/auth/check").status_code == 401
-    assert [session.kind for session in Session.objects()] != [PROGRAM]
+    assert [session.kind for session in Session.objects()] != [SessionKind.PROGRAM]
     assert len(Session.objects()) == 1
     assert Visitor(app).log_in(MARA, PASSWORD).status == 401
     assert Visitor(app).log_in(MARA, OTHER).status == 303
@@ -117,7 +118,7 @@ def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(a
     """Row A7 of the attacks: a key would outlive their sessions."""
     account, organization = Account.objects.get(), Organization.objects.get()
     made = managing.make_key(
-        an_access(organization), "Waiting", ADMIN, (), None, origin(account)
+        an_access(organization), "Waiting", Role.ADMIN, (), None, a_context(account)
     ).credential
     program = Program(app, made)
     assert program.get("/org/acme-corp").status_code == 200
@@ -132,15 +133,15 @@ def test_the_password_that_was_typed_is_the_accounts_whatever_happens_meanwhile(
     read = Account.objects.get()
     others = hash_password(OTHER)
     Account.objects.update_one(set__password_hash=others)
-    transaction(lambda: first_proof(read, read.password_hash, origin(read)))
+    transaction(lambda: record_first_verification(read, read.password_hash, a_context(read)))
     assert Visitor(app).log_in(MARA, PASSWORD).status == 303
 
 
 def test_an_address_is_not_proved_for_an_account_that_has_another_by_now(link):
     read = Account.objects.get()
     Account.objects.update_one(set__email="m@acme.example", set__email_key="m@acme.example")
-    with pytest.raises(LinkInvalid):
-        prove_address(read, PASSWORD, origin(read))
+    with pytest.raises(InvalidLink):
+        verify_by_link(read, PASSWORD, a_context(read))
     assert Account.objects.get().verified_at is None
 
 

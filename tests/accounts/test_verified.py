@@ -8,24 +8,24 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Session
-from portal.errors import AddressNotVerified
 from portal.identity.second_factors import passkeys, recovery_codes, totp
 from portal.identity.sessions import sessions
+from portal.identity.sessions.errors import AddressNotVerified
 from portal.mail import sender
 from portal.organizations.members import inviting
 from portal.organizations.members.mails import token_of
 from portal.organizations.second_factors import requiring
 from tests.factories import (
+    a_context,
     a_member,
     an_access,
     an_account,
     an_app,
     an_invitation,
     an_organization,
-    origin,
     verify,
 )
 from tests.factors.authenticator import Authenticator
@@ -45,7 +45,7 @@ def acme():
 @pytest.fixture
 def teo(acme):
     """An admin of Acme Corp who has not verified the address."""
-    account = a_member(acme, ADMIN, TEO)
+    account = a_member(acme, Role.ADMIN, TEO)
     account.update(unset__verified_at=True)
     return account.reload()
 
@@ -101,14 +101,14 @@ def test_who_verifies_the_address_invites(app, browser, letters):
     browser.post("/account/verification", form_at="/account")
     link = letters.link(TEO, "Verify your e-mail address")
     browser.post("/verify", {"password": PASSWORD}, form_at=link)
-    fields = {"email": LENA, "role": VIEWER}
+    fields = {"email": LENA, "role": Role.VIEWER}
     answer = browser.post(f"{ACME}/invitations", fields, form_at=f"{ACME}/members")
     assert answer.location == f"{ACME}/members"
     assert letters.to(LENA) == [f"{TEO} invites you to Acme Corp"]
 
 
 def test_an_invitation_that_is_sent_all_the_same_is_refused(browser):
-    fields = {"email": LENA, "role": VIEWER}
+    fields = {"email": LENA, "role": Role.VIEWER}
     assert refused(browser.post(f"{ACME}/invitations", fields, form_at="/organizations/new"))
     assert not Invitation.objects
     assert nothing_was_sent()
@@ -128,10 +128,10 @@ def test_taking_an_invitation_back_mails_nobody_and_is_allowed(browser, invited)
 
 
 def test_programs_are_told_where_the_link_is_sent_again(program, invited):
-    body = {"email": "ida@acme.example", "role": VIEWER}
+    body = {"email": "ida@acme.example", "role": Role.VIEWER}
     for answer in (
         program.post("/org/acme-corp/invitations", body),
-        program.post(f"/org/acme-corp/invitations/{invited.id}/resend", {"role": ADMIN}),
+        program.post(f"/org/acme-corp/invitations/{invited.id}/resend", {"role": Role.ADMIN}),
     ):
         assert fault(answer) == (403, "address_not_verified", set())
         assert "http://localhost/account sends it again" in answer.json["error"]["message"]
@@ -142,7 +142,7 @@ def test_programs_are_told_where_the_link_is_sent_again(program, invited):
 def test_a_refused_call_may_be_sent_again_once_the_address_is_verified(program):
     """It is decided in the transaction that writes, so its key is free again."""
     keyed = {"headers": {"Idempotency-Key": "one"}}
-    body = {"email": LENA, "role": VIEWER}
+    body = {"email": LENA, "role": Role.VIEWER}
     assert program.post("/org/acme-corp/invitations", body, **keyed).status_code == 403
     verify(TEO)
     assert program.post("/org/acme-corp/invitations", body, **keyed).status_code == 201
@@ -150,11 +150,11 @@ def test_a_refused_call_may_be_sent_again_once_the_address_is_verified(program):
 
 def test_the_account_is_judged_as_it_is_when_the_invitation_is_written(acme, invited):
     """Whoever asks was read before, when all was well."""
-    ida = a_member(acme, ADMIN, "ida@acme.example")
-    access, there = an_access(acme, ADMIN), origin(ida)
+    ida = a_member(acme, Role.ADMIN, "ida@acme.example")
+    access, there = an_access(acme, Role.ADMIN), a_context(ida)
     Account.objects(id=ida.id).update_one(unset__verified_at=True)
     with pytest.raises(AddressNotVerified):
-        inviting.invite(access, "x@acme.example", VIEWER, there)
+        inviting.invite(access, "x@acme.example", Role.VIEWER, there)
     with pytest.raises(AddressNotVerified):
         inviting.resend_invitation(access, invited.id, there)
     assert Invitation.objects.get().to_mongo() == invited.to_mongo()
@@ -177,8 +177,8 @@ def test_an_invitation_that_an_earlier_version_let_somebody_send_is_dead(app, ac
 
 
 def test_a_mail_that_an_earlier_version_left_in_the_outbox_is_not_sent(app, acme, office):
-    ida = a_member(acme, ADMIN, "ida@acme.example")
-    inviting.invite(an_access(acme, ADMIN), LENA, VIEWER, origin(ida))
+    ida = a_member(acme, Role.ADMIN, "ida@acme.example")
+    inviting.invite(an_access(acme, Role.ADMIN), LENA, Role.VIEWER, a_context(ida))
     ida.update(unset__verified_at=True)
     sender.send_due_mails(app)
     assert not office.to(LENA)
@@ -205,23 +205,23 @@ def test_the_pages_that_add_one_are_shut(browser, path):
 
 
 def test_no_app_is_added_whoever_offered_its_secret(teo):
-    there = origin(teo)
+    there = a_context(teo)
     session = a_session_id(teo)
-    code = pyotp.TOTP(totp.offer(session)).at(clock.now())
+    code = pyotp.TOTP(totp.begin_enrollment(session)).at(clock.now())
     with pytest.raises(AddressNotVerified):
-        totp.confirm(teo.id, session, code, there)
+        totp.finish_enrollment(teo.id, session, code, there)
     assert nothing_was_added(teo)
 
 
 def test_no_passkey_is_added_whatever_the_browser_was_asked_to_make(teo):
     made = Authenticator().make(passkeys.options_to_add(teo, "holder"))
     with pytest.raises(AddressNotVerified):
-        passkeys.add(teo.id, a_session_id(teo), "Laptop", made, "holder", origin(teo))
+        passkeys.enroll(teo.id, a_session_id(teo), "Laptop", made, "holder", a_context(teo))
     assert nothing_was_added(teo)
 
 
 def a_session_id(account):
-    return sessions.open_session(account, origin(account), "").session_id
+    return sessions.open_session(account, a_context(account), "").session_id
 
 
 def nothing_was_added(account):
@@ -242,7 +242,7 @@ def test_codes_are_not_made_anew_for_factors_that_a_version_before_let_in(early)
     account, _ = early
     before = RecoveryCodes.objects.get().to_mongo()
     with pytest.raises(AddressNotVerified):
-        recovery_codes.make_anew(account.id, origin(account))
+        recovery_codes.regenerate(account.id, a_context(account))
     assert RecoveryCodes.objects.get().to_mongo() == before
 
 
@@ -277,7 +277,7 @@ def test_a_member_of_whom_a_factor_is_required_finds_the_way(app, acme, browser,
     """From the page that is shut, by the links that each page has, until it opens."""
     owner = Account.objects.get(id=acme.created_by)
     an_app(owner)
-    requiring.require(acme, clock.now().date(), owner.id, origin(owner))
+    requiring.require_second_factor(acme, clock.now().date(), owner.id, a_context(owner))
     shut = browser.get(ACME)
     assert (shut.status, shut.heading) == (403, "Set up a second factor")
     security = browser.get(shut.html.main.find("a", string="Set up a second factor")["href"])

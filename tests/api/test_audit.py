@@ -2,17 +2,17 @@
 
 import pytest
 
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.renaming import rename_organization
-from tests.factories import a_member, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_organization, fresh
 from tests.program import Program, fault
 
 
 def renamed(times):
     organization = Organization.objects.get()
     for n in range(times):
-        rename_organization(fresh(organization), "Acme CORP" if n % 2 else "ACME Corp", origin())
+        rename_organization(fresh(organization), "Acme CORP" if n % 2 else "ACME Corp", a_context())
 
 
 def feed(program, query=""):
@@ -67,20 +67,20 @@ def test_admins_get_it_viewers_and_strangers_do_not(app):
     """Rows T1 and T3 of the attacks."""
     organization = an_organization("Acme Corp")
     seen = {}
-    for role in (ADMIN, VIEWER):
+    for role in (Role.ADMIN, Role.VIEWER):
         program = Program(app)
         program.log_in(a_member(organization, role, f"{role}@acme.example").email)
         seen[role] = feed(program).status_code
     stranger = Program(app)
     stranger.sign_up("Others")
     stranger.log_in()
-    assert seen == {ADMIN: 200, VIEWER: 403}
+    assert seen == {Role.ADMIN: 200, Role.VIEWER: 403}
     assert feed(stranger).status_code == 404
     assert feed(Program(app)).status_code == 401
 
 
 def test_by_an_old_name_it_tells_the_current_one(owner):
-    rename_organization(Organization.objects.get(), "Other", origin())
+    rename_organization(Organization.objects.get(), "Other", a_context())
     answer = feed(owner)
     assert answer.status_code == 200
     assert answer.headers["Link"] == '<http://localhost/org/other/audit>; rel="canonical"'

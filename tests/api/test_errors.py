@@ -4,7 +4,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from portal.api.body import read_object
-from portal.errors import MalformedJson
+from portal.web.errors import MalformedJson
 from tests.program import fault
 from tests.visitor import PASSWORD
 

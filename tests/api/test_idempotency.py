@@ -10,7 +10,7 @@ from portal.api import replay, schemas
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import KEPT, KeyRecord
-from portal.documents.organizations import REPAIR, Organization
+from portal.documents.organizations import OperationKind, Organization
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.engine import PLANS
 from tests.factories import a_member
@@ -156,7 +156,7 @@ def test_every_call_whose_answer_was_lost_is_answered_again(owner, master_db, ca
 
 def test_each_kind_of_plan_that_is_asked_for_is_answered_again():
     # Nobody asks for a repair: whoever finds a wrong name begins one.
-    assert set(PLANS) - {REPAIR} <= set(replay.AGAIN)
+    assert set(PLANS) - {OperationKind.REPAIR} <= set(replay.REPLAYS)
 
 
 def test_it_is_the_same_call_whatever_came_between(owner):
@@ -206,7 +206,7 @@ def test_a_call_that_still_runs_is_not_begun_again(owner, master_db):
 
 def test_an_answer_that_it_is_not_finished_is_not_kept(owner, monkeypatch):
     monkeypatch.setattr(
-        "portal.organizations.lifecycle.trashing.pursue", lambda organization: organization
+        "portal.organizations.lifecycle.trashing.run_now", lambda organization: organization
     )
     assert owner.delete("/org/delete/acme-corp", **KEYED).status_code == 202
     assert fault(owner.delete("/org/delete/acme-corp", **KEYED))[:2] == (409, "still_running")
@@ -242,7 +242,7 @@ def test_what_was_turned_back_may_be_tried_again_with_the_same_key(owner, tenant
 def test_whoever_turns_it_back_frees_its_key(owner, tenant_db, monkeypatch):
     body = {"new_organization_name": "Other"}
     monkeypatch.setattr(
-        "portal.organizations.lifecycle.renaming.pursue", lambda organization: organization
+        "portal.organizations.lifecycle.renaming.run_now", lambda organization: organization
     )
     assert owner.put("/org/update/acme-corp", body, **KEYED).status_code == 202
     monkeypatch.undo()

@@ -8,7 +8,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import KeyRecord
 from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from tests.api.test_idempotency import KEYED, same_answer
 from tests.factories import a_member, an_account, an_invitation, an_organization
@@ -26,7 +26,7 @@ def join(owner):
 
 @pytest.fixture
 def teo(join):
-    return join("teo@acme.example", VIEWER)
+    return join("teo@acme.example", Role.VIEWER)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def kestrels(owner):
     """A member and an invitation of another organization."""
     account = an_account("dispatch@kestrel.example")
     kestrel = an_organization("Kestrel", account)
-    member = a_member(kestrel, VIEWER, "teo@kestrel.example")
+    member = a_member(kestrel, Role.VIEWER, "teo@kestrel.example")
     return member.id, an_invitation(kestrel, account, "lena@kestrel.example").id
 
 
@@ -91,12 +91,12 @@ def test_no_other_role_can_be_given(owner, teo, role):
         owner.post(f"{ACME}/invitations", {**INVITE, "role": role}),
     ):
         assert fault(answer) == (422, "invalid_input", {"role"})
-    assert Membership.objects.get(account=teo.id).role == VIEWER
+    assert Membership.objects.get(account=teo.id).role == Role.VIEWER
 
 
 def test_viewers_change_nobody_and_leave(teo, as_, join):
     """Row T3 of the attacks."""
-    program, other = as_("teo@acme.example"), join("pia@acme.example", VIEWER)
+    program, other = as_("teo@acme.example"), join("pia@acme.example", Role.VIEWER)
     assert program.put(f"{ACME}/members/{other.id}", {"role": "admin"}).status_code == 403
     assert program.delete(f"{ACME}/members/{other.id}").status_code == 403
     assert program.get(f"{ACME}/invitations").status_code == 403
@@ -106,12 +106,12 @@ def test_viewers_change_nobody_and_leave(teo, as_, join):
 
 def test_admins_leave_owners_alone(owner, join, as_):
     """Row T3 of the attacks."""
-    join("ann@acme.example", ADMIN)
+    join("ann@acme.example", Role.ADMIN)
     mara = Account.objects.get(email="mara@acme.example")
     program = as_("ann@acme.example")
     assert program.put(f"{ACME}/members/{mara.id}", {"role": "viewer"}).status_code == 403
     assert program.delete(f"{ACME}/members/{mara.id}").status_code == 403
-    assert Membership.objects.get(account=mara.id).role == OWNER
+    assert Membership.objects.get(account=mara.id).role == Role.OWNER
 
 
 def test_the_last_owner_stays(owner):

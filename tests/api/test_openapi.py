@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from tests.factories import a_key, an_organization
 
@@ -127,7 +127,7 @@ def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
 
 @EXAMPLES
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("role", [VIEWER, ADMIN])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_api_keeps_to_its_document_with_a_key(app, mode, role, examples):
     """Row D3 of the attacks; every other name is that of the key's organization."""

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from portal.documents.accounts import Account
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from tests.factories import a_member, an_organization
@@ -251,14 +251,14 @@ def test_organizations_of_others_look_like_none_at_all(app, program, method, pat
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OWNERS)
-@pytest.mark.parametrize("role", [ADMIN, VIEWER])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER])
 def test_a_role_may_no_more_than_on_pages(app, role, method, path, body):
     """Row T3 of the attacks."""
     a_member(an_organization("Acme Corp"), role, "teo@acme.example")
     program = Program(app)
     program.log_in("teo@acme.example")
     answer = program.ask(method, path, body)
-    allowed = method == "GET" or (method == "PUT" and role == ADMIN)
+    allowed = method == "GET" or (method == "PUT" and role == Role.ADMIN)
     assert answer.status_code == (200 if allowed else 403)
     if not allowed:
         assert fault(answer)[1] == "forbidden"

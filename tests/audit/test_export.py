@@ -15,11 +15,11 @@ from pymongo.errors import NetworkTimeout
 from portal.audit import export
 from portal.audit.export import COLUMNS
 from portal.documents.accounts import Account
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import streaming
-from tests.factories import a_member, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_organization, fresh
 from tests.processes import Person, portal
 from tests.visitor import PASSWORD, Visitor
 
@@ -83,7 +83,7 @@ def test_no_cell_is_a_formula(visitor, sign):
     )
     organization = an_organization("Acme Corp", account)
     viewer = Visitor(visitor.client.application)
-    viewer.log_in(a_member(organization, ADMIN).email)
+    viewer.log_in(a_member(organization, Role.ADMIN).email)
     [row] = rows(viewer.get(f"{HERE}.csv"))
     assert row["who"].startswith(f"'{sign}") or row["who"].startswith("'\\|")
     assert row["what"] == "Organization created"
@@ -102,7 +102,7 @@ def test_names_stay_in_their_cell(owner, visitor):
 def test_a_viewer_reads_the_trail_and_exports_nothing(app, visitor):
     """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
-    visitor.log_in(a_member(organization, VIEWER).email)
+    visitor.log_in(a_member(organization, Role.VIEWER).email)
     page = visitor.get(HERE)
     assert page.status == 200
     assert not page.html.select(".sift-row a")
@@ -122,7 +122,7 @@ def test_what_happens_meanwhile_is_not_in_the_file(lived, visitor, monkeypatch):
     count = lived(5)
     answer = visitor.client.get(f"{HERE}.jsonl", buffered=False)
     organization = Organization.objects.get()
-    rename_organization(fresh(organization), "ACME Corp", origin())
+    rename_organization(fresh(organization), "ACME Corp", a_context())
     exported = [json.loads(line) for line in answer.text.splitlines()]
     assert len(exported) == count + 1
     assert exported[-1]["head"]["hash"] == exported[-2]["hash"]

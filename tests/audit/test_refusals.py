@@ -9,11 +9,11 @@ from pymongo.errors import NetworkTimeout
 
 from portal import clock
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN, VIEWER
-from portal.errors import Forbidden
+from portal.documents.memberships import Role
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.activity import refusals
 from portal.organizations.activity.refusals import note_refusal
-from tests.factories import a_member, an_organization, origin
+from tests.factories import a_context, a_member, an_organization
 from tests.program import Program
 
 
@@ -21,7 +21,7 @@ def refused():
     return list(AuditEvent.objects(action="access.refused").order_by("seq"))
 
 
-@pytest.mark.parametrize("role", [VIEWER, ADMIN])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_an_owners_action_by_another_member_is_noted_from_pages(visitor, role):
     """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
@@ -45,7 +45,7 @@ def test_an_owners_action_by_another_member_is_noted_from_programs(app, key):
     """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
     program = Program(app)
-    program.log_in(a_member(organization, VIEWER).email)
+    program.log_in(a_member(organization, Role.VIEWER).email)
     assert program.delete("/org/delete/acme-corp?purge=true", headers=key).status_code == 403
     assert program.put("/org/update/acme-corp", {"new_organization_name": "X Y"}).status_code == 403
     assert [e.details["permission"] for e in refused()] == [
@@ -56,7 +56,7 @@ def test_an_owners_action_by_another_member_is_noted_from_programs(app, key):
 
 def test_looking_at_what_is_not_allowed_is_not_noted(visitor):
     organization = an_organization("Acme Corp")
-    visitor.log_in(a_member(organization, VIEWER).email)
+    visitor.log_in(a_member(organization, Role.VIEWER).email)
     assert visitor.get("/organizations/acme-corp/delete").status == 403
     assert visitor.get("/organizations/acme-corp/activity.csv").status == 403
     assert refused() == []
@@ -75,32 +75,35 @@ def test_strangers_leave_no_mark(app):
 
 def test_it_is_noted_once_a_minute_for_each_account_and_permission():
     organization = an_organization("Acme Corp")
-    teo, ida = a_member(organization, VIEWER), a_member(organization, VIEWER, "ida@acme.example")
-    delete = Forbidden("organization.delete", organization.id, VIEWER)
-    rename = Forbidden("organization.rename", organization.id, VIEWER)
+    teo, ida = (
+        a_member(organization, Role.VIEWER),
+        a_member(organization, Role.VIEWER, "ida@acme.example"),
+    )
+    delete = Forbidden("organization.delete", organization.id, Role.VIEWER)
+    rename = Forbidden("organization.rename", organization.id, Role.VIEWER)
     for _ in range(3):
-        note_refusal(delete, origin(teo))
-        note_refusal(rename, origin(teo))
-        note_refusal(delete, origin(ida))
+        note_refusal(delete, a_context(teo))
+        note_refusal(rename, a_context(teo))
+        note_refusal(delete, a_context(ida))
     assert len(refused()) == 3
     with time_machine.travel(clock.now() + timedelta(seconds=61)):
-        note_refusal(delete, origin(teo))
+        note_refusal(delete, a_context(teo))
     assert len(refused()) == 4
 
 
 def test_of_many_at_once_one_is_noted(monkeypatch):
     organization = an_organization("Acme Corp")
-    teo = a_member(organization, VIEWER)
-    delete = Forbidden("organization.delete", organization.id, VIEWER)
+    teo = a_member(organization, Role.VIEWER)
+    delete = Forbidden("organization.delete", organization.id, Role.VIEWER)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: note_refusal(delete, origin(teo)), range(16)))
+        list(threads.map(lambda _: note_refusal(delete, a_context(teo)), range(16)))
     assert len(refused()) == 1
 
 
 def test_a_refusal_that_can_not_be_noted_is_one_all_the_same(app, monkeypatch, log):
     organization = an_organization("Acme Corp")
     program = Program(app)
-    program.log_in(a_member(organization, VIEWER).email)
+    program.log_in(a_member(organization, Role.VIEWER).email)
 
     def away(*_, **__):
         raise NetworkTimeout("away")

@@ -5,7 +5,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_context, an_organization, fresh
 
 
 def chain_of(organization):
@@ -23,9 +23,9 @@ def first_broken(events):
 
 def a_lived_organization():
     organization = an_organization("Acme Corp")
-    rename_organization(organization, "Other", origin())
-    rename_organization(fresh(organization), "OTHER", origin())
-    trash_organization(fresh(organization), "OTHER", origin())
+    rename_organization(organization, "Other", a_context())
+    rename_organization(fresh(organization), "OTHER", a_context())
+    trash_organization(fresh(organization), "OTHER", a_context())
     return organization
 
 

@@ -11,15 +11,15 @@ from portal.documents.accounts import Account
 from portal.identity.authentication.logging_in import log_in
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_account, an_organization, fresh, origin
+from tests.factories import a_context, an_account, an_organization, fresh
 from tests.visitor import PASSWORD
 
 
 def a_lived_organization(name="Acme Corp"):
     organization = an_organization(name)
     for other in (name.upper(), name):
-        rename_organization(fresh(organization), other, origin())
-    return trash_organization(fresh(organization), None, origin())
+        rename_organization(fresh(organization), other, a_context())
+    return trash_organization(fresh(organization), None, a_context())
 
 
 def swap(db, chain, one, other):
@@ -78,7 +78,7 @@ def test_each_broken_chain_is_told_organizations_and_accounts(master_db):
     """Row L2 of the attacks."""
     one, _, three = (a_lived_organization(name) for name in ("One", "Two", "Three"))
     account = an_account("ida@acme.example")
-    log_in(account.email, PASSWORD, origin(), "")
+    log_in(account.email, PASSWORD, a_context(), "")
     stranger = ObjectId()
     [event] = master_db.audit_events.find({"chain": three.id, "seq": 1})
     master_db.audit_events.insert_one({**event, "_id": ObjectId(), "chain": stranger})

@@ -10,14 +10,14 @@ from bson import ObjectId
 
 from portal import clock
 from portal.documents.accounts import Account, Recovery
-from portal.documents.memberships import ADMIN, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
 from portal.documents.sign_ups import PendingSignUp
-from portal.errors import Forbidden
 from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
 from portal.organizations.activity.refusals import note_refusal
 from portal.organizations.lifecycle.renaming import rename_organization
@@ -27,6 +27,7 @@ from portal.organizations.members.mails import token_of
 from portal.organizations.signing_up import PURPOSE
 from portal.permissions import FOR_KEYS
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_passkey,
@@ -36,7 +37,6 @@ from tests.factories import (
     an_app,
     an_invitation,
     an_organization,
-    origin,
 )
 from tests.processes import portal
 from tests.visitor import PASSWORD
@@ -175,7 +175,7 @@ def test_pages_of_an_organization(page, check, mara, tenant_db):
         [{"wide": "W" * 500}, {"_id": "L" * 500}, {"_id": "M" * 2000}, {"x": "x" * 20_000}]
     )
     rename_organization(
-        organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", origin(mara)
+        organization, "Müller & Söhne Gesellschaft mit beschränkter Haftung", a_context(mara)
     )
     for path in PAGES:
         page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
@@ -184,7 +184,7 @@ def test_pages_of_an_organization(page, check, mara, tenant_db):
 
 def test_the_trail_filtered_and_unfolded(page, check, mara):
     organization = an_organization("Acme Corp", mara)
-    note_refusal(Forbidden("organization.delete", organization.id, VIEWER), origin(mara))
+    note_refusal(Forbidden("organization.delete", organization.id, Role.VIEWER), a_context(mara))
     filters = f"action=access.refused&who={mara.email}&from=2026-01-01&to=2100-01-01"
     for query in ("", filters, "who=nobody"):
         page.goto(f"/organizations/acme-corp/activity?{query}")
@@ -287,7 +287,7 @@ def test_the_trash_with_something_in_it(page, check, mara, master_db):
     """One that can be restored, one whose name is taken and whose time is nearly over, one that
     is being purged."""
     there, taken, going = (
-        trash_organization(an_organization(name, mara), None, origin(mara))
+        trash_organization(an_organization(name, mara), None, a_context(mara))
         for name in ("Acme Corp", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "Going")
     )
     an_organization(taken.name)
@@ -318,8 +318,10 @@ def test_an_organization_whose_collection_is_gone(page, check, mara, tenant_db):
 def test_members_and_invitations(page, check, mara):
     """Open, in their last hours, expired, ended, and dead by their sender's role."""
     organization = an_organization("Acme Corp", mara)
-    teo = a_member(organization, VIEWER, "teo-with-quite-a-long-name@subdomain.of.acme.example")
-    a_member(organization, ADMIN, "ann@acme.example")
+    teo = a_member(
+        organization, Role.VIEWER, "teo-with-quite-a-long-name@subdomain.of.acme.example"
+    )
+    a_member(organization, Role.ADMIN, "ann@acme.example")
     inviters = {"open": mara, "last": mara, "late": mara, "ended": mara, "dead": teo}
     sent = {
         name: an_invitation(organization, inviter, f"{name}@of-a-longer-name.acme.example")
@@ -343,10 +345,10 @@ def test_members_with_names_and_an_offer(page, check, mara):
     """One in one word, one with many marks, one written from right to left."""
     organization = an_organization("Acme Corp", mara)
     for n, name in enumerate(("N" * 63, "Ze\u0301\u0302\u0323\u0308r\u0301", "לנה קוויל")):
-        member = a_member(organization, VIEWER, f"member-{n}@acme.example")
+        member = a_member(organization, Role.VIEWER, f"member-{n}@acme.example")
         member.update(set__name=name)
     access = access_to(organization.slug, a_person(mara))
-    ownership.offer_ownership(access, member.id, True, origin(mara))
+    ownership.offer_ownership(access, member.id, True, a_context(mara))
     for path in ("", f"/{member.id}/role", f"/{member.id}/remove"):
         page.goto(f"/organizations/acme-corp/members{path}")
         check(page)
@@ -355,11 +357,11 @@ def test_members_with_names_and_an_offer(page, check, mara):
 def test_what_a_member_without_the_required_factor_sees(page, check, mara):
     for name in ("Acme Corp", "Gone"):
         an_organization(name, mara)
-    trash_organization(Organization.objects.get(slug="gone"), None, origin(mara))
+    trash_organization(Organization.objects.get(slug="gone"), None, a_context(mara))
     Organization.objects.update(set__second_factor_from=clock.now())
     an_organization("Kestrel", mara)
-    held_out = "/organizations/acme-corp"
-    for path in ("/organizations", "/trash", held_out, f"{held_out}/leave"):
+    locked_out = "/organizations/acme-corp"
+    for path in ("/organizations", "/trash", locked_out, f"{locked_out}/leave"):
         page.goto(path)
         check(page)
 
@@ -367,9 +369,11 @@ def test_what_a_member_without_the_required_factor_sees(page, check, mara):
 def test_what_is_offered_to_the_reader(page, check, mara):
     organization = an_organization("Müller & Söhne Gesellschaft mit beschränkter Haftung")
     owner = Account.objects.get(id=organization.created_by)
-    Membership(organization=organization.id, account=mara.id, role=ADMIN, since=clock.now()).save()
+    Membership(
+        organization=organization.id, account=mara.id, role=Role.ADMIN, since=clock.now()
+    ).save()
     access = access_to(organization.slug, a_person(owner))
-    ownership.offer_ownership(access, mara.id, False, origin(owner))
+    ownership.offer_ownership(access, mara.id, False, a_context(owner))
     kestrel = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
     inviter = Account.objects.get(id=kestrel.created_by)
     invitation = an_invitation(kestrel, inviter, mara.email)
@@ -420,7 +424,9 @@ def test_the_menu_when_open(page, check, mara):
 
 def test_a_refusal(page, check, mara):
     organization = an_organization("Acme Corp")
-    Membership(organization=organization.id, account=mara.id, role=VIEWER, since=clock.now()).save()
+    Membership(
+        organization=organization.id, account=mara.id, role=Role.VIEWER, since=clock.now()
+    ).save()
     page.goto("/organizations/acme-corp/delete")
     check(page)
 

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from portal import clock
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_organization, origin
+from tests.factories import a_context, an_organization
 
 WIDE_NAMES = ["広" * 80, "W" * 80]
 
@@ -175,7 +175,7 @@ def test_errors_focus_and_the_current_tab_stand_out_in_forced_colours(page, mara
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("name", WIDE_NAMES, ids=["wide", "W"])
 def test_the_widest_name_covers_nothing_and_widens_no_page(page, mara, name, width):
-    trash_organization(an_organization(name, mara), name, origin(mara))
+    trash_organization(an_organization(name, mara), name, a_context(mara))
     organization = an_organization(name, mara)
     page.set_viewport_size({"width": width, "height": 844})
     for path in [*pages_of(organization.slug), f"/organizations?q={name}"]:

@@ -13,8 +13,8 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
-from portal.documents.organizations import ACTIVE, PURGED, Organization
-from portal.documents.sessions import PENDING, Browser, Session
+from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.sessions import Browser, Session, SessionKind
 from portal.documents.slugs import Slug
 from portal.identity.authentication.logging_in import log_in
 from portal.identity.sessions import sessions
@@ -24,6 +24,7 @@ from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.ownership import offer_ownership
 from tests.factories import (
     a_collection,
+    a_context,
     a_key,
     a_member,
     a_passkey,
@@ -34,7 +35,6 @@ from tests.factories import (
     an_invitation,
     an_organization,
     fresh,
-    origin,
 )
 from tests.visitor import PASSWORD
 
@@ -83,7 +83,7 @@ def test_a_newborn_collection_is_no_stray(found, repair, tenant_db, master_db):
     row = master_db.organizations.find_one({"_id": organization.id})
     placement = {"collection": newborn}
     changes = {"_id": ObjectId(newborn[4:]), "placement": placement, "operation": operation}
-    master_db.organizations.insert_one({**row, **changes, "state": ACTIVE})
+    master_db.organizations.insert_one({**row, **changes, "state": OrganizationState.ACTIVE})
     assert "stray_collection" not in {kind for kind, _ in found()}
     repair()
     assert newborn in names(tenant_db)
@@ -110,7 +110,7 @@ def test_a_stray_that_got_an_owner_meanwhile_is_left(tenant_db, master_db):
 
 def test_the_collection_of_a_purged_organization_is_a_stray(found, tenant_db, master_db):
     organization = an_organization("Acme Corp")
-    purge_organization(organization, None, origin())
+    purge_organization(organization, None, a_context())
     uuid = Binary.from_uuid(a_collection(tenant_db, "org_acme_corp"))
     purged = {"_id": organization.id}
     master_db.organizations.update_one(purged, {"$set": {"placement.uuid": uuid}})
@@ -123,7 +123,7 @@ def test_an_organization_without_its_collection_is_told_and_left(
 ):  # fmt: skip
     organization = an_organization("Acme Corp")
     if trashed:
-        trash_organization(organization, None, origin())
+        trash_organization(organization, None, a_context())
     [collection] = names(tenant_db)
     tenant_db.drop_collection(collection)
     assert found() == [("missing_collection", "acme-corp")]
@@ -252,7 +252,7 @@ def test_a_slug_that_is_held_for_nobody_is_freed(found, repair, master_db, held)
 
 def test_slugs_of_organizations_in_the_trash_are_freed(found, repair, master_db):
     organization = an_organization("Acme Corp")
-    trash_organization(organization, None, origin())
+    trash_organization(organization, None, a_context())
     held = {"_id": "acme-corp", "organization": organization.id, "state": "current"}
     master_db.slugs.insert_one(held)
     assert found() == [("idle_slug", "acme-corp")]
@@ -262,7 +262,7 @@ def test_slugs_of_organizations_in_the_trash_are_freed(found, repair, master_db)
 
 def test_old_slugs_are_no_damage_in_their_time_nor_after_it(found, master_db):
     organization = an_organization("Acme Corp")
-    rename_organization(organization, "Other", origin())
+    rename_organization(organization, "Other", a_context())
     assert found() == []
     past = {"held_until": clock.now() - timedelta(days=1)}
     master_db.slugs.update_one({"_id": "acme-corp"}, {"$set": past})
@@ -311,7 +311,7 @@ def a_browser(account):
 
 
 def a_waiting_log_in(account):
-    sessions.open_session(account, origin(account), "Browser", PENDING)
+    sessions.open_session(account, a_context(account), "Browser", SessionKind.PENDING)
 
 
 def a_membership(organization, account):
@@ -357,7 +357,7 @@ def over(organization, account):
     """Both are tombstones."""
     changes = {"closed_at": clock.now(), "email_key": "closed"}
     Account.objects(id=account.id).update(**{f"set__{k}": v for k, v in changes.items()})
-    Organization.objects(id=organization.id).update(set__state=PURGED)
+    Organization.objects(id=organization.id).update(set__state=OrganizationState.PURGED)
     Slug.objects.delete()
     Membership.objects(account=organization.created_by).delete()
 
@@ -418,7 +418,7 @@ def test_what_organizations_in_the_trash_have_is_no_damage(found):
     owner = Account.objects.get()
     a_key(organization)
     an_invitation(organization, owner, "x@y.example")
-    trash_organization(fresh(organization), None, origin(owner))
+    trash_organization(fresh(organization), None, a_context(owner))
     assert found() == []
 
 
@@ -439,7 +439,7 @@ def an_offer(giver_role="owner"):
     organization = an_organization("Acme Corp")
     giver = a_member(organization, "owner", "giver@acme.example")
     teo = a_member(organization, "viewer")
-    offer_ownership(an_access(organization), teo.id, True, origin(giver))
+    offer_ownership(an_access(organization), teo.id, True, a_context(giver))
     Membership.objects(account=giver.id).update(set__role=giver_role)
     return organization, giver, teo
 
@@ -487,7 +487,7 @@ def test_an_organization_without_an_owner_is_told(found, repair):
     Membership.objects(organization=organization.id, role="owner").delete()
     assert found() == [("ownerless_organization", "acme-corp")]
     assert repair() == [("ownerless_organization", "acme-corp", None)]
-    trash_organization(organization, None, origin())
+    trash_organization(organization, None, a_context())
     assert found() == [("ownerless_organization", "acme-corp")]
 
 
@@ -500,7 +500,7 @@ def test_an_organization_whose_owners_account_is_missing_has_no_owner(found):
 def lived(name="Acme Corp"):
     organization = an_organization(name)
     for n in range(3):
-        rename_organization(fresh(organization), f"{name} {n}", origin())
+        rename_organization(fresh(organization), f"{name} {n}", a_context())
     return organization
 
 
@@ -543,7 +543,7 @@ def test_a_broken_chain_is_told(found, repair, master_db, break_chain):
 def test_a_broken_chain_of_an_account_is_told(found, master_db):
     account = an_account("mara@acme.example")
     for _ in range(2):
-        log_in("mara@acme.example", PASSWORD, origin(), "Browser")
+        log_in("mara@acme.example", PASSWORD, a_context(), "Browser")
     assert found() == []
     master_db.audit_events.delete_one({"chain": account.id, "seq": 1})
     assert found() == [("broken_chain", str(account.id))]

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 from bson import ObjectId
@@ -9,7 +10,7 @@ from bson import ObjectId
 from portal.audit import chains
 from portal.database import paging
 from portal.doctor import placements
-from portal.documents.organizations import PURGED, TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import PortalError
 from portal.identity.accounts.closing import close_account
 from portal.identity.authentication.logging_in import log_in, log_out
@@ -21,6 +22,7 @@ from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import stored_by
 from tests.factories import (
+    a_context,
     a_key,
     a_passkey,
     an_account,
@@ -28,7 +30,6 @@ from tests.factories import (
     an_invitation,
     an_organization,
     fresh,
-    origin,
 )
 from tests.visitor import PASSWORD
 
@@ -37,22 +38,22 @@ def test_after_many_operations_there_is_nothing_to_find(found, time_machine):
     account = an_account("mara@acme.example")
     organizations = [an_organization(f"Org {n}", account) for n in range(6)]
     for n, organization in enumerate(organizations):
-        rename_organization(organization, f"Other {n}", origin(account))
+        rename_organization(organization, f"Other {n}", a_context(account))
     for organization in organizations[:4]:
-        trash_organization(fresh(organization), None, origin(account))
-    restore_organization(fresh(organizations[0]), "Back again", origin(account))
+        trash_organization(fresh(organization), None, a_context(account))
+    restore_organization(fresh(organizations[0]), "Back again", a_context(account))
     for organization in organizations[1:3]:
-        purge_organization(fresh(organization), None, origin(account))
-    log_out(log_in("mara@acme.example", PASSWORD, origin(), "Browser"), origin())
-    log_in("mara@acme.example", PASSWORD, origin(), "Browser")
+        purge_organization(fresh(organization), None, a_context(account))
+    log_out(log_in("mara@acme.example", PASSWORD, a_context(), "Browser"), a_context())
+    log_in("mara@acme.example", PASSWORD, a_context(), "Browser")
     assert found() == []
 
 
 def test_an_account_whose_organizations_are_all_purged_is_no_damage(found):
     account = an_account()
     organization = an_organization(account=account)
-    purge_organization(organization, None, origin(account))
-    assert fresh(organization).state == PURGED
+    purge_organization(organization, None, a_context(account))
+    assert fresh(organization).state == OrganizationState.PURGED
     assert found() == []
 
 
@@ -60,14 +61,13 @@ def test_what_ends_leaves_nothing_behind(found):
     account = an_account("mara@acme.example")
     an_app(account)
     a_passkey(account)
-    came = origin(account)
-    came.browser = "a browser"
+    came = replace(a_context(account), browser_id="a browser")
     log_in("mara@acme.example", PASSWORD, came, "Browser")
     for ending in (an_organization("Ends", account), an_organization("Stays")):
         a_key(ending)
         an_invitation(ending, account, f"{ending.slug}@acme.example")
-    purge_organization(Organization.objects.get(slug="ends"), None, origin(account))
-    close_account(account.id, "mara@acme.example", PASSWORD, origin(account))
+    purge_organization(Organization.objects.get(slug="ends"), None, a_context(account))
+    close_account(account.id, "mara@acme.example", PASSWORD, a_context(account))
     assert found() == []
 
 
@@ -92,19 +92,19 @@ def stir(account, stop, seed):
     dice, n = random.Random(seed), 0
     while not stop.is_set():
         n += 1
-        mine = list(Organization.objects(created_by=account.id, state__ne=PURGED))
+        mine = list(Organization.objects(created_by=account.id, state__ne=OrganizationState.PURGED))
         try:
             if len(mine) < 4:
-                creating.create_organization(account.id, f"Org {seed} {n}", origin(account))
+                creating.create_organization(account.id, f"Org {seed} {n}", a_context(account))
                 continue
             organization = dice.choice(mine)
-            if organization.state == TRASHED:
+            if organization.state == OrganizationState.TRASHED:
                 deed = dice.choice([restore_organization, purge_organization])
-                deed(organization, None, origin(account))
+                deed(organization, None, a_context(account))
             elif dice.random() < 0.6:
-                rename_organization(organization, f"Name {seed} {n}", origin(account))
+                rename_organization(organization, f"Name {seed} {n}", a_context(account))
             else:
-                trash_organization(organization, None, origin(account))
+                trash_organization(organization, None, a_context(account))
         except PortalError:
             continue  # somebody was faster
 
@@ -117,7 +117,7 @@ def sign_ups(stop, seed):
         # One in two meets a stranger's collection and is turned back, account and all.
         name = f"Taken {seed}" if n % 2 else f"Free {seed} {n}"
         try:
-            signing_up.sign_up(name, address, PASSWORD, origin(), "Browser")
+            signing_up.sign_up(name, address, PASSWORD, a_context(), "Browser")
         except PortalError:
             continue
 
@@ -162,7 +162,7 @@ def test_a_storm_of_operations_gives_no_false_alarm(found, storm, rounds):
     storm()
     runner.recover_due_operations()
     assert sorted(found()) == STRANGERS
-    assert Organization.objects(state=PURGED)
+    assert Organization.objects(state=OrganizationState.PURGED)
 
 
 @rounds
@@ -173,5 +173,5 @@ def test_repairs_in_a_storm_harm_nothing(found, repair, storm, rounds):
     storm()
     runner.recover_due_operations()
     assert [kind for kind, _ in found()] == ["set_aside_collection"] * 2
-    for organization in Organization.objects(state__ne=PURGED):
+    for organization in Organization.objects(state__ne=OrganizationState.PURGED):
         assert stored_by(organization).figures.documents == 0

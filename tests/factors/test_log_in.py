@@ -9,12 +9,12 @@ from portal import clock, settings
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
-from portal.documents.sessions import BROWSER, PENDING, Browser, Session
-from portal.errors import WrongCode
+from portal.documents.sessions import Browser, Session, SessionKind
 from portal.identity.authentication import logging_in, second_step
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from tests.accounts.letters import Letters
-from tests.factories import an_account, an_app, origin
+from tests.factories import a_context, an_account, an_app
 from tests.processes import at_once
 from tests.program import Program, fault
 from tests.visitor import PASSWORD, Visitor
@@ -54,7 +54,7 @@ def test_no_page_can_be_reached_without_the_whole_log_in(visitor, mara, path):
 
 def test_the_waiting_session_is_neither_a_browsers_nor_a_programs(mara):
     """Row A5 of the attacks."""
-    waiting = logging_in.log_in("mara@acme.example", PASSWORD, origin(), "A browser")
+    waiting = logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "A browser")
     assert sessions.principal_of(waiting.session_id) is None
     assert sessions.principal_of(waiting.session_id, "program") is None
 
@@ -110,9 +110,9 @@ def test_the_new_session_shares_nothing_with_the_one_that_waited(visitor, mara, 
     """Row S1 of the attacks."""
     visitor.log_in()
     before = visitor.client.get_cookie("portal_session_test").value
-    [waiting] = Session.objects(kind=PENDING)
+    [waiting] = Session.objects(kind=SessionKind.PENDING)
     give(visitor, mara.code())
-    assert not Session.objects(kind=PENDING)
+    assert not Session.objects(kind=SessionKind.PENDING)
     assert not Session.objects(id=waiting.id)
     copy = Visitor(app)
     copy.client.set_cookie("portal_session_test", before)
@@ -163,12 +163,12 @@ def test_a_code_of_an_earlier_step_is_worth_nothing_after_a_later_one(visitor, m
 
 def test_of_two_log_ins_with_one_code_at_once_one_succeeds(mara):
     """Row A5 of the attacks."""
-    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, origin(), "") for _ in range(4)]
+    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "") for _ in range(4)]
     code = mara.code()
 
     def finish(held):
         try:
-            return second_step.finish_with_code(held.session_id, code, origin(), "", trust=False)
+            return second_step.finish_with_code(held.session_id, code, a_context(), "", trust=False)
         except WrongCode:
             return None
 
@@ -235,12 +235,12 @@ def test_a_recovery_code_works_once(visitor, mara, app):
 
 def test_of_two_log_ins_with_one_recovery_code_at_once_one_succeeds(mara):
     """Row A5 of the attacks."""
-    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, origin(), "") for _ in range(4)]
+    waiting = [logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "") for _ in range(4)]
 
     def finish(held):
         try:
             return second_step.finish_with_code(
-                held.session_id, mara.codes[3], origin(), "", trust=False
+                held.session_id, mara.codes[3], a_context(), "", trust=False
             )
         except WrongCode:
             return None
@@ -462,7 +462,10 @@ def test_what_was_given_is_in_the_accounts_trail(visitor, mara):
         "account.logged_in",
     ]
     assert events[3].details == {"factors": "password, recovery code"}
-    assert events[3].session == Session.objects.get(kind=BROWSER, factors="recovery code").public_id
+    assert (
+        events[3].session
+        == Session.objects.get(kind=SessionKind.BROWSER, factors="recovery code").public_id
+    )
 
 
 def test_no_code_is_in_any_log_or_event(visitor, mara, log):

@@ -8,7 +8,7 @@ import pytest
 from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import Challenge, Passkey
-from portal.documents.sessions import PENDING, Session
+from portal.documents.sessions import Session, SessionKind
 from portal.identity.second_factors import challenges, passkeys
 from tests.factories import verify
 from tests.factors.authenticator import Authenticator, decoded, encoded
@@ -348,4 +348,4 @@ def test_a_try_without_the_end_leaves_no_challenge_for_long(visitor):
     visitor.get("/login/passkey")
     [left] = Challenge.objects
     assert left.expires_at <= clock.now() + challenges.LIFE
-    assert not Session.objects(kind=PENDING)
+    assert not Session.objects(kind=SessionKind.PENDING)

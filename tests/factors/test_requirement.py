@@ -7,18 +7,19 @@ import pytest
 from portal import clock
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
-from portal.documents.organizations import TRASHED, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp
-from portal.errors import FactorNeeded, NoSecondFactor, SlugTaken
 from portal.identity.second_factors import totp
+from portal.identity.second_factors.errors import LastSecondFactor, NoSecondFactor
 from portal.organizations import directory
 from portal.organizations.lifecycle import slugs
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.second_factors import requiring
-from tests.factories import a_member, an_account, an_app, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_account, an_app, an_organization, fresh
 from tests.processes import at_once
 from tests.program import Program, fault
 from tests.visitor import Visitor
@@ -54,7 +55,7 @@ def day(days=0):
 
 
 def require(organization, owner, days=0):
-    return requiring.require(organization, day(days), owner.id, origin(owner))
+    return requiring.require_second_factor(organization, day(days), owner.id, a_context(owner))
 
 
 def is_refused(visitor, path="/organizations/acme-corp"):
@@ -63,7 +64,7 @@ def is_refused(visitor, path="/organizations/acme-corp"):
 
 
 def test_whoever_has_none_is_told_to_set_one_up(app, acme, owner):
-    a_member(acme, VIEWER)
+    a_member(acme, Role.VIEWER)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     assert not is_refused(teo)
@@ -77,7 +78,7 @@ def test_whoever_has_none_is_told_to_set_one_up(app, acme, owner):
 
 def test_programs_of_whoever_has_none_are_refused(app, acme, owner):
     """Row T2 of the attacks."""
-    a_member(acme, ADMIN)
+    a_member(acme, Role.ADMIN)
     program = Program(app)
     program.log_in("teo@acme.example")
     assert program.get("/org/acme-corp").status_code == 200
@@ -89,7 +90,7 @@ def test_programs_of_whoever_has_none_are_refused(app, acme, owner):
 
 
 def test_with_a_factor_it_opens_on_the_next_request(app, acme, owner):
-    teo_account = a_member(acme, VIEWER)
+    teo_account = a_member(acme, Role.VIEWER)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     require(acme, owner)
@@ -99,7 +100,7 @@ def test_with_a_factor_it_opens_on_the_next_request(app, acme, owner):
 
 
 def test_it_holds_from_the_day_that_was_chosen(app, acme, owner, time_machine):
-    a_member(acme, VIEWER)
+    a_member(acme, Role.VIEWER)
     require(acme, owner, days=10)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
@@ -112,7 +113,7 @@ def test_it_holds_from_the_day_that_was_chosen(app, acme, owner, time_machine):
 
 
 def test_other_organizations_are_not_concerned(app, acme, owner):
-    account = a_member(acme, VIEWER)
+    account = a_member(acme, Role.VIEWER)
     an_organization("Other", account)
     require(acme, owner)
     teo = Visitor(app)
@@ -131,9 +132,9 @@ def test_strangers_are_not_told_that_it_is_required(app, acme, owner):
 
 
 def test_it_holds_in_the_trash(app, acme, owner):
-    a_member(acme, OWNER)
+    a_member(acme, Role.OWNER)
     require(acme, owner)
-    trash_organization(fresh(acme), None, origin(owner))
+    trash_organization(fresh(acme), None, a_context(owner))
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     assert is_refused(teo, f"/trash/{acme.id}")
@@ -141,7 +142,7 @@ def test_it_holds_in_the_trash(app, acme, owner):
 
 
 def test_the_owner_sees_whom_it_hits_and_sets_a_day(mara, acme):
-    a_member(acme, VIEWER)
+    a_member(acme, Role.VIEWER)
     page = mara.get(PATH)
     assert "1 member has none yet" in page.text
     assert [row.get_text() for row in page.html.select(".hit li")] == ["teo@acme.example"]
@@ -163,7 +164,7 @@ def test_other_days_are_refused(mara, acme, starts_on):
 
 
 def test_it_can_be_lifted(mara, app, acme, owner):
-    a_member(acme, VIEWER)
+    a_member(acme, Role.VIEWER)
     require(acme, owner)
     answer = mara.post(PATH, {"lift": "y"})
     assert answer.location == "/organizations/acme-corp/settings"
@@ -186,7 +187,7 @@ def test_an_owner_without_a_factor_cannot_lock_the_organization(app):
     assert Organization.objects.get().second_factor_from is None
 
 
-@pytest.mark.parametrize("role", [VIEWER, ADMIN])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_only_owners_may_require_it(app, acme, role):
     """Row T3 of the attacks."""
     a_member(acme, role)
@@ -201,12 +202,12 @@ def test_only_owners_may_require_it(app, acme, role):
 @pytest.mark.parametrize("days", [0, 30])
 def test_the_last_factor_stays_while_it_is_required(acme, owner, days):
     require(acme, owner, days)
-    with pytest.raises(FactorNeeded):
-        totp.remove(owner.id, origin(owner))
+    with pytest.raises(LastSecondFactor):
+        totp.remove(owner.id, a_context(owner))
     assert AuthenticatorApp.objects
     assert Account.objects.get(id=owner.id).has_second_factor
-    requiring.lift(fresh(acme), origin(owner))
-    totp.remove(owner.id, origin(owner))
+    requiring.lift_requirement(fresh(acme), a_context(owner))
+    totp.remove(owner.id, a_context(owner))
     assert not AuthenticatorApp.objects
 
 
@@ -215,24 +216,24 @@ def test_requiring_it_and_removing_the_last_factor_at_once_locks_nobody_out(acme
         at_once(
             [
                 lambda: attempt(lambda: require(fresh(acme), owner)),
-                lambda: attempt(lambda: totp.remove(owner.id, origin(owner))),
+                lambda: attempt(lambda: totp.remove(owner.id, a_context(owner))),
             ]
         )
         able = Account.objects.get(id=owner.id).has_second_factor
         assert able or fresh(acme).second_factor_from is None
-        requiring.lift(fresh(acme), origin(owner))
+        requiring.lift_requirement(fresh(acme), a_context(owner))
         an_app(owner)
 
 
 def attempt(deed):
     try:
         deed()
-    except (FactorNeeded, NoSecondFactor):
+    except (LastSecondFactor, NoSecondFactor):
         return
 
 
 def test_it_is_in_the_organizations_trail(acme, owner):
-    requiring.lift(require(acme, owner, 3), origin(owner))
+    requiring.lift_requirement(require(acme, owner, 3), a_context(owner))
     events = AuditEvent.objects(chain=acme.id).order_by("-seq").limit(2)
     assert [event.action for event in events] == [
         "organization.second_factor_lifted",
@@ -247,7 +248,7 @@ def test_it_is_in_the_organizations_trail(acme, owner):
 @pytest.fixture
 def teo(app, acme, owner):
     """The browser of an owner who has no second factor, where one is required."""
-    a_member(acme, OWNER)
+    a_member(acme, Role.OWNER)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     require(acme, owner)
@@ -266,21 +267,21 @@ def teo_account():
 
 
 CLAIMS = {
-    "create": lambda held_out: an_organization("Acme Corp", held_out),
-    "rename": lambda held_out: rename_organization(
-        an_organization("Third", held_out), "Acme Corp", origin(held_out)
+    "create": lambda locked_out: an_organization("Acme Corp", locked_out),
+    "rename": lambda locked_out: rename_organization(
+        an_organization("Third", locked_out), "Acme Corp", a_context(locked_out)
     ),
-    "restore": lambda held_out: restore_organization(
-        trash_organization(an_organization("Third", held_out), None, origin(held_out)),
+    "restore": lambda locked_out: restore_organization(
+        trash_organization(an_organization("Third", locked_out), None, a_context(locked_out)),
         "Acme Corp",
-        origin(held_out),
+        a_context(locked_out),
     ),
 }
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
 def test_old_addresses_are_not_theirs_to_claim(acme, owner, teo, claim):
-    rename_organization(fresh(acme), "Other", origin(owner))
+    rename_organization(fresh(acme), "Other", a_context(owner))
     assert not slugs.is_free("acme-corp", teo_account().id)
     with pytest.raises(SlugTaken):
         claim(teo_account())
@@ -292,7 +293,7 @@ def test_old_addresses_are_not_theirs_to_claim(acme, owner, teo, claim):
 
 def test_an_owner_with_a_factor_claims_old_addresses_as_before(acme, owner):
     require(acme, owner)
-    rename_organization(fresh(acme), "Other", origin(owner))
+    rename_organization(fresh(acme), "Other", a_context(owner))
     assert an_organization("Acme Corp", owner).slug == "acme-corp"
 
 
@@ -310,7 +311,7 @@ def test_they_leave_by_the_page_that_holds_them_out(acme, teo):
 
 
 def test_they_leave_by_an_old_address_too(acme, owner, teo):
-    rename_organization(fresh(acme), "Other", origin(owner))
+    rename_organization(fresh(acme), "Other", a_context(owner))
     assert teo.get("/organizations/acme-corp/leave").location == "/organizations/other/leave"
 
 
@@ -355,7 +356,7 @@ def test_their_list_shows_its_name_and_what_opens_it(acme, teo):
 
 
 def test_the_trash_shows_its_name_and_nothing_is_done_there(acme, owner, teo, teo_program):
-    trash_organization(fresh(acme), None, origin(owner))
+    trash_organization(fresh(acme), None, a_context(owner))
     page = teo.get("/trash")
     [row] = page.html.select(".register tbody tr")
     assert row.find("a", string="Needs a second factor")["href"] == "/account/security"
@@ -371,7 +372,7 @@ def test_the_trash_shows_its_name_and_nothing_is_done_there(acme, owner, teo, te
         teo_program.delete(f"/org/trash/{acme.id}"),
     ]
     assert {fault(answer)[:2] for answer in refusals} == {(403, "second_factor_required")}
-    assert fresh(acme).state == TRASHED
+    assert fresh(acme).state == OrganizationState.TRASHED
 
 
 def test_the_check_of_a_token_says_yes_for_no_organization_that_holds_them_out(teo_program):
@@ -384,13 +385,13 @@ def test_the_check_of_a_token_says_yes_for_no_organization_that_holds_them_out(t
         {"organization_name": "Acme Corp", "slug": "acme-corp"}
     ]
     an_app(teo_account())
-    let_in, held_out = directory.memberships_of(teo_account().id)
+    let_in, locked_out = directory.memberships_of(teo_account().id)
     assert [row["slug"] for row in let_in] == ["acme-corp", "mine"]
-    assert held_out == []
+    assert locked_out == []
 
 
 def test_a_call_that_is_repeated_tells_them_no_more(app, acme, owner):
-    a_member(acme, OWNER)
+    a_member(acme, Role.OWNER)
     program = Program(app)
     program.log_in("teo@acme.example")
     call = ("/org/update/acme-corp", {"new_organization_name": "ACME"})

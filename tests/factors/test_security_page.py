@@ -10,16 +10,16 @@ import pytest
 from portal import clock, settings
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
 from portal.documents.sessions import Session
-from portal.identity.accounts.verifying import prove_address
+from portal.identity.accounts.verifying import verify_by_link
 from portal.identity.second_factors import enrollment, sealing, totp
 from portal.identity.second_factors.resealing import reseal_all
 from portal.identity.sessions import browsers
 from portal.mail import sender
-from tests.factories import a_member, an_account, an_app, earlier_code, origin, verify
+from tests.factories import a_context, a_member, an_account, an_app, earlier_code, verify
 from tests.mail.post_office import text_of
 from tests.processes import at_once
 from tests.visitor import PASSWORD, Visitor
@@ -92,7 +92,7 @@ def test_the_page_shows_one_secret_until_it_is_confirmed(mara):
 
 def test_the_picture_is_what_apps_read(mara):
     app = offered(mara)
-    address = totp.address_of(app.secret, "mara@acme.example")
+    address = totp.provisioning_uri(app.secret, "mara@acme.example")
     parsed = pyotp.parse_uri(address)
     assert (parsed.secret, parsed.issuer, parsed.name) == (
         app.secret,
@@ -299,8 +299,8 @@ def test_remembered_browsers_are_asked_again_after_a_change(mara, deed):
 def test_what_belongs_to_an_account_that_never_was_goes_with_it():
     mara = an_account("mara@acme.example")
     an_app(mara)
-    browsers.note(mara.id, browsers.new_id())
-    enrollment.forget_all(mara.id)
+    browsers.remember(mara.id, browsers.new_id())
+    enrollment.delete_all(mara.id)
     assert not AuthenticatorApp.objects
     assert not RecoveryCodes.objects
 
@@ -383,7 +383,7 @@ def test_a_purge_asks_again_after_a_quarter_of_an_hour(mara, time_machine):
 
 @pytest.mark.parametrize("page", ["delete", "keys/new", "second-factor", "members/{}/ownership"])
 def test_an_organizations_dangerous_pages_ask_again_too(mara, page, time_machine):
-    teo = a_member(Organization.objects.get(), ADMIN)
+    teo = a_member(Organization.objects.get(), Role.ADMIN)
     path = f"/organizations/acme-corp/{page.format(teo.id)}"
     assert mara.get(path).status == 200
     token = mara.token(path)
@@ -497,8 +497,8 @@ def test_who_proves_an_address_keeps_no_factor_of_whoever_typed_it():
     account = an_account("mara@acme.example")
     an_app(account)
     account.update(unset__verified_at=True)
-    browsers.note(account.id, browser := browsers.new_id())
-    proved = prove_address(Account.objects.get(), PASSWORD, origin())
+    browsers.remember(account.id, browser := browsers.new_id())
+    proved = verify_by_link(Account.objects.get(), PASSWORD, a_context())
     assert proved.has_second_factor is False
     assert not AuthenticatorApp.objects
     assert not RecoveryCodes.objects

@@ -8,7 +8,7 @@ from datetime import timedelta
 from portal import clock
 from portal.database.connection import tenant_database
 from portal.documents.accounts import Account
-from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import NotFound
 from portal.organizations.lifecycle import engine, runner
@@ -17,8 +17,8 @@ from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from portal.organizations.signing_up import ask_for_sign_up, finish_sign_up, sign_up
-from tests.factories import an_account, an_organization, origin
+from portal.organizations.signing_up import finish_sign_up, request_sign_up, sign_up
+from tests.factories import a_context, an_account, an_organization
 from tests.visitor import PASSWORD
 
 DOCUMENTS = [{"_id": n, "n": n * n} for n in range(3)]
@@ -51,7 +51,7 @@ def an_owned(name="Acme Corp"):
 
 def a_mailed_link():
     """Where addresses are proved first: what somebody asked for, as (its id)."""
-    ask_for_sign_up("Acme Corp", "mara@acme.example", PASSWORD, origin())
+    request_sign_up("Acme Corp", "mara@acme.example", PASSWORD, a_context())
     return (PendingSignUp.objects.get().id,)
 
 
@@ -61,7 +61,7 @@ def an_idle_account():
 
 def renamed_before():
     arguments = an_owned("First")
-    rename_organization(find(*arguments, ACTIVE), "Acme Corp", by_mara())
+    rename_organization(find(*arguments, OrganizationState.ACTIVE), "Acme Corp", by_mara())
     return arguments
 
 
@@ -86,7 +86,7 @@ def moved_by_hand():
 
 
 def by_mara():
-    return origin(Account.objects(email="mara@acme.example").first())
+    return a_context(Account.objects(email="mara@acme.example").first())
 
 
 def find(organization_id, *states):
@@ -103,7 +103,7 @@ def sign_acme_up():
 
 def follow_link(asked_id):
     asked = PendingSignUp.objects.get(id=asked_id)
-    finish_sign_up(asked, "Acme Corp", PASSWORD, origin(), "a browser")
+    finish_sign_up(asked, "Acme Corp", PASSWORD, a_context(), "a browser")
 
 
 def create_acme(account_id):
@@ -111,27 +111,29 @@ def create_acme(account_id):
 
 
 def rename(organization_id):
-    rename_organization(find(organization_id, ACTIVE), "Other", by_mara())
+    rename_organization(find(organization_id, OrganizationState.ACTIVE), "Other", by_mara())
 
 
 def rename_back(organization_id):
-    rename_organization(find(organization_id, ACTIVE), "First", by_mara())
+    rename_organization(find(organization_id, OrganizationState.ACTIVE), "First", by_mara())
 
 
 def trash(organization_id):
-    trash_organization(find(organization_id, ACTIVE), None, by_mara())
+    trash_organization(find(organization_id, OrganizationState.ACTIVE), None, by_mara())
 
 
 def restore(organization_id):
-    restore_organization(find(organization_id, TRASHED), None, by_mara())
+    restore_organization(find(organization_id, OrganizationState.TRASHED), None, by_mara())
 
 
 def restore_as_other(organization_id):
-    restore_organization(find(organization_id, TRASHED), "Other", by_mara())
+    restore_organization(find(organization_id, OrganizationState.TRASHED), "Other", by_mara())
 
 
 def purge(organization_id):
-    purge_organization(find(organization_id, ACTIVE, TRASHED), None, by_mara())
+    purge_organization(
+        find(organization_id, OrganizationState.ACTIVE, OrganizationState.TRASHED), None, by_mara()
+    )
 
 
 def purge_what_is_due(_):
@@ -139,7 +141,9 @@ def purge_what_is_due(_):
 
 
 def repair(organization_id):
-    engine.repair_organization(find(organization_id, ACTIVE, TRASHED), by_mara())
+    engine.repair_organization(
+        find(organization_id, OrganizationState.ACTIVE, OrganizationState.TRASHED), by_mara()
+    )
 
 
 SCENARIOS = [

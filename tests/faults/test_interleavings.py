@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from portal.database.connection import client, tenant_database
-from portal.documents.organizations import ACTIVE, PURGED, TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound, PortalError
 from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.purging import purge_organization
@@ -21,7 +21,7 @@ from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import store_of
 from portal.settings import current
-from tests.factories import an_account, origin
+from tests.factories import a_context, an_account
 from tests.faults.invariant import check_whole
 from tests.processes import at_once
 
@@ -29,11 +29,11 @@ NAMES = ("One", "Two", "Three")
 # The states that an organization must be in for a deed; ``None``: it doesn't exist yet.
 WANTED = {
     "create": (None,),
-    "rename": (ACTIVE,),
-    "trash": (ACTIVE,),
-    "restore": (TRASHED,),
-    "purge": (ACTIVE, TRASHED),
-    "write": (ACTIVE,),
+    "rename": (OrganizationState.ACTIVE,),
+    "trash": (OrganizationState.ACTIVE,),
+    "restore": (OrganizationState.TRASHED,),
+    "purge": (OrganizationState.ACTIVE, OrganizationState.TRASHED),
+    "write": (OrganizationState.ACTIVE,),
 }
 
 
@@ -69,17 +69,17 @@ def done(world, answer):
     """The world after an acknowledged deed; ``None`` where it should have been refused."""
     deed, before = answer.deed, world.get(answer.subject)
     state = before.state if before else None
-    taken = {known.name for known in world.values() if known.state == ACTIVE}
+    taken = {known.name for known in world.values() if known.state == OrganizationState.ACTIVE}
     if deed.kind in ("create", "rename", "restore") and deed.name in taken:
         return None
     if state not in WANTED[deed.kind]:
         return None
     after = {
-        "create": lambda: Known(deed.name, ACTIVE),
+        "create": lambda: Known(deed.name, OrganizationState.ACTIVE),
         "rename": lambda: replace(before, name=deed.name),
-        "trash": lambda: replace(before, state=TRASHED),
-        "restore": lambda: replace(before, name=deed.name, state=ACTIVE),
-        "purge": lambda: replace(before, state=PURGED, documents=frozenset()),
+        "trash": lambda: replace(before, state=OrganizationState.TRASHED),
+        "restore": lambda: replace(before, name=deed.name, state=OrganizationState.ACTIVE),
+        "purge": lambda: replace(before, state=OrganizationState.PURGED, documents=frozenset()),
         "write": lambda: replace(before, documents=before.documents | {answer.document}),
     }
     return {**world, answer.subject: after[deed.kind]()}
@@ -150,7 +150,7 @@ class Interleavings(RuleBasedStateMachine):
         return hopeful[deed.number % len(hopeful)] if hopeful else None
 
     def _do(self, deed, subject, document):
-        by = origin(self.account)
+        by = a_context(self.account)
         if deed.kind == "create":
             return create_organization(self.account.id, deed.name, by).id
         organization = Organization.objects(id=subject, state__in=WANTED[deed.kind]).first()
@@ -176,7 +176,7 @@ class Interleavings(RuleBasedStateMachine):
         }
 
     def _documents(self, organization):
-        if organization.state == PURGED:
+        if organization.state == OrganizationState.PURGED:
             return frozenset()
         found = [d["_id"] for d in tenant_database()[organization.placement.collection].find()]
         assert len(found) == len(set(found))

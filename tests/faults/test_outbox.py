@@ -12,9 +12,9 @@ import pytest
 
 from portal import create_app
 from portal.database.transactions import transaction
-from portal.documents.mails import SENT, Mail
+from portal.documents.mails import Mail, Outcome
 from portal.mail import outbox, sender
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 from tests.faults.doomed import processes
 from tests.faults.lapse import let_mails_be_due
 
@@ -26,7 +26,7 @@ def _content(mail):
     return {"name": mail.ids["number"], "purge_at": mail.created_at, "link": "http://localhost/"}
 
 
-KIND = Kind("purge_near", "Mail {name}", _content)
+KIND = MailKind("purge_near", "Mail {name}", _content)
 
 
 class _Commands(pymongo.monitoring.CommandListener):
@@ -115,7 +115,7 @@ def active(office, settings, app):
 
 def put(count):
     for number in range(count):
-        transaction(lambda number=number: outbox.put(KIND, "mara@acme.example", number=number))
+        transaction(lambda number=number: outbox.enqueue(KIND, "mara@acme.example", number=number))
 
 
 def copies_in(office):
@@ -138,7 +138,7 @@ def test_a_sender_may_die_at_every_point_of_sending_one_mail(active, office, mas
         let_mails_be_due(master_db)
         assert die_at(active, NEVER) is None
         [copies] = copies_in(office)
-        assert Mail.objects.get().outcome == SENT
+        assert Mail.objects.get().outcome == Outcome.SENT
         if copies > 1:
             twice.append(len(points) - 1)
         assert copies <= 2
@@ -167,7 +167,7 @@ def test_of_200_mails_none_is_lost_whatever_dies(active, office, master_db, figu
     in_the_window = [death.point for death in deaths if death.in_the_window]
     copies = copies_in(office)
     assert len(copies) == MAILS
-    assert set(Mail.objects.distinct("outcome")) == {SENT}
+    assert set(Mail.objects.distinct("outcome")) == {Outcome.SENT}
     figure(
         f"{MAILS} mails, {len(deaths)} senders died: 0 lost, {sum(copies) - MAILS} sent twice, "
         f"{len(in_the_window)} having died after one was sent and before that was recorded"

@@ -9,7 +9,7 @@ import pytest
 
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.storage import store_of
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_context, an_organization, fresh
 
 COUNTERS = 40
 PATIENCE_SECONDS = 60
@@ -83,7 +83,7 @@ def test_no_write_is_lost_or_doubled_while_the_organization_is_renamed(
         thread.start()
     try:
         for n in range(1, renames + 1):
-            rename_organization(fresh(organization), f"Name {n}", origin())
+            rename_organization(fresh(organization), f"Name {n}", a_context())
             time.sleep(0.01)  # so that writers come to their commands between two renames
             assert not written.faults
     finally:

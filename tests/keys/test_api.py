@@ -4,7 +4,7 @@ import pytest
 
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from tests.factories import a_key, a_member
 from tests.program import Program, fault
@@ -74,7 +74,7 @@ def test_an_overlap_is_one_of_those_there_are(owner, overlap):
 
 def test_no_key_makes_or_changes_keys(app, owner):
     """Row T3 of the attacks."""
-    program = Program(app, a_key(Organization.objects.get(), ADMIN))
+    program = Program(app, a_key(Organization.objects.get(), Role.ADMIN))
     key = ApiKey.objects.get()
     for answer in (
         program.get(KEYS),
@@ -137,7 +137,7 @@ def test_a_list_has_no_secrets(owner):
 
 def test_a_viewer_makes_no_keys(app, owner):
     """Row T3 of the attacks."""
-    a_member(Organization.objects.get(), VIEWER, "teo@acme.example")
+    a_member(Organization.objects.get(), Role.VIEWER, "teo@acme.example")
     viewer = Program(app)
     viewer.log_in("teo@acme.example")
     assert fault(viewer.post(KEYS, READS))[:2] == (403, "forbidden")
@@ -145,13 +145,13 @@ def test_a_viewer_makes_no_keys(app, owner):
 
 
 @pytest.mark.parametrize(
-    "given", [{"role": ADMIN}, {"role": None, "permissions": ["members.manage"]}]
+    "given", [{"role": Role.ADMIN}, {"role": None, "permissions": ["members.manage"]}]
 )
 def test_a_key_makes_nobody_an_admin(app, owner, given):
     """Row T3 of the attacks: by a key that they kept, who was removed would come back through
     another account of theirs, which could make keys and invite."""
     acme = Organization.objects.get()
-    teo, ann = a_member(acme, VIEWER), a_member(acme, ADMIN, "ann@acme.example")
+    teo, ann = a_member(acme, Role.VIEWER), a_member(acme, Role.ADMIN, "ann@acme.example")
     program = Program(app, a_key(acme, **given))
     answer = program.put(f"/org/acme-corp/members/{teo.id}", {"role": "admin"})
     assert fault(answer)[:2] == (403, "forbidden")

@@ -11,47 +11,47 @@ from portal.doctor.chains import find_broken
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
-from portal.documents.memberships import ADMIN, OWNER, VIEWER
-from portal.documents.organizations import NAME_TAKEN
-from portal.errors import (
-    Forbidden,
-    InvalidExpiry,
-    InvalidGrant,
-    InvalidKeyName,
-    KeyExpired,
-    KeyNotFound,
-    NotFound,
-    PortalError,
-    SeveralErrors,
-    SlugTaken,
-    TooManyKeys,
-)
+from portal.documents.memberships import Role
+from portal.documents.organizations import Failure
+from portal.errors import NotFound, PortalError, SeveralErrors
+from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.mail import sender
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.errors import (
+    ApiKeyExpired,
+    InvalidApiKeyName,
+    InvalidExpiry,
+    InvalidGrant,
+    TooManyApiKeys,
+)
 from portal.organizations.api_keys.managing import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
 from portal.organizations.lifecycle import engine
-from portal.organizations.lifecycle.engine import ForwardImpossible, Plan
+from portal.organizations.lifecycle.engine import Plan, RollBack
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ALL, FOR_KEYS, ROLES, of_key
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     an_access,
     an_account,
     an_organization,
     fresh,
-    origin,
     the_owner,
 )
 from tests.mail.post_office import text_of
 
 
-def make(organization, name="Nightly export", role=ADMIN, permissions=(), expires_on=None, by=None):
+def make(
+    organization, name="Nightly export", role=Role.ADMIN, permissions=(), expires_on=None, by=None
+):
     account = by or the_owner(organization)
     access = an_access(organization)
-    return managing.make_key(access, name, role, permissions, expires_on, origin(account))
+    return managing.make_key(access, name, role, permissions, expires_on, a_context(account))
 
 
 def events(organization):
@@ -59,11 +59,13 @@ def events(organization):
 
 
 def test_a_key_may_at_most_what_an_admin_may_without_keys_and_leaving():
-    assert ROLES[ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"} == FOR_KEYS
-    assert of_key(ADMIN) == FOR_KEYS
-    assert of_key(VIEWER) == ROLES[VIEWER] - {"organization.leave"}
+    assert (
+        ROLES[Role.ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"} == FOR_KEYS
+    )
+    assert of_key(Role.ADMIN) == FOR_KEYS
+    assert of_key(Role.VIEWER) == ROLES[Role.VIEWER] - {"organization.leave"}
     # What was stored by a version that allowed more gives no more.
-    assert of_key(OWNER) == FOR_KEYS
+    assert of_key(Role.OWNER) == FOR_KEYS
     assert of_key(None, ["organization.view", "organization.purge"]) == {"organization.view"}
 
 
@@ -84,16 +86,16 @@ def test_a_key_belongs_to_the_organization_and_is_stored_as_a_hash(master_db):
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"name": "x"}, InvalidKeyName),
-        ({"name": "x" * 81}, InvalidKeyName),
-        ({"name": "a\x00b"}, InvalidKeyName),
-        ({"name": "a\u202eb"}, InvalidKeyName),
-        ({"name": "\ud800 x"}, InvalidKeyName),
-        ({"name": "<b>bold</b>"}, InvalidKeyName),
-        ({"role": OWNER}, InvalidGrant),
+        ({"name": "x"}, InvalidApiKeyName),
+        ({"name": "x" * 81}, InvalidApiKeyName),
+        ({"name": "a\x00b"}, InvalidApiKeyName),
+        ({"name": "a\u202eb"}, InvalidApiKeyName),
+        ({"name": "\ud800 x"}, InvalidApiKeyName),
+        ({"name": "<b>bold</b>"}, InvalidApiKeyName),
+        ({"role": Role.OWNER}, InvalidGrant),
         ({"role": "root"}, InvalidGrant),
         ({"role": None}, InvalidGrant),
-        ({"role": ADMIN, "permissions": ["members.view"]}, InvalidGrant),
+        ({"role": Role.ADMIN, "permissions": ["members.view"]}, InvalidGrant),
         ({"role": None, "permissions": ["keys.manage"]}, InvalidGrant),
         ({"role": None, "permissions": ["organization.leave"]}, InvalidGrant),
         ({"role": None, "permissions": ["organization.delete"]}, InvalidGrant),
@@ -121,13 +123,13 @@ def test_who_makes_a_key_gives_no_more_than_they_have():
     organization = an_organization()
     may = frozenset({"keys.manage", "organization.view", "members.view"})
     access = Access(organization, None, organization.slug, may)
-    maker = origin(the_owner(organization))
+    maker = a_context(the_owner(organization))
     made = managing.make_key(access, "Reads", None, ["members.view"], None, maker)
     assert made.key.permissions == ["members.view"]
-    for role, permissions in ((ADMIN, ()), (VIEWER, ()), (None, ["members.manage"])):
+    for role, permissions in ((Role.ADMIN, ()), (Role.VIEWER, ()), (None, ["members.manage"])):
         with pytest.raises(Forbidden):
             managing.make_key(access, "More", role, permissions, None, maker)
-    stronger = make(organization, role=ADMIN).key
+    stronger = make(organization, role=Role.ADMIN).key
     with pytest.raises(Forbidden):
         managing.rotate_key(access, stronger.id, OVERLAPS[0], maker)
 
@@ -143,9 +145,9 @@ def test_the_last_day_is_whole_and_may_be_today(time_machine):
     assert make(organization, expires_on=today + LONGEST_LIFE).key.expires_at
     time_machine.move_to(key.expires_at)
     assert [shown.expired for shown in managing.keys_of(organization)] == [True, False]
-    with pytest.raises(KeyExpired):
+    with pytest.raises(ApiKeyExpired):
         managing.rotate_key(
-            an_access(organization), key.id, OVERLAPS[0], origin(the_owner(organization))
+            an_access(organization), key.id, OVERLAPS[0], a_context(the_owner(organization))
         )
 
 
@@ -156,7 +158,7 @@ def test_an_organization_has_a_hundred_keys_at_most():
         ApiKey(
             organization=organization.id,
             name=f"key {number}",
-            role=VIEWER,
+            role=Role.VIEWER,
             secret_hash="-",
             created_at=clock.now(),
             created_by=ObjectId(),
@@ -164,10 +166,10 @@ def test_an_organization_has_a_hundred_keys_at_most():
         for number in range(MOST_KEYS - 1)
     ]
     ApiKey.objects.insert(hundred)
-    with pytest.raises(TooManyKeys):
+    with pytest.raises(TooManyApiKeys):
         make(organization)
     make(other)
-    managing.revoke_key(an_access(organization), kept.id, origin(the_owner(organization)))
+    managing.revoke_key(an_access(organization), kept.id, a_context(the_owner(organization)))
     assert make(organization)
 
 
@@ -184,7 +186,7 @@ def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
 
     with ThreadPoolExecutor(8) as threads:
         outcomes = list(threads.map(one, range(8)))
-    assert sum(isinstance(outcome, TooManyKeys) for outcome in outcomes) == 5
+    assert sum(isinstance(outcome, TooManyApiKeys) for outcome in outcomes) == 5
     assert len(ApiKey.objects(organization=organization.id)) == 3
     assert [event.action for event in events(organization)][1:] == ["key.created"] * 3
 
@@ -198,9 +200,9 @@ def test_a_key_that_is_rotated_and_revoked_at_once_is_gone(attempt):
     def one(number):
         try:
             if number == 2:
-                return managing.revoke_key(access, key.id, origin(by))
-            return managing.rotate_key(access, key.id, OVERLAPS[2], origin(by))
-        except KeyNotFound as error:
+                return managing.revoke_key(access, key.id, a_context(by))
+            return managing.rotate_key(access, key.id, OVERLAPS[2], a_context(by))
+        except ApiKeyNotFound as error:
             return error
 
     with ThreadPoolExecutor(5) as threads:
@@ -218,7 +220,7 @@ def test_a_creation_that_is_turned_back_leaves_no_keys(monkeypatch):
 
     def make_key_and_fail(organization):
         make(organization)
-        raise ForwardImpossible(NAME_TAKEN)
+        raise RollBack(Failure.NAME_TAKEN)
 
     failing = Plan("create", "", "", forward=(make_key_and_fail,), back=plan.back)
     monkeypatch.setitem(engine.PLANS, "create", failing)
@@ -231,7 +233,7 @@ def test_keys_of_others_are_none():
     """Row T1 of the attacks."""
     mine, theirs = an_organization(), an_organization("Other")
     key = make(theirs).key
-    by = origin(the_owner(mine))
+    by = a_context(the_owner(mine))
     for ask in (
         lambda: managing.key_of(mine, str(key.id)),
         lambda: managing.key_of(mine, "no id"),
@@ -239,7 +241,7 @@ def test_keys_of_others_are_none():
         lambda: managing.rotate_key(an_access(mine), key.id, OVERLAPS[0], by),
         lambda: managing.revoke_key(an_access(mine), key.id, by),
     ):
-        with pytest.raises(KeyNotFound):
+        with pytest.raises(ApiKeyNotFound):
             ask()
     assert managing.keys_of(mine) == []
     assert len(managing.keys_of(theirs)) == 1
@@ -247,11 +249,11 @@ def test_keys_of_others_are_none():
 
 def test_what_is_done_to_keys_is_in_the_activity():
     organization = an_organization()
-    mara = a_member(organization, ADMIN, "mara@acme.example")
+    mara = a_member(organization, Role.ADMIN, "mara@acme.example")
     key = make(organization, by=mara).key
     make(organization, "Reads", None, ["audit.view", "members.view"], by=mara)
-    managing.rotate_key(an_access(organization), key.id, OVERLAPS[1], origin(mara))
-    managing.revoke_key(an_access(organization), key.id, origin(mara))
+    managing.rotate_key(an_access(organization), key.id, OVERLAPS[1], a_context(mara))
+    managing.revoke_key(an_access(organization), key.id, a_context(mara))
     told = events(organization)[1:]
     actions = ["key.created", "key.created", "key.rotated", "key.revoked"]
     assert [event.action for event in told] == actions
@@ -268,11 +270,11 @@ def test_an_organization_in_the_trash_gets_no_keys_and_a_purge_removes_them():
     organization = an_organization()
     a_key(organization)
     a_key(an_organization("Other"))
-    trashed = trash_organization(organization, None, origin())
+    trashed = trash_organization(organization, None, a_context())
     with pytest.raises(NotFound):
         make(organization)
     assert len(ApiKey.objects(organization=organization.id)) == 1
-    purge_organization(trashed, None, origin())
+    purge_organization(trashed, None, a_context())
     assert len(ApiKey.objects(organization=organization.id)) == 0
     assert len(ApiKey.objects()) == 1
 
@@ -281,9 +283,9 @@ def test_owners_are_told_of_a_key_that_may_change_something(app, office):
     """Row L1 of the attacks: without the key."""
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER, "idris@acme.example")
-    teo = a_member(organization, ADMIN, "teo@acme.example")
-    make(organization, "Reads", VIEWER)
+    a_member(organization, Role.OWNER, "idris@acme.example")
+    teo = a_member(organization, Role.ADMIN, "teo@acme.example")
+    make(organization, "Reads", Role.VIEWER)
     make(organization, "Lists", None, ["members.view"])
     assert len(Mail.objects()) == 0
     made = make(organization, "Nightly export", by=teo)
@@ -305,7 +307,7 @@ def test_owners_are_told_of_a_key_that_may_change_something(app, office):
 def test_of_a_key_that_was_revoked_before_the_mail_left_nothing_is_told(app, office):
     organization = an_organization()
     key = make(organization).key
-    managing.revoke_key(an_access(organization), key.id, origin(the_owner(organization)))
+    managing.revoke_key(an_access(organization), key.id, a_context(the_owner(organization)))
     sender.send_due_mails(app)
     assert not office.messages
 

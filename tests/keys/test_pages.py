@@ -6,12 +6,12 @@ from datetime import timedelta
 from portal import clock
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import MOST_KEYS
 from portal.organizations.lifecycle.renaming import rename_organization
-from tests.factories import a_key, a_member, an_organization, origin
+from tests.factories import a_context, a_key, a_member, an_organization
 from tests.program import Program
 from tests.visitor import Visitor
 
@@ -25,13 +25,13 @@ def secret_on(page):
 
 
 def make(visitor, name="Nightly export", **fields):
-    return visitor.post(NEW, {"name": name, "grant": VIEWER, **fields})
+    return visitor.post(NEW, {"name": name, "grant": Role.VIEWER, **fields})
 
 
 def test_a_key_is_made_and_its_secret_shown_once(app, mara):
     """Row L1 of the attacks: nowhere but there."""
     assert mara.get(KEYS).html.find("h2", string="There are no API keys yet")
-    page = make(mara, grant=ADMIN)
+    page = make(mara, grant=Role.ADMIN)
     assert page.status == 200
     assert page.response.headers["Cache-Control"] == "no-store"
     credential = secret_on(page)
@@ -53,7 +53,7 @@ def test_a_key_is_made_and_its_secret_shown_once(app, mara):
 
 
 def test_a_form_that_is_sent_twice_makes_one_key_and_says_so(mara):
-    fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": VIEWER}
+    fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": Role.VIEWER}
     first, second = mara.send(NEW, fields), mara.send(NEW, fields)
     assert (first.status, second.status) == (200, 200)
     assert not SECRET.search(second.text)
@@ -65,7 +65,7 @@ def test_a_form_that_is_sent_twice_makes_one_key_and_says_so(mara):
 
 def test_a_form_that_was_sent_twice_says_so_also_when_no_more_keys_are_possible(mara, monkeypatch):
     monkeypatch.setattr(managing, "MOST_KEYS", 1)
-    fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": VIEWER}
+    fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": Role.VIEWER}
     mara.send(NEW, fields)
     assert "It was done already" in mara.send(NEW, fields).text
     another = make(mara, "Another")
@@ -74,7 +74,7 @@ def test_a_form_that_was_sent_twice_says_so_also_when_no_more_keys_are_possible(
 
 
 def test_what_was_made_by_a_form_and_revoked_since_is_not_there(mara):
-    fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": VIEWER}
+    fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": Role.VIEWER}
     mara.send(NEW, fields)
     ApiKey.objects.delete()
     assert mara.send(NEW, fields).status == 404
@@ -89,9 +89,9 @@ def test_permissions_are_chosen_one_by_one(mara):
 
 
 def test_what_was_ticked_before_a_role_was_chosen_does_not_count(mara):
-    make(mara, grant=VIEWER, permissions=["members.manage"])
+    make(mara, grant=Role.VIEWER, permissions=["members.manage"])
     key = ApiKey.objects.get()
-    assert (key.role, key.permissions) == (VIEWER, None)
+    assert (key.role, key.permissions) == (Role.VIEWER, None)
 
 
 def test_a_form_says_what_is_wrong_with_it(mara):
@@ -173,12 +173,12 @@ def test_keys_of_others_are_not_there(mara):
 
 def test_the_tab_is_for_those_who_may(app, mara):
     organization = Organization.objects.get()
-    teo = a_member(organization, ADMIN, "teo@acme.example")
+    teo = a_member(organization, Role.ADMIN, "teo@acme.example")
     admin = Visitor(app)
     admin.log_in("teo@acme.example")
     assert admin.get("/organizations/acme-corp").html.find("a", string="API keys")
-    fields = {**admin.hidden(NEW), "name": "Late", "grant": VIEWER}
-    Membership.objects(account=teo.id).update(set__role=VIEWER)
+    fields = {**admin.hidden(NEW), "name": "Late", "grant": Role.VIEWER}
+    Membership.objects(account=teo.id).update(set__role=Role.VIEWER)
     assert not admin.get("/organizations/acme-corp").html.find("a", string="API keys")
     assert admin.get(KEYS).status == 403
     assert admin.send(NEW, fields).status == 403
@@ -187,14 +187,14 @@ def test_the_tab_is_for_those_who_may(app, mara):
 
 def test_a_form_of_another_session_makes_no_key(mara):
     """Row C1 of the attacks."""
-    assert mara.send(NEW, {"name": "Nightly export", "grant": VIEWER}).status == 400
+    assert mara.send(NEW, {"name": "Nightly export", "grant": Role.VIEWER}).status == 400
     assert len(ApiKey.objects()) == 0
 
 
 def test_an_old_address_leads_on_and_refuses_changes(mara):
     make(mara)
     key = ApiKey.objects.get()
-    rename_organization(Organization.objects.get(), "Other", origin())
+    rename_organization(Organization.objects.get(), "Other", a_context())
     page = mara.get(f"{KEYS}/{key.id}/revoke")
     assert (page.status, page.location) == (307, f"/organizations/other/keys/{key.id}/revoke")
     assert mara.post(f"{KEYS}/{key.id}/revoke", form_at="/organizations/new").status == 409

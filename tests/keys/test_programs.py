@@ -6,10 +6,10 @@ import pytest
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.trail import EventLine
+from portal.audit.trail import ListedEvent
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import OVERLAPS
@@ -18,12 +18,12 @@ from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import FOR_KEYS, of_key
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     an_access,
     an_organization,
     fresh,
-    origin,
     the_owner,
 )
 from tests.program import Program, fault
@@ -35,14 +35,14 @@ REFUSED = (401, "not_authenticated", set())
 
 def rotate(organization, overlap):
     key = ApiKey.objects.get(organization=organization.id)
-    by = origin(the_owner(organization))
+    by = a_context(the_owner(organization))
     return managing.rotate_key(an_access(organization), key.id, overlap, by).credential
 
 
 def test_a_key_says_what_it_is(by_key):
     organization = an_organization("Acme Corp")
     today = clock.now().date()
-    program = by_key(a_key(organization, ADMIN, name="Nightly export", expires_on=today))
+    program = by_key(a_key(organization, Role.ADMIN, name="Nightly export", expires_on=today))
     key = ApiKey.objects.get()
     answer = program.get("/auth/check")
     assert answer.json == {
@@ -52,7 +52,7 @@ def test_a_key_says_what_it_is(by_key):
         "key": {
             "id": str(key.id),
             "name": "Nightly export",
-            "permissions": sorted(of_key(ADMIN)),
+            "permissions": sorted(of_key(Role.ADMIN)),
         },
         "expires_at": key.expires_at.isoformat(),
     }
@@ -72,7 +72,7 @@ def test_a_key_without_a_role_says_what_it_may(by_key):
 def test_a_key_does_what_it_may_and_nothing_else(by_key):
     """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
-    reads = by_key(a_key(organization, VIEWER))
+    reads = by_key(a_key(organization, Role.VIEWER))
     assert reads.get("/org/acme-corp").json["organization"]["role"] == "viewer"
     answer = reads.put("/org/update/acme-corp", {"new_organization_name": "Other"})
     assert fault(answer)[:2] == (403, "forbidden")
@@ -86,7 +86,7 @@ def test_a_key_does_what_it_may_and_nothing_else(by_key):
 
 def test_what_a_person_alone_may_do_is_told(by_key):
     organization = an_organization("Acme Corp")
-    program = by_key(a_key(organization, ADMIN))
+    program = by_key(a_key(organization, Role.ADMIN))
     for answer in (
         program.get("/org/trash"),
         program.post("/org/create", {"organization_name": "Another"}),
@@ -102,7 +102,7 @@ def test_what_a_person_alone_may_do_is_told(by_key):
 def test_a_key_of_one_organization_sees_nothing_of_another(by_key):
     """Row T1 of the attacks."""
     an_organization("Acme Corp")
-    program = by_key(a_key(an_organization("Kestrel"), ADMIN))
+    program = by_key(a_key(an_organization("Kestrel"), Role.ADMIN))
     for answer in (
         program.get("/org/acme-corp"),
         program.put("/org/update/acme-corp", {"new_organization_name": "Mine"}),
@@ -137,7 +137,7 @@ def test_a_revoked_key_is_refused_at_once(by_key):
     program = by_key(a_key(organization))
     assert program.get("/org/acme-corp").status_code == 200
     managing.revoke_key(
-        an_access(organization), ApiKey.objects.get().id, origin(the_owner(organization))
+        an_access(organization), ApiKey.objects.get().id, a_context(the_owner(organization))
     )
     assert fault(program.get("/org/acme-corp")) == REFUSED
     assert fault(program.get("/auth/check")) == REFUSED
@@ -164,10 +164,10 @@ def test_keys_sleep_in_the_trash_and_wake(by_key):
     """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
-    trashed = trash_organization(organization, None, origin())
+    trashed = trash_organization(organization, None, a_context())
     assert fault(program.get("/org/acme-corp")) == (404, "not_found", set())
     assert program.get("/auth/check").json["organizations"] == []
-    restore_organization(trashed, None, origin())
+    restore_organization(trashed, None, a_context())
     assert program.get("/org/acme-corp").status_code == 200
 
 
@@ -175,7 +175,7 @@ def test_a_key_follows_a_rename_and_comes_by_the_old_slug(by_key):
     """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
-    rename_organization(organization, "Other", origin())
+    rename_organization(organization, "Other", a_context())
     answer = program.get("/org/acme-corp")
     assert answer.json["organization"]["slug"] == "other"
     assert 'rel="canonical"' in answer.headers["Link"]
@@ -287,7 +287,7 @@ def test_the_activity_names_the_key(by_key):
     assert (event.actor_kind, event.actor) == ("key", ApiKey.objects.get().id)
     assert event.actor_name == "key “Nightly export”"
     assert "email" not in event.personal
-    assert EventLine.of(event.to_mongo()).actor_shown == "key “Nightly export”"
+    assert ListedEvent.of(event.to_mongo()).actor_shown == "key “Nightly export”"
 
 
 def test_idempotency_keys_are_the_keys_own(by_key):
@@ -306,7 +306,7 @@ def test_idempotency_keys_are_the_keys_own(by_key):
 def test_nothing_tells_the_key(app, by_key, log, master_db, tenant_db):
     """Row L1 of the attacks."""
     organization = an_organization("Acme Corp")
-    a_member(organization, ADMIN, "teo@acme.example")
+    a_member(organization, Role.ADMIN, "teo@acme.example")
     credential = a_key(organization)
     program = by_key(credential)
     secret = credential.split("_", 2)[2]

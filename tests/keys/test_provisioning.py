@@ -6,11 +6,11 @@ import pytest
 from bson import ObjectId
 
 from portal import settings as portal_settings
-from portal.audit.trail import EventLine
+from portal.audit.trail import ListedEvent
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ProvisioningKey
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import OWNER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.identity.api_keys import provisioning
@@ -38,7 +38,7 @@ def test_it_signs_a_person_up_who_owns_the_organization(app, sales):
     assert answer.status_code == 201
     organization, account = Organization.objects.get(), Account.objects.get()
     assert Membership.objects.get(organization=organization.id).account == account.id
-    assert Membership.objects.get().role == OWNER
+    assert Membership.objects.get().role == Role.OWNER
     assert len(Session.objects()) == 0
     mara = Visitor(app)
     assert mara.log_in().status == 303
@@ -51,7 +51,7 @@ def test_the_organizations_first_event_names_it(sales):
     event = AuditEvent.objects.get(action="organization.created")
     key = ProvisioningKey.objects.get()
     assert (event.actor_kind, event.actor) == ("provisioning key", key.id)
-    assert EventLine.of(event.to_mongo()).actor_shown == "provisioning key “Sales”"
+    assert ListedEvent.of(event.to_mongo()).actor_shown == "provisioning key “Sales”"
     assert key.used_at
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from portal import clock
 from portal.database.transactions import transaction
-from portal.documents.mails import GIVEN_UP, NOT_NEEDED, REFUSED, SENT, Mail
+from portal.documents.mails import Mail, Outcome
 from portal.mail import outbox, sender, transport
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 from tests.mail.post_office import silent_server, text_of
 
 TO = "mara@acme.example"
@@ -23,7 +23,7 @@ def kind(monkeypatch):
     def context(mail):
         return {**trashed, "purge_at": clock.now()} if mail.ids.get("told") else None
 
-    kind = Kind("organization_trashed", "{name} is in the trash", context)
+    kind = MailKind("organization_trashed", "{name} is in the trash", context)
     monkeypatch.setitem(outbox.KINDS, kind.name, kind)
     return kind
 
@@ -31,7 +31,7 @@ def kind(monkeypatch):
 @pytest.fixture
 def put(kind):
     def put(to=TO, told=1):
-        return transaction(lambda: outbox.put(kind, to, told=told))
+        return transaction(lambda: outbox.enqueue(kind, to, told=told))
 
     return put
 
@@ -52,12 +52,12 @@ def test_a_mail_is_sent_once_as_text_and_html(app, office, put):
     assert message["Message-ID"] == f"<{mail.id}@localhost>"
     assert "http://localhost/trash/1" in text_of(message)
     assert 'href="http://localhost/trash/1"' in text_of(message, "html")
-    assert Mail.objects.get().outcome == SENT
+    assert Mail.objects.get().outcome == Outcome.SENT
 
 
 def test_what_did_not_happen_is_not_told(app, office, kind):
     def body():
-        outbox.put(kind, TO, told=1)
+        outbox.enqueue(kind, TO, told=1)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -68,7 +68,7 @@ def test_what_did_not_happen_is_not_told(app, office, kind):
 def test_what_is_not_so_any_more_is_not_told(app, office, put):
     put(told=0)
     sender.send_due_mails(app)
-    assert Mail.objects.get().outcome == NOT_NEEDED
+    assert Mail.objects.get().outcome == Outcome.NOT_NEEDED
     assert not office.messages
 
 
@@ -109,7 +109,7 @@ def test_a_server_that_is_away_is_asked_again(app, put, settings, master_db):
     assert "Connection refused" in Mail.objects.get().last_error
     now_is_due(master_db)
     sender.send_due_mails(app)
-    assert Mail.objects.get().outcome == SENT
+    assert Mail.objects.get().outcome == Outcome.SENT
 
 
 def test_a_server_that_hangs_holds_nobody_up_for_long(app, put, settings, monkeypatch):
@@ -134,7 +134,7 @@ def test_what_is_refused_for_good_is_not_sent_again(app, office, put, master_db,
         office.answers = ["554 Not wanted"]
     sender.send_due_mails(app)
     mail = Mail.objects.get()
-    assert (mail.outcome, mail.due_at) == (REFUSED, None)
+    assert (mail.outcome, mail.due_at) == (Outcome.REFUSED, None)
     assert "55" in mail.last_error
 
 
@@ -144,7 +144,7 @@ def test_what_fails_for_days_is_given_up(app, office, put, master_db, log):
     long_ago = clock.now() - sender.GIVEN_UP_AFTER - timedelta(seconds=1)
     master_db.mails.update_many({}, {"$set": {"created_at": long_ago}})
     sender.send_due_mails(app)
-    assert Mail.objects.get().outcome == GIVEN_UP
+    assert Mail.objects.get().outcome == Outcome.GIVEN_UP
     assert log.named("mail.given_up")
 
 
@@ -153,8 +153,8 @@ def test_one_that_can_not_be_made_holds_no_other_up(app, office, put, kind, monk
         raise ZeroDivisionError
 
     put()
-    monkeypatch.setitem(outbox.KINDS, "broken", Kind("broken", "", broken))
-    transaction(lambda: outbox.put(outbox.KINDS["broken"], TO))
+    monkeypatch.setitem(outbox.KINDS, "broken", MailKind("broken", "", broken))
+    transaction(lambda: outbox.enqueue(outbox.KINDS["broken"], TO))
     assert sender.send_due_mails(app) == 2
     assert len(office.messages) == 1
     assert "ZeroDivisionError" in Mail.objects.get(kind="broken").last_error
@@ -175,7 +175,7 @@ def test_who_was_overtaken_records_nothing(app, office, put, master_db):
 
 
 def test_a_kind_that_a_newer_version_put_is_left_to_it(app, office, kind):
-    transaction(lambda: outbox.put(Kind("unknown", "", lambda mail: None), TO))
+    transaction(lambda: outbox.enqueue(MailKind("unknown", "", lambda mail: None), TO))
     assert sender.send_due_mails(app) == 0
 
 
@@ -188,7 +188,7 @@ def test_leaving_the_server_badly_sends_no_second_copy(app, office, put, monkeyp
     monkeypatch.setattr(transport._SmtpBackend, "close", quit_badly)
     put()
     sender.send_due_mails(app)
-    assert Mail.objects.get().outcome == SENT
+    assert Mail.objects.get().outcome == Outcome.SENT
     assert len(office.messages) == 1
 
 
@@ -201,7 +201,7 @@ def test_without_a_server_mails_are_files_for_their_owner_alone(app, put, settin
     assert (file.to, file.subject) == (TO, "Acme Corp is in the trash")
     assert "http://localhost/trash/1" in file.text
     assert file.path.parent.stat().st_mode & 0o77 == 0
-    assert Mail.objects.get().outcome == SENT
+    assert Mail.objects.get().outcome == Outcome.SENT
 
 
 def test_the_outbox_opens_nothing_and_names_no_secret(put, master_db):
@@ -214,7 +214,7 @@ def test_names_are_escaped_in_mails(app, office, put, monkeypatch, kind):
     """Row N1 of the attacks, in mails."""
     name = "<b>{{7*7}}</b> {link}"
     hostile = {"name": name, "trashed_by": TO, "link": "http://localhost/", "purge_at": clock.now()}
-    replaced = Kind(kind.name, kind.subject, lambda mail: hostile)
+    replaced = MailKind(kind.name, kind.subject, lambda mail: hostile)
     monkeypatch.setitem(outbox.KINDS, kind.name, replaced)
     put()
     sender.send_due_mails(app)
@@ -230,7 +230,7 @@ def test_what_somebody_waits_for_goes_first(app, office, put, kind, monkeypatch)
     monkeypatch.setitem(outbox.KINDS, waited.name, waited)
     for n in range(3):
         put(f"event{n}@acme.example")
-    transaction(lambda: outbox.put(waited, "first@acme.example", told=1))
+    transaction(lambda: outbox.enqueue(waited, "first@acme.example", told=1))
     sender.send_due_mails(app)
     first, *others = [message["To"] for message in office.messages]
     assert (first, len(others)) == ("first@acme.example", 3)

@@ -3,21 +3,21 @@
 from datetime import timedelta
 
 from portal import clock
-from portal.documents.memberships import OWNER, VIEWER
+from portal.documents.memberships import Role
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import WARNED_BEFORE, trash_organization
-from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.mail.post_office import text_of
 
 
 def a_trashed():
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
-    a_member(organization, OWNER, "idris@acme.example")
-    a_member(organization, VIEWER, "teo@acme.example")
-    return trash_organization(organization, None, origin(mara))
+    a_member(organization, Role.OWNER, "idris@acme.example")
+    a_member(organization, Role.VIEWER, "teo@acme.example")
+    return trash_organization(organization, None, a_context(mara))
 
 
 def warning_is_due(master_db):
@@ -36,7 +36,7 @@ def test_each_owner_is_told_and_nobody_else(app, office):
 
 
 def test_what_was_restored_before_the_mail_left_is_not_told(app, office):
-    restore_organization(a_trashed(), None, origin())
+    restore_organization(a_trashed(), None, a_context())
     sender.send_due_mails(app)
     assert not office.messages
 
@@ -55,7 +55,7 @@ def test_three_days_before_the_purge_each_owner_is_told_once(app, office, master
 
 
 def test_who_restores_is_not_warned(app, master_db):
-    organization = restore_organization(a_trashed(), None, origin())
+    organization = restore_organization(a_trashed(), None, a_context())
     assert fresh(organization).warn_at is None
     warning_is_due(master_db)
     assert runner.send_due_warnings() == 0

@@ -5,23 +5,24 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, errors
+from portal import clock
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import ACCEPTED, OPEN, Invitation
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.invitations import Invitation, InvitationState
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
 from portal.documents.slugs import Slug
 from portal.identity.authentication.passwords import verify_password
 from portal.mail import links
+from portal.mail.links import LinkPurpose
 from portal.organizations.access.lookup import access_to
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.members import accepting, inviting
-from portal.organizations.members.mails import PURPOSE, token_of
+from portal.organizations.members import accepting, errors, inviting
+from portal.organizations.members.mails import INVITE, token_of
 from portal.organizations.members.managing import change_role, leave, remove_member
-from tests.factories import a_person, an_account, an_organization, fresh, origin
+from tests.factories import a_context, a_person, an_account, an_organization, fresh
 from tests.members.conftest import LENA, MARA
 from tests.members.test_invitations import act
 from tests.members.test_members import PATH, role_of
@@ -43,7 +44,7 @@ def lena():
 
 
 def test_who_has_no_account_signs_up_by_the_link_and_is_in(invite, enter):
-    link, visitor = invite(role=ADMIN), enter()
+    link, visitor = invite(role=Role.ADMIN), enter()
     page = visitor.get(link)
     assert page.heading == "Join Acme Corp"
     assert f"{MARA} invites you as an admin" in page.text
@@ -54,7 +55,7 @@ def test_who_has_no_account_signs_up_by_the_link_and_is_in(invite, enter):
     event = AuditEvent.objects.get(action="invitation.accepted")
     assert event.session == Session.objects.get(account=lena().id).public_id
     assert len(Organization.objects()) == 1
-    assert role_of(lena()) == ADMIN
+    assert role_of(lena()) == Role.ADMIN
     events = AuditEvent.objects(chain=lena().id).order_by("seq")
     assert [event.action for event in events] == ["account.address_verified", "account.logged_in"]
     visitor.log_out()
@@ -72,10 +73,10 @@ def test_who_is_logged_in_with_the_verified_address_accepts(invite, enter):
     link, visitor = invite(), enter(LENA)
     assert "You are logged in as lena@acme.example" in visitor.get(link).text
     assert visitor.post(link).location == PATH
-    assert role_of(account) == VIEWER
+    assert role_of(account) == Role.VIEWER
     assert lena().membership_changes == 1
     invitation = Invitation.objects.get()
-    assert (invitation.state, invitation.account) == (ACCEPTED, account.id)
+    assert (invitation.state, invitation.account) == (InvitationState.ACCEPTED, account.id)
 
 
 def test_who_is_not_logged_in_and_has_a_verified_account_logs_in_first(invite, enter):
@@ -102,19 +103,19 @@ def test_the_link_verifies_an_address_that_was_not_and_then_joins(invite, enter,
     account = lena()
     assert account.verified_at
     assert verify_password(password, account.password_hash)
-    assert role_of(account) == VIEWER
+    assert role_of(account) == Role.VIEWER
     assert len(Session.objects(account=account.id)) == 1
 
 
 def test_an_invitation_is_accepted_on_the_accounts_own_page_without_a_link(invite, enter):
     an_account(LENA)
-    invite(role=ADMIN)
+    invite(role=Role.ADMIN)
     visitor = enter(LENA)
     page = visitor.get("/account/invitations")
     assert "Acme Corp" in page.text
     path = page.html.select_one("main form")["action"]
     assert visitor.post(path, form_at="/account/invitations").location == PATH
-    assert role_of(lena()) == ADMIN
+    assert role_of(lena()) == Role.ADMIN
     assert "No invitations" in visitor.get("/account/invitations").text
 
 
@@ -153,7 +154,7 @@ def test_a_forwarded_link_is_refused_to_who_is_logged_in_with_another_address(in
         assert page.html.select_one("main form")["action"] == "/logout"
         assert not any(word in page.text for word in ("Acme Corp", LENA, MARA))
     assert len(Membership.objects()) == 1
-    assert Invitation.objects.get().state == OPEN
+    assert Invitation.objects.get().state == InvitationState.OPEN
 
 
 def test_an_unverified_address_is_not_enough(invite, enter):
@@ -198,7 +199,7 @@ def test_a_weak_password_signs_nobody_up(invite, enter):
     assert visitor.post(link, {"password": "lena@acme.example"}).status == 422
     assert visitor.post(link).status == 422
     assert len(Account.objects()) == 1
-    assert Invitation.objects.get().state == OPEN
+    assert Invitation.objects.get().state == InvitationState.OPEN
 
 
 def test_a_withdrawn_invitation_is_dead(owner, invite, enter):
@@ -225,25 +226,25 @@ def test_an_invitation_is_good_for_7_days(invite, enter, time_machine):
 
 def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
     """Row A4 of the attacks: changed role."""
-    link = invite(role=ADMIN)
+    link = invite(role=Role.ADMIN)
     invitation = Invitation.objects.get()
     access = access_to("acme-corp", a_person(mara))
-    sent = inviting.resend_invitation(access, invitation.id, origin(mara), VIEWER)
+    sent = inviting.resend_invitation(access, invitation.id, a_context(mara), Role.VIEWER)
     assert ended(enter().post(link, {"password": PASSWORD}, form_at="/login"))
     path = f"/invitations/{token_for(sent)}"
     assert enter().post(path, {"password": PASSWORD}).status == 303
-    assert role_of(lena()) == VIEWER
+    assert role_of(lena()) == Role.VIEWER
 
 
 def token_for(invitation):
-    return links.sign(PURPOSE, {"id": str(invitation.id), "generation": invitation.generation})
+    return links.sign(INVITE, {"id": str(invitation.id), "generation": invitation.generation})
 
 
 @pytest.fixture
 def another_mailbox(mara):
     """An account of another spelling of the address that Acme Corp had invited before."""
     access = access_to("acme-corp", a_person(mara))
-    inviting.invite(access, "straße@acme.example", ADMIN, origin(mara))
+    inviting.invite(access, "straße@acme.example", Role.ADMIN, a_context(mara))
     return an_account("strasse@acme.example", verified=False)
 
 
@@ -284,7 +285,7 @@ def test_whose_spelling_it_is_verifies_their_own_address_first(other_link, anoth
 
 def test_capitals_of_the_domain_are_the_same_mailbox(mara, acme, mailed, enter):
     access = access_to("acme-corp", a_person(mara))
-    inviting.invite(access, "lena@ACME.example", VIEWER, origin(mara))
+    inviting.invite(access, "lena@ACME.example", Role.VIEWER, a_context(mara))
     enter().sign_up("Lena's", "lena@acme.EXAMPLE")
     assert enter().post(mailed()[-1], {"password": NEW}).location == PATH
 
@@ -293,7 +294,7 @@ def test_who_signs_up_by_a_link_has_the_address_that_it_was_sent_to(mara, acme, 
     """An invitation goes to the account's spelling; its owner may have closed that since."""
     gone = an_account("strasse@acme.example")
     access = access_to("acme-corp", a_person(mara))
-    inviting.invite(access, "straße@acme.example", VIEWER, origin(mara))
+    inviting.invite(access, "straße@acme.example", Role.VIEWER, a_context(mara))
     link, visitor = mailed("strasse@acme.example")[-1], enter()
     gone.delete()
     assert visitor.get(link).value("email") == "strasse@acme.example"
@@ -306,50 +307,50 @@ def test_a_link_of_a_version_before_works(invite, enter):
     an_account(LENA, verified=False)
     invite()
     content = {"id": str(Invitation.objects.get().id), "generation": 1}
-    path = f"/invitations/{links.sign(PURPOSE, content)}"
+    path = f"/invitations/{links.sign(INVITE, content)}"
     assert enter().post(path, {"password": PASSWORD}).location == PATH
 
 
 @pytest.mark.parametrize("how", ["demoted", "removed", "left"])
 def test_it_does_not_come_back_with_the_role_of_who_sent_it(acme, mara, join, mailed, enter, how):
     """Row A4 of the attacks: after the role of the inviter ended, and began again."""
-    ann, by_mara = join("ann@acme.example", ADMIN), access_to("acme-corp", a_person(mara))
+    ann, by_mara = join("ann@acme.example", Role.ADMIN), access_to("acme-corp", a_person(mara))
     by_ann = access_to("acme-corp", a_person(ann))
     for email in (LENA, "pia@acme.example"):
-        inviting.invite(by_ann, email, ADMIN, origin(ann))
-    kept = inviting.invite(by_mara, "ivo@acme.example", ADMIN, origin(mara))
+        inviting.invite(by_ann, email, Role.ADMIN, a_context(ann))
+    kept = inviting.invite(by_mara, "ivo@acme.example", Role.ADMIN, a_context(mara))
     [link] = mailed()
     end = {
-        "demoted": lambda: change_role(by_mara, ann.id, VIEWER, origin(mara)),
-        "removed": lambda: remove_member(by_mara, ann.id, origin(mara)),
-        "left": lambda: leave(by_ann, ann.id, origin(ann)),
+        "demoted": lambda: change_role(by_mara, ann.id, Role.VIEWER, a_context(mara)),
+        "removed": lambda: remove_member(by_mara, ann.id, a_context(mara)),
+        "left": lambda: leave(by_ann, ann.id, a_context(ann)),
     }
     end[how]()
     told = [line.words for line in events_of(acme.id).rows[:2]]
     assert told[1] == "Open invitations sent by ann@acme.example withdrawn: 2"
     Membership.objects(account=ann.id).delete()
-    Membership(organization=acme.id, account=ann.id, role=ADMIN, since=clock.now()).save()
+    Membership(organization=acme.id, account=ann.id, role=Role.ADMIN, since=clock.now()).save()
     assert ended(enter().get(link))
-    assert [one.id for one in Invitation.objects(state=OPEN)] == [kept.id]
+    assert [one.id for one in Invitation.objects(state=InvitationState.OPEN)] == [kept.id]
 
 
 def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
-    ann = join("ann@acme.example", OWNER)
-    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, VIEWER, origin(ann))
-    change_role(access_to("acme-corp", a_person(mara)), ann.id, ADMIN, origin(mara))
-    assert Invitation.objects.get().state == OPEN
+    ann = join("ann@acme.example", Role.OWNER)
+    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, Role.VIEWER, a_context(ann))
+    change_role(access_to("acme-corp", a_person(mara)), ann.id, Role.ADMIN, a_context(mara))
+    assert Invitation.objects.get().state == InvitationState.OPEN
 
 
 @pytest.mark.parametrize("how", ["demoted", "removed"])
 def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
     """Row A4 of the attacks: after the role of the inviter ended."""
-    ann = join("ann@acme.example", ADMIN)
-    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, ADMIN, origin(ann))
+    ann = join("ann@acme.example", Role.ADMIN)
+    inviting.invite(access_to("acme-corp", a_person(ann)), LENA, Role.ADMIN, a_context(ann))
     [link] = mailed()
     visitor = enter()
     sent = {**visitor.hidden(link), "password": PASSWORD}
     membership = Membership.objects(account=ann.id)
-    membership.update(set__role=VIEWER) if how == "demoted" else membership.delete()
+    membership.update(set__role=Role.VIEWER) if how == "demoted" else membership.delete()
     assert ended(visitor.get(link))
     assert ended(visitor.send(link, sent))
     owner = enter(MARA)
@@ -361,16 +362,16 @@ def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, 
 
 def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
     """Row A4 of the attacks: the role ends in the moment in which the invitation is accepted."""
-    ann, account = join("ann@acme.example", ADMIN), an_account(LENA)
+    ann, account = join("ann@acme.example", Role.ADMIN), an_account(LENA)
     access, by_ann = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(ann))
     for _ in range(10):
-        invitation = inviting.invite(by_ann, LENA, VIEWER, origin(ann))
+        invitation = inviting.invite(by_ann, LENA, Role.VIEWER, a_context(ann))
         happened, ready = [], threading.Barrier(2)
 
         def accept(invitation=invitation, happened=happened, ready=ready):
             ready.wait()
             try:
-                accepting.accept_own(invitation.id, account.id, origin(account))
+                accepting.accept_own(invitation.id, account.id, a_context(account))
                 happened.append("joined")
             except errors.InvitationEnded:
                 happened.append("refused")
@@ -378,7 +379,7 @@ def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
         thread = threading.Thread(target=accept)
         thread.start()
         ready.wait()
-        change_role(access, ann.id, VIEWER, origin(mara))
+        change_role(access, ann.id, Role.VIEWER, a_context(mara))
         thread.join()
         actions = [e.action for e in AuditEvent.objects(chain=acme.id).order_by("-seq")[:2]]
         if happened == ["joined"]:
@@ -386,7 +387,7 @@ def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
         else:
             assert actions == ["member.role_changed", "invitation.withdrawn_with_role"]
         Membership.objects(account=account.id).delete()
-        Membership.objects(account=ann.id).update(set__role=ADMIN)
+        Membership.objects(account=ann.id).update(set__role=Role.ADMIN)
         Invitation.objects.delete()
 
 
@@ -396,10 +397,10 @@ def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
     invitation = Invitation.objects.get()
     content = {"id": str(invitation.id), "generation": 1}
     tokens = [
-        links.sign("reset", content),
+        links.sign(LinkPurpose("reset", timedelta(days=1)), content),
         token_of(invitation)[:-2] + "AA",
-        links.sign(PURPOSE, {**content, "generation": 2}),
-        links.sign(PURPOSE, {**content, "generation": 0}),
+        links.sign(INVITE, {**content, "generation": 2}),
+        links.sign(INVITE, {**content, "generation": 0}),
         "x", "a.b.c", "%00", "$ne", "x" * 5000,
     ]  # fmt: skip
     for token in tokens:
@@ -409,7 +410,7 @@ def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
 def test_it_outlives_a_rename_and_leads_only_to_its_own_organization(acme, mara, invite, enter):
     """Row N4 of the attacks: invitations go by id, whoever has the old address now."""
     link = invite()
-    rename_organization(acme, "Other", origin(mara))
+    rename_organization(acme, "Other", a_context(mara))
     Slug.objects(id="acme-corp").delete()
     an_organization("Acme Corp", an_account("dispatch@kestrel.example"))
     visitor = enter()
@@ -438,12 +439,12 @@ def test_it_is_dead_when_the_organization_is_purged(owner, acme, invite, enter):
 
 def test_a_member_who_accepts_is_told_and_keeps_the_role(acme, invite, enter):
     account = an_account(LENA)
-    link = invite(role=VIEWER)
-    Membership(organization=acme.id, account=account.id, role=OWNER, since=clock.now()).save()
+    link = invite(role=Role.VIEWER)
+    Membership(organization=acme.id, account=account.id, role=Role.OWNER, since=clock.now()).save()
     page = enter(LENA).post(link)
     assert (page.status, page.heading) == (409, "You are a member already")
     assert page.html.find("a", string="Back to Acme Corp")
-    assert role_of(account) == OWNER
+    assert role_of(account) == Role.OWNER
 
 
 def test_invitations_of_other_addresses_are_out_of_reach(invite, enter):

@@ -9,17 +9,18 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from portal import clock, errors
+from portal import clock
 from portal import settings as portal_settings
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.mail import sender
 from portal.organizations.access.lookup import access_to
-from portal.organizations.members import inviting, listing
-from tests.factories import a_person, an_access, an_account, an_organization, fresh, origin
+from portal.organizations.members import errors, inviting, listing
+from portal.web import errors as web_errors
+from tests.factories import a_context, a_person, an_access, an_account, an_organization, fresh
 from tests.mail.post_office import text_of
 from tests.members.conftest import LENA, MARA
 from tests.members.test_members import PATH, re_text
@@ -27,7 +28,7 @@ from tests.members.test_members import PATH, re_text
 MEMBERS = f"{PATH}/members"
 
 
-def send(visitor, email=LENA, role=VIEWER):
+def send(visitor, email=LENA, role=Role.VIEWER):
     return visitor.post(f"{PATH}/invitations", {"email": email, "role": role}, form_at=MEMBERS)
 
 
@@ -43,7 +44,7 @@ def listed(visitor):
 
 
 def test_an_invitation_is_mailed_and_listed(app, owner, office):
-    page = owner.get(send(owner, role=ADMIN).location)
+    page = owner.get(send(owner, role=Role.ADMIN).location)
     assert f"An invitation is on its way to {LENA}." in page.text
     assert LENA in re_text(page.html.select_one("table"))
     sender.send_due_mails(app)
@@ -77,11 +78,11 @@ def test_no_line_of_the_log_has_a_link_in_it(owner, mailed, enter, log):
 @pytest.mark.parametrize(
     ("email", "role", "field"),
     [
-        ("", VIEWER, "email"),
-        ("lena", VIEWER, "email"),
-        ("lena@acme.example\0", VIEWER, "email"),
-        ("a@b\nBcc: c@d", VIEWER, "email"),
-        ("x" * 10_000, VIEWER, "email"),
+        ("", Role.VIEWER, "email"),
+        ("lena", Role.VIEWER, "email"),
+        ("lena@acme.example\0", Role.VIEWER, "email"),
+        ("a@b\nBcc: c@d", Role.VIEWER, "email"),
+        ("x" * 10_000, Role.VIEWER, "email"),
         (LENA, "owner", "role"),
         (LENA, "", "role"),
         (LENA, '{"$gt": ""}', "role"),
@@ -95,7 +96,7 @@ def test_what_is_wrong_is_told_at_its_field_and_nothing_is_sent(owner, email, ro
 
 
 def test_a_member_is_not_invited(owner, join):
-    join("teo@acme.example", VIEWER)
+    join("teo@acme.example", Role.VIEWER)
     answer = send(owner, "TEO@Acme.example")
     assert answer.status == 409
     assert "is a member: change the role instead" in answer.fault("email")
@@ -104,17 +105,17 @@ def test_a_member_is_not_invited(owner, join):
 
 def test_who_became_a_member_meanwhile_is_not_invited_again(owner, join):
     send(owner)
-    join(LENA, VIEWER)
+    join(LENA, Role.VIEWER)
     answer = act(owner, Invitation.objects.get(), "resend")
     assert (answer.status, answer.heading) == (409, "Nothing was changed")
 
 
 def test_an_address_has_one_open_invitation(owner):
     send(owner)
-    answer = send(owner, "LENA@ACME.example", ADMIN)
+    answer = send(owner, "LENA@ACME.example", Role.ADMIN)
     assert answer.status == 409
     assert "has an invitation: send that again, or withdraw it first" in answer.fault("email")
-    assert [invitation.role for invitation in Invitation.objects()] == [VIEWER]
+    assert [invitation.role for invitation in Invitation.objects()] == [Role.VIEWER]
 
 
 def test_of_many_who_invite_one_address_at_once_one_does(acme, mara):
@@ -122,7 +123,7 @@ def test_of_many_who_invite_one_address_at_once_one_does(acme, mara):
 
     def run():
         try:
-            inviting.invite(access, LENA, VIEWER, origin(mara))
+            inviting.invite(access, LENA, Role.VIEWER, a_context(mara))
         except errors.AlreadyInvited as error:
             refused.append(error)
 
@@ -139,7 +140,7 @@ def test_two_organizations_invite_one_address(owner, enter):
     send(owner)
     an_organization("Kestrel", an_account("dispatch@kestrel.example"))
     other = enter("dispatch@kestrel.example")
-    fields = {"email": LENA, "role": VIEWER}
+    fields = {"email": LENA, "role": Role.VIEWER}
     path = "/organizations/kestrel"
     answer = other.post(f"{path}/invitations", fields, form_at=f"{path}/members")
     assert answer.status == 303
@@ -149,7 +150,7 @@ def test_two_organizations_invite_one_address(owner, enter):
 def test_viewers_neither_invite_nor_see_who_is_invited(owner, join, enter):
     """Row T3 of the attacks."""
     send(owner)
-    join("teo@acme.example", VIEWER)
+    join("teo@acme.example", Role.VIEWER)
     viewer = enter("teo@acme.example")
     page = viewer.get(MEMBERS)
     assert "Invite a member" not in page.text
@@ -235,7 +236,9 @@ def test_invitations_of_others_are_out_of_reach(owner, acme):
     """Row T1 of the attacks."""
     kestrel = an_account("dispatch@kestrel.example")
     an_organization("Kestrel", kestrel)
-    theirs = inviting.invite(access_to("kestrel", a_person(kestrel)), LENA, VIEWER, origin(kestrel))
+    theirs = inviting.invite(
+        access_to("kestrel", a_person(kestrel)), LENA, Role.VIEWER, a_context(kestrel)
+    )
     for invitation_id in (theirs.id, ObjectId(), "x", "\0", "$ne"):
         for deed in ("resend", "withdraw"):
             path = f"{PATH}/invitations/{invitation_id}/{deed}"
@@ -277,7 +280,7 @@ def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mar
 
     def seconds(email):
         begin = time.perf_counter()
-        inviting.invite(access, email, VIEWER, origin(mara))
+        inviting.invite(access, email, Role.VIEWER, a_context(mara))
         return time.perf_counter() - begin
 
     def difference(number):
@@ -295,16 +298,16 @@ def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mar
 def test_an_address_is_sent_three_a_minute_whether_new_or_again(settings, owner, mara, acme):
     """Sending again is no way around the limit of the address, which is that of all spellings."""
     access = access_to("acme-corp", a_person(mara))
-    invitation = inviting.invite(access, LENA, VIEWER, origin(mara))
+    invitation = inviting.invite(access, LENA, Role.VIEWER, a_context(mara))
     portal_settings.activate(replace(settings, rate_limits=True, address_mail_limit=2))
     try:
         for _ in range(2):
-            inviting.resend_invitation(access, invitation.id, origin(mara))
-        with pytest.raises(errors.TooManyTries):
-            inviting.resend_invitation(access, invitation.id, origin(mara))
+            inviting.resend_invitation(access, invitation.id, a_context(mara))
+        with pytest.raises(web_errors.TooManyAttempts):
+            inviting.resend_invitation(access, invitation.id, a_context(mara))
         kestrel = an_organization("Kestrel", mara)
-        with pytest.raises(errors.TooManyTries):
-            inviting.invite(an_access(kestrel), LENA, VIEWER, origin(mara))
+        with pytest.raises(web_errors.TooManyAttempts):
+            inviting.invite(an_access(kestrel), LENA, Role.VIEWER, a_context(mara))
     finally:
         portal_settings.activate(settings)
     assert Invitation.objects.get().generation == 3
@@ -313,14 +316,14 @@ def test_an_address_is_sent_three_a_minute_whether_new_or_again(settings, owner,
 @pytest.mark.parametrize("expired", [False, True])
 def test_an_admins_invitation_is_sent_again_by_who_was_there_lately(owner, time_machine, expired):
     """As it is sent the first time: whoever finds a browser open makes nobody an admin."""
-    send(owner, role=ADMIN)
+    send(owner, role=Role.ADMIN)
     send(owner, "viewer@acme.example")
     if expired:
         past = clock.now() - timedelta(days=1)
         Invitation.objects.update(set__expires_at=past)
     time_machine.move_to(clock.now() + timedelta(minutes=16))
-    answer = act(owner, Invitation.objects.get(role=ADMIN), "resend")
+    answer = act(owner, Invitation.objects.get(role=Role.ADMIN), "resend")
     assert answer.location.startswith("/account/confirm")
-    assert Invitation.objects.get(role=ADMIN).generation == 1
-    assert act(owner, Invitation.objects.get(role=VIEWER), "resend").location == MEMBERS
-    assert Invitation.objects.get(role=VIEWER).generation == 2
+    assert Invitation.objects.get(role=Role.ADMIN).generation == 1
+    assert act(owner, Invitation.objects.get(role=Role.VIEWER), "resend").location == MEMBERS
+    assert Invitation.objects.get(role=Role.VIEWER).generation == 2

@@ -7,26 +7,29 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from portal import clock, errors
+from portal import clock
+from portal import errors as portal_errors
 from portal import settings as portal_settings
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.mail import sender
+from portal.organizations.access import errors as access_errors
 from portal.organizations.access.lookup import access_to
 from portal.organizations.api_keys import managing as api_keys_managing
-from portal.organizations.members import listing, managing, ownership
+from portal.organizations.members import errors, listing, managing, ownership
+from portal.web import errors as web_errors
 from tests.factories import (
+    a_context,
     a_key,
     a_member,
     a_person,
     an_access,
     an_account,
     an_organization,
-    origin,
 )
 from tests.mail.post_office import text_of
 
@@ -55,7 +58,7 @@ def remove(visitor, account):
 
 
 def test_members_are_listed_with_role_and_who_is_you(owner, join):
-    join("ann@acme.example", VIEWER)
+    join("ann@acme.example", Role.VIEWER)
     page = owner.get(f"{PATH}/members")
     assert rows(page) == ["ann@acme.example", "mara@acme.example you"]
     assert "2 members, 1 owner" in page.text
@@ -65,7 +68,7 @@ def test_members_are_listed_with_role_and_who_is_you(owner, join):
 def test_a_long_list_of_members_is_paged_both_ways(owner, acme, join, monkeypatch):
     monkeypatch.setattr(listing, "ROWS_PER_PAGE", 2)
     for name in "abcd":
-        join(f"{name}@acme.example", VIEWER)
+        join(f"{name}@acme.example", Role.VIEWER)
     first = owner.get(f"{PATH}/members")
     second = owner.get(f"{PATH}/members" + first.html.find("a", rel="next")["href"])
     third = owner.get(f"{PATH}/members" + second.html.find("a", rel="next")["href"])
@@ -88,16 +91,16 @@ def test_a_page_that_is_none_leads_to_the_first(owner, key):
         assert "mara@acme.example" in page.text
 
 
-@pytest.mark.parametrize("role", [VIEWER, ADMIN])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_a_role_is_changed_at_once_and_told(app, owner, join, enter, office, role):
     """Row T2 of the attacks."""
-    before = ADMIN if role == VIEWER else VIEWER
+    before = Role.ADMIN if role == Role.VIEWER else Role.VIEWER
     teo = join("teo@acme.example", before)
     browser = enter("teo@acme.example")
-    assert browser.get(f"{PATH}/rename").status == (200 if before == ADMIN else 403)
+    assert browser.get(f"{PATH}/rename").status == (200 if before == Role.ADMIN else 403)
     assert change_role(owner, teo, role).location == f"{PATH}/members"
     assert role_of(teo) == role
-    assert browser.get(f"{PATH}/rename").status == (200 if role == ADMIN else 403)
+    assert browser.get(f"{PATH}/rename").status == (200 if role == Role.ADMIN else 403)
     sender.send_due_mails(app)
     [message] = office.to("teo@acme.example")
     assert message["Subject"] == f"Your role in Acme Corp is {role}"
@@ -106,7 +109,7 @@ def test_a_role_is_changed_at_once_and_told(app, owner, join, enter, office, rol
 
 def test_a_removed_member_is_out_on_the_next_request_and_is_told(app, owner, join, enter, office):
     """Row T2 of the attacks."""
-    teo = join("teo@acme.example", ADMIN)
+    teo = join("teo@acme.example", Role.ADMIN)
     browser = enter("teo@acme.example")
     assert browser.get(PATH).status == 200
     assert "loses access" in owner.get(f"{PATH}/members/{teo.id}/remove").text
@@ -118,7 +121,7 @@ def test_a_removed_member_is_out_on_the_next_request_and_is_told(app, owner, joi
 
 
 def test_who_leaves_is_out(owner, join, enter):
-    teo = join("teo@acme.example", VIEWER)
+    teo = join("teo@acme.example", Role.VIEWER)
     browser = enter("teo@acme.example")
     assert browser.post(f"{PATH}/leave").location == "/organizations"
     assert "You left Acme Corp" in browser.get("/organizations").text
@@ -127,8 +130,8 @@ def test_who_leaves_is_out(owner, join, enter):
 
 
 def test_what_was_done_to_members_stands_in_the_audit_trail(owner, acme, join, enter):
-    teo, pia = join("teo@acme.example", VIEWER), join("pia@acme.example", VIEWER)
-    change_role(owner, teo, ADMIN)
+    teo, pia = join("teo@acme.example", Role.VIEWER), join("pia@acme.example", Role.VIEWER)
+    change_role(owner, teo, Role.ADMIN)
     remove(owner, teo)
     enter("pia@acme.example").post(f"{PATH}/leave")
     left, removed, changed = events_of(acme.id).rows[:3]
@@ -141,23 +144,23 @@ def test_what_was_done_to_members_stands_in_the_audit_trail(owner, acme, join, e
 
 
 def test_every_change_of_a_membership_is_counted_in_its_account(owner, join, enter):
-    teo = join("teo@acme.example", VIEWER)
-    change_role(owner, teo, ADMIN)
+    teo = join("teo@acme.example", Role.VIEWER)
+    change_role(owner, teo, Role.ADMIN)
     assert Account.objects.get(id=teo.id).membership_changes == 1
     remove(owner, teo)
     assert Account.objects.get(id=teo.id).membership_changes == 2
 
 
-@pytest.mark.parametrize("actor", [VIEWER, ADMIN, OWNER])
-@pytest.mark.parametrize("target", [VIEWER, ADMIN, OWNER])
+@pytest.mark.parametrize("actor", [Role.VIEWER, Role.ADMIN, Role.OWNER])
+@pytest.mark.parametrize("target", [Role.VIEWER, Role.ADMIN, Role.OWNER])
 def test_admins_manage_viewers_and_admins_and_owners_owners(join, enter, acme, actor, target):
     """Row T3 of the attacks."""
     join("actor@acme.example", actor)
     teo = join("teo@acme.example", target)
     browser = enter("actor@acme.example")
-    may = actor == OWNER or (actor == ADMIN and target != OWNER)
+    may = actor == Role.OWNER or (actor == Role.ADMIN and target != Role.OWNER)
     form = "/organizations/new"
-    for path, fields in (("role", {"role": VIEWER}), ("remove", {})):
+    for path, fields in (("role", {"role": Role.VIEWER}), ("remove", {})):
         address = f"{PATH}/members/{teo.id}/{path}"
         assert browser.get(address).status == (200 if may else 403)
         assert browser.post(address, fields, form_at=form).status == (303 if may else 403)
@@ -166,35 +169,35 @@ def test_admins_manage_viewers_and_admins_and_owners_owners(join, enter, acme, a
 
 @pytest.mark.parametrize("role", ["owner", "", "root", "\0", '{"$ne": ""}'])
 def test_nobody_becomes_owner_by_a_change_of_role(owner, join, role):
-    teo = join("teo@acme.example", ADMIN)
+    teo = join("teo@acme.example", Role.ADMIN)
     answer = change_role(owner, teo, role)
     assert answer.status == 422
     assert answer.fault("role") == "Choose viewer or admin: ownership is offered, and accepted"
-    assert role_of(teo) == ADMIN
+    assert role_of(teo) == Role.ADMIN
 
 
 def test_members_of_others_are_out_of_reach(owner, acme):
     """Row T1 of the attacks."""
     other = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
-    theirs = a_member(other, VIEWER, "teo@kestrel.example")
+    theirs = a_member(other, Role.VIEWER, "teo@kestrel.example")
     for account in (theirs.id, ObjectId(), "x", "\0", "$ne"):
         for path in ("role", "remove", "ownership", "ownership/withdraw"):
             address = f"{PATH}/members/{account}/{path}"
-            answer = owner.post(address, {"role": ADMIN}, form_at="/organizations/new")
+            answer = owner.post(address, {"role": Role.ADMIN}, form_at="/organizations/new")
             assert answer.status == 404, address
-    assert role_of(theirs) == VIEWER
+    assert role_of(theirs) == Role.VIEWER
 
 
 def test_at_an_old_address_changes_are_refused_and_pages_lead_on(owner, join):
     """Row N4 of the attacks."""
-    teo = join("teo@acme.example", VIEWER)
+    teo = join("teo@acme.example", Role.VIEWER)
     sent = owner.hidden(f"{PATH}/members/{teo.id}/role")
     owner.post(f"{PATH}/rename", {"organization_name": "Other"})
     page = owner.get(f"{PATH}/members/{teo.id}/role")
     assert (page.status, page.location) == (307, f"/organizations/other/members/{teo.id}/role")
-    answer = owner.send(f"{PATH}/members/{teo.id}/role", {**sent, "role": ADMIN})
+    answer = owner.send(f"{PATH}/members/{teo.id}/role", {**sent, "role": Role.ADMIN})
     assert answer.status == 409
-    assert role_of(teo) == VIEWER
+    assert role_of(teo) == Role.VIEWER
 
 
 # The last owner
@@ -202,13 +205,13 @@ def test_at_an_old_address_changes_are_refused_and_pages_lead_on(owner, join):
 
 def lose_ownership(organization, account, how):
     access = access_to(organization.slug, a_person(account))
-    who = origin(account)
+    who = a_context(account)
     if how == "leaves":
         managing.leave(access, account.id, who)
     elif how == "is removed":
         managing.remove_member(access, account.id, who)
     else:
-        managing.change_role(access, account.id, ADMIN, who)
+        managing.change_role(access, account.id, Role.ADMIN, who)
 
 
 WAYS = ["leaves", "is removed", "is demoted"]
@@ -217,11 +220,11 @@ WAYS = ["leaves", "is removed", "is demoted"]
 @pytest.mark.parametrize("how", WAYS)
 def test_the_last_owner_stays_one(acme, mara, join, how):
     """Row T4 of the attacks."""
-    join("teo@acme.example", ADMIN)
+    join("teo@acme.example", Role.ADMIN)
     events = len(AuditEvent.objects())
     with pytest.raises(errors.LastOwner):
         lose_ownership(acme, mara, how)
-    assert role_of(mara) == OWNER
+    assert role_of(mara) == Role.OWNER
     assert len(AuditEvent.objects()) == events
     assert Account.objects.get(id=mara.id).membership_changes == 1
 
@@ -237,9 +240,9 @@ def test_the_last_owner_is_told_what_to_do(owner):
 
 @pytest.mark.parametrize("how", WAYS)
 def test_an_owner_who_is_not_the_last_goes(acme, mara, join, how):
-    join("idris@acme.example", OWNER)
+    join("idris@acme.example", Role.OWNER)
     lose_ownership(acme, mara, how)
-    assert role_of(mara) == (ADMIN if how == "is demoted" else None)
+    assert role_of(mara) == (Role.ADMIN if how == "is demoted" else None)
 
 
 def at_one_moment(*deeds):
@@ -250,7 +253,7 @@ def at_one_moment(*deeds):
         ready.wait()
         try:
             deed()
-        except errors.PortalError as error:
+        except portal_errors.PortalError as error:
             raised.append(type(error))
 
     threads = [threading.Thread(target=run, args=[deed]) for deed in deeds]
@@ -265,47 +268,47 @@ def at_one_moment(*deeds):
 @pytest.mark.parametrize("second", WAYS)
 def test_of_two_owners_who_go_at_the_same_moment_one_stays(acme, mara, join, first, second):
     """Row T4 of the attacks; each pair of ways, several times."""
-    idris = join("idris@acme.example", OWNER)
+    idris = join("idris@acme.example", Role.OWNER)
     for _ in range(5):
         raised = at_one_moment(
             lambda: lose_ownership(acme, mara, first), lambda: lose_ownership(acme, idris, second)
         )
         assert raised == [errors.LastOwner]
-        assert Membership.objects(organization=acme.id, role=OWNER).count() == 1
+        assert Membership.objects(organization=acme.id, role=Role.OWNER).count() == 1
         for account in (mara, idris):
             Membership.objects(organization=acme.id, account=account.id).delete()
             Membership(
-                organization=acme.id, account=account.id, role=OWNER, since=acme.created_at
+                organization=acme.id, account=account.id, role=Role.OWNER, since=acme.created_at
             ).save()
 
 
 def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
     """Row T4 of the attacks."""
-    idris = join("idris@acme.example", OWNER)
+    idris = join("idris@acme.example", Role.OWNER)
     ways = {account.id: access_to("acme-corp", a_person(account)) for account in (mara, idris)}
 
     def demote(by, whom):
-        return lambda: managing.change_role(ways[by.id], whom.id, ADMIN, origin(by))
+        return lambda: managing.change_role(ways[by.id], whom.id, Role.ADMIN, a_context(by))
 
     for _ in range(20):
         # Who came second is no owner any more.
-        assert at_one_moment(demote(mara, idris), demote(idris, mara)) == [errors.Forbidden]
-        assert Membership.objects(organization=acme.id, role=OWNER).count() == 1
-        Membership.objects(organization=acme.id).update(set__role=OWNER)
+        assert at_one_moment(demote(mara, idris), demote(idris, mara)) == [access_errors.Forbidden]
+        assert Membership.objects(organization=acme.id, role=Role.OWNER).count() == 1
+        Membership.objects(organization=acme.id).update(set__role=Role.OWNER)
 
 
 def test_nothing_changes_in_the_trash(owner, acme, join):
-    teo = join("teo@acme.example", VIEWER)
+    teo = join("teo@acme.example", Role.VIEWER)
     access = access_to("acme-corp", a_person(Account.objects.get(email="mara@acme.example")))
     owner.post(f"{PATH}/delete", {"confirm_name": "Acme Corp"})
     assert Organization.objects.get().state == "trashed"
-    with pytest.raises(errors.NotFound):
-        managing.remove_member(access, teo.id, origin())
-    assert role_of(teo) == VIEWER
+    with pytest.raises(portal_errors.NotFound):
+        managing.remove_member(access, teo.id, a_context())
+    assert role_of(teo) == Role.VIEWER
 
 
 def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
-    teo = join("teo@acme.example", VIEWER)
+    teo = join("teo@acme.example", Role.VIEWER)
     path = f"{PATH}/members/{teo.id}/remove"
     sent = owner.hidden(path)
     assert owner.send(path, sent).location == f"{PATH}/members"
@@ -314,15 +317,15 @@ def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
 
 
 def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, join):
-    teo = join("teo@acme.example", ADMIN)
+    teo = join("teo@acme.example", Role.ADMIN)
     access = access_to("acme-corp", a_person(teo))
-    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, origin(teo))
+    api_keys_managing.make_key(access, "Nightly export", Role.ADMIN, (), None, a_context(teo))
     api_keys_managing.make_key(
-        access, "Reads", None, ["audit.view"], clock.now().date(), origin(teo)
+        access, "Reads", None, ["audit.view"], clock.now().date(), a_context(teo)
     )
     a_key(acme, name="Another's")
     other = an_organization("Kestrel", teo)
-    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(teo))
+    api_keys_managing.make_key(an_access(other), "Elsewhere", Role.ADMIN, (), None, a_context(teo))
     for deed in ("remove", "role"):
         page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
         told = re_text(page.html.select_one("main"))
@@ -335,9 +338,9 @@ def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, joi
 
 
 def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):
-    teo = join("teo@acme.example", ADMIN)
+    teo = join("teo@acme.example", Role.ADMIN)
     access, today = access_to("acme-corp", a_person(teo)), clock.now().date()
-    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), today, origin(teo))
+    api_keys_managing.make_key(access, "Nightly export", Role.ADMIN, (), today, a_context(teo))
     time_machine.move_to(clock.now() + timedelta(days=2))
     page = enter("mara@acme.example").get(f"{PATH}/members/{teo.id}/remove")
     assert "Nightly export" not in page.text
@@ -354,32 +357,34 @@ def limited(settings):
 
 def test_a_role_is_toggled_so_often_a_minute_and_no_more(acme, join, mara, limited):
     """Each change mails somebody. Taking a role away is possible always."""
-    teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
+    teo, access = join("teo@acme.example", Role.VIEWER), access_to("acme-corp", a_person(mara))
     for _ in range(3):
-        managing.change_role(access, teo.id, ADMIN, origin(mara))
-        managing.change_role(access, teo.id, VIEWER, origin(mara))
-    with pytest.raises(errors.TooManyTries):
-        managing.change_role(access, teo.id, ADMIN, origin(mara))
-    assert role_of(teo) == VIEWER
+        managing.change_role(access, teo.id, Role.ADMIN, a_context(mara))
+        managing.change_role(access, teo.id, Role.VIEWER, a_context(mara))
+    with pytest.raises(web_errors.TooManyAttempts):
+        managing.change_role(access, teo.id, Role.ADMIN, a_context(mara))
+    assert role_of(teo) == Role.VIEWER
     assert len(Mail.objects(kind="role_changed")) == 6
-    Membership.objects(account=teo.id).update(set__role=ADMIN)
-    managing.change_role(access, teo.id, VIEWER, origin(mara))
-    managing.remove_member(access, teo.id, origin(mara))
+    Membership.objects(account=teo.id).update(set__role=Role.ADMIN)
+    managing.change_role(access, teo.id, Role.VIEWER, a_context(mara))
+    managing.remove_member(access, teo.id, a_context(mara))
 
 
 def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limited):
     """One limit for all that members have the portal mail."""
-    teo, access = join("teo@acme.example", VIEWER), access_to("acme-corp", a_person(mara))
-    managing.change_role(access, teo.id, ADMIN, origin(mara))
-    api_keys_managing.make_key(access, "Nightly export", ADMIN, (), None, origin(mara))
-    ownership.offer_ownership(access, teo.id, True, origin(mara))
-    ownership.withdraw_offer(access, teo.id, origin(mara))
+    teo, access = join("teo@acme.example", Role.VIEWER), access_to("acme-corp", a_person(mara))
+    managing.change_role(access, teo.id, Role.ADMIN, a_context(mara))
+    api_keys_managing.make_key(access, "Nightly export", Role.ADMIN, (), None, a_context(mara))
+    ownership.offer_ownership(access, teo.id, True, a_context(mara))
+    ownership.withdraw_offer(access, teo.id, a_context(mara))
     for refused in (
-        lambda: managing.change_role(access, teo.id, ADMIN, origin(mara)),
-        lambda: api_keys_managing.make_key(access, "Another", ADMIN, (), None, origin(mara)),
-        lambda: ownership.offer_ownership(access, teo.id, True, origin(mara)),
+        lambda: managing.change_role(access, teo.id, Role.ADMIN, a_context(mara)),
+        lambda: api_keys_managing.make_key(
+            access, "Another", Role.ADMIN, (), None, a_context(mara)
+        ),
+        lambda: ownership.offer_ownership(access, teo.id, True, a_context(mara)),
     ):
-        with pytest.raises(errors.TooManyTries):
+        with pytest.raises(web_errors.TooManyAttempts):
             refused()
     other = an_organization("Kestrel", mara)
-    api_keys_managing.make_key(an_access(other), "Elsewhere", ADMIN, (), None, origin(mara))
+    api_keys_managing.make_key(an_access(other), "Elsewhere", Role.ADMIN, (), None, a_context(mara))

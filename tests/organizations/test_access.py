@@ -2,8 +2,9 @@
 
 import pytest
 
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
-from portal.errors import Forbidden, NotFound
+from portal.documents.memberships import Membership, Role
+from portal.errors import NotFound
+from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
 from portal.permissions import ALL
 from tests.factories import a_member, a_person, an_account, an_organization
@@ -37,20 +38,20 @@ def test_who_is_not_logged_in_is_asked_to_and_led_back(visitor, page):
 
 
 ALLOWED = {
-    VIEWER: {"organization.view", "organization.leave", "members.view", "audit.view"},
-    ADMIN: {"organization.rename", "members.manage", "invitations.manage", "keys.manage",
+    Role.VIEWER: {"organization.view", "organization.leave", "members.view", "audit.view"},
+    Role.ADMIN: {"organization.rename", "members.manage", "invitations.manage", "keys.manage",
             "audit.export"},
-    OWNER: {"organization.delete", "organization.restore", "organization.purge",
+    Role.OWNER: {"organization.delete", "organization.restore", "organization.purge",
             "organization.require_second_factor", "owners.manage"},
 }  # fmt: skip
 MAY = {
-    VIEWER: ALLOWED[VIEWER],
-    ADMIN: ALLOWED[VIEWER] | ALLOWED[ADMIN],
-    OWNER: ALLOWED[VIEWER] | ALLOWED[ADMIN] | ALLOWED[OWNER],
+    Role.VIEWER: ALLOWED[Role.VIEWER],
+    Role.ADMIN: ALLOWED[Role.VIEWER] | ALLOWED[Role.ADMIN],
+    Role.OWNER: ALLOWED[Role.VIEWER] | ALLOWED[Role.ADMIN] | ALLOWED[Role.OWNER],
 }
 
 
-@pytest.mark.parametrize("role", [OWNER, ADMIN, VIEWER])
+@pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN, Role.VIEWER])
 @pytest.mark.parametrize("permission", sorted(ALL))
 def test_each_role_may_what_the_table_says(role, permission):
     organization = an_organization("Acme Corp")
@@ -65,7 +66,7 @@ def test_each_role_may_what_the_table_says(role, permission):
 
 def test_a_viewer_is_refused_what_only_others_may(app):
     organization = an_organization("Acme Corp")
-    a_member(organization, VIEWER, "teo@acme.example")
+    a_member(organization, Role.VIEWER, "teo@acme.example")
     viewer = Visitor(app)
     viewer.log_in("teo@acme.example")
     page = viewer.get("/organizations/acme-corp")
@@ -80,12 +81,12 @@ def test_a_viewer_is_refused_what_only_others_may(app):
 def test_a_role_that_changed_acts_on_the_next_request(app):
     """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
-    account = a_member(organization, ADMIN, "teo@acme.example")
+    account = a_member(organization, Role.ADMIN, "teo@acme.example")
     admin = Visitor(app)
     admin.log_in("teo@acme.example")
     assert admin.get("/organizations/acme-corp/rename").status == 200
     membership = Membership.objects.get(account=account.id)
-    membership.update(set__role=VIEWER)
+    membership.update(set__role=Role.VIEWER)
     assert admin.get("/organizations/acme-corp/rename").status == 403
     membership.delete()
     assert admin.get("/organizations/acme-corp").status == 404

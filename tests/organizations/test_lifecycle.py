@@ -7,26 +7,27 @@ from pymongo.errors import ConnectionFailure
 
 from portal import clock
 from portal.database.connection import server_time
+from portal.database.errors import DatabaseUnavailable
 from portal.documents.organizations import Operation, Organization
-from portal.errors import AddressChanged, DatabaseUnavailable, NotFound, SlugTaken
+from portal.errors import NotFound
+from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.engine import (
-    ForwardImpossible,
     LeaseLost,
     Plan,
-    advance,
-    carry_out,
-    intend,
-    pursue,
-    put_off,
+    RollBack,
+    acquire_lease,
     repair_organization,
-    take_over,
-    write_intent,
+    reschedule,
+    run,
+    run_now,
+    update_if_held,
 )
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_account, an_organization, fresh, origin
+from tests.factories import a_context, an_account, an_organization, fresh, intend
 
 
 @pytest.fixture
@@ -38,10 +39,10 @@ def copied(monkeypatch):
         for _ in range(3):
             copied.append(lease_of(organization))
             yield
-        return advance(organization, set__name="Copied")
+        return update_if_held(organization, set__name="Copied")
 
     def finish(organization):
-        return advance(organization, unset__operation=True)
+        return update_if_held(organization, unset__operation=True)
 
     plan = Plan("move", "Moving to {name}", "being moved", forward=(copy, finish))
     monkeypatch.setitem(engine.PLANS, "move", plan)
@@ -50,9 +51,13 @@ def copied(monkeypatch):
 
 def moving(organization):
     operation = Operation(
-        kind="move", started_at=clock.now(), origin=origin(), collection="org_x", name="fra-1"
+        kind="move",
+        started_at=clock.now(),
+        origin=a_context().origin,
+        collection="org_x",
+        name="fra-1",
     )
-    return write_intent(organization, operation)
+    return intend(organization, operation)
 
 
 def lease_of(organization):
@@ -67,7 +72,7 @@ def test_a_new_kind_of_operation_is_carried_out_and_shown(visitor, copied):
     assert "Being moved" in visitor.get("/organizations").text
     answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Third"})
     assert "Acme Corp is being moved since" in answer.text
-    moved = pursue(organization)
+    moved = run_now(organization)
     assert (moved.name, moved.operation, len(copied)) == ("Copied", None, 3)
 
 
@@ -75,7 +80,7 @@ def test_a_step_that_takes_long_keeps_its_lease(copied, monkeypatch):
     monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)
     organization = moving(an_organization())
     begun = lease_of(organization)
-    carry_out(organization)
+    run(organization)
     assert begun < copied[0] < copied[1] < copied[2]
 
 
@@ -84,7 +89,7 @@ def test_a_step_that_takes_long_stops_where_it_was_overtaken(copied, monkeypatch
     organization = moving(an_organization())
     master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
     with pytest.raises(LeaseLost):
-        carry_out(organization)
+        run(organization)
     assert copied == []
 
 
@@ -93,27 +98,29 @@ def test_an_attempt_that_failed_is_tried_again_after_a_growing_pause(copied, mas
     pauses = []
     for attempt in range(1, 9):
         master_db.organizations.update_one({}, {"$set": {"operation.attempt": attempt}})
-        put_off(fresh(organization), RuntimeError("the disk\nis full"))
+        reschedule(fresh(organization), RuntimeError("the disk\nis full"))
         now = server_time()
         pauses.append(round((lease_of(organization) - now).total_seconds()))
     assert pauses == [2, 4, 8, 16, 32, 45, 45, 45]
     assert fresh(organization).operation.last_error == "RuntimeError: the disk\nis full"
-    assert take_over() is None
+    assert acquire_lease() is None
 
 
 def test_who_was_overtaken_can_not_put_it_off(copied, master_db):
     organization = moving(an_organization())
     master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
     before = lease_of(organization)
-    put_off(organization, RuntimeError())
+    reschedule(organization, RuntimeError())
     assert lease_of(organization) == before
 
 
 def test_an_intent_is_written_once(copied):
     organization = an_organization()
-    operation = Operation(kind="move", started_at=clock.now(), origin=origin(), collection="x")
-    assert intend({"_id": organization.id}, operation)
-    assert intend({"_id": organization.id}, operation) is None
+    operation = Operation(
+        kind="move", started_at=clock.now(), origin=a_context().origin, collection="x"
+    )
+    assert engine.write_intent_where({"_id": organization.id}, operation)
+    assert engine.write_intent_where({"_id": organization.id}, operation) is None
 
 
 def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monkeypatch):
@@ -125,13 +132,13 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
         """Others finish it, and rename it once more, before the sleeper's command arrives."""
         monkeypatch.undo()
         Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-        rename_organization(pursue(fresh(asleep)), "Third", origin())
+        rename_organization(run_now(fresh(asleep)), "Third", a_context())
         tenant_db.org_third.rename("org_other")  # the late command, as the server takes it
         return asleep
 
     plan = Plan("rename", "", "", forward=(overtaken, finish))
     monkeypatch.setitem(engine.PLANS, "rename", plan)
-    assert rename_organization(organization, "Other", origin()).slug == "third"
+    assert rename_organization(organization, "Other", a_context()).slug == "third"
     assert tenant_db.list_collection_names() == ["org_third"]
     assert fresh(organization).operation is None
 
@@ -144,13 +151,13 @@ def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
     def overtaken(asleep):
         monkeypatch.undo()
         Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-        rename_organization(pursue(fresh(asleep)), "Other", origin())
+        rename_organization(run_now(fresh(asleep)), "Other", a_context())
         tenant_db.org_other.rename("org_acme_corp")  # the late command
         return asleep
 
     plan = Plan("repair", "", "", forward=(overtaken, finish))
     monkeypatch.setitem(engine.PLANS, "repair", plan)
-    assert repair_organization(organization, origin()).slug == "other"
+    assert repair_organization(organization, a_context()).slug == "other"
     assert tenant_db.list_collection_names() == ["org_other"]
 
 
@@ -164,8 +171,8 @@ def others_were_faster(monkeypatch):
         def overtaken(asleep):
             monkeypatch.setitem(engine.PLANS, kind, original)
             Organization.objects(id=asleep.id).update(inc__operation__attempt=1)
-            with contextlib.suppress(ForwardImpossible):
-                carry_out(fresh(asleep))
+            with contextlib.suppress(RollBack):
+                run(fresh(asleep))
             raise LeaseLost
 
         monkeypatch.setitem(engine.PLANS, kind, Plan(kind, "", "", forward=(overtaken,)))
@@ -178,7 +185,7 @@ def test_who_was_overtaken_by_others_who_turned_it_back_is_told_so(tenant_db, ot
     tenant_db.org_other.insert_one({"_id": "theirs"})
     others_were_faster("rename")
     with pytest.raises(SlugTaken):
-        rename_organization(organization, "Other", origin())
+        rename_organization(organization, "Other", a_context())
     assert fresh(organization).slug == "acme-corp"
 
 
@@ -217,7 +224,7 @@ def test_who_was_overtaken_is_told_of_success_although_mongodb_is_away_then(
     organization = an_organization("Acme Corp")
     others_were_faster("rename")
     monkeypatch.setattr(engine, "_overtaken", away)
-    assert rename_organization(organization, "Other", origin()).operation.name == "Other"
+    assert rename_organization(organization, "Other", a_context()).operation.name == "Other"
     assert fresh(organization).slug == "other"
 
 
@@ -230,11 +237,11 @@ def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, m
 
 
 def test_an_operation_is_refused_where_the_organization_is_not_in_its_state():
-    trashed = trash_organization(an_organization("Acme Corp"), None, origin())
+    trashed = trash_organization(an_organization("Acme Corp"), None, a_context())
     with pytest.raises(NotFound):
-        rename_organization(trashed, "Other", origin())
+        rename_organization(trashed, "Other", a_context())
     with pytest.raises(NotFound):
-        trash_organization(trashed, None, origin())
+        trash_organization(trashed, None, a_context())
     active = an_organization("Acme Corp")
-    with pytest.raises(AddressChanged):
-        restore_organization(active, None, origin())
+    with pytest.raises(OrganizationRenamed):
+        restore_organization(active, None, a_context())

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.errors import InvalidName
-from portal.organizations.lifecycle.names import RESERVED, clean_name, collection_of, slug_of
+from portal.display_names import InvalidName
+from portal.organizations.lifecycle.names import RESERVED, OrganizationName, parse_name, slug_of
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 names = st.one_of(st.text(max_size=100), st.from_regex(r"[\w .,'&()+#!/:@-]{2,80}", fullmatch=True))
@@ -16,7 +16,7 @@ names = st.one_of(st.text(max_size=100), st.from_regex(r"[\w .,'&()+#!/:@-]{2,80
 
 def accepted(text):
     try:
-        return clean_name(text)
+        return parse_name(text).shown
     except InvalidName:
         return None
 
@@ -26,7 +26,7 @@ def test_two_names_have_one_slug_exactly_if_they_have_one_collection(one, other)
     one, other = accepted(one), accepted(other)
     if one is None or other is None:
         return
-    same_collection = collection_of(slug_of(one)) == collection_of(slug_of(other))
+    same_collection = parse_name(one).collection == parse_name(other).collection
     assert (slug_of(one) == slug_of(other)) == same_collection
 
 
@@ -39,7 +39,7 @@ def test_a_slug_stays_within_its_alphabet_and_length(text):
     assert SLUG.fullmatch(slug)
     assert len(slug) <= 63
     assert slug not in RESERVED
-    assert re.fullmatch(r"org_[a-z0-9_]+", collection_of(slug))
+    assert re.fullmatch(r"org_[a-z0-9_]+", OrganizationName(name, slug).collection)
 
 
 @given(names)
@@ -47,8 +47,8 @@ def test_cleaning_a_name_again_changes_nothing(text):
     name = accepted(text)
     if name is None:
         return
-    assert clean_name(name) == name
-    assert slug_of(clean_name(name)) == slug_of(name)
+    assert parse_name(name).shown == name
+    assert parse_name(name).slug == slug_of(name)
 
 
 @given(names)
@@ -64,13 +64,13 @@ def test_composition_and_spaces_make_no_other_name(text):
     "spelling", ["a b", "a_b", "A-B", "Ａ Ｂ", "a  b", " a b ", "á b", "a. b", "a/b"]
 )
 def test_spellings_of_one_slug_are_one_name(spelling):
-    assert slug_of(clean_name(spelling)) == "a-b"
+    assert parse_name(spelling).slug == "a-b"
 
 
 @pytest.mark.parametrize("spelling", ["O'Neil", "O’Neil", "O`Neil", "OʼNeil", "O´Neil"])
 def test_apostrophes_are_one_character(spelling):
-    assert clean_name(spelling) == "O’Neil"
-    assert slug_of(clean_name(spelling)) == "oneil"
+    assert parse_name(spelling).shown == "O’Neil"
+    assert parse_name(spelling).slug == "oneil"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_apostrophes_are_one_character(spelling):
     ],
 )
 def test_a_slug_says_the_name_in_ascii(name, slug):
-    assert slug_of(clean_name(name)) == slug
+    assert parse_name(name).slug == slug
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_slug_says_the_name_in_ascii(name, slug):
 )
 def test_what_is_no_name_is_refused_with_what_to_do(text):
     with pytest.raises(InvalidName) as refused:
-        clean_name(text)
+        parse_name(text)
     assert re.match(r"[A-Z].*", refused.value.reason)
     assert all(character.isprintable() for character in refused.value.reason)
 

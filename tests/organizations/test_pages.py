@@ -21,11 +21,11 @@ from bson.raw_bson import RawBSONDocument
 
 from portal import clock
 from portal.documents.accounts import Account
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.organizations import directory
 from portal.organizations.lifecycle.renaming import rename_organization
-from tests.factories import a_member, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_organization, fresh
 
 
 def names(page):
@@ -200,8 +200,8 @@ def test_an_account_sees_each_of_its_organizations_once_both_ways(master_db, cou
 
 def test_a_row_tells_the_readers_own_role_and_how_many_members_there_are(visitor):
     organization = an_organization("Acme Corp")
-    a_member(organization, ADMIN, "else@acme.example")
-    a_member(organization, VIEWER)
+    a_member(organization, Role.ADMIN, "else@acme.example")
+    a_member(organization, Role.VIEWER)
     visitor.log_in("teo@acme.example")
     row = visitor.get("/organizations").html.select_one("tbody tr")
     assert [cell.get_text(strip=True) for cell in row.select("td")][:3] == ["viewer", "Active", "3"]
@@ -350,7 +350,7 @@ def test_a_long_activity_is_paged(visitor):
     organization = Organization.objects.get()
     for n in range(30):
         organization = rename_organization(
-            fresh(organization), "ACME Corp" if n % 2 else "Acme CORP", origin()
+            fresh(organization), "ACME Corp" if n % 2 else "Acme CORP", a_context()
         )
     first = visitor.get("/organizations/acme-corp/activity")
     assert len(first.html.select("tbody tr")) == 25

@@ -7,18 +7,19 @@ import pytest
 from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership
-from portal.documents.organizations import PURGED, TRASHED, Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.slugs import Slug
-from portal.errors import NameNotConfirmed, OrganizationPurged
+from portal.organizations.access.errors import OrganizationPurged
 from portal.organizations.lifecycle import runner
+from portal.organizations.lifecycle.errors import NameNotConfirmed
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_account, an_organization, fresh, origin
+from tests.factories import a_context, an_account, an_organization, fresh
 
 
 def a_trashed(name="Acme Corp", account=None):
-    return trash_organization(an_organization(name, account), None, origin(account))
+    return trash_organization(an_organization(name, account), None, a_context(account))
 
 
 def its_time_is_over(master_db, organization):
@@ -29,8 +30,12 @@ def its_time_is_over(master_db, organization):
 def test_purging_leaves_a_tombstone_and_the_record(tenant_db):
     owner = an_account()
     organization = a_trashed(account=owner)
-    purged = purge_organization(organization, "Acme Corp", origin(owner))
-    assert (purged.state, purged.purged_by, purged.owners) == (PURGED, owner.id, [owner.id])
+    purged = purge_organization(organization, "Acme Corp", a_context(owner))
+    assert (purged.state, purged.purged_by, purged.owners) == (
+        OrganizationState.PURGED,
+        owner.id,
+        [owner.id],
+    )
     assert tenant_db.list_collection_names() == []
     assert not Membership.objects()
     assert not Slug.objects()
@@ -44,8 +49,8 @@ def test_purging_leaves_a_tombstone_and_the_record(tenant_db):
 def test_purging_wants_the_name_typed(typed):
     organization = a_trashed()
     with pytest.raises(NameNotConfirmed):
-        purge_organization(organization, typed, origin())
-    assert fresh(organization).state == TRASHED
+        purge_organization(organization, typed, a_context())
+    assert fresh(organization).state == OrganizationState.TRASHED
 
 
 def test_the_page_asks_for_the_name_and_then_it_is_gone(visitor, tenant_db):
@@ -66,18 +71,21 @@ def test_the_page_asks_for_the_name_and_then_it_is_gone(visitor, tenant_db):
 
 def test_what_was_purged_can_not_be_restored():
     organization = a_trashed()
-    purge_organization(organization, None, origin())
+    purge_organization(organization, None, a_context())
     with pytest.raises(OrganizationPurged):
-        restore_organization(organization, None, origin())
+        restore_organization(organization, None, a_context())
     with pytest.raises(OrganizationPurged):
-        purge_organization(organization, None, origin())
+        purge_organization(organization, None, a_context())
 
 
 def test_what_is_in_the_trash_is_purged_by_itself_when_its_time_is_over(master_db, tenant_db):
     over, waits = a_trashed("Over"), a_trashed("Waits")
     its_time_is_over(master_db, over)
     assert runner.start_due_purges() == 1
-    assert (fresh(over).state, fresh(waits).state) == (PURGED, TRASHED)
+    assert (fresh(over).state, fresh(waits).state) == (
+        OrganizationState.PURGED,
+        OrganizationState.TRASHED,
+    )
     assert tenant_db.list_collection_names() == [f"trash_{waits.id}"]
     [event] = AuditEvent.objects(chain=over.id, action="organization.purged")
     assert event.actor is None
@@ -88,7 +96,7 @@ def test_a_portal_whose_clock_is_wrong_purges_nothing_early(time_machine):
     organization = a_trashed()
     time_machine.move_to(clock.now() + timedelta(days=400))
     assert runner.start_due_purges() == 0
-    assert fresh(organization).state == TRASHED
+    assert fresh(organization).state == OrganizationState.TRASHED
 
 
 def test_a_portal_whose_clock_is_behind_keeps_the_trash_as_long(time_machine):
@@ -102,7 +110,7 @@ def test_a_portal_whose_clock_is_behind_keeps_the_trash_as_long(time_machine):
 def test_what_was_restored_is_not_purged_when_its_time_would_be_over(master_db):
     organization = a_trashed()
     its_time_is_over(master_db, organization)
-    restore_organization(fresh(organization), None, origin())
+    restore_organization(fresh(organization), None, a_context())
     assert runner.start_due_purges() == 0
     assert fresh(organization).state == "active"
 
@@ -121,11 +129,11 @@ def test_a_collection_that_was_renamed_in_the_trash_is_dropped_by_its_uuid(tenan
     organization = a_trashed()
     tenant_db[organization.placement.collection].rename("by_hand")
     tenant_db[organization.placement.collection].insert_one({"_id": "somebody's"})
-    assert purge_organization(organization, None, origin()).state == PURGED
+    assert purge_organization(organization, None, a_context()).state == OrganizationState.PURGED
     assert tenant_db.list_collection_names() == [organization.placement.collection]
 
 
 def test_purging_without_a_collection_goes_on(tenant_db):
     organization = a_trashed()
     tenant_db[organization.placement.collection].drop()
-    assert purge_organization(organization, None, origin()).state == PURGED
+    assert purge_organization(organization, None, a_context()).state == OrganizationState.PURGED

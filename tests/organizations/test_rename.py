@@ -10,17 +10,17 @@ from portal import clock
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN
-from portal.documents.organizations import RENAME, Organization
-from portal.documents.slugs import OLD, Slug
-from portal.errors import NameUnchanged, OperationInProgress, SlugTaken
+from portal.documents.memberships import Role
+from portal.documents.organizations import OperationKind, Organization
+from portal.documents.slugs import Slug, SlugState
 from portal.organizations.lifecycle import engine, renaming
+from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.slugs import MOST_OLD
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
-from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.visitor import Visitor
 
 
@@ -92,7 +92,7 @@ def test_a_rename_without_a_name_asks_for_one(visitor):
 
 def test_capitals_and_spaces_change_the_display_name_alone():
     organization = an_organization("acme corp")
-    renamed = rename_organization(organization, "ACME Corp", origin())
+    renamed = rename_organization(organization, "ACME Corp", a_context())
     assert renamed.name == "ACME Corp"
     assert renamed.slug == "acme-corp"
     assert len(Slug.objects()) == 1
@@ -101,7 +101,7 @@ def test_capitals_and_spaces_change_the_display_name_alone():
 def test_the_name_it_has_already_is_refused():
     organization = an_organization("Acme Corp")
     with pytest.raises(NameUnchanged):
-        rename_organization(organization, " Acme  Corp ", origin())
+        rename_organization(organization, " Acme  Corp ", a_context())
 
 
 def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db, log):
@@ -109,7 +109,7 @@ def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db, log):
     organization = an_organization("Acme Corp")
     tenant_db.org_other.insert_one({"_id": 1})
     with pytest.raises(SlugTaken):
-        rename_organization(organization, "Other", origin())
+        rename_organization(organization, "Other", a_context())
     now = fresh(organization)
     assert (now.name, now.slug, now.operation) == ("Acme Corp", "acme-corp", None)
     assert [slug.id for slug in Slug.objects()] == ["acme-corp"]
@@ -118,30 +118,30 @@ def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db, log):
     [told] = log.named("operation.turned_back")
     assert (told["level"], told["organization"]) == ("error", str(organization.id))
     # and it can be renamed to something else at once
-    assert rename_organization(now, "Third", origin()).slug == "third"
+    assert rename_organization(now, "Third", a_context()).slug == "third"
 
 
 def test_an_old_slug_may_be_taken_back_by_an_owner_but_by_nobody_else():
     owner = an_account()
     organization = an_organization("Acme Corp", owner)
-    renamed = rename_organization(organization, "Other", origin())
+    renamed = rename_organization(organization, "Other", a_context())
     with pytest.raises(SlugTaken):
         an_organization("Acme Corp")
-    admin = a_member(organization, ADMIN, "ada@acme.example")
+    admin = a_member(organization, Role.ADMIN, "ada@acme.example")
     with pytest.raises(SlugTaken):
-        rename_organization(renamed, "Acme Corp", origin(admin))
-    back = rename_organization(renamed, "Acme Corp", origin(owner))
+        rename_organization(renamed, "Acme Corp", a_context(admin))
+    back = rename_organization(renamed, "Acme Corp", a_context(owner))
     assert back.slug == "acme-corp"
-    assert Slug.objects.get(id="other").state == OLD
+    assert Slug.objects.get(id="other").state == SlugState.OLD
 
 
 def test_an_owner_swaps_the_names_of_two_organizations_at_once(tenant_db):
     owner = an_account()
     a, b = an_organization("Aster", owner), an_organization("Birch", owner)
     tenant_db.org_aster.insert_one({"_id": "of a"})
-    a = rename_organization(a, "Waiting", origin(owner))
-    b = rename_organization(b, "Aster", origin(owner))
-    a = rename_organization(a, "Birch", origin(owner))
+    a = rename_organization(a, "Waiting", a_context(owner))
+    b = rename_organization(b, "Aster", a_context(owner))
+    a = rename_organization(a, "Birch", a_context(owner))
     assert (a.slug, b.slug) == ("birch", "aster")
     assert tenant_db.org_birch.find_one() == {"_id": "of a"}
     assert sorted((s.id, s.organization, s.state) for s in Slug.objects()) == sorted([
@@ -153,14 +153,14 @@ def test_an_owner_swaps_the_names_of_two_organizations_at_once(tenant_db):
 def test_who_gives_an_old_slug_up_to_another_organization_has_it_in_its_trail(how):
     owner = an_account()
     a, b = an_organization("Aster", owner), an_organization("Birch", owner)
-    a = rename_organization(a, "Waiting", origin(owner))
+    a = rename_organization(a, "Waiting", a_context(owner))
     if how == "founded":
         b = an_organization("Aster", owner)
     elif how == "renamed":
-        b = rename_organization(b, "Aster", origin(owner))
+        b = rename_organization(b, "Aster", a_context(owner))
     else:
-        trash_organization(b, None, origin(owner))
-        b = restore_organization(fresh(b), "Aster", origin(owner))
+        trash_organization(b, None, a_context(owner))
+        b = restore_organization(fresh(b), "Aster", a_context(owner))
     told = AuditEvent.objects.get(action="organization.slug_given_up")
     assert (told.chain, told.actor, told.target) == (a.id, owner.id, b.id)
     assert events_of(a.id).rows[0].words == "Address aster given up to another organization"
@@ -169,18 +169,18 @@ def test_who_gives_an_old_slug_up_to_another_organization_has_it_in_its_trail(ho
 
 def test_an_old_slug_of_its_own_is_not_given_up():
     owner = an_account()
-    a = rename_organization(an_organization("Aster", owner), "Waiting", origin(owner))
-    rename_organization(a, "Aster", origin(owner))
+    a = rename_organization(an_organization("Aster", owner), "Waiting", a_context(owner))
+    rename_organization(a, "Aster", a_context(owner))
     assert not AuditEvent.objects(action="organization.slug_given_up")
 
 
 def test_an_old_slug_of_another_organization_is_given_up_where_the_rename_is_undone(tenant_db):
     owner = an_account()
     a, b = an_organization("Aster", owner), an_organization("Birch", owner)
-    rename_organization(a, "Waiting", origin(owner))
+    rename_organization(a, "Waiting", a_context(owner))
     tenant_db.create_collection("org_aster")
     with pytest.raises(SlugTaken):
-        rename_organization(b, "Aster", origin(owner))
+        rename_organization(b, "Aster", a_context(owner))
     assert sorted((s.id, s.state) for s in Slug.objects()) == [
         ("birch", "current"), ("waiting", "current"),
     ]  # fmt: skip
@@ -188,7 +188,7 @@ def test_an_old_slug_of_another_organization_is_given_up_where_the_rename_is_und
 
 def test_an_old_slug_is_free_for_anybody_after_its_time(time_machine):
     organization = an_organization("Acme Corp")
-    rename_organization(organization, "Other", origin())
+    rename_organization(organization, "Other", a_context())
     time_machine.move_to(clock.now() + timedelta(days=31))
     assert an_organization("Acme Corp").slug == "acme-corp"
 
@@ -200,15 +200,15 @@ def test_an_organization_holds_its_last_hundred_old_slugs(master_db):
         {
             "_id": f"old-{n}",
             "organization": organization.id,
-            "state": OLD,
+            "state": SlugState.OLD,
             "held_until": clock.now() + timedelta(days=1, minutes=n),
         }
         for n in range(MOST_OLD)
     ]
     master_db.slugs.insert_many(held)
-    rename_organization(organization, "Other", origin())
+    rename_organization(organization, "Other", a_context())
     assert not Slug.objects(id="old-0")
-    assert {slug.id for slug in Slug.objects(state=OLD)} == {
+    assert {slug.id for slug in Slug.objects(state=SlugState.OLD)} == {
         "acme-corp",
         *(f"old-{n}" for n in range(1, MOST_OLD)),
     }
@@ -228,13 +228,13 @@ def test_a_second_rename_meanwhile_is_refused(monkeypatch):
 
     first, *rest = renaming.PLAN.forward
     slowed = replace(renaming.PLAN, forward=(slow(first), *rest))
-    monkeypatch.setitem(engine.PLANS, RENAME, slowed)
-    thread = threading.Thread(target=rename_organization, args=(organization, "Other", origin()))
+    monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, slowed)
+    thread = threading.Thread(target=rename_organization, args=(organization, "Other", a_context()))
     thread.start()
     assert inside.wait(30)
     try:
         with pytest.raises(OperationInProgress) as refused:
-            rename_organization(fresh(organization), "Third", origin())
+            rename_organization(fresh(organization), "Third", a_context())
         assert refused.value.kind == "rename"
     finally:
         go_on.set()
@@ -266,7 +266,7 @@ def test_a_running_rename_is_shown_and_a_second_one_answers_409(visitor, master_
 def test_a_collection_that_was_renamed_by_hand_is_found_by_its_uuid(tenant_db):
     organization = an_organization("Acme Corp")
     tenant_db.org_acme_corp.rename("by_hand")
-    rename_organization(organization, "Other", origin())
+    rename_organization(organization, "Other", a_context())
     assert tenant_db.list_collection_names() == ["org_other"]
 
 

@@ -3,21 +3,26 @@
 import pytest
 
 from portal.documents.audit import AuditEvent
-from portal.documents.memberships import ADMIN, OWNER, VIEWER, Membership
-from portal.documents.organizations import TRASHED, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.slugs import Slug
-from portal.errors import CollectionLost, NotInTrash, OperationInProgress, SlugTaken
+from portal.organizations.access.errors import NotInTrash
+from portal.organizations.lifecycle.errors import (
+    OperationInProgress,
+    SlugTaken,
+    TenantCollectionMissing,
+)
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import a_member, an_account, an_organization, fresh, origin
+from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.program import Program, fault
 from tests.visitor import Visitor
 
 
 def a_trashed(name="Acme Corp", account=None):
-    return trash_organization(an_organization(name, account), None, origin(account))
+    return trash_organization(an_organization(name, account), None, a_context(account))
 
 
 @pytest.fixture
@@ -31,12 +36,12 @@ def mara(visitor):
 
 def test_restoring_brings_back_documents_indexes_and_members(tenant_db):
     organization = an_organization("Acme Corp")
-    a_member(organization, VIEWER)
+    a_member(organization, Role.VIEWER)
     tenant_db.org_acme_corp.insert_many([{"_id": n} for n in range(10)])
     tenant_db.org_acme_corp.create_index("x")
     uuid = organization.placement.uuid
     restored = restore_organization(
-        trash_organization(organization, None, origin()), None, origin()
+        trash_organization(organization, None, a_context()), None, a_context()
     )
     assert (restored.state, restored.slug, restored.operation) == ("active", "acme-corp", None)
     assert (restored.trashed_at, restored.purge_at) == (None, None)
@@ -44,7 +49,10 @@ def test_restoring_brings_back_documents_indexes_and_members(tenant_db):
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
     assert tenant_db.org_acme_corp.count_documents({}) == 10
     assert "x_1" in tenant_db.org_acme_corp.index_information()
-    assert sorted(m.role for m in Membership.objects(organization=restored.id)) == [OWNER, VIEWER]
+    assert sorted(m.role for m in Membership.objects(organization=restored.id)) == [
+        Role.OWNER,
+        Role.VIEWER,
+    ]
     assert [(s.id, s.state) for s in Slug.objects()] == [("acme-corp", "current")]
     assert AuditEvent.objects(chain=restored.id, action="organization.restored").count() == 1
 
@@ -52,7 +60,7 @@ def test_restoring_brings_back_documents_indexes_and_members(tenant_db):
 def test_memberships_sleep_in_the_trash_and_wake_with_it(visitor, app):
     visitor.sign_up("Acme Corp")
     organization = Organization.objects.get()
-    a_member(organization, VIEWER)
+    a_member(organization, Role.VIEWER)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     visitor.post("/organizations/acme-corp/delete", {"confirm_name": "Acme Corp"})
@@ -96,7 +104,7 @@ def test_a_place_in_the_trash_shows_who_when_and_what_happened(mara):
 
 
 @pytest.mark.parametrize("page", ["", "/restore", "/purge"])
-@pytest.mark.parametrize("role", [ADMIN, VIEWER, None])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER, None])
 def test_the_trash_is_for_owners_only(app, page, role):
     """Rows T1 and T3 of the attacks."""
     organization = an_organization("Acme Corp")
@@ -104,7 +112,7 @@ def test_the_trash_is_for_owners_only(app, page, role):
         a_member(organization, role)
     else:
         an_account("teo@acme.example")
-    trash_organization(organization, None, origin())
+    trash_organization(organization, None, a_context())
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
     path = f"/trash/{organization.id}{page}"
@@ -112,7 +120,7 @@ def test_the_trash_is_for_owners_only(app, page, role):
     if page:
         fields = {"confirm_name": "Acme Corp"}
         assert teo.post(path, fields, form_at="/organizations/new").status == 404
-    assert fresh(organization).state == TRASHED
+    assert fresh(organization).state == OrganizationState.TRASHED
 
 
 @pytest.mark.parametrize("place", ["nothing", "0" * 24, "%00", "$where", "a" * 300])
@@ -135,13 +143,17 @@ def test_restoring_onto_a_collection_that_is_not_ours_is_undone(tenant_db, log):
     organization = a_trashed()
     tenant_db.org_acme_corp.insert_one({"_id": 1})
     with pytest.raises(SlugTaken):
-        restore_organization(organization, None, origin())
+        restore_organization(organization, None, a_context())
     now = fresh(organization)
-    assert (now.state, now.operation, now.purge_at) == (TRASHED, None, organization.purge_at)
+    assert (now.state, now.operation, now.purge_at) == (
+        OrganizationState.TRASHED,
+        None,
+        organization.purge_at,
+    )
     assert not Slug.objects()
     assert tenant_db.org_acme_corp.find_one() == {"_id": 1}
     assert log.named("operation.turned_back")
-    assert restore_organization(now, "Other", origin()).slug == "other"
+    assert restore_organization(now, "Other", a_context()).slug == "other"
 
 
 def test_what_was_dropped_in_the_trash_is_told_and_purging_is_what_is_left(mara, tenant_db):
@@ -173,23 +185,26 @@ def test_a_purge_while_it_is_restored_is_refused(master_db):
         }}},
     )  # fmt: skip
     with pytest.raises(OperationInProgress) as refused:
-        purge_organization(fresh(organization), None, origin())
+        purge_organization(fresh(organization), None, a_context())
     assert (refused.value.kind, refused.value.doing) == ("restore", "being restored")
 
 
 def test_restoring_twice_tells_the_second_that_it_is_back():
     organization = a_trashed()
-    restore_organization(organization, None, origin())
+    restore_organization(organization, None, a_context())
     with pytest.raises(NotInTrash):
-        restore_organization(organization, None, origin())
+        restore_organization(organization, None, a_context())
 
 
 def test_restoring_without_its_collection_leaves_it_in_the_trash(tenant_db):
     organization = a_trashed()
     tenant_db[organization.placement.collection].drop()
-    with pytest.raises(CollectionLost):
-        restore_organization(organization, None, origin())
-    assert (fresh(organization).state, fresh(organization).operation) == (TRASHED, None)
+    with pytest.raises(TenantCollectionMissing):
+        restore_organization(organization, None, a_context())
+    assert (fresh(organization).state, fresh(organization).operation) == (
+        OrganizationState.TRASHED,
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["", " ", "x"])
@@ -205,7 +220,7 @@ def test_a_name_that_is_none_is_refused_and_not_passed_over(app, name):
 def test_an_owner_restores_onto_an_old_slug_of_another_of_theirs():
     owner = an_account()
     trashed, other = a_trashed("Acme Corp", owner), an_organization("Acme Corp", owner)
-    rename_organization(other, "Other", origin(owner))
+    rename_organization(other, "Other", a_context(owner))
     with pytest.raises(SlugTaken):
-        restore_organization(trashed, None, origin(an_account("else@acme.example")))
-    assert restore_organization(trashed, None, origin(owner)).slug == "acme-corp"
+        restore_organization(trashed, None, a_context(an_account("else@acme.example")))
+    assert restore_organization(trashed, None, a_context(owner)).slug == "acme-corp"

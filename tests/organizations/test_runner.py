@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from portal.documents.organizations import NAME_TAKEN, RENAME, Organization
+from portal.documents.organizations import Failure, OperationKind, Organization
 from portal.documents.slugs import Slug
 from portal.organizations.lifecycle import engine, renaming, runner
-from portal.organizations.lifecycle.engine import pursue, take_over
+from portal.organizations.lifecycle.engine import acquire_lease, run_now
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_context, an_organization, fresh
 
 
 def an_unfinished_rename(master_db, organization, slug):
@@ -38,8 +38,8 @@ def test_an_operation_whose_lease_ran_out_is_finished(master_db):
 def test_an_operation_with_a_lease_is_left_to_its_holder(master_db):
     organization = an_organization("Acme Corp")
     an_unfinished_rename(master_db, organization, "other")
-    assert take_over().id == organization.id
-    assert take_over() is None
+    assert acquire_lease().id == organization.id
+    assert acquire_lease() is None
     assert fresh(organization).operation.attempt == 2
 
 
@@ -55,12 +55,12 @@ def test_one_that_fails_does_not_stop_the_others(master_db, monkeypatch):
         return first(organization)
 
     plan = replace(renaming.PLAN, forward=(breaking, *rest))
-    monkeypatch.setitem(engine.PLANS, RENAME, plan)
+    monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, plan)
     assert runner.recover_due_operations() == 2
     assert fresh(sound).slug == "two"
     [put_off] = Organization.objects(id=broken.id, operation__attempt=2)
     assert put_off.operation.last_error == "RuntimeError: a bug"
-    assert take_over() is None  # for a while
+    assert acquire_lease() is None  # for a while
 
 
 def test_what_is_due_is_found_by_an_index_of_running_operations_alone(master_db):
@@ -82,15 +82,15 @@ def test_an_attempt_that_was_overtaken_does_not_drag_the_collection_away(master_
     an_unfinished_rename(master_db, organization, "other")
     asleep = fresh(organization)
     runner.recover_due_operations()
-    trash_organization(fresh(organization), "Other", origin())
-    pursue(asleep)
+    trash_organization(fresh(organization), "Other", a_context())
+    run_now(asleep)
     assert tenant_db.list_collection_names() == [f"trash_{organization.id}"]
 
 
 def test_what_an_overtaken_attempt_moved_is_moved_back_with_the_rename(master_db, tenant_db):
     organization = an_organization("Acme Corp")
     an_unfinished_rename(master_db, organization, "other")
-    master_db.organizations.update_one({}, {"$set": {"operation.failure": NAME_TAKEN}})
+    master_db.organizations.update_one({}, {"$set": {"operation.failure": Failure.NAME_TAKEN}})
     tenant_db.org_acme_corp.rename("org_other")
     runner.recover_due_operations()
     assert (fresh(organization).slug, fresh(organization).operation) == ("acme-corp", None)
@@ -109,7 +109,7 @@ def test_a_creation_is_undone_wherever_its_collection_stands(master_db, tenant_d
         "origin": {},
         "collection": "org_acme_corp",
         "slug": "acme-corp",
-        "failure": NAME_TAKEN,
+        "failure": Failure.NAME_TAKEN,
         "unknown": "to this version",
     }
     tenant_db.org_acme_corp.rename("elsewhere")

@@ -8,24 +8,24 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import clock
-from portal.database.connection import unavailable
-from portal.documents.organizations import TRASH, Operation, Organization
+from portal.database.connection import is_unavailable
+from portal.documents.organizations import Operation, OperationKind, Organization
 from portal.documents.slugs import Slug
-from portal.errors import (
-    CollectionInTheWay,
-    CollectionLost,
-    NotFound,
-    OperationInProgress,
-    OrganizationTrashed,
-)
+from portal.errors import NotFound
 from portal.organizations import storage
-from portal.organizations.lifecycle.engine import carry_out, write_intent
+from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.lifecycle.engine import run
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
+    OperationInProgress,
+    TenantCollectionMissing,
+)
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS, store_of, stored_by
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_context, an_organization, fresh, intend
 
 
 @pytest.fixture
@@ -56,16 +56,16 @@ def content(raw):
 
 def test_a_store_goes_on_after_renames(organization, store, raw):
     for name in ("Second", "Third"):
-        rename_organization(fresh(organization), name, origin())
+        rename_organization(fresh(organization), name, a_context())
     store.insert_one({"_id": "later"})
     assert content(raw) == {"org_third": ["first", "later"]}
 
 
 def test_a_store_goes_on_while_a_rename_is_half_done(organization, store, raw):
     """The collection has its new name, the organization not yet."""
-    intended = write_intent(
+    intended = intend(
         organization,
-        Operation(kind="rename", started_at=clock.now(), origin=origin(), name="Other",
+        Operation(kind="rename", started_at=clock.now(), origin=a_context().origin, name="Other",
                   slug="other", collection="org_other"),
     )  # fmt: skip
     raw.org_acme_corp.rename("org_other")
@@ -75,7 +75,7 @@ def test_a_store_goes_on_while_a_rename_is_half_done(organization, store, raw):
 
 
 def test_a_store_of_a_trashed_organization_refuses(organization, store, raw):
-    trashed = trash_organization(organization, None, origin())
+    trashed = trash_organization(organization, None, a_context())
     for use in (lambda: store.insert_one({"_id": 2}), lambda: store.find({}),
                 lambda: store.update_many({}, {"$set": {"a": 1}}), lambda: store_of(trashed)):  # fmt: skip
         with pytest.raises(OrganizationTrashed):
@@ -87,9 +87,14 @@ def test_a_store_refuses_as_soon_as_the_collection_is_on_its_way_to_the_trash(
     organization, store, raw
 ):
     target = f"trash_{organization.id}"
-    write_intent(
+    intend(
         organization,
-        Operation(kind=TRASH, started_at=clock.now(), origin=origin(), collection=target),
+        Operation(
+            kind=OperationKind.TRASH,
+            started_at=clock.now(),
+            origin=a_context().origin,
+            collection=target,
+        ),
     )
     store.insert_one({"_id": "last"})
     raw.org_acme_corp.rename(target)
@@ -99,14 +104,14 @@ def test_a_store_refuses_as_soon_as_the_collection_is_on_its_way_to_the_trash(
 
 
 def test_a_store_goes_on_after_its_organization_was_restored(organization, store, raw):
-    trashed = trash_organization(organization, None, origin())
-    restore_organization(trashed, "Other", origin())
+    trashed = trash_organization(organization, None, a_context())
+    restore_organization(trashed, "Other", a_context())
     store.insert_one({"_id": "later"})
     assert content(raw) == {"org_other": ["first", "later"]}
 
 
 def test_a_store_of_a_purged_organization_finds_nothing(organization, store, raw):
-    purged = purge_organization(organization, None, origin())
+    purged = purge_organization(organization, None, a_context())
     for use in (lambda: store.insert_one({}), lambda: store.count({}), lambda: store_of(purged)):
         with pytest.raises(NotFound):
             use()
@@ -114,10 +119,13 @@ def test_a_store_of_a_purged_organization_finds_nothing(organization, store, raw
 
 
 def test_a_store_of_an_organization_that_is_being_purged_finds_nothing(organization, store, raw):
-    write_intent(
+    intend(
         organization,
         Operation(
-            kind="purge", started_at=clock.now(), origin=origin(), collection="org_acme_corp"
+            kind="purge",
+            started_at=clock.now(),
+            origin=a_context().origin,
+            collection="org_acme_corp",
         ),
     )
     raw.org_acme_corp.drop()
@@ -136,7 +144,7 @@ def test_a_collection_that_was_dropped_is_told_and_not_made_anew(store, raw):
     raw.org_acme_corp.drop()
     for use in (lambda: store.insert_one({}), lambda: store.insert_many([{}]),
                 lambda: store.get("first"), lambda: store.delete_many({})):  # fmt: skip
-        with pytest.raises(CollectionLost):
+        with pytest.raises(TenantCollectionMissing):
             use()
     assert content(raw) == {}
 
@@ -144,7 +152,7 @@ def test_a_collection_that_was_dropped_is_told_and_not_made_anew(store, raw):
 def test_an_organization_without_a_collection_yet_says_what_is_running(organization):
     organization.placement.uuid = None
     organization.operation = Operation(
-        kind="create", started_at=clock.now(), origin=origin(), collection="org_acme_corp"
+        kind="create", started_at=clock.now(), origin=a_context().origin, collection="org_acme_corp"
     )
     with pytest.raises(OperationInProgress):
         store_of(organization)
@@ -161,7 +169,7 @@ def test_a_name_that_a_rename_left_meanwhile_is_no_reason_for_a_repair(organizat
     """The server said where the collection is, and it was renamed again before anybody looked."""
     locate = storage._Locator(organization.id)
     for name in ("Second", "Third"):
-        rename_organization(fresh(organization), name, origin())
+        rename_organization(fresh(organization), name, a_context())
     assert locate("org_second") == "org_third"
     assert not log.named("collection.name_repaired")
     raw.org_third.rename("elsewhere")
@@ -189,7 +197,7 @@ def test_writers_at_once_repair_a_name_and_lose_nothing(organization, store, raw
 def test_a_collection_that_cant_get_its_name_back_is_told_and_the_stranger_untouched(store, raw):
     raw.org_acme_corp.rename("elsewhere")
     raw.org_acme_corp.insert_one({"_id": "theirs"})
-    with pytest.raises(CollectionInTheWay):
+    with pytest.raises(CollectionNameConflict):
         store.insert_one({"_id": "later"})
     assert content(raw) == {"elsewhere": ["first"], "org_acme_corp": ["theirs"]}
 
@@ -210,18 +218,18 @@ def test_not_every_look_tries_to_repair_what_can_not_be(organization, raw, maste
 def test_a_writer_waits_for_an_operation_that_will_bring_the_collection_back(
     organization, store, raw
 ):
-    intended = write_intent(
+    intended = intend(
         organization,
-        Operation(kind="rename", started_at=clock.now(), origin=origin(), name="Other",
+        Operation(kind="rename", started_at=clock.now(), origin=a_context().origin, name="Other",
                   slug="other", collection="org_other"),
     )  # fmt: skip
     raw.org_acme_corp.rename("elsewhere")
     with pytest.raises((PyMongoError, MongoEngineException)) as stopped, pymongo.timeout(0.5):
         store.insert_one({"_id": "later"})
-    assert unavailable(stopped.value)
+    assert is_unavailable(stopped.value)
     waiting = threading.Thread(target=lambda: store.insert_one({"_id": "later"}))
     waiting.start()
-    carry_out(intended)
+    run(intended)
     waiting.join()
     assert content(raw) == {"org_other": ["first", "later"]}
 
@@ -230,9 +238,9 @@ def test_two_organizations_never_see_each_others_documents(organization, store, 
     other = an_organization("Other")
     others = store_of(other)
     others.insert_one({"_id": "theirs"})
-    rename_organization(other, "Third", origin())
+    rename_organization(other, "Third", a_context())
     Slug.objects(id="other").delete()  # as if nobody held it any more
-    rename_organization(fresh(organization), "Other", origin())
+    rename_organization(fresh(organization), "Other", a_context())
     store.insert_one({"_id": "mine"})
     others.update_many({}, {"$set": {"seen": True}})
     assert [found["_id"] for found in store.find({"seen": None}).documents] == ["mine", "first"]

@@ -7,11 +7,11 @@ import pytest
 from portal.documents.accounts import Account
 from portal.documents.organizations import Organization
 from portal.documents.slugs import Slug
-from portal.errors import OperationInProgress
 from portal.organizations import directory
+from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import an_organization, fresh, origin
+from tests.factories import a_context, an_organization, fresh
 from tests.visitor import Visitor
 
 
@@ -63,7 +63,7 @@ def test_the_trash_shows_nobody_elses(visitor, app):
 def trashed(count, account):
     """As many organizations, trashed one after the other."""
     for n in range(count):
-        trash_organization(an_organization(f"Org {n}", account), f"Org {n}", origin(account))
+        trash_organization(an_organization(f"Org {n}", account), f"Org {n}", a_context(account))
 
 
 def names(page):
@@ -101,12 +101,12 @@ def test_a_long_trash_is_paged_both_ways_newest_first(visitor, monkeypatch, mast
 def test_a_name_that_one_may_claim_is_not_told_to_be_taken(visitor):
     visitor.sign_up("Acme Corp")
     mara = Account.objects.get()
-    trash_organization(Organization.objects.get(), None, origin(mara))
+    trash_organization(Organization.objects.get(), None, a_context(mara))
     other = an_organization("Acme Corp", mara)
     assert directory.trash_of(mara.id).rows[0].slug_taken
-    rename_organization(other, "Other", origin(mara))
+    rename_organization(other, "Other", a_context(mara))
     assert not directory.trash_of(mara.id).rows[0].slug_taken
-    trash_organization(fresh(other), None, origin(mara))
+    trash_organization(fresh(other), None, a_context(mara))
     an_organization("Acme Corp")
     assert directory.trash_of(mara.id).rows[1].slug_taken
 
@@ -178,7 +178,7 @@ def test_deleting_waits_for_no_other_operation(master_db):
     }
     master_db.organizations.update_one({}, {"$set": {"operation": running}})
     with pytest.raises(OperationInProgress):
-        trash_organization(organization, "Acme Corp", origin())
+        trash_organization(organization, "Acme Corp", a_context())
     assert fresh(organization).state == "active"
 
 

@@ -20,10 +20,11 @@ from portal.documents.sign_ups import PendingSignUp
 from portal.documents.slugs import Slug
 from portal.identity.accounts.closing import close_account
 from portal.mail import links, sender
+from portal.mail.links import LinkPurpose
 from portal.organizations import signing_up
 from portal.organizations.lifecycle.runner import recover_due_operations
 from portal.organizations.signing_up import MOST_OF_AN_ADDRESS
-from tests.factories import an_account, origin
+from tests.factories import a_context, an_account
 from tests.faults.lapse import let_leases_run_out
 from tests.mail.post_office import text_of
 from tests.processes import at_once
@@ -137,7 +138,9 @@ def test_nothing_in_the_database_opens_anything(visitor, master_db, link):
     kept = str([list(master_db[name].find()) for name in master_db.list_collection_names()])
     assert token not in kept
     assert PASSWORD not in kept
-    foreign = links.sign("something else", {"id": PendingSignUp.objects.get().id})
+    foreign = links.sign(
+        LinkPurpose("something else", timedelta(days=1)), {"id": PendingSignUp.objects.get().id}
+    )
     assert visitor.get(f"/signup/finish?token={foreign}").status == 410
 
 
@@ -394,7 +397,7 @@ def test_a_link_works_again_where_another_process_turns_the_creation_back(
     """Row F1 of the attacks: who followed the link died as soon as all was written."""
     tenant_db.org_acme_corp.insert_one({"theirs": True})
     with monkeypatch.context() as dying:
-        dying.setattr(signing_up, "pursue", lambda organization: organization)
+        dying.setattr(signing_up, "run_now", lambda organization: organization)
         assert finish(visitor, link).status == 303
     assert Visitor(visitor.client.application).get(link).status == 410
     let_leases_run_out(master_database())
@@ -421,6 +424,6 @@ def test_a_link_is_over_also_when_its_account_is_closed(app, visitor, link, mail
     assert finish(visitor, link).status == 303
     account = Account.objects.get()
     Membership.objects.delete()
-    close_account(account.id, MARA, PASSWORD, origin(account))
+    close_account(account.id, MARA, PASSWORD, a_context(account))
     assert not PendingSignUp.objects
     assert Visitor(app).get(link).status == 410

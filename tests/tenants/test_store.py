@@ -13,12 +13,17 @@ from bson import Code, DBRef, Int64, ObjectId, Regex
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from portal.database import transactions
-from portal.database.connection import numbering_client, tenant_database, unavailable
-from portal.database.transactions import transaction
-from portal.errors import DocumentExists, QueryRefused, StoppedMidway
+from portal.database.connection import (
+    client,
+    is_unavailable,
+    retryable_write_client,
+    tenant_database,
+)
+from portal.database.transactions import refuse_in_transaction, transaction
+from portal.tenants import store as portal_store
 from portal.tenants.collections import rename_collection
-from portal.tenants.store import Changed, Key, TenantStore
+from portal.tenants.errors import DocumentExists, PartialWrite, QueryRefused
+from portal.tenants.store import Changed, Key, Placement, TenantStore
 from tests.factories import a_collection
 from tests.processes import at_once
 
@@ -32,6 +37,13 @@ def uuid(tenant_db):
     return a_collection(tenant_db, "org_a")
 
 
+def a_store(database, uuid, name, locate):
+    return TenantStore(
+        client(), retryable_write_client(), Placement(database.name, name, uuid), locate,
+        guard=refuse_in_transaction,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def store(tenant_db, uuid):
     """A store that may go on as org_a and org_b."""
@@ -41,7 +53,7 @@ def store(tenant_db, uuid):
             raise Nowhere(found)
         return found
 
-    return TenantStore(tenant_db, uuid, "org_a", locate)
+    return a_store(tenant_db, uuid, "org_a", locate)
 
 
 @pytest.fixture
@@ -332,7 +344,7 @@ def test_a_key_that_exists_is_told_and_nothing_changed(store, raw):
 
 def test_inserting_many_stops_at_what_exists_and_says_how_many_were_before(store):
     store.insert_one({"_id": 700})
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.insert_many({"_id": n} for n in range(2000))
     assert stopped.value.done == 700
     assert stopped.value.__cause__ == DocumentExists(700, {"_id": 700})
@@ -344,14 +356,14 @@ def test_inserting_many_stops_at_what_exists_and_says_how_many_were_before(store
 
 def test_inserting_many_says_how_many_were_before_what_the_server_refuses(store, tenant_db):
     tenant_db.command({"collMod": "org_a", "validator": {"a": {"$exists": True}}})
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.insert_many([{"_id": 1, "a": 1}, {"_id": 2}, {"_id": 3, "a": 1}])
     assert stopped.value.done == 1
     assert store.count({}) == 1
 
 
 def test_inserting_many_says_how_many_were_before_what_cant_be_encoded(store):
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.insert_many([*({"_id": n} for n in range(600)), {"_id": object()}])
     assert stopped.value.done == store.count({}) == 500
 
@@ -363,7 +375,7 @@ def test_a_batch_that_fails_changes_nothing_and_leaves_those_before(store, raw):
     for wrong in (700, 800):
         store.update_one({"_id": wrong}, {"$set": {"v": -1}})
     set_u = [{"$set": {"done": True, "u": {"$cond": [{"$eq": ["$v", -1]}, -1, "$_id"]}}}]
-    with pytest.raises(StoppedMidway) as stopped:
+    with pytest.raises(PartialWrite) as stopped:
         store.update_many({}, set_u)
     assert stopped.value.done == 500
     assert isinstance(stopped.value.__cause__, DocumentExists)
@@ -518,7 +530,7 @@ def test_counting_up_many_counts_each_once_through_renames(store, raw, renaming)
 
 
 def test_two_stores_never_see_each_other(store, tenant_db, raw):
-    other = TenantStore(tenant_db, a_collection(tenant_db, "org_c"), "org_c", str)
+    other = a_store(tenant_db, a_collection(tenant_db, "org_c"), "org_c", str)
     store.insert_one({"_id": "mine"})
     other.insert_one({"_id": "theirs"})
     raw.org_a.rename("was_a")
@@ -557,7 +569,7 @@ def test_a_write_that_fails_twice_is_executed_once(store, raw, failing, name, fa
 @pytest.mark.parametrize("renamed", [False, True])
 def test_a_write_whose_answer_was_lost_is_executed_once(line, raw, name, renamed, uuid):
     raw.org_a.insert_many(FEW)
-    store = TenantStore(tenant_database(), uuid, "org_a", str)
+    store = a_store(tenant_database(), uuid, "org_a", str)
     line.break_after(VERBS[name], (lambda: raw.org_a.rename("org_b")) if renamed else str)
     WRITES[name](store)
     assert line.broken_at == [VERBS[name]]
@@ -567,7 +579,7 @@ def test_a_write_whose_answer_was_lost_is_executed_once(line, raw, name, renamed
 @pytest.mark.parametrize("verb", ["update", "commitTransaction", "find"])
 def test_a_batch_whose_answer_was_lost_is_executed_once(line, raw, uuid, verb):
     raw.org_a.insert_many(FEW)
-    store = TenantStore(tenant_database(), uuid, "org_a", str)
+    store = a_store(tenant_database(), uuid, "org_a", str)
     line.break_after(verb)
     assert store.update_many({"n": 0}, {"$inc": {"n": 1}}) == Changed(4, 4)
     assert line.broken_at == [verb]
@@ -615,7 +627,7 @@ def test_a_server_that_stays_away_is_told_in_the_callers_time(store, failing, na
     begin = time.monotonic()
     with pytest.raises(PyMongoError) as away, pymongo.timeout(0.5):
         {**WRITES, **READS}[name](store)
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     assert time.monotonic() - begin < 1.5
 
 
@@ -626,7 +638,7 @@ def test_a_write_that_no_majority_has_is_not_acknowledged(store, failing, name):
     failing(VERBS[name], "alwaysOn", appName="portal", writeConcernError=unknown)
     with pytest.raises(PyMongoError) as away, pymongo.timeout(0.3):
         WRITES[name](store)
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     never = {"code": 100, "errmsg": "not enough members"}
     failing(VERBS[name], "alwaysOn", appName="portal", writeConcernError=never)
     with pytest.raises(WriteConcernError):
@@ -635,22 +647,22 @@ def test_a_write_that_no_majority_has_is_not_acknowledged(store, failing, name):
 
 def test_a_batch_whose_end_stays_unknown_is_never_begun_again(store, raw, failing, monkeypatch):
     raw.org_a.insert_many(FEW)
-    monkeypatch.setattr(transactions, "TRANSACTION_SECONDS", 0.5)
+    monkeypatch.setattr(portal_store, "TRANSACTION_SECONDS", 0.5)
     unknown = {"code": 91, "errmsg": "shutting down"}
     failing("commitTransaction", "alwaysOn", appName="portal", writeConcernError=unknown)
     with pytest.raises(PyMongoError) as away:
         store.update_many({"n": 0}, {"$inc": {"n": 1}})
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     assert content(raw) == AFTERWARDS["update_many"]
 
 
 def test_a_write_that_nobody_locates_ends_in_the_callers_time(tenant_db, uuid, raw):
     """As while an operation runs that doesn't end."""
     raw.org_a.rename("elsewhere")
-    store = TenantStore(tenant_db, uuid, "org_a", lambda found: "org_a")
+    store = a_store(tenant_db, uuid, "org_a", lambda found: "org_a")
     with pytest.raises(PyMongoError) as away, pymongo.timeout(0.5):
         store.insert_one({"_id": 1})
-    assert unavailable(away.value)
+    assert is_unavailable(away.value)
     raw.elsewhere.rename("org_a")
     store.insert_one({"_id": 1})
     assert content(raw) == [{"_id": 1}]
@@ -658,7 +670,7 @@ def test_a_write_that_nobody_locates_ends_in_the_callers_time(tenant_db, uuid, r
 
 def test_the_drivers_own_numbers_stay_off_the_stores_client():
     """Else the server would refuse them: each number must be higher than the session's last."""
-    assert numbering_client().options.retry_writes is False
+    assert retryable_write_client().options.retry_writes is False
 
 
 @pytest.mark.parametrize("name", [*WRITES, *READS])

@@ -1,7 +1,6 @@
 """Changing the address of an account: when who asks shows that they read what is sent to it."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
@@ -10,20 +9,20 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.email_addresses import parse_email
-from portal.errors import AddressTaken, AddressUnchanged, LinkInvalid, WrongPassword
-from portal.identity.accounts.changing_password import forget_recovery
+from portal.identity.accounts.changing_password import revoke_recovery_link
+from portal.identity.accounts.errors import AddressTaken, AddressUnchanged
 from portal.identity.accounts.mails import ADDRESS_ASKED, ADDRESS_CHANGED, CHANGE, CONFIRM_ADDRESS
-from portal.identity.authentication.credentials import check_current
+from portal.identity.authentication.credentials import verify_current_password
+from portal.identity.authentication.errors import WrongPassword
 from portal.mail import links, outbox
+from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
-
-VALID = timedelta(hours=24)
+from portal.web.context import AuditActor, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EmailChange:
     """A change of address that waits for its confirmation."""
 
     account: Account
@@ -32,17 +31,19 @@ class Change:
     generation: int
 
 
-def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origin) -> Account:
+def request_email_change(
+    account_id: ObjectId, email: str, password: str, context: RequestContext
+) -> Account:
     """Have a link mailed to the new address that changes the account's to it, and tell the old one.
 
     Whether another account has the new address is told to nobody: to that no link is sent.
-    Raises InvalidEmail, AddressUnchanged, WrongPassword, TooManyTries, Overloaded.
+    Raises InvalidEmail, AddressUnchanged, WrongPassword, TooManyAttempts, Overloaded.
     """
     account = Account.objects.get(id=account_id)
     address = parse_email(email)
     if address.key == account.email_key:
         raise AddressUnchanged(account.email)
-    check_current(account, password, origin)
+    verify_current_password(account, password, context)
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account.id))
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)  # whoever's accounts ask for it
 
@@ -53,40 +54,47 @@ def ask_to_change(account_id: ObjectId, email: str, password: str, origin: Origi
         if asked is None:
             raise WrongPassword
         about = {"account": asked.id, "generation": asked.address_generation}
-        outbox.put(CONFIRM_ADDRESS, address.shown, **about)
-        outbox.put(ADDRESS_ASKED, asked.email, new=address.shown, **about)
-        record(asked, "account.address_asked", origin, target=asked.id, target_email=address.shown)
+        outbox.enqueue(CONFIRM_ADDRESS, address.shown, **about)
+        outbox.enqueue(ADDRESS_ASKED, asked.email, new=address.shown, **about)
+        record(
+            asked,
+            "account.address_asked",
+            context.origin,
+            target=asked.id,
+            target_email=address.shown,
+        )
         return asked
 
     return transaction(body)
 
 
-def change_to_confirm(token: str) -> Change:
-    """What the link with this ``token`` changes. Raises LinkInvalid where it was used, is not the
+def find_email_change(token: str) -> EmailChange:
+    """What the link with this ``token`` changes. Raises InvalidLink where it was used, is not the
     newest, or is from before the account's password changed."""
-    content = links.read(CHANGE, token, VALID)
+    content = links.read(CHANGE, token)
     account = Account.objects(
         id=content["account"], address_generation=content["generation"], closed_at=None
     ).first()
     if account is None:
-        raise LinkInvalid
+        raise InvalidLink(CHANGE.ask_again)
     address = parse_email(content["address"])
-    return Change(account, address.shown, address.key, content["generation"])
+    return EmailChange(account, address.shown, address.key, content["generation"])
 
 
-def confirm_change(token: str, password: str, origin: Origin) -> Account:
+def confirm_email_change(token: str, password: str, context: RequestContext) -> Account:
     """Change the address by the link that was mailed to the new one; sessions go on.
 
     The account's ``password`` is asked for: the link may have come to somebody who asked for
-    nothing, and would give their address to another's account. Raises LinkInvalid, WrongPassword,
-    AddressTaken where another account has the address by now, TooManyTries, Overloaded.
+    nothing, and would give their address to another's account. Raises InvalidLink, WrongPassword,
+    AddressTaken where another account has the address by now, TooManyAttempts, Overloaded.
     """
-    change = change_to_confirm(token)
+    change = find_email_change(token)
     account = change.account
     rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
     )  # it hashes
-    check_current(account, password, origin)
+    verify_current_password(account, password, context)
+    by_account = context.acting_as(AuditActor(account.id, account.email, context.session))
 
     def body() -> Account:
         before = Account.objects(
@@ -105,18 +113,17 @@ def confirm_change(token: str, password: str, origin: Origin) -> Account:
         except NotUniqueError as error:
             raise AddressTaken(change.email) from error
         if changed is None:
-            raise LinkInvalid
-        forget_recovery(account)
-        origin.account, origin.email = account.id, account.email
+            raise InvalidLink(CHANGE.ask_again)
+        revoke_recovery_link(account)
         record(
             changed,
             "account.address_changed",
-            origin,
+            by_account.origin,
             target=changed.id,
             target_email=changed.email,
         )
         for to in (account.email, changed.email):
-            outbox.put(ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
+            outbox.enqueue(ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
         return changed
 
     return transaction(body)

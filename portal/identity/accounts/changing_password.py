@@ -6,25 +6,28 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
-from portal.documents.audit import Origin
-from portal.errors import WrongPassword, check_all
+from portal.errors import check_all
 from portal.identity.accounts.mails import PASSWORD_CHANGED
 from portal.identity.authentication import passwords
-from portal.identity.authentication.credentials import check_current
+from portal.identity.authentication.credentials import verify_current_password
+from portal.identity.authentication.errors import WrongPassword
 from portal.identity.sessions import browsers, sessions
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.mail import outbox
+from portal.web.context import RequestContext
 
 
-def change_password(principal: Principal, current: str, password: str, origin: Origin) -> Account:
+def change_password(
+    principal: AccountPrincipal, current: str, password: str, context: RequestContext
+) -> Account:
     """Change the password of who asks, who knows the ``current`` one.
 
     All sessions but theirs end, all tokens, and every link that was mailed before. Raises
-    WrongPassword, WeakPassword (or SeveralErrors of them), TooManyTries, Overloaded.
+    WrongPassword, WeakPassword (or SeveralErrors of them), TooManyAttempts, Overloaded.
     """
     account = Account.objects.get(id=principal.account_id)
     check_all(
-        lambda: check_current(account, current, origin),
+        lambda: verify_current_password(account, current, context),
         lambda: passwords.check_password(password, account.email, account.name or ""),
     )
     password_hash = passwords.hash_password(password)
@@ -35,11 +38,11 @@ def change_password(principal: Principal, current: str, password: str, origin: O
         )
         if changed is None:  # meanwhile, so what was typed isn't it any more
             raise WrongPassword
-        forget_recovery(changed)
-        sessions.close_others(changed.id, principal.session_id)
-        browsers.distrust_all(changed.id)
-        record(changed, "account.password_changed", origin)
-        tell_changed(changed, origin)
+        revoke_recovery_link(changed)
+        sessions.revoke_others(changed.id, principal.session_id)
+        browsers.revoke_all_trust(changed.id)
+        record(changed, "account.password_changed", context.origin)
+        email_password_changed(changed, context)
         return changed
 
     return transaction(body)
@@ -54,11 +57,13 @@ def new_password(password_hash: str) -> dict[str, Any]:
     }
 
 
-def forget_recovery(account: Account) -> None:
+def revoke_recovery_link(account: Account) -> None:
     """End the links to choose a new password that were mailed, in the caller's transaction."""
     Recovery.objects(id=Recovery.id_of(account.email_key)).delete()
 
 
-def tell_changed(account: Account, origin: Origin) -> None:
+def email_password_changed(account: Account, context: RequestContext) -> None:
     """Mail to the account that its password was changed, in the caller's transaction."""
-    outbox.put(PASSWORD_CHANGED, account.email, account=account.id, address=origin.address or "")
+    outbox.enqueue(
+        PASSWORD_CHANGED, account.email, account=account.id, address=context.ip_address or ""
+    )

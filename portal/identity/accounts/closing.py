@@ -3,62 +3,58 @@
 import structlog
 from bson import ObjectId
 from mongoengine.errors import MongoEngineException
-from mongoengine.queryset.visitor import Q
 from pymongo.errors import PyMongoError
 
 from portal import clock, email_addresses
 from portal.audit.trail import erase_person, record
+from portal.database.cascade import delete_belongings
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, TRASHED, Organization
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sign_ups import PendingSignUp
-from portal.errors import (
-    AddressNotConfirmed,
-    InvalidEmail,
-    LastOwnerSomewhere,
-    WrongPassword,
-    check_all,
-)
-from portal.identity.accounts.changing_password import forget_recovery
+from portal.email_addresses import InvalidEmail
+from portal.errors import check_all
+from portal.identity.accounts import wiring
+from portal.identity.accounts.changing_password import revoke_recovery_link
+from portal.identity.accounts.errors import AddressNotConfirmed, SoleOwner
 from portal.identity.accounts.mails import ACCOUNT_CLOSED
-from portal.identity.authentication.credentials import check_current
-from portal.identity.second_factors import enrollment
-from portal.identity.sessions import sessions
+from portal.identity.authentication.credentials import verify_current_password
+from portal.identity.authentication.errors import WrongPassword
 from portal.mail import outbox
-from portal.organizations.lifecycle.engine import in_progress
-from portal.organizations.members.ownership import lapse_offers
-from portal.organizations.members.withdrawing import withdraw_sent_by, withdraw_sent_to
+from portal.web.context import RequestContext
 
 log = structlog.get_logger()
 
 
-def close_account(account_id: ObjectId, typed_email: str, password: str, origin: Origin) -> Account:
+def close_account(
+    account_id: ObjectId, typed_email: str, password: str, context: RequestContext
+) -> Account:
     """Close the account: it leaves its organizations, its sessions and tokens end, its address is
     free again, and nothing that names the person stays in it or in the audit trail.
 
-    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); LastOwnerSomewhere where
+    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); SoleOwner where
     one of theirs, in the trash or not, would be without an owner; OperationInProgress where one of
-    theirs is at work on what the person asked for; TooManyTries, Overloaded. Then nothing was
+    theirs is at work on what the person asked for; TooManyAttempts, Overloaded. Then nothing was
     changed.
     """
     account = Account.objects.get(id=account_id)
     check_all(
         lambda: _check_confirmed(typed_email, account),
-        lambda: check_current(account, password, origin),
+        lambda: verify_current_password(account, password, context),
     )
 
     def body() -> Account:
-        closed = _tombstone(account, [account.id, *_forget_invitations(account, origin)])
-        sessions.close_all(account.id)
-        forget_recovery(account)
+        orphaned = owned_alone(account.id)
+        if orphaned:
+            raise SoleOwner(orphaned)
+        known_as = [id_ for end in wiring.current().on_closing for id_ in end(account, context)]
+        closed = _tombstone(account, [account.id, *known_as])
+        revoke_recovery_link(account)
         PendingSignUp.objects(email_key=account.email_key).delete()
-        enrollment.forget_all(account.id)
-        _leave_organizations(account, origin)
-        record(closed, "account.closed", origin)
-        outbox.put(ACCOUNT_CLOSED, account.email)
+        delete_belongings(Account, account.id)
+        record(closed, "account.closed", context.origin)
+        outbox.enqueue(ACCOUNT_CLOSED, account.email)
         return closed
 
     closed = transaction(body)
@@ -72,8 +68,10 @@ def close_account(account_id: ObjectId, typed_email: str, password: str, origin:
 
 def owned_alone(account_id: ObjectId) -> list[str]:
     """The organizations, in the trash or not, that have no owner but the account; by name."""
-    owned = Membership.objects(account=account_id, role=OWNER).distinct("organization")
-    alive = Organization.objects(id__in=owned, state__in=(ACTIVE, TRASHED))
+    owned = Membership.objects(account=account_id, role=Role.OWNER).distinct("organization")
+    alive = Organization.objects(
+        id__in=owned, state__in=(OrganizationState.ACTIVE, OrganizationState.TRASHED)
+    )
     return sorted(one.name for one in alive if not _has_other_owner(one, account_id))
 
 
@@ -89,18 +87,6 @@ def erase_closed() -> int:
 def _erase(closed: Account) -> None:
     erase_person(closed.id, closed.to_erase)
     Account.objects(id=closed.id).update_one(unset__to_erase=True)
-
-
-def _forget_invitations(account: Account, origin: Origin) -> list[ObjectId]:
-    """Take the address out of all invitations that were ever sent to it, and end open ones;
-    which."""
-    withdraw_sent_to(account, origin)
-    to_them = Invitation.objects(Q(account=account.id) | Q(email_key=account.email_key))
-    ids = to_them.distinct("id")
-    key = {"$concat": ["closed:", {"$toString": "$_id"}]}
-    forgotten = [{"$set": {"email": "a closed account", "email_key": key}}]
-    Invitation.objects(id__in=ids).update(__raw__=forgotten)
-    return ids
 
 
 def _check_confirmed(typed: str, account: Account) -> None:
@@ -141,30 +127,8 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
     return closed
 
 
-def _leave_organizations(account: Account, origin: Origin) -> None:
-    """Each event writes its organization's head: so of two owners who leave at once one is last."""
-    orphaned = owned_alone(account.id)
-    if orphaned:
-        raise LastOwnerSomewhere(orphaned)
-    memberships = {found.organization: found for found in Membership.objects(account=account.id)}
-    organizations = list(Organization.objects(id__in=list(memberships)))
-    running = Organization.objects(
-        # The former is what the partial index holds. Their events would name the person.
-        __raw__={
-            "operation.lease_until": {"$exists": True},
-            "operation.origin.account": account.id,
-        }
-    ).first()
-    if running:
-        raise in_progress(running)
-    for organization in organizations:
-        lapse_offers(organization, account.id, origin)
-        withdraw_sent_by(account, organization, origin)
-        role = memberships[organization.id].role
-        record(organization, "member.left", origin, role_before=role)
-    Membership.objects(account=account.id).delete()
-
-
 def _has_other_owner(organization: Organization, account_id: ObjectId) -> bool:
-    owners = Membership.objects(organization=organization.id, role=OWNER, account__ne=account_id)
+    owners = Membership.objects(
+        organization=organization.id, role=Role.OWNER, account__ne=account_id
+    )
     return owners.first() is not None

@@ -7,14 +7,15 @@ from bson import ObjectId
 
 from portal.audit.trail import record
 from portal.database.transactions import transaction
-from portal.display_names import clean_words
+from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.errors import InvalidName, InvalidPersonName, NotFound
+from portal.errors import NotFound
+from portal.identity.accounts.errors import InvalidPersonName
+from portal.web.context import RequestContext
 
 
 def change_profile(
-    account_id: ObjectId, name: str, time_zone: str, theme: str, origin: Origin
+    account_id: ObjectId, name: str, time_zone: str, theme: str, context: RequestContext
 ) -> Account:
     """Change the name, which may be empty; the zone that times are shown in, one of
     ``time_zones`` or empty for the browser's; and the theme. Raises InvalidPersonName."""
@@ -29,7 +30,7 @@ def change_profile(
             Account.objects(id=account_id).update_one(
                 **{f"set__{field}": wanted[field] for field in changed}
             )
-            record(account, "account.profile_changed", origin, fields=", ".join(changed))
+            record(account, "account.profile_changed", context.origin, fields=", ".join(changed))
         return account
 
     return transaction(body)

@@ -12,12 +12,12 @@ from portal.audit.trail import events_about, record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.audit import Origin
-from portal.documents.invitations import OPEN, Invitation
+from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey
 from portal.documents.sessions import Browser, Session
+from portal.web.context import RequestContext
 from portal.web.streaming import File, Row, streamed
 
 _ACCOUNT = ("email", "name", "time_zone", "theme", "created_at", "verified_at",
@@ -29,13 +29,15 @@ _EVENT = ("at", "chain", "seq", "action", "actor", "actor_name", "target", "sess
 _BETWEEN = ",\n"
 
 
-def everything_about(account_id: ObjectId, origin: Origin) -> Iterator[str]:
+def export_account(account_id: ObjectId, context: RequestContext) -> Iterator[str]:
     """The parts of a file of JSON with what is stored of the person of this account; no secret, no
     hash, and of others no e-mail address. That it was asked for is in the audit trail, and in the
     file. Raises Overloaded."""
 
     def begin() -> str:
-        transaction(lambda: record(Account.objects.get(id=account_id), "account.exported", origin))
+        transaction(
+            lambda: record(Account.objects.get(id=account_id), "account.exported", context.origin)
+        )
         kept = json.dumps(_all_but_events(account_id), indent=2, ensure_ascii=False)
         return kept.removesuffix("\n}") + ',\n  "events": [\n'
 
@@ -46,7 +48,7 @@ def everything_about(account_id: ObjectId, origin: Origin) -> Iterator[str]:
         lines = (json.dumps(_event(event, account_id), ensure_ascii=False) for event in events)
         return _BETWEEN.join(lines)
 
-    told = {"request_id": origin.request_id, "account": str(account_id)}
+    told = {"request_id": context.request_id, "account": str(account_id)}
     return streamed(File("account", begin, read, render, "\n  ]\n}\n", _BETWEEN, told))
 
 
@@ -81,8 +83,10 @@ def _second_factors(account_id: ObjectId) -> Row:
 
 def _invitations(account: Row) -> list[Row]:
     """Those to the person, and those that they sent: of these not the address."""
-    to_them = Q(account=account["_id"]) | Q(email_key=account["email_key"], state=OPEN)
-    by_them = Q(inviter=account["_id"], state=OPEN)
+    to_them = Q(account=account["_id"]) | Q(
+        email_key=account["email_key"], state=InvitationState.OPEN
+    )
+    by_them = Q(inviter=account["_id"], state=InvitationState.OPEN)
     return list(Invitation.objects(to_them | by_them).as_pymongo())
 
 

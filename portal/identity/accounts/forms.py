@@ -3,7 +3,7 @@
 from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired
 
-from portal.documents.accounts import AUTO, DARK, LIGHT
+from portal.documents.accounts import Theme
 from portal.identity.accounts.editing_profile import time_zones
 from portal.web.forms import Form
 
@@ -52,7 +52,8 @@ class ProfileForm(Form):
     name = StringField("Name")
     time_zone = SelectField("Time zone", choices=_zones)
     theme = SelectField(
-        "Theme", choices={AUTO: "As the system has it", LIGHT: "Light", DARK: "Dark"}
+        "Theme",
+        choices={Theme.AUTO: "As the system has it", Theme.LIGHT: "Light", Theme.DARK: "Dark"},
     )
 
 

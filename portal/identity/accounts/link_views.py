@@ -11,7 +11,7 @@ from portal.identity.accounts.forms import (
     VerifyForm,
 )
 from portal.identity.authentication import cookies
-from portal.web.requests import origin, user_agent
+from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -19,13 +19,13 @@ blueprint = Blueprint("accounts", __name__)
 @blueprint.route("/forgot", methods=["GET", "POST"])
 def forgot() -> ResponseReturnValue:
     form = ForgotForm()
-    if form.submit(lambda: recovering.ask_for_link(form.email.data, origin())):
+    if form.submit(lambda: recovering.request_recovery(form.email.data, request_context())):
         flash(
             "If an account has this address, a link is on its way there. It works for 30 minutes; "
             "within 5 minutes no other is sent.",
             "ok",
         )
-        return redirect(url_for(".log_in"), 303)
+        return redirect(url_for("authentication.log_in"), 303)
     return render_template("accounts/forgot.html", form=form), form.status
 
 
@@ -34,9 +34,11 @@ def recover() -> ResponseReturnValue:
     form = NewPasswordForm(token=request.args.get("token", ""))
     token = form.token.data or ""
     account = recovering.account_to_recover(token)
-    if form.submit(lambda: recovering.recover_password(token, form.password.data, origin())):
+    if form.submit(
+        lambda: recovering.recover_password(token, form.password.data, request_context())
+    ):
         flash("Your password is changed. Log in with it.", "ok")
-        return redirect(url_for(".log_in"), 303)
+        return redirect(url_for("authentication.log_in"), 303)
     return render_template("accounts/recover.html", form=form, email=account.email), form.status
 
 
@@ -46,7 +48,7 @@ def verify() -> ResponseReturnValue:
     token = form.token.data or ""
     account = verifying.account_to_verify(token)
     principal = form.submit(
-        lambda: verifying.verify_address(token, form.password.data, origin(), user_agent())
+        lambda: verifying.verify_address(token, form.password.data, request_context(), user_agent())
     )
     if principal:
         cookies.enter(principal)
@@ -59,9 +61,11 @@ def verify() -> ResponseReturnValue:
 def confirm_address() -> ResponseReturnValue:
     form = ConfirmAddressForm(token=request.args.get("token", ""))
     token = form.token.data or ""
-    change = changing_email.change_to_confirm(token)
+    change = changing_email.find_email_change(token)
     changed = form.submit(
-        lambda: changing_email.confirm_change(token, form.current_password.data, origin())
+        lambda: changing_email.confirm_email_change(
+            token, form.current_password.data, request_context()
+        )
     )
     if changed:
         flash(f"Your address is {changed.email} now.", "ok")

@@ -1,16 +1,24 @@
 """Mails about accounts."""
 
+from datetime import timedelta
 from typing import Any
 
 from portal.documents.accounts import Account, Recovery
 from portal.documents.mails import Mail
 from portal.email_addresses import parse_email
-from portal.mail import links, outbox
-from portal.mail.links import link
-from portal.mail.outbox import Kind
+from portal.errors import WayOn
+from portal.mail import links
+from portal.mail.links import LinkPurpose, link
+from portal.mail.outbox import MailKind
 
-VERIFY, CHANGE, RECOVER = "verify an address", "change an address", "recover a password"
-"""What links are signed for."""
+_ANOTHER = "Ask for another link"
+VERIFY = LinkPurpose("verify an address", timedelta(hours=24), WayOn(_ANOTHER, "account.profile"))
+CHANGE = LinkPurpose(
+    "change an address", timedelta(hours=24), WayOn(_ANOTHER, "account.change_address")
+)
+RECOVER = LinkPurpose(
+    "recover a password", timedelta(minutes=30), WayOn(_ANOTHER, "accounts.forgot")
+)
 
 
 def _to_verify(mail: Mail) -> dict[str, Any] | None:
@@ -79,22 +87,22 @@ def _closed(mail: Mail) -> dict[str, Any] | None:
     return {"email": mail.to, "at": mail.created_at}
 
 
-VERIFY_ADDRESS = outbox.declare(
-    Kind("verify_address", "Verify your e-mail address", _to_verify, awaited=True)
+VERIFY_ADDRESS = MailKind("verify_address", "Verify your e-mail address", _to_verify, awaited=True)
+CONFIRM_ADDRESS = MailKind(
+    "confirm_address", "Confirm your new e-mail address", _to_confirm, awaited=True
 )
-CONFIRM_ADDRESS = outbox.declare(
-    Kind("confirm_address", "Confirm your new e-mail address", _to_confirm, awaited=True)
+ADDRESS_ASKED = MailKind("address_asked", "Your account is to get another e-mail address", _asked)
+ADDRESS_CHANGED = MailKind("address_changed", "Your account has another e-mail address", _changed)
+PASSWORD_CHANGED = MailKind("password_changed", "Your password was changed", _password_changed)
+RECOVER_PASSWORD = MailKind("recover_password", "Choose a new password", _to_recover, awaited=True)
+ACCOUNT_CLOSED = MailKind("account_closed", "Your account is closed", _closed)
+
+KINDS = (
+    VERIFY_ADDRESS,
+    CONFIRM_ADDRESS,
+    ADDRESS_ASKED,
+    ADDRESS_CHANGED,
+    PASSWORD_CHANGED,
+    RECOVER_PASSWORD,
+    ACCOUNT_CLOSED,
 )
-ADDRESS_ASKED = outbox.declare(
-    Kind("address_asked", "Your account is to get another e-mail address", _asked)
-)
-ADDRESS_CHANGED = outbox.declare(
-    Kind("address_changed", "Your account has another e-mail address", _changed)
-)
-PASSWORD_CHANGED = outbox.declare(
-    Kind("password_changed", "Your password was changed", _password_changed)
-)
-RECOVER_PASSWORD = outbox.declare(
-    Kind("recover_password", "Choose a new password", _to_recover, awaited=True)
-)
-ACCOUNT_CLOSED = outbox.declare(Kind("account_closed", "Your account is closed", _closed))

@@ -9,30 +9,35 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account, Recovery
-from portal.documents.audit import Origin
 from portal.email_addresses import EmailAddress, parse_email
-from portal.errors import LinkInvalid
-from portal.identity.accounts.changing_password import forget_recovery, new_password, tell_changed
+from portal.identity.accounts.changing_password import (
+    email_password_changed,
+    new_password,
+    revoke_recovery_link,
+)
 from portal.identity.accounts.mails import RECOVER, RECOVER_PASSWORD
-from portal.identity.accounts.verifying import first_proof
+from portal.identity.accounts.verifying import record_first_verification
 from portal.identity.authentication import attempts, passwords
 from portal.identity.sessions import browsers, sessions
 from portal.mail import links, outbox
+from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
+from portal.web.context import AuditActor, RequestContext
 
-VALID = timedelta(minutes=30)
 KEPT = timedelta(minutes=5)
 
 
-def ask_for_link(email: str, origin: Origin) -> EmailAddress:
+def request_recovery(email: str, context: RequestContext) -> EmailAddress:
     """Have a link mailed by which the account of this address gets a new password, and end the
     links before. Within 5 minutes of the last one nothing is sent and that one stays good:
     otherwise anybody could end it before its owner has read the mail.
 
     Known or not, early or not, the same is done: whether anything is to be sent shows when the
-    mail is made. Raises InvalidEmail, TooManyTries.
+    mail is made. Raises InvalidEmail, TooManyAttempts.
     """
-    rate_limits.count_try(rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(origin.address))
+    rate_limits.count_try(
+        rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(context.ip_address)
+    )
     address = parse_email(email)
     rate_limits.count_try(rate_limits.RECOVERY_PER_EMAIL, address.key)
     account = Account.objects(email_key=address.key).only("email").first()
@@ -41,9 +46,9 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
     request = ObjectId()
 
     def body() -> EmailAddress:
-        _wish_anew(address.key, request)
-        outbox.put(
-            RECOVER_PASSWORD, to, key=address.key, request=request, address=origin.address or ""
+        _renew_request(address.key, request)
+        outbox.enqueue(
+            RECOVER_PASSWORD, to, key=address.key, request=request, address=context.ip_address or ""
         )
         return address
 
@@ -51,53 +56,53 @@ def ask_for_link(email: str, origin: Origin) -> EmailAddress:
 
 
 def account_to_recover(token: str) -> Account:
-    """The account that gets a new password by the link with this ``token``. Raises LinkInvalid for
+    """The account that gets a new password by the link with this ``token``. Raises InvalidLink for
     one that was used, or is not the newest, or from before its password or address changed."""
-    content = links.read(RECOVER, token, VALID)
+    content = links.read(RECOVER, token)
     account = Account.objects(id=content["account"], closed_at=None).first()
-    if account is None or not _wish(account, content["request"]).first():
-        raise LinkInvalid
+    if account is None or not _request_of(account, content["request"]).first():
+        raise InvalidLink(RECOVER.ask_again)
     return account
 
 
-def recover_password(token: str, password: str, origin: Origin) -> Account:
+def recover_password(token: str, password: str, context: RequestContext) -> Account:
     """Make ``password`` the account's, once by each link. All its sessions and tokens end, and its
     address is proved by it, since the link was mailed there.
 
-    Raises LinkInvalid, WeakPassword, TooManyTries, Overloaded.
+    Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded.
     """
     account = account_to_recover(token)
     rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(origin.address)
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
     )  # it hashes
-    request = links.read(RECOVER, token, VALID)["request"]
+    request = links.read(RECOVER, token)["request"]
     passwords.check_password(password, account.email, account.name or "")
     password_hash = passwords.hash_password(password)
+    by_account = context.acting_as(AuditActor(account.id, account.email, context.session))
 
     def body() -> Account:
-        if not _wish(account, request).delete():
-            raise LinkInvalid
+        if not _request_of(account, request).delete():
+            raise InvalidLink(RECOVER.ask_again)
         changed = Account.objects(id=account.id, email_key=account.email_key).modify(
             new=True, **new_password(password_hash)
         )
         if changed is None:
-            raise LinkInvalid
-        origin.account, origin.email = changed.id, changed.email
-        changed = first_proof(changed, password_hash, origin) or changed
-        forget_recovery(changed)
-        sessions.close_all(changed.id)
-        browsers.distrust_all(changed.id)
-        record(changed, "account.password_recovered", origin)
-        tell_changed(changed, origin)
+            raise InvalidLink(RECOVER.ask_again)
+        changed = record_first_verification(changed, password_hash, by_account) or changed
+        revoke_recovery_link(changed)
+        sessions.revoke_all(changed.id)
+        browsers.revoke_all_trust(changed.id)
+        record(changed, "account.password_recovered", by_account.origin)
+        email_password_changed(changed, by_account)
         return changed
 
     recovered = transaction(body)
     # Wrong ones that were typed before are no reason to wait with the new one.
-    attempts.end_row(attempts.of_address(account.email_key))
+    attempts.reset_failures(attempts.of_address(account.email_key))
     return recovered
 
 
-def _wish_anew(email_key: str, request: ObjectId) -> None:
+def _renew_request(email_key: str, request: ObjectId) -> None:
     """Make ``request`` the one whose link works, unless the last is too young. One update."""
     now = clock.now()
     is_young = {"$gt": ["$at", now - KEPT]}
@@ -109,5 +114,5 @@ def _wish_anew(email_key: str, request: ObjectId) -> None:
     mine.update_one(upsert=True, __raw__=[{"$set": wish}])
 
 
-def _wish(account: Account, request: str) -> QuerySet:
+def _request_of(account: Account, request: str) -> QuerySet:
     return Recovery.objects(id=Recovery.id_of(account.email_key), request=ObjectId(request))

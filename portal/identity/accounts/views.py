@@ -4,10 +4,10 @@ from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal.documents.accounts import AUTO, Account
+from portal.documents.accounts import Account, Theme
 from portal.identity.accounts import changing_email, changing_password, closing, verifying
 from portal.identity.accounts.editing_profile import change_profile
-from portal.identity.accounts.exporting import everything_about
+from portal.identity.accounts.exporting import export_account
 from portal.identity.accounts.forms import (
     AddressForm,
     ButtonForm,
@@ -17,8 +17,12 @@ from portal.identity.accounts.forms import (
 )
 from portal.identity.authentication import cookies
 from portal.identity.sessions import sessions
-from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
-from portal.web.requests import origin
+from portal.identity.sessions.reauthentication import (
+    reauthenticated,
+    recently_authenticated,
+    require_reauthentication,
+)
+from portal.web.requests import request_context
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -28,11 +32,17 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 def profile() -> ResponseReturnValue:
     account = Account.objects.get(id=current_user.account_id)
     form = ProfileForm(
-        name=account.name or "", time_zone=account.time_zone or "", theme=account.theme or AUTO
+        name=account.name or "",
+        time_zone=account.time_zone or "",
+        theme=account.theme or Theme.AUTO,
     )
     changed = form.submit(
         lambda: change_profile(
-            account.id, form.name.data or "", form.time_zone.data, form.theme.data, origin()
+            account.id,
+            form.name.data or "",
+            form.time_zone.data,
+            form.theme.data,
+            request_context(),
         )
     )
     if changed:
@@ -47,19 +57,19 @@ def profile() -> ResponseReturnValue:
 @blueprint.post("/verification")
 @login_required
 def ask_to_verify() -> ResponseReturnValue:
-    verifying.ask_again(current_user.account_id, origin())
+    verifying.resend_verification(current_user.account_id, request_context())
     flash(f"A link is on its way to {current_user.email}. It works for 24 hours.", "ok")
     return redirect(url_for(".profile"), 303)
 
 
 @blueprint.route("/address", methods=["GET", "POST"])
 @login_required
-@recently_authenticated
+@reauthenticated
 def change_address() -> ResponseReturnValue:
     form = AddressForm()
     asked = form.submit(
-        lambda: changing_email.ask_to_change(
-            current_user.account_id, form.email.data, form.current_password.data, origin()
+        lambda: changing_email.request_email_change(
+            current_user.account_id, form.email.data, form.current_password.data, request_context()
         )
     )
     if asked:
@@ -74,12 +84,12 @@ def change_address() -> ResponseReturnValue:
 
 @blueprint.route("/password", methods=["GET", "POST"])
 @login_required
-@recently_authenticated
+@reauthenticated
 def change_password() -> ResponseReturnValue:
     form = PasswordForm()
     changed = form.submit(
         lambda: changing_password.change_password(
-            current_user, form.current_password.data, form.password.data, origin()
+            current_user, form.current_password.data, form.password.data, request_context()
         )
     )
     if changed:
@@ -101,7 +111,7 @@ def list_sessions() -> ResponseReturnValue:
 @blueprint.post("/sessions/<public_id>/end")
 @login_required
 def end_session(public_id: str) -> ResponseReturnValue:
-    sessions.end_session(current_user.account_id, public_id, origin())
+    sessions.revoke_session(current_user.account_id, public_id, request_context())
     flash("The session has ended.", "ok")
     return redirect(url_for(".list_sessions"), 303)
 
@@ -109,7 +119,7 @@ def end_session(public_id: str) -> ResponseReturnValue:
 @blueprint.post("/sessions/end-others")
 @login_required
 def end_other_sessions() -> ResponseReturnValue:
-    sessions.end_other_sessions(current_user, origin())
+    sessions.revoke_other_sessions(current_user, request_context())
     flash("All other sessions have ended.", "ok")
     return redirect(url_for(".list_sessions"), 303)
 
@@ -117,17 +127,17 @@ def end_other_sessions() -> ResponseReturnValue:
 @blueprint.get("/export")
 @login_required
 def export() -> ResponseReturnValue:
-    if not is_recent(current_user):
+    if not recently_authenticated(current_user):
         # Not back here: a file leaves the page that asks to confirm where it is.
-        return ask_again(url_for(".profile", _anchor="data"))
-    file = everything_about(current_user.account_id, origin())
+        return require_reauthentication(url_for(".profile", _anchor="data"))
+    file = export_account(current_user.account_id, request_context())
     headers = {"Content-Disposition": 'attachment; filename="account.json"'}
     return Response(file, content_type="application/json", headers=headers)
 
 
 @blueprint.route("/close", methods=["GET", "POST"])
 @login_required
-@recently_authenticated
+@reauthenticated
 def close() -> ResponseReturnValue:
     form = CloseForm()
     closed = form.submit(
@@ -135,7 +145,7 @@ def close() -> ResponseReturnValue:
             current_user.account_id,
             form.confirm_email.data,
             form.current_password.data,
-            origin(),
+            request_context(),
         )
     )
     if closed:

@@ -4,7 +4,6 @@ Found by the id and compared by the secret's hash: 32 random bytes need no slow 
 one that scanners for leaked secrets can tell: ``p[kv]_[0-9a-f]{24}_[A-Za-z0-9_-]{43}``.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -17,7 +16,8 @@ from mongoengine import Document
 
 from portal import clock
 from portal.documents.api_keys import ApiKey, ProvisioningKey
-from portal.identity.sessions.principals import OrganizationKey, Provisioner
+from portal.hashing import hash_secret
+from portal.identity.sessions.principals import OrganizationKey, ProvisioningPrincipal
 from portal.permissions import of_key
 
 log = structlog.get_logger()
@@ -32,11 +32,6 @@ _NOBODYS = "-" * 64
 def new_secret() -> str:
     """A secret that nobody can guess."""
     return secrets.token_urlsafe(32)
-
-
-def hashed(secret: str) -> str:
-    """SHA-256 (hex): what is stored of a secret."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def written(prefix: str, key_id: ObjectId, secret: str) -> str:
@@ -64,7 +59,7 @@ def organization_key_of(credential: str) -> OrganizationKey | None:
     return OrganizationKey(key.id, key.name, key.organization, key.role, may, key.expires_at)
 
 
-def provisioner_of(credential: str) -> Provisioner | None:
+def provisioner_of(credential: str) -> ProvisioningPrincipal | None:
     """Who sends this provisioning key; ``None`` unless it exists."""
     now = clock.now()
     key_id, secret = _parts(credential)
@@ -73,7 +68,7 @@ def provisioner_of(credential: str) -> Provisioner | None:
         _note_refusal(key_id, "no such key")
         return None
     _note_use(key, now)
-    return Provisioner(key.id, key.name)
+    return ProvisioningPrincipal(key.id, key.name)
 
 
 def _parts(credential: str) -> tuple[ObjectId | None, str]:
@@ -90,7 +85,7 @@ def _hashes(key: ApiKey | None, now: datetime) -> tuple[str, str]:
 
 
 def _matches(secret: str, hashes: Iterable[str]) -> bool:
-    sent = hashed(secret)
+    sent = hash_secret(secret)
     compared = [hmac.compare_digest(sent, known) for known in hashes]  # all of them, always
     return any(compared)
 

@@ -6,8 +6,9 @@ from bson import ObjectId
 from portal import clock
 from portal.display_names import clean_words
 from portal.documents.api_keys import ProvisioningKey
-from portal.errors import KeyNotFound
+from portal.hashing import hash_secret
 from portal.identity.api_keys import credentials
+from portal.identity.api_keys.errors import ApiKeyNotFound
 
 log = structlog.get_logger()
 
@@ -16,7 +17,7 @@ def make_provisioning_key(name: str) -> str:
     """Make a key and return what a program sends, told this once. Raises InvalidName."""
     secret = credentials.new_secret()
     key = ProvisioningKey(
-        name=clean_words(name), secret_hash=credentials.hashed(secret), created_at=clock.now()
+        name=clean_words(name), secret_hash=hash_secret(secret), created_at=clock.now()
     ).save()
     log.info("provisioning_key.made", api_key=str(key.id))
     return credentials.written(credentials.PROVISIONING_PREFIX, key.id, secret)
@@ -28,8 +29,8 @@ def provisioning_keys() -> list[ProvisioningKey]:
 
 
 def revoke_provisioning_key(key_id: str) -> None:
-    """End the key: the next request that comes by it is refused. Raises KeyNotFound."""
+    """End the key: the next request that comes by it is refused. Raises ApiKeyNotFound."""
     found = ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()
     if not found:
-        raise KeyNotFound
+        raise ApiKeyNotFound
     log.info("provisioning_key.revoked", api_key=key_id)

@@ -6,8 +6,9 @@ try is counted before its password is looked at, in one update: of tries at the 
 more are let through than of tries after each other.
 """
 
-import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,11 +20,14 @@ from pymongo import ReturnDocument
 from portal import clock, settings
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.login_attempts import LogInAttempts
-from portal.errors import TooManyTries
+from portal.errors import PortalError
+from portal.hashing import hash_secret
 from portal.mail import outbox
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
+from portal.web import rate_limits
+from portal.web.context import RequestContext
+from portal.web.errors import Overloaded, TooManyAttempts
 
 log = structlog.get_logger()
 
@@ -33,22 +37,54 @@ TOLD_AT_MOST_EVERY = timedelta(days=1)
 _KEPT = timedelta(days=1)
 
 
+@contextmanager
+def guarded_attempt(
+    subject: str,
+    account: Account | None,
+    context: RequestContext,
+    *,
+    limit: str,
+    failure: type[PortalError],
+    warning: MailKind,
+) -> Iterator[None]:
+    """Guard the check of a password or code, which raises ``failure`` where it is wrong.
+
+    Failures in a row for one ``subject`` have to wait longer and longer, and the account's owner is
+    warned, once a day at most. Raises TooManyAttempts before the check where it comes too early, or
+    where the rate ``limit`` is reached; then, as where the check is not made since the portal is
+    overloaded, it is not counted as a failure.
+    """
+    failures = register_attempt(subject)
+    try:
+        rate_limits.count_try(limit, subject)
+        yield
+    except (TooManyAttempts, Overloaded):
+        cancel_attempt(subject)
+        raise
+    except failure:
+        if failures >= FREE_TRIES:
+            warn_owner(subject, account, context, warning)
+        raise
+    reset_failures(subject)
+
+
 def of_address(typed: str) -> str:
     """What is tried where a log-in names an address, or what is none. No two kinds of tries share
     a counter, whatever somebody types."""
     return f"address {typed}"
 
 
-def begin_attempt(tried: str) -> int:
-    """Count a try, as a wrong one until ``end_row`` says otherwise; how many that makes in a row.
+def register_attempt(tried: str) -> int:
+    """Count an attempt, as a failure until ``reset_failures`` says otherwise; how many failures
+    in a row that makes.
 
-    Raises TooManyTries where it comes too early, which is not counted.
+    Raises TooManyAttempts where it comes too early, which is not counted.
     """
     if not settings.current().rate_limits:
         return 0
     now = clock.now()
     before = LogInAttempts._get_collection().find_one_and_update(
-        {"_id": _hashed(tried)},
+        {"_id": hash_secret(tried)},
         [{"$replaceWith": {"$cond": [{"$gt": ["$next_at", now]}, "$$ROOT", _counted(now)]}}],
         upsert=True,
         return_document=ReturnDocument.BEFORE,
@@ -57,23 +93,25 @@ def begin_attempt(tried: str) -> int:
         return 1
     left = ((before.get("next_at") or now) - now).total_seconds()
     if left > 0:
-        raise TooManyTries(retry_after_seconds=math.ceil(left))
+        raise TooManyAttempts(retry_after_seconds=math.ceil(left))
     return before["wrong"] + 1
 
 
-def take_back(tried: str) -> None:
-    """Undo the last ``begin_attempt``, whose password nobody looked at."""
+def cancel_attempt(tried: str) -> None:
+    """Undo the last ``register_attempt``, whose password nobody looked at."""
     changes = {"wrong": {"$max": [0, {"$subtract": ["$wrong", 1]}]}, "next_at": None}
-    LogInAttempts.objects(id=_hashed(tried)).update_one(__raw__=[{"$set": changes}])
+    LogInAttempts.objects(id=hash_secret(tried)).update_one(__raw__=[{"$set": changes}])
 
 
-def end_row(tried: str) -> None:
+def reset_failures(tried: str) -> None:
     """The password was right: begin to count anew."""
     if settings.current().rate_limits:
-        LogInAttempts.objects(id=_hashed(tried)).update_one(set__wrong=0, unset__next_at=True)
+        LogInAttempts.objects(id=hash_secret(tried)).update_one(set__wrong=0, unset__next_at=True)
 
 
-def tell_owner(tried: str, account: Account | None, origin: Origin, kind: Kind) -> None:
+def warn_owner(
+    tried: str, account: Account | None, context: RequestContext, kind: MailKind
+) -> None:
     """Have the owner told by a mail of this ``kind``, once a day at most.
 
     Where nobody has the address the same is written, for a mail that is not needed when it is to
@@ -82,13 +120,13 @@ def tell_owner(tried: str, account: Account | None, origin: Origin, kind: Kind) 
     now = clock.now()
     not_told = Q(told_at=None) | Q(told_at__lt=now - TOLD_AT_MOST_EVERY)
     to = account.email if account else f"nobody@{settings.current().mail_domain}"
-    ids = {"account": account.id if account else ObjectId(), "address": origin.address or ""}
+    ids = {"account": account.id if account else ObjectId(), "address": context.ip_address or ""}
 
-    log.warning("account.guessed_at", address=origin.address)
+    log.warning("account.guessed_at", address=context.ip_address)
 
     def body() -> None:
-        if LogInAttempts.objects(not_told, id=_hashed(tried)).update_one(set__told_at=now):
-            outbox.put(kind, to, **ids)
+        if LogInAttempts.objects(not_told, id=hash_secret(tried)).update_one(set__told_at=now):
+            outbox.enqueue(kind, to, **ids)
 
     transaction(body)
 
@@ -102,7 +140,3 @@ def _counted(now: datetime) -> dict[str, Any]:
     next_at = {"$cond": [{"$lt": [more, FREE_TRIES]}, None, after_wait]}
     counted = {"wrong": more, "next_at": next_at, "expires_at": now + _KEPT}
     return {"$mergeObjects": ["$$ROOT", counted]}
-
-
-def _hashed(tried: str) -> str:
-    return hashlib.sha256(tried.encode(errors="replace")).hexdigest()

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from portal import clock
-from portal.documents.sessions import PROGRAM
+from portal.documents.sessions import SessionKind
 from portal.identity.api_keys.credentials import (
     PREFIX,
     PROVISIONING_PREFIX,
@@ -19,7 +19,7 @@ from portal.identity.api_keys.credentials import (
     provisioner_of,
 )
 from portal.identity.sessions import sessions, tokens
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.identity.sessions.tokens import InvalidToken
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ _KEYS: tuple[tuple[str, Callable[[str], Any]], ...] = (
 )
 
 
-def token_of(principal: Principal) -> str:
+def token_of(principal: AccountPrincipal) -> str:
     """The token by which a program is ``principal``, for as long as its session lasts."""
     return tokens.issue(
         KIND,
@@ -54,10 +54,14 @@ def principal_of(authorization: str) -> Any:
     return _by_token(credential)
 
 
-def _by_token(token: str) -> Principal | None:
+def _by_token(token: str) -> AccountPrincipal | None:
     try:
         session_id = tokens.read(KIND, token).get("sid")
     except InvalidToken as error:
         log.info("session.token_refused", reason=str(error))
         return None
-    return sessions.principal_of(session_id, PROGRAM) if isinstance(session_id, str) else None
+    return (
+        sessions.principal_of(session_id, SessionKind.PROGRAM)
+        if isinstance(session_id, str)
+        else None
+    )

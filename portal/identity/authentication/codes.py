@@ -1,48 +1,42 @@
-"""What is typed as a second factor: a code of the app, or a recovery code."""
+"""Codes that are typed as a second factor: of the app, or a recovery code."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.sessions import APP, RECOVERY_CODE
-from portal.errors import TooManyTries, WrongCode
-from portal.identity.authentication import attempts
+from portal.documents.sessions import Factor
+from portal.identity.authentication.attempts import guarded_attempt
 from portal.identity.authentication.mails import WRONG_CODES
 from portal.identity.second_factors import recovery_codes, totp
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import browsers
 from portal.web import rate_limits
+from portal.web.context import RequestContext
 
 
-@contextmanager
-def counted(account: Account, origin: Origin) -> Iterator[None]:
-    """Around the use of a code: wrong ones in a row have to wait longer and longer, and the owner
-    is told. Raises TooManyTries before.
+def guarded_code(account: Account, context: RequestContext) -> AbstractContextManager[None]:
+    """Guard the use of a code, as ``guarded_attempt`` does.
 
-    A browser in which they logged in before is counted by itself, so nobody who knows the password
-    keeps them out by guessing.
+    A browser that logged in to the account before is counted separately, so that nobody who knows
+    the password locks the owner out by guessing.
     """
-    known = browsers.is_known(account.id, origin.browser)
-    tried = f"code of {account.id}" + (f" in {origin.browser}" if known else "")
-    wrong = attempts.begin_attempt(tried)
-    try:
-        rate_limits.count_try(rate_limits.SECOND_FACTOR, tried)
-        yield
-    except TooManyTries:
-        attempts.take_back(tried)
-        raise
-    except WrongCode:
-        if wrong >= attempts.FREE_TRIES:
-            attempts.tell_owner(tried, account, origin, WRONG_CODES)
-        raise
-    attempts.end_row(tried)
+    known = browsers.is_known(account.id, context.browser_id)
+    return guarded_attempt(
+        f"code of {account.id}" + (f" in {context.browser_id}" if known else ""),
+        account,
+        context,
+        limit=rate_limits.SECOND_FACTOR,
+        failure=WrongCode,
+        warning=WRONG_CODES,
+    )
 
 
-def use_code(account: Account, typed: str, origin: Origin) -> str:
-    """Use what was typed up, in the caller's transaction; which factor it was. Raises WrongCode."""
+@within_transaction
+def use_code(account: Account, typed: str, context: RequestContext) -> Factor:
+    """Use up the code that was typed; which factor it was of. Raises WrongCode."""
     if totp.LOOKS.fullmatch(re.sub(r"\s", "", typed)):
         totp.use(account, typed)
-        return APP
-    recovery_codes.use(account, typed, origin)
-    return RECOVERY_CODE
+        return Factor.APP
+    recovery_codes.use(account, typed, context)
+    return Factor.RECOVERY_CODE

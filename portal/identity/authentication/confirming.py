@@ -6,39 +6,47 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.sessions import PASSWORD
-from portal.identity.authentication.codes import counted, use_code
-from portal.identity.authentication.credentials import check_current
+from portal.documents.sessions import Factor
+from portal.identity.authentication.codes import guarded_code, use_code
+from portal.identity.authentication.credentials import verify_current_password
 from portal.identity.second_factors import challenges, passkeys
 from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
+from portal.web.context import RequestContext
 
 
-def confirm_with_password(principal: Principal, password: str, origin: Origin) -> None:
-    """Raises WrongPassword, TooManyTries, Overloaded."""
-    check_current(Account.objects.get(id=principal.account_id), password, origin)
-    _confirm(principal, lambda _: PASSWORD, origin)
+def reauthenticate_with_password(
+    principal: AccountPrincipal, password: str, context: RequestContext
+) -> None:
+    """Raises WrongPassword, TooManyAttempts, Overloaded."""
+    verify_current_password(Account.objects.get(id=principal.account_id), password, context)
+    _reauthenticate(principal, lambda _: Factor.PASSWORD, context)
 
 
-def confirm_with_code(principal: Principal, typed: str, origin: Origin) -> None:
-    """Raises WrongCode, TooManyTries."""
-    with counted(Account.objects.get(id=principal.account_id), origin):
-        _confirm(principal, lambda account: use_code(account, typed, origin), origin)
+def reauthenticate_with_code(
+    principal: AccountPrincipal, typed: str, context: RequestContext
+) -> None:
+    """Raises WrongCode, TooManyAttempts."""
+    with guarded_code(Account.objects.get(id=principal.account_id), context):
+        _reauthenticate(principal, lambda account: use_code(account, typed, context), context)
 
 
-def confirm_with_passkey(principal: Principal, credential: str, origin: Origin) -> None:
+def reauthenticate_with_passkey(
+    principal: AccountPrincipal, credential: str, context: RequestContext
+) -> None:
     """Raises PasskeyRefused."""
     signed = passkeys.check(
         credential, challenges.CONFIRM, str(principal.session), principal.account_id
     )
-    _confirm(principal, lambda _: passkeys.use(signed), origin)
+    _reauthenticate(principal, lambda _: passkeys.use(signed), context)
 
 
-def _confirm(principal: Principal, use: Callable[[Account], str], origin: Origin) -> None:
+def _reauthenticate(
+    principal: AccountPrincipal, use: Callable[[Account], str], context: RequestContext
+) -> None:
     def body() -> None:
         account = Account.objects.get(id=principal.account_id)
-        record(account, "account.confirmed", origin, factor=use(account))
-        sessions.record_of(principal.session_id).update_one(set__authenticated_at=clock.now())
+        record(account, "account.confirmed", context.origin, factor=use(account))
+        sessions.session_record(principal.session_id).update_one(set__authenticated_at=clock.now())
 
     transaction(body)

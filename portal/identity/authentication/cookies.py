@@ -19,10 +19,10 @@ from itsdangerous import BadSignature
 from portal import clock
 from portal.identity.authentication import bearer
 from portal.identity.sessions import browser_cookie, sessions, tokens
-from portal.identity.sessions.principals import Pending, Principal
+from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.identity.sessions.tokens import InvalidToken
 from portal.settings import Settings
-from portal.web.requests import is_api, origin
+from portal.web.requests import is_api, request_context
 
 log = structlog.get_logger()
 
@@ -87,17 +87,17 @@ def init_app(app: Flask, settings: Settings) -> None:
     login_manager.unauthorized_handler(_ask_to_log_in)
 
 
-def enter(principal: Principal | Pending) -> None:
+def enter(principal: AccountPrincipal | PendingLogIn) -> None:
     """Log the browser of this request in, under a cookie that shares nothing with the old one;
     a session that it had ends. Where the log-in waits for a second factor, the cookie opens
     nothing but the page that asks for it."""
     if current_user.is_authenticated:
-        sessions.end_former(current_user, origin())
+        sessions.revoke_replaced_session(current_user, request_context())
     session.clear()
     # A form token of the new session, now: two pages that are opened at once would make two.
     g.pop("csrf_token", None)
     generate_csrf()
-    if isinstance(principal, Pending):
+    if isinstance(principal, PendingLogIn):
         session[_PENDING] = principal.session_id
         return
     session.permanent = True
@@ -116,7 +116,7 @@ def leave() -> None:
     session.clear()
 
 
-def _browser(session_id: str) -> Principal | None:
+def _browser(session_id: str) -> AccountPrincipal | None:
     return _known(sessions.principal_of(session_id))
 
 
@@ -129,7 +129,7 @@ def _program() -> Any:
 
 def _known(principal: Any) -> Any:
     if principal:
-        structlog.contextvars.bind_contextvars(**principal.labels)
+        structlog.contextvars.bind_contextvars(**principal.log_context)
     return principal
 
 

@@ -3,72 +3,77 @@
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.sessions import PASSWORD, PROGRAM
-from portal.errors import CodeRequired, WrongCode, WrongCredentials
+from portal.documents.sessions import Factor, SessionKind
 from portal.identity.authentication import credentials, passwords, second_step
-from portal.identity.authentication.codes import counted, use_code
+from portal.identity.authentication.codes import guarded_code, use_code
+from portal.identity.authentication.errors import SecondFactorCodeRequired, WrongCredentials
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Pending, Principal
+from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
+from portal.web.context import AuditActor, RequestContext
 
 
-def log_in(email: str, password: str, origin: Origin, user_agent: str) -> Principal | Pending:
+def log_in(
+    email: str, password: str, context: RequestContext, user_agent: str
+) -> AccountPrincipal | PendingLogIn:
     """Check the credentials and open a session for a browser; where it must bring a second factor
     too, open nothing but a log-in that waits for it.
 
-    Raises what ``authentication.account_of`` does.
+    Raises what ``verify_credentials`` does.
     """
-    account = credentials.account_of(email, password, origin)
+    account = credentials.verify_credentials(email, password, context)
+    context = context.acting_as(AuditActor(account.id, account.email, context.session))
     rehashed = _rehashed(account, password)
 
-    def body() -> Principal | Pending:
-        return second_step.enter(_current(account, rehashed, origin), origin, user_agent)
+    def body() -> AccountPrincipal | PendingLogIn:
+        return second_step.begin(_current(account, rehashed), context, user_agent)
 
     return transaction(body)
 
 
 def log_in_program(
-    email: str, password: str, code: str | None, origin: Origin, user_agent: str
-) -> Principal:
+    email: str, password: str, code: str | None, context: RequestContext, user_agent: str
+) -> AccountPrincipal:
     """Check the credentials and open a session for a program; otherwise like ``log_in``. Where the
     account has a second factor it takes a ``code``, of the app or a recovery code.
 
-    Raises CodeRequired without it, WrongCode, TooManyTries. That the password was given without
-    a right code is in the audit trail.
+    Raises SecondFactorCodeRequired without it, WrongCode, TooManyAttempts. That the password was
+    given without a right code is in the audit trail.
     """
-    account = credentials.account_of(email, password, origin)
+    account = credentials.verify_credentials(email, password, context)
+    context = context.acting_as(AuditActor(account.id, account.email, context.session))
     rehashed = _rehashed(account, password)
 
-    def body() -> Principal:
-        current, factors = _current(account, rehashed, origin), [PASSWORD]
+    def body() -> AccountPrincipal:
+        current, factors = _current(account, rehashed), [Factor.PASSWORD]
         if current.has_second_factor:
             if code is None:
-                raise CodeRequired
-            factors.append(use_code(current, code, origin))
-        return sessions.log_in(current, origin, user_agent, PROGRAM, tuple(factors))
+                raise SecondFactorCodeRequired
+            factors.append(use_code(current, code, context))
+        return sessions.log_in(current, context, user_agent, SessionKind.PROGRAM, tuple(factors))
 
     try:
         if account.has_second_factor and code is not None:
-            with counted(account, origin):
+            with guarded_code(account, context):
                 return transaction(body)
         return transaction(body)
-    except (CodeRequired, WrongCode):
-        transaction(lambda: _note_asked(account, origin))
+    except (SecondFactorCodeRequired, WrongCode):
+        transaction(lambda: _note_asked(account, context))
         raise
 
 
-def log_out(principal: Principal, origin: Origin) -> None:
+def log_out(principal: AccountPrincipal, context: RequestContext) -> None:
     """End the session that ``principal`` came by."""
 
     def body() -> None:
-        record(Account.objects.get(id=principal.account_id), "account.logged_out", origin)
-        sessions.close_session(principal.session_id)
+        record(Account.objects.get(id=principal.account_id), "account.logged_out", context.origin)
+        sessions.revoke(principal.session_id)
 
     transaction(body)
 
 
-def _note_asked(account: Account, origin: Origin) -> None:
-    record(_current(account, None, origin), "account.second_factor_asked", origin)
+def _note_asked(account: Account, context: RequestContext) -> None:
+    record(_current(account), "account.second_factor_asked", context.origin)
 
 
 def _rehashed(account: Account, password: str) -> str | None:
@@ -77,7 +82,7 @@ def _rehashed(account: Account, password: str) -> str | None:
     return None
 
 
-def _current(account: Account, rehashed: str | None, origin: Origin) -> Account:
+def _current(account: Account, rehashed: str | None = None) -> Account:
     """The account, read again inside the transaction: for the head of its audit chain, and since
     its password may have been changed after it was checked."""
     current = Account.objects(id=account.id, password_hash=account.password_hash).first()
@@ -85,5 +90,4 @@ def _current(account: Account, rehashed: str | None, origin: Origin) -> Account:
         raise WrongCredentials
     if rehashed:
         Account.objects(id=current.id).update_one(set__password_hash=rehashed)
-    origin.account, origin.email = current.id, current.email
     return current

@@ -5,9 +5,8 @@ from typing import Any
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.identity.authentication.attempts import FREE_TRIES, LONGEST_WAIT_MINUTES
-from portal.mail import outbox
 from portal.mail.links import link
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 
 
 def about_attempts(mail: Mail) -> dict[str, Any] | None:
@@ -25,9 +24,7 @@ def about_attempts(mail: Mail) -> dict[str, Any] | None:
     }
 
 
-WRONG_PASSWORDS = outbox.declare(
-    Kind("wrong_passwords", "Wrong passwords for your account", about_attempts)
-)
+WRONG_PASSWORDS = MailKind("wrong_passwords", "Wrong passwords for your account", about_attempts)
 
 
 def _about_codes(mail: Mail) -> dict[str, Any] | None:
@@ -35,4 +32,9 @@ def _about_codes(mail: Mail) -> dict[str, Any] | None:
     return told and {**told, "link": link("account.change_password")}
 
 
-WRONG_CODES = outbox.declare(Kind("wrong_codes", "Wrong codes for your account", _about_codes))
+WRONG_CODES = MailKind("wrong_codes", "Wrong codes for your account", _about_codes)
+
+KINDS = (
+    WRONG_PASSWORDS,
+    WRONG_CODES,
+)

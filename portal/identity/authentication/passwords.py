@@ -13,7 +13,8 @@ from argon2.exceptions import VerifyMismatchError
 from zxcvbn import zxcvbn
 
 from portal import settings
-from portal.errors import Overloaded, WeakPassword
+from portal.identity.authentication.errors import WeakPassword
+from portal.web.errors import Overloaded
 
 SHORTEST, LONGEST = 12, 128
 LEAST_SCORE = 3

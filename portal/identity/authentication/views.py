@@ -15,11 +15,11 @@ from portal.identity.authentication.forms import (
     SecondFactorForm,
 )
 from portal.identity.second_factors import challenges, passkeys
-from portal.identity.second_factors.enrollment import Factors, factors_of
-from portal.identity.sessions.principals import Pending, Principal
+from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
+from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web import rate_limits
 from portal.web.forms import Form
-from portal.web.requests import origin, same_site_path, user_agent
+from portal.web.requests import request_context, same_site_path, user_agent
 
 blueprint = Blueprint("authentication", __name__)
 
@@ -33,11 +33,13 @@ def log_in() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(target, 303)
     entered = form.submit(
-        lambda: logging_in.log_in(form.email.data, form.password.data, origin(), user_agent())
+        lambda: logging_in.log_in(
+            form.email.data, form.password.data, request_context(), user_agent()
+        )
     )
     if entered:
         cookies.enter(entered)
-        if isinstance(entered, Pending):
+        if isinstance(entered, PendingLogIn):
             return redirect(
                 url_for("authentication.bring_second_factor", next=form.next.data or None), 303
             )
@@ -48,7 +50,7 @@ def log_in() -> ResponseReturnValue:
 @blueprint.post("/logout")
 def log_out() -> ResponseReturnValue:
     if current_user.is_authenticated:
-        logging_in.log_out(current_user, origin())
+        logging_in.log_out(current_user, request_context())
     cookies.leave()
     return redirect(url_for("authentication.log_in"), 303)
 
@@ -58,7 +60,7 @@ def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
     if pending_id is None:
         return redirect(url_for("authentication.log_in"), 303)
-    waiting = second_step.waiting(pending_id)
+    waiting = second_step.find_pending(pending_id)
     ways = [*_ways(waiting.factors), RECOVERY]
     form, by = SecondFactorForm(), _chosen(ways)
     principal = form.submit(_finishing(pending_id, form, by))
@@ -75,7 +77,9 @@ def use_passkey() -> ResponseReturnValue:
         return redirect(_target("organizations.list_mine"), 303)
     form = PasskeyLogInForm()
     principal = form.submit(
-        lambda: second_step.log_in_with_passkey(form.credential.data, origin(), user_agent())
+        lambda: second_step.log_in_with_passkey(
+            form.credential.data, request_context(), user_agent()
+        )
     )
     if principal:
         cookies.enter(principal)
@@ -89,7 +93,7 @@ def use_passkey() -> ResponseReturnValue:
 @login_required
 def confirm() -> ResponseReturnValue:
     # Who has a second factor confirms by that: the password alone opened nothing either.
-    factors = factors_of(current_user.account_id)
+    factors = second_factors_of(current_user.account_id)
     ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
     form, by = ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
@@ -100,7 +104,7 @@ def confirm() -> ResponseReturnValue:
     return _page("factors/confirm.html", form, by, ways, options), form.status
 
 
-def _ways(factors: Factors) -> list[str]:
+def _ways(factors: SecondFactors) -> list[str]:
     """By what the person may prove who they are, the usual one first."""
     return [CODE] * bool(factors.app) + [PASSKEY] * bool(factors.passkeys)
 
@@ -110,23 +114,29 @@ def _chosen(ways: list[str]) -> str:
     return by if by in ways else ways[0]
 
 
-def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], Principal]:
+def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], AccountPrincipal]:
     trust = form.trust.data
     if by == PASSKEY:
         return lambda: second_step.finish_with_passkey(
-            pending_id, form.credential.data, origin(), user_agent(), trust=trust
+            pending_id, form.credential.data, request_context(), user_agent(), trust=trust
         )
     return lambda: second_step.finish_with_code(
-        pending_id, form.code.data, origin(), user_agent(), trust=trust
+        pending_id, form.code.data, request_context(), user_agent(), trust=trust
     )
 
 
-def _confirming(principal: Principal, form: ConfirmForm, by: str) -> Callable[[], None]:
+def _confirming(principal: AccountPrincipal, form: ConfirmForm, by: str) -> Callable[[], None]:
     if by == PASSKEY:
-        return lambda: confirming.confirm_with_passkey(principal, form.credential.data, origin())
+        return lambda: confirming.reauthenticate_with_passkey(
+            principal, form.credential.data, request_context()
+        )
     if by in (CODE, RECOVERY):
-        return lambda: confirming.confirm_with_code(principal, form.code.data, origin())
-    return lambda: confirming.confirm_with_password(principal, form.current_password.data, origin())
+        return lambda: confirming.reauthenticate_with_code(
+            principal, form.code.data, request_context()
+        )
+    return lambda: confirming.reauthenticate_with_password(
+        principal, form.current_password.data, request_context()
+    )
 
 
 def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:

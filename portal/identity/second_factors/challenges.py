@@ -1,30 +1,26 @@
 """Challenges for passkeys: given out by the server, good once, for one purpose and one holder."""
 
-import hashlib
 import secrets
 from datetime import timedelta
 
 from portal import clock
 from portal.documents.second_factors import Challenge
+from portal.hashing import hash_secret
 
 LIFE = timedelta(minutes=5)
 REGISTER, CONFIRM, SECOND, LOG_IN = "register", "confirm", "second factor", "log in"
 
 
-def give_out(purpose: str, holder: str) -> bytes:
+def issue(purpose: str, holder: str) -> bytes:
     """A fresh challenge for ``holder``; one write."""
     challenge = secrets.token_bytes(32)
     Challenge(
-        id=_hashed(challenge), purpose=purpose, holder=holder, expires_at=clock.now() + LIFE
+        id=hash_secret(challenge), purpose=purpose, holder=holder, expires_at=clock.now() + LIFE
     ).save(force_insert=True)
     return challenge
 
 
-def take(challenge: bytes, purpose: str, holder: str) -> bool:
+def consume(challenge: bytes, purpose: str, holder: str) -> bool:
     """Whether ``challenge`` was given out for this and not taken before. It is taken now."""
-    mine = Challenge.objects(id=_hashed(challenge), purpose=purpose, holder=holder)
+    mine = Challenge.objects(id=hash_secret(challenge), purpose=purpose, holder=holder)
     return bool(mine.filter(expires_at__gt=clock.now()).delete())
-
-
-def _hashed(challenge: bytes) -> str:
-    return hashlib.sha256(challenge).hexdigest()

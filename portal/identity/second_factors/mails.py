@@ -5,9 +5,8 @@ from typing import Any
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.second_factors import RecoveryCodes
-from portal.mail import outbox
 from portal.mail.links import link
-from portal.mail.outbox import Kind
+from portal.mail.outbox import MailKind
 
 
 def _about_factors(mail: Mail) -> dict[str, Any] | None:
@@ -24,15 +23,20 @@ def _about_factors(mail: Mail) -> dict[str, Any] | None:
     }
 
 
-FACTOR_ADDED = outbox.declare(
-    Kind("factor_added", "A second factor was added to your account", _about_factors)
+FACTOR_ADDED = MailKind("factor_added", "A second factor was added to your account", _about_factors)
+FACTOR_REMOVED = MailKind(
+    "factor_removed", "A second factor was removed from your account", _about_factors
 )
-FACTOR_REMOVED = outbox.declare(
-    Kind("factor_removed", "A second factor was removed from your account", _about_factors)
+RECOVERY_CODES_MADE = MailKind(
+    "recovery_codes_made", "Your account has new recovery codes", _about_factors
 )
-RECOVERY_CODES_MADE = outbox.declare(
-    Kind("recovery_codes_made", "Your account has new recovery codes", _about_factors)
+RECOVERY_CODE_USED = MailKind(
+    "recovery_code_used", "A recovery code of your account was used", _about_factors
 )
-RECOVERY_CODE_USED = outbox.declare(
-    Kind("recovery_code_used", "A recovery code of your account was used", _about_factors)
+
+KINDS = (
+    FACTOR_ADDED,
+    FACTOR_REMOVED,
+    RECOVERY_CODES_MADE,
+    RECOVERY_CODE_USED,
 )

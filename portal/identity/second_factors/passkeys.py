@@ -26,11 +26,16 @@ from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.second_factors import Passkey
-from portal.documents.sessions import PASSKEY
-from portal.errors import InvalidPasskeyName, PasskeyGone, PasskeyRefused, TooManyPasskeys
+from portal.documents.sessions import Factor
 from portal.identity.second_factors import challenges, enrollment, recovery_codes
+from portal.identity.second_factors.errors import (
+    InvalidPasskeyName,
+    PasskeyNotFound,
+    PasskeyRefused,
+    TooManyPasskeys,
+)
+from portal.web.context import RequestContext
 
 MOST = 20
 LONGEST_NAME = 60
@@ -56,7 +61,7 @@ def options_to_add(account: Account, holder: str) -> str:
         rp_name="Portal",
         user_id=account.id.binary,
         user_name=account.email,
-        challenge=challenges.give_out(challenges.REGISTER, holder),
+        challenge=challenges.issue(challenges.REGISTER, holder),
         # One that the device keeps itself can log in alone; a key that can't is a second factor.
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.PREFERRED,
@@ -73,7 +78,7 @@ def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None
     has = Passkey.objects(account=account_id).only("credential") if account_id else []
     options = webauthn.generate_authentication_options(
         rp_id=settings.current().passkey_host,
-        challenge=challenges.give_out(purpose, holder),
+        challenge=challenges.issue(purpose, holder),
         allow_credentials=[_descriptor(passkey) for passkey in has],
         user_verification=(
             UserVerificationRequirement.PREFERRED
@@ -84,13 +89,13 @@ def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None
     return webauthn.options_to_json(options)
 
 
-def add(
+def enroll(
     account_id: ObjectId,
     session_id: str,
     name: str,
     credential: str,
     holder: str,
-    origin: Origin,
+    context: RequestContext,
 ) -> list[str]:
     """Add the passkey that the browser made; the recovery codes that came with it, told this once.
 
@@ -98,7 +103,7 @@ def add(
     """
     name = _clean_name(name)
     made = _registered(credential, holder)
-    codes = recovery_codes.fresh_codes()
+    codes = recovery_codes.generate_codes()
 
     def body() -> list[str]:
         if len(Passkey.objects(account=account_id).only("id")) >= MOST:
@@ -116,45 +121,45 @@ def add(
             passkey.save(force_insert=True)
         except NotUniqueError as error:
             raise PasskeyRefused from error
-        what = _called(name)
-        return enrollment.note_added(
-            account_id, session_id, codes, "account.passkey_added", what, origin
+        what = _label_of(name)
+        return enrollment.enroll(
+            account_id, session_id, codes, "account.passkey_added", what, context
         )
 
     return transaction(body)
 
 
-def passkey_of(account_id: ObjectId, passkey_id: str) -> Passkey:
-    """One of the account's passkeys. Raises PasskeyGone."""
+def find_passkey(account_id: ObjectId, passkey_id: str) -> Passkey:
+    """One of the account's passkeys. Raises PasskeyNotFound."""
     found = None
     if ObjectId.is_valid(passkey_id):
         found = Passkey.objects(id=passkey_id, account=account_id).first()
     if found is None:
-        raise PasskeyGone
+        raise PasskeyNotFound
     return found
 
 
-def rename(passkey: Passkey, name: str, origin: Origin) -> None:
-    """Call the passkey ``name``. Raises InvalidPasskeyName, PasskeyGone."""
+def rename(passkey: Passkey, name: str, context: RequestContext) -> None:
+    """Call the passkey ``name``. Raises InvalidPasskeyName, PasskeyNotFound."""
     name = _clean_name(name)
 
     def body() -> None:
         if not Passkey.objects(id=passkey.id).update_one(set__name=name):
-            raise PasskeyGone
+            raise PasskeyNotFound
         account = Account.objects.get(id=passkey.account)
         details = {"name": name, "name_before": passkey.name}
-        record(account, "account.passkey_renamed", origin, **details)
+        record(account, "account.passkey_renamed", context.origin, **details)
 
     transaction(body)
 
 
-def remove(passkey: Passkey, origin: Origin) -> None:
-    """Let the passkey open nothing any more. Raises FactorNeeded."""
+def remove(passkey: Passkey, context: RequestContext) -> None:
+    """Let the passkey open nothing any more. Raises LastSecondFactor."""
 
     def body() -> None:
         if Passkey.objects(id=passkey.id).delete():
-            what = _called(passkey.name)
-            enrollment.note_removed(passkey.account, "account.passkey_removed", what, origin)
+            what = _label_of(passkey.name)
+            enrollment.unenroll(passkey.account, "account.passkey_removed", what, context)
 
     transaction(body)
 
@@ -165,7 +170,7 @@ def check(credential: str, purpose: str, holder: str, account_id: ObjectId | Non
     with _refusing():
         sent = parse_authentication_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if len(sent.raw_id) > _LONGEST_CREDENTIAL or not challenges.take(challenge, purpose, holder):
+    if len(sent.raw_id) > _LONGEST_CREDENTIAL or not challenges.consume(challenge, purpose, holder):
         raise PasskeyRefused
     passkey = Passkey.objects(credential=Binary(sent.raw_id)).first()
     if passkey is None or account_id not in (None, passkey.account):
@@ -192,14 +197,14 @@ def use(signed: Signed) -> str:
     unchanged = Passkey.objects(id=signed.passkey.id, sign_count=signed.passkey.sign_count)
     if not unchanged.update_one(set__sign_count=signed.sign_count, set__used_at=clock.now()):
         raise PasskeyRefused
-    return PASSKEY
+    return Factor.PASSKEY
 
 
 def _registered(credential: str, holder: str) -> Any:
     with _refusing():
         sent = parse_registration_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if not challenges.take(challenge, challenges.REGISTER, holder):
+    if not challenges.consume(challenge, challenges.REGISTER, holder):
         raise PasskeyRefused
     with _refusing():
         return webauthn.verify_registration_response(
@@ -234,5 +239,5 @@ def _clean_name(typed: str) -> str:
     return name
 
 
-def _called(name: str) -> str:
+def _label_of(name: str) -> str:
     return f"passkey “{name}”"

@@ -1,12 +1,10 @@
 """Brings what is sealed under a former SECRET_KEY under the current one, so that the former can be
 given up one day."""
 
-import threading
-
 import structlog
 
 from portal import settings
-from portal.database import connection
+from portal.database.background import start_loop
 from portal.documents.second_factors import AuthenticatorApp
 from portal.identity.second_factors import sealing
 
@@ -32,19 +30,8 @@ def reseal_all() -> int:
 def start() -> None:
     """Do so in a thread of this worker, if there is a former key; call it after the fork."""
     if settings.current().secret_key_fallbacks:
-        threading.Thread(target=_run, name="resealer", daemon=True).start()
+        start_loop("resealer", _reseal, pause_seconds=PAUSE_SECONDS, once=True)
 
 
-def _run() -> None:
-    pause = threading.Event()
-    while True:
-        try:
-            connection.prepare()
-            log.info("secrets.resealed", count=reseal_all())
-            return
-        except Exception as error:
-            if not connection.unavailable(error):
-                log.exception("resealer.failed")
-                return
-            log.warning("resealer.no_database", error=str(error)[:300])
-        pause.wait(PAUSE_SECONDS)
+def _reseal() -> None:
+    log.info("secrets.resealed", count=reseal_all())

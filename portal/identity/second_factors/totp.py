@@ -11,13 +11,13 @@ from pyotp.exceptions import OTPVerificationError
 from portal import clock
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.second_factors import AuthenticatorApp
-from portal.documents.sessions import APP
-from portal.errors import WrongCode
+from portal.documents.sessions import Factor
 from portal.identity.second_factors import enrollment, recovery_codes, sealing
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from portal.web import rate_limits
+from portal.web.context import RequestContext
 
 LOOKS = re.compile(r"[0-9]{6}")
 _SKEW_STEPS = 1  # clocks of telephones are half a minute off
@@ -25,43 +25,45 @@ _SKEW_STEPS = 1  # clocks of telephones are half a minute off
 log = structlog.get_logger()
 
 
-def offer(session_id: str) -> str:
+def begin_enrollment(session_id: str) -> str:
     """The secret that the session offers to an app; it counts for nothing before ``confirm``."""
     sealed = sealing.seal(pyotp.random_base32())
-    mine = sessions.record_of(session_id)
+    mine = sessions.session_record(session_id)
     mine.filter(offered_secret=None).update_one(set__offered_secret=sealed)
-    return sealing.unseal(_offered(session_id) or "") or ""
+    return sealing.unseal(_pending_secret(session_id) or "") or ""
 
 
-def address_of(secret: str, email: str) -> str:
+def provisioning_uri(secret: str, email: str) -> str:
     """What an app reads from the picture."""
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="Portal")
 
 
-def picture_of(address: str) -> str:
+def qr_svg(address: str) -> str:
     """The picture as inline SVG. Its size is the stylesheet's; its ground stays white."""
     return segno.make(address, error="m").svg_inline(
         svgclass="qr", lineclass="qr-line", omitsize=True, light="#fff"
     )
 
 
-def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -> list[str]:
+def finish_enrollment(
+    account_id: ObjectId, session_id: str, typed: str, context: RequestContext
+) -> list[str]:
     """Make the app that the session's secret was given to the account's one, in place of any
     before; the recovery codes that came with it, told this once.
 
-    ``typed`` is its first code. Raises WrongCode, TooManyTries, AddressNotVerified.
+    ``typed`` is its first code. Raises WrongCode, TooManyAttempts, AddressNotVerified.
     """
     rate_limits.count_try(rate_limits.SECOND_FACTOR, str(account_id))
-    offered = _offered(session_id)
+    offered = _pending_secret(session_id)
     secret = offered and sealing.unseal(offered)
     step = _step_of(secret, typed) if secret else None
     if not secret or step is None:
         raise WrongCode
-    codes = recovery_codes.fresh_codes()
+    codes = recovery_codes.generate_codes()
 
     def body() -> list[str]:
         # Of two confirmations at once one finds this secret; another may be offered already.
-        taken = sessions.record_of(session_id).filter(offered_secret=offered)
+        taken = sessions.session_record(session_id).filter(offered_secret=offered)
         if not taken.update_one(unset__offered_secret=True):
             raise WrongCode
         replaced = AuthenticatorApp.objects(id=account_id).delete()
@@ -69,17 +71,17 @@ def confirm(account_id: ObjectId, session_id: str, typed: str, origin: Origin) -
             id=account_id, secret=sealing.seal(secret), added_at=clock.now(), last_step=step
         ).save(force_insert=True)
         action = "account.app_replaced" if replaced else "account.app_added"
-        return enrollment.note_added(account_id, session_id, codes, action, APP, origin)
+        return enrollment.enroll(account_id, session_id, codes, action, Factor.APP, context)
 
     return transaction(body)
 
 
-def remove(account_id: ObjectId, origin: Origin) -> None:
-    """Ask the account for no codes of an app any more. Raises FactorNeeded."""
+def remove(account_id: ObjectId, context: RequestContext) -> None:
+    """Ask the account for no codes of an app any more. Raises LastSecondFactor."""
 
     def body() -> None:
         if AuthenticatorApp.objects(id=account_id).delete():
-            enrollment.note_removed(account_id, "account.app_removed", APP, origin)
+            enrollment.unenroll(account_id, "account.app_removed", Factor.APP, context)
 
     transaction(body)
 
@@ -99,8 +101,8 @@ def use(account: Account, typed: str) -> None:
         raise WrongCode
 
 
-def _offered(session_id: str) -> str | None:
-    session = sessions.record_of(session_id).only("offered_secret").first()
+def _pending_secret(session_id: str) -> str | None:
+    session = sessions.session_record(session_id).only("offered_secret").first()
     return session and session.offered_secret
 
 

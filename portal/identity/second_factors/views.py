@@ -11,15 +11,15 @@ from flask_login import current_user, login_required
 from markupsafe import Markup
 
 from portal.documents.accounts import Account
-from portal.errors import Repeated
 from portal.identity.second_factors import passkeys, recovery_codes, totp
-from portal.identity.second_factors.enrollment import factors_of, name_of_requiring
+from portal.identity.second_factors.enrollment import requiring_organization_name, second_factors_of
 from portal.identity.second_factors.forms import CodeForm, NameForm, PasskeyForm
-from portal.identity.sessions import browsers, trust
-from portal.identity.sessions.principals import require_verified
-from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.identity.sessions import browsers
+from portal.identity.sessions.principals import require_verified_address
+from portal.identity.sessions.reauthentication import reauthenticated
+from portal.web.errors import DuplicateRequest
 from portal.web.forms import Form, OnceForm
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
 
@@ -31,7 +31,7 @@ def _address_verified(
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
-        require_verified(current_user)
+        require_verified_address(current_user)
         return view(*args, **kwargs)
 
     return guarded
@@ -44,11 +44,11 @@ def security() -> ResponseReturnValue:
     return render_template(
         "factors/security.html",
         changed_at=Account.objects.get(id=account_id).password_changed_at,
-        factors=factors_of(account_id),
+        factors=second_factors_of(account_id),
         few=recovery_codes.FEW,
         number=recovery_codes.NUMBER,
-        trusted=browsers.trusted_of(account_id),
-        requiring=name_of_requiring(account_id),
+        trusted=browsers.trusted_browsers_of(account_id),
+        requiring=requiring_organization_name(account_id),
         form=Form(),
     )
 
@@ -56,22 +56,22 @@ def security() -> ResponseReturnValue:
 @blueprint.route("/app", methods=["GET", "POST"])
 @login_required
 @_address_verified
-@recently_authenticated
+@reauthenticated
 def set_up_app() -> ResponseReturnValue:
     form = CodeForm()
-    codes = form.submit(lambda: totp.confirm(*_who(), form.code.data, origin()))
+    codes = form.submit(lambda: totp.finish_enrollment(*_who(), form.code.data, request_context()))
     if form.succeeded:
         flash("The authenticator app is set up. Its codes are asked for from now on.", "ok")
         return _lead_on(codes)
-    secret = totp.offer(current_user.session_id)
-    address = totp.address_of(secret, current_user.email)
+    secret = totp.begin_enrollment(current_user.session_id)
+    address = totp.provisioning_uri(secret, current_user.email)
     return (
         render_template(
             "factors/app.html",
             form=form,
             secret=secret,
-            picture=Markup(totp.picture_of(address)),  # noqa: S704 (the package draws it)
-            replaces=factors_of(current_user.account_id).app,
+            picture=Markup(totp.qr_svg(address)),  # noqa: S704 (the package draws it)
+            replaces=second_factors_of(current_user.account_id).app,
         ),
         form.status,
     )
@@ -79,10 +79,10 @@ def set_up_app() -> ResponseReturnValue:
 
 @blueprint.route("/app/remove", methods=["GET", "POST"])
 @login_required
-@recently_authenticated
+@reauthenticated
 def remove_app() -> ResponseReturnValue:
     form = Form()
-    form.submit(lambda: totp.remove(current_user.account_id, origin()))
+    form.submit(lambda: totp.remove(current_user.account_id, request_context()))
     if form.succeeded:
         flash("The authenticator app is removed.", "ok")
         return redirect(url_for(".security"), 303)
@@ -90,19 +90,19 @@ def remove_app() -> ResponseReturnValue:
         "factors/remove.html",
         form=form,
         what="the authenticator app",
-        factors=factors_of(current_user.account_id),
+        factors=second_factors_of(current_user.account_id),
     )
 
 
 @blueprint.route("/passkeys/new", methods=["GET", "POST"])
 @login_required
 @_address_verified
-@recently_authenticated
+@reauthenticated
 def add_passkey() -> ResponseReturnValue:
     form, holder = PasskeyForm(), str(current_user.session)
     codes = form.submit(
-        lambda: passkeys.add(
-            *_who(), form.passkey_name.data, form.credential.data, holder, origin()
+        lambda: passkeys.enroll(
+            *_who(), form.passkey_name.data, form.credential.data, holder, request_context()
         )
     )
     if form.succeeded:
@@ -117,9 +117,9 @@ def add_passkey() -> ResponseReturnValue:
 @blueprint.route("/passkeys/<passkey_id>", methods=["GET", "POST"])
 @login_required
 def name_passkey(passkey_id: str) -> ResponseReturnValue:
-    passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
+    passkey = passkeys.find_passkey(current_user.account_id, passkey_id)
     form = NameForm()
-    form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, origin()))
+    form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, request_context()))
     if form.succeeded:
         return redirect(url_for(".security"), 303)
     if not form.is_submitted():
@@ -129,11 +129,11 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
 
 @blueprint.route("/passkeys/<passkey_id>/remove", methods=["GET", "POST"])
 @login_required
-@recently_authenticated
+@reauthenticated
 def remove_passkey(passkey_id: str) -> ResponseReturnValue:
-    passkey = passkeys.passkey_of(current_user.account_id, passkey_id)
+    passkey = passkeys.find_passkey(current_user.account_id, passkey_id)
     form = Form()
-    form.submit(lambda: passkeys.remove(passkey, origin()))
+    form.submit(lambda: passkeys.remove(passkey, request_context()))
     if form.succeeded:
         flash(f"The passkey “{passkey.name}” is removed and opens nothing any more.", "ok")
         return redirect(url_for(".security"), 303)
@@ -141,17 +141,19 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
         "factors/remove.html",
         form=form,
         what=f"the passkey “{passkey.name}”",
-        factors=factors_of(current_user.account_id),
+        factors=second_factors_of(current_user.account_id),
     )
 
 
 @blueprint.route("/codes/new", methods=["GET", "POST"])
 @login_required
 @_address_verified
-@recently_authenticated
+@reauthenticated
 def make_codes() -> ResponseReturnValue:
     form = OnceForm()
-    codes = form.submit(lambda: recovery_codes.make_anew(current_user.account_id, origin()))
+    codes = form.submit(
+        lambda: recovery_codes.regenerate(current_user.account_id, request_context())
+    )
     if codes:
         return _lead_on(codes)
     return render_template("factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
@@ -160,7 +162,7 @@ def make_codes() -> ResponseReturnValue:
 @blueprint.post("/browsers/forget")
 @login_required
 def forget_browsers() -> ResponseReturnValue:
-    trust.end(current_user.account_id, origin())
+    browsers.forget_trusted_browsers(current_user.account_id, request_context())
     flash("The second factor is asked for in every browser again.", "ok")
     return redirect(url_for(".security"), 303)
 
@@ -173,8 +175,8 @@ def _lead_on(codes: list[str] | None) -> ResponseReturnValue:
     return redirect(url_for(".security"), 303)
 
 
-@blueprint.errorhandler(Repeated)
-def _answer_again(error: Repeated) -> ResponseReturnValue:
+@blueprint.errorhandler(DuplicateRequest)
+def _answer_again(error: DuplicateRequest) -> ResponseReturnValue:
     """A form that was sent twice made codes once; they were in the first answer alone."""
     return render_template("factors/codes.html", codes=None)
 

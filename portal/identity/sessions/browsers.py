@@ -1,7 +1,6 @@
 """Browsers that an account is known to use: each by a random id of its own that it keeps in a
 cookie, whoever is logged in there. Only the id's hash is stored."""
 
-import hashlib
 import secrets
 from datetime import datetime
 
@@ -9,7 +8,12 @@ from bson import ObjectId
 from mongoengine.queryset import QuerySet
 
 from portal import clock
+from portal.audit.trail import record
+from portal.database.transactions import transaction
+from portal.documents.accounts import Account
 from portal.documents.sessions import Browser
+from portal.hashing import hash_secret
+from portal.web.context import RequestContext
 
 
 def new_id() -> str:
@@ -29,7 +33,7 @@ def is_trusted(account_id: ObjectId, browser_id: str | None) -> bool:
     return _of(account_id, browser_id).filter(trusted_until__gt=clock.now()).first() is not None
 
 
-def note(account_id: ObjectId, browser_id: str) -> None:
+def remember(account_id: ObjectId, browser_id: str) -> None:
     """Know the browser from now on: somebody logged in to the account from it. One write, which may
     be part of a transaction."""
     now = clock.now()
@@ -43,13 +47,13 @@ def trust(account_id: ObjectId, browser_id: str, until: datetime) -> None:
     _of(account_id, browser_id).update_one(set__trusted_until=until)
 
 
-def trusted_of(account_id: ObjectId) -> list[Browser]:
+def trusted_browsers_of(account_id: ObjectId) -> list[Browser]:
     """The browsers in which the account's second factor is not asked for, the latest first."""
     trusted = Browser.objects(account=account_id, trusted_until__gt=clock.now())
     return list(trusted.order_by("-trusted_until"))
 
 
-def distrust(account_id: ObjectId, hashes: list[str | None]) -> None:
+def revoke_trust(account_id: ObjectId, hashes: list[str | None]) -> None:
     """Ask for the account's second factor in the browsers with these hashes again; in every one
     where a hash is missing, since nobody knows which that is. They stay known."""
     mine = Browser.objects(account=account_id)
@@ -57,25 +61,30 @@ def distrust(account_id: ObjectId, hashes: list[str | None]) -> None:
     meant.update(unset__trusted_until=True)
 
 
-def distrust_all(account_id: ObjectId) -> None:
+def revoke_all_trust(account_id: ObjectId) -> None:
     """Ask for the account's second factor everywhere again. The browsers stay known."""
     Browser.objects(account=account_id).update(unset__trusted_until=True)
 
 
-def forget(account_id: ObjectId, browser_id: str) -> None:
+def revoke(account_id: ObjectId, browser_id: str) -> None:
     """Know one of the account's browsers no more."""
     _of(account_id, browser_id).delete()
 
 
-def forget_all(account_id: ObjectId) -> None:
+def revoke_all(account_id: ObjectId) -> None:
     """Know no browser of the account any more."""
     Browser.objects(account=account_id).delete()
 
 
-def hashed(browser_id: str) -> str:
-    """What is stored in place of the id."""
-    return hashlib.sha256(browser_id.encode()).hexdigest()
-
-
 def _of(account_id: ObjectId, browser_id: str) -> QuerySet:
-    return Browser.objects(account=account_id, hash=hashed(browser_id))
+    return Browser.objects(account=account_id, hash=hash_secret(browser_id))
+
+
+def forget_trusted_browsers(account_id: ObjectId, context: RequestContext) -> None:
+    """Ask for the account's second factor in every browser again."""
+
+    def body() -> None:
+        revoke_all_trust(account_id)
+        record(Account.objects.get(id=account_id), "account.browsers_forgotten", context.origin)
+
+    transaction(body)

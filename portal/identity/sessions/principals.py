@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from bson import ObjectId
 from flask_login import UserMixin
 
 from portal.documents.accounts import Account
-from portal.errors import AddressNotVerified, PersonNeeded
+from portal.identity.sessions.errors import AccountRequired, AddressNotVerified
+from portal.web.context import AuditActor
 
 
 @dataclass(frozen=True)
-class Principal(UserMixin):
+class AccountPrincipal(UserMixin):
     """Who asks: an account, by a session whose random id only its browser or program knows.
 
     ``session`` is the id by which others may call it. ``authenticated_at`` is when the person last
@@ -42,22 +43,19 @@ class Principal(UserMixin):
         return self.session_id
 
     @property
-    def sender(self) -> str:
-        """Whose an Idempotency-Key is."""
+    def idempotency_scope(self) -> str:
         return str(self.account_id)
 
     @property
-    def labels(self) -> dict[str, str]:
-        """What the log calls it."""
+    def log_context(self) -> dict[str, str]:
         return {"account": str(self.account_id)}
 
     @property
-    def acting(self) -> dict[str, Any]:
-        """What the audit trail calls it: fields of an ``Origin``."""
-        return {"account": self.account_id, "email": self.email, "session": self.session}
+    def audit_actor(self) -> AuditActor:
+        return AuditActor(self.account_id, self.email, self.session)
 
 
-def require_verified(who: Account | Principal) -> None:
+def require_verified_address(who: Account | AccountPrincipal) -> None:
     """Raise AddressNotVerified unless the address is verified.
 
     A service asks this of an account that was read in the transaction which writes; a page asks it
@@ -68,14 +66,14 @@ def require_verified(who: Account | Principal) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingLogIn:
     """A log-in whose password was right, known by a random id that only its browser has."""
 
     session_id: str
 
 
 @dataclass(frozen=True)
-class _ByKey(UserMixin):
+class _KeyPrincipal(UserMixin):
     """By the key of this ``id``, which is no secret, and name."""
 
     id: ObjectId
@@ -84,31 +82,24 @@ class _ByKey(UserMixin):
 
     @property
     def account_id(self) -> NoReturn:
-        """Of a person only: whatever is done for an account is refused. Raises PersonNeeded."""
-        raise PersonNeeded
+        """Of a person only: whatever is done for an account is refused. Raises AccountRequired."""
+        raise AccountRequired
 
     @property
-    def sender(self) -> str:
-        """Whose an Idempotency-Key is."""
+    def idempotency_scope(self) -> str:
         return f"{self.kind} {self.id}"
 
     @property
-    def labels(self) -> dict[str, str]:
-        """What the log calls it."""
+    def log_context(self) -> dict[str, str]:
         return {"api_key": str(self.id)}
 
     @property
-    def acting(self) -> dict[str, Any]:
-        """What the audit trail calls it: fields of an ``Origin``."""
-        return {
-            "actor_kind": self.kind,
-            "actor": self.id,
-            "actor_name": f"{self.kind} “{self.name}”",
-        }
+    def audit_actor(self) -> AuditActor:
+        return AuditActor(kind=self.kind, id=self.id, name=f"{self.kind} “{self.name}”")
 
 
 @dataclass(frozen=True)
-class OrganizationKey(_ByKey):
+class OrganizationKey(_KeyPrincipal):
     """A program by a key of an organization, with a role or just some permissions."""
 
     organization_id: ObjectId
@@ -119,7 +110,7 @@ class OrganizationKey(_ByKey):
 
 
 @dataclass(frozen=True)
-class Provisioner(_ByKey):
+class ProvisioningPrincipal(_KeyPrincipal):
     """A program that signs organizations up for people, and does nothing else."""
 
     kind: ClassVar[str] = "provisioning key"

@@ -11,18 +11,18 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import clock
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.principals import AccountPrincipal
 
 RECENT = timedelta(minutes=15)
 
 
-def is_recent(principal: Principal) -> bool:
+def recently_authenticated(principal: AccountPrincipal) -> bool:
     """Whether the person behind the session proved who they are within 15 minutes."""
     proved = principal.authenticated_at
     return proved is not None and proved > clock.now() - RECENT
 
 
-def recently_authenticated(
+def reauthenticated(
     view: Callable[..., ResponseReturnValue],
 ) -> Callable[..., ResponseReturnValue]:
     """Have the page asked for confirmed by whoever is logged in, unless they just did; then back to
@@ -30,13 +30,13 @@ def recently_authenticated(
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
-        if is_recent(current_user):
+        if recently_authenticated(current_user):
             return view(*args, **kwargs)
-        return ask_again(request.full_path.rstrip("?"))
+        return require_reauthentication(request.full_path.rstrip("?"))
 
     return guarded
 
 
-def ask_again(back_to: str) -> ResponseReturnValue:
+def require_reauthentication(back_to: str) -> ResponseReturnValue:
     """Have whoever is logged in confirm who they are, and lead them back."""
     return redirect(url_for("authentication.confirm", next=back_to), 303)

@@ -1,6 +1,5 @@
 """Sessions: one logged-in browser or program each, a record on the server that can be ended."""
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,12 +12,13 @@ from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.sessions import BROWSER, PASSWORD, PENDING, PROGRAM, Session
-from portal.errors import NotAuthenticated, SessionGone
+from portal.documents.sessions import Factor, Session, SessionKind
+from portal.hashing import hash_secret
 from portal.identity.sessions import browsers
-from portal.identity.sessions.principals import Principal
+from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.identity.sessions.user_agents import words_of
+from portal.web.context import RequestContext
 
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
@@ -27,11 +27,11 @@ _SEEN_AT_MOST_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
 
 
-_TASTE = ("name", "theme", "time_zone")
+_PREFERENCES = ("name", "theme", "time_zone")
 
 
 @dataclass(frozen=True, slots=True)
-class SessionLine:
+class ListedSession:
     """A session as its account's owner sees it."""
 
     public_id: ObjectId
@@ -46,11 +46,11 @@ class SessionLine:
 
 def open_session(
     account: Account,
-    origin: Origin,
+    context: RequestContext,
     user_agent: str,
-    kind: str = BROWSER,
-    factors: tuple[str, ...] = (PASSWORD,),
-) -> Principal:
+    kind: str = SessionKind.BROWSER,
+    factors: tuple[str, ...] = (Factor.PASSWORD,),
+) -> AccountPrincipal:
     """Write a session for ``account`` and return who it makes of the browser or program that
     brought the ``factors``. The browser is known from then on, unless its log-in still waits.
 
@@ -61,54 +61,59 @@ def open_session(
     """
     session_id = secrets.token_urlsafe(32)
     now = clock.now()
-    proved = not account.has_second_factor or factors != (PASSWORD,)
+    proved = not account.has_second_factor or factors != (Factor.PASSWORD,)
     session = Session(
-        id=_hashed(session_id),
+        id=hash_secret(session_id),
         public_id=ObjectId(),
         kind=kind,
         account=account.id,
         created_at=now,
         seen_at=now,
         expires_at=now + _life_of(kind),
-        address=origin.address,
+        address=context.ip_address,
         user_agent=user_agent[:_LONGEST_USER_AGENT],
         factors=factors,
         authenticated_at=now if proved else None,
-        browser=browsers.hashed(origin.browser) if origin.browser else None,
-        tries=0 if kind == PENDING else None,
+        browser=hash_secret(context.browser_id) if context.browser_id else None,
+        tries=0 if kind == SessionKind.PENDING else None,
     )
     session.save(force_insert=True)
-    if origin.browser and kind != PENDING:
-        browsers.note(account.id, origin.browser)
-    return Principal(
+    if context.browser_id and kind != SessionKind.PENDING:
+        browsers.remember(account.id, context.browser_id)
+    return AccountPrincipal(
         account.id,
         account.email,
         session_id,
         session.expires_at,
         session.public_id,
         session.authenticated_at,
-        **_taste(account),
+        **_preferences(account),
         verified=account.verified,
     )
 
 
 def log_in(
     account: Account,
-    origin: Origin,
+    context: RequestContext,
     user_agent: str,
-    kind: str = BROWSER,
-    factors: tuple[str, ...] = (PASSWORD,),
-) -> Principal:
+    kind: str = SessionKind.BROWSER,
+    factors: tuple[str, ...] = (Factor.PASSWORD,),
+) -> AccountPrincipal:
     """Open a session as ``open_session`` does, and record the log-in as the first deed in it.
 
     ``account`` must have been read inside the caller's transaction.
     """
-    opened = open_session(account, origin, user_agent, kind, factors)
-    record(account, "account.logged_in", origin.by(opened.acting), factors=", ".join(factors))
+    opened = open_session(account, context, user_agent, kind, factors)
+    record(
+        account,
+        "account.logged_in",
+        context.acting_as(opened.audit_actor).origin,
+        factors=", ".join(factors),
+    )
     return opened
 
 
-def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
+def principal_of(session_id: str, kind: str = SessionKind.BROWSER) -> AccountPrincipal | None:
     """Who the live session of this id and kind belongs to; one read, and once a minute one write.
 
     A browser's ends when it is idle, too; a program's lasts as long as it was told.
@@ -116,7 +121,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
     now = clock.now()
     found = Session._get_collection().aggregate(
         [
-            {"$match": {"_id": _hashed(session_id), "kind": kind, **_live(kind, now)}},
+            {"$match": {"_id": hash_secret(session_id), "kind": kind, **_live(kind, now)}},
             {
                 "$lookup": {
                     "from": Account._get_collection_name(),
@@ -131,7 +136,7 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
                     "account._id": 1,
                     "account.email": 1,
                     "account.verified_at": 1,
-                    **{f"account.{f}": {"$ifNull": [f"$account.{f}", ""]} for f in _TASTE},
+                    **{f"account.{f}": {"$ifNull": [f"$account.{f}", ""]} for f in _PREFERENCES},
                     "seen_at": 1,
                     "expires_at": 1,
                     "public_id": 1,
@@ -146,27 +151,29 @@ def principal_of(session_id: str, kind: str = BROWSER) -> Principal | None:
     if session["seen_at"] < now - _SEEN_AT_MOST_EVERY:
         Session.objects(id=session["_id"]).update_one(set__seen_at=now)
     account = session["account"]
-    return Principal(
+    return AccountPrincipal(
         account["_id"],
         account["email"],
         session_id,
         session["expires_at"],
         _public_id(session["_id"], session.get("public_id")),
         session.get("authenticated_at"),  # none where an earlier version wrote it
-        **_taste(account),
+        **_preferences(account),
         verified=account.get("verified_at") is not None,
     )
 
 
-def sessions_of(principal: Principal) -> list[SessionLine]:
+def sessions_of(principal: AccountPrincipal) -> list[ListedSession]:
     """Every live session of the account, who asks by which first, then as they were last seen."""
-    now, own = clock.now(), _hashed(principal.session_id)
-    live = [{"kind": kind, **_live(kind, now)} for kind in (BROWSER, PROGRAM)]
+    now, own = clock.now(), hash_secret(principal.session_id)
+    live = [
+        {"kind": kind, **_live(kind, now)} for kind in (SessionKind.BROWSER, SessionKind.PROGRAM)
+    ]
     found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
     lines = [
-        SessionLine(
+        ListedSession(
             _public_id(session.id, session.public_id),
-            session.kind == PROGRAM,
+            session.kind == SessionKind.PROGRAM,
             words_of(session.user_agent or ""),
             session.address or "",
             session.created_at,
@@ -179,75 +186,75 @@ def sessions_of(principal: Principal) -> list[SessionLine]:
     return sorted(lines, key=lambda line: not line.current)
 
 
-def end_session(account_id: ObjectId, public_id: str, origin: Origin) -> None:
+def revoke_session(account_id: ObjectId, public_id: str, context: RequestContext) -> None:
     """End a session of the account, wherever it is; its browser is no longer trusted. Raises
-    SessionGone, alike for another's."""
+    SessionNotFound, alike for another's."""
     if not ObjectId.is_valid(public_id):
-        raise SessionGone
+        raise SessionNotFound
 
     def body() -> None:
         mine = Session.objects(account=account_id)
-        if not _end(account_id, mine.filter(public_id=ObjectId(public_id))):
-            raise SessionGone
+        if not _revoke(account_id, mine.filter(public_id=ObjectId(public_id))):
+            raise SessionNotFound
         account = Account.objects.get(id=account_id)
-        record(account, "account.session_ended", origin, target=ObjectId(public_id))
+        record(account, "account.session_ended", context.origin, target=ObjectId(public_id))
 
     transaction(body)
 
 
-def end_other_sessions(principal: Principal, origin: Origin) -> int:
+def revoke_other_sessions(principal: AccountPrincipal, context: RequestContext) -> int:
     """End all sessions and tokens of the account but the one by which ``principal`` asks; their
     browsers are no longer trusted. How many there were."""
 
     def body() -> int:
-        ended = _end(principal.account_id, _others(principal.account_id, principal.session_id))
+        ended = _revoke(principal.account_id, _others(principal.account_id, principal.session_id))
         if ended:
             account = Account.objects.get(id=principal.account_id)
-            record(account, "account.sessions_ended", origin, count=str(ended))
+            record(account, "account.sessions_ended", context.origin, count=str(ended))
         return ended
 
     return transaction(body)
 
 
-def end_former(principal: Principal, origin: Origin) -> None:
+def revoke_replaced_session(principal: AccountPrincipal, context: RequestContext) -> None:
     """End the session by which ``principal`` asks, since its browser logged in anew; that stays
     trusted. Nothing changes where it has ended."""
 
     def body() -> None:
-        if record_of(principal.session_id).delete():
+        if session_record(principal.session_id).delete():
             account = Account.objects.get(id=principal.account_id)
-            record(account, "account.session_ended", origin, target=principal.session)
+            record(account, "account.session_ended", context.origin, target=principal.session)
 
     transaction(body)
 
 
-def hold_open(origin: Origin) -> None:
+def lock_session(context: RequestContext) -> None:
     """Make sure, in the caller's transaction, that the session of who asks is open until that is
     committed: so nothing is made by one that was just ended. Raises NotAuthenticated."""
-    if origin.session:
-        mine = Session.objects(account=origin.account, public_id=origin.session)
+    if context.session:
+        mine = Session.objects(account=context.account, public_id=context.session)
         if not mine.update_one(inc__made=1):
             raise NotAuthenticated
 
 
-def close_all(account_id: ObjectId) -> None:
+def revoke_all(account_id: ObjectId) -> None:
     """End all sessions and tokens of the account, in the caller's transaction."""
     Session.objects(account=account_id).delete()
 
 
-def close_others(account_id: ObjectId, session_id: str) -> int:
+def revoke_others(account_id: ObjectId, session_id: str) -> int:
     """End all but one of them, in the caller's transaction; how many there were."""
     return _others(account_id, session_id).delete()
 
 
-def record_of(session_id: str) -> QuerySet:
+def session_record(session_id: str) -> QuerySet:
     """The record of the session that has this id, of whatever kind, ended ones not among them."""
-    return Session.objects(id=_hashed(session_id))
+    return Session.objects(id=hash_secret(session_id))
 
 
-def close_session(session_id: str) -> None:
+def revoke(session_id: str) -> None:
     """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
-    Session.objects(id=_hashed(session_id)).delete()
+    Session.objects(id=hash_secret(session_id)).delete()
 
 
 def _public_id(key: str, known: ObjectId | None) -> ObjectId:
@@ -255,41 +262,39 @@ def _public_id(key: str, known: ObjectId | None) -> ObjectId:
     wrote, beside this one, gets its id when it is first seen: the same whoever sees it."""
     if known:
         return known
-    made = ObjectId(_hashed(key)[:24])
+    made = ObjectId(hash_secret(key)[:24])
     Session.objects(id=key).update_one(set__public_id=made)
     return made
 
 
 def _others(account_id: ObjectId, session_id: str) -> QuerySet:
-    return Session.objects(account=account_id, id__ne=_hashed(session_id))
+    return Session.objects(account=account_id, id__ne=hash_secret(session_id))
 
 
-def _end(account_id: ObjectId, ended: QuerySet) -> int:
+def _revoke(account_id: ObjectId, ended: QuerySet) -> int:
     """End them as what may be in wrong hands: the browsers that they were opened in have to bring
     the second factor again. How many there were."""
-    opened_in = [session.browser for session in ended.filter(kind=BROWSER).only("browser")]
-    browsers.distrust(account_id, opened_in)
+    opened_in = [
+        session.browser for session in ended.filter(kind=SessionKind.BROWSER).only("browser")
+    ]
+    browsers.revoke_trust(account_id, opened_in)
     return ended.delete()
 
 
 def _live(kind: str, now: datetime) -> dict[str, Any]:
     """What is true of a session of this kind while it lasts."""
     live = {"expires_at": {"$gt": now}}
-    return {**live, "seen_at": {"$gt": now - LONGEST_IDLE}} if kind == BROWSER else live
+    return {**live, "seen_at": {"$gt": now - LONGEST_IDLE}} if kind == SessionKind.BROWSER else live
 
 
-def _taste(account: Any) -> dict[str, Any]:
+def _preferences(account: Any) -> dict[str, Any]:
     """How the portal looks to the person: of an account, or what was read of one."""
-    return {field: account[field] or "" for field in _TASTE}
+    return {field: account[field] or "" for field in _PREFERENCES}
 
 
 def _life_of(kind: str) -> timedelta:
-    if kind == BROWSER:
+    if kind == SessionKind.BROWSER:
         return LONGEST_LIFE
-    if kind == PENDING:
+    if kind == SessionKind.PENDING:
         return LONGEST_WAIT
     return timedelta(seconds=settings.current().jwt_expires_seconds)
-
-
-def _hashed(session_id: str) -> str:
-    return hashlib.sha256(session_id.encode()).hexdigest()

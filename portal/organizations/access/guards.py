@@ -8,7 +8,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal.errors import AddressChanged
+from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import access_to, access_to_trashed
 
 View = Callable[..., ResponseReturnValue]
@@ -28,7 +28,7 @@ def with_access(permission: str) -> Callable[[View], View]:
             if not access.by_old_slug:
                 return view(access, **ids)
             if request.method == "POST":
-                raise AddressChanged(access.organization.name, access.organization.slug)
+                raise OrganizationRenamed(access.organization.name, access.organization.slug)
             address = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
             query = request.query_string.decode("latin-1")
             # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.

@@ -12,12 +12,21 @@ from bson import ObjectId
 
 from portal import clock
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, PURGED, Organization
-from portal.documents.slugs import CURRENT, OLD, Slug
-from portal.errors import Forbidden, NotFound, NotInTrash, OrganizationPurged, SecondFactorRequired
-from portal.identity.sessions.principals import OrganizationKey, Principal, Provisioner
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.slugs import Slug, SlugState
+from portal.errors import NotFound
+from portal.identity.sessions.principals import (
+    AccountPrincipal,
+    OrganizationKey,
+    ProvisioningPrincipal,
+)
+from portal.organizations.access.errors import (
+    Forbidden,
+    NotInTrash,
+    OrganizationPurged,
+    SecondFactorRequired,
+)
 from portal.permissions import ALL, ROLES, WITHOUT_FACTOR
 
 
@@ -47,11 +56,11 @@ class Access:
     def require(self, permission: str) -> None:
         """Raise Forbidden unless the permission was given to who asks."""
         if not self.can(permission):
-            raise Forbidden(permission, self.organization.id, self.role)
+            raise Forbidden(permission, self.organization.id, self.role, self.slug)
 
 
 def access_to(
-    slug: str, principal: Principal | OrganizationKey, permission: str | None = None
+    slug: str, principal: AccountPrincipal | OrganizationKey, permission: str | None = None
 ) -> Access:
     """The principal's access to the organization that the slug leads to, for what takes the
     ``permission``, if it takes one; one read.
@@ -72,7 +81,7 @@ def access_to(
         access = Access(organization, principal.role, slug, principal.permissions)
     else:
         access = Access(organization, found["role"], slug, ROLES[found["role"]])
-    if found["organization"].get("held_out"):
+    if found["organization"].get("locked_out"):
         access = replace(access, permissions=access.permissions & WITHOUT_FACTOR)
         if permission not in access.permissions:
             raise SecondFactorRequired(organization.name, organization.slug)
@@ -81,8 +90,8 @@ def access_to(
     return access
 
 
-def marked_held_out(account_id: ObjectId) -> list[dict[str, Any]]:
-    """The stages of an aggregation over organizations that set ``held_out``: whether they require
+def with_mfa_lockout(account_id: ObjectId) -> list[dict[str, Any]]:
+    """The stages of an aggregation over organizations that set ``locked_out``: whether they require
     a second factor by now and the account has none."""
     able = {
         "from": Account._get_collection_name(),
@@ -97,38 +106,12 @@ def marked_held_out(account_id: ObjectId) -> list[dict[str, Any]]:
     begun = {"$and": [{"$gt": [begins, None]}, {"$lte": [begins, clock.now()]}]}
     return [
         {"$lookup": able},
-        {"$set": {"held_out": {"$and": [begun, {"$eq": ["$able", []]}]}}},
+        {"$set": {"locked_out": {"$and": [begun, {"$eq": ["$able", []]}]}}},
         {"$unset": "able"},
     ]
 
 
-def active_organization(organization_id: ObjectId) -> Organization:
-    """The organization as it is now, for the inside of a transaction. Raises NotFound where it is
-    no longer active."""
-    organization = Organization.objects(id=organization_id, state=ACTIVE).first()
-    if organization is None:
-        raise NotFound(str(organization_id))
-    return organization
-
-
-def still_allowed(access: Access, origin: Origin, permission: str) -> Organization:
-    """The organization as it is now, for the inside of a transaction that writes its chain: what
-    was allowed when the request came may have ended before that is committed.
-
-    Raises NotFound where it is no longer active or who asks no longer a member, Forbidden where
-    their role doesn't allow it any more.
-    """
-    organization = active_organization(access.organization.id)
-    if origin.account:
-        mine = Membership.objects(organization=organization.id, account=origin.account).first()
-        if mine is None:
-            raise NotFound(access.slug)
-        if permission not in ROLES[mine.role]:
-            raise Forbidden(permission, organization.id, mine.role)
-    return organization
-
-
-def object_id(text: str) -> ObjectId:
+def parse_object_id(text: str) -> ObjectId:
     """The id that stands in an address. Raises NotFound for what is none."""
     if not ObjectId.is_valid(text):
         raise NotFound(text)
@@ -142,29 +125,29 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more,
     SecondFactorRequired.
     """
-    organization = Organization.objects(id=object_id(organization_id)).first()
+    organization = Organization.objects(id=parse_object_id(organization_id)).first()
     if organization is None:
         raise NotFound(organization_id)
-    if organization.state == PURGED and account_id in (organization.owners or ()):
+    if organization.state == OrganizationState.PURGED and account_id in (organization.owners or ()):
         raise OrganizationPurged(organization.name, organization.purged_at)
     membership = Membership.objects(organization=organization.id, account=account_id).first()
-    if membership is None or membership.role != OWNER:
+    if membership is None or membership.role != Role.OWNER:
         raise NotFound(organization_id)
     structlog.contextvars.bind_contextvars(organization=organization_id)
     _check_second_factor(organization.id, account_id)
-    if organization.state == ACTIVE:
+    if organization.state == OrganizationState.ACTIVE:
         raise NotInTrash(organization.name, organization.slug)
     role = membership.role
     return Access(organization, role, organization.slug, ROLES[role])
 
 
-def check_told_again(
-    organization_id: ObjectId, principal: Principal | OrganizationKey | Provisioner
+def check_may_replay(
+    organization_id: ObjectId, principal: AccountPrincipal | OrganizationKey | ProvisioningPrincipal
 ) -> None:
     """Raise NotFound unless the principal, who changed the organization before, may still know of
     it: a member, who owned it until it was purged, a key of it, or what signed it up;
     SecondFactorRequired where it holds the account out."""
-    if isinstance(principal, Provisioner):
+    if isinstance(principal, ProvisioningPrincipal):
         return
     if isinstance(principal, OrganizationKey):
         if principal.organization_id != organization_id:
@@ -186,14 +169,18 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
     it and it is active."""
     if not Membership.objects(organization=organization_id, account=account_id).first():
         return None
-    organization = Organization.objects(id=organization_id, state=ACTIVE).only("slug").first()
+    organization = (
+        Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
+        .only("slug")
+        .first()
+    )
     return organization and organization.slug
 
 
 def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> None:
-    living = Organization.objects(id=organization_id, state__ne=PURGED)
-    for found in living.aggregate(marked_held_out(account_id)):
-        if found["held_out"]:
+    living = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
+    for found in living.aggregate(with_mfa_lockout(account_id)):
+        if found["locked_out"]:
             raise SecondFactorRequired(found["name"])
 
 
@@ -206,7 +193,7 @@ def _of_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
         "pipeline": [{"$match": {"account": account_id}}],
     }
     return [
-        *_from_slug(slug, marked_held_out(account_id)),
+        *_from_slug(slug, with_mfa_lockout(account_id)),
         {"$lookup": membership},
         {"$unwind": "$membership"},
         {"$project": {"organization": 1, "role": "$membership.role"}},
@@ -219,14 +206,14 @@ def _of_key(slug: str, key: OrganizationKey) -> list[dict[str, Any]]:
 
 def _from_slug(slug: str, marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"$match": {"_id": slug, "state": {"$in": [CURRENT, OLD]}}},
+        {"$match": {"_id": slug, "state": {"$in": [SlugState.CURRENT, SlugState.OLD]}}},
         {
             "$lookup": {
                 "from": Organization._get_collection_name(),
                 "localField": "organization",
                 "foreignField": "_id",
                 "as": "organization",
-                "pipeline": [{"$match": {"state": ACTIVE}}, *marks],
+                "pipeline": [{"$match": {"state": OrganizationState.ACTIVE}}, *marks],
             }
         },
         {"$unwind": "$organization"},

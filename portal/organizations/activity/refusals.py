@@ -3,22 +3,32 @@
 from datetime import timedelta
 
 import structlog
+from flask import request
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.audit.trail import REFUSED, record
 from portal.database.transactions import transaction
-from portal.documents.audit import AuditEvent, Origin
+from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
-from portal.errors import Forbidden
+from portal.errors import PortalError
+from portal.organizations.access.errors import Forbidden
+from portal.web.context import RequestContext
+from portal.web.requests import SAFE, request_context
 
 NOTED_AGAIN_AFTER = timedelta(minutes=1)
 
 log = structlog.get_logger()
 
 
-def note_refusal(refused: Forbidden, origin: Origin) -> None:
+def observe(error: PortalError) -> None:
+    """Record a change that was refused for want of a permission; an observer of all errors."""
+    if isinstance(error, Forbidden) and error.organization and request.method not in SAFE:
+        note_refusal(error, request_context())
+
+
+def note_refusal(refused: Forbidden, context: RequestContext) -> None:
     """Record who was refused what in the chain of the organization, once a minute for each account
     and permission, so that nobody can fill the trail.
 
@@ -26,26 +36,28 @@ def note_refusal(refused: Forbidden, origin: Origin) -> None:
     """
     try:
         # Looked at here it costs a flood one read each; what decides is the transaction.
-        if not _noted(refused, origin):
-            transaction(lambda: _note(refused, origin))
+        if not _noted(refused, context):
+            transaction(lambda: _note(refused, context))
     except (PyMongoError, MongoEngineException) as error:
         log.warning("audit.refusal_not_noted", error=str(error)[:300])
 
 
-def _note(refused: Forbidden, origin: Origin) -> None:
+def _note(refused: Forbidden, context: RequestContext) -> None:
     # Two of these at once write one head, so the second is tried again and sees the first.
     organization = Organization.objects.get(id=refused.organization)
-    if not _noted(refused, origin):
-        record(organization, REFUSED, origin, permission=refused.permission, role=refused.role)
+    if not _noted(refused, context):
+        record(
+            organization, REFUSED, context.origin, permission=refused.permission, role=refused.role
+        )
 
 
-def _noted(refused: Forbidden, origin: Origin) -> bool:
+def _noted(refused: Forbidden, context: RequestContext) -> bool:
     since = clock.now() - NOTED_AGAIN_AFTER
     noted = AuditEvent.objects(
         chain=refused.organization,
         at__gt=since,
         action=REFUSED,
-        actor=origin.actor or origin.account,
+        actor=context.actor.id or context.account,
         details__permission=refused.permission,
     )
     return noted.only("id").first() is not None

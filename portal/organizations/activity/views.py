@@ -8,11 +8,11 @@ from flask.typing import ResponseReturnValue
 from portal import clock
 from portal.audit.export import Export, as_csv, as_json_lines
 from portal.audit.filters import Filters
-from portal.audit.trail import events_of
+from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.audit.words import actions_by_group
 from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access
-from portal.organizations.views import seq_argument
+from portal.web.query import number_argument
 
 blueprint = Blueprint("activity", __name__)
 
@@ -24,8 +24,8 @@ def show(access: Access) -> ResponseReturnValue:
     page = events_of(
         access.organization.id,
         filters,
-        before=seq_argument("before"),
-        after=seq_argument("after"),
+        before=number_argument("before", HIGHEST_SEQ),
+        after=number_argument("after", HIGHEST_SEQ),
     )
     return render_template(
         "audit/activity.html",

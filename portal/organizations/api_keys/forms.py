@@ -7,7 +7,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
-from portal.documents.memberships import ADMIN, VIEWER
+from portal.documents.memberships import Role
 from portal.organizations.api_keys.managing import OVERLAPS
 from portal.permissions import FOR_KEYS, WORDS
 from portal.web.forms import DayInput, OnceForm
@@ -40,11 +40,11 @@ class NewKeyForm(OnceForm):
     grant = RadioField(
         "What it may do",
         choices=[
-            SelectChoice(VIEWER, "Look: what a viewer may"),
-            SelectChoice(ADMIN, "Change: what an admin may"),
+            SelectChoice(Role.VIEWER, "Look: what a viewer may"),
+            SelectChoice(Role.ADMIN, "Change: what an admin may"),
             SelectChoice(CHOSEN, "Only this:"),
         ],
-        default=VIEWER,
+        default=Role.VIEWER,
     )
     permissions = SelectMultipleField(
         "Permissions", choices=_permissions(), option_widget=CheckboxInput()

@@ -4,27 +4,27 @@ from typing import Any
 
 from portal.documents.api_keys import ApiKey
 from portal.documents.mails import Mail
-from portal.documents.memberships import VIEWER
-from portal.documents.organizations import ACTIVE, Organization
-from portal.mail import outbox
+from portal.documents.memberships import Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.mail.links import link
-from portal.mail.outbox import Kind
-from portal.organizations.directory import email_of
-from portal.organizations.mails import tell_owners
+from portal.mail.outbox import MailKind
+from portal.organizations.access.owners import email_of, email_owners
 from portal.permissions import ROLES, in_words, of_key
 
 
 def tell_of_new_key(key: ApiKey, organization: Organization) -> None:
     """Have the owners told of a key that may do more than look, whether by a role or by a list; in
     the caller's transaction."""
-    if of_key(key.role, key.permissions or ()) - ROLES[VIEWER]:
-        tell_owners(KEY_MADE, organization, key=key.id)
+    if of_key(key.role, key.permissions or ()) - ROLES[Role.VIEWER]:
+        email_owners(KEY_MADE, organization, key=key.id)
 
 
 def _about_key(mail: Mail) -> dict[str, Any] | None:
     """What is told of a key; nothing once it was revoked or sleeps with its organization."""
     key = ApiKey.objects(id=mail.ids["key"]).first()
-    organization = Organization.objects(id=mail.ids["organization"], state=ACTIVE).first()
+    organization = Organization.objects(
+        id=mail.ids["organization"], state=OrganizationState.ACTIVE
+    ).first()
     if key is None or organization is None:
         return None
     return {
@@ -37,4 +37,6 @@ def _about_key(mail: Mail) -> dict[str, Any] | None:
     }
 
 
-KEY_MADE = outbox.declare(Kind("key_made", "{name} has a new API key, {key}", _about_key))
+KEY_MADE = MailKind("key_made", "{name} has a new API key, {key}", _about_key)
+
+KINDS = (KEY_MADE,)

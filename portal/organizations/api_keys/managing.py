@@ -12,29 +12,29 @@ from bson import ObjectId
 from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
-from portal.display_names import clean_words
+from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
-from portal.documents.api_keys import ROLES, ApiKey
-from portal.documents.audit import Origin
+from portal.documents.api_keys import API_KEY_ROLES, ApiKey
 from portal.documents.organizations import Organization
-from portal.errors import (
-    Forbidden,
+from portal.errors import check_all
+from portal.hashing import hash_secret
+from portal.identity.api_keys import credentials
+from portal.identity.api_keys.errors import ApiKeyNotFound
+from portal.identity.sessions import sessions
+from portal.organizations.access.changes import begin_change
+from portal.organizations.access.errors import Forbidden
+from portal.organizations.access.lookup import Access
+from portal.organizations.api_keys.errors import (
+    ApiKeyExpired,
+    InvalidApiKeyName,
     InvalidExpiry,
     InvalidGrant,
-    InvalidKeyName,
-    InvalidName,
-    KeyExpired,
-    KeyNotFound,
-    TooManyKeys,
-    check_all,
+    TooManyApiKeys,
 )
-from portal.identity.api_keys import credentials
-from portal.identity.sessions import sessions
-from portal.organizations.access.lookup import Access, still_allowed
 from portal.organizations.api_keys.mails import tell_of_new_key
 from portal.permissions import FOR_KEYS, of_key
 from portal.web import rate_limits
-from portal.web.idempotency import claim_key
+from portal.web.context import RequestContext
 
 MOST_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)
@@ -91,15 +91,15 @@ def make_key(
     role: str | None,
     permissions: Collection[str],
     expires_on: date | None,
-    origin: Origin,
+    context: RequestContext,
 ) -> NewSecret:
     """Make a key of the organization with a ``role``, or else with ``permissions``; it works until
     the end of its last day in UTC, if it has one.
 
-    The owners get a mail where it may do more than look. Raises InvalidKeyName, InvalidGrant,
-    InvalidExpiry (or SeveralErrors of them), Forbidden where it could do what who makes it may
-    not, TooManyTries, TooManyKeys, NotFound where the organization is gone, Repeated; then nothing
-    was changed.
+    The owners get a mail where it may do more than look. Raises InvalidApiKeyName, InvalidGrant,
+    InvalidExpiry (or SeveralErrors of them), Forbidden where it could do what who makes it may not,
+    TooManyAttempts, TooManyApiKeys, NotFound where the organization is gone, DuplicateRequest; then
+    nothing was changed.
     """
     name, permissions, expires_at = check_all(
         lambda: _clean_name(name),
@@ -111,22 +111,21 @@ def make_key(
     key_id, secret = ObjectId(), credentials.new_secret()
 
     def body() -> ApiKey:
-        claim_key(origin.key, origin.request_id, access.organization.id, MADE, key_id)
-        sessions.hold_open(origin)
-        organization = still_allowed(access, origin, "keys.manage")
+        sessions.lock_session(context)
+        organization = begin_change(access, context, MADE, key_id, permission="keys.manage")
         # Each key that is made writes the head of the organization's chain: of two at once one
         # is tried again, and counts the other.
         if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
-            raise TooManyKeys(MOST_KEYS)
+            raise TooManyApiKeys(MOST_KEYS)
         key = ApiKey(
             id=key_id,
             organization=organization.id,
             name=name,
             role=role,
             permissions=permissions or None,
-            secret_hash=credentials.hashed(secret),
+            secret_hash=hash_secret(secret),
             created_at=clock.now(),
-            created_by=origin.account,
+            created_by=context.account,
             expires_at=expires_at,
         )
         key.save(force_insert=True)
@@ -134,7 +133,7 @@ def make_key(
         record(
             organization,
             "key.created",
-            origin,
+            context.origin,
             target=key.id,
             name=name,
             may=role or ", ".join(permissions),
@@ -144,45 +143,45 @@ def make_key(
     return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
 
 
-def rotate_key(access: Access, key_id: ObjectId, overlap: timedelta, origin: Origin) -> NewSecret:
+def rotate_key(
+    access: Access, key_id: ObjectId, overlap: timedelta, context: RequestContext
+) -> NewSecret:
     """Give the key another secret; the one it had works for ``overlap`` longer, an older one no
     more.
 
-    Raises KeyNotFound, KeyExpired, Forbidden where it can do what who rotates it may not,
-    NotFound, Repeated; then nothing was changed.
+    Raises ApiKeyNotFound, ApiKeyExpired, Forbidden where it can do what who rotates it may not,
+    NotFound, DuplicateRequest; then nothing was changed.
     """
     secret = credentials.new_secret()
 
     def body() -> ApiKey:
-        claim_key(origin.key, origin.request_id, access.organization.id, ROTATED, key_id)
-        sessions.hold_open(origin)
-        organization = still_allowed(access, origin, "keys.manage")
+        sessions.lock_session(context)
+        organization = begin_change(access, context, ROTATED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
         _check_within(access, of_key(key.role, key.permissions or ()))
         now = clock.now()
         if key.expires_at and key.expires_at <= now:
-            raise KeyExpired(key.name)
+            raise ApiKeyExpired(key.name)
         key.former_hash, key.former_until = key.secret_hash, now + overlap
-        key.secret_hash = credentials.hashed(secret)
+        key.secret_hash = hash_secret(secret)
         key.save()
-        record(organization, "key.rotated", origin, target=key.id, name=key.name)
+        record(organization, "key.rotated", context.origin, target=key.id, name=key.name)
         return key
 
     return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
 
 
-def revoke_key(access: Access, key_id: ObjectId, origin: Origin) -> ApiKey:
+def revoke_key(access: Access, key_id: ObjectId, context: RequestContext) -> ApiKey:
     """End the key, and return what it was: the next request that comes by it is refused.
 
-    Raises KeyNotFound, NotFound, Repeated; then nothing was changed.
+    Raises ApiKeyNotFound, NotFound, DuplicateRequest; then nothing was changed.
     """
 
     def body() -> ApiKey:
-        claim_key(origin.key, origin.request_id, access.organization.id, REVOKED, key_id)
-        organization = still_allowed(access, origin, "keys.manage")
+        organization = begin_change(access, context, REVOKED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
         key.delete()
-        record(organization, "key.revoked", origin, target=key.id, name=key.name)
+        record(organization, "key.revoked", context.origin, target=key.id, name=key.name)
         return key
 
     return transaction(body)
@@ -200,12 +199,12 @@ def keys_by(organization: Organization, account_id: ObjectId) -> list[ListedKey]
 
 
 def key_of(organization: Organization, key_id: str | ObjectId | None) -> ListedKey:
-    """The organization's key of this id. Raises KeyNotFound."""
+    """The organization's key of this id. Raises ApiKeyNotFound."""
     if not ObjectId.is_valid(key_id):
-        raise KeyNotFound
+        raise ApiKeyNotFound
     found = _listed({"organization": organization.id, "_id": ObjectId(key_id)})
     if not found:
-        raise KeyNotFound
+        raise ApiKeyNotFound
     return found[0]
 
 
@@ -213,7 +212,7 @@ def _clean_name(name: str) -> str:
     try:
         return clean_words(name)
     except InvalidName as error:
-        raise InvalidKeyName(error.reason) from error
+        raise InvalidApiKeyName(error.reason) from error
 
 
 def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
@@ -221,8 +220,8 @@ def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
     if role is not None and permissions:
         raise InvalidGrant("Choose a role or permissions, not both")
     if role is not None:
-        if role not in ROLES:
-            raise InvalidGrant(f"Choose one of these roles: {', '.join(ROLES)}")
+        if role not in API_KEY_ROLES:
+            raise InvalidGrant(f"Choose one of these roles: {', '.join(API_KEY_ROLES)}")
         return []
     if not permissions:
         raise InvalidGrant("Choose what the key may do")
@@ -246,13 +245,13 @@ def _end_of(day: date | None) -> datetime | None:
 def _check_within(access: Access, permissions: frozenset[str]) -> None:
     beyond = permissions - access.permissions
     if beyond:
-        raise Forbidden(min(beyond), access.organization.id, access.role)
+        raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
 
 
 def _stored(access: Access, key_id: ObjectId) -> ApiKey:
     key = ApiKey.objects(id=key_id, organization=access.organization.id).first()
     if key is None:
-        raise KeyNotFound
+        raise ApiKeyNotFound
     return key
 
 

@@ -8,8 +8,9 @@ from pymongo.errors import PyMongoError
 
 from portal import settings
 from portal.documents.idempotency import KeyRecord
-from portal.errors import KeyNotFound, PortalError, Repeated
-from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.errors import PortalError
+from portal.identity.api_keys.errors import ApiKeyNotFound
+from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.api_keys import managing
@@ -17,8 +18,9 @@ from portal.organizations.api_keys.forms import NewKeyForm, RevokeForm, RotateFo
 from portal.organizations.api_keys.managing import MOST_KEYS, REVOKED, NewSecret
 from portal.permissions import in_words
 from portal.web import error_handlers, requests
+from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 blueprint = Blueprint("keys", __name__, url_prefix="/organizations/<slug>/keys")
 
@@ -31,12 +33,12 @@ def show_all(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/new", methods=["GET", "POST"])
 @with_access("keys.manage")
-@recently_authenticated
+@reauthenticated
 def make(access: Access) -> ResponseReturnValue:
     form = NewKeyForm()
     made = form.submit(
         lambda: managing.make_key(
-            access, form.name.data, form.role, form.chosen, form.expires_on.data, origin()
+            access, form.name.data, form.role, form.chosen, form.expires_on.data, request_context()
         )
     )
     if made:
@@ -46,11 +48,13 @@ def make(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/<key_id>/rotate", methods=["GET", "POST"])
 @with_access("keys.manage")
-@recently_authenticated
+@reauthenticated
 def rotate(access: Access, key_id: str) -> ResponseReturnValue:
     key = managing.key_of(access.organization, key_id)
     form = RotateForm()
-    rotated = form.submit(lambda: managing.rotate_key(access, key.id, form.chosen, origin()))
+    rotated = form.submit(
+        lambda: managing.rotate_key(access, key.id, form.chosen, request_context())
+    )
     if rotated:
         return _show_secret(access, rotated)
     return _page("rotate", access, form=form, key=key), form.status
@@ -61,7 +65,7 @@ def rotate(access: Access, key_id: str) -> ResponseReturnValue:
 def revoke(access: Access, key_id: str) -> ResponseReturnValue:
     key = managing.key_of(access.organization, key_id)
     form = RevokeForm()
-    revoked = form.submit(lambda: managing.revoke_key(access, key.id, origin()))
+    revoked = form.submit(lambda: managing.revoke_key(access, key.id, request_context()))
     if revoked:
         flash(f"“{revoked.name}” is revoked. What comes by it is refused from now on.", "ok")
         return redirect(url_for(".show_all", slug=access.organization.slug), 303)
@@ -74,12 +78,12 @@ def _show_secret(access: Access, new: NewSecret) -> ResponseReturnValue:
     return _page("secret", access, key=key, credential=new.credential)
 
 
-@blueprint.errorhandler(Repeated)
-@blueprint.errorhandler(KeyNotFound)
-def _answer_again(error: Repeated | KeyNotFound) -> ResponseReturnValue:
+@blueprint.errorhandler(DuplicateRequest)
+@blueprint.errorhandler(ApiKeyNotFound)
+def _answer_again(error: DuplicateRequest | ApiKeyNotFound) -> ResponseReturnValue:
     """A form that was sent twice did it once."""
     try:
-        record = find_record(requests.key())
+        record = find_record(requests.idempotency_key())
         return _show_done(record) if record else error_handlers.answer_portal_error(error)
     except PortalError as refused:
         return error_handlers.answer_portal_error(refused)

@@ -6,154 +6,122 @@ stranger's collection under the final name stops us, on every version of the ser
 touched.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 
 from bson import ObjectId
-from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.audit.trail import forget_chain, record
+from portal.database.cascade import delete_belongings
 from portal.database.connection import tenant_database
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.api_keys import ApiKey
-from portal.documents.audit import Origin
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import OWNER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import (
-    COLLECTION_MISSING,
-    CREATE,
+    Failure,
     Operation,
+    OperationKind,
     Organization,
     Placement,
 )
-from portal.documents.sessions import Session
-from portal.documents.slugs import CURRENT
-from portal.email_addresses import EmailAddress
-from portal.errors import EmailTaken, NotFound
-from portal.identity.accounts.mails import VERIFY_ADDRESS
-from portal.identity.second_factors import enrollment
-from portal.identity.sessions import sessions
-from portal.identity.sessions.principals import Principal
-from portal.mail import outbox
+from portal.documents.slugs import SlugState
+from portal.errors import NotFound
+from portal.identity.accounts.creating import NewAccount, create_account
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import (
-    ForwardImpossible,
     LeaseLost,
     Plan,
-    advance,
-    declare,
+    RollBack,
+    current_attempt,
     insert_with_intent,
-    mine,
-    pursue,
+    run_now,
+    update_if_held,
 )
-from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
-from portal.organizations.lifecycle.steps import drop_collection, move_collection
+from portal.organizations.lifecycle.names import OrganizationName, parse_name
+from portal.organizations.lifecycle.steps import drop_collection, rename_collection
 from portal.tenants import collections
 from portal.web import rate_limits
-
-
-@dataclass(frozen=True, slots=True)
-class Founder:
-    """The account that a sign-up makes; with ``verified_at`` where its address was proved."""
-
-    id: ObjectId
-    address: EmailAddress
-    password_hash: str = field(repr=False)
-    verified_at: datetime | None = None
+from portal.web.context import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
 class SignedUp:
     """What a sign-up made: who the browser is now, if it was one, and the organization."""
 
-    principal: Principal | None
+    principal: AccountPrincipal | None
     organization: Organization
 
 
-def found_with_account(
-    name: str, founder: Founder, origin: Origin, user_agent: str | None
+@within_transaction
+def create_with_owner(
+    name: OrganizationName, owner: NewAccount, context: RequestContext, user_agent: str | None
 ) -> SignedUp:
     """Write the account, its organization with its collection, and a session for the browser
-    ``user_agent``, if there is one; in the caller's transaction, after which the organization's
-    operation is to be pursued. Raises SlugTaken, EmailTaken.
+    ``user_agent``, if there is one. The organization's operation is to be run once this is
+    committed. Raises SlugTaken, EmailTaken.
     """
-    account = Account(
-        id=founder.id,
-        email=founder.address.shown,
-        email_key=founder.address.key,
-        password_hash=founder.password_hash,
-        created_at=clock.now(),
-        verified_at=founder.verified_at,
+    organization_id = ObjectId()
+    # First: where name and address are both taken, the name is what is told.
+    slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context)
+    entered = create_account(owner, context, user_agent)
+    organization = _insert_organization(
+        organization_id, name, owner.id, entered.context, founds_account=True
     )
-    entered = None
-    if user_agent is not None:
-        entered = sessions.open_session(account, origin, user_agent)
-        origin = origin.by(entered.acting)
-    elif not origin.actor:
-        origin = origin.by({"account": account.id, "email": account.email})
-    organization = _found(name, slug_of(name), account.id, origin)
-    try:
-        account.save(force_insert=True)
-    except NotUniqueError as error:
-        raise EmailTaken(account.email) from error
-    if founder.verified_at:
-        record(account, "account.address_verified", origin)
-    else:
-        outbox.put(VERIFY_ADDRESS, account.email, account=account.id)
-    return SignedUp(entered, organization)
+    return SignedUp(entered.principal, organization)
 
 
-def create_organization(account_id: ObjectId, name: str, origin: Origin) -> Organization:
-    """Create another organization for an account that exists; otherwise like ``sign_up``."""
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(origin.address))
-    name = clean_name(name)
-    slug = slug_of(name)
-
-    def body() -> Organization:
-        if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
-            raise NotFound
-        holder = slugs.holder_owned_by(account_id, slug)
-        return _found(name, slug, account_id, origin, founds_account=False, holder=holder)
-
-    return pursue(transaction(body))
-
-
-def _found(
-    name: str,
-    slug: str,
-    account_id: ObjectId,
-    origin: Origin,
-    *,
-    founds_account: bool = True,
-    holder: ObjectId | None = None,
+def create_organization(
+    account_id: ObjectId, typed_name: str, context: RequestContext
 ) -> Organization:
-    organization_id, now = ObjectId(), clock.now()
+    """Create another organization for an account that exists; otherwise like ``sign_up``."""
+    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    return run_now(_create_for(account_id, parse_name(typed_name), context))
+
+
+@transactional
+def _create_for(
+    account_id: ObjectId, name: OrganizationName, context: RequestContext
+) -> Organization:
+    if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
+        raise NotFound
+    organization_id, holder = ObjectId(), slugs.owned_holder(account_id, name.slug)
+    slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context, holder)
+    return _insert_organization(organization_id, name, account_id, context, founds_account=False)
+
+
+def _insert_organization(
+    organization_id: ObjectId,
+    name: OrganizationName,
+    owner: ObjectId,
+    context: RequestContext,
+    *,
+    founds_account: bool,
+) -> Organization:
+    now = clock.now()
     organization = Organization(
         id=organization_id,
-        name=name,
-        slug=slug,
+        name=name.shown,
+        slug=name.slug,
         placement=Placement(collection=f"new_{organization_id}"),
         created_at=now,
-        created_by=account_id,
+        created_by=owner,
         operation=Operation(
-            kind=CREATE,
+            kind=OperationKind.CREATE,
             started_at=now,
-            origin=origin,
-            collection=collection_of(slug),
-            name=name,
-            slug=slug,
+            origin=context.origin,
+            collection=name.collection,
+            name=name.shown,
+            slug=name.slug,
             founds_account=founds_account,
         ),
     )
-    slugs.claim_slug(slug, organization_id, CURRENT, origin, holder)
-    insert_with_intent(organization)
+    insert_with_intent(organization, context)
     collections.create_collection(tenant_database(), organization.placement.collection)
-    Membership(organization=organization_id, account=account_id, role=OWNER, since=now).save(
+    Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )
-    record(organization, "organization.created", origin, name=name, slug=slug)
+    record(organization, "organization.created", context.origin, name=name.shown, slug=name.slug)
     return organization
 
 
@@ -162,49 +130,41 @@ def _record_uuid(organization: Organization) -> Organization:
         return organization
     uuid = collections.uuid_of(tenant_database(), organization.placement.collection)
     if uuid is None:  # dropped by hand; or another attempt has moved it, and this one is over
-        raise ForwardImpossible(COLLECTION_MISSING)
-    return advance(organization, set__placement__uuid=uuid)
+        raise RollBack(Failure.COLLECTION_MISSING)
+    return update_if_held(organization, set__placement__uuid=uuid)
 
 
 def _finish_create(organization: Organization) -> Organization:
-    return advance(
+    return update_if_held(
         organization,
         set__placement__collection=organization.operation.collection,
         unset__operation=True,
     )
 
 
-def _undo_founding(organization: Organization) -> Organization:
-    def body() -> Organization:
-        if not mine(organization).delete():
-            raise LeaseLost(str(organization.id))
-        Membership.objects(organization=organization.id).delete()
-        ApiKey.objects(organization=organization.id).delete()
-        Invitation.objects(organization=organization.id).delete()
-        slugs.free_all(organization.id)
-        forget_chain(organization.id)
-        founder = organization.created_by
-        # Deleting the account conflicts with every transaction that gives it a membership. One
-        # that was closed meanwhile stays as its tombstone.
-        if (
-            organization.operation.founds_account
-            and not Membership.objects(account=founder).first()
-            and Account.objects(id=founder, closed_at=None).delete()
-        ):
-            Session.objects(account=founder).delete()
-            enrollment.forget_all(founder)
-            forget_chain(founder)
-        return organization
-
-    return transaction(body)
+@transactional
+def _undo_creation(organization: Organization) -> Organization:
+    if not current_attempt(organization).delete():
+        raise LeaseLost(str(organization.id))
+    delete_belongings(Organization, organization.id)
+    forget_chain(organization.id)
+    owner = organization.created_by
+    # Deleting the account conflicts with every transaction that gives it a membership. One that was
+    # closed meanwhile stays as its tombstone.
+    if (
+        organization.operation.founds_account
+        and not Membership.objects(account=owner).first()
+        and Account.objects(id=owner, closed_at=None).delete()
+    ):
+        delete_belongings(Account, owner)
+        forget_chain(owner)
+    return organization
 
 
-PLAN = declare(
-    Plan(
-        kind=CREATE,
-        title="Creating the collection",
-        doing="being created",
-        forward=(_record_uuid, move_collection, _finish_create),
-        back=(drop_collection, _undo_founding),
-    )
+PLAN = Plan(
+    kind=OperationKind.CREATE,
+    title="Creating the collection",
+    doing="being created",
+    forward=(_record_uuid, rename_collection, _finish_create),
+    back=(drop_collection, _undo_creation),
 )

@@ -7,7 +7,7 @@ one thing turns an operation back: a step that says forward is impossible; that 
 the document before anything is undone.
 
 Leases are set and compared with the server's clock, so no process's clock matters. A new kind
-of operation needs a ``Plan``, declared in a module of its own, and nothing else.
+of operation needs a ``Plan`` in a module of its own, and its place in ``plans.PLANS``.
 """
 
 import time
@@ -25,35 +25,28 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.database import connection
-from portal.database.leases import seconds_from_now
-from portal.database.transactions import TRANSACTION_SECONDS, transaction
-from portal.documents.audit import Origin
+from portal.database.errors import DatabaseUnavailable
+from portal.database.leases import LeasedQueue
+from portal.database.transactions import TRANSACTION_SECONDS, transaction, within_transaction
 from portal.documents.organizations import (
-    ACTIVE,
-    COLLECTION_MISSING,
-    CREATE,
-    NAME_TAKEN,
-    PURGED,
-    REPAIR,
-    TRASHED,
+    Failure,
     Operation,
+    OperationKind,
     Organization,
-    TurnedBack,
+    OrganizationState,
+    RolledBack,
 )
-from portal.errors import (
-    AddressChanged,
-    CollectionInTheWay,
-    CollectionLost,
-    DatabaseUnavailable,
-    NotFound,
-    NotInTrash,
+from portal.errors import NotFound, PortalError
+from portal.organizations.access.errors import NotInTrash, OrganizationPurged, OrganizationRenamed
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
     OperationInProgress,
-    OrganizationPurged,
-    PortalError,
     SlugTaken,
+    TenantCollectionMissing,
 )
 from portal.tenants.collections import CollectionError
-from portal.web.idempotency import claim_key, free_key
+from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key, release_key
 
 log = structlog.get_logger()
 
@@ -64,7 +57,6 @@ RUN_SECONDS = 20
 LONGEST_PAUSE_SECONDS = 45
 
 _SPARE_SECONDS = LEASE_SECONDS - RUN_SECONDS - TRANSACTION_SECONDS
-_LONGEST_ERROR = 300
 
 Step = Callable[[Organization], Organization | Generator[None, None, Organization]]
 
@@ -86,75 +78,89 @@ class Plan:
 
 
 PLANS: dict[str, Plan] = {}
-"""Every kind of operation that this version knows."""
+"""Every kind of operation that this version knows, as ``install`` was given them."""
+
+_QUEUE = LeasedQueue(
+    Organization,
+    due_field="operation.lease_until",
+    attempt_field="operation.attempt",
+    error_field="operation.last_error",
+    lease_seconds=LEASE_SECONDS,
+)
 
 
 class LeaseLost(Exception):
     """Somebody else carries the operation on, or has finished it."""
 
 
-class ForwardImpossible(Exception):
+class RollBack(Exception):
     """Raised by a step: the operation must be turned back. The message becomes its failure,
     NAME_TAKEN or COLLECTION_MISSING."""
 
 
-def declare(plan: Plan) -> Plan:
-    """Make a kind of operation known."""
-    PLANS[plan.kind] = plan
-    return plan
+def install(plans: tuple[Plan, ...]) -> None:
+    """Make these the kinds of operations that this version knows."""
+    PLANS.clear()
+    PLANS.update({plan.kind: plan for plan in plans})
 
 
-def insert_with_intent(organization: Organization) -> None:
+@within_transaction
+def insert_with_intent(organization: Organization, context: RequestContext) -> None:
     """Insert an organization together with its first operation, in the caller's transaction.
-    Raises Repeated where the same request did it already."""
-    _claim_key(organization.id, organization.operation)
+    Raises DuplicateRequest where the same request did it already."""
+    _claim_key(organization.id, organization.operation, context)
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
         {"_id": organization.id},
         [
             {"$replaceWith": {"$literal": document}},
-            {"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}},
+            {"$set": _QUEUE.lease},
         ],
         upsert=True,
     )
 
 
+@within_transaction
 def write_intent(
-    organization: Organization, operation: Operation, *, states: tuple[str, ...] = (ACTIVE,)
+    organization: Organization,
+    operation: Operation,
+    context: RequestContext,
+    *,
+    states: tuple[str, ...] = (OrganizationState.ACTIVE,),
 ) -> Organization:
     """Write ``operation`` into the document, which is in one of the ``states``, in the caller's
     transaction.
 
-    Raises OperationInProgress where another runs; AddressChanged, NotInTrash, OrganizationPurged
-    or NotFound where it isn't what it was when it was read; Repeated where the same request did
-    it already. Then nothing was written.
+    Raises OperationInProgress where another runs; OrganizationRenamed, NotInTrash,
+    OrganizationPurged or NotFound where it isn't what it was when it was read; DuplicateRequest
+    where the same request did it already. Then nothing was written.
     """
-    _claim_key(organization.id, operation)
+    _claim_key(organization.id, operation, context)
     as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
-    written = intend(as_read, operation) if organization.state in states else None
+    written = write_intent_where(as_read, operation) if organization.state in states else None
     if written is None:
         raise refusal(organization)
     return written
 
 
-def intend(wanted: dict[str, Any], operation: Operation) -> Organization | None:
+def write_intent_where(wanted: dict[str, Any], operation: Operation) -> Organization | None:
     """Write ``operation`` into an organization that is as ``wanted`` and has none, if there is
     one."""
     written = Organization._get_collection().find_one_and_update(
         {**wanted, "operation": None},
         [
             {"$set": {"operation": {"$literal": operation.to_mongo().to_dict()}}},
-            {"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}},
+            {"$set": _QUEUE.lease},
         ],
         return_document=ReturnDocument.AFTER,
     )
     return Organization._from_son(written) if written else None
 
 
-def _claim_key(organization_id: ObjectId, operation: Operation) -> None:
-    key, request_id = operation.origin.key, operation.origin.request_id
+def _claim_key(organization_id: ObjectId, operation: Operation, context: RequestContext) -> None:
+    key = context.idempotency_key
     operation.request_key = key and key.id
-    claim_key(key, request_id, organization_id, operation.kind, operation.id)
+    claim_key(context, organization_id, operation.kind, operation.id)
 
 
 def refusal(organization: Organization) -> PortalError:
@@ -162,155 +168,162 @@ def refusal(organization: Organization) -> PortalError:
     current = Organization.objects(id=organization.id).first()
     if current is None:
         return NotFound()
-    if current.state == PURGED:
+    if current.state == OrganizationState.PURGED:
         return OrganizationPurged(current.name, current.purged_at)
     if current.operation and current.state == organization.state:
         return in_progress(current)
-    if current.state == TRASHED:
+    if current.state == OrganizationState.TRASHED:
         return NotFound()  # as for everybody who asks for it by its slug
-    if organization.state == TRASHED:
+    if organization.state == OrganizationState.TRASHED:
         return NotInTrash(current.name, current.slug)
-    return AddressChanged(current.name, current.slug)
+    return OrganizationRenamed(current.name, current.slug)
 
 
 def in_progress(organization: Organization) -> OperationInProgress:
     """What is running on ``organization``, as it is told to who wants something else."""
     running = organization.operation
-    back_at = "" if organization.state == TRASHED else organization.slug
+    back_at = "" if organization.state == OrganizationState.TRASHED else organization.slug
     return OperationInProgress(
         organization.name, back_at, running.kind, doing(running.kind), running.started_at
     )
 
 
-def carry_out(organization: Organization) -> Organization:
+def run(organization: Organization) -> Organization:
     """Carry the organization's operation to its end and return the organization as it is then.
 
-    Raises LeaseLost, ForwardImpossible after it was turned back, PyMongoError where MongoDB
+    Raises LeaseLost, RollBack after it was turned back, PyMongoError where MongoDB
     did not answer in time: the operation stays written and is taken over later.
     """
     plan, failure = PLANS[organization.operation.kind], organization.operation.failure
     if not failure:
         try:
-            return _walk(organization, plan.forward)
-        except ForwardImpossible as impossible:
+            return _run_steps(organization, plan.forward)
+        except RollBack as impossible:
             failure = str(impossible)
-            organization = _turn_back(organization, failure)
-    _walk(organization, plan.back)
-    raise ForwardImpossible(failure)
+            organization = _roll_back(organization, failure)
+    _run_steps(organization, plan.back)
+    raise RollBack(failure)
 
 
-def _turn_back(organization: Organization, failure: str) -> Organization:
+def _roll_back(organization: Organization, failure: str) -> Organization:
     """Write down that nothing will come of the operation: so whoever asks again may try again."""
 
     def body() -> Organization:
         operation = organization.operation
-        noted = TurnedBack(
+        noted = RolledBack(
             operation=operation.id, kind=operation.kind, failure=failure, at=clock.now()
         )
-        turned = advance(organization, set__operation__failure=failure, set__turned_back=noted)
-        free_key(turned.operation.request_key, turned.operation.id)
+        turned = update_if_held(
+            organization, set__operation__failure=failure, set__turned_back=noted
+        )
+        release_key(turned.operation.request_key, turned.operation.id)
         return turned
 
     return transaction(body)
 
 
-def pursue(organization: Organization) -> Organization:
+def run_now(organization: Organization) -> Organization:
     """Carry the operation out now as far as it goes; the rest is the runner's.
 
     Returns the organization as it is then, with its operation if that isn't finished. Raises
-    SlugTaken, CollectionLost, CollectionInTheWay or DatabaseUnavailable where it had to be
-    turned back.
+    SlugTaken, TenantCollectionMissing, CollectionNameConflict or DatabaseUnavailable where it had
+    to be turned back.
     """
     try:
         try:
-            return carry_out(organization)
+            return run(organization)
         except LeaseLost:
             return _overtaken(organization)
-    except ForwardImpossible as impossible:
-        log.error("operation.turned_back", reason=str(impossible), **labels(organization))
-        raise _told(organization, str(impossible)) from impossible
+    except RollBack as impossible:
+        log.error("operation.turned_back", reason=str(impossible), **log_context(organization))
+        raise _error_of(organization, str(impossible)) from impossible
     except (PyMongoError, MongoEngineException, CollectionError) as error:
         # The intent is committed, so whatever it is, the answer is that it will be done.
-        level = log.warning if connection.unavailable(error) else log.exception
-        level("operation.left_to_runner", error=str(error), **labels(organization))
-        put_off(organization, error)
+        level = log.warning if connection.is_unavailable(error) else log.exception
+        level("operation.left_to_runner", error=str(error), **log_context(organization))
+        reschedule(organization, error)
         return organization
 
 
-def repair_organization(organization: Organization, origin: Origin) -> Organization:
+def repair_organization(organization: Organization, context: RequestContext) -> Organization:
     """Give the collection the name that is recorded for it, wherever it is found.
 
-    Raises CollectionLost, CollectionInTheWay; OperationInProgress or another refusal where the
-    organization isn't what it was when it was read.
+    Raises TenantCollectionMissing, CollectionNameConflict; OperationInProgress or another refusal
+    where the organization isn't what it was when it was read.
     """
     operation = Operation(
-        kind=REPAIR,
+        kind=OperationKind.REPAIR,
         started_at=clock.now(),
-        origin=origin,
+        origin=context.origin,
         collection=organization.placement.collection,
     )
-    return pursue(write_intent(organization, operation, states=(ACTIVE, TRASHED)))
+    return run_now(
+        transaction(
+            lambda: write_intent(
+                organization,
+                operation,
+                context,
+                states=(OrganizationState.ACTIVE, OrganizationState.TRASHED),
+            )
+        )
+    )
 
 
-def put_off(organization: Organization, error: Exception) -> None:
+def reschedule(organization: Organization, error: Exception) -> None:
     """Have the operation tried again after a pause that grows with each attempt, and keep why.
 
     Where even that can't be written, its lease runs out by itself.
     """
     operation = organization.operation
     pause = min(2**operation.attempt, LONGEST_PAUSE_SECONDS)
-    told = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
-    change = {
-        "operation.lease_until": seconds_from_now(pause),
-        "operation.last_error": {"$literal": told},
-    }
+    change = _QUEUE.delay(pause, error)
     try:
-        mine(organization).update_one(__raw__=[{"$set": change}])
+        current_attempt(organization).update_one(__raw__=[{"$set": change}])
     except (PyMongoError, MongoEngineException) as again:
-        log.warning("operation.not_put_off", error=str(again), **labels(organization))
+        log.warning("operation.not_put_off", error=str(again), **log_context(organization))
 
 
 def _overtaken(organization: Organization) -> Organization:
     """The organization whose operation somebody else carried on, as it is now.
 
-    Raises ForwardImpossible where they turned it back.
+    Raises RollBack where they turned it back.
     """
     current = Organization.objects(id=organization.id).first()
     if current is None:  # a creation that was turned back; nearly always since the name is taken
-        raise ForwardImpossible(NAME_TAKEN)
+        raise RollBack(Failure.NAME_TAKEN)
     turned_back = current.turned_back
     if turned_back and turned_back.operation == organization.operation.id:
-        raise ForwardImpossible(turned_back.failure)
-    if current.operation or current.state == PURGED:
+        raise RollBack(turned_back.failure)
+    if current.operation or current.state == OrganizationState.PURGED:
         return current
     # What this attempt sent last may have come after the others were done: no fence is against
     # that, and only the name can have suffered.
     try:
-        return repair_organization(current, Origin())
+        return repair_organization(current, RequestContext())
     except PortalError as error:  # the operation itself is done, by others
         log.warning("collection.not_repaired", reason=repr(error), organization=str(current.id))
         return current
 
 
-def _told(organization: Organization, failure: str) -> PortalError:
+def _error_of(organization: Organization, failure: str) -> PortalError:
     """A turned back operation's failure as services tell it."""
     operation = organization.operation
-    if failure == COLLECTION_MISSING:
-        created = operation.kind == CREATE
-        return DatabaseUnavailable() if created else CollectionLost(organization.name)
+    if failure == Failure.COLLECTION_MISSING:
+        created = operation.kind == OperationKind.CREATE
+        return DatabaseUnavailable() if created else TenantCollectionMissing(organization.name)
     if operation.slug:
         return SlugTaken(operation.slug)
-    return CollectionInTheWay(organization.name, operation.collection)
+    return CollectionNameConflict(organization.name, operation.collection)
 
 
-def _walk(organization: Organization, steps: tuple[Step, ...]) -> Organization:
+def _run_steps(organization: Organization, steps: tuple[Step, ...]) -> Organization:
     lease = _Lease(organization)
     for step in steps:
-        organization = _take(step, organization, lease)
+        organization = _run_step(step, organization, lease)
     return organization
 
 
-def _take(step: Step, organization: Organization, lease: "_Lease") -> Organization:
+def _run_step(step: Step, organization: Organization, lease: "_Lease") -> Organization:
     """Take a step, in as many parts as it has."""
     lease.hold()
     with pymongo.timeout(RUN_SECONDS):
@@ -336,29 +349,27 @@ class _Lease:
         """Make sure that it lasts for RUN_SECONDS more. Raises LeaseLost."""
         if time.monotonic() - self.since < _SPARE_SECONDS:
             return
-        renewed = [{"$set": {"operation.lease_until": seconds_from_now(LEASE_SECONDS)}}]
-        if not mine(self.organization).update_one(__raw__=renewed):
+        renewed = [{"$set": _QUEUE.lease}]
+        if not current_attempt(self.organization).update_one(__raw__=renewed):
             raise LeaseLost(str(self.organization.id))
         self.since = time.monotonic()
 
 
-def advance(organization: Organization, **changes: object) -> Organization:
+def update_if_held(organization: Organization, **changes: object) -> Organization:
     """Change the document for as long as the operation is ours. Raises LeaseLost."""
-    changed = mine(organization).modify(new=True, **changes)
+    changed = current_attempt(organization).modify(new=True, **changes)
     if changed is None:
         raise LeaseLost(str(organization.id))
     return changed
 
 
-def mine(organization: Organization) -> QuerySet:
+def current_attempt(organization: Organization) -> QuerySet:
     """The query that finds the organization while this attempt at its operation is the last."""
     operation = organization.operation
-    return Organization.objects(
-        id=organization.id, operation__id=operation.id, operation__attempt=operation.attempt
-    )
+    return _QUEUE.held(organization.id, operation.attempt).filter(operation__id=operation.id)
 
 
-def labels(organization: Organization) -> dict[str, str | int]:
+def log_context(organization: Organization) -> dict[str, str | int]:
     """What names the organization's operation in the log."""
     operation = organization.operation
     return {
@@ -380,23 +391,7 @@ def title_of(operation: Operation) -> str:
     return PLANS[operation.kind].title.format(name=operation.name)
 
 
-def take_over() -> Organization | None:
+def acquire_lease() -> Organization | None:
     """Take the lease of one operation that is due, if there is one: its holder let it run out,
     or put it off until now. Those of a kind that only a newer version knows are left to it."""
-    taken = Organization._get_collection().find_one_and_update(
-        {
-            "operation.lease_until": {"$exists": True},  # what the partial index holds
-            "operation.kind": {"$in": list(PLANS)},
-            "$expr": {"$lt": ["$operation.lease_until", "$$NOW"]},
-        },
-        [
-            {
-                "$set": {
-                    "operation.lease_until": seconds_from_now(LEASE_SECONDS),
-                    "operation.attempt": {"$add": ["$operation.attempt", 1]},
-                }
-            }
-        ],
-        return_document=ReturnDocument.AFTER,
-    )
-    return Organization._from_son(taken) if taken else None
+    return _QUEUE.acquire({"operation.kind": {"$in": list(PLANS)}})

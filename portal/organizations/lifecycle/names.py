@@ -1,11 +1,13 @@
 """What an organization may be called, and what its name becomes."""
 
 import re
+from dataclasses import dataclass
 
 from slugify import slugify
 
-from portal.display_names import clean_words
-from portal.errors import InvalidName, NameNotConfirmed, NotFound
+from portal.display_names import InvalidName, clean_words
+from portal.errors import NotFound
+from portal.organizations.lifecycle.errors import NameNotConfirmed
 
 LONGEST_SLUG = 63
 
@@ -16,24 +18,37 @@ RESERVED = frozenset({"new", "preview", "create", "update", "delete", "trash"})
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-def clean_name(text: str) -> str:
-    """An organization's name as it is kept.
+@dataclass(frozen=True, slots=True)
+class OrganizationName:
+    """A display name, and the slug that it leads to: made once, of what was typed."""
 
-    Raises InvalidName like ``clean_words``, and for what leads to no slug or a reserved one.
+    shown: str
+    slug: str
+
+    @property
+    def collection(self) -> str:
+        """The tenant collection's name: one for each slug, since slugs have no underscore."""
+        return "org_" + self.slug.replace("-", "_")
+
+
+def parse_name(text: str) -> OrganizationName:
+    """Read an organization's name as typed.
+
+    Raises InvalidName like ``clean_words``, and for what leads to no slug or to a reserved one.
     """
-    name = clean_words(text)
-    slug = slug_of(name)
+    shown = clean_words(text)
+    slug = slug_of(shown)
     if not slug:
         raise InvalidName("Choose a name with letters or digits that an address can be made of")
     if slug in RESERVED:
         raise InvalidName(f"Choose another name: the portal uses “{slug}” itself")
-    return name
+    return OrganizationName(shown, slug)
 
 
 def slug_of(name: str) -> str:
     """The slug that a cleaned name leads to, at most 63 characters, cut at a hyphen; may be empty.
 
-    Stored with the organization and never computed anew: the transliteration may change with
+    Stored with the organization and never recomputed: the transliteration may change with
     a new version of the library.
     """
     return slugify(
@@ -56,7 +71,7 @@ def slug_asked_for(text: str) -> str:
     if SLUG.fullmatch(text):
         return text
     try:
-        return slug_of(clean_name(text))
+        return parse_name(text).slug
     except InvalidName as error:
         raise NotFound(text) from error
 
@@ -66,13 +81,8 @@ def check_confirmed(typed: str | None, name: str) -> None:
     if typed is None:
         return
     try:
-        confirmed = clean_name(typed) == name
+        confirmed = parse_name(typed).shown == name
     except InvalidName:
         confirmed = False
     if not confirmed:
         raise NameNotConfirmed(name)
-
-
-def collection_of(slug: str) -> str:
-    """The tenant collection's name: one for each slug, since slugs have no underscore."""
-    return "org_" + slug.replace("-", "_")

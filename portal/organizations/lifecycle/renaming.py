@@ -1,122 +1,77 @@
 """Renaming organizations, the tenant collection with them."""
 
-from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
-from portal.documents.audit import Origin
-from portal.documents.organizations import ACTIVE, RENAME, Operation, Organization
-from portal.documents.slugs import TARGET
-from portal.errors import NameUnchanged
+from portal.database.transactions import transactional
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import (
-    Plan,
-    advance,
-    declare,
-    pursue,
-    refusal,
-    write_intent,
-)
-from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
-from portal.organizations.lifecycle.steps import move_back, move_collection
+from portal.organizations.lifecycle.engine import Plan, refusal, run_now
+from portal.organizations.lifecycle.errors import NameUnchanged
+from portal.organizations.lifecycle.names import OrganizationName, parse_name
+from portal.organizations.lifecycle.naming import finish_naming, intend_name, undo_naming
+from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
+from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
 
 
-def rename_organization(organization: Organization, name: str, origin: Origin) -> Organization:
+def rename_organization(
+    organization: Organization, typed_name: str, context: RequestContext
+) -> Organization:
     """Give the organization another name, and its collection with it.
 
     A name that leads to the same slug changes the display name alone; one that leads to an old
     slug is taken until that is free, but for the owners of the organization that has it. Raises
-    TooManyTries, InvalidName, NameUnchanged, SlugTaken, OperationInProgress, AddressChanged,
-    NotFound, CollectionLost; then nothing was changed.
+    TooManyAttempts, InvalidName, NameUnchanged, SlugTaken, OperationInProgress,
+    OrganizationRenamed, NotFound, TenantCollectionMissing; then nothing was changed.
     """
     rate_limits.count_try(rate_limits.RENAMES, str(organization.id))
-    name = clean_name(name)
-    if name == organization.name:
-        raise NameUnchanged(name)
-    slug = slug_of(name)
-    if slug == organization.slug:
-        return transaction(lambda: _change_display_name(organization, name, origin))
-    operation = Operation(
-        kind=RENAME,
-        started_at=clock.now(),
-        origin=origin,
-        collection=collection_of(slug),
-        name=name,
-        slug=slug,
+    name = parse_name(typed_name)
+    if name.shown == organization.name:
+        raise NameUnchanged(name.shown)
+    if name.slug == organization.slug:
+        return _change_display_name(organization, name, context)
+    return run_now(
+        intend_name(
+            organization, OperationKind.RENAME, name, context, state=OrganizationState.ACTIVE
+        )
     )
 
-    def body() -> Organization:
-        intended = write_intent(organization, operation)
-        holder = slugs.holder_owned_by(origin.account, slug)
-        slugs.claim_slug(slug, organization.id, TARGET, origin, holder)
-        return intended
 
-    return pursue(transaction(body))
-
-
-def _finish_rename(organization: Organization) -> Organization:
-    operation = organization.operation
-
-    def body() -> Organization:
-        renamed = advance(
-            organization,
-            set__name=operation.name,
-            set__slug=operation.slug,
-            set__placement__collection=operation.collection,
-            unset__operation=True,
-        )
-        slugs.move_on(organization.id, organization.slug, operation.slug)
-        before, after = organization, renamed
-        record(
-            renamed,
-            "organization.renamed",
-            operation.origin,
-            name_before=before.name,
-            name=after.name,
-            slug_before=before.slug,
-            slug=after.slug,
-        )
-        return renamed
-
-    return transaction(body)
-
-
-def _undo_rename(organization: Organization) -> Organization:
-    operation = organization.operation
-
-    def body() -> Organization:
-        undone = advance(organization, unset__operation=True)
-        slugs.unclaim(operation.slug, organization.id)
-        record(
-            undone,
-            "organization.rename_failed",
-            operation.origin,
-            name=operation.name,
-            reason=operation.failure,
-        )
-        return undone
-
-    return transaction(body)
-
-
-def _change_display_name(organization: Organization, name: str, origin: Origin) -> Organization:
-    claim_key(origin.key, origin.request_id, organization.id, RENAME)
+@transactional
+def _change_display_name(
+    organization: Organization, name: OrganizationName, context: RequestContext
+) -> Organization:
+    claim_key(context, organization.id, OperationKind.RENAME)
     renamed = Organization.objects(
-        id=organization.id, state=ACTIVE, slug=organization.slug, operation=None
-    ).modify(new=True, set__name=name)
+        id=organization.id, state=OrganizationState.ACTIVE, slug=organization.slug, operation=None
+    ).modify(new=True, set__name=name.shown)
     if renamed is None:
         raise refusal(organization)
-    record(renamed, "organization.renamed", origin, name_before=organization.name, name=name)
+    record(
+        renamed,
+        "organization.renamed",
+        context.origin,
+        name_before=organization.name,
+        name=name.shown,
+    )
     return renamed
 
 
-PLAN = declare(
-    Plan(
-        kind=RENAME,
-        title="Renaming to {name}",
-        doing="being renamed",
-        forward=(move_collection, _finish_rename),
-        back=(move_back, _undo_rename),
-    )
+@transactional
+def _finish_rename(organization: Organization) -> Organization:
+    renamed = finish_naming(organization, "organization.renamed")
+    slugs.promote_target(organization.id, organization.slug, renamed.slug)
+    return renamed
+
+
+def _undo_rename(organization: Organization) -> Organization:
+    return undo_naming(organization, "organization.rename_failed")
+
+
+PLAN = Plan(
+    kind=OperationKind.RENAME,
+    title="Renaming to {name}",
+    doing="being renamed",
+    forward=(rename_collection, _finish_rename),
+    back=(rename_collection_back, _undo_rename),
 )

@@ -1,103 +1,60 @@
-"""Bringing organizations back from the trash."""
+"""Restoring organizations from the trash: a rename that changes the state, too."""
 
-from portal import clock
-from portal.audit.trail import record
-from portal.database.transactions import transaction
-from portal.documents.audit import Origin
-from portal.documents.organizations import ACTIVE, RESTORE, TRASHED, Operation, Organization
-from portal.documents.slugs import TARGET
+from portal.database.transactions import transactional
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import Plan, advance, declare, pursue, write_intent
-from portal.organizations.lifecycle.names import clean_name, collection_of, slug_of
-from portal.organizations.lifecycle.steps import move_back, move_collection
+from portal.organizations.lifecycle.engine import Plan, run_now
+from portal.organizations.lifecycle.names import OrganizationName, parse_name
+from portal.organizations.lifecycle.naming import finish_naming, intend_name, undo_naming
+from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
+from portal.web.context import RequestContext
 
 
 def restore_organization(
-    organization: Organization, name: str | None, origin: Origin
+    organization: Organization, typed_name: str | None, context: RequestContext
 ) -> Organization:
-    """Bring a trashed organization back, with its documents and members, under another ``name``
-    or without one under its own.
+    """Bring a trashed organization back, with its documents and members, under another name or
+    without one under its own.
 
-    Raises TooManyTries, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
-    OrganizationPurged, CollectionLost; then it is in the trash as before.
+    Raises TooManyAttempts, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
+    OrganizationPurged, TenantCollectionMissing; then it is in the trash as before.
     """
     rate_limits.count_try(rate_limits.RENAMES, str(organization.id))
-    name = organization.name if name is None else clean_name(name)
-    slug = organization.slug if name == organization.name else slug_of(name)
-    operation = Operation(
-        kind=RESTORE,
-        started_at=clock.now(),
-        origin=origin,
-        collection=collection_of(slug),
-        name=name,
-        slug=slug,
+    name = OrganizationName(organization.name, organization.slug)
+    if typed_name is not None:
+        typed = parse_name(typed_name)
+        name = name if typed.shown == name.shown else typed
+    return run_now(
+        intend_name(
+            organization, OperationKind.RESTORE, name, context, state=OrganizationState.TRASHED
+        )
     )
 
-    def body() -> Organization:
-        intended = write_intent(organization, operation, states=(TRASHED,))
-        holder = slugs.holder_owned_by(origin.account, slug)
-        slugs.claim_slug(slug, organization.id, TARGET, origin, holder)
-        return intended
 
-    return pursue(transaction(body))
-
-
+@transactional
 def _finish_restore(organization: Organization) -> Organization:
-    operation = organization.operation
-
-    def body() -> Organization:
-        restored = advance(
-            organization,
-            set__state=ACTIVE,
-            set__name=operation.name,
-            set__slug=operation.slug,
-            set__placement__collection=operation.collection,
-            unset__trashed_at=True,
-            unset__trashed_by=True,
-            unset__purge_at=True,
-            unset__warn_at=True,
-            unset__operation=True,
-        )
-        slugs.settle(organization.id, operation.slug)
-        record(
-            restored,
-            "organization.restored",
-            operation.origin,
-            name_before=organization.name,
-            name=restored.name,
-            slug_before=organization.slug,
-            slug=restored.slug,
-        )
-        return restored
-
-    return transaction(body)
+    restored = finish_naming(
+        organization,
+        "organization.restored",
+        set__state=OrganizationState.ACTIVE,
+        unset__trashed_at=True,
+        unset__trashed_by=True,
+        unset__purge_at=True,
+        unset__warn_at=True,
+    )
+    slugs.mark_current(organization.id, restored.slug)
+    return restored
 
 
 def _undo_restore(organization: Organization) -> Organization:
-    operation = organization.operation
-
-    def body() -> Organization:
-        kept = advance(organization, unset__operation=True)
-        slugs.unclaim(operation.slug, organization.id)
-        record(
-            kept,
-            "organization.restore_failed",
-            operation.origin,
-            name=operation.name,
-            reason=operation.failure,
-        )
-        return kept
-
-    return transaction(body)
+    return undo_naming(organization, "organization.restore_failed")
 
 
-PLAN = declare(
-    Plan(
-        kind=RESTORE,
-        title="Restoring from the trash",
-        doing="being restored",
-        forward=(move_collection, _finish_restore),
-        back=(move_back, _undo_restore),
-    )
+PLAN = Plan(
+    kind=OperationKind.RESTORE,
+    title="Restoring from the trash",
+    doing="being restored",
+    forward=(rename_collection, _finish_restore),
+    back=(rename_collection_back, _undo_restore),
 )

@@ -3,17 +3,14 @@
 One thread per worker looks for them; tests and commands don't start it.
 """
 
-import random
-import threading
-
 import structlog
 
-from portal.database import connection
+from portal.database.background import start_loop
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
-from portal.organizations.lifecycle.engine import labels, pursue, put_off, take_over
-from portal.organizations.lifecycle.purging import intend_due_purge
+from portal.organizations.lifecycle.engine import acquire_lease, log_context, reschedule, run_now
+from portal.organizations.lifecycle.purging import write_due_purge
 from portal.organizations.lifecycle.trashing import warn_of_due_purge
 
 log = structlog.get_logger()
@@ -29,10 +26,10 @@ def recover_due_operations() -> int:
     One that fails is put off, so that the others don't wait for it.
     """
     recovered = 0
-    while recovered < MOST_AT_ONCE and (organization := take_over()):
+    while recovered < MOST_AT_ONCE and (organization := acquire_lease()):
         recovered += 1
-        log.warning("operation.taken_over", **labels(organization))
-        _carry_on(organization)
+        log.warning("operation.taken_over", **log_context(organization))
+        _run_safely(organization)
     return recovered
 
 
@@ -40,10 +37,10 @@ def start_due_purges() -> int:
     """Purge what was in the trash for long enough, and return how many there were, MOST_AT_ONCE
     at most."""
     purged = 0
-    while purged < MOST_AT_ONCE and (organization := intend_due_purge()):
+    while purged < MOST_AT_ONCE and (organization := write_due_purge()):
         purged += 1
-        log.info("purge.due", **labels(organization))
-        _carry_on(organization)
+        log.info("purge.due", **log_context(organization))
+        _run_safely(organization)
     return purged
 
 
@@ -56,37 +53,24 @@ def send_due_warnings() -> int:
     return warned
 
 
-def _carry_on(organization: Organization) -> None:
+def _run_safely(organization: Organization) -> None:
     try:
-        pursue(organization)
+        run_now(organization)
     except PortalError as error:
-        log.warning("operation.refused", reason=repr(error), **labels(organization))
+        log.warning("operation.refused", reason=repr(error), **log_context(organization))
     except Exception as error:  # whatever it is, the others must not wait for it
-        log.exception("operation.failed", **labels(organization))
-        put_off(organization, error)
+        log.exception("operation.failed", **log_context(organization))
+        reschedule(organization, error)
 
 
 def start() -> None:
-    """Start the runner thread of this worker; call it after the fork.
-
-    It prepares the database, then looks for due operations every 5 to 10 seconds, at first at
-    once. MongoDB being away is logged and tried again.
-    """
-    threading.Thread(target=_run, name="lifecycle-runner", daemon=True).start()
+    """Start the runner thread of this worker; call it after the fork."""
+    start_loop("runner", run_once, pause_seconds=LONGEST_PAUSE_SECONDS)
 
 
-def _run() -> None:
-    pause = threading.Event()
-    while True:
-        try:
-            connection.prepare()
-            recover_due_operations()
-            send_due_warnings()
-            start_due_purges()
-            erase_closed()
-        except Exception as error:  # whatever it was, the next look must come
-            if connection.unavailable(error):
-                log.warning("runner.no_database", error=str(error)[:300])
-            else:
-                log.exception("runner.failed")
-        pause.wait(LONGEST_PAUSE_SECONDS * random.uniform(0.5, 1))  # noqa: S311 (jitter)
+def run_once() -> None:
+    """Do once whatever is due."""
+    recover_due_operations()
+    send_due_warnings()
+    start_due_purges()
+    erase_closed()

@@ -8,12 +8,12 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.audit.trail import record
-from portal.documents.audit import Origin
-from portal.documents.memberships import OWNER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
-from portal.documents.slugs import CURRENT, OLD, TARGET, Slug
-from portal.errors import SlugTaken
-from portal.organizations.access.lookup import marked_held_out
+from portal.documents.slugs import Slug, SlugState
+from portal.organizations.access.lookup import with_mfa_lockout
+from portal.organizations.lifecycle.errors import SlugTaken
+from portal.web.context import RequestContext
 
 MOST_OLD = 100
 """How many old slugs an organization holds at most: renames can't hoard names, nor make an
@@ -24,17 +24,17 @@ def claim_slug(
     slug: str,
     organization: ObjectId,
     state: str,
-    origin: Origin,
+    context: RequestContext,
     holder: ObjectId | None = None,
 ) -> None:
     """Claim ``slug``, in the caller's transaction.
 
     Free are slugs nobody has, old ones after their time, and before it those of ``holder``, an
-    organization that who claims it owns (``holder_owned_by``), whose trail tells that it gave the
+    organization that who claims it owns (``owned_holder``), whose trail tells that it gave the
     slug up. Raises SlugTaken.
     """
     over = {"held_until": {"$lt": clock.now()}}
-    free = {"_id": slug, "state": OLD, "$or": [over, {"organization": holder}]}
+    free = {"_id": slug, "state": SlugState.OLD, "$or": [over, {"organization": holder}]}
     # An old slug of one's own is that again if the claim is undone; another's is given up.
     own = {"$eq": ["$organization", organization]}
     claim = {
@@ -50,15 +50,17 @@ def claim_slug(
         raise SlugTaken(slug) from error
     if holder not in (None, organization):
         former = Organization.objects.get(id=holder)
-        record(former, "organization.slug_given_up", origin, target=organization, slug=slug)
+        record(former, "organization.slug_given_up", context.origin, target=organization, slug=slug)
 
 
-def holder_owned_by(account: ObjectId | None, slug: str) -> ObjectId | None:
+def owned_holder(account: ObjectId | None, slug: str) -> ObjectId | None:
     """The organization that ``slug`` is an old one of, if the account owns that and isn't held out
     of it for want of a second factor; one read."""
     if account is None:
         return None
-    found = Slug.objects(id=slug, state=OLD).aggregate([ownership(account), {"$unwind": "$owned"}])
+    found = Slug.objects(id=slug, state=SlugState.OLD).aggregate(
+        [ownership(account), {"$unwind": "$owned"}]
+    )
     return next((held["organization"] for held in found), None)
 
 
@@ -71,8 +73,8 @@ def ownership(account: ObjectId) -> dict[str, Any]:
         "foreignField": "_id",
         "as": "let_in",
         "pipeline": [
-            *marked_held_out(account),
-            {"$match": {"held_out": False}},
+            *with_mfa_lockout(account),
+            {"$match": {"locked_out": False}},
             {"$project": {"_id": 1}},
         ],
     }
@@ -83,7 +85,7 @@ def ownership(account: ObjectId) -> dict[str, Any]:
             "foreignField": "organization",
             "as": "owned",
             "pipeline": [
-                {"$match": {"account": account, "role": OWNER}},
+                {"$match": {"account": account, "role": Role.OWNER}},
                 {"$lookup": let_in},
                 {"$match": {"let_in": {"$ne": []}}},
             ],
@@ -96,39 +98,39 @@ def is_free(slug: str, account: ObjectId | None = None) -> bool:
     held = Slug.objects(id=slug).first()
     if held is None:
         return True
-    if held.state != OLD:
+    if held.state != SlugState.OLD:
         return False
-    return held.held_until < clock.now() or holder_owned_by(account, slug) is not None
+    return held.held_until < clock.now() or owned_holder(account, slug) is not None
 
 
-def move_on(organization: ObjectId, old_slug: str, new_slug: str) -> None:
+def promote_target(organization: ObjectId, old_slug: str, new_slug: str) -> None:
     """Make the claimed ``new_slug`` the current one; the old one stays held for a while, as long
     as it is among the MOST_OLD last ones."""
     held_until = clock.now() + timedelta(days=settings.current().old_slug_days)
     Slug.objects(id=old_slug, organization=organization).update_one(
-        set__state=OLD, set__held_until=held_until
+        set__state=SlugState.OLD, set__held_until=held_until
     )
-    settle(organization, new_slug)
-    old = Slug.objects(organization=organization, state=OLD).order_by("-held_until")
+    mark_current(organization, new_slug)
+    old = Slug.objects(organization=organization, state=SlugState.OLD).order_by("-held_until")
     too_many = [slug.id for slug in old.skip(MOST_OLD)]
     if too_many:
-        Slug.objects(id__in=too_many, organization=organization, state=OLD).delete()
+        Slug.objects(id__in=too_many, organization=organization, state=SlugState.OLD).delete()
 
 
-def settle(organization: ObjectId, slug: str) -> None:
+def mark_current(organization: ObjectId, slug: str) -> None:
     """Make the claimed ``slug`` the organization's current one."""
     Slug.objects(id=slug, organization=organization).update_one(
-        set__state=CURRENT, unset__held_until=True
+        set__state=SlugState.CURRENT, unset__held_until=True
     )
 
 
-def unclaim(slug: str, organization: ObjectId) -> None:
+def release_target(slug: str, organization: ObjectId) -> None:
     """Take back the claim on an operation's target: an old slug of one's own is that again."""
-    target = Slug.objects(id=slug, organization=organization, state=TARGET)
-    if not target.filter(held_until__gt=clock.now()).update_one(set__state=OLD):
+    target = Slug.objects(id=slug, organization=organization, state=SlugState.TARGET)
+    if not target.filter(held_until__gt=clock.now()).update_one(set__state=SlugState.OLD):
         target.delete()
 
 
-def free_all(organization: ObjectId) -> None:
+def release_all(organization: ObjectId) -> None:
     """Free every slug of the organization."""
     Slug.objects(organization=organization).delete()

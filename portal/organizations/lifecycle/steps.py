@@ -1,46 +1,34 @@
-"""The steps that move an organization's tenant collection, and the one that drops it.
-
-A repair is nothing but such a move: it gives the collection its recorded name back, after somebody
-renamed it in the database or an attempt that had been overtaken did.
-"""
+"""The steps that move an organization's tenant collection, and the one that drops it."""
 
 import structlog
 
 from portal.database.connection import tenant_database
-from portal.documents.organizations import COLLECTION_MISSING, NAME_TAKEN, REPAIR, Organization
-from portal.organizations.lifecycle.engine import (
-    ForwardImpossible,
-    LeaseLost,
-    Plan,
-    advance,
-    declare,
-    labels,
-    mine,
-)
+from portal.documents.organizations import Failure, Organization
+from portal.organizations.lifecycle.engine import LeaseLost, RollBack, current_attempt, log_context
 from portal.tenants import collections
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, CollectionNameTaken
 
 log = structlog.get_logger()
 
 
-def move_collection(organization: Organization) -> Organization:
+def rename_collection(organization: Organization) -> Organization:
     """Give the collection the name that the operation intends, wherever it was found."""
     try:
         _rename(organization, organization.placement.collection, organization.operation.collection)
     except CollectionNameTaken as error:
-        raise ForwardImpossible(NAME_TAKEN) from error
+        raise RollBack(Failure.NAME_TAKEN) from error
     except CollectionMissing as error:
-        raise ForwardImpossible(COLLECTION_MISSING) from error
+        raise RollBack(Failure.COLLECTION_MISSING) from error
     return organization
 
 
-def move_back(organization: Organization) -> Organization:
+def rename_collection_back(organization: Organization) -> Organization:
     """Give the collection the name that is recorded for it, in case an attempt moved it."""
     try:
         _rename(organization, organization.operation.collection, organization.placement.collection)
     except (CollectionNameTaken, CollectionMissing) as error:
         # There is nothing to move, or no place to move it to: the record is all that can be kept.
-        log.error("collection.not_moved_back", error=repr(error), **labels(organization))
+        log.error("collection.not_moved_back", error=repr(error), **log_context(organization))
     return organization
 
 
@@ -54,7 +42,7 @@ def drop_collection(organization: Organization) -> Organization:
     except CollectionElsewhere as found:
         # An attempt before this one moved it, or somebody did behind our back; the UUID is the
         # truth. But whoever was overtaken meanwhile has nothing to drop any more.
-        if not mine(organization):
+        if not current_attempt(organization):
             raise LeaseLost(str(organization.id)) from found
         collections.drop_collection(tenant_database(), uuid, found.actual_name)
     return organization
@@ -67,29 +55,6 @@ def _rename(organization: Organization, name: str, new_name: str) -> None:
     except CollectionElsewhere as found:
         # An attempt before this one was interrupted, or somebody renamed it behind our back: the
         # UUID is the truth. But whoever was overtaken meanwhile must not drag it away again.
-        if not mine(organization):
+        if not current_attempt(organization):
             raise LeaseLost(str(organization.id)) from found
         collections.rename_collection(tenant_database(), uuid, found.actual_name, new_name)
-
-
-def _finish_repair(organization: Organization) -> Organization:
-    # No master data changes, so there is nothing for the audit trail.
-    repaired = advance(organization, unset__operation=True)
-    name = repaired.placement.collection
-    log.warning("collection.name_repaired", organization=str(repaired.id), collection=name)
-    return repaired
-
-
-def _give_up_repair(organization: Organization) -> Organization:
-    return advance(organization, unset__operation=True)
-
-
-REPAIR_PLAN = declare(
-    Plan(
-        kind=REPAIR,
-        title="Giving the collection its name back",
-        doing="being repaired",
-        forward=(move_collection, _finish_repair),
-        back=(_give_up_repair,),
-    )
-)

@@ -4,14 +4,14 @@ from wtforms import EmailField, HiddenField, PasswordField, SelectField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import AnyOf
 
-from portal.documents.memberships import ADMIN, OWNER, VIEWER
+from portal.documents.memberships import Role
 from portal.web.forms import OnceForm
 
 _GIVEN = [
-    SelectChoice(VIEWER, "viewer – sees it"),
-    SelectChoice(ADMIN, "admin – also manages it"),
+    SelectChoice(Role.VIEWER, "viewer – sees it"),
+    SelectChoice(Role.ADMIN, "admin – also manages it"),
 ]
-_AFTER_AN_OFFER = [SelectChoice(OWNER, "an owner, too"), SelectChoice(ADMIN, "an admin")]
+_AFTER_AN_OFFER = [SelectChoice(Role.OWNER, "an owner, too"), SelectChoice(Role.ADMIN, "an admin")]
 
 
 class RoleForm(OnceForm):
@@ -31,7 +31,7 @@ class OfferForm(OnceForm):
 
     role = SelectField(
         "What you are then",
-        [AnyOf([OWNER, ADMIN], "Choose what you are then")],
+        [AnyOf([Role.OWNER, Role.ADMIN], "Choose what you are then")],
         choices=_AFTER_AN_OFFER,
         validate_choice=False,
     )

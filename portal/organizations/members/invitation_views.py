@@ -5,21 +5,25 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.documents.accounts import Account
-from portal.documents.memberships import ADMIN
+from portal.documents.memberships import Role
 from portal.identity.authentication import cookies
-from portal.identity.sessions.reauthentication import ask_again, is_recent
-from portal.organizations import replay
+from portal.identity.sessions.reauthentication import (
+    recently_authenticated,
+    require_reauthentication,
+)
+from portal.organizations.access import replay
 from portal.organizations.access.guards import with_access
-from portal.organizations.access.lookup import Access, object_id
+from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.members import accepting, inviting, listing
 from portal.organizations.members.accepting import Joined
 from portal.organizations.members.forms import InviteForm, JoinForm
-from portal.organizations.members.views import key_argument, members_page, to_members
+from portal.organizations.members.views import members_page, to_members
 from portal.web.forms import OnceForm
-from portal.web.requests import origin, user_agent
+from portal.web.query import key_argument
+from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("invitations", __name__)
-replay.watch(blueprint, "members.show")
+replay.install(blueprint, "members.show")
 
 
 @blueprint.get("/organizations/<slug>/invitations")
@@ -42,9 +46,11 @@ def list_all(access: Access) -> ResponseReturnValue:
 @with_access("invitations.manage")
 def invite(access: Access) -> ResponseReturnValue:
     form = InviteForm()
-    if form.role.data == ADMIN and not is_recent(current_user):
-        return ask_again(url_for("members.show", slug=access.organization.slug))
-    sent = form.submit(lambda: inviting.invite(access, form.email.data, form.role.data, origin()))
+    if form.role.data == Role.ADMIN and not recently_authenticated(current_user):
+        return require_reauthentication(url_for("members.show", slug=access.organization.slug))
+    sent = form.submit(
+        lambda: inviting.invite(access, form.email.data, form.role.data, request_context())
+    )
     if sent:
         flash(f"An invitation is on its way to {sent.email}.", "ok")
         return to_members(access)
@@ -54,10 +60,12 @@ def invite(access: Access) -> ResponseReturnValue:
 @blueprint.post("/organizations/<slug>/invitations/<invitation_id>/resend")
 @with_access("invitations.manage")
 def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
-    again = listing.invitation_of(access.organization.id, object_id(invitation_id))
-    if again.role == ADMIN and not is_recent(current_user):
-        return ask_again(url_for("members.show", slug=access.organization.slug))
-    sent = OnceForm().submit(lambda: inviting.resend_invitation(access, again.id, origin()))
+    again = listing.invitation_of(access.organization.id, parse_object_id(invitation_id))
+    if again.role == Role.ADMIN and not recently_authenticated(current_user):
+        return require_reauthentication(url_for("members.show", slug=access.organization.slug))
+    sent = OnceForm().submit(
+        lambda: inviting.resend_invitation(access, again.id, request_context())
+    )
     if sent:
         flash(f"A new link is on its way to {sent.email}. The one before is dead.", "ok")
     return to_members(access)
@@ -67,7 +75,9 @@ def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
 @with_access("invitations.manage")
 def withdraw(access: Access, invitation_id: str) -> ResponseReturnValue:
     withdrawn = OnceForm().submit(
-        lambda: inviting.withdraw_invitation(access, object_id(invitation_id), origin())
+        lambda: inviting.withdraw_invitation(
+            access, parse_object_id(invitation_id), request_context()
+        )
     )
     if withdrawn:
         flash(f"The invitation of {withdrawn.email} is withdrawn. Its link is dead.", "ok")
@@ -79,7 +89,9 @@ def follow(token: str) -> ResponseReturnValue:
     account_id = current_user.account_id if current_user.is_authenticated else None
     form = JoinForm()
     joined = form.submit(
-        lambda: accepting.accept_link(token, account_id, form.password.data, origin(), user_agent())
+        lambda: accepting.accept_link(
+            token, account_id, form.password.data, request_context(), user_agent()
+        )
     )
     if joined:
         return _welcome(joined)
@@ -104,7 +116,9 @@ def mine() -> ResponseReturnValue:
 @login_required
 def accept_mine(invitation_id: str) -> ResponseReturnValue:
     joined = OnceForm().submit(
-        lambda: accepting.accept_own(object_id(invitation_id), current_user.account_id, origin())
+        lambda: accepting.accept_own(
+            parse_object_id(invitation_id), current_user.account_id, request_context()
+        )
     )
     return _welcome(joined) if joined else redirect(url_for(".mine"), 303)
 

@@ -10,33 +10,32 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.invitations import GIVEN, OPEN, WITHDRAWN, Invitation
+from portal.documents.invitations import GRANTABLE_ROLES, Invitation, InvitationState
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.email_addresses import parse_email
-from portal.errors import (
+from portal.errors import NotFound, check_all
+from portal.identity.sessions.principals import require_verified_address
+from portal.mail import outbox
+from portal.organizations.access.changes import begin_change
+from portal.organizations.access.lookup import Access
+from portal.organizations.members.errors import (
     AlreadyInvited,
     AlreadyMember,
     InvalidRole,
     InvitationClosed,
-    NotFound,
-    check_all,
 )
-from portal.identity.sessions.principals import require_verified
-from portal.mail import outbox
-from portal.organizations.access.lookup import Access, still_allowed
-from portal.organizations.members.mails import INVITATION, LIFE
+from portal.organizations.members.mails import INVITATION, INVITE
 from portal.web import rate_limits
-from portal.web.idempotency import claim_key
+from portal.web.context import RequestContext
 
-INVITE, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
+SEND, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
 
 
-def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
+def invite(access: Access, email: str, role: str, context: RequestContext) -> Invitation:
     """Invite an address to the organization: it is sent a link, good for 7 days.
 
-    Whether the address has an account makes no difference to who asks. Raises TooManyTries,
+    Whether the address has an account makes no difference to who asks. Raises TooManyAttempts,
     InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
     AlreadyInvited, NotFound; then nothing was changed.
     """
@@ -50,32 +49,32 @@ def invite(access: Access, email: str, role: str, origin: Origin) -> Invitation:
         email=address.shown,
         email_key=address.key,
         role=role,
-        inviter=origin.account,
+        inviter=context.account,
         created_at=now,
         **_sent(now),
     )
 
     def body() -> Invitation:
-        organization = _begin_sending(access, INVITE, origin, invitation.id)
+        organization = _begin_sending(access, SEND, context, invitation.id)
         _check_no_member(organization, invitation)
         try:
             invitation.save(force_insert=True)
         except NotUniqueError as error:
             raise AlreadyInvited(address.shown) from error
-        _tell(organization, "invitation.sent", invitation, origin)
+        _tell(organization, "invitation.sent", invitation, context)
         return invitation
 
     return transaction(body)
 
 
 def resend_invitation(
-    access: Access, invitation_id: ObjectId, origin: Origin, role: str | None = None
+    access: Access, invitation_id: ObjectId, context: RequestContext, role: str | None = None
 ) -> Invitation:
     """Send an invitation again, for 7 days from now, in another role if one is given: the link
     before is dead. It is the asking member's from then on.
 
-    Raises TooManyTries, InvalidRole, AddressNotVerified, NotFound, InvitationClosed, AlreadyMember;
-    then nothing was changed.
+    Raises TooManyAttempts, InvalidRole, AddressNotVerified, NotFound, InvitationClosed,
+    AlreadyMember; then nothing was changed.
     """
     rate_limits.count_try(rate_limits.INVITATIONS, str(access.organization.id))
     if role is not None:
@@ -86,53 +85,54 @@ def resend_invitation(
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, asked.email_key)
 
     def body() -> Invitation:
-        organization = _begin_sending(access, RESEND, origin, invitation_id)
-        changes = {**_sent(clock.now()), "inviter": origin.account}
+        organization = _begin_sending(access, RESEND, context, invitation_id)
+        changes = {**_sent(clock.now()), "inviter": context.account}
         if role is not None:
             changes["role"] = role
         sent = _change(organization, invitation_id, changes, inc__generation=1)
         _check_no_member(organization, sent)
-        _tell(organization, "invitation.sent_again", sent, origin)
+        _tell(organization, "invitation.sent_again", sent, context)
         return sent
 
     return transaction(body)
 
 
-def withdraw_invitation(access: Access, invitation_id: ObjectId, origin: Origin) -> Invitation:
+def withdraw_invitation(
+    access: Access, invitation_id: ObjectId, context: RequestContext
+) -> Invitation:
     """Take an invitation back: its link is dead. Raises NotFound, InvitationClosed; then nothing
     was changed."""
 
     def body() -> Invitation:
-        organization = _begin(access, WITHDRAW, origin, invitation_id)
-        changes = {"state": WITHDRAWN, "ended_at": clock.now()}
+        organization = begin_change(
+            access, context, WITHDRAW, invitation_id, permission="invitations.manage"
+        )
+        changes = {"state": InvitationState.WITHDRAWN, "ended_at": clock.now()}
         withdrawn = _change(organization, invitation_id, changes)
-        _record(organization, "invitation.withdrawn", withdrawn, origin)
+        _record(organization, "invitation.withdrawn", withdrawn, context)
         return withdrawn
 
     return transaction(body)
 
 
 def _check_role(role: str) -> None:
-    if role not in GIVEN:
+    if role not in GRANTABLE_ROLES:
         raise InvalidRole
 
 
 def _sent(now: datetime) -> dict[str, Any]:
-    return {"sent_at": now, "expires_at": now + LIFE}
+    return {"sent_at": now, "expires_at": now + INVITE.valid_for}
 
 
 def _begin_sending(
-    access: Access, kind: str, origin: Origin, invitation_id: ObjectId
+    access: Access, kind: str, context: RequestContext, invitation_id: ObjectId
 ) -> Organization:
     """Begin what mails somebody outside: names that look like links would be mailed by anybody."""
-    organization = _begin(access, kind, origin, invitation_id)
-    require_verified(Account.objects.get(id=origin.account))
+    organization = begin_change(
+        access, context, kind, invitation_id, permission="invitations.manage"
+    )
+    require_verified_address(Account.objects.get(id=context.account))
     return organization
-
-
-def _begin(access: Access, kind: str, origin: Origin, invitation_id: ObjectId) -> Organization:
-    claim_key(origin.key, origin.request_id, access.organization.id, kind, invitation_id)
-    return still_allowed(access, origin, "invitations.manage")
 
 
 def _change(
@@ -140,7 +140,7 @@ def _change(
 ) -> Invitation:
     of_organization = Invitation.objects(id=invitation_id, organization=organization.id)
     sets = {f"set__{name}": value for name, value in changes.items()}
-    changed = of_organization.filter(state=OPEN).modify(new=True, **sets, **more)
+    changed = of_organization.filter(state=InvitationState.OPEN).modify(new=True, **sets, **more)
     if changed is None:
         ended = of_organization.first()
         raise InvitationClosed(ended.email) if ended else NotFound(str(invitation_id))
@@ -164,11 +164,13 @@ def _check_no_member(organization: Organization, invitation: Invitation) -> None
         raise AlreadyMember(invitation.email)
 
 
-def _tell(organization: Organization, action: str, invitation: Invitation, origin: Origin) -> None:
-    _record(organization, action, invitation, origin, role=invitation.role)
+def _tell(
+    organization: Organization, action: str, invitation: Invitation, context: RequestContext
+) -> None:
+    _record(organization, action, invitation, context, role=invitation.role)
     # Spellings that are one address to us may be two mailboxes elsewhere: the account's is meant.
     account = Account.objects(email_key=invitation.email_key).only("email").first()
-    outbox.put(
+    outbox.enqueue(
         INVITATION,
         account.email if account else invitation.email,
         invitation=invitation.id,
@@ -180,13 +182,13 @@ def _record(
     organization: Organization,
     action: str,
     invitation: Invitation,
-    origin: Origin,
+    context: RequestContext,
     **details: str,
 ) -> None:
     record(
         organization,
         action,
-        origin,
+        context.origin,
         target=invitation.id,
         target_email=invitation.email,
         **details,

@@ -11,20 +11,30 @@ from mongoengine import Document
 from portal import clock
 from portal.database.paging import Page, page_from, rows_by_key
 from portal.documents.accounts import Account
-from portal.documents.invitations import ACCEPTED, OPEN, Invitation, standing_of
-from portal.documents.memberships import OWNER, Membership
-from portal.documents.organizations import ACTIVE, Organization
+from portal.documents.invitations import Invitation, InvitationState, standing_of
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
-from portal.organizations.directory import Member
 from portal.organizations.members.memberships import membership_of
 from portal.permissions import ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as shown."""
+
+    account_id: ObjectId
+    email: str
+    role: str
+    since: datetime
+
 
 ROWS_PER_PAGE = 25
 # An address's key; its longest is RFC 5321's.
 MEMBER_KEY = re.compile(r"[^\x00-\x1f\x7f]{1,254}")
 # Whether it is open, and its id: open ones first, then the newest.
 INVITATION_KEY = re.compile(r"[01][0-9a-f]{24}")
-_IS_OPEN = {"$cond": [{"$eq": ["$state", OPEN]}, "1", "0"]}
+_IS_OPEN = {"$cond": [{"$eq": ["$state", InvitationState.OPEN]}, "1", "0"]}
 _MAY_INVITE = [role for role, permissions in ROLES.items() if "invitations.manage" in permissions]
 
 
@@ -88,7 +98,7 @@ def counts_of(organization_id: ObjectId) -> tuple[int, int]:
         [{"$group": {"_id": "$role", "n": {"$sum": 1}}}]
     )
     counts = {row["_id"]: row["n"] for row in found}
-    return sum(counts.values()), counts.get(OWNER, 0)
+    return sum(counts.values()), counts.get(Role.OWNER, 0)
 
 
 def member_of(organization_id: ObjectId, account_id: ObjectId) -> ListedMember:
@@ -133,11 +143,17 @@ def invitations_for(account: Account) -> list[ListedInvitation]:
     if account.verified_at is None:
         return []
     rows = Invitation.objects(
-        email_key=account.email_key, state=OPEN, expires_at__gt=clock.now()
+        email_key=account.email_key, state=InvitationState.OPEN, expires_at__gt=clock.now()
     ).aggregate(
         [
             {"$sort": {"_id": -1}},
-            _join(Organization, "organization", "_id", "found", [{"$match": {"state": ACTIVE}}]),
+            _join(
+                Organization,
+                "organization",
+                "_id",
+                "found",
+                [{"$match": {"state": OrganizationState.ACTIVE}}],
+            ),
             {"$unwind": "$found"},
             *_with_inviter(),
         ]
@@ -167,7 +183,7 @@ def _listed(row: dict[str, Any]) -> ListedInvitation:
         role=row["role"],
         state=standing_of(row["state"], row["expires_at"]),
         inviter=inviter.get("email"),
-        inviter_may=row["state"] == ACCEPTED
+        inviter_may=row["state"] == InvitationState.ACCEPTED
         or ("verified_at" in inviter and bool(roles.intersection(_MAY_INVITE))),
         sent_at=row["sent_at"],
         expires_at=row["expires_at"],

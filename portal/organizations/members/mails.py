@@ -5,17 +5,14 @@ from typing import Any
 
 from portal import clock
 from portal.documents.accounts import Account
-from portal.documents.invitations import OPEN, Invitation
+from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
-from portal.documents.organizations import PURGED, Organization
-from portal.mail import outbox
-from portal.mail.links import link, sign
-from portal.mail.outbox import Kind
+from portal.documents.organizations import Organization, OrganizationState
+from portal.mail.links import LinkPurpose, link, sign
+from portal.mail.outbox import MailKind
 
-PURPOSE = "invitation"
-LIFE = timedelta(days=7)
-"""How long an invitation is good for."""
+INVITE = LinkPurpose("invitation", timedelta(days=7))
 
 
 def token_of(invitation: Invitation, to: str = "") -> str:
@@ -23,14 +20,14 @@ def token_of(invitation: Invitation, to: str = "") -> str:
     mailed ``to``, if that is another spelling of the invited address: who follows it reads that
     mailbox, and maybe not the other."""
     content = {"id": str(invitation.id), "generation": invitation.generation}
-    return sign(PURPOSE, content | {"to": to or invitation.email})
+    return sign(INVITE, content | {"to": to or invitation.email})
 
 
 def _invited(mail: Mail) -> dict[str, Any] | None:
     invitation = Invitation.objects(
         id=mail.ids["invitation"],
         generation=mail.ids["generation"],
-        state=OPEN,
+        state=InvitationState.OPEN,
         expires_at__gt=clock.now(),
     ).first()
     organization = invitation and _living(invitation.organization)
@@ -82,7 +79,7 @@ def _about_removed(mail: Mail) -> dict[str, Any] | None:
 
 
 def _living(organization_id: Any) -> Organization | None:
-    return Organization.objects(id=organization_id, state__ne=PURGED).first()
+    return Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED).first()
 
 
 def _membership(mail: Mail) -> Membership | None:
@@ -96,14 +93,18 @@ def _email_of(account_id: Any) -> str:
     return (account and account.email) or "Somebody"
 
 
-INVITATION = outbox.declare(Kind("invitation", "{inviter} invites you to {name}", _invited))
-OWNERSHIP_OFFERED = outbox.declare(
-    Kind("ownership_offered", "{giver} offers you ownership of {name}", _offered)
+INVITATION = MailKind("invitation", "{inviter} invites you to {name}", _invited)
+OWNERSHIP_OFFERED = MailKind(
+    "ownership_offered", "{giver} offers you ownership of {name}", _offered
 )
-OFFER_ENDED = outbox.declare(
-    Kind("offer_ended", "The offer of ownership of {name} has ended", _about_member)
-)
-ROLE_CHANGED = outbox.declare(Kind("role_changed", "Your role in {name} is {role}", _about_member))
-MEMBER_REMOVED = outbox.declare(
-    Kind("member_removed", "You no longer belong to {name}", _about_removed)
+OFFER_ENDED = MailKind("offer_ended", "The offer of ownership of {name} has ended", _about_member)
+ROLE_CHANGED = MailKind("role_changed", "Your role in {name} is {role}", _about_member)
+MEMBER_REMOVED = MailKind("member_removed", "You no longer belong to {name}", _about_removed)
+
+KINDS = (
+    INVITATION,
+    OWNERSHIP_OFFERED,
+    OFFER_ENDED,
+    ROLE_CHANGED,
+    MEMBER_REMOVED,
 )

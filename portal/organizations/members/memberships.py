@@ -7,9 +7,10 @@ organization's memberships at the same moment one is done over.
 from bson import ObjectId
 
 from portal.documents.accounts import Account
-from portal.documents.memberships import OWNER, Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
-from portal.errors import LastOwner, NotFound
+from portal.errors import NotFound
+from portal.organizations.members.errors import LastOwner
 
 
 def membership_of(organization_id: ObjectId, account_id: ObjectId) -> Membership:
@@ -20,7 +21,7 @@ def membership_of(organization_id: ObjectId, account_id: ObjectId) -> Membership
     return membership
 
 
-def count_change(account_id: ObjectId) -> Account:
+def register_membership_change(account_id: ObjectId) -> Account:
     """Note in the account that its memberships change, which conflicts with every transaction
     that judges those; the account. Raises NotFound where there is none."""
     account = Account.objects(id=account_id).modify(new=True, inc__membership_changes=1)
@@ -31,6 +32,8 @@ def count_change(account_id: ObjectId) -> Account:
 
 def check_other_owner(organization: Organization, account_id: ObjectId) -> None:
     """Raise LastOwner unless the organization has an owner besides the account."""
-    owners = Membership.objects(organization=organization.id, role=OWNER, account__ne=account_id)
+    owners = Membership.objects(
+        organization=organization.id, role=Role.OWNER, account__ne=account_id
+    )
     if owners.first() is None:
         raise LastOwner(organization.name, organization.slug)

@@ -6,47 +6,53 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.memberships import ADMIN, OWNER, Membership, OwnershipOffer
+from portal.documents.memberships import Membership, OwnershipOffer, Role
 from portal.documents.organizations import Organization
-from portal.errors import AlreadyOffered, AlreadyOwner, Forbidden, NotFound, OfferEnded
+from portal.errors import NotFound
 from portal.mail import outbox
-from portal.organizations.access.lookup import Access, active_organization, still_allowed
+from portal.organizations.access.changes import begin_change
+from portal.organizations.access.errors import Forbidden
+from portal.organizations.access.lookup import Access
+from portal.organizations.members.errors import AlreadyOffered, AlreadyOwner, OfferEnded
 from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
-from portal.organizations.members.memberships import check_other_owner, count_change, membership_of
+from portal.organizations.members.memberships import (
+    check_other_owner,
+    membership_of,
+    register_membership_change,
+)
 from portal.web import rate_limits
-from portal.web.idempotency import claim_key
+from portal.web.context import RequestContext
 
 OFFER, WITHDRAW = "offer_ownership", "withdraw_offer"
 ACCEPT, DECLINE = "accept_ownership", "decline_ownership"
 
 
 def offer_ownership(
-    access: Access, account_id: ObjectId, giver_stays: bool, origin: Origin
+    access: Access, account_id: ObjectId, giver_stays: bool, context: RequestContext
 ) -> Account:
     """Offer ownership to a member, from the owner who asks; whom it was offered to.
 
     Nothing changes until it is accepted, but for a mail that tells it. Unless the giver stays
-    an owner they are an admin then. Raises TooManyTries, NotFound, Forbidden, AlreadyOwner,
+    an owner they are an admin then. Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner,
     AlreadyOffered; then nothing was changed.
     """
     # Its end needs no count of its own: each offer ends once.
     rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
     def body() -> Account:
-        organization = _begin(access, OFFER, origin, account_id)
-        if _owner(organization, origin.account) is None:
-            raise Forbidden("owners.manage", organization.id, access.role)
+        organization = begin_change(access, context, OFFER, account_id)
+        if _owner(organization, context.account) is None:
+            raise Forbidden("owners.manage", organization.id, access.role, organization.slug)
         membership = membership_of(organization.id, account_id)
         account = Account.objects.get(id=account_id)
-        if membership.role == OWNER:
+        if membership.role == Role.OWNER:
             raise AlreadyOwner(account.email)
         if membership.offer:
             raise AlreadyOffered(account.email)
-        offer = OwnershipOffer(giver=origin.account, giver_stays=giver_stays, at=clock.now())
+        offer = OwnershipOffer(giver=context.account, giver_stays=giver_stays, at=clock.now())
         Membership.objects(id=membership.id).update_one(set__offer=offer)
-        _record(organization, "ownership.offered", origin, account)
-        outbox.put(
+        _record(organization, "ownership.offered", context, account)
+        outbox.enqueue(
             OWNERSHIP_OFFERED,
             account.email,
             organization=organization.id,
@@ -58,68 +64,77 @@ def offer_ownership(
     return transaction(body)
 
 
-def withdraw_offer(access: Access, account_id: ObjectId, origin: Origin) -> Account:
+def withdraw_offer(access: Access, account_id: ObjectId, context: RequestContext) -> Account:
     """Take an offer back, whichever owner made it; whom it was made to. Raises NotFound,
     OfferEnded; then nothing was changed."""
 
     def body() -> Account:
-        _begin(access, WITHDRAW, origin, account_id)
-        organization = still_allowed(access, origin, "owners.manage")
+        organization = begin_change(
+            access, context, WITHDRAW, account_id, permission="owners.manage"
+        )
         membership = membership_of(organization.id, account_id)
         if membership.offer is None:
             raise OfferEnded(organization.name, organization.slug)
-        return _end_offer(organization, membership, "ownership.withdrawn", origin)
+        return _end_offer(organization, membership, "ownership.withdrawn", context)
 
     return transaction(body)
 
 
-def accept_ownership(access: Access, offer_id: str, origin: Origin) -> Organization:
+def accept_ownership(
+    access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
+) -> Organization:
     """Make who asks an owner by the offer that they saw, and the giver an admin unless they stay
     one; the organization. Raises OfferEnded; then nothing was changed."""
 
     def body() -> Organization:
-        organization = _begin(access, ACCEPT, origin, origin.account)
-        membership = _offered(organization, offer_id, origin.account)
+        organization = begin_change(access, context, ACCEPT, account_id)
+        membership = _offered(organization, offer_id, account_id)
         offer = membership.offer
         if _owner(organization, offer.giver) is None:
             raise OfferEnded(organization.name, organization.slug)
         before = membership.role
-        Membership.objects(id=membership.id).update_one(set__role=OWNER, unset__offer=True)
-        count_change(origin.account)
-        giver = count_change(offer.giver)
-        _record(organization, "ownership.accepted", origin, giver, role_before=before, role=OWNER)
+        Membership.objects(id=membership.id).update_one(set__role=Role.OWNER, unset__offer=True)
+        register_membership_change(account_id)
+        giver = register_membership_change(offer.giver)
+        _record(
+            organization, "ownership.accepted", context, giver, role_before=before, role=Role.OWNER
+        )
         if not offer.giver_stays:
-            _step_down(organization, giver, origin)
+            _step_down(organization, giver, context)
         return organization
 
     return transaction(body)
 
 
-def decline_ownership(access: Access, offer_id: str, origin: Origin) -> Organization:
+def decline_ownership(
+    access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
+) -> Organization:
     """Refuse an offer; the organization. Raises OfferEnded; then nothing was changed."""
 
     def body() -> Organization:
-        organization = _begin(access, DECLINE, origin, origin.account)
-        membership = _offered(organization, offer_id, origin.account)
+        organization = begin_change(access, context, DECLINE, account_id)
+        membership = _offered(organization, offer_id, account_id)
         Membership.objects(id=membership.id).update_one(unset__offer=True)
         giver = Account.objects(id=membership.offer.giver).first()
-        _record(organization, "ownership.declined", origin, giver)
+        _record(organization, "ownership.declined", context, giver)
         return organization
 
     return transaction(body)
 
 
-def end_ownership(organization: Organization, account_id: ObjectId, origin: Origin) -> None:
+def end_ownership(
+    organization: Organization, account_id: ObjectId, context: RequestContext
+) -> None:
     """Do what belongs to the end of the account's ownership, in the caller's transaction: what it
     offered ends with it. Raises LastOwner."""
     check_other_owner(organization, account_id)
-    lapse_offers(organization, account_id, origin)
+    lapse_offers(organization, account_id, context)
 
 
-def lapse_offers(organization: Organization, account_id: ObjectId, origin: Origin) -> None:
+def lapse_offers(organization: Organization, account_id: ObjectId, context: RequestContext) -> None:
     """End what the account offered, in the caller's transaction."""
     for offered in Membership.objects(organization=organization.id, offer__giver=account_id):
-        _end_offer(organization, offered, "ownership.lapsed", origin)
+        _end_offer(organization, offered, "ownership.lapsed", context)
 
 
 def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]:
@@ -133,13 +148,10 @@ def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]
     return membership.offer, giver.email
 
 
-def _begin(access: Access, kind: str, origin: Origin, account_id: ObjectId) -> Organization:
-    claim_key(origin.key, origin.request_id, access.organization.id, kind, account_id)
-    return active_organization(access.organization.id)
-
-
 def _owner(organization: Organization, account_id: ObjectId | None) -> Membership | None:
-    return Membership.objects(organization=organization.id, account=account_id, role=OWNER).first()
+    return Membership.objects(
+        organization=organization.id, account=account_id, role=Role.OWNER
+    ).first()
 
 
 def _offered(organization: Organization, offer_id: str, account_id: ObjectId) -> Membership:
@@ -150,35 +162,39 @@ def _offered(organization: Organization, offer_id: str, account_id: ObjectId) ->
     return membership
 
 
-def _step_down(organization: Organization, giver: Account, origin: Origin) -> None:
-    end_ownership(organization, giver.id, origin)
-    Membership.objects(organization=organization.id, account=giver.id).update_one(set__role=ADMIN)
-    _record(organization, "member.role_changed", origin, giver, role_before=OWNER, role=ADMIN)
+def _step_down(organization: Organization, giver: Account, context: RequestContext) -> None:
+    end_ownership(organization, giver.id, context)
+    Membership.objects(organization=organization.id, account=giver.id).update_one(
+        set__role=Role.ADMIN
+    )
+    _record(
+        organization, "member.role_changed", context, giver, role_before=Role.OWNER, role=Role.ADMIN
+    )
 
 
 def _end_offer(
-    organization: Organization, membership: Membership, action: str, origin: Origin
+    organization: Organization, membership: Membership, action: str, context: RequestContext
 ) -> Account:
     account = Account.objects(id=membership.account).first()
     if account is None:
         raise NotFound(str(membership.account))
     Membership.objects(id=membership.id).update_one(unset__offer=True)
-    _record(organization, action, origin, account)
-    outbox.put(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
+    _record(organization, action, context, account)
+    outbox.enqueue(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
     return account
 
 
 def _record(
     organization: Organization,
     action: str,
-    origin: Origin,
+    context: RequestContext,
     target: Account | None,
     **details: str,
 ) -> None:
     record(
         organization,
         action,
-        origin,
+        context.origin,
         target=target.id if target else None,
         target_email=target.email if target else None,
         **details,

@@ -1,24 +1,27 @@
 """Pages of members and of ownership."""
 
-import re
-
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal.documents.memberships import ADMIN, OWNER
-from portal.identity.sessions.reauthentication import ask_again, is_recent, recently_authenticated
-from portal.organizations import replay
+from portal.documents.memberships import Role
+from portal.identity.sessions.reauthentication import (
+    reauthenticated,
+    recently_authenticated,
+    require_reauthentication,
+)
+from portal.organizations.access import replay
 from portal.organizations.access.guards import with_access
-from portal.organizations.access.lookup import Access, object_id
+from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.api_keys import managing as api_keys_managing
 from portal.organizations.members import listing, managing, ownership
 from portal.organizations.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.web.forms import OnceForm
-from portal.web.requests import origin
+from portal.web.query import key_argument
+from portal.web.requests import request_context
 
 blueprint = Blueprint("members", __name__)
-replay.watch(blueprint, "members.show")
+replay.install(blueprint, "members.show")
 
 
 @blueprint.get("/organizations/<slug>/members")
@@ -41,10 +44,10 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     form = RoleForm()
     if not form.is_submitted():
         form.role.data = member.role
-    elif form.role.data == ADMIN and not is_recent(current_user):
-        return ask_again(request.path)
+    elif form.role.data == Role.ADMIN and not recently_authenticated(current_user):
+        return require_reauthentication(request.path)
     changed = form.submit(
-        lambda: managing.change_role(access, member.account_id, form.role.data, origin())
+        lambda: managing.change_role(access, member.account_id, form.role.data, request_context())
     )
     if changed:
         flash(f"{changed.email} is {_a(changed.role)} now.", "ok")
@@ -58,7 +61,9 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
 def remove(access: Access, account_id: str) -> ResponseReturnValue:
     member = _managed(access, account_id)
     form = OnceForm()
-    removed = form.submit(lambda: managing.remove_member(access, member.account_id, origin()))
+    removed = form.submit(
+        lambda: managing.remove_member(access, member.account_id, request_context())
+    )
     if removed:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
         return to_members(access)
@@ -70,7 +75,7 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
 @with_access("organization.leave")
 def leave(access: Access) -> ResponseReturnValue:
     form = OnceForm()
-    left = form.submit(lambda: managing.leave(access, current_user.account_id, origin()))
+    left = form.submit(lambda: managing.leave(access, current_user.account_id, request_context()))
     if left:
         flash(f"You left {access.organization.name}.", "ok")
         return redirect(url_for("organizations.list_mine"), 303)
@@ -79,13 +84,13 @@ def leave(access: Access) -> ResponseReturnValue:
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/ownership", methods=["GET", "POST"])
 @with_access("owners.manage")
-@recently_authenticated
+@reauthenticated
 def offer(access: Access, account_id: str) -> ResponseReturnValue:
     member = _managed(access, account_id)
     form = OfferForm()
     offered = form.submit(
         lambda: ownership.offer_ownership(
-            access, member.account_id, form.role.data == OWNER, origin()
+            access, member.account_id, form.role.data == Role.OWNER, request_context()
         )
     )
     if offered:
@@ -99,7 +104,7 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
 def withdraw_offer(access: Access, account_id: str) -> ResponseReturnValue:
     form = OnceForm()
     withdrawn = form.submit(
-        lambda: ownership.withdraw_offer(access, object_id(account_id), origin())
+        lambda: ownership.withdraw_offer(access, parse_object_id(account_id), request_context())
     )
     if withdrawn:
         flash(f"The offer to {withdrawn.email} is withdrawn.", "ok")
@@ -113,7 +118,11 @@ def answer(access: Access) -> ResponseReturnValue:
     form = AnswerForm()
     if not form.is_submitted():
         form.offer.data = str(offered.id)
-    accepted = form.submit(lambda: ownership.accept_ownership(access, form.offer.data, origin()))
+    accepted = form.submit(
+        lambda: ownership.accept_ownership(
+            access, current_user.account_id, form.offer.data, request_context()
+        )
+    )
     if accepted:
         flash(f"You are an owner of {accepted.name}.", "ok")
         return to_members(access)
@@ -124,7 +133,11 @@ def answer(access: Access) -> ResponseReturnValue:
 @with_access("members.view")
 def decline(access: Access) -> ResponseReturnValue:
     form = AnswerForm()
-    declined = form.submit(lambda: ownership.decline_ownership(access, form.offer.data, origin()))
+    declined = form.submit(
+        lambda: ownership.decline_ownership(
+            access, current_user.account_id, form.offer.data, request_context()
+        )
+    )
     if declined:
         flash("You declined. Your role has not changed.", "ok")
     return to_members(access)
@@ -158,20 +171,14 @@ def to_members(access: Access) -> ResponseReturnValue:
     return redirect(url_for("members.show", slug=access.organization.slug), 303)
 
 
-def key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
-    """A key of a page of a list from the address, if it is one."""
-    value = request.args.get(name, "")
-    return value if pattern.fullmatch(value) else None
-
-
 def _managed(access: Access, account_id: str) -> listing.ListedMember:
-    member = listing.member_of(access.organization.id, object_id(account_id))
+    member = listing.member_of(access.organization.id, parse_object_id(account_id))
     access.require(managing.permission_over(member.role))
     return member
 
 
 def _a(role: str) -> str:
-    return "an admin" if role == ADMIN else f"a {role}"
+    return "an admin" if role == Role.ADMIN else f"a {role}"
 
 
 def _page(name: str, access: Access, form: OnceForm, **more: object) -> ResponseReturnValue:

@@ -4,42 +4,44 @@ that they were sent to. Each is the inside of the transaction that ends that."""
 from portal import clock
 from portal.audit.trail import record
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
-from portal.documents.invitations import OPEN, WITHDRAWN, Invitation
+from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.organizations import Organization
+from portal.web.context import RequestContext
 
 
-def withdraw_sent_by(account: Account, organization: Organization, origin: Origin) -> None:
+def withdraw_sent_by(account: Account, organization: Organization, context: RequestContext) -> None:
     """Withdraw the account's open invitations to the organization: given the role again, it does
     not bring them back.
 
     One event tells of all: however many there are, who sent them can be removed.
     """
-    sent = Invitation.objects(organization=organization.id, inviter=account.id, state=OPEN)
-    count = sent.update(set__state=WITHDRAWN, set__ended_at=clock.now())
+    sent = Invitation.objects(
+        organization=organization.id, inviter=account.id, state=InvitationState.OPEN
+    )
+    count = sent.update(set__state=InvitationState.WITHDRAWN, set__ended_at=clock.now())
     if count:
         record(
             organization,
             "invitation.withdrawn_with_role",
-            origin,
+            context.origin,
             target=account.id,
             target_email=account.email,
             count=str(count),
         )
 
 
-def withdraw_sent_to(account: Account, origin: Origin) -> None:
+def withdraw_sent_to(account: Account, context: RequestContext) -> None:
     """Withdraw all open invitations of the account's address, each with an event of its
     organization."""
-    sent = Invitation.objects(email_key=account.email_key, state=OPEN)
+    sent = Invitation.objects(email_key=account.email_key, state=InvitationState.OPEN)
     for invitation in sent:
         organization = Organization.objects(id=invitation.organization).first()
         if organization:
             record(
                 organization,
                 "invitation.withdrawn",
-                origin,
+                context.origin,
                 target=invitation.id,
                 target_email=invitation.email,
             )
-    sent.update(set__state=WITHDRAWN, set__ended_at=clock.now())
+    sent.update(set__state=InvitationState.WITHDRAWN, set__ended_at=clock.now())

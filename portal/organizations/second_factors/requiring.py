@@ -8,28 +8,30 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
-from portal.documents.audit import Origin
 from portal.documents.memberships import Membership
-from portal.documents.organizations import ACTIVE, Organization
-from portal.errors import InvalidStart, NoSecondFactor, OrganizationTrashed
+from portal.documents.organizations import Organization, OrganizationState
+from portal.identity.second_factors.errors import NoSecondFactor
+from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.second_factors.errors import InvalidStartDate
+from portal.web.context import RequestContext
 
 LONGEST_AHEAD = timedelta(days=90)
 MOST_SHOWN = 20
 
 
-def require(
-    organization: Organization, starts_on: date | None, owner: ObjectId, origin: Origin
+def require_second_factor(
+    organization: Organization, starts_on: date | None, owner: ObjectId, context: RequestContext
 ) -> Organization:
     """Require a second factor of all members from the beginning of a day (UTC): today or within 90
     days. Whoever has none then sees nothing of the organization until they set one up; no
     membership ends.
 
-    Raises InvalidStart, NoSecondFactor where the owner who asks has none: they would lock
+    Raises InvalidStartDate, NoSecondFactor where the owner who asks has none: they would lock
     themselves out.
     """
     today = clock.now().date()
     if starts_on is None or not today <= starts_on <= today + LONGEST_AHEAD:
-        raise InvalidStart(today, today + LONGEST_AHEAD)
+        raise InvalidStartDate(today, today + LONGEST_AHEAD)
     begins = datetime.combine(starts_on, time(), UTC)
 
     def body() -> Organization:
@@ -37,34 +39,36 @@ def require(
         able = Account.objects(id=owner, has_second_factor=True)
         if not able.update_one(inc__membership_changes=1):
             raise NoSecondFactor
-        changed = Organization.objects(id=organization.id, state=ACTIVE).modify(
+        changed = Organization.objects(id=organization.id, state=OrganizationState.ACTIVE).modify(
             new=True, set__second_factor_from=begins
         )
         if changed is None:
             raise OrganizationTrashed(organization.name)
-        record(changed, "organization.second_factor_required", origin, starts_on=str(starts_on))
+        record(
+            changed, "organization.second_factor_required", context.origin, starts_on=str(starts_on)
+        )
         return changed
 
     return transaction(body)
 
 
-def lift(organization: Organization, origin: Origin) -> Organization:
+def lift_requirement(organization: Organization, context: RequestContext) -> Organization:
     """Require a second factor no longer; nothing changes where none was required."""
 
     def body() -> Organization:
         required = Organization.objects(
-            id=organization.id, state=ACTIVE, second_factor_from__ne=None
+            id=organization.id, state=OrganizationState.ACTIVE, second_factor_from__ne=None
         )
         lifted = required.modify(new=True, unset__second_factor_from=True)
         if lifted is None:
             return organization
-        record(lifted, "organization.second_factor_lifted", origin)
+        record(lifted, "organization.second_factor_lifted", context.origin)
         return lifted
 
     return transaction(body)
 
 
-def members_without(organization_id: ObjectId) -> tuple[list[str], int]:
+def members_without_second_factor(organization_id: ObjectId) -> tuple[list[str], int]:
     """The e-mail addresses of members who have no second factor, the first of them, and how many
     they are."""
     members = Membership.objects(organization=organization_id).distinct("account")

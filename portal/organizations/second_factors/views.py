@@ -8,12 +8,12 @@ from flask_login import current_user
 
 from portal import clock
 from portal.documents.organizations import Organization
-from portal.identity.sessions.reauthentication import recently_authenticated
+from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access
 from portal.organizations.second_factors import requiring
 from portal.organizations.second_factors.forms import RequirementForm
-from portal.web.requests import origin
+from portal.web.requests import request_context
 
 blueprint = Blueprint("second_factor_requirement", __name__)
 _USUAL_NOTICE = timedelta(days=14)
@@ -21,7 +21,7 @@ _USUAL_NOTICE = timedelta(days=14)
 
 @blueprint.route("/organizations/<slug>/second-factor", methods=["GET", "POST"])
 @with_access("organization.require_second_factor")
-@recently_authenticated
+@reauthenticated
 def show(access: Access) -> ResponseReturnValue:
     organization, form = access.organization, RequirementForm()
     if not form.is_submitted():
@@ -32,7 +32,7 @@ def show(access: Access) -> ResponseReturnValue:
         requires = "requires" if changed.second_factor_from else "no longer requires"
         flash(f"{changed.name} {requires} a second factor of its members.", "ok")
         return redirect(url_for("organizations.show_settings", slug=changed.slug), 303)
-    without, number = requiring.members_without(organization.id)
+    without, number = requiring.members_without_second_factor(organization.id)
     today = clock.now().date()
     return (
         render_template(
@@ -51,9 +51,11 @@ def show(access: Access) -> ResponseReturnValue:
 
 def _change(organization: Organization, form: RequirementForm) -> Organization:
     if form.lift.data:
-        return requiring.lift(organization, origin())
+        return requiring.lift_requirement(organization, request_context())
     starts_on = _day(form.starts_on.data)
-    return requiring.require(organization, starts_on, current_user.account_id, origin())
+    return requiring.require_second_factor(
+        organization, starts_on, current_user.account_id, request_context()
+    )
 
 
 def _day(typed: str) -> date | None:

@@ -12,30 +12,30 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.documents.idempotency import KeyRecord
-from portal.documents.organizations import PURGE, RESTORE, TRASH
+from portal.documents.organizations import OperationKind
 from portal.errors import PortalError
 from portal.identity.authentication import cookies, logging_in
 from portal.organizations.access.lookup import slug_for_member
 from portal.web import error_handlers, requests
 from portal.web.forms import SIGN_UPS
 from portal.web.idempotency import find_record
-from portal.web.requests import origin, user_agent
+from portal.web.requests import request_context, user_agent
 
 log = structlog.get_logger()
 
 
-def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
+def install(blueprint: Blueprint, page: str = "organizations.overview") -> None:
     """Have what the blueprint's forms are refused answered so, if they were sent before. ``page``
     is the organization's page that they lead to."""
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
         try:
-            record = find_record(requests.key())
+            record = find_record(requests.idempotency_key())
             if record is None:
                 return error_handlers.answer_portal_error(error)
             if request.endpoint in SIGN_UPS:
-                _log_in_again()
-            return _lead_on(record, page)
+                _repeat_log_in()
+            return redirect_to_first_result(record, page)
         except (PyMongoError, MongoEngineException) as away:
             return error_handlers.answer_database_error(away)
 
@@ -43,8 +43,12 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
         """The answer to a first click on “Sign up” may have changed the session before the
         second."""
         try:
-            record = find_record(requests.key())
-            return _lead_on(record, page) if record else error_handlers.answer_csrf_error(error)
+            record = find_record(requests.idempotency_key())
+            return (
+                redirect_to_first_result(record, page)
+                if record
+                else error_handlers.answer_csrf_error(error)
+            )
         except (PyMongoError, MongoEngineException) as away:
             return error_handlers.answer_database_error(away)
 
@@ -52,27 +56,29 @@ def watch(blueprint: Blueprint, page: str = "organizations.overview") -> None:
     blueprint.register_error_handler(CSRFError, answer_stale_form)
 
 
-def _log_in_again() -> None:
+def _repeat_log_in() -> None:
     """Do what the log-in page would do with the e-mail and password that were sent: no more than
     that, since the password may have been changed in the meantime."""
     if current_user.is_authenticated:
         return
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
-        entered = logging_in.log_in(email, password, origin(), user_agent())
+        entered = logging_in.log_in(email, password, request_context(), user_agent())
     except PortalError as refused:
         log.info("repetition.not_logged_in", reason=repr(refused))
     else:
         cookies.enter(entered)
 
 
-def _lead_on(record: KeyRecord, page: str) -> ResponseReturnValue:
+def redirect_to_first_result(record: KeyRecord, page: str) -> ResponseReturnValue:
     log.info("request.repeated", kind=record.kind, first=record.request)
     account = current_user.account_id if current_user.is_authenticated else None
     slug = slug_for_member(record.organization, account)
     if slug:
         return redirect(url_for(page, slug=slug), 303)
-    if record.kind == RESTORE:  # still on its way
+    if record.kind == OperationKind.RESTORE:  # still on its way
         return redirect(url_for("organizations.trashed", organization_id=record.organization), 303)
-    otherwise = "trash" if record.kind in (TRASH, PURGE) else "list_mine"
+    otherwise = (
+        "trash" if record.kind in (OperationKind.TRASH, OperationKind.PURGE) else "list_mine"
+    )
     return redirect(url_for(f"organizations.{otherwise}"), 303)

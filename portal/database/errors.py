@@ -1,0 +1,65 @@
+"""Errors of the database, and their words."""
+
+from dataclasses import dataclass
+
+from portal.errors import Unavailable
+
+
+class UnsuitableServer(Exception):
+    """A MongoDB that the portal can't keep its promises on; the message says why."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """MongoDB can't be used right now."""
+
+    code = "database_unavailable"
+    title = "The portal can’t reach its database"
+    message = (
+        "The database does not answer. Nothing is known to be lost. Try again in a few seconds."
+    )
+
+
+@dataclass
+class MigrationRunning(Unavailable):
+    """Another portal brings master data to this version's shape, and needs a while longer."""
+
+    number: int
+
+    code = "migration_running"
+    title = "The portal is being updated"
+    message = (
+        "A new version of the portal is starting. Nothing was changed. Try again in a few seconds."
+    )
+
+    def __str__(self) -> str:
+        return f"migration {self.number} of master data is running"
+
+
+class DatabaseNotPrepared(Unavailable):
+    """This process is not done yet with what must be before it answers: migrations of master data,
+    and indexes."""
+
+    code = "not_ready"
+    title = "The portal is starting"
+    message = "The portal is starting. Nothing was changed. Try again in a few seconds."
+
+    def __str__(self) -> str:
+        return "master data and indexes are being prepared"
+
+
+@dataclass
+class MigrationFailed(Unavailable):
+    """Master data could not be brought to this version's shape; the log has the reason."""
+
+    number: int
+    migration: str
+
+    code = "migration_failed"
+    title = "The portal is being updated"
+    message = (
+        "A new version of the portal could not start yet, and tries again. Nothing was "
+        "changed. If it stays, tell whoever runs the portal."
+    )
+
+    def __str__(self) -> str:
+        return f"migration {self.number} of master data failed ({self.migration}); the log says why"

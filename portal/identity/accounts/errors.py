@@ -1,0 +1,94 @@
+"""Errors of accounts, and their words."""
+
+from dataclasses import dataclass
+
+from portal.errors import Conflict, Invalid
+
+_MOST_LISTED = 5
+
+
+@dataclass
+class EmailTaken(Conflict):
+    """An account with this e-mail address exists."""
+
+    email: str
+
+    code = "email_taken"
+    field = "email"
+    message = "{email} has an account: log in, and create the organization there"
+
+
+@dataclass
+class AddressUnchanged(Invalid):
+    """A change of address to the address that the account has."""
+
+    email: str
+
+    code = "address_unchanged"
+    field = "email"
+    message = "{email} is your address already"
+
+
+@dataclass
+class AddressTaken(Conflict):
+    """The address that a change of address was confirmed for is another account's by now."""
+
+    email: str
+
+    code = "address_taken"
+    title = "This address is taken"
+    message = (
+        "Another account has {email} by now. Your address stays as it is. Nothing was changed."
+    )
+
+
+@dataclass
+class AddressNotConfirmed(Invalid):
+    """What was typed to confirm is not the account's address."""
+
+    email: str
+
+    code = "address_not_confirmed"
+    field = "confirm_email"
+    message = "Type {email} to confirm"
+
+
+class AddressVerified(Conflict):
+    """There is nothing to prove: the account's address is verified."""
+
+    code = "address_verified"
+    title = "There is nothing to verify"
+    message = "Your address is verified already. Nothing was changed."
+
+
+@dataclass
+class InvalidPersonName(Invalid):
+    """A person's name that breaks a rule; ``reason`` tells the reader what to do."""
+
+    reason: str
+
+    code = "invalid_person_name"
+    field = "name"
+    message = "{reason}"
+
+
+@dataclass
+class SoleOwner(Conflict):
+    """The account is the last owner of these organizations, by name."""
+
+    organizations: list[str]
+
+    code = "last_owner"
+    title = "Somebody must own it"
+    message = (
+        "You are the last owner of {listed}. Make somebody else an owner, "
+        "or purge what nobody needs, then close your account. Nothing was changed."
+    )
+
+    @property
+    def listed(self) -> str:
+        """“A, B and 7 others”."""
+        names, left = self.organizations, len(self.organizations) - _MOST_LISTED
+        if left > 1:
+            return f"{', '.join(names[:_MOST_LISTED])} and {left} others"
+        return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,0 +1,22 @@
+"""Errors of API keys as credentials, and their words."""
+
+from portal.errors import NotFound, Refused
+
+
+class NotForProvisioning(Refused):
+    """A provisioning key asked for something else than what it is for."""
+
+    code = "provisioning_only"
+    title = "This key may not do this"
+    message = (
+        "A provisioning key is for POST /org/create and nothing else. Send an organization’s "
+        "key, or the token of a person. Nothing was changed."
+    )
+
+
+class ApiKeyNotFound(NotFound):
+    """The organization has no such API key, or not any more."""
+
+    code = "not_found"
+    title = "Nothing is at this address"
+    message = "The organization has no such key. It may have been revoked."

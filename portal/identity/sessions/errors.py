@@ -1,0 +1,62 @@
+"""Errors of principals and sessions, and their words."""
+
+from dataclasses import dataclass
+
+from portal import settings
+from portal.errors import NotFound, Refused, Unauthenticated, WayOn
+
+
+class SessionNotFound(NotFound):
+    """The session has ended, or is not one of who asks."""
+
+    code = "session_gone"
+    title = "There is no such session"
+    message = "It has ended, or was never yours. Nothing was changed."
+
+
+@dataclass
+class AddressNotVerified(Refused):
+    """Nobody has shown yet that they read what is sent to the account's address, ``email``."""
+
+    email: str
+
+    code = "address_not_verified"
+    title = "Your address is not verified yet"
+    message = (
+        "Follow the link that was mailed to {email}. The page of your account sends it again. "
+        "Nothing was changed."
+    )
+    api_message = (
+        "Follow the link that was mailed to {email}; "
+        "{public_url}/account sends it again. Nothing was changed."
+    )
+
+    @property
+    def public_url(self) -> str:
+        return settings.current().public_url
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (WayOn("Verify your address", "account.profile"),)
+
+
+class AccountRequired(Refused):
+    """A key asked for what only a person may do."""
+
+    code = "person_needed"
+    title = "Only a person may do this"
+    message = (
+        "A key can’t do this: it belongs to no account. Send the token of a person, which "
+        "POST /admin/login gives. Nothing was changed."
+    )
+
+
+class NotAuthenticated(Unauthenticated):
+    """A program asked without a bearer token that is valid."""
+
+    code = "not_authenticated"
+    title = "Log in first"
+    message = (
+        "Send a bearer token that is valid, which POST /admin/login gives, or a key that is "
+        "neither revoked nor expired."
+    )

@@ -1,0 +1,25 @@
+"""Errors of links in mails, and their words."""
+
+from dataclasses import dataclass
+
+from portal.errors import Gone, WayOn
+
+
+@dataclass
+class InvalidLink(Gone):
+    """A link from a mail that is not ours, too old, used, or withdrawn; another one can be had by
+    ``ask_again``."""
+
+    ask_again: WayOn | None = None
+
+    code = "link_invalid"
+    title = "This link no longer works"
+    message = (
+        "Each link in a mail works once and for a while, and a newer one ends the one before. "
+        "Ask for another where you asked for this one."
+    )
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        start = WayOn("To the start", "home.landing")
+        return (self.ask_again, start) if self.ask_again else ()

@@ -1,0 +1,120 @@
+"""Errors of access to organizations, and their words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bson import ObjectId
+
+from portal.errors import Conflict, Refused, WayOn
+
+
+def back_to(name: str, slug: str) -> WayOn:
+    """The way back to the page of an organization."""
+    return WayOn(f"Back to {name}", "organizations.overview", {"slug": slug})
+
+
+@dataclass
+class SecondFactorRequired(Refused):
+    """The organization of this name shows itself only to members who have a second factor;
+    ``slug`` is where it can be left, unless it is in the trash."""
+
+    name: str
+    slug: str | None = None
+
+    code = "second_factor_required"
+    title = "Set up a second factor"
+    message = (
+        "{name} requires a second factor of its members. You are a member still: set one up, "
+        "and it opens."
+    )
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        enroll = WayOn("Set up a second factor", "factors.security")
+        mine = WayOn("Your organizations", "organizations.list_mine")
+        if not self.slug:
+            return enroll, mine
+        return enroll, mine, WayOn(f"Leave {self.name}…", "members.leave", {"slug": self.slug})
+
+
+@dataclass
+class OrganizationRenamed(Conflict):
+    """A change was sent to an organization's old slug."""
+
+    name: str
+    slug: str
+
+    code = "organization_renamed"
+    title = "This organization was renamed"
+    message = "It is {name} now, at {slug}. What you sent did not start. Nothing was changed."
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (back_to(self.name, self.slug),)
+
+
+@dataclass
+class Forbidden(Refused):
+    """The member's role, or the key, doesn't allow it."""
+
+    permission: str
+    organization: ObjectId | None = None
+    role: str | None = None
+    slug: str | None = None
+
+    code = "forbidden"
+    title = "You may not do this"
+    message = (
+        "Your role in this organization does not allow it. One of its owners can do it, or "
+        "change your role."
+    )
+    api_message = (
+        "This needs the permission {permission}, which your role or key does not have. "
+        "Nothing was changed."
+    )
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (back_to("the organization", self.slug),) if self.slug else ()
+
+
+@dataclass
+class NotInTrash(Conflict):
+    """The organization is active: restored since, or never in the trash."""
+
+    name: str
+    slug: str
+
+    code = "not_in_trash"
+    title = "It is not in the trash"
+    message = "{name} is at {slug}. Nothing was changed."
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (back_to(self.name, self.slug),)
+
+
+@dataclass
+class OrganizationPurged(Conflict):
+    """The organization is no more; told to those who owned it."""
+
+    name: str
+    purged_at: datetime
+
+    code = "organization_purged"
+    title = "This organization is no more"
+    message = (
+        "{name} was purged on {purged_at:%-d %B %Y}, with all of its documents. Nothing can "
+        "bring it back from here."
+    )
+
+
+@dataclass
+class OrganizationTrashed(Conflict):
+    """The organization is in the trash, or on its way there or out of the portal."""
+
+    name: str
+
+    code = "organization_trashed"
+    title = "The organization is in the trash"
+    message = "{name} was deleted meanwhile. An owner can restore it from the trash."

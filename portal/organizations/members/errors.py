@@ -1,0 +1,180 @@
+"""Errors of members, ownership and invitations, and their words."""
+
+from dataclasses import dataclass
+
+from portal.errors import Conflict, Invalid, WayOn
+from portal.mail.errors import InvalidLink
+from portal.organizations.access.errors import back_to
+
+
+class InvitationEnded(InvalidLink):
+    """An invitation that can't be accepted any more: expired, withdrawn, used, sent again since,
+    or by somebody who may no longer invite."""
+
+    code = "invitation_ended"
+    title = "This invitation no longer works"
+    message = (
+        "It works once, for 7 days, and only as long as whoever invited you may invite; a "
+        "newer mail ends the link before. Ask to be invited again."
+    )
+
+
+class InvitationForAnotherAddress(Conflict):
+    """An invitation that was sent to another address than the account's."""
+
+    code = "invitation_for_another"
+    title = "This invitation is for somebody else"
+    message = (
+        "It is for the address that the mail was sent to, and you are logged in with another. "
+        "Log out and follow the link again. A link that somebody forwarded to you is not for "
+        "you: ask to be invited at your own address."
+    )
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (WayOn("Log out", "authentication.log_out", method="post"),)
+
+
+@dataclass
+class InvitationSuspended(Conflict):
+    """An invitation to an organization that is in the trash."""
+
+    name: str
+
+    code = "invitation_asleep"
+    title = "Not now"
+    message = (
+        "{name} is in the trash. If an owner restores it before your invitation expires, the "
+        "link works again."
+    )
+
+
+@dataclass
+class InvitationClosed(Conflict):
+    """An invitation that was accepted or withdrawn, so there is nothing to send or withdraw."""
+
+    email: str
+
+    code = "invitation_closed"
+    title = "This invitation has ended"
+    message = "The invitation of {email} was accepted or withdrawn before. Nothing was changed."
+
+
+@dataclass
+class AlreadyInvited(Conflict):
+    """The address has an invitation to the organization that is not answered."""
+
+    email: str
+
+    code = "already_invited"
+    field = "email"
+    message = "{email} has an invitation: send that again, or withdraw it first"
+
+
+@dataclass
+class AlreadyMember(Conflict):
+    """The address to invite is that of a member."""
+
+    email: str
+
+    code = "already_member"
+    field = "email"
+    message = "{email} is a member: change the role instead"
+
+
+@dataclass
+class AlreadyJoined(Conflict):
+    """Who accepts an invitation is a member already; their role stays."""
+
+    name: str
+    slug: str
+
+    code = "already_member"
+    title = "You are a member already"
+    message = "You belong to {name}. Your role there was not changed."
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (back_to(self.name, self.slug),)
+
+
+@dataclass
+class AccountExists(Conflict):
+    """Who signs up by an invitation has an account by now."""
+
+    email: str
+
+    code = "account_exists"
+    field = "email"
+    message = "{email} has an account by now: follow the link again"
+
+
+class InvalidRole(Invalid):
+    """Not a role that can be given: ownership is offered, and accepted."""
+
+    code = "invalid_role"
+    field = "role"
+    message = "Choose viewer or admin: ownership is offered, and accepted"
+
+
+@dataclass
+class LastOwner(Conflict):
+    """It would leave the organization without an owner."""
+
+    name: str
+    slug: str
+
+    code = "last_owner"
+    title = "An organization needs an owner"
+    message = (
+        "{name} has no other owner. Offer ownership to a member first; once it is accepted, "
+        "send this again. Nothing was changed."
+    )
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (back_to(self.name, self.slug),)
+
+
+@dataclass
+class AlreadyOwner(Conflict):
+    """Who is offered ownership has it."""
+
+    email: str
+
+    code = "already_owner"
+    title = "There is nothing to offer"
+    message = "{email} is an owner already. Nothing was changed."
+
+
+@dataclass
+class AlreadyOffered(Conflict):
+    """The member has an offer of ownership that is not answered."""
+
+    email: str
+
+    code = "already_offered"
+    title = "There is an offer already"
+    message = (
+        "{email} was offered ownership and has not answered. Withdraw that offer to make "
+        "another. Nothing was changed."
+    )
+
+
+@dataclass
+class OfferEnded(Conflict):
+    """The offer of ownership was withdrawn, answered, or made by somebody who is no owner now."""
+
+    name: str
+    slug: str
+
+    code = "offer_ended"
+    title = "This offer has ended"
+    message = (
+        "It was withdrawn or answered, or who made it is no longer an owner of {name}. "
+        "Nothing was changed."
+    )
+
+    @property
+    def ways_on(self) -> tuple[WayOn, ...]:
+        return (back_to(self.name, self.slug),)

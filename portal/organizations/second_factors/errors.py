@@ -1,0 +1,18 @@
+"""Errors of requiring a second factor, and their words."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from portal.errors import Invalid
+
+
+@dataclass
+class InvalidStartDate(Invalid):
+    """No day from which a second factor may be required."""
+
+    first: date
+    last: date
+
+    code = "invalid_start"
+    field = "starts_on"
+    message = "Choose a day from {first:%-d %B %Y} to {last:%-d %B %Y}"
