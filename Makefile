@@ -15,7 +15,7 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast faults check format settings measure lighthouse html scan clean
+.PHONY: help run test test-fast faults check format settings bench lighthouse html scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,8 +50,8 @@ format: $(VENV)/installed-test  ## formats the code
 settings: $(VENV)/installed  ## writes the settings' table in the README, and .env.example
 	$(BIN)/python -m portal.serving.settings_docs
 
-measure: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and memory; wants a quiet machine
-	$(BIN)/python -m tests.measure
+bench: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and more, or PART="rename store"; wants a quiet machine
+	@$(BIN)/python -m bench $(PART)
 
 lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse judge the main pages as on a phone; about ten minutes
 	$(BIN)/python -m tests.lighthouse $(LIGHTHOUSE)

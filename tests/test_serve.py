@@ -7,7 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,48 +17,16 @@ from pymongo.errors import OperationFailure
 
 from portal.serving import mongod
 from portal.serving.mongod import NoMongod
+from portal.serving.processes import still_runs
+from tests.clones import a_clone, environment
 from tests.processes import Person, wait_until
 
 pytestmark = pytest.mark.processes
-
-TOP = Path(__file__).parent.parent
-PARTS = (
-    "portal",
-    "templates",
-    "static",
-    "wsgi.py",
-    "gunicorn.conf.py",
-    "Makefile",
-    "requirements.txt",
-    ".venv",
-)
-
-
-def a_clone(folder):
-    """Another clone of the project in ``folder``, without data."""
-    for part in PARTS:
-        (folder / part).symlink_to(TOP / part)
-    return folder
 
 
 @pytest.fixture
 def clone(tmp_path):
     return a_clone(tmp_path)
-
-
-def environment(**changes):
-    ours = (
-        "MONGO_URI",
-        "JWT_SECRET",
-        "SECRET_KEY",
-        "PUBLIC_URL",
-        "PORT",
-        "BIND",
-        "MAKEFLAGS",
-        "MFLAGS",
-        "MAKELEVEL",
-    )
-    return {name: value for name, value in os.environ.items() if name not in ours} | changes
 
 
 class Supervised:
@@ -238,6 +206,37 @@ def test_two_clones_run_beside_each_other(running, clone):
         assert person.sign_up("Other").status_code == 303
         person.url = running.url
         assert person.get("/organizations/beside").status_code == 200
+
+
+def test_a_signal_while_a_child_is_looked_at_keeps_nobody_from_waiting_for_it():
+    def stop(signum, frame):
+        raise KeyboardInterrupt
+
+    class Interrupted:
+        """The child's lock; the signal comes as soon as it is taken."""
+
+        def __init__(self, lock):
+            self.lock = lock
+
+        def acquire(self, *how):
+            taken = self.lock.acquire(*how)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return taken
+
+        def release(self):
+            self.lock.release()
+
+    child = subprocess.Popen(["sleep", "60"])
+    lock, before = child._waitpid_lock, signal.signal(signal.SIGTERM, stop)
+    try:
+        child._waitpid_lock = Interrupted(lock)
+        with suppress(KeyboardInterrupt):
+            still_runs(child)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        child._waitpid_lock = lock
+        child.kill()
+    assert child.wait(5) == -signal.SIGKILL
 
 
 @pytest.mark.timeout(300)

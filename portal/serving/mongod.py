@@ -20,7 +20,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from portal.serving.processes import die_with_parent
+from portal.serving.processes import die_with_parent, still_runs
 
 START_SECONDS = 60
 _REPLICA_SET = "portal"
@@ -213,8 +213,8 @@ def _wait_until_primary(
 
 
 def _check_alive(process: subprocess.Popen[bytes], deadline: float) -> None:
-    if process.poll() is not None:
-        raise MongodFailed(f"mongod ended with status {process.returncode}; see its mongod.log.")
+    if not still_runs(process):
+        raise MongodFailed(f"mongod ended with status {process.wait()}; see its mongod.log.")
     if time.monotonic() > deadline:
         raise MongodFailed(f"mongod was not ready within {START_SECONDS} s; see its mongod.log.")
 

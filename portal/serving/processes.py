@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 
 _PR_SET_PDEATHSIG = 1
@@ -19,3 +20,17 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died in between
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def still_runs(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a child has not ended; safe where a signal's handler may raise.
+
+    ``poll`` takes a lock before the ``try`` that gives it back: an exception in between would
+    leave it taken, and ``wait`` hang for ever. So that isn't asked where the system can be; then
+    ``wait`` is still to be called for the status.
+    """
+    if process.returncode is not None:
+        return False
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return process.poll() is None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None

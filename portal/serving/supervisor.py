@@ -26,7 +26,7 @@ from portal import settings
 from portal.database import connection, errors
 from portal.serving import mongod
 from portal.serving.mongod import MongodFailed, NoMongod
-from portal.serving.processes import die_with_parent
+from portal.serving.processes import die_with_parent, still_runs
 from portal.settings import InvalidSettings, SupervisorSettings, instance
 from portal.settings.instance import INSTANCE
 
@@ -90,7 +90,7 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
     gunicorn = _start_gunicorn(listener)
     try:
         _say_when_ready(listener, active.public_url, gunicorn)
-        while _still_runs(gunicorn):
+        while still_runs(gunicorn):
             time.sleep(_LOOK_SECONDS)
     finally:
         _stop_gunicorn(gunicorn)
@@ -115,9 +115,9 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
         with instance.settings_left():
             gunicorn = _start_gunicorn(listener)
             _say_when_ready(listener, active.public_url, gunicorn)
-            while _still_runs(gunicorn):
-                if not _still_runs(server.process):
-                    _say(f"mongod ended with status {server.process.returncode}, starting it again")
+            while still_runs(gunicorn):
+                if not still_runs(server.process):
+                    _say(f"mongod ended with status {server.process.wait()}, starting it again")
                     server = mongod.start(
                         INSTANCE, own.mongo_password, keep_open=lock, port=server.port
                     )
@@ -200,22 +200,18 @@ def _stop_gunicorn(gunicorn: subprocess.Popen[bytes]) -> None:
         gunicorn.wait()
 
 
-def _still_runs(process: subprocess.Popen[bytes]) -> bool:
-    return process.poll() is None
-
-
 def _say_when_ready(listener: socket.socket, url: str, gunicorn: subprocess.Popen[bytes]) -> None:
     host, port = listener.getsockname()[:2]
     probe = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/readyz"  # noqa: S104
     deadline = time.monotonic() + READY_SECONDS
-    while _still_runs(gunicorn) and time.monotonic() < deadline:
+    while still_runs(gunicorn) and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(probe, timeout=5):
                 _say(f"Portal: {url}  (Ctrl-C stops it)")
                 return
         except (URLError, OSError):
             time.sleep(_LOOK_SECONDS)
-    if _still_runs(gunicorn):
+    if still_runs(gunicorn):
         _say(f"Portal: {url}, but it is not ready: {probe} says why")
 
 

@@ -1,0 +1,41 @@
+"""The parts of the measurement, in the order in which they run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import (
+    auditing,
+    load,
+    memory,
+    pages,
+    renaming,
+    signing_up,
+    slow_clients,
+    starting,
+    storing,
+)
+from bench.environment import Environment
+from bench.report import Figure
+from bench.scale import Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is measured by itself."""
+
+    name: str
+    what: str
+    measure: Callable[[Environment, Scale], list[Figure]]
+
+
+PARTS = (
+    Part("start", "from the command to /readyz 200", starting.measure),
+    Part("sign-up", "a sign-up against the least that it could cost", signing_up.measure),
+    Part("store", "the tenant store against plain PyMongo", storing.measure),
+    Part("audit", "a change with its audit event and without", auditing.measure),
+    Part("rename", "a rename with few documents and with many", renaming.measure),
+    Part("pages", "CPU and time of an organization's page", pages.measure),
+    Part("load", "pages a second against a bare Flask view", load.measure),
+    Part("slow-clients", "a page beside clients that send slowly", slow_clients.measure),
+    Part("memory", "resident memory of worker and mongod", memory.measure),
+)

@@ -1,0 +1,88 @@
+"""What was measured, as values and as text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.machine import Surroundings
+
+_RUN_HEAD = ("of the run", "")
+_HEAD = ("part", "what", "figure", "ratio")
+_PREFACE = """\
+# Figures
+
+Written by `make bench`. Figures are medians where nothing else is said. Both sides of a ratio were
+measured in this run, mostly by turns; so compare ratios between machines, not figures.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value that was measured, and what ``base`` it is held against: that of ``to``."""
+
+    what: str
+    value: float
+    unit: str
+    base: float | None = None
+    to: str = ""
+
+    @classmethod
+    def in_ms(cls, what: str, seconds: float, base: float | None = None, to: str = "") -> "Figure":
+        """A duration; ``base`` is in seconds too."""
+        return cls(what, seconds * 1000, "ms", base and base * 1000, to)
+
+    @property
+    def ratio(self) -> float | None:
+        return self.value / self.base if self.base else None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a part gave, or why it gave nothing."""
+
+    part: str
+    figures: tuple[Figure, ...] = ()
+    failure: str = ""
+
+
+def document(surroundings: Surroundings, results: Sequence[Result]) -> str:
+    """What ``results.md`` holds."""
+    return f"{_PREFACE}\n{tables(surroundings, results)}"
+
+
+def tables(surroundings: Surroundings, results: Sequence[Result]) -> str:
+    """Where and with what was measured, and all figures, in Markdown."""
+    figures = [row for result in results for row in _rows(result)]
+    return f"{_table([_RUN_HEAD, *surroundings.rows()])}\n{_table([_HEAD, *figures])}"
+
+
+def _rows(result: Result) -> list[tuple[str, ...]]:
+    if result.failure:
+        return [(result.part, "not measured", result.failure, "")]
+    return [
+        (result.part, figure.what, f"{_shown(figure.value)} {figure.unit}", _ratio(figure))
+        for figure in result.figures
+    ]
+
+
+def _shown(value: float) -> str:
+    """As many digits as a measurement is worth."""
+    if value < 10:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _ratio(figure: Figure) -> str:
+    return "" if figure.ratio is None else f"{figure.ratio:.2f} × {figure.to}"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    """In columns that line up also where nothing renders Markdown."""
+    head, *others = [tuple(cell.replace("|", r"\|") for cell in row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *others, strict=True)]
+    rule = tuple("-" * max(width, 3) for width in widths)
+    return "".join(_line(row, widths) for row in (head, rule, *others))
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    return f"| {' | '.join(cells)} |\n"

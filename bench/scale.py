@@ -1,0 +1,18 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The size of a run."""
+
+    rounds: int  # of what takes milliseconds; what is quicker is measured a multiple of it
+    repeats: int  # of what takes seconds
+    documents: int  # in a large collection
+    load_seconds: float
+    slow_clients: int
+
+
+FULL = Scale(rounds=100, repeats=3, documents=100_000, load_seconds=6, slow_clients=200)
+TINY = Scale(rounds=2, repeats=1, documents=100, load_seconds=0.3, slow_clients=5)

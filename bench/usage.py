@@ -1,0 +1,25 @@
+"""What a process uses, as Linux tells."""
+
+import os
+from pathlib import Path
+
+from tests.processes import PortalProcess, wait_until
+
+
+def worker_of(running: PortalProcess) -> int:
+    """The process id of the only worker."""
+    master = running.process.pid
+    children = Path(f"/proc/{master}/task/{master}/children")
+    [worker] = wait_until(lambda: [int(pid) for pid in children.read_text().split()])
+    return worker
+
+
+def cpu_seconds(pid: int) -> float:
+    """How long it was on a core, in steps of a clock tick, mostly 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -1,0 +1,126 @@
+"""``make bench``: every part gives its figures, here at a size that takes a moment."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from pymongo import MongoClient
+
+from bench import machine, report
+from bench.__main__ import main
+from bench.environment import Environment, Server
+from bench.parts import PARTS
+from bench.report import Figure, Result
+from bench.scale import TINY
+from portal.web.static_files import TOP
+
+FIGURES = {
+    "start": ["to /readyz 200, first start", "to /readyz 200, later start"],
+    "sign-up": [
+        "floor: transaction of three inserts, create",
+        "sign-up without the hash",
+        "… without zxcvbn too",
+    ],
+    "store": [
+        "get",
+        "find, a page of 25",
+        "count",
+        "insert one",
+        "update one",
+        "insert many, 500",
+    ],
+    "audit": ["change of a display name, no event", "change of a display name"],
+    "rename": ["rename by HTTP, 10 documents", "rename by HTTP, 100 documents"],
+    "pages": ["organization page, CPU of the worker", "organization page, wall, one client"],
+    "load": [
+        f"{page}, {figure}"
+        for page in ("bare view", "organization page", "list page", "log-in page")
+        for figure in ("8 connections", "99th percentile", "CPU of the worker")
+    ],
+    "slow-clients": [
+        "organization page alone, median",
+        "beside 5 slow clients, median",
+        "organization page alone, worst",
+        "beside 5 slow clients, worst",
+    ],
+    "memory": [
+        "worker after the parts of this run",
+        "mongod, idle",
+        "mongod after the parts of this run",
+    ],
+}
+SURROUNDINGS = machine.look("6.0.5")
+
+
+@pytest.fixture(scope="module")
+def environment(server, tmp_path_factory):
+    """One for all parts, as they have in a run."""
+    log = tmp_path_factory.mktemp("bench") / "bench.log"
+    with (
+        log.open("w") as opened,
+        MongoClient(server.uri, uuidRepresentation="standard", tz_aware=True) as client,
+        ExitStack() as stack,
+    ):
+        yield Environment(Server(server.running, server.settings), client, opened, stack)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_each_part_gives_its_figures(environment, part):
+    figures = part.measure(environment, TINY)
+    assert [figure.what for figure in figures] == FIGURES[part.name]
+    assert all(figure.value > 0 for figure in figures)
+    assert all(figure.ratio > 0 for figure in figures if figure.to)
+
+
+def test_results_tell_the_machine_the_versions_and_all_figures():
+    results = [
+        Result("store", (Figure.in_ms("get", 0.0005, 0.0004, "plain PyMongo"),)),
+        Result("memory", (Figure("mongod, idle", 123.4, "MB"),)),
+        Result("load", failure="AssertionError, see the log"),
+    ]
+    told = report.document(replace(SURROUNDINGS, cpu="A | B", memory_bytes=8 * 2**30), results)
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split(" | ")]
+        for line in told.replace(r"\|", "¦").splitlines()
+        if line.startswith("|")
+    ]
+    assert ["CPU", "A ¦ B"] in rows
+    assert ["memory", "8.0 GiB"] in rows
+    assert ["mongod", "6.0.5"] in rows
+    named = {row[0] for row in rows}
+    assert named >= {"date", "commit", "cores", "kernel", "portal", "Python", "PyMongo", "Flask"}
+    assert rows[-3:] == [
+        ["store", "get", "0.50 ms", "1.25 × plain PyMongo"],
+        ["memory", "mongod, idle", "123 MB"],
+        ["load", "not measured", "AssertionError, see the log"],
+    ]
+
+
+def test_the_table_stands_alone_at_the_end_and_the_log_elsewhere():
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench", "--tiny", "audit", "sign-up"],
+        check=True, cwd=TOP, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ran.stderr == ""
+    lines = ran.stdout.splitlines()
+    measured = FIGURES["sign-up"] + FIGURES["audit"]
+    assert [line.split("|")[2].strip() for line in lines[-7:-2]] == measured
+    assert "{" not in ran.stdout
+    log = TOP / lines[-1].removeprefix("Log: ")
+    assert "migration.done" in log.read_text()
+
+
+def test_the_parts_are_listed(capsys):
+    main(["--list"])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(FIGURES)
+
+
+def test_an_unknown_part_is_told_with_those_there_are(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["rename", "speed"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "no part speed" in told
+    assert all(name in told for name in FIGURES)
