@@ -15,7 +15,7 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services faults check format settings bench lighthouse html scan clean
+.PHONY: help run test test-fast faults check format settings bench lighthouse html scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,13 +23,14 @@ help:  ## lists the commands
 run: $(VENV)/installed $(ASSETS)  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
 	@$(BIN)/python -m portal.serving.supervisor
 
-test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs all tests
-	$(BIN)/pytest
+test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs the tests, or those of a file or folder: make test T=tests/api
+	$(BIN)/pytest $(T)
 
-test-services: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser
-	$(BIN)/pytest --ignore tests/browser
+test-fast: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser and start no process
+	$(BIN)/pytest -m "not (browser or processes or full)" $(T)
 
-faults: $(VENV)/installed-test $(ASSETS)  ## kills and stops processes and servers wherever it can, and tells figures
+faults: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
+	$(BIN)/pytest -m full --ignore tests/faults
 	$(BIN)/pytest -n 0 -m "full or not full" tests/faults
 
 check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies, packaging
@@ -39,7 +40,7 @@ check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies, 
 	$(BIN)/djlint --lint --quiet templates
 	$(BIN)/deptry .
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: $(VENV)/installed-test  ## formats the code

@@ -7,23 +7,38 @@ import os
 import secrets
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from pymongo import MongoClient, monitoring
 
 from portal import create_app
 from portal.database import connection
 from portal.database.connection import client, tenant_database
+from portal.identity.authentication import passwords
 from portal.mail import transport
 from portal.serving import build, mongod
 from portal.settings import Settings, current
-from tests import pages
+from tests import factories, pages
 from tests.mail.post_office import open_office
 from tests.visitor import Visitor
 
 TOP = Path(__file__).parent.parent
+BROWSER = {"page", "new_context", "browser"}
+PROCESSES = {"flask", "running"}
+IMPATIENT = """
+from flask.cli import main
+from portal.database import connection
+
+connection.CLIENT_TIMEOUT_SECONDS = 1
+main()
+"""
+# argon2id as well, and three hundred times as fast.
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+PORTALS_OWN = passwords._hasher
 
 
 def pytest_addoption(parser):
@@ -35,6 +50,43 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if folder := config.getoption("save_pages"):
         pages.keep_in(folder)
+
+
+def pytest_itemcollected(item):
+    """What a test is given says what it needs; what it starts by itself it says by a mark."""
+    given = set(item.fixturenames)
+    if given & BROWSER:
+        item.add_marker("browser")
+    elif given & PROCESSES:
+        item.add_marker("processes")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """A test that says nothing starts no process, so that ``make test-fast`` is what it says."""
+    told = any(item.get_closest_marker(name) for name in ("browser", "processes"))
+    with processes_allowed(told):
+        return (yield)
+
+
+_allowed = [True]
+
+
+@contextmanager
+def processes_allowed(allowed):
+    _allowed.append(allowed)
+    try:
+        yield
+    finally:
+        _allowed.pop()
+
+
+def _refuse_processes(event, arguments):
+    if event == "subprocess.Popen" and not _allowed[-1]:
+        raise AssertionError(f"@pytest.mark.processes is missing here: this starts {arguments[0]}")
+
+
+sys.addaudithook(_refuse_processes)
 
 
 def pytest_sessionstart(session):
@@ -79,7 +131,11 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mongod")
-    running = mongod.start(folder, secrets.token_hex(16), "--setParameter", "enableTestCommands=1")
+    with processes_allowed(True):
+        running = mongod.start(
+            folder, secrets.token_hex(16), "--setParameter", "enableTestCommands=1"
+        )
+    forgo_the_disk(running.uri)
     yield Server(
         running,
         {
@@ -89,6 +145,16 @@ def server(tmp_path_factory):
         },
     )
     running.stop()
+
+
+def forgo_the_disk(uri):
+    """Have a majority acknowledge before its journal is on the disk. Nobody kills this server, and
+    a write takes a quarter of the time; servers that are killed are others, left as they are."""
+    with MongoClient(uri) as bare:
+        config = bare.admin.command("replSetGetConfig")["config"]
+        config["writeConcernMajorityJournalDefault"] = False
+        config["version"] += 1
+        bare.admin.command("replSetReconfig", config)
 
 
 @pytest.fixture(scope="session")
@@ -116,18 +182,53 @@ def app(settings):
     return app
 
 
-@pytest.fixture(autouse=True)
-def empty_database(app):
-    """Each test begins with nothing; the indexes stay. May be called to begin again."""
+@pytest.fixture(scope="session")
+def empty(app):
+    """Empties the databases; the indexes stay."""
 
     def empty():
         master = client()[current().master_db]
-        for name in master.list_collection_names():
+        for name in filled(master):
             master[name].delete_many({})
         client().drop_database(current().tenant_db)
 
+    return empty
+
+
+@pytest.fixture(autouse=True)
+def empty_database(empty):
+    """Each test begins with nothing. May be called to begin again."""
     empty()
     return empty
+
+
+def filled(database):
+    """The names of the collections with anything in them, by one command."""
+    unions = [
+        {"$unionWith": {"coll": name, "pipeline": [{"$limit": 1}, {"$project": {"_id": {"$literal": name}}}]}}
+        for name in database.list_collection_names()
+    ]  # fmt: skip
+    return [found["_id"] for found in database.nothing.aggregate(unions)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes():
+    """Passwords are hashed in no time, but where a test wants ``real_hashes``."""
+    passwords._hasher = QUICK
+    yield
+    passwords._hasher = PORTALS_OWN
+
+
+@pytest.fixture
+def real_hashes(monkeypatch):
+    """Passwords are hashed as the portal does, at its cost."""
+    monkeypatch.setattr(passwords, "_hasher", PORTALS_OWN)
+    made = (passwords._hash_of_nobody, factories._hash)
+    for each in made:
+        each.cache_clear()
+    yield
+    for each in made:
+        each.cache_clear()
 
 
 @pytest.fixture
@@ -200,9 +301,10 @@ def bare_client(server):
 
 @pytest.fixture
 def flask(server):
-    """Run ``flask`` on the databases of the tests; what it said, and its exit status."""
+    """Run ``flask`` on the databases of the tests; what it said, and its exit status. An
+    ``impatient`` one waits for a server that isn't there no longer than a second."""
 
-    def run(*arguments, folder=TOP, **changes):
+    def run(*arguments, folder=TOP, impatient=False, **changes):
         environment = {
             **os.environ,
             "MONGO_URI": server.uri,
@@ -213,8 +315,19 @@ def flask(server):
             **changes,
         }
         return subprocess.run(
-            [sys.executable, "-m", "flask", *arguments],
+            [sys.executable, *(["-c", IMPATIENT] if impatient else ["-m", "flask"]), *arguments],
             check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def command(app):
+    """Run a command of ``flask`` in this process; told as ``flask`` tells it."""
+
+    def run(*arguments):
+        ended = app.test_cli_runner().invoke(args=arguments)
+        return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
 
     return run

@@ -114,6 +114,7 @@ def test_transactions_work_with_a_uri_that_names_a_write_concern(server):
         session.with_transaction(lambda _: client.master_test.slugs.insert_one({"_id": "x"}))
 
 
+@pytest.mark.processes
 def test_a_standalone_server_is_refused_with_the_reason(tmp_path):
     port = mongod._free_port()
     command = [

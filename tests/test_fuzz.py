@@ -1,4 +1,8 @@
-"""Whatever is sent, nothing breaks, and what is refused changes nothing."""
+"""Whatever is sent, nothing breaks, and what is refused changes nothing.
+
+Here each form is sent each hostile value, in several fields at once, and a few drawn at random;
+``make faults`` sends each field each value beside plausible ones, and many more drawn at random.
+"""
 
 from urllib.parse import urlencode
 
@@ -46,11 +50,16 @@ PLAUSIBLE = [
     "2031-01-31",
 ]
 values = st.one_of(st.sampled_from(NASTY), st.sampled_from(PLAUSIBLE), st.text(max_size=100))
-patiently = settings(
-    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
-# There are more than fifty, and other examples at each run.
-for_each_form = settings(patiently, max_examples=60)
+
+
+def examples(count):
+    """Other ones at each run."""
+    return settings(
+        max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+
+
+few, many = examples(8), examples(150)
 # What a refused request may leave: who tried, how often, when it was seen, and what the form that
 # is shown again needs.
 TRACES = ("audit_events", "limit_counters", "challenges")
@@ -60,33 +69,57 @@ SEEN = ("seen_at", "audit_head", "offered_secret")
 def state():
     """Everything that is stored, but for traces."""
     master, tenant = client()[current().master_db], tenant_database()
-    stored = {
-        name: sorted(map(str, map(without_traces, master[name].find())))
+    look = [{"$unset": SEEN}, {"$replaceWith": {"of": "", "is": "$$ROOT"}}]
+    looks = [
+        {"$unionWith": {"coll": name, "pipeline": [*look, {"$set": {"of": name}}]}}
         for name in master.list_collection_names()
         if name not in TRACES
-    }
+    ]
+    stored = sorted(map(str, master.nothing.aggregate(looks)))
     collections = {found["name"]: found["info"]["uuid"] for found in tenant.list_collections()}
     return stored, collections
 
 
-def without_traces(document):
-    return {name: value for name, value in document.items() if name not in SEEN}
+class Home:
+    """Mara's browser, logged in, and her organization, whatever was sent before."""
+
+    def __init__(self, visitor):
+        self.visitor = visitor
+        visitor.sign_up("Acme Corp")
+        verify()
+        self.account = Account.objects.get()
+        self.changed = True
+
+    def go(self):
+        """Where something was changed, have all be there that is wanted."""
+        if self.changed:
+            if self.visitor.get("/organizations").status != 200:
+                self.visitor.log_in()
+            self.token = self.visitor.token("/organizations/new")
+            there = Organization.objects(state="active").first()
+            self.organization = there or an_organization("Acme Corp", self.account)
+        return self.organization
+
+    def send(self, method, rule, fields):
+        """Send them, and see that nothing breaks and a refusal changes nothing."""
+        path = a_path(rule, self.go())
+        if self.changed:
+            self.before = state()
+        if method == "GET":
+            answer = self.visitor.client.get(path, query_string=encoded(fields))
+        else:
+            form = "application/x-www-form-urlencoded"
+            body = encoded([("csrf_token", self.token), *fields])
+            answer = self.visitor.client.post(path, data=body, content_type=form)
+        assert answer.status_code < 500, (method, path, fields)
+        self.changed = answer.status_code < 400 and method != "GET"
+        if answer.status_code >= 400:
+            assert state() == self.before, (method, path, fields)
 
 
 @pytest.fixture
-def mara(visitor):
-    """Logged in, and owner of Acme Corp, whatever was sent before."""
-    visitor.sign_up("Acme Corp")
-    verify()
-    account = Account.objects.get()
-
-    def at_home():
-        if visitor.get("/organizations").status != 200:
-            visitor.log_in()
-        there = Organization.objects(state="active").first()
-        return visitor, there or an_organization("Acme Corp", account)
-
-    return at_home
+def home(visitor):
+    return Home(visitor)
 
 
 def a_path(rule, organization):
@@ -134,24 +167,6 @@ def an_invitation_to(organization, account):
 def encoded(fields):
     """As a browser would, or a machine that sends bytes that are no UTF-8."""
     return urlencode([(name, value.encode("utf-8", "surrogatepass")) for name, value in fields])
-
-
-def send(visitor, method, path, fields):
-    before = state()
-    if method == "GET":
-        answer = visitor.client.get(path, query_string=encoded(fields))
-    else:
-        form_at = "/organizations/new" if logged_in(visitor) else "/login"
-        body = encoded([("csrf_token", visitor.token(form_at)), *fields])
-        form = "application/x-www-form-urlencoded"
-        answer = visitor.client.post(path, data=body, content_type=form)
-    assert answer.status_code < 500, (method, path, fields)
-    if answer.status_code >= 400:
-        assert state() == before, (method, path, fields)
-
-
-def logged_in(visitor):
-    return visitor.get("/organizations").status == 200
 
 
 FORMS = {
@@ -231,50 +246,107 @@ def test_every_form_there_is_is_tried(app):
     )
 
 
+SURPLUS = ("csrf_token", "surplus", "password[$gt]")
+
+
 def sent_fields(names):
-    name = st.sampled_from([*names, "csrf_token", "surplus", "password[$gt]"])
+    name = st.sampled_from([*names, *SURPLUS])
     return st.lists(st.tuples(name, values), max_size=5)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("path", sorted(FORMS))
-def test_no_form_breaks_and_refused_ones_change_nothing(mara, path):
-    """Rows N1, Q1 and D3 of the attacks."""
+def each_value_once(names):
+    """Each hostile value in one of the fields or in one that is surplus, as many at a time."""
+    names = [*names, *SURPLUS]
+    return [
+        list(zip(names, NASTY[start : start + len(names)], strict=False))
+        for start in range(0, len(NASTY), len(names))
+    ]
 
-    @for_each_form
+
+def each_value_in_each_field(names):
+    """Each hostile value in each field by itself, beside what it takes to come further."""
+    likely = dict(zip(names, LIKELY, strict=False))
+    return [list({**likely, name: value}.items()) for name in (*names, *SURPLUS) for value in NASTY]
+
+
+def try_form(home, path, sent, drawn):
+    for fields in sent:
+        home.send("POST", path, fields)
+
+    @drawn
     @given(sent_fields(FORMS[path]))
-    @example(
-        [(name, value) for name, value in zip(FORMS[path], ("Acme Corp", "a@b", "x"), strict=False)]
-    )
+    @example(list(zip(FORMS[path], LIKELY, strict=False)))
     def is_answered(fields):
-        visitor, organization = mara()
-        send(visitor, "POST", a_path(path, organization), fields)
+        home.send("POST", path, fields)
 
     is_answered()
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("known", [True, False], ids=["logged in", "stranger"])
-def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
-    """Rows Q1 and D3 of the attacks."""
+LIKELY = ("Acme Corp", "a@b", "x")
+each_form = pytest.mark.parametrize("path", sorted(FORMS))
+
+
+@each_form
+def test_no_form_breaks_and_refused_ones_change_nothing(home, path):
+    """Rows N1, Q1 and D3 of the attacks."""
+    try_form(home, path, each_value_once(FORMS[path]), few)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@each_form
+def test_no_field_of_a_form_breaks_and_refused_ones_change_nothing(home, path):
+    """Rows N1, Q1 and D3 of the attacks."""
+    try_form(home, path, each_value_in_each_field(FORMS[path]), many)
+
+
+def pages(app):
     rules = [rule.rule for rule in app.url_map.iter_rules() if "GET" in rule.methods]
-    paths = st.sampled_from(
-        [rule for rule in rules if rule.split("/")[1] not in ("org", "admin", "auth")]
-    )
+    return [rule for rule in rules if rule.split("/")[1] not in ("org", "admin", "auth")]
 
-    @patiently
-    @given(paths, st.lists(st.tuples(st.sampled_from(QUERIES), values), max_size=3))
-    def is_answered(path, fields):
-        visitor, organization = mara()
-        if not known:
-            visitor.client.delete_cookie("portal_session_test")
-        send(visitor, "GET", a_path(path, organization), fields)
+
+as_each = pytest.mark.parametrize("known", [True, False], ids=["logged in", "stranger"])
+
+
+@pytest.fixture
+def asking(app, home, known):
+    """As who is logged in, or as a stranger; what pages are about is there."""
+    organization = home.go()
+    for page in pages(app):
+        a_path(page, organization)
+    if not known:
+        home.visitor.client.delete_cookie("portal_session_test")
+    home.before, home.changed = state(), False
+    return home
+
+
+@as_each
+def test_no_query_parameter_breaks_a_page(app, asking):
+    """Rows Q1 and D3 of the attacks; each page gets each parameter, with one value or another."""
+    for n, page in enumerate(pages(app)):
+        for m in range(3):
+            hostile = [NASTY[(n + 13 * m + k) % len(NASTY)] for k in range(len(QUERIES))]
+            asking.send("GET", page, list(zip(QUERIES, hostile, strict=True)))
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@as_each
+def test_no_mixture_of_query_parameters_breaks_a_page(app, asking):
+    """Rows Q1 and D3 of the attacks."""
+
+    @examples(600)
+    @given(
+        st.sampled_from(pages(app)),
+        st.lists(st.tuples(st.sampled_from(QUERIES), values), max_size=3),
+    )
+    def is_answered(page, fields):
+        asking.send("GET", page, fields)
 
     is_answered()
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
+each_pattern = pytest.mark.parametrize(
     "pattern",
     [
         "/organizations/{}",
@@ -291,17 +363,30 @@ def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
         "/{}",
     ],
 )
-def test_no_address_breaks(mara, pattern):
+
+
+def go_to(home, pattern, value):
+    path = pattern.format(value.encode("utf-8", "replace").decode())
+    place = {"PATH_INFO": path.encode().decode("latin-1")}
+    assert home.visitor.client.open(environ_overrides=place).status_code < 500, path
+
+
+@each_pattern
+def test_no_address_breaks(home, pattern):
+    """Rows N1 and D3 of the attacks."""
+    for value in NASTY:
+        go_to(home, pattern, value)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@each_pattern
+def test_no_address_at_random_breaks(home, pattern):
     """Rows N1 and D3 of the attacks."""
 
-    @patiently
+    @many
     @given(st.one_of(values, st.text(max_size=30)))
     def is_answered(value):
-        visitor, _ = mara()
-        path = pattern.format(value.encode("utf-8", "replace").decode())
-        answer = visitor.client.open(
-            environ_overrides={"PATH_INFO": path.encode().decode("latin-1")}
-        )
-        assert answer.status_code < 500
+        go_to(home, pattern, value)
 
     is_answered()

@@ -186,6 +186,7 @@ def test_no_secret_reaches_the_log_or_a_page(visitor, app, log, settings, master
     assert visitor.token("/organizations/new") not in log.text
 
 
+@pytest.mark.processes
 def test_gunicorn_logs_the_same_way(server, tmp_path):
     with (tmp_path / "log").open("w+") as log:
         with portal(server, "test", workers=1, stderr=log) as running:

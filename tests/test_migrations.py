@@ -107,6 +107,7 @@ carry_out(MongoClient(sys.stdin.readline().strip())[sys.argv[1]], (Migration(1, 
 """
 
 
+@pytest.mark.processes
 def test_one_whose_holder_was_killed_is_taken_over(master_db, server):
     holder = subprocess.Popen(
         [sys.executable, "-c", HANGS, master_db.name],

@@ -39,6 +39,7 @@ def run(*command, **options):
     return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(300)
 def test_what_the_image_copies_and_installs_is_enough_to_serve(tmp_path, server):
     """Its steps on this machine: a fresh virtual environment, and nothing else of this folder."""

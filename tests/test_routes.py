@@ -4,9 +4,13 @@ the tables say.
 A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 """
 
-import pytest
+from functools import cache
 
-from portal.documents.memberships import Role
+import pytest
+from bson import ObjectId
+
+from portal import clock
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import provisioning
 from portal.organizations.api_keys import managing
@@ -174,7 +178,6 @@ BODIES = {
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }
-ASKING = "teo@acme.example"
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
 
 
@@ -207,18 +210,148 @@ def expected_of(route, role):
     return NOT_FOUND if of_the_trash and answer == FORBIDDEN else answer
 
 
+class World:
+    """Acme Corp, and one in the trash, with a member in each role; a stranger; what is theirs."""
+
+    def __init__(self, app):
+        self.app = app
+        self.organization, self.trashed = an_organization("Acme Corp"), an_organization("Gone")
+        for role in (Role.VIEWER, Role.ADMIN, Role.OWNER):
+            account = a_member(self.organization, role, email_of(role))
+            there = {"organization": self.trashed.id, "account": account.id, "role": role}
+            Membership(**there, since=clock.now()).save()
+        an_account(email_of(STRANGER))
+        trash_organization(self.trashed, None, a_context())
+        self.session_of, self.visitor_of, self.program_of, self.key_of, self.theirs = map(
+            cache,
+            (self._session_of, self._visitor_of, self._program_of, self._key_of, self._theirs),
+        )
+
+    def fill(self, rule, role):
+        """The address, with ids of what belongs to the organization, or to who asks."""
+        address = rule.replace("<slug>", "acme-corp").replace("<name:name>", "acme-corp")
+        address = address.replace("<organization_id>", str(self.trashed.id))
+        if "<public_id>" in address and role != NOBODY:
+            address = address.replace("<public_id>", self.session_of(role))
+        for name in ("passkey_id", "key_id", "account_id", "invitation_id"):
+            if f"<{name}>" in address:
+                address = address.replace(f"<{name}>", self.theirs(name, role))
+        return address
+
+    def ask_page(self, method, address, body, role):
+        if role == NOBODY:
+            visitor = Visitor(self.app)
+            token = visitor.token() if method == "POST" else None
+        else:
+            cookie, token = self.visitor_of(role)
+            visitor = Visitor(self.app)
+            visitor.client.set_cookie("portal_session_test", cookie)
+        if method == "GET":
+            return visitor.client.get(address)
+        return visitor.client.post(address, data={"csrf_token": token, **(body or {})})
+
+    def ask_api(self, method, address, body, role):
+        program = self.program_of(role)
+        return program.ask(method, address, body if body or method == "GET" else {})
+
+    def _session_of(self, role):
+        """Another one."""
+        return str(a_session(email_of(role)).public_id)
+
+    def _visitor_of(self, role):
+        """The cookie of one who is logged in, and a token for forms."""
+        visitor = Visitor(self.app)
+        assert visitor.log_in(email_of(role)).status == 303
+        cookie = visitor.client.get_cookie("portal_session_test").value
+        return cookie, visitor.token("/organizations/new")
+
+    def _program_of(self, role):
+        program = Program(self.app)
+        if role != NOBODY:
+            program.log_in(email_of(role))
+        return program
+
+    def _key_of(self, kind):
+        made = {
+            VIEWER_KEY: lambda: a_key(self.organization, Role.VIEWER),
+            ADMIN_KEY: lambda: a_key(self.organization, Role.ADMIN),
+            FOREIGN_KEY: lambda: a_key(an_organization("Kestrel"), Role.ADMIN),
+            PROVISIONING_KEY: lambda: provisioning.make_provisioning_key("Sales"),
+        }
+        return made[kind]()
+
+    def _theirs(self, name, role):
+        return str(
+            {
+                "passkey_id": lambda: (
+                    a_passkey(an_account(f"{ObjectId()}@eve.example"), f"{ObjectId()}").id
+                ),
+                "key_id": self._a_key_of_it,
+                "account_id": lambda: (
+                    a_member(self.organization, Role.VIEWER, f"{ObjectId()}@pia.example").id
+                ),
+                "invitation_id": lambda: self._an_invitation_of_it(role),
+            }[name]()
+        )
+
+    def _a_key_of_it(self):
+        there = {key.id for key in managing.keys_of(self.organization)}
+        a_key(self.organization)
+        [added] = {key.id for key in managing.keys_of(self.organization)} - there
+        return added
+
+    def _an_invitation_of_it(self, role):
+        inviter = a_member(self.organization, Role.ADMIN, f"{ObjectId()}@ann.example")
+        return an_invitation(self.organization, inviter, email_of(role)).id
+
+
+def email_of(role):
+    return f"{role}@acme.example".replace(" ", "-").replace("'", "")
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    """The one that the cases of this module share, if it stands."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def empty_database(empty, worlds):
+    """A world that stands is left alone."""
+    if not worlds:
+        empty()
+
+
+@pytest.fixture
+def world(app, worlds):
+    """For one that reads, or is refused; whatever else a case does, it has the world end."""
+    if not worlds:
+        worlds.append(World(app))
+    return worlds[0]
+
+
+@pytest.fixture
+def ask(world, worlds):
+    """Ask by a function of the world. What is refused changes nothing, as ``test_fuzz`` says."""
+
+    def ask(how, method, *what):
+        worlds.clear()
+        answer = how(method, *what)
+        stranger_led_away = NOBODY in what and outcome(answer) == LOG_IN
+        if method == "GET" or answer.status_code >= 400 or stranger_led_away:
+            worlds.append(world)
+        return answer
+
+    return ask
+
+
 @pytest.mark.parametrize("role", ROLES_AND_NONE)
 @pytest.mark.parametrize("route", ROUTES)
-def test_who_gets_in_is_what_the_tables_say(app, route, role):
+def test_who_gets_in_is_what_the_tables_say(world, ask, route, role):
     """Row T3 of the attacks."""
     method, rule = route.split()
-    address = rule.replace("<slug>", "acme-corp").replace("<name:name>", "acme-corp")
-    organization, email = prepare(role)
-    if "<organization_id>" in rule:
-        trash_organization(organization, None, a_context())
-    address = fill(address, organization, email)
-    asked = ask_api if rule.split("/")[1] in ("org", "auth", "admin") else ask_page
-    answer = asked(app, method, address, BODIES.get(route), email)
+    how = world.ask_api if rule.split("/")[1] in ("org", "auth", "admin") else world.ask_page
+    answer = ask(how, method, world.fill(rule, role), BODIES.get(route), role)
     assert outcome(answer) == expected_of(route, role)
 
 
@@ -240,75 +373,18 @@ def expected_by_key(route, kind):
 
 @pytest.mark.parametrize("kind", KEYS)
 @pytest.mark.parametrize("route", API)
-def test_what_a_key_gets_into_is_what_the_tables_say(app, route, kind):
+def test_what_a_key_gets_into_is_what_the_tables_say(app, world, ask, route, kind):
     """Rows T1 and T3 of the attacks."""
     method, rule = route.split()
-    organization = an_organization("Acme Corp")
-    made = {
-        VIEWER_KEY: lambda: a_key(organization, Role.VIEWER),
-        ADMIN_KEY: lambda: a_key(organization, Role.ADMIN),
-        FOREIGN_KEY: lambda: a_key(an_organization("Other"), Role.ADMIN),
-        PROVISIONING_KEY: lambda: provisioning.make_provisioning_key("Sales"),
-    }
-    program = Program(app, made[kind]())
-    address = fill(rule.replace("<name:name>", "acme-corp"), organization, None)
-    answer = program.ask(method, address, BODIES.get(route, {}) if method != "GET" else None)
+    program = Program(app, world.key_of(kind))
+    body = BODIES.get(route, {}) if method != "GET" else None
+    answer = ask(program.ask, method, world.fill(rule, NOBODY), body)
     assert outcome(answer) == expected_by_key(route, kind)
     if answer.status_code == FORBIDDEN and kind in (VIEWER_KEY, ADMIN_KEY):
         code, told = answer.json["error"]["code"], answer.json["error"]["message"]
         assert code == "person_needed" or ROUTES[route] in told
     if (kind == ADMIN_KEY and answer.status_code == FORBIDDEN) or kind == FOREIGN_KEY:
-        assert Organization.objects.get(id=organization.id).name == "Acme Corp"
-
-
-def prepare(role):
-    """An organization, and the address of an account that has the role in it."""
-    organization = an_organization("Acme Corp")
-    if role == NOBODY:
-        return organization, None
-    email = ASKING
-    if role == STRANGER:
-        an_account(email)
-    else:
-        a_member(organization, role, email)
-    return organization, email
-
-
-def fill(address, organization, email):
-    """The address, with ids of what belongs to the organization, or to who asks."""
-    if "<public_id>" in address and email:
-        address = address.replace("<public_id>", str(a_session(email).public_id))
-    if "<passkey_id>" in address:
-        return address.replace("<passkey_id>", str(a_passkey(an_account("eve@acme.example")).id))
-    if "<key_id>" in address:
-        a_key(organization)
-        key = managing.keys_of(organization)[0]
-        address = address.replace("<key_id>", str(key.id))
-    if "<account_id>" in address:
-        member = a_member(organization, Role.VIEWER, "pia@acme.example")
-        address = address.replace("<account_id>", str(member.id))
-    if "<invitation_id>" in address:
-        inviter = a_member(organization, Role.ADMIN, "pia@acme.example")
-        invitation = an_invitation(organization, inviter, ASKING)
-        address = address.replace("<invitation_id>", str(invitation.id))
-    return address.replace("<organization_id>", str(organization.id))
-
-
-def ask_page(app, method, address, body, email):
-    visitor = Visitor(app)
-    if email:
-        assert visitor.log_in(email).status == 303
-    if method == "GET":
-        return visitor.client.get(address)
-    token = visitor.token("/organizations/new" if email else "/login")
-    return visitor.client.post(address, data={"csrf_token": token, **(body or {})})
-
-
-def ask_api(app, method, address, body, email):
-    program = Program(app)
-    if email:
-        program.log_in(email)
-    return program.ask(method, address, body if body or method == "GET" else {})
+        assert Organization.objects.get(id=world.organization.id).name == "Acme Corp"
 
 
 def outcome(answer):

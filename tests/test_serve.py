@@ -21,6 +21,8 @@ from portal.serving.processes import still_runs
 from tests.clones import a_clone, environment
 from tests.processes import Person, wait_until
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def clone(tmp_path):
@@ -32,8 +34,13 @@ class Supervised:
 
     def __init__(self, clone, **changes):
         command = ["make", "--silent", "run", f"PYTHON={sys.executable}"]
+        # One worker starts faster than two, and is as good to be killed.
         self.make = subprocess.Popen(
-            command, cwd=clone, env=environment(**changes), stderr=subprocess.PIPE, text=True
+            command,
+            cwd=clone,
+            env=environment(WEB_CONCURRENCY="1", **changes),
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.clone = clone
         line = self.until("Portal: ")
@@ -85,12 +92,19 @@ def make_run(clone, **changes):
 
 
 def test_the_portal_runs_with_a_database_of_its_own_and_keeps_its_data(clone):
+    """Ctrl-C ends all of it in between, and leaves nothing for commands."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])  # not one that another test's portal takes in between
-    with make_run(clone, PORT=port) as running:
-        assert running.url == f"http://localhost:{port}"
-        person = Person(running.url)
-        assert person.sign_up().status_code == 303
+    running = Supervised(clone, PORT=port)
+    assert running.url == f"http://localhost:{port}"
+    person = Person(running.url)
+    assert person.sign_up().status_code == 303
+    assert (clone / "instance" / "settings.json").exists()
+    [supervisor] = running.processes()["supervisor"]
+    os.kill(supervisor, signal.SIGINT)
+    running.make.communicate(timeout=30)
+    assert running.none_is_left()
+    assert not (clone / "instance" / "settings.json").exists()
     with make_run(clone, PORT=port) as running:
         assert person.get("/organizations/acme-corp").status_code == 200
 
@@ -137,12 +151,6 @@ def test_commands_reach_the_embedded_database(running):
         assert json.loads(left.read_text())["MONGO_URI"] not in told.stdout + told.stderr
 
 
-def test_nothing_is_left_for_commands_when_it_ended(clone):
-    with make_run(clone):
-        assert (clone / "instance" / "settings.json").exists()
-    assert not (clone / "instance" / "settings.json").exists()
-
-
 def flask(clone, *command, **changes):
     return subprocess.run(
         [sys.executable, "-m", "flask", *command],
@@ -150,6 +158,7 @@ def flask(clone, *command, **changes):
     )  # fmt: skip
 
 
+@pytest.mark.full
 def test_new_secrets_log_nobody_out_until_the_old_ones_end(clone):
     """Row S3 of the attacks: sessions and forms live on, and then end."""
     secrets = clone / "instance" / "secrets.json"
@@ -188,24 +197,15 @@ def test_secrets_of_the_environment_are_not_changed_here(running, server):
     assert (running.clone / "instance" / "secrets.json").read_text() == before
 
 
-def test_two_clones_run_beside_each_other(clone, tmp_path_factory):
-    other = a_clone(tmp_path_factory.mktemp("other"))
-    with make_run(clone) as one, make_run(other) as two:
-        assert one.url != two.url
-        person = Person(one.url)
-        assert person.sign_up().status_code == 303
-        person.url = two.url  # the same browser: cookies don't know ports
+def test_two_clones_run_beside_each_other(running, clone):
+    with make_run(clone) as other:
+        assert running.url != other.url
+        person = Person(running.url)
+        assert person.sign_up("Beside").status_code == 303
+        person.url = other.url  # the same browser: cookies don't know ports
         assert person.sign_up("Other").status_code == 303
-        person.url = one.url
-        assert person.get("/organizations/acme-corp").status_code == 200
-
-
-def test_ctrl_c_ends_all_of_it(clone):
-    running = Supervised(clone)
-    [supervisor] = running.processes()["supervisor"]
-    os.kill(supervisor, signal.SIGINT)
-    running.make.communicate(timeout=30)
-    assert running.none_is_left()
+        person.url = running.url
+        assert person.get("/organizations/beside").status_code == 200
 
 
 def test_a_signal_while_a_child_is_looked_at_keeps_nobody_from_waiting_for_it():
@@ -239,17 +239,19 @@ def test_a_signal_while_a_child_is_looked_at_keeps_nobody_from_waiting_for_it():
     assert child.wait(5) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("victim", ["make", "supervisor", "gunicorn"])
-def test_killing_one_process_leaves_none_behind(clone, victim):
-    running = Supervised(clone)
-    pids = {
-        "make": running.make.pid,
-        "supervisor": running.processes()["supervisor"][0],
-        "gunicorn": running.gunicorn_master(),
-    }
-    os.kill(pids[victim], signal.SIGKILL)
-    running.make.communicate(timeout=30)
-    wait_until(running.none_is_left)
+@pytest.mark.timeout(300)
+def test_killing_one_process_leaves_none_behind_and_it_runs_again(clone):
+    """Each of them in turn, on what the last one left."""
+    for victim in ("make", "supervisor", "gunicorn"):
+        running = Supervised(clone)
+        pids = {
+            "make": running.make.pid,
+            "supervisor": running.processes()["supervisor"][0],
+            "gunicorn": running.gunicorn_master(),
+        }
+        os.kill(pids[victim], signal.SIGKILL)
+        running.make.communicate(timeout=30)
+        wait_until(running.none_is_left)
     with make_run(clone) as again:
         assert requests.get(f"{again.url}/readyz", timeout=10).status_code == 200
 

@@ -1,6 +1,7 @@
 """A person with a browser without JavaScript, as tests see one."""
 
 import re
+from functools import cached_property
 
 from bs4 import BeautifulSoup
 
@@ -16,7 +17,10 @@ class Page:
         self.response = response
         self.status = response.status_code
         pages.keep(response, "(no request)")  # what came by one was kept already
-        self.html = BeautifulSoup(response.data, "html.parser")
+
+    @cached_property
+    def html(self):
+        return BeautifulSoup(self.response.data, "html.parser")
 
     @property
     def text(self):

@@ -75,6 +75,7 @@ def test_operators_in_fields_are_only_fields(visitor):
     assert answer.fault("password") == "Enter your password"
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_unknown_addresses_take_as_long_as_wrong_passwords(visitor):
     """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
     an_account("mara@acme.example")

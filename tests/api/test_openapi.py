@@ -76,18 +76,19 @@ def test_every_operation_is_described(document):
 # That whatever has the right type is accepted: no schema can say that a name leads to a slug, that
 # a password is hard to guess, or that with a token credentials are refused. Those are 422.
 BEYOND_A_SCHEMA = positive_data_acceptance
-PATIENTLY = settings(
-    max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+EXAMPLES = pytest.mark.parametrize("examples", [5, pytest.param(30, marks=pytest.mark.full)])
 
 
-def try_every_operation(app, mode, prepare):
+def try_every_operation(app, mode, examples, prepare):
     """Send what the document allows, or what it forbids, and hold the answers against it."""
+    patiently = settings(
+        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
     schema = schemathesis.openapi.from_wsgi("/docs/openapi.json", app)
     for found in schema.get_all_operations():
         cases = found.ok().as_strategy(generation_mode=mode)
 
-        @PATIENTLY
+        @patiently
         @given(case=cases)
         def keeps_to_the_document(case):
             # What is written as nothing is not sent, so it can't be refused.
@@ -97,16 +98,18 @@ def try_every_operation(app, mode, prepare):
         keeps_to_the_document()
 
 
+@EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_api_keeps_to_its_document_without_a_token(app, mode):
+def test_the_api_keeps_to_its_document_without_a_token(app, mode, examples):
     """Row D3 of the attacks."""
-    try_every_operation(app, mode, lambda case: {})
+    try_every_operation(app, mode, examples, lambda case: {})
 
 
+@EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode):
+def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
     """Row D3 of the attacks; every other name is that of an organization there is."""
     account = Account.objects.get()
 
@@ -119,13 +122,14 @@ def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode):
                 case.path_parameters["key_id"] = str(key.id)
         return {"Authorization": f"Bearer {owner.token}"}
 
-    try_every_operation(app, mode, prepare)
+    try_every_operation(app, mode, examples, prepare)
 
 
+@EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_api_keeps_to_its_document_with_a_key(app, mode, role):
+def test_the_api_keeps_to_its_document_with_a_key(app, mode, role, examples):
     """Row D3 of the attacks; every other name is that of the key's organization."""
     organization = an_organization("Acme Corp")
     credential = a_key(organization, role)
@@ -139,4 +143,4 @@ def test_the_api_keeps_to_its_document_with_a_key(app, mode, role):
             case.path_parameters["key_id"] = str(key.id)
         return {"Authorization": f"Bearer {credential}"}
 
-    try_every_operation(app, mode, prepare)
+    try_every_operation(app, mode, examples, prepare)

@@ -229,6 +229,7 @@ def test_what_was_exported_is_logged(lived, visitor, log):
     assert log.named("request.answered")[-1]["round_trips"] <= 4
 
 
+@pytest.mark.processes
 def test_a_client_sees_that_the_answer_was_broken_off(server, bare_client, master_db, lived):
     """Row F1 of the attacks: by gunicorn, where the database fails at the second page."""
     lived(3 * streaming.ROWS_AT_ONCE)

@@ -9,6 +9,8 @@ import pytest
 
 from portal.documents.organizations import Organization
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = Path(__file__).parents[2] / "docs/verify_audit.py"
 
 

@@ -6,7 +6,7 @@ from portal.documents.accounts import Account
 from tests.browser.chromium import ARGUMENTS, HELP, find_chromium
 from tests.factories import an_account
 from tests.processes import portal
-from tests.visitor import PASSWORD
+from tests.visitor import Visitor
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +42,14 @@ def no_violation(page):
 
 
 @pytest.fixture
-def mara(page):
-    """An account, logged in in the browser."""
+def mara(app, page, base_url):
+    """An account, logged in in the browser, as if by the form that other tests use."""
     account = an_account("mara@acme.example")
-    page.goto("/login")
-    page.get_by_label("E-mail address").fill(account.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/organizations")
+    visitor = Visitor(app)
+    visitor.log_in(account.email)
+    cookies = [visitor.client.get_cookie(f"portal_{name}_test") for name in ("session", "browser")]
+    page.context.add_cookies(
+        [{"name": cookie.key, "value": cookie.value, "url": base_url} for cookie in cookies]
+    )
+    page.goto("/organizations")
     return Account.objects.get(id=account.id)

@@ -1,5 +1,7 @@
 """Every page for everybody: axe finds nothing, in light, in dark, at 390 px, in forced colours."""
 
+import itertools
+import zlib
 from datetime import timedelta
 
 import pytest
@@ -49,32 +51,42 @@ MODES = [
 axe = Axe()
 
 
-def check(page, but=()):
-    for scheme, width, forced_colors in MODES:
-        page.emulate_media(color_scheme=scheme, forced_colors=forced_colors)
-        page.set_viewport_size({"width": width, "height": 844})
-        found = axe.run(page, context={"exclude": [[part] for part in but]})
-        assert found.violations_count == 0, (
-            f"{page.url} {scheme} {width} {forced_colors}\n{found.generate_report()}"
-        )
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= width, f"{page.url} is {wide} px wide at {width}"
+@pytest.fixture(params=["one mode", pytest.param("all modes", marks=pytest.mark.full)])
+def check(request):
+    """Checks a page in the mode whose turn it is, or in all; that it isn't too wide at any width."""
+    turns = itertools.count(zlib.crc32(request.function.__name__.encode()))
+
+    def check(page, but=()):
+        modes = MODES if request.param == "all modes" else [MODES[next(turns) % len(MODES)]]
+        for scheme, width, forced_colors in modes:
+            page.emulate_media(color_scheme=scheme, forced_colors=forced_colors)
+            page.set_viewport_size({"width": width, "height": 844})
+            found = axe.run(page, context={"exclude": [[part] for part in but]})
+            assert found.violations_count == 0, (
+                f"{page.url} {scheme} {width} {forced_colors}\n{found.generate_report()}"
+            )
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 844})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{page.url} is {wide} px wide at {width}"
+
+    return check
 
 
-def test_pages_of_strangers(page):
+def test_pages_of_strangers(page, check):
     for path in ("/", "/login", "/signup", "/forgot", "/recover", "/nowhere"):
         page.goto(path)
         check(page)
 
 
-def test_links_that_no_longer_work(page):
+def test_links_that_no_longer_work(page, check):
     for path in ("/verify", "/recover", "/address", "/signup/finish", "/invitations/spent"):
         page.goto(f"{path}?token=spent")
         page.get_by_text("no longer works").first.wait_for()
         check(page)
 
 
-def test_a_sign_up_that_waits_for_its_address(page, server):
+def test_a_sign_up_that_waits_for_its_address(page, check, server):
     with portal(server, "test", SIGNUP_REQUIRES_VERIFICATION="on") as running:
         page.goto(f"{running.url}/signup")
         page.get_by_label("Name of the organization").fill("Acme Corp")
@@ -93,14 +105,14 @@ def test_a_sign_up_that_waits_for_its_address(page, server):
 
 
 @pytest.mark.parametrize("path", ["/login", "/signup"])
-def test_forms_with_faults(page, path):
+def test_forms_with_faults(page, check, path):
     page.goto(path)
     page.get_by_role("button", name="Log in" if path == "/login" else "Sign up").click()
     page.get_by_role("alert").wait_for()
     check(page)
 
 
-def test_a_sign_up_with_preview_and_strength(page):
+def test_a_sign_up_with_preview_and_strength(page, check):
     page.goto("/signup")
     page.get_by_label("Name of the organization").fill("Acme Corp")
     page.get_by_label("Password").fill("weak")
@@ -109,7 +121,7 @@ def test_a_sign_up_with_preview_and_strength(page):
     check(page)
 
 
-def test_what_links_in_mails_lead_to(page):
+def test_what_links_in_mails_lead_to(page, check):
     account = an_account("teo@acme.example", verified=False)
     who = {"account": str(account.id)}
     request = ObjectId()
@@ -130,7 +142,7 @@ def test_what_links_in_mails_lead_to(page):
 
 
 @pytest.mark.parametrize("theme", ["auto", "light", "dark"])
-def test_pages_of_an_account(page, mara, theme):
+def test_pages_of_an_account(page, check, mara, theme):
     mara.update(set__name="Mara Tolliver", set__time_zone="Europe/Berlin", set__theme=theme)
     a_session(mara.email)
     for path in ("", "/sessions", "/address", "/password", "/close"):
@@ -140,7 +152,7 @@ def test_pages_of_an_account(page, mara, theme):
 
 @pytest.mark.parametrize("path", ["/address", "/password", "/close"])
 @pytest.mark.usefixtures("mara")
-def test_forms_of_an_account_with_faults(page, path):
+def test_forms_of_an_account_with_faults(page, check, path):
     page.goto(f"/account{path}")
     page.locator("main form button").click()
     page.get_by_role("alert").wait_for()
@@ -148,7 +160,7 @@ def test_forms_of_an_account_with_faults(page, path):
 
 
 @pytest.mark.usefixtures("mara")
-def test_pages_with_nothing_on_them(page):
+def test_pages_with_nothing_on_them(page, check):
     for path in ("/organizations", "/trash", "/organizations/new", "/organizations/nothing"):
         page.goto(path)
         check(page)
@@ -157,7 +169,7 @@ def test_pages_with_nothing_on_them(page):
 PAGES = ["", "/activity", "/settings", "/rename", "/delete"]
 
 
-def test_pages_of_an_organization(page, mara, tenant_db):
+def test_pages_of_an_organization(page, check, mara, tenant_db):
     organization = an_organization("Acme Corp", mara)
     tenant_db.org_acme_corp.insert_many(
         [{"wide": "W" * 500}, {"_id": "L" * 500}, {"_id": "M" * 2000}, {"x": "x" * 20_000}]
@@ -170,7 +182,7 @@ def test_pages_of_an_organization(page, mara, tenant_db):
         check(page)
 
 
-def test_the_trail_filtered_and_unfolded(page, mara):
+def test_the_trail_filtered_and_unfolded(page, check, mara):
     organization = an_organization("Acme Corp", mara)
     note_refusal(Forbidden("organization.delete", organization.id, Role.VIEWER), a_context(mara))
     filters = f"action=access.refused&who={mara.email}&from=2026-01-01&to=2100-01-01"
@@ -196,7 +208,7 @@ def test_on_a_phone_the_filters_fold(page, mara):
 
 
 @pytest.mark.parametrize("path", ["/rename", "/delete"])
-def test_forms_of_an_organization_with_faults(page, mara, path):
+def test_forms_of_an_organization_with_faults(page, check, mara, path):
     an_organization("Acme Corp", mara)
     page.goto(f"/organizations/acme-corp{path}")
     page.locator("main form button").click()
@@ -204,7 +216,7 @@ def test_forms_of_an_organization_with_faults(page, mara, path):
     check(page)
 
 
-def test_long_lists_and_a_running_operation(page, mara, master_db):
+def test_long_lists_and_a_running_operation(page, check, mara, master_db):
     for n in range(27):
         an_organization(f"Org {n:02}", mara)
     running = {
@@ -217,7 +229,7 @@ def test_long_lists_and_a_running_operation(page, mara, master_db):
         check(page)
 
 
-def test_pages_of_second_factors(page, mara):
+def test_pages_of_second_factors(page, check, mara):
     """With an app, two passkeys, few codes and a remembered browser; then when logging in."""
     an_organization("Acme Corp", mara)
     page.goto("/account/security")
@@ -271,7 +283,7 @@ def test_pages_of_second_factors(page, mara):
         check(page)
 
 
-def test_the_trash_with_something_in_it(page, mara, master_db):
+def test_the_trash_with_something_in_it(page, check, mara, master_db):
     """One that can be restored, one whose name is taken and whose time is nearly over, one that
     is being purged."""
     there, taken, going = (
@@ -296,14 +308,14 @@ def test_the_trash_with_something_in_it(page, mara, master_db):
     check(page)
 
 
-def test_an_organization_whose_collection_is_gone(page, mara, tenant_db):
+def test_an_organization_whose_collection_is_gone(page, check, mara, tenant_db):
     an_organization("Acme Corp", mara)
     tenant_db.org_acme_corp.drop()
     page.goto("/organizations/acme-corp")
     check(page)
 
 
-def test_members_and_invitations(page, mara):
+def test_members_and_invitations(page, check, mara):
     """Open, in their last hours, expired, ended, and dead by their sender's role."""
     organization = an_organization("Acme Corp", mara)
     teo = a_member(
@@ -329,7 +341,7 @@ def test_members_and_invitations(page, mara):
     check(page)
 
 
-def test_members_with_names_and_an_offer(page, mara):
+def test_members_with_names_and_an_offer(page, check, mara):
     """One in one word, one with many marks, one written from right to left."""
     organization = an_organization("Acme Corp", mara)
     for n, name in enumerate(("N" * 63, "Ze\u0301\u0302\u0323\u0308r\u0301", "לנה קוויל")):
@@ -342,7 +354,7 @@ def test_members_with_names_and_an_offer(page, mara):
         check(page)
 
 
-def test_what_a_member_without_the_required_factor_sees(page, mara):
+def test_what_a_member_without_the_required_factor_sees(page, check, mara):
     for name in ("Acme Corp", "Gone"):
         an_organization(name, mara)
     trash_organization(Organization.objects.get(slug="gone"), None, a_context(mara))
@@ -354,7 +366,7 @@ def test_what_a_member_without_the_required_factor_sees(page, mara):
         check(page)
 
 
-def test_what_is_offered_to_the_reader(page, mara):
+def test_what_is_offered_to_the_reader(page, check, mara):
     organization = an_organization("Müller & Söhne Gesellschaft mit beschränkter Haftung")
     owner = Account.objects.get(id=organization.created_by)
     Membership(
@@ -374,7 +386,7 @@ def test_what_is_offered_to_the_reader(page, mara):
     page.get_by_text("You belong to Kestrel now").wait_for()
 
 
-def test_what_waits_for_a_verified_address(page, mara):
+def test_what_waits_for_a_verified_address(page, check, mara):
     organization = an_organization("Acme Corp", mara)
     a_passkey(mara)
     an_invitation(organization, mara, "lena@acme.example")
@@ -389,7 +401,7 @@ def test_what_waits_for_a_verified_address(page, mara):
 
 
 @pytest.mark.parametrize("known", ["verified", "unverified", "unknown"])
-def test_an_invitation(page, known):
+def test_an_invitation(page, check, known):
     organization = an_organization("Acme Corp")
     inviter = Account.objects.get(id=organization.created_by)
     if known != "unknown":
@@ -403,14 +415,14 @@ def test_an_invitation(page, known):
         check(page)
 
 
-def test_the_menu_when_open(page, mara):
+def test_the_menu_when_open(page, check, mara):
     an_organization("Acme Corp", mara)
     page.goto("/organizations/acme-corp")
     page.locator("summary").click()
     check(page)
 
 
-def test_a_refusal(page, mara):
+def test_a_refusal(page, check, mara):
     organization = an_organization("Acme Corp")
     Membership(
         organization=organization.id, account=mara.id, role=Role.VIEWER, since=clock.now()
@@ -419,13 +431,13 @@ def test_a_refusal(page, mara):
     check(page)
 
 
-def test_the_documentation(page):
+def test_the_documentation(page, check):
     page.goto("/docs")
     page.locator("#docs main[role=none]").wait_for()
     check(page, but=["#docs"])  # Swagger UI has its own colours and headings there
 
 
-def test_pages_of_api_keys(page, mara):
+def test_pages_of_api_keys(page, check, mara):
     organization = an_organization("Acme Corp", mara)
     page.goto("/organizations/acme-corp/keys")
     check(page)

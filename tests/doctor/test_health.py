@@ -151,9 +151,13 @@ def storm(tenant_db):
 STRANGERS = [("stray_collection", f"org_taken_{seed}") for seed in range(2)]
 
 
+rounds = pytest.mark.parametrize("rounds", [8, pytest.param(30, marks=pytest.mark.full)])
+
+
+@rounds
 @pytest.mark.timeout(180)
-def test_a_storm_of_operations_gives_no_false_alarm(found, storm):
-    for _ in range(30):
+def test_a_storm_of_operations_gives_no_false_alarm(found, storm, rounds):
+    for _ in range(rounds):
         assert sorted(found()) == STRANGERS
     storm()
     runner.recover_due_operations()
@@ -161,9 +165,10 @@ def test_a_storm_of_operations_gives_no_false_alarm(found, storm):
     assert Organization.objects(state=OrganizationState.PURGED)
 
 
+@rounds
 @pytest.mark.timeout(180)
-def test_repairs_in_a_storm_harm_nothing(found, repair, storm):
-    mended = [finding for _ in range(30) for finding in repair()]
+def test_repairs_in_a_storm_harm_nothing(found, repair, storm, rounds):
+    mended = [finding for _ in range(rounds) for finding in repair()]
     assert {tuple(finding[:2]) for finding in mended if finding[2]} == set(STRANGERS)
     storm()
     runner.recover_due_operations()

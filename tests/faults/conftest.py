@@ -10,6 +10,11 @@ from tests.faults import invariant  # noqa: E402
 from tests.faults.world import World  # noqa: E402
 
 
+def pytest_itemcollected(item):
+    """Here something is killed or stopped in every test, or many meet in portals of their own."""
+    item.add_marker("processes")
+
+
 @pytest.fixture
 def databases(bare_client):
     """The name of two fresh databases, and what is in them afterwards, straight from MongoDB."""

@@ -33,8 +33,11 @@ def timed(action):
 
 @pytest.mark.parametrize(
     ("command", "skip"),
-    [("listCollections", 0), ("renameCollection", 0), ("findAndModify", 1)],
-    ids=["collection made", "uuid recorded", "renamed"],
+    [
+        pytest.param("listCollections", 0, id="collection made", marks=pytest.mark.full),
+        pytest.param("renameCollection", 0, id="uuid recorded", marks=pytest.mark.full),
+        pytest.param("findAndModify", 1, id="renamed"),
+    ],
 )
 def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
     server, databases, bare_client, hang, check_whole, command, skip
@@ -67,6 +70,7 @@ def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
         assert person.get("/organizations/acme-corp").status_code == 200
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("command", ["create", "commitTransaction"])
 def test_a_sign_up_killed_in_its_transaction_leaves_nothing(
     server, databases, bare_client, hang, check_whole, command
@@ -87,8 +91,10 @@ def test_a_sign_up_killed_in_its_transaction_leaves_nothing(
 
 @pytest.mark.parametrize(
     ("command", "skip"),
-    [("renameCollection", 0), ("findAndModify", 1)],
-    ids=["before the rename", "renamed"],
+    [
+        pytest.param("renameCollection", 0, id="before the rename"),
+        pytest.param("findAndModify", 1, id="renamed", marks=pytest.mark.full),
+    ],
 )
 def test_a_rename_killed_in_the_middle_is_finished_after_a_restart(
     server, databases, bare_client, hang, check_whole, command, skip

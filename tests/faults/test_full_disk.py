@@ -63,6 +63,7 @@ def fill(file):
         file.write(bytes(1 << 16))
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("mongod_that_is_told")
 def test_a_server_that_ends_since_it_can_t_write_loses_nothing(tmp_path, figure):
     """Row F1 of the attacks."""

@@ -157,6 +157,7 @@ def put_and_die(active, end):
     return die_at(active, end)
 
 
+@pytest.mark.full
 def test_of_200_mails_none_is_lost_whatever_dies(active, office, master_db, figure):
     put(MAILS)
     dice, deaths = random.Random(7), []

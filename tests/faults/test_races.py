@@ -45,7 +45,13 @@ def a_sign_up(person, token, name, n):
     return lambda: person.send("/signup", token, **fields).status_code
 
 
-@pytest.mark.parametrize("names", [ONE_NAME, SPELLINGS], ids=["one name", "16 spellings"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(ONE_NAME, id="one name", marks=pytest.mark.full),
+        pytest.param(SPELLINGS, id="16 spellings"),
+    ],
+)
 def test_16_sign_ups_for_one_slug_leave_one_organization(running, check_whole, names):
     """Row N2 of the attacks."""
     people = [Person(running.url) for _ in names]
@@ -59,6 +65,7 @@ def test_16_sign_ups_for_one_slug_leave_one_organization(running, check_whole, n
     assert winner.get("/organizations/acme-corp").status_code == 200
 
 
+@pytest.mark.full
 def test_the_very_first_requests_on_a_fresh_database_leave_one_organization(
     server, databases, check_whole, bare_client
 ):
@@ -108,7 +115,9 @@ def a_restore(owner, n):
     return lambda: owner.send(place, token, organization_name="The Name").status_code
 
 
-@pytest.mark.parametrize("onto_the_name", [a_rename, a_restore])
+@pytest.mark.parametrize(
+    "onto_the_name", [a_rename, pytest.param(a_restore, marks=pytest.mark.full)]
+)
 def test_what_comes_onto_one_name_and_a_sign_up_for_it_leave_one_holder(
     running, check_whole, onto_the_name
 ):

@@ -34,6 +34,7 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, fig
         crowd.downtime_since(time.monotonic())
 
 
+@pytest.mark.full
 def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure):
     """Row F1 of the attacks."""
     with storm(three_members, figure, in_haste=True) as crowd:

@@ -249,6 +249,7 @@ def test_known_and_unknown_addresses_are_answered_alike(visitor, app, commands):
     assert told[0] == told[1]
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_known_and_unknown_addresses_take_as_long(app):
     """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
     program = Program(app)
