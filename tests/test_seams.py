@@ -49,8 +49,7 @@ def from_a_session(account):
     """Where a request of the account comes from, and its session."""
     there = a_context(account)
     opened = sessions.open_session(account, there, "A browser")
-    there.session = opened.session
-    return there, opened
+    return there.acting_as(opened.audit_actor), opened
 
 
 def a_key_by(account, organization, there):
