@@ -236,11 +236,10 @@ def sent_fields(names):
     return st.lists(st.tuples(name, values), max_size=5)
 
 
+@pytest.mark.attack("N1", "Q1", "D3")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", sorted(FORMS))
 def test_no_form_breaks_and_refused_ones_change_nothing(mara, path):
-    """Rows N1, Q1 and D3 of the attacks."""
-
     @for_each_form
     @given(sent_fields(FORMS[path]))
     @example(
@@ -253,10 +252,10 @@ def test_no_form_breaks_and_refused_ones_change_nothing(mara, path):
     is_answered()
 
 
+@pytest.mark.attack("Q1", "D3")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("known", [True, False], ids=["logged in", "stranger"])
 def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
-    """Rows Q1 and D3 of the attacks."""
     rules = [rule.rule for rule in app.url_map.iter_rules() if "GET" in rule.methods]
     paths = st.sampled_from(
         [rule for rule in rules if rule.split("/")[1] not in ("org", "admin", "auth")]
@@ -273,6 +272,7 @@ def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
     is_answered()
 
 
+@pytest.mark.attack("N1", "D3")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "pattern",
@@ -292,8 +292,6 @@ def test_no_query_parameter_breaks_a_page(app, mara, visitor, known):
     ],
 )
 def test_no_address_breaks(mara, pattern):
-    """Rows N1 and D3 of the attacks."""
-
     @patiently
     @given(st.one_of(values, st.text(max_size=30)))
     def is_answered(value):

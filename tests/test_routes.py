@@ -207,10 +207,10 @@ def expected_of(route, role):
     return NOT_FOUND if of_the_trash and answer == FORBIDDEN else answer
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize("role", ROLES_AND_NONE)
 @pytest.mark.parametrize("route", ROUTES)
 def test_who_gets_in_is_what_the_tables_say(app, route, role):
-    """Row T3 of the attacks."""
     method, rule = route.split()
     address = rule.replace("<slug>", "acme-corp").replace("<name:name>", "acme-corp")
     organization, email = prepare(role)
@@ -238,10 +238,10 @@ def expected_by_key(route, kind):
     return IN if need in may else FORBIDDEN
 
 
+@pytest.mark.attack("T1", "T3")
 @pytest.mark.parametrize("kind", KEYS)
 @pytest.mark.parametrize("route", API)
 def test_what_a_key_gets_into_is_what_the_tables_say(app, route, kind):
-    """Rows T1 and T3 of the attacks."""
     method, rule = route.split()
     organization = an_organization("Acme Corp")
     made = {

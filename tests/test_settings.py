@@ -133,6 +133,7 @@ def test_a_key_file_is_enough_without_a_secret(environment, key_files, algorithm
     assert load().jwt_public_key_files == ("rsa.pub", "ed25519.pub")
 
 
+@pytest.mark.attack("P1")
 @pytest.mark.parametrize(
     ("algorithm", "private", "told"),
     [
@@ -151,7 +152,7 @@ def test_a_key_file_is_enough_without_a_secret(environment, key_files, algorithm
     ],
 )
 def test_an_unfit_private_key_is_told(environment, key_files, algorithm, private, told):
-    """Row P1 of the attacks: none that other users of the machine may read."""
+    """None that other users of the machine may read."""
     if private and private.endswith(".pub"):
         (key_files / private).chmod(0o600)
     environment(JWT_ALGORITHM=algorithm, JWT_PRIVATE_KEY_FILE=private)

@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from portal.documents.invitations import Invitation
 from portal.documents.organizations import Organization
 from tests.factories import an_account, an_organization
@@ -10,8 +12,8 @@ from tests.visitor import Visitor
 POSTS, TABS = 1000, 2
 
 
+@pytest.mark.attack("T1")
 def test_1000_interleaved_posts_on_two_organizations_and_none_on_the_wrong_one(app):
-    """Row T1 of the attacks."""
     mara = an_account("mara@acme.example")
     slugs = [an_organization(name, mara).slug for name in ("Acme Corp", "Kestrel")]
     browser = Visitor(app)
