@@ -46,7 +46,7 @@ format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-settings: $(VENV)/installed  ## writes the settings' table in the README, and .env.example
+settings: $(VENV)/installed  ## writes the table in docs/settings.md, and .env.example
 	$(BIN)/python -m portal.serving.settings_docs
 
 measure: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and memory; wants a quiet machine

@@ -20,7 +20,7 @@ from portal import settings
 from portal.serving import settings_docs
 from portal.settings import InvalidSettings, load, load_supervisor
 
-TOP = Path(settings.__file__).parent.parent
+TOP = Path(__file__).parent.parent
 GOOD = {"MONGO_URI": "mongodb://h/", "JWT_SECRET": "j" * 32, "SECRET_KEY": "s" * 32}
 
 
@@ -203,8 +203,8 @@ def test_the_supervisor_refuses_what_it_cannot_listen_on(environment, name, valu
         load_supervisor()
 
 
-def test_readme_and_example_list_every_setting_as_it_is():
-    assert settings_docs.table() in (TOP / "README.md").read_text()
+def test_docs_and_example_list_every_setting_as_it_is():
+    assert settings_docs.table() in (TOP / "docs" / "settings.md").read_text()
     assert settings_docs.example() == (TOP / ".env.example").read_text()
 
 
