@@ -47,7 +47,7 @@ format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-settings: $(VENV)/installed  ## writes the settings' table in the README, and .env.example
+settings: $(VENV)/installed  ## writes the table in docs/settings.md, and .env.example
 	$(BIN)/python -m portal.serving.settings_docs
 
 bench: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and more, or PART="rename store"; wants a quiet machine

@@ -71,9 +71,9 @@ def test_a_bug_is_a_page_with_a_number_and_nothing_else(app, visitor, monkeypatc
     assert "ZeroDivisionError" in failed["exception"]
 
 
+@pytest.mark.attack("C2")
 @pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example", "/\t/evil.example"])
 def test_trying_again_stays_on_the_site(app, path):
-    """Row C2 of the attacks."""
     with app.test_request_context(environ_overrides={"PATH_INFO": path}):
         page = Page(app.make_response(app.handle_user_exception(ServiceUnavailable())))
     assert page.html.find("a", string="Try again")["href"] in ("/", "/evil.example/")
@@ -100,9 +100,9 @@ PATHS = [
 ]  # fmt: skip
 
 
+@pytest.mark.attack("C3")
 @pytest.mark.parametrize("path", PATHS)
 def test_every_answer_carries_the_headers_that_protect_it(visitor, path):
-    """Row C3 of the attacks."""
     headers = visitor.get(path).response.headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -114,11 +114,11 @@ def test_every_answer_carries_the_headers_that_protect_it(visitor, path):
     assert headers["Referrer-Policy"] == "same-origin"
 
 
+@pytest.mark.attack("S2")
 @pytest.mark.parametrize(
     "path", ["/organizations", "/organizations/acme-corp", "/trash", "/nowhere", "/login"]
 )
 def test_no_page_is_kept_by_a_cache(visitor, path):
-    """Row S2 of the attacks."""
     visitor.sign_up()
     assert visitor.get(path).response.headers["Cache-Control"] == "no-store"
 
@@ -131,8 +131,8 @@ def post_rules(app):
     ]
 
 
+@pytest.mark.attack("C1")
 def test_every_form_needs_its_token(app, visitor):
-    """Row C1 of the attacks."""
     visitor.sign_up()
     other = Visitor(app)
     other.sign_up("Other", "other@acme.example")

@@ -40,8 +40,8 @@ def test_what_a_first_visit_loads_is_less_than_60_kb(visitor, path):
     assert len(page.response.data) + sum(len(file.response.data) for file in files) < 60_000
 
 
+@pytest.mark.attack("C3")
 def test_static_files_carry_the_headers_that_protect_pages(visitor):
-    """Row C3 of the attacks."""
     for path in linked(visitor.get("/signup")):
         headers = visitor.get(path).response.headers
         assert headers["X-Content-Type-Options"] == "nosniff"

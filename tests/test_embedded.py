@@ -29,8 +29,8 @@ def test_what_is_made_at_the_first_start_is_there_at_the_next():
     assert len({*pairs(first)[0], first.mongo_password}) == 3
 
 
+@pytest.mark.attack("S3")
 def test_old_secrets_are_accepted_after_new_ones_were_made():
-    """Row S3 of the attacks."""
     old = instance.secrets_at_start()
     instance.rotate_secrets()
     new = instance.secrets_at_start()
@@ -40,8 +40,9 @@ def test_old_secrets_are_accepted_after_new_ones_were_made():
     assert kept == (old.mongo_password, old.installation_id)
 
 
+@pytest.mark.attack("S3")
 def test_old_secrets_end_as_long_after_the_next_start_as_a_session_lasts(time_machine):
-    """Row S3 of the attacks: until it is started again the portal signs by the old ones."""
+    """Until it is started again the portal signs by the old ones."""
     assert instance.FORMER_KEPT == sessions.LONGEST_LIFE
     old = instance.secrets_at_start()
     instance.rotate_secrets()
@@ -68,8 +69,8 @@ def test_changes_at_the_same_moment_lose_none():
     assert len(instance.secrets_at_start().former) == 4
 
 
+@pytest.mark.attack("P1")
 def test_the_file_is_its_own_users_alone_and_whole():
-    """Row P1 of the attacks."""
     instance.secrets_at_start()
     leftover = SECRETS.with_suffix(".new")
     leftover.write_text("{ half of")
@@ -103,8 +104,8 @@ def test_a_file_of_an_earlier_version_is_read():
     assert pairs(instance.secrets_at_start()) == [("j", "s")]
 
 
+@pytest.mark.attack("L1")
 def test_no_secret_shows_itself():
-    """Row L1 of the attacks."""
     instance.secrets_at_start()
     instance.rotate_secrets()
     shown = repr(instance.secrets_at_start())

@@ -286,17 +286,17 @@ LIKELY = ("Acme Corp", "a@b", "x")
 each_form = pytest.mark.parametrize("path", sorted(FORMS))
 
 
+@pytest.mark.attack("N1", "Q1", "D3")
 @each_form
 def test_no_form_breaks_and_refused_ones_change_nothing(home, path):
-    """Rows N1, Q1 and D3 of the attacks."""
     try_form(home, path, each_value_once(FORMS[path]), few)
 
 
+@pytest.mark.attack("N1", "Q1", "D3")
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @each_form
 def test_no_field_of_a_form_breaks_and_refused_ones_change_nothing(home, path):
-    """Rows N1, Q1 and D3 of the attacks."""
     try_form(home, path, each_value_in_each_field(FORMS[path]), many)
 
 
@@ -320,21 +320,21 @@ def asking(app, home, known):
     return home
 
 
+@pytest.mark.attack("Q1", "D3")
 @as_each
 def test_no_query_parameter_breaks_a_page(app, asking):
-    """Rows Q1 and D3 of the attacks; each page gets each parameter, with one value or another."""
+    """Each page gets each parameter, with one value or another."""
     for n, page in enumerate(pages(app)):
         for m in range(3):
             hostile = [NASTY[(n + 13 * m + k) % len(NASTY)] for k in range(len(QUERIES))]
             asking.send("GET", page, list(zip(QUERIES, hostile, strict=True)))
 
 
+@pytest.mark.attack("Q1", "D3")
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @as_each
 def test_no_mixture_of_query_parameters_breaks_a_page(app, asking):
-    """Rows Q1 and D3 of the attacks."""
-
     @examples(600)
     @given(
         st.sampled_from(pages(app)),
@@ -371,19 +371,18 @@ def go_to(home, pattern, value):
     assert home.visitor.client.open(environ_overrides=place).status_code < 500, path
 
 
+@pytest.mark.attack("N1", "D3")
 @each_pattern
 def test_no_address_breaks(home, pattern):
-    """Rows N1 and D3 of the attacks."""
     for value in NASTY:
         go_to(home, pattern, value)
 
 
+@pytest.mark.attack("N1", "D3")
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @each_pattern
 def test_no_address_at_random_breaks(home, pattern):
-    """Rows N1 and D3 of the attacks."""
-
     @many
     @given(st.one_of(values, st.text(max_size=30)))
     def is_answered(value):

@@ -54,8 +54,8 @@ def test_an_address_may_be_used_ten_times_a_minute(visitor, limited):
     assert answers == [303] * 11 + [429]
 
 
+@pytest.mark.attack("A1")
 def test_another_spelling_is_the_same_address(visitor, limited):
-    """Row A1 of the attacks."""
     limited(login_limit_per_email=2)
     spellings = [
         "mara@acme.example",
@@ -77,8 +77,9 @@ def test_a_refusal_says_when_to_come_again(visitor, limited):
     assert f"Wait {seconds} seconds" in answer.text
 
 
+@pytest.mark.attack("A1")
 def test_guessing_for_many_accounts_is_limited_by_network(visitor, limited):
-    """Row A1 of the attacks: one password for many accounts."""
+    """One password for many accounts."""
     limited(login_limit_per_network=5)
     assert log_ins(visitor, [f"person{n}@acme.example" for n in range(7)]) == [401] * 5 + [429] * 2
 

@@ -72,9 +72,9 @@ def test_health_is_asked_too_often_to_be_logged(visitor, log):
 NASTY = "x\ny\r\nz\x1b[31mred\u2028\u202e\0"
 
 
+@pytest.mark.attack("L1")
 @pytest.mark.parametrize("terminal", [False, True])
 def test_nothing_breaks_a_line_or_colours_a_terminal(terminal, monkeypatch):
-    """Row L1 of the attacks."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
     formatter = logging.config.dictConfigClass(logs.config()).configure_formatter(
         logs.config()["formatters"]["event"]
@@ -100,8 +100,8 @@ def test_nothing_breaks_a_line_or_colours_a_terminal(terminal, monkeypatch):
     assert "\x1b[31mred" not in line
 
 
+@pytest.mark.attack("L1")
 def test_strange_paths_and_agents_stay_on_one_line(visitor, log):
-    """Row L1 of the attacks."""
     visitor.get("/organizations/%0A%0D%1B%5B31mred%E2%80%A8", headers={"User-Agent": "a\tb" * 50})
     assert all(json.loads(line) for line in log.text.splitlines())
     assert "\x1b" not in log.text
@@ -111,8 +111,9 @@ def canary():
     return f"canary{secrets.token_hex(6)}"
 
 
+@pytest.mark.attack("L1")
 def test_no_field_reaches_the_log(visitor, app, log):
-    """Row L1 of the attacks: a canary in every field of every form, body, query and header."""
+    """A canary in every field of every form, body, query and header."""
     visitor.sign_up("Acme Corp")
     program = Program(app)
     program.log_in()
@@ -169,8 +170,8 @@ def test_no_field_reaches_the_log(visitor, app, log):
     assert [value for value in planted if value in log.text] == []
 
 
+@pytest.mark.attack("L1")
 def test_no_secret_reaches_the_log_or_a_page(visitor, app, log, settings, master_db):
-    """Row L1 of the attacks."""
     visitor.sign_up("Acme Corp")
     program = Program(app)
     program.log_in()

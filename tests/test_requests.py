@@ -15,6 +15,7 @@ from tests.visitor import PASSWORD, Visitor
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
 
 
+@pytest.mark.attack("C3")
 @pytest.mark.parametrize(
     ("peer", "forwarded", "seen"),
     [
@@ -36,12 +37,11 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
     ],
 )
 def test_forwarded_addresses_are_believed_from_trusted_proxies_only(peer, forwarded, seen):
-    """Row C3 of the attacks."""
     assert client_address(peer, forwarded, PROXIES) == seen
 
 
+@pytest.mark.attack("C3")
 def test_a_stranger_cannot_choose_the_address_in_the_audit_trail(visitor):
-    """Row C3 of the attacks."""
     fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
     headers = {"X-Forwarded-For": "198.51.100.1", "Forwarded": "for=198.51.100.1"}
     visitor.post("/signup", fields, headers=headers)
@@ -66,13 +66,13 @@ def status_under(visitor, host, path="/login"):
     return visitor.client.get(path, environ_overrides={"HTTP_HOST": host}).status_code
 
 
+@pytest.mark.attack("C3")
 @pytest.mark.parametrize(
     "host",
     ["..", "a" * 3000, "a..b", "a b", "<x>", "a:b", "[::1", "", "evil.example", "localhost.evil.example",
      "localhost:x", "127.0.0.1@evil.example", "127.0.0.2"],
 )  # fmt: skip
 def test_a_host_that_is_not_the_portals_is_refused(visitor, host):
-    """Row C3 of the attacks."""
     answer = visitor.client.get("/login", environ_overrides={"HTTP_HOST": host})
     assert answer.status_code == 400
     assert "The portal is at http://localhost " in answer.text
@@ -86,8 +86,8 @@ def test_a_portal_on_ones_own_machine_answers_under_every_name_of_it(visitor, ho
     assert status_under(visitor, host) == 200
 
 
+@pytest.mark.attack("C3")
 def test_a_portal_with_a_public_address_answers_under_that_alone(portal_at):
-    """Row C3 of the attacks."""
     visitor = portal_at("https://portal.example:8443")
     assert status_under(visitor, "portal.example:8443") == 200
     assert status_under(visitor, "Portal.Example:8443") == 200
@@ -103,8 +103,8 @@ def test_the_default_port_may_be_named_and_health_is_told_under_any_host(portal_
         assert status_under(visitor, "10.0.0.7:8000", path) == 200
 
 
+@pytest.mark.attack("S2")
 def test_under_https_browsers_are_told_to_stay_with_it(portal_at):
-    """Row S2 of the attacks."""
     visitor = portal_at("https://portal.example")
     base = {"base_url": "https://portal.example"}
     answer = visitor.client.get("/login", **base)

@@ -345,10 +345,10 @@ def ask(world, worlds):
     return ask
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize("role", ROLES_AND_NONE)
 @pytest.mark.parametrize("route", ROUTES)
 def test_who_gets_in_is_what_the_tables_say(world, ask, route, role):
-    """Row T3 of the attacks."""
     method, rule = route.split()
     how = world.ask_api if rule.split("/")[1] in ("org", "auth", "admin") else world.ask_page
     answer = ask(how, method, world.fill(rule, role), BODIES.get(route), role)
@@ -371,10 +371,10 @@ def expected_by_key(route, kind):
     return IN if need in may else FORBIDDEN
 
 
+@pytest.mark.attack("T1", "T3")
 @pytest.mark.parametrize("kind", KEYS)
 @pytest.mark.parametrize("route", API)
 def test_what_a_key_gets_into_is_what_the_tables_say(app, world, ask, route, kind):
-    """Rows T1 and T3 of the attacks."""
     method, rule = route.split()
     program = Program(app, world.key_of(kind))
     body = BODIES.get(route, {}) if method != "GET" else None

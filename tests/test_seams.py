@@ -56,8 +56,9 @@ def a_key_by(account, organization, there):
     return managing.make_key(an_access(organization), "Nightly export", Role.ADMIN, (), None, there)
 
 
+@pytest.mark.attack("A7")
 def test_a_session_that_was_ended_makes_no_key():
-    """Row A7 of the attacks: the request was under way when the address was proved."""
+    """The request was under way when the address was proved."""
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
     there, _ = from_a_session(mara)
@@ -67,8 +68,8 @@ def test_a_session_that_was_ended_makes_no_key():
     assert not managing.keys_of(organization)
 
 
+@pytest.mark.attack("A7")
 def test_a_session_that_was_ended_adds_no_factor():
-    """Row A7 of the attacks."""
     mara = an_account("mara@acme.example")
     there, opened = from_a_session(mara)
     sessions.revoke_all(mara.id)
@@ -85,8 +86,9 @@ def test_the_first_second_factor_ends_sessions_that_were_opened_without():
     assert len(Session.objects(account=mara.id)) == 1
 
 
+@pytest.mark.attack("A1")
 def test_nobody_spends_the_tries_of_anothers_codes(app, limited):
-    """Row A1 of the attacks: by an address that reads like what codes are counted by."""
+    """By an address that reads like what codes are counted by."""
     mara = an_account("mara@acme.example")
     shown, _ = an_app(mara)
     for name in (f"code of {mara.id}", f"address code of {mara.id}"):
@@ -98,8 +100,8 @@ def test_nobody_spends_the_tries_of_anothers_codes(app, limited):
     assert (answer.status, answer.location) == (303, "/organizations")
 
 
+@pytest.mark.attack("A1")
 def test_who_knows_the_password_keeps_the_owners_browser_out_of_nothing(app, limited):
-    """Row A1 of the attacks."""
     mara = an_account("mara@acme.example")
     shown, codes = an_app(mara)
     own, evil = Visitor(app), Visitor(app)
@@ -127,8 +129,9 @@ def test_of_log_ins_at_one_moment_none_is_refused(app, limited):
     assert answers == [200] * 3
 
 
+@pytest.mark.attack("T2")
 def test_a_removed_admins_request_that_is_under_way_does_nothing():
-    """Row T2 of the attacks: its transaction is done over after theirs who removed them."""
+    """Its transaction is done over after theirs who removed them."""
     organization = an_organization("Acme Corp")
     teo = a_member(organization, Role.ADMIN, "teo@acme.example")
     pia = a_member(organization, Role.VIEWER, "pia@acme.example")

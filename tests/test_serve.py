@@ -116,8 +116,8 @@ def running(tmp_path_factory):
         yield running
 
 
+@pytest.mark.attack("P1")
 def test_what_it_keeps_is_its_own_users_alone(running):
-    """Row P1 of the attacks."""
     instance = running.clone / "instance"
     assert stat.S_IMODE(instance.stat().st_mode) == 0o700
     for name in ("secrets.json", "mongod.key"):
@@ -158,9 +158,10 @@ def flask(clone, *command, **changes):
     )  # fmt: skip
 
 
+@pytest.mark.attack("S3")
 @pytest.mark.full
 def test_new_secrets_log_nobody_out_until_the_old_ones_end(clone):
-    """Row S3 of the attacks: sessions and forms live on, and then end."""
+    """Sessions and forms live on, and then end."""
     secrets = clone / "instance" / "secrets.json"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])

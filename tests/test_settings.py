@@ -20,7 +20,7 @@ from portal import settings
 from portal.serving import settings_docs
 from portal.settings import InvalidSettings, load, load_supervisor
 
-TOP = Path(settings.__file__).parents[2]
+TOP = Path(__file__).parent.parent
 GOOD = {"MONGO_URI": "mongodb://h/", "JWT_SECRET": "j" * 32, "SECRET_KEY": "s" * 32}
 
 
@@ -133,6 +133,7 @@ def test_a_key_file_is_enough_without_a_secret(environment, key_files, algorithm
     assert load().jwt_public_key_files == ("rsa.pub", "ed25519.pub")
 
 
+@pytest.mark.attack("P1")
 @pytest.mark.parametrize(
     ("algorithm", "private", "told"),
     [
@@ -151,7 +152,7 @@ def test_a_key_file_is_enough_without_a_secret(environment, key_files, algorithm
     ],
 )
 def test_an_unfit_private_key_is_told(environment, key_files, algorithm, private, told):
-    """Row P1 of the attacks: none that other users of the machine may read."""
+    """None that other users of the machine may read."""
     if private and private.endswith(".pub"):
         (key_files / private).chmod(0o600)
     environment(JWT_ALGORITHM=algorithm, JWT_PRIVATE_KEY_FILE=private)
@@ -202,8 +203,8 @@ def test_the_supervisor_refuses_what_it_cannot_listen_on(environment, name, valu
         load_supervisor()
 
 
-def test_readme_and_example_list_every_setting_as_it_is():
-    assert settings_docs.table() in (TOP / "README.md").read_text()
+def test_docs_and_example_list_every_setting_as_it_is():
+    assert settings_docs.table() in (TOP / "docs" / "settings.md").read_text()
     assert settings_docs.example() == (TOP / ".env.example").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Writes the settings into ``.env.example`` and the README: ``make settings``."""
+"""Writes the settings into ``.env.example`` and docs/settings.md: ``make settings``."""
 
 import re
 from dataclasses import MISSING, Field
@@ -18,8 +18,8 @@ _EXAMPLE_HEAD = """\
 
 def main() -> None:
     """Bring both files up to date."""
-    readme = TOP / "README.md"
-    readme.write_text(_TABLE.sub(lambda _: table(), readme.read_text()))
+    page = TOP / "docs" / "settings.md"
+    page.write_text(_TABLE.sub(lambda _: table(), page.read_text()))
     (TOP / ".env.example").write_text(example())
 
 

@@ -85,16 +85,18 @@ def test_it_can_be_followed_where_nobody_is_logged_in(app, link):
     assert Visitor(app).log_in(NEW).status == 303
 
 
+@pytest.mark.attack("A7")
 def test_who_asked_for_nothing_gives_their_address_to_no_account(app, link):
-    """Row A7 of the attacks: a link that comes to the victim's address from somebody's account."""
+    """A link that comes to the victim's address from somebody's account."""
     answer = confirm(Visitor(app), link, "what the victim would type")
     assert answer.status == 422
     assert answer.fault("current_password") == "This is not your password: check it"
     assert address() == OLD
 
 
+@pytest.mark.attack("A1")
 def test_guessing_at_a_link_is_limited_however_many_sessions_one_has(app, link, settings):
-    """Row A1 of the attacks: sessions of another account, too."""
+    """Sessions of another account, too."""
     an_account("thief@acme.example")
     thieves = [Visitor(app) for _ in range(7)]
     for thief in thieves:
@@ -110,8 +112,8 @@ def test_guessing_at_a_link_is_limited_however_many_sessions_one_has(app, link, 
     assert answers == [422] * 5 + [429] * 2
 
 
+@pytest.mark.attack("A1")
 def test_guessing_at_a_link_keeps_the_owner_out_of_nothing(visitor, app, link, settings):
-    """Row A1 of the attacks."""
     thief = Visitor(app)
     fields = {
         "csrf_token": thief.token(),
@@ -126,8 +128,9 @@ def test_guessing_at_a_link_keeps_the_owner_out_of_nothing(visitor, app, link, s
     assert followed == 303
 
 
+@pytest.mark.attack("A6")
 def test_following_links_is_limited_as_logging_in_is(app, link, settings):
-    """Row A6 of the attacks: who has a link can't keep the portal hashing."""
+    """Who has a link can't keep the portal hashing."""
     stranger = Visitor(app)
     fields = {"csrf_token": stranger.token(), "token": token_of(link), "current_password": "x"}
     portal_settings.activate(replace(settings, rate_limits=True, login_limit_per_network=2))
@@ -136,8 +139,9 @@ def test_following_links_is_limited_as_logging_in_is(app, link, settings):
     assert answers == [422, 422, 429]
 
 
+@pytest.mark.attack("D1")
 def test_mails_to_one_address_are_limited_whoever_asks(app, settings, letters):
-    """Row D1 of the attacks: nobody fills a stranger's mailbox from many accounts."""
+    """Nobody fills a stranger's mailbox from many accounts."""
     askers = [an_account(f"{n}@acme.example") for n in range(4)]
     portal_settings.activate(replace(settings, rate_limits=True))
     for asker in askers[:3]:
@@ -173,16 +177,16 @@ def test_the_link_dies_with_a_change_of_password(visitor, app, link):
     assert confirm(Visitor(app), link, fields["password"]).status == 410
 
 
+@pytest.mark.attack("A2")
 def test_whether_an_address_is_taken_is_not_told(visitor, mara, letters):
-    """Row A2 of the attacks."""
     an_account(NEW)
     taken, free = ask(visitor), ask(visitor, "free@acme.example")
     assert (taken.status, taken.location) == (free.status, free.location) == (303, "/account")
     assert letters.to(NEW) == []
 
 
+@pytest.mark.attack("A2")
 def test_the_same_commands_are_sent_whether_it_is_taken_or_not(visitor, mara, commands):
-    """Row A2 of the attacks."""
     an_account(NEW)
     hidden = visitor.hidden("/account/address")
     sent = []

@@ -86,9 +86,10 @@ def wait(time_machine, minutes, seconds=0):
     time_machine.move_to(round(clock.now().timestamp()) + 60 * minutes + seconds, tick=False)
 
 
+@pytest.mark.attack("A1", "A2")
 @pytest.mark.parametrize("email", [MARA, NOBODY, "no address"])
 def test_after_five_wrong_ones_each_further_try_waits_longer(guesser, time_machine, email):
-    """Rows A1 and A2 of the attacks: whoever's the address is, also nobody's."""
+    """Whoever's the address is, also nobody's."""
     an_account(MARA)
     stand_still(time_machine)
     assert guesser.statuses(6, email) == [401] * 5 + [429]
@@ -100,8 +101,8 @@ def test_after_five_wrong_ones_each_further_try_waits_longer(guesser, time_machi
         assert guesser.statuses(2, email) == [401, 429]
 
 
+@pytest.mark.attack("A2")
 def test_a_refusal_tells_nothing_of_whose_the_address_is(guesser, time_machine):
-    """Row A2 of the attacks."""
     an_account(MARA)
     stand_still(time_machine)
     told = []
@@ -116,8 +117,8 @@ def test_a_refusal_tells_nothing_of_whose_the_address_is(guesser, time_machine):
     assert told[0][1] == "120"
 
 
+@pytest.mark.attack("A1")
 def test_a_program_waits_too(app):
-    """Row A1 of the attacks."""
     an_account(MARA)
     program = Program(app)
     answers = [program.log_in(password=WRONG) for _ in range(6)]
@@ -143,8 +144,9 @@ def test_the_right_password_begins_anew(guesser, app):
     assert guesser.statuses(5) == [401] * 5
 
 
+@pytest.mark.attack("A1")
 def test_the_right_password_waits_like_the_others(guesser, app, time_machine, hashes):
-    """Row A1 of the attacks: else a refusal would tell which it is not."""
+    """Else a refusal would tell which it is not."""
     an_account(MARA)
     stand_still(time_machine)
     guesser.statuses(5)
@@ -157,17 +159,19 @@ def test_the_right_password_waits_like_the_others(guesser, app, time_machine, ha
 many = pytest.mark.parametrize("many", [100, pytest.param(1000, marks=pytest.mark.full)])
 
 
+@pytest.mark.attack("A1")
 @many
 def test_many_passwords_from_one_address_are_hardly_looked_at(guesser, hashes, many):
-    """Row A1 of the attacks: a try that is refused hashes nothing."""
+    """A try that is refused hashes nothing."""
     an_account(MARA)
     assert Counter(guesser.statuses(many)) == {401: FREE_TRIES, 429: many - FREE_TRIES}
     assert len(hashes) == FREE_TRIES
 
 
+@pytest.mark.attack("A1")
 @many
 def test_many_passwords_from_as_many_addresses_are_hardly_looked_at(guesser, app, hashes, many):
-    """Row A1 of the attacks: the owner is told once, and gets in from a browser that is known."""
+    """The owner is told once, and gets in from a browser that is known."""
     an_account(MARA)
     home = Visitor(app)
     assert home.log_in(MARA).status == 303
@@ -180,8 +184,9 @@ def test_many_passwords_from_as_many_addresses_are_hardly_looked_at(guesser, app
     assert hashes.count(False) == FREE_TRIES
 
 
+@pytest.mark.attack("A1")
 def test_a_day_of_patient_guessing_is_a_hundred_guesses(guesser, time_machine):
-    """Row A1 of the attacks: one try in a quarter of an hour."""
+    """One try in a quarter of an hour."""
     an_account(MARA)
     stand_still(time_machine)
     guesser.statuses(FREE_TRIES)
@@ -193,9 +198,9 @@ def test_a_day_of_patient_guessing_is_a_hundred_guesses(guesser, time_machine):
     assert answers == {401: 4, 429: 8}
 
 
+@pytest.mark.attack("A1")
 @many
 def test_one_password_for_many_accounts_is_limited_by_network(guesser, limited, hashes, many):
-    """Row A1 of the attacks."""
     limited(login_limit_per_network=20)
     for n in range(5):
         an_account(f"person{n}@acme.example")
@@ -204,8 +209,8 @@ def test_one_password_for_many_accounts_is_limited_by_network(guesser, limited, 
     assert len(hashes) == 20
 
 
+@pytest.mark.attack("A1")
 def test_tries_at_the_same_moment_are_no_more_than_after_each_other(app, hashes):
-    """Row A1 of the attacks."""
     an_account(MARA)
     guessers = [Guesser(app) for _ in range(16)]
     answers = Counter(at_once([guesser.status for guesser in guessers]))
@@ -213,8 +218,9 @@ def test_tries_at_the_same_moment_are_no_more_than_after_each_other(app, hashes)
     assert len(hashes) == FREE_TRIES
 
 
+@pytest.mark.attack("A1")
 def test_a_known_browser_waits_after_its_own_wrong_passwords_alone(app):
-    """Row A1 of the attacks: a stolen laptop guesses no faster, and keeps nobody else out."""
+    """A stolen laptop guesses no faster, and keeps nobody else out."""
     an_account(MARA)
     home = Visitor(app)
     home.log_in(MARA)
@@ -248,8 +254,8 @@ def test_a_known_browser_gets_in_from_a_network_that_guesses(guesser, limited, a
     assert home.client.post("/login", data=fields).status_code == 303
 
 
+@pytest.mark.attack("A1")
 def test_the_owner_is_told_once_a_day(guesser, app, office, time_machine):
-    """Row A1 of the attacks."""
     an_account(MARA)
     stand_still(time_machine)
     guesser.statuses(4)
@@ -270,10 +276,11 @@ def test_the_owner_is_told_once_a_day(guesser, app, office, time_machine):
     assert len(office.messages) == 2
 
 
+@pytest.mark.attack("A2")
 def test_of_an_address_without_account_nobody_is_told_and_nothing_is_kept(
     guesser, app, office, master_db
 ):
-    """Row A2 of the attacks: what is written is the same, so that it takes as long."""
+    """What is written is the same, so that it takes as long."""
     guesser.statuses(6, NOBODY)
     [mail] = Mail.objects
     assert NOBODY not in str(mail.to_mongo())
@@ -283,8 +290,8 @@ def test_of_an_address_without_account_nobody_is_told_and_nothing_is_kept(
     assert Mail.objects.get().outcome == "not needed"
 
 
+@pytest.mark.attack("A2")
 def test_known_and_unknown_addresses_take_the_same_commands_until_locked(guesser, commands):
-    """Row A2 of the attacks."""
     an_account(MARA)
     sent = []
     for email in (MARA, NOBODY):
@@ -294,9 +301,10 @@ def test_known_and_unknown_addresses_take_the_same_commands_until_locked(guesser
     assert sent[0] == sent[1]
 
 
+@pytest.mark.attack("A2")
 @pytest.mark.usefixtures("real_hashes")
 def test_known_and_unknown_addresses_take_as_long_until_locked(guesser, limited):
-    """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
+    """Medians of interleaved tries, repeated on a noisy machine."""
     limited(login_limit_per_network=10_000)
 
     def seconds(email):
@@ -345,8 +353,8 @@ def test_attempts_are_forgotten_by_the_database(guesser, master_db):
     assert any(index.get("expireAfterSeconds") == 0 for index in indexes)
 
 
+@pytest.mark.attack("L1")
 def test_no_password_is_in_the_log(guesser, app, log):
-    """Row L1 of the attacks."""
     an_account(MARA)
     guesser.statuses(6)
     assert WRONG not in log.text

@@ -73,6 +73,7 @@ def test_a_program_is_no_browser(app):
     assert not Browser.objects
 
 
+@pytest.mark.attack("S2")
 @pytest.mark.parametrize(
     ("url", "name", "flags"),
     [
@@ -85,7 +86,6 @@ def test_a_program_is_no_browser(app):
     ],
 )
 def test_the_cookie_is_closed_to_scripts_and_other_sites(settings, url, name, flags):
-    """Row S2 of the attacks."""
     app = create_app(replace(settings, public_url=url))
     try:
         an_account("mara@acme.example")

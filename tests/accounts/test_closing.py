@@ -58,8 +58,8 @@ def test_an_account_is_closed_by_who_confirms_it(visitor, app):
     assert Visitor(app).log_in(MARA).status == 401
 
 
+@pytest.mark.attack("T2")
 def test_all_its_sessions_and_tokens_end(visitor, app):
-    """Row T2 of the attacks."""
     other, program = Visitor(app), Program(app)
     other.log_in(MARA)
     program.log_in(MARA)
@@ -104,8 +104,8 @@ def test_what_is_not_confirmed_is_not_closed(visitor, email, password, field):
     assert visitor.get("/account").status == 200
 
 
+@pytest.mark.attack("T4")
 def test_a_last_owner_stays(visitor, mara):
-    """Row T4 of the attacks."""
     organization = an_organization("Acme Corp", mara)
     a_member(organization, Role.ADMIN)
     answer = close(visitor)
@@ -116,8 +116,8 @@ def test_a_last_owner_stays(visitor, mara):
     assert account_of(mara).email == MARA
 
 
+@pytest.mark.attack("T4")
 def test_a_last_owner_of_something_in_the_trash_stays(visitor, mara):
-    """Row T4 of the attacks."""
     trash_organization(an_organization("Acme Corp", mara), None, a_context(mara))
     assert close(visitor).status == 409
 
@@ -153,8 +153,8 @@ def test_what_the_person_has_running_ends_first(visitor, mara, master_db):
     assert account_of(mara).email == MARA
 
 
+@pytest.mark.attack("T4")
 def test_of_two_owners_who_close_at_the_same_moment_one_stays(mara):
-    """Row T4 of the attacks."""
     for n in range(5):
         one = an_account(f"one{n}@acme.example")
         organization = an_organization(f"Acme {n}", one)
@@ -212,8 +212,8 @@ def test_the_trail_names_others_as_before(visitor, mara, master_db):
     assert master_db.audit_events.find_one({"chain": organization.id}) == before
 
 
+@pytest.mark.attack("L2")
 def test_the_chains_stay_whole(lived):
-    """Row L2 of the attacks."""
     assert not list(find_broken())
 
 

@@ -35,8 +35,9 @@ def test_a_password_is_changed_by_who_knows_the_old_one(visitor, app):
     assert "Changed just now" in visitor.get("/account").text
 
 
+@pytest.mark.attack("S1", "T2")
 def test_all_other_sessions_and_tokens_end(visitor, app):
-    """Rows S1 and T2 of the attacks: a cookie that was copied elsewhere before."""
+    """A cookie that was copied elsewhere before."""
     other, program = Visitor(app), Program(app)
     other.log_in(MARA)
     program.log_in(MARA)
@@ -75,8 +76,9 @@ def test_all_faults_are_told_at_once(visitor):
     assert answer.fault("password")
 
 
+@pytest.mark.attack("A1")
 def test_guessing_the_old_one_is_limited_as_logging_in_is(visitor, settings):
-    """Row A1 of the attacks: from a session that was left open."""
+    """From a session that was left open."""
     hidden = visitor.hidden("/account/password")
     fields = {**hidden, "current_password": "wrong password wrong", "password": OTHER}
     portal_settings.activate(replace(settings, rate_limits=True, login_limit_per_email=2))

@@ -33,8 +33,8 @@ def export(visitor):
     return response
 
 
+@pytest.mark.attack("S2")
 def test_it_is_a_file_that_no_cache_keeps(visitor, mara):
-    """Row S2 of the attacks."""
     response = export(visitor)
     assert response.mimetype == "application/json"
     assert response.headers["Content-Disposition"] == 'attachment; filename="account.json"'
@@ -62,8 +62,8 @@ def test_account_sessions_memberships_and_deeds_are_in_it(visitor, mara):
     assert found["events"][2]["email"] == MARA
 
 
+@pytest.mark.attack("L1")
 def test_no_secret_and_no_hash_is_in_it(visitor, mara):
-    """Row L1 of the attacks."""
     text = export(visitor).text
     events = AuditEvent.objects()
     secrets = [mara.password_hash, Session.objects.get().id, *(event.hash for event in events)]
@@ -71,8 +71,8 @@ def test_no_secret_and_no_hash_is_in_it(visitor, mara):
     assert "salt" not in text
 
 
+@pytest.mark.attack("T1")
 def test_nothing_of_others_is_in_it(visitor, mara):
-    """Row T1 of the attacks."""
     organization = an_organization("Acme Corp", mara)
     teo = a_member(organization, Role.VIEWER)
     of_theirs = an_organization("Their Own", teo)
@@ -157,16 +157,16 @@ def scanned(master_db):
     ]
 
 
+@pytest.mark.attack("F1")
 def test_a_database_that_is_away_at_once_is_told_as_ever(visitor, mara, monkeypatch):
-    """Row F1 of the attacks."""
     monkeypatch.setattr(account_export, "events_about", away)
     assert visitor.get("/account/export").status == 503
 
 
+@pytest.mark.attack("F1")
 def test_a_database_that_goes_away_in_the_middle_breaks_the_answer_off(
     visitor, lived, monkeypatch, log
 ):
-    """Row F1 of the attacks."""
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     answer = visitor.client.get("/account/export", buffered=False)
@@ -183,10 +183,11 @@ def away(*_):
     raise NetworkTimeout("away")
 
 
+@pytest.mark.attack("D2")
 def test_a_few_are_exported_at_once_and_who_waits_has_nothing_in_the_trail(
     visitor, mara, lived, monkeypatch
 ):
-    """Row D2 of the attacks: they share their places with the files of organizations."""
+    """They share their places with the files of organizations."""
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     open_ones = [

@@ -66,8 +66,8 @@ def test_what_was_wrong_is_not_told(visitor, email, password):
     assert not is_logged_in(visitor)
 
 
+@pytest.mark.attack("Q1")
 def test_operators_in_fields_are_only_fields(visitor):
-    """Row Q1 of the attacks."""
     an_account("mara@acme.example")
     fields = {"email": "mara@acme.example", "password[$gt]": ""}
     answer = visitor.post("/login", fields)
@@ -75,9 +75,10 @@ def test_operators_in_fields_are_only_fields(visitor):
     assert answer.fault("password") == "Enter your password"
 
 
+@pytest.mark.attack("A2")
 @pytest.mark.usefixtures("real_hashes")
 def test_unknown_addresses_take_as_long_as_wrong_passwords(visitor):
-    """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
+    """Medians of interleaved tries, repeated on a noisy machine."""
     an_account("mara@acme.example")
     token = visitor.token("/login")
 
@@ -104,6 +105,7 @@ def test_a_password_is_the_same_however_its_accents_are_composed(visitor):
     )
 
 
+@pytest.mark.attack("C2")
 @pytest.mark.parametrize(
     "target",
     [
@@ -117,7 +119,6 @@ def test_a_password_is_the_same_however_its_accents_are_composed(visitor):
     ],
 )
 def test_next_stays_on_the_site(visitor, target):
-    """Row C2 of the attacks."""
     an_account("mara@acme.example")
     assert visitor.log_in(next=target).location == "/organizations"
 
@@ -131,8 +132,8 @@ def test_next_leads_to_where_the_visitor_was_going(visitor):
     assert visitor.log_in(next=target).location == "/organizations/acme-corp/activity?after=9"
 
 
+@pytest.mark.attack("S2")
 def test_the_cookie_is_a_token_that_scripts_cannot_read(visitor):
-    """Row S2 of the attacks."""
     visitor.sign_up()
     found = cookie_of(visitor)
     assert found.value.count(".") == 2
@@ -141,8 +142,9 @@ def test_the_cookie_is_a_token_that_scripts_cannot_read(visitor):
     assert found.path == "/"
 
 
+@pytest.mark.attack("S1")
 def test_logging_in_gives_another_cookie_and_another_form_token(visitor):
-    """Row S1 of the attacks: a session planted before login is worth nothing after."""
+    """A session planted before login is worth nothing after."""
     an_account("mara@acme.example")
     planted_token = visitor.token("/login")
     planted = cookie_of(visitor).value

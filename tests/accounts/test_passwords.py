@@ -61,8 +61,9 @@ def test_strength_of_nothing_is_the_weakest():
     assert strength("").score == 0
 
 
+@pytest.mark.attack("A6")
 def test_no_password_takes_long_to_estimate():
-    """Row A6 of the attacks: zxcvbn takes seconds for long ones of many special characters."""
+    """zxcvbn takes seconds for long ones of many special characters."""
     begin = time.process_time()
     strength("(4@8{[<6391!|7$05+%2" * 6)
     assert time.process_time() - begin < 3
@@ -153,8 +154,9 @@ def test_password_managers_and_pasting_are_welcome(visitor, path, kind):
     assert not {"maxlength", "pattern", "onpaste", "readonly"} & set(field.attrs)
 
 
+@pytest.mark.attack("A6")
 def test_the_longest_password_counts_to_its_end(visitor):
-    """Row A6 of the attacks: nothing is cut, neither by the form nor by the hash."""
+    """Nothing is cut, neither by the form nor by the hash."""
     longest = "".join(chr(0x4E00 + n * 37) for n in range(passwords.LONGEST))
     assert visitor.sign_up(password=longest).status == 303
     visitor.log_out()
@@ -162,8 +164,8 @@ def test_the_longest_password_counts_to_its_end(visitor):
     assert visitor.log_in(password=longest).status == 303
 
 
+@pytest.mark.attack("A6")
 def test_a_password_of_a_megabyte_is_refused_unread(visitor):
-    """Row A6 of the attacks."""
     token = visitor.token("/login")
     fields = {"csrf_token": token, "email": "mara@acme.example", "password": "x" * 1_000_000}
     begin = time.perf_counter()
@@ -174,9 +176,10 @@ def test_a_password_of_a_megabyte_is_refused_unread(visitor):
 MARKS = "a" + "\u0315" * 16_000 + "\u0323" * 15_500
 
 
+@pytest.mark.attack("A6")
 @pytest.mark.parametrize("check", [parse_name, parse_email, check_password, slug_asked_for])
 def test_a_text_that_is_slow_to_compose_is_refused_unread(check):
-    """Row A6 of the attacks: composing 30,000 marks on one letter takes a second."""
+    """Composing 30,000 marks on one letter takes a second."""
     begin = time.perf_counter()
     with pytest.raises(PortalError):
         check(MARKS)

@@ -35,9 +35,9 @@ def test_a_name_may_be_taken_away(visitor):
     assert visitor.get("/organizations").html.select_one(".who .email").text == MARA
 
 
+@pytest.mark.attack("N1")
 @pytest.mark.parametrize("name", ["M", "x" * 81, "Ma\0ra", "Ma\u202era", "<b>Mara</b>", "🙂🙂"])
 def test_a_bad_name_is_told_at_the_field(visitor, name):
-    """Row N1 of the attacks."""
     answer = change(visitor, name=name)
     assert answer.status == 422
     assert answer.fault("name")

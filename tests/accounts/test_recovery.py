@@ -75,8 +75,9 @@ def test_following_it_does_not_log_in(app, asked):
     assert visitor.get("/account").location.startswith("/login")
 
 
+@pytest.mark.attack("A3")
 def test_a_link_works_once(app, asked):
-    """Row A3 of the attacks: twice."""
+    """Twice."""
     link = asked()
     assert follow(Visitor(app), link).status == 303
     assert follow(Visitor(app), link, "yet another one of horses").status == 410
@@ -84,8 +85,9 @@ def test_a_link_works_once(app, asked):
     assert Visitor(app).log_in(MARA, OTHER).status == 303
 
 
+@pytest.mark.attack("A3")
 def test_a_link_works_for_30_minutes(app, asked, time_machine):
-    """Row A3 of the attacks: after expiry."""
+    """After expiry."""
     link = asked()
     time_machine.move_to(clock.now() + timedelta(minutes=29))
     assert Visitor(app).get(link).status == 200
@@ -93,16 +95,18 @@ def test_a_link_works_for_30_minutes(app, asked, time_machine):
     assert follow(Visitor(app), link).status == 410
 
 
+@pytest.mark.attack("A3")
 def test_a_link_dies_with_a_change_of_password(app, asked):
-    """Row A3 of the attacks: after a change of password."""
+    """After a change of password."""
     link, visitor = asked(), Visitor(app)
     visitor.log_in(MARA)
     visitor.post("/account/password", {"current_password": PASSWORD, "password": OTHER})
     assert follow(Visitor(app), link, "yet another one of horses").status == 410
 
 
+@pytest.mark.attack("A3")
 def test_only_the_newest_link_works(app, asked, time_machine):
-    """Row A3 of the attacks: an old one after a new one."""
+    """An old one after a new one."""
     old = asked()
     time_machine.move_to(clock.now() + timedelta(minutes=5, seconds=1))
     new = asked()
@@ -110,8 +114,9 @@ def test_only_the_newest_link_works(app, asked, time_machine):
     assert follow(Visitor(app), new).status == 303
 
 
+@pytest.mark.attack("A3")
 def test_nobody_ends_a_link_that_was_just_mailed(app, asked, letters, time_machine):
-    """Row A3 of the attacks: a stranger wishes for the victim's address again and again."""
+    """A stranger wishes for the victim's address again and again."""
     link = asked()
     time_machine.move_to(clock.now() + timedelta(minutes=4, seconds=50))
     answers = [ask_for_link(Visitor(app)) for _ in range(3)]
@@ -139,8 +144,9 @@ def test_a_new_link_is_mailed_at_once_where_the_last_was_used(app, asked, letter
     assert follow(Visitor(app), asked(), "yet another one of horses").status == 303
 
 
+@pytest.mark.attack("A3")
 def test_a_link_is_for_one_account(app, asked, letters):
-    """Row A3 of the attacks: for another account."""
+    """For another account."""
     link = asked()
     teo = an_account("teo@acme.example")
     ask_for_link(Visitor(app), teo.email)
@@ -151,14 +157,16 @@ def test_a_link_is_for_one_account(app, asked, letters):
     assert Visitor(app).log_in(teo.email, PASSWORD).status == 303
 
 
+@pytest.mark.attack("A3")
 @pytest.mark.parametrize("token", ["", "guessed", "a.b.c", "x" * 5000])
 def test_a_guessed_link_opens_nothing(visitor, mara, token):
-    """Row A3 of the attacks: token guessed."""
+    """Token guessed."""
     assert visitor.get(f"/recover?{urlencode({'token': token})}").status == 410
 
 
+@pytest.mark.attack("A3")
 def test_nothing_in_the_database_opens_anything(asked, master_db):
-    """Row A3 of the attacks: nothing in the database opens it."""
+    """Nothing in the database opens it."""
     token = token_of(asked())
     for name in master_db.list_collection_names():
         assert token not in str(list(master_db[name].find()))
@@ -178,16 +186,17 @@ def test_a_weak_password_is_refused_and_the_link_still_works(app, asked):
     assert follow(Visitor(app), link).status == 303
 
 
+@pytest.mark.attack("A2")
 def test_known_and_unknown_addresses_get_the_same_answer(app, mara, letters):
-    """Row A2 of the attacks."""
     answers = [ask_for_link(Visitor(app), email) for email in (MARA, "nobody@acme.example")]
     assert [(a.status, a.location) for a in answers] == [(303, "/login")] * 2
     assert letters.to(MARA) == [SUBJECT]
     assert letters.to("nobody@acme.example") == []
 
 
+@pytest.mark.attack("A2")
 def test_unknown_addresses_take_as_long(app, mara):
-    """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
+    """Medians of interleaved tries, repeated on a noisy machine."""
     visitor = Visitor(app)
     token = visitor.token("/forgot")
 
@@ -208,8 +217,8 @@ def test_unknown_addresses_take_as_long(app, mara):
     assert any(difference() < 0.1 for _ in range(3))
 
 
+@pytest.mark.attack("A2")
 def test_the_same_commands_are_sent_for_known_and_unknown(app, mara, commands):
-    """Row A2 of the attacks."""
     sent = []
     for email in (MARA, "nobody@acme.example", MARA, "nobody@acme.example"):  # too early at last
         visitor = Visitor(app)
@@ -220,9 +229,9 @@ def test_the_same_commands_are_sent_for_known_and_unknown(app, mara, commands):
     assert sent[0] == sent[1] == sent[2] == sent[3]
 
 
+@pytest.mark.attack("A2")
 @pytest.mark.parametrize("email", [MARA, "nobody@acme.example"])
 def test_it_is_limited_for_an_address_known_or_not(app, mara, settings, email):
-    """Row A2 of the attacks."""
     visitor = Visitor(app)
     hidden = visitor.hidden("/forgot")
     portal_settings.activate(replace(settings, rate_limits=True))
@@ -231,8 +240,9 @@ def test_it_is_limited_for_an_address_known_or_not(app, mara, settings, email):
     assert answers == [303] * 3 + [429] * 2
 
 
+@pytest.mark.attack("A6")
 def test_following_links_is_limited_as_logging_in_is(app, settings, asked):
-    """Row A6 of the attacks: who has a link can't keep the portal hashing."""
+    """Who has a link can't keep the portal hashing."""
     visitor = Visitor(app)
     hidden = visitor.hidden(asked())
     portal_settings.activate(replace(settings, rate_limits=True, login_limit_per_network=2))
@@ -275,8 +285,9 @@ def test_all_sessions_and_tokens_end(app, asked):
     assert not Session.objects()
 
 
+@pytest.mark.attack("A7")
 def test_following_it_proves_the_address(app, mara, asked):
-    """Row A7 of the attacks: whoever typed the victim's address is out by this, too."""
+    """Whoever typed the victim's address is out by this, too."""
     mara.update(unset__verified_at=True)
     follow(Visitor(app), asked())
     account = Account.objects.get()
@@ -291,8 +302,8 @@ def test_the_owner_is_told_that_the_password_was_changed(app, asked, letters):
     assert "127.0.0.1" in letters.text(MARA, "Your password was changed")
 
 
+@pytest.mark.attack("L1")
 def test_the_link_is_not_logged(app, asked, log):
-    """Row L1 of the attacks."""
     link = asked()
     Visitor(app).get(link)
     follow(Visitor(app), link)

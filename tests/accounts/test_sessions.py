@@ -69,8 +69,8 @@ def test_each_browser_and_program_is_listed_and_this_one_is_marked(app, here, th
     assert rows(there)[0].startswith("Safari on iPhone this one")
 
 
+@pytest.mark.attack("T2")
 def test_ending_one_acts_on_its_next_request(here, there):
-    """Row T2 of the attacks."""
     answer = end(here, session_in(IPHONE).public_id)
     assert (answer.status, answer.location) == (303, "/account/sessions")
     assert not is_in(there)
@@ -97,8 +97,8 @@ def test_all_others_end_at_once(app, here, there):
     assert here.post("/account/sessions/end-others", form_at="/account/password").status == 303
 
 
+@pytest.mark.attack("T1")
 def test_a_session_of_somebody_else_is_as_if_it_did_not_exist(app, here):
-    """Row T1 of the attacks."""
     an_account("teo@acme.example")
     teo = a_browser(app, IPHONE, "teo@acme.example")
     answers = [
@@ -117,8 +117,8 @@ def test_those_that_ran_out_are_not_listed(here, there, time_machine):
     assert len(rows(here)) == 1
 
 
+@pytest.mark.attack("L1")
 def test_what_a_session_is_known_by_in_the_database_is_on_no_page(here):
-    """Row L1 of the attacks."""
     page = here.get("/account/sessions").response.get_data(as_text=True)
     assert Session.objects.get().id not in page
 

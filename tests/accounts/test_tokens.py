@@ -79,8 +79,8 @@ def test_a_token_carries_what_was_signed_with_kind_key_and_times():
     assert header["kid"]
 
 
+@pytest.mark.attack("S1")
 def test_a_token_of_another_kind_does_not_pass():
-    """Row S1 of the attacks."""
     with pytest.raises(InvalidToken):
         read("session", a_token("bearer"))
 
@@ -121,8 +121,8 @@ def test_forged_tokens_do_not_pass(settings):
             read("session", token)
 
 
+@pytest.mark.attack("S3")
 def test_secrets_rotate_without_ending_sessions(use, settings):
-    """Row S3 of the attacks."""
     token = a_token()
     new = "n" * 48
     use(jwt_secret=new, jwt_secret_fallbacks=(settings.jwt_secret,))
@@ -159,9 +159,10 @@ def as_secret(secret):
     return lambda signed: hmac.digest(secret, signed, hashlib.sha256)
 
 
+@pytest.mark.attack("S1")
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_no_other_algorithm_passes_for_a_key(use, settings, tmp_path, algorithm):
-    """Row S1 of the attacks: the public key as a secret, no signature, a foreign or other kid."""
+    """The public key as a secret, no signature, a foreign or other kid."""
     key = KEYS[algorithm]
     private, _ = written(tmp_path, "key", key)
     use(
@@ -192,9 +193,9 @@ def test_no_other_algorithm_passes_for_a_key(use, settings, tmp_path, algorithm)
     assert read("session", genuine)["data"] == {}
 
 
+@pytest.mark.attack("S1")
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_a_key_of_the_other_kind_does_not_sign_for_it(use, tmp_path, algorithm):
-    """Row S1 of the attacks."""
     [other] = set(KEYS) - {algorithm}
     private, _ = written(tmp_path, "key", KEYS[algorithm])
     use(jwt_algorithm=algorithm, **private)
@@ -205,8 +206,9 @@ def test_a_key_of_the_other_kind_does_not_sign_for_it(use, tmp_path, algorithm):
         read("session", jwt.encode(claims, KEYS[other], other, headers))
 
 
+@pytest.mark.attack("S3")
 def test_keys_in_files_rotate_without_ending_sessions(use, tmp_path):
-    """Row S3 of the attacks: also from one kind of key to another, and to a secret."""
+    """Also from one kind of key to another, and to a secret."""
     old_private, old_public = written(tmp_path, "old", KEYS["RS256"])
     new_private, new_public = written(tmp_path, "new", KEYS["EdDSA"])
     use(jwt_algorithm="RS256", **old_private)
@@ -220,8 +222,8 @@ def test_keys_in_files_rotate_without_ending_sessions(use, tmp_path):
         read("session", token)
 
 
+@pytest.mark.attack("S3")
 def test_from_a_secret_to_a_key_in_a_file_sessions_live_on(use, settings, tmp_path):
-    """Row S3 of the attacks."""
     token = a_token()
     private, _ = written(tmp_path, "key", KEYS["EdDSA"])
     use(jwt_algorithm="EdDSA", jwt_secret_fallbacks=(settings.jwt_secret,), **private)

@@ -99,10 +99,11 @@ def test_a_link_to_an_address_that_the_account_no_longer_has_verifies_nothing(ap
     assert Visitor(app).get(link).status == 410
 
 
+@pytest.mark.attack("A7")
 def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_address(
     visitor, app, link
 ):
-    """Row A7 of the attacks: somebody signed up with the victim's address and waits."""
+    """Somebody signed up with the victim's address and waits."""
     program = Program(app)
     program.log_in()
     assert follow(Visitor(app), link, OTHER).status == 303
@@ -114,8 +115,9 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
     assert Visitor(app).log_in(MARA, OTHER).status == 303
 
 
+@pytest.mark.attack("A7")
 def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(app, link):
-    """Row A7 of the attacks: a key would outlive their sessions."""
+    """A key would outlive their sessions."""
     account, organization = Account.objects.get(), Organization.objects.get()
     made = managing.make_key(
         an_access(organization), "Waiting", Role.ADMIN, (), None, a_context(account)
@@ -128,8 +130,9 @@ def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(a
     assert (event.action, event.details["name"]) == ("key.revoked", "Waiting")
 
 
+@pytest.mark.attack("A7")
 def test_the_password_that_was_typed_is_the_accounts_whatever_happens_meanwhile(app, link):
-    """Row A7 of the attacks: whoever waits changes the password while the address is verified."""
+    """Whoever waits changes the password while the address is verified."""
     read = Account.objects.get()
     others = hash_password(OTHER)
     Account.objects.update_one(set__password_hash=others)
@@ -186,8 +189,9 @@ def test_mails_are_limited(visitor, letters, settings, link):
     assert len(letters.to(MARA)) == 4
 
 
+@pytest.mark.attack("A6")
 def test_following_links_is_limited_as_logging_in_is(app, settings, link):
-    """Row A6 of the attacks: who has a link can't keep the portal hashing."""
+    """Who has a link can't keep the portal hashing."""
     visitor = Visitor(app)
     hidden = visitor.hidden(link)
     portal_settings.activate(replace(settings, rate_limits=True, login_limit_per_network=2))

@@ -161,8 +161,8 @@ def test_the_account_is_judged_as_it_is_when_the_invitation_is_written(acme, inv
     assert nothing_was_sent()
 
 
+@pytest.mark.attack("A4")
 def test_an_invitation_that_an_earlier_version_let_somebody_send_is_dead(app, acme, teo):
-    """Row A4 of the attacks."""
     path = f"/invitations/{token_of(an_invitation(acme, teo, LENA))}"
     page = Visitor(app).get(path)
     assert (page.status, page.heading) == (410, "This invitation no longer works")
@@ -246,8 +246,8 @@ def test_codes_are_not_made_anew_for_factors_that_a_version_before_let_in(early)
     assert RecoveryCodes.objects.get().to_mongo() == before
 
 
+@pytest.mark.attack("A7")
 def test_such_factors_are_asked_for_can_be_removed_and_go_with_the_first_proof(app, early, letters):
-    """Row A7 of the attacks."""
     account, its_app = early
     visitor = Visitor(app)
     assert visitor.log_in(account.email).location == "/login/second"
@@ -262,8 +262,9 @@ def test_such_factors_are_asked_for_can_be_removed_and_go_with_the_first_proof(a
     assert nothing_was_added(account)
 
 
+@pytest.mark.attack("A7")
 def test_a_mailed_new_password_removes_them_too(app, early, letters):
-    """Row A7 of the attacks: whoever waits keeps no way in."""
+    """Whoever waits keeps no way in."""
     account, _ = early
     Visitor(app).post("/forgot", {"email": account.email})
     link = letters.link(account.email, "Choose a new password")

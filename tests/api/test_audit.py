@@ -52,6 +52,7 @@ def test_a_hundred_come_unless_more_are_wanted_and_never_more_than_a_thousand(ow
     assert fault(feed(owner, "?limit=1001")) == (422, "invalid_input", {"limit"})
 
 
+@pytest.mark.attack("Q1", "D3")
 @pytest.mark.parametrize(
     "query",
     ["after=-1", "after=x", "after=", "after=1e3", "after=1_0", "after=+1", "after=%201", "after=9" + "9" * 400,
@@ -59,12 +60,11 @@ def test_a_hundred_come_unless_more_are_wanted_and_never_more_than_a_thousand(ow
      "before=1", "after=1&after=2", "after[]=1"],
 )  # fmt: skip
 def test_a_hostile_query_is_refused(owner, query):
-    """Rows Q1 and D3 of the attacks."""
     assert feed(owner, f"?{query}").status_code == 422
 
 
+@pytest.mark.attack("T1", "T3")
 def test_admins_get_it_viewers_and_strangers_do_not(app):
-    """Rows T1 and T3 of the attacks."""
     organization = an_organization("Acme Corp")
     seen = {}
     for role in (Role.ADMIN, Role.VIEWER):

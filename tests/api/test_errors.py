@@ -44,31 +44,33 @@ def test_a_method_that_is_not_says_which_are(owner, method, path, allowed):
     assert allowed in answer.headers["Allow"].split(", ")
 
 
+@pytest.mark.attack("C1")
 @pytest.mark.parametrize(
     "content_type",
     ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/xml", "", "json"],
 )  # fmt: skip
 def test_what_is_no_json_is_refused(program, content_type):
-    """Row C1 of the attacks: nor can a form of another site send any."""
+    """Nor can a form of another site send any."""
     answer = program.post("/org/create", data='{"a": 1}', content_type=content_type)
     check_shape(answer)
     assert fault(answer) == (415, "unsupported_media_type", set())
 
 
+@pytest.mark.attack("D1")
 def test_packed_bodies_are_never_unpacked(program):
-    """Row D1 of the attacks."""
     answer = program.post("/org/create", SIGN_UP, headers={"Content-Encoding": "gzip"})
     check_shape(answer)
     assert answer.status_code == 415
 
 
+@pytest.mark.attack("D1")
 def test_too_much_is_refused(program):
-    """Row D1 of the attacks."""
     answer = program.post("/org/create", {**SIGN_UP, "organization_name": "x" * 100_000})
     check_shape(answer)
     assert fault(answer) == (413, "too_large", set())
 
 
+@pytest.mark.attack("D1")
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -94,7 +96,6 @@ def test_too_much_is_refused(program):
     ],
 )
 def test_json_that_readers_may_take_differently_is_refused(program, body, told):
-    """Row D1 of the attacks."""
     answer = program.post("/org/create", data=body, content_type="application/json")
     check_shape(answer)
     assert fault(answer)[:2] == (400, "malformed_json")

@@ -284,8 +284,8 @@ def test_two_accounts_may_use_the_same_key(app, owner):
     assert [answer.json["organization"]["organization_name"] for answer in answers] == names
 
 
+@pytest.mark.attack("T1")
 def test_an_answer_is_repeated_to_nobody_else(app, owner, program):
-    """Row T1 of the attacks."""
     owner.delete("/org/delete/acme-corp", **KEYED)
     stranger = Program(app)
     stranger.sign_up("Kestrel", "dispatch@kestrel.example")

@@ -60,8 +60,8 @@ def test_members_are_listed_by_address(owner, teo):
     assert listed[1]["joined_at"].endswith("+00:00")
 
 
+@pytest.mark.attack("T2")
 def test_a_role_is_changed_and_a_member_removed(owner, teo):
-    """Row T2 of the attacks."""
     path = f"{ACME}/members/{teo.id}"
     answer = owner.put(path, {"role": "admin"})
     assert answer.status_code == 200
@@ -73,8 +73,8 @@ def test_a_role_is_changed_and_a_member_removed(owner, teo):
     ]
 
 
+@pytest.mark.attack("T2")
 def test_a_token_obeys_the_new_state_at_once(owner, teo, as_):
-    """Row T2 of the attacks."""
     program = as_("teo@acme.example")
     assert program.post(f"{ACME}/invitations", INVITE).status_code == 403
     owner.put(f"{ACME}/members/{teo.id}", {"role": "admin"})
@@ -83,9 +83,9 @@ def test_a_token_obeys_the_new_state_at_once(owner, teo, as_):
     assert program.get(f"{ACME}/members").status_code == 404
 
 
+@pytest.mark.attack("Q1")
 @pytest.mark.parametrize("role", ["owner", "", "Admin", None, 1, {"$ne": ""}, ["admin"]])
 def test_no_other_role_can_be_given(owner, teo, role):
-    """Row Q1 of the attacks."""
     for answer in (
         owner.put(f"{ACME}/members/{teo.id}", {"role": role}),
         owner.post(f"{ACME}/invitations", {**INVITE, "role": role}),
@@ -94,8 +94,8 @@ def test_no_other_role_can_be_given(owner, teo, role):
     assert Membership.objects.get(account=teo.id).role == Role.VIEWER
 
 
+@pytest.mark.attack("T3")
 def test_viewers_change_nobody_and_leave(teo, as_, join):
-    """Row T3 of the attacks."""
     program, other = as_("teo@acme.example"), join("pia@acme.example", Role.VIEWER)
     assert program.put(f"{ACME}/members/{other.id}", {"role": "admin"}).status_code == 403
     assert program.delete(f"{ACME}/members/{other.id}").status_code == 403
@@ -104,8 +104,8 @@ def test_viewers_change_nobody_and_leave(teo, as_, join):
     assert program.get(ACME).status_code == 404
 
 
+@pytest.mark.attack("T3")
 def test_admins_leave_owners_alone(owner, join, as_):
-    """Row T3 of the attacks."""
     join("ann@acme.example", Role.ADMIN)
     mara = Account.objects.get(email="mara@acme.example")
     program = as_("ann@acme.example")
@@ -114,8 +114,8 @@ def test_admins_leave_owners_alone(owner, join, as_):
     assert Membership.objects.get(account=mara.id).role == Role.OWNER
 
 
+@pytest.mark.attack("T4")
 def test_the_last_owner_stays(owner):
-    """Row T4 of the attacks."""
     mara = Account.objects.get()
     path = f"{ACME}/members/{mara.id}"
     assert fault(owner.delete(path)) == (409, "last_owner", set())
@@ -145,8 +145,8 @@ def test_who_is_a_member_or_invited_is_not_invited(owner, teo):
     assert fault(answer) == (409, "already_member", {"email"})
 
 
+@pytest.mark.attack("T1")
 def test_what_belongs_to_others_does_not_exist(owner, kestrels):
-    """Row T1 of the attacks."""
     before = [list(map(str, d.objects.as_pymongo())) for d in (Membership, Invitation)]
     member, invitation = kestrels
     for account_id in (member, ObjectId(), "x", "$ne", "%00"):
@@ -163,8 +163,8 @@ def test_what_belongs_to_others_does_not_exist(owner, kestrels):
     assert [list(map(str, d.objects.as_pymongo())) for d in (Membership, Invitation)] == before
 
 
+@pytest.mark.attack("N4")
 def test_an_old_slug_leads_on_and_neither_creates_nor_deletes(owner, teo):
-    """Row N4 of the attacks."""
     owner.put("/org/update/acme-corp", {"new_organization_name": "Other"})
     answer = owner.get(f"{ACME}/members")
     assert answer.headers["Link"] == '<http://localhost/org/other/members>; rel="canonical"'

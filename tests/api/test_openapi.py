@@ -98,19 +98,20 @@ def try_every_operation(app, mode, examples, prepare):
         keeps_to_the_document()
 
 
+@pytest.mark.attack("D3")
 @EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_api_keeps_to_its_document_without_a_token(app, mode, examples):
-    """Row D3 of the attacks."""
     try_every_operation(app, mode, examples, lambda case: {})
 
 
+@pytest.mark.attack("D3")
 @EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
-    """Row D3 of the attacks; every other name is that of an organization there is."""
+    """Every other name is that of an organization there is."""
     account = Account.objects.get()
 
     def prepare(case):
@@ -125,12 +126,13 @@ def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
     try_every_operation(app, mode, examples, prepare)
 
 
+@pytest.mark.attack("D3")
 @EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_api_keeps_to_its_document_with_a_key(app, mode, role, examples):
-    """Row D3 of the attacks; every other name is that of the key's organization."""
+    """Every other name is that of the key's organization."""
     organization = an_organization("Acme Corp")
     credential = a_key(organization, role)
     key = ApiKey.objects.get()

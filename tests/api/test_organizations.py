@@ -75,11 +75,11 @@ def test_an_organization_is_found_by_its_slug_or_any_name_that_leads_to_it(owner
     assert seen["bytes"] > 300
 
 
+@pytest.mark.attack("Q1")
 @pytest.mark.parametrize(
     "name", ["acme.", "acme-", ".*", "acme%", "ac", "$where", "acme\0", "x" * 500]
 )
 def test_a_name_is_a_name_and_no_pattern(owner, name):
-    """Row Q1 of the attacks."""
     owner.post("/org/create", {"organization_name": "Acme"})
     answer = owner.get(f"/org/{name}")
     assert answer.status_code in (200, 404)
@@ -119,8 +119,8 @@ def test_a_new_name_that_can_not_be_is_told_at_the_field_that_was_sent(owner, na
         assert fault(answer) == (status, code, {"new_organization_name"})
 
 
+@pytest.mark.attack("N4")
 def test_an_old_name_leads_on_but_for_deleting(owner):
-    """Row N4 of the attacks."""
     owner.put("/org/update/acme-corp", {"new_organization_name": "Other"})
     link = '<http://localhost/org/other>; rel="canonical"'
     seen = owner.get("/org/acme-corp")
@@ -235,9 +235,9 @@ OWNERS = [
 ]
 
 
+@pytest.mark.attack("T1")
 @pytest.mark.parametrize(("method", "path", "body"), OWNERS)
 def test_organizations_of_others_look_like_none_at_all(app, program, method, path, body):
-    """Row T1 of the attacks."""
     stranger = Program(app)
     stranger.sign_up("Kestrel", "dispatch@kestrel.example")
     stranger.log_in("dispatch@kestrel.example")
@@ -250,10 +250,10 @@ def test_organizations_of_others_look_like_none_at_all(app, program, method, pat
     assert stranger.get("/org/trash").json["trash"] == []
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize(("method", "path", "body"), OWNERS)
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER])
 def test_a_role_may_no_more_than_on_pages(app, role, method, path, body):
-    """Row T3 of the attacks."""
     a_member(an_organization("Acme Corp"), role, "teo@acme.example")
     program = Program(app)
     program.log_in("teo@acme.example")
@@ -265,8 +265,8 @@ def test_a_role_may_no_more_than_on_pages(app, role, method, path, body):
         assert Organization.objects.get().slug == "acme-corp"
 
 
+@pytest.mark.attack("T2")
 def test_a_token_outlives_a_rename_and_not_a_right(app, owner, master_db):
-    """Row T2 of the attacks."""
     owner.put("/org/update/acme-corp", {"new_organization_name": "Other"})
     assert owner.get("/org/other").status_code == 200
     master_db.memberships.update_many({}, {"$set": {"role": "viewer"}})
@@ -286,6 +286,7 @@ def test_the_token_tells_who_it_is_and_what_it_leads_to(owner):
     ]
 
 
+@pytest.mark.attack("Q1")
 @pytest.mark.parametrize(
     "body",
     [
@@ -297,7 +298,6 @@ def test_the_token_tells_who_it_is_and_what_it_leads_to(owner):
     ],
 )  # fmt: skip
 def test_wrong_types_and_unknown_fields_are_refused(program, body):
-    """Row Q1 of the attacks."""
     status, code, fields = fault(program.post("/org/create", body))
     assert (status, code) == (422, "invalid_input")
     assert fields

@@ -31,28 +31,28 @@ def test_logging_in_gives_a_token_that_is_a_session(program):
     assert expires_at == session.expires_at.isoformat()
 
 
+@pytest.mark.attack("A2", "A6")
 @pytest.mark.parametrize(
     ("email", "password"),
     [("mara@acme.example", "wrong password"), ("nobody@acme.example", PASSWORD),
      ("mara@acme.example", "x" * 50_000), ("no address", "\x00"), ("", "")],
 )  # fmt: skip
 def test_wrong_credentials_are_refused_alike(program, email, password):
-    """Rows A2 and A6 of the attacks."""
     program.sign_up()
     answer = program.log_in(email, password)
     assert fault(answer) == (401, "wrong_credentials", {"email"})
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.attack("S1")
 def test_a_token_ends_when_its_session_does(app, owner, master_db):
-    """Row S1 of the attacks."""
     assert is_let_in(app, owner.token)
     master_db.sessions.delete_many({})
     assert not is_let_in(app, owner.token)
 
 
+@pytest.mark.attack("S1")
 def test_a_token_ends_in_its_time(app, owner, time_machine):
-    """Row S1 of the attacks."""
     time_machine.move_to(clock.now() + timedelta(minutes=59))
     assert is_let_in(app, owner.token)
     time_machine.move_to(clock.now() + timedelta(minutes=2))
@@ -70,8 +70,9 @@ def test_a_token_lasts_as_long_as_it_says_however_idle(app, settings, program, t
         portal_settings.activate(settings)
 
 
+@pytest.mark.attack("S1")
 def test_neither_token_passes_for_the_other(app, owner):
-    """Row S1 of the attacks: a bearer token as cookie, a cookie as bearer token."""
+    """A bearer token as cookie, a cookie as bearer token."""
     visitor = Visitor(app)
     visitor.log_in()
     cookie = visitor.client.get_cookie("portal_session_test").value
@@ -81,8 +82,9 @@ def test_neither_token_passes_for_the_other(app, owner):
     assert thief.get("/organizations").status == 303
 
 
+@pytest.mark.attack("S1")
 def test_a_browsers_session_in_a_bearer_token_is_none(app, owner):
-    """Row S1 of the attacks: even signed with our own key."""
+    """Even signed with our own key."""
     visitor = Visitor(app)
     visitor.log_in()
     claims = tokens.read("session", visitor.client.get_cookie("portal_session_test").value)
@@ -96,8 +98,9 @@ def test_a_browsers_session_in_a_bearer_token_is_none(app, owner):
     assert not is_let_in(app, token)
 
 
+@pytest.mark.attack("S1")
 def test_forged_tokens_are_refused(app, owner, settings, log):
-    """Row S1 of the attacks: rejected, and logged."""
+    """Rejected, and logged."""
     payload = jwt.decode(owner.token, options={"verify_signature": False})
     header = jwt.get_unverified_header(owner.token)
     other = "another secret of at least 32 bytes!"
@@ -125,8 +128,8 @@ def test_forged_tokens_are_refused(app, owner, settings, log):
     assert len(log.named("session.token_refused")) >= 8
 
 
+@pytest.mark.attack("S3")
 def test_secrets_rotate_without_ending_tokens(app, owner, settings):
-    """Row S3 of the attacks."""
     new = "n" * 48
     try:
         portal_settings.activate(
@@ -149,8 +152,9 @@ def test_a_header_that_is_no_token_is_refused_everywhere(program, header):
         assert fault(ask()) == (401, "not_authenticated", set())
 
 
+@pytest.mark.attack("C1")
 def test_a_cookie_never_lets_a_program_in(app):
-    """Row C1 of the attacks: a JSON request of another site brings the browser's cookie along."""
+    """A JSON request of another site brings the browser's cookie along."""
     visitor = Visitor(app)
     visitor.sign_up("Acme Corp")
     for method, path, body in (

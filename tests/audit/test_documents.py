@@ -17,6 +17,7 @@ def save_new_under_an_id_there_is():
     AuditEvent.objects.first().save(force_insert=False)
 
 
+@pytest.mark.attack("L2")
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -34,7 +35,6 @@ def save_new_under_an_id_there_is():
     ],
 )
 def test_no_event_can_be_changed_or_removed(master_db, attempt):
-    """Row L2 of the attacks."""
     an_organization("Acme Corp")
     before = list(master_db.audit_events.find())
     assert before

@@ -62,8 +62,8 @@ def test_the_last_line_says_what_the_file_was_narrowed_by(lived, visitor):
     SCHEMA.validate(exported[-1])
 
 
+@pytest.mark.attack("X1")
 def test_a_file_has_a_plain_name_and_is_kept_nowhere(owner, visitor):
-    """Row X1 of the attacks."""
     for ending, kind in (("csv", "text/csv"), ("jsonl", "application/jsonl")):
         headers = visitor.get(f"{HERE}.{ending}").response.headers
         assert headers["Content-Type"].startswith(kind)
@@ -74,9 +74,9 @@ def test_a_file_has_a_plain_name_and_is_kept_nowhere(owner, visitor):
         assert name.replace("-", "").replace(".", "").isalnum()
 
 
+@pytest.mark.attack("X1", "N1")
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "|", "%"])
 def test_no_cell_is_a_formula(visitor, sign):
-    """Rows X1 and N1 of the attacks."""
     email = f"{sign}cmd@acme.example"
     account = Account.objects.create(
         email=email, email_key=email, password_hash="x", created_at="2026-01-01"
@@ -90,8 +90,8 @@ def test_no_cell_is_a_formula(visitor, sign):
     assert tuple(row) == COLUMNS
 
 
+@pytest.mark.attack("X1", "N1")
 def test_names_stay_in_their_cell(owner, visitor):
-    """Rows X1 and N1 of the attacks."""
     visitor.post("/organizations/acme-corp/rename", {"organization_name": "Acme, Corp"})
     *_, row = rows(visitor.get(f"{HERE}.csv"))
     assert row["what"] == "Renamed from Acme Corp to Acme, Corp"
@@ -99,8 +99,8 @@ def test_names_stay_in_their_cell(owner, visitor):
     assert row["who"] == "mara@acme.example"
 
 
+@pytest.mark.attack("T3")
 def test_a_viewer_reads_the_trail_and_exports_nothing(app, visitor):
-    """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
     visitor.log_in(a_member(organization, Role.VIEWER).email)
     page = visitor.get(HERE)
@@ -158,8 +158,9 @@ def test_memory_does_not_grow_with_the_trail(lived, visitor, monkeypatch):
     assert most < size / 4, (most, size)
 
 
+@pytest.mark.attack("D2")
 def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, monkeypatch):
-    """Row D2 of the attacks: whoever takes files slowly leaves threads to others."""
+    """Whoever takes files slowly leaves threads to others."""
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     open_ones = [
@@ -188,19 +189,19 @@ def test_an_export_gives_its_place_back_however_it_ends(lived, visitor, monkeypa
         answer.close()
 
 
+@pytest.mark.attack("F1")
 def test_a_database_that_is_away_at_once_is_told_as_ever(lived, visitor, monkeypatch):
-    """Row F1 of the attacks."""
     monkeypatch.setattr(export, "events_after", away)
     answer = visitor.get(f"{HERE}.csv")
     assert answer.status == 503
     assert answer.response.headers["Retry-After"]
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_a_database_that_goes_away_in_the_middle_breaks_the_answer_off(
     lived, visitor, monkeypatch, log, ending
 ):
-    """Row F1 of the attacks."""
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     answer = visitor.client.get(f"{HERE}.{ending}", buffered=False)
@@ -229,9 +230,10 @@ def test_what_was_exported_is_logged(lived, visitor, log):
     assert log.named("request.answered")[-1]["round_trips"] <= 4
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.processes
 def test_a_client_sees_that_the_answer_was_broken_off(server, bare_client, master_db, lived):
-    """Row F1 of the attacks: by gunicorn, where the database fails at the second page."""
+    """By gunicorn, where the database fails at the second page."""
     lived(3 * streaming.ROWS_AT_ONCE)
     name = f"broken_{ObjectId()}"[:30]
     bare_client.drop_database(f"master_{name}")

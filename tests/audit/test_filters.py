@@ -170,19 +170,19 @@ HOSTILE = ["", "$gt", "[]", '{"$ne": null}', "%00", "a%00b", "%ED%A0%80", "%FF",
            "%E2%80%AEabc", "account.logged_in", "organization.renamed%20"]  # fmt: skip
 
 
+@pytest.mark.attack("Q1", "D3")
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("ending", ["", ".csv", ".jsonl"])
 def test_hostile_filters_get_an_answer(owner, visitor, value, ending):
-    """Rows Q1 and D3 of the attacks."""
     for name in ("action", "who", "from", "to", "before", "after", "who[$ne]", "action[]"):
         answer = visitor.get(f"{HERE}{ending}?{name}={value}&{name}={value}")
         assert answer.status == 200
         assert answer.response.data
 
 
+@pytest.mark.attack("C2", "N4")
 @pytest.mark.parametrize("value", HOSTILE)
 def test_hostile_filters_lead_on_from_an_old_address(owner, visitor, value):
-    """Rows C2 and N4 of the attacks."""
     visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
     answer = visitor.get(f"{HERE}?who={value}&[=//evil&@evil#")
     assert answer.status == 307
@@ -190,8 +190,8 @@ def test_hostile_filters_lead_on_from_an_old_address(owner, visitor, value):
     assert visitor.get(answer.location).status == 200
 
 
+@pytest.mark.attack("T1")
 def test_nobody_elses_events_are_found(owner, visitor, strangers):
-    """Row T1 of the attacks."""
     assert str(strangers.id) not in visitor.get(f"{HERE}.jsonl").response.text
     assert visitor.get("/organizations/others/activity?who=the+portal").status == 404
     assert visitor.get("/organizations/others/activity.jsonl").status == 404

@@ -21,9 +21,9 @@ def refused():
     return list(AuditEvent.objects(action="access.refused").order_by("seq"))
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_an_owners_action_by_another_member_is_noted_from_pages(visitor, role):
-    """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
     member = a_member(organization, role)
     visitor.log_in(member.email)
@@ -40,9 +40,9 @@ def test_an_owners_action_by_another_member_is_noted_from_pages(visitor, role):
     assert page.html.select_one(".refused").get_text(strip=True) == f"Refused: delete it, as {role}"
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
 def test_an_owners_action_by_another_member_is_noted_from_programs(app, key):
-    """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
     program = Program(app)
     program.log_in(a_member(organization, Role.VIEWER).email)
@@ -62,8 +62,8 @@ def test_looking_at_what_is_not_allowed_is_not_noted(visitor):
     assert refused() == []
 
 
+@pytest.mark.attack("T1")
 def test_strangers_leave_no_mark(app):
-    """Row T1 of the attacks."""
     an_organization("Acme Corp")
     an_organization("Others")
     program = Program(app)

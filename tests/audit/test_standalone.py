@@ -77,24 +77,24 @@ CHANGES = {
 }
 
 
+@pytest.mark.attack("L2")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_changed_event_is_named(tmp_path, exported, change):
-    """Row L2 of the attacks."""
     lines = [*exported]
     lines[1] = changed(lines[1], change)
     assert verify(tmp_path, lines) == (1, "Broken: event 2 was changed\n")
 
 
+@pytest.mark.attack("L2")
 def test_a_dropped_event_is_named(tmp_path, exported):
-    """Row L2 of the attacks."""
     status, told = verify(tmp_path, exported[:4] + exported[5:])
     assert status == 1
     assert "event 5 is missing" in told
     assert "event 1 is missing" in verify(tmp_path, exported[1:])[1]
 
 
+@pytest.mark.attack("L2")
 def test_a_moved_or_repeated_event_is_named(tmp_path, exported):
-    """Row L2 of the attacks."""
     one, two, three, *rest = exported
     status, told = verify(tmp_path, [one, three, two, *rest])
     assert status == 1
@@ -106,8 +106,8 @@ def test_a_moved_or_repeated_event_is_named(tmp_path, exported):
     assert verify(tmp_path, renumbered) == (1, "Broken: event 2 was changed\n")
 
 
+@pytest.mark.attack("L2")
 def test_a_dropped_end_is_found(tmp_path, exported):
-    """Row L2 of the attacks."""
     *events, end = exported
     status, told = verify(tmp_path, [*events[:-1], end])
     assert (status, told) == (1, "Broken: event 23 of 23 is missing\n")
@@ -116,8 +116,8 @@ def test_a_dropped_end_is_found(tmp_path, exported):
     assert "the last line is missing, perhaps with events after event 22" in told
 
 
+@pytest.mark.attack("L2")
 def test_a_tail_dropped_with_care_is_found_by_the_head_that_was_kept(tmp_path, exported):
-    """Row L2 of the attacks."""
     head = head_of(exported)
     *events, _, end = exported
     last = json.loads(events[-1])
@@ -128,10 +128,10 @@ def test_a_tail_dropped_with_care_is_found_by_the_head_that_was_kept(tmp_path, e
     assert f"no event has the hash {head}" in told
 
 
+@pytest.mark.attack("L2")
 def test_a_trail_written_anew_is_found_by_the_head_that_was_kept(
     tmp_path, exported, visitor, owner
 ):
-    """Row L2 of the attacks."""
     assert verify(tmp_path, exported, "--head", "0" * 64)[0] == 1
 
 

@@ -1,5 +1,7 @@
 """The audit trail: a chain in which nothing can be changed unnoticed."""
 
+import pytest
+
 from portal.audit.trail import event_hash, personal_digest
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
@@ -51,8 +53,8 @@ def test_the_chain_holds_and_its_head_stands_in_the_organization():
     assert (head.seq, head.hash) == (events[-1].seq, events[-1].hash)
 
 
+@pytest.mark.attack("L2")
 def test_a_changed_event_breaks_the_chain_where_it_stands():
-    """Row L2 of the attacks."""
     organization = a_lived_organization()
     for field, value in (
         ("action", "organization.viewed"),

@@ -63,9 +63,9 @@ TAMPERED = {
 }  # fmt: skip
 
 
+@pytest.mark.attack("L2")
 @pytest.mark.parametrize(("tamper", "found"), TAMPERED.values(), ids=TAMPERED)
 def test_the_first_bad_event_is_named_and_how(master_db, tamper, found):
-    """Row L2 of the attacks."""
     organization = a_lived_organization()
     tamper(master_db, organization.id)
     broken = list(find_broken())
@@ -74,8 +74,8 @@ def test_the_first_bad_event_is_named_and_how(master_db, tamper, found):
     )
 
 
+@pytest.mark.attack("L2")
 def test_each_broken_chain_is_told_organizations_and_accounts(master_db):
-    """Row L2 of the attacks."""
     one, _, three = (a_lived_organization(name) for name in ("One", "Two", "Three"))
     account = an_account("ida@acme.example")
     log_in(account.email, PASSWORD, a_context(), "")
@@ -102,8 +102,8 @@ def test_the_command_says_that_all_is_whole_and_how_much_it_read(flask):
     assert (told.returncode, told.stdout) == (0, "")
 
 
+@pytest.mark.attack("L2")
 def test_the_command_names_what_is_broken(command, master_db):
-    """Row L2 of the attacks."""
     organization = an_organization("Acme Corp")
     a_lived_organization("Other")
     master_db.audit_events.update_one({"chain": organization.id}, {"$set": {"action": "x"}})

@@ -82,9 +82,9 @@ def test_a_passkey_is_the_second_factor_after_the_password(page):
     expect(page).to_have_url(re.compile("/organizations$"))
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.usefixtures("mara")
 def test_a_device_that_does_not_know_its_owner_logs_nobody_in(page, telephone):
-    """Row A5 of the attacks."""
     add_passkey(page)
     log_out(page)
     telephone(False)

@@ -530,9 +530,9 @@ BREAKS = {
 }  # fmt: skip
 
 
+@pytest.mark.attack("L2")
 @pytest.mark.parametrize("break_chain", BREAKS.values(), ids=BREAKS)
 def test_a_broken_chain_is_told(found, repair, master_db, break_chain):
-    """Row L2 of the attacks."""
     lived("Sound")
     organization = lived()
     break_chain(master_db, organization.id)
@@ -559,8 +559,8 @@ def test_events_of_nothing_that_exists_are_told(found, master_db):
     assert found() == [("broken_chain", str(stranger)) for stranger in strangers]
 
 
+@pytest.mark.attack("L2")
 def test_erased_personal_values_leave_the_chain_whole(found, master_db):
-    """Row L2 of the attacks."""
     lived()
     master_db.audit_events.update_many({}, {"$unset": {"personal.address.value": 1}})
     assert found() == []

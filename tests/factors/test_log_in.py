@@ -35,6 +35,7 @@ def test_the_password_alone_leads_to_the_second_factor(visitor, mara):
     assert visitor.get("/login/second").heading == "Second factor"
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.parametrize(
     "path",
     [
@@ -47,13 +48,12 @@ def test_the_password_alone_leads_to_the_second_factor(visitor, mara):
     ],
 )
 def test_no_page_can_be_reached_without_the_whole_log_in(visitor, mara, path):
-    """Row A5 of the attacks."""
     visitor.log_in()
     assert visitor.get(path).location.startswith("/login?next=")
 
 
+@pytest.mark.attack("A5")
 def test_the_waiting_session_is_neither_a_browsers_nor_a_programs(mara):
-    """Row A5 of the attacks."""
     waiting = logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "A browser")
     assert sessions.principal_of(waiting.session_id) is None
     assert sessions.principal_of(waiting.session_id, "program") is None
@@ -76,11 +76,11 @@ def test_the_log_in_ends_where_it_was_going(visitor, mara):
     assert answer.location == "/account/security"
 
 
+@pytest.mark.attack("C2")
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https:evil", "/\\evil.example", "javascript:alert(1)"]
 )
 def test_next_stays_on_the_site(visitor, mara, target):
-    """Row C2 of the attacks."""
     visitor.log_in()
     answer = visitor.send(
         "/login/second",
@@ -96,9 +96,9 @@ def test_a_code_may_be_typed_with_a_space(visitor, mara):
     assert give(visitor, f"{code[:3]} {code[3:]}").status == 303
 
 
+@pytest.mark.attack("A5", "Q1")
 @pytest.mark.parametrize("code", ["", "000000x", "１２３４５６", "x" * 1000, "\0", "{'$ne': 1}"])
 def test_what_is_no_code_is_refused_at_the_field(visitor, mara, code):
-    """Rows A5 and Q1 of the attacks."""
     visitor.log_in()
     answer = give(visitor, code)
     assert answer.status == 401
@@ -106,8 +106,8 @@ def test_what_is_no_code_is_refused_at_the_field(visitor, mara, code):
     assert not is_logged_in(visitor)
 
 
+@pytest.mark.attack("S1")
 def test_the_new_session_shares_nothing_with_the_one_that_waited(visitor, mara, app):
-    """Row S1 of the attacks."""
     visitor.log_in()
     before = visitor.client.get_cookie("portal_session_test").value
     [waiting] = Session.objects(kind=SessionKind.PENDING)
@@ -124,24 +124,24 @@ def test_the_new_session_shares_nothing_with_the_one_that_waited(visitor, mara, 
     ]
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.parametrize("offset", [-1, 0, 1])
 def test_a_clock_may_be_half_a_minute_off(visitor, master_db, mara, offset):
-    """Row A5 of the attacks."""
     AuthenticatorApp.objects.update(set__last_step=0)
     visitor.log_in()
     assert give(visitor, mara.code(offset)).status == 303
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.parametrize("offset", [-3, -2, 2, 3])
 def test_a_clock_may_not_be_further_off(visitor, mara, offset):
-    """Row A5 of the attacks."""
     AuthenticatorApp.objects.update(set__last_step=0)
     visitor.log_in()
     assert give(visitor, mara.code(offset)).status == 401
 
 
+@pytest.mark.attack("A5")
 def test_a_code_works_once(visitor, mara, app):
-    """Row A5 of the attacks."""
     code = mara.code()
     visitor.log_in()
     give(visitor, code)
@@ -151,8 +151,8 @@ def test_a_code_works_once(visitor, mara, app):
     assert not is_logged_in(thief)
 
 
+@pytest.mark.attack("A5")
 def test_a_code_of_an_earlier_step_is_worth_nothing_after_a_later_one(visitor, mara, app):
-    """Row A5 of the attacks."""
     earlier = mara.code()
     visitor.log_in()
     give(visitor, mara.code(1))
@@ -161,8 +161,8 @@ def test_a_code_of_an_earlier_step_is_worth_nothing_after_a_later_one(visitor, m
     assert give(thief, earlier).status == 401
 
 
+@pytest.mark.attack("A5")
 def test_of_two_log_ins_with_one_code_at_once_one_succeeds(mara):
-    """Row A5 of the attacks."""
     waiting = [logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "") for _ in range(4)]
     code = mara.code()
 
@@ -184,8 +184,8 @@ def test_a_log_in_waits_for_ten_minutes(visitor, mara, time_machine):
     assert page.heading == "This log-in is over"
 
 
+@pytest.mark.attack("A5")
 def test_a_log_in_is_over_after_ten_wrong_codes(visitor, mara):
-    """Row A5 of the attacks."""
     visitor.log_in()
     token = visitor.token("/login/second")
     answers = [
@@ -209,8 +209,8 @@ def limited(app):
     settings.activate(active)
 
 
+@pytest.mark.attack("A5")
 def test_codes_are_limited_for_an_account_over_all_log_ins(app, mara, limited):
-    """Row A5 of the attacks."""
     statuses = []
     for _ in range(3):
         visitor = Visitor(app)
@@ -223,8 +223,8 @@ def test_codes_are_limited_for_an_account_over_all_log_ins(app, mara, limited):
     assert statuses == [401] * 5 + [429] * 7
 
 
+@pytest.mark.attack("A5")
 def test_a_recovery_code_works_once(visitor, mara, app):
-    """Row A5 of the attacks."""
     visitor.log_in()
     assert give(visitor, mara.codes[0].upper()).status == 303
     thief = Visitor(app)
@@ -233,8 +233,8 @@ def test_a_recovery_code_works_once(visitor, mara, app):
     assert len(RecoveryCodes.objects.get().hashes) == 9
 
 
+@pytest.mark.attack("A5")
 def test_of_two_log_ins_with_one_recovery_code_at_once_one_succeeds(mara):
-    """Row A5 of the attacks."""
     waiting = [logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "") for _ in range(4)]
 
     def finish(held):
@@ -250,8 +250,8 @@ def test_of_two_log_ins_with_one_recovery_code_at_once_one_succeeds(mara):
     assert len(RecoveryCodes.objects.get().hashes) == 9
 
 
+@pytest.mark.attack("A5")
 def test_recovery_codes_of_another_account_open_nothing(visitor, mara):
-    """Row A5 of the attacks."""
     _, others = an_app(an_account("teo@acme.example"))
     visitor.log_in()
     assert give(visitor, others[0]).status == 401
@@ -288,9 +288,10 @@ DANGEROUS = [
 ]
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.parametrize("path", DANGEROUS)
 def test_the_password_alone_does_nothing_dangerous_in_a_remembered_browser(visitor, mara, path):
-    """Row A5 of the attacks: whoever sits down there and knows the password removes no factor."""
+    """Whoever sits down there and knows the password removes no factor."""
     remembered(visitor, mara)
     assert visitor.get(path).location.startswith("/account/confirm")
     fields = {"csrf_token": visitor.token("/organizations/new"), "current_password": PASSWORD}
@@ -316,8 +317,8 @@ def elsewhere(app, code):
     return other
 
 
+@pytest.mark.attack("T2")
 def test_a_session_that_is_ended_leaves_no_trusted_browser(visitor, mara, app):
-    """Row T2 of the attacks."""
     lost = remembered(visitor, mara)
     [session] = Session.objects
     other = elsewhere(app, mara.codes[0])
@@ -326,8 +327,8 @@ def test_a_session_that_is_ended_leaves_no_trusted_browser(visitor, mara, app):
     assert lost.log_in().location == "/login/second"
 
 
+@pytest.mark.attack("T2")
 def test_sessions_that_are_ended_together_leave_no_trusted_browser(visitor, mara, app):
-    """Row T2 of the attacks."""
     lost = remembered(visitor, mara)
     other = Visitor(app)
     other.log_in()
@@ -338,8 +339,9 @@ def test_sessions_that_are_ended_together_leave_no_trusted_browser(visitor, mara
     assert other.log_in().location == "/organizations"
 
 
+@pytest.mark.attack("T2")
 def test_where_nobody_knows_the_browser_of_an_ended_session_none_is_trusted(visitor, mara, app):
-    """Row T2 of the attacks: one that an earlier version opened."""
+    """One that an earlier version opened."""
     lost = remembered(visitor, mara)
     Session.objects.update(unset__browser=True)
     elsewhere(app, mara.codes[0]).post("/account/sessions/end-others", form_at="/organizations/new")
@@ -364,9 +366,9 @@ def test_logging_in_anew_in_a_remembered_browser_leaves_it_so(visitor, mara):
     assert visitor.log_in().location == "/organizations"
 
 
+@pytest.mark.attack("T2")
 @pytest.mark.parametrize("deed", ["change", "recover"])
 def test_no_browser_is_trusted_after_the_password_changed(visitor, mara, app, office, deed):
-    """Row T2 of the attacks."""
     lost, other = remembered(visitor, mara), "another battery of horses"
     if deed == "change":
         elsewhere(app, mara.codes[0]).post(
@@ -399,15 +401,15 @@ def test_a_password_that_was_proved_to_be_anothers_ends_log_ins_that_wait(visito
     assert visitor.get("/login/second").status == 401
 
 
+@pytest.mark.attack("A5")
 def test_the_log_in_by_json_needs_the_code(app, mara):
-    """Row A5 of the attacks."""
     program = Program(app)
     assert fault(program.log_in()) == (401, "second_factor_required", {"code"})
     assert program.get("/auth/check").status_code == 401
 
 
+@pytest.mark.attack("A5")
 def test_the_log_in_by_json_takes_a_code_or_a_recovery_code_once(app, mara):
-    """Row A5 of the attacks."""
     program = Program(app)
     body = {"email": "mara@acme.example", "password": PASSWORD}
     for code in (mara.code(), mara.codes[0]):
@@ -420,9 +422,10 @@ def test_the_log_in_by_json_takes_a_code_or_a_recovery_code_once(app, mara):
         assert fault(again) == (401, "wrong_code", {"code"})
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.parametrize("code", [{}, {"code": "000000"}, {"code": "x" * 16}])
 def test_a_password_without_its_code_by_json_is_in_the_trail_once(app, mara, code):
-    """Row A5 of the attacks: the owner sees that somebody knows the password."""
+    """The owner sees that somebody knows the password."""
     body = {"email": "mara@acme.example", "password": PASSWORD, **code}
     assert Program(app).post("/admin/login", body).status_code == 401
     [event] = AuditEvent.objects(chain=mara.id, action__ne="account.app_added")
@@ -430,15 +433,16 @@ def test_a_password_without_its_code_by_json_is_in_the_trail_once(app, mara, cod
     assert event.personal["address"]["value"] == "127.0.0.1"
 
 
+@pytest.mark.attack("D1")
 def test_wrong_passwords_by_json_are_not_in_the_trail(app, mara):
-    """Row D1 of the attacks: nobody fills the trail of an account whose password they don't know."""
+    """Nobody fills the trail of an account whose password they don't know."""
     Program(app).log_in("mara@acme.example", "wrong password wrong")
     assert AuditEvent.objects(chain=mara.id).count() == 1
 
 
+@pytest.mark.attack("A2")
 @pytest.mark.parametrize("password", ["wrong password wrong", ""])
 def test_the_log_in_by_json_tells_nothing_of_codes_without_the_password(app, mara, password):
-    """Row A2 of the attacks."""
     answer = Program(app).post(
         "/admin/login", {"email": "mara@acme.example", "password": password, "code": mara.code()}
     )
@@ -468,8 +472,8 @@ def test_what_was_given_is_in_the_accounts_trail(visitor, mara):
     )
 
 
+@pytest.mark.attack("L1")
 def test_no_code_is_in_any_log_or_event(visitor, mara, log):
-    """Row L1 of the attacks."""
     visitor.log_in()
     give(visitor, mara.codes[0])
     everything = log.text + str([event.to_mongo() for event in AuditEvent.objects])

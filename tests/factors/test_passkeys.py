@@ -83,8 +83,8 @@ def test_a_passkey_needs_a_name_that_can_be_read(mara, name):
     assert not Passkey.objects
 
 
+@pytest.mark.attack("N1")
 def test_markup_in_a_name_is_only_text(mara):
-    """Row N1 of the attacks."""
     add(mara, Authenticator(), "<b>{{7*7}}</b>")
     page = mara.get("/account/security")
     assert "<b>{{7*7}}</b>" in page.text
@@ -108,8 +108,8 @@ def test_after_the_password_a_passkey_is_the_second_factor(key, visitor):
     assert Session.objects.get().factors == ["password", "passkey"]
 
 
+@pytest.mark.attack("A5")
 def test_a_key_that_cannot_know_its_owner_is_a_second_factor_only(mara, visitor):
-    """Row A5 of the attacks."""
     key = Authenticator(verifies=False)
     add(mara, key)
     mara.log_out()
@@ -119,6 +119,7 @@ def test_a_key_that_cannot_know_its_owner_is_a_second_factor_only(mara, visitor)
     assert log_in_with(visitor, key, "/login/second").status == 303
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.parametrize("path", ["/login/passkey", "/login/second"])
 @pytest.mark.parametrize(
     "wrong",
@@ -134,7 +135,6 @@ def test_a_key_that_cannot_know_its_owner_is_a_second_factor_only(mara, visitor)
     ],
 )
 def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, visitor, wrong, path):
-    """Row A5 of the attacks."""
     if path == "/login/second":
         visitor.log_in()
     for name, value in wrong.items():
@@ -144,8 +144,8 @@ def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, visitor, w
     assert not is_logged_in(visitor)
 
 
+@pytest.mark.attack("A5")
 def test_a_count_that_stands_still_is_that_of_a_copy(key, visitor):
-    """Row A5 of the attacks."""
     copied_at = key.count
     assert log_in_with(visitor, key).status == 303
     visitor.log_out()
@@ -161,15 +161,15 @@ def test_passkeys_that_never_count_are_fine(mara, visitor):
         assert log_in_with(visitor, key).status == 303
 
 
+@pytest.mark.attack("A5")
 def test_what_was_signed_once_opens_nothing_again(key, visitor, app):
-    """Row A5 of the attacks."""
     signed = key.sign(options_at(visitor, "/login/passkey"))
     assert visitor.post("/login/passkey", {"credential": signed}).status == 303
     assert Visitor(app).post("/login/passkey", {"credential": signed}).status == 401
 
 
+@pytest.mark.attack("A5")
 def test_of_two_log_ins_by_one_signature_at_once_one_succeeds(mara, app):
-    """Row A5 of the attacks."""
     key = Authenticator(counts=False)
     add(mara, key)
     visitors = [Visitor(app) for _ in range(4)]
@@ -190,8 +190,9 @@ def test_a_challenge_lasts_five_minutes(key, visitor, time_machine):
     assert visitor.post("/login/passkey", {"credential": signed}).status == 401
 
 
+@pytest.mark.attack("A5")
 def test_a_challenge_for_one_purpose_is_none_for_another(key, visitor, app):
-    """Row A5 of the attacks: what was signed to log in doesn't finish a log-in, nor confirm."""
+    """What was signed to log in doesn't finish a log-in, nor confirm."""
     signed = key.sign(options_at(Visitor(app), "/login/passkey"))
     visitor.log_in()
     assert visitor.post("/login/second", {"credential": signed}).status == 401
@@ -201,8 +202,8 @@ def test_a_challenge_for_one_purpose_is_none_for_another(key, visitor, app):
     assert answer.status == 401
 
 
+@pytest.mark.attack("A5")
 def test_a_challenge_of_one_log_in_is_none_for_another(key, visitor, app):
-    """Row A5 of the attacks."""
     other = Visitor(app)
     visitor.log_in()
     other.log_in()
@@ -210,14 +211,14 @@ def test_a_challenge_of_one_log_in_is_none_for_another(key, visitor, app):
     assert visitor.post("/login/second", {"credential": signed}).status == 401
 
 
+@pytest.mark.attack("A5")
 def test_a_challenge_that_the_portal_did_not_give_out_is_none(key, visitor):
-    """Row A5 of the attacks."""
     mine = json.dumps({"challenge": encoded(b"x" * 32)})
     assert visitor.post("/login/passkey", {"credential": key.sign(mine)}).status == 401
 
 
+@pytest.mark.attack("A5")
 def test_a_passkey_of_another_account_is_no_second_factor(key, visitor, app):
-    """Row A5 of the attacks."""
     teo, teos = Visitor(app), Authenticator()
     teo.sign_up("Other", "teo@acme.example")
     verify("teo@acme.example")
@@ -227,8 +228,8 @@ def test_a_passkey_of_another_account_is_no_second_factor(key, visitor, app):
     assert not is_logged_in(visitor)
 
 
+@pytest.mark.attack("A5")
 def test_a_passkey_that_was_removed_opens_nothing(key, visitor):
-    """Row A5 of the attacks."""
     log_in_with(visitor, key)
     passkey = Passkey.objects.get()
     answer = visitor.post(f"/account/security/passkeys/{passkey.id}/remove")
@@ -238,8 +239,8 @@ def test_a_passkey_that_was_removed_opens_nothing(key, visitor):
     assert visitor.log_in().location == "/organizations"
 
 
+@pytest.mark.attack("A5")
 def test_a_passkey_that_is_removed_while_it_signs_opens_nothing(key, visitor):
-    """Row A5 of the attacks."""
     signed = key.sign(options_at(visitor, "/login/passkey"))
     checked = passkeys.check(signed, challenges.LOG_IN, "")
     Passkey.objects.delete()
@@ -259,9 +260,9 @@ def test_one_device_is_not_added_twice(mara, app):
     assert Passkey.objects.count() == 1
 
 
+@pytest.mark.attack("A5")
 @pytest.mark.parametrize("wrong", [{"origin": "https://evil.example"}, {"host": "evil.example"}])
 def test_a_passkey_made_for_another_site_is_not_added(mara, wrong):
-    """Row A5 of the attacks."""
     assert add(mara, Authenticator(**wrong)).status == 401
     assert not Passkey.objects
 
@@ -285,25 +286,25 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.attack("Q1", "D3")
 @pytest.mark.parametrize("sent", HOSTILE)
 def test_what_is_no_credential_is_refused(mara, visitor, app, sent):
-    """Rows Q1 and D3 of the attacks."""
     assert Visitor(app).post("/login/passkey", {"credential": sent}).status == 401
     assert mara.post(NEW, {"passkey_name": "x", "credential": sent}).status == 401
 
 
+@pytest.mark.attack("D3")
 @pytest.mark.parametrize("place", ["clientDataJSON", "authenticatorData", "signature"])
 @pytest.mark.parametrize("length", [0, 1, 10, 36])
 def test_a_signature_that_is_cut_anywhere_is_refused(key, visitor, place, length):
-    """Row D3 of the attacks."""
     sent = cut(key.sign(options_at(visitor, "/login/passkey")), place, length)
     assert visitor.post("/login/passkey", {"credential": sent}).status == 401
 
 
+@pytest.mark.attack("D3")
 @pytest.mark.parametrize("place", ["clientDataJSON", "attestationObject"])
 @pytest.mark.parametrize("length", [0, 1, 10, 30, 60, 90])
 def test_a_passkey_that_is_cut_anywhere_is_not_added(mara, place, length):
-    """Row D3 of the attacks."""
     sent = cut(Authenticator().make(options_at(mara, NEW)), place, length)
     answer = mara.post(NEW, {"passkey_name": "x", "credential": sent})
     assert answer.status == 401
@@ -325,9 +326,9 @@ def test_a_passkey_is_renamed(key, visitor):
     assert "Blue key" in visitor.get("/account/security").text
 
 
+@pytest.mark.attack("T1")
 @pytest.mark.parametrize("path", ["", "/remove"])
 def test_another_accounts_passkey_is_not_there(key, app, path):
-    """Row T1 of the attacks."""
     passkey = Passkey.objects.get()
     teo = Visitor(app)
     teo.sign_up("Other", "teo@acme.example")

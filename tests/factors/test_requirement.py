@@ -76,8 +76,8 @@ def test_whoever_has_none_is_told_to_set_one_up(app, acme, owner):
     assert Membership.objects(organization=acme.id).count() == 2
 
 
+@pytest.mark.attack("T2")
 def test_programs_of_whoever_has_none_are_refused(app, acme, owner):
-    """Row T2 of the attacks."""
     a_member(acme, Role.ADMIN)
     program = Program(app)
     program.log_in("teo@acme.example")
@@ -122,8 +122,8 @@ def test_other_organizations_are_not_concerned(app, acme, owner):
     assert teo.get("/organizations").status == 200
 
 
+@pytest.mark.attack("T1")
 def test_strangers_are_not_told_that_it_is_required(app, acme, owner):
-    """Row T1 of the attacks."""
     require(acme, owner)
     an_account("eve@evil.example")
     eve = Visitor(app)
@@ -187,9 +187,9 @@ def test_an_owner_without_a_factor_cannot_lock_the_organization(app):
     assert Organization.objects.get().second_factor_from is None
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_only_owners_may_require_it(app, acme, role):
-    """Row T3 of the attacks."""
     a_member(acme, role)
     teo = Visitor(app)
     teo.log_in("teo@acme.example")
@@ -329,8 +329,8 @@ def test_the_last_owner_stays_also_without_a_factor(acme, owner, teo):
     assert Membership.objects.get().account == teo_account().id
 
 
+@pytest.mark.attack("T2")
 def test_leaving_is_all_that_they_may(acme, owner, teo, teo_program):
-    """Row T2 of the attacks."""
     for path in ("members", "rename", "delete", "activity.csv", "keys", "ownership"):
         assert is_refused(teo, f"/organizations/acme-corp/{path}"), path
     assert is_refused(teo, "/organizations/preview?organization_name=x&renames=acme-corp")

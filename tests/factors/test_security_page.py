@@ -104,8 +104,8 @@ def test_the_picture_is_what_apps_read(mara):
     assert "style" not in str(svg)
 
 
+@pytest.mark.attack("A5")
 def test_the_code_that_confirmed_works_no_more(mara):
-    """Row A5 of the attacks."""
     app = offered(mara)
     code = code_of(app)
     mara.post(APP, {"code": code})
@@ -114,8 +114,8 @@ def test_the_code_that_confirmed_works_no_more(mara):
     assert mara.post("/login/second", {"code": code}).status == 401
 
 
+@pytest.mark.attack("L1")
 def test_the_secret_is_sealed_in_the_database(mara, master_db):
-    """Row L1 of the attacks."""
     app = offered(mara)
     assert app.secret not in str(list(master_db.sessions.find()))
     mara.post(APP, {"code": code_of(app)})
@@ -124,8 +124,9 @@ def test_the_secret_is_sealed_in_the_database(mara, master_db):
     )
 
 
+@pytest.mark.attack("S3")
 def test_a_secret_lives_through_the_rotation_of_the_key():
-    """Row S3 of the attacks: with the old key as fallback, and without it once a portal started."""
+    """With the old key as fallback, and without it once a portal started."""
     mara = an_account("mara@acme.example")
     app, _ = an_app(mara)
     old = settings.current()
@@ -224,8 +225,8 @@ def with_cookie_of(visitor, app):
     return other
 
 
+@pytest.mark.attack("L1")
 def test_the_database_holds_no_recovery_code(mara, master_db):
-    """Row L1 of the attacks."""
     _, codes = set_up(mara)
     everything = str([list(master_db[name].find()) for name in master_db.list_collection_names()])
     assert not any(code in everything or code.replace("-", "") in everything for code in codes)
@@ -403,8 +404,9 @@ def test_the_export_asks_again_and_leads_back_to_where_it_is_asked_for(mara, tim
     assert AuditEvent.objects(action="account.exported").count() == 2
 
 
+@pytest.mark.attack("A5")
 def test_a_session_found_open_locks_no_owner_out(mara, time_machine):
-    """Row A5 of the attacks: who knows the password too changes nothing without the factor."""
+    """Who knows the password too changes nothing without the factor."""
     set_up(mara)
     time_machine.move_to(clock.now() + timedelta(minutes=16))
     before = Account.objects.get().to_mongo()
@@ -445,16 +447,16 @@ def test_confirming_leads_back_and_lasts_a_quarter_of_an_hour(mara, by, time_mac
     assert mara.get(page).location == asked
 
 
+@pytest.mark.attack("A5")
 def test_who_has_a_second_factor_does_not_confirm_by_the_password_alone(mara, time_machine):
-    """Row A5 of the attacks."""
     set_up(mara)
     time_machine.move_to(clock.now() + timedelta(minutes=16))
     mara.post("/account/confirm?by=password", {"current_password": PASSWORD})
     assert mara.get(f"{APP}/remove").location.startswith("/account/confirm")
 
 
+@pytest.mark.attack("S1")
 def test_confirming_in_one_session_confirms_no_other(mara, app, time_machine):
-    """Row S1 of the attacks."""
     other = Visitor(app)
     shown, _ = set_up(mara)
     other.log_in()
@@ -466,19 +468,19 @@ def test_confirming_in_one_session_confirms_no_other(mara, app, time_machine):
     assert Session.objects.count() == 2
 
 
+@pytest.mark.attack("C2")
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https:evil", "/\\evil.example", "javascript:alert(1)"]
 )
 def test_confirming_stays_on_the_site(mara, target):
-    """Row C2 of the attacks."""
     token = mara.token("/account/confirm")
     fields = {"csrf_token": token, "current_password": PASSWORD}
     answer = mara.send("/account/confirm", fields, query_string={"next": target})
     assert answer.location == "/account/security"
 
 
+@pytest.mark.attack("A1")
 def test_passwords_are_not_guessed_by_confirming(mara):
-    """Row A1 of the attacks."""
     active = settings.current()
     settings.activate(replace(active, rate_limits=True))
     try:
@@ -492,8 +494,9 @@ def test_passwords_are_not_guessed_by_confirming(mara):
         settings.activate(active)
 
 
+@pytest.mark.attack("A7")
 def test_who_proves_an_address_keeps_no_factor_of_whoever_typed_it():
-    """Row A7 of the attacks: factors of a version that let them be added before."""
+    """Factors of a version that let them be added before."""
     account = an_account("mara@acme.example")
     an_app(account)
     account.update(unset__verified_at=True)

@@ -73,9 +73,9 @@ def test_each_kind_of_operation_has_its_scenarios(whole_lives):
         assert not missed, f"no scenario of {kind} comes to these steps"
 
 
+@pytest.mark.attack("F1")
 @each_scenario
 def test_a_crash_at_any_step_leaves_nothing_half(world, whole_lives, scenario, figure):
-    """Row F1 of the attacks."""
     life, before, after = whole_lives(scenario)
     assert life.steps
     for point in life.steps:
@@ -83,16 +83,17 @@ def test_a_crash_at_any_step_leaves_nothing_half(world, whole_lives, scenario, f
     figure(f"{len(life.steps)} points between steps, each died at once")
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.parametrize("point", ["create to be sent #1", "commitTransaction to be sent #1"])
 def test_a_sign_up_that_dies_in_its_transaction_leaves_nothing(world, whole_lives, point):
-    """Row F1 of the attacks."""
     sign_up = SCENARIOS[0]
     _, before, after = whole_lives(sign_up)
     assert check_crash(world, sign_up, [point], before, after) == before
 
 
+@pytest.mark.attack("F1")
 def test_crashes_in_the_recovery_from_crashes_leave_nothing_half(world, whole_lives):
-    """Row F1 of the attacks; a sample, ``make faults`` tries all."""
+    """A sample, ``make faults`` tries all."""
     for scenario in random.sample(SCENARIOS, 2):
         life, before, after = whole_lives(scenario)
         ends = [random.choice(life.points)]
@@ -105,15 +106,14 @@ def test_crashes_in_the_recovery_from_crashes_leave_nothing_half(world, whole_li
             world.replay(scenario, *ends)
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 @each_scenario
 def test_crashes_at_any_command_however_often_leave_nothing_half(
     world, whole_lives, scenario, figure
 ):
-    """Row F1 of the attacks.
-
-    What a crash leaves is in the databases alone, so where two leave the same, what follows is
+    """What a crash leaves is in the databases alone, so where two leave the same, what follows is
     the same: from each state that crashes can lead to, every point of the recovery is tried once,
     until no new state is found. That covers crashes in the recovery from crashes, without end.
     """

@@ -31,6 +31,7 @@ def timed(action):
     return time.monotonic() - begin, result
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.parametrize(
     ("command", "skip"),
     [
@@ -42,7 +43,6 @@ def timed(action):
 def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
     server, databases, bare_client, hang, check_whole, command, skip
 ):
-    """Row F1 of the attacks."""
     master = bare_client[f"master_{databases}"]
     with portal(server, databases) as running:
         person = Person(running.url)
@@ -70,12 +70,12 @@ def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
         assert person.get("/organizations/acme-corp").status_code == 200
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.parametrize("command", ["create", "commitTransaction"])
 def test_a_sign_up_killed_in_its_transaction_leaves_nothing(
     server, databases, bare_client, hang, check_whole, command
 ):
-    """Row F1 of the attacks."""
     fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
     with portal(server, databases) as running:
         person = Person(running.url)

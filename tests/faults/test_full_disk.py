@@ -63,10 +63,10 @@ def fill(file):
         file.write(bytes(1 << 16))
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.usefixtures("mongod_that_is_told")
 def test_a_server_that_ends_since_it_can_t_write_loses_nothing(tmp_path, figure):
-    """Row F1 of the attacks."""
     server = OneMember(tmp_path)
     try:
         check_storm(server, no_file_may_grow(server), figure, in_haste=True)
@@ -74,10 +74,10 @@ def test_a_server_that_ends_since_it_can_t_write_loses_nothing(tmp_path, figure)
         server.end()
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(300)
 def test_a_full_disk_loses_nothing(tmp_path, small_disk, figure):
-    """Row F1 of the attacks."""
     server = OneMember(tmp_path)
     try:
         check_storm(server, filled(small_disk), figure)

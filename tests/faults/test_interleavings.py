@@ -204,13 +204,13 @@ def interleave(empty_database, figure, examples, steps):
     assert all(counted[f"{kind}: acknowledged"] for kind in WANTED)
 
 
+@pytest.mark.attack("N2")
 def test_what_is_done_at_once_comes_out_as_if_done_in_turn(empty_database, figure):
-    """Row N2 of the attacks."""
     interleave(empty_database, figure, examples=12, steps=10)
 
 
+@pytest.mark.attack("N2")
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 def test_much_that_is_done_at_once_comes_out_as_if_done_in_turn(empty_database, figure):
-    """Row N2 of the attacks."""
     interleave(empty_database, figure, examples=300, steps=20)

@@ -45,6 +45,7 @@ def a_sign_up(person, token, name, n):
     return lambda: person.send("/signup", token, **fields).status_code
 
 
+@pytest.mark.attack("N2")
 @pytest.mark.parametrize(
     "names",
     [
@@ -53,7 +54,6 @@ def a_sign_up(person, token, name, n):
     ],
 )
 def test_16_sign_ups_for_one_slug_leave_one_organization(running, check_whole, names):
-    """Row N2 of the attacks."""
     people = [Person(running.url) for _ in names]
     tokens = [person.token("/signup") for person in people]
     rows = zip(people, tokens, names, range(16), strict=True)
@@ -115,13 +115,14 @@ def a_restore(owner, n):
     return lambda: owner.send(place, token, organization_name="The Name").status_code
 
 
+@pytest.mark.attack("N2")
 @pytest.mark.parametrize(
     "onto_the_name", [a_rename, pytest.param(a_restore, marks=pytest.mark.full)]
 )
 def test_what_comes_onto_one_name_and_a_sign_up_for_it_leave_one_holder(
     running, check_whole, onto_the_name
 ):
-    """Row N2 of the attacks: a sign-up racing renames onto its name, and restores."""
+    """A sign-up racing renames onto its name, and restores."""
     owners = [Person(running.url) for _ in range(8)]
     for n, owner in enumerate(owners):
         assert owner.sign_up(f"Org {n}", f"owner{n}@acme.example").status_code == 303

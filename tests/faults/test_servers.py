@@ -25,8 +25,8 @@ def three_members(tmp_path):
     server.end()
 
 
+@pytest.mark.attack("F1")
 def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, figure):
-    """Row F1 of the attacks."""
     with storm(one_member, figure, in_haste=True) as crowd:
         crowd.get_going()
         one_member.kill()
@@ -34,9 +34,9 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, fig
         crowd.downtime_since(time.monotonic())
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure):
-    """Row F1 of the attacks."""
     with storm(three_members, figure, in_haste=True) as crowd:
         crowd.get_going()
         killed = three_members.kill_primary()
@@ -48,10 +48,11 @@ def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure):
         figure(f"{downtime:.1f} s without an answer when the primary hung")
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(600)
 def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figure):
-    """Row F1 of the attacks; nobody helps the recovery."""
+    """Nobody helps the recovery."""
     downtimes = []
     with storm(one_member, figure) as crowd:
         for _ in range(10):
@@ -63,10 +64,11 @@ def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figur
     figure(f"{len(downtimes)} kills, {spread(downtimes)} until the next answer")
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(600)
 def test_a_server_that_hangs_for_15_seconds_loses_nothing(one_member, figure):
-    """Row F1 of the attacks; all answers come within 5 seconds."""
+    """All answers come within 5 seconds."""
     with storm(one_member, figure) as crowd:
         crowd.get_going()
         with one_member.stopped():
@@ -74,10 +76,11 @@ def test_a_server_that_hangs_for_15_seconds_loses_nothing(one_member, figure):
         figure(f"{crowd.downtime_since(time.monotonic()):.1f} s from its waking to the next answer")
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_primaries_killed_every_10_seconds_lose_nothing(three_members, figure):
-    """Row F1 of the attacks; for two minutes."""
+    """For two minutes."""
     downtimes = []
     with storm(three_members, figure) as crowd:
         end = time.monotonic() + 120

@@ -90,6 +90,7 @@ def check_all_is_there(world, scenario):
             assert list(collection.find().sort("_id", 1)) == DOCUMENTS
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.parametrize(
     "meanwhile",
     [
@@ -98,7 +99,7 @@ def check_all_is_there(world, scenario):
     ],
 )
 def test_a_rename_that_comes_late_breaks_nothing(world, meanwhile):
-    """Row F1 of the attacks; no fence keeps a late renameCollection from being carried out."""
+    """No fence keeps a late renameCollection from being carried out."""
     world.begin(RENAME)
     with world.asleep(RENAME, "renameCollection to be sent #1"):
         others_go_on(world, meanwhile)
@@ -119,11 +120,11 @@ def test_a_name_that_a_dying_process_made_wrong_is_repaired(world, tenant_db):
     check_all_is_there(world, RENAME)
 
 
+@pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_whenever_a_process_falls_asleep_it_breaks_nothing(world, scenario, figure):
-    """Row F1 of the attacks."""
     world.begin(scenario)
     points = [
         point

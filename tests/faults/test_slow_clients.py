@@ -57,6 +57,7 @@ def drip(connections, stopped):
                 continue  # it was cut off
 
 
+@pytest.mark.attack("D2")
 @pytest.mark.parametrize(
     "part",
     [
@@ -65,7 +66,6 @@ def drip(connections, stopped):
     ],
 )
 def test_others_are_served_beside_200_slow_clients(running, part):
-    """Row D2 of the attacks."""
     person = Person(running.url)
     name = str(ObjectId())
     address = f"{name}@acme.example"
@@ -91,8 +91,9 @@ def test_others_are_served_beside_200_slow_clients(running, part):
             dripping.join()
 
 
+@pytest.mark.attack("D2")
 def test_who_takes_too_long_is_cut_off(running):
-    """Row D2 of the attacks: dripping does not help."""
+    """Dripping does not help."""
     with connect(running) as connection:
         connection.sendall(OF_REQUESTS["half a head"])
         begin = time.monotonic()
@@ -120,8 +121,8 @@ def test_a_portal_stops_in_time_beside_slow_clients(server, databases):
         assert time.monotonic() - begin < 8
 
 
+@pytest.mark.attack("D1")
 def test_a_body_of_100_mb_is_refused_before_it_is_sent(running):
-    """Row D1 of the attacks."""
     with connect(running) as connection:
         connection.sendall(
             b"POST /org/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -153,8 +154,8 @@ def status_of_answer(connection):
     return answer.status
 
 
+@pytest.mark.attack("D1")
 def test_huge_heads_are_refused(running):
-    """Row D1 of the attacks."""
     for headers in ({"X": "x" * 100_000}, {f"X-{n}": "x" for n in range(1000)}):
         answer = requests.get(f"{running.url}/healthz", headers=headers, timeout=10)
         assert answer.status_code in (400, 431)

@@ -37,6 +37,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(app, owner):
     assert fault(owner.delete(f"{KEYS}/{key['id']}")) == (404, "not_found", set())
 
 
+@pytest.mark.attack("Q1")
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
@@ -57,7 +58,6 @@ def test_a_key_is_made_listed_rotated_and_revoked(app, owner):
     ],
 )
 def test_what_is_wrong_is_told_at_its_field(owner, body, fields):
-    """Row Q1 of the attacks."""
     answer = owner.post(KEYS, body)
     assert answer.status_code == 422
     assert set(answer.json["error"]["fields"]) == fields
@@ -72,8 +72,8 @@ def test_an_overlap_is_one_of_those_there_are(owner, overlap):
     assert ApiKey.objects.get().former_hash is None
 
 
+@pytest.mark.attack("T3")
 def test_no_key_makes_or_changes_keys(app, owner):
-    """Row T3 of the attacks."""
     program = Program(app, a_key(Organization.objects.get(), Role.ADMIN))
     key = ApiKey.objects.get()
     for answer in (
@@ -87,9 +87,10 @@ def test_no_key_makes_or_changes_keys(app, owner):
     assert [kept.secret_hash for kept in ApiKey.objects()] == [key.secret_hash]
 
 
+@pytest.mark.attack("L1")
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_repeated_call_makes_one_key_and_is_answered_without_the_secret(owner, master_db, lost):
-    """Row L1 of the attacks: no secret is kept to be told again."""
+    """No secret is kept to be told again."""
     first = owner.post(KEYS, READS, **KEYED)
     secret = first.json["secret"]
     assert secret.split("_", 2)[2] not in str(list(master_db.request_keys.find()))
@@ -135,8 +136,8 @@ def test_a_list_has_no_secrets(owner):
     assert ApiKey.objects.get().secret_hash not in told.text
 
 
+@pytest.mark.attack("T3")
 def test_a_viewer_makes_no_keys(app, owner):
-    """Row T3 of the attacks."""
     a_member(Organization.objects.get(), Role.VIEWER, "teo@acme.example")
     viewer = Program(app)
     viewer.log_in("teo@acme.example")
@@ -144,11 +145,12 @@ def test_a_viewer_makes_no_keys(app, owner):
     assert fault(viewer.get(KEYS))[:2] == (403, "forbidden")
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize(
     "given", [{"role": Role.ADMIN}, {"role": None, "permissions": ["members.manage"]}]
 )
 def test_a_key_makes_nobody_an_admin(app, owner, given):
-    """Row T3 of the attacks: by a key that they kept, who was removed would come back through
+    """By a key that they kept, who was removed would come back through
     another account of theirs, which could make keys and invite."""
     acme = Organization.objects.get()
     teo, ann = a_member(acme, Role.VIEWER), a_member(acme, Role.ADMIN, "ann@acme.example")

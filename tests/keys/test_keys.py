@@ -69,8 +69,8 @@ def test_a_key_may_at_most_what_an_admin_may_without_keys_and_leaving():
     assert of_key(None, ["organization.view", "organization.purge"]) == {"organization.view"}
 
 
+@pytest.mark.attack("L1")
 def test_a_key_belongs_to_the_organization_and_is_stored_as_a_hash(master_db):
-    """Row L1 of the attacks."""
     organization = an_organization()
     made = make(organization)
     [stored] = master_db.api_keys.find()
@@ -229,8 +229,8 @@ def test_a_creation_that_is_turned_back_leaves_no_keys(monkeypatch):
     assert len(ApiKey.objects()) == 0
 
 
+@pytest.mark.attack("T1")
 def test_keys_of_others_are_none():
-    """Row T1 of the attacks."""
     mine, theirs = an_organization(), an_organization("Other")
     key = make(theirs).key
     by = a_context(the_owner(mine))
@@ -279,8 +279,9 @@ def test_an_organization_in_the_trash_gets_no_keys_and_a_purge_removes_them():
     assert len(ApiKey.objects()) == 1
 
 
+@pytest.mark.attack("L1")
 def test_owners_are_told_of_a_key_that_may_change_something(app, office):
-    """Row L1 of the attacks: without the key."""
+    """Without the key."""
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
     a_member(organization, Role.OWNER, "idris@acme.example")

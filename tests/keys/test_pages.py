@@ -3,6 +3,8 @@
 import re
 from datetime import timedelta
 
+import pytest
+
 from portal import clock
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
@@ -28,8 +30,9 @@ def make(visitor, name="Nightly export", **fields):
     return visitor.post(NEW, {"name": name, "grant": Role.VIEWER, **fields})
 
 
+@pytest.mark.attack("L1")
 def test_a_key_is_made_and_its_secret_shown_once(app, mara):
-    """Row L1 of the attacks: nowhere but there."""
+    """Nowhere but there."""
     assert mara.get(KEYS).html.find("h2", string="There are no API keys yet")
     page = make(mara, grant=Role.ADMIN)
     assert page.status == 200
@@ -110,8 +113,8 @@ def test_a_form_says_what_is_wrong_with_it(mara):
     assert len(ApiKey.objects()) == 0
 
 
+@pytest.mark.attack("N1")
 def test_names_are_shown_escaped(mara):
-    """Row N1 of the attacks."""
     make(mara, "{{7*7}}")
     make(mara, "=1+1")
     assert not mara.get(KEYS).html.tbody
@@ -158,8 +161,8 @@ def test_a_key_is_revoked_after_a_question(app, mara):
     assert len(AuditEvent.objects(action="key.revoked")) == 1
 
 
+@pytest.mark.attack("T1")
 def test_keys_of_others_are_not_there(mara):
-    """Row T1 of the attacks."""
     a_key(an_organization("Kestrel"))
     key = ApiKey.objects.get()
     for organization in ("acme-corp", "kestrel"):
@@ -185,8 +188,8 @@ def test_the_tab_is_for_those_who_may(app, mara):
     assert len(ApiKey.objects()) == 0
 
 
+@pytest.mark.attack("C1")
 def test_a_form_of_another_session_makes_no_key(mara):
-    """Row C1 of the attacks."""
     assert mara.send(NEW, {"name": "Nightly export", "grant": Role.VIEWER}).status == 400
     assert len(ApiKey.objects()) == 0
 

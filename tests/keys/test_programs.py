@@ -69,8 +69,8 @@ def test_a_key_without_a_role_says_what_it_may(by_key):
     assert (seen["slug"], seen["role"]) == ("acme-corp", None)
 
 
+@pytest.mark.attack("T3")
 def test_a_key_does_what_it_may_and_nothing_else(by_key):
-    """Row T3 of the attacks."""
     organization = an_organization("Acme Corp")
     reads = by_key(a_key(organization, Role.VIEWER))
     assert reads.get("/org/acme-corp").json["organization"]["role"] == "viewer"
@@ -99,8 +99,8 @@ def test_what_a_person_alone_may_do_is_told(by_key):
     assert len(Organization.objects()) == 1
 
 
+@pytest.mark.attack("T1")
 def test_a_key_of_one_organization_sees_nothing_of_another(by_key):
-    """Row T1 of the attacks."""
     an_organization("Acme Corp")
     program = by_key(a_key(an_organization("Kestrel"), Role.ADMIN))
     for answer in (
@@ -113,8 +113,8 @@ def test_a_key_of_one_organization_sees_nothing_of_another(by_key):
         assert fault(answer) == (404, "not_found", set())
 
 
+@pytest.mark.attack("T1")
 def test_a_person_sees_no_keys_of_others(app, owner):
-    """Row T1 of the attacks."""
     theirs = an_organization("Kestrel")
     credential = a_key(theirs)
     key = ApiKey.objects.get()
@@ -131,8 +131,8 @@ def test_a_person_sees_no_keys_of_others(app, owner):
     assert Program(app, credential).get("/org/kestrel").status_code == 200
 
 
+@pytest.mark.attack("T2")
 def test_a_revoked_key_is_refused_at_once(by_key):
-    """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
     assert program.get("/org/acme-corp").status_code == 200
@@ -160,8 +160,8 @@ def test_a_key_outlives_who_made_it(by_key, master_db):
     assert program.get("/org/acme-corp").status_code == 200
 
 
+@pytest.mark.attack("T2")
 def test_keys_sleep_in_the_trash_and_wake(by_key):
-    """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
     trashed = trash_organization(organization, None, a_context())
@@ -171,8 +171,8 @@ def test_keys_sleep_in_the_trash_and_wake(by_key):
     assert program.get("/org/acme-corp").status_code == 200
 
 
+@pytest.mark.attack("T2")
 def test_a_key_follows_a_rename_and_comes_by_the_old_slug(by_key):
-    """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     program = by_key(a_key(organization))
     rename_organization(organization, "Other", a_context())
@@ -206,8 +206,8 @@ def test_of_three_secrets_the_first_is_over(by_key):
     assert statuses == [401, 200, 200]
 
 
+@pytest.mark.attack("S1")
 def test_what_looks_like_a_key_is_none(by_key):
-    """Row S1 of the attacks."""
     credential = a_key(an_organization("Acme Corp"))
     other = a_key(an_organization("Other"), name="Another")
     _, key_id, secret = credential.split("_", 2)
@@ -231,8 +231,9 @@ def test_what_looks_like_a_key_is_none(by_key):
     assert by_key(credential).get("/auth/check").status_code == 200
 
 
+@pytest.mark.attack("S1")
 def test_a_key_is_no_token_of_another_kind(app, owner, by_key):
-    """Row S1 of the attacks: key as cookie, cookie as key, bearer token as key."""
+    """Key as cookie, cookie as key, bearer token as key."""
     credential = a_key(Organization.objects.get())
     thief = Visitor(app)
     thief.client.set_cookie("portal_session_test", credential)
@@ -303,8 +304,8 @@ def test_idempotency_keys_are_the_keys_own(by_key):
     assert fault(others)[:2] == (422, "name_unchanged")
 
 
+@pytest.mark.attack("L1")
 def test_nothing_tells_the_key(app, by_key, log, master_db, tenant_db):
-    """Row L1 of the attacks."""
     organization = an_organization("Acme Corp")
     a_member(organization, Role.ADMIN, "teo@acme.example")
     credential = a_key(organization)

@@ -62,8 +62,8 @@ def test_it_needs_all_three_fields(sales):
     assert len(Organization.objects()) == 0
 
 
+@pytest.mark.attack("T1", "T3")
 def test_it_reads_nothing(sales):
-    """Rows T1 and T3 of the attacks."""
     organization = an_organization("Acme Corp")
     for answer in (
         sales.get("/auth/check"),
@@ -89,8 +89,8 @@ def test_a_repeated_call_signs_up_once(sales, master_db, lost):
     assert len(Organization.objects()) == 1
 
 
+@pytest.mark.attack("T2")
 def test_a_revoked_one_is_refused_at_once(sales):
-    """Row T2 of the attacks."""
     provisioning.revoke_provisioning_key(str(ProvisioningKey.objects.get().id))
     assert fault(sales.post("/org/create", SIGN_UP)) == (401, "not_authenticated", set())
 
@@ -114,8 +114,8 @@ def test_its_limit_is_its_own(app, sales, settings):
         portal_settings.activate(settings)
 
 
+@pytest.mark.attack("S1")
 def test_what_looks_like_one_is_none(app, sales):
-    """Row S1 of the attacks."""
     secret = sales.token.split("_", 2)[2]
     for typed in (
         f"pv_{ObjectId()}_{secret}",
@@ -127,8 +127,9 @@ def test_what_looks_like_one_is_none(app, sales):
         assert fault(answer) == (401, "not_authenticated", set())
 
 
+@pytest.mark.attack("L1")
 def test_commands_make_list_and_revoke(app, log, master_db):
-    """Row L1 of the attacks: shown once, to who asked for it."""
+    """Shown once, to who asked for it."""
     assert run(app, "list").output == "There are no provisioning keys.\n"
     made = run(app, "provision", "Sales")
     assert made.exit_code == 0

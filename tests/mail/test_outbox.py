@@ -210,8 +210,9 @@ def test_the_outbox_opens_nothing_and_names_no_secret(put, master_db):
     assert set(stored) == {"_id", "kind", "to", "ids", "created_at", "due_at", "attempt"}
 
 
+@pytest.mark.attack("N1")
 def test_names_are_escaped_in_mails(app, office, put, monkeypatch, kind):
-    """Row N1 of the attacks, in mails."""
+    """In mails."""
     name = "<b>{{7*7}}</b> {link}"
     hostile = {"name": name, "trashed_by": TO, "link": "http://localhost/", "purge_at": clock.now()}
     replaced = MailKind(kind.name, kind.subject, lambda mail: hostile)

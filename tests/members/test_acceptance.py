@@ -130,8 +130,9 @@ def test_who_joined_stands_in_the_audit_trail(invite, enter, acme):
 # Ways in that strangers took elsewhere
 
 
+@pytest.mark.attack("A4")
 def test_a_link_works_once(invite, enter):
-    """Row A4 of the attacks: replayed."""
+    """Replayed."""
     link = invite()
     assert enter().post(link, {"password": PASSWORD}).status == 303
     assert ended(enter().get(link))
@@ -143,8 +144,9 @@ def test_a_link_works_once(invite, enter):
     assert ended(enter(LENA).get(link)), "it does not bring back who was removed"
 
 
+@pytest.mark.attack("A4")
 def test_a_forwarded_link_is_refused_to_who_is_logged_in_with_another_address(invite, enter):
-    """Row A4 of the attacks: for another address, forwarded."""
+    """For another address, forwarded."""
     an_account("evil@evil.example")
     link, visitor = invite(), enter("evil@evil.example")
     for page in (visitor.get(link), visitor.post(link, form_at="/organizations/new")):
@@ -157,8 +159,9 @@ def test_a_forwarded_link_is_refused_to_who_is_logged_in_with_another_address(in
     assert Invitation.objects.get().state == InvitationState.OPEN
 
 
+@pytest.mark.attack("A4", "A7")
 def test_an_unverified_address_is_not_enough(invite, enter):
-    """Rows A4 and A7 of the attacks: signed up with the invited address, mailbox unseen."""
+    """Signed up with the invited address, mailbox unseen."""
     an_account(LENA, verified=False)
     invite()
     squatter = enter(LENA)
@@ -169,8 +172,8 @@ def test_an_unverified_address_is_not_enough(invite, enter):
     assert len(Membership.objects()) == 1
 
 
+@pytest.mark.attack("A7")
 def test_who_signed_up_first_with_the_invited_address_is_out(app, invite, enter):
-    """Row A7 of the attacks."""
     squatter = enter()
     squatter.sign_up("Trap", LENA)
     program = Program(app)
@@ -202,8 +205,8 @@ def test_a_weak_password_signs_nobody_up(invite, enter):
     assert Invitation.objects.get().state == InvitationState.OPEN
 
 
+@pytest.mark.attack("A4")
 def test_a_withdrawn_invitation_is_dead(owner, invite, enter):
-    """Row A4 of the attacks."""
     link = invite()
     visitor = enter()
     sent = {**visitor.hidden(link), "password": PASSWORD}
@@ -213,8 +216,8 @@ def test_a_withdrawn_invitation_is_dead(owner, invite, enter):
     assert len(Account.objects()) == 1
 
 
+@pytest.mark.attack("A4")
 def test_an_invitation_is_good_for_7_days(invite, enter, time_machine):
-    """Row A4 of the attacks."""
     link = invite()
     begun = clock.now()
     time_machine.move_to(begun + timedelta(days=7) - timedelta(minutes=1))
@@ -224,8 +227,9 @@ def test_an_invitation_is_good_for_7_days(invite, enter, time_machine):
     assert ended(enter().post(link, {"password": PASSWORD}, form_at="/login"))
 
 
+@pytest.mark.attack("A4")
 def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
-    """Row A4 of the attacks: changed role."""
+    """Changed role."""
     link = invite(role=Role.ADMIN)
     invitation = Invitation.objects.get()
     access = access_to("acme-corp", a_person(mara))
@@ -253,8 +257,9 @@ def other_link(acme, another_mailbox, mailed):
     return mailed("straße@acme.example")[-1]
 
 
+@pytest.mark.attack("A7")
 def test_a_link_to_another_spelling_takes_no_account_over(other_link, another_mailbox, enter):
-    """Row A7 of the attacks: by the mailbox of an address that counts as the same."""
+    """By the mailbox of an address that counts as the same."""
     victim = another_mailbox
     attacker = enter()
     page = attacker.get(other_link)
@@ -269,8 +274,9 @@ def test_a_link_to_another_spelling_takes_no_account_over(other_link, another_ma
     assert role_of(victim) is None
 
 
+@pytest.mark.attack("A7")
 def test_whose_spelling_it_is_verifies_their_own_address_first(other_link, another_mailbox, enter):
-    """Row A7 of the attacks: a forwarded link proves nothing of who it was not sent to."""
+    """A forwarded link proves nothing of who it was not sent to."""
     account = another_mailbox
     visitor = enter("strasse@acme.example")
     page = visitor.get(other_link)
@@ -311,9 +317,10 @@ def test_a_link_of_a_version_before_works(invite, enter):
     assert enter().post(path, {"password": PASSWORD}).location == PATH
 
 
+@pytest.mark.attack("A4")
 @pytest.mark.parametrize("how", ["demoted", "removed", "left"])
 def test_it_does_not_come_back_with_the_role_of_who_sent_it(acme, mara, join, mailed, enter, how):
-    """Row A4 of the attacks: after the role of the inviter ended, and began again."""
+    """After the role of the inviter ended, and began again."""
     ann, by_mara = join("ann@acme.example", Role.ADMIN), access_to("acme-corp", a_person(mara))
     by_ann = access_to("acme-corp", a_person(ann))
     for email in (LENA, "pia@acme.example"):
@@ -341,9 +348,10 @@ def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
     assert Invitation.objects.get().state == InvitationState.OPEN
 
 
+@pytest.mark.attack("A4")
 @pytest.mark.parametrize("how", ["demoted", "removed"])
 def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
-    """Row A4 of the attacks: after the role of the inviter ended."""
+    """After the role of the inviter ended."""
     ann = join("ann@acme.example", Role.ADMIN)
     inviting.invite(access_to("acme-corp", a_person(ann)), LENA, Role.ADMIN, a_context(ann))
     [link] = mailed()
@@ -360,8 +368,9 @@ def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, 
     assert visitor.post(mailed()[-1], {"password": PASSWORD}).status == 303
 
 
+@pytest.mark.attack("A4")
 def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
-    """Row A4 of the attacks: the role ends in the moment in which the invitation is accepted."""
+    """The role ends in the moment in which the invitation is accepted."""
     ann, account = join("ann@acme.example", Role.ADMIN), an_account(LENA)
     access, by_ann = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(ann))
     for _ in range(10):
@@ -391,8 +400,8 @@ def test_it_can_not_be_accepted_while_the_inviter_is_demoted(acme, mara, join):
         Invitation.objects.delete()
 
 
+@pytest.mark.attack("A4")
 def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
-    """Row A4 of the attacks."""
     invite()
     invitation = Invitation.objects.get()
     content = {"id": str(invitation.id), "generation": 1}
@@ -407,8 +416,9 @@ def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
         assert ended(enter().get(f"/invitations/{token}")), token
 
 
+@pytest.mark.attack("N4")
 def test_it_outlives_a_rename_and_leads_only_to_its_own_organization(acme, mara, invite, enter):
-    """Row N4 of the attacks: invitations go by id, whoever has the old address now."""
+    """Invitations go by id, whoever has the old address now."""
     link = invite()
     rename_organization(acme, "Other", a_context(mara))
     Slug.objects(id="acme-corp").delete()
@@ -447,8 +457,8 @@ def test_a_member_who_accepts_is_told_and_keeps_the_role(acme, invite, enter):
     assert role_of(account) == Role.OWNER
 
 
+@pytest.mark.attack("T1")
 def test_invitations_of_other_addresses_are_out_of_reach(invite, enter):
-    """Row T1 of the attacks."""
     invite()
     an_account("evil@evil.example")
     visitor = enter("evil@evil.example")

@@ -56,8 +56,8 @@ def test_an_invitation_is_mailed_and_listed(app, owner, office):
     assert "http://localhost/invitations/" in text_of(message, "html")
 
 
+@pytest.mark.attack("A4")
 def test_nothing_in_the_database_opens_an_invitation(owner, mailed, master_db):
-    """Row A4 of the attacks."""
     send(owner)
     [link] = mailed()
     token = link.removeprefix("/invitations/")
@@ -65,8 +65,8 @@ def test_nothing_in_the_database_opens_an_invitation(owner, mailed, master_db):
     assert not any(token in document for document in stored)
 
 
+@pytest.mark.attack("L1")
 def test_no_line_of_the_log_has_a_link_in_it(owner, mailed, enter, log):
-    """Row L1 of the attacks."""
     send(owner)
     [link] = mailed()
     assert enter().get(link).status == 200
@@ -147,8 +147,8 @@ def test_two_organizations_invite_one_address(owner, enter):
     assert len(Invitation.objects()) == 2
 
 
+@pytest.mark.attack("T3")
 def test_viewers_neither_invite_nor_see_who_is_invited(owner, join, enter):
-    """Row T3 of the attacks."""
     send(owner)
     join("teo@acme.example", Role.VIEWER)
     viewer = enter("teo@acme.example")
@@ -232,8 +232,8 @@ def test_a_long_list_is_paged_both_ways(owner, monkeypatch):
     assert [re_text(row) for row in back.html.select("tbody th")] == seen[1]
 
 
+@pytest.mark.attack("T1")
 def test_invitations_of_others_are_out_of_reach(owner, acme):
-    """Row T1 of the attacks."""
     kestrel = an_account("dispatch@kestrel.example")
     an_organization("Kestrel", kestrel)
     theirs = inviting.invite(
@@ -271,8 +271,9 @@ def test_a_purge_ends_the_invitations(owner, acme):
     assert not Invitation.objects()
 
 
+@pytest.mark.attack("A2")
 def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mara):
-    """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
+    """Medians of interleaved tries, repeated on a noisy machine."""
     an_account("known@acme.example")
     known, unknown = (send(owner, f"{name}@acme.example") for name in ("known", "unknown"))
     assert (known.status, known.location) == (unknown.status, unknown.location)

@@ -91,9 +91,9 @@ def test_a_page_that_is_none_leads_to_the_first(owner, key):
         assert "mara@acme.example" in page.text
 
 
+@pytest.mark.attack("T2")
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_a_role_is_changed_at_once_and_told(app, owner, join, enter, office, role):
-    """Row T2 of the attacks."""
     before = Role.ADMIN if role == Role.VIEWER else Role.VIEWER
     teo = join("teo@acme.example", before)
     browser = enter("teo@acme.example")
@@ -107,8 +107,8 @@ def test_a_role_is_changed_at_once_and_told(app, owner, join, enter, office, rol
     assert f"you are {role} now" in text_of(message)
 
 
+@pytest.mark.attack("T2")
 def test_a_removed_member_is_out_on_the_next_request_and_is_told(app, owner, join, enter, office):
-    """Row T2 of the attacks."""
     teo = join("teo@acme.example", Role.ADMIN)
     browser = enter("teo@acme.example")
     assert browser.get(PATH).status == 200
@@ -151,10 +151,10 @@ def test_every_change_of_a_membership_is_counted_in_its_account(owner, join, ent
     assert Account.objects.get(id=teo.id).membership_changes == 2
 
 
+@pytest.mark.attack("T3")
 @pytest.mark.parametrize("actor", [Role.VIEWER, Role.ADMIN, Role.OWNER])
 @pytest.mark.parametrize("target", [Role.VIEWER, Role.ADMIN, Role.OWNER])
 def test_admins_manage_viewers_and_admins_and_owners_owners(join, enter, acme, actor, target):
-    """Row T3 of the attacks."""
     join("actor@acme.example", actor)
     teo = join("teo@acme.example", target)
     browser = enter("actor@acme.example")
@@ -176,8 +176,8 @@ def test_nobody_becomes_owner_by_a_change_of_role(owner, join, role):
     assert role_of(teo) == Role.ADMIN
 
 
+@pytest.mark.attack("T1")
 def test_members_of_others_are_out_of_reach(owner, acme):
-    """Row T1 of the attacks."""
     other = an_organization("Kestrel", an_account("dispatch@kestrel.example"))
     theirs = a_member(other, Role.VIEWER, "teo@kestrel.example")
     for account in (theirs.id, ObjectId(), "x", "\0", "$ne"):
@@ -188,8 +188,8 @@ def test_members_of_others_are_out_of_reach(owner, acme):
     assert role_of(theirs) == Role.VIEWER
 
 
+@pytest.mark.attack("N4")
 def test_at_an_old_address_changes_are_refused_and_pages_lead_on(owner, join):
-    """Row N4 of the attacks."""
     teo = join("teo@acme.example", Role.VIEWER)
     sent = owner.hidden(f"{PATH}/members/{teo.id}/role")
     owner.post(f"{PATH}/rename", {"organization_name": "Other"})
@@ -217,9 +217,9 @@ def lose_ownership(organization, account, how):
 WAYS = ["leaves", "is removed", "is demoted"]
 
 
+@pytest.mark.attack("T4")
 @pytest.mark.parametrize("how", WAYS)
 def test_the_last_owner_stays_one(acme, mara, join, how):
-    """Row T4 of the attacks."""
     join("teo@acme.example", Role.ADMIN)
     events = len(AuditEvent.objects())
     with pytest.raises(errors.LastOwner):
@@ -229,8 +229,8 @@ def test_the_last_owner_stays_one(acme, mara, join, how):
     assert Account.objects.get(id=mara.id).membership_changes == 1
 
 
+@pytest.mark.attack("T4")
 def test_the_last_owner_is_told_what_to_do(owner):
-    """Row T4 of the attacks."""
     page = owner.post(f"{PATH}/leave")
     assert page.status == 409
     assert page.heading == "An organization needs an owner"
@@ -264,10 +264,11 @@ def at_one_moment(*deeds):
     return raised
 
 
+@pytest.mark.attack("T4")
 @pytest.mark.parametrize("first", WAYS)
 @pytest.mark.parametrize("second", WAYS)
 def test_of_two_owners_who_go_at_the_same_moment_one_stays(acme, mara, join, first, second):
-    """Row T4 of the attacks; each pair of ways, several times."""
+    """Each pair of ways, several times."""
     idris = join("idris@acme.example", Role.OWNER)
     for _ in range(5):
         raised = at_one_moment(
@@ -282,8 +283,8 @@ def test_of_two_owners_who_go_at_the_same_moment_one_stays(acme, mara, join, fir
             ).save()
 
 
+@pytest.mark.attack("T4")
 def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
-    """Row T4 of the attacks."""
     idris = join("idris@acme.example", Role.OWNER)
     ways = {account.id: access_to("acme-corp", a_person(account)) for account in (mara, idris)}
 

@@ -141,8 +141,8 @@ def test_an_offer_that_is_none_is_refused(owner, teo, enter, value):
     assert role_of(teo) == Role.VIEWER
 
 
+@pytest.mark.attack("T3")
 def test_nobody_accepts_what_was_offered_to_another(owner, teo, join, enter):
-    """Row T3 of the attacks."""
     offer(owner, teo)
     join("ann@acme.example", Role.ADMIN)
     sent = {"offer": str(the_offer(teo).id)}
@@ -163,8 +163,8 @@ def test_an_offer_has_to_say_what_the_giver_is_then(owner, teo):
     assert the_offer(teo) is None
 
 
+@pytest.mark.attack("T3")
 def test_admins_offer_no_ownership(teo, join, enter):
-    """Row T3 of the attacks."""
     join("ann@acme.example", Role.ADMIN)
     browser = enter("ann@acme.example")
     for path in ("", "/withdraw"):
@@ -176,8 +176,9 @@ def test_admins_offer_no_ownership(teo, join, enter):
         assert answer.status == 403
 
 
+@pytest.mark.attack("T4")
 def test_an_owner_remains_whether_an_offer_is_accepted_or_the_giver_goes_first(acme, mara, teo):
-    """Row T4 of the attacks: the giver goes in the moment in which the offer is accepted."""
+    """The giver goes in the moment in which the offer is accepted."""
     giving, taking = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(teo))
     for _ in range(20):
         ownership.offer_ownership(giving, teo.id, False, a_context(mara))
@@ -210,8 +211,8 @@ def test_what_was_done_about_ownership_stands_in_the_audit_trail(owner, acme, te
     assert changed.words == "Role of mara@acme.example changed from owner to admin"
 
 
+@pytest.mark.attack("L2")
 def test_the_chain_is_whole_where_one_change_writes_two_events(owner, teo, enter):
-    """Row L2 of the attacks."""
     offer(owner, teo, Role.ADMIN)
     enter(TEO).post(f"{PATH}/ownership")
     assert not list(find_broken())

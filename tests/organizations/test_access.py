@@ -13,12 +13,12 @@ from tests.visitor import Visitor
 PAGES = ("", "/activity", "/settings", "/rename", "/delete")
 
 
+@pytest.mark.attack("T1")
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize(
     "slug", ["acme-corp", "nothing-here", "NEW", "a%00b", "$where", "%F0%9F%99%82"]
 )
 def test_organizations_of_others_look_like_none_at_all(visitor, page, slug):
-    """Row T1 of the attacks."""
     an_organization("Acme Corp")
     visitor.sign_up("Kestrel", "dispatch@kestrel.example")
     answer = visitor.get(f"/organizations/{slug}{page}")
@@ -78,8 +78,8 @@ def test_a_viewer_is_refused_what_only_others_may(app):
         assert "One of its owners can do it" in answer.text
 
 
+@pytest.mark.attack("T2")
 def test_a_role_that_changed_acts_on_the_next_request(app):
-    """Row T2 of the attacks."""
     organization = an_organization("Acme Corp")
     account = a_member(organization, Role.ADMIN, "teo@acme.example")
     admin = Visitor(app)

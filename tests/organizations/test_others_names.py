@@ -46,12 +46,13 @@ def what_there_is(tenant_db):
     return sorted(tenant_db.list_collections(), key=lambda found: found["name"])
 
 
+@pytest.mark.attack("N3")
 @pytest.mark.parametrize("deed", [sign_up, create, rename, restore])
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
 def test_what_has_the_collections_name_stops_everything_and_is_never_touched(
     app, tenant_db, master_db, log, deed, stranger
 ):
-    """Row N3 of the attacks; the operator is told."""
+    """The operator is told."""
     mara = a_program(app)
     mara.app = app
     if deed is restore:
@@ -92,9 +93,9 @@ def renamed(app, visitor):
     return visitor, program
 
 
+@pytest.mark.attack("N4")
 @pytest.mark.parametrize("part", ["", "/rename", "/delete", "/activity"])
 def test_an_old_address_is_nothing_to_strangers(app, renamed, part):
-    """Row N4 of the attacks."""
     stranger = Visitor(app)
     stranger.sign_up("Kestrel", "dispatch@kestrel.example")
     answer = stranger.get(f"/organizations/acme-corp{part}")
@@ -105,8 +106,8 @@ def test_an_old_address_is_nothing_to_strangers(app, renamed, part):
     assert Visitor(app).get(f"/organizations/acme-corp{part}").status == 303  # to log in
 
 
+@pytest.mark.attack("N4")
 def test_an_old_address_is_nothing_to_strangers_programs(app, renamed, master_db, tenant_db):
-    """Row N4 of the attacks."""
     stranger = a_program(app, "Kestrel", "dispatch@kestrel.example")
     before = picture(master_db, tenant_db)
     for answer in (
@@ -121,8 +122,9 @@ def test_an_old_address_is_nothing_to_strangers_programs(app, renamed, master_db
     assert picture(master_db, tenant_db) == before
 
 
+@pytest.mark.attack("N4")
 def test_the_way_from_an_old_address_is_kept_by_no_cache(renamed):
-    """Row N4 of the attacks: a browser keeps a 301 for ever, when the name is another's long since."""
+    """A browser keeps a 301 for ever, when the name is another's long since."""
     visitor, _ = renamed
     for page in ("", "/rename", "/delete", "/activity", "/settings"):
         answer = visitor.get(f"/organizations/acme-corp{page}")
@@ -130,8 +132,8 @@ def test_the_way_from_an_old_address_is_kept_by_no_cache(renamed):
         assert answer.response.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.attack("N4")
 def test_nothing_is_deleted_by_an_old_address(renamed, master_db, tenant_db):
-    """Row N4 of the attacks."""
     visitor, program = renamed
     before = picture(master_db, tenant_db)
     place = "/organizations/acme-corp"
@@ -148,8 +150,9 @@ def test_nothing_is_deleted_by_an_old_address(renamed, master_db, tenant_db):
     assert picture(master_db, tenant_db) == before
 
 
+@pytest.mark.attack("N4")
 def test_an_old_address_is_its_new_holders_alone(app, renamed, time_machine):
-    """Row N4 of the attacks: who had it before is a stranger there, and led nowhere."""
+    """Who had it before is a stranger there, and led nowhere."""
     visitor, program = renamed
     time_machine.move_to(clock.now() + timedelta(days=31))
     visitor.log_in("mara@acme.example")

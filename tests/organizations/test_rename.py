@@ -104,8 +104,9 @@ def test_the_name_it_has_already_is_refused():
         rename_organization(organization, " Acme  Corp ", a_context())
 
 
+@pytest.mark.attack("N3")
 def test_a_collection_that_is_not_ours_turns_the_rename_back(tenant_db, log):
-    """Row N3 of the attacks; the operator is told."""
+    """The operator is told."""
     organization = an_organization("Acme Corp")
     tenant_db.org_other.insert_one({"_id": 1})
     with pytest.raises(SlugTaken):

@@ -103,10 +103,10 @@ def test_a_place_in_the_trash_shows_who_when_and_what_happened(mara):
         assert words in page.text
 
 
+@pytest.mark.attack("T1", "T3")
 @pytest.mark.parametrize("page", ["", "/restore", "/purge"])
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER, None])
 def test_the_trash_is_for_owners_only(app, page, role):
-    """Rows T1 and T3 of the attacks."""
     organization = an_organization("Acme Corp")
     if role:
         a_member(organization, role)
@@ -138,8 +138,9 @@ def test_a_stale_page_of_the_trash_leads_to_where_it_is_now(mara):
     assert answer.html.find("a", string="Back to Acme Corp")["href"] == "/organizations/acme-corp"
 
 
+@pytest.mark.attack("N3")
 def test_restoring_onto_a_collection_that_is_not_ours_is_undone(tenant_db, log):
-    """Row N3 of the attacks; the operator is told."""
+    """The operator is told."""
     organization = a_trashed()
     tenant_db.org_acme_corp.insert_one({"_id": 1})
     with pytest.raises(SlugTaken):

@@ -78,8 +78,9 @@ def test_a_taken_address_is_told_at_the_field_and_leaves_nothing(visitor, app, t
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
 
 
+@pytest.mark.attack("N3")
 def test_a_collection_that_is_not_ours_stops_a_sign_up_and_stays_untouched(visitor, tenant_db, log):
-    """Row N3 of the attacks: org_x exists without an organization; the operator is told."""
+    """org_x exists without an organization; the operator is told."""
     tenant_db.org_acme_corp.insert_one({"_id": 1, "theirs": True})
     before = counts()
     answer = visitor.sign_up("Acme Corp")
@@ -189,11 +190,11 @@ def test_the_strength_of_a_password_is_said_in_words(visitor):
     assert "weak" in words("mara@acme.example").lower()
 
 
+@pytest.mark.attack("N1")
 @pytest.mark.parametrize(
     "strange", ["\0", "\x0c", "\x1b", "\x7f", "\x85", "\ufdd0", "\ufffe", "\U0001ffff", "a\nb"]
 )
 def test_what_html_forbids_is_not_shown_again(visitor, strange):
-    """Row N1 of the attacks."""
     answer = visitor.post(
         "/signup", {"organization_name": f"Acme{strange}Corp", "email": f"m{strange}@a.example"}
     )

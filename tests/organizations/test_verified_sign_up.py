@@ -110,30 +110,31 @@ def test_who_follows_the_link_creates_the_organization_and_is_logged_in(visitor,
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
 
 
+@pytest.mark.attack("A3")
 def test_the_link_works_once_and_in_any_browser(app, link):
-    """Row A3 of the attacks."""
     assert finish(Visitor(app), link).status == 303
     again = Visitor(app).get(link)
     assert (again.status, again.heading) == (410, "This link no longer works")
     assert len(Organization.objects) == 1
 
 
+@pytest.mark.attack("A3")
 def test_a_link_works_for_a_day(visitor, link, time_machine):
-    """Row A3 of the attacks."""
     time_machine.move_to(clock.now() + timedelta(hours=23, minutes=55))
     assert visitor.get(link).status == 200
     time_machine.move_to(clock.now() + timedelta(minutes=6))
     assert visitor.get(link).status == 410
 
 
+@pytest.mark.attack("A3")
 @pytest.mark.parametrize("forged", ["", "x", "x.y.z", "{}", "\0"])
 def test_a_guessed_link_leads_nowhere(visitor, forged):
-    """Row A3 of the attacks."""
     assert visitor.get("/signup/finish", query_string={"token": forged}).status == 410
 
 
+@pytest.mark.attack("A3")
 def test_nothing_in_the_database_opens_anything(visitor, master_db, link):
-    """Row A3 of the attacks: the link is signed when it is sent, for this purpose alone."""
+    """The link is signed when it is sent, for this purpose alone."""
     token = link.partition("token=")[2]
     kept = str([list(master_db[name].find()) for name in master_db.list_collection_names()])
     assert token not in kept
@@ -144,8 +145,8 @@ def test_nothing_in_the_database_opens_anything(visitor, master_db, link):
     assert visitor.get(f"/signup/finish?token={foreign}").status == 410
 
 
+@pytest.mark.attack("S3")
 def test_links_live_on_after_a_change_of_the_secret(visitor, link, verified, settings):
-    """Row S3 of the attacks."""
     verified(secret_key="n" * 48, secret_key_fallbacks=(settings.secret_key,))
     assert visitor.get(link).status == 200
     verified(secret_key="n" * 48)
@@ -181,8 +182,8 @@ def test_a_name_that_was_taken_meanwhile_is_told_and_another_may_be_chosen(app, 
     assert answer.location == "/organizations/acme-corp-two"
 
 
+@pytest.mark.attack("N3")
 def test_a_collection_in_the_way_is_told_and_the_link_still_works(visitor, link, tenant_db):
-    """Row N3 of the attacks."""
     tenant_db.org_acme_corp.insert_one({"_id": 1, "theirs": True})
     answer = finish(visitor, link)
     assert (answer.status, born()) == (409, [])
@@ -209,8 +210,9 @@ def test_faults_are_told_at_the_field(visitor, field, value):
     assert not PendingSignUp.objects
 
 
+@pytest.mark.attack("A7")
 def test_whoever_has_the_link_chooses_the_password(app, link):
-    """Row A7 of the attacks: somebody else typed the address, and knows the password of then."""
+    """Somebody else typed the address, and knows the password of then."""
     answer = finish(Visitor(app), link, password="password1234")
     assert (answer.status, bool(answer.fault("password"))) == (422, True)
     assert finish(Visitor(app), link, password=OTHER).status == 303
@@ -223,8 +225,8 @@ def test_the_address_is_the_one_that_the_link_was_sent_to(visitor, link):
     assert Account.objects.get().email == MARA
 
 
+@pytest.mark.attack("A2")
 def test_who_has_an_account_is_told_so_by_mail(visitor, mailed):
-    """Row A2 of the attacks."""
     an_account(MARA)
     answer = visitor.sign_up("Acme Corp", "MARA@acme.example")
     assert answer.status == 202
@@ -235,8 +237,9 @@ def test_who_has_an_account_is_told_so_by_mail(visitor, mailed):
     assert not Organization.objects
 
 
+@pytest.mark.attack("A2")
 def test_known_and_unknown_addresses_are_answered_alike(visitor, app, commands):
-    """Row A2 of the attacks: in words, and in what is done before."""
+    """In words, and in what is done before."""
     an_account(MARA)
     told = []
     for email in (MARA, "teo@acme.example"):
@@ -249,9 +252,10 @@ def test_known_and_unknown_addresses_are_answered_alike(visitor, app, commands):
     assert told[0] == told[1]
 
 
+@pytest.mark.attack("A2")
 @pytest.mark.usefixtures("real_hashes")
 def test_known_and_unknown_addresses_take_as_long(app):
-    """Row A2 of the attacks; medians of interleaved tries, repeated on a noisy machine."""
+    """Medians of interleaved tries, repeated on a noisy machine."""
     program = Program(app)
 
     def seconds(email):
@@ -288,8 +292,9 @@ def test_the_first_link_that_is_followed_ends_the_others(app, visitor, mailed):
     assert Visitor(app).get(first).status == 410
 
 
+@pytest.mark.attack("A1")
 def test_a_mailbox_is_not_flooded(visitor, mailed):
-    """Row A1 of the attacks: who asks for more is answered alike, and nothing more is sent."""
+    """Who asks for more is answered alike, and nothing more is sent."""
     answers = [visitor.sign_up(f"Acme {n}").status for n in range(MOST_OF_AN_ADDRESS + 3)]
     assert answers == [202] * (MOST_OF_AN_ADDRESS + 3)
     assert len(mailed()) == MOST_OF_AN_ADDRESS
@@ -345,8 +350,8 @@ def test_what_waits_is_forgotten_by_the_database(master_db, visitor):
     assert any(index.get("expireAfterSeconds") == 24 * 3600 for index in indexes)
 
 
+@pytest.mark.attack("L1")
 def test_no_link_or_password_is_in_the_log(visitor, link, log, mailed):
-    """Row L1 of the attacks."""
     visitor.sign_up("Other", "teo@acme.example")
     mailed("teo@acme.example")
     finish(visitor, link)
@@ -355,8 +360,9 @@ def test_no_link_or_password_is_in_the_log(visitor, link, log, mailed):
         assert secret not in log.text
 
 
+@pytest.mark.attack("A7")
 def test_a_link_is_for_one_sign_up_whatever_is_asked_for_by_the_same_key(app, mailed):
-    """Row A7 of the attacks: the link of one's own, and then the victim's address."""
+    """The link of one's own, and then the victim's address."""
     program, keyed = Program(app), {"headers": {"Idempotency-Key": "one"}}
     asked = {"organization_name": "Acme Corp", "email": MARA, "password": PASSWORD}
     program.post("/org/create", asked, **keyed)
@@ -369,11 +375,12 @@ def test_a_link_is_for_one_sign_up_whatever_is_asked_for_by_the_same_key(app, ma
     assert not PendingSignUp.objects(email="victim@bank.example")
 
 
+@pytest.mark.attack("A2")
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 def test_a_call_that_is_sent_again_after_the_link_was_followed_is_answered_as_at_first(
     app, mailed, known
 ):
-    """Row A2 of the attacks: alike for an address that had an account before, too."""
+    """Alike for an address that had an account before, too."""
     if known:
         an_account("teo@acme.example")
     program, keyed = Program(app), {"headers": {"Idempotency-Key": "once"}}
@@ -391,10 +398,11 @@ def test_a_call_that_is_sent_again_after_the_link_was_followed_is_answered_as_at
     assert fault(program.post("/org/create", asked))[0] == 409
 
 
+@pytest.mark.attack("F1")
 def test_a_link_works_again_where_another_process_turns_the_creation_back(
     visitor, link, tenant_db, monkeypatch
 ):
-    """Row F1 of the attacks: who followed the link died as soon as all was written."""
+    """Who followed the link died as soon as all was written."""
     tenant_db.org_acme_corp.insert_one({"theirs": True})
     with monkeypatch.context() as dying:
         dying.setattr(signing_up, "run_now", lambda organization: organization)
@@ -419,8 +427,9 @@ def test_where_the_creation_is_turned_back_the_other_links_work_again_too(
     assert Visitor(app).get(first).status == 410
 
 
+@pytest.mark.attack("A3")
 def test_a_link_is_over_also_when_its_account_is_closed(app, visitor, link, mailed):
-    """Row A3 of the attacks: what was asked for since may be finished, and turned back."""
+    """What was asked for since may be finished, and turned back."""
     assert finish(visitor, link).status == 303
     account = Account.objects.get()
     Membership.objects.delete()
