@@ -1,4 +1,4 @@
-"""Background loops: work that a worker's own thread looks for again and again."""
+"""Background loops: work that a thread of each worker polls for."""
 
 import random
 import threading
@@ -14,16 +14,14 @@ log = structlog.get_logger()
 def start_loop(
     name: str, work: Callable[[], object], *, pause_seconds: float, once: bool = False
 ) -> None:
-    """Call ``work`` in a daemon thread, at first at once, then again after pauses of half to all of
-    ``pause_seconds``; with ``once`` until it has succeeded. Call it after the fork.
+    """Call ``work`` in a daemon thread, first at once, then after pauses of half to all of
+    ``pause_seconds``; with ``once`` until it succeeds. Call this after the fork.
 
-    The database is prepared before each call. Whatever goes wrong is logged, under ``name``, and
-    tried again; that MongoDB is unavailable only as a warning.
+    Prepares the database before each call. Logs every error under ``name`` and retries; an
+    unavailable MongoDB is only a warning.
     """
-    loop = threading.Thread(
-        target=_run, args=(name, work, pause_seconds, once), name=name, daemon=True
-    )
-    loop.start()
+    arguments = (name, work, pause_seconds, once)
+    threading.Thread(target=_run, args=arguments, name=name, daemon=True).start()
 
 
 def _run(name: str, work: Callable[[], object], pause_seconds: float, once: bool) -> None:
@@ -36,7 +34,7 @@ def _succeeds(name: str, work: Callable[[], object]) -> bool:
     try:
         connection.prepare()
         work()
-    except Exception as error:  # whatever it was, the next look must come
+    except Exception as error:  # no error may end the loop
         if connection.is_unavailable(error):
             log.warning(f"{name}.no_database", error=str(error)[:300])
         else:

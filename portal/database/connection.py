@@ -1,4 +1,4 @@
-"""The connection to MongoDB, and what the server must be."""
+"""The connection to MongoDB, and the requirements on the server."""
 
 import re
 import threading
@@ -37,18 +37,18 @@ from portal.settings import Settings
 log = structlog.get_logger()
 
 CLIENT_TIMEOUT_SECONDS = 20
-# Less than a request has.
+# Less than a request's time limit.
 PREPARING_SECONDS = 3.5
 OLDEST_SERVER = (6, 0)
 
-# With any of these in the URI each write inside a transaction fails with code 72 or similar
-# ("writeConcern is not allowed within a multi-statement transaction"). The portal names its
+# With any of these in the URI each write in a transaction fails with code 72 or similar
+# ("writeConcern is not allowed within a multi-statement transaction"). The portal sets its
 # concerns itself.
-_OPTIONS_OF_THE_PORTAL = re.compile(r"w|journal|wtimeoutms|readconcernlevel|readpreference.*", re.I)
+_OVERRIDDEN_OPTIONS = re.compile(r"w|journal|wtimeoutms|readconcernlevel|readpreference.*", re.I)
 _UNAUTHORIZED = 13
-# What a server says that is about to end: write concern failed, shutting down, interrupted, and
-# what storage without space tells it (8 UnknownError, 14031 OutOfDiskSpace).
-_ENDING = (8, 64, 91, 189, 11600, 11601, 11602, 14031)
+# Codes of a server that is shutting down or out of disk space: write concern failed, shutdown in
+# progress, interrupted, 8 UnknownError, 14031 OutOfDiskSpace.
+_FAILING_SERVER = (8, 64, 91, 189, 11600, 11601, 11602, 14031)
 _LABELS_OF_UNAVAILABLE = (
     "TransientTransactionError",
     "RetryableWriteError",
@@ -56,8 +56,7 @@ _LABELS_OF_UNAVAILABLE = (
 )
 _RETRYABLE_WRITES = "retryable_writes"
 round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
-"""How many commands this thread sent since it was set."""
-
+"""The number of commands that this thread sent since it was set to 0."""
 
 _UNAVAILABLE = (
     DatabaseUnavailable,
@@ -80,7 +79,7 @@ class _RoundTrips(CommandListener):
 
 
 class _State:
-    """What this process knows of its connection."""
+    """The state of this process's connection."""
 
     documents: tuple[type[Document], ...] = ()
     prepared = False
@@ -93,7 +92,7 @@ _state = _State()
 
 
 def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
-    """Name the server for MongoEngine, and the documents that live there. Nothing is sent yet."""
+    """Configure MongoEngine's connections, and the ``documents`` to index. Sends nothing yet."""
     for alias in (DEFAULT_CONNECTION_NAME, _RETRYABLE_WRITES):
         mongoengine.disconnect(alias)
     _state.documents, _state.prepared, _state.preparing = documents, False, None
@@ -111,14 +110,14 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
 
 
 def portable_uri(uri: str) -> str:
-    """The URI without concerns and preferences, which the portal sets itself, and without a
-    database, which MongoEngine would take for the master database; it stays the place where
-    the user is looked up (``authSource``)."""
+    """The URI without the concerns and preferences that the portal sets itself, and without a
+    database, which MongoEngine would take for the master database; that stays the ``authSource``.
+    """
     parts = urlsplit(uri)
     options = [
         (name, value)
         for name, value in parse_qsl(parts.query)
-        if not _OPTIONS_OF_THE_PORTAL.fullmatch(name)
+        if not _OVERRIDDEN_OPTIONS.fullmatch(name)
     ]
     database = parts.path.strip("/")
     if database and not any(name.lower() == "authsource" for name, _ in options):
@@ -127,16 +126,16 @@ def portable_uri(uri: str) -> str:
 
 
 def client() -> MongoClient:
-    """The client of this process for all but single writes of the tenant store."""
+    """The client of this process for everything but the tenant store's single writes."""
     return get_connection()
 
 
 def retryable_write_client() -> MongoClient:
-    """The client on which nobody but the tenant store numbers writes.
+    """The client on which only the tenant store assigns transaction numbers.
 
-    PyMongo numbers its own in the same sessions, and the server refuses a number that is lower
-    than the session's last (code 225). So it writes nothing here: ``retryWrites`` is off, and no
-    transaction may run. It connects when it is first used.
+    PyMongo would number its own writes in the same sessions, and the server rejects a number lower
+    than the session's last (code 225). So ``retryWrites`` is off here, and no transaction may run.
+    Connects on first use.
     """
     return get_connection(_RETRYABLE_WRITES)
 
@@ -152,18 +151,18 @@ def master_database() -> Database:
 
 
 def prepare() -> None:
-    """Make sure, once per process, that the server suits, that master data has this version's
-    shape, and that all indexes stand.
+    """Check the server, migrate master data to this version's shape, and create all indexes, once
+    per process.
 
-    Nothing may be read or written before: unique indexes decide races, so a request that
-    came earlier could leave two organizations of one name. Several threads may do it at once.
-    Raises UnsuitableServer, MigrationRunning, MigrationFailed, or PyMongoError where the server
-    can't be reached.
+    Nothing may be read or written before: unique indexes decide races, so an earlier request could
+    leave two organizations of one name. Several threads may call it at once. Raises
+    UnsuitableServer, MigrationRunning, MigrationFailed, or PyMongoError where the server can't be
+    reached.
     """
     if _state.prepared:
         return
     check_server(client())
-    # First the data, then the indexes: a unique one may stand over what a migration fills in.
+    # Data before indexes: a unique index may cover a field that a migration fills in.
     migrations.carry_out(master_database())
     for document in _state.documents:
         document.ensure_indexes()
@@ -171,11 +170,10 @@ def prepare() -> None:
 
 
 def await_prepared() -> None:
-    """Return when the database is prepared: for requests, whose time limit must not cut that short.
+    """Return once the database is prepared: for requests, whose time limit must not interrupt that.
 
-    A thread of its own does it, so that it goes on where a request ends. Who comes later than
-    PREPARING_SECONDS after it began doesn't wait. Raises DatabaseNotPrepared, and what ``prepare``
-    does.
+    It runs in a thread of its own, which outlives the request. Callers wait until
+    PREPARING_SECONDS after its start. Raises DatabaseNotPrepared, and what ``prepare`` raises.
     """
     if _state.prepared:
         return
@@ -196,7 +194,7 @@ def await_prepared() -> None:
 def _prepare_for(waiting: Future[None]) -> None:
     try:
         prepare()
-    except Exception as error:  # whoever waits is told, and the next one begins again
+    except Exception as error:  # reported to the waiting threads; the next call starts over
         _state.preparing = None
         waiting.set_exception(error)
     else:
@@ -205,7 +203,7 @@ def _prepare_for(waiting: Future[None]) -> None:
 
 
 def check_server(server: MongoClient) -> None:
-    """Raise UnsuitableServer for a server on which transactions or fences don't hold."""
+    """Raise UnsuitableServer for a server that lacks transactions or ``collectionUUID``."""
     hello = server.admin.command("hello")
     version = server.server_info()["version"]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
@@ -213,7 +211,7 @@ def check_server(server: MongoClient) -> None:
     if hello.get("msg") == "isdbgrid":
         log.warning(
             "database.behind_mongos",
-            note="the portal was never tried on a sharded cluster; its two databases must have "
+            note="the portal is untested on sharded clusters; its two databases must have "
             "the same primary shard (movePrimary)",
         )
     elif "setName" not in hello:
@@ -231,7 +229,7 @@ def _check_default_write_concern(server: MongoClient) -> None:
         if error.code != _UNAUTHORIZED:
             raise
         log.warning(
-            "database.write_concern_unknown", note="grant clusterMonitor to let it be checked"
+            "database.write_concern_unknown", note="grant clusterMonitor to have it checked"
         )
         return
     if defaults.get("defaultWriteConcern", {}).get("w") != "majority":
@@ -243,27 +241,27 @@ def _check_default_write_concern(server: MongoClient) -> None:
 
 
 def ping_primary() -> None:
-    """Raise PyMongoError unless a primary that takes writes answers."""
+    """Raise PyMongoError unless a writable primary answers."""
     hello = client().admin.command("hello")
     if not hello.get("isWritablePrimary"):
         raise ConnectionFailure("no writable primary")
 
 
 def server_time() -> datetime:
-    """What the server's clock says: times that let something be lost go by it alone."""
+    """The server's clock: the only one for times after which data is deleted."""
     return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether ``error``, or the driver's error that caused it, says that MongoDB is away, hung, or
-    out of time: not that we erred."""
+    """Whether ``error``, or the driver's error that caused it, means that MongoDB is unavailable,
+    hung, or out of time, rather than a bug of the portal."""
     if isinstance(error, MongoEngineException):
         error = error.__cause__ or error.__context__ or error
     elif not isinstance(error, PyMongoError):
         error = error.__cause__ or error
     if isinstance(error, _UNAVAILABLE):
         return True
-    if isinstance(error, OperationFailure) and error.code in _ENDING:
+    if isinstance(error, OperationFailure) and error.code in _FAILING_SERVER:
         return True
     return isinstance(error, PyMongoError) and (
         error.timeout or any(map(error.has_error_label, _LABELS_OF_UNAVAILABLE))

@@ -6,7 +6,7 @@ from portal.errors import Unavailable
 
 
 class UnsuitableServer(Exception):
-    """A MongoDB that the portal can't keep its promises on; the message says why."""
+    """A MongoDB server that the portal can't run on; the message says why."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -21,7 +21,7 @@ class DatabaseUnavailable(Unavailable):
 
 @dataclass
 class MigrationRunning(Unavailable):
-    """Another portal brings master data to this version's shape, and needs a while longer."""
+    """Another portal is migrating master data to this version's shape."""
 
     number: int
 
@@ -36,8 +36,7 @@ class MigrationRunning(Unavailable):
 
 
 class DatabaseNotPrepared(Unavailable):
-    """This process is not done yet with what must be before it answers: migrations of master data,
-    and indexes."""
+    """This process is still migrating master data or creating indexes."""
 
     code = "not_ready"
     title = "The portal is starting"
@@ -49,7 +48,7 @@ class DatabaseNotPrepared(Unavailable):
 
 @dataclass
 class MigrationFailed(Unavailable):
-    """Master data could not be brought to this version's shape; the log has the reason."""
+    """A migration of master data failed; the log has the reason."""
 
     number: int
     migration: str
@@ -58,7 +57,7 @@ class MigrationFailed(Unavailable):
     title = "The portal is being updated"
     message = (
         "A new version of the portal could not start yet, and tries again. Nothing was "
-        "changed. If it stays, tell whoever runs the portal."
+        "changed. If this persists, contact whoever runs the portal."
     )
 
     def __str__(self) -> str:

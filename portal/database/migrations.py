@@ -1,12 +1,12 @@
-"""Migrations of master data: they bring to this version's shape what an earlier version stored.
+"""Migrations of master data, from the shape that earlier versions stored to this version's.
 
-Each has a number and is carried out once, in order, by whichever portal starts first; the others
-wait. One document says how far master data has come, and who is at work until when, by the
-server's clock. It is written after the deed, so every migration is idempotent: one whose holder
-died is begun again by the next. A version that is still running may write documents of its own
-shape meanwhile, so a migration leaves alone what both can read.
+They run once, in order of their numbers, in whichever portal starts first; the others wait. One
+document records the last number, and the current holder with its lease, by the server's clock. It
+is written after a migration, so every migration is idempotent: the next holder restarts one whose
+holder died. An older version may still be running and writing documents of its own shape, so a
+migration leaves alone what both can read.
 
-Migrations spell out names and values that are constants elsewhere: they are about what was.
+Migrations spell out names and values that are constants elsewhere: those describe the past.
 """
 
 import time
@@ -24,10 +24,10 @@ from portal.database.leases import is_past, seconds_from_now
 
 log = structlog.get_logger()
 
-# Longer than any one command may take, so only a holder that died or stopped loses it.
+# Longer than the time limit of a command, so only a holder that died or hung loses it.
 LEASE_SECONDS = 30
 WAIT_SECONDS = 3
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 AT_ONCE = 1000
 
 _RECORD = {"_id": "master data"}
@@ -44,11 +44,11 @@ class Migration:
 
 
 class _LeaseLost(Exception):
-    """Another portal took over, since this one stood still."""
+    """Another portal took the lease over, since this one hung."""
 
 
 def _give_sessions_a_kind(master: Database) -> Iterator[None]:
-    # In one command: where its time runs out, what it changed stays changed.
+    # One command: where it times out, what it changed stays changed.
     without = {"kind": {"$exists": False}}
     master["sessions"].update_many(without, {"$set": {"kind": "browser"}})
     yield
@@ -75,18 +75,18 @@ def _have_owners_warned(master: Database) -> Iterator[None]:
 
 MIGRATIONS = (
     Migration(1, "sessions have a kind; those without are browsers'", _give_sessions_a_kind),
-    Migration(2, "sessions have an id that may be told", _give_sessions_a_public_id),
+    Migration(2, "sessions have an id that may be shown", _give_sessions_a_public_id),
     Migration(3, "owners are warned before a purge", _have_owners_warned),
 )
 
 
 def carry_out(master: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
-    """Return when all ``migrations`` have been carried out, here or by another portal.
+    """Return once all ``migrations`` have run, here or in another portal.
 
-    One small read where there is nothing to do. Data of a newer version than this one is served
-    as it is: documents pass over fields that they don't know. Raises MigrationRunning where
-    another portal is still at it after WAIT_SECONDS, MigrationFailed where one went wrong: it
-    is begun again at the next call; PyMongoError where MongoDB can't be used.
+    One small read where there is nothing to do. Data of a newer version is served as it is:
+    documents ignore unknown fields. Raises MigrationRunning where another portal is still running
+    them after WAIT_SECONDS; MigrationFailed where one failed, which the next call retries;
+    PyMongoError where MongoDB can't be used.
     """
     newest = migrations[-1].number
     reached = _reached(master)
@@ -105,7 +105,7 @@ def _catch_up(master: Database, migrations: tuple[Migration, ...]) -> None:
         elif time.monotonic() > deadline:
             raise MigrationRunning(reached + 1)
         else:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
 
 def _run_pending(master: Database, migrations: tuple[Migration, ...], lock: dict[str, Any]) -> None:
@@ -129,14 +129,14 @@ def _run(master: Database, migration: Migration, holder: ObjectId) -> None:
         raise
     except Exception as error:
         log.exception("migration.failed", number=migration.number, title=migration.title)
-        _release(master, holder)  # where MongoDB is away this says so, and the lease runs out
+        _release(master, holder)  # where MongoDB is unavailable this raises; the lease runs out
         raise MigrationFailed(migration.number, migration.title) from error
     seconds = round(time.monotonic() - started, 3)
     log.info("migration.done", number=migration.number, title=migration.title, seconds=seconds)
 
 
 def _take_lock(master: Database) -> dict[str, Any] | None:
-    """The record, with a new holder, unless another's lease runs."""
+    """The record with a new holder; ``None`` while another's lease runs."""
     free = {"$or": [{"holder": None}, is_past("lease_until")]}
     return _records(master).find_one_and_update(
         {**_RECORD, **free},

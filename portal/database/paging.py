@@ -1,4 +1,4 @@
-"""Pages of long lists, found by key rather than by number."""
+"""Keyset pagination of long lists."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ WALKED_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of a list, in its order, and the keys to go on from.
+    """Some rows of a list, in its order, with the sort keys of the adjacent pages.
 
-    ``before`` and ``after`` are the keys of the first and the last row, ``None`` where the
+    ``before`` and ``after`` are the sort keys of the first and the last row, ``None`` where the
     list has nothing before or after them.
     """
 
@@ -23,23 +23,23 @@ class Page:
 
     @property
     def is_all(self) -> bool:
-        """Whether the list has no more rows than these."""
+        """Whether these are all rows of the list."""
         return self.before is None and self.after is None
 
 
 def rows_by_key(
     key: str, *, size: int, before: Any = None, after: Any = None, descending: bool = False
 ) -> list[dict[str, Any]]:
-    """The stages of an aggregation that read what ``page_from`` makes a page of.
+    """The aggregation stages that read the rows for ``page_from``.
 
-    ``key`` is a field with a value of its own in each row; the list's order is by it.
+    ``key`` is the field that the list is sorted by, unique to each row.
     """
     backwards = before is not None
     ascending = backwards == descending
-    key_on = before if backwards else after
-    bound = {"$match": {key: {"$gt" if ascending else "$lt": key_on}}}
+    start = before if backwards else after
+    bound = {"$match": {key: {"$gt" if ascending else "$lt": start}}}
     return [
-        *([bound] if key_on is not None else []),
+        *([bound] if start is not None else []),
         {"$sort": {key: 1 if ascending else -1}},
         {"$limit": size + 1},
     ]
@@ -48,8 +48,8 @@ def rows_by_key(
 def page_from(
     rows: list[Any], *, key: str, size: int, before: Any = None, after: Any = None
 ) -> Page:
-    """The page that ``rows`` make: up to ``size`` + 1 of them, read from ``after`` on in the
-    list's order, or from ``before`` on against it."""
+    """The page of up to ``size`` + 1 ``rows``, read from ``after`` on in the list's order, or from
+    ``before`` on against it."""
     more, rows = len(rows) > size, rows[:size]
     if before is not None:
         rows.reverse()
@@ -66,15 +66,13 @@ def page_from(
 def pages_of(
     document: type[Document], wanted: dict[str, Any], *fields: str
 ) -> Iterator[list[dict[str, Any]]]:
-    """All documents that are as ``wanted``, in pages by their ids, with these fields alone."""
+    """All documents that match ``wanted``, in pages by ``_id``, with only these fields."""
     collection = document._get_collection()
     after: dict[str, Any] = {}
     projection = {"_id": 1, **dict.fromkeys(fields, 1)}
     while True:
-        found = (
-            collection.find({**wanted, **after}, projection).sort("_id", 1).limit(WALKED_AT_ONCE)
-        )
-        rows = list(found)
+        found = collection.find({**wanted, **after}, projection).sort("_id", 1)
+        rows = list(found.limit(WALKED_AT_ONCE))
         if not rows:
             return
         yield rows

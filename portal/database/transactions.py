@@ -23,21 +23,21 @@ Parameters = ParamSpec("Parameters")
 
 
 class NotInTransaction(RuntimeError):
-    """What needs the caller's transaction was called outside of one: a programming error."""
+    """A function that needs the caller's transaction was called outside of one: a bug."""
 
 
 def transaction(body: Callable[[], Result]) -> Result:
     """Run ``body`` in one transaction; every MongoEngine and PyMongo call in it joins.
 
-    All of its writes happen, acknowledged by a majority, or none. It may run several times,
-    so it must do nothing but read and write documents. Takes at most TRANSACTION_SECONDS:
-    a process that was killed inside a transaction holds its locks, and whoever wants the
-    same keys would spin for minutes. Raises what ``body`` raises.
+    All of its writes are committed, acknowledged by a majority, or none. It may run several times,
+    so it must do nothing but read and write documents. Takes at most TRANSACTION_SECONDS: a
+    process that was killed in a transaction keeps its locks, and others that write the same
+    documents would retry for minutes. Raises what ``body`` raises.
     """
     if in_transaction():
         raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
 
-    def bound(session: ClientSession) -> Result:
+    def run_body(session: ClientSession) -> Result:
         token = _in_transaction.set(True)
         try:
             with session.bind(end_session=False):
@@ -55,7 +55,7 @@ def transaction(body: Callable[[], Result]) -> Result:
 
     with pymongo.timeout(TRANSACTION_SECONDS), client().start_session() as session:
         return session.with_transaction(
-            bound,
+            run_body,
             read_concern=ReadConcern("local"),
             write_concern=WriteConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
@@ -73,8 +73,8 @@ def transactional(function: Callable[Parameters, Result]) -> Callable[Parameters
 
 
 def within_transaction(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let ``function`` be called inside the caller's ``transaction`` alone, which its reads and
-    writes join. Elsewhere the call raises NotInTransaction."""
+    """Allow calls of ``function`` only inside the caller's ``transaction``, which its reads and
+    writes join. Elsewhere they raise NotInTransaction."""
 
     @wraps(function)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -91,6 +91,6 @@ def in_transaction() -> bool:
 
 
 def refuse_in_transaction() -> None:
-    """Raise RuntimeError inside a ``transaction``: what follows would be no part of it."""
+    """Raise RuntimeError inside a ``transaction``: the caller's work can't join one."""
     if in_transaction():
-        raise RuntimeError("This can be no part of a transaction.")
+        raise RuntimeError("This can't run inside a transaction.")

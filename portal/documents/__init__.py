@@ -1,4 +1,4 @@
-"""The shape and the indexes of master data, a module per noun; no behaviour.
+"""Shape and indexes of master data, a module per noun; no behaviour.
 
-Documents ignore fields they do not know (``strict``), so that this version runs beside a newer one.
+Documents ignore unknown fields (``strict``), so that this version can run beside a newer one.
 """

@@ -17,12 +17,12 @@ from mongoengine import (
 from portal.documents.audit import Head
 from portal.hashing import hash_secret
 
-# Longer than mails are tried to be sent and their links work.
+# Longer than mails are retried and their links are valid.
 RECOVERY_KEPT = timedelta(days=4)
 
 
 class Theme(StrEnum):
-    """How the portal looks to a person."""
+    """The colours that an account's pages use."""
 
     LIGHT = "light"
     DARK = "dark"
@@ -32,8 +32,8 @@ class Theme(StrEnum):
 class Account(Document):
     """A person who can log in.
 
-    A closed one is a tombstone: it has no e-mail address, no password and nothing else of the
-    person. What it did stays under its id.
+    A closed account is a tombstone without e-mail address, password or other personal data. Its
+    actions stay in the audit trail under its id.
     """
 
     email = StringField(required=True)
@@ -41,23 +41,23 @@ class Account(Document):
     password_hash = StringField(required=True)
     password_changed_at = DateTimeField()
     created_at = DateTimeField(required=True)
-    # When a link that was sent to the address was first followed; without, anybody may have typed
+    # When somebody first followed a link mailed to the address; until then anybody may have typed
     # the address.
     verified_at = DateTimeField()
-    # Grows with each wish for another address and each change of address or password: what was
-    # mailed before to confirm an address confirms nothing then.
+    # Incremented by each request to change the address and each change of address or password:
+    # that invalidates the confirmation links mailed before.
     address_generation = IntField(required=True, default=0)
     name = StringField()
     time_zone = StringField()
     theme = StringField(choices=tuple(Theme))
     closed_at = DateTimeField()
-    # Of a closed one whose person is still to be erased from the audit trail: what was done to them
-    # there, by the ids of its targets.
+    # Set on a closed account until it is erased from the audit trail: the ids under which it is the
+    # target of events there.
     to_erase = ListField(ObjectIdField(), default=None)
-    # Whether it has an authenticator app or a passkey: kept by the transactions that change those.
+    # Whether it has an authenticator app or a passkey: updated in the transactions that change them.
     has_second_factor = BooleanField(required=True, default=False)
-    # Grows with each change of the account's memberships: the common document that makes
-    # transactions conflict which judge how many there are.
+    # Incremented by each change of the account's memberships, so that transactions that depend on
+    # their number conflict.
     membership_changes = IntField(required=True, default=0)
     audit_head = EmbeddedDocumentField(Head, default=Head)
 
@@ -73,13 +73,13 @@ class Account(Document):
 
     @property
     def verified(self) -> bool:
-        """Whether somebody has shown that they read what is sent to the address."""
+        """Whether somebody has proved that they receive mail at the address."""
         return self.verified_at is not None
 
 
 class Recovery(Document):
-    """That somebody asked to choose a new password for an address: the newest time. ``id`` is the
-    hash of the address, which may be nobody's; ``request`` is in the link that was mailed."""
+    """The latest request to choose a new password for an address. ``id`` is the address's hash, and
+    there may be no such account; ``request`` is part of the mailed link."""
 
     id = StringField(primary_key=True)
     request = ObjectIdField(required=True)
@@ -94,5 +94,5 @@ class Recovery(Document):
 
     @staticmethod
     def id_of(email_key: str) -> str:
-        """What stands for an address here, and doesn't tell it."""
+        """The id for an address: its hash, which doesn't reveal it."""
         return hash_secret(email_key)

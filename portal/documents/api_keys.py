@@ -5,14 +5,14 @@ from mongoengine import DateTimeField, Document, ListField, ObjectIdField, Strin
 from portal.documents.memberships import Role
 
 API_KEY_ROLES = (Role.VIEWER, Role.ADMIN)
-"""What a key may be; never an owner."""
+"""The roles that an API key may have; never owner."""
 
 
 class ApiKey(Document):
-    """A key of an organization, not of who made it: they may leave.
+    """An API key of an organization, not of its creator, who may leave.
 
-    It has a role, or else a list of permissions. Until ``former_until`` the secret before the
-    last rotation works too. A key that is revoked is deleted; the audit trail knows of it.
+    It has either a role or a list of permissions. Until ``former_until`` the secret before the
+    last rotation works too. Revoking it deletes it; the audit trail keeps the event.
     """
 
     organization = ObjectIdField(required=True)
@@ -24,7 +24,7 @@ class ApiKey(Document):
     former_until = DateTimeField()
     created_at = DateTimeField(required=True)
     created_by = ObjectIdField(required=True)
-    # Midnight after its last day, in UTC.
+    # Midnight (UTC) after its last day.
     expires_at = DateTimeField()
     used_at = DateTimeField()
 
@@ -37,7 +37,7 @@ class ApiKey(Document):
 
 
 class ProvisioningKey(Document):
-    """A key of the installation, by which a program signs organizations up for people."""
+    """A key of the installation, with which a program signs up organizations for people."""
 
     name = StringField(required=True)
     secret_hash = StringField(required=True)

@@ -15,11 +15,11 @@ from mongoengine import (
 
 
 class Origin(EmbeddedDocument):
-    """Who did something, and from where; what is stored of a ``RequestContext``."""
+    """Who did something, and from where: the stored part of a ``RequestContext``."""
 
     account = ObjectIdField()
     email = StringField()
-    # What acts where it is no account: an organization's key by its id, a command.
+    # An actor that is no account: an API key with its id, a command.
     actor_kind = StringField()
     actor = ObjectIdField()
     actor_name = StringField()
@@ -31,10 +31,10 @@ class Origin(EmbeddedDocument):
 
 
 class Head(EmbeddedDocument):
-    """The newest event of a chain. It stands in the document that the chain is about.
+    """The newest event of a chain, embedded in the chain's subject.
 
-    Every event writes it together with the change it records, which is also what keeps rules
-    over several documents true under snapshot isolation.
+    Every event writes it in the transaction of the change that it records. This write conflict
+    also keeps rules over several documents true under snapshot isolation.
     """
 
     seq = IntField(required=True, default=0)
@@ -45,12 +45,12 @@ class Head(EmbeddedDocument):
 
 
 class EventsAreFinal(Exception):
-    """Something tried to change or remove an audit event."""
+    """An attempt to change or remove an audit event."""
 
 
 class _FinalEvents(QuerySet):
-    """Finds events and inserts them, and nothing else. ``update_one``, ``upsert_one`` and the
-    methods of a document come by these."""
+    """Allows only finding and inserting events. ``update_one``, ``upsert_one`` and the methods of a
+    document go through these."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise EventsAreFinal
@@ -59,14 +59,13 @@ class _FinalEvents(QuerySet):
 
 
 class AuditEvent(Document):
-    """One event, final once it is written. ``chain`` is the id of the organization, else the
-    account, it concerns.
+    """One event, immutable once written. ``chain`` is the id of its subject: an organization or an
+    account.
 
-    ``actor`` is an account unless ``actor_kind`` says otherwise; ``target`` the account,
-    invitation, key or session that it was done to, if that was not the chain's own subject.
-    ``personal`` holds what may have to be erased (e-mail of actor and target, address), each as
-    value, salt and digest; only the digest goes into the hash, so that erasing leaves the chain
-    whole.
+    ``actor`` is an account unless ``actor_kind`` says otherwise; ``target`` is the account,
+    invitation, API key or session acted upon, unless that is the subject itself. ``personal``
+    holds what may have to be erased (e-mail of actor and target, IP address), each as value, salt
+    and digest; only the digest goes into the hash, so that erasing leaves the chain intact.
     """
 
     chain = ObjectIdField(required=True)
@@ -90,13 +89,13 @@ class AuditEvent(Document):
         "queryset_class": _FinalEvents,
         "indexes": [
             {"fields": ["chain", "-seq"], "unique": True},
-            # Whatever is asked for by equality stands before the order that it is shown in: so a
-            # page takes as long however many events there are (portal/audit/filters.py).
+            # Equality before sort order: so a page takes the same time however many events there
+            # are (portal/audit/filters.py).
             ["chain", "action", "-seq"],
             ["chain", "personal.email.value", "actor_name", "-seq"],
             ["chain", "action", "personal.email.value", "actor_name", "-seq"],
             ["chain", "at"],
-            # What names a person, to give it to them, in the order of ids, and to erase it.
+            # Events that name a person: to export them, by id, and to erase the person.
             ["chain", "id"],
             ["actor", "id"],
             {
@@ -107,7 +106,7 @@ class AuditEvent(Document):
     }
 
     def save(self, *args: Any, **options: Any) -> "AuditEvent":
-        """Write a new event. Raises EventsAreFinal for one that is written."""
+        """Insert a new event. Raises EventsAreFinal for a stored one."""
         if not self._created:
             raise EventsAreFinal
         return super().save(*args, **{**options, "force_insert": True})

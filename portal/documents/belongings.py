@@ -1,4 +1,4 @@
-"""What belongs to what: documents that end with the account or organization they are of."""
+"""Which documents belong to an account or organization, and are deleted with it."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from portal.documents.slugs import Slug
 
 @dataclass(frozen=True, slots=True)
 class BelongsTo:
-    """Documents of one class whose ``field`` is the id of their owner."""
+    """A class of documents whose ``field`` is the id of their owner."""
 
     document: type[Document]
     owner: type[Document]

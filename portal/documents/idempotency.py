@@ -1,4 +1,4 @@
-"""Idempotency keys that were used, and what they did."""
+"""Used idempotency keys, and the results of their requests."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ KEPT = timedelta(hours=24)
 
 
 class FirstAnswer(EmbeddedDocument):
-    """What a program was answered, without secrets."""
+    """The response to a program's request, without secrets."""
 
     status = IntField(required=True)
     body = DictField(required=True)
@@ -27,9 +27,12 @@ class FirstAnswer(EmbeddedDocument):
 
 
 class KeyRecord(Document):
-    """A key that was used, and what it did. ``request`` is the id of the request that did it;
-    ``operation`` is missing where a name was changed and nothing else; where an API key was, it is
-    that one's id. ``organization`` is the account where it changed its own."""
+    """A used idempotency key, and the result of its request, whose id is ``request``.
+
+    ``organization`` is what was changed: an organization, or an account that changed itself.
+    ``operation`` is the lifecycle operation or the API key; a request that changed only a name
+    has none.
+    """
 
     id = StringField(primary_key=True)
     mac = StringField(required=True)

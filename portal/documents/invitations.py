@@ -10,7 +10,7 @@ from portal.documents.memberships import Role
 
 
 class InvitationState(StrEnum):
-    """What became of an invitation. EXPIRED is not stored: an open one whose time is over."""
+    """The state of an invitation. EXPIRED is not stored: it is an open one past ``expires_at``."""
 
     OPEN = "open"
     ACCEPTED = "accepted"
@@ -19,14 +19,14 @@ class InvitationState(StrEnum):
 
 
 GRANTABLE_ROLES = (Role.VIEWER, Role.ADMIN)
-"""The roles that can be given; ownership is offered, and accepted."""
+"""The roles that can be assigned; ownership has to be offered and accepted."""
 
 
 class Invitation(Document):
     """An invitation of an address to an organization.
 
-    ``generation`` grows each time that it is sent, and is signed into the link: only the newest
-    one works. ``inviter`` is the account that sent it last.
+    Sending it increments ``generation``, which is signed into the link: only the newest link
+    works. ``inviter`` is the account that sent it last.
     """
 
     organization = ObjectIdField(required=True)
@@ -44,7 +44,7 @@ class Invitation(Document):
     sent_at = DateTimeField(required=True)
     expires_at = DateTimeField(required=True)
     ended_at = DateTimeField()
-    account = ObjectIdField()  # that accepted it
+    account = ObjectIdField()  # accepted it
 
     meta = {
         "collection": "invitations",
@@ -52,14 +52,14 @@ class Invitation(Document):
         "strict": False,
         "indexes": [
             {
-                # Decides who of two that invite one address at the same moment does.
+                # Decides between simultaneous invitations of one address.
                 "fields": ["organization", "email_key"],
                 "unique": True,
                 "partialFilterExpression": {"state": InvitationState.OPEN},
                 "name": "open_of_address",
             },
             {"fields": ["organization", "-_id"]},
-            # Those that have ended, too: an account's closing takes its address out of them.
+            # Ended ones too: closing an account removes its address from them.
             {"fields": ["email_key", "state"]},
             {"fields": ["inviter"], "partialFilterExpression": {"state": InvitationState.OPEN}},
             {"fields": ["account"], "partialFilterExpression": {"account": {"$exists": True}}},
@@ -68,14 +68,11 @@ class Invitation(Document):
 
     @property
     def standing(self) -> str:
-        """Its state as it is now, EXPIRED among them."""
+        """Its current state, which may be EXPIRED."""
         return standing_of(self.state, self.expires_at)
 
 
 def standing_of(state: str, expires_at: datetime) -> str:
-    """What a stored state is now: an open invitation's time may be over."""
-    return (
-        InvitationState.EXPIRED
-        if state == InvitationState.OPEN and expires_at <= clock.now()
-        else state
-    )
+    """The current state for a stored one, which a newer version may have named."""
+    expired = state == InvitationState.OPEN and expires_at <= clock.now()
+    return InvitationState.EXPIRED if expired else state

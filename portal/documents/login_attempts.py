@@ -4,8 +4,8 @@ from mongoengine import DateTimeField, Document, IntField, StringField
 
 
 class LogInAttempts(Document):
-    """How many wrong passwords in a row were tried for something, ``id`` being its hash: what
-    somebody typed is stored nowhere. The database forgets it a day after the last."""
+    """The number of consecutive failed attempts on a subject, whose hash is ``id``: what people type
+    is never stored. The database deletes it a day after the last attempt."""
 
     id = StringField(primary_key=True)
     wrong = IntField(required=True, default=0)

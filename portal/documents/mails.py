@@ -10,7 +10,7 @@ AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Outcome(StrEnum):
-    """How a mail ended."""
+    """The final state of a mail."""
 
     SENT = "sent"
     NOT_NEEDED = "not needed"
@@ -19,12 +19,12 @@ class Outcome(StrEnum):
 
 
 class Mail(Document):
-    """A mail that is to be sent, or was: its kind and the ids of what it tells. Its words, and the
-    links in it, are made when it is sent, so nothing in here opens anything.
+    """A queued or sent mail: its kind, and the ids of what it is about. Its text and links are
+    rendered when it is sent, so nothing stored here grants access.
 
-    ``due_at`` is when somebody may take it to send it; it is a lease then. ``attempt`` grows each
-    time. Without ``due_at`` it has ended, as ``outcome`` says. Those that are ``awaited`` go first;
-    the others don't have the field.
+    ``due_at`` is when a sender may acquire it, and the end of the lease of the one that did;
+    ``attempt`` counts the acquisitions. Without ``due_at`` it has ended with ``outcome``. Mails
+    that are ``awaited`` are sent first; the others don't have the field.
     """
 
     kind = StringField(required=True)

@@ -16,7 +16,7 @@ from mongoengine import (
 
 
 class Role(StrEnum):
-    """What a member is in an organization."""
+    """The role of a member in an organization."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -24,8 +24,8 @@ class Role(StrEnum):
 
 
 class OwnershipOffer(EmbeddedDocument):
-    """Ownership that an owner offered to a member, who has not answered yet. Without
-    ``giver_stays`` whoever accepts takes the giver's place."""
+    """A pending offer of ownership by the owner ``giver`` to a member. Without ``giver_stays`` the
+    member replaces the giver on accepting."""
 
     id = ObjectIdField(required=True, default=ObjectId)
     giver = ObjectIdField(required=True)
@@ -36,7 +36,7 @@ class OwnershipOffer(EmbeddedDocument):
 
 
 class Membership(Document):
-    """An account's role in an organization, and the ownership that it is offered."""
+    """An account's role in an organization, and a pending offer of ownership to it."""
 
     organization = ObjectIdField(required=True)
     account = ObjectIdField(required=True)

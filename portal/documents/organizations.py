@@ -1,4 +1,4 @@
-"""Organizations, and the lifecycle operation that runs on one."""
+"""Organizations and their lifecycle operations."""
 
 from enum import StrEnum
 
@@ -20,7 +20,7 @@ from portal.documents.audit import Head, Origin
 
 
 class OrganizationState(StrEnum):
-    """Where an organization is in its life."""
+    """The state of an organization."""
 
     ACTIVE = "active"
     TRASHED = "trashed"
@@ -46,7 +46,7 @@ class Failure(StrEnum):
 
 
 class Placement(EmbeddedDocument):
-    """Where an organization's documents are. The UUID is the truth, the name may be repaired."""
+    """Where an organization's documents are. The UUID is authoritative, the name repairable."""
 
     collection = StringField(required=True)
     uuid = UUIDField(binary=True)
@@ -55,12 +55,12 @@ class Placement(EmbeddedDocument):
 
 
 class Operation(EmbeddedDocument):
-    """A lifecycle operation that runs: what is wanted, who carries it out, and until when.
+    """A running lifecycle operation: its target, its requester, and the lease of its executor.
 
-    ``attempt`` grows with each take-over and is, with ``id``, in the filter of every write, so
-    whoever lost the lease can't write any more. After an attempt that failed nobody carries it
-    out until ``lease_until``, when it is due again; ``last_error`` says what it was. ``failure``
-    is set once and turns the operation back.
+    Each take-over increments ``attempt``, which is, with ``id``, in the filter of every write, so
+    that an executor that lost the lease can't write any more. After a failed attempt the operation
+    is due again at ``lease_until``; ``last_error`` says why. ``failure`` is set once and rolls the
+    operation back.
     """
 
     id = ObjectIdField(required=True, default=ObjectId)
@@ -74,7 +74,7 @@ class Operation(EmbeddedDocument):
     slug = StringField()
     founds_account = BooleanField()
     last_error = StringField()
-    # Of the request that asked for it, if that had one: freed when the operation is turned back.
+    # The idempotency key of its request, if any: released when the operation is rolled back.
     request_key = StringField()
     failure = StringField(choices=tuple(Failure))
 
@@ -82,7 +82,7 @@ class Operation(EmbeddedDocument):
 
 
 class RolledBack(EmbeddedDocument):
-    """The last operation that nothing came of: who was overtaken by others is told by it."""
+    """The last operation that was rolled back, for the executor that was overtaken meanwhile."""
 
     operation = ObjectIdField(required=True)
     kind = StringField(required=True)
@@ -95,8 +95,8 @@ class RolledBack(EmbeddedDocument):
 class Organization(Document):
     """A tenant. The document is the write-ahead log of its own lifecycle operations.
 
-    A purged one is a tombstone: it has neither collection nor members, and ``owners`` are the
-    accounts who owned it.
+    A purged organization is a tombstone without collection or members; ``owners`` are the accounts
+    that owned it.
     """
 
     name = StringField(required=True)
@@ -116,7 +116,7 @@ class Organization(Document):
     purged_at = DateTimeField()
     purged_by = ObjectIdField()
     owners = ListField(ObjectIdField(), default=None)
-    # From when on members see nothing of it without a second factor.
+    # From when on it locks out members without a second factor.
     second_factor_from = DateTimeField()
     audit_head = EmbeddedDocumentField(Head, default=Head)
 
@@ -126,12 +126,12 @@ class Organization(Document):
         "strict": False,
         "indexes": [
             {
-                # Only the organizations with a running operation are in it, so that what is
-                # due stays cheap to find among a million.
+                # Contains only organizations with a running operation, so that finding due ones
+                # among a million stays cheap.
                 "fields": ["operation.lease_until"],
                 "partialFilterExpression": {"operation.lease_until": {"$exists": True}},
             },
-            "placement.uuid",  # whose collection is this?
+            "placement.uuid",
             {
                 "fields": ["purge_at"],
                 "partialFilterExpression": {"purge_at": {"$exists": True}},
@@ -145,7 +145,7 @@ class Organization(Document):
 
     @property
     def collections(self) -> tuple[str, ...]:
-        """The names under which the tenant collection may be found: the recorded ones."""
+        """The names that the tenant collection may have: placement's and the operation's."""
         names = [self.placement.collection]
         if self.operation:
             names.append(self.operation.collection)

@@ -1,11 +1,11 @@
-"""Counters of the rate limits."""
+"""Rate limit counters."""
 
 from mongoengine import DateTimeField, Document, IntField, StringField
 
 
 class LimitCounter(Document):
-    """How often something was tried since a minute began. The fields are those that ``limits``
-    writes; the database forgets a counter when its minute is over."""
+    """The number of attempts in a window of a minute. The fields are those that ``limits`` writes;
+    the database deletes a counter after its window."""
 
     id = StringField(primary_key=True)
     count = IntField()

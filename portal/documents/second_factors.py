@@ -1,5 +1,5 @@
-"""Second factors. Nothing stored here authenticates anybody: codes are hashes, the app's secret is
-encrypted, and a passkey's key is the public one."""
+"""Second factors. Nothing stored here can be used to log in: codes are hashed, the app's secret is
+encrypted, and of a passkey there is only the public key."""
 
 from mongoengine import (
     BinaryField,
@@ -14,8 +14,8 @@ from mongoengine import (
 
 
 class AuthenticatorApp(Document):
-    """The app that makes codes for an account, whose id is its own. ``last_step`` is the newest
-    time step whose code was used: none up to it works any more."""
+    """The authenticator app of an account; both have the same id. ``last_step`` is the newest time
+    step whose code was used: codes up to it are no longer valid."""
 
     id = ObjectIdField(primary_key=True)
     secret = StringField(required=True)
@@ -26,7 +26,7 @@ class AuthenticatorApp(Document):
 
 
 class Passkey(Document):
-    """A passkey of an account; ``synced`` where its maker copies it to other devices."""
+    """A passkey of an account; ``synced`` where its provider copies it to other devices."""
 
     account = ObjectIdField(required=True)
     credential = BinaryField(required=True)
@@ -46,7 +46,7 @@ class Passkey(Document):
 
 
 class RecoveryCodes(Document):
-    """The hashes of the codes that are left of an account, whose id is its own."""
+    """The hashes of the unused recovery codes of an account; both have the same id."""
 
     id = ObjectIdField(primary_key=True)
     hashes = ListField(StringField(), required=True)
@@ -56,8 +56,8 @@ class RecoveryCodes(Document):
 
 
 class Challenge(Document):
-    """What a passkey is asked to sign, once and soon. ``id`` is its hash; ``purpose`` and
-    ``holder`` are what it was given out for and to whom."""
+    """A short-lived challenge for a passkey to sign once. ``id`` is its hash; it was issued to
+    ``holder`` for ``purpose``."""
 
     id = StringField(primary_key=True)
     purpose = StringField(required=True)

@@ -1,4 +1,4 @@
-"""Sessions, and the browsers that an account is known to use."""
+"""Sessions, and the known browsers of an account."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from mongoengine import (
 
 
 class SessionKind(StrEnum):
-    """What a session is of; a pending one waits for a second factor."""
+    """The kind of a session; a pending one waits for a second factor."""
 
     BROWSER = "browser"
     PROGRAM = "program"
@@ -22,7 +22,7 @@ class SessionKind(StrEnum):
 
 
 class Factor(StrEnum):
-    """What somebody authenticates by."""
+    """The factors of authentication."""
 
     PASSWORD = "password"  # noqa: S105 (a word)
     APP = "authenticator app"
@@ -31,19 +31,19 @@ class Factor(StrEnum):
 
 
 class Session(Document):
-    """One logged-in browser or program, or a log-in that waits for a second factor and opens
-    nothing (``PENDING``). ``id`` is the hash of the random id that its cookie or bearer token
-    carries.
+    """A logged-in browser or program, or a log-in that waits for a second factor and grants no
+    access (``PENDING``). ``id`` is the hash of the random id in its cookie or bearer token.
 
-    ``factors`` are what it was logged in by, and ``authenticated_at`` is when the person last
-    proved who they are: by a second factor, where they have one. ``browser`` is the hash of the
-    browser that it was opened in, as in ``Browser``.
+    ``factors`` are those used to log in; ``authenticated_at`` is the last authentication, with a
+    second factor where the account has one. ``browser`` is the hash of its browser, as in
+    ``Browser``.
     """
 
     id = StringField(primary_key=True)
-    # What pages and the audit trail call it. An earlier version, beside this one, writes none.
+    # Its id on pages and in the audit trail. An earlier version that runs beside this one sets none.
     public_id = ObjectIdField()
-    # Grows with each thing made in it that outlives it: such a transaction conflicts with its end.
+    # Incremented by each transaction that creates what outlives the session, so that it conflicts
+    # with revoking the session.
     made = IntField()
     kind = StringField(required=True, choices=tuple(SessionKind))
     account = ObjectIdField(required=True)
@@ -55,9 +55,9 @@ class Session(Document):
     factors = ListField(StringField())
     authenticated_at = DateTimeField()
     browser = StringField()
-    # How often a second factor was tried for a log-in that waits.
+    # The number of attempts at a pending log-in's second factor.
     tries = IntField()
-    # Sealed: what is offered to an authenticator app.
+    # Encrypted: the secret during the enrollment of an authenticator app.
     offered_secret = StringField()
 
     meta = {
@@ -72,8 +72,8 @@ class Session(Document):
 
 
 class Browser(Document):
-    """A browser from which somebody logged in to an account. ``hash`` is that of the id that it
-    keeps in a cookie; until ``trusted_until`` it need not bring the account's second factor."""
+    """A browser in which the account was logged in. ``hash`` is that of the id in the browser's
+    cookie; until ``trusted_until`` logging in there needs no second factor."""
 
     KEPT = timedelta(days=180)
 

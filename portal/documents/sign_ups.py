@@ -8,15 +8,15 @@ KEPT = timedelta(hours=24)
 
 
 class PendingSignUp(Document):
-    """What somebody typed who wants to sign up. ``request_key`` stands for the key of the request
-    that brought it, if it had one, and ``mac`` for its content, so that it is kept once. ``id`` is
-    what its link is for: random, so that no other sign-up ever has it.
+    """The input of a sign-up. ``request_key`` is the idempotency key of its request, if any, and
+    ``mac`` stands for the content, so that it is stored once. ``id`` is in its link: random, so
+    that no two sign-ups share it.
 
-    ``account`` is the one that the address got, by this sign-up or by another for it. For as long
-    as there is that account the link is over. Where the organization can't be created the account
-    goes with it, whichever process turns that back, and then the link works again by itself.
+    ``account`` is the account of the address, created by this or another sign-up. While it exists
+    the link is invalid. Rolling back the creation of the organization deletes the account, and so
+    makes the link valid again, whichever process does it.
 
-    Finished or not, it is kept for its day: so long a request that is sent again is known."""
+    Finished or not, it is kept for a day, so that a repeated request is recognized."""
 
     id = StringField(primary_key=True)
     account = ObjectIdField()

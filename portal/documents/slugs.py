@@ -2,16 +2,11 @@
 
 from enum import StrEnum
 
-from mongoengine import (
-    DateTimeField,
-    Document,
-    ObjectIdField,
-    StringField,
-)
+from mongoengine import DateTimeField, Document, ObjectIdField, StringField
 
 
 class SlugState(StrEnum):
-    """What a slug is to the organization that holds it."""
+    """The state of a slug in the organization that holds it."""
 
     CURRENT = "current"
     TARGET = "target"
@@ -19,7 +14,7 @@ class SlugState(StrEnum):
 
 
 class Slug(Document):
-    """A claim on a slug, by which every race for a name is decided: its ``_id``."""
+    """A claim on a slug. Its ``_id`` is the slug, so the unique index decides every race."""
 
     id = StringField(primary_key=True)
     organization = ObjectIdField(required=True)

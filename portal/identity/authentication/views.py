@@ -68,7 +68,7 @@ def bring_second_factor() -> ResponseReturnValue:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
     options = _options(by, challenges.SECOND, waiting.holder, waiting.account_id)
-    return _page("factors/second.html", form, by, ways, options), form.status
+    return _page("second_factors/second.html", form, by, ways, options), form.status
 
 
 @blueprint.route("/login/passkey", methods=["GET", "POST"])
@@ -86,7 +86,7 @@ def use_passkey() -> ResponseReturnValue:
         return redirect(_target("organizations.list_mine"), 303)
     rate_limits.count_try(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
     options = passkeys.options_to_use(challenges.LOG_IN, "")
-    return _page("factors/passkey.html", form, PASSKEY, [], options), form.status
+    return _page("second_factors/passkey.html", form, PASSKEY, [], options), form.status
 
 
 @blueprint.route("/account/confirm", methods=["GET", "POST"])
@@ -101,7 +101,7 @@ def confirm() -> ResponseReturnValue:
     if form.succeeded:
         return redirect(_target("factors.security"), 303)
     options = _options(by, challenges.CONFIRM, str(principal.session), principal.account_id)
-    return _page("factors/confirm.html", form, by, ways, options), form.status
+    return _page("second_factors/confirm.html", form, by, ways, options), form.status
 
 
 def _ways(factors: SecondFactors) -> list[str]:

@@ -42,7 +42,7 @@ def _address_verified(
 def security() -> ResponseReturnValue:
     account_id = current_user.account_id
     return render_template(
-        "factors/security.html",
+        "second_factors/security.html",
         changed_at=Account.objects.get(id=account_id).password_changed_at,
         factors=second_factors_of(account_id),
         few=recovery_codes.FEW,
@@ -67,7 +67,7 @@ def set_up_app() -> ResponseReturnValue:
     address = totp.provisioning_uri(secret, current_user.email)
     return (
         render_template(
-            "factors/app.html",
+            "second_factors/app.html",
             form=form,
             secret=secret,
             picture=Markup(totp.qr_svg(address)),  # noqa: S704 (the package draws it)
@@ -87,7 +87,7 @@ def remove_app() -> ResponseReturnValue:
         flash("The authenticator app is removed.", "ok")
         return redirect(url_for(".security"), 303)
     return render_template(
-        "factors/remove.html",
+        "second_factors/remove.html",
         form=form,
         what="the authenticator app",
         factors=second_factors_of(current_user.account_id),
@@ -111,7 +111,9 @@ def add_passkey() -> ResponseReturnValue:
     account = Account.objects.get(id=current_user.account_id)
     form.credential.data = ""
     options = passkeys.options_to_add(account, holder)
-    return render_template("factors/add_passkey.html", form=form, options=options), form.status
+    return render_template(
+        "second_factors/add_passkey.html", form=form, options=options
+    ), form.status
 
 
 @blueprint.route("/passkeys/<passkey_id>", methods=["GET", "POST"])
@@ -124,7 +126,9 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
         return redirect(url_for(".security"), 303)
     if not form.is_submitted():
         form.passkey_name.data = passkey.name
-    return render_template("factors/name_passkey.html", form=form, passkey=passkey), form.status
+    return render_template(
+        "second_factors/name_passkey.html", form=form, passkey=passkey
+    ), form.status
 
 
 @blueprint.route("/passkeys/<passkey_id>/remove", methods=["GET", "POST"])
@@ -138,7 +142,7 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
         flash(f"The passkey “{passkey.name}” is removed and opens nothing any more.", "ok")
         return redirect(url_for(".security"), 303)
     return render_template(
-        "factors/remove.html",
+        "second_factors/remove.html",
         form=form,
         what=f"the passkey “{passkey.name}”",
         factors=second_factors_of(current_user.account_id),
@@ -156,7 +160,9 @@ def make_codes() -> ResponseReturnValue:
     )
     if codes:
         return _lead_on(codes)
-    return render_template("factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
+    return render_template(
+        "second_factors/make_codes.html", form=form, number=recovery_codes.NUMBER
+    )
 
 
 @blueprint.post("/browsers/forget")
@@ -171,14 +177,14 @@ def _lead_on(codes: list[str] | None) -> ResponseReturnValue:
     """Show recovery codes that were made just now. No redirect, since nothing keeps them until the
     next request."""
     if codes:
-        return render_template("factors/codes.html", codes=codes)
+        return render_template("second_factors/codes.html", codes=codes)
     return redirect(url_for(".security"), 303)
 
 
 @blueprint.errorhandler(DuplicateRequest)
 def _answer_again(error: DuplicateRequest) -> ResponseReturnValue:
     """A form that was sent twice made codes once; they were in the first answer alone."""
-    return render_template("factors/codes.html", codes=None)
+    return render_template("second_factors/codes.html", codes=None)
 
 
 def _who() -> tuple[ObjectId, str]:

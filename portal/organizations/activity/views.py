@@ -28,7 +28,7 @@ def show(access: Access) -> ResponseReturnValue:
         after=number_argument("after", HIGHEST_SEQ),
     )
     return render_template(
-        "audit/activity.html",
+        "activity/activity.html",
         access=access,
         organization=access.organization,
         head=access.organization.audit_head,

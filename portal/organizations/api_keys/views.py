@@ -102,7 +102,7 @@ def _show_done(record: KeyRecord) -> ResponseReturnValue:
 
 def _page(name: str, access: Access, **shown: object) -> str:
     return render_template(
-        f"keys/{name}.html",
+        f"api_keys/{name}.html",
         access=access,
         organization=access.organization,
         in_words=in_words,

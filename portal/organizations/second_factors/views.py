@@ -36,7 +36,7 @@ def show(access: Access) -> ResponseReturnValue:
     today = clock.now().date()
     return (
         render_template(
-            "factors/requirement.html",
+            "second_factors/requirement.html",
             access=access,
             organization=organization,
             form=form,
