@@ -66,6 +66,7 @@ def environment(server, tmp_path_factory):
         yield Environment(Server(server.running, server.settings), client, opened, stack)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_each_part_gives_its_figures(environment, part):
     figures = part.measure(environment, TINY)
@@ -98,6 +99,7 @@ def test_results_tell_the_machine_the_versions_and_all_figures():
     ]
 
 
+@pytest.mark.processes
 def test_the_table_stands_alone_at_the_end_and_the_log_elsewhere():
     ran = subprocess.run(
         [sys.executable, "-m", "bench", "--tiny", "audit", "sign-up"],

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import pymongo
 
-from portal import DOCUMENTS, logs, settings
+from portal import DOCUMENTS, MAIL_KINDS, logs, settings
 from portal.database import connection
 from portal.errors import PortalError
+from portal.mail import outbox
 from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle.plans import PLANS
 from tests.processes import wait_until
 
 processes = multiprocessing.get_context("forkserver")
@@ -97,6 +99,8 @@ def _is_stopped(pid):
 
 def _live(active, telling, deed, arguments, fates):
     way = _Way(telling, fates)
+    engine.install(PLANS)
+    outbox.install(MAIL_KINDS)
     for plan in engine.PLANS.values():
         for direction in ("forward", "back"):
             # Plans are frozen, and were imported by name; this process is nobody else's.

@@ -73,9 +73,9 @@ def send_until(active, end, told):
     pymongo.monitoring.register(_Commands(pass_by))
     _watch(smtplib.SMTP, "putcmd", pass_by)
     _watch(smtplib.SMTP, "getreply", pass_by)
-    outbox.KINDS[KIND.name] = KIND
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     app = create_app(active)
+    outbox.KINDS[KIND.name] = KIND
     while sender.send_due_mails(app):
         pass
     told.send(None)
