@@ -215,10 +215,10 @@ def test_strange_cookies_are_no_cookies(visitor, name, value):
 def test_every_page_of_who_is_logged_in_is_a_503_without_a_database(visitor, monkeypatch, path):
     visitor.sign_up()
 
-    def away(session_id):
+    def away(*arguments):
         raise AutoReconnect("gone")
 
-    monkeypatch.setattr(visitor.client.application.login_manager, "_user_callback", away)
+    monkeypatch.setattr("portal.identity.sessions.sessions.principal_of", away)
     answer = visitor.get(path)
     assert answer.status == 503
     assert answer.response.headers["Retry-After"]

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
+from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Session, SessionKind
@@ -245,7 +246,7 @@ def test_a_passkey_that_is_removed_while_it_signs_opens_nothing(key, visitor):
     checked = passkeys.check(signed, challenges.LOG_IN, "")
     Passkey.objects.delete()
     with pytest.raises(passkeys.PasskeyRefused):
-        passkeys.use(checked)
+        transaction(lambda: passkeys.use(checked))
 
 
 def test_one_device_is_not_added_twice(mara, app):

@@ -21,7 +21,7 @@ from portal.web.context import AuditActor, RequestContext
 
 
 def resend_verification(account_id: ObjectId, context: RequestContext) -> None:
-    """Mail another link to verify the address. Raises AddressVerified, TooManyAttempts."""
+    """Mail another link that verifies the address. Raises AddressVerified, TooManyAttempts."""
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account_id))
 
     def body() -> None:

@@ -4,7 +4,7 @@ from portal.errors import NotFound, Refused
 
 
 class NotForProvisioning(Refused):
-    """A provisioning key asked for something else than what it is for."""
+    """A provisioning key was used for something other than creating an organization."""
 
     code = "provisioning_only"
     title = "This key may not do this"
@@ -15,7 +15,7 @@ class NotForProvisioning(Refused):
 
 
 class ApiKeyNotFound(NotFound):
-    """The organization has no such API key, or not any more."""
+    """The organization has no such API key."""
 
     code = "not_found"
     title = "Nothing is at this address"

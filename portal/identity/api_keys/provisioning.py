@@ -1,4 +1,4 @@
-"""Provisioning keys: by which a program of the installation signs organizations up for people."""
+"""Provisioning keys, by which a program of the installation signs organizations up for people."""
 
 import structlog
 from bson import ObjectId
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 def make_provisioning_key(name: str) -> str:
-    """Make a key and return what a program sends, told this once. Raises InvalidName."""
+    """Create a key and return it as a program sends it, once. Raises InvalidName."""
     secret = credentials.new_secret()
     key = ProvisioningKey(
         name=clean_words(name), secret_hash=hash_secret(secret), created_at=clock.now()
@@ -24,13 +24,12 @@ def make_provisioning_key(name: str) -> str:
 
 
 def provisioning_keys() -> list[ProvisioningKey]:
-    """All of them, the oldest first."""
+    """All provisioning keys, oldest first."""
     return list(ProvisioningKey.objects.order_by("created_at").exclude("secret_hash"))
 
 
 def revoke_provisioning_key(key_id: str) -> None:
-    """End the key: the next request that comes by it is refused. Raises ApiKeyNotFound."""
-    found = ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()
-    if not found:
+    """Delete the key: its next request is refused. Raises ApiKeyNotFound."""
+    if not (ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()):
         raise ApiKeyNotFound
     log.info("provisioning_key.revoked", api_key=key_id)

@@ -1,4 +1,4 @@
-"""Codes that are typed as a second factor: of the app, or a recovery code."""
+"""Typed codes as a second factor: of the app, or a recovery code."""
 
 import re
 from contextlib import AbstractContextManager
@@ -18,8 +18,8 @@ from portal.web.context import RequestContext
 def guarded_code(account: Account, context: RequestContext) -> AbstractContextManager[None]:
     """Guard the use of a code, as ``guarded_attempt`` does.
 
-    A browser that logged in to the account before is counted separately, so that nobody who knows
-    the password locks the owner out by guessing.
+    The attempts of a known browser are counted separately, so that nobody who knows the password
+    locks the owner out by guessing.
     """
     known = browsers.is_known(account.id, context.browser_id)
     return guarded_attempt(
@@ -34,8 +34,8 @@ def guarded_code(account: Account, context: RequestContext) -> AbstractContextMa
 
 @within_transaction
 def use_code(account: Account, typed: str, context: RequestContext) -> Factor:
-    """Use up the code that was typed; which factor it was of. Raises WrongCode."""
-    if totp.LOOKS.fullmatch(re.sub(r"\s", "", typed)):
+    """Consume the typed code and return its factor. Raises WrongCode."""
+    if totp.SYNTAX.fullmatch(re.sub(r"\s", "", typed)):
         totp.use(account, typed)
         return Factor.APP
     recovery_codes.use(account, typed, context)

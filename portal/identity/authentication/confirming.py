@@ -1,10 +1,10 @@
-"""Confirming in a session that it is still the same person who logged in."""
+"""Reauthentication within a session."""
 
 from collections.abc import Callable
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor
 from portal.identity.authentication.codes import guarded_code, use_code
@@ -35,18 +35,16 @@ def reauthenticate_with_passkey(
     principal: AccountPrincipal, credential: str, context: RequestContext
 ) -> None:
     """Raises PasskeyRefused."""
-    signed = passkeys.check(
+    assertion = passkeys.check(
         credential, challenges.CONFIRM, str(principal.session), principal.account_id
     )
-    _reauthenticate(principal, lambda _: passkeys.use(signed), context)
+    _reauthenticate(principal, lambda _: passkeys.use(assertion), context)
 
 
+@transactional
 def _reauthenticate(
-    principal: AccountPrincipal, use: Callable[[Account], str], context: RequestContext
+    principal: AccountPrincipal, use: Callable[[Account], Factor], context: RequestContext
 ) -> None:
-    def body() -> None:
-        account = Account.objects.get(id=principal.account_id)
-        record(account, "account.confirmed", context.origin, factor=use(account))
-        sessions.session_record(principal.session_id).update_one(set__authenticated_at=clock.now())
-
-    transaction(body)
+    account = Account.objects.get(id=principal.account_id)
+    record(account, "account.confirmed", context.origin, factor=use(account))
+    sessions.session_record(principal.session_id).update_one(set__authenticated_at=clock.now())

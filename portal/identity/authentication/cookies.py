@@ -1,8 +1,7 @@
-"""Who sends a request: a browser by its one cookie, or a program by its bearer token or key.
+"""The browser's one cookie: Flask's session as a signed token.
 
-The cookie is Flask's session as a signed token.
-Logged in it carries the session's random id; the record behind it can be ended, so a copy of
-the cookie dies with it. Anonymous it carries the CSRF token and flashes, nothing else.
+Logged in it carries the session's random id, whose record on the server can be revoked: every copy
+of the cookie ends with it. Anonymous it carries the CSRF token and flashes, nothing else.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,9 +16,9 @@ from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 
 from portal import clock
-from portal.identity.authentication import bearer
+from portal.identity.authentication.authenticate import authenticate
 from portal.identity.sessions import browser_cookie, sessions, tokens
-from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
+from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn, Principal
 from portal.identity.sessions.tokens import InvalidToken
 from portal.settings import Settings
 from portal.web.requests import is_api, request_context
@@ -32,7 +31,7 @@ _EXPIRES, _PENDING = "expires", "pending"
 
 
 class _TokenSerializer:
-    """What Flask's cookie session signs with: a token instead of itsdangerous' format."""
+    """Serializes Flask's cookie session as a token, in place of itsdangerous' format."""
 
     def dumps(self, data: dict[str, Any]) -> str:
         now = clock.now()
@@ -49,24 +48,24 @@ class _TokenSerializer:
 
 
 class _TokenSessionInterface(SecureCookieSessionInterface):
-    """For pages; a program's cookies are neither read nor written."""
+    """The cookie session of pages; the API neither reads nor writes cookies."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         return self.session_class() if is_api() else super().open_session(app, request)
 
-    def get_signing_serializer(self, app: Flask) -> Any:
+    def get_signing_serializer(self, app: Flask) -> _TokenSerializer:  # type: ignore[override]
         return _TokenSerializer()
 
 
 class _LoginManager(LoginManager):
-    """Flask-Login without its cookie that remembers: our session's is the only one."""
+    """Flask-Login without its remember cookie, which would take the request loader's place."""
 
-    def _load_user_from_remember_cookie(self, cookie: str) -> Any:
-        return _program()
+    def _load_user_from_remember_cookie(self, cookie: str) -> Principal | None:
+        return self._load_user_from_request(request)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give ``app`` the token cookie, and Flask-Login the server's session behind it."""
+    """Give ``app`` the token cookie, and Flask-Login ``authenticate``."""
     app.session_interface = _TokenSessionInterface()
     app.config.update(
         SESSION_COOKIE_NAME=_cookie_name(settings),
@@ -77,24 +76,22 @@ def init_app(app: Flask, settings: Settings) -> None:
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     login_manager = _LoginManager()
-    # Flask-Login's context processor would look the session up for every template, the one that
-    # says that the database is away too. A global proxy does it where a template asks.
+    # Flask-Login's context processor would look the session up for every template, that of an
+    # unavailable database included. A global proxy does so where a template uses it.
     login_manager.init_app(app, add_context_processor=False)
     app.jinja_env.globals["current_user"] = current_user
     login_manager.session_protection = None  # the record decides, not a fingerprint of the browser
-    login_manager.user_loader(_browser)
-    login_manager.request_loader(lambda request: _program())
-    login_manager.unauthorized_handler(_ask_to_log_in)
+    login_manager.request_loader(authenticate)
+    login_manager.unauthorized_handler(_redirect_to_log_in)
 
 
 def enter(principal: AccountPrincipal | PendingLogIn) -> None:
-    """Log the browser of this request in, under a cookie that shares nothing with the old one;
-    a session that it had ends. Where the log-in waits for a second factor, the cookie opens
-    nothing but the page that asks for it."""
+    """Log the browser of this request in, under a cookie that shares nothing with the old one, and
+    revoke its old session. The cookie of a pending log-in opens only the second step's page."""
     if current_user.is_authenticated:
         sessions.revoke_replaced_session(current_user, request_context())
     session.clear()
-    # A form token of the new session, now: two pages that are opened at once would make two.
+    # The new session's CSRF token, now: two pages opened at once would make two.
     g.pop("csrf_token", None)
     generate_csrf()
     if isinstance(principal, PendingLogIn):
@@ -102,38 +99,22 @@ def enter(principal: AccountPrincipal | PendingLogIn) -> None:
         return
     session.permanent = True
     session[_EXPIRES] = int(principal.session_expires_at.timestamp())
-    login_user(_known(principal))
+    login_user(principal)
+    structlog.contextvars.bind_contextvars(**principal.log_context)
     browser_cookie.keep()
 
 
 def pending_id() -> str | None:
-    """The id of the log-in that the browser of this request has to finish, if there is one."""
+    """The id of the pending log-in of this request's browser, if it has one."""
     return session.get(_PENDING)
 
 
 def leave() -> None:
-    """Forget everything that the cookie carries."""
+    """Clear the cookie."""
     session.clear()
 
 
-def _browser(session_id: str) -> AccountPrincipal | None:
-    return _known(sessions.principal_of(session_id))
-
-
-def _program() -> Any:
-    """A person by a token, an organization's key or a provisioning key; pages meet none of them."""
-    if not is_api():
-        return None
-    return _known(bearer.principal_of(request.headers.get("Authorization", "")))
-
-
-def _known(principal: Any) -> Any:
-    if principal:
-        structlog.contextvars.bind_contextvars(**principal.log_context)
-    return principal
-
-
-def _ask_to_log_in() -> ResponseReturnValue:
+def _redirect_to_log_in() -> ResponseReturnValue:
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("authentication.log_in", next=wanted), 303)
 

@@ -1,7 +1,7 @@
 """Logging in and out."""
 
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, SessionKind
 from portal.identity.authentication import credentials, passwords, second_step
@@ -16,35 +16,32 @@ from portal.web.context import AuditActor, RequestContext
 def log_in(
     email: str, password: str, context: RequestContext, user_agent: str
 ) -> AccountPrincipal | PendingLogIn:
-    """Check the credentials and open a session for a browser; where it must bring a second factor
-    too, open nothing but a log-in that waits for it.
+    """Verify the credentials and open a session for a browser, as ``second_step.begin`` does.
 
     Raises what ``verify_credentials`` does.
     """
-    account = credentials.verify_credentials(email, password, context)
-    context = context.acting_as(AuditActor(account.id, account.email, context.session))
-    rehashed = _rehashed(account, password)
+    account, context, rehashed = _verify(email, password, context)
 
-    def body() -> AccountPrincipal | PendingLogIn:
+    @transactional
+    def begin() -> AccountPrincipal | PendingLogIn:
         return second_step.begin(_current(account, rehashed), context, user_agent)
 
-    return transaction(body)
+    return begin()
 
 
 def log_in_program(
     email: str, password: str, code: str | None, context: RequestContext, user_agent: str
 ) -> AccountPrincipal:
-    """Check the credentials and open a session for a program; otherwise like ``log_in``. Where the
-    account has a second factor it takes a ``code``, of the app or a recovery code.
+    """Verify the credentials and open a session for a program; otherwise like ``log_in``. An
+    account with a second factor needs a ``code``, of the app or a recovery code.
 
-    Raises SecondFactorCodeRequired without it, WrongCode, TooManyAttempts. That the password was
-    given without a right code is in the audit trail.
+    Raises SecondFactorCodeRequired without it, WrongCode, TooManyAttempts. A right password without
+    a right code is recorded in the audit trail.
     """
-    account = credentials.verify_credentials(email, password, context)
-    context = context.acting_as(AuditActor(account.id, account.email, context.session))
-    rehashed = _rehashed(account, password)
+    account, context, rehashed = _verify(email, password, context)
 
-    def body() -> AccountPrincipal:
+    @transactional
+    def open_session() -> AccountPrincipal:
         current, factors = _current(account, rehashed), [Factor.PASSWORD]
         if current.has_second_factor:
             if code is None:
@@ -55,36 +52,41 @@ def log_in_program(
     try:
         if account.has_second_factor and code is not None:
             with guarded_code(account, context):
-                return transaction(body)
-        return transaction(body)
+                return open_session()
+        return open_session()
     except (SecondFactorCodeRequired, WrongCode):
-        transaction(lambda: _note_asked(account, context))
+        _record_missing_code(account, context)
         raise
 
 
+@transactional
 def log_out(principal: AccountPrincipal, context: RequestContext) -> None:
-    """End the session that ``principal`` came by."""
-
-    def body() -> None:
-        record(Account.objects.get(id=principal.account_id), "account.logged_out", context.origin)
-        sessions.revoke(principal.session_id)
-
-    transaction(body)
+    """Revoke the principal's session."""
+    record(Account.objects.get(id=principal.account_id), "account.logged_out", context.origin)
+    sessions.revoke(principal.session_id)
 
 
-def _note_asked(account: Account, context: RequestContext) -> None:
+def _verify(
+    email: str, password: str, context: RequestContext
+) -> tuple[Account, RequestContext, str | None]:
+    """The account, the request as its own, and a new hash of the password if it needs one."""
+    account = credentials.verify_credentials(email, password, context)
+    rehash = passwords.needs_rehash(account.password_hash)
+    return (
+        account,
+        context.acting_as(AuditActor(account.id, account.email, context.session)),
+        passwords.hash_password(password) if rehash else None,
+    )
+
+
+@transactional
+def _record_missing_code(account: Account, context: RequestContext) -> None:
     record(_current(account), "account.second_factor_asked", context.origin)
 
 
-def _rehashed(account: Account, password: str) -> str | None:
-    if passwords.needs_rehash(account.password_hash):
-        return passwords.hash_password(password)
-    return None
-
-
 def _current(account: Account, rehashed: str | None = None) -> Account:
-    """The account, read again inside the transaction: for the head of its audit chain, and since
-    its password may have been changed after it was checked."""
+    """The account, read in the transaction: for the head of its audit chain, and since its password
+    may have changed after it was verified. Raises WrongCredentials."""
     current = Account.objects(id=account.id, password_hash=account.password_hash).first()
     if current is None:
         raise WrongCredentials

@@ -1,5 +1,5 @@
-"""Log-ins that wait for a second factor. Each is a session that opens nothing: it ends with the
-account's others, and is neither a browser's nor a program's."""
+"""The second step of a log-in. A log-in that waits for it is a pending session: it authenticates
+nobody, and is revoked with the account's others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
 from portal.identity.authentication.codes import guarded_code, use_code
 from portal.identity.authentication.errors import LogInExpired
 from portal.identity.second_factors import challenges, passkeys
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
+from portal.identity.second_factors.passkeys import Assertion
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web import rate_limits
@@ -28,20 +29,22 @@ TRUSTED = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class PendingSecondFactor:
-    """What a log-in waits for: one of the account's factors."""
+    """The account of a pending log-in, and the factors that may finish it. ``holder`` is that of
+    its challenges."""
 
     account_id: ObjectId
     holder: str
     factors: SecondFactors
 
 
+@within_transaction
 def begin(
     account: Account, context: RequestContext, user_agent: str
 ) -> AccountPrincipal | PendingLogIn:
-    """Log a browser in whose person gave the password, in the caller's transaction; where the
-    account has a second factor that this browser must bring, the log-in waits for it.
+    """Log in a browser that sent the right password; pending where the account has a second factor
+    and does not trust the browser.
 
-    ``account`` must have been read in there.
+    ``account`` must have been read in the same transaction.
     """
     if account.has_second_factor and not browsers.is_trusted(account.id, context.browser_id):
         record(account, "account.second_factor_asked", context.origin)
@@ -52,23 +55,25 @@ def begin(
 
 
 def find_pending(pending_id: str) -> PendingSecondFactor:
-    """What the log-in of this id waits for. Raises LogInExpired."""
-    held = _live(pending_id).first()
-    if held is None:
+    """The second step of the pending log-in of this id. Raises LogInExpired."""
+    pending = _live(pending_id).first()
+    if pending is None:
         raise LogInExpired
-    return PendingSecondFactor(held.account, str(held.public_id), second_factors_of(held.account))
+    return PendingSecondFactor(
+        pending.account, str(pending.public_id), second_factors_of(pending.account)
+    )
 
 
 def finish_with_code(
     pending_id: str, typed: str, context: RequestContext, user_agent: str, *, trust: bool
 ) -> AccountPrincipal:
-    """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser need
-    not bring a second factor again for 30 days.
+    """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser logs
+    in without the second factor for 30 days.
 
     Raises WrongCode, TooManyAttempts, LogInExpired.
     """
-    held = _register_attempt(pending_id)
-    account = Account.objects.get(id=held.account)
+    pending = _register_try(pending_id)
+    account = Account.objects.get(id=pending.account)
     context = context.acting_as(AuditActor(account.id, account.email))
     with guarded_code(account, context):
         return _finish(
@@ -85,27 +90,29 @@ def finish_with_passkey(
 ) -> AccountPrincipal:
     """Finish the log-in by a passkey of the account; otherwise like ``finish_with_code``. Raises
     PasskeyRefused, LogInExpired."""
-    held = _register_attempt(pending_id)
-    signed = passkeys.check(credential, challenges.SECOND, str(held.public_id), held.account)
-    return _finish(pending_id, lambda _: passkeys.use(signed), context, user_agent, trust)
+    pending = _register_try(pending_id)
+    assertion = passkeys.check(
+        credential, challenges.SECOND, str(pending.public_id), pending.account
+    )
+    return _finish(pending_id, lambda _: passkeys.use(assertion), context, user_agent, trust)
 
 
 def log_in_with_passkey(
     credential: str, context: RequestContext, user_agent: str
 ) -> AccountPrincipal:
-    """Log in by a passkey alone, which is both factors: the device, and that it knows its owner.
+    """Log in by a passkey alone, which is both factors: the device, and its user's verification.
 
-    Raises PasskeyRefused, TooManyAttempts for a network.
+    Raises PasskeyRefused; TooManyAttempts by network.
     """
     rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address))
-    signed = passkeys.check(credential, challenges.LOG_IN, "")
+    return _log_in_by(passkeys.check(credential, challenges.LOG_IN, ""), context, user_agent)
 
-    def body() -> AccountPrincipal:
-        account = Account.objects.get(id=signed.passkey.account)
-        used = passkeys.use(signed)
-        return sessions.log_in(account, context, user_agent, factors=(used,))
 
-    return transaction(body)
+@transactional
+def _log_in_by(assertion: Assertion, context: RequestContext, user_agent: str) -> AccountPrincipal:
+    account = Account.objects.get(id=assertion.passkey.account)
+    used = passkeys.use(assertion)
+    return sessions.log_in(account, context, user_agent, factors=(used,))
 
 
 def _live(pending_id: str) -> QuerySet:
@@ -114,31 +121,29 @@ def _live(pending_id: str) -> QuerySet:
     )
 
 
-def _register_attempt(pending_id: str) -> Session:
-    """One more try, counted before it is known whether it is right. Raises LogInExpired."""
-    held = _live(pending_id).filter(tries__lt=MOST_TRIES).modify(new=True, inc__tries=1)
-    if held is None:
+def _register_try(pending_id: str) -> Session:
+    """Count a try, before its factor is verified. Raises LogInExpired."""
+    pending = _live(pending_id).filter(tries__lt=MOST_TRIES).modify(new=True, inc__tries=1)
+    if pending is None:
         raise LogInExpired
-    return held
+    return pending
 
 
+@transactional
 def _finish(
     pending_id: str,
-    use: Callable[[Account], str],
+    use: Callable[[Account], Factor],
     context: RequestContext,
     user_agent: str,
     trust: bool,
 ) -> AccountPrincipal:
-    def body() -> AccountPrincipal:
-        held = _live(pending_id).first()
-        if held is None:
-            raise LogInExpired
-        account = Account.objects.get(id=held.account)
-        used = use(account)
-        held.delete()
-        principal = sessions.log_in(account, context, user_agent, factors=(Factor.PASSWORD, used))
-        if trust and context.browser_id:
-            browsers.trust(account.id, context.browser_id, clock.now() + TRUSTED)
-        return principal
-
-    return transaction(body)
+    pending = _live(pending_id).first()
+    if pending is None:
+        raise LogInExpired
+    account = Account.objects.get(id=pending.account)
+    used = use(account)
+    pending.delete()
+    principal = sessions.log_in(account, context, user_agent, factors=(Factor.PASSWORD, used))
+    if trust and context.browser_id:
+        browsers.trust(account.id, context.browser_id, clock.now() + TRUSTED)
+    return principal

@@ -1,4 +1,4 @@
-"""Challenges for passkeys: given out by the server, good once, for one purpose and one holder."""
+"""Challenges for passkeys: issued by the server, valid once, for one purpose and one holder."""
 
 import secrets
 from datetime import timedelta
@@ -12,7 +12,7 @@ REGISTER, CONFIRM, SECOND, LOG_IN = "register", "confirm", "second factor", "log
 
 
 def issue(purpose: str, holder: str) -> bytes:
-    """A fresh challenge for ``holder``; one write."""
+    """Issue a challenge to ``holder``; one write."""
     challenge = secrets.token_bytes(32)
     Challenge(
         id=hash_secret(challenge), purpose=purpose, holder=holder, expires_at=clock.now() + LIFE
@@ -21,6 +21,8 @@ def issue(purpose: str, holder: str) -> bytes:
 
 
 def consume(challenge: bytes, purpose: str, holder: str) -> bool:
-    """Whether ``challenge`` was given out for this and not taken before. It is taken now."""
-    mine = Challenge.objects(id=hash_secret(challenge), purpose=purpose, holder=holder)
-    return bool(mine.filter(expires_at__gt=clock.now()).delete())
+    """Whether ``challenge`` was issued for this and not consumed before. It is consumed now."""
+    issued = Challenge.objects(
+        id=hash_secret(challenge), purpose=purpose, holder=holder, expires_at__gt=clock.now()
+    )
+    return bool(issued.delete())

@@ -1,10 +1,11 @@
-"""Which second factors an account has, and what follows when one comes or goes."""
+"""An account's second factors, and the consequences of enrolling or unenrolling one."""
 
 from dataclasses import dataclass
 
 from bson import ObjectId
 
 from portal.audit.trail import record
+from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState
@@ -21,8 +22,7 @@ from portal.web.context import RequestContext
 
 @dataclass(frozen=True, slots=True)
 class SecondFactors:
-    """The second factors of an account; ``codes_left`` is ``None`` where it has no recovery
-    codes."""
+    """An account's second factors; ``codes_left`` is ``None`` where it never had recovery codes."""
 
     app: AuthenticatorApp | None
     passkeys: list[Passkey]
@@ -33,7 +33,7 @@ class SecondFactors:
 
 
 def second_factors_of(account_id: ObjectId) -> SecondFactors:
-    """What the account has; three reads."""
+    """The account's second factors; three reads."""
     codes = RecoveryCodes.objects(id=account_id).first()
     return SecondFactors(
         AuthenticatorApp.objects(id=account_id).first(),
@@ -50,11 +50,11 @@ def enroll(
     what: str,
     context: RequestContext,
 ) -> list[str]:
-    """Have the factor that the caller's transaction just wrote count: the account needs it to log
-    in from now on, its browsers are asked for it, the person is told.
+    """Enroll the factor that the caller's transaction just wrote: log-ins need it from then on, no
+    browser is trusted any longer, and the person is notified.
 
-    The first one brings the recovery ``codes``: returned are those that are the account's now and
-    to be shown once, none where it keeps others.
+    With the first factor the account gets the recovery ``codes``, which are returned to be shown
+    once; with a later one it keeps its own, and none are returned.
     Raises AddressNotVerified, NotAuthenticated.
     """
     sessions.lock_session(context)
@@ -63,7 +63,7 @@ def enroll(
         raise NotAuthenticated
     require_verified_address(before)
     if not before.has_second_factor:
-        # Those were opened without it.
+        # They were opened without it.
         sessions.revoke_others(account_id, session_id)
         recovery_codes.replace(account_id, codes, context)
     _record_change(account_id, action, what, context)
@@ -71,14 +71,15 @@ def enroll(
     return [] if before.has_second_factor else codes
 
 
+@within_transaction
 def unenroll(account_id: ObjectId, action: str, what: str, context: RequestContext) -> None:
-    """Have the account do without the factor that the caller's transaction just deleted; recovery
-    codes go with the last one. Raises LastSecondFactor where an organization requires one."""
+    """Unenroll the factor that the caller's transaction just deleted; with the last one the
+    recovery codes are deleted. Raises LastSecondFactor where an organization requires one."""
     left = (
         AuthenticatorApp.objects(id=account_id).first()
         or Passkey.objects(account=account_id).first()
     )
-    # Written also where it stays: of two that remove one each, the later sees that it is the last.
+    # Written even if unchanged: of two concurrent removals the later sees that it is the last.
     account = Account.objects(id=account_id).modify(new=True, set__has_second_factor=bool(left))
     if not left:
         if name := requiring_organization_name(account_id):
@@ -88,18 +89,13 @@ def unenroll(account_id: ObjectId, action: str, what: str, context: RequestConte
     outbox.enqueue(FACTOR_REMOVED, account.email, account=account_id, what=what)
 
 
+@within_transaction
 def delete_all(account_id: ObjectId) -> None:
-    """Remove all factors, recovery codes and known browsers of the account, in the caller's
-    transaction, whoever added them."""
+    """Delete all factors, recovery codes and known browsers of the account."""
     AuthenticatorApp.objects(id=account_id).delete()
     Passkey.objects(account=account_id).delete()
     RecoveryCodes.objects(id=account_id).delete()
     browsers.revoke_all(account_id)
-
-
-def _record_change(account_id: ObjectId, action: str, what: str, context: RequestContext) -> None:
-    browsers.revoke_all_trust(account_id)
-    record(Account.objects.get(id=account_id), action, context.origin, factor=what)
 
 
 def requiring_organization_name(account_id: ObjectId) -> str | None:
@@ -109,3 +105,8 @@ def requiring_organization_name(account_id: ObjectId) -> str | None:
         id__in=own, state__ne=OrganizationState.PURGED, second_factor_from__ne=None
     ).first()
     return requiring and requiring.name
+
+
+def _record_change(account_id: ObjectId, action: str, what: str, context: RequestContext) -> None:
+    browsers.revoke_all_trust(account_id)
+    record(Account.objects.get(id=account_id), action, context.origin, factor=what)

@@ -1,12 +1,13 @@
 """Errors of second factors, and their words."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from portal.errors import Conflict, Invalid, NotFound, Unauthenticated, WayOn
 
 
 class WrongCode(Unauthenticated):
-    """Not a code that the account's app shows, nor a recovery code that is left; or it was used."""
+    """Neither a current code of the account's app nor one of its recovery codes; or it was used."""
 
     code = "wrong_code"
     field = "code"
@@ -14,7 +15,7 @@ class WrongCode(Unauthenticated):
 
 
 class PasskeyRefused(Unauthenticated):
-    """What a passkey signed is not what was asked for, or the passkey is none of the account's."""
+    """The signature or the passkey is not the expected one."""
 
     code = "passkey_refused"
     field = "credential"
@@ -22,7 +23,7 @@ class PasskeyRefused(Unauthenticated):
 
 
 class PasskeyNotFound(NotFound):
-    """The passkey was removed, or is not one of who asks."""
+    """The passkey was removed, or is another account's."""
 
     code = "not_found"
     title = "This passkey is not there"
@@ -30,7 +31,7 @@ class PasskeyNotFound(NotFound):
 
 
 class TooManyPasskeys(Conflict):
-    """The account has as many passkeys as it may have."""
+    """The account has the highest number of passkeys."""
 
     code = "too_many_passkeys"
     field = "credential"
@@ -39,7 +40,7 @@ class TooManyPasskeys(Conflict):
 
 @dataclass
 class InvalidPasskeyName(Invalid):
-    """A passkey's name that breaks a rule; ``reason`` tells the reader what to do."""
+    """A passkey's name that breaks a rule; ``reason`` says what to do."""
 
     reason: str
 
@@ -47,9 +48,17 @@ class InvalidPasskeyName(Invalid):
     field = "passkey_name"
     message = "{reason}"
 
+    @classmethod
+    def empty(cls) -> Self:
+        return cls("Name it, so that you know it again")
+
+    @classmethod
+    def too_long_or_invisible(cls, longest: int) -> Self:
+        return cls(f"Choose {longest} visible characters at most")
+
 
 class NoSecondFactor(Conflict):
-    """The account needs a second factor for this and has none."""
+    """This takes a second factor, and the account has none."""
 
     code = "no_second_factor"
     title = "You have no second factor"
@@ -65,7 +74,7 @@ class NoSecondFactor(Conflict):
 
 @dataclass
 class LastSecondFactor(Conflict):
-    """The account's last second factor, while an organization of this name requires one."""
+    """The account's last second factor, which the organization of this ``name`` requires."""
 
     name: str
 

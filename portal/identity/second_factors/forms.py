@@ -1,4 +1,4 @@
-"""Forms of second factors. Their rules are the services'; a form shows what those say."""
+"""Forms of second factors. The services check what they hold."""
 
 from wtforms import HiddenField, StringField
 
@@ -12,7 +12,7 @@ class CodeForm(OnceForm):
 
 
 class PasskeyForm(OnceForm):
-    """Adds a passkey under a name; the browser puts into it what the device made."""
+    """Adds a named passkey; the browser fills in the device's credential."""
 
     passkey_name = StringField("Name", default="")
     credential = HiddenField(default="")

@@ -1,4 +1,4 @@
-"""Mails that tell a person what became of their second factors."""
+"""Mails about changes to a person's second factors."""
 
 from typing import Any
 

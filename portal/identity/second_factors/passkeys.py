@@ -1,9 +1,8 @@
-"""Passkeys (WebAuthn): what a device signs with, of which the portal knows only the public key."""
+"""Passkeys (WebAuthn): key pairs of devices, of which the portal has the public key alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 import webauthn
@@ -21,10 +20,11 @@ from webauthn.helpers.structs import (
     ResidentKeyRequirement,
     UserVerificationRequirement,
 )
+from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from portal import clock, settings
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Factor
@@ -45,41 +45,41 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """That a passkey signed a challenge; it has not been used up yet."""
+class Assertion:
+    """A passkey that signed a challenge, and the signature count it sent; not yet recorded."""
 
     passkey: Passkey
     sign_count: int
 
 
 def options_to_add(account: Account, holder: str) -> str:
-    """What the browser needs to make a passkey for the account: JSON with a challenge for
+    """The browser's options to create a passkey for the account: JSON with a challenge issued to
     ``holder``."""
-    has = Passkey.objects(account=account.id).only("credential")
+    enrolled = Passkey.objects(account=account.id).only("credential")
     options = webauthn.generate_registration_options(
         rp_id=settings.current().passkey_host,
         rp_name="Portal",
         user_id=account.id.binary,
         user_name=account.email,
         challenge=challenges.issue(challenges.REGISTER, holder),
-        # One that the device keeps itself can log in alone; a key that can't is a second factor.
+        # Only a discoverable credential can log in alone; any other is a second factor.
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.PREFERRED,
             user_verification=UserVerificationRequirement.PREFERRED,
         ),
-        exclude_credentials=[_descriptor(passkey) for passkey in has],
+        exclude_credentials=[_descriptor(passkey) for passkey in enrolled],
     )
     return webauthn.options_to_json(options)
 
 
 def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None) -> str:
-    """What the browser needs to sign a challenge for this: with a passkey of the account, or of
-    whichever account the person chooses, who has to prove then who they are."""
-    has = Passkey.objects(account=account_id).only("credential") if account_id else []
+    """The browser's options to sign a challenge: with a passkey of the account, or with any one
+    that verifies its user."""
+    allowed = Passkey.objects(account=account_id).only("credential") if account_id else []
     options = webauthn.generate_authentication_options(
         rp_id=settings.current().passkey_host,
         challenge=challenges.issue(purpose, holder),
-        allow_credentials=[_descriptor(passkey) for passkey in has],
+        allow_credentials=[_descriptor(passkey) for passkey in allowed],
         user_verification=(
             UserVerificationRequirement.PREFERRED
             if account_id
@@ -97,36 +97,37 @@ def enroll(
     holder: str,
     context: RequestContext,
 ) -> list[str]:
-    """Add the passkey that the browser made; the recovery codes that came with it, told this once.
+    """Add the passkey that the browser created; the recovery codes as ``enrollment.enroll`` returns
+    them.
 
     Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified.
     """
     name = _clean_name(name)
-    made = _registered(credential, holder)
+    registration = _verify_registration(credential, holder)
     codes = recovery_codes.generate_codes()
 
-    def body() -> list[str]:
+    @transactional
+    def add() -> list[str]:
         if len(Passkey.objects(account=account_id).only("id")) >= MOST:
             raise TooManyPasskeys
         passkey = Passkey(
             account=account_id,
-            credential=Binary(made.credential_id),
-            public_key=Binary(made.credential_public_key),
-            sign_count=made.sign_count,
+            credential=Binary(registration.credential_id),
+            public_key=Binary(registration.credential_public_key),
+            sign_count=registration.sign_count,
             name=name,
-            synced=made.credential_device_type == CredentialDeviceType.MULTI_DEVICE,
+            synced=registration.credential_device_type == CredentialDeviceType.MULTI_DEVICE,
             added_at=clock.now(),
         )
         try:
             passkey.save(force_insert=True)
         except NotUniqueError as error:
             raise PasskeyRefused from error
-        what = _label_of(name)
         return enrollment.enroll(
-            account_id, session_id, codes, "account.passkey_added", what, context
+            account_id, session_id, codes, "account.passkey_added", _label_of(name), context
         )
 
-    return transaction(body)
+    return add()
 
 
 def find_passkey(account_id: ObjectId, passkey_id: str) -> Passkey:
@@ -140,34 +141,33 @@ def find_passkey(account_id: ObjectId, passkey_id: str) -> Passkey:
 
 
 def rename(passkey: Passkey, name: str, context: RequestContext) -> None:
-    """Call the passkey ``name``. Raises InvalidPasskeyName, PasskeyNotFound."""
-    name = _clean_name(name)
-
-    def body() -> None:
-        if not Passkey.objects(id=passkey.id).update_one(set__name=name):
-            raise PasskeyNotFound
-        account = Account.objects.get(id=passkey.account)
-        details = {"name": name, "name_before": passkey.name}
-        record(account, "account.passkey_renamed", context.origin, **details)
-
-    transaction(body)
+    """Rename the passkey. Raises InvalidPasskeyName, PasskeyNotFound."""
+    _set_name(passkey, _clean_name(name), context)
 
 
+@transactional
+def _set_name(passkey: Passkey, name: str, context: RequestContext) -> None:
+    if not Passkey.objects(id=passkey.id).update_one(set__name=name):
+        raise PasskeyNotFound
+    account = Account.objects.get(id=passkey.account)
+    details = {"name": name, "name_before": passkey.name}
+    record(account, "account.passkey_renamed", context.origin, **details)
+
+
+@transactional
 def remove(passkey: Passkey, context: RequestContext) -> None:
-    """Let the passkey open nothing any more. Raises LastSecondFactor."""
-
-    def body() -> None:
-        if Passkey.objects(id=passkey.id).delete():
-            what = _label_of(passkey.name)
-            enrollment.unenroll(passkey.account, "account.passkey_removed", what, context)
-
-    transaction(body)
+    """Remove the passkey. Raises LastSecondFactor."""
+    if Passkey.objects(id=passkey.id).delete():
+        what = _label_of(passkey.name)
+        enrollment.unenroll(passkey.account, "account.passkey_removed", what, context)
 
 
-def check(credential: str, purpose: str, holder: str, account_id: ObjectId | None = None) -> Signed:
-    """Check what a passkey signed: one of the account, or of any account, and then its owner must
-    have proved to it who they are. The challenge is good no more. Raises PasskeyRefused."""
-    with _refusing():
+def check(
+    credential: str, purpose: str, holder: str, account_id: ObjectId | None = None
+) -> Assertion:
+    """Verify a passkey's signature: of one of the account's, or of any that verified its user.
+    Consumes the challenge. Raises PasskeyRefused."""
+    with _refusing_malformed():
         sent = parse_authentication_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
     if len(sent.raw_id) > _LONGEST_CREDENTIAL or not challenges.consume(challenge, purpose, holder):
@@ -178,7 +178,7 @@ def check(credential: str, purpose: str, holder: str, account_id: ObjectId | Non
     handle = sent.response.user_handle
     if handle != passkey.account.binary and (handle or account_id is None):
         raise PasskeyRefused
-    with _refusing():
+    with _refusing_malformed():
         verified = webauthn.verify_authentication_response(
             credential=sent,
             expected_challenge=challenge,
@@ -188,25 +188,27 @@ def check(credential: str, purpose: str, holder: str, account_id: ObjectId | Non
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=account_id is None,
         )
-    return Signed(passkey, verified.new_sign_count)
+    return Assertion(passkey, verified.new_sign_count)
 
 
-def use(signed: Signed) -> str:
-    """Note in the caller's transaction that the passkey was used. Raises PasskeyRefused where it
-    was removed, or used elsewhere, since it signed."""
-    unchanged = Passkey.objects(id=signed.passkey.id, sign_count=signed.passkey.sign_count)
-    if not unchanged.update_one(set__sign_count=signed.sign_count, set__used_at=clock.now()):
+@within_transaction
+def use(assertion: Assertion) -> Factor:
+    """Record that the passkey was used. Raises PasskeyRefused where it was removed, or used
+    elsewhere, since it signed."""
+    passkey = assertion.passkey
+    unchanged = Passkey.objects(id=passkey.id, sign_count=passkey.sign_count)
+    if not unchanged.update_one(set__sign_count=assertion.sign_count, set__used_at=clock.now()):
         raise PasskeyRefused
     return Factor.PASSKEY
 
 
-def _registered(credential: str, holder: str) -> Any:
-    with _refusing():
+def _verify_registration(credential: str, holder: str) -> VerifiedRegistration:
+    with _refusing_malformed():
         sent = parse_registration_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
     if not challenges.consume(challenge, challenges.REGISTER, holder):
         raise PasskeyRefused
-    with _refusing():
+    with _refusing_malformed():
         return webauthn.verify_registration_response(
             credential=sent,
             expected_challenge=challenge,
@@ -216,9 +218,9 @@ def _registered(credential: str, holder: str) -> Any:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """Refuse whatever the library stumbles over: it takes apart nested binary formats that a
-    stranger filled, and not all that can be wrong with them has an error of its own."""
+def _refusing_malformed() -> Iterator[None]:
+    """Raise PasskeyRefused for any error of the library: it parses nested binary formats that a
+    stranger filled, and not every flaw in them raises an error of its own."""
     try:
         yield
     except Exception as error:
@@ -233,9 +235,9 @@ def _descriptor(passkey: Passkey) -> PublicKeyCredentialDescriptor:
 def _clean_name(typed: str) -> str:
     name = " ".join(typed.split())
     if not name:
-        raise InvalidPasskeyName("Name it, so that you know it again")
+        raise InvalidPasskeyName.empty()
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise InvalidPasskeyName(f"Choose {LONGEST_NAME} visible characters at most")
+        raise InvalidPasskeyName.too_long_or_invisible(LONGEST_NAME)
     return name
 
 

@@ -1,5 +1,5 @@
-"""Brings what is sealed under a former SECRET_KEY under the current one, so that the former can be
-given up one day."""
+"""Seals again, under the current SECRET_KEY, what is sealed under a former one, so that the former
+can be dropped."""
 
 import structlog
 
@@ -14,21 +14,21 @@ PAUSE_SECONDS = 10
 
 
 def reseal_all() -> int:
-    """Seal each app's secret under the current key that is not; how many there were.
+    """Seal the apps' secrets under the current SECRET_KEY that are not; how many there were.
 
-    One that is changed meanwhile is sealed under it by that.
+    One that changes meanwhile is sealed under it by that change.
     """
     resealed = 0
     for app in AuthenticatorApp.objects.only("secret"):
-        fresh = sealing.resealed(app.secret)
-        if fresh:
-            mine = AuthenticatorApp.objects(id=app.id, secret=app.secret)
-            resealed += mine.update_one(set__secret=fresh)
+        if fresh := sealing.resealed(app.secret):
+            unchanged = AuthenticatorApp.objects(id=app.id, secret=app.secret)
+            resealed += unchanged.update_one(set__secret=fresh)
     return resealed
 
 
 def start() -> None:
-    """Do so in a thread of this worker, if there is a former key; call it after the fork."""
+    """Seal again in a thread of this worker, if there is a former SECRET_KEY. Call it after the
+    fork."""
     if settings.current().secret_key_fallbacks:
         start_loop("resealer", _reseal, pause_seconds=PAUSE_SECONDS, once=True)
 

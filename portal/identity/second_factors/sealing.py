@@ -1,5 +1,4 @@
-"""Secrets that the portal must be able to read again, sealed with a key that is not in the
-database."""
+"""Reversible encryption of stored secrets, with a key that is not in the database."""
 
 from base64 import urlsafe_b64encode
 
@@ -11,12 +10,12 @@ from portal import settings
 
 
 def seal(secret: str) -> str:
-    """``secret`` as it may be stored."""
+    """``secret`` encrypted under the current SECRET_KEY."""
     return _box().encrypt(secret.encode()).decode()
 
 
 def unseal(sealed: str) -> str | None:
-    """What was sealed under the current or a former SECRET_KEY; ``None`` under any other."""
+    """The secret, sealed under the current or a former SECRET_KEY; ``None`` under any other."""
     try:
         return _box().decrypt(sealed).decode()
     except InvalidToken:
@@ -24,8 +23,8 @@ def unseal(sealed: str) -> str | None:
 
 
 def resealed(sealed: str) -> str | None:
-    """The same secret sealed under the current SECRET_KEY; ``None`` where it is that already, or
-    can't be read."""
+    """The same secret sealed under the current SECRET_KEY; ``None`` where it already is, or can't
+    be unsealed."""
     try:
         _under(settings.current().secret_key).decrypt(sealed)
     except InvalidToken:

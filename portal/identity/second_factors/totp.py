@@ -9,7 +9,7 @@ from bson import ObjectId
 from pyotp.exceptions import OTPVerificationError
 
 from portal import clock
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import Factor
@@ -19,28 +19,29 @@ from portal.identity.sessions import sessions
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
-LOOKS = re.compile(r"[0-9]{6}")
+SYNTAX = re.compile(r"[0-9]{6}")
 _SKEW_STEPS = 1  # clocks of telephones are half a minute off
 
 log = structlog.get_logger()
 
 
 def begin_enrollment(session_id: str) -> str:
-    """The secret that the session offers to an app; it counts for nothing before ``confirm``."""
+    """The secret that the session offers to an app; nothing accepts its codes before
+    ``finish_enrollment``."""
     sealed = sealing.seal(pyotp.random_base32())
-    mine = sessions.session_record(session_id)
-    mine.filter(offered_secret=None).update_one(set__offered_secret=sealed)
+    session = sessions.session_record(session_id)
+    session.filter(offered_secret=None).update_one(set__offered_secret=sealed)
     return sealing.unseal(_pending_secret(session_id) or "") or ""
 
 
 def provisioning_uri(secret: str, email: str) -> str:
-    """What an app reads from the picture."""
+    """The URI in the QR code."""
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="Portal")
 
 
-def qr_svg(address: str) -> str:
-    """The picture as inline SVG. Its size is the stylesheet's; its ground stays white."""
-    return segno.make(address, error="m").svg_inline(
+def qr_svg(uri: str) -> str:
+    """The QR code as inline SVG. The stylesheet sizes it; its background stays white."""
+    return segno.make(uri, error="m").svg_inline(
         svgclass="qr", lineclass="qr-line", omitsize=True, light="#fff"
     )
 
@@ -48,8 +49,8 @@ def qr_svg(address: str) -> str:
 def finish_enrollment(
     account_id: ObjectId, session_id: str, typed: str, context: RequestContext
 ) -> list[str]:
-    """Make the app that the session's secret was given to the account's one, in place of any
-    before; the recovery codes that came with it, told this once.
+    """Enroll the app that has the session's offered secret, in place of any other; the recovery
+    codes as ``enrollment.enroll`` returns them.
 
     ``typed`` is its first code. Raises WrongCode, TooManyAttempts, AddressNotVerified.
     """
@@ -61,10 +62,11 @@ def finish_enrollment(
         raise WrongCode
     codes = recovery_codes.generate_codes()
 
-    def body() -> list[str]:
-        # Of two confirmations at once one finds this secret; another may be offered already.
-        taken = sessions.session_record(session_id).filter(offered_secret=offered)
-        if not taken.update_one(unset__offered_secret=True):
+    @transactional
+    def replace_app() -> list[str]:
+        # Of two concurrent confirmations one finds this secret; another may be offered already.
+        offering = sessions.session_record(session_id).filter(offered_secret=offered)
+        if not offering.update_one(unset__offered_secret=True):
             raise WrongCode
         replaced = AuthenticatorApp.objects(id=account_id).delete()
         AuthenticatorApp(
@@ -73,31 +75,28 @@ def finish_enrollment(
         action = "account.app_replaced" if replaced else "account.app_added"
         return enrollment.enroll(account_id, session_id, codes, action, Factor.APP, context)
 
-    return transaction(body)
+    return replace_app()
 
 
+@transactional
 def remove(account_id: ObjectId, context: RequestContext) -> None:
-    """Ask the account for no codes of an app any more. Raises LastSecondFactor."""
-
-    def body() -> None:
-        if AuthenticatorApp.objects(id=account_id).delete():
-            enrollment.unenroll(account_id, "account.app_removed", Factor.APP, context)
-
-    transaction(body)
+    """Remove the account's app. Raises LastSecondFactor."""
+    if AuthenticatorApp.objects(id=account_id).delete():
+        enrollment.unenroll(account_id, "account.app_removed", Factor.APP, context)
 
 
+@within_transaction
 def use(account: Account, typed: str) -> None:
-    """Use a code of the account's app up, and those of all steps before it, in the caller's
-    transaction. Raises WrongCode."""
+    """Consume a code of the account's app, and those of all earlier steps. Raises WrongCode."""
     app = AuthenticatorApp.objects(id=account.id).first()
     secret = app and sealing.unseal(app.secret)
     step = _step_of(secret, typed) if secret else None
     if app and not secret:
         log.error("second_factor.unreadable", note="SECRET_KEY was changed without a fallback")
-    if secret is None or step is None:
+    if step is None:
         raise WrongCode
-    newer = AuthenticatorApp.objects(id=account.id, last_step__lt=step)
-    if not newer.update_one(set__last_step=step):
+    earlier = AuthenticatorApp.objects(id=account.id, last_step__lt=step)
+    if not earlier.update_one(set__last_step=step):
         raise WrongCode
 
 
@@ -107,9 +106,9 @@ def _pending_secret(session_id: str) -> str | None:
 
 
 def _step_of(secret: str, typed: str) -> int | None:
-    """The time step whose code was typed."""
+    """The time step whose code was typed; ``None`` where it is none of the valid steps."""
     code, now = re.sub(r"\s", "", typed), clock.now()
-    if not LOOKS.fullmatch(code):
+    if not SYNTAX.fullmatch(code):
         return None
     try:
         return pyotp.TOTP(secret).verify_and_get_timecode(

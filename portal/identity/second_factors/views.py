@@ -24,10 +24,10 @@ from portal.web.requests import request_context
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
 
 
-def _address_verified(
+def _with_verified_address(
     view: Callable[..., ResponseReturnValue],
 ) -> Callable[..., ResponseReturnValue]:
-    """Have the page refused before it offers what would be refused when it is sent."""
+    """Refuse the page where the service would refuse its form. Raises AddressNotVerified."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
@@ -55,22 +55,24 @@ def security() -> ResponseReturnValue:
 
 @blueprint.route("/app", methods=["GET", "POST"])
 @login_required
-@_address_verified
+@_with_verified_address
 @reauthenticated
 def set_up_app() -> ResponseReturnValue:
     form = CodeForm()
-    codes = form.submit(lambda: totp.finish_enrollment(*_who(), form.code.data, request_context()))
+    codes = form.submit(
+        lambda: totp.finish_enrollment(*_account_and_session(), form.code.data, request_context())
+    )
     if form.succeeded:
         flash("The authenticator app is set up. Its codes are asked for from now on.", "ok")
-        return _lead_on(codes)
+        return _show_codes(codes)
     secret = totp.begin_enrollment(current_user.session_id)
-    address = totp.provisioning_uri(secret, current_user.email)
+    uri = totp.provisioning_uri(secret, current_user.email)
     return (
         render_template(
             "second_factors/app.html",
             form=form,
             secret=secret,
-            picture=Markup(totp.qr_svg(address)),  # noqa: S704 (the package draws it)
+            picture=Markup(totp.qr_svg(uri)),  # noqa: S704 (the package draws it)
             replaces=second_factors_of(current_user.account_id).app,
         ),
         form.status,
@@ -96,18 +98,22 @@ def remove_app() -> ResponseReturnValue:
 
 @blueprint.route("/passkeys/new", methods=["GET", "POST"])
 @login_required
-@_address_verified
+@_with_verified_address
 @reauthenticated
 def add_passkey() -> ResponseReturnValue:
     form, holder = PasskeyForm(), str(current_user.session)
     codes = form.submit(
         lambda: passkeys.enroll(
-            *_who(), form.passkey_name.data, form.credential.data, holder, request_context()
+            *_account_and_session(),
+            form.passkey_name.data,
+            form.credential.data,
+            holder,
+            request_context(),
         )
     )
     if form.succeeded:
         flash("The passkey is added. You can log in with it.", "ok")
-        return _lead_on(codes)
+        return _show_codes(codes)
     account = Account.objects.get(id=current_user.account_id)
     form.credential.data = ""
     options = passkeys.options_to_add(account, holder)
@@ -151,7 +157,7 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
 
 @blueprint.route("/codes/new", methods=["GET", "POST"])
 @login_required
-@_address_verified
+@_with_verified_address
 @reauthenticated
 def make_codes() -> ResponseReturnValue:
     form = OnceForm()
@@ -159,22 +165,20 @@ def make_codes() -> ResponseReturnValue:
         lambda: recovery_codes.regenerate(current_user.account_id, request_context())
     )
     if codes:
-        return _lead_on(codes)
-    return render_template(
-        "second_factors/make_codes.html", form=form, number=recovery_codes.NUMBER
-    )
+        return _show_codes(codes)
+    return render_template("second_factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
 
 
 @blueprint.post("/browsers/forget")
 @login_required
 def forget_browsers() -> ResponseReturnValue:
-    browsers.forget_trusted_browsers(current_user.account_id, request_context())
+    browsers.revoke_trusted_browsers(current_user.account_id, request_context())
     flash("The second factor is asked for in every browser again.", "ok")
     return redirect(url_for(".security"), 303)
 
 
-def _lead_on(codes: list[str] | None) -> ResponseReturnValue:
-    """Show recovery codes that were made just now. No redirect, since nothing keeps them until the
+def _show_codes(codes: list[str] | None) -> ResponseReturnValue:
+    """Show new recovery codes, if there are any. Without a redirect: nothing keeps them until the
     next request."""
     if codes:
         return render_template("second_factors/codes.html", codes=codes)
@@ -182,11 +186,11 @@ def _lead_on(codes: list[str] | None) -> ResponseReturnValue:
 
 
 @blueprint.errorhandler(DuplicateRequest)
-def _answer_again(error: DuplicateRequest) -> ResponseReturnValue:
-    """A form that was sent twice made codes once; they were in the first answer alone."""
+def _answer_duplicate(error: DuplicateRequest) -> ResponseReturnValue:
+    """A form sent twice generated codes once; only the first answer had them."""
     return render_template("second_factors/codes.html", codes=None)
 
 
-def _who() -> tuple[ObjectId, str]:
-    """The account, and the session that is to go on."""
+def _account_and_session() -> tuple[ObjectId, str]:
+    """The account, and the session that survives a first enrollment."""
     return current_user.account_id, current_user.session_id

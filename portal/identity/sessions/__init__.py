@@ -1,1 +1,1 @@
-"""Principals and the sessions, tokens and cookies they come by."""
+"""Principals, and the sessions, tokens and cookies that authenticate them."""

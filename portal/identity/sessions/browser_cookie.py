@@ -1,4 +1,4 @@
-"""The cookie by which a browser is known again, whoever logs in there. It opens nothing."""
+"""The cookie that recognizes a browser, whoever logs in there. It authenticates nobody."""
 
 import re
 
@@ -14,14 +14,14 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Let each browser have an id, which ``requests.origin`` tells; a program has none."""
+    """Give each browser an id, the ``browser_id`` of its requests; a program has none."""
     app.config[_NAME] = _cookie_name(settings)
     app.before_request(_recognize)
 
 
 def keep() -> None:
-    """Have the browser of this request keep its id, from now on for as long as it is known."""
-    after_this_request(_send)
+    """Have the browser of this request keep its id for as long as it is known."""
+    after_this_request(_set_cookie)
 
 
 def _recognize() -> None:
@@ -31,7 +31,7 @@ def _recognize() -> None:
     g.browser = sent if _ID.fullmatch(sent) else browsers.new_id()
 
 
-def _send(response: Response) -> Response:
+def _set_cookie(response: Response) -> Response:
     config = current_app.config
     response.set_cookie(
         config[_NAME],
@@ -47,5 +47,5 @@ def _send(response: Response) -> Response:
 def _cookie_name(settings: Settings) -> str:
     if settings.https:
         return "__Host-portal_browser"
-    # As the session's: browsers share cookies across ports.
+    # Like the session's: browsers share cookies across ports.
     return f"portal_browser_{settings.installation_id}".rstrip("_")

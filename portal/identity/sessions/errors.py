@@ -7,7 +7,7 @@ from portal.errors import NotFound, Refused, Unauthenticated, WayOn
 
 
 class SessionNotFound(NotFound):
-    """The session has ended, or is not one of who asks."""
+    """The session has ended, or is another account's."""
 
     code = "session_gone"
     title = "There is no such session"
@@ -16,7 +16,7 @@ class SessionNotFound(NotFound):
 
 @dataclass
 class AddressNotVerified(Refused):
-    """Nobody has shown yet that they read what is sent to the account's address, ``email``."""
+    """The account's address, ``email``, is not verified."""
 
     email: str
 
@@ -41,7 +41,7 @@ class AddressNotVerified(Refused):
 
 
 class AccountRequired(Refused):
-    """A key asked for what only a person may do."""
+    """An API key was used for something that takes an account."""
 
     code = "person_needed"
     title = "Only a person may do this"
@@ -52,7 +52,7 @@ class AccountRequired(Refused):
 
 
 class NotAuthenticated(Unauthenticated):
-    """A program asked without a bearer token that is valid."""
+    """The request has no valid bearer token or API key."""
 
     code = "not_authenticated"
     title = "Log in first"

@@ -1,5 +1,5 @@
-"""That somebody gave a password, a code or a passkey a short while ago: asked for before what does
-damage, since a session lasts for days and may be found open."""
+"""Recent authentication by a password, a code or a passkey: required before what does damage, since
+a session lasts for days and may be left open."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,16 +17,16 @@ RECENT = timedelta(minutes=15)
 
 
 def recently_authenticated(principal: AccountPrincipal) -> bool:
-    """Whether the person behind the session proved who they are within 15 minutes."""
-    proved = principal.authenticated_at
-    return proved is not None and proved > clock.now() - RECENT
+    """Whether the person behind the session authenticated within 15 minutes."""
+    last = principal.authenticated_at
+    return last is not None and last > clock.now() - RECENT
 
 
 def reauthenticated(
     view: Callable[..., ResponseReturnValue],
 ) -> Callable[..., ResponseReturnValue]:
-    """Have the page asked for confirmed by whoever is logged in, unless they just did; then back to
-    it. What a form sent is asked for again; so it stands below a page's route, which takes GET."""
+    """Require recent authentication for a page: redirect to it, and then back. A form that was sent
+    is lost and filled in again; so the page's route must take GET."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
@@ -38,5 +38,5 @@ def reauthenticated(
 
 
 def require_reauthentication(back_to: str) -> ResponseReturnValue:
-    """Have whoever is logged in confirm who they are, and lead them back."""
+    """Redirect to reauthentication, and from there to the URL ``back_to``."""
     return redirect(url_for("authentication.confirm", next=back_to), 303)

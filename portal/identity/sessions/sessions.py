@@ -1,6 +1,7 @@
-"""Sessions: one logged-in browser or program each, a record on the server that can be ended."""
+"""Sessions: one logged-in browser or program each, a record on the server that can be revoked."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock, settings
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
 from portal.hashing import hash_secret
@@ -23,16 +24,14 @@ from portal.web.context import RequestContext
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
 LONGEST_WAIT = timedelta(minutes=10)
-_SEEN_AT_MOST_EVERY = timedelta(minutes=1)
+_SEEN_RECORDED_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
-
-
 _PREFERENCES = ("name", "theme", "time_zone")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A session as its account's owner sees it."""
+    """A session as shown to its account's owner."""
 
     public_id: ObjectId
     is_program: bool
@@ -48,20 +47,19 @@ def open_session(
     account: Account,
     context: RequestContext,
     user_agent: str,
-    kind: str = SessionKind.BROWSER,
-    factors: tuple[str, ...] = (Factor.PASSWORD,),
+    kind: SessionKind = SessionKind.BROWSER,
+    factors: tuple[Factor, ...] = (Factor.PASSWORD,),
 ) -> AccountPrincipal:
-    """Write a session for ``account`` and return who it makes of the browser or program that
-    brought the ``factors``. The browser is known from then on, unless its log-in still waits.
+    """Write a session for ``account``, authenticated by the ``factors``, and return its principal.
+    The browser is known from then on, unless the session is pending. Its random id is stored only
+    as a hash.
 
-    The password alone, in a browser that need not bring the second factor, proves nothing yet to
-    what asks for recent authentication.
-
-    Meant for the inside of a transaction; the session's id is stored only as a hash.
+    The password alone, in a browser that is trusted without the second factor, is no recent
+    authentication. Joins the caller's transaction.
     """
     session_id = secrets.token_urlsafe(32)
     now = clock.now()
-    proved = not account.has_second_factor or factors != (Factor.PASSWORD,)
+    authenticated = not account.has_second_factor or factors != (Factor.PASSWORD,)
     session = Session(
         id=hash_secret(session_id),
         public_id=ObjectId(),
@@ -73,7 +71,7 @@ def open_session(
         address=context.ip_address,
         user_agent=user_agent[:_LONGEST_USER_AGENT],
         factors=factors,
-        authenticated_at=now if proved else None,
+        authenticated_at=now if authenticated else None,
         browser=hash_secret(context.browser_id) if context.browser_id else None,
         tries=0 if kind == SessionKind.PENDING else None,
     )
@@ -92,31 +90,35 @@ def open_session(
     )
 
 
+@within_transaction
 def log_in(
     account: Account,
     context: RequestContext,
     user_agent: str,
-    kind: str = SessionKind.BROWSER,
-    factors: tuple[str, ...] = (Factor.PASSWORD,),
+    kind: SessionKind = SessionKind.BROWSER,
+    factors: tuple[Factor, ...] = (Factor.PASSWORD,),
 ) -> AccountPrincipal:
-    """Open a session as ``open_session`` does, and record the log-in as the first deed in it.
+    """Open a session as ``open_session`` does, and record the log-in as its first event.
 
-    ``account`` must have been read inside the caller's transaction.
+    ``account`` must have been read in the same transaction.
     """
-    opened = open_session(account, context, user_agent, kind, factors)
+    principal = open_session(account, context, user_agent, kind, factors)
     record(
         account,
         "account.logged_in",
-        context.acting_as(opened.audit_actor).origin,
+        context.acting_as(principal.audit_actor).origin,
         factors=", ".join(factors),
     )
-    return opened
+    return principal
 
 
-def principal_of(session_id: str, kind: str = SessionKind.BROWSER) -> AccountPrincipal | None:
-    """Who the live session of this id and kind belongs to; one read, and once a minute one write.
+def principal_of(
+    session_id: str, kind: SessionKind = SessionKind.BROWSER
+) -> AccountPrincipal | None:
+    """The principal of the live session of this id and kind; one read, and at most one write a
+    minute.
 
-    A browser's ends when it is idle, too; a program's lasts as long as it was told.
+    A browser's session ends also when it is idle; a program's lasts as long as its token.
     """
     now = clock.now()
     found = Session._get_collection().aggregate(
@@ -148,7 +150,7 @@ def principal_of(session_id: str, kind: str = SessionKind.BROWSER) -> AccountPri
     session = next(found, None)
     if session is None:
         return None
-    if session["seen_at"] < now - _SEEN_AT_MOST_EVERY:
+    if session["seen_at"] < now - _SEEN_RECORDED_EVERY:
         Session.objects(id=session["_id"]).update_one(set__seen_at=now)
     account = session["account"]
     return AccountPrincipal(
@@ -157,20 +159,20 @@ def principal_of(session_id: str, kind: str = SessionKind.BROWSER) -> AccountPri
         session_id,
         session["expires_at"],
         _public_id(session["_id"], session.get("public_id")),
-        session.get("authenticated_at"),  # none where an earlier version wrote it
+        session.get("authenticated_at"),  # an earlier version wrote none
         **_preferences(account),
         verified=account.get("verified_at") is not None,
     )
 
 
 def sessions_of(principal: AccountPrincipal) -> list[ListedSession]:
-    """Every live session of the account, who asks by which first, then as they were last seen."""
+    """Every live session of the account: the principal's own, then the last seen first."""
     now, own = clock.now(), hash_secret(principal.session_id)
     live = [
         {"kind": kind, **_live(kind, now)} for kind in (SessionKind.BROWSER, SessionKind.PROGRAM)
     ]
     found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
-    lines = [
+    listed = [
         ListedSession(
             _public_id(session.id, session.public_id),
             session.kind == SessionKind.PROGRAM,
@@ -183,116 +185,109 @@ def sessions_of(principal: AccountPrincipal) -> list[ListedSession]:
         )
         for session in found.order_by("-seen_at")
     ]
-    return sorted(lines, key=lambda line: not line.current)
+    return sorted(listed, key=lambda session: not session.current)
 
 
+@transactional
 def revoke_session(account_id: ObjectId, public_id: str, context: RequestContext) -> None:
-    """End a session of the account, wherever it is; its browser is no longer trusted. Raises
-    SessionNotFound, alike for another's."""
+    """Revoke a session of the account and the trust in its browser. Raises SessionNotFound, alike
+    for another account's."""
     if not ObjectId.is_valid(public_id):
         raise SessionNotFound
-
-    def body() -> None:
-        mine = Session.objects(account=account_id)
-        if not _revoke(account_id, mine.filter(public_id=ObjectId(public_id))):
-            raise SessionNotFound
-        account = Account.objects.get(id=account_id)
-        record(account, "account.session_ended", context.origin, target=ObjectId(public_id))
-
-    transaction(body)
+    sessions = Session.objects(account=account_id, public_id=ObjectId(public_id))
+    if not _revoke_with_trust(account_id, sessions):
+        raise SessionNotFound
+    account = Account.objects.get(id=account_id)
+    record(account, "account.session_ended", context.origin, target=ObjectId(public_id))
 
 
+@transactional
 def revoke_other_sessions(principal: AccountPrincipal, context: RequestContext) -> int:
-    """End all sessions and tokens of the account but the one by which ``principal`` asks; their
-    browsers are no longer trusted. How many there were."""
-
-    def body() -> int:
-        ended = _revoke(principal.account_id, _others(principal.account_id, principal.session_id))
-        if ended:
-            account = Account.objects.get(id=principal.account_id)
-            record(account, "account.sessions_ended", context.origin, count=str(ended))
-        return ended
-
-    return transaction(body)
+    """Revoke all sessions and tokens of the account but the principal's own, and the trust in their
+    browsers; how many there were."""
+    others = _others(principal.account_id, principal.session_id)
+    revoked = _revoke_with_trust(principal.account_id, others)
+    if revoked:
+        account = Account.objects.get(id=principal.account_id)
+        record(account, "account.sessions_ended", context.origin, count=str(revoked))
+    return revoked
 
 
+@transactional
 def revoke_replaced_session(principal: AccountPrincipal, context: RequestContext) -> None:
-    """End the session by which ``principal`` asks, since its browser logged in anew; that stays
-    trusted. Nothing changes where it has ended."""
-
-    def body() -> None:
-        if session_record(principal.session_id).delete():
-            account = Account.objects.get(id=principal.account_id)
-            record(account, "account.session_ended", context.origin, target=principal.session)
-
-    transaction(body)
+    """Revoke the principal's session, which its browser replaced by logging in again; the browser
+    stays trusted. Changes nothing where the session has ended."""
+    if session_record(principal.session_id).delete():
+        account = Account.objects.get(id=principal.account_id)
+        record(account, "account.session_ended", context.origin, target=principal.session)
 
 
 def lock_session(context: RequestContext) -> None:
-    """Make sure, in the caller's transaction, that the session of who asks is open until that is
-    committed: so nothing is made by one that was just ended. Raises NotAuthenticated."""
+    """Keep the session of the request open until the caller's transaction commits, so that none
+    that was just revoked creates anything. Raises NotAuthenticated."""
     if context.session:
-        mine = Session.objects(account=context.account, public_id=context.session)
-        if not mine.update_one(inc__made=1):
+        session = Session.objects(account=context.account, public_id=context.session)
+        if not session.update_one(inc__made=1):
             raise NotAuthenticated
 
 
 def revoke_all(account_id: ObjectId) -> None:
-    """End all sessions and tokens of the account, in the caller's transaction."""
+    """Revoke all sessions and tokens of the account. Joins the caller's transaction."""
     Session.objects(account=account_id).delete()
 
 
-def revoke_others(account_id: ObjectId, session_id: str) -> int:
-    """End all but one of them, in the caller's transaction; how many there were."""
-    return _others(account_id, session_id).delete()
+@within_transaction
+def revoke_others(account_id: ObjectId, session_id: str) -> None:
+    """Revoke all sessions and tokens of the account but one."""
+    _others(account_id, session_id).delete()
 
 
 def session_record(session_id: str) -> QuerySet:
-    """The record of the session that has this id, of whatever kind, ended ones not among them."""
+    """The record of the session of this id, of any kind; empty once it is revoked."""
     return Session.objects(id=hash_secret(session_id))
 
 
 def revoke(session_id: str) -> None:
-    """End the session: its cookie, wherever it was copied, is worth nothing from now on."""
-    Session.objects(id=hash_secret(session_id)).delete()
+    """Revoke the session: every copy of its cookie is worthless from then on."""
+    session_record(session_id).delete()
 
 
-def _public_id(key: str, known: ObjectId | None) -> ObjectId:
-    """What others may call the session that is stored under ``key``. One that an earlier version
-    wrote, beside this one, gets its id when it is first seen: the same whoever sees it."""
+def _public_id(stored_id: str, known: ObjectId | None) -> ObjectId:
+    """The session's public id. One that an earlier version wrote, beside this one, gets its id when
+    it is first read: the same in every process."""
     if known:
         return known
-    made = ObjectId(hash_secret(key)[:24])
-    Session.objects(id=key).update_one(set__public_id=made)
-    return made
+    public_id = ObjectId(hash_secret(stored_id)[:24])
+    Session.objects(id=stored_id).update_one(set__public_id=public_id)
+    return public_id
 
 
 def _others(account_id: ObjectId, session_id: str) -> QuerySet:
     return Session.objects(account=account_id, id__ne=hash_secret(session_id))
 
 
-def _revoke(account_id: ObjectId, ended: QuerySet) -> int:
-    """End them as what may be in wrong hands: the browsers that they were opened in have to bring
-    the second factor again. How many there were."""
+def _revoke_with_trust(account_id: ObjectId, sessions: QuerySet) -> int:
+    """Revoke sessions that may be in the wrong hands: their browsers need the second factor again.
+    How many there were."""
     opened_in = [
-        session.browser for session in ended.filter(kind=SessionKind.BROWSER).only("browser")
+        session.browser for session in sessions.filter(kind=SessionKind.BROWSER).only("browser")
     ]
     browsers.revoke_trust(account_id, opened_in)
-    return ended.delete()
+    return sessions.delete()
 
 
-def _live(kind: str, now: datetime) -> dict[str, Any]:
-    """What is true of a session of this kind while it lasts."""
+def _live(kind: SessionKind, now: datetime) -> dict[str, Any]:
+    """The filter for live sessions of this kind."""
     live = {"expires_at": {"$gt": now}}
     return {**live, "seen_at": {"$gt": now - LONGEST_IDLE}} if kind == SessionKind.BROWSER else live
 
 
-def _preferences(account: Any) -> dict[str, Any]:
-    """How the portal looks to the person: of an account, or what was read of one."""
+def _preferences(account: Account | Mapping[str, Any]) -> dict[str, Any]:
+    """The person's preferences, from an account or a projection of one."""
     return {field: account[field] or "" for field in _PREFERENCES}
 
 
-def _life_of(kind: str) -> timedelta:
+def _life_of(kind: SessionKind) -> timedelta:
     if kind == SessionKind.BROWSER:
         return LONGEST_LIFE
     if kind == SessionKind.PENDING:

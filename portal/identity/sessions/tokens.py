@@ -1,6 +1,6 @@
-"""Signed tokens (JWT): made and checked here, for cookies and programs alike.
+"""Signed tokens (JWT), for cookies and programs alike.
 
-A key has one algorithm, by what it is and by the settings, never by what a token says (RFC 8725,
+A signing key has one algorithm, by its type and the settings, never by what a token says (RFC 8725,
 section 3.1): so none passes that was signed with a public key as if that were a secret.
 """
 
@@ -26,29 +26,29 @@ class InvalidToken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """What tokens are checked by."""
+class VerificationKey:
+    """A key that tokens are verified with."""
 
     id: str
     algorithm: str
-    checks: str | PublicKey = field(repr=False)
+    material: str | PublicKey = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The key that signs, by its secret or private part, and all that are accepted."""
+class KeyRing:
+    """The key that signs, with its secret or private part, and all keys that are accepted."""
 
-    current: Key
-    signs: str | PrivateKey = field(repr=False)
-    by_id: dict[str, Key]
+    current: VerificationKey
+    signing: str | PrivateKey = field(repr=False)
+    by_id: dict[str, VerificationKey]
 
 
 def issue(kind: str, claims: dict[str, Any], *, issued_at: datetime, expires_at: datetime) -> str:
     """Sign ``claims`` with the current key; ``kind`` goes into the header as ``typ``."""
-    keys = _keys_of(settings.current())
+    keys = _key_ring(settings.current())
     return jwt.encode(
         {**claims, "iat": int(issued_at.timestamp()), "exp": int(expires_at.timestamp())},
-        keys.signs,
+        keys.signing,
         algorithm=keys.current.algorithm,
         headers={"typ": kind, "kid": keys.current.id},
     )
@@ -61,12 +61,12 @@ def read(kind: str, token: str) -> dict[str, Any]:
     """
     try:
         header = jwt.get_unverified_header(token)
-        key = _keys_of(settings.current()).by_id.get(header.get("kid", ""))
+        key = _key_ring(settings.current()).by_id.get(header.get("kid", ""))
         if key is None or header.get("typ") != kind:
             raise InvalidToken(f"not a {kind} token of this portal")
         return jwt.decode(
             token,
-            key.checks,
+            key.material,
             algorithms=[key.algorithm],
             options={"require": ["iat", "exp"]},
         )
@@ -75,7 +75,7 @@ def read(kind: str, token: str) -> dict[str, Any]:
 
 
 def key_id(key: str | PublicKey) -> str:
-    """What names a key: a secret without telling it, a public key by its digest."""
+    """The id of a signing key: an HMAC of a secret, the digest of a public key."""
     if isinstance(key, str):
         digest = hmac.digest(key.encode(), b"key id", hashlib.sha256)
     else:
@@ -85,27 +85,27 @@ def key_id(key: str | PublicKey) -> str:
 
 
 @lru_cache(maxsize=2)
-def _keys_of(active: Settings) -> Keys:
-    former = [*_former_public_keys(active), *_former_secrets(active)]
-    signs: str | PrivateKey
+def _key_ring(active: Settings) -> KeyRing:
+    signing: str | PrivateKey
     if active.jwt_algorithm in key_files.ALGORITHMS:
-        signs = key_files.read_private_key(active.jwt_private_key_file)
-        public = signs.public_key()
-        current = Key(key_id(public), active.jwt_algorithm, public)
+        signing = key_files.read_private_key(active.jwt_private_key_file)
+        public = signing.public_key()
+        current = VerificationKey(key_id(public), active.jwt_algorithm, public)
     else:
-        signs = active.jwt_secret
-        current = Key(key_id(signs), active.jwt_algorithm, signs)
-    return Keys(current, signs, {key.id: key for key in (*former, current)})
+        signing = active.jwt_secret
+        current = VerificationKey(key_id(signing), active.jwt_algorithm, signing)
+    accepted = [*_former_public_keys(active), *_former_secrets(active), current]
+    return KeyRing(current, signing, {key.id: key for key in accepted})
 
 
-def _former_public_keys(active: Settings) -> Iterator[Key]:
+def _former_public_keys(active: Settings) -> Iterator[VerificationKey]:
     for path in active.jwt_public_key_files:
         public = key_files.read_public_key(path)
-        yield Key(key_id(public), key_files.algorithm_of(public), public)
+        yield VerificationKey(key_id(public), key_files.algorithm_of(public), public)
 
 
-def _former_secrets(active: Settings) -> Iterator[Key]:
+def _former_secrets(active: Settings) -> Iterator[VerificationKey]:
     by_file = active.jwt_algorithm in key_files.ALGORITHMS
     algorithm = DEFAULT_HMAC if by_file else active.jwt_algorithm
     for secret in active.jwt_secret_fallbacks:
-        yield Key(key_id(secret), algorithm, secret)
+        yield VerificationKey(key_id(secret), algorithm, secret)

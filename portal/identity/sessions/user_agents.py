@@ -1,6 +1,6 @@
-"""What a browser calls itself, in words."""
+"""User agents in words."""
 
-# In this order: nearly all say that they are Mozilla, most that they are Safari, many Chrome.
+# In this order: nearly all claim to be Mozilla, most Safari, many Chrome.
 _BROWSERS = {
     "Edg": "Edge", "OPR/": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox/": "Firefox",
     "FxiOS": "Firefox", "Chrome/": "Chrome", "CriOS": "Chrome", "Safari/": "Safari",
@@ -13,7 +13,7 @@ _SYSTEMS = {
 
 
 def words_of(user_agent: str) -> str:
-    """“Firefox on Linux”, as far as it can be told."""
+    """“Firefox on Linux”, as far as it is known."""
     browser = next((words for sign, words in _BROWSERS.items() if sign in user_agent), "")
     system = next((words for sign, words in _SYSTEMS.items() if sign in user_agent), "")
     if browser and system:
