@@ -1,10 +1,11 @@
-"""What organizations end together with an account: steps that ``create_app`` wires into its
-closing, and into the first verification of its address."""
+"""What ends in organizations together with an account: steps that ``create_app`` wires into the
+transactions that close it, and that first verify its address."""
 
 from bson import ObjectId
 from mongoengine.queryset.visitor import Q
 
 from portal.audit.trail import record
+from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.invitations import Invitation, InvitationState
@@ -16,27 +17,30 @@ from portal.organizations.members.withdrawing import withdraw_sent_by, withdraw_
 from portal.web.context import RequestContext
 
 
+@within_transaction
 def forget_invitations(account: Account, context: RequestContext) -> list[ObjectId]:
-    """Take the address out of all invitations that were ever sent to it, and end open ones;
-    which."""
+    """Withdraw open invitations to the account's address, and erase the address from all that were
+    ever sent to it; their ids."""
     withdraw_sent_to(account, context)
-    to_them = Invitation.objects(Q(account=account.id) | Q(email_key=account.email_key))
-    ids = to_them.distinct("id")
-    key = {"$concat": ["closed:", {"$toString": "$_id"}]}
-    forgotten = [{"$set": {"email": "a closed account", "email_key": key}}]
-    Invitation.objects(id__in=ids).update(__raw__=forgotten)
+    received = Invitation.objects(Q(account=account.id) | Q(email_key=account.email_key))
+    ids = received.distinct("id")
+    placeholder = {"$concat": ["closed:", {"$toString": "$_id"}]}
+    erased = [{"$set": {"email": "a closed account", "email_key": placeholder}}]
+    Invitation.objects(id__in=ids).update(__raw__=erased)
     return ids
 
 
+@within_transaction
 def leave_organizations(account: Account, context: RequestContext) -> list[ObjectId]:
-    """End the memberships of an account that is closed. None of its organizations may be at work on
-    what it asked for: OperationInProgress.
+    """End the memberships of a closing account; an empty list, since no events name it as a target.
+    Raises OperationInProgress where an operation that it started is running.
 
-    Each event writes its organization's head: so of two owners who leave at once one is last."""
+    Each event writes its organization's head: so of two owners who leave at once one is last.
+    """
     memberships = {found.organization: found for found in Membership.objects(account=account.id)}
     organizations = list(Organization.objects(id__in=list(memberships)))
     running = Organization.objects(
-        # The former is what the partial index holds. Their events would name the person.
+        # Its event would name the person. The partial index covers organizations with a lease.
         __raw__={
             "operation.lease_until": {"$exists": True},
             "operation.origin.account": account.id,
@@ -53,9 +57,10 @@ def leave_organizations(account: Account, context: RequestContext) -> list[Objec
     return []
 
 
+@within_transaction
 def revoke_api_keys(account: Account, context: RequestContext) -> None:
-    """End the API keys that were made under the account: an organization's stay when their maker
-    leaves, but here nobody knows whose they are."""
+    """Revoke the API keys that were created by the account before its address was verified: nobody
+    knows whose they are. An organization's keys otherwise outlive their creator's membership."""
     made = ApiKey.objects(created_by=account.id)
     for key in made:
         organization = Organization.objects(id=key.organization).first()
@@ -64,8 +69,10 @@ def revoke_api_keys(account: Account, context: RequestContext) -> None:
     made.delete()
 
 
+@within_transaction
 def withdraw_invitations(account: Account, context: RequestContext) -> None:
-    """End the invitations that were sent under the account: whoever sent them may wait there."""
+    """Withdraw the open invitations that the account sent before its address was verified: their
+    recipient may be whoever used it."""
     for organization in Invitation.objects(inviter=account.id, state=InvitationState.OPEN).distinct(
         "organization"
     ):

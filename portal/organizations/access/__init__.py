@@ -1,1 +1,1 @@
-"""Who may do what to which organization: the only way from a principal to an organization."""
+"""Authorization: the only way from a principal to an organization."""

@@ -1,4 +1,4 @@
-"""Changes of an organization: how each begins."""
+"""How every change of an organization begins."""
 
 from bson import ObjectId
 
@@ -22,10 +22,10 @@ def begin_change(
     *,
     permission: str | None = None,
 ) -> Organization:
-    """Begin a change of the organization: claim the request's idempotency key for it, and check
-    again that it may be done, by whoever has the ``permission``. The organization as it is now.
+    """Claim the request's idempotency key for a change of the organization, and check again that it
+    is active and that the ``permission`` still holds; the organization as it is now.
 
-    Raises DuplicateRequest, and what ``reauthorize`` raises; NotFound where it is no longer active.
+    Raises DuplicateRequest, and what ``reauthorize`` raises.
     """
     claim_key(context, access.organization.id, kind, target)
     if permission:
@@ -44,17 +44,17 @@ def current_organization(organization_id: ObjectId) -> Organization:
 
 @within_transaction
 def reauthorize(access: Access, context: RequestContext, permission: str) -> Organization:
-    """The organization as it is now, if the ``permission`` still holds: what was allowed when the
-    request came may have ended before the change is committed.
+    """The organization as it is now, if the ``permission`` still holds: it may have been revoked
+    since the request began.
 
     Raises NotFound where it is no longer active or the account no longer a member, Forbidden where
-    their role doesn't allow it any more.
+    the member's role no longer allows it.
     """
     organization = current_organization(access.organization.id)
     if context.account:
-        mine = Membership.objects(organization=organization.id, account=context.account).first()
-        if mine is None:
+        own = Membership.objects(organization=organization.id, account=context.account).first()
+        if own is None:
             raise NotFound(access.slug)
-        if permission not in ROLES[mine.role]:
-            raise Forbidden(permission, organization.id, mine.role, organization.slug)
+        if permission not in ROLES[own.role]:
+            raise Forbidden(permission, organization.id, own.role, organization.slug)
     return organization

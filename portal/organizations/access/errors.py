@@ -5,18 +5,19 @@ from datetime import datetime
 
 from bson import ObjectId
 
+from portal.documents.memberships import Role
 from portal.errors import Conflict, Refused, WayOn
 
 
 def back_to(name: str, slug: str) -> WayOn:
-    """The way back to the page of an organization."""
+    """A link back to the page of an organization."""
     return WayOn(f"Back to {name}", "organizations.overview", {"slug": slug})
 
 
 @dataclass
 class SecondFactorRequired(Refused):
-    """The organization of this name shows itself only to members who have a second factor;
-    ``slug`` is where it can be left, unless it is in the trash."""
+    """The organization is open only to members with a second factor. By ``slug`` a member can
+    leave it, unless it is in the trash."""
 
     name: str
     slug: str | None = None
@@ -31,15 +32,15 @@ class SecondFactorRequired(Refused):
     @property
     def ways_on(self) -> tuple[WayOn, ...]:
         enroll = WayOn("Set up a second factor", "factors.security")
-        mine = WayOn("Your organizations", "organizations.list_mine")
+        own = WayOn("Your organizations", "organizations.list_mine")
         if not self.slug:
-            return enroll, mine
-        return enroll, mine, WayOn(f"Leave {self.name}…", "members.leave", {"slug": self.slug})
+            return enroll, own
+        return enroll, own, WayOn(f"Leave {self.name}…", "members.leave", {"slug": self.slug})
 
 
 @dataclass
 class OrganizationRenamed(Conflict):
-    """A change was sent to an organization's old slug."""
+    """A change that was requested by an organization's old slug."""
 
     name: str
     slug: str
@@ -55,11 +56,11 @@ class OrganizationRenamed(Conflict):
 
 @dataclass
 class Forbidden(Refused):
-    """The member's role, or the key, doesn't allow it."""
+    """The member's role, or the API key, doesn't have the ``permission``."""
 
     permission: str
     organization: ObjectId | None = None
-    role: str | None = None
+    role: Role | None = None
     slug: str | None = None
 
     code = "forbidden"
@@ -80,7 +81,7 @@ class Forbidden(Refused):
 
 @dataclass
 class NotInTrash(Conflict):
-    """The organization is active: restored since, or never in the trash."""
+    """The organization is active: restored meanwhile, or never in the trash."""
 
     name: str
     slug: str
@@ -96,7 +97,7 @@ class NotInTrash(Conflict):
 
 @dataclass
 class OrganizationPurged(Conflict):
-    """The organization is no more; told to those who owned it."""
+    """The organization was purged; only its former owners get this error."""
 
     name: str
     purged_at: datetime
@@ -111,7 +112,7 @@ class OrganizationPurged(Conflict):
 
 @dataclass
 class OrganizationTrashed(Conflict):
-    """The organization is in the trash, or on its way there or out of the portal."""
+    """The organization is in the trash, or is being trashed or purged."""
 
     name: str
 

@@ -15,9 +15,9 @@ View = Callable[..., ResponseReturnValue]
 
 
 def with_access(permission: str) -> Callable[[View], View]:
-    """Give the view the account's ``Access`` in place of the slug; without it, 404 or 403.
+    """Pass the view the account's ``Access`` in place of the slug; without access, 404 or 403.
 
-    Asked for by an old slug, pages lead members to the current one; changes are refused.
+    By an old slug, pages redirect members to the current one, and changes are refused.
     """
 
     def decorate(view: View) -> View:
@@ -29,10 +29,10 @@ def with_access(permission: str) -> Callable[[View], View]:
                 return view(access, **ids)
             if request.method == "POST":
                 raise OrganizationRenamed(access.organization.name, access.organization.slug)
-            address = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
+            url = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
             query = request.query_string.decode("latin-1")
-            # Not 301 or 308: browsers keep those for ever, and the slug may get another owner.
-            return redirect(f"{address}?{query}" if query else address, 307)
+            # Not 301 or 308: browsers cache those for ever, and the slug may get another owner.
+            return redirect(f"{url}?{query}" if query else url, 307)
 
         return guarded
 
@@ -40,8 +40,8 @@ def with_access(permission: str) -> Callable[[View], View]:
 
 
 def with_trashed(permission: str) -> Callable[[View], View]:
-    """Give the view the owner's ``Access`` to an organization in the trash in place of its id;
-    otherwise 404, or what became of it."""
+    """Pass the view the owner's ``Access`` to an organization in the trash in place of its id;
+    otherwise 404, or 409 where it was restored or purged."""
 
     def decorate(view: View) -> View:
         @wraps(view)

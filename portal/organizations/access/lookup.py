@@ -1,6 +1,6 @@
-"""Who may do what to which organization: the one place that answers it.
+"""Authorization: the only way from a principal to an organization.
 
-A principal is an account by a session, or an organization's key. Views get an organization only
+A principal is an account by a session, or an organization's API key. Views get an organization only
 from here, so nothing reaches another organization's data.
 """
 
@@ -32,29 +32,29 @@ from portal.permissions import ALL, ROLES, WITHOUT_FACTOR
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A principal's way into an organization: what it may do there, and the slug it came by.
+    """A principal's permissions in an organization, and the requested slug.
 
-    A member has a ``role``, a key may have permissions alone.
+    A member has a ``role``; an API key may have permissions alone.
     """
 
     organization: Organization
-    role: str | None
+    role: Role | None
     slug: str
     permissions: frozenset[str]
 
     @property
     def by_old_slug(self) -> bool:
-        """Whether the slug asked for has been renamed away."""
+        """Whether the requested slug is an old one."""
         return self.slug != self.organization.slug
 
     def can(self, permission: str) -> bool:
-        """Whether the permission was given to who asks."""
+        """Whether the principal has the permission. Raises KeyError for an unknown one."""
         if permission not in ALL:
             raise KeyError(permission)
         return permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """Raise Forbidden unless the permission was given to who asks."""
+        """Raise Forbidden unless the principal has the permission."""
         if not self.can(permission):
             raise Forbidden(permission, self.organization.id, self.role, self.slug)
 
@@ -62,25 +62,25 @@ class Access:
 def access_to(
     slug: str, principal: AccountPrincipal | OrganizationKey, permission: str | None = None
 ) -> Access:
-    """The principal's access to the organization that the slug leads to, for what takes the
-    ``permission``, if it takes one; one read.
+    """The principal's access to the organization with this slug, current or old; one read.
 
-    An old slug leads its organization's members and keys there too. Raises NotFound alike where
-    there is no such organization, where it is in the trash, and where it is another's;
-    SecondFactorRequired where the organization holds the account out, unless it is to leave;
-    Forbidden.
+    Raises NotFound alike where there is no such organization, where it is in the trash, and where
+    the principal doesn't belong to it; SecondFactorRequired where the account is locked out, unless
+    the ``permission`` is to leave; Forbidden without the ``permission``.
     """
     by_key = isinstance(principal, OrganizationKey)
-    way = _of_key(slug, principal) if by_key else _of_member(slug, principal.account_id)
-    found = next(Slug._get_collection().aggregate(way), None)
+    pipeline = _by_key(slug, principal) if by_key else _by_member(slug, principal.account_id)
+    found = next(Slug._get_collection().aggregate(pipeline), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
     if by_key:
-        access = Access(organization, principal.role, slug, principal.permissions)
+        role = Role(principal.role) if principal.role else None
+        access = Access(organization, role, slug, principal.permissions)
     else:
-        access = Access(organization, found["role"], slug, ROLES[found["role"]])
+        role = Role(found["role"])
+        access = Access(organization, role, slug, ROLES[role])
     if found["organization"].get("locked_out"):
         access = replace(access, permissions=access.permissions & WITHOUT_FACTOR)
         if permission not in access.permissions:
@@ -91,12 +91,12 @@ def access_to(
 
 
 def with_mfa_lockout(account_id: ObjectId) -> list[dict[str, Any]]:
-    """The stages of an aggregation over organizations that set ``locked_out``: whether they require
-    a second factor by now and the account has none."""
-    able = {
+    """The stages of an aggregation over organizations that set ``locked_out``: whether they already
+    require a second factor and the account has none."""
+    enrolled = {
         "from": Account._get_collection_name(),
-        "as": "able",
-        # It asks nothing of the organization, so the server looks it up once for all of them.
+        "as": "enrolled",
+        # Uncorrelated, so the server looks it up once for all organizations.
         "pipeline": [
             {"$match": {"_id": account_id, "has_second_factor": True}},
             {"$project": {"_id": 1}},
@@ -105,25 +105,24 @@ def with_mfa_lockout(account_id: ObjectId) -> list[dict[str, Any]]:
     begins = "$second_factor_from"
     begun = {"$and": [{"$gt": [begins, None]}, {"$lte": [begins, clock.now()]}]}
     return [
-        {"$lookup": able},
-        {"$set": {"locked_out": {"$and": [begun, {"$eq": ["$able", []]}]}}},
-        {"$unset": "able"},
+        {"$lookup": enrolled},
+        {"$set": {"locked_out": {"$and": [begun, {"$eq": ["$enrolled", []]}]}}},
+        {"$unset": "enrolled"},
     ]
 
 
 def parse_object_id(text: str) -> ObjectId:
-    """The id that stands in an address. Raises NotFound for what is none."""
+    """The id in a URL. Raises NotFound for anything that is no id."""
     if not ObjectId.is_valid(text):
         raise NotFound(text)
     return ObjectId(text)
 
 
 def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
-    """The account's access to an organization in the trash, which is for owners only; three reads.
+    """The account's access to an organization in the trash, for owners only; three reads.
 
     Raises NotFound alike where there is no such organization and where the account is no owner
-    of it; to owners NotInTrash where it was restored, OrganizationPurged where it is no more,
-    SecondFactorRequired.
+    of it; for owners NotInTrash where it was restored, OrganizationPurged, SecondFactorRequired.
     """
     organization = Organization.objects(id=parse_object_id(organization_id)).first()
     if organization is None:
@@ -137,16 +136,15 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     _check_second_factor(organization.id, account_id)
     if organization.state == OrganizationState.ACTIVE:
         raise NotInTrash(organization.name, organization.slug)
-    role = membership.role
-    return Access(organization, role, organization.slug, ROLES[role])
+    return Access(organization, Role.OWNER, organization.slug, ROLES[Role.OWNER])
 
 
 def check_may_replay(
     organization_id: ObjectId, principal: AccountPrincipal | OrganizationKey | ProvisioningPrincipal
 ) -> None:
-    """Raise NotFound unless the principal, who changed the organization before, may still know of
-    it: a member, who owned it until it was purged, a key of it, or what signed it up;
-    SecondFactorRequired where it holds the account out."""
+    """Raise NotFound unless the principal, who changed the organization before, may still see it: a
+    member, an owner until its purge, an API key of it, or a provisioning key;
+    SecondFactorRequired where the account is locked out."""
     if isinstance(principal, ProvisioningPrincipal):
         return
     if isinstance(principal, OrganizationKey):
@@ -165,8 +163,7 @@ def _belongs_to(organization_id: ObjectId, account_id: ObjectId) -> bool:
 
 
 def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> str | None:
-    """The current slug of an organization by its id; ``None`` unless the account is a member of
-    it and it is active."""
+    """The current slug of an active organization, for a member of it; else ``None``."""
     if not Membership.objects(organization=organization_id, account=account_id).first():
         return None
     organization = (
@@ -178,13 +175,13 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
 
 
 def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> None:
-    living = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
-    for found in living.aggregate(with_mfa_lockout(account_id)):
+    existing = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
+    for found in existing.aggregate(with_mfa_lockout(account_id)):
         if found["locked_out"]:
             raise SecondFactorRequired(found["name"])
 
 
-def _of_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
+def _by_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
     membership = {
         "from": Membership._get_collection_name(),
         "localField": "organization._id",
@@ -200,11 +197,11 @@ def _of_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
     ]
 
 
-def _of_key(slug: str, key: OrganizationKey) -> list[dict[str, Any]]:
+def _by_key(slug: str, key: OrganizationKey) -> list[dict[str, Any]]:
     return [*_from_slug(slug, []), {"$match": {"organization._id": key.organization_id}}]
 
 
-def _from_slug(slug: str, marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _from_slug(slug: str, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"$match": {"_id": slug, "state": {"$in": [SlugState.CURRENT, SlugState.OLD]}}},
         {
@@ -213,7 +210,7 @@ def _from_slug(slug: str, marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "localField": "organization",
                 "foreignField": "_id",
                 "as": "organization",
-                "pipeline": [{"$match": {"state": OrganizationState.ACTIVE}}, *marks],
+                "pipeline": [{"$match": {"state": OrganizationState.ACTIVE}}, *stages],
             }
         },
         {"$unwind": "$organization"},

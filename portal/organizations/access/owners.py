@@ -2,6 +2,7 @@
 
 from bson import ObjectId
 
+from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
@@ -10,14 +11,15 @@ from portal.mail.outbox import MailKind
 
 
 def email_of(account_id: ObjectId | None) -> str | None:
-    """The account's e-mail address, if there is such an account."""
+    """The account's e-mail address, if the account exists."""
     account = Account.objects(id=account_id).only("email").first() if account_id else None
     return account.email if account else None
 
 
+@within_transaction
 def email_owners(kind: MailKind, organization: Organization, **ids: ObjectId) -> None:
-    """Put a mail to each owner into the outbox, in the caller's transaction; ``ids`` of what it
-    tells of beside the organization."""
+    """Put a mail to each owner into the outbox; ``ids`` are those of its subjects besides the
+    organization."""
     owners = Membership.objects(organization=organization.id, role=Role.OWNER).distinct("account")
     for owner in Account.objects(id__in=owners).only("email"):
         outbox.enqueue(kind, owner.email, organization=organization.id, **ids)

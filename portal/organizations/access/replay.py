@@ -1,6 +1,7 @@
-"""A form that was sent twice: whatever refused the second, it leads to where the first leads.
+"""Replay of forms that were submitted twice: whatever refused the second submission, the browser is
+redirected to the result of the first.
 
-A browser shows the answer to the last click alone, and forgets the others.
+A browser shows the response to the last click alone.
 """
 
 import structlog
@@ -25,8 +26,8 @@ log = structlog.get_logger()
 
 
 def install(blueprint: Blueprint, page: str = "organizations.overview") -> None:
-    """Have what the blueprint's forms are refused answered so, if they were sent before. ``page``
-    is the organization's page that they lead to."""
+    """Have errors of the blueprint's forms answered so where the form was submitted before.
+    ``page`` is the organization's page to redirect to."""
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
         try:
@@ -36,12 +37,12 @@ def install(blueprint: Blueprint, page: str = "organizations.overview") -> None:
             if request.endpoint in SIGN_UPS:
                 _repeat_log_in()
             return redirect_to_first_result(record, page)
-        except (PyMongoError, MongoEngineException) as away:
-            return error_handlers.answer_database_error(away)
+        except (PyMongoError, MongoEngineException) as unavailable:
+            return error_handlers.answer_database_error(unavailable)
 
     def answer_stale_form(error: CSRFError) -> ResponseReturnValue:
-        """The answer to a first click on “Sign up” may have changed the session before the
-        second."""
+        """The response to a first click on “Sign up” may have changed the session before the
+        second click."""
         try:
             record = find_record(requests.idempotency_key())
             return (
@@ -49,36 +50,35 @@ def install(blueprint: Blueprint, page: str = "organizations.overview") -> None:
                 if record
                 else error_handlers.answer_csrf_error(error)
             )
-        except (PyMongoError, MongoEngineException) as away:
-            return error_handlers.answer_database_error(away)
+        except (PyMongoError, MongoEngineException) as unavailable:
+            return error_handlers.answer_database_error(unavailable)
 
     blueprint.register_error_handler(PortalError, answer_refusal)
     blueprint.register_error_handler(CSRFError, answer_stale_form)
 
 
 def _repeat_log_in() -> None:
-    """Do what the log-in page would do with the e-mail and password that were sent: no more than
-    that, since the password may have been changed in the meantime."""
+    """Log in with the submitted e-mail address and password, as the log-in page would: the password
+    may have been changed meanwhile."""
     if current_user.is_authenticated:
         return
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
-        entered = logging_in.log_in(email, password, request_context(), user_agent())
+        principal = logging_in.log_in(email, password, request_context(), user_agent())
     except PortalError as refused:
         log.info("repetition.not_logged_in", reason=repr(refused))
     else:
-        cookies.enter(entered)
+        cookies.enter(principal)
 
 
 def redirect_to_first_result(record: KeyRecord, page: str) -> ResponseReturnValue:
+    """Redirect to the result of the request that claimed the key."""
     log.info("request.repeated", kind=record.kind, first=record.request)
     account = current_user.account_id if current_user.is_authenticated else None
     slug = slug_for_member(record.organization, account)
     if slug:
         return redirect(url_for(page, slug=slug), 303)
-    if record.kind == OperationKind.RESTORE:  # still on its way
+    if record.kind == OperationKind.RESTORE:  # not finished yet
         return redirect(url_for("organizations.trashed", organization_id=record.organization), 303)
-    otherwise = (
-        "trash" if record.kind in (OperationKind.TRASH, OperationKind.PURGE) else "list_mine"
-    )
-    return redirect(url_for(f"organizations.{otherwise}"), 303)
+    trashing = record.kind in (OperationKind.TRASH, OperationKind.PURGE)
+    return redirect(url_for("organizations.trash" if trashing else "organizations.list_mine"), 303)

@@ -1,4 +1,4 @@
-"""Changes that a member's role did not allow, noted in the organization's trail."""
+"""Forbidden changes, recorded in the organization's audit trail."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.audit.trail import REFUSED, record
-from portal.database.transactions import transaction
+from portal.database.transactions import transaction, within_transaction
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
@@ -23,27 +23,25 @@ log = structlog.get_logger()
 
 
 def observe(error: PortalError) -> None:
-    """Record a change that was refused for want of a permission; an observer of all errors."""
+    """Record a change that was refused for lack of a permission; an observer of all errors."""
     if isinstance(error, Forbidden) and error.organization and request.method not in SAFE:
         note_refusal(error, request_context())
 
 
 def note_refusal(refused: Forbidden, context: RequestContext) -> None:
-    """Record who was refused what in the chain of the organization, once a minute for each account
-    and permission, so that nobody can fill the trail.
-
-    Where MongoDB can't be used it is only logged: refused it is all the same.
-    """
+    """Record a refusal in the organization's audit chain, once a minute per actor and permission:
+    nobody can flood the trail. Where MongoDB is unavailable it is only logged."""
     try:
-        # Looked at here it costs a flood one read each; what decides is the transaction.
+        # So a flood costs one read per request; the transaction decides.
         if not _noted(refused, context):
             transaction(lambda: _note(refused, context))
     except (PyMongoError, MongoEngineException) as error:
         log.warning("audit.refusal_not_noted", error=str(error)[:300])
 
 
+@within_transaction
 def _note(refused: Forbidden, context: RequestContext) -> None:
-    # Two of these at once write one head, so the second is tried again and sees the first.
+    # Two at once write one head, so the second is retried and reads the first.
     organization = Organization.objects.get(id=refused.organization)
     if not _noted(refused, context):
         record(

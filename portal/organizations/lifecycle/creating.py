@@ -1,9 +1,9 @@
 """Creating organizations: by sign-up, or for an account that exists.
 
-The tenant collection is born under the organization's id, ours by construction, in the transaction
-that writes the organization: so neither is ever without the other. It is renamed last; so a
-stranger's collection under the final name stops us, on every version of the server, and is never
-touched.
+The tenant collection is created under a name made of the organization's id, unique by construction,
+in the transaction that writes the organization: so neither exists without the other. It is renamed
+last; so a foreign collection under the final name stops the creation, on every version of the
+server, and is never touched.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ from portal.web.context import RequestContext
 
 @dataclass(frozen=True, slots=True)
 class SignedUp:
-    """What a sign-up made: who the browser is now, if it was one, and the organization."""
+    """The organization of a sign-up, and the principal of its browser session, if there is one."""
 
     principal: AccountPrincipal | None
     organization: Organization
@@ -58,11 +58,11 @@ def create_with_owner(
     name: OrganizationName, owner: NewAccount, context: RequestContext, user_agent: str | None
 ) -> SignedUp:
     """Write the account, its organization with its collection, and a session for the browser
-    ``user_agent``, if there is one. The organization's operation is to be run once this is
-    committed. Raises SlugTaken, EmailTaken.
+    ``user_agent``, if there is one. The caller runs the organization's operation after the commit.
+    Raises SlugTaken, EmailTaken.
     """
     organization_id = ObjectId()
-    # First: where name and address are both taken, the name is what is told.
+    # First: where name and address are both taken, SlugTaken is the error to report.
     slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context)
     entered = create_account(owner, context, user_agent)
     organization = _insert_organization(
@@ -74,7 +74,7 @@ def create_with_owner(
 def create_organization(
     account_id: ObjectId, typed_name: str, context: RequestContext
 ) -> Organization:
-    """Create another organization for an account that exists; otherwise like ``sign_up``."""
+    """Create an organization for an existing account; otherwise like ``sign_up``."""
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     return run_now(_create_for(account_id, parse_name(typed_name), context))
 
@@ -129,7 +129,7 @@ def _record_uuid(organization: Organization) -> Organization:
     if organization.placement.uuid:
         return organization
     uuid = collections.uuid_of(tenant_database(), organization.placement.collection)
-    if uuid is None:  # dropped by hand; or another attempt has moved it, and this one is over
+    if uuid is None:  # dropped by hand; or another attempt has renamed it, and this one is over
         raise RollBack(Failure.COLLECTION_MISSING)
     return update_if_held(organization, set__placement__uuid=uuid)
 
@@ -149,8 +149,8 @@ def _undo_creation(organization: Organization) -> Organization:
     delete_belongings(Organization, organization.id)
     forget_chain(organization.id)
     owner = organization.created_by
-    # Deleting the account conflicts with every transaction that gives it a membership. One that was
-    # closed meanwhile stays as its tombstone.
+    # Deleting the account conflicts with every transaction that gives it a membership. An account
+    # that was closed meanwhile stays as its tombstone.
     if (
         organization.operation.founds_account
         and not Membership.objects(account=owner).first()

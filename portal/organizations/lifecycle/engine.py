@@ -1,10 +1,9 @@
 """The engine of lifecycle operations.
 
 An organization's document is its own write-ahead log. An operation is first written into it by
-compare-and-set, then carried out in idempotent steps, then cleared together with its result.
-Whoever finds one whose lease ran out takes it over and begins with the first step again. Only
-one thing turns an operation back: a step that says forward is impossible; that is written into
-the document before anything is undone.
+compare-and-set, then run in idempotent steps, then cleared together with its result. Whoever finds
+an expired lease acquires it and restarts from the first step. An operation is rolled back only
+where a step raises RollBack; that is written into the document before anything is undone.
 
 Leases are set and compared with the server's clock, so no process's clock matters. A new kind
 of operation needs a ``Plan`` in a module of its own, and its place in ``plans.PLANS``.
@@ -27,7 +26,11 @@ from portal import clock
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable
 from portal.database.leases import LeasedQueue
-from portal.database.transactions import TRANSACTION_SECONDS, transaction, within_transaction
+from portal.database.transactions import (
+    TRANSACTION_SECONDS,
+    transactional,
+    within_transaction,
+)
 from portal.documents.organizations import (
     Failure,
     Operation,
@@ -51,8 +54,7 @@ from portal.web.idempotency import claim_key, release_key
 log = structlog.get_logger()
 
 LEASE_SECONDS = 30
-# Shorter than the lease, also when the intent's transaction took its time: who is still at work
-# has it.
+# Shorter than the lease, also after a slow transaction for the intent: a running attempt holds it.
 RUN_SECONDS = 20
 LONGEST_PAUSE_SECONDS = 45
 
@@ -63,14 +65,14 @@ Step = Callable[[Organization], Organization | Generator[None, None, Organizatio
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A kind of operation: its name, what pages call it, and its steps, onward and back again.
+    """A kind of operation: its name, what pages call it, and its steps, forward and back.
 
-    A step is idempotent, and takes RUN_SECONDS at most. One that takes longer is a generator
-    that yields at least as often, wherever it may be interrupted; the lease is renewed there.
-    ``title`` is filled with the operation's ``name``. A plan without ``back`` goes forward only.
+    A step is idempotent, and takes RUN_SECONDS at most. A longer one is a generator that yields at
+    least as often, wherever it may be interrupted; the lease is renewed there. ``title`` is
+    formatted with the operation's ``name``. A plan without ``back`` can't be rolled back.
     """
 
-    kind: str
+    kind: OperationKind
     title: str
     doing: str
     forward: tuple[Step, ...]
@@ -78,7 +80,7 @@ class Plan:
 
 
 PLANS: dict[str, Plan] = {}
-"""Every kind of operation that this version knows, as ``install`` was given them."""
+"""Every kind of operation that this version knows, as installed."""
 
 _QUEUE = LeasedQueue(
     Organization,
@@ -90,12 +92,15 @@ _QUEUE = LeasedQueue(
 
 
 class LeaseLost(Exception):
-    """Somebody else carries the operation on, or has finished it."""
+    """Another attempt runs the operation, or has finished it."""
 
 
 class RollBack(Exception):
-    """Raised by a step: the operation must be turned back. The message becomes its failure,
-    NAME_TAKEN or COLLECTION_MISSING."""
+    """Raised by a step: the operation can't go forward, for the reason ``failure``."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
 
 
 def install(plans: tuple[Plan, ...]) -> None:
@@ -106,8 +111,8 @@ def install(plans: tuple[Plan, ...]) -> None:
 
 @within_transaction
 def insert_with_intent(organization: Organization, context: RequestContext) -> None:
-    """Insert an organization together with its first operation, in the caller's transaction.
-    Raises DuplicateRequest where the same request did it already."""
+    """Insert an organization together with its first operation. Raises DuplicateRequest where the
+    same request did it already."""
     _claim_key(organization.id, organization.operation, context)
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
@@ -126,14 +131,13 @@ def write_intent(
     operation: Operation,
     context: RequestContext,
     *,
-    states: tuple[str, ...] = (OrganizationState.ACTIVE,),
+    states: tuple[OrganizationState, ...] = (OrganizationState.ACTIVE,),
 ) -> Organization:
-    """Write ``operation`` into the document, which is in one of the ``states``, in the caller's
-    transaction.
+    """Write ``operation`` into the document, which is in one of the ``states``.
 
     Raises OperationInProgress where another runs; OrganizationRenamed, NotInTrash,
-    OrganizationPurged or NotFound where it isn't what it was when it was read; DuplicateRequest
-    where the same request did it already. Then nothing was written.
+    OrganizationPurged or NotFound where the document has changed since it was read;
+    DuplicateRequest where the same request did it already. Then nothing was written.
     """
     _claim_key(organization.id, operation, context)
     as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
@@ -143,11 +147,23 @@ def write_intent(
     return written
 
 
-def write_intent_where(wanted: dict[str, Any], operation: Operation) -> Organization | None:
-    """Write ``operation`` into an organization that is as ``wanted`` and has none, if there is
-    one."""
+@transactional
+def commit_intent(
+    organization: Organization,
+    operation: Operation,
+    context: RequestContext,
+    *,
+    states: tuple[OrganizationState, ...] = (OrganizationState.ACTIVE,),
+) -> Organization:
+    """``write_intent`` in a transaction of its own."""
+    return write_intent(organization, operation, context, states=states)
+
+
+def write_intent_where(query: dict[str, Any], operation: Operation) -> Organization | None:
+    """Write ``operation`` into an organization that matches ``query`` and has none; ``None``
+    without a match."""
     written = Organization._get_collection().find_one_and_update(
-        {**wanted, "operation": None},
+        {**query, "operation": None},
         [
             {"$set": {"operation": {"$literal": operation.to_mongo().to_dict()}}},
             {"$set": _QUEUE.lease},
@@ -164,7 +180,7 @@ def _claim_key(organization_id: ObjectId, operation: Operation, context: Request
 
 
 def refusal(organization: Organization) -> PortalError:
-    """Why a change of ``organization`` as it was read found nothing to change."""
+    """Why a change of ``organization``, as it was read, matched nothing."""
     current = Organization.objects(id=organization.id).first()
     if current is None:
         return NotFound()
@@ -173,72 +189,73 @@ def refusal(organization: Organization) -> PortalError:
     if current.operation and current.state == organization.state:
         return in_progress(current)
     if current.state == OrganizationState.TRASHED:
-        return NotFound()  # as for everybody who asks for it by its slug
+        return NotFound()  # as by its slug
     if organization.state == OrganizationState.TRASHED:
         return NotInTrash(current.name, current.slug)
     return OrganizationRenamed(current.name, current.slug)
 
 
 def in_progress(organization: Organization) -> OperationInProgress:
-    """What is running on ``organization``, as it is told to who wants something else."""
+    """The error for a change of ``organization`` while its operation runs."""
     running = organization.operation
-    back_at = "" if organization.state == OrganizationState.TRASHED else organization.slug
+    slug = "" if organization.state == OrganizationState.TRASHED else organization.slug
     return OperationInProgress(
-        organization.name, back_at, running.kind, doing(running.kind), running.started_at
+        organization.name, slug, running.kind, doing(running.kind), running.started_at
     )
 
 
 def run(organization: Organization) -> Organization:
-    """Carry the organization's operation to its end and return the organization as it is then.
+    """Run the organization's operation to its end; the organization after it.
 
-    Raises LeaseLost, RollBack after it was turned back, PyMongoError where MongoDB
-    did not answer in time: the operation stays written and is taken over later.
+    Raises LeaseLost, RollBack once it is rolled back, PyMongoError where MongoDB did not respond in
+    time: the operation stays written and is recovered later.
     """
-    plan, failure = PLANS[organization.operation.kind], organization.operation.failure
-    if not failure:
+    plan, stored = PLANS[organization.operation.kind], organization.operation.failure
+    if stored:
+        rollback = RollBack(Failure(stored))
+    else:
         try:
             return _run_steps(organization, plan.forward)
-        except RollBack as impossible:
-            failure = str(impossible)
-            organization = _roll_back(organization, failure)
+        except RollBack as raised:
+            rollback = raised
+            organization = _write_failure(organization, rollback.failure)
     _run_steps(organization, plan.back)
-    raise RollBack(failure)
+    raise rollback
 
 
-def _roll_back(organization: Organization, failure: str) -> Organization:
-    """Write down that nothing will come of the operation: so whoever asks again may try again."""
-
-    def body() -> Organization:
-        operation = organization.operation
-        noted = RolledBack(
-            operation=operation.id, kind=operation.kind, failure=failure, at=clock.now()
-        )
-        turned = update_if_held(
-            organization, set__operation__failure=failure, set__turned_back=noted
-        )
-        release_key(turned.operation.request_key, turned.operation.id)
-        return turned
-
-    return transaction(body)
+@transactional
+def _write_failure(organization: Organization, failure: Failure) -> Organization:
+    """Have the operation rolled back, and release its idempotency key: the request may be retried.
+    Raises LeaseLost."""
+    operation = organization.operation
+    rolled_back = RolledBack(
+        operation=operation.id, kind=operation.kind, failure=failure, at=clock.now()
+    )
+    failed = update_if_held(
+        organization, set__operation__failure=failure, set__turned_back=rolled_back
+    )
+    release_key(failed.operation.request_key, failed.operation.id)
+    return failed
 
 
 def run_now(organization: Organization) -> Organization:
-    """Carry the operation out now as far as it goes; the rest is the runner's.
+    """Run the operation as far as possible; the runner finishes the rest.
 
-    Returns the organization as it is then, with its operation if that isn't finished. Raises
-    SlugTaken, TenantCollectionMissing, CollectionNameConflict or DatabaseUnavailable where it had
-    to be turned back.
+    Returns the organization with its operation, where that isn't finished. Raises SlugTaken,
+    TenantCollectionMissing, CollectionNameConflict or DatabaseUnavailable where it was rolled back.
     """
     try:
         try:
             return run(organization)
         except LeaseLost:
             return _overtaken(organization)
-    except RollBack as impossible:
-        log.error("operation.turned_back", reason=str(impossible), **log_context(organization))
-        raise _error_of(organization, str(impossible)) from impossible
+    except RollBack as rollback:
+        log.error(
+            "operation.turned_back", reason=str(rollback.failure), **log_context(organization)
+        )
+        raise _error_of(organization, rollback.failure) from rollback
     except (PyMongoError, MongoEngineException, CollectionError) as error:
-        # The intent is committed, so whatever it is, the answer is that it will be done.
+        # The intent is committed, so the operation will be done, whatever the error.
         level = log.warning if connection.is_unavailable(error) else log.exception
         level("operation.left_to_runner", error=str(error), **log_context(organization))
         reschedule(organization, error)
@@ -246,10 +263,9 @@ def run_now(organization: Organization) -> Organization:
 
 
 def repair_organization(organization: Organization, context: RequestContext) -> Organization:
-    """Give the collection the name that is recorded for it, wherever it is found.
+    """Rename the collection to its recorded name, whatever it is called now.
 
-    Raises TenantCollectionMissing, CollectionNameConflict; OperationInProgress or another refusal
-    where the organization isn't what it was when it was read.
+    Raises TenantCollectionMissing, CollectionNameConflict, and what ``write_intent`` raises.
     """
     operation = Operation(
         kind=OperationKind.REPAIR,
@@ -257,25 +273,14 @@ def repair_organization(organization: Organization, context: RequestContext) -> 
         origin=context.origin,
         collection=organization.placement.collection,
     )
-    return run_now(
-        transaction(
-            lambda: write_intent(
-                organization,
-                operation,
-                context,
-                states=(OrganizationState.ACTIVE, OrganizationState.TRASHED),
-            )
-        )
-    )
+    states = OrganizationState.ACTIVE, OrganizationState.TRASHED
+    return run_now(commit_intent(organization, operation, context, states=states))
 
 
 def reschedule(organization: Organization, error: Exception) -> None:
-    """Have the operation tried again after a pause that grows with each attempt, and keep why.
-
-    Where even that can't be written, its lease runs out by itself.
-    """
-    operation = organization.operation
-    pause = min(2**operation.attempt, LONGEST_PAUSE_SECONDS)
+    """Have the operation retried after a pause that grows with each attempt, and store the
+    ``error``. Where even that can't be written, its lease expires."""
+    pause = min(2**organization.operation.attempt, LONGEST_PAUSE_SECONDS)
     change = _QUEUE.delay(pause, error)
     try:
         current_attempt(organization).update_one(__raw__=[{"$set": change}])
@@ -284,29 +289,29 @@ def reschedule(organization: Organization, error: Exception) -> None:
 
 
 def _overtaken(organization: Organization) -> Organization:
-    """The organization whose operation somebody else carried on, as it is now.
+    """The organization whose operation another attempt took, as it is now.
 
-    Raises RollBack where they turned it back.
+    Raises RollBack where that one rolled it back.
     """
     current = Organization.objects(id=organization.id).first()
-    if current is None:  # a creation that was turned back; nearly always since the name is taken
+    if current is None:  # a creation was rolled back; nearly always since the name is taken
         raise RollBack(Failure.NAME_TAKEN)
-    turned_back = current.turned_back
-    if turned_back and turned_back.operation == organization.operation.id:
-        raise RollBack(turned_back.failure)
+    rolled_back = current.turned_back
+    if rolled_back and rolled_back.operation == organization.operation.id:
+        raise RollBack(Failure(rolled_back.failure))
     if current.operation or current.state == OrganizationState.PURGED:
         return current
-    # What this attempt sent last may have come after the others were done: no fence is against
-    # that, and only the name can have suffered.
+    # This attempt's last command may have arrived after the other one had finished. Nothing fences
+    # that off, and only the collection's name can be wrong.
     try:
         return repair_organization(current, RequestContext())
-    except PortalError as error:  # the operation itself is done, by others
+    except PortalError as error:  # the operation itself is done
         log.warning("collection.not_repaired", reason=repr(error), organization=str(current.id))
         return current
 
 
-def _error_of(organization: Organization, failure: str) -> PortalError:
-    """A turned back operation's failure as services tell it."""
+def _error_of(organization: Organization, failure: Failure) -> PortalError:
+    """What a service raises for an operation that was rolled back."""
     operation = organization.operation
     if failure == Failure.COLLECTION_MISSING:
         created = operation.kind == OperationKind.CREATE
@@ -324,29 +329,29 @@ def _run_steps(organization: Organization, steps: tuple[Step, ...]) -> Organizat
 
 
 def _run_step(step: Step, organization: Organization, lease: "_Lease") -> Organization:
-    """Take a step, in as many parts as it has."""
-    lease.hold()
+    """Run a step, in as many parts as it has."""
+    lease.ensure()
     with pymongo.timeout(RUN_SECONDS):
-        taken = step(organization)
-    if isinstance(taken, Organization):
-        return taken
+        result = step(organization)
+    if isinstance(result, Organization):
+        return result
     while True:
-        lease.hold()
+        lease.ensure()
         try:
             with pymongo.timeout(RUN_SECONDS):
-                next(taken)
+                next(result)
         except StopIteration as end:
             return end.value
 
 
 class _Lease:
-    """The lease of an operation that is being carried out."""
+    """The lease of a running operation."""
 
     def __init__(self, organization: Organization) -> None:
         self.organization, self.since = organization, time.monotonic()
 
-    def hold(self) -> None:
-        """Make sure that it lasts for RUN_SECONDS more. Raises LeaseLost."""
+    def ensure(self) -> None:
+        """Renew it unless it lasts RUN_SECONDS more. Raises LeaseLost."""
         if time.monotonic() - self.since < _SPARE_SECONDS:
             return
         renewed = [{"$set": _QUEUE.lease}]
@@ -356,7 +361,7 @@ class _Lease:
 
 
 def update_if_held(organization: Organization, **changes: object) -> Organization:
-    """Change the document for as long as the operation is ours. Raises LeaseLost."""
+    """Change the document while this attempt holds the lease. Raises LeaseLost."""
     changed = current_attempt(organization).modify(new=True, **changes)
     if changed is None:
         raise LeaseLost(str(organization.id))
@@ -364,13 +369,13 @@ def update_if_held(organization: Organization, **changes: object) -> Organizatio
 
 
 def current_attempt(organization: Organization) -> QuerySet:
-    """The query that finds the organization while this attempt at its operation is the last."""
+    """The query that matches the organization while this attempt at its operation is the last."""
     operation = organization.operation
     return _QUEUE.held(organization.id, operation.attempt).filter(operation__id=operation.id)
 
 
 def log_context(organization: Organization) -> dict[str, str | int]:
-    """What names the organization's operation in the log."""
+    """The log fields of the organization's operation."""
     operation = organization.operation
     return {
         "organization": str(organization.id),
@@ -380,7 +385,7 @@ def log_context(organization: Organization) -> dict[str, str | int]:
 
 
 def doing(kind: str) -> str:
-    """What pages say of an organization with an operation of a kind, a newer version's too."""
+    """What pages say of an organization under an operation of this kind, a newer version's too."""
     return PLANS[kind].doing if kind in PLANS else "being changed"
 
 
@@ -392,6 +397,6 @@ def title_of(operation: Operation) -> str:
 
 
 def acquire_lease() -> Organization | None:
-    """Take the lease of one operation that is due, if there is one: its holder let it run out,
-    or put it off until now. Those of a kind that only a newer version knows are left to it."""
+    """Acquire the lease of one operation that is due, if there is one: its lease expired, or it was
+    rescheduled. Kinds that only a newer version knows are left to that."""
     return _QUEUE.acquire({"operation.kind": {"$in": list(PLANS)}})

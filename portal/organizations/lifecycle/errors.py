@@ -6,10 +6,14 @@ from datetime import datetime
 from portal.errors import Conflict, Invalid, WayOn
 from portal.organizations.access.errors import back_to
 
+# Reasons of InvalidName.
+NO_SLUG = "Choose a name with letters or digits that an address can be made of"
+RESERVED_SLUG = "Choose another name: the portal uses “{slug}” itself"
+
 
 @dataclass
 class SlugTaken(Conflict):
-    """The slug that a name leads to belongs to another organization, or to no one to give."""
+    """The slug of a name is held by another organization."""
 
     slug: str
 
@@ -31,7 +35,7 @@ class NameUnchanged(Invalid):
 
 @dataclass
 class NameNotConfirmed(Invalid):
-    """What was typed to confirm is not the organization's name."""
+    """The typed confirmation is not the organization's name."""
 
     name: str
 
@@ -42,7 +46,7 @@ class NameNotConfirmed(Invalid):
 
 @dataclass
 class OperationInProgress(Conflict):
-    """Another lifecycle operation runs on the organization, ``slug`` its address if it has one."""
+    """Another lifecycle operation runs on the organization; ``slug`` is empty in the trash."""
 
     name: str
     slug: str
@@ -64,7 +68,7 @@ class OperationInProgress(Conflict):
 
 @dataclass
 class TenantCollectionMissing(Conflict):
-    """The tenant collection was dropped behind the portal's back."""
+    """Somebody dropped the tenant collection in the database."""
 
     name: str
 
@@ -78,7 +82,7 @@ class TenantCollectionMissing(Conflict):
 
 @dataclass
 class CollectionNameConflict(Conflict):
-    """A collection that isn't the portal's has a name that the portal keeps for itself."""
+    """A collection that isn't the portal's has a name that the portal needs."""
 
     name: str
     collection: str

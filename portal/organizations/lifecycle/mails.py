@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from bson import ObjectId
-
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.organizations import Organization, OrganizationState
@@ -12,8 +10,10 @@ from portal.mail.outbox import MailKind
 
 
 def _about_trashed(mail: Mail) -> dict[str, Any] | None:
-    """What is told of an organization while it is in the trash; nothing once it isn't."""
-    organization = _trashed(mail.ids["organization"])
+    """The mail's values while the organization is in the trash, else ``None``."""
+    organization = Organization.objects(
+        id=mail.ids["organization"], state=OrganizationState.TRASHED
+    ).first()
     if organization is None:
         return None
     deleter = Account.objects(id=organization.trashed_by).only("email").first()
@@ -25,14 +25,7 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
     }
 
 
-def _trashed(organization_id: ObjectId) -> Organization | None:
-    return Organization.objects(id=organization_id, state=OrganizationState.TRASHED).first()
-
-
 ORGANIZATION_TRASHED = MailKind("organization_trashed", "{name} is in the trash", _about_trashed)
 PURGE_NEAR = MailKind("purge_near", "{name} will be purged on {purge_at:%-d %B %Y}", _about_trashed)
 
-KINDS = (
-    ORGANIZATION_TRASHED,
-    PURGE_NEAR,
-)
+KINDS = (ORGANIZATION_TRASHED, PURGE_NEAR)

@@ -1,4 +1,4 @@
-"""What an organization may be called, and what its name becomes."""
+"""Names of organizations: their rules, slugs and collections."""
 
 import re
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from slugify import slugify
 
 from portal.display_names import InvalidName, clean_words
 from portal.errors import NotFound
-from portal.organizations.lifecycle.errors import NameNotConfirmed
+from portal.organizations.lifecycle.errors import NO_SLUG, RESERVED_SLUG, NameNotConfirmed
 
 LONGEST_SLUG = 63
 
-# Words that routes use where a slug could stand; a test derives them from the URL map. The last
-# four are those of the JSON API's contract.
+# Words in routes where a slug could stand; a test derives them from the URL map. The last four are
+# those of the JSON API's contract.
 RESERVED = frozenset({"new", "preview", "create", "update", "delete", "trash"})
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -20,33 +20,33 @@ SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class OrganizationName:
-    """A display name, and the slug that it leads to: made once, of what was typed."""
+    """A display name and its slug, both parsed once from the typed text."""
 
     shown: str
     slug: str
 
     @property
     def collection(self) -> str:
-        """The tenant collection's name: one for each slug, since slugs have no underscore."""
+        """The tenant collection's name, unique per slug, since slugs have no underscore."""
         return "org_" + self.slug.replace("-", "_")
 
 
 def parse_name(text: str) -> OrganizationName:
-    """Read an organization's name as typed.
+    """Parse an organization's name as typed.
 
-    Raises InvalidName like ``clean_words``, and for what leads to no slug or to a reserved one.
+    Raises InvalidName like ``clean_words``, and for a name whose slug is empty or reserved.
     """
     shown = clean_words(text)
     slug = slug_of(shown)
     if not slug:
-        raise InvalidName("Choose a name with letters or digits that an address can be made of")
+        raise InvalidName(NO_SLUG)
     if slug in RESERVED:
-        raise InvalidName(f"Choose another name: the portal uses “{slug}” itself")
+        raise InvalidName(RESERVED_SLUG.format(slug=slug))
     return OrganizationName(shown, slug)
 
 
 def slug_of(name: str) -> str:
-    """The slug that a cleaned name leads to, at most 63 characters, cut at a hyphen; may be empty.
+    """The slug of a cleaned name, at most 63 characters, cut at a hyphen; may be empty.
 
     Stored with the organization and never recomputed: the transliteration may change with
     a new version of the library.
@@ -64,7 +64,7 @@ def slug_of(name: str) -> str:
 
 
 def slug_asked_for(text: str) -> str:
-    """The slug that ``text`` in an address leads to: itself, or that of a name.
+    """The slug that ``text`` in a URL means: itself, or that of a name.
 
     Raises NotFound where no organization can have it.
     """
@@ -77,7 +77,7 @@ def slug_asked_for(text: str) -> str:
 
 
 def check_confirmed(typed: str | None, name: str) -> None:
-    """Raise NameNotConfirmed unless ``typed`` is ``name``; a program confirms by asking."""
+    """Raise NameNotConfirmed unless ``typed`` is ``name``; ``None``, from a program, confirms."""
     if typed is None:
         return
     try:

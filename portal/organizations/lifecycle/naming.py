@@ -1,10 +1,15 @@
-"""Operations that give an organization a name: its slug is claimed first, and becomes its current
-one together with the result."""
+"""Operations that give an organization a name: its slug is claimed with the intent, and becomes
+current with the result."""
 
 from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
-from portal.documents.organizations import Operation, Organization
+from portal.documents.organizations import (
+    Operation,
+    OperationKind,
+    Organization,
+    OrganizationState,
+)
 from portal.documents.slugs import SlugState
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import update_if_held, write_intent
@@ -13,13 +18,13 @@ from portal.web.context import RequestContext
 
 
 @transactional
-def intend_name(
+def commit_naming_intent(
     organization: Organization,
-    kind: str,
+    kind: OperationKind,
     name: OrganizationName,
     context: RequestContext,
     *,
-    state: str,
+    state: OrganizationState,
 ) -> Organization:
     """Write the intent of an operation that gives the organization this name, and claim its slug.
 
@@ -33,16 +38,16 @@ def intend_name(
         name=name.shown,
         slug=name.slug,
     )
-    intended = write_intent(organization, operation, context, states=(state,))
+    written = write_intent(organization, operation, context, states=(state,))
     holder = slugs.owned_holder(context.account, name.slug)
     slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
-    return intended
+    return written
 
 
 @within_transaction
 def finish_naming(organization: Organization, action: str, **changes: object) -> Organization:
     """Write the operation's name and result into the organization, and record the ``action``; the
-    caller moves the slugs. Raises LeaseLost."""
+    caller updates the slugs. Raises LeaseLost."""
     operation = organization.operation
     named = update_if_held(
         organization,
@@ -66,7 +71,7 @@ def finish_naming(organization: Organization, action: str, **changes: object) ->
 
 @transactional
 def undo_naming(organization: Organization, action: str) -> Organization:
-    """Give the operation's slug up, and record why, as the ``action``. Raises LeaseLost."""
+    """Release the operation's slug, and record its failure as the ``action``. Raises LeaseLost."""
     operation = organization.operation
     undone = update_if_held(organization, unset__operation=True)
     slugs.release_target(operation.slug, organization.id)

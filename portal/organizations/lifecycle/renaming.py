@@ -1,4 +1,4 @@
-"""Renaming organizations, the tenant collection with them."""
+"""Renaming organizations together with their tenant collections."""
 
 from portal.audit.trail import record
 from portal.database.transactions import transactional
@@ -7,7 +7,7 @@ from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import Plan, refusal, run_now
 from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
-from portal.organizations.lifecycle.naming import finish_naming, intend_name, undo_naming
+from portal.organizations.lifecycle.naming import commit_naming_intent, finish_naming, undo_naming
 from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -17,11 +17,12 @@ from portal.web.idempotency import claim_key
 def rename_organization(
     organization: Organization, typed_name: str, context: RequestContext
 ) -> Organization:
-    """Give the organization another name, and its collection with it.
+    """Rename the organization and its collection.
 
-    A name that leads to the same slug changes the display name alone; one that leads to an old
-    slug is taken until that is free, but for the owners of the organization that has it. Raises
-    TooManyAttempts, InvalidName, NameUnchanged, SlugTaken, OperationInProgress,
+    A name with the same slug changes the display name alone. An old slug of another organization is
+    taken while it is held, but for that organization's owners.
+
+    Raises TooManyAttempts, InvalidName, NameUnchanged, SlugTaken, OperationInProgress,
     OrganizationRenamed, NotFound, TenantCollectionMissing; then nothing was changed.
     """
     rate_limits.count_try(rate_limits.RENAMES, str(organization.id))
@@ -31,7 +32,7 @@ def rename_organization(
     if name.slug == organization.slug:
         return _change_display_name(organization, name, context)
     return run_now(
-        intend_name(
+        commit_naming_intent(
             organization, OperationKind.RENAME, name, context, state=OrganizationState.ACTIVE
         )
     )

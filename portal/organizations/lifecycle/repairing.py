@@ -1,6 +1,6 @@
 """Repairs: a tenant collection gets its recorded name back.
 
-Somebody renamed it in the database, or an attempt that had been overtaken did.
+Somebody renamed it in the database, or an attempt that had lost its lease did.
 """
 
 import structlog
@@ -13,14 +13,14 @@ log = structlog.get_logger()
 
 
 def _finish_repair(organization: Organization) -> Organization:
-    # No master data changes, so there is nothing for the audit trail.
+    # No audit event: no master data changes.
     repaired = update_if_held(organization, unset__operation=True)
     name = repaired.placement.collection
     log.warning("collection.name_repaired", organization=str(repaired.id), collection=name)
     return repaired
 
 
-def _give_up_repair(organization: Organization) -> Organization:
+def _undo_repair(organization: Organization) -> Organization:
     return update_if_held(organization, unset__operation=True)
 
 
@@ -29,5 +29,5 @@ PLAN = Plan(
     title="Giving the collection its name back",
     doing="being repaired",
     forward=(rename_collection, _finish_repair),
-    back=(_give_up_repair,),
+    back=(_undo_repair,),
 )

@@ -1,11 +1,11 @@
-"""Restoring organizations from the trash: a rename that changes the state, too."""
+"""Restoring organizations from the trash: a rename that also changes the state."""
 
 from portal.database.transactions import transactional
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import Plan, run_now
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
-from portal.organizations.lifecycle.naming import finish_naming, intend_name, undo_naming
+from portal.organizations.lifecycle.naming import commit_naming_intent, finish_naming, undo_naming
 from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -14,8 +14,8 @@ from portal.web.context import RequestContext
 def restore_organization(
     organization: Organization, typed_name: str | None, context: RequestContext
 ) -> Organization:
-    """Bring a trashed organization back, with its documents and members, under another name or
-    without one under its own.
+    """Restore a trashed organization with its documents and members, under another name if one is
+    typed.
 
     Raises TooManyAttempts, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
     OrganizationPurged, TenantCollectionMissing; then it is in the trash as before.
@@ -26,7 +26,7 @@ def restore_organization(
         typed = parse_name(typed_name)
         name = name if typed.shown == name.shown else typed
     return run_now(
-        intend_name(
+        commit_naming_intent(
             organization, OperationKind.RESTORE, name, context, state=OrganizationState.TRASHED
         )
     )

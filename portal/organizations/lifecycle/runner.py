@@ -1,6 +1,6 @@
-"""Finishes what others left behind: operations whose lease ran out, and starts purges that are due.
+"""The runner: recovers operations whose lease expired, and does what is due.
 
-One thread per worker looks for them; tests and commands don't start it.
+One thread per worker; tests and commands don't start it.
 """
 
 import structlog
@@ -20,10 +20,9 @@ MOST_AT_ONCE = 1000
 
 
 def recover_due_operations() -> int:
-    """Carry on each operation that is due, once, and return how many there were, MOST_AT_ONCE
-    at most.
+    """Run each operation that is due, once; how many there were, MOST_AT_ONCE at most.
 
-    One that fails is put off, so that the others don't wait for it.
+    One that fails is rescheduled, so that the others don't wait for it.
     """
     recovered = 0
     while recovered < MOST_AT_ONCE and (organization := acquire_lease()):
@@ -34,8 +33,7 @@ def recover_due_operations() -> int:
 
 
 def start_due_purges() -> int:
-    """Purge what was in the trash for long enough, and return how many there were, MOST_AT_ONCE
-    at most."""
+    """Start each purge that is due; how many there were, MOST_AT_ONCE at most."""
     purged = 0
     while purged < MOST_AT_ONCE and (organization := write_due_purge()):
         purged += 1
@@ -45,8 +43,7 @@ def start_due_purges() -> int:
 
 
 def send_due_warnings() -> int:
-    """Have the owners told of each purge that is near, and return how many there were,
-    MOST_AT_ONCE at most."""
+    """Mail the owners about each purge that is near; how many there were, MOST_AT_ONCE at most."""
     warned = 0
     while warned < MOST_AT_ONCE and warn_of_due_purge():
         warned += 1
@@ -58,7 +55,7 @@ def _run_safely(organization: Organization) -> None:
         run_now(organization)
     except PortalError as error:
         log.warning("operation.refused", reason=repr(error), **log_context(organization))
-    except Exception as error:  # whatever it is, the others must not wait for it
+    except Exception as error:  # the other operations must not wait for it
         log.exception("operation.failed", **log_context(organization))
         reschedule(organization, error)
 
@@ -69,7 +66,7 @@ def start() -> None:
 
 
 def run_once() -> None:
-    """Do once whatever is due."""
+    """Do everything that is due, once."""
     recover_due_operations()
     send_due_warnings()
     start_due_purges()

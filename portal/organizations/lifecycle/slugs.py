@@ -8,6 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.audit.trail import record
+from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.slugs import Slug, SlugState
@@ -16,26 +17,27 @@ from portal.organizations.lifecycle.errors import SlugTaken
 from portal.web.context import RequestContext
 
 MOST_OLD = 100
-"""How many old slugs an organization holds at most: renames can't hoard names, nor make an
-organization too large to be deleted in one transaction."""
+"""How many old slugs an organization holds: renames can't hoard names, nor make an organization too
+large to be deleted in one transaction."""
 
 
+@within_transaction
 def claim_slug(
     slug: str,
     organization: ObjectId,
-    state: str,
+    state: SlugState,
     context: RequestContext,
     holder: ObjectId | None = None,
 ) -> None:
-    """Claim ``slug``, in the caller's transaction.
+    """Claim ``slug`` for the ``organization``.
 
-    Free are slugs nobody has, old ones after their time, and before it those of ``holder``, an
-    organization that who claims it owns (``owned_holder``), whose trail tells that it gave the
-    slug up. Raises SlugTaken.
+    Free are slugs that nobody holds, old ones once their hold has expired, and old ones of the
+    ``holder``, an organization that the caller owns (``owned_holder``); its audit trail records
+    that it gave the slug up. Raises SlugTaken.
     """
-    over = {"held_until": {"$lt": clock.now()}}
-    free = {"_id": slug, "state": SlugState.OLD, "$or": [over, {"organization": holder}]}
-    # An old slug of one's own is that again if the claim is undone; another's is given up.
+    expired = {"held_until": {"$lt": clock.now()}}
+    free = {"_id": slug, "state": SlugState.OLD, "$or": [expired, {"organization": holder}]}
+    # Undoing the claim makes the organization's own old slug an old one again; another's is lost.
     own = {"$eq": ["$organization", organization]}
     claim = {
         "organization": organization,
@@ -43,8 +45,8 @@ def claim_slug(
         "held_until": {"$cond": [own, "$held_until", "$$REMOVE"]},
     }
     try:
-        # One command for all cases: where the slug exists and isn't free, nothing matches and
-        # the insertion that follows meets the unique _id.
+        # One command for all cases: where the slug exists and isn't free, nothing matches, and the
+        # upsert violates the unique _id.
         Slug._get_collection().update_one(free, [{"$set": claim}], upsert=True)
     except DuplicateKeyError as error:
         raise SlugTaken(slug) from error
@@ -54,8 +56,8 @@ def claim_slug(
 
 
 def owned_holder(account: ObjectId | None, slug: str) -> ObjectId | None:
-    """The organization that ``slug`` is an old one of, if the account owns that and isn't held out
-    of it for want of a second factor; one read."""
+    """The organization that holds ``slug`` as an old one, if the account owns it and isn't locked
+    out for lack of a second factor; one read."""
     if account is None:
         return None
     found = Slug.objects(id=slug, state=SlugState.OLD).aggregate(
@@ -65,13 +67,13 @@ def owned_holder(account: ObjectId | None, slug: str) -> ObjectId | None:
 
 
 def ownership(account: ObjectId) -> dict[str, Any]:
-    """A ``$lookup`` of the account's being an owner of the organization that holds a slug, and not
-    held out of it, as the array ``owned``: of one or none."""
-    let_in = {
+    """A ``$lookup`` into the array ``owned`` of the account's ownership of the organization that
+    holds a slug; empty where it isn't an owner, or is locked out."""
+    not_locked_out = {
         "from": Organization._get_collection_name(),
         "localField": "organization",
         "foreignField": "_id",
-        "as": "let_in",
+        "as": "not_locked_out",
         "pipeline": [
             *with_mfa_lockout(account),
             {"$match": {"locked_out": False}},
@@ -86,15 +88,15 @@ def ownership(account: ObjectId) -> dict[str, Any]:
             "as": "owned",
             "pipeline": [
                 {"$match": {"account": account, "role": Role.OWNER}},
-                {"$lookup": let_in},
-                {"$match": {"let_in": {"$ne": []}}},
+                {"$lookup": not_locked_out},
+                {"$match": {"not_locked_out": {"$ne": []}}},
             ],
         }
     }
 
 
 def is_free(slug: str, account: ObjectId | None = None) -> bool:
-    """Whether ``account``, or somebody without one, could claim the slug now."""
+    """Whether ``account``, or a visitor without one, could claim the slug now."""
     held = Slug.objects(id=slug).first()
     if held is None:
         return True
@@ -103,9 +105,10 @@ def is_free(slug: str, account: ObjectId | None = None) -> bool:
     return held.held_until < clock.now() or owned_holder(account, slug) is not None
 
 
+@within_transaction
 def promote_target(organization: ObjectId, old_slug: str, new_slug: str) -> None:
-    """Make the claimed ``new_slug`` the current one; the old one stays held for a while, as long
-    as it is among the MOST_OLD last ones."""
+    """Make the claimed ``new_slug`` the current one. The old one stays held for OLD_SLUG_DAYS, as
+    long as it is among the MOST_OLD latest ones."""
     held_until = clock.now() + timedelta(days=settings.current().old_slug_days)
     Slug.objects(id=old_slug, organization=organization).update_one(
         set__state=SlugState.OLD, set__held_until=held_until
@@ -124,13 +127,15 @@ def mark_current(organization: ObjectId, slug: str) -> None:
     )
 
 
+@within_transaction
 def release_target(slug: str, organization: ObjectId) -> None:
-    """Take back the claim on an operation's target: an old slug of one's own is that again."""
+    """Release the claim on an operation's target; the organization's own old slug is old again."""
     target = Slug.objects(id=slug, organization=organization, state=SlugState.TARGET)
     if not target.filter(held_until__gt=clock.now()).update_one(set__state=SlugState.OLD):
         target.delete()
 
 
+@within_transaction
 def release_all(organization: ObjectId) -> None:
     """Free every slug of the organization."""
     Slug.objects(organization=organization).delete()

@@ -1,4 +1,4 @@
-"""The steps that move an organization's tenant collection, and the one that drops it."""
+"""Steps that rename or drop an organization's tenant collection."""
 
 import structlog
 
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 def rename_collection(organization: Organization) -> Organization:
-    """Give the collection the name that the operation intends, wherever it was found."""
+    """Rename the collection to the operation's target, whatever it is called now."""
     try:
         _rename(organization, organization.placement.collection, organization.operation.collection)
     except CollectionNameTaken as error:
@@ -23,27 +23,24 @@ def rename_collection(organization: Organization) -> Organization:
 
 
 def rename_collection_back(organization: Organization) -> Organization:
-    """Give the collection the name that is recorded for it, in case an attempt moved it."""
+    """Rename the collection to its recorded name, in case an attempt renamed it."""
     try:
         _rename(organization, organization.operation.collection, organization.placement.collection)
     except (CollectionNameTaken, CollectionMissing) as error:
-        # There is nothing to move, or no place to move it to: the record is all that can be kept.
+        # It is gone, or its name is taken: only the record can be rolled back.
         log.error("collection.not_moved_back", error=repr(error), **log_context(organization))
     return organization
 
 
 def drop_collection(organization: Organization) -> Organization:
-    """Drop the collection, wherever it is found."""
+    """Drop the collection, whatever it is called now."""
     uuid, name = organization.placement.uuid, organization.placement.collection
     if uuid is None:
         return organization
     try:
         collections.drop_collection(tenant_database(), uuid, name)
     except CollectionElsewhere as found:
-        # An attempt before this one moved it, or somebody did behind our back; the UUID is the
-        # truth. But whoever was overtaken meanwhile has nothing to drop any more.
-        if not current_attempt(organization):
-            raise LeaseLost(str(organization.id)) from found
+        _check_current(organization, found)
         collections.drop_collection(tenant_database(), uuid, found.actual_name)
     return organization
 
@@ -53,8 +50,15 @@ def _rename(organization: Organization, name: str, new_name: str) -> None:
     try:
         collections.rename_collection(tenant_database(), uuid, name, new_name)
     except CollectionElsewhere as found:
-        # An attempt before this one was interrupted, or somebody renamed it behind our back: the
-        # UUID is the truth. But whoever was overtaken meanwhile must not drag it away again.
-        if not current_attempt(organization):
-            raise LeaseLost(str(organization.id)) from found
+        _check_current(organization, found)
         collections.rename_collection(tenant_database(), uuid, found.actual_name, new_name)
+
+
+def _check_current(organization: Organization, found: CollectionElsewhere) -> None:
+    """Raise LeaseLost unless this attempt is still the last.
+
+    An earlier attempt renamed the collection, or somebody did in the database: the UUID is the
+    truth. But an attempt that lost its lease must not touch it again.
+    """
+    if not current_attempt(organization):
+        raise LeaseLost(str(organization.id)) from found
