@@ -261,7 +261,7 @@ def test_a_mongod_that_died_is_started_again(clone):
         person.sign_up()
         [pid] = running.processes()["mongod"]
         os.kill(pid, signal.SIGKILL)
-        running.until("starting it again")
+        running.until("restarting it")
         wait_until(lambda: person.get("/organizations/acme-corp").status_code == 200)
         assert running.processes()["mongod"] != [pid]
 

@@ -7,7 +7,7 @@ from portal.errors import Gone, WayOn
 
 @dataclass
 class InvalidLink(Gone):
-    """A mailed link that is forged, expired, used, or withdrawn; ``ask_again`` leads to a new one."""
+    """A forged, expired, used, or withdrawn link; ``ask_again`` leads to a new one."""
 
     ask_again: WayOn | None = None
 

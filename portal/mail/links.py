@@ -37,7 +37,7 @@ def sign(purpose: LinkPurpose, content: dict[str, Any]) -> str:
 
 
 def read(purpose: LinkPurpose, token: str) -> dict[str, Any]:
-    """The content of a token for this ``purpose``. Raises InvalidLink if it is forged or expired."""
+    """The content of a token for this ``purpose``. Raises InvalidLink if forged or expired."""
     try:
         return _serializer(purpose).loads(token, max_age=int(purpose.valid_for.total_seconds()))
     except BadData as error:
