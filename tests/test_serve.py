@@ -165,7 +165,7 @@ def test_commands_reach_the_embedded_database(running):
     for command in (["doctor"], ["lifecycle", "run"]):
         told = flask(running.clone, *command)
         assert told.returncode == 0, told.stderr
-        assert told.stdout in ("All well.\n", "operations carried on: 0, failed: 0\n")
+        assert told.stdout in ("All well.\n", "operations resumed: 0, failed: 0\n")
         assert json.loads(left.read_text())["MONGO_URI"] not in told.stdout + told.stderr
 
 
