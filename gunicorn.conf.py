@@ -1,4 +1,4 @@
-"""How gunicorn serves the portal; ``make run`` and ``gunicorn wsgi:app`` both read it."""
+"""gunicorn's configuration, for both ``make run`` and ``gunicorn wsgi:app``."""
 
 import resource
 from pathlib import Path
@@ -15,23 +15,23 @@ workers = load().web_concurrency
 worker_class = "portal.serving.worker.PatientWorker"
 threads = 4
 worker_connections = 1000
-timeout = 30  # far beyond the 4 s that a request has for MongoDB
+timeout = 30  # far above the 4 s limit of a request for MongoDB
 graceful_timeout = 10
-control_socket_disable = True  # by default one socket in $HOME, shared by all of a user's portals
+control_socket_disable = True  # the default one in $HOME is shared by all of a user's portals
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (heartbeats)
-forwarder_headers = ""  # SCRIPT_NAME and PATH_INFO are nobody's to send
+forwarder_headers = ""  # nobody may send SCRIPT_NAME and PATH_INFO
 forwarded_allow_ips = ""
 limit_request_field_size = 8190
 logconfig_dict = logs.config()
 
 
-# A connection is a file; the usual limit is 1,024, with those to MongoDB on top.
-_, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+# Each connection, those to MongoDB included, takes a file; the usual limit is 1,024.
+_, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 def post_worker_init(worker: Worker) -> None:
-    """After the fork: prepare the database, finish what others left behind, and send mails."""
+    """Start the worker's background threads, after the fork."""
     runner.start()
     sender.start(worker.wsgi)
     resealing.start()

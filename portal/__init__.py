@@ -1,6 +1,6 @@
-"""The portal: where organizations of a multi-tenant software get their storage.
+"""The portal: registers the organizations of multi-tenant software, and provides their storage.
 
-``create_app`` is the one place where the parts meet.
+``create_app`` is the one place that wires the parts together.
 """
 
 from pathlib import Path
@@ -97,7 +97,7 @@ _TOP = Path(__file__).parent.parent
 
 
 def create_app(active: Settings) -> Flask:
-    """The portal as a WSGI application. Connects, and sends nothing, before a first request."""
+    """The portal as a WSGI application. It connects to MongoDB on its first request."""
     settings.activate(active)
     engine.install(PLANS)
     outbox.install(MAIL_KINDS)
@@ -107,10 +107,10 @@ def create_app(active: Settings) -> Flask:
     app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=None)
     app.config.update(
         SECRET_KEY=active.secret_key,
-        # A form is valid as long as the session it was made in; old secrets still open it.
+        # A form is valid as long as its session; old secrets still verify it.
         WTF_CSRF_SECRET_KEY=[*active.secret_key_fallbacks, active.secret_key],
         WTF_CSRF_TIME_LIMIT=None,
-        # SameSite and __Host- keep other sites out; some browsers send no Referer at all.
+        # SameSite and __Host- keep other sites out; some browsers send no Referer.
         WTF_CSRF_SSL_STRICT=False,
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )

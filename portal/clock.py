@@ -1,9 +1,9 @@
-"""The one clock of the portal; tests move it."""
+"""The portal's only clock, so that tests can move it."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The time, aware, in UTC, cut to the milliseconds that MongoDB keeps."""
+    """The current time, aware, in UTC, truncated to MongoDB's milliseconds."""
     time = datetime.now(UTC)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

@@ -1,4 +1,4 @@
-"""E-mail addresses: what is one, and when two are the same."""
+"""E-mail addresses: syntax, and equality."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ _LONGEST_TYPED = 1000
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
-    """An address as shown, and the key by which two addresses are the same."""
+    """An address for display, and the key that equal addresses share."""
 
     shown: str
     key: str
 
 
 def parse_email(text: str) -> EmailAddress:
-    """Read an address as typed.
+    """Parse an address as typed.
 
-    Two addresses are one when NFC, casefolded, with the domain as IDNA, they are equal.
-    Only the syntax is checked, nothing is looked up. Raises InvalidEmail.
+    Two addresses are the same if they are equal in NFC, casefolded, with the domain in IDNA. Checks
+    only the syntax, and looks nothing up. Raises InvalidEmail.
     """
     if len(text) > _LONGEST_TYPED:
         raise InvalidEmail(text)

@@ -1,8 +1,8 @@
-"""Categories of what a service refuses, each with its HTTP status.
+"""Categories of errors, each with its HTTP status.
 
-A service raises an error of its own room (``errors.py`` beside it) and nothing else on purpose. An
-error carries all that a reader is told: code, words, the field they belong to, and where to go on.
-``portal/web/error_handlers.py`` turns it into a page or JSON.
+A service deliberately raises only errors of its own room (``errors.py`` beside it). An error
+carries everything shown to the reader: code, words, the field at fault, and where to continue.
+``portal/web/error_handlers.py`` renders it as a page or JSON.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class WayOn:
-    """A button of an error page: its label and the endpoint, with its values, that it leads to."""
+    """A button of an error page: its label, and the endpoint it leads to with its values."""
 
     label: str
     endpoint: str
@@ -21,10 +21,10 @@ class WayOn:
 
 
 class PortalError(Exception):
-    """Something a service refused. Nothing was changed.
+    """A service's refusal, with nothing changed.
 
-    ``message`` and ``api_message``, what programs read where that differs, are filled with the
-    error's own attributes. ``title`` is that of a page, for an error that belongs to no ``field``.
+    ``message``, and ``api_message`` for programs where that differs, are formatted with the error's
+    attributes. ``title`` is the page's, for an error without ``field``.
     """
 
     status: ClassVar[int]
@@ -36,27 +36,27 @@ class PortalError(Exception):
 
     @property
     def words(self) -> str:
-        """What people read."""
+        """The message for people."""
         return self.message.format_map(_Attributes(self))
 
     @property
     def api_words(self) -> str:
-        """What programs read."""
+        """The message for programs."""
         return (self.api_message or self.message).format_map(_Attributes(self))
 
     @property
     def ways_on(self) -> tuple[WayOn, ...]:
-        """Where a reader who is logged in can go on; none: where everybody can."""
+        """Where a logged-in reader can continue; empty for the default."""
         return ()
 
     @property
     def headers(self) -> dict[str, str]:
-        """HTTP headers of the answer."""
+        """HTTP headers of the response."""
         return {}
 
 
 class Malformed(PortalError):
-    """What was sent can't be read."""
+    """The request can't be parsed."""
 
     status = 400
 
@@ -74,7 +74,7 @@ class Refused(PortalError):
 
 
 class NotFound(PortalError):
-    """It doesn't exist, or not for this principal: the two are told alike."""
+    """It doesn't exist, or not for this principal: the responses are the same."""
 
     status = 404
     code = "not_found"
@@ -86,13 +86,13 @@ class NotFound(PortalError):
 
 
 class Conflict(PortalError):
-    """The state of things doesn't allow it now."""
+    """The current state doesn't allow it."""
 
     status = 409
 
 
 class Gone(PortalError):
-    """It existed, and can't be used any more."""
+    """It existed, but can no longer be used."""
 
     status = 410
 
@@ -104,7 +104,7 @@ class Invalid(PortalError):
 
 
 class TooManyRequests(PortalError):
-    """A limit is reached."""
+    """A rate limit is exceeded."""
 
     status = 429
 
@@ -117,13 +117,13 @@ class Unavailable(PortalError):
 
 @dataclass
 class SeveralErrors(Invalid):
-    """Several things that are wrong with one input, reported together."""
+    """Several errors of one input, reported together."""
 
     errors: list[PortalError]
 
 
 class _Attributes(dict[str, Any]):
-    """An error's attributes, for the format of its message."""
+    """An error's attributes, for formatting its message."""
 
     def __init__(self, error: PortalError) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class _Attributes(dict[str, Any]):
 def check_all(*checks: Callable[[], Any]) -> list[Any]:
     """Call all ``checks`` and return their results.
 
-    Raises what a check raised; SeveralErrors where more than one did.
+    Raises the error of a failed check; SeveralErrors where more than one fails.
     """
     results, errors = [], []
     for check in checks:

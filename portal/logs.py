@@ -1,7 +1,7 @@
-"""The log: one line per event, for people on a terminal, as JSON otherwise.
+"""The log: one line per event, readable on a terminal, JSON otherwise.
 
-Events are named with fields; nothing that somebody typed goes into them but names in paths.
-What libraries log (gunicorn, PyMongo) takes the same way.
+Events have names and fields; the only user input in them are names in paths. Logs of libraries
+(gunicorn, PyMongo) go the same way.
 """
 
 import logging.config
@@ -30,7 +30,7 @@ def configure() -> None:
 
 
 def config() -> dict[str, Any]:
-    """What ``logging`` and gunicorn are configured with."""
+    """The configuration for ``logging`` and gunicorn."""
     formatter = {
         "()": ProcessorFormatter,
         "processors": [ProcessorFormatter.remove_processors_meta, _escape, *_rendering()],
@@ -49,14 +49,14 @@ def config() -> dict[str, Any]:
 
 def _rendering() -> list[Processor]:
     if sys.stderr.isatty():
-        # The default formatter of exceptions would show local variables, passwords among them.
+        # The default formatter of exceptions shows local variables, including passwords.
         plain = structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(exception_formatter=plain, repr_native_str=True)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def _escape(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """Have no event of a library break the line."""
+    """Keep events of libraries on one line."""
     words = str(event["event"])
     event["event"] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     return event

@@ -1,6 +1,6 @@
-"""What each role and key may do: the one table that views, the API and templates ask.
+"""The permissions of roles and API keys: the one table that views, the API and templates consult.
 
-A role is a set of permissions, so an organization's own roles could become rows beside these.
+A role is a set of permissions, so organizations' custom roles could be added to these.
 """
 
 from collections.abc import Iterable
@@ -31,8 +31,8 @@ _OWNER = _ADMIN | {
 }
 
 ROLES: dict[str, frozenset[str]] = {Role.VIEWER: _VIEWER, Role.ADMIN: _ADMIN, Role.OWNER: _OWNER}
-"""The permissions of each role. ``members.manage`` is over viewers and admins,
-``owners.manage`` over owners: offering ownership, and taking it."""
+"""The permissions of each role. ``members.manage`` is for viewers and admins, ``owners.manage`` for
+owners: to offer ownership, and to end it."""
 
 ALL = _OWNER
 
@@ -52,23 +52,23 @@ WORDS = {
     "organization.restore": "restore it",
     "organization.purge": "purge it",
 }
-"""What people read for each permission."""
+"""Each permission in words."""
 
 WITHOUT_FACTOR = frozenset({"organization.leave"})
-"""What a member may do still whom the organization holds out for want of a second factor."""
+"""What a member who is locked out for lack of a second factor may still do."""
 
 FOR_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
-"""What a key may have at most: a key makes no keys; an invitation is a person's word, and ends with
-their right to give it; and it is no member who could leave. Nor does it give what it may not have:
-with ``members.manage`` it makes admins viewers, and nobody an admin."""
+"""The most that an API key may have: it can't create API keys, invite, since an invitation depends
+on its inviter's permission, or leave. Nor can it grant what it may not have: with
+``members.manage`` it makes admins viewers, but nobody an admin."""
 
 
 def in_words(permissions: Iterable[str]) -> str:
-    """What people read for the ``permissions``; one that only a newer version knows by its name."""
+    """The ``permissions`` in words; the bare name where only a newer version knows one."""
     return ", ".join(WORDS.get(name, name) for name in permissions)
 
 
 def of_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:
-    """What a key with this role, or else with these ``permissions``, may do."""
+    """The permissions of an API key with this role, or else with these ``permissions``."""
     wanted = ROLES[role] if role else frozenset(permissions)
     return wanted & FOR_KEYS

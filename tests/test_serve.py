@@ -147,7 +147,7 @@ def test_commands_reach_the_embedded_database(running):
     for command in (["doctor"], ["lifecycle", "run"]):
         told = flask(running.clone, *command)
         assert told.returncode == 0, told.stderr
-        assert told.stdout in ("All well.\n", "operations carried on: 0, failed: 0\n")
+        assert told.stdout in ("All well.\n", "operations resumed: 0, failed: 0\n")
         assert json.loads(left.read_text())["MONGO_URI"] not in told.stdout + told.stderr
 
 
@@ -263,7 +263,7 @@ def test_a_mongod_that_died_is_started_again(clone):
         person.sign_up()
         [pid] = running.processes()["mongod"]
         os.kill(pid, signal.SIGKILL)
-        running.until("starting it again")
+        running.until("restarting it")
         wait_until(lambda: person.get("/organizations/acme-corp").status_code == 200)
         assert running.processes()["mongod"] != [pid]
 

@@ -1,9 +1,8 @@
-"""The audit trail's chains: whole from the first event to the head in the document they are of.
+"""Verifies the audit trail's chains, from the first event to the head in the subject's document.
 
-All events are read in one order, and of each page of chains no more than the heads is kept. A
-chain that seems broken is read once more: events are written together with the head and never
-change, so those up to the head that was read before are there, and none is ahead of the head
-that is read after.
+Reads all events in one order, and keeps only the heads of one page of chains in memory. Rereads a
+chain that seems broken: events are written together with the head and never change, so all events
+up to a head that was read before them exist, and none is ahead of a head that is read after them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,7 @@ from mongoengine import Document
 
 from portal.audit.trail import personal_digest, stored_hash
 from portal.database.paging import WALKED_AT_ONCE, pages_of
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
@@ -28,9 +27,9 @@ HEAD_DIFFERS, ORPHANED = "head_differs", "orphaned"
 _WORDS = {
     CHANGED: "event {seq} was changed",
     MISSING: "event {seq} is missing",
-    REORDERED: "event {seq} stands at another place",
+    REORDERED: "event {seq} is out of order",
     HEAD_DIFFERS: "its head is not event {seq}",
-    ORPHANED: "it is of nothing that exists",
+    ORPHANED: "its subject does not exist",
 }
 
 Row = dict[str, Any]
@@ -39,7 +38,7 @@ _SUBJECTS = (Organization, Account)
 
 @dataclass(frozen=True, slots=True)
 class BrokenChain:
-    """A chain, what it is of, and the first event that is not as it was written, and how."""
+    """A broken chain with its subject, its first fault, and the number of the event at fault."""
 
     chain: ObjectId
     subject: str
@@ -49,13 +48,13 @@ class BrokenChain:
 
     @property
     def words(self) -> str:
-        """What is wrong with it."""
+        """The fault in words."""
         return _WORDS[self.fault].format(seq=self.seq)
 
 
 @dataclass(slots=True)
 class Tally:
-    """How much was read."""
+    """The number of chains and events read."""
 
     chains: int = 0
     events: int = 0
@@ -63,7 +62,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The head of a chain as its organization or account has it."""
+    """The head of a chain, as stored in its subject."""
 
     chain: ObjectId
     seq: int
@@ -77,22 +76,22 @@ class _Head:
 
 @dataclass(slots=True)
 class _Walk:
-    """How far the events of a chain go, and where they break up to the head: the first ``fault``,
-    at ``seq``, after the hash ``previous``."""
+    """The result of reading a chain up to its head: the last ``seq`` reached, and the first
+    ``fault``, at ``seq``, after the hash ``previous``."""
 
     reached: int = 0
     fault: str | None = None
     seq: int = 0
     previous: str = ""
 
-    def stumble(self, fault: str, seq: int) -> None:
-        """Note a fault, if it is the first."""
+    def note(self, fault: str, seq: int) -> None:
+        """Keep a fault, if it is the first."""
         if self.fault is None:
             self.fault, self.seq = fault, seq
 
 
 def find_broken(tally: Tally | None = None) -> Iterator[BrokenChain]:
-    """All chains with an event that was changed, removed, moved or put in, or with another head.
+    """All chains with a changed, removed, moved or inserted event, or a different head.
 
     Raises PyMongoError where MongoDB can't be used.
     """
@@ -107,7 +106,7 @@ def find_broken(tally: Tally | None = None) -> Iterator[BrokenChain]:
 
 
 def verify_chain(chain: ObjectId, tally: Tally) -> BrokenChain | None:
-    """How the one ``chain`` is broken, if it is. Raises PyMongoError."""
+    """The fault of one ``chain``, if it has one. Raises PyMongoError."""
     tally.chains += 1
     tally.events += AuditEvent.objects(chain=chain).count()
     return next(_confirmed([chain]), None)
@@ -119,7 +118,7 @@ def _heads(document: type[Document]) -> Iterator[_Head]:
 
 
 def _suspects(page: list[_Head], chains: Row, tally: Tally) -> Iterator[ObjectId]:
-    """Which of the ``chains`` don't match the heads of the ``page``, or have none there."""
+    """Those ``chains`` that don't match their heads in the ``page``, or have none there."""
     heads = {head.chain: head for head in page}
     tally.chains += len(page)
     for chain, events in groupby(_events(chains), key=itemgetter("chain")):
@@ -132,66 +131,66 @@ def _suspects(page: list[_Head], chains: Row, tally: Tally) -> Iterator[ObjectId
 
 
 def _events(chains: Any) -> Iterable[Row]:
-    # The index of chains and sequence numbers, read backwards.
+    # Reads the index of chains and sequence numbers backwards.
     return AuditEvent._get_collection().find({"chain": chains}).sort([("chain", -1), ("seq", 1)])
 
 
 def _walk(events: Iterable[Row], head: _Head) -> _Walk:
-    """All events are read."""
+    """Read all ``events``."""
     walk = _Walk()
     for event in events:
         if walk.fault is None:
             _step(walk, event)
         walk.reached = event["seq"]
         if event["seq"] == head.seq and event["hash"] != head.hash:
-            walk.stumble(HEAD_DIFFERS, head.seq)
+            walk.note(HEAD_DIFFERS, head.seq)
     if walk.reached < head.seq:
-        walk.stumble(MISSING, walk.reached + 1)
+        walk.note(MISSING, walk.reached + 1)
     return walk
 
 
 def _step(walk: _Walk, event: Row) -> None:
-    wanted = walk.reached + 1
-    if event["seq"] != wanted:
-        walk.stumble(MISSING, wanted)
-    elif stored_hash(walk.previous, event) != event["hash"] or not _is_sealed(event):
-        walk.stumble(CHANGED, wanted)
+    expected = walk.reached + 1
+    if event["seq"] != expected:
+        walk.note(MISSING, expected)
+    elif stored_hash(walk.previous, event) != event["hash"] or not _matches_digests(event):
+        walk.note(CHANGED, expected)
     else:
         walk.previous = event["hash"]
 
 
-def _is_sealed(event: Row) -> bool:
-    """Whether the personal values that weren't erased are those that went into the hash."""
+def _matches_digests(event: Row) -> bool:
+    """Whether the personal values that weren't erased match their digests."""
     return all(
-        personal_digest(sealed["value"], sealed["salt"]) == sealed["digest"]
-        for sealed in event.get("personal", {}).values()
-        if sealed.get("value") is not None
+        personal_digest(salted["value"], salted["salt"]) == salted["digest"]
+        for salted in event.get("personal", {}).values()
+        if salted.get("value") is not None
     )
 
 
 def _confirmed(chains: Iterable[ObjectId]) -> Iterator[BrokenChain]:
     for chain in chains:
         before = _subject(chain)
-        found = _reread(chain, before) if before else _orphaned(chain)
-        if found:
+        fault = _reread(chain, before) if before else _check_orphaned(chain)
+        if fault:
             organization = chain if before and "slug" in before else None
-            yield BrokenChain(chain, _title(before), organization, *found)
+            yield BrokenChain(chain, _title(before), organization, *fault)
 
 
 def _reread(chain: ObjectId, before: Row) -> tuple[str, int] | None:
     walk = _walk(_events(chain), _Head.of(before))
     after = _subject(chain)
     if after is None:
-        return None  # what never came to be has no chain any more
+        return None  # its creation was rolled back
     if walk.reached > _Head.of(after).seq:
-        walk.stumble(HEAD_DIFFERS, walk.reached)
-    if walk.fault in (CHANGED, MISSING) and _stands_elsewhere(chain, walk):
+        walk.note(HEAD_DIFFERS, walk.reached)
+    if walk.fault in (CHANGED, MISSING) and _was_moved(chain, walk):
         return REORDERED, walk.seq
     return (walk.fault, walk.seq) if walk.fault else None
 
 
-def _stands_elsewhere(chain: ObjectId, walk: _Walk) -> bool:
-    """Whether the event that the chain needs at ``walk.seq`` has another number now."""
+def _was_moved(chain: ObjectId, walk: _Walk) -> bool:
+    """Whether the event that belongs at ``walk.seq`` has another number now."""
     return any(
         stored_hash(walk.previous, {**event, "seq": walk.seq}) == event["hash"]
         for event in _events(chain)
@@ -199,11 +198,10 @@ def _stands_elsewhere(chain: ObjectId, walk: _Walk) -> bool:
     )
 
 
-def _orphaned(chain: ObjectId) -> tuple[str, int] | None:
-    def body() -> bool:
-        return _subject(chain) is None and AuditEvent.objects(chain=chain).first() is not None
-
-    return (ORPHANED, 0) if transaction(body) else None
+@transactional
+def _check_orphaned(chain: ObjectId) -> tuple[str, int] | None:
+    orphaned = _subject(chain) is None and AuditEvent.objects(chain=chain).first() is not None
+    return (ORPHANED, 0) if orphaned else None
 
 
 def _subject(chain: ObjectId) -> Row | None:

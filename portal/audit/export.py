@@ -1,11 +1,8 @@
-"""The trail of an organization as a file: CSV for spreadsheets, JSON lines for programs.
+"""The audit trail of an organization as a file: CSV for spreadsheets, JSON lines for programs.
 
-A line of JSON is an event with all that its hash is made of, so that ``docs/verify_audit.py`` can
-verify a whole trail without the portal; the last one is no event and tells the head. What the
-lines are stands in ``docs/audit-event.schema.json``.
-
-However long a trail is, its file is read in pages while it is sent; ``streamed`` does that for
-whatever file is made of events.
+Each line of JSON is an event with all input of its hash, so that ``docs/verify_audit.py`` can
+verify a complete trail without the portal; the last line is the head instead of an event. Their
+schema is ``docs/audit-event.schema.json``. Files are streamed.
 """
 
 import io
@@ -34,7 +31,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is exported: the events of a ``chain`` up to its ``head``, as it was when it began."""
+    """An export of the events of a ``chain`` up to its ``head`` at the beginning of the export."""
 
     chain: ObjectId
     head: Head
@@ -43,13 +40,13 @@ class Export:
 
 
 def as_csv(export: Export) -> Iterator[str]:
-    """Rows as ``defusedcsv`` writes them, so that no spreadsheet takes a cell for a formula."""
+    """Events as CSV by ``defusedcsv``, so that no spreadsheet reads a cell as a formula."""
     header = _csv_lines([COLUMNS])
     return streamed(_file_of(export, lambda rows: _csv_lines(map(_csv_row, rows)), header, ""))
 
 
 def as_json_lines(export: Export) -> Iterator[str]:
-    """Events, and a last line that tells the head. A file without that is not whole."""
+    """Events, and a last line with the head. A file without that is incomplete."""
     end = {
         "schema": SCHEMA,
         "kind": "end",
@@ -63,7 +60,7 @@ def as_json_lines(export: Export) -> Iterator[str]:
 
 
 def as_json(event: Row) -> Row:
-    """An event as programs get it: what its hash is made of, and its hash."""
+    """An event for programs: its hash, and all input of that."""
     ids = {name: str(event[name]) if event.get(name) else None for name in _IDS}
     return {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""What of an organization's trail is looked at: which deeds, whose, from when to when."""
+"""Filters of an organization's audit trail: action, actor, period."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -13,18 +13,18 @@ from portal.documents.audit import AuditEvent
 
 PORTAL = "the portal"
 LONGEST_WHO = 254
-_KINDS_OF_KEYS = ("key", "provisioning key")
+_API_KEY_KINDS = ("key", "provisioning key")
 _EMAIL, _NAME = "personal.email.value", "actor_name"  # an event has one of them or none
-# Events of a chain stand in the order in which they were written; by the clocks of several
-# portals that may be another one, but for no longer than this.
-_CLOCKS_APART = timedelta(hours=1)
+# The order of a chain's events may differ from that of their times by the clock skew of several
+# portals, up to this.
+_CLOCK_SKEW = timedelta(hours=1)
 _FIRST, _LAST = date(2000, 1, 1), date(9998, 12, 31)
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What is asked for; ``None`` asks for all. ``since`` and ``until`` are days in UTC, both
-    among them."""
+    """Filters of events; ``None`` filters nothing. ``since`` and ``until`` are days in UTC, both
+    inclusive."""
 
     action: str | None = None
     who: str | None = None
@@ -33,7 +33,7 @@ class Filters:
 
     @classmethod
     def read(cls, typed: Mapping[str, str]) -> "Filters":
-        """From the query of an address. What can't be meant is passed over."""
+        """Read the query of a URL, ignoring invalid values."""
         action = typed.get("action", "")
         return cls(
             action if action in WORDS else None,
@@ -44,13 +44,13 @@ class Filters:
 
     @property
     def query(self) -> dict[str, str]:
-        """As the query of an address has them."""
+        """The filters as the query of a URL."""
         given = {"action": self.action, "who": self.who, "from": self.since, "to": self.until}
         return {name: str(value) for name, value in given.items() if value}
 
     @property
     def chips(self) -> list[tuple[str, dict[str, str]]]:
-        """Each in words, and the query without it."""
+        """Each filter in words, with the query without it."""
         words = {
             "action": self.action and title_of(self.action),
             "who": f"by {self.who}",
@@ -63,10 +63,10 @@ class Filters:
             if getattr(self, field.name)
         ]
 
-    def match(self, chain: ObjectId, key: dict[str, int] | None = None) -> dict[str, Any]:
-        """The filter of MongoDB that finds the events of the ``chain`` whose ``seq`` is as the
-        ``key`` says. Whatever is asked for, an index leads there in the events' order."""
-        seqs = [*([key] if key else []), *_ends(chain, self.since, self.until)]
+    def match(self, chain: ObjectId, seq: dict[str, int] | None = None) -> dict[str, Any]:
+        """The MongoDB filter for events of the ``chain`` whose ``seq`` matches. An index supports
+        each combination in the events' order."""
+        seqs = [*([seq] if seq else []), *_seq_bounds(chain, self.since, self.until)]
         wanted: dict[str, Any] = {"chain": chain}
         if seqs:
             wanted["$and"] = [{"seq": bound} for bound in seqs]
@@ -75,16 +75,16 @@ class Filters:
         if self.since or self.until:
             since, until = self.since or _FIRST, self.until or _LAST
             wanted["at"] = {"$gte": _start(since), "$lt": _start(until + timedelta(days=1))}
-        return self._by(wanted)
+        return self._add_who(wanted)
 
-    def _by(self, wanted: dict[str, Any]) -> dict[str, Any]:
+    def _add_who(self, wanted: dict[str, Any]) -> dict[str, Any]:
         if self.who is None:
             return wanted
         if self.who == PORTAL:
-            # Whose e-mail was erased has the digest still.
+            # An erased e-mail leaves its digest.
             return {**wanted, _EMAIL: None, _NAME: None, "personal.email": None}
-        names = {"$in": [self.who, *(f"{kind} “{self.who}”" for kind in _KINDS_OF_KEYS)]}
-        # Spelled out in both: then each is looked up by an index, and the two are merged in order.
+        names = {"$in": [self.who, *(f"{kind} “{self.who}”" for kind in _API_KEY_KINDS)]}
+        # Repeated in both branches: so each uses an index, and MongoDB merges the two in order.
         return {
             "$or": [
                 {**wanted, _EMAIL: self.who, _NAME: None},
@@ -96,22 +96,24 @@ class Filters:
 NO_FILTERS = Filters()
 
 
-def _ends(chain: ObjectId, since: date | None, until: date | None) -> Iterator[dict[str, int]]:
-    """Between which numbers the events of those days are, so that no index is read further."""
+def _seq_bounds(
+    chain: ObjectId, since: date | None, until: date | None
+) -> Iterator[dict[str, int]]:
+    """Bounds on the ``seq`` of the events of those days, which limit the index scan."""
     if since:
-        before = {"$lt": _start(since) - _CLOCKS_APART}
+        before = {"$lt": _start(since) - _CLOCK_SKEW}
         if (seq := _seq_of(chain, before, -1)) is not None:
             yield {"$gt": seq}
     if until:
-        after = {"$gte": _start(until + timedelta(days=1)) + _CLOCKS_APART}
+        after = {"$gte": _start(until + timedelta(days=1)) + _CLOCK_SKEW}
         if (seq := _seq_of(chain, after, 1)) is not None:
             yield {"$lt": seq}
 
 
-def _seq_of(chain: ObjectId, at: dict[str, datetime], way: int) -> int | None:
-    """The number of the first event of those times, or of the last."""
+def _seq_of(chain: ObjectId, at: dict[str, datetime], direction: int) -> int | None:
+    """The ``seq`` of the first event at those times, or with -1 of the last."""
     found = AuditEvent._get_collection().find_one(
-        {"chain": chain, "at": at}, {"seq": 1}, sort=[("chain", way), ("at", way)]
+        {"chain": chain, "at": at}, {"seq": 1}, sort=[("chain", direction), ("at", direction)]
     )
     return found and found["seq"]
 

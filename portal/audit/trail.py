@@ -1,4 +1,4 @@
-"""Writing to the audit trail and reading from it."""
+"""Writes and reads the audit trail."""
 
 import hashlib
 import json
@@ -24,13 +24,13 @@ ERASED = "a closed account"
 _BEFORE = "_before"
 ERASED_AT_ONCE = 500
 _PERSONAL = ("email", "address")
-# Part of the content where an event has them: earlier versions wrote none.
+# Hashed only where an event has them: earlier versions wrote none.
 _OPTIONAL = ("actor_kind", "actor_name", "target", "session")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
-    """An event as shown. ``erased`` are the personal values that it once had."""
+    """An event for display. ``erased`` are the names of its erased personal values."""
 
     seq: int
     at: datetime
@@ -48,31 +48,31 @@ class ListedEvent:
 
     @property
     def actor_shown(self) -> str:
-        """Who did it, as pages say it."""
+        """The actor in words."""
         erased = ERASED if "email" in self.erased else PORTAL
         return self.actor_email or self.actor_name or erased
 
     @property
     def words(self) -> str:
-        """What was done, as pages say it."""
+        """The action in words."""
         target = self.target_email or (ERASED if "target_email" in self.erased else None)
         return words_of(self.action, self.details, target)
 
     @property
     def refused(self) -> bool:
-        """Whether it was tried and not done."""
+        """Whether the action was refused."""
         return self.action == REFUSED
 
     @property
     def changes(self) -> list[tuple[str, str | None, str | None]]:
-        """The details by their names: what they were before, if that is known, and are now."""
+        """The details by name, each with its former value, if recorded, and its value."""
         names = dict.fromkeys(name.removesuffix(_BEFORE) for name in self.details)
         return [(name, self.details.get(name + _BEFORE), self.details.get(name)) for name in names]
 
     @classmethod
     def of(cls, event: dict[str, Any]) -> "ListedEvent":
-        """From a document of the audit trail."""
-        personal = {name: sealed.get("value") for name, sealed in event.get("personal", {}).items()}
+        """From a stored event."""
+        personal = {name: salted.get("value") for name, salted in event.get("personal", {}).items()}
         return cls(
             event["seq"],
             event["at"],
@@ -105,17 +105,17 @@ def record(
 ) -> AuditEvent:
     """Append an event to the chain of ``subject``, an organization or an account.
 
-    ``details`` are names and what they are now; what they were before is ``<name>_before``. No
-    secret may be among them. Call it inside the transaction of the change that it records;
-    ``subject.audit_head`` must have been read in there. Raises ChainMoved where the head has
-    moved on, which a transaction can't meet but for a programming error.
+    ``details`` are new values by name, with the former ones as ``<name>_before``; no secrets. Call
+    it inside the transaction of the change that it records, which must also have read
+    ``subject.audit_head``. Raises ChainMoved where the head has changed since, which in a
+    transaction is a bug.
     """
     event = next_event(
         subject.audit_head, subject.id, action, origin, details, target, target_email
     )
     head = Head(seq=event.seq, hash=event.hash, at=event.at)
-    moved = type(subject).objects(id=subject.id, audit_head__seq=subject.audit_head.seq)
-    if not moved.update_one(set__audit_head=head):
+    current = type(subject).objects(id=subject.id, audit_head__seq=subject.audit_head.seq)
+    if not current.update_one(set__audit_head=head):
         raise ChainMoved(str(subject.id))
     event.save(force_insert=True)
     subject.audit_head = head
@@ -131,7 +131,7 @@ def next_event(
     target: ObjectId | None = None,
     target_email: str | None = None,
 ) -> AuditEvent:
-    """The event that follows ``head``, not yet written."""
+    """The unsaved event that follows ``head``."""
     personal = {name: origin[name] for name in _PERSONAL} | {"target_email": target_email}
     event = AuditEvent(
         chain=chain,
@@ -145,20 +145,20 @@ def next_event(
         session=origin.session,
         request_id=origin.request_id,
         details={name: value for name, value in details.items() if value is not None},
-        personal={name: _sealed(value) for name, value in personal.items() if value},
+        personal={name: _salted(value) for name, value in personal.items() if value},
     )
     event.hash = event_hash(head.hash, event)
     return event
 
 
 def event_hash(previous_hash: str, event: AuditEvent) -> str:
-    """SHA-256 (hex) over the hash before and the event's canonical JSON, personal values as
-    their digests."""
+    """SHA-256 (hex) of the previous hash and the event's canonical JSON, with digests in place of
+    personal values."""
     return stored_hash(previous_hash, event.to_mongo())
 
 
 def stored_hash(previous_hash: str, event: dict[str, Any]) -> str:
-    """``event_hash`` of an event as MongoDB keeps it."""
+    """``event_hash`` of a stored event."""
     actor = event.get("actor")
     content = {
         "chain": str(event["chain"]),
@@ -168,7 +168,7 @@ def stored_hash(previous_hash: str, event: dict[str, Any]) -> str:
         "actor": str(actor) if actor else None,
         "request_id": event.get("request_id"),
         "details": event.get("details", {}),
-        "personal": {name: sealed["digest"] for name, sealed in event.get("personal", {}).items()},
+        "personal": {name: salted["digest"] for name, salted in event.get("personal", {}).items()},
     }
     content |= {name: str(event[name]) for name in _OPTIONAL if event.get(name)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -183,13 +183,13 @@ def events_of(
     after: int | None = None,
 ) -> Page:
     """A page of the chain's events, newest first; ``before`` and ``after`` are their ``seq``."""
-    key, way = None, -1
+    seq, direction = None, -1
     if before is not None:
-        key, way = {"$gt": before}, 1
+        seq, direction = {"$gt": before}, 1
     elif after is not None:
-        key = {"$lt": after}
-    found = AuditEvent._get_collection().find(filters.match(chain, key))
-    rows = list(found.sort("seq", way).limit(EVENTS_PER_PAGE + 1))
+        seq = {"$lt": after}
+    found = AuditEvent._get_collection().find(filters.match(chain, seq))
+    rows = list(found.sort("seq", direction).limit(EVENTS_PER_PAGE + 1))
     page = page_from(rows, key="seq", size=EVENTS_PER_PAGE, before=before, after=after)
     return Page([ListedEvent.of(row) for row in page.rows], page.before, page.after)
 
@@ -202,20 +202,20 @@ def events_after(
     *,
     last: int = HIGHEST_SEQ,
 ) -> list[dict[str, Any]]:
-    """Up to ``most`` of the chain's events as MongoDB keeps them, oldest first: those that follow
-    the one numbered ``after``, up to the one numbered ``last``."""
+    """Up to ``most`` stored events of the chain, oldest first: those whose ``seq`` is greater than
+    ``after`` and at most ``last``."""
     match = filters.match(chain, {"$gt": after, "$lte": last})
     return list(AuditEvent._get_collection().find(match).sort("seq", 1).limit(most))
 
 
 def events_about(account: ObjectId, after: ObjectId | None, most: int) -> list[dict[str, Any]]:
-    """Up to ``most`` of all events that name the person of this account, whatever chain they are
-    in, as MongoDB keeps them, oldest first: those that follow the one of the id ``after``."""
-    key = {"_id": {"$gt": after}} if after else {}
+    """Up to ``most`` stored events of any chain that name the person of this account, oldest first,
+    starting after the one with the id ``after``."""
+    newer = {"_id": {"$gt": after}} if after else {}
     found: dict[ObjectId, dict[str, Any]] = {}
     for name in ("chain", "actor", "target"):
-        events = AuditEvent._get_collection().find({name: account, **key}).sort("_id", 1)
-        # Told which index: MongoDB may take that of the ids, and go through everybody's events.
+        events = AuditEvent._get_collection().find({name: account, **newer}).sort("_id", 1)
+        # Without the hint MongoDB may scan the index of ids, with everybody's events.
         page = events.hint([(name, 1), ("_id", 1)]).limit(most)
         found |= {event["_id"]: event for event in page}
     return [found[event_id] for event_id in sorted(found)[:most]]
@@ -230,13 +230,13 @@ def latest_events(most: int) -> dict[str, Any]:
     }
 
 
-def _sealed(value: str) -> dict[str, Any]:
+def _salted(value: str) -> dict[str, Any]:
     salt = secrets.token_hex(16)
     return {"value": value, "salt": salt, "digest": personal_digest(value, salt)}
 
 
 def personal_digest(value: str, salt: str) -> str:
-    """SHA-256 (hex) of a personal value and its salt: what stands for it in the event's hash."""
+    """SHA-256 (hex) of a personal value and its salt, which goes into the event's hash."""
     return hashlib.sha256((salt + value).encode()).hexdigest()
 
 
@@ -245,10 +245,11 @@ def _milliseconds(time: datetime) -> int:
 
 
 def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
-    """Erase from the whole trail what names the person of this account, also where it was done to
-    one of the ``targets``. What they did stays under its id; the chains stay whole by the digests.
+    """Erase the person of this account from the whole audit trail, also from events whose target is
+    among ``targets``. The events stay under the account's id, and the digests keep the chains
+    intact.
 
-    In parts, and idempotent: begun again it goes on.
+    Works in batches and is idempotent: another call resumes an interrupted one.
     """
     done_by, done_to = {"actor": account, "actor_kind": None}, {"target": {"$in": targets}}
     for found, names in ((done_by, _PERSONAL), (done_to, ("target_email",))):
@@ -259,5 +260,5 @@ def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
 
 
 def forget_chain(chain: ObjectId) -> None:
-    """Remove the chain of something that never came to be, in the caller's transaction."""
+    """Delete the chain of a subject whose creation is rolled back, in the caller's transaction."""
     AuditEvent._get_collection().delete_many({"chain": chain})

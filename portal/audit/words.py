@@ -1,4 +1,4 @@
-"""What audit events are called where people read them."""
+"""Audit events in words."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -26,7 +26,7 @@ WORDS = {
     "account.password_recovered": "New password chosen by a mailed link",
     "account.profile_changed": "Profile changed",
     "account.recovery_code_used": "Recovery code used",
-    "account.recovery_codes_made": "Recovery codes made anew",
+    "account.recovery_codes_made": "Recovery codes regenerated",
     "account.second_factor_asked": "Password given, second factor asked for",
     "account.session_ended": "Session ended",
     "account.sessions_ended": "Other sessions ended: {count}",
@@ -60,39 +60,38 @@ WORDS = {
     "key.revoked": "API key “{name}” revoked",
     "key.rotated": "API key “{name}” given another secret",
 }
-"""By action, filled with the event's details and ``target``, the e-mail of whom it was done to."""
+"""By action; filled with the event's details and ``target``, the e-mail of its target."""
 
-# These stand in the chains of accounts.
-_OF_ACCOUNTS = "account"
+_ACCOUNT_GROUP = "account"  # in chains of accounts, not of organizations
 
 
-class _Told(dict):
-    """Details that were erased, or that an earlier version didn't write, leave a gap."""
+class _Details(dict):
+    """Details of an event, with a gap for those that were erased or never recorded."""
 
     def __missing__(self, name: str) -> str:
         return "…"
 
 
 def words_of(action: str, details: Mapping[str, str], target_email: str | None) -> str:
-    """The event as a sentence of a few words; one that only a newer version knows by its action."""
-    told = _Told(details, target=target_email or "somebody")
+    """The event as a short sentence; the bare action where only a newer version knows it."""
+    filled = _Details(details, target=target_email or "somebody")
     for name in ("permission", "may"):
-        if name in told:
-            told[name] = in_words(told[name].split(", "))
-    return WORDS[action].format_map(told) if action in WORDS else action
+        if name in filled:
+            filled[name] = in_words(filled[name].split(", "))
+    return WORDS[action].format_map(filled) if action in WORDS else action
 
 
 def title_of(action: str) -> str:
-    """What events of the action have in common: their words with gaps."""
-    return WORDS[action].format_map(_Told())
+    """The words for an action, with gaps for the details."""
+    return WORDS[action].format_map(_Details())
 
 
 def actions_by_group() -> list[tuple[str, list[tuple[str, str]]]]:
-    """What may be done to an organization, by what it is about: (group, (action, title) pairs)."""
-    told = [(action, title_of(action)) for action in sorted(WORDS)]
-    groups = groupby(told, key=lambda pair: pair[0].split(".")[0])
+    """The actions in organizations' chains by group: (group, (action, title) pairs)."""
+    titles = [(action, title_of(action)) for action in sorted(WORDS)]
+    groups = groupby(titles, key=lambda pair: pair[0].split(".")[0])
     return [
         (name.replace("_", " ").capitalize(), list(pairs))
         for name, pairs in groups
-        if name != _OF_ACCOUNTS
+        if name != _ACCOUNT_GROUP
     ]

@@ -1,8 +1,8 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
 ``flask keys``, ``flask doctor``.
 
-A command needs the portal's settings. Beside a ``make run`` with a MongoDB of its own it takes
-those that the supervisor left in ``instance/``.
+Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
+those that the supervisor stored in ``instance/``.
 """
 
 from flask import Flask
@@ -17,6 +17,6 @@ COMMANDS = (lifecycle, mail, audit, keys, examine_installation)
 
 
 def init_app(app: Flask) -> None:
-    """Give ``flask`` the portal's commands."""
+    """Register the commands with ``flask``."""
     for command in COMMANDS:
         app.cli.add_command(command)

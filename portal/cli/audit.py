@@ -16,37 +16,34 @@ audit = AppGroup("audit", help="The audit trail.")
 
 
 @audit.command("verify")
-@click.option("--organization", metavar="SLUG_OR_ID", help="This one's chain alone.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per broken chain and line.")
+@click.option("--organization", metavar="SLUG_OR_ID", help="Verify only this chain.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line and broken chain.")
 @with_appcontext
 @on_database
 def verify_trail(organization: str | None, as_json: bool) -> None:
-    """Look for audit events that were changed or removed, and name the first of each chain.
+    """Find changed or removed audit events, and show the first of each broken chain.
 
-    Exit status: 0 all chains are whole, 1 some are broken, 2 could not look.
+    Exit status: 0 all chains are intact, 1 some are broken, 2 verification failed.
     """
     tally, broken = Tally(), 0
     for found in _broken_chains(organization, tally):
         broken += 1
         click.echo(json.dumps(_as_json(found)) if as_json else f"{found.subject}: {found.words}")
     if not as_json:
-        told = f"{broken} broken" if broken else "all whole"
-        click.echo(f"chains: {tally.chains}, events: {tally.events}, {told}.")
+        result = f"{broken} broken" if broken else "all intact"
+        click.echo(f"chains: {tally.chains}, events: {tally.events}, {result}.")
     sys.exit(1 if broken else 0)
 
 
 def _broken_chains(organization: str | None, tally: Tally) -> Iterable[BrokenChain]:
     if organization is None:
         return find_broken(tally)
-    found = (
-        Organization.objects(slug=organization, state=OrganizationState.ACTIVE).only("id").first()
-    )
+    organizations = Organization.objects.only("id")
+    found = organizations.filter(slug=organization, state=OrganizationState.ACTIVE).first()
     if found is None and ObjectId.is_valid(organization):
-        found = Organization.objects(id=organization).only("id").first()
+        found = organizations.filter(id=organization).first()
     if found is None:
-        raise CouldNot(
-            f"There is no organization {organization}. One in the trash has its id alone."
-        )
+        raise CouldNot(f"There is no organization {organization}. Give the id of one in the trash.")
     broken = verify_chain(found.id, tally)
     return [broken] if broken else []
 

@@ -1,4 +1,4 @@
-"""``flask doctor``: what is wrong with the installation."""
+"""``flask doctor``: finds and repairs damage to the installation."""
 
 import sys
 
@@ -11,14 +11,14 @@ from portal.doctor.examination import CHECKS, examine
 
 
 @click.command("doctor")
-@click.option("--repair", is_flag=True, help="Mend what is safe to mend. Nothing is dropped.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per finding and line.")
+@click.option("--repair", is_flag=True, help="Repair what is safe to repair. Nothing is dropped.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line and finding.")
 @with_appcontext
 @on_database
 def examine_installation(repair: bool, as_json: bool) -> None:
     """Compare master data with the tenant collections.
 
-    Exit status: 0 all well, 1 something remains to be done, 2 could not look.
+    Exit status: 0 all well, 1 something remains to be repaired, 2 the examination failed.
     """
     write = report.write_json if as_json else report.write_text
     remain = write(examine(check, repair=repair) for check in CHECKS)

@@ -1,4 +1,4 @@
-"""``flask keys``: provisioning keys, and the secrets that the portal signs by."""
+"""``flask keys``: provisioning keys, and the portal's signing secrets."""
 
 import click
 from flask.cli import AppGroup, with_appcontext
@@ -10,16 +10,16 @@ from portal.identity.api_keys import provisioning
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.settings import instance
 
-keys = AppGroup("keys", help="Keys by which programs sign organizations up, and the portal signs.")
+keys = AppGroup("keys", help="Provisioning keys, and the portal's signing secrets.")
 
 
 @keys.command("provision")
 @click.argument("name")
 @on_database
 def make_provisioning_key(name: str) -> None:
-    """Make a key named NAME and show it, this once.
+    """Create a provisioning key named NAME and show it once.
 
-    With it a program signs organizations up by POST /org/create, and does nothing else.
+    With it a program can sign up organizations by POST /org/create, and do nothing else.
     """
     try:
         click.echo(provisioning.make_provisioning_key(name))
@@ -30,11 +30,11 @@ def make_provisioning_key(name: str) -> None:
 @keys.command("list")
 @on_database
 def list_provisioning_keys() -> None:
-    """Show the keys there are, not their secrets."""
+    """List the provisioning keys, without their secrets."""
     found = provisioning.provisioning_keys()
     for key in found:
         used = f"last used {key.used_at:%Y-%m-%d %H:%M} UTC" if key.used_at else "never used"
-        click.echo(f"{key.id}  made {key.created_at:%Y-%m-%d}  {used}  {key.name}")
+        click.echo(f"{key.id}  created {key.created_at:%Y-%m-%d}  {used}  {key.name}")
     if not found:
         click.echo("There are no provisioning keys.")
 
@@ -43,33 +43,32 @@ def list_provisioning_keys() -> None:
 @click.argument("key_id", metavar="ID")
 @on_database
 def revoke_provisioning_key(key_id: str) -> None:
-    """End the key of this ID. What it created stays."""
+    """Revoke the provisioning key with this ID. What it created stays."""
     try:
         provisioning.revoke_provisioning_key(key_id)
     except ApiKeyNotFound as error:
-        raise CouldNot("There is no key of this ID: flask keys list shows them.") from error
+        raise CouldNot("There is no key with this ID: flask keys list shows them.") from error
     click.echo("Revoked.")
 
 
 @keys.command("rotate")
 @with_appcontext
 def rotate_secrets() -> None:
-    """Make a new JWT_SECRET and SECRET_KEY for a `make run` with a MongoDB of its own.
+    """Generate a new JWT_SECRET and SECRET_KEY for a `make run` with a MongoDB of its own.
 
-    It takes them up when it is started again. The old ones stay accepted for 30 days from then
-    on, so nobody is logged out, and forms and links that are under way go on working.
+    They take effect when it is restarted. The old ones stay accepted for 30 days from then on, so
+    nobody is logged out, and open forms and mailed links keep working.
     """
-    active, left = settings.current(), instance.read_settings()
-    runs_here = left is not None and left["MONGO_URI"] == active.mongo_uri
+    active, running = settings.current(), instance.read_settings()
+    runs_here = running is not None and running["MONGO_URI"] == active.mongo_uri
     if not runs_here or not instance.signs_by_own_secrets(active.jwt_secret, active.secret_key):
         raise CouldNot(
-            "The portal's secrets come from the environment or .env, so they are changed there: "
+            "The portal's secrets come from the environment or .env, so change them there: "
             "put the old ones into JWT_SECRET_FALLBACKS and SECRET_KEY_FALLBACKS, new ones into "
-            "JWT_SECRET and SECRET_KEY, and start the portal again."
+            "JWT_SECRET and SECRET_KEY, and restart the portal."
         )
     instance.rotate_secrets()
     click.echo(
-        f"{instance.SECRETS} has new secrets. Start the portal again (Ctrl-C, then `make run`) to "
-        f"have it sign by them. The old ones are accepted for {instance.FORMER_KEPT.days} days "
-        "from then on."
+        f"{instance.SECRETS} has new secrets. Restart the portal (Ctrl-C, then `make run`) to use "
+        f"them. The old ones are accepted for {instance.FORMER_KEPT.days} days from then on."
     )

@@ -1,4 +1,4 @@
-"""``flask lifecycle``: due operations."""
+"""``flask lifecycle``: due lifecycle operations."""
 
 import sys
 
@@ -9,20 +9,19 @@ from portal.cli.running import on_database
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle import runner
 
-lifecycle = AppGroup("lifecycle", help="Operations that create, rename, move and delete.")
+lifecycle = AppGroup("lifecycle", help="Lifecycle operations of organizations.")
 
 
 @lifecycle.command("run")
 @on_database
 def run_due_operations() -> None:
-    """Carry on, once, each operation that is due, and start the purges that are.
+    """Resume each due operation once, and start the due purges.
 
-    Exit status: 0 all of it done, 1 something failed and is tried again later, 2 could not look.
+    Exit status: 0 all done, 1 some failed and are retried later, 2 the command failed.
     """
-    carried_on = runner.recover_due_operations() + runner.start_due_purges()
+    resumed = runner.recover_due_operations() + runner.start_due_purges()
     failed = Organization.objects(
         operation__lease_until__exists=True, operation__last_error__ne=None
-    )
-    left = failed.count()
-    click.echo(f"operations carried on: {carried_on}, failed: {left}")
-    sys.exit(1 if left else 0)
+    ).count()
+    click.echo(f"operations resumed: {resumed}, failed: {failed}")
+    sys.exit(1 if failed else 0)

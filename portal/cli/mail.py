@@ -12,10 +12,11 @@ mail = AppGroup("mail", help="Mails of a portal without a mail server.")
 @mail.command("list")
 @with_appcontext
 def list_mails() -> None:
-    """Show the mails that were kept as files, newest first: a portal without MAIL_SERVER."""
+    """List the mails stored as files, newest first: those of a portal without MAIL_SERVER."""
     directory = settings.current().mail_directory
-    kept = None
-    for kept in transport.kept_in(directory):
-        click.echo(f"{kept.at}  {kept.to}  {kept.subject}\n{kept.path}\n\n{kept.text}\n{'-' * 72}")
-    if kept is None:
+    stored = None
+    for stored in transport.kept_in(directory):
+        head = f"{stored.at}  {stored.to}  {stored.subject}\n{stored.path}"
+        click.echo(f"{head}\n\n{stored.text}\n{'-' * 72}")
+    if stored is None:
         click.echo(f"There are no mails in {directory}.")

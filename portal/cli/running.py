@@ -1,4 +1,4 @@
-"""What every command needs: settings, a prepared database, and an exit status."""
+"""What commands share: settings, a prepared database, and an exit status."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ COULD_NOT = 2
 
 
 class CouldNot(click.ClickException):
-    """Why a command could not do its work; the message says what to do."""
+    """A command failed; the message says what to do."""
 
     exit_code = COULD_NOT
 
@@ -31,27 +31,27 @@ def is_running() -> bool:
 
 
 def load_settings() -> Settings:
-    """The settings for a command: the environment's and ``.env``'s, and where they name no
-    MongoDB those of the portal that runs from this folder. Raises CouldNot."""
+    """The settings for a command: from the environment and ``.env``, and where those have no
+    MongoDB from the portal that runs in this folder. Raises CouldNot."""
     try:
         if not settings.load_supervisor().mongo_uri:
-            _take_settings_of_embedded()
+            _use_embedded_settings()
         return settings.load()
     except InvalidSettings as error:
         raise CouldNot(str(error)) from error
 
 
-def _take_settings_of_embedded() -> None:
-    left = instance.read_settings()
-    if not left or not _answers(left["MONGO_URI"]):
+def _use_embedded_settings() -> None:
+    running = instance.read_settings()
+    if not running or not _is_reachable(running["MONGO_URI"]):
         raise CouldNot(
             "No portal runs from this folder, and MONGO_URI names no MongoDB. Start the portal "
             "with `make run`, or set what it is served with: MONGO_URI, JWT_SECRET, SECRET_KEY."
         )
-    os.environ.update(left)
+    os.environ.update(running)
 
 
-def _answers(uri: str) -> bool:
+def _is_reachable(uri: str) -> bool:
     server = urlsplit(uri)
     try:
         with socket.create_connection((server.hostname, server.port), timeout=5):
@@ -61,8 +61,8 @@ def _answers(uri: str) -> bool:
 
 
 def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Prepare the database before the command, and tell in one line what stops it: exit status
-    COULD_NOT."""
+    """Prepare the database before the command, and report its errors on one line with the exit
+    status COULD_NOT."""
 
     @wraps(command)
     def guarded(*arguments: Any, **options: Any) -> Any:

@@ -54,7 +54,8 @@ class Account(Document):
     # Set on a closed account until it is erased from the audit trail: the ids under which it is the
     # target of events there.
     to_erase = ListField(ObjectIdField(), default=None)
-    # Whether it has an authenticator app or a passkey: updated in the transactions that change them.
+    # Whether it has an authenticator app or a passkey: updated in the transactions that add or
+    # remove one.
     has_second_factor = BooleanField(required=True, default=False)
     # Incremented by each change of the account's memberships, so that transactions that depend on
     # their number conflict.

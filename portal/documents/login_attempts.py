@@ -4,8 +4,8 @@ from mongoengine import DateTimeField, Document, IntField, StringField
 
 
 class LogInAttempts(Document):
-    """The number of consecutive failed attempts on a subject, whose hash is ``id``: what people type
-    is never stored. The database deletes it a day after the last attempt."""
+    """The number of consecutive failed attempts on a subject, whose hash is ``id``: what people
+    type is never stored. The database deletes it a day after the last attempt."""
 
     id = StringField(primary_key=True)
     wrong = IntField(required=True, default=0)

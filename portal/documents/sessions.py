@@ -40,7 +40,7 @@ class Session(Document):
     """
 
     id = StringField(primary_key=True)
-    # Its id on pages and in the audit trail. An earlier version that runs beside this one sets none.
+    # Its id on pages and in the audit trail. An earlier version, if one still runs, sets none.
     public_id = ObjectIdField()
     # Incremented by each transaction that creates what outlives the session, so that it conflicts
     # with revoking the session.

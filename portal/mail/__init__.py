@@ -1,1 +1,1 @@
-"""E-mail: an outbox in MongoDB, and what sends from it."""
+"""E-mail: an outbox in MongoDB, and its sender."""

@@ -1,4 +1,4 @@
-"""Errors of links in mails, and their words."""
+"""Errors of mailed links, with their words."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,7 @@ from portal.errors import Gone, WayOn
 
 @dataclass
 class InvalidLink(Gone):
-    """A link from a mail that is not ours, too old, used, or withdrawn; another one can be had by
-    ``ask_again``."""
+    """A forged, expired, used, or withdrawn link; ``ask_again`` leads to a new one."""
 
     ask_again: WayOn | None = None
 

@@ -1,5 +1,5 @@
-"""Links in mails: always on the host that the settings name, whatever a request's headers say, and
-signed where following one proves something."""
+"""Links in mails: always to the host in the settings, whatever a request's headers say, and signed
+where following them proves something."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from portal.mail.errors import InvalidLink
 
 
 def link(endpoint: str, **values: Any) -> str:
-    """The address of a page of the portal, for a mail."""
+    """The absolute URL of a page, for a mail."""
     public = urlsplit(settings.current().public_url)
     adapter = current_app.url_map.bind(public.netloc, url_scheme=public.scheme)
     return adapter.build(endpoint, values, force_external=True)
@@ -24,7 +24,7 @@ def link(endpoint: str, **values: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LinkPurpose:
-    """What a link in a mail is for, how long it works, and where another one can be had."""
+    """The purpose of a mailed link, how long it is valid, and where to request another."""
 
     name: str
     valid_for: timedelta
@@ -32,13 +32,12 @@ class LinkPurpose:
 
 
 def sign(purpose: LinkPurpose, content: dict[str, Any]) -> str:
-    """A token of ``content`` that only this portal can make, good for one ``purpose``."""
+    """A token with ``content`` that only this portal can create, valid for one ``purpose``."""
     return _serializer(purpose).dumps(content)
 
 
 def read(purpose: LinkPurpose, token: str) -> dict[str, Any]:
-    """What was signed for this ``purpose``. Raises InvalidLink for what was not, or too long
-    ago."""
+    """The content of a token for this ``purpose``. Raises InvalidLink if forged or expired."""
     try:
         return _serializer(purpose).loads(token, max_age=int(purpose.valid_for.total_seconds()))
     except BadData as error:

@@ -1,5 +1,5 @@
-"""The outbox: a mail is put into it in the transaction of the change that it tells, and so is sent
-if and only if that happened."""
+"""The outbox: a mail is queued in the transaction of the change that it reports, and so is sent if
+and only if that is committed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
+from portal.database.transactions import within_transaction
 from portal.documents.mails import AT_ONCE, Mail
 
 
 @dataclass(frozen=True, slots=True)
 class MailKind:
-    """A kind of mail: its name, which its templates have too, and its subject.
+    """A kind of mail: its name, which is also that of its templates, and its subject.
 
-    ``context`` reads what the mail tells, by its ids, when it is sent: what the templates and the
-    subject are filled with, or ``None`` where there is nothing to tell any more. One that is
-    ``awaited``, by somebody at a page who can't go on without it, goes before those that only tell
-    of something.
+    ``context`` loads the variables of templates and subject by the mail's ids when it is sent, or
+    returns ``None`` where the mail is no longer needed. ``awaited`` mails, without which somebody
+    can't continue, are sent before mere notifications.
     """
 
     name: str
@@ -28,17 +28,18 @@ class MailKind:
 
 
 KINDS: dict[str, MailKind] = {}
-"""Every kind of mail that this version knows, as ``install`` was given them."""
+"""The kinds of mails that this version knows, as set by ``install``."""
 
 
 def install(kinds: tuple[MailKind, ...]) -> None:
-    """Make these the kinds of mails that this version knows."""
+    """Set the kinds of mails that this version knows."""
     KINDS.clear()
     KINDS.update({kind.name: kind for kind in kinds})
 
 
+@within_transaction
 def enqueue(kind: MailKind, to: str, **ids: ObjectId | int | str) -> Mail:
-    """Have a mail of a ``kind`` sent to the address ``to``; in the caller's transaction."""
+    """Queue a mail of a ``kind`` to the address ``to``."""
     mail = Mail(
         kind=kind.name,
         to=to,

@@ -1,8 +1,8 @@
-"""Sends what is in the outbox.
+"""Sends the mails in the outbox.
 
-A mail is taken like a lifecycle operation: by a lease, by the server's clock. So of a mail two
-copies are sent only where a sender dies between the server's taking it and the record of that;
-both have one Message-ID then, by which mail programs show one.
+The sender acquires a mail by a lease, like a lifecycle operation. So two copies of a mail are sent
+only where a sender dies between the mail server's acceptance and its record; both have the same
+Message-ID, so that mail programs show one.
 """
 
 import smtplib
@@ -22,7 +22,7 @@ from portal.mail.transport import delivered
 
 log = structlog.get_logger()
 
-# Longer than a conversation with a slow server takes.
+# Longer than sending takes with a slow server.
 LEASE_SECONDS = 180
 LONGEST_PAUSE_SECONDS = 3600
 GIVEN_UP_AFTER = timedelta(days=3)
@@ -38,13 +38,13 @@ _QUEUE = LeasedQueue(
 
 
 def send_due_mails(app: Flask) -> int:
-    """Send each mail that is due, once, and return how many were taken, MOST_AT_ONCE at most."""
-    taken = 0
+    """Try to send each due mail once, up to MOST_AT_ONCE; return how many."""
+    tried = 0
     with app.app_context():
-        while taken < MOST_AT_ONCE and (mail := _acquire()):
-            taken += 1
+        while tried < MOST_AT_ONCE and (mail := _acquire()):
+            tried += 1
             _send(mail)
-    return taken
+    return tried
 
 
 def start(app: Flask) -> None:
@@ -53,8 +53,7 @@ def start(app: Flask) -> None:
 
 
 def _acquire() -> Mail | None:
-    """Take one mail that is due, of a kind that this version knows; one that somebody waits for
-    before all others, however many a busy organization has put there."""
+    """Lease a due mail of a known kind: awaited ones first, however many others there are."""
     return _QUEUE.acquire({"kind": {"$in": list(KINDS)}}, sort={"awaited": -1, "due_at": 1})
 
 
@@ -62,13 +61,13 @@ def _send(mail: Mail) -> None:
     try:
         message = _compose(mail)
         if message is None:
-            _end(mail, Outcome.NOT_NEEDED)
+            _finish(mail, Outcome.NOT_NEEDED)
             return
         with delivered(message):
-            _end(mail, Outcome.SENT)
+            _finish(mail, Outcome.SENT)
     except Exception as error:
         if connection.is_unavailable(error):
-            raise  # its lease runs out
+            raise  # retried once the lease has run out
         _reschedule(mail, error)
 
 
@@ -89,34 +88,34 @@ def _compose(mail: Mail) -> EmailMultiAlternatives | None:
 
 
 def _reschedule(mail: Mail, error: Exception) -> None:
-    """Have it tried again after a pause that grows, unless nothing will come of that."""
-    told = summary(error)
-    if _is_for_good(error):
-        log.warning("mail.refused", mail=str(mail.id), kind=mail.kind, error=told)
-        _end(mail, Outcome.REFUSED, told)
+    """Schedule a retry with exponential backoff, unless the failure is permanent."""
+    reason = summary(error)
+    if _is_permanent(error):
+        log.warning("mail.refused", mail=str(mail.id), kind=mail.kind, error=reason)
+        _finish(mail, Outcome.REFUSED, reason)
     elif clock.now() - mail.created_at > GIVEN_UP_AFTER:
-        log.error("mail.given_up", mail=str(mail.id), kind=mail.kind, error=told)
-        _end(mail, Outcome.GIVEN_UP, told)
+        log.error("mail.given_up", mail=str(mail.id), kind=mail.kind, error=reason)
+        _finish(mail, Outcome.GIVEN_UP, reason)
     else:
         level = log.warning if isinstance(error, OSError) else log.exception
-        level("mail.put_off", mail=str(mail.id), kind=mail.kind, error=told)
+        level("mail.put_off", mail=str(mail.id), kind=mail.kind, error=reason)
         pause = min(5 * 2**mail.attempt, LONGEST_PAUSE_SECONDS)
-        _change(mail, _QUEUE.delay(pause, error))
+        _update(mail, _QUEUE.delay(pause, error))
 
 
-def _end(mail: Mail, outcome: str, error: str | None = None) -> None:
+def _finish(mail: Mail, outcome: Outcome, error: str | None = None) -> None:
     change: dict[str, object] = {"outcome": outcome, "ended_at": "$$NOW", "due_at": "$$REMOVE"}
     if error:
         change["last_error"] = {"$literal": error}
-    _change(mail, change)
+    _update(mail, change)
 
 
-def _change(mail: Mail, change: dict[str, object]) -> None:
+def _update(mail: Mail, change: dict[str, object]) -> None:
     _QUEUE.held(mail.id, mail.attempt).update_one(__raw__=[{"$set": change}])
 
 
-def _is_for_good(error: Exception) -> bool:
-    """Whether the server says of this mail, not of us, that it will never take it (5xx)."""
+def _is_permanent(error: Exception) -> bool:
+    """Whether the server permanently rejects this mail (5xx), rather than the portal."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(500 <= code < 600 for code, _ in error.recipients.values())
     return isinstance(error, smtplib.SMTPDataError) and 500 <= error.smtp_code < 600

@@ -1,4 +1,4 @@
-"""How mails leave: by SMTP, or where no server is named as files."""
+"""Delivery of mails: by SMTP, or without a mail server as files."""
 
 import smtplib
 import ssl
@@ -15,21 +15,21 @@ from flask_mailman.backends import file, smtp
 
 from portal.settings import Settings
 
-# Each step of a conversation with the server; there are about ten.
+# For each SMTP command; a mail takes about ten.
 STEP_SECONDS = 10
 
 _mailman = Mail()
 
 
 class _Smtp(smtplib.SMTP):
-    """``starttls`` checks the server's certificate, which smtplib by default does not."""
+    """``starttls`` verifies the server's certificate, which smtplib by default does not."""
 
     def starttls(self, *args: Any, **options: Any) -> Any:
         return super().starttls(context=ssl.create_default_context())
 
 
 class _FileBackend(file.EmailBackend):
-    """One file a mail, for the portal's own user alone: there are links in it."""
+    """A file per mail, readable only by the portal's user: mails contain links."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         Path(options["mailman"].file_path).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class _SmtpBackend(smtp.EmailBackend):
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Let ``app`` send mails as the settings say."""
+    """Configure how ``app`` sends mails."""
     app.config.update(
         MAIL_BACKEND=_SmtpBackend if settings.mail_server else _FileBackend,
         MAIL_FILE_PATH=settings.mail_directory,
@@ -62,7 +62,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class KeptMail:
-    """A mail that was kept as a file."""
+    """A mail stored as a file."""
 
     path: Path
     at: str
@@ -72,7 +72,7 @@ class KeptMail:
 
 
 def kept_in(directory: str) -> Iterator[KeptMail]:
-    """The mails that are kept as files, newest first."""
+    """The mails stored as files in ``directory``, newest first."""
     for path in sorted(Path(directory).glob("*.log"), reverse=True):
         message = message_from_bytes(path.read_bytes(), policy=policy.default)
         text = message.get_body(("plain",))
@@ -87,8 +87,8 @@ def kept_in(directory: str) -> Iterator[KeptMail]:
 
 @contextmanager
 def delivered(message: EmailMultiAlternatives) -> Iterator[None]:
-    """Hand the message over; inside the block it is the server's. What goes wrong with taking
-    leave of the server afterwards is none of the message's business.
+    """Deliver the message; inside the block the server has accepted it. Errors of closing the
+    connection afterwards are ignored.
 
     Raises smtplib's errors, which are OSErrors.
     """

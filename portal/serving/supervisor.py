@@ -1,8 +1,8 @@
-"""``make run``: one supervisor that owns gunicorn and, without MONGO_URI, an embedded mongod.
+"""``make run``: a supervisor of gunicorn and, without MONGO_URI, an embedded mongod.
 
 Whichever process is killed, none is left behind: the children die with the supervisor, the
-supervisor with ``make``, and it stops the portal where gunicorn has died. A mongod that died is
-started again. Ctrl-C and SIGTERM let requests in flight end: gunicorn stops first, then mongod.
+supervisor with ``make``, and it stops when gunicorn dies. It restarts mongod when that dies.
+Ctrl-C and SIGTERM let requests in flight finish: gunicorn stops first, then mongod.
 """
 
 import fcntl
@@ -33,28 +33,28 @@ from portal.settings.instance import INSTANCE
 FIRST_PORT, LAST_PORT = 8000, 8999
 READY_SECONDS = 30
 STOP_SECONDS = 20
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 class CannotServe(Exception):
-    """Why the portal does not run; the message says what to do."""
+    """The portal can't run; the message says what to do."""
 
 
 class Stopped(Exception):
-    """Somebody asked the supervisor to stop."""
+    """A signal asked the supervisor to stop."""
 
 
 def main() -> None:
-    """Serve the portal until told to stop; exit status 1, with the reason, where it can't."""
+    """Serve the portal until a signal stops it; exit with status 1 and the reason if it can't."""
     os.umask(0o077)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     die_with_parent(os.getppid())
     try:
-        asked = settings.load_supervisor()
-        with _instance_lock() as lock, _listening_socket(asked) as listener:
-            if asked.mongo_uri:
-                _serve_on(asked.mongo_uri, listener)
+        own = settings.load_supervisor()
+        with _instance_lock() as lock, _listening_socket(own) as listener:
+            if own.mongo_uri:
+                _serve_on(own.mongo_uri, listener)
             else:
                 _serve_embedded(listener, lock)
     except Stopped:
@@ -70,16 +70,15 @@ def main() -> None:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    # Once is enough; what follows must not be interrupted half way.
+    # A second signal must not interrupt the shutdown.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise Stopped
 
 
 def _serve_on(uri: str, listener: socket.socket) -> None:
-    """Serve on a MongoDB that somebody else runs."""
-    environment = {"PUBLIC_URL": os.environ.get("PUBLIC_URL", _address(listener))}
-    os.environ.update(environment)
+    """Serve on an external MongoDB."""
+    os.environ.setdefault("PUBLIC_URL", _url(listener))
     active = settings.load()
     client: MongoClient
     with MongoClient(connection.portable_uri(uri), timeoutMS=5000, tz_aware=True) as client:
@@ -90,19 +89,19 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
     gunicorn = _start_gunicorn(listener)
     try:
         _say_when_ready(listener, active.public_url, gunicorn)
-        while still_runs(gunicorn):
-            time.sleep(_LOOK_SECONDS)
+        while _still_runs(gunicorn):
+            time.sleep(_POLL_SECONDS)
     finally:
         _stop_gunicorn(gunicorn)
     raise CannotServe(f"gunicorn ended with status {gunicorn.returncode}; see its log above.")
 
 
 def _serve_embedded(listener: socket.socket, lock: int) -> None:
-    """Serve on a MongoDB of our own, started again if it dies."""
+    """Serve on an embedded MongoDB, restarted if it dies."""
     own = instance.secrets_at_start()
     server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock)
     environment = {
-        "PUBLIC_URL": os.environ.get("PUBLIC_URL", _address(listener)),
+        "PUBLIC_URL": os.environ.get("PUBLIC_URL", _url(listener)),
         "MONGO_URI": server.uri,
         **_signing("JWT_SECRET", own.jwt_secret, [one.jwt_secret for one in own.former]),
         **_signing("SECRET_KEY", own.secret_key, [one.secret_key for one in own.former]),
@@ -115,13 +114,13 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
         with instance.settings_left():
             gunicorn = _start_gunicorn(listener)
             _say_when_ready(listener, active.public_url, gunicorn)
-            while still_runs(gunicorn):
-                if not still_runs(server.process):
-                    _say(f"mongod ended with status {server.process.wait()}, starting it again")
+            while _still_runs(gunicorn):
+                if not _still_runs(server.process):
+                    _say(f"mongod ended with status {server.process.returncode}, restarting it")
                     server = mongod.start(
                         INSTANCE, own.mongo_password, keep_open=lock, port=server.port
                     )
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
     finally:
         if gunicorn:
             _stop_gunicorn(gunicorn)
@@ -130,7 +129,7 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
 
 
 def _signing(name: str, own: str, former: list[str]) -> dict[str, str]:
-    """The secret of this name and its fallbacks, unless the environment has one."""
+    """The settings for the secret ``name`` and its fallbacks, unless the environment has it."""
     if name in os.environ:
         return {}
     fallbacks = f"{name}_FALLBACKS"
@@ -140,7 +139,7 @@ def _signing(name: str, own: str, former: list[str]) -> dict[str, str]:
 
 @contextmanager
 def _instance_lock() -> Iterator[int]:
-    """Hold ``instance/lock``. The embedded mongod holds it too, until it has let go of the data."""
+    """Hold ``instance/lock``. The embedded mongod holds it too, until it exits."""
     INSTANCE.mkdir(mode=0o700, exist_ok=True)
     INSTANCE.chmod(0o700)
     with (INSTANCE / "lock").open("a+") as lock:
@@ -158,27 +157,27 @@ def _instance_lock() -> Iterator[int]:
 
 
 @contextmanager
-def _listening_socket(asked: SupervisorSettings) -> Iterator[socket.socket]:
-    """The socket that gunicorn inherits: nobody takes a port between its choice and its use."""
-    ports = [asked.port] if asked.port else range(FIRST_PORT, LAST_PORT + 1)
+def _listening_socket(own: SupervisorSettings) -> Iterator[socket.socket]:
+    """The socket that gunicorn inherits, so that nobody takes its port before gunicorn does."""
+    ports = [own.port] if own.port else range(FIRST_PORT, LAST_PORT + 1)
     for port in ports:
-        listener = socket.socket(socket.AF_INET6 if ":" in asked.bind else socket.AF_INET)
+        listener = socket.socket(socket.AF_INET6 if ":" in own.bind else socket.AF_INET)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((asked.bind, port))
+            listener.bind((own.bind, port))
             listener.listen(256)
         except OSError as error:
             listener.close()
-            if asked.port:
-                raise CannotServe(f"Port {port} on {asked.bind} can't be used: {error}") from error
+            if own.port:
+                raise CannotServe(f"Port {port} on {own.bind} can't be used: {error}") from error
             continue
         with listener:
             yield listener
         return
-    raise CannotServe(f"No port from {FIRST_PORT} to {LAST_PORT} is free on {asked.bind}.")
+    raise CannotServe(f"No port from {FIRST_PORT} to {LAST_PORT} is free on {own.bind}.")
 
 
-def _address(listener: socket.socket) -> str:
+def _url(listener: socket.socket) -> str:
     return f"http://localhost:{listener.getsockname()[1]}"
 
 
@@ -210,8 +209,8 @@ def _say_when_ready(listener: socket.socket, url: str, gunicorn: subprocess.Pope
                 _say(f"Portal: {url}  (Ctrl-C stops it)")
                 return
         except (URLError, OSError):
-            time.sleep(_LOOK_SECONDS)
-    if still_runs(gunicorn):
+            time.sleep(_POLL_SECONDS)
+    if _still_runs(gunicorn):
         _say(f"Portal: {url}, but it is not ready: {probe} says why")
 
 

@@ -1,7 +1,7 @@
-"""Every setting of the portal: name, type, default, check, one line of use.
+"""All settings: name, type, default, check, one line of use.
 
-Settings come from the environment or from ``.env``. The table in the README and ``.env.example``
-are written from here by ``portal/serving/settings_docs.py``.
+Settings come from the environment or from ``.env``. ``portal/serving/settings_docs.py`` generates
+the table in the README and ``.env.example`` from them.
 """
 
 import os
@@ -25,7 +25,7 @@ DEFAULT_HMAC = "HS256"
 _HMACS = (DEFAULT_HMAC, "HS384", "HS512")
 _HEADING = (
     "Settings to correct, in the environment or in .env (see .env.example; with MONGO_URI unset "
-    "`make run` brings a MongoDB and secrets of its own):"
+    "`make run` starts a MongoDB and creates secrets of its own):"
 )
 _SYSTEM_DATABASES = ("admin", "local", "config")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -35,7 +35,7 @@ Check = Callable[[dict[str, Any]], list[str]]
 
 
 class InvalidSettings(Exception):
-    """Settings that the portal can't start with; the message names every fault."""
+    """Invalid settings; the message lists every fault."""
 
 
 def _mongo_uri(value: str) -> None:
@@ -54,7 +54,7 @@ def _secret(value: str) -> None:
     if len(value.encode()) < SHORTEST_SECRET_BYTES:
         raise ValidationError(
             f"must be {SHORTEST_SECRET_BYTES} bytes or more; "
-            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            "generate one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
 
 
@@ -77,11 +77,11 @@ def _url(value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
         raise ValidationError(
-            "must be like https://portal.example, without a path or a slash at its end."
+            "must be like https://portal.example, without a path or trailing slash."
         )
 
 
-def _address(value: str) -> None:
+def _ip_address(value: str) -> None:
     try:
         ip_address(value)
     except ValueError as error:
@@ -93,7 +93,7 @@ def _network(value: str) -> None:
         ip_network(value)
     except ValueError as error:
         raise ValidationError(
-            "must be addresses or networks, like 10.0.0.7 or 10.0.0.0/8, separated by commas."
+            "must be IP addresses or networks, like 10.0.0.7 or 10.0.0.0/8, separated by commas."
         ) from error
 
 
@@ -108,7 +108,7 @@ def _one_of(allowed: tuple[str, ...], value: str) -> None:
 
 
 def _at_most_a_core_each(workers: int) -> None:
-    # Each worker hashes at least one password at a time, and no more may run than there are cores.
+    # Each worker hashes up to one password at a time, and no more may run than there are cores.
     if not 1 <= workers <= _CORES:
         raise ValidationError(f"must be 1 or more, and at most one for each of {_CORES} cores.")
 
@@ -130,13 +130,13 @@ def _setting(
     check: Callable[[Any], None] | None = None,
     secret: bool = False,
 ) -> Any:
-    """A field that is read from the setting of its name in capitals."""
+    """A field whose setting has the field's name in capitals."""
     return field(default=default, repr=not secret, metadata={"use": use, "check": check})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one running portal. Secrets stay out of its repr."""
+    """The settings of a running portal. Its repr omits secrets."""
 
     mongo_uri: str = _setting(
         "the replica set, 6.0 or later; unset, `make run` starts a MongoDB of its own",
@@ -149,13 +149,13 @@ class Settings:
         check=_database_name,
     )
     tenant_db: str = _setting(
-        "database of the organizations' own collections",
+        "database of the organizations' collections",
         default="tenant_db",
         check=_database_name,
     )
     jwt_secret: str = _setting(
         "signs session cookies and bearer tokens; 32 bytes or more; required unless JWT_ALGORITHM "
-        "takes a key file",
+        "uses a key file",
         default="",
         check=_secret,
         secret=True,
@@ -167,12 +167,12 @@ class Settings:
         secret=True,
     )
     jwt_algorithm: str = _setting(
-        "or HS384, HS512; with a key file EdDSA (Ed25519) or RS256",
+        "or HS384, HS512; with a private key file EdDSA (Ed25519) or RS256",
         default=DEFAULT_HMAC,
         check=partial(_one_of, (*_HMACS, *key_files.ALGORITHMS)),
     )
     jwt_private_key_file: str = _setting(
-        "PEM file of the private key that signs by EdDSA or RS256",
+        "PEM file of the private key for EdDSA or RS256",
         default="",
         check=_private_key_file,
     )
@@ -199,86 +199,87 @@ class Settings:
         check=_url,
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        "addresses or networks of proxies whose X-Forwarded-For is believed; separated by commas",
+        "IP addresses or networks of proxies whose X-Forwarded-For is trusted; separated by commas",
         default=(),
         check=partial(_each, _network),
     )
     web_concurrency: int = _setting(
-        "worker processes, at most one for each core",
+        "worker processes, at most one per core",
         default=min(2, _CORES),
         check=_at_most_a_core_each,
     )
     installation_id: str = _setting(
-        "tells apart the cookies of portals on one host name; made by `make run`", default=""
+        "distinguishes the cookies of portals on one host name; set by `make run`", default=""
     )
-    rate_limits: bool = _setting("off for load tests only", default=True)
+    rate_limits: bool = _setting("off only for load tests", default=True)
     login_limit_per_email: int = _setting(
-        "log-ins a minute for an e-mail address as typed", default=10, check=partial(_at_least, 1)
+        "log-ins per minute and e-mail address as typed", default=10, check=partial(_at_least, 1)
     )
     login_limit_per_network: int = _setting(
-        "log-ins a minute from a network (IPv4 address, IPv6 /64)",
+        "log-ins per minute and network (IPv4 address, IPv6 /64)",
         default=100,
         check=partial(_at_least, 1),
     )
     signup_limit: int = _setting(
-        "sign-ups and new organizations a minute from a network",
+        "sign-ups and new organizations per minute and network",
         default=30,
         check=partial(_at_least, 1),
     )
     provisioning_limit: int = _setting(
-        "organizations a minute that a provisioning key signs up",
+        "organizations per minute that a provisioning key signs up",
         default=600,
         check=partial(_at_least, 1),
     )
     signup_requires_verification: bool = _setting(
-        "on: an organization is created when the link is followed that is sent to its founder",
+        "on: an organization is created when its owner follows the link that is mailed to them",
         default=False,
     )
     preview_limit: int = _setting(
-        "previews a minute of a name or a password's strength from a network",
+        "previews of a name or a password's strength per minute and network",
         default=120,
         check=partial(_at_least, 1),
     )
     rename_limit: int = _setting(
-        "renames and restores a minute of an organization", default=20, check=partial(_at_least, 1)
+        "renames and restores per minute and organization", default=20, check=partial(_at_least, 1)
     )
     invitation_limit: int = _setting(
-        "invitations a minute that an organization sends",
+        "invitations per minute and organization",
         default=30,
         check=partial(_at_least, 1),
     )
     member_change_limit: int = _setting(
-        "members made admin, offers of ownership and new keys a minute in an organization",
+        "promotions to admin, ownership offers and new API keys per minute and organization",
         default=30,
         check=partial(_at_least, 1),
     )
     recovery_limit_per_email: int = _setting(
-        "requests a minute for a new password for an e-mail address, known or not",
+        "requests for a new password per minute and e-mail address, known or not",
         default=3,
         check=partial(_at_least, 1),
     )
     recovery_limit_per_network: int = _setting(
-        "requests a minute for a new password from a network",
+        "requests for a new password per minute and network",
         default=30,
         check=partial(_at_least, 1),
     )
     address_mail_limit: int = _setting(
-        "mails a minute to verify or change the address of an account; invitations of an address",
+        "mails per minute to verify or change an account's address; invitations of an address",
         default=3,
         check=partial(_at_least, 1),
     )
     second_factor_limit: int = _setting(
-        "codes and confirmations a minute for an account", default=10, check=partial(_at_least, 1)
+        "codes and confirmations per minute and account", default=10, check=partial(_at_least, 1)
     )
     trash_days: int = _setting(
         "days a deleted organization is kept", default=30, check=partial(_at_least, 1)
     )
     old_slug_days: int = _setting(
-        "days an old address is held for its organization", default=30, check=partial(_at_least, 0)
+        "days an old slug is reserved for its organization", default=30, check=partial(_at_least, 0)
     )
 
     mail_server: str = _setting(
-        "SMTP server that sends mails; unset, they are kept as files in MAIL_DIRECTORY", default=""
+        "SMTP server that sends mails; unset, they are stored as files in MAIL_DIRECTORY",
+        default="",
     )
     mail_port: int = _setting("its port", default=587, check=partial(_between, 1, 65535))
     mail_security: str = _setting(
@@ -286,59 +287,60 @@ class Settings:
         default="starttls",
         check=partial(_one_of, ("starttls", "tls", "none")),
     )
-    mail_username: str = _setting("to log in there; unset, without", default="")
-    mail_password: str = _setting("the password for that", default="", secret=True)
+    mail_username: str = _setting("user of MAIL_SERVER; unset, no authentication", default="")
+    mail_password: str = _setting("password of MAIL_USERNAME", default="", secret=True)
     mail_from: str = _setting(
         "sender of mails; unset, portal@ and the host of PUBLIC_URL", default=""
     )
-    mail_directory: str = _setting("where mails are kept without a server", default="instance/mail")
+    mail_directory: str = _setting(
+        "where mails are stored without a server", default="instance/mail"
+    )
 
     @property
     def sender(self) -> str:
-        """Whose name mails are sent in."""
+        """The sender of mails."""
         return self.mail_from or f"Portal <portal@{self.mail_domain}>"
 
     @property
     def mail_domain(self) -> str:
-        """The host that mails come from."""
+        """The domain of the default sender and of message ids."""
         return urlsplit(self.public_url).hostname or "localhost"
 
     @property
     def https(self) -> bool:
-        """Whether browsers reach the portal by HTTPS, so that cookies may be ``Secure``."""
+        """Whether browsers reach the portal by HTTPS, so that cookies can be ``Secure``."""
         return urlsplit(self.public_url).scheme == "https"
 
     @property
     def origin(self) -> str:
-        """``public_url`` as browsers write it: in small letters, without a port that goes
-        unsaid."""
+        """``public_url`` as browsers send it: lowercase, without a default port."""
         default_port = ":443" if self.https else ":80"
         return self.public_url.lower().removesuffix(default_port)
 
     @property
     def passkey_host(self) -> str:
-        """The host that passkeys are made for, whatever a request's headers say."""
+        """The host that passkeys are bound to, whatever a request's headers say."""
         return urlsplit(self.public_url).hostname or ""
 
     @property
     def public_host(self) -> str:
-        """Host and port of the portal as a ``Host`` header names them."""
+        """Host and port as in a ``Host`` header."""
         return urlsplit(self.public_url).netloc
 
     @property
     def local(self) -> bool:
-        """Whether the portal is only for browsers on this machine."""
+        """Whether the portal serves only browsers on this machine."""
         return urlsplit(self.public_url).hostname in _LOOPBACK_NAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorSettings:
-    """What ``make run`` itself needs to know; with no ``mongo_uri`` it brings a MongoDB along."""
+    """The settings of ``make run`` itself; without ``mongo_uri`` it starts a MongoDB."""
 
     mongo_uri: str = _setting("", default="", secret=True)
-    bind: str = _setting("address to listen on", default="127.0.0.1", check=_address)
+    bind: str = _setting("IP address to listen on", default="127.0.0.1", check=_ip_address)
     port: int = _setting(
-        "0 takes the first free port from 8000", default=0, check=partial(_between, 0, 65535)
+        "0 selects the first free port from 8000", default=0, check=partial(_between, 0, 65535)
     )
 
 
@@ -346,7 +348,7 @@ _active: list[Settings] = []
 
 
 def activate(settings: Settings) -> None:
-    """Make ``settings`` those of this process; MongoEngine's connection is one per process too."""
+    """Set this process's settings: one per process, like MongoEngine's connection."""
     _active[:] = [settings]
 
 
@@ -356,17 +358,17 @@ def current() -> Settings:
 
 
 def load() -> Settings:
-    """Read the environment and ``.env``. Raises InvalidSettings naming all faults at once."""
+    """Read the environment and ``.env``. Raises InvalidSettings with all faults."""
     return _load(Settings, _check_together)
 
 
 def load_supervisor() -> SupervisorSettings:
-    """Read what the supervisor needs, from the same places. Raises InvalidSettings."""
+    """Read the supervisor's settings likewise. Raises InvalidSettings."""
     return _load(SupervisorSettings)
 
 
 def every_setting() -> list[Field]:
-    """The field of each setting there is, with its ``use`` and ``check`` as metadata."""
+    """The fields of all settings, with ``use`` and ``check`` as metadata."""
     own = {setting.name for setting in fields(Settings)}
     return [*fields(Settings), *(s for s in fields(SupervisorSettings) if s.name not in own)]
 
@@ -386,17 +388,19 @@ def _faults_of(env: Env) -> list[str]:
         env.seal()
     except EnvValidationError as error:
         messages = cast(dict[str, list[str]], error.error_messages)
-        return [f"{name}: {' '.join(map(str, told))}" for name, told in messages.items()]
+        return [f"{name}: {' '.join(map(str, faults))}" for name, faults in messages.items()]
     return []
 
 
 def _check_together(values: dict[str, Any]) -> list[str]:
-    """What is wrong with settings beside each other; one that is wrong by itself is ``None``."""
+    """Faults in the combination of settings; one with a fault of its own is ``None``."""
     master, tenant = values["master_db"] or "", values["tenant_db"] or ""
     same = master and master.casefold() == tenant.casefold()
     faults = ["MASTER_DB and TENANT_DB: name two different databases."] if same else []
     if values["jwt_algorithm"] in key_files.ALGORITHMS:
-        return faults + _faults_of_key_file(values["jwt_algorithm"], values["jwt_private_key_file"])
+        return faults + _faults_of_private_key(
+            values["jwt_algorithm"], values["jwt_private_key_file"]
+        )
     if values["jwt_secret"] == "":
         faults.append("JWT_SECRET: not set.")
     if values["jwt_private_key_file"] and values["jwt_algorithm"]:
@@ -404,14 +408,14 @@ def _check_together(values: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _faults_of_key_file(algorithm: str, path: str | None) -> list[str]:
+def _faults_of_private_key(algorithm: str, path: str | None) -> list[str]:
     if path is None:
         return []
     if not path:
         return [f"JWT_PRIVATE_KEY_FILE: not set; {algorithm} signs with the private key in it."]
-    fits = key_files.algorithm_of(key_files.read_private_key(path).public_key())
-    wrong = f"JWT_PRIVATE_KEY_FILE: the key in it is one for {fits}, not for {algorithm}."
-    return [wrong] if fits != algorithm else []
+    actual = key_files.algorithm_of(key_files.read_private_key(path).public_key())
+    fault = f"JWT_PRIVATE_KEY_FILE: the key in it is one for {actual}, not for {algorithm}."
+    return [fault] if actual != algorithm else []
 
 
 def _read(env: Env, setting: Field) -> Any:

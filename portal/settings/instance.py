@@ -1,5 +1,5 @@
-"""What an embedded portal keeps in ``instance/``: the secrets that it made for itself, and, for the
-commands beside it, its settings."""
+"""The files of an embedded portal in ``instance/``: its generated secrets and, for commands, the
+settings of the running portal."""
 
 import fcntl
 import json
@@ -18,14 +18,14 @@ from portal.settings import every_setting
 INSTANCE = Path("instance")
 SECRETS = INSTANCE / "secrets.json"
 _SETTINGS = INSTANCE / "settings.json"
-# What was signed by a secret lasts no longer than the longest session does.
+# As long as the longest session, which outlasts everything else that is signed.
 FORMER_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class FormerSecrets:
-    """Secrets that are still accepted. A portal that runs goes on signing by them until it is
-    started again; ``ended_at`` is when that was."""
+    """Rotated secrets that are still accepted. A running portal signs with them until its restart
+    at ``ended_at``."""
 
     jwt_secret: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -34,7 +34,7 @@ class FormerSecrets:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What the embedded portal makes for itself on its first run."""
+    """The secrets that an embedded portal generates on its first run."""
 
     mongo_password: str = field(repr=False)
     jwt_secret: str = field(repr=False)
@@ -44,33 +44,27 @@ class Secrets:
 
 
 def secrets_at_start() -> Secrets:
-    """The secrets for a portal that starts now, made where there are none. Those that were
-    replaced while it ran end now; those that ended long enough ago are forgotten."""
-    with _alone():
-        kept = _read_secrets() or _make_secrets()
-        return _written(replace(kept, former=_still_accepted(kept.former)))
+    """The secrets for a portal that starts now, generated on the first run. Secrets rotated since
+    the last start end now; those that ended more than FORMER_KEPT ago are deleted."""
+    with _locked():
+        stored = _read_secrets() or _generate_secrets()
+        return _written(replace(stored, former=_still_accepted(stored.former)))
 
 
 def rotate_secrets() -> None:
-    """Make a new secret for tokens, and one for forms and links, for the next start. The old ones
-    stay accepted. Raises FileNotFoundError where the portal never made any."""
-    with _alone():
+    """Generate new secrets, for the next start. The old ones stay accepted. Raises
+    FileNotFoundError where there are none."""
+    with _locked():
         old = _read_secrets()
         if old is None:
             raise FileNotFoundError(SECRETS)
         former = FormerSecrets(old.jwt_secret, old.secret_key)
-        _written(
-            replace(
-                old,
-                jwt_secret=_random(),
-                secret_key=_random(),
-                former=(former, *old.former),
-            )
-        )
+        former_secrets = (former, *old.former)
+        _written(replace(old, jwt_secret=_random(), secret_key=_random(), former=former_secrets))
 
 
 def signs_by_own_secrets(jwt_secret: str, secret_key: str) -> bool:
-    """Whether a portal that runs with these took them from here, now or before a rotation."""
+    """Whether these are the secrets stored here, or were before a rotation."""
     own = _read_secrets()
     if own is None:
         return False
@@ -81,8 +75,8 @@ def signs_by_own_secrets(jwt_secret: str, secret_key: str) -> bool:
 
 @contextmanager
 def settings_left() -> Iterator[None]:
-    """While inside, leave this process's settings for commands: for its own user's eyes, as the
-    secrets that are there already."""
+    """Store this process's settings for commands, while inside; readable only by its user, like the
+    secrets."""
     names = [setting.name.upper() for setting in every_setting()]
     _write(_SETTINGS, {name: os.environ[name] for name in names if name in os.environ})
     try:
@@ -92,11 +86,11 @@ def settings_left() -> Iterator[None]:
 
 
 def read_settings() -> dict[str, str] | None:
-    """The settings of the portal that runs, or was killed, in this folder."""
+    """The settings of the portal that runs in this folder, or was killed."""
     return _read(_SETTINGS)
 
 
-def _make_secrets() -> Secrets:
+def _generate_secrets() -> Secrets:
     return Secrets(_random(), _random(), _random(), secrets.token_hex(4))
 
 
@@ -122,16 +116,16 @@ def _read_secrets() -> Secrets | None:
     return Secrets(**content, former=former)
 
 
-def _written(kept: Secrets) -> Secrets:
-    if kept != _read_secrets():
-        _write(SECRETS, asdict(kept))
-    return kept
+def _written(stored: Secrets) -> Secrets:
+    if stored != _read_secrets():
+        _write(SECRETS, asdict(stored))
+    return stored
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Keep a start and a command from writing over each other. The lock is the folder's own: that
-    in it is held for as long as the portal runs."""
+def _locked() -> Iterator[None]:
+    """Keep a start and a command from overwriting each other's changes. This locks the folder
+    itself: the lock file in it is held as long as the portal runs."""
     folder = os.open(INSTANCE, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -148,7 +142,7 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
-    """Write the file whole or not at all, for its own user's eyes."""
+    """Write the file atomically, readable only by its user."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

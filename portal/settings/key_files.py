@@ -1,5 +1,5 @@
-"""Keys in files, by which tokens can be signed instead of by a secret: what is a fit one, and the
-one algorithm that it is good for."""
+"""PEM files with private and public keys for signing tokens in place of a secret: which keys are
+suitable, and for which algorithm."""
 
 import stat
 from pathlib import Path
@@ -19,11 +19,11 @@ PublicKey = Ed25519PublicKey | RSAPublicKey
 
 
 class UnfitKey(Exception):
-    """A file that holds no key to be used; the message says why."""
+    """A file without a suitable key; the message says why."""
 
 
 def read_private_key(path: str) -> PrivateKey:
-    """The private key in a PEM file that not everybody may read. Raises UnfitKey."""
+    """The private key in a PEM file that is not world-readable. Raises UnfitKey."""
     content = _content(path)
     if Path(path).stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
         raise UnfitKey(f"{path} is open to every user of the machine: chmod 600 {path}")
@@ -50,7 +50,7 @@ def read_public_key(path: str) -> PublicKey:
 
 
 def algorithm_of(key: PublicKey, path: str = "it") -> str:
-    """The algorithm that the key is for: a key has one, whatever a token says. Raises UnfitKey."""
+    """The one algorithm for the key, whatever a token's header says. Raises UnfitKey."""
     if isinstance(key, Ed25519PublicKey):
         return EDDSA
     if key.key_size < SHORTEST_RSA_BITS:

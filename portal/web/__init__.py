@@ -1,1 +1,1 @@
-"""What every request passes: its limits and headers, idempotency, forms, templates, errors."""
+"""The parts of every request: limits, headers, idempotency, forms, templates, errors."""

@@ -1,4 +1,4 @@
-"""Who does something, from where, and by which request."""
+"""The context of a request: its actor, its origin, its idempotency key."""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,8 +9,8 @@ from portal.documents.audit import Origin
 
 @dataclass(frozen=True, slots=True)
 class AuditActor:
-    """Who does something, as the audit trail names them: an account, by one of its sessions; else
-    what acts, by its ``kind``, id and name; else the portal itself."""
+    """The actor of an audit event: an account with its session; else something of a ``kind`` with
+    id and name; else the portal itself."""
 
     account: ObjectId | None = None
     email: str | None = None
@@ -22,8 +22,8 @@ class AuditActor:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The key that a request carries. ``id`` stands for its sender, method and path; ``macs`` for
-    the content, which may hold a password: one for each secret in use."""
+    """A request's idempotency key. ``id`` is its hash with scope, method and path; ``macs``, one
+    for each secret in use, stand for the content, which may hold a password."""
 
     id: str
     macs: tuple[str, ...] = field(repr=False)
@@ -31,10 +31,9 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a service needs to know of the request that it works for; without one the portal acts by
-    itself.
+    """What a service needs to know of the request that it serves; the default is the portal itself.
 
-    ``browser_id`` is the id by which a browser is known again. What is stored of a context is its
+    ``browser_id`` is the id in the browser's cookie. The stored part of a context is its
     ``origin``.
     """
 
@@ -46,17 +45,17 @@ class RequestContext:
 
     @property
     def account(self) -> ObjectId | None:
-        """The account that acts, if it is one."""
+        """The acting account, if the actor is one."""
         return self.actor.account
 
     @property
     def session(self) -> ObjectId | None:
-        """The public id of the session that it acts by."""
+        """The public id of the acting session."""
         return self.actor.session
 
     @property
     def origin(self) -> Origin:
-        """As audit events and operations store it."""
+        """The form that audit events and operations store."""
         return Origin(
             account=self.actor.account,
             email=self.actor.email,
@@ -69,5 +68,5 @@ class RequestContext:
         )
 
     def acting_as(self, actor: AuditActor) -> "RequestContext":
-        """The same request as the deed of ``actor``, whom it just identified."""
+        """The same request with ``actor``, whom it just authenticated."""
         return replace(self, actor=actor)

@@ -1,4 +1,4 @@
-"""From an error to an answer: a page of the portal, or JSON for programs."""
+"""Turns errors into responses: a page, or JSON for programs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _TRASH = WayOn("Look in the trash", "organizations.trash")
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """What is answered to an error, before it is a page or JSON."""
+    """The response to an error, before it is rendered as a page or JSON."""
 
     status: int
     code: str
@@ -56,19 +56,19 @@ def init_app(
     observers: tuple[Observer, ...] = (),
     api_fields: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
-    """Answer every error. ``observers`` see each that a service raised; ``api_fields`` are, by
-    endpoint, the names that programs know fields by where those differ from the form's."""
+    """Handle every error. ``observers`` are called with each error of a service; ``api_fields``
+    maps, by endpoint, the form's names of fields to the API's where they differ."""
     app.extensions[_EXTENSION] = _Wiring(observers, api_fields or {})
     app.register_error_handler(PortalError, answer_portal_error)
-    for away in (PyMongoError, MongoEngineException, UnsuitableServer):
-        app.register_error_handler(away, answer_database_error)
+    for kind in (PyMongoError, MongoEngineException, UnsuitableServer):
+        app.register_error_handler(kind, answer_database_error)
     app.register_error_handler(CSRFError, answer_csrf_error)
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_bug)
 
 
 def describe(error: PortalError) -> ErrorResponse:
-    """What ``error`` says to whoever reads it: a person, or a program."""
+    """The response to ``error``, worded for a person or a program."""
     if isinstance(error, SeveralErrors):
         return describe(InvalidInput(_fields_of(error.errors)))
     return ErrorResponse(
@@ -91,7 +91,7 @@ def _fields_of(errors: list[PortalError]) -> dict[str, str]:
 
 
 def answer_portal_error(error: PortalError) -> ResponseReturnValue:
-    """Answer what a service refused."""
+    """Respond to the error of a service."""
     response = describe(error)
     log.info("request.refused", code=response.code)
     for observe in _wiring().observers:
@@ -100,7 +100,7 @@ def answer_portal_error(error: PortalError) -> ResponseReturnValue:
 
 
 def answer_database_error(error: Exception) -> ResponseReturnValue:
-    """Answer that MongoDB is unavailable, or that this is a bug."""
+    """Respond that MongoDB is unavailable, or that this is a bug."""
     if not connection.is_unavailable(error):
         return _answer_bug(error)
     log.warning("database.unavailable", error=str(error)[:300])
@@ -108,7 +108,7 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
 
 
 def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
-    """Answer that a form was made in another session."""
+    """Respond that the form belongs to another session."""
     return _answer(ErrorResponse(400, *FORM_EXPIRED))
 
 
@@ -142,13 +142,13 @@ def _answer(response: ErrorResponse) -> ResponseReturnValue:
         return _json(response), response.status, headers
     try:
         return _page(response), response.status, headers
-    except (PyMongoError, MongoEngineException) as error:  # the viewer could not be looked up
+    except (PyMongoError, MongoEngineException) as error:  # while loading the viewer
         return answer_database_error(error)
 
 
 def _json(response: ErrorResponse) -> dict[str, Any]:
-    sent_as = _wiring().api_fields.get(request.endpoint or "", {})
-    fields = {sent_as.get(name, name): words for name, words in response.fields.items()}
+    api_names = _wiring().api_fields.get(request.endpoint or "", {})
+    fields = {api_names.get(name, name): words for name, words in response.fields.items()}
     return {
         "status": "error",
         "error": {"code": response.code, "message": response.words, "fields": fields},
@@ -156,21 +156,21 @@ def _json(response: ErrorResponse) -> dict[str, Any]:
 
 
 def _page(response: ErrorResponse) -> str:
-    """The page of an error. Where our side failed it asks nothing of the database."""
-    ours = response.status >= 500
-    viewer = None if ours else current_user._get_current_object()
-    asked = request.path if request.method == "GET" else "/"
+    """The page of an error; that of a server error reads nothing from the database."""
+    server_error = response.status >= 500
+    viewer = None if server_error else current_user._get_current_object()
+    retry_path = request.path if request.method == "GET" else "/"
     return render_template(
         "errors/error.html",
         error=response,
-        again=same_site_path(asked, "/") if ours else None,
-        ways_on=response.ways_on or _usual_ways_on(response, viewer),
+        again=same_site_path(retry_path, "/") if server_error else None,
+        ways_on=response.ways_on or _default_ways_on(response, viewer),
         request_id=g.get("request_id"),
         current_user=viewer,
     )
 
 
-def _usual_ways_on(response: ErrorResponse, viewer: Any) -> tuple[WayOn, ...]:
+def _default_ways_on(response: ErrorResponse, viewer: Any) -> tuple[WayOn, ...]:
     if not getattr(viewer, "is_authenticated", False):
         return _LOG_IN, _START
     return (_ORGANIZATIONS, _TRASH) if response.status == 404 else (_ORGANIZATIONS,)

@@ -1,4 +1,4 @@
-"""Errors of requests, and their words."""
+"""Errors of requests, with their words."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 class DuplicateRequest(Conflict):
-    """Another request with the same key does it already, or has done it."""
+    """Another request with the same idempotency key is running or done."""
 
     code = "still_running"
     title = "It is being done already"
@@ -24,18 +24,18 @@ class DuplicateRequest(Conflict):
 
 
 class IdempotencyKeyReused(Invalid):
-    """A program's key was sent before with another content."""
+    """A program sent an idempotency key again with other content."""
 
     code = "idempotency_key_reused"
     title = "This key was used before"
     message = (
         "You sent this Idempotency-Key before with other content. Use a new one for each "
-        "thing you want done. Nothing was changed."
+        "operation. Nothing was changed."
     )
 
 
 class WrongHost(Malformed):
-    """The request named another host than the portal's."""
+    """The request's ``Host`` is not the portal's."""
 
     code = "wrong_host"
     title = "This is not the portal’s address"
@@ -48,7 +48,7 @@ class WrongHost(Malformed):
 
 @dataclass
 class MalformedJson(Malformed):
-    """A body that is no JSON object; ``reason`` tells why."""
+    """A body that is no JSON object; ``reason`` says why."""
 
     reason: str
 
@@ -59,7 +59,7 @@ class MalformedJson(Malformed):
 
 @dataclass
 class InvalidInput(Invalid):
-    """Fields that are missing, unknown or wrong; what is wrong with each."""
+    """Missing, unknown or wrong ``fields``, with what is wrong with each."""
 
     fields: dict[str, str]
 
@@ -74,7 +74,7 @@ class InvalidInput(Invalid):
 
 @dataclass
 class TooManyAttempts(TooManyRequests):
-    """A limit is reached, and for how long."""
+    """A rate limit is exceeded, and for how long."""
 
     retry_after_seconds: int
 
@@ -84,7 +84,7 @@ class TooManyAttempts(TooManyRequests):
 
     @property
     def wait(self) -> str:
-        """How long to wait, in words; never less."""
+        """How long to wait, in words, rounded up."""
         minutes = math.ceil(self.retry_after_seconds / 60)
         return f"{minutes} minutes" if minutes > 2 else f"{self.retry_after_seconds} seconds"
 
@@ -94,7 +94,7 @@ class TooManyAttempts(TooManyRequests):
 
 
 class Overloaded(Unavailable):
-    """The portal is busy and did not start what was asked."""
+    """The portal is at capacity and did not start the request."""
 
     code = "overloaded"
     title = "The portal is busy"

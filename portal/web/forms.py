@@ -1,4 +1,4 @@
-"""What all forms have in common."""
+"""The base classes of all forms."""
 
 import secrets
 from collections.abc import Callable
@@ -28,39 +28,39 @@ Result = TypeVar("Result")
 
 
 def take_key() -> None:
-    """Note the key of a form that was sent, if it has one. Raises InvalidInput."""
+    """Store the submitted form's idempotency key, if any, on the request. Raises InvalidInput."""
     sent = request.form.getlist(KEY_FIELD) if request.method == "POST" else []
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
-        # Who signs up is somebody else afterwards, for the second click too.
+        # Signing up changes the principal, and so would the scope of the second click.
         anonymous = request.endpoint in SIGN_UPS
         requests.take_idempotency_key(typed, KEY_FIELD, key_of_form, anonymous=anonymous)
 
 
 class Form(FlaskForm):
-    """A form that shows what the services say of it, at the field it concerns."""
+    """A form that shows a service's errors at their fields."""
 
     status = 200
     succeeded = False
 
     class Meta(FlaskForm.Meta):
-        """Reads the fields of a form and nothing else: no files, no JSON."""
+        """Reads form fields only: no files, no JSON."""
 
         def wrap_formdata(self, form: FlaskForm, formdata: object) -> MultiDict | None:
             return request.form if request.method == "POST" else None
 
     def submit(self, action: Callable[[], Result]) -> Result | None:
-        """Call ``action`` if the form was sent and is complete; its result, or ``None``.
+        """Call ``action`` if the form was submitted and is valid; its result, or ``None``.
 
-        Typed errors that belong to one of the fields become the message there, and the form's
-        ``status`` is theirs; any other error is raised. Raises DuplicateRequest where the form was
-        sent before, which may be why it is refused now.
+        An error of one of the fields becomes the message there, and its status the form's
+        ``status``; any other error is raised. Raises DuplicateRequest where an earlier submission
+        of the form succeeded, which may be why this one failed.
         """
         if not self.is_submitted():
             return None
         if not self.validate():
             self.status = 422
-            self._keep_on_one_line()
+            self._join_lines()
             return None
         try:
             result = action()
@@ -69,28 +69,28 @@ class Form(FlaskForm):
         except PortalError as error:
             if find_record(requests.idempotency_key()):
                 raise DuplicateRequest from error
-            self._tell(error)
-            self._keep_on_one_line()
+            self._show(error)
+            self._join_lines()
             return None
 
     def validate(self, extra_validators: dict | None = None) -> bool:
-        """Each field on its own, and each sent once: of two values none is the right one."""
+        """Validate each field, and that each has one value: of two neither is the right one."""
         valid = super().validate(extra_validators)
         for field in self:
-            several = isinstance(field, HiddenField | SelectMultipleField)
-            if not several and len(request.form.getlist(field.name)) > 1:
+            allows_several = isinstance(field, HiddenField | SelectMultipleField)
+            if not allows_several and len(request.form.getlist(field.name)) > 1:
                 field.errors = [f"{field.label.text}: send one value"]
                 valid = False
         return valid
 
-    def _keep_on_one_line(self) -> None:
-        """What is shown again stands in inputs, which have one line."""
+    def _join_lines(self) -> None:
+        """Join the lines of each value, since an input shows only one."""
         for field in self:
             if isinstance(field.data, str):
                 field.data = " ".join(field.data.splitlines())
 
-    def _tell(self, refused: PortalError) -> None:
-        errors = refused.errors if isinstance(refused, SeveralErrors) else [refused]
+    def _show(self, raised: PortalError) -> None:
+        errors = raised.errors if isinstance(raised, SeveralErrors) else [raised]
         for error in errors:
             if error.field is None or error.field not in self:
                 raise error
@@ -99,7 +99,7 @@ class Form(FlaskForm):
 
 
 class DayInput(DateInput):
-    """Shows again what is a day: browsers drop all else that was sent, and HTML forbids it."""
+    """Shows only valid days again: HTML forbids other values, and browsers drop them."""
 
     def __call__(self, field: Field, **attributes: object) -> Markup:
         typed = field._value()
@@ -113,14 +113,14 @@ def _is_day(typed: str) -> bool:
         return False
 
 
-class _KeyField(HiddenField):
-    """Another key each time that the form is shown."""
+class _IdempotencyKeyField(HiddenField):
+    """A new idempotency key each time the form is shown."""
 
     def _value(self) -> str:
         return secrets.token_urlsafe(16)
 
 
 class OnceForm(Form):
-    """A form that does once what it is for, however often its button is pressed."""
+    """A form that takes effect once, however often its button is pressed."""
 
-    idempotency_key = _KeyField()
+    idempotency_key = _IdempotencyKeyField()

@@ -1,4 +1,4 @@
-"""Headers that every page, JSON answer and static file carries, errors included."""
+"""Headers of every page, JSON response and static file, errors included."""
 
 from flask import Flask, Response
 
@@ -17,13 +17,13 @@ _SOURCES = (
 )
 _TRUSTED_TYPES = ("require-trusted-types-for 'script'", "trusted-types 'none'")
 POLICY = "; ".join(_SOURCES + _TRUSTED_TYPES)
-# For the one page whose library makes strings into markup.
+# For the one page whose library turns strings into markup.
 POLICY_WITHOUT_TRUSTED_TYPES = "; ".join(_SOURCES)
 
 
 def headers(settings: Settings) -> dict[str, str]:
-    """What protects every answer of this portal."""
-    protecting = {
+    """The security headers of every response."""
+    security_headers = {
         "Content-Security-Policy": POLICY,
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
@@ -33,16 +33,16 @@ def headers(settings: Settings) -> dict[str, str]:
         "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
     }
     if settings.https:
-        protecting["Strict-Transport-Security"] = "max-age=31536000"
-    return protecting
+        security_headers["Strict-Transport-Security"] = "max-age=31536000"
+    return security_headers
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Send the headers; keep every page out of caches, since each may hold somebody's data."""
-    protecting = headers(settings)
+    """Send the headers, and keep pages out of caches, since each may hold personal data."""
+    security_headers = headers(settings)
 
     def harden(response: Response) -> Response:
-        for name, value in protecting.items():
+        for name, value in security_headers.items():
             response.headers.setdefault(name, value)
         response.headers["Cache-Control"] = "no-store"
         return response

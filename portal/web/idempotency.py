@@ -1,9 +1,9 @@
-"""Requests that are sent twice do once what they ask for.
+"""Idempotency keys: a request that is sent twice takes effect once.
 
-A request may carry a key. The transaction that writes what it wants done claims the key too, as
-the ``_id`` of a record: so of any number of requests with one key one does it. The others are
-refused, by the key or by what that one did; the record was committed together with it, so
-whoever is refused finds the record then, and need not look for it before.
+The transaction that makes a request's change also claims its idempotency key, as the ``_id`` of a
+record: so of any number of requests with one key, one succeeds. The others fail, by the key or by
+the first one's change; that was committed together with the record, so a failed request finds the
+record then, and need not look for it before.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from portal.web.context import IdempotencyKey, RequestContext
 from portal.web.errors import DuplicateRequest
 
 SYNTAX = re.compile(r"[!-~]{1,255}")
-"""What a key looks like: visible ASCII."""
+"""The syntax of an idempotency key: visible ASCII."""
 
 
 def key_of_call(typed: str, scope: str, method: str, path: str, content: bytes) -> IdempotencyKey:
-    """A program's key: sent with another content it is the same key, and refused."""
+    """A program's idempotency key: with other content it is the same key, and rejected."""
     return IdempotencyKey(_digest(typed, scope, method, path), _macs(content))
 
 
 def key_of_form(typed: str, scope: str, method: str, path: str, content: bytes) -> IdempotencyKey:
-    """A form's key: sent with another content, as after going back to it, it is another key."""
+    """A form's idempotency key: with other content, as after going back, it is another key."""
     macs = _macs(content)
     return IdempotencyKey(_digest(typed, scope, method, path, macs[0]), macs)
 
@@ -40,10 +40,10 @@ def key_of_form(typed: str, scope: str, method: str, path: str, content: bytes) 
 def claim_key(
     context: RequestContext, organization: ObjectId, kind: str, operation: ObjectId | None = None
 ) -> None:
-    """Claim the key of the request, if it has one, for what it does to the ``organization``.
+    """Claim the request's idempotency key, if any, for its change of the ``organization``.
 
-    A second operation of the same request takes the first one's place. Raises DuplicateRequest
-    where another request claimed the key within 24 hours; the transaction is over then.
+    A second operation of the same request replaces the first. Raises DuplicateRequest where another
+    request claimed the key within 24 hours, which aborts the transaction.
     """
     key = context.idempotency_key
     if key is None:
@@ -56,23 +56,25 @@ def claim_key(
         operation=operation,
         at=clock.now(),
     )
-    may_be_replaced = [{"at": {"$lt": clock.now() - KEPT}}, {"request": context.request_id}]
+    replaceable = [{"at": {"$lt": clock.now() - KEPT}}, {"request": context.request_id}]
     try:
         KeyRecord._get_collection().replace_one(
-            {"_id": key.id, "$or": may_be_replaced}, record.to_mongo().to_dict(), upsert=True
+            {"_id": key.id, "$or": replaceable}, record.to_mongo().to_dict(), upsert=True
         )
     except DuplicateKeyError as error:
         raise DuplicateRequest from error
 
 
+@within_transaction
 def release_key(key_id: str | None, operation: ObjectId) -> None:
-    """Forget that ``operation`` was asked for, since it won't be done: it may be tried again."""
+    """Release the idempotency key of an ``operation`` that is rolled back, so that the request can
+    be repeated."""
     if key_id:
         KeyRecord.objects(id=key_id, operation=operation).delete()
 
 
 def find_record(key: IdempotencyKey | None) -> KeyRecord | None:
-    """What was done by this key within 24 hours; one read, none without a key."""
+    """The record of this key from the last 24 hours; one read, none without a key."""
     if key is None:
         return None
     return KeyRecord.objects(id=key.id, at__gte=clock.now() - KEPT).first()
@@ -81,7 +83,7 @@ def find_record(key: IdempotencyKey | None) -> KeyRecord | None:
 def keep_answer(
     key: IdempotencyKey, request_id: str, status: int, body: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    """Keep what was answered, if this request is the one that claimed the key."""
+    """Store the response, if this request is the one that claimed the key."""
     KeyRecord.objects(id=key.id, request=request_id).update_one(
         set__answer=FirstAnswer(status=status, body=body, headers=headers)
     )

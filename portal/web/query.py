@@ -1,4 +1,4 @@
-"""Arguments of a page's query that say where in a list it begins."""
+"""Query arguments with the position in a paginated list."""
 
 import re
 
@@ -6,7 +6,7 @@ from flask import request
 
 
 def key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
-    """The key of a row; ``None`` for what can't be one."""
+    """The sort key of a row; ``None`` for anything that can't be one."""
     value = request.args.get(name, "")
     return value if pattern.fullmatch(value) else None
 

@@ -1,4 +1,4 @@
-"""How often something may be tried in a minute, counted in MongoDB for all portals together."""
+"""Rate limits per minute, counted in MongoDB across all portals."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from portal.documents.rate_limits import LimitCounter
 from portal.hashing import hash_secret
 from portal.web.errors import TooManyAttempts
 
-# The settings that say how often.
+# The names of the settings with the limits.
 LOGIN_PER_EMAIL = "login_limit_per_email"
 LOGIN_PER_NETWORK = "login_limit_per_network"
 SIGNUP = "signup_limit"
@@ -31,26 +31,26 @@ ADDRESS_MAILS = "address_mail_limit"
 SECOND_FACTOR = "second_factor_limit"
 
 
-def count_try(limit: str, tried: str) -> None:
-    """Count one more try of ``tried`` under ``limit``.
+def count_try(limit: str, subject: str) -> None:
+    """Count an attempt by or on ``subject`` under ``limit``.
 
-    Raises TooManyAttempts beyond it; PyMongoError where it can't be counted, since then nothing may
-    be let through.
+    Raises TooManyAttempts beyond it; PyMongoError where it can't be counted, so that a failure
+    never lifts a limit.
     """
     active = settings.current()
     if not active.rate_limits:
         return
     item = RateLimitItemPerMinute(getattr(active, limit), namespace=limit)
-    # Hashed: what somebody typed is stored nowhere, and a key has one length.
-    key = hash_secret(tried)
-    if not _limiter().hit(item, key):
-        left = _limiter().storage.get_expiry(item.key_for(key)) - time.time()
+    # Hashed: what people type is never stored, and all ids have one length.
+    hashed = hash_secret(subject)
+    if not _limiter().hit(item, hashed):
+        left = _limiter().storage.get_expiry(item.key_for(hashed)) - time.time()
         raise TooManyAttempts(retry_after_seconds=max(1, math.ceil(left)))
 
 
 def network_of(address: str | None) -> str:
-    """Who shares an ``address``: an IPv4 address is a network by itself, of IPv6 it is the /64
-    that one customer is given."""
+    """The network of an IP address: an IPv4 address itself, the /64 of an IPv6 address, which is
+    what one customer gets."""
     try:
         parsed = ip_address(address or "")
     except ValueError:
@@ -61,14 +61,14 @@ def network_of(address: str | None) -> str:
 
 
 class _Storage(MongoDBStorage):
-    """The counters on the portal's own connection, whose indexes stand already."""
+    """The counters on the portal's own connection, which already created the indexes."""
 
     @property
     def _database(self) -> Any:
         return connection.client()[settings.current().master_db]
 
     def __del__(self) -> None:
-        """The connection is not this one's to close."""
+        """Leave the portal's connection open."""
 
 
 @cache

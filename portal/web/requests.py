@@ -1,11 +1,10 @@
-"""The request at hand: what is refused before anything looks at it, its id, its time limit, where
-it comes from, and its line in the log."""
+"""The current request: early checks, id, time limit, client address, and line in the log."""
 
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 import pymongo
@@ -23,8 +22,8 @@ from portal.web.rate_limits import network_of
 
 REQUEST_SECONDS = 4
 LARGEST_BODY_BYTES = 64 * 1024
-SAFE = ("GET", "HEAD", "OPTIONS")  # these change nothing
-# Load balancers and containers ask these by address, and while MongoDB is away.
+SAFE = ("GET", "HEAD", "OPTIONS")
+# Load balancers and containers request these by IP address, and while MongoDB is unavailable.
 HEALTH = ("home.alive", "home.ready")
 
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
@@ -42,10 +41,10 @@ log = structlog.get_logger()
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give each request an id, a time limit for all it does with MongoDB, a size limit, and a line
-    in the log; refuse what comes by another host or is no request of a browser or a program."""
+    """Give each request an id, a time limit for MongoDB, a size limit, and a line in the log;
+    reject other hosts, and bodies of other media types."""
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
-    app.wsgi_app = _guarded(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = _wrapped(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
     app.before_request(_begin)
     app.before_request(_check_host)
     app.before_request(_check_body)
@@ -53,12 +52,12 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def is_api() -> bool:
-    """Whether a program asks: it gets JSON, and comes by a bearer token or not at all."""
+    """Whether this is the API: it responds with JSON, and takes bearer tokens only."""
     return request.path.split("/")[1] in _API_ROOTS
 
 
 def request_context() -> RequestContext:
-    """Who sends this request, and from where."""
+    """The context of the current request, for services."""
     actor = current_user.audit_actor if current_user.is_authenticated else AuditActor()
     return RequestContext(
         actor=actor,
@@ -72,31 +71,31 @@ def request_context() -> RequestContext:
 def take_idempotency_key(
     typed: str, field: str, make: KeyMaker, *, anonymous: bool = False
 ) -> None:
-    """Note the idempotency key that the request carries in ``field``. It is scoped to the principal
-    that sends it, or to its network where it is ``anonymous`` or nobody is known.
+    """Store the idempotency key sent in ``field`` on the request. Its scope is the principal, or
+    the network where there is none or the request counts as ``anonymous``.
 
-    Raises InvalidInput for what is no key.
+    Raises InvalidInput for a malformed key.
     """
     if not SYNTAX.fullmatch(typed):
         raise InvalidInput({field: "Send 1 to 255 visible ASCII characters, once."})
-    known = not anonymous and current_user.is_authenticated
-    scope = current_user.idempotency_scope if known else network_of(request.remote_addr)
+    by_principal = not anonymous and current_user.is_authenticated
+    scope = current_user.idempotency_scope if by_principal else network_of(request.remote_addr)
     content = request.query_string + b"\n" + request.get_data()
     g.idempotency_key = make(typed, scope, request.method, request.path, content)
 
 
 def idempotency_key() -> IdempotencyKey | None:
-    """The idempotency key of the request at hand."""
+    """The idempotency key of the current request."""
     return g.get("idempotency_key")
 
 
 def path_for_log() -> str:
-    """The path, but for the token of a link from a mail: that opens something."""
+    """The path, without the token of a mailed link, which grants access."""
     return _SIGNED.sub("…", request.path)
 
 
 def user_agent() -> str:
-    """The browser's own words, without what could break a line."""
+    """The ``User-Agent``, without unprintable characters."""
     return "".join(c for c in request.headers.get("User-Agent", "") if c.isprintable())
 
 
@@ -110,60 +109,60 @@ def same_site_path(target: str, otherwise: str) -> str:
 
 
 def client_address(peer: str, forwarded: str, trusted: list[Network]) -> str:
-    """Where a request comes from: the last hop that no trusted proxy vouches for; IPv4 in IPv6, as
-    a listener on both sees it, as IPv4.
+    """The client's IP address: the last hop that is no trusted proxy. IPv4-mapped IPv6, as seen by
+    a dual-stack listener, becomes IPv4.
 
-    ``forwarded`` is ``X-Forwarded-For``, believed only as far as each hop after is ``trusted``.
+    ``forwarded`` is ``X-Forwarded-For``, whose hops count as far as the one after is ``trusted``.
     """
     hops = [hop.strip() for hop in forwarded.split(",")]
-    while hops and _is_in(peer, trusted) and _address(hops[-1]):
+    while hops and _is_in(peer, trusted) and _parse_ip(hops[-1]):
         peer = hops.pop()
-    return str(_address(peer) or peer)
+    return str(_parse_ip(peer) or peer)
 
 
-def _guarded(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
+def _wrapped(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
     trusted = [ip_network(network) for network in settings.trusted_proxies]
 
-    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["REMOTE_ADDR"] = client_address(
             environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""), trusted
         )
         if not _is_ours(environ.get("HTTP_HOST", ""), settings):
-            # Flask could not even find out what was asked for under some of them.
+            # Flask can't match URLs for some malformed hosts.
             environ[_HOST_REFUSED] = True
             environ["HTTP_HOST"] = settings.public_host
         environ[_ID] = secrets.token_hex(8)
-        # Only timeoutMS and pymongo.timeout bound a server that hangs; the other time limits of
-        # the driver let a request wait for 14 s.
+        # Only timeoutMS and pymongo.timeout bound the wait for a hung server; the driver's other
+        # timeouts let a request wait for 14 s.
         with bound_contextvars(request_id=environ[_ID]), pymongo.timeout(REQUEST_SECONDS):
             try:
                 return wsgi_app(environ, start_response)
             finally:
                 structlog.contextvars.unbind_contextvars("account", "api_key", "organization")
 
-    return guarded
+    return wrapped
 
 
 def _is_ours(host: str, settings: Settings) -> bool:
     if settings.local and _LOOPBACK.fullmatch(host):
-        return True  # on one's own machine any port may be forwarded to the portal
+        return True  # locally any port may be forwarded to the portal
     default_port = ":443" if settings.https else ":80"
-    named, ours = (name.lower().removesuffix(default_port) for name in (host, settings.public_host))
-    return named == ours
+    given, ours = (name.lower().removesuffix(default_port) for name in (host, settings.public_host))
+    return given == ours
 
 
 def _is_in(text: str, networks: list[Network]) -> bool:
-    address = _address(text)
-    return address is not None and any(address in network for network in networks)
+    ip = _parse_ip(text)
+    return ip is not None and any(ip in network for network in networks)
 
 
-def _address(text: str) -> Any:
-    """The address that ``text`` is, ``None`` if it is none; IPv4 in IPv6 as IPv4."""
+def _parse_ip(text: str) -> IPv4Address | IPv6Address | None:
+    """The IP address in ``text``, if it is one; IPv4-mapped IPv6 as IPv4."""
     try:
-        address = ip_address(text)
+        ip = ip_address(text)
     except ValueError:
         return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
 def _begin() -> None:
@@ -178,18 +177,18 @@ def _check_host() -> None:
 
 
 def _check_body() -> None:
-    """Refuse a body that is not whole, or not of the one kind that is read there."""
+    """Reject a body that is truncated, or not of the media type that the endpoint reads."""
     if request.method in SAFE:
         return
     if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        abort(411)  # its end can't be known before it is read
+        abort(411)
     if request.mimetype not in ("", _JSON if is_api() else _FORM):
         abort(415)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        abort(415)  # nothing is ever unpacked
+        abort(415)  # the portal never decompresses
     body = request.get_data()
     if len(body) != (request.content_length or 0):
-        abort(400)  # the sender went away in the middle
+        abort(400)  # the client disconnected midway
     if body and not request.mimetype:
         abort(415)
 

@@ -1,7 +1,7 @@
-"""Serves the static files that ``portal/serving/build.py`` gathered.
+"""Serves the static files that ``portal/serving/build.py`` collected.
 
-Their names carry their content's hash, so browsers keep each for ever; they were compressed when
-they were gathered, so none is packed while somebody waits.
+Their names contain a hash of the content, so browsers may cache them for ever; they are compressed
+ahead of time.
 """
 
 import json
@@ -19,14 +19,14 @@ _PREFIX = "/static/"
 
 
 class NotBuilt(Exception):
-    """The static files were not gathered; the message says how to."""
+    """The static files were not collected; the message says how to."""
 
 
 def init_app(app: Flask, headers: dict[str, str]) -> None:
-    """Serve the static files with ``headers``, and give templates ``asset(name)``, the address of
-    one. Raises NotBuilt."""
+    """Serve the static files with ``headers``, and give templates ``asset(name)``, the URL of one.
+    Raises NotBuilt."""
     if not (BUILT / MANIFEST).exists():
-        raise NotBuilt("The static files are missing. Gather them: python -m portal.serving.build")
+        raise NotBuilt("The static files are missing. Build them: python -m portal.serving.build")
     names = json.loads((BUILT / MANIFEST).read_text())
     app.jinja_env.globals["asset"] = lambda name: _PREFIX + names[name]
 

@@ -1,4 +1,4 @@
-"""Files that are read in pages while they are sent, however long they are."""
+"""Streamed files, read page by page while they are sent."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,24 +12,23 @@ import structlog
 from portal.web.errors import Overloaded
 
 ROWS_AT_ONCE = 500
-# For each page of them: the answer is under way, and the request's own limit is over.
+# For each page: while the response is streamed, the request's own limit no longer applies.
 READ_SECONDS = 4
 EXPORTS_AT_ONCE = 2  # of the four threads of a worker
 
 Row = dict[str, Any]
-# Up to so many rows, those that follow one; the first ones where that is ``None``.
+# Reads up to so many rows after a row, or from the beginning where that is ``None``.
 Read = Callable[[Row | None, int], list[Row]]
 Render = Callable[[Iterable[Row]], str]
 
 log = structlog.get_logger()
-_places = BoundedSemaphore(EXPORTS_AT_ONCE)
+_slots = BoundedSemaphore(EXPORTS_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a file is made of: a ``begin``, which is made when it is sure that there will be one,
-    pages of rows as they are rendered, with something ``between`` them, and an ``end``. The log
-    calls it by ``kind`` and what else is ``told``."""
+    """The parts of a file: ``begin``, called once it is certain to be sent, the rendered pages of
+    rows, with ``between`` as separator, and ``end``. ``kind`` and ``told`` go into the log."""
 
     kind: str
     begin: Callable[[], str]
@@ -41,15 +40,15 @@ class File:
 
 
 def streamed(file: File) -> Iterator[str]:
-    """The parts of a file. Its first page is read now, so that a database that is away is told as
-    ever; one that goes away later ends the answer in the middle. Raises Overloaded."""
+    """The parts of a file. Reads its first page now, so that an unavailable database is reported as
+    usual; one that fails later breaks the response off. Raises Overloaded."""
     parts = _parts(file)
-    next(parts)  # begun, it gives back what it took however the answer ends
+    next(parts)  # once started, it releases its slot however the response ends
     return parts
 
 
 def _parts(file: File) -> Iterator[str]:
-    with _place():
+    with _slot():
         begin, page, rows = file.begin(), _page_after(None, file), 0
         yield ""
         try:
@@ -60,25 +59,26 @@ def _parts(file: File) -> Iterator[str]:
                 page = _page_after(page[-1], file) if len(page) == ROWS_AT_ONCE else []
             yield file.end
         except Exception as error:
-            # Nothing more is sent, not even that this is the end, which tells the client.
-            broken = f"{file.kind}.export_broken"
-            log.warning(broken, error=str(error)[:300], **file.told, events=rows)
+            # The response ends without its last chunk, so the client notices.
+            log.warning(
+                f"{file.kind}.export_broken", error=str(error)[:300], **file.told, events=rows
+            )
             raise
         log.info(f"{file.kind}.exported", **file.told, events=rows)
 
 
 @contextmanager
-def _place() -> Iterator[None]:
-    """Leaves threads to others, however slowly some take their files."""
-    if not _places.acquire(blocking=False):
+def _slot() -> Iterator[None]:
+    """Keeps threads free for other requests, however slowly clients download."""
+    if not _slots.acquire(blocking=False):
         raise Overloaded
     try:
         yield
     finally:
-        _places.release()
+        _slots.release()
 
 
 def _page_after(last: Row | None, file: File) -> list[Row]:
-    # The limit may not outlast the read: between two parts the thread does other things.
+    # The time limit may not outlast the read: the thread runs other code between two parts.
     with pymongo.timeout(READ_SECONDS):
         return file.read(last, ROWS_AT_ONCE)

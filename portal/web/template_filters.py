@@ -1,4 +1,4 @@
-"""How values are written on pages."""
+"""Formats of values on pages."""
 
 import math
 import re
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from portal import clock
 
-# What no HTML document may have in it, as UTF-8: control characters and noncharacters.
+# What HTML forbids, as UTF-8: control characters and noncharacters.
 _FORBIDDEN = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xef\xb7[\x90-\xaf]|\xef\xbf[\xbe\xbf]"
     rb"|[\xf0-\xf4][\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]"
@@ -23,8 +23,8 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates the formats as filters, and icons; keep out of pages what HTML forbids,
-    for they show what somebody typed."""
+    """Register the formats as filters, and icons; replace characters that HTML forbids, since pages
+    show user input."""
     app.after_request(_keep_valid)
     app.jinja_env.filters.update(
         ago=ago,
@@ -49,7 +49,7 @@ def _keep_valid(response: Response) -> Response:
 
 @cache
 def icon_svg(name: str) -> Markup:
-    """An icon as inline SVG that means nothing by itself. Drawn once: it never changes."""
+    """An icon as inline SVG, hidden from assistive technology."""
     return Markup(heroicon_mini(name, size=16, **{"class": "icon"}))  # noqa: S704 (the package draws it)
 
 
@@ -60,7 +60,7 @@ def ago(time: datetime) -> str:
 
 
 def machine(time: datetime) -> str:
-    """As HTML's ``datetime`` attribute wants it: to the millisecond."""
+    """For HTML's ``datetime`` attribute: to the millisecond."""
     return time.isoformat(timespec="milliseconds")
 
 
@@ -76,18 +76,18 @@ def stamp(time: datetime) -> str:
 
 
 def day(time: date) -> str:
-    """“23 December 2026”: of a moment the day that the reader has then."""
+    """“23 December 2026”: of a moment, the day in the reader's time zone."""
     local = _local(time) if isinstance(time, datetime) else time
     return f"{local:%-d %B %Y}"
 
 
 def days_until(time: datetime) -> int:
-    """How many days are left, one that has begun among them; none when it is over."""
+    """The number of days left, rounded up; 0 when the time is past."""
     return max(0, math.ceil((time - clock.now()) / timedelta(days=1)))
 
 
 def _local(time: datetime) -> datetime:
-    """In the zone that the reader chose, else UTC, which a script makes the browser's."""
+    """In the reader's time zone, else UTC, which a script converts to the browser's."""
     return time.astimezone(_zone(getattr(current_user, "time_zone", "")))
 
 
@@ -95,7 +95,7 @@ def _local(time: datetime) -> datetime:
 def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name) if name else UTC
-    except ZoneInfoNotFoundError:  # known where it was chosen, and not to this server
+    except ZoneInfoNotFoundError:  # known to the server where it was chosen, but not here
         return UTC
 
 

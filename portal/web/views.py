@@ -1,4 +1,4 @@
-"""Pages that belong to no organization and no account: landing and health."""
+"""The landing page, and health checks."""
 
 import structlog
 from flask import Blueprint, redirect, render_template, url_for
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 blueprint = Blueprint("home", __name__)
 
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+_NOT_READY = {**_TEXT, "Retry-After": "5"}
 
 
 @blueprint.get("/")
@@ -30,19 +31,19 @@ def landing() -> ResponseReturnValue:
 
 @blueprint.get("/healthz")
 def alive() -> ResponseReturnValue:
-    """Whether this process answers."""
+    """Whether this process responds."""
     return "ok\n", 200, _TEXT
 
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Whether this process can do its work: indexes stand, and a primary takes writes."""
+    """Whether this process can serve requests: indexes exist, and a primary is writable."""
     try:
         connection.await_prepared()
         connection.ping_primary()
     except (DatabaseNotPrepared, MigrationRunning, MigrationFailed) as error:
-        return f"not ready: {error}\n", 503, {**_TEXT, "Retry-After": "5"}
+        return f"not ready: {error}\n", 503, _NOT_READY
     except (PyMongoError, UnsuitableServer) as error:
         log.warning("portal.not_ready", error=str(error)[:300])
-        return "not ready: MongoDB can't be used right now\n", 503, {**_TEXT, "Retry-After": "5"}
+        return "not ready: MongoDB can't be used right now\n", 503, _NOT_READY
     return "ok\n", 200, _TEXT

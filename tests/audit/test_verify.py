@@ -97,7 +97,7 @@ def test_each_broken_chain_is_told_organizations_and_accounts(master_db):
 def test_the_command_says_that_all_is_whole_and_how_much_it_read(flask):
     a_lived_organization()
     told = flask("audit", "verify")
-    assert (told.returncode, told.stdout) == (0, "chains: 2, events: 4, all whole.\n")
+    assert (told.returncode, told.stdout) == (0, "chains: 2, events: 4, all intact.\n")
     told = flask("audit", "verify", "--json")
     assert (told.returncode, told.stdout) == (0, "")
 
@@ -128,11 +128,11 @@ def test_the_command_names_what_is_broken(command, master_db):
 def test_the_command_verifies_one_organization_by_slug_or_id(command, master_db):
     organization, trashed = an_organization("Acme Corp"), a_lived_organization("Other")
     master_db.audit_events.update_one({"chain": trashed.id}, {"$set": {"action": "x"}})
-    one = command("audit", "verify", "--organization", "acme-corp")
-    assert (one.returncode, one.stdout) == (0, "chains: 1, events: 1, all whole.\n")
-    assert command("audit", "verify", "--organization", str(organization.id)).returncode == 0
-    assert command("audit", "verify", "--organization", str(trashed.id)).returncode == 1
-    none = command("audit", "verify", "--organization", "other")
+    one = flask("audit", "verify", "--organization", "acme-corp")
+    assert (one.returncode, one.stdout) == (0, "chains: 1, events: 1, all intact.\n")
+    assert flask("audit", "verify", "--organization", str(organization.id)).returncode == 0
+    assert flask("audit", "verify", "--organization", str(trashed.id)).returncode == 1
+    none = flask("audit", "verify", "--organization", "other")
     assert none.returncode == 2
     assert "There is no organization other" in none.stderr
 

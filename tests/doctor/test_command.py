@@ -135,12 +135,12 @@ def test_lifecycle_run_carries_on_what_is_due(flask, master_db):
     organization = an_organization("Acme Corp")
     leave_unfinished(master_db, organization)
     told = flask("lifecycle", "run")
-    assert (told.returncode, told.stdout) == (0, "operations carried on: 1, failed: 0\n")
+    assert (told.returncode, told.stdout) == (0, "operations resumed: 1, failed: 0\n")
     assert fresh(organization).slug == "other"
-    assert flask("lifecycle", "run").stdout == "operations carried on: 0, failed: 0\n"
+    assert flask("lifecycle", "run").stdout == "operations resumed: 0, failed: 0\n"
 
 
 def test_lifecycle_run_tells_that_one_failed(command, master_db):
     leave_unfinished(master_db, an_organization("Acme Corp"), collection="org_$")
-    told = command("lifecycle", "run")
-    assert (told.returncode, told.stdout) == (1, "operations carried on: 1, failed: 1\n")
+    told = flask("lifecycle", "run")
+    assert (told.returncode, told.stdout) == (1, "operations resumed: 1, failed: 1\n")
