@@ -15,7 +15,7 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services faults check format settings measure lighthouse screenshots html scan clean
+.PHONY: help run test test-fast faults check format settings bench lighthouse screenshots html scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,7 +56,7 @@ bench: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pag
 lighthouse: $(VENV)/browser $(LIGHTHOUSE)/installed $(ASSETS)  ## has Lighthouse judge the main pages as on a phone; about ten minutes
 	$(BIN)/python -m tests.lighthouse $(LIGHTHOUSE)
 
-screenshots: $(VENV)/browser $(ASSETS)  ## takes the README's pictures of pages anew
+screenshots: $(VENV)/browser $(ASSETS)  ## takes the README's pictures of pages again
 	$(BIN)/python -m tests.screenshots
 
 html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's validator check every page that a test sees

@@ -89,7 +89,7 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
     gunicorn = _start_gunicorn(listener)
     try:
         _say_when_ready(listener, active.public_url, gunicorn)
-        while _still_runs(gunicorn):
+        while still_runs(gunicorn):
             time.sleep(_POLL_SECONDS)
     finally:
         _stop_gunicorn(gunicorn)
@@ -114,9 +114,9 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
         with instance.settings_left():
             gunicorn = _start_gunicorn(listener)
             _say_when_ready(listener, active.public_url, gunicorn)
-            while _still_runs(gunicorn):
-                if not _still_runs(server.process):
-                    _say(f"mongod ended with status {server.process.returncode}, restarting it")
+            while still_runs(gunicorn):
+                if not still_runs(server.process):
+                    _say(f"mongod ended with status {server.process.wait()}, restarting it")
                     server = mongod.start(
                         INSTANCE, own.mongo_password, keep_open=lock, port=server.port
                     )
@@ -210,7 +210,7 @@ def _say_when_ready(listener: socket.socket, url: str, gunicorn: subprocess.Pope
                 return
         except (URLError, OSError):
             time.sleep(_POLL_SECONDS)
-    if _still_runs(gunicorn):
+    if still_runs(gunicorn):
         _say(f"Portal: {url}, but it is not ready: {probe} says why")
 
 

@@ -128,11 +128,11 @@ def test_the_command_names_what_is_broken(command, master_db):
 def test_the_command_verifies_one_organization_by_slug_or_id(command, master_db):
     organization, trashed = an_organization("Acme Corp"), a_lived_organization("Other")
     master_db.audit_events.update_one({"chain": trashed.id}, {"$set": {"action": "x"}})
-    one = flask("audit", "verify", "--organization", "acme-corp")
+    one = command("audit", "verify", "--organization", "acme-corp")
     assert (one.returncode, one.stdout) == (0, "chains: 1, events: 1, all intact.\n")
-    assert flask("audit", "verify", "--organization", str(organization.id)).returncode == 0
-    assert flask("audit", "verify", "--organization", str(trashed.id)).returncode == 1
-    none = flask("audit", "verify", "--organization", "other")
+    assert command("audit", "verify", "--organization", str(organization.id)).returncode == 0
+    assert command("audit", "verify", "--organization", str(trashed.id)).returncode == 1
+    none = command("audit", "verify", "--organization", "other")
     assert none.returncode == 2
     assert "There is no organization other" in none.stderr
 

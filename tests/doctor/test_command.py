@@ -142,5 +142,5 @@ def test_lifecycle_run_carries_on_what_is_due(flask, master_db):
 
 def test_lifecycle_run_tells_that_one_failed(command, master_db):
     leave_unfinished(master_db, an_organization("Acme Corp"), collection="org_$")
-    told = flask("lifecycle", "run")
+    told = command("lifecycle", "run")
     assert (told.returncode, told.stdout) == (1, "operations resumed: 1, failed: 1\n")

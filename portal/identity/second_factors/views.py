@@ -166,7 +166,9 @@ def make_codes() -> ResponseReturnValue:
     )
     if codes:
         return _show_codes(codes)
-    return render_template("second_factors/make_codes.html", form=form, number=recovery_codes.NUMBER)
+    return render_template(
+        "second_factors/make_codes.html", form=form, number=recovery_codes.NUMBER
+    )
 
 
 @blueprint.post("/browsers/forget")
