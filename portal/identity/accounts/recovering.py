@@ -98,7 +98,7 @@ def recover_password(token: str, password: str, context: RequestContext) -> Acco
 
     recovered = transaction(body)
     # Wrong ones that were typed before are no reason to wait with the new one.
-    attempts.reset_failures(attempts.of_address(account.email_key))
+    attempts.reset_failures(attempts.subject_of(account.email_key))
     return recovered
 
 
