@@ -1,4 +1,4 @@
-"""Changing the address of an account: when who asks shows that they read what is sent to it."""
+"""Changing an account's address: confirmed by a link that is mailed to the new one."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.email_addresses import parse_email
 from portal.identity.accounts.changing_password import revoke_recovery_link
@@ -23,20 +23,20 @@ from portal.web.context import AuditActor, RequestContext
 
 @dataclass(frozen=True, slots=True)
 class EmailChange:
-    """A change of address that waits for its confirmation."""
+    """A pending change of address. It ends when the account's ``generation`` is another."""
 
     account: Account
     email: str
-    key: str
+    email_key: str
     generation: int
 
 
 def request_email_change(
     account_id: ObjectId, email: str, password: str, context: RequestContext
 ) -> Account:
-    """Have a link mailed to the new address that changes the account's to it, and tell the old one.
+    """Mail a link to the new address that changes the account's to it, and notify the old one.
 
-    Whether another account has the new address is told to nobody: to that no link is sent.
+    Whether another account has the new address is not disclosed: then no link is sent.
     Raises InvalidEmail, AddressUnchanged, WrongPassword, TooManyAttempts, Overloaded.
     """
     account = Account.objects.get(id=account_id)
@@ -45,32 +45,34 @@ def request_email_change(
         raise AddressUnchanged(account.email)
     verify_current_password(account, password, context)
     rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account.id))
-    rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)  # whoever's accounts ask for it
+    rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)  # over all accounts
 
-    def body() -> Account:
-        asked = Account.objects(id=account.id, password_hash=account.password_hash).modify(
-            new=True, inc__address_generation=1
-        )
-        if asked is None:
-            raise WrongPassword
-        about = {"account": asked.id, "generation": asked.address_generation}
-        outbox.enqueue(CONFIRM_ADDRESS, address.shown, **about)
-        outbox.enqueue(ADDRESS_ASKED, asked.email, new=address.shown, **about)
-        record(
-            asked,
-            "account.address_asked",
-            context.origin,
-            target=asked.id,
-            target_email=address.shown,
-        )
-        return asked
+    return _request(account, address.shown, context)
 
-    return transaction(body)
+
+@transactional
+def _request(account: Account, email: str, context: RequestContext) -> Account:
+    requested = Account.objects(id=account.id, password_hash=account.password_hash).modify(
+        new=True, inc__address_generation=1
+    )
+    if requested is None:
+        raise WrongPassword
+    ids = {"account": requested.id, "generation": requested.address_generation}
+    outbox.enqueue(CONFIRM_ADDRESS, email, **ids)
+    outbox.enqueue(ADDRESS_ASKED, requested.email, new=email, **ids)
+    record(
+        requested,
+        "account.address_asked",
+        context.origin,
+        target=requested.id,
+        target_email=email,
+    )
+    return requested
 
 
 def find_email_change(token: str) -> EmailChange:
-    """What the link with this ``token`` changes. Raises InvalidLink where it was used, is not the
-    newest, or is from before the account's password changed."""
+    """The change that the link with this ``token`` confirms. Raises InvalidLink for one that was
+    used, is not the newest, or precedes the last change of password."""
     content = links.read(CHANGE, token)
     account = Account.objects(
         id=content["account"], address_generation=content["generation"], closed_at=None
@@ -82,11 +84,11 @@ def find_email_change(token: str) -> EmailChange:
 
 
 def confirm_email_change(token: str, password: str, context: RequestContext) -> Account:
-    """Change the address by the link that was mailed to the new one; sessions go on.
+    """Change the address by the link that was mailed to the new one; sessions stay open.
 
-    The account's ``password`` is asked for: the link may have come to somebody who asked for
-    nothing, and would give their address to another's account. Raises InvalidLink, WrongPassword,
-    AddressTaken where another account has the address by now, TooManyAttempts, Overloaded.
+    This takes the account's ``password``: the owner of a mistyped address could otherwise give it
+    to another's account. Raises InvalidLink, WrongPassword, AddressTaken where another account
+    already has the address, TooManyAttempts, Overloaded.
     """
     change = find_email_change(token)
     account = change.account
@@ -94,36 +96,39 @@ def confirm_email_change(token: str, password: str, context: RequestContext) -> 
         rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
     )  # it hashes
     verify_current_password(account, password, context)
-    by_account = context.acting_as(AuditActor(account.id, account.email, context.session))
+    return _confirm(
+        change, context.acting_as(AuditActor(account.id, account.email, context.session))
+    )
 
-    def body() -> Account:
-        before = Account.objects(
-            id=account.id,
-            address_generation=change.generation,
-            password_hash=account.password_hash,
-        )
-        try:
-            changed = before.modify(
-                new=True,
-                set__email=change.email,
-                set__email_key=change.key,
-                set__verified_at=clock.now(),
-                inc__address_generation=1,
-            )
-        except NotUniqueError as error:
-            raise AddressTaken(change.email) from error
-        if changed is None:
-            raise InvalidLink(CHANGE.ask_again)
-        revoke_recovery_link(account)
-        record(
-            changed,
-            "account.address_changed",
-            by_account.origin,
-            target=changed.id,
-            target_email=changed.email,
-        )
-        for to in (account.email, changed.email):
-            outbox.enqueue(ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
-        return changed
 
-    return transaction(body)
+@transactional
+def _confirm(change: EmailChange, context: RequestContext) -> Account:
+    account = change.account
+    unchanged = Account.objects(
+        id=account.id,
+        address_generation=change.generation,
+        password_hash=account.password_hash,
+    )
+    try:
+        changed = unchanged.modify(
+            new=True,
+            set__email=change.email,
+            set__email_key=change.email_key,
+            set__verified_at=clock.now(),
+            inc__address_generation=1,
+        )
+    except NotUniqueError as error:
+        raise AddressTaken(change.email) from error
+    if changed is None:
+        raise InvalidLink(CHANGE.ask_again)
+    revoke_recovery_link(account)
+    record(
+        changed,
+        "account.address_changed",
+        context.origin,
+        target=changed.id,
+        target_email=changed.email,
+    )
+    for to in (account.email, changed.email):
+        outbox.enqueue(ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
+    return changed

@@ -1,4 +1,4 @@
-"""Closing an account: the person goes, what they did stays under a pseudonym."""
+"""Closing an account: the person is erased, what they did stays under a pseudonym."""
 
 import structlog
 from bson import ObjectId
@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 from portal import clock, email_addresses
 from portal.audit.trail import erase_person, record
 from portal.database.cascade import delete_belongings
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
@@ -30,12 +30,12 @@ log = structlog.get_logger()
 def close_account(
     account_id: ObjectId, typed_email: str, password: str, context: RequestContext
 ) -> Account:
-    """Close the account: it leaves its organizations, its sessions and tokens end, its address is
-    free again, and nothing that names the person stays in it or in the audit trail.
+    """Close the account: it leaves its organizations, its sessions and tokens are revoked, its
+    address is free again, and nothing that names the person stays in it or in the audit trail.
 
-    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); SoleOwner where
-    one of theirs, in the trash or not, would be without an owner; OperationInProgress where one of
-    theirs is at work on what the person asked for; TooManyAttempts, Overloaded. Then nothing was
+    Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); SoleOwner where an
+    organization, in the trash or not, would be without an owner; OperationInProgress where one is
+    in an operation that the person requested; TooManyAttempts, Overloaded. Then nothing was
     changed.
     """
     account = Account.objects.get(id=account_id)
@@ -43,31 +43,31 @@ def close_account(
         lambda: _check_confirmed(typed_email, account),
         lambda: verify_current_password(account, password, context),
     )
-
-    def body() -> Account:
-        orphaned = owned_alone(account.id)
-        if orphaned:
-            raise SoleOwner(orphaned)
-        known_as = [id_ for end in wiring.current().on_closing for id_ in end(account, context)]
-        closed = _tombstone(account, [account.id, *known_as])
-        revoke_recovery_link(account)
-        PendingSignUp.objects(email_key=account.email_key).delete()
-        delete_belongings(Account, account.id)
-        record(closed, "account.closed", context.origin)
-        outbox.enqueue(ACCOUNT_CLOSED, account.email)
-        return closed
-
-    closed = transaction(body)
+    closed = _close(account, context)
     try:
         _erase(closed)
     except (PyMongoError, MongoEngineException) as error:
-        # Closed it is: the runner erases the rest.
+        # The account is closed: the runner erases the rest.
         log.warning("account.erased_later", account=str(closed.id), error=str(error)[:300])
     return closed
 
 
+@transactional
+def _close(account: Account, context: RequestContext) -> Account:
+    if orphaned := owned_alone(account.id):
+        raise SoleOwner(orphaned)
+    named_by = [id_ for step in wiring.current().on_closing for id_ in step(account, context)]
+    closed = _tombstone(account, [account.id, *named_by])
+    revoke_recovery_link(account)
+    PendingSignUp.objects(email_key=account.email_key).delete()
+    delete_belongings(Account, account.id)
+    record(closed, "account.closed", context.origin)
+    outbox.enqueue(ACCOUNT_CLOSED, account.email)
+    return closed
+
+
 def owned_alone(account_id: ObjectId) -> list[str]:
-    """The organizations, in the trash or not, that have no owner but the account; by name."""
+    """The names of the organizations, in the trash or not, whose only owner is the account."""
     owned = Membership.objects(account=account_id, role=Role.OWNER).distinct("organization")
     alive = Organization.objects(
         id__in=owned, state__in=(OrganizationState.ACTIVE, OrganizationState.TRASHED)
@@ -76,12 +76,12 @@ def owned_alone(account_id: ObjectId) -> list[str]:
 
 
 def erase_closed() -> int:
-    """Erase from the audit trail the persons of closed accounts whose process died before that, or
-    had no time for it; how many there were."""
-    found = list(Account.objects(to_erase__exists=True))
-    for closed in found:
+    """Erase from the audit trail the persons of closed accounts where ``close_account`` died or ran
+    out of time before; how many there were."""
+    unerased = list(Account.objects(to_erase__exists=True))
+    for closed in unerased:
         _erase(closed)
-    return len(found)
+    return len(unerased)
 
 
 def _erase(closed: Account) -> None:
@@ -99,7 +99,7 @@ def _check_confirmed(typed: str, account: Account) -> None:
 
 
 def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
-    found = Account.objects(
+    unchanged = Account.objects(
         id=account.id, email_key=account.email_key, password_hash=account.password_hash
     )
     personal = (
@@ -111,10 +111,10 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
         "time_zone",
         "theme",
     )
-    closed = found.modify(
+    closed = unchanged.modify(
         new=True,
         set__closed_at=clock.now(),
-        # No address's key, so that the address is free; the index wants one that is nobody else's.
+        # No address, so that the account's is free; unique, as the index requires.
         set__email_key=f"closed:{account.id}",
         set__has_second_factor=False,
         set__to_erase=to_erase,
@@ -122,7 +122,7 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
         inc__address_generation=1,
         **{f"unset__{field}": True for field in personal},
     )
-    if closed is None:  # changed meanwhile
+    if closed is None:  # changed since its password was verified
         raise WrongPassword
     return closed
 

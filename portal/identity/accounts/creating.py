@@ -21,7 +21,7 @@ from portal.web.context import AuditActor, RequestContext
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to be created; with ``verified_at`` where its address was verified."""
+    """An account to create; with ``verified_at`` where its address is verified."""
 
     id: ObjectId
     address: EmailAddress
@@ -31,8 +31,8 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """An account that was created, the session of its browser, if it was one, and the request as
-    the deed of whoever created it: of the account, unless a provisioning key did."""
+    """A created account, the principal of its browser, if there is one, and the request as its
+    actor's: the account, or the provisioning key that created it."""
 
     account: Account
     principal: AccountPrincipal | None
@@ -43,9 +43,8 @@ class Entered:
 def create_account(
     new: NewAccount, context: RequestContext, user_agent: str | None = None
 ) -> Entered:
-    """Write the account, and a session for the browser ``user_agent``, if there is one; where the
-    address is not verified, it is mailed a link. Raises EmailTaken.
-    """
+    """Write the account, and a session for the browser ``user_agent``, if there is one; mail a link
+    to an address that is not verified. Raises EmailTaken."""
     account = Account(
         id=new.id,
         email=new.address.shown,

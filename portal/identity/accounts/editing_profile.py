@@ -1,4 +1,4 @@
-"""What a person says of themselves, and how the portal looks to them."""
+"""A person's profile: their name, and how the portal looks to them."""
 
 from functools import cache
 from zoneinfo import available_timezones
@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 from bson import ObjectId
 
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.errors import NotFound
@@ -17,30 +17,33 @@ from portal.web.context import RequestContext
 def change_profile(
     account_id: ObjectId, name: str, time_zone: str, theme: str, context: RequestContext
 ) -> Account:
-    """Change the name, which may be empty; the zone that times are shown in, one of
-    ``time_zones`` or empty for the browser's; and the theme. Raises InvalidPersonName."""
-    wanted = {"name": _clean(name), "time_zone": time_zone, "theme": theme}
+    """Change the name, which may be empty; the zone of displayed times, one of ``time_zones`` or
+    empty for the browser's; and the theme. Raises InvalidPersonName."""
+    profile = {"name": _clean(name), "time_zone": time_zone, "theme": theme}
 
-    def body() -> Account:
+    @transactional
+    def save() -> Account:
         account = Account.objects(id=account_id, closed_at=None).first()
         if account is None:
             raise NotFound
-        changed = [field for field, value in wanted.items() if (account[field] or "") != value]
+        changed = [field for field, value in profile.items() if (account[field] or "") != value]
         if changed:
             Account.objects(id=account_id).update_one(
-                **{f"set__{field}": wanted[field] for field in changed}
+                **{f"set__{field}": profile[field] for field in changed}
             )
             record(account, "account.profile_changed", context.origin, fields=", ".join(changed))
         return account
 
-    return transaction(body)
+    return save()
 
 
 @cache
 def time_zones() -> tuple[str, ...]:
-    """The zones of the world by their places: ``Europe/Berlin``; and UTC."""
-    odd = ("Etc/", "SystemV/", "US/", "posix/", "right/")
-    places = {zone for zone in available_timezones() if "/" in zone and not zone.startswith(odd)}
+    """UTC, and the time zones named after places, such as ``Europe/Berlin``."""
+    aliases = ("Etc/", "SystemV/", "US/", "posix/", "right/")
+    places = {
+        zone for zone in available_timezones() if "/" in zone and not zone.startswith(aliases)
+    }
     return ("UTC", *sorted(places))
 
 

@@ -20,7 +20,7 @@ class EmailTaken(Conflict):
 
 @dataclass
 class AddressUnchanged(Invalid):
-    """A change of address to the address that the account has."""
+    """A change of address to the account's own."""
 
     email: str
 
@@ -31,20 +31,20 @@ class AddressUnchanged(Invalid):
 
 @dataclass
 class AddressTaken(Conflict):
-    """The address that a change of address was confirmed for is another account's by now."""
+    """The new address was taken by another account before its confirmation."""
 
     email: str
 
     code = "address_taken"
     title = "This address is taken"
     message = (
-        "Another account has {email} by now. Your address stays as it is. Nothing was changed."
+        "Another account already has {email}. Your address stays as it is. Nothing was changed."
     )
 
 
 @dataclass
 class AddressNotConfirmed(Invalid):
-    """What was typed to confirm is not the account's address."""
+    """The typed confirmation is not the account's address."""
 
     email: str
 
@@ -54,7 +54,7 @@ class AddressNotConfirmed(Invalid):
 
 
 class AddressVerified(Conflict):
-    """There is nothing to prove: the account's address is verified."""
+    """The account's address is already verified."""
 
     code = "address_verified"
     title = "There is nothing to verify"
@@ -63,7 +63,7 @@ class AddressVerified(Conflict):
 
 @dataclass
 class InvalidPersonName(Invalid):
-    """A person's name that breaks a rule; ``reason`` tells the reader what to do."""
+    """A person's name that breaks a rule; ``reason`` says what to do."""
 
     reason: str
 
@@ -74,7 +74,7 @@ class InvalidPersonName(Invalid):
 
 @dataclass
 class SoleOwner(Conflict):
-    """The account is the last owner of these organizations, by name."""
+    """The account is the only owner of these organizations, by name."""
 
     organizations: list[str]
 

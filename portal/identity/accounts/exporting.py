@@ -1,4 +1,4 @@
-"""All that is stored of a person, to give it to them."""
+"""Exporting all that is stored of a person."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from bson import ObjectId
 from mongoengine.queryset.visitor import Q
 
 from portal.audit.trail import events_about, record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.invitations import Invitation, InvitationState
@@ -30,16 +30,18 @@ _BETWEEN = ",\n"
 
 
 def export_account(account_id: ObjectId, context: RequestContext) -> Iterator[str]:
-    """The parts of a file of JSON with what is stored of the person of this account; no secret, no
-    hash, and of others no e-mail address. That it was asked for is in the audit trail, and in the
-    file. Raises Overloaded."""
+    """The parts of a JSON file with what is stored of the account's person: no secret, no hash, and
+    of others no e-mail address. The export itself is in the audit trail, and in the file. Raises
+    Overloaded."""
+
+    @transactional
+    def record_export() -> None:
+        record(Account.objects.get(id=account_id), "account.exported", context.origin)
 
     def begin() -> str:
-        transaction(
-            lambda: record(Account.objects.get(id=account_id), "account.exported", context.origin)
-        )
-        kept = json.dumps(_all_but_events(account_id), indent=2, ensure_ascii=False)
-        return kept.removesuffix("\n}") + ',\n  "events": [\n'
+        record_export()
+        stored = json.dumps(_all_but_events(account_id), indent=2, ensure_ascii=False)
+        return stored.removesuffix("\n}") + ',\n  "events": [\n'
 
     def read(last: Row | None, most: int) -> list[Row]:
         return events_about(account_id, last["_id"] if last else None, most)
@@ -48,8 +50,8 @@ def export_account(account_id: ObjectId, context: RequestContext) -> Iterator[st
         lines = (json.dumps(_event(event, account_id), ensure_ascii=False) for event in events)
         return _BETWEEN.join(lines)
 
-    told = {"request_id": context.request_id, "account": str(account_id)}
-    return streamed(File("account", begin, read, render, "\n  ]\n}\n", _BETWEEN, told))
+    log_context = {"request_id": context.request_id, "account": str(account_id)}
+    return streamed(File("account", begin, read, render, "\n  ]\n}\n", _BETWEEN, log_context))
 
 
 def _all_but_events(account_id: ObjectId) -> Row:
@@ -82,7 +84,7 @@ def _second_factors(account_id: ObjectId) -> Row:
 
 
 def _invitations(account: Row) -> list[Row]:
-    """Those to the person, and those that they sent: of these not the address."""
+    """The invitations to the person and from them; of the latter no address is exported."""
     to_them = Q(account=account["_id"]) | Q(
         email_key=account["email_key"], state=InvitationState.OPEN
     )

@@ -16,27 +16,27 @@ def _zones() -> dict[str, str]:
 
 
 class ForgotForm(Form):
-    """Asks for a link to choose a new password."""
+    """Requests a link to choose a new password."""
 
     email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
 
 
 class NewPasswordForm(Form):
-    """Follows a link and chooses a password."""
+    """Chooses a new password, by a link."""
 
     token = HiddenField()
     password = PasswordField("New password", [InputRequired(_NEW)])
 
 
 class VerifyForm(Form):
-    """Follows a link and says the account's password."""
+    """Verifies an address, by a link and the account's password or a new one."""
 
     token = HiddenField()
     password = PasswordField("Password", [InputRequired("Enter your password, or a new one")])
 
 
 class ConfirmAddressForm(Form):
-    """Follows a link and knows the account's password."""
+    """Confirms a new address, by a link and the account's password."""
 
     token = HiddenField()
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])
@@ -47,7 +47,7 @@ class ButtonForm(Form):
 
 
 class ProfileForm(Form):
-    """What a person says of themselves."""
+    """Changes the profile."""
 
     name = StringField("Name")
     time_zone = SelectField("Time zone", choices=_zones)
@@ -58,7 +58,7 @@ class ProfileForm(Form):
 
 
 class AddressForm(Form):
-    """Asks for another address."""
+    """Requests another address."""
 
     email = EmailField("New e-mail address", [InputRequired("Enter the new e-mail address")])
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])

@@ -1,4 +1,4 @@
-"""Pages for who isn't logged in: to log in, and what links in mails lead to."""
+"""Pages without a log-in: recovering an account, and the targets of mailed links."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue

@@ -30,8 +30,8 @@ def _to_verify(mail: Mail) -> dict[str, Any] | None:
 
 
 def _to_confirm(mail: Mail) -> dict[str, Any] | None:
-    """Nothing where another account has the address: neither learns of the other."""
-    account = _asked_last(mail)
+    """No mail where another account has the address: neither learns of the other."""
+    account = _requester(mail)
     taken = Account.objects(email_key=parse_email(mail.to).key).first()
     if account is None or taken:
         return None
@@ -44,13 +44,14 @@ def _to_confirm(mail: Mail) -> dict[str, Any] | None:
     return {"email": account.email, "link": confirm}
 
 
-def _asked(mail: Mail) -> dict[str, Any] | None:
-    if _asked_last(mail) is None:
+def _change_requested(mail: Mail) -> dict[str, Any] | None:
+    if _requester(mail) is None:
         return None
     return {"new": mail.ids["new"], "link": link("account.change_password")}
 
 
-def _asked_last(mail: Mail) -> Account | None:
+def _requester(mail: Mail) -> Account | None:
+    """The account, unless the request was superseded."""
     ids = mail.ids
     return Account.objects(id=ids["account"], address_generation=ids["generation"]).first()
 
@@ -69,11 +70,10 @@ def _password_changed(mail: Mail) -> dict[str, Any] | None:
 
 
 def _to_recover(mail: Mail) -> dict[str, Any] | None:
-    """Nothing where nobody has the address, or where the wish was too early, or another came
-    since."""
+    """No mail where no account has the address, or the request was too early or superseded."""
     account = Account.objects(email_key=mail.ids["key"], email=mail.to).first()
-    wish = Recovery.objects(id=Recovery.id_of(mail.ids["key"]), request=mail.ids["request"])
-    if account is None or not wish.first():
+    latest = Recovery.objects(id=Recovery.id_of(mail.ids["key"]), request=mail.ids["request"])
+    if account is None or not latest.first():
         return None
     content = {"account": str(account.id), "request": str(mail.ids["request"])}
     return {
@@ -91,7 +91,9 @@ VERIFY_ADDRESS = MailKind("verify_address", "Verify your e-mail address", _to_ve
 CONFIRM_ADDRESS = MailKind(
     "confirm_address", "Confirm your new e-mail address", _to_confirm, awaited=True
 )
-ADDRESS_ASKED = MailKind("address_asked", "Your account is to get another e-mail address", _asked)
+ADDRESS_ASKED = MailKind(
+    "address_asked", "Your account is to get another e-mail address", _change_requested
+)
 ADDRESS_CHANGED = MailKind("address_changed", "Your account has another e-mail address", _changed)
 PASSWORD_CHANGED = MailKind("password_changed", "Your password was changed", _password_changed)
 RECOVER_PASSWORD = MailKind("recover_password", "Choose a new password", _to_recover, awaited=True)

@@ -1,4 +1,4 @@
-"""Choosing a new password by a link that is mailed, where the old one is forgotten."""
+"""Recovering an account whose password is forgotten, by a mailed link."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from mongoengine import QuerySet
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account, Recovery
 from portal.email_addresses import EmailAddress, parse_email
 from portal.identity.accounts.changing_password import (
@@ -28,12 +28,12 @@ KEPT = timedelta(minutes=5)
 
 
 def request_recovery(email: str, context: RequestContext) -> EmailAddress:
-    """Have a link mailed by which the account of this address gets a new password, and end the
-    links before. Within 5 minutes of the last one nothing is sent and that one stays good:
-    otherwise anybody could end it before its owner has read the mail.
+    """Mail a link that gives the account of this address a new password, and revoke earlier links.
+    Within 5 minutes of the last one none is sent and that one stays valid: otherwise anybody could
+    revoke it before its owner has read the mail.
 
-    Known or not, early or not, the same is done: whether anything is to be sent shows when the
-    mail is made. Raises InvalidEmail, TooManyAttempts.
+    The same is written for any address at any time: only the mail's context decides whether it is
+    sent. Raises InvalidEmail, TooManyAttempts.
     """
     rate_limits.count_try(
         rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(context.ip_address)
@@ -41,23 +41,24 @@ def request_recovery(email: str, context: RequestContext) -> EmailAddress:
     address = parse_email(email)
     rate_limits.count_try(rate_limits.RECOVERY_PER_EMAIL, address.key)
     account = Account.objects(email_key=address.key).only("email").first()
-    # To the account's own spelling: two mailboxes may have addresses that are the same here.
+    # In the account's own spelling: addresses equal here may be two mailboxes.
     to = account.email if account else address.shown
     request = ObjectId()
 
-    def body() -> EmailAddress:
+    @transactional
+    def save() -> None:
         _renew_request(address.key, request)
         outbox.enqueue(
             RECOVER_PASSWORD, to, key=address.key, request=request, address=context.ip_address or ""
         )
-        return address
 
-    return transaction(body)
+    save()
+    return address
 
 
 def account_to_recover(token: str) -> Account:
-    """The account that gets a new password by the link with this ``token``. Raises InvalidLink for
-    one that was used, or is not the newest, or from before its password or address changed."""
+    """The account that the link with this ``token`` recovers. Raises InvalidLink for one that was
+    used, is not the newest, or precedes the last change of password or address."""
     content = links.read(RECOVER, token)
     account = Account.objects(id=content["account"], closed_at=None).first()
     if account is None or not _request_of(account, content["request"]).first():
@@ -66,8 +67,8 @@ def account_to_recover(token: str) -> Account:
 
 
 def recover_password(token: str, password: str, context: RequestContext) -> Account:
-    """Make ``password`` the account's, once by each link. All its sessions and tokens end, and its
-    address is proved by it, since the link was mailed there.
+    """Make ``password`` the account's, once by each link. Revokes all its sessions and tokens, and
+    verifies its address, since the link was mailed there.
 
     Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded.
     """
@@ -80,7 +81,8 @@ def recover_password(token: str, password: str, context: RequestContext) -> Acco
     password_hash = passwords.hash_password(password)
     by_account = context.acting_as(AuditActor(account.id, account.email, context.session))
 
-    def body() -> Account:
+    @transactional
+    def change_password() -> Account:
         if not _request_of(account, request).delete():
             raise InvalidLink(RECOVER.ask_again)
         changed = Account.objects(id=account.id, email_key=account.email_key).modify(
@@ -96,22 +98,22 @@ def recover_password(token: str, password: str, context: RequestContext) -> Acco
         email_password_changed(changed, by_account)
         return changed
 
-    recovered = transaction(body)
-    # Wrong ones that were typed before are no reason to wait with the new one.
-    attempts.reset_failures(attempts.of_address(account.email_key))
+    recovered = change_password()
+    # Earlier failures are no reason to throttle the new password.
+    attempts.reset_failures(attempts.subject_of(account.email_key))
     return recovered
 
 
 def _renew_request(email_key: str, request: ObjectId) -> None:
-    """Make ``request`` the one whose link works, unless the last is too young. One update."""
+    """Make ``request`` the one whose link is valid, unless the last is too recent. One update."""
     now = clock.now()
-    is_young = {"$gt": ["$at", now - KEPT]}
-    wish = {
-        "request": {"$cond": [is_young, "$request", request]},
-        "at": {"$cond": [is_young, "$at", now]},
+    is_recent = {"$gt": ["$at", now - KEPT]}
+    renewed = {
+        "request": {"$cond": [is_recent, "$request", request]},
+        "at": {"$cond": [is_recent, "$at", now]},
     }
-    mine = Recovery.objects(id=Recovery.id_of(email_key))
-    mine.update_one(upsert=True, __raw__=[{"$set": wish}])
+    recovery = Recovery.objects(id=Recovery.id_of(email_key))
+    recovery.update_one(upsert=True, __raw__=[{"$set": renewed}])
 
 
 def _request_of(account: Account, request: str) -> QuerySet:

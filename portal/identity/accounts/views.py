@@ -67,12 +67,12 @@ def ask_to_verify() -> ResponseReturnValue:
 @reauthenticated
 def change_address() -> ResponseReturnValue:
     form = AddressForm()
-    asked = form.submit(
+    requested = form.submit(
         lambda: changing_email.request_email_change(
             current_user.account_id, form.email.data, form.current_password.data, request_context()
         )
     )
-    if asked:
+    if requested:
         flash(
             "A link is on its way to the new address. Follow it within 24 hours; until then your "
             "address stays as it is.",
@@ -128,7 +128,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @login_required
 def export() -> ResponseReturnValue:
     if not recently_authenticated(current_user):
-        # Not back here: a file leaves the page that asks to confirm where it is.
+        # Not back here: a download would leave the reauthentication page on screen.
         return require_reauthentication(url_for(".profile", _anchor="data"))
     file = export_account(current_user.account_id, request_context())
     headers = {"Content-Disposition": 'attachment; filename="account.json"'}
@@ -152,5 +152,6 @@ def close() -> ResponseReturnValue:
         cookies.leave()
         flash("Your account is closed.", "ok")
         return redirect(url_for("authentication.log_in"), 303)
-    alone = closing.owned_alone(current_user.account_id)
-    return render_template("accounts/close.html", form=form, owned_alone=alone), form.status
+    owned_alone = closing.owned_alone(current_user.account_id)
+    page = render_template("accounts/close.html", form=form, owned_alone=owned_alone)
+    return page, form.status

@@ -1,4 +1,4 @@
-"""What other rooms end together with an account; ``create_app`` says what that is."""
+"""What other rooms do as an account is closed or first verified; ``create_app`` installs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ VerificationStep = Callable[[Account, RequestContext], None]
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Steps in the transaction that closes an account, each returning the ids under which the audit
-    trail names the person too; and in that of the first verification of its address, which ends
-    whatever somebody else may have begun."""
+    """Steps in the transaction that closes an account, each returning further ids under which the
+    audit trail names the person; and in the one that first verifies its address, which revoke what
+    somebody else may have created."""
 
     on_closing: tuple[ClosingStep, ...] = ()
     on_first_verification: tuple[VerificationStep, ...] = ()
@@ -26,10 +26,10 @@ _installed = [Wiring()]
 
 
 def install(wiring: Wiring) -> None:
-    """Make these the steps of this process."""
+    """Install the steps for this process."""
     _installed[:] = [wiring]
 
 
 def current() -> Wiring:
-    """The steps that were installed."""
+    """The installed steps."""
     return _installed[0]

@@ -1,9 +1,9 @@
-"""Wrong passwords in a row: the first few are free, then each further try has to wait, longer and
-longer, and the account's owner is told by mail.
+"""Throttling of failed attempts: the first few are free, then each has to wait longer, and the
+account's owner is warned by mail.
 
-Counted is what is tried, an account's address or none's, so an answer tells nothing of which. A
-try is counted before its password is looked at, in one update: of tries at the same moment no
-more are let through than of tries after each other.
+Counted by subject, an address whether or not an account has it, so an answer never shows which. An
+attempt is counted before its password is verified, in one update: concurrent attempts get no more
+checks than sequential ones.
 """
 
 import math
@@ -18,7 +18,7 @@ from mongoengine.queryset.visitor import Q
 from pymongo import ReturnDocument
 
 from portal import clock, settings
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.login_attempts import LogInAttempts
 from portal.errors import PortalError
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 FREE_TRIES = 5
 LONGEST_WAIT_MINUTES = 15
-TOLD_AT_MOST_EVERY = timedelta(days=1)
+_WARNED_EVERY = timedelta(days=1)
 _KEPT = timedelta(days=1)
 
 
@@ -49,10 +49,10 @@ def guarded_attempt(
 ) -> Iterator[None]:
     """Guard the check of a password or code, which raises ``failure`` where it is wrong.
 
-    Failures in a row for one ``subject`` have to wait longer and longer, and the account's owner is
-    warned, once a day at most. Raises TooManyAttempts before the check where it comes too early, or
-    where the rate ``limit`` is reached; then, as where the check is not made since the portal is
-    overloaded, it is not counted as a failure.
+    After some consecutive failures of one ``subject`` each attempt has to wait, twice as long each
+    time, and the account's owner is warned, at most once a day. Raises TooManyAttempts before the
+    check where the attempt is too early or the rate ``limit`` is reached; then, and where the check
+    raises Overloaded, the attempt is not counted.
     """
     failures = register_attempt(subject)
     try:
@@ -63,28 +63,27 @@ def guarded_attempt(
         raise
     except failure:
         if failures >= FREE_TRIES:
-            warn_owner(subject, account, context, warning)
+            _warn_owner(subject, account, context, warning)
         raise
     reset_failures(subject)
 
 
-def of_address(typed: str) -> str:
-    """What is tried where a log-in names an address, or what is none. No two kinds of tries share
-    a counter, whatever somebody types."""
+def subject_of(typed: str) -> str:
+    """The subject of a log-in by a typed address, or by what is none. No other kind of subject can
+    equal it, whatever is typed."""
     return f"address {typed}"
 
 
-def register_attempt(tried: str) -> int:
-    """Count an attempt, as a failure until ``reset_failures`` says otherwise; how many failures
-    in a row that makes.
+def register_attempt(subject: str) -> int:
+    """Count an attempt, as a failure until ``reset_failures``; the number of consecutive failures.
 
-    Raises TooManyAttempts where it comes too early, which is not counted.
+    Raises TooManyAttempts where it is too early, without counting it.
     """
     if not settings.current().rate_limits:
         return 0
     now = clock.now()
     before = LogInAttempts._get_collection().find_one_and_update(
-        {"_id": hash_secret(tried)},
+        {"_id": hash_secret(subject)},
         [{"$replaceWith": {"$cond": [{"$gt": ["$next_at", now]}, "$$ROOT", _counted(now)]}}],
         upsert=True,
         return_document=ReturnDocument.BEFORE,
@@ -97,42 +96,42 @@ def register_attempt(tried: str) -> int:
     return before["wrong"] + 1
 
 
-def cancel_attempt(tried: str) -> None:
-    """Undo the last ``register_attempt``, whose password nobody looked at."""
+def cancel_attempt(subject: str) -> None:
+    """Undo the last ``register_attempt``, whose password was not verified."""
     changes = {"wrong": {"$max": [0, {"$subtract": ["$wrong", 1]}]}, "next_at": None}
-    LogInAttempts.objects(id=hash_secret(tried)).update_one(__raw__=[{"$set": changes}])
+    LogInAttempts.objects(id=hash_secret(subject)).update_one(__raw__=[{"$set": changes}])
 
 
-def reset_failures(tried: str) -> None:
-    """The password was right: begin to count anew."""
+def reset_failures(subject: str) -> None:
+    """Start the count again after a right password."""
     if settings.current().rate_limits:
-        LogInAttempts.objects(id=hash_secret(tried)).update_one(set__wrong=0, unset__next_at=True)
+        LogInAttempts.objects(id=hash_secret(subject)).update_one(set__wrong=0, unset__next_at=True)
 
 
-def warn_owner(
-    tried: str, account: Account | None, context: RequestContext, kind: MailKind
+def _warn_owner(
+    subject: str, account: Account | None, context: RequestContext, kind: MailKind
 ) -> None:
-    """Have the owner told by a mail of this ``kind``, once a day at most.
+    """Mail the owner a warning of this ``kind``, at most once a day.
 
-    Where nobody has the address the same is written, for a mail that is not needed when it is to
-    be sent: otherwise the time that it takes would tell.
+    Without an account the same documents are written, for a mail that is dropped when it is due:
+    otherwise the response time would tell.
     """
     now = clock.now()
-    not_told = Q(told_at=None) | Q(told_at__lt=now - TOLD_AT_MOST_EVERY)
+    due = Q(told_at=None) | Q(told_at__lt=now - _WARNED_EVERY)
     to = account.email if account else f"nobody@{settings.current().mail_domain}"
     ids = {"account": account.id if account else ObjectId(), "address": context.ip_address or ""}
 
-    log.warning("account.guessed_at", address=context.ip_address)
-
-    def body() -> None:
-        if LogInAttempts.objects(not_told, id=hash_secret(tried)).update_one(set__told_at=now):
+    @transactional
+    def enqueue_warning() -> None:
+        if LogInAttempts.objects(due, id=hash_secret(subject)).update_one(set__told_at=now):
             outbox.enqueue(kind, to, **ids)
 
-    transaction(body)
+    log.warning("account.guessed_at", address=context.ip_address)
+    enqueue_warning()
 
 
 def _counted(now: datetime) -> dict[str, Any]:
-    """The record with one more try in it, for the pipeline of an update."""
+    """The record with one more attempt, as an update pipeline's expression."""
     more = {"$add": [{"$ifNull": ["$wrong", 0]}, 1]}
     growing = {"$pow": [2, {"$subtract": [more, FREE_TRIES]}]}
     wait = {"$toLong": {"$min": [LONGEST_WAIT_MINUTES, growing]}}

@@ -14,22 +14,22 @@ from portal.web.context import RequestContext
 
 
 def verify_credentials(email: str, password: str, context: RequestContext) -> Account:
-    """The account that has this address and this password.
+    """The account with this address and password.
 
     An unknown address and a wrong password raise the same WrongCredentials after the same work: the
-    same commands to the database and one hash. Raises TooManyAttempts, before any hash, for an
-    address as typed, known or not, and for a network; Overloaded.
+    same commands to the database and one hash. Raises TooManyAttempts, before any hash, by the
+    address as typed, known or not, and by network; Overloaded.
 
-    A browser that logged in to the account before is counted separately, so that nobody locks the
-    owner out by guessing.
+    The attempts of a known browser are counted separately, so that nobody locks the owner out by
+    guessing.
     """
-    key = _key_of(email)
-    account = Account.objects(email_key=key).first()
+    email_key = _email_key_of(email)
+    account = Account.objects(email_key=email_key).first()
     account_id = account.id if account else ObjectId()
     if browsers.is_known(account_id, context.browser_id):
         subject = f"browser {context.browser_id} of {account_id}"
     else:
-        subject = attempts.of_address(key or email)
+        subject = attempts.subject_of(email_key or email)
         rate_limits.count_try(
             rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
         )
@@ -48,11 +48,11 @@ def verify_credentials(email: str, password: str, context: RequestContext) -> Ac
 
 
 def verify_current_password(account: Account, password: str, context: RequestContext) -> None:
-    """Raise WrongPassword unless ``password`` is the account's, whose owner is logged in or follows
-    a link. Raises TooManyAttempts, Overloaded.
+    """Raise WrongPassword unless ``password`` is the account's, in a session or at a mailed link.
+    Raises TooManyAttempts, Overloaded.
     """
-    # Counted by the account's own session: whoever guesses elsewhere locks nobody out of it.
-    # Elsewhere, at a link, by the account alone: other sessions can be had in any number.
+    # Counted by the account's own session: guesses elsewhere lock nobody out of it. Elsewhere, at
+    # a link, by the account alone: an attacker opens any number of other sessions.
     own = context.session if context.account == account.id else None
     with guarded_attempt(
         f"password of {account.id}" + (f" by {own}" if own else ""),
@@ -66,9 +66,8 @@ def verify_current_password(account: Account, password: str, context: RequestCon
             raise WrongPassword
 
 
-def _key_of(email: str) -> str:
-    """The key of the address, however it is spelled; empty for what is no address, which is looked
-    up all the same, so that it takes as long."""
+def _email_key_of(email: str) -> str:
+    """The normalized address; empty for what is none, which is looked up too, in the same time."""
     try:
         return parse_email(email).key
     except InvalidEmail:

@@ -1,13 +1,14 @@
 """Errors of authentication, and their words."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from portal.errors import Invalid, Unauthenticated
 
 
 @dataclass
 class WeakPassword(Invalid):
-    """A password that breaks a rule; ``reason`` tells the reader what to do."""
+    """A password that breaks a rule; ``reason`` says what to do."""
 
     reason: str
 
@@ -15,9 +16,26 @@ class WeakPassword(Invalid):
     field = "password"
     message = "{reason}"
 
+    @classmethod
+    def too_short(cls, shortest: int) -> Self:
+        return cls(f"Choose a longer password: {shortest} characters or more")
+
+    @classmethod
+    def too_long(cls, longest: int) -> Self:
+        return cls(f"Choose a shorter password: {longest} characters at most")
+
+    @classmethod
+    def untypable(cls) -> Self:
+        return cls("Choose a password without control characters")
+
+    @classmethod
+    def easy_to_guess(cls, advice: str) -> Self:
+        detail = f": {advice[0].lower()}{advice[1:]}" if advice else ""
+        return cls(f"Choose a password that is harder to guess{detail}")
+
 
 class WrongCredentials(Unauthenticated):
-    """No account has this e-mail address and this password; which was wrong isn't told."""
+    """No account has this e-mail address and password; which of them is wrong is not disclosed."""
 
     code = "wrong_credentials"
     field = "email"
@@ -25,7 +43,7 @@ class WrongCredentials(Unauthenticated):
 
 
 class WrongPassword(Invalid):
-    """Not the password of the account that who asks is logged in to."""
+    """Not the password of the account."""
 
     code = "wrong_password"
     field = "current_password"
@@ -33,7 +51,7 @@ class WrongPassword(Invalid):
 
 
 class SecondFactorCodeRequired(Unauthenticated):
-    """The password is right, and a program must send a code of a second factor with it."""
+    """The password is right, and a program must send a second factor's code with it."""
 
     code = "second_factor_required"
     field = "code"
@@ -42,7 +60,7 @@ class SecondFactorCodeRequired(Unauthenticated):
 
 
 class LogInExpired(Unauthenticated):
-    """A log-in that waited too long for its second factor, was tried too often, or has ended."""
+    """A pending log-in that expired, was tried too often, or was revoked."""
 
     code = "log_in_expired"
     title = "This log-in is over"

@@ -15,7 +15,7 @@ class LogInForm(Form):
 
 
 class SecondFactorForm(Form):
-    """Finishes a log-in, by what was typed or by what a passkey signed."""
+    """Finishes a log-in by a code or a passkey."""
 
     code = StringField("Code", default="")
     credential = HiddenField(default="")
@@ -29,7 +29,7 @@ class PasskeyLogInForm(Form):
 
 
 class ConfirmForm(Form):
-    """Confirms who sits there, by one of three."""
+    """Reauthenticates by a password, a code or a passkey."""
 
     current_password = PasswordField("Password", default="")
     code = StringField("Code", default="")

@@ -9,8 +9,7 @@ from portal.mail.links import link
 from portal.mail.outbox import MailKind
 
 
-def about_attempts(mail: Mail) -> dict[str, Any] | None:
-    """What a mail tells of tries that went wrong."""
+def _about_passwords(mail: Mail) -> dict[str, Any] | None:
     account = Account.objects(id=mail.ids["account"]).only("email").first()
     if account is None:
         return None
@@ -24,17 +23,12 @@ def about_attempts(mail: Mail) -> dict[str, Any] | None:
     }
 
 
-WRONG_PASSWORDS = MailKind("wrong_passwords", "Wrong passwords for your account", about_attempts)
-
-
 def _about_codes(mail: Mail) -> dict[str, Any] | None:
-    told = about_attempts(mail)
-    return told and {**told, "link": link("account.change_password")}
+    context = _about_passwords(mail)
+    return context and {**context, "link": link("account.change_password")}
 
 
+WRONG_PASSWORDS = MailKind("wrong_passwords", "Wrong passwords for your account", _about_passwords)
 WRONG_CODES = MailKind("wrong_codes", "Wrong codes for your account", _about_codes)
 
-KINDS = (
-    WRONG_PASSWORDS,
-    WRONG_CODES,
-)
+KINDS = (WRONG_PASSWORDS, WRONG_CODES)

@@ -1,4 +1,4 @@
-"""Passwords: rules, strength in words, and hashes."""
+"""Passwords: rules, strength, and hashes."""
 
 import os
 import threading
@@ -21,12 +21,12 @@ LEAST_SCORE = 3
 # NFC shortens a text to a fourth at most, and takes seconds for 30,000 marks on one letter.
 _LONGEST_TYPED = 4 * LONGEST
 # zxcvbn takes seconds for long passwords of many special characters (72 of them: 7 s), so only
-# the ends are looked at: the whole is as hard to guess as its hardest part.
+# the ends are estimated: the whole is as hard to guess as its hardest part.
 _ESTIMATED = 20
 _WAIT_SECONDS = 3
 _WORDS = ("Very weak", "Very weak", "Weak", "Good", "Strong")
 _UNTYPABLE = ("Cc", "Cs", "Co", "Cn")
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what undecodable bytes of a form turn into
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # of undecodable bytes in a form
 
 # OWASP's password storage cheat sheet: argon2id, m = 19 MiB, t = 2, p = 1; 30 ms of one core.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How hard a password is to guess: zxcvbn's score (0 to 4), in words, and what would help."""
+    """How hard a password is to guess: zxcvbn's score (0 to 4), that in words, and advice."""
 
     score: int
     words: str
@@ -49,15 +49,15 @@ class Strength:
 
 
 def strength(password: str, *personal: str) -> Strength:
-    """Estimate how hard ``password`` is to guess for somebody who knows the ``personal`` words.
+    """Estimate how hard ``password`` is to guess for an attacker who knows the ``personal`` words.
 
-    Raises Overloaded where too many estimates are being made.
+    Raises Overloaded where too many estimates are running.
     """
     if not password:
         return Strength(0, _WORDS[0], "")
     known = [word for text in personal for word in (text, *text.replace("@", " ").split()) if word]
     ends = {password[:_ESTIMATED], password[-_ESTIMATED:]}
-    results = _in_turn(_estimating, lambda: [zxcvbn(end, user_inputs=known) for end in ends])
+    results = _limited(_estimating, lambda: [zxcvbn(end, user_inputs=known) for end in ends])
     result = max(results, key=lambda estimate: estimate["score"])
     feedback = result["feedback"]
     advice = feedback["warning"] or " ".join(feedback["suggestions"][:1])
@@ -67,17 +67,16 @@ def strength(password: str, *personal: str) -> Strength:
 def check_password(password: str, *personal: str) -> None:
     """Raise WeakPassword unless ``password`` may be chosen: 12 to 128 characters, hard to guess."""
     if len(password) > _LONGEST_TYPED:
-        raise WeakPassword(f"Choose a shorter password: {LONGEST} characters at most")
+        raise WeakPassword.too_long(LONGEST)
     if len(normalized(password)) < SHORTEST:
-        raise WeakPassword(f"Choose a longer password: {SHORTEST} characters or more")
+        raise WeakPassword.too_short(SHORTEST)
     if len(normalized(password)) > LONGEST:
-        raise WeakPassword(f"Choose a shorter password: {LONGEST} characters at most")
+        raise WeakPassword.too_long(LONGEST)
     if _REPLACEMENT in password or any(unicodedata.category(c) in _UNTYPABLE for c in password):
-        raise WeakPassword("Choose a password without control characters")
-    found = strength(password, *personal)
-    if not found.enough:
-        advice = f": {found.advice[0].lower()}{found.advice[1:]}" if found.advice else ""
-        raise WeakPassword(f"Choose a password that is harder to guess{advice}")
+        raise WeakPassword.untypable()
+    estimated = strength(password, *personal)
+    if not estimated.enough:
+        raise WeakPassword.easy_to_guess(estimated.advice)
 
 
 def normalized(password: str) -> str:
@@ -86,22 +85,22 @@ def normalized(password: str) -> str:
 
 
 def hash_password(password: str) -> str:
-    """An argon2id hash. Raises Overloaded where too many hashes are being made."""
-    return _in_turn(_turns(), lambda: _hasher.hash(normalized(password)))
+    """An argon2id hash. Raises Overloaded where too many hashes are running."""
+    return _limited(_turns(), lambda: _hasher.hash(normalized(password)))
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Whether ``password`` made ``password_hash``; takes as long where there is no hash.
+    """Whether ``password_hash`` is of ``password``; takes as long without a hash.
 
-    Raises Overloaded where too many hashes are being made.
+    Raises Overloaded where too many hashes are running.
     """
     if len(password) > _LONGEST_TYPED or len(normalized(password)) > LONGEST:
-        return False  # none that long was ever chosen, whoever's it is
-    return _in_turn(_turns(), lambda: _matches(password, password_hash or _hash_of_nobody()))
+        return False  # no account has one that long
+    return _limited(_turns(), lambda: _matches(password, password_hash or _dummy_hash()))
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Whether ``password_hash`` was made with other parameters than today's."""
+    """Whether ``password_hash`` has other parameters than the current ones."""
     return _hasher.check_needs_rehash(password_hash)
 
 
@@ -113,19 +112,19 @@ def _matches(password: str, password_hash: str) -> bool:
 
 
 @cache
-def _hash_of_nobody() -> str:
+def _dummy_hash() -> str:
     return _hasher.hash(os.urandom(16).hex())
 
 
 @cache
 def _turns() -> threading.BoundedSemaphore:
-    """At most as many hashes at once as there are cores, over all workers of the portal."""
+    """Limits concurrent hashes to the number of cores, over all workers of the portal."""
     return threading.BoundedSemaphore(
         max(1, (os.cpu_count() or 1) // settings.current().web_concurrency)  # settings cap workers
     )
 
 
-def _in_turn(turns: threading.Semaphore, work: Callable[[], Result]) -> Result:
+def _limited(turns: threading.Semaphore, work: Callable[[], Result]) -> Result:
     if not turns.acquire(timeout=_WAIT_SECONDS):
         raise Overloaded
     try:

@@ -32,14 +32,14 @@ def log_in() -> ResponseReturnValue:
     target = same_site_path(form.next.data or "", url_for("organizations.list_mine"))
     if current_user.is_authenticated and request.method == "GET":
         return redirect(target, 303)
-    entered = form.submit(
+    principal = form.submit(
         lambda: logging_in.log_in(
             form.email.data, form.password.data, request_context(), user_agent()
         )
     )
-    if entered:
-        cookies.enter(entered)
-        if isinstance(entered, PendingLogIn):
+    if principal:
+        cookies.enter(principal)
+        if isinstance(principal, PendingLogIn):
             return redirect(
                 url_for("authentication.bring_second_factor", next=form.next.data or None), 303
             )
@@ -60,14 +60,14 @@ def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
     if pending_id is None:
         return redirect(url_for("authentication.log_in"), 303)
-    waiting = second_step.find_pending(pending_id)
-    ways = [*_ways(waiting.factors), RECOVERY]
+    pending = second_step.find_pending(pending_id)
+    ways = [*_ways(pending.factors), RECOVERY]
     form, by = SecondFactorForm(), _chosen(ways)
-    principal = form.submit(_finishing(pending_id, form, by))
+    principal = form.submit(_finish_by(pending_id, form, by))
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    options = _options(by, challenges.SECOND, waiting.holder, waiting.account_id)
+    options = _options(by, challenges.SECOND, pending.holder, pending.account_id)
     return _page("second_factors/second.html", form, by, ways, options), form.status
 
 
@@ -92,12 +92,12 @@ def use_passkey() -> ResponseReturnValue:
 @blueprint.route("/account/confirm", methods=["GET", "POST"])
 @login_required
 def confirm() -> ResponseReturnValue:
-    # Who has a second factor confirms by that: the password alone opened nothing either.
+    # An account with a second factor reauthenticates by that, as its password alone logs nobody in.
     factors = second_factors_of(current_user.account_id)
     ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
     form, by = ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
-    form.submit(_confirming(principal, form, by))
+    form.submit(_reauthenticate_by(principal, form, by))
     if form.succeeded:
         return redirect(_target("factors.security"), 303)
     options = _options(by, challenges.CONFIRM, str(principal.session), principal.account_id)
@@ -105,7 +105,7 @@ def confirm() -> ResponseReturnValue:
 
 
 def _ways(factors: SecondFactors) -> list[str]:
-    """By what the person may prove who they are, the usual one first."""
+    """The ways to authenticate by these factors, the usual one first."""
     return [CODE] * bool(factors.app) + [PASSKEY] * bool(factors.passkeys)
 
 
@@ -114,7 +114,7 @@ def _chosen(ways: list[str]) -> str:
     return by if by in ways else ways[0]
 
 
-def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], AccountPrincipal]:
+def _finish_by(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], AccountPrincipal]:
     trust = form.trust.data
     if by == PASSKEY:
         return lambda: second_step.finish_with_passkey(
@@ -125,7 +125,9 @@ def _finishing(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[],
     )
 
 
-def _confirming(principal: AccountPrincipal, form: ConfirmForm, by: str) -> Callable[[], None]:
+def _reauthenticate_by(
+    principal: AccountPrincipal, form: ConfirmForm, by: str
+) -> Callable[[], None]:
     if by == PASSKEY:
         return lambda: confirming.reauthenticate_with_passkey(
             principal, form.credential.data, request_context()
@@ -140,15 +142,17 @@ def _confirming(principal: AccountPrincipal, form: ConfirmForm, by: str) -> Call
 
 
 def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:
-    """What the browser needs for a passkey, where one is asked for."""
+    """The browser's options to use a passkey, where that is the chosen way."""
     return passkeys.options_to_use(purpose, holder, account_id) if by == PASSKEY else ""
 
 
 def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> str:
-    form.credential.data = ""  # what was signed is good no more
-    here = {way: url_for(request.endpoint or "", by=way, next=_next()) for way in ways}
+    form.credential.data = ""  # its challenge is consumed
+    ways_here = {way: url_for(request.endpoint or "", by=way, next=_next()) for way in ways}
     action = url_for(request.endpoint or "", by=by if ways else None, next=_next())
-    return render_template(template, form=form, by=by, ways=here, action=action, options=options)
+    return render_template(
+        template, form=form, by=by, ways=ways_here, action=action, options=options
+    )
 
 
 def _next() -> str | None:
