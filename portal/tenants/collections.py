@@ -1,15 +1,14 @@
 """Creates, renames and drops tenant collections.
 
-A collection is known by its UUID; its name is where it happens to be. It is created in a
-transaction. Every command after that carries the UUID as ``collectionUUID``, so that the server
-refuses it with code 361 where the name belongs to another collection; renaming, dropping and
-counting are idempotent and bounded in time: called again, they find what was done and say the
-same. What the server refuses for any other reason than those named (no permission, an index
-build) is raised as its OperationFailure.
+A collection is identified by its UUID; its name is only its current location. It is created in a
+transaction. Every later command carries the UUID as ``collectionUUID``, so that the server rejects
+it with code 361 where the name belongs to another collection. Renaming, dropping and counting are
+idempotent and bounded in time: a repeated call has the same result. Other rejections of the server
+(no permission, an index build) are raised as its OperationFailure.
 
-Facts about the server: MongoDB manual, ``collectionUUID`` of renameCollection, drop and
-aggregate; seen on 6.0.5. A command that was interrupted (connection lost, primary gone, time
-up) may have happened; calling it again is how to know.
+Source: MongoDB manual, ``collectionUUID`` of renameCollection, drop and aggregate; verified on
+6.0.5. An interrupted command (connection lost, primary gone, timeout) may have been executed; only
+calling it again tells.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,8 +21,8 @@ from bson import Binary
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-# DDL that waits for an open transaction makes all writes to the collection queue behind it, so
-# each try is short; the next begins at once, since the server did the waiting.
+# DDL that waits for an open transaction blocks all writes to the collection, so each try is short;
+# the next follows immediately, since the server did the waiting.
 TRY_SECONDS = 0.5
 MOST_TRIES = 20
 
@@ -38,19 +37,19 @@ _UNDECIDED = (_MAX_TIME_EXPIRED, _WRITE_CONCERN_TIMEOUT)
 
 
 class CollectionError(Exception):
-    """What the server said of a tenant collection."""
+    """The base of errors about a tenant collection."""
 
 
 @dataclass
 class CollectionNameTaken(CollectionError):
-    """Another collection has the name; it was not touched."""
+    """Another collection has the name, and is untouched."""
 
     name: str
 
 
 @dataclass
 class CollectionMissing(CollectionError):
-    """No collection of this database is the one that was looked for."""
+    """The collection is not in this database."""
 
     sought: UUID | str
 
@@ -65,7 +64,7 @@ class CollectionElsewhere(CollectionError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A collection as it is listed."""
+    """A listed collection."""
 
     name: str
     uuid: UUID
@@ -81,9 +80,9 @@ class IndexFigure:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the server counts of a tenant collection, sizes in bytes.
+    """The server's statistics of a tenant collection, sizes in bytes.
 
-    The number of documents is the server's own counter, which a crash may leave a little off.
+    The number of documents is the server's counter, which may be slightly off after a crash.
     """
 
     documents: int
@@ -97,8 +96,8 @@ class Figures:
 
 
 def create_collection(database: Database, name: str) -> None:
-    """Create the collection ``name`` in the caller's transaction: it is there when that is
-    committed, and never otherwise, however late the command arrives.
+    """Create the collection ``name`` in the caller's transaction: it exists once that is committed,
+    and never otherwise, however late the command arrives.
 
     Raises OperationFailure where the server refuses.
     """
@@ -106,19 +105,19 @@ def create_collection(database: Database, name: str) -> None:
 
 
 def uuid_of(database: Database, name: str) -> UUID | None:
-    """The UUID of the collection ``name``, if there is one. A transaction doesn't see it."""
+    """The UUID of the collection ``name``, if it exists outside of open transactions."""
     return next((found.uuid for found in list_collections(database, name=name)), None)
 
 
 def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) -> None:
     """Make sure that the collection ``uuid`` has ``new_name``.
 
-    In place whatever its size: documents, ``_id``s, indexes, options and validator stay, and so
-    does the UUID. Acknowledged by a majority. Raises CollectionNameTaken, with nothing changed;
-    CollectionMissing; CollectionElsewhere if it has neither name; PyMongoError where nothing
-    can be known in time.
+    In place whatever its size: documents, ``_id``s, indexes, options, validator and UUID stay.
+    Acknowledged by a majority. Raises CollectionNameTaken, with nothing changed;
+    CollectionMissing; CollectionElsewhere if it has neither name; PyMongoError where the result
+    remains unknown.
     """
-    if name == new_name:  # which the server refuses (code 20) whatever the UUID
+    if name == new_name:  # the server rejects that (code 20) whatever the UUID
         _fenced(database, {"find": name, "limit": 1, "singleBatch": True}, uuid)
         return
     command = {
@@ -132,9 +131,9 @@ def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) 
 def drop_collection(database: Database, uuid: UUID, name: str) -> None:
     """Make sure that no collection has the UUID.
 
-    A UUID never comes back, so a second drop, however late, hits nothing. Acknowledged by a
-    majority. Raises CollectionElsewhere where it has another name; PyMongoError where nothing
-    can be known in time.
+    UUIDs are never reused, so a repeated drop, however late, has no effect. Acknowledged by a
+    majority. Raises CollectionElsewhere where it has another name; PyMongoError where the result
+    remains unknown.
     """
     command = {"drop": name, "writeConcern": {"w": "majority"}}
     try:
@@ -144,12 +143,12 @@ def drop_collection(database: Database, uuid: UUID, name: str) -> None:
 
 
 def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
-    """Count what is in the collection. Raises CollectionMissing or CollectionElsewhere."""
+    """The collection's statistics. Raises CollectionMissing or CollectionElsewhere."""
     command = {
         "aggregate": name,
         "pipeline": [
             {"$collStats": {"count": {}, "storageStats": {}}},
-            # The rest is ten kilobytes of WiredTiger's inner life.
+            # The rest is ten kilobytes of WiredTiger internals.
             {"$project": {"count": 1, **dict.fromkeys(_STORAGE_FIGURES, 1)}},
         ],
         "cursor": {},
@@ -169,10 +168,7 @@ def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
 
 
 def list_collections(database: Database, **wanted: Any) -> Iterator[Found]:
-    """The collections there are, or those that are as ``wanted`` by the fields of their listing.
-
-    What isn't stored as a collection of its own, like a view, has no UUID and isn't told.
-    """
+    """All collections, or those whose listing matches ``wanted``; no views, which have no UUID."""
     for listed in database.list_collections(filter=wanted):
         uuid = listed["info"].get("uuid")
         if uuid is not None and not listed["name"].startswith("system."):
@@ -180,9 +176,9 @@ def list_collections(database: Database, **wanted: Any) -> Iterator[Found]:
 
 
 def names_of(database: Database, uuids: Iterable[UUID]) -> dict[UUID, str]:
-    """The names of those of the collections that exist."""
+    """The names of those ``uuids`` that exist."""
     sought = set(uuids)
-    if len(sought) <= _FEW:  # asked one by one; a listing looks at each collection there is
+    if len(sought) <= _FEW:  # one by one, since a listing scans all collections
         names = {uuid: _name_of(database, uuid) for uuid in sought}
         return {uuid: name for uuid, name in names.items() if name}
     binaries = [Binary.from_uuid(uuid) for uuid in sought]

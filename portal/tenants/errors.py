@@ -1,16 +1,16 @@
-"""What the store says of a write or query that it did not carry out."""
+"""Errors of the tenant store."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
 class StoreError(Exception):
-    """Something the store refused, or could do in part only."""
+    """The store rejected an operation, or executed it in part."""
 
 
 @dataclass
 class DocumentExists(StoreError):
-    """A document has this value of a unique key; ``index`` is which of those sent was refused."""
+    """Another document has this unique ``key``; ``index`` is that of the rejected document."""
 
     index: int
     key: dict[str, Any]
@@ -18,16 +18,16 @@ class DocumentExists(StoreError):
 
 @dataclass
 class QueryRefused(StoreError):
-    """A filter, update or pipeline that would reach further than its collection."""
+    """A filter, update or pipeline that could reach beyond its collection."""
 
     reason: str
 
 
 @dataclass
 class PartialWrite(StoreError):
-    """Of many documents ``done`` were written and stay so; ``__cause__`` says what stopped it.
+    """A write of many documents stopped after ``done``, which are kept; ``__cause__`` is why.
 
-    The one that was being written may have been written too, if the cause is that MongoDB was away.
+    If that is an unavailable MongoDB, the next one may have been written too.
     """
 
     done: int

@@ -1,9 +1,9 @@
-"""Sends a command to one tenant collection and no other, and reads the whole answer.
+"""Sends commands fenced to one tenant collection, and checks their whole replies.
 
 Each command carries ``collectionUUID``. Where the name belongs to another collection, or to none,
-the server refuses it with code 361 and says where the collection is: a read raises that, but
-insert, update and delete answer ``ok: 1`` with the refusal among ``writeErrors``. Whoever
-doesn't look there takes a lost write for an acknowledged one.
+the server rejects it with code 361 and the collection's actual name: reads raise that, but insert,
+update and delete reply ``ok: 1`` with the rejection among ``writeErrors``. Without checking those a
+lost write looks acknowledged.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ from portal.tenants.errors import DocumentExists
 _COLLECTION_UUID_MISMATCH = 361
 _DUPLICATE_KEY = 11000
 _MAX_TIME_EXPIRED = 50
-# The collection was renamed under a command at work.
+# The collection was renamed while the command ran.
 _QUERY_PLAN_KILLED = 175
 _WRITE_CONCERN_TIMEOUT = 64
-# What passes when there is a primary again; the codes of the specification of retryable reads.
-_PASSING = frozenset(
+# Transient while a primary is elected; the codes of the retryable reads specification.
+_TRANSIENT = frozenset(
     {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
      _QUERY_PLAN_KILLED, _WRITE_CONCERN_TIMEOUT}
 )  # fmt: skip
@@ -39,8 +39,8 @@ _PASSING = frozenset(
 
 @dataclass
 class Moved(Exception):
-    """The collection has another name, or (``None``) is nowhere in this database. Nothing of the
-    command was done that its answer doesn't count."""
+    """The collection has another name, or (``None``) is not in this database. The command did only
+    what its reply counts."""
 
     name: str | None
 
@@ -53,17 +53,17 @@ def send(
     session: ClientSession | None = None,
     codec_options: CodecOptions | None = None,
 ) -> dict[str, Any]:
-    """The answer to ``command``, which did all that it says.
+    """The reply to a ``command`` that succeeded completely.
 
-    Raises Moved, DocumentExists, and the driver's errors: also those that the server tells
-    in an answer that is otherwise ``ok``.
+    Raises Moved, DocumentExists, and the driver's errors, including those in a reply that is
+    otherwise ``ok``.
     """
     command["collectionUUID"] = uuid
     try:
         answer = database.command(
             command,
             session=session,
-            # Without them a native UUID raises ValueError, and dates come back naive.
+            # Without them native UUIDs raise ValueError, and dates are naive.
             codec_options=codec_options or database.client.codec_options,
         )
     except OperationFailure as error:
@@ -75,28 +75,24 @@ def send(
 
 
 def will_pass(error: PyMongoError) -> bool:
-    """Whether the same command sent again may go well."""
+    """Whether the same command may succeed when sent again."""
     if error.timeout:
-        return False  # the time of whoever asked is up
+        return False  # the caller's time limit is exceeded
     code = error.code if isinstance(error, OperationFailure) else None
     return (
         isinstance(error, ConnectionFailure)
-        or code in _PASSING
+        or code in _TRANSIENT
         or error.has_error_label("RetryableWriteError")
     )
 
 
 def _check(answer: dict[str, Any]) -> None:
-    if "writeConcernError" in answer:  # first: what else it says may yet be rolled back
-        _refuse_concern(answer["writeConcernError"], answer)
+    if concern := answer.get("writeConcernError"):  # first: the rest may still be rolled back
+        kind = WTimeoutError if concern["code"] == _MAX_TIME_EXPIRED else WriteConcernError
+        raise kind(concern["errmsg"], concern["code"], answer)
     for error in answer.get("writeErrors", ()):
         if error["code"] == _COLLECTION_UUID_MISMATCH:
             raise Moved(error.get("actualCollection"))
         if error["code"] == _DUPLICATE_KEY:
             raise DocumentExists(error["index"], dict(error.get("keyValue", {})))
         raise WriteError(error["errmsg"], error["code"], error)
-
-
-def _refuse_concern(error: dict[str, Any], answer: dict[str, Any]) -> None:
-    kind = WTimeoutError if error["code"] == _MAX_TIME_EXPIRED else WriteConcernError
-    raise kind(error["errmsg"], error["code"], answer)

@@ -1,8 +1,8 @@
-"""What may be asked of a tenant collection: filters, updates and pipelines that stay inside it.
+"""Checks that filters, updates and pipelines stay inside their tenant collection.
 
-MongoDB's language can run JavaScript on the server, and reach other collections from a pipeline;
-what comes from outside must do neither. Stages and update operators are allowed by name, so that
-what a later server adds is refused until somebody has looked at it.
+MongoDB's query language can run JavaScript on the server, and pipelines can reach other
+collections; untrusted queries must do neither. Stages and update operators have an allow-list, so
+that those of later servers are rejected until reviewed.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 
 from portal.tenants.errors import QueryRefused
 
-# Reading stages that see nothing but the documents that flow into them.
+# Read-only stages that see only their input documents.
 STAGES = frozenset(
     {
         "$addFields", "$bucket", "$bucketAuto", "$count", "$facet", "$group", "$limit", "$match",
@@ -33,7 +33,7 @@ UPDATE_OPERATORS = frozenset(
 # The server takes no deeper ones either; what Python could nest without end is refused here.
 DEEPEST = 100
 
-# They run JavaScript, or read another collection; the server's own begin with "$_".
+# Run JavaScript, or read other collections; the server's internal ones begin with "$_".
 _REFUSED = frozenset(
     {
         "$accumulator", "$function", "$graphLookup", "$lookup", "$merge", "$out", "$unionWith",
@@ -50,8 +50,8 @@ def check_filter(query: object) -> None:
 
 
 def check_update(update: object) -> None:
-    """Raise QueryRefused unless ``update`` consists of operators, or is a pipeline of stages, that
-    change single fields; a replacement by accident is none."""
+    """Raise QueryRefused unless ``update`` consists of update operators, or is a pipeline of update
+    stages; an accidental replacement is neither."""
     if isinstance(update, list | tuple):
         _check_stages(update, UPDATE_STAGES)
         return
@@ -61,12 +61,12 @@ def check_update(update: object) -> None:
     for operator in update:
         if operator not in UPDATE_OPERATORS:
             raise QueryRefused(f"{operator} is no operator of an update")
-    if "$pull" in update:  # the only one whose operand is a filter; all others carry data
+    if "$pull" in update:  # the only operator that takes a filter; all others take data
         _check_expressions(update["$pull"])
 
 
 def check_replacement(document: object) -> None:
-    """Raise QueryRefused unless ``document`` is a whole document and no update by accident."""
+    """Raise QueryRefused unless ``document`` is a complete document, not an accidental update."""
     if not isinstance(document, Mapping):
         raise QueryRefused("a replacement is a document")
     for field in document:
@@ -93,14 +93,14 @@ def _check_stages(pipeline: object, allowed: frozenset[str]) -> None:
         if name == "$facet" and isinstance(body, Mapping):
             _refuse_encoded(body)
             for part in body.values():
-                # The server allows no facet inside a facet, so this ends.
+                # The server allows no nested facets, so the recursion ends.
                 _check_stages(part, allowed - {"$facet"})
         else:
             _check_expressions(body)
 
 
 def _refuse_encoded(value: object) -> None:
-    # It may have a key twice, and shows one of the two alone.
+    # It may contain a field twice, and shows only one of the two.
     if getattr(value, "_type_marker", None) == RawBSONDocument._type_marker:
         raise QueryRefused("what is encoded already can't be checked")
 
@@ -112,7 +112,7 @@ def _check_expressions(value: object) -> None:
         if depth > DEEPEST:
             raise QueryRefused(f"nothing may be nested deeper than {DEEPEST} levels")
         if isinstance(seen, DBRef):
-            seen = seen.as_doc()  # as it will be encoded
+            seen = seen.as_doc()  # its encoded form
         _refuse_encoded(seen)
         if isinstance(seen, Mapping):
             for name in seen:

@@ -1,18 +1,18 @@
-"""The store of a tenant's documents: the only way to them.
+"""The store of a tenant's documents: the only access to them.
 
-A collection is known by its UUID, and every command here is fenced by it (``fence.py``): whatever
-has the name meanwhile, no other collection is read or written, and none is made by inserting. A
-rename is never noticed: a command that met one is sent again under the name that ``locate``
-gives. All writes are acknowledged by a majority.
+A collection is identified by its UUID, and every command here is fenced by it (``fence.py``):
+whichever collection has the name, no other is read or written, and inserting creates none. Renames
+are transparent: a rejected command is sent again under the name that ``locate`` returns. All
+writes are acknowledged by a majority.
 
-**Why a write is executed once.** A single write is a command with a session and a number
-(``txnNumber``): the server keeps by them what it has executed, and answers a second one of the
-same number with the result of the first; also after a rename, and on another primary. So
-"send it again" is right whatever became of the one before. PyMongo numbers what goes through
-``Collection``'s methods, which can't carry a fence; for ``Database.command`` the number has to be
-given. It comes from one counter of this process, on a client of its own where PyMongo itself
-numbers nothing (``retryWrites`` is off): so all of it is PyMongo's public interface. Updates and
-deletes of many can't have a number; they are done in batches, each a transaction.
+**Why a write is executed once.** A single write is a command with a session and a transaction
+number (``txnNumber``), by which the server remembers it: a repeated command with the same number
+gets the result of the first, also after a rename, and on another primary. So sending it again is
+always safe. PyMongo numbers writes of ``Collection``'s methods, which can't carry a fence; for
+``Database.command`` the number has to be given. It comes from one counter of this process, on a
+client of its own where PyMongo assigns no numbers (``retryWrites`` is off), so all this uses only
+PyMongo's public interface. Updates and deletes of many documents can't have a number; they are
+executed in batches, each a transaction.
 """
 
 import itertools
@@ -39,17 +39,17 @@ from portal.tenants.fence import Moved, send, will_pass
 from portal.tenants.queries import check_filter, check_pipeline, check_replacement, check_update
 
 OPERATION_SECONDS = 20
-# A client that was killed in a transaction keeps its locks; others must not wait for ever.
+# A client that was killed in a transaction keeps its locks; the others' wait must be bounded.
 TRANSACTION_SECONDS = 5
 LARGEST_PAGE = 1000
-# A rename waits while a batch's transaction is open, and other writes behind it.
+# A rename waits for a batch's transaction, and other writes wait for the rename.
 BATCH_DOCUMENTS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 
 _LONGEST_PAUSE_SECONDS = 0.25
-_WHOLE = 2**31 - 1
-# Numbers of writes. They only have to grow within a session, which one thread has at a time.
-_numbers = itertools.count(1)
+_ONE_BATCH = 2**31 - 1
+# They only have to increase within a session, which only one thread uses at a time.
+_transaction_numbers = itertools.count(1)
 
 Result = TypeVar("Result")
 Document = Mapping[str, Any]
@@ -58,7 +58,7 @@ Locate = Callable[[str | None], str]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a tenant's documents live: a collection, by its UUID, last seen under this name."""
+    """Where a tenant's documents are: a collection's UUID, and its last known name."""
 
     database: str
     collection: str
@@ -74,7 +74,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """Documents in the order of their ``_id``, and the key to go on after if there are more."""
+    """Documents in the order of ``_id``, and where the next page begins, if there is one."""
 
     documents: list[dict[str, Any]]
     after: Key | None
@@ -82,33 +82,33 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """How many documents matched, and how many of them are not as before."""
+    """How many documents matched, and how many of them changed."""
 
     matched: int
     modified: int
 
 
 def _allow() -> None:
-    """Refuse nothing."""
+    """Allow every operation."""
 
 
 class TenantStore:
-    """Reads and writes the documents of the collection that a ``placement`` names.
+    """Reads and writes the documents of the collection at ``placement``.
 
-    Its name there is where it was last seen. When the server says that it is elsewhere,
-    ``locate`` is called with its name there (``None``: nowhere in this database) and returns the
-    name to go on under, or raises what the operation shall raise.
+    When the server reports that the collection has another name, ``locate`` is called with it
+    (``None``: not in this database) and returns the name to continue with, or raises the error for
+    the operation to raise.
 
-    ``retryable_write_client`` is a second client for single writes, with ``retryWrites`` off, on
-    which nothing else is written: the store numbers those writes itself. ``guard`` is called before
-    each operation, and may refuse it by raising.
+    ``retryable_write_client`` is a second client with ``retryWrites`` off, used only for single
+    writes: the store assigns their transaction numbers itself. ``guard`` is called before each
+    operation, and can reject it by raising.
 
     Every operation takes at most OPERATION_SECONDS, or what is left of the caller's
-    ``pymongo.timeout``; those on many documents OPERATION_SECONDS for each batch. Time up, or
-    MongoDB unavailable: the driver's error; a write may then have been executed or not. Otherwise
-    they raise what ``locate`` raises (after which that is as uncertain only if the answer to a try
-    before it was lost), QueryRefused, and the OperationFailure of what the server refuses. May be
-    used by several threads.
+    ``pymongo.timeout``; those on many documents OPERATION_SECONDS for each batch. On a timeout, or
+    with MongoDB unavailable, they raise the driver's error, and a write may or may not have been
+    executed. Otherwise they raise QueryRefused, the OperationFailure of what the server rejects,
+    and what ``locate`` raises; then a write is uncertain only if the reply to an earlier try was
+    lost. Thread-safe.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class TenantStore:
         self._guard = guard
 
     def get(self, document_id: Any) -> dict[str, Any] | None:
-        """The document with this ``_id``, whatever its type; ``None`` if there is none."""
+        """The document with this ``_id`` of any type; ``None`` if there is none."""
         found = self._read("find", filter={"_id": {"$eq": document_id}}, limit=1, singleBatch=True)
         return next(iter(found["cursor"]["firstBatch"]), None)
 
@@ -140,10 +140,10 @@ class TenantStore:
         after: Key | None = None,
         newest_first: bool = True,
     ) -> DocumentPage:
-        """A page of at most ``size`` documents that match, by ``_id``, those of all types.
+        """A page of at most ``size`` matching documents, sorted by ``_id`` of all types.
 
-        Following ``after`` shows every document once that matches all the while, however often
-        the collection is renamed in between.
+        Following ``after`` returns every document once that matches throughout, however often the
+        collection is renamed meanwhile.
         """
         check_filter(query)
         if not 1 <= size <= LARGEST_PAGE:
@@ -151,8 +151,7 @@ class TenantStore:
         return self._page(query, size, after, newest_first=newest_first)
 
     def count(self, query: Document) -> int:
-        """How many documents match. It counts them one by one, as their number may be wrong in
-        the server's own counter."""
+        """How many documents match, counted one by one, since the server's counter may be off."""
         check_filter(query)
         counted = self._aggregate([{"$match": query}, {"$count": "n"}])
         return counted[0]["n"] if counted else 0
@@ -160,35 +159,35 @@ class TenantStore:
     def aggregate(self, pipeline: Sequence[Document]) -> list[dict[str, Any]]:
         """The whole result of ``pipeline``, whose stages must be among ``queries.STAGES``.
 
-        Raises QueryRefused also where the result is larger than one answer, 16 MB.
+        Raises QueryRefused also where the result is larger than one reply, 16 MB.
         """
         check_pipeline(pipeline)
         return self._aggregate(pipeline)
 
     def aggregate_raw(self, pipeline: Sequence[Document]) -> list[RawBSONDocument]:
-        """Like ``aggregate``, but not decoded: for documents that can't be, or not as usual."""
+        """Like ``aggregate``, but not decoded: for documents that can't be decoded as usual."""
         check_pipeline(pipeline)
         codec_options = self._database.client.codec_options
         return self._aggregate(pipeline, codec_options.with_options(document_class=RawBSONDocument))
 
     def insert_one(self, document: Document) -> Any:
-        """Insert the document, once however often connection or primary is lost; its ``_id``.
+        """Insert the document, once despite lost connections or primaries; return its ``_id``.
 
-        One without an ``_id`` gets an ObjectId before the first try. Raises DocumentExists.
+        A missing ``_id`` is set to an ObjectId before the first try. Raises DocumentExists.
         """
         document = _with_id(document)
         self._write("insert", documents=[document])
         return document["_id"]
 
     def insert_many(self, documents: Iterable[Document]) -> list[Any]:
-        """Insert the documents in their order, each once; their ``_id``s.
+        """Insert the documents in their order, each once; return their ``_id``s.
 
-        Goes on at the very document where a rename came between. It stops at the first that
-        can't be inserted. Raises then, if others were before it, PartialWrite with their
-        number; else what stopped it: DocumentExists or what single writes raise.
+        Resumes at the exact document after a rename. Stops at the first that can't be inserted, and
+        raises PartialWrite with the number of those before it, if there are any; else the error
+        itself: DocumentExists, or what single writes raise.
         """
         ids: list[Any] = []
-        with _telling_how_many(lambda: len(ids)):
+        with _counting_partial(lambda: len(ids)):
             for batch_ids, encoded in self._batches(documents):
                 try:
                     self._write("insert", documents=encoded, ordered=True)
@@ -202,54 +201,54 @@ class TenantStore:
         return ids
 
     def update_one(self, query: Document, update: Document | Sequence[Document]) -> Changed:
-        """Update one document that matches, once however often connection or primary is lost.
+        """Update one matching document, once however often connection or primary is lost.
 
-        ``update`` has operators alone or is a pipeline of ``queries.UPDATE_STAGES``. Raises
-        DocumentExists if it would break a unique key.
+        ``update`` consists of operators or is a pipeline of ``queries.UPDATE_STAGES``. Raises
+        DocumentExists if it would violate a unique index.
         """
         check_filter(query)
         check_update(update)
         return _changed(self._write("update", updates=[{"q": query, "u": update}]))
 
     def replace_one(self, query: Document, document: Document) -> Changed:
-        """Replace one document that matches as ``update_one`` updates it; its ``_id`` stays."""
+        """Replace one matching document, otherwise like ``update_one``; its ``_id`` stays."""
         check_filter(query)
         check_replacement(document)
         return _changed(self._write("update", updates=[{"q": query, "u": document}]))
 
     def delete_one(self, query: Document) -> int:
-        """Delete one document that matches, once as above; how many were deleted: 0 or 1."""
+        """Delete one matching document, once as above; return how many were deleted: 0 or 1."""
         check_filter(query)
         return self._write("delete", deletes=[{"q": query, "limit": 1}])["n"]
 
     def update_many(self, query: Document, update: Document | Sequence[Document]) -> Changed:
-        """Update all documents that match, in batches of BATCH_DOCUMENTS.
+        """Update all matching documents, in batches of BATCH_DOCUMENTS.
 
-        Each document is updated at most once, exactly once if it matches from the call to its
-        end; ``$inc`` is right however often the collection is renamed. One that comes to match
-        meanwhile, or no longer does, is updated if it matches when its batch comes. Each
-        batch is all or nothing. Raises PartialWrite with the number of documents that earlier
-        batches changed, if there are any; else what stopped it.
+        Each document is updated at most once, and exactly once if it matches throughout the call;
+        so ``$inc`` is right however often the collection is renamed. A document that starts or
+        stops matching meanwhile is updated if it matches when its batch runs. Batches are atomic.
+        Raises PartialWrite with the number of documents changed by earlier batches, if there are
+        any; else the error itself.
         """
         check_filter(query)
         check_update(update)
         matched = modified = 0
-        with _telling_how_many(lambda: modified):
+        with _counting_partial(lambda: modified):
             for ids in self._ids(query):
-                chosen = {"q": _among(query, ids), "u": update, "multi": True}
-                answer = self._write_batch("update", updates=[chosen])
+                batch = {"q": _among(query, ids), "u": update, "multi": True}
+                answer = self._write_batch("update", updates=[batch])
                 matched += answer["n"]
                 modified += answer["nModified"]
         return Changed(matched, modified)
 
     def delete_many(self, query: Document) -> int:
-        """Delete all documents that match, in batches like ``update_many``; how many."""
+        """Delete all matching documents, in batches like ``update_many``; return their number."""
         check_filter(query)
         deleted = 0
-        with _telling_how_many(lambda: deleted):
+        with _counting_partial(lambda: deleted):
             for ids in self._ids(query):
-                chosen = {"q": _among(query, ids), "limit": 0}
-                deleted += self._write_batch("delete", deletes=[chosen])["n"]
+                batch = {"q": _among(query, ids), "limit": 0}
+                deleted += self._write_batch("delete", deletes=[batch])["n"]
         return deleted
 
     def _page(
@@ -259,19 +258,19 @@ class TenantStore:
             "find",
             filter=_beyond(query, after, newest_first=newest_first),
             sort={"_id": -1 if newest_first else 1},
-            # One more than is shown tells whether there are more.
+            # One more than the page, to see whether there are more.
             limit=size + 1,
             batchSize=size + 1,
             **options,
         )
         documents = answer["cursor"]["firstBatch"]
-        # An open cursor means that 16 MB were full before the page was.
+        # An open cursor means that the reply reached 16 MB before the page was full.
         more = len(documents) > size or self._close(answer)
         documents = documents[:size]
         return DocumentPage(documents, Key(documents[-1]["_id"]) if more else None)
 
     def _ids(self, query: Document) -> Iterator[list[Any]]:
-        """The ``_id``s of the documents that match, in batches, in ascending order."""
+        """The ``_id``s of the matching documents, in batches, in ascending order."""
         after: Key | None = None
         while True:
             page = self._page(
@@ -290,15 +289,15 @@ class TenantStore:
             "aggregate",
             codec_options,
             pipeline=list(pipeline),
-            cursor={"batchSize": _WHOLE},
+            cursor={"batchSize": _ONE_BATCH},
         )
-        # The rest couldn't be fetched after a rename: "getMore" takes no fence.
+        # After a rename the rest couldn't be fetched: "getMore" takes no fence.
         if self._close(answer):
             raise QueryRefused("the result is larger than 16 MB")
         return list(answer["cursor"]["firstBatch"])
 
     def _close(self, answer: Mapping[str, Any]) -> bool:
-        """Close the answer's cursor; whether it was open."""
+        """Close the reply's cursor; return whether it was open."""
         cursor = answer["cursor"]
         if cursor["id"]:
             self._database.command({"killCursors": self._name, "cursors": [cursor["id"]]})
@@ -307,8 +306,7 @@ class TenantStore:
     def _batches(
         self, documents: Iterable[Document]
     ) -> Iterator[tuple[list[Any], list[RawBSONDocument]]]:
-        """The documents' ``_id``s and they themselves, encoded once, in parts that one command
-        may carry."""
+        """The documents, encoded once, and their ``_id``s, in batches that fit one command."""
         codec_options = self._database.client.codec_options
         ids: list[Any] = []
         batch: list[RawBSONDocument] = []
@@ -331,16 +329,16 @@ class TenantStore:
             command = {verb: name, **fields}
             return send(self._database, command, self._uuid, codec_options=codec_options)
 
-        return self._carry_out(attempt)
+        return self._execute(attempt)
 
     def _write(self, verb: str, **fields: Any) -> dict[str, Any]:
-        """Execute a command on single documents once, and return its answer."""
+        """Execute a command on single documents once, and return its reply."""
         client = self._retryable_write_client
         database = client[self._database.name]
         with client.start_session(causal_consistency=False) as session:
-            # Takes a session from the pool now: a number is drawn after everybody else's there.
+            # Takes a session from the pool, so that the number is higher than all used in it.
             _ = session.session_id
-            number = Int64(next(_numbers))
+            number = Int64(next(_transaction_numbers))
 
             def attempt(name: str) -> dict[str, Any]:
                 command = {
@@ -351,14 +349,14 @@ class TenantStore:
                 }
                 return send(database, command, self._uuid, session=session)
 
-            return self._carry_out(attempt)
+            return self._execute(attempt)
 
     def _write_batch(self, verb: str, **fields: Any) -> dict[str, Any]:
-        """Execute a command on many documents in a transaction, and return its answer."""
+        """Execute a command on many documents in a transaction, and return its reply."""
 
         def attempt(name: str) -> dict[str, Any]:
-            # A refusal must be raised inside: the commit after it would fail as if it could
-            # be tried again, without end.
+            # A rejection must be raised inside: otherwise the commit would fail as retryable,
+            # endlessly.
             return _transaction(
                 self._database.client,
                 lambda session: send(
@@ -366,32 +364,31 @@ class TenantStore:
                 ),
             )
 
-        # All that can be tried again was, by the driver; after a commit whose result isn't
-        # known nobody else may.
-        return self._carry_out(attempt, repeatable=False)
+        # The driver made all safe retries; after a commit with unknown result there are none.
+        return self._execute(attempt, retryable=False)
 
-    def _carry_out(self, attempt: Callable[[str], Result], *, repeatable: bool = True) -> Result:
-        """The result of ``attempt`` under the name that the collection has.
+    def _execute(self, attempt: Callable[[str], Result], *, retryable: bool = True) -> Result:
+        """The result of ``attempt``, called with the collection's name.
 
-        Called again after a rename, for then it did nothing; after an error that will pass, if
-        it is ``repeatable``.
+        Calls it again after a rename, since the server rejected it then; if ``retryable`` also
+        after a transient error.
         """
         self._guard()
         with pymongo.timeout(OPERATION_SECONDS):
-            for pause_seconds in _pauses():  # the time limit ends it, in what is called
+            for pause_seconds in _pauses():  # until the time limit raises in ``attempt``
                 try:
                     return attempt(self._name)
                 except Moved as moved:
                     self._name = self._locate(moved.name)
                 except PyMongoError as error:
-                    if not (repeatable and will_pass(error)):
+                    if not (retryable and will_pass(error)):
                         raise
                 time.sleep(pause_seconds)
         raise AssertionError("there are always more pauses")
 
 
 def _transaction(client: MongoClient, work: Callable[[ClientSession], Result]) -> Result:
-    """Do ``work`` in one transaction, acknowledged by a majority."""
+    """Run ``work`` in one transaction, acknowledged by a majority."""
     with pymongo.timeout(TRANSACTION_SECONDS), client.start_session() as session:
         return session.with_transaction(
             work,
@@ -402,7 +399,7 @@ def _transaction(client: MongoClient, work: Callable[[ClientSession], Result]) -
 
 
 def _pauses() -> Iterator[float]:
-    """Seconds before each next try: none at first, then growing."""
+    """Seconds to wait before each retry: first none, then exponential."""
     yield 0
     pause_seconds = 0.005
     while True:
@@ -411,8 +408,8 @@ def _pauses() -> Iterator[float]:
 
 
 @contextmanager
-def _telling_how_many(done: Callable[[], int]) -> Iterator[None]:
-    """Raise PartialWrite from what stops the body when some of its work was done."""
+def _counting_partial(done: Callable[[], int]) -> Iterator[None]:
+    """Raise PartialWrite from an error of the body after some of its work was ``done``."""
     try:
         yield
     except Exception as error:
@@ -426,10 +423,9 @@ def _with_id(document: Document) -> Document:
 
 
 def _beyond(query: Document, after: Key | None, *, newest_first: bool) -> Document:
-    """Narrow the filter to what comes after the key.
+    """Narrow the filter to documents after the key.
 
-    As an expression, which compares values of all types; ``{"_id": {"$gt": …}}`` finds only
-    those of the same type.
+    An expression compares values of all types; ``{"_id": {"$gt": …}}`` matches only the same type.
     """
     if after is None:
         return query

@@ -171,7 +171,7 @@ def test_an_invitation_that_an_earlier_version_let_somebody_send_is_dead(app, ac
     lena.log_in(LENA)
     mara.log_in()
     assert "No invitations" in lena.get("/account/invitations").text
-    assert "who sent it may not invite any more" in mara.get(f"{ACME}/invitations").text
+    assert "its sender may no longer invite" in mara.get(f"{ACME}/invitations").text
     answer = lena.post(f"/account/invitations/{Invitation.objects.get().id}", form_at="/account")
     assert answer.status == 410
 

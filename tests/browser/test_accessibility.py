@@ -93,7 +93,7 @@ def test_a_sign_up_that_waits_for_its_address(page, check, server):
         page.get_by_label("Your e-mail address").fill("mara@acme.example")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign up").click()
-        page.get_by_role("heading", name="Look into your mailbox").wait_for()
+        page.get_by_role("heading", name="Check your mailbox").wait_for()
         check(page)
         asked = PendingSignUp.objects.get()
         page.goto(f"{running.url}/signup/finish?token={links.sign(PURPOSE, {'id': asked.id})}")

@@ -90,7 +90,7 @@ def test_a_device_that_does_not_know_its_owner_logs_nobody_in(page, telephone):
     telephone(False)
     page.get_by_role("link", name="Log in with a passkey").click()
     page.get_by_role("button", name="Choose a passkey").click()
-    expect(page.get_by_role("alert").first).to_contain_text("Nothing came of it")
+    expect(page.get_by_role("alert").first).to_contain_text("That did not work")
     page.goto("/organizations")
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
 
@@ -99,7 +99,7 @@ def test_a_device_without_a_passkey_says_so_and_can_go_on(page, telephone):
     an_account("mara@acme.example")
     page.goto("/login/passkey")
     page.get_by_role("button", name="Choose a passkey").click()
-    expect(page.get_by_role("alert").first).to_contain_text("Nothing came of it")
+    expect(page.get_by_role("alert").first).to_contain_text("That did not work")
     page.get_by_role("link", name="Log in with a password").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
 

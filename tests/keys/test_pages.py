@@ -131,7 +131,7 @@ def test_a_key_is_rotated_and_the_old_secret_ends_when_it_was_said(app, mara):
     assert "Old secret works until" in page.text
     assert "Two secrets" in mara.get(KEYS).text
     assert [program.get("/org/acme-corp").status_code for program in (old, new)] == [200, 200]
-    assert "works no more" in mara.post(path, {"overlap": "0"}).text
+    assert "no longer works" in mara.post(path, {"overlap": "0"}).text
     assert new.get("/org/acme-corp").status_code == 401
 
 

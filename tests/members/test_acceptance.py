@@ -363,7 +363,7 @@ def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, 
     assert ended(visitor.send(link, sent))
     owner = enter(MARA)
     told = owner.get(f"{PATH}/invitations").text
-    assert "who sent it may not invite any more: send it again" in told
+    assert "its sender may no longer invite: send it again" in told
     act(owner, Invitation.objects.get(), "resend")
     assert visitor.post(mailed()[-1], {"password": PASSWORD}).status == 303
 

@@ -80,7 +80,7 @@ def test_the_button_in_the_trash_restores_at_once(mara):
 def test_a_taken_name_is_told_and_another_can_be_chosen(mara):
     visitor, place = mara
     an_organization("Acme Corp")
-    assert "The name is taken by now" in visitor.get("/trash").text
+    assert "The name is already taken" in visitor.get("/trash").text
     answer = visitor.post(f"{place}/restore", {})
     assert answer.status == 409
     assert "acme-corp is taken" in answer.fault("organization_name")

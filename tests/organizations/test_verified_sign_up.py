@@ -85,7 +85,7 @@ def finish(visitor, link, **fields):
 def test_nothing_is_created_before_the_link_is_followed(visitor, tenant_db):
     answer = visitor.sign_up()
     assert answer.status == 202
-    assert answer.heading == "Look into your mailbox"
+    assert answer.heading == "Check your mailbox"
     assert MARA in answer.text
     assert born() == []
     assert tenant_db.list_collection_names() == []
