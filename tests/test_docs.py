@@ -24,14 +24,14 @@ def anchors(path):
     return slugs | set(re.findall(r'<a id="([^"]+)">', text))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page):
-    links = ["".join(found) for found in LINK.findall(FENCED.sub("", page.read_text()))]
+@pytest.mark.parametrize("source", PAGES, ids=lambda source: source.name)
+def test_every_link_leads_somewhere(source):
+    links = ["".join(found) for found in LINK.findall(FENCED.sub("", source.read_text()))]
     for link in links:
         if link.startswith("https://"):
             continue
         path, _, anchor = link.partition("#")
-        target = (page.parent / path) if path else page
+        target = (source.parent / path) if path else source
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
 
