@@ -1,7 +1,7 @@
 """All settings: name, type, default, check, one line of use.
 
-Settings come from the environment or from ``.env``. ``portal/serving/settings_docs.py`` generates
-the table in the README and ``.env.example`` from them.
+Settings come from the environment or from ``.env``. The table in ``docs/settings.md`` and
+``.env.example`` are written from here by ``portal/serving/settings_docs.py``.
 """
 
 import os

@@ -20,7 +20,7 @@ HELP = """No Chromium was found, and the tests need a real browser. One of these
   apt-get install chromium              (Debian, as root)
   .venv/bin/playwright install chromium --with-deps
   CHROMIUM=/path/to/chromium make test  (one that is there already)
-`make test-fast` runs the tests that need none."""
+`make test-fast` runs tests that need none."""
 
 
 def find_chromium():

@@ -1,0 +1,70 @@
+"""The pages in docs/ and beside it lead where they say, and tell of what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from portal import doctor
+from portal.cli import COMMANDS
+
+TOP = Path(__file__).parent.parent
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")])
+LINK = re.compile(r'\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"')
+FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
+OPERATING = (TOP / "docs" / "operating.md").read_text()
+CODE = "\n".join(path.read_text() for path in (TOP / "portal").rglob("*.py"))
+
+
+def anchors(path):
+    """What a link may name of a page: its headings, as GitHub writes them, and ids."""
+    text = path.read_text()
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.M)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize("source", PAGES, ids=lambda source: source.name)
+def test_every_link_leads_somewhere(source):
+    links = ["".join(found) for found in LINK.findall(FENCED.sub("", source.read_text()))]
+    for link in links:
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (source.parent / path) if path else source
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_short():
+    assert len((TOP / "README.md").read_text().splitlines()) <= 120
+
+
+def test_every_picture_is_shown():
+    shown = (TOP / "README.md").read_text()
+    for picture in (TOP / "docs" / "pictures").iterdir():
+        assert f"docs/pictures/{picture.name}" in shown
+
+
+def test_operators_read_of_every_kind_of_damage():
+    folder = Path(doctor.__file__).parent
+    code = "\n".join(path.read_text() for path in folder.glob("*.py"))
+    kinds = set(re.findall(r'\bKind\(\s*"(\w+)"', code))
+    section = OPERATING.split("\n## The doctor\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", section, re.M)
+    assert len(kinds) > 10
+    assert {kind for row in rows for kind in re.findall(r"`(\w+)`", row)} == kinds
+
+
+def test_operators_read_of_every_command():
+    for command in COMMANDS:
+        for name in getattr(command, "commands", {"": None}):
+            assert f"`flask {command.name} {name}".strip() in OPERATING
+
+
+def test_operators_read_of_events_that_are_logged():
+    section = OPERATING.split("\n## ")[1]
+    events = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", section))
+    assert len(events) > 10
+    for event in events:
+        assert f'"{event}"' in CODE, event
