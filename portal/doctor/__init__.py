@@ -1,1 +1,1 @@
-"""The doctor: compares master data with what is in the tenant database, and mends what is safe."""
+"""The doctor: compares master data with the tenant database, and repairs what is safe."""

@@ -1,4 +1,4 @@
-"""Audit chains that aren't whole any more."""
+"""Broken audit chains."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ BROKEN = Kind(
 
 
 def find_broken() -> Iterator[Finding]:
-    """Chains with an event that was changed, removed or put in, or with another head."""
+    """Chains with a changed, removed or inserted event, or with a wrong head."""
     for broken in chains.find_broken():
         words = f"{broken.subject}: {broken.words}"
         yield Finding(BROKEN, str(broken.chain), words, broken.organization)

@@ -1,4 +1,4 @@
-"""One examination: every check in its order, and the repairs if they are wanted."""
+"""One examination: every check in order, with repairs on request."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import structlog
 
 from portal.doctor import chains, leftovers, members, operations, placements, slugs
-from portal.doctor.findings import Finding, NotMended
+from portal.doctor.findings import Finding, NotRepaired
 from portal.errors import PortalError
 from portal.tenants.collections import CollectionError
 
 log = structlog.get_logger()
 
-# What an operation that is stuck leaves half done is no damage to the other checks, so it comes
-# first; owners and their offers come after memberships, whose repair may take one away.
+# Stuck operations first: the other checks ignore what they left half done. Owners and their offers
+# after memberships, whose repair may delete an owner's.
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     operations.find_stuck,
     placements.find_strays,
@@ -29,37 +29,37 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finding, and what its repair did, or why it did nothing; neither where none was tried."""
+    """A finding with its repair's result or refusal; with neither where no repair was tried."""
 
     finding: Finding
-    mended: str | None = None
-    not_mended: str | None = None
+    repaired: str | None = None
+    not_repaired: str | None = None
 
     @property
     def remains(self) -> bool:
-        """Whether somebody should do something about it."""
-        return self.mended is None and not self.finding.kind.harmless
+        """Whether somebody has to act on it."""
+        return self.repaired is None and not self.finding.kind.harmless
 
 
 def examine(check: Callable[[], Iterator[Finding]], *, repair: bool) -> Iterator[Outcome]:
-    """What ``check`` finds, one after the other, each mended at once if ``repair`` says so.
+    """Yield the outcome of each finding of ``check``, repairing each at once on ``repair``.
 
-    Raises PyMongoError or MongoEngineException where MongoDB can't be used.
+    Raises PyMongoError or MongoEngineException where MongoDB is unavailable.
     """
     for finding in check():
-        outcome = _mend(finding) if repair and finding.repair else Outcome(finding)
+        outcome = _repair(finding) if repair and finding.repair else Outcome(finding)
         if outcome:
             yield outcome
 
 
-def _mend(finding: Finding) -> Outcome | None:
-    labels = {"kind": finding.kind.name, "subject": finding.subject}
+def _repair(finding: Finding) -> Outcome | None:
+    log_context = {"kind": finding.kind.name, "subject": finding.subject}
     try:
-        did = finding.repair() if finding.repair else None
-    except (NotMended, PortalError, CollectionError) as error:
-        log.warning("doctor.not_mended", reason=repr(error), **labels)
-        return Outcome(finding, not_mended=str(error) or type(error).__name__)
-    if did is None:  # it was well again before the repair
+        result = finding.repair() if finding.repair else None
+    except (NotRepaired, PortalError, CollectionError) as error:
+        log.warning("doctor.not_mended", reason=repr(error), **log_context)
+        return Outcome(finding, not_repaired=str(error) or type(error).__name__)
+    if result is None:  # the damage was gone before the repair
         return None
-    log.warning("doctor.mended", did=did, **labels)
-    return Outcome(finding, mended=did)
+    log.warning("doctor.mended", did=result, **log_context)
+    return Outcome(finding, repaired=result)

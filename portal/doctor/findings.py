@@ -1,10 +1,9 @@
-"""What the doctor finds, and how it looks without holding anybody up.
+"""What the doctor finds, without blocking the running portal.
 
-The portal goes on meanwhile, so what looks wrong may be the middle of something. Each check
-reads page after page, cheaply, and looks at whatever seems wrong once more by itself: in one
-transaction where it is about master data alone, which shows it as it was at one moment; else
-with the organization read before and after, unchanged. A repair decides that again, in the
-transaction that mends it.
+An apparent inconsistency may be a change in progress. So each check scans page after page, cheaply,
+and re-reads each suspect by itself: master data in one transaction, which is a snapshot; anything
+else with the organization read before and after, unchanged. A repair checks again, in its own
+transaction.
 """
 
 from collections.abc import Callable
@@ -19,7 +18,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of damage: its name for programs, and for people a title and what to do."""
+    """A kind of damage: its name for programs; for people a title and advice."""
 
     name: str
     title: str
@@ -29,10 +28,10 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be: what it is about, and what is wrong with it.
+    """Some damage: its subject, and what is wrong in ``words``.
 
-    ``repair`` mends it if it is still so and says what it did; nothing where there was nothing
-    to mend any more. Raises NotMended, PortalError or CollectionError, with nothing changed.
+    ``repair`` returns what it did; ``None`` where the damage is already gone. It raises
+    NotRepaired, PortalError or CollectionError, with nothing changed.
     """
 
     kind: Kind
@@ -42,11 +41,11 @@ class Finding:
     repair: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
 
 
-class NotMended(Exception):
-    """Why a repair could not mend what it was for."""
+class NotRepaired(Exception):
+    """Why a repair was impossible."""
 
 
 def found_by(document: type[Document], name: str, values: set[Any], *fields: str) -> list[Row]:
-    """The documents whose field ``name`` has one of the ``values``, with these fields alone."""
+    """The documents whose field ``name`` has one of the ``values``, projected to ``fields``."""
     projection = dict.fromkeys(("_id", *fields), 1)
     return list(document._get_collection().find({name: {"$in": list(values)}}, projection))

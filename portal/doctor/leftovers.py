@@ -1,7 +1,7 @@
 """Documents that outlived the account or organization they belong to.
 
-Whatever ends an account or organization deletes them in the same transaction, so what is left is
-damage: of a hand in the database, say, or of a backup that was brought back in part.
+The transaction that ends an account or organization deletes them, so any that are left are damage:
+by a change in the database, say, or a partly restored backup.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal.database.paging import pages_of
-from portal.database.transactions import transaction
+from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
@@ -46,8 +46,8 @@ DEAD_BROWSER = Kind(
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What other documents belong to. Where ``is_over`` its ``field`` it is a tombstone, which
-    nothing brings back to life."""
+    """A class of documents that others belong to. One whose ``field`` ``is_over`` is a tombstone,
+    which is final."""
 
     document: type[Document]
     word: str
@@ -58,8 +58,8 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """Documents that belong to others, by which field to which; ``replaceable`` are those that
-    people have again as soon as they log in."""
+    """A class of documents that belong to others. ``replaceable`` ones come again with the
+    next log-in."""
 
     word: str
     document: type[Document]
@@ -68,7 +68,7 @@ class Belonging:
 
     @property
     def owners(self) -> dict[str, Owner]:
-        """By field, what they belong to."""
+        """What they belong to, by field."""
         return {
             belongs.field: OWNERS[belongs.owner]
             for belongs in BELONGS_TO
@@ -94,15 +94,14 @@ BELONGINGS = (
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
     Belonging("passkey", Passkey, DEAD_FACTOR),
     Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR),
-    # A log-in that waits for its second factor is one, too. What is stored of its id is a hash,
-    # so it may be told.
+    # Pending log-ins among them. The stored id is a hash, so it may be shown.
     Belonging("session", Session, DEAD_SESSION, replaceable=True),
     Belonging("browser", Browser, DEAD_BROWSER, replaceable=True),
 )
 
 
 def find_dead() -> Iterator[Finding]:
-    """Documents of accounts and organizations that are no more."""
+    """Documents of accounts and organizations that don't exist any more."""
     for belonging in BELONGINGS:
         for page in pages_of(belonging.document, {}, *belonging.owners):
             for row in _suspects(belonging, page):
@@ -110,7 +109,7 @@ def find_dead() -> Iterator[Finding]:
 
 
 def living(owner: Owner, ids: set[Any]) -> set[Any]:
-    """Which of these there are, tombstones not among them."""
+    """Which of these exist and aren't tombstones."""
     rows = found_by(owner.document, "_id", ids, owner.field)
     return {row["_id"] for row in rows if not owner.is_over(row.get(owner.field))}
 
@@ -127,10 +126,10 @@ def _suspects(belonging: Belonging, page: list[Row]) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class _Death:
-    """Why a document is dead, and whether it is ``for_good``."""
+    """Why a document is dead, and whether that is ``final``."""
 
     words: str
-    for_good: bool
+    final: bool
     organization: ObjectId | None
 
 
@@ -138,11 +137,12 @@ def _dead(belonging: Belonging, id: Any) -> Iterator[Finding]:  # noqa: A002
     death = transaction(partial(_death_of, belonging, id))
     if death is None:
         return
-    safe = death.for_good or belonging.replaceable
+    safe = death.final or belonging.replaceable
     repair = partial(_delete, belonging, id) if safe else None
     yield Finding(belonging.kind, str(id), death.words, death.organization, repair)
 
 
+@within_transaction
 def _death_of(belonging: Belonging, id: Any) -> _Death | None:  # noqa: A002
     row = belonging.document._get_collection().find_one(
         {"_id": id}, dict.fromkeys(belonging.owners, 1)
@@ -156,8 +156,8 @@ def _death_of(belonging: Belonging, id: Any) -> _Death | None:  # noqa: A002
     ]
     if not ends:
         return None
-    for_good, words = max(ends)  # of two owners one that is over for good is enough
-    return _Death(words, for_good, row.get("organization"))
+    final, words = max(ends)  # one final end of two is enough
+    return _Death(words, final, row.get("organization"))
 
 
 def _end_of(owner: Owner, id: Any) -> str | None:  # noqa: A002
@@ -167,14 +167,12 @@ def _end_of(owner: Owner, id: Any) -> str | None:  # noqa: A002
     return owner.over if owner.is_over(found.get(owner.field)) else None
 
 
+@transactional
 def _delete(belonging: Belonging, id: Any) -> str | None:  # noqa: A002
-    # A tombstone stays one, so it is still so when this is committed; and of the replaceable
-    # nothing is lost where the account comes back that very moment.
-    def body() -> str | None:
-        death = _death_of(belonging, id)
-        if death is None or not (death.for_good or belonging.replaceable):
-            return None
-        deleted = belonging.document._get_collection().delete_one({"_id": id}).deleted_count
-        return "deleted" if deleted else None
-
-    return transaction(body)
+    # A tombstone is final, so it still is one at the commit; and nothing is lost with a replaceable
+    # document whose account is restored at that moment.
+    death = _death_of(belonging, id)
+    if death is None or not (death.final or belonging.replaceable):
+        return None
+    deleted = belonging.document._get_collection().delete_one({"_id": id}).deleted_count
+    return "deleted" if deleted else None

@@ -1,4 +1,4 @@
-"""Owners of organizations: whether there are any, and whether who offers ownership is one.
+"""Organizations without an owner, and offers of ownership whose giver isn't one.
 
 An account without a membership is no damage: its organizations may all have been purged.
 """
@@ -9,7 +9,7 @@ from functools import partial
 from bson import ObjectId
 
 from portal.database.paging import pages_of
-from portal.database.transactions import transaction
+from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
 from portal.documents.memberships import Membership, Role
@@ -33,7 +33,7 @@ _OFFER_FIELDS = ("organization", "account", "offer.giver")
 
 
 def find_dead_offers() -> Iterator[Finding]:
-    """Offers whose giver owns the organization no more, or doesn't exist."""
+    """Offers whose giver no longer owns the organization, or doesn't exist."""
     for page in pages_of(Membership, {"offer": {"$ne": None}}, *_OFFER_FIELDS):
         givers = _owners({row["offer"].get("giver") for row in page})
         for row in page:
@@ -57,9 +57,9 @@ def _dead_offer(membership: ObjectId) -> Iterator[Finding]:
         yield Finding(DEAD_OFFER, str(membership), words, row["organization"], repair)
 
 
+@within_transaction
 def _judge_offer(membership: ObjectId) -> Row | None:
-    """The membership, if there is an offer in it that nobody can accept. That of a dead membership
-    is none of its own."""
+    """The membership, if its offer can't be accepted; a dead membership is a finding of its own."""
     row = Membership._get_collection().find_one({"_id": membership, "offer": {"$ne": None}})
     if row is None:
         return None
@@ -68,21 +68,19 @@ def _judge_offer(membership: ObjectId) -> Row | None:
     return row if alive and (row["organization"], giver) not in _owners({giver}) else None
 
 
+@transactional
 def _end_offer(membership: ObjectId) -> str | None:
-    def body() -> str | None:
-        row = _judge_offer(membership)
-        if row is None:
-            return None
-        # Its event writes the organization: so an ownership that begins now meets this.
-        organization = Organization.objects.get(id=row["organization"])
-        lapse_offers(organization, row["offer"].get("giver"), RequestContext())
-        return "ended"
-
-    return transaction(body)
+    row = _judge_offer(membership)
+    if row is None:
+        return None
+    # The event writes the organization, so this conflicts with an ownership that begins now.
+    organization = Organization.objects.get(id=row["organization"])
+    lapse_offers(organization, row["offer"].get("giver"), RequestContext())
+    return "ended"
 
 
 def _owners(accounts: set[ObjectId]) -> set[tuple[ObjectId, ObjectId]]:
-    """Which organizations these accounts own, and which account each, if that exists."""
+    """Pairs of an organization and the existing account among these that owns it."""
     rows = found_by(Membership, "account", accounts, "organization", "account", "role")
     alive = living(ACCOUNT, accounts)
     return {
@@ -93,18 +91,20 @@ def _owners(accounts: set[ObjectId]) -> set[tuple[ObjectId, ObjectId]]:
 
 
 def _ownerless(organization: ObjectId) -> Iterator[Finding]:
-    def body() -> Row | None:
-        row = Organization._get_collection().find_one(
-            {"_id": organization, "state": _LIVING}, {"name": 1, "slug": 1}
-        )
-        return None if row is None or _owned({organization}) else row
-
-    if row := transaction(body):
+    if row := _read_if_ownerless(organization):
         yield Finding(OWNERLESS, row["slug"], row["name"], organization)
 
 
+@transactional
+def _read_if_ownerless(organization: ObjectId) -> Row | None:
+    row = Organization._get_collection().find_one(
+        {"_id": organization, "state": _LIVING}, {"name": 1, "slug": 1}
+    )
+    return None if row is None or _owned({organization}) else row
+
+
 def _owned(organizations: set[ObjectId]) -> set[ObjectId]:
-    """Which of the organizations an existing account owns."""
+    """Which of the organizations have an existing owner."""
     rows = found_by(Membership, "organization", organizations, "organization", "account", "role")
     owners = [row for row in rows if row["role"] == Role.OWNER]
     accounts = living(ACCOUNT, {row["account"] for row in owners})

@@ -1,10 +1,10 @@
-"""Lifecycle operations that don't come to an end."""
+"""Stuck lifecycle operations."""
 
 from collections.abc import Iterator
 
 from bson import ObjectId
 
-from portal.doctor.findings import Finding, Kind, NotMended, Row
+from portal.doctor.findings import Finding, Kind, NotRepaired, Row
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.engine import PLANS
@@ -21,7 +21,7 @@ MANY_ATTEMPTS = 5
 
 _LATE = {"$dateSubtract": {"startDate": "$$NOW", "unit": "second", "amount": LATE_SECONDS}}
 _STUCK = {
-    "operation.lease_until": {"$exists": True},  # what the partial index holds
+    "operation.lease_until": {"$exists": True},  # the partial index
     "$or": [
         {"$expr": {"$lt": ["$operation.lease_until", _LATE]}},
         {"operation.attempt": {"$gte": MANY_ATTEMPTS}, "operation.last_error": {"$ne": None}},
@@ -30,7 +30,7 @@ _STUCK = {
 
 
 def find_stuck() -> Iterator[Finding]:
-    """Operations whose lease ran out long ago, and those that failed again and again."""
+    """Operations whose lease expired long ago, and those that failed repeatedly."""
     stuck = Organization._get_collection()
     for row in stuck.find(_STUCK, {"name": 1, "slug": 1, "operation": 1}):
         if _is_stuck(row):
@@ -53,15 +53,15 @@ def _finding(row: Row) -> Finding:
         f"{row['name']}: {operation['kind']} since {since}, attempt {operation['attempt']}, {why}"
     )
     return Finding(
-        STUCK, row["slug"], words, row["_id"], lambda: _carry_on(row["_id"], operation["id"])
+        STUCK, row["slug"], words, row["_id"], lambda: _recover(row["_id"], operation["id"])
     )
 
 
-def _carry_on(organization: ObjectId, operation: ObjectId) -> str | None:
+def _recover(organization: ObjectId, operation: ObjectId) -> str | None:
     runner.recover_due_operations()
     running = Organization.objects(id=organization, operation__id=operation).first()
     if running is None:
         return "carried on"
     if running.operation.kind not in PLANS:
-        raise NotMended("only a newer version of the portal knows it")
-    raise NotMended("not done yet: it is tried again, and the log says why it failed")
+        raise NotRepaired("only a newer version of the portal knows it")
+    raise NotRepaired("not done yet: it is tried again, and the log says why it failed")

@@ -1,4 +1,4 @@
-"""Tenant collections and the organizations they belong to, compared by UUID."""
+"""Tenant collections compared with the organizations they belong to, by UUID."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from portal.database.connection import tenant_database
 from portal.database.paging import WALKED_AT_ONCE, pages_of
-from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
+from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.tenants import collections
@@ -55,7 +55,7 @@ def find_strays() -> Iterator[Finding]:
 
 
 def find_misplaced() -> Iterator[Finding]:
-    """Organizations whose collection is gone, or has another name than recorded."""
+    """Organizations whose collection is missing, or has another name than recorded."""
     for page in pages_of(Organization, _SETTLED, *_FIELDS):
         names = [row["placement"]["collection"] for row in page]
         listed = collections.list_collections(tenant_database(), name={"$in": names})
@@ -74,8 +74,8 @@ def _owned(uuids: set[UUID]) -> set[UUID]:
 
 
 def _is_stray(found: Found) -> bool:
-    # A newborn collection's UUID is recorded a moment after its birth, and stays recorded as long
-    # as there is the collection; so who has no owner before and after it was seen has none.
+    # A new collection's UUID is recorded just after its creation, and stays recorded as long as the
+    # collection exists; so one without an owner both before and after it was seen is a stray.
     return not _has_owner(found) and _name_of(found) is not None and not _has_owner(found)
 
 
@@ -113,11 +113,11 @@ def _aside(found: Found) -> str:
 
 
 def _misplaced(rows: list[Row]) -> Iterator[Finding]:
-    """Those of the organizations that are as they were read and whose collection isn't in its
-    place."""
+    """Findings for those of the organizations that are unchanged since they were read, and whose
+    collection is missing or misnamed."""
     names = _actual_names(rows)
     settled = {row["_id"]: row for row in _settled(row["_id"] for row in rows)}
-    names_again = _actual_names(rows)  # it may have been repaired in between, which leaves no trace
+    names_again = _actual_names(rows)  # a repair in between leaves no other trace
     for row in rows:
         name, uuid = row["placement"]["collection"], row["placement"].get("uuid")
         actual = names.get(uuid)
@@ -131,9 +131,7 @@ def _misplacement(row: Row, actual: str | None) -> Finding:
         words = f"{row['name']}: {name}, UUID {row['placement'].get('uuid')}"
         return Finding(MISSING, row["slug"], words, organization)
     words = f"{row['name']}: is {actual}, should be {name}"
-    return Finding(
-        MISNAMED, row["slug"], words, organization, lambda: _give_name_back(organization)
-    )
+    return Finding(MISNAMED, row["slug"], words, organization, lambda: _restore_name(organization))
 
 
 def _actual_names(rows: list[Row]) -> dict[UUID, str]:
@@ -142,16 +140,16 @@ def _actual_names(rows: list[Row]) -> dict[UUID, str]:
 
 
 def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
-    """Those of the organizations that aren't being changed. Every change but a repair shows in
+    """Those of the organizations without a running operation. Every change but a repair shows in
     the placement or in ``audit_head``."""
     wanted = {"_id": {"$in": list(organizations)}, **_SETTLED}
     return list(Organization._get_collection().find(wanted, dict.fromkeys(_FIELDS, 1)))
 
 
-def _give_name_back(organization: ObjectId) -> str | None:
+def _restore_name(organization: ObjectId) -> str | None:
     if not list(_misplaced(_settled([organization]))):
         return None
     repaired = repair_organization(Organization.objects.get(id=organization), RequestContext())
     if repaired.operation:
-        raise NotMended("its repair has begun and is carried on by a portal")
+        raise NotRepaired("its repair has begun and is carried on by a portal")
     return f"renamed to {repaired.placement.collection}"

@@ -1,4 +1,4 @@
-"""How outcomes are told, to people and to programs."""
+"""Reports of outcomes, as text and as JSON lines."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ from portal.doctor.examination import Outcome
 
 
 def write_json(examinations: Iterable[Iterator[Outcome]]) -> int:
-    """Write each outcome as a line of JSON as soon as it is known; how many remain."""
+    """Write each outcome as a line of JSON immediately; how many remain."""
     remain = 0
     for outcomes in examinations:
         for outcome in outcomes:
@@ -21,7 +21,7 @@ def write_json(examinations: Iterable[Iterator[Outcome]]) -> int:
 
 
 def write_text(examinations: Iterable[Iterator[Outcome]]) -> int:
-    """Write what each examination found, by kinds, with what to do; how many remain."""
+    """Write the outcomes of each examination grouped by kind, with advice; how many remain."""
     count: Counter[str] = Counter()
     for outcomes in examinations:
         found = sorted(outcomes, key=lambda outcome: outcome.finding.kind.name)
@@ -29,8 +29,8 @@ def write_text(examinations: Iterable[Iterator[Outcome]]) -> int:
             click.echo(f"{kind.title}\n  {kind.advice}")
             _write_lines(list(group))
         count["remain"] += sum(outcome.remains for outcome in found)
-        count["mended"] += sum(outcome.mended is not None for outcome in found)
-    click.echo(_summary(count["remain"], count["mended"]))
+        count["repaired"] += sum(outcome.repaired is not None for outcome in found)
+    click.echo(_summary(count["remain"], count["repaired"]))
     return count["remain"]
 
 
@@ -44,8 +44,8 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
         "advice": finding.kind.advice,
         "harmless": finding.kind.harmless,
         "repairable": finding.repair is not None,
-        "repaired": outcome.mended,
-        "not_repaired": outcome.not_mended,
+        "repaired": outcome.repaired,
+        "not_repaired": outcome.not_repaired,
     }
 
 
@@ -53,20 +53,20 @@ def _write_lines(outcomes: list[Outcome]) -> None:
     width = max(len(_plain(outcome.finding.subject)) for outcome in outcomes)
     for outcome in outcomes:
         line = f"  {_plain(outcome.finding.subject):<{width}}  {_plain(outcome.finding.words)}"
-        if outcome.mended:
-            line += f" -> {_plain(outcome.mended)}"
-        if outcome.not_mended:
-            line += f" -> not repaired: {_plain(outcome.not_mended)}"
+        if outcome.repaired:
+            line += f" -> {_plain(outcome.repaired)}"
+        if outcome.not_repaired:
+            line += f" -> not repaired: {_plain(outcome.not_repaired)}"
         click.echo(line)
     click.echo()
 
 
-def _summary(remain: int, mended: int) -> str:
-    told = [f"{mended} repaired"] if mended else []
-    told += [f"{remain} to look after" if remain else "All well"]
-    return ", ".join(told) + "."
+def _summary(remain: int, repaired: int) -> str:
+    parts = [f"{repaired} repaired"] if repaired else []
+    parts += [f"{remain} to look after" if remain else "All well"]
+    return ", ".join(parts) + "."
 
 
 def _plain(text: str) -> str:
-    """Without what a terminal would obey: names of strays are anybody's."""
+    """Without control sequences: anybody may name a stray collection."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

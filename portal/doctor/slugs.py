@@ -1,4 +1,4 @@
-"""Slugs and the organizations that hold them."""
+"""Slugs compared with the organizations that hold them."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,8 @@ from bson import ObjectId
 from portal import clock
 from portal.audit.trail import record
 from portal.database.paging import pages_of
-from portal.database.transactions import transaction
-from portal.doctor.findings import Finding, Kind, NotMended, Row, found_by
+from portal.database.transactions import transaction, transactional, within_transaction
+from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.slugs import Slug, SlugState
 from portal.web.context import RequestContext
@@ -29,7 +29,7 @@ _ORGANIZATION_FIELDS = ("slug", "state", "operation.slug")
 
 
 def find_idle() -> Iterator[Finding]:
-    """Slugs that no organization has or will have, and that aren't old ones in their time."""
+    """Slugs that no organization has or is getting, but for old ones that are still held."""
     for page in pages_of(Slug, {}, *_SLUG_FIELDS):
         holders = {row["organization"] for row in page}
         rows = found_by(Organization, "_id", holders, *_ORGANIZATION_FIELDS)
@@ -52,7 +52,7 @@ def find_unheld() -> Iterator[Finding]:
 
 
 def _why_idle(slug: Row, organization: Row | None) -> str | None:
-    """Why nobody has the slug, or ``None``. An old one whose time is over is free already."""
+    """Why the slug is held for nobody, or ``None``. An old one whose hold expired is free."""
     if slug["state"] == SlugState.OLD and slug.get("held_until", clock.now()) <= clock.now():
         return None
     if organization is None:
@@ -76,9 +76,10 @@ def _idle(slug: str) -> Iterator[Finding]:
         yield Finding(IDLE, slug, reason, row["organization"], lambda: _free(slug))
 
 
+@within_transaction
 def _judge_slug(slug: str) -> tuple[Row, str | None]:
-    """The slug and why nobody has it, in the caller's transaction. Whatever gives it to somebody
-    writes it, so that a deletion in there meets that."""
+    """The slug, and why it is held for nobody. Any claim writes the slug, so a deletion in the same
+    transaction conflicts with it."""
     row = Slug._get_collection().find_one({"_id": slug})
     if row is None:
         return {}, None
@@ -88,14 +89,12 @@ def _judge_slug(slug: str) -> tuple[Row, str | None]:
     return row, _why_idle(row, organization)
 
 
+@transactional
 def _free(slug: str) -> str | None:
-    def body() -> str | None:
-        row, reason = _judge_slug(slug)
-        if not reason or not Slug._get_collection().delete_one(row).deleted_count:
-            return None
-        return "freed"
-
-    return transaction(body)
+    row, reason = _judge_slug(slug)
+    if not reason or not Slug._get_collection().delete_one(row).deleted_count:
+        return None
+    return "freed"
 
 
 def _unheld(organization: ObjectId) -> Iterator[Finding]:
@@ -112,8 +111,9 @@ def _held_how(held: Row, organization: ObjectId) -> str:
     return f"organization {held['organization']} holds it"
 
 
+@within_transaction
 def _judge_organization(organization: ObjectId) -> tuple[Row | None, Row | None]:
-    """The organization, if it doesn't hold its slug, and the slug as it is held."""
+    """The organization, if it doesn't hold its slug, and the claim on that, if any."""
     active = {"_id": organization, "state": OrganizationState.ACTIVE}
     row = Organization._get_collection().find_one(active, {"name": 1, "slug": 1})
     held = row and Slug._get_collection().find_one({"_id": row["slug"]})
@@ -122,17 +122,15 @@ def _judge_organization(organization: ObjectId) -> tuple[Row | None, Row | None]
     return row, held
 
 
+@transactional
 def _claim(organization: ObjectId) -> str | None:
-    def body() -> str | None:
-        row, held = _judge_organization(organization)
-        if row is None:
-            return None
-        if held and held["organization"] != organization:
-            raise NotMended(_held_how(held, organization))
-        current = Organization.objects.get(id=organization)
-        Slug(id=row["slug"], organization=organization, state=SlugState.CURRENT).save()
-        # The event writes the organization: so a change of it that happens now meets this one.
-        record(current, "organization.slug_reclaimed", RequestContext().origin, slug=row["slug"])
-        return "claimed"
-
-    return transaction(body)
+    row, held = _judge_organization(organization)
+    if row is None:
+        return None
+    if held and held["organization"] != organization:
+        raise NotRepaired(_held_how(held, organization))
+    current = Organization.objects.get(id=organization)
+    Slug(id=row["slug"], organization=organization, state=SlugState.CURRENT).save()
+    # The event writes the organization, so this conflicts with a concurrent change of it.
+    record(current, "organization.slug_reclaimed", RequestContext().origin, slug=row["slug"])
+    return "claimed"

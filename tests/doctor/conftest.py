@@ -15,7 +15,7 @@ def found(app):
 def repair(app):
     """Examine and repair everything: kind, subject and what was done about each finding."""
     return lambda: [
-        (o.finding.kind.name, o.finding.subject, o.mended) for o in _outcomes(repair=True)
+        (o.finding.kind.name, o.finding.subject, o.repaired) for o in _outcomes(repair=True)
     ]
 
 

@@ -21,6 +21,7 @@ from portal.identity.sessions.principals import (
     OrganizationKey,
     ProvisioningPrincipal,
 )
+from portal.organizations.access.aggregation import join
 from portal.organizations.access.errors import (
     Forbidden,
     NotInTrash,
@@ -182,16 +183,10 @@ def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> Non
 
 
 def _by_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
-    membership = {
-        "from": Membership._get_collection_name(),
-        "localField": "organization._id",
-        "foreignField": "organization",
-        "as": "membership",
-        "pipeline": [{"$match": {"account": account_id}}],
-    }
+    own = [{"$match": {"account": account_id}}]
     return [
         *_from_slug(slug, with_mfa_lockout(account_id)),
-        {"$lookup": membership},
+        join(Membership, "organization._id", "organization", "membership", own),
         {"$unwind": "$membership"},
         {"$project": {"organization": 1, "role": "$membership.role"}},
     ]
@@ -202,16 +197,9 @@ def _by_key(slug: str, key: OrganizationKey) -> list[dict[str, Any]]:
 
 
 def _from_slug(slug: str, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    active = [{"$match": {"state": OrganizationState.ACTIVE}}, *stages]
     return [
         {"$match": {"_id": slug, "state": {"$in": [SlugState.CURRENT, SlugState.OLD]}}},
-        {
-            "$lookup": {
-                "from": Organization._get_collection_name(),
-                "localField": "organization",
-                "foreignField": "_id",
-                "as": "organization",
-                "pipeline": [{"$match": {"state": OrganizationState.ACTIVE}}, *stages],
-            }
-        },
+        join(Organization, "organization", "_id", "organization", active),
         {"$unwind": "$organization"},
     ]

@@ -1,1 +1,1 @@
-"""An organization's API keys: made, rotated, revoked."""
+"""An organization's API keys: created, rotated, revoked."""

@@ -1,5 +1,6 @@
 """Errors of an organization's API keys, and their words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from portal.display_names import InvalidName
@@ -16,9 +17,25 @@ class InvalidApiKeyName(InvalidName):
 
 @dataclass
 class InvalidGrant(Invalid):
-    """What an API key may not be given; ``reason`` tells the reader what to do."""
+    """A role or permissions that an API key can't have; ``reason`` says what to do."""
 
     reason: str
+
+    @classmethod
+    def role_or_permissions(cls) -> "InvalidGrant":
+        return cls("Choose a role or permissions, not both")
+
+    @classmethod
+    def role_not_in(cls, roles: Iterable[str]) -> "InvalidGrant":
+        return cls(f"Choose one of these roles: {', '.join(roles)}")
+
+    @classmethod
+    def nothing(cls) -> "InvalidGrant":
+        return cls("Choose what the key may do")
+
+    @classmethod
+    def permissions_not_in(cls, permissions: Iterable[str]) -> "InvalidGrant":
+        return cls(f"Choose from these: {', '.join(sorted(permissions))}")
 
     code = "invalid_permissions"
     field = "permissions"
@@ -27,9 +44,17 @@ class InvalidGrant(Invalid):
 
 @dataclass
 class InvalidExpiry(Invalid):
-    """A last day that an API key can't have; ``reason`` tells the reader what to do."""
+    """A last day that an API key can't have; ``reason`` says what to do."""
 
     reason: str
+
+    @classmethod
+    def past(cls) -> "InvalidExpiry":
+        return cls("Choose a last day that is not over")
+
+    @classmethod
+    def too_late(cls) -> "InvalidExpiry":
+        return cls("Choose a last day within ten years")
 
     code = "invalid_expiry"
     field = "expires_on"
@@ -49,7 +74,7 @@ class ApiKeyExpired(Conflict):
 
 @dataclass
 class TooManyApiKeys(Conflict):
-    """An organization has as many API keys as it may have."""
+    """An organization has reached its limit of API keys."""
 
     most: int
 

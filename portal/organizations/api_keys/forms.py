@@ -1,4 +1,4 @@
-"""Forms of API keys. Their rules are the services'; a form shows what those say."""
+"""Forms of API keys. The services validate; a form shows their errors."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def _permissions() -> list[SelectChoice]:
 
 
 class _DayField(DateField):
-    """Says how a day is typed."""
+    """A date whose error shows the format."""
 
     widget = DayInput()
 
@@ -34,7 +34,7 @@ class _DayField(DateField):
 
 
 class NewKeyForm(OnceForm):
-    """Makes a key."""
+    """Creates an API key."""
 
     name = StringField("Name", default="")
     grant = RadioField(
@@ -52,18 +52,18 @@ class NewKeyForm(OnceForm):
     expires_on = _DayField("Last day (optional)", [Optional()])
 
     @property
-    def role(self) -> str | None:
-        """The role that was chosen, if it was one."""
-        return None if self.grant.data == CHOSEN else self.grant.data
+    def role(self) -> Role | None:
+        """The chosen role, unless permissions were chosen."""
+        return None if self.grant.data == CHOSEN else Role(self.grant.data)
 
     @property
     def chosen(self) -> list[str]:
-        """The permissions that were chosen rather than a role."""
+        """The chosen permissions; empty with a role."""
         return (self.permissions.data or []) if self.grant.data == CHOSEN else []
 
 
 class RotateForm(OnceForm):
-    """Gives a key another secret."""
+    """Rotates an API key's secret."""
 
     overlap = RadioField(
         "The old secret stops working",
@@ -78,9 +78,9 @@ class RotateForm(OnceForm):
 
     @property
     def chosen(self) -> timedelta:
-        """How long the old secret works beside the new one."""
+        """How long the old secret works alongside the new one."""
         return timedelta(seconds=int(self.overlap.data))
 
 
 class RevokeForm(OnceForm):
-    """Ends a key."""
+    """Revokes an API key."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from portal.database.transactions import within_transaction
 from portal.documents.api_keys import ApiKey
 from portal.documents.mails import Mail
 from portal.documents.memberships import Role
@@ -12,15 +13,15 @@ from portal.organizations.access.owners import email_of, email_owners
 from portal.permissions import ROLES, in_words, of_key
 
 
-def tell_of_new_key(key: ApiKey, organization: Organization) -> None:
-    """Have the owners told of a key that may do more than look, whether by a role or by a list; in
-    the caller's transaction."""
+@within_transaction
+def mail_owners_of_new_key(key: ApiKey, organization: Organization) -> None:
+    """Mail the owners about a new key that may do more than view."""
     if of_key(key.role, key.permissions or ()) - ROLES[Role.VIEWER]:
         email_owners(KEY_MADE, organization, key=key.id)
 
 
 def _about_key(mail: Mail) -> dict[str, Any] | None:
-    """What is told of a key; nothing once it was revoked or sleeps with its organization."""
+    """The mail's values; ``None`` once the key is revoked or its organization isn't active."""
     key = ApiKey.objects(id=mail.ids["key"]).first()
     organization = Organization.objects(
         id=mail.ids["organization"], state=OrganizationState.ACTIVE

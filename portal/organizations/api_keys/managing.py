@@ -1,6 +1,6 @@
-"""API keys of organizations: made, rotated, revoked.
+"""API keys of organizations: created, rotated, revoked.
 
-A key's secret leaves once, in what is returned when it is made or rotated.
+A key's secret is returned once, when it is created or rotated.
 """
 
 from collections.abc import Collection
@@ -11,16 +11,18 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.documents.api_keys import API_KEY_ROLES, ApiKey
+from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.errors import check_all
 from portal.hashing import hash_secret
 from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions import sessions
+from portal.organizations.access.aggregation import join
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
@@ -31,7 +33,7 @@ from portal.organizations.api_keys.errors import (
     InvalidGrant,
     TooManyApiKeys,
 )
-from portal.organizations.api_keys.mails import tell_of_new_key
+from portal.organizations.api_keys.mails import mail_owners_of_new_key
 from portal.permissions import FOR_KEYS, of_key
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -39,14 +41,14 @@ from portal.web.context import RequestContext
 MOST_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)
 OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(days=1), timedelta(days=7))
-"""How long the old secret may work beside the new one."""
+"""How long the old secret may work alongside the new one."""
 
 MADE, ROTATED, REVOKED = "key_made", "key_rotated", "key_revoked"
 
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A key whose secret is new: ``credential`` is what a program sends, told this once."""
+    """A key with a new secret; ``credential``, which programs send, is shown only here."""
 
     key: ApiKey
     credential: str
@@ -57,11 +59,11 @@ class NewSecret:
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """A key as shown, its secret apart."""
+    """A key without its secret, as listed."""
 
     id: ObjectId
     name: str
-    role: str | None
+    role: Role | None
     permissions: list[str]
     made_by: str | None
     created_at: datetime
@@ -76,12 +78,12 @@ class ListedKey:
 
     @property
     def expired(self) -> bool:
-        """Whether its last day is over."""
+        """Whether its last day has passed."""
         return self.expires_at is not None and self.expires_at <= clock.now()
 
     @property
     def overlaps(self) -> bool:
-        """Whether the secret before the last rotation works, too."""
+        """Whether the secret before the last rotation still works."""
         return self.former_until is not None and self.former_until > clock.now()
 
 
@@ -93,28 +95,29 @@ def make_key(
     expires_on: date | None,
     context: RequestContext,
 ) -> NewSecret:
-    """Make a key of the organization with a ``role``, or else with ``permissions``; it works until
-    the end of its last day in UTC, if it has one.
+    """Create a key of the organization with a ``role``, or else with ``permissions``. It expires at
+    the end of the day ``expires_on`` in UTC, if given.
 
-    The owners get a mail where it may do more than look. Raises InvalidApiKeyName, InvalidGrant,
-    InvalidExpiry (or SeveralErrors of them), Forbidden where it could do what who makes it may not,
+    The owners get a mail where it may do more than view. Raises InvalidApiKeyName, InvalidGrant,
+    InvalidExpiry (or SeveralErrors of them), Forbidden for permissions beyond the caller's,
     TooManyAttempts, TooManyApiKeys, NotFound where the organization is gone, DuplicateRequest; then
     nothing was changed.
     """
     name, permissions, expires_at = check_all(
         lambda: _clean_name(name),
         lambda: _clean_grant(role, permissions),
-        lambda: _end_of(expires_on),
+        lambda: _expiry_of(expires_on),
     )
     _check_within(access, of_key(role, permissions))
     rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     key_id, secret = ObjectId(), credentials.new_secret()
 
-    def body() -> ApiKey:
+    @transactional
+    def insert_key() -> ApiKey:
         sessions.lock_session(context)
         organization = begin_change(access, context, MADE, key_id, permission="keys.manage")
-        # Each key that is made writes the head of the organization's chain: of two at once one
-        # is tried again, and counts the other.
+        # Each new key writes the head of the organization's chain: of two at once one is retried,
+        # and counts the other.
         if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
             raise TooManyApiKeys(MOST_KEYS)
         key = ApiKey(
@@ -129,7 +132,7 @@ def make_key(
             expires_at=expires_at,
         )
         key.save(force_insert=True)
-        tell_of_new_key(key, organization)
+        mail_owners_of_new_key(key, organization)
         record(
             organization,
             "key.created",
@@ -140,21 +143,21 @@ def make_key(
         )
         return key
 
-    return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
+    return NewSecret(insert_key(), credentials.written(credentials.PREFIX, key_id, secret))
 
 
 def rotate_key(
     access: Access, key_id: ObjectId, overlap: timedelta, context: RequestContext
 ) -> NewSecret:
-    """Give the key another secret; the one it had works for ``overlap`` longer, an older one no
-    more.
+    """Replace the key's secret; the current one works for ``overlap`` longer, an older one no more.
 
-    Raises ApiKeyNotFound, ApiKeyExpired, Forbidden where it can do what who rotates it may not,
+    Raises ApiKeyNotFound, ApiKeyExpired, Forbidden for a key with permissions beyond the caller's,
     NotFound, DuplicateRequest; then nothing was changed.
     """
     secret = credentials.new_secret()
 
-    def body() -> ApiKey:
+    @transactional
+    def replace_secret() -> ApiKey:
         sessions.lock_session(context)
         organization = begin_change(access, context, ROTATED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
@@ -168,23 +171,20 @@ def rotate_key(
         record(organization, "key.rotated", context.origin, target=key.id, name=key.name)
         return key
 
-    return NewSecret(transaction(body), credentials.written(credentials.PREFIX, key_id, secret))
+    return NewSecret(replace_secret(), credentials.written(credentials.PREFIX, key_id, secret))
 
 
+@transactional
 def revoke_key(access: Access, key_id: ObjectId, context: RequestContext) -> ApiKey:
-    """End the key, and return what it was: the next request that comes by it is refused.
+    """Revoke the key, effective from the next request; the deleted key.
 
     Raises ApiKeyNotFound, NotFound, DuplicateRequest; then nothing was changed.
     """
-
-    def body() -> ApiKey:
-        organization = begin_change(access, context, REVOKED, key_id, permission="keys.manage")
-        key = _stored(access, key_id)
-        key.delete()
-        record(organization, "key.revoked", context.origin, target=key.id, name=key.name)
-        return key
-
-    return transaction(body)
+    organization = begin_change(access, context, REVOKED, key_id, permission="keys.manage")
+    key = _stored(access, key_id)
+    key.delete()
+    record(organization, "key.revoked", context.origin, target=key.id, name=key.name)
+    return key
 
 
 def keys_of(organization: Organization) -> list[ListedKey]:
@@ -193,13 +193,13 @@ def keys_of(organization: Organization) -> list[ListedKey]:
 
 
 def keys_by(organization: Organization, account_id: ObjectId) -> list[ListedKey]:
-    """Those of the organization's keys that the account made and that still work, by name."""
-    made = _listed({"organization": organization.id, "created_by": account_id})
-    return [key for key in made if not key.expired]
+    """The organization's unexpired keys that the account created, by name."""
+    created = _listed({"organization": organization.id, "created_by": account_id})
+    return [key for key in created if not key.expired]
 
 
 def key_of(organization: Organization, key_id: str | ObjectId | None) -> ListedKey:
-    """The organization's key of this id. Raises ApiKeyNotFound."""
+    """The organization's key with this id. Raises ApiKeyNotFound."""
     if not ObjectId.is_valid(key_id):
         raise ApiKeyNotFound
     found = _listed({"organization": organization.id, "_id": ObjectId(key_id)})
@@ -216,29 +216,29 @@ def _clean_name(name: str) -> str:
 
 
 def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
-    """The permissions of a key that has no role, in an order."""
+    """The sorted permissions of a key without a role; empty with one."""
     if role is not None and permissions:
-        raise InvalidGrant("Choose a role or permissions, not both")
+        raise InvalidGrant.role_or_permissions()
     if role is not None:
         if role not in API_KEY_ROLES:
-            raise InvalidGrant(f"Choose one of these roles: {', '.join(API_KEY_ROLES)}")
+            raise InvalidGrant.role_not_in(API_KEY_ROLES)
         return []
     if not permissions:
-        raise InvalidGrant("Choose what the key may do")
+        raise InvalidGrant.nothing()
     if not FOR_KEYS.issuperset(permissions):
-        raise InvalidGrant(f"Choose from these: {', '.join(sorted(FOR_KEYS))}")
+        raise InvalidGrant.permissions_not_in(FOR_KEYS)
     return sorted(set(permissions))
 
 
-def _end_of(day: date | None) -> datetime | None:
-    """When the day is over in UTC."""
+def _expiry_of(day: date | None) -> datetime | None:
+    """The end of the key's last ``day`` in UTC."""
     if day is None:
         return None
     today = clock.now().date()
     if day < today:
-        raise InvalidExpiry("Choose a last day that is not over")
+        raise InvalidExpiry.past()
     if day > today + LONGEST_LIFE:
-        raise InvalidExpiry("Choose a last day within ten years")
+        raise InvalidExpiry.too_late()
     return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 
@@ -255,22 +255,13 @@ def _stored(access: Access, key_id: ObjectId) -> ApiKey:
     return key
 
 
-def _listed(chosen: dict[str, ObjectId]) -> list[ListedKey]:
-    makers = {
-        "from": Account._get_collection_name(),
-        "localField": "created_by",
-        "foreignField": "_id",
-        "as": "makers",
-        "pipeline": [{"$project": {"email": 1}}],
-    }
-    # By name, whatever its case; of one name the older first.
-    order = {"lower": 1, "_id": 1}
+def _listed(query: dict[str, ObjectId]) -> list[ListedKey]:
     rows = ApiKey._get_collection().aggregate(
         [
-            {"$match": chosen},
-            {"$lookup": makers},
+            {"$match": query},
+            join(Account, "created_by", "_id", "creators", [{"$project": {"email": 1}}]),
             {"$set": {"lower": {"$toLower": "$name"}}},
-            {"$sort": order},
+            {"$sort": {"lower": 1, "_id": 1}},
             {"$unset": ["secret_hash", "former_hash"]},
         ]
     )
@@ -280,7 +271,7 @@ def _listed(chosen: dict[str, ObjectId]) -> list[ListedKey]:
             name=row["name"],
             role=row.get("role"),
             permissions=row.get("permissions") or [],
-            made_by=next((maker.get("email") for maker in row["makers"]), None),
+            made_by=next((creator.get("email") for creator in row["creators"]), None),
             created_at=row["created_at"],
             used_at=row.get("used_at"),
             expires_at=row.get("expires_at"),

@@ -36,13 +36,13 @@ def show_all(access: Access) -> ResponseReturnValue:
 @reauthenticated
 def make(access: Access) -> ResponseReturnValue:
     form = NewKeyForm()
-    made = form.submit(
+    created = form.submit(
         lambda: managing.make_key(
             access, form.name.data, form.role, form.chosen, form.expires_on.data, request_context()
         )
     )
-    if made:
-        return _show_secret(access, made)
+    if created:
+        return _show_secret(access, created)
     return _page("make", access, form=form), form.status
 
 
@@ -73,26 +73,26 @@ def revoke(access: Access, key_id: str) -> ResponseReturnValue:
 
 
 def _show_secret(access: Access, new: NewSecret) -> ResponseReturnValue:
-    """The one answer that a secret is in: no redirect, since nothing keeps it until the next."""
+    """The only response with the secret: no redirect, since the secret isn't stored."""
     key = managing.key_of(access.organization, new.key.id)
     return _page("secret", access, key=key, credential=new.credential)
 
 
 @blueprint.errorhandler(DuplicateRequest)
 @blueprint.errorhandler(ApiKeyNotFound)
-def _answer_again(error: DuplicateRequest | ApiKeyNotFound) -> ResponseReturnValue:
-    """A form that was sent twice did it once."""
+def _answer_refusal(error: DuplicateRequest | ApiKeyNotFound) -> ResponseReturnValue:
+    """Answer a form that was submitted twice by what its first submission did."""
     try:
         record = find_record(requests.idempotency_key())
-        return _show_done(record) if record else error_handlers.answer_portal_error(error)
+        return _replay(record) if record else error_handlers.answer_portal_error(error)
     except PortalError as refused:
         return error_handlers.answer_portal_error(refused)
-    except (PyMongoError, MongoEngineException) as away:
-        return error_handlers.answer_database_error(away)
+    except (PyMongoError, MongoEngineException) as unavailable:
+        return error_handlers.answer_database_error(unavailable)
 
 
-def _show_done(record: KeyRecord) -> ResponseReturnValue:
-    """What a form led to that was sent before; the secret was in the first answer alone."""
+def _replay(record: KeyRecord) -> ResponseReturnValue:
+    """The result of the first submission, without the secret."""
     access = access_to((request.view_args or {})["slug"], current_user)
     if record.kind == REVOKED:
         return redirect(url_for(".show_all", slug=access.organization.slug), 303)

@@ -12,6 +12,7 @@ from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.slugs import Slug, SlugState
+from portal.organizations.access.aggregation import join
 from portal.organizations.access.lookup import with_mfa_lockout
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.web.context import RequestContext
@@ -69,30 +70,17 @@ def owned_holder(account: ObjectId | None, slug: str) -> ObjectId | None:
 def ownership(account: ObjectId) -> dict[str, Any]:
     """A ``$lookup`` into the array ``owned`` of the account's ownership of the organization that
     holds a slug; empty where it isn't an owner, or is locked out."""
-    not_locked_out = {
-        "from": Organization._get_collection_name(),
-        "localField": "organization",
-        "foreignField": "_id",
-        "as": "not_locked_out",
-        "pipeline": [
-            *with_mfa_lockout(account),
-            {"$match": {"locked_out": False}},
-            {"$project": {"_id": 1}},
-        ],
-    }
-    return {
-        "$lookup": {
-            "from": Membership._get_collection_name(),
-            "localField": "organization",
-            "foreignField": "organization",
-            "as": "owned",
-            "pipeline": [
-                {"$match": {"account": account, "role": Role.OWNER}},
-                {"$lookup": not_locked_out},
-                {"$match": {"not_locked_out": {"$ne": []}}},
-            ],
-        }
-    }
+    not_locked_out = [
+        *with_mfa_lockout(account),
+        {"$match": {"locked_out": False}},
+        {"$project": {"_id": 1}},
+    ]
+    own = [
+        {"$match": {"account": account, "role": Role.OWNER}},
+        join(Organization, "organization", "_id", "not_locked_out", not_locked_out),
+        {"$match": {"not_locked_out": {"$ne": []}}},
+    ]
+    return join(Membership, "organization", "organization", "owned", own)
 
 
 def is_free(slug: str, account: ObjectId | None = None) -> bool:

@@ -1,9 +1,8 @@
 """Accepting invitations: by the link in the mail, or logged in with a verified address.
 
-A link proves that who follows it reads the mailbox that it was sent to; so it verifies that
-address, and nobody joins whose account has not the invited address, verified. What is one address
-to us may be two mailboxes elsewhere (``strasse@`` and ``straße@``): of the other one a link proves
-nothing.
+A link proves control of the mailbox that it was sent to, so it verifies that address; an account
+joins only with the invited address, verified. What is one address to us may be two mailboxes
+elsewhere (``strasse@`` and ``straße@``): a link proves nothing about the other one.
 """
 
 from dataclasses import dataclass, replace
@@ -13,10 +12,10 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transaction, transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress
@@ -44,14 +43,14 @@ from portal.web.context import AuditActor, RequestContext
 from portal.web.idempotency import claim_key
 
 ACCEPT = "accept_invitation"
-# What whoever follows the link has to do.
+# What the recipient of a link has to do.
 AGREE, PROVE, VERIFY, LOG_IN, SIGN_UP = "agree", "prove", "verify", "log in", "sign up"
 
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """What a link leads to, for who follows it: ``step`` is what they have to do. ``to`` is the
-    address that the link was sent to, as it is written there."""
+    """The invitation behind a link. ``step`` is what the recipient has to do; ``to`` is the address
+    that the link was sent to, in that spelling."""
 
     invitation: Invitation
     to: str
@@ -63,27 +62,27 @@ class Invited:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The organization that somebody joined, the role, and who the browser is if that is new."""
+    """The joined organization, the role in it, and the principal of a new session, if any."""
 
     organization: Organization
-    role: str
+    role: Role
     principal: AccountPrincipal | None = None
 
 
 def read_link(token: str, account_id: ObjectId | None) -> Invited:
-    """What a link from a mail invites to. ``account_id`` is whose browser follows it.
+    """The invitation behind a link, for the account that is logged in, if any.
 
-    Raises InvitationEnded, InvitationSuspended, and InvitationForAnotherAddress before anything of
-    the invitation is told.
+    Raises InvitationEnded, InvitationSuspended, and InvitationForAnotherAddress before anything
+    about the invitation is disclosed.
     """
-    invitation, to = _linked(token)
+    invitation, to = _find_by_token(token)
     if account_id:
         account = Account.objects(id=account_id).first()
         if account is None or account.email_key != invitation.email_key:
             raise InvitationForAnotherAddress
     else:
         account = Account.objects(email_key=invitation.email_key).first()
-    organization, inviter_email = _inviting(invitation)
+    organization, inviter_email = _check_inviter(invitation)
     step = _step(account, to, logged_in=bool(account_id))
     return Invited(invitation, to, organization, inviter_email, account, step)
 
@@ -91,11 +90,11 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
 def accept_link(
     token: str, account_id: ObjectId | None, password: str, context: RequestContext, user_agent: str
 ) -> Joined:
-    """Accept the invitation that a link leads to, once.
+    """Accept the invitation behind a link, once.
 
-    Who is logged in with the address, and has verified it, needs no ``password``. Where nobody
-    has verified it, all sessions of its account end, and the password is the account's from then
-    on; where it has no account, one is made. Either way the browser has a session afterwards.
+    An account that is logged in with the invited address, verified, needs no ``password``. An
+    unverified account with that address loses all of its sessions, and gets the ``password``;
+    without an account, one is created. Either way the browser has a session afterwards.
     Raises what ``read_link`` does, and TooManyAttempts, WeakPassword, WrongCredentials, Overloaded,
     AccountExists, AlreadyJoined; AddressNotVerified where the link was sent to another spelling
     than the account's, so that it verifies nothing.
@@ -115,7 +114,7 @@ def accept_link(
 
 
 def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestContext) -> Joined:
-    """Accept an invitation of the account's own verified address, without a link.
+    """Accept an invitation to the account's own verified address, without a link.
 
     Raises NotFound for one of another address, AddressNotVerified, InvitationEnded,
     InvitationSuspended, AlreadyJoined; then nothing was changed.
@@ -128,7 +127,7 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestCo
     return transaction(lambda: _join(invitation, account_id, context))
 
 
-def _linked(token: str) -> tuple[Invitation, str]:
+def _find_by_token(token: str) -> tuple[Invitation, str]:
     try:
         content = links.read(INVITE, token)
     except InvalidLink as error:
@@ -136,14 +135,14 @@ def _linked(token: str) -> tuple[Invitation, str]:
     invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()
     if invitation is None or invitation.standing != InvitationState.OPEN:
         raise InvitationEnded
-    # A version before did not sign where it was sent; mostly that was the address as invited.
+    # An earlier version did not sign the recipient, which mostly was the address as invited.
     return invitation, content.get("to", invitation.email)
 
 
 def _step(account: Account | None, to: str, *, logged_in: bool) -> str:
     if account is None:
         return SIGN_UP
-    # As they are shown their domains are in lower case already.
+    # Both have their domains in lower case already.
     if account.verified_at is None and account.email == to:
         return PROVE
     if not logged_in:
@@ -151,8 +150,9 @@ def _step(account: Account | None, to: str, *, logged_in: bool) -> str:
     return AGREE if account.verified_at else VERIFY
 
 
-def _inviting(invitation: Invitation) -> tuple[Organization, str]:
-    """The organization, if it can be joined, and the address of who invites, if they may."""
+def _check_inviter(invitation: Invitation) -> tuple[Organization, str]:
+    """The organization and the inviter's address. Raises InvitationEnded where the inviter may no
+    longer invite, InvitationSuspended where the organization is in the trash."""
     organization = Organization.objects(
         id=invitation.organization, state__in=[OrganizationState.ACTIVE, OrganizationState.TRASHED]
     ).first()
@@ -160,7 +160,7 @@ def _inviting(invitation: Invitation) -> tuple[Organization, str]:
         organization=invitation.organization, account=invitation.inviter
     ).first()
     account = Account.objects(id=invitation.inviter).only("email", "verified_at").first()
-    # In a version before, an address that nobody had verified was enough to invite.
+    # An earlier version allowed unverified accounts to invite.
     if not organization or not inviter or not account or not account.verified:
         raise InvitationEnded
     if "invitations.manage" not in ROLES[inviter.role]:
@@ -179,13 +179,14 @@ def _prove_and_join(
 ) -> Joined:
     context = context.acting_as(AuditActor(account.id, account.email))
     proved = verify_by_link(account, password, context)
-    # Where another request proved it at the same time, the password is that one's.
+    # Where another request verified it at the same time, that one's password counts.
     if not passwords.verify_password(password, proved.password_hash):
         raise WrongCredentials
 
-    def body() -> Joined:
+    @transactional
+    def join_and_log_in() -> Joined:
         joined = _join(invitation, proved.id, context)
-        # With a second factor added since, they log in by that.
+        # An account that already has a second factor logs in by that.
         current = Account.objects(
             id=proved.id, password_hash=proved.password_hash, has_second_factor__ne=True
         ).first()
@@ -193,7 +194,7 @@ def _prove_and_join(
             raise WrongCredentials
         return replace(joined, principal=sessions.log_in(current, context, user_agent))
 
-    return transaction(body)
+    return join_and_log_in()
 
 
 def _sign_up_and_join(
@@ -209,7 +210,8 @@ def _sign_up_and_join(
         verified_at=clock.now(),
     )
 
-    def body() -> Joined:
+    @transactional
+    def create_and_join() -> Joined:
         try:
             entered = create_account(new, context, user_agent)
         except EmailTaken as error:
@@ -219,11 +221,12 @@ def _sign_up_and_join(
         joined = _join(invitation, new.id, by_account)
         return replace(joined, principal=entered.principal)
 
-    return transaction(body)
+    return create_and_join()
 
 
+@within_transaction
 def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext) -> Joined:
-    """Accept the invitation as it was read; the inside of a transaction."""
+    """Accept the invitation as it was read."""
     now = clock.now()
     claim_key(context, invitation.organization, ACCEPT, invitation.id)
     accepted = Invitation.objects(
@@ -236,7 +239,7 @@ def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext)
     )
     if accepted is None:
         raise InvitationEnded
-    organization, _ = _inviting(accepted)
+    organization, _ = _check_inviter(accepted)
     account = Account.objects(
         id=account_id, email_key=accepted.email_key, verified_at__ne=None
     ).modify(new=True, inc__membership_changes=1)
@@ -257,4 +260,4 @@ def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext)
         target_email=accepted.email,
         role=accepted.role,
     )
-    return Joined(organization, accepted.role)
+    return Joined(organization, Role(accepted.role))

@@ -8,8 +8,8 @@ from portal.organizations.access.errors import back_to
 
 
 class InvitationEnded(InvalidLink):
-    """An invitation that can't be accepted any more: expired, withdrawn, used, sent again since,
-    or by somebody who may no longer invite."""
+    """An invitation that is expired, withdrawn, accepted, superseded by a newer mail, or whose
+    inviter may no longer invite."""
 
     code = "invitation_ended"
     title = "This invitation no longer works"
@@ -20,7 +20,7 @@ class InvitationEnded(InvalidLink):
 
 
 class InvitationForAnotherAddress(Conflict):
-    """An invitation that was sent to another address than the account's."""
+    """An invitation to another address than the account's."""
 
     code = "invitation_for_another"
     title = "This invitation is for somebody else"
@@ -51,7 +51,7 @@ class InvitationSuspended(Conflict):
 
 @dataclass
 class InvitationClosed(Conflict):
-    """An invitation that was accepted or withdrawn, so there is nothing to send or withdraw."""
+    """An invitation that was accepted or withdrawn: it can't be sent or withdrawn."""
 
     email: str
 
@@ -62,7 +62,7 @@ class InvitationClosed(Conflict):
 
 @dataclass
 class AlreadyInvited(Conflict):
-    """The address has an invitation to the organization that is not answered."""
+    """The address has an open invitation to the organization."""
 
     email: str
 
@@ -73,7 +73,7 @@ class AlreadyInvited(Conflict):
 
 @dataclass
 class AlreadyMember(Conflict):
-    """The address to invite is that of a member."""
+    """The invited address is a member's."""
 
     email: str
 
@@ -84,7 +84,7 @@ class AlreadyMember(Conflict):
 
 @dataclass
 class AlreadyJoined(Conflict):
-    """Who accepts an invitation is a member already; their role stays."""
+    """The account that accepts an invitation is a member already; its role stays."""
 
     name: str
     slug: str
@@ -100,7 +100,7 @@ class AlreadyJoined(Conflict):
 
 @dataclass
 class AccountExists(Conflict):
-    """Who signs up by an invitation already has an account."""
+    """The invited address already has an account."""
 
     email: str
 
@@ -110,7 +110,7 @@ class AccountExists(Conflict):
 
 
 class InvalidRole(Invalid):
-    """Not a role that can be given: ownership is offered, and accepted."""
+    """A role that can't be assigned; ownership is offered and accepted."""
 
     code = "invalid_role"
     field = "role"
@@ -119,7 +119,7 @@ class InvalidRole(Invalid):
 
 @dataclass
 class LastOwner(Conflict):
-    """It would leave the organization without an owner."""
+    """The change would leave the organization without an owner."""
 
     name: str
     slug: str
@@ -138,7 +138,7 @@ class LastOwner(Conflict):
 
 @dataclass
 class AlreadyOwner(Conflict):
-    """Who is offered ownership has it."""
+    """The recipient of an offer of ownership is an owner."""
 
     email: str
 
@@ -149,7 +149,7 @@ class AlreadyOwner(Conflict):
 
 @dataclass
 class AlreadyOffered(Conflict):
-    """The member has an offer of ownership that is not answered."""
+    """The member has an open offer of ownership."""
 
     email: str
 
@@ -163,7 +163,7 @@ class AlreadyOffered(Conflict):
 
 @dataclass
 class OfferEnded(Conflict):
-    """The offer of ownership was withdrawn, answered, or made by somebody who is no owner now."""
+    """The offer of ownership was withdrawn or answered, or its giver is no longer an owner."""
 
     name: str
     slug: str

@@ -1,4 +1,4 @@
-"""Forms of members and invitations. Their rules are the services'; a form shows what those say."""
+"""Forms of members and invitations. The services validate; a form shows their errors."""
 
 from wtforms import EmailField, HiddenField, PasswordField, SelectField
 from wtforms.fields.choices import SelectChoice
@@ -7,17 +7,17 @@ from wtforms.validators import AnyOf
 from portal.documents.memberships import Role
 from portal.web.forms import OnceForm
 
-_GIVEN = [
+_GRANTABLE = [
     SelectChoice(Role.VIEWER, "viewer – sees it"),
     SelectChoice(Role.ADMIN, "admin – also manages it"),
 ]
-_AFTER_AN_OFFER = [SelectChoice(Role.OWNER, "an owner, too"), SelectChoice(Role.ADMIN, "an admin")]
+_GIVERS_ROLE = [SelectChoice(Role.OWNER, "an owner, too"), SelectChoice(Role.ADMIN, "an admin")]
 
 
 class RoleForm(OnceForm):
-    """Gives a role."""
+    """Assigns a role."""
 
-    role = SelectField("Role", choices=_GIVEN, default="", validate_choice=False)
+    role = SelectField("Role", choices=_GRANTABLE, default="", validate_choice=False)
 
 
 class InviteForm(RoleForm):
@@ -27,25 +27,24 @@ class InviteForm(RoleForm):
 
 
 class OfferForm(OnceForm):
-    """Offers ownership, and says what the giver is afterwards."""
+    """Offers ownership; ``role`` is the giver's once it is accepted."""
 
     role = SelectField(
         "What you are then",
         [AnyOf([Role.OWNER, Role.ADMIN], "Choose what you are then")],
-        choices=_AFTER_AN_OFFER,
+        choices=_GIVERS_ROLE,
         validate_choice=False,
     )
 
 
 class AnswerForm(OnceForm):
-    """Answers the offer that was seen."""
+    """Answers the offer that the page showed."""
 
     offer = HiddenField(default="")
 
 
 class JoinForm(OnceForm):
-    """Accepts an invitation. The address is the invitation's, whatever was sent: it is there for
-    password managers."""
+    """Accepts an invitation. ``email`` is there for password managers; its input is ignored."""
 
     email = EmailField("E-mail address", default="")
     password = PasswordField("Password", default="")

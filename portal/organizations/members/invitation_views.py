@@ -1,4 +1,4 @@
-"""Pages of invitations: of those who invite, and of those who are invited."""
+"""Pages of invitations, for members who invite and for recipients."""
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -31,7 +31,7 @@ replay.install(blueprint, "members.show")
 def list_all(access: Access) -> ResponseReturnValue:
     before, after = (key_argument(name, listing.INVITATION_KEY) for name in ("before", "after"))
     page = listing.invitations_of(access.organization.id, before=before, after=after)
-    if not page.rows and (before or after):  # what was on this page is gone
+    if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_all", slug=access.organization.slug), 303)
     return render_template(
         "members/invitations.html",
@@ -60,11 +60,11 @@ def invite(access: Access) -> ResponseReturnValue:
 @blueprint.post("/organizations/<slug>/invitations/<invitation_id>/resend")
 @with_access("invitations.manage")
 def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
-    again = listing.invitation_of(access.organization.id, parse_object_id(invitation_id))
-    if again.role == Role.ADMIN and not recently_authenticated(current_user):
+    invitation = listing.invitation_of(access.organization.id, parse_object_id(invitation_id))
+    if invitation.role == Role.ADMIN and not recently_authenticated(current_user):
         return require_reauthentication(url_for("members.show", slug=access.organization.slug))
     sent = OnceForm().submit(
-        lambda: inviting.resend_invitation(access, again.id, request_context())
+        lambda: inviting.resend_invitation(access, invitation.id, request_context())
     )
     if sent:
         flash(f"A new link is on its way to {sent.email}. The one before is dead.", "ok")

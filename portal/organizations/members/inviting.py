@@ -1,4 +1,4 @@
-"""Invitations: sent, sent again, withdrawn."""
+"""Invitations: sent, re-sent, withdrawn."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.invitations import GRANTABLE_ROLES, Invitation, InvitationState
 from portal.documents.memberships import Membership
@@ -17,6 +17,7 @@ from portal.email_addresses import parse_email
 from portal.errors import NotFound, check_all
 from portal.identity.sessions.principals import require_verified_address
 from portal.mail import outbox
+from portal.organizations.access.aggregation import join
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.lookup import Access
 from portal.organizations.members.errors import (
@@ -33,9 +34,9 @@ SEND, RESEND, WITHDRAW = "invite", "resend_invitation", "withdraw_invitation"
 
 
 def invite(access: Access, email: str, role: str, context: RequestContext) -> Invitation:
-    """Invite an address to the organization: it is sent a link, good for 7 days.
+    """Mail an invitation to an address, with a link that works for 7 days.
 
-    Whether the address has an account makes no difference to who asks. Raises TooManyAttempts,
+    The caller doesn't learn whether the address has an account. Raises TooManyAttempts,
     InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
     AlreadyInvited, NotFound; then nothing was changed.
     """
@@ -51,27 +52,28 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
         role=role,
         inviter=context.account,
         created_at=now,
-        **_sent(now),
+        **_validity(now),
     )
 
-    def body() -> Invitation:
+    @transactional
+    def insert_and_mail() -> Invitation:
         organization = _begin_sending(access, SEND, context, invitation.id)
         _check_no_member(organization, invitation)
         try:
             invitation.save(force_insert=True)
         except NotUniqueError as error:
             raise AlreadyInvited(address.shown) from error
-        _tell(organization, "invitation.sent", invitation, context)
+        _record_and_mail(organization, "invitation.sent", invitation, context)
         return invitation
 
-    return transaction(body)
+    return insert_and_mail()
 
 
 def resend_invitation(
     access: Access, invitation_id: ObjectId, context: RequestContext, role: str | None = None
 ) -> Invitation:
-    """Send an invitation again, for 7 days from now, in another role if one is given: the link
-    before is dead. It is the asking member's from then on.
+    """Re-send an invitation, valid for 7 days from now, with another role if one is given. The
+    previous link is invalidated, and the caller becomes the inviter.
 
     Raises TooManyAttempts, InvalidRole, AddressNotVerified, NotFound, InvitationClosed,
     AlreadyMember; then nothing was changed.
@@ -79,40 +81,38 @@ def resend_invitation(
     rate_limits.count_try(rate_limits.INVITATIONS, str(access.organization.id))
     if role is not None:
         _check_role(role)
-    asked = Invitation.objects(id=invitation_id, organization=access.organization.id).first()
-    if asked is None:
+    invitation = Invitation.objects(id=invitation_id, organization=access.organization.id).first()
+    if invitation is None:
         raise NotFound(str(invitation_id))
-    rate_limits.count_try(rate_limits.ADDRESS_MAILS, asked.email_key)
+    rate_limits.count_try(rate_limits.ADDRESS_MAILS, invitation.email_key)
 
-    def body() -> Invitation:
+    @transactional
+    def renew_and_mail() -> Invitation:
         organization = _begin_sending(access, RESEND, context, invitation_id)
-        changes = {**_sent(clock.now()), "inviter": context.account}
+        changes = {**_validity(clock.now()), "inviter": context.account}
         if role is not None:
             changes["role"] = role
         sent = _change(organization, invitation_id, changes, inc__generation=1)
         _check_no_member(organization, sent)
-        _tell(organization, "invitation.sent_again", sent, context)
+        _record_and_mail(organization, "invitation.sent_again", sent, context)
         return sent
 
-    return transaction(body)
+    return renew_and_mail()
 
 
+@transactional
 def withdraw_invitation(
     access: Access, invitation_id: ObjectId, context: RequestContext
 ) -> Invitation:
-    """Take an invitation back: its link is dead. Raises NotFound, InvitationClosed; then nothing
-    was changed."""
-
-    def body() -> Invitation:
-        organization = begin_change(
-            access, context, WITHDRAW, invitation_id, permission="invitations.manage"
-        )
-        changes = {"state": InvitationState.WITHDRAWN, "ended_at": clock.now()}
-        withdrawn = _change(organization, invitation_id, changes)
-        _record(organization, "invitation.withdrawn", withdrawn, context)
-        return withdrawn
-
-    return transaction(body)
+    """Withdraw an invitation, which invalidates its link. Raises NotFound, InvitationClosed; then
+    nothing was changed."""
+    organization = begin_change(
+        access, context, WITHDRAW, invitation_id, permission="invitations.manage"
+    )
+    changes = {"state": InvitationState.WITHDRAWN, "ended_at": clock.now()}
+    withdrawn = _change(organization, invitation_id, changes)
+    _record(organization, "invitation.withdrawn", withdrawn, context)
+    return withdrawn
 
 
 def _check_role(role: str) -> None:
@@ -120,14 +120,16 @@ def _check_role(role: str) -> None:
         raise InvalidRole
 
 
-def _sent(now: datetime) -> dict[str, Any]:
+def _validity(now: datetime) -> dict[str, Any]:
     return {"sent_at": now, "expires_at": now + INVITE.valid_for}
 
 
+@within_transaction
 def _begin_sending(
     access: Access, kind: str, context: RequestContext, invitation_id: ObjectId
 ) -> Organization:
-    """Begin what mails somebody outside: names that look like links would be mailed by anybody."""
+    """Begin a change that mails a non-member, from a verified account only: the organization's name
+    is in the mail, and anybody may choose one that looks like a link."""
     organization = begin_change(
         access, context, kind, invitation_id, permission="invitations.manage"
     )
@@ -148,27 +150,25 @@ def _change(
 
 
 def _check_no_member(organization: Organization, invitation: Invitation) -> None:
-    """Raise AlreadyMember where the address is a member's. One read, whether it has an account or
-    not: who invites may not learn that, by the time it takes neither."""
-    members = {
-        "from": Membership._get_collection_name(),
-        "localField": "_id",
-        "foreignField": "account",
-        "as": "memberships",
-        "pipeline": [{"$match": {"organization": organization.id}}],
-    }
+    """Raise AlreadyMember where the address is a member's. One read either way, so that timing
+    doesn't disclose whether the address has an account."""
+    here = [{"$match": {"organization": organization.id}}]
     found = Account.objects(email_key=invitation.email_key).aggregate(
-        [{"$lookup": members}, {"$match": {"memberships": {"$ne": []}}}, {"$project": {"_id": 1}}]
+        [
+            join(Membership, "_id", "account", "memberships", here),
+            {"$match": {"memberships": {"$ne": []}}},
+            {"$project": {"_id": 1}},
+        ]
     )
     if next(iter(found), None):
         raise AlreadyMember(invitation.email)
 
 
-def _tell(
+def _record_and_mail(
     organization: Organization, action: str, invitation: Invitation, context: RequestContext
 ) -> None:
     _record(organization, action, invitation, context, role=invitation.role)
-    # Spellings that are one address to us may be two mailboxes elsewhere: the account's is meant.
+    # Two spellings of one address may be two mailboxes elsewhere: an account's own spelling counts.
     account = Account.objects(email_key=invitation.email_key).only("email").first()
     outbox.enqueue(
         INVITATION,

@@ -1,4 +1,4 @@
-"""What pages and programs see of members and invitations; each list by one read."""
+"""Read models of members and invitations; each list by one read."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import Document
 
 from portal import clock
 from portal.database.paging import Page, page_from, rows_by_key
@@ -15,6 +14,7 @@ from portal.documents.invitations import Invitation, InvitationState, standing_o
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
+from portal.organizations.access.aggregation import join
 from portal.organizations.members.memberships import membership_of
 from portal.permissions import ROLES
 
@@ -25,14 +25,14 @@ class Member:
 
     account_id: ObjectId
     email: str
-    role: str
+    role: Role
     since: datetime
 
 
 ROWS_PER_PAGE = 25
-# An address's key; its longest is RFC 5321's.
+# An ``email_key``; RFC 5321 limits its length.
 MEMBER_KEY = re.compile(r"[^\x00-\x1f\x7f]{1,254}")
-# Whether it is open, and its id: open ones first, then the newest.
+# The sort key: whether it is open, and its id; open ones first, then the newest.
 INVITATION_KEY = re.compile(r"[01][0-9a-f]{24}")
 _IS_OPEN = {"$cond": [{"$eq": ["$state", InvitationState.OPEN]}, "1", "0"]}
 _MAY_INVITE = [role for role, permissions in ROLES.items() if "invitations.manage" in permissions]
@@ -53,7 +53,7 @@ class ListedInvitation:
 
     id: ObjectId
     email: str
-    role: str
+    role: Role
     state: str
     inviter: str | None
     inviter_may: bool
@@ -64,7 +64,7 @@ class ListedInvitation:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be sent again and withdrawn."""
+        """Whether it can be re-sent and withdrawn."""
         return self.ended_at is None
 
 
@@ -75,16 +75,17 @@ def members_of(
     after: str | None = None,
     size: int | None = None,
 ) -> Page:
-    """A page of an organization's members by address, as ``ListedMember``s."""
+    """A page of an organization's members by e-mail address, as ``ListedMember``s."""
     keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
+    here = [{"$match": {"organization": organization_id}}]
     found = Membership.objects(organization=organization_id).aggregate(
         [
-            # One look-up for all at once, of which the order and the page are.
+            # One look-up for all accounts at once, which sorts and limits them.
             {"$group": {"_id": None, "accounts": {"$push": "$account"}}},
-            _join(Account, "accounts", "_id", "account", rows_by_key("email_key", **keys)),
+            join(Account, "accounts", "_id", "account", rows_by_key("email_key", **keys)),
             {"$unwind": "$account"},
             {"$replaceWith": "$account"},
-            _join(Membership, "_id", "account", "membership", _in(organization_id)),
+            join(Membership, "_id", "account", "membership", here),
             {"$unwind": "$membership"},
         ]
     )
@@ -93,7 +94,7 @@ def members_of(
 
 
 def counts_of(organization_id: ObjectId) -> tuple[int, int]:
-    """How many members an organization has, and how many of them are owners."""
+    """How many members and how many owners an organization has."""
     found = Membership.objects(organization=organization_id).aggregate(
         [{"$group": {"_id": "$role", "n": {"$sum": 1}}}]
     )
@@ -102,7 +103,7 @@ def counts_of(organization_id: ObjectId) -> tuple[int, int]:
 
 
 def member_of(organization_id: ObjectId, account_id: ObjectId) -> ListedMember:
-    """One member. Raises NotFound where the account is none."""
+    """One member. Raises NotFound where the account isn't one."""
     membership = membership_of(organization_id, account_id)
     account = Account.objects(id=account_id).first()
     if account is None:
@@ -117,8 +118,8 @@ def invitations_of(
     after: str | None = None,
     size: int | None = None,
 ) -> Page:
-    """A page of an organization's invitations as ``ListedInvitation``s: those that nobody has
-    answered first, then those that have ended, the newest first."""
+    """A page of an organization's invitations as ``ListedInvitation``s: open ones first, then the
+    ended ones, newest first."""
     keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
     chosen = [
         {"$set": {"key": {"$concat": [_IS_OPEN, {"$toString": "$_id"}]}}},
@@ -139,21 +140,16 @@ def invitation_of(organization_id: ObjectId, invitation_id: ObjectId) -> ListedI
 
 
 def invitations_for(account: Account) -> list[ListedInvitation]:
-    """Those that the account can accept right now: none until its address is verified."""
+    """The invitations that the account can accept now; none until its address is verified."""
     if account.verified_at is None:
         return []
+    active = [{"$match": {"state": OrganizationState.ACTIVE}}]
     rows = Invitation.objects(
         email_key=account.email_key, state=InvitationState.OPEN, expires_at__gt=clock.now()
     ).aggregate(
         [
             {"$sort": {"_id": -1}},
-            _join(
-                Organization,
-                "organization",
-                "_id",
-                "found",
-                [{"$match": {"state": OrganizationState.ACTIVE}}],
-            ),
+            join(Organization, "organization", "_id", "found", active),
             {"$unwind": "$found"},
             *_with_inviter(),
         ]
@@ -193,26 +189,10 @@ def _listed(row: dict[str, Any]) -> ListedInvitation:
 
 
 def _with_inviter() -> list[dict[str, Any]]:
-    of_same = [{"$match": {"$expr": {"$eq": ["$organization", "$$organization"]}}}]
-    inviting = _join(Membership, "inviter", "account", "inviting", of_same)
-    inviting["$lookup"]["let"] = {"organization": "$organization"}
-    told = [{"$project": {"email": 1, "verified_at": 1}}]
-    return [inviting, _join(Account, "inviter", "_id", "account_inviting", told)]
-
-
-def _in(organization_id: ObjectId) -> list[dict[str, Any]]:
-    return [{"$match": {"organization": organization_id}}]
-
-
-def _join(
-    document: type[Document], local: str, foreign: str, name: str, pipeline: list[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "$lookup": {
-            "from": document._get_collection_name(),
-            "localField": local,
-            "foreignField": foreign,
-            "as": name,
-            "pipeline": pipeline,
-        }
-    }
+    here = [{"$match": {"$expr": {"$eq": ["$organization", "$$organization"]}}}]
+    organization = {"organization": "$organization"}
+    fields = [{"$project": {"email": 1, "verified_at": 1}}]
+    return [
+        join(Membership, "inviter", "account", "inviting", here, let=organization),
+        join(Account, "inviter", "_id", "account_inviting", fields),
+    ]

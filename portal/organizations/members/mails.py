@@ -1,7 +1,9 @@
-"""Mails to those who are invited, and to members whose role changes."""
+"""Mails of invitations, and to members whose role changes."""
 
 from datetime import timedelta
 from typing import Any
+
+from bson import ObjectId
 
 from portal import clock
 from portal.documents.accounts import Account
@@ -11,14 +13,14 @@ from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.mail.links import LinkPurpose, link, sign
 from portal.mail.outbox import MailKind
+from portal.organizations.access.owners import email_of
 
 INVITE = LinkPurpose("invitation", timedelta(days=7))
 
 
 def token_of(invitation: Invitation, to: str = "") -> str:
-    """What the link carries: this invitation, as it was sent now and not before, and where it is
-    mailed ``to``, if that is another spelling of the invited address: who follows it reads that
-    mailbox, and maybe not the other."""
+    """The token of the link: the invitation, its ``generation``, and the address that it is mailed
+    ``to``, in that spelling: the link proves control of that mailbox alone."""
     content = {"id": str(invitation.id), "generation": invitation.generation}
     return sign(INVITE, content | {"to": to or invitation.email})
 
@@ -30,9 +32,9 @@ def _invited(mail: Mail) -> dict[str, Any] | None:
         state=InvitationState.OPEN,
         expires_at__gt=clock.now(),
     ).first()
-    organization = invitation and _living(invitation.organization)
+    organization = invitation and _existing(invitation.organization)
     inviter = invitation and Account.objects(id=invitation.inviter, closed_at=None).first()
-    # A version before let it be put into the outbox.
+    # An earlier version enqueued mails of unverified inviters.
     if organization is None or inviter is None or not inviter.verified:
         return None
     return {
@@ -47,20 +49,20 @@ def _invited(mail: Mail) -> dict[str, Any] | None:
 def _offered(mail: Mail) -> dict[str, Any] | None:
     membership = _membership(mail)
     offer = membership and membership.offer
-    organization = _living(mail.ids["organization"])
+    organization = _existing(mail.ids["organization"])
     if organization is None or offer is None or offer.id != mail.ids["offer"]:
         return None
     return {
         "name": organization.name,
-        "giver": _email_of(offer.giver),
+        "giver": email_of(offer.giver) or "Somebody",
         "giver_stays": offer.giver_stays,
         "link": link("members.answer", slug=organization.slug),
     }
 
 
 def _about_member(mail: Mail) -> dict[str, Any] | None:
-    """What is told who is a member still."""
-    organization, membership = _living(mail.ids["organization"]), _membership(mail)
+    """The values of a mail to a current member."""
+    organization, membership = _existing(mail.ids["organization"]), _membership(mail)
     if organization is None or membership is None:
         return None
     return {
@@ -71,14 +73,14 @@ def _about_member(mail: Mail) -> dict[str, Any] | None:
 
 
 def _about_removed(mail: Mail) -> dict[str, Any] | None:
-    """What is told who is no member any more."""
-    organization = _living(mail.ids["organization"])
+    """The values of a mail to a former member."""
+    organization = _existing(mail.ids["organization"])
     if organization is None or _membership(mail):
         return None
     return {"name": organization.name}
 
 
-def _living(organization_id: Any) -> Organization | None:
+def _existing(organization_id: ObjectId) -> Organization | None:
     return Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED).first()
 
 
@@ -86,11 +88,6 @@ def _membership(mail: Mail) -> Membership | None:
     return Membership.objects(
         organization=mail.ids["organization"], account=mail.ids["account"]
     ).first()
-
-
-def _email_of(account_id: Any) -> str:
-    account = Account.objects(id=account_id).only("email").first()
-    return (account and account.email) or "Somebody"
 
 
 INVITATION = MailKind("invitation", "{inviter} invites you to {name}", _invited)

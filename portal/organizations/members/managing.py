@@ -1,9 +1,9 @@
-"""Members: what role they have, and how they stop being one."""
+"""Members: changing their roles, removing them, leaving."""
 
 from bson import ObjectId
 
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.invitations import GRANTABLE_ROLES
 from portal.documents.memberships import Membership, Role
@@ -26,23 +26,24 @@ CHANGE_ROLE, REMOVE = "change_role", "remove_member"
 
 
 def change_role(access: Access, account_id: ObjectId, role: str, context: RequestContext) -> Member:
-    """Make a member viewer or admin; the member as it is then.
+    """Make a member viewer or admin; the updated member. The current role is no change.
 
-    Of owners only owners can, and no key makes a viewer an admin. The open invitations of who may
-    not invite any more are withdrawn. Raises InvalidRole, TooManyAttempts, NotFound,
-    Forbidden, LastOwner; then nothing was changed. The role that the member has is no change.
+    Only owners can change an owner, and no API key makes a viewer an admin. A member who may no
+    longer invite loses their open invitations. Raises InvalidRole, TooManyAttempts, NotFound,
+    Forbidden, LastOwner; then nothing was changed.
     """
     if role not in GRANTABLE_ROLES:
         raise InvalidRole
-    if role == Role.ADMIN:  # what takes a role away is never too much
+    if role == Role.ADMIN:  # taking a role away has no limit
         rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
-    def body() -> Member:
+    @transactional
+    def update_role() -> Member:
         organization, membership = _begin_managing(access, context, CHANGE_ROLE, account_id)
         account = register_membership_change(account_id)
         if membership.role != role:
             before = membership.role
-            _check_rise(access, before, role)
+            _check_promotion(access, before, Role(role))
             _end_role(organization, membership, context)
             if "invitations.manage" not in ROLES[role]:
                 withdraw_sent_by(account, organization, context)
@@ -57,66 +58,63 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
                 role=role,
             )
             if account_id != context.account:
-                _tell(ROLE_CHANGED, account, organization)
+                _mail(ROLE_CHANGED, account, organization)
         return Member(account.id, account.email, membership.role, membership.since)
 
-    return transaction(body)
+    return update_role()
 
 
+@transactional
 def remove_member(access: Access, account_id: ObjectId, context: RequestContext) -> Member:
-    """End a membership, from the next request on; the member who it was.
+    """End a membership, effective from the next request; the former member.
 
-    Of owners only owners can. Raises NotFound, Forbidden, LastOwner; then nothing was changed.
+    Only owners can remove an owner. Raises NotFound, Forbidden, LastOwner; then nothing was
+    changed.
     """
-
-    def body() -> Member:
-        organization, membership = _begin_managing(access, context, REMOVE, account_id)
-        account = _end(organization, membership, context)
-        record(
-            organization,
-            "member.removed",
-            context.origin,
-            target=account.id,
-            target_email=account.email,
-            role_before=membership.role,
-        )
-        _tell(MEMBER_REMOVED, account, organization)
-        return Member(account.id, account.email, membership.role, membership.since)
-
-    return transaction(body)
+    organization, membership = _begin_managing(access, context, REMOVE, account_id)
+    account = _end_membership(organization, membership, context)
+    record(
+        organization,
+        "member.removed",
+        context.origin,
+        target=account.id,
+        target_email=account.email,
+        role_before=membership.role,
+    )
+    _mail(MEMBER_REMOVED, account, organization)
+    return Member(account.id, account.email, membership.role, membership.since)
 
 
+@transactional
 def leave(access: Access, account_id: ObjectId, context: RequestContext) -> Member:
-    """End one's own membership; the member who it was. Raises NotFound, LastOwner; then nothing
+    """End the caller's own membership; the former member. Raises NotFound, LastOwner; then nothing
     was changed."""
-
-    def body() -> Member:
-        organization = begin_change(access, context, REMOVE, account_id)
-        membership = membership_of(organization.id, account_id)
-        account = _end(organization, membership, context)
-        record(organization, "member.left", context.origin, role_before=membership.role)
-        return Member(account.id, account.email, membership.role, membership.since)
-
-    return transaction(body)
+    organization = begin_change(access, context, REMOVE, account_id)
+    membership = membership_of(organization.id, account_id)
+    account = _end_membership(organization, membership, context)
+    record(organization, "member.left", context.origin, role_before=membership.role)
+    return Member(account.id, account.email, membership.role, membership.since)
 
 
-def permission_over(role: str) -> str:
-    """The permission that it takes to change or remove a member of this role."""
+def permission_over(role: Role) -> str:
+    """The permission needed to change or remove a member with this role."""
     return "owners.manage" if role == Role.OWNER else "members.manage"
 
 
-def _check_rise(access: Access, before: str, role: str) -> None:
-    """Raise Forbidden where somebody would get what who asks may not do. No key may invite or make
-    keys; so who was removed doesn't come back by a key that they kept, as another admin."""
+def _check_promotion(access: Access, before: Role, role: Role) -> None:
+    """Raise Forbidden where the member would gain a permission that the caller lacks. No API key
+    may invite or create keys: a removed member who kept one can't make a second account an admin.
+    """
     beyond = ROLES[role] - ROLES[before] - access.permissions
     if beyond:
         raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
 
 
+@within_transaction
 def _begin_managing(
     access: Access, context: RequestContext, kind: str, account_id: ObjectId
 ) -> tuple[Organization, Membership]:
-    """Begin a change of a membership, by whoever may manage members of its role."""
+    """Begin a change of a membership by a principal who may manage members with its role."""
     membership = membership_of(access.organization.id, account_id)
     permission = permission_over(membership.role)
     access.require(permission)
@@ -124,7 +122,10 @@ def _begin_managing(
     return organization, membership
 
 
-def _end(organization: Organization, membership: Membership, context: RequestContext) -> Account:
+@within_transaction
+def _end_membership(
+    organization: Organization, membership: Membership, context: RequestContext
+) -> Account:
     account = register_membership_change(membership.account)
     _end_role(organization, membership, context)
     withdraw_sent_by(account, organization, context)
@@ -137,5 +138,5 @@ def _end_role(organization: Organization, membership: Membership, context: Reque
         ownership.end_ownership(organization, membership.account, context)
 
 
-def _tell(kind: outbox.MailKind, account: Account, organization: Organization) -> None:
+def _mail(kind: outbox.MailKind, account: Account, organization: Organization) -> None:
     outbox.enqueue(kind, account.email, organization=organization.id, account=account.id)

@@ -1,10 +1,10 @@
-"""Ownership: offered by an owner, and taken by the member who accepts."""
+"""Ownership: offered by an owner, accepted or declined by a member."""
 
 from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, OwnershipOffer, Role
 from portal.documents.organizations import Organization
@@ -30,16 +30,17 @@ ACCEPT, DECLINE = "accept_ownership", "decline_ownership"
 def offer_ownership(
     access: Access, account_id: ObjectId, giver_stays: bool, context: RequestContext
 ) -> Account:
-    """Offer ownership to a member, from the owner who asks; whom it was offered to.
+    """Offer ownership to a member, on behalf of the calling owner; the recipient, who gets a mail.
 
-    Nothing changes until it is accepted, but for a mail that tells it. Unless the giver stays
-    an owner they are an admin then. Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner,
-    AlreadyOffered; then nothing was changed.
+    No role changes until it is accepted; then the giver becomes an admin, unless ``giver_stays``.
+    Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner, AlreadyOffered; then nothing was
+    changed.
     """
-    # Its end needs no count of its own: each offer ends once.
+    # Ending offers needs no limit of its own: each ends once.
     rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
-    def body() -> Account:
+    @transactional
+    def write_offer() -> Account:
         organization = begin_change(access, context, OFFER, account_id)
         if _owner(organization, context.account) is None:
             raise Forbidden("owners.manage", organization.id, access.role, organization.slug)
@@ -61,84 +62,74 @@ def offer_ownership(
         )
         return account
 
-    return transaction(body)
+    return write_offer()
 
 
+@transactional
 def withdraw_offer(access: Access, account_id: ObjectId, context: RequestContext) -> Account:
-    """Take an offer back, whichever owner made it; whom it was made to. Raises NotFound,
-    OfferEnded; then nothing was changed."""
-
-    def body() -> Account:
-        organization = begin_change(
-            access, context, WITHDRAW, account_id, permission="owners.manage"
-        )
-        membership = membership_of(organization.id, account_id)
-        if membership.offer is None:
-            raise OfferEnded(organization.name, organization.slug)
-        return _end_offer(organization, membership, "ownership.withdrawn", context)
-
-    return transaction(body)
+    """Withdraw an offer, whichever owner made it; its recipient. Raises NotFound, OfferEnded; then
+    nothing was changed."""
+    organization = begin_change(access, context, WITHDRAW, account_id, permission="owners.manage")
+    membership = membership_of(organization.id, account_id)
+    if membership.offer is None:
+        raise OfferEnded(organization.name, organization.slug)
+    return _end_offer(organization, membership, "ownership.withdrawn", context)
 
 
+@transactional
 def accept_ownership(
     access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
 ) -> Organization:
-    """Make who asks an owner by the offer that they saw, and the giver an admin unless they stay
-    one; the organization. Raises OfferEnded; then nothing was changed."""
-
-    def body() -> Organization:
-        organization = begin_change(access, context, ACCEPT, account_id)
-        membership = _offered(organization, offer_id, account_id)
-        offer = membership.offer
-        if _owner(organization, offer.giver) is None:
-            raise OfferEnded(organization.name, organization.slug)
-        before = membership.role
-        Membership.objects(id=membership.id).update_one(set__role=Role.OWNER, unset__offer=True)
-        register_membership_change(account_id)
-        giver = register_membership_change(offer.giver)
-        _record(
-            organization, "ownership.accepted", context, giver, role_before=before, role=Role.OWNER
-        )
-        if not offer.giver_stays:
-            _step_down(organization, giver, context)
-        return organization
-
-    return transaction(body)
+    """Accept the offer with this id: the account becomes an owner, and the giver an admin unless
+    they stay one; the organization. Raises OfferEnded; then nothing was changed."""
+    organization = begin_change(access, context, ACCEPT, account_id)
+    membership = _offered(organization, offer_id, account_id)
+    offer = membership.offer
+    if _owner(organization, offer.giver) is None:
+        raise OfferEnded(organization.name, organization.slug)
+    before = membership.role
+    Membership.objects(id=membership.id).update_one(set__role=Role.OWNER, unset__offer=True)
+    register_membership_change(account_id)
+    giver = register_membership_change(offer.giver)
+    _record(organization, "ownership.accepted", context, giver, role_before=before, role=Role.OWNER)
+    if not offer.giver_stays:
+        _step_down(organization, giver, context)
+    return organization
 
 
+@transactional
 def decline_ownership(
     access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
 ) -> Organization:
-    """Refuse an offer; the organization. Raises OfferEnded; then nothing was changed."""
-
-    def body() -> Organization:
-        organization = begin_change(access, context, DECLINE, account_id)
-        membership = _offered(organization, offer_id, account_id)
-        Membership.objects(id=membership.id).update_one(unset__offer=True)
-        giver = Account.objects(id=membership.offer.giver).first()
-        _record(organization, "ownership.declined", context, giver)
-        return organization
-
-    return transaction(body)
+    """Decline the offer with this id; the organization. Raises OfferEnded; then nothing was
+    changed."""
+    organization = begin_change(access, context, DECLINE, account_id)
+    membership = _offered(organization, offer_id, account_id)
+    Membership.objects(id=membership.id).update_one(unset__offer=True)
+    giver = Account.objects(id=membership.offer.giver).first()
+    _record(organization, "ownership.declined", context, giver)
+    return organization
 
 
+@within_transaction
 def end_ownership(
     organization: Organization, account_id: ObjectId, context: RequestContext
 ) -> None:
-    """Do what belongs to the end of the account's ownership, in the caller's transaction: what it
-    offered ends with it. Raises LastOwner."""
+    """Check that another owner remains, and end the account's offers of ownership. Raises
+    LastOwner."""
     check_other_owner(organization, account_id)
     lapse_offers(organization, account_id, context)
 
 
+@within_transaction
 def lapse_offers(organization: Organization, account_id: ObjectId, context: RequestContext) -> None:
-    """End what the account offered, in the caller's transaction."""
+    """End the account's open offers of ownership."""
     for offered in Membership.objects(organization=organization.id, offer__giver=account_id):
         _end_offer(organization, offered, "ownership.lapsed", context)
 
 
 def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]:
-    """The offer that the account has, and its giver's address. Raises OfferEnded where it has
+    """The account's open offer, and its giver's e-mail address. Raises OfferEnded where it has
     none."""
     organization = access.organization
     membership = membership_of(organization.id, account_id)

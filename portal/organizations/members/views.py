@@ -27,12 +27,9 @@ replay.install(blueprint, "members.show")
 @blueprint.get("/organizations/<slug>/members")
 @with_access("members.view")
 def show(access: Access) -> ResponseReturnValue:
-    before, after = (
-        key_argument("before", listing.MEMBER_KEY),
-        key_argument("after", listing.MEMBER_KEY),
-    )
+    before, after = (key_argument(name, listing.MEMBER_KEY) for name in ("before", "after"))
     page = listing.members_of(access.organization.id, before=before, after=after)
-    if not page.rows and (before or after):  # what was on this page is gone
+    if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".show", slug=access.organization.slug), 303)
     return members_page(access, InviteForm(), page)
 
@@ -50,10 +47,10 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
         lambda: managing.change_role(access, member.account_id, form.role.data, request_context())
     )
     if changed:
-        flash(f"{changed.email} is {_a(changed.role)} now.", "ok")
+        flash(f"{changed.email} is {_with_article(changed.role)} now.", "ok")
         return to_members(access)
-    made = api_keys_managing.keys_by(access.organization, member.account_id)
-    return _page("role", access, form, member=member, withdrawing=OnceForm(), keys=made)
+    keys = api_keys_managing.keys_by(access.organization, member.account_id)
+    return _page("role", access, form, member=member, withdrawing=OnceForm(), keys=keys)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/remove", methods=["GET", "POST"])
@@ -67,8 +64,8 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
     if removed:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
         return to_members(access)
-    made = api_keys_managing.keys_by(access.organization, member.account_id)
-    return _page("remove", access, form, member=member, keys=made)
+    keys = api_keys_managing.keys_by(access.organization, member.account_id)
+    return _page("remove", access, form, member=member, keys=keys)
 
 
 @blueprint.route("/organizations/<slug>/leave", methods=["GET", "POST"])
@@ -144,7 +141,7 @@ def decline(access: Access) -> ResponseReturnValue:
 
 
 def members_page(access: Access, form: InviteForm, page: listing.Page) -> ResponseReturnValue:
-    """The page of members, with the form to invite one as it was sent."""
+    """The page of members, with the submitted form to invite one."""
     total, owners = listing.counts_of(access.organization.id)
     invitations = None
     if access.can("invitations.manage"):
@@ -167,7 +164,7 @@ def members_page(access: Access, form: InviteForm, page: listing.Page) -> Respon
 
 
 def to_members(access: Access) -> ResponseReturnValue:
-    """Back to the page of members."""
+    """Redirect to the page of members."""
     return redirect(url_for("members.show", slug=access.organization.slug), 303)
 
 
@@ -177,7 +174,7 @@ def _managed(access: Access, account_id: str) -> listing.ListedMember:
     return member
 
 
-def _a(role: str) -> str:
+def _with_article(role: Role) -> str:
     return "an admin" if role == Role.ADMIN else f"a {role}"
 
 

@@ -1,19 +1,21 @@
-"""Invitations that end with something else: with what let their sender invite, or with the account
-that they were sent to. Each is the inside of the transaction that ends that."""
+"""Withdrawing invitations in the transaction that ends their sender's right to invite, or their
+recipient's account."""
 
 from portal import clock
 from portal.audit.trail import record
+from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.organizations import Organization
 from portal.web.context import RequestContext
 
 
+@within_transaction
 def withdraw_sent_by(account: Account, organization: Organization, context: RequestContext) -> None:
-    """Withdraw the account's open invitations to the organization: given the role again, it does
-    not bring them back.
+    """Withdraw the account's open invitations to the organization; they stay withdrawn if it may
+    invite again.
 
-    One event tells of all: however many there are, who sent them can be removed.
+    One event records them all: no number of invitations keeps their sender from being removed.
     """
     sent = Invitation.objects(
         organization=organization.id, inviter=account.id, state=InvitationState.OPEN
@@ -30,8 +32,9 @@ def withdraw_sent_by(account: Account, organization: Organization, context: Requ
         )
 
 
+@within_transaction
 def withdraw_sent_to(account: Account, context: RequestContext) -> None:
-    """Withdraw all open invitations of the account's address, each with an event of its
+    """Withdraw all open invitations to the account's address, each with an event of its
     organization."""
     sent = Invitation.objects(email_key=account.email_key, state=InvitationState.OPEN)
     for invitation in sent:
