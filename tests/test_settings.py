@@ -20,7 +20,7 @@ from portal import settings
 from portal.serving import settings_docs
 from portal.settings import InvalidSettings, load, load_supervisor
 
-TOP = Path(__file__).parent.parent
+TOP = Path(settings.__file__).parents[2]
 GOOD = {"MONGO_URI": "mongodb://h/", "JWT_SECRET": "j" * 32, "SECRET_KEY": "s" * 32}
 
 

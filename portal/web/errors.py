@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from portal import settings
 from portal.errors import Conflict, Invalid, Malformed, TooManyRequests, Unavailable
@@ -66,6 +67,10 @@ class InvalidInput(Invalid):
     code = "invalid_input"
     title = "What was sent is not what is asked for"
     message = "Correct these fields: {names}. Nothing was changed."
+
+    @classmethod
+    def malformed_idempotency_key(cls, field: str) -> Self:
+        return cls({field: "Send 1 to 255 visible ASCII characters, once."})
 
     @property
     def names(self) -> str:

@@ -77,7 +77,7 @@ def take_idempotency_key(
     Raises InvalidInput for a malformed key.
     """
     if not SYNTAX.fullmatch(typed):
-        raise InvalidInput({field: "Send 1 to 255 visible ASCII characters, once."})
+        raise InvalidInput.malformed_idempotency_key(field)
     by_principal = not anonymous and current_user.is_authenticated
     scope = current_user.idempotency_scope if by_principal else network_of(request.remote_addr)
     content = request.query_string + b"\n" + request.get_data()
