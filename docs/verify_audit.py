@@ -6,7 +6,7 @@
 The file is what the portal gives as JSON lines, without filters, or the events of its feed, a line
 each. Events that were changed, dropped or moved are found, and the first is named. That the last
 ones were not dropped is known only by the hash of a later one: the last line of a file tells that
-of the head, but who cut the file may have written it anew. So keep the hash that the activity page
+of the head, but who cut the file may have written it again. So keep the hash that the activity page
 shows elsewhere, and give it as --head; events of the feed need it, since they have no last line.
 
 Exit status: 0 the trail is whole, 1 it is not, 2 it can't be read.

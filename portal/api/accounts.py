@@ -7,7 +7,8 @@ from flask_login import current_user
 from portal import settings
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint, logged_in
-from portal.identity.authentication import bearer, logging_in
+from portal.identity.authentication import logging_in
+from portal.identity.authentication.authenticate import issue_bearer_token
 from portal.identity.sessions.principals import OrganizationKey
 from portal.organizations import directory
 from portal.web.requests import request_context, user_agent
@@ -36,7 +37,7 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
         body["email"], body["password"], body.get("code"), request_context(), user_agent()
     )
     return {
-        "token": bearer.token_of(principal),
+        "token": issue_bearer_token(principal),
         "expires_in": settings.current().jwt_expires_seconds,
     }
 

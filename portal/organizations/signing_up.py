@@ -150,7 +150,7 @@ def finish_sign_up(
 
     Whoever signed up may have typed an address that isn't theirs, so ``password`` is asked for
     again of who reads what is sent there: the one of then, or another. Raises InvalidLink where it
-    was finished meanwhile, EmailTaken where an account has the address by now, InvalidName,
+    was finished meanwhile, EmailTaken where an account has the address, InvalidName,
     SlugTaken, WeakPassword, TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left,
     and the link works again but for the first.
     """

@@ -185,7 +185,7 @@ def _prove_and_join(
 
     def body() -> Joined:
         joined = _join(invitation, proved.id, context)
-        # With a second factor by now, they log in by that.
+        # With a second factor added since, they log in by that.
         current = Account.objects(
             id=proved.id, password_hash=proved.password_hash, has_second_factor__ne=True
         ).first()

@@ -100,13 +100,13 @@ class AlreadyJoined(Conflict):
 
 @dataclass
 class AccountExists(Conflict):
-    """Who signs up by an invitation has an account by now."""
+    """Who signs up by an invitation already has an account."""
 
     email: str
 
     code = "account_exists"
     field = "email"
-    message = "{email} has an account by now: follow the link again"
+    message = "{email} already has an account: follow the link again"
 
 
 class InvalidRole(Invalid):
