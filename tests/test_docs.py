@@ -68,3 +68,21 @@ def test_operators_read_of_events_that_are_logged():
     assert len(events) > 10
     for event in events:
         assert f'"{event}"' in CODE, event
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md", "docs/operating.md"])
+def test_modules_that_a_page_names_are_there(name):
+    files = [*TOP.glob("*.py"), *(TOP / "portal").rglob("*.py"), *(TOP / "tests").rglob("*.py")]
+    there = [f"/{path.relative_to(TOP)}" for path in files]
+    named = set(re.findall(r"`([\w/]+\.py)`", FENCED.sub("", (TOP / name).read_text())))
+    made = {"tests/organizations/test_about.py", "renaming.py"}  # by the walkthrough; an example
+    missing = {path for path in named - made if not any(one.endswith(f"/{path}") for one in there)}
+    assert missing == set()
+
+
+def test_names_that_the_architecture_speaks_of_are_in_the_code():
+    text = FENCED.sub("", (TOP / "docs" / "architecture.md").read_text())
+    prose = text.split("\n## The path of a request\n")[1]
+    named = set(re.findall(r"`@?([A-Za-z]+_[A-Za-z_]+|[A-Z][a-z]+[A-Z]\w+|[A-Z_]{5,})[`(]", prose))
+    assert len(named) > 15
+    assert {name for name in named if not re.search(rf"\b{name}\b", CODE)} <= {"org_acme_corp"}

@@ -77,6 +77,7 @@ def copy_repository(folder):
     (folder / ".venv").symlink_to(sys.prefix)
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(300)
 def test_the_walkthrough_of_contributing_ends_in_green(tmp_path):
     snippets, commands = walkthrough()

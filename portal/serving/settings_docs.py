@@ -1,4 +1,4 @@
-"""Generates ``.env.example`` and the README's table of settings: ``make settings``."""
+"""Generates ``.env.example`` and the table in docs/settings.md: ``make settings``."""
 
 import re
 from dataclasses import MISSING, Field
@@ -18,8 +18,8 @@ _EXAMPLE_HEAD = """\
 
 def main() -> None:
     """Update both files."""
-    readme = TOP / "README.md"
-    readme.write_text(_TABLE.sub(lambda _: table(), readme.read_text()))
+    page = TOP / "docs" / "settings.md"
+    page.write_text(_TABLE.sub(lambda _: table(), page.read_text()))
     (TOP / ".env.example").write_text(example())
 
 
