@@ -13,6 +13,7 @@ from portal.email_addresses import parse_email
 from portal.identity.accounts.changing_password import revoke_recovery_link
 from portal.identity.accounts.errors import AddressTaken, AddressUnchanged
 from portal.identity.accounts.mails import ADDRESS_ASKED, ADDRESS_CHANGED, CHANGE, CONFIRM_ADDRESS
+from portal.identity.authentication.attempts import limit_network
 from portal.identity.authentication.credentials import verify_current_password
 from portal.identity.authentication.errors import WrongPassword
 from portal.mail import links, outbox
@@ -92,9 +93,7 @@ def confirm_email_change(token: str, password: str, context: RequestContext) -> 
     """
     change = find_email_change(token)
     account = change.account
-    rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
-    )  # it hashes
+    limit_network(context)
     verify_current_password(account, password, context)
     return _confirm(
         change, context.acting_as(AuditActor(account.id, account.email, context.session))

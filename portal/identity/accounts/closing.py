@@ -102,15 +102,8 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
     unchanged = Account.objects(
         id=account.id, email_key=account.email_key, password_hash=account.password_hash
     )
-    personal = (
-        "email",
-        "verified_at",
-        "password_hash",
-        "password_changed_at",
-        "name",
-        "time_zone",
-        "theme",
-    )
+    personal = ("email", "verified_at", "password_hash", "password_changed_at", "name",
+                "time_zone", "theme")  # fmt: skip
     closed = unchanged.modify(
         new=True,
         set__closed_at=clock.now(),

@@ -8,14 +8,14 @@ from bson import ObjectId
 from portal.audit.trail import record
 from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
-from portal.documents.accounts import Account
+from portal.documents.accounts import Account, Theme
 from portal.errors import NotFound
 from portal.identity.accounts.errors import InvalidPersonName
 from portal.web.context import RequestContext
 
 
 def change_profile(
-    account_id: ObjectId, name: str, time_zone: str, theme: str, context: RequestContext
+    account_id: ObjectId, name: str, time_zone: str, theme: Theme, context: RequestContext
 ) -> Account:
     """Change the name, which may be empty; the zone of displayed times, one of ``time_zones`` or
     empty for the browser's; and the theme. Raises InvalidPersonName."""

@@ -73,9 +73,7 @@ def recover_password(token: str, password: str, context: RequestContext) -> Acco
     Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded.
     """
     account = account_to_recover(token)
-    rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
-    )  # it hashes
+    attempts.limit_network(context)
     request = links.read(RECOVER, token)["request"]
     passwords.check_password(password, account.email, account.name or "")
     password_hash = passwords.hash_password(password)

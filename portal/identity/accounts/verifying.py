@@ -11,6 +11,7 @@ from portal.identity.accounts.changing_password import new_password, revoke_reco
 from portal.identity.accounts.errors import AddressVerified
 from portal.identity.accounts.mails import VERIFY, VERIFY_ADDRESS
 from portal.identity.authentication import passwords
+from portal.identity.authentication.attempts import limit_network
 from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import AccountPrincipal
@@ -56,9 +57,7 @@ def verify_address(
     Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded.
     """
     account = account_to_verify(token)
-    rate_limits.count_try(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
-    )  # it hashes
+    limit_network(context)
     password_hash = _hash_of_chosen(account, password)
 
     @transactional

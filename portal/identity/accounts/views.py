@@ -41,7 +41,7 @@ def profile() -> ResponseReturnValue:
             account.id,
             form.name.data or "",
             form.time_zone.data,
-            form.theme.data,
+            Theme(form.theme.data),
             request_context(),
         )
     )

@@ -17,6 +17,4 @@ class NotForProvisioning(Refused):
 class ApiKeyNotFound(NotFound):
     """The organization has no such API key."""
 
-    code = "not_found"
-    title = "Nothing is at this address"
     message = "The organization has no such key. It may have been revoked."

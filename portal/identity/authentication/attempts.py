@@ -74,6 +74,12 @@ def subject_of(typed: str) -> str:
     return f"address {typed}"
 
 
+def limit_network(context: RequestContext) -> None:
+    """Count an attempt of the request's network, whatever its subject; call it before a hash.
+    Raises TooManyAttempts."""
+    rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address))
+
+
 def register_attempt(subject: str) -> int:
     """Count an attempt, as a failure until ``reset_failures``; the number of consecutive failures.
 

@@ -30,9 +30,7 @@ def verify_credentials(email: str, password: str, context: RequestContext) -> Ac
         subject = f"browser {context.browser_id} of {account_id}"
     else:
         subject = attempts.subject_of(email_key or email)
-        rate_limits.count_try(
-            rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
-        )
+        attempts.limit_network(context)
     with guarded_attempt(
         subject,
         account,

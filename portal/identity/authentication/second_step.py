@@ -13,6 +13,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
+from portal.identity.authentication.attempts import limit_network
 from portal.identity.authentication.codes import guarded_code, use_code
 from portal.identity.authentication.errors import LogInExpired
 from portal.identity.second_factors import challenges, passkeys
@@ -20,7 +21,6 @@ from portal.identity.second_factors.enrollment import SecondFactors, second_fact
 from portal.identity.second_factors.passkeys import Assertion
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
-from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
 
 MOST_TRIES = 10
@@ -104,7 +104,7 @@ def log_in_with_passkey(
 
     Raises PasskeyRefused; TooManyAttempts by network.
     """
-    rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address))
+    limit_network(context)
     return _log_in_by(passkeys.check(credential, challenges.LOG_IN, ""), context, user_agent)
 
 

@@ -25,7 +25,6 @@ class PasskeyRefused(Unauthenticated):
 class PasskeyNotFound(NotFound):
     """The passkey was removed, or is another account's."""
 
-    code = "not_found"
     title = "This passkey is not there"
     message = "It was removed, or it is not one of yours."
 

@@ -34,9 +34,4 @@ RECOVERY_CODE_USED = MailKind(
     "recovery_code_used", "A recovery code of your account was used", _about_factors
 )
 
-KINDS = (
-    FACTOR_ADDED,
-    FACTOR_REMOVED,
-    RECOVERY_CODES_MADE,
-    RECOVERY_CODE_USED,
-)
+KINDS = (FACTOR_ADDED, FACTOR_REMOVED, RECOVERY_CODES_MADE, RECOVERY_CODE_USED)

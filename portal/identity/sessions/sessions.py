@@ -26,7 +26,7 @@ LONGEST_LIFE = timedelta(days=30)
 LONGEST_WAIT = timedelta(minutes=10)
 _SEEN_RECORDED_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
-_PREFERENCES = ("name", "theme", "time_zone")
+_ACCOUNT_FIELDS = ("_id", "email", "verified_at", "name", "theme", "time_zone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +78,7 @@ def open_session(
     session.save(force_insert=True)
     if context.browser_id and kind != SessionKind.PENDING:
         browsers.remember(account.id, context.browser_id)
-    return AccountPrincipal(
-        account.id,
-        account.email,
-        session_id,
-        session.expires_at,
-        session.public_id,
-        session.authenticated_at,
-        **_preferences(account),
-        verified=account.verified,
-    )
+    return _principal(account, session_id, session.public_id, session)
 
 
 @within_transaction
@@ -135,14 +126,11 @@ def principal_of(
             {"$unwind": "$account"},
             {
                 "$project": {
-                    "account._id": 1,
-                    "account.email": 1,
-                    "account.verified_at": 1,
-                    **{f"account.{f}": {"$ifNull": [f"$account.{f}", ""]} for f in _PREFERENCES},
+                    "account": dict.fromkeys(_ACCOUNT_FIELDS, 1),
                     "seen_at": 1,
                     "expires_at": 1,
                     "public_id": 1,
-                    "authenticated_at": 1,
+                    "authenticated_at": {"$ifNull": ["$authenticated_at", None]},
                 }
             },
         ]
@@ -152,17 +140,9 @@ def principal_of(
         return None
     if session["seen_at"] < now - _SEEN_RECORDED_EVERY:
         Session.objects(id=session["_id"]).update_one(set__seen_at=now)
-    account = session["account"]
-    return AccountPrincipal(
-        account["_id"],
-        account["email"],
-        session_id,
-        session["expires_at"],
-        _public_id(session["_id"], session.get("public_id")),
-        session.get("authenticated_at"),  # an earlier version wrote none
-        **_preferences(account),
-        verified=account.get("verified_at") is not None,
-    )
+    account = Account._from_son(session["account"])
+    public_id = _public_id(session["_id"], session.get("public_id"))
+    return _principal(account, session_id, public_id, session)
 
 
 def sessions_of(principal: AccountPrincipal) -> list[ListedSession]:
@@ -252,6 +232,23 @@ def revoke(session_id: str) -> None:
     session_record(session_id).delete()
 
 
+def _principal(
+    account: Account, session_id: str, public_id: ObjectId, session: Session | Mapping[str, Any]
+) -> AccountPrincipal:
+    return AccountPrincipal(
+        account.id,
+        account.email,
+        session_id,
+        session["expires_at"],
+        public_id,
+        session["authenticated_at"],
+        name=account.name or "",
+        theme=account.theme or "",
+        time_zone=account.time_zone or "",
+        verified=account.verified,
+    )
+
+
 def _public_id(stored_id: str, known: ObjectId | None) -> ObjectId:
     """The session's public id. One that an earlier version wrote, beside this one, gets its id when
     it is first read: the same in every process."""
@@ -280,11 +277,6 @@ def _live(kind: SessionKind, now: datetime) -> dict[str, Any]:
     """The filter for live sessions of this kind."""
     live = {"expires_at": {"$gt": now}}
     return {**live, "seen_at": {"$gt": now - LONGEST_IDLE}} if kind == SessionKind.BROWSER else live
-
-
-def _preferences(account: Account | Mapping[str, Any]) -> dict[str, Any]:
-    """The person's preferences, from an account or a projection of one."""
-    return {field: account[field] or "" for field in _PREFERENCES}
 
 
 def _life_of(kind: SessionKind) -> timedelta:
