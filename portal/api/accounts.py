@@ -1,4 +1,4 @@
-"""Who a program is."""
+"""Logging in by programs, and introspection of their credentials."""
 
 from typing import Any
 
@@ -68,10 +68,14 @@ def check() -> dict[str, Any]:
 
 def _check_key(key: OrganizationKey) -> dict[str, Any]:
     organization = directory.find_active(key.organization_id)
-    belonging = {"name": organization.name, "slug": organization.slug} if organization else None
+    membership = organization and {
+        "name": organization.name,
+        "slug": organization.slug,
+        "role": key.role,
+    }
     return {
         "account": None,
-        "organizations": [{**belonging, "role": key.role}] if belonging else [],
+        "organizations": [membership] if membership else [],
         "key": {"id": key.id, "name": key.name, "permissions": sorted(key.permissions)},
         "expires_at": key.expires_at,
     }

@@ -1,4 +1,4 @@
-"""An organization's API keys for programs, which come by the token of a person here."""
+"""An organization's API keys, managed by programs with an account's token."""
 
 from datetime import timedelta
 from typing import Any
@@ -45,7 +45,7 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     second key and is answered without the secret: rotate the key then, for another.
     """
     access = access_by_name(name, "keys.manage")
-    made = managing.make_key(
+    created = managing.make_key(
         access,
         body["name"],
         body.get("role"),
@@ -53,7 +53,7 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
         body.get("expires_on"),
         request_context(),
     )
-    return _told(access, made)
+    return _with_secret(access, created)
 
 
 @org_keys.post("/<name:name>/keys/<key_id>/rotate")
@@ -70,7 +70,7 @@ def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     access = access_by_name(name, "keys.manage")
     key = managing.key_of(access.organization, key_id)
     overlap = timedelta(seconds=body["overlap_seconds"])
-    return _told(access, managing.rotate_key(access, key.id, overlap, request_context()))
+    return _with_secret(access, managing.rotate_key(access, key.id, overlap, request_context()))
 
 
 @org_keys.delete("/<name:name>/keys/<key_id>")
@@ -87,26 +87,26 @@ def revoke(name: str, key_id: str) -> dict[str, Any]:
     return {}
 
 
-def _told(access: Access, new: NewSecret) -> dict[str, Any]:
+def _with_secret(access: Access, new: NewSecret) -> dict[str, Any]:
     return {"key": managing.key_of(access.organization, new.key.id), "secret": new.credential}
 
 
-def _made_again(organization: Organization) -> Answer:
-    return _changed_again(organization), 201, {}
+def _replay_make(organization: Organization) -> Answer:
+    return _current_key(organization), 201, {}
 
 
-def _rotated_again(organization: Organization) -> Answer:
-    return _changed_again(organization), 200, {}
+def _replay_rotate(organization: Organization) -> Answer:
+    return _current_key(organization), 200, {}
 
 
-def _revoked_again(organization: Organization) -> Answer:
+def _replay_revoke(organization: Organization) -> Answer:
     return {}, 200, {}
 
 
-def _changed_again(organization: Organization) -> dict[str, Any]:
-    """The key that the repeated call had made or rotated, as it is now."""
+def _current_key(organization: Organization) -> dict[str, Any]:
+    """The API key that the first call created or rotated, as it is now."""
     record = find_record(requests.idempotency_key())
-    if record is None:  # forgotten a moment ago
+    if record is None:  # just expired
         raise NotFound
     access = access_by_name(organization.slug, "keys.manage")
     return {"key": managing.key_of(access.organization, record.operation)}
@@ -115,8 +115,8 @@ def _changed_again(organization: Organization) -> dict[str, Any]:
 replay.install(
     org_keys,
     {
-        MADE: (schemas.NewSecretAnswer, _made_again),
-        ROTATED: (schemas.NewSecretAnswer, _rotated_again),
-        REVOKED: (schemas.Success, _revoked_again),
+        MADE: (schemas.NewSecretAnswer, _replay_make),
+        ROTATED: (schemas.NewSecretAnswer, _replay_rotate),
+        REVOKED: (schemas.Success, _replay_revoke),
     },
 )

@@ -1,4 +1,4 @@
-"""The audit trail for programs: what happened since they last asked."""
+"""The audit trail as a feed for programs."""
 
 import re
 from typing import Any
@@ -92,7 +92,7 @@ def feed(query: dict[str, int], name: str) -> Answer:
     """
     access = access_by_name(name, "audit.export")
     organization = access.organization
-    # Up to the head that is told, though there may be a newer one.
+    # Up to the head in the answer, although there may already be a newer one.
     last = organization.audit_head.seq
     events = events_after(organization.id, query["after"], query["limit"], last=last)
     answer = {

@@ -1,4 +1,4 @@
-"""The body of a request: one JSON object, read strictly."""
+"""Request bodies: one JSON object, parsed strictly."""
 
 import json
 from typing import Any, NoReturn
@@ -11,13 +11,13 @@ from portal.web.errors import InvalidInput, MalformedJson
 
 
 class BodyParser(FlaskParser):
-    """Reads one JSON object, and tells what is wrong with it as every other error is told."""
+    """Parses one JSON object, and raises the portal's errors."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # as the schema says: refused
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # as in the schema: refused
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         body = req.get_data()
-        # An empty body is one with nothing in it where every field may be left out.
+        # Where every field is optional, an empty body is an empty object.
         if not body and not any(field.required for field in schema.fields.values()):
             return {}
         return read_object(body)
@@ -27,46 +27,46 @@ class BodyParser(FlaskParser):
     ) -> NoReturn:
         raise InvalidInput(
             {
-                name: _words(told)
-                for messages in error.normalized_messages().values()
-                for name, told in messages.items()
+                name: _joined(messages)
+                for fields in error.normalized_messages().values()
+                for name, messages in fields.items()
             }
         )
 
 
-def _words(told: Any) -> str:
-    """What is wrong with a field; of a list it is told by the item."""
-    if isinstance(told, dict):
-        return " ".join(f"{item}: {_words(words)}" for item, words in told.items())
-    return " ".join(told)
+def _joined(messages: Any) -> str:
+    """A field's error messages in one text; a list's by index."""
+    if isinstance(messages, dict):
+        return " ".join(f"{index}: {_joined(nested)}" for index, nested in messages.items())
+    return " ".join(messages)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that ``body`` is. Raises MalformedJson.
+    """Parse ``body`` as a JSON object. Raises MalformedJson.
 
-    A key that is there twice is refused, since readers differ in which of the two they take; so
-    are lone surrogates, which no UTF-8 can carry, and what only some readers take for numbers.
+    Duplicate names are refused, since parsers differ in which one wins; so are lone surrogates,
+    which UTF-8 can't encode, and NaN and infinities, which JSON hasn't.
     """
     try:
-        read = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_number)
-        json.dumps(read, ensure_ascii=False).encode()
+        parsed = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_number)
+        json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeError as error:
         raise MalformedJson("it is not valid UTF-8") from error
     except RecursionError as error:
         raise MalformedJson("it is nested too deep") from error
     except ValueError as error:
         raise MalformedJson("it is not valid JSON") from error
-    if not isinstance(read, dict):
+    if not isinstance(parsed, dict):
         raise MalformedJson("it is something else")
-    return read
+    return parsed
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
         raise MalformedJson("a key is there twice")
-    return found
+    return parsed
 
 
-def _no_number(constant: str) -> NoReturn:
+def _refuse_number(constant: str) -> NoReturn:
     raise ValueError(constant)

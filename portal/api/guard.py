@@ -1,4 +1,4 @@
-"""What a request must bring before anything is done for it."""
+"""Checks of every API request before its view."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,14 +18,14 @@ from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.lifecycle.names import slug_asked_for
 from portal.web.errors import InvalidInput
 
-_WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # read strictly there
+_WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # their schemas check it
 _FOR_PROVISIONING = "org.create"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 class ApiBlueprint(Blueprint):
-    """A part of the API: what it is sent is read strictly, or refused."""
+    """A part of the API, with strict parsing of requests."""
 
     ARGUMENTS_PARSER = BodyParser()
 
@@ -35,8 +35,8 @@ class ApiBlueprint(Blueprint):
 
 
 def logged_in(view: View) -> View:
-    """Have the view called for those who are known, by a token or a key. Otherwise
-    NotAuthenticated. Whoever then asks a key for its ``account_id`` raises AccountRequired."""
+    """Require a token or an API key; otherwise NotAuthenticated. An API key's ``account_id`` raises
+    AccountRequired."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -48,28 +48,28 @@ def logged_in(view: View) -> View:
 
 
 def is_provisioning() -> bool:
-    """Whether a provisioning key asks."""
+    """Whether the principal is a provisioning key."""
     return isinstance(current_user, ProvisioningPrincipal)
 
 
 def access_by_name(name: str, permission: str) -> Access:
-    """The caller's access to the organization that a name or slug leads to, for what takes the
-    permission. Raises NotFound, SecondFactorRequired, Forbidden."""
+    """The caller's access, with the ``permission``, to the organization with this name or slug.
+    Raises NotFound, SecondFactorRequired, Forbidden."""
     return access_to(slug_asked_for(name), current_user, permission)
 
 
 def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:
-    """The headers that tell who came by an old slug where the organization is, or what is
-    ``below`` it."""
+    """The header with the organization's canonical URL, and the path ``below`` it, for a request by
+    an old slug."""
     if access.slug == organization.slug:
         return {}
-    address = f"{settings.current().public_url}/org/{organization.slug}{below}"
-    return {"Link": f'<{address}>; rel="canonical"'}
+    url = f"{settings.current().public_url}/org/{organization.slug}{below}"
+    return {"Link": f'<{url}>; rel="canonical"'}
 
 
 def _check_request() -> None:
-    """Refuse a token that is none, a provisioning key where it has nothing to do, and query
-    parameters where none are taken."""
+    """Refuse invalid credentials, provisioning keys except at their endpoint, and unknown or
+    repeated query parameters."""
     if "Authorization" in request.headers and not current_user.is_authenticated:
         raise NotAuthenticated
     if is_provisioning() and request.endpoint != _FOR_PROVISIONING:

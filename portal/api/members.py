@@ -12,8 +12,7 @@ from portal.documents.organizations import Organization
 from portal.errors import NotFound
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, parse_object_id
-from portal.organizations.members import inviting as sending
-from portal.organizations.members import listing, managing
+from portal.organizations.members import inviting, listing, managing
 from portal.web.idempotency import find_record
 from portal.web.requests import idempotency_key, request_context
 
@@ -99,7 +98,8 @@ def invite(body: dict[str, str], name: str) -> dict[str, Any]:
     answer is 403 `address_not_verified`.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    return _seen(access, sending.invite(access, body["email"], body["role"], request_context()).id)
+    sent = inviting.invite(access, body["email"], body["role"], request_context())
+    return _as_answer(access, sent.id)
 
 
 @org_members.post("/<name:name>/invitations/<invitation_id>/resend")
@@ -114,10 +114,10 @@ def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any
     long as your own address is not verified the answer is 403 `address_not_verified`.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    sending.resend_invitation(
+    inviting.resend_invitation(
         access, parse_object_id(invitation_id), request_context(), body.get("role")
     )
-    return _seen(access, parse_object_id(invitation_id))
+    return _as_answer(access, parse_object_id(invitation_id))
 
 
 @org_members.delete("/<name:name>/invitations/<invitation_id>")
@@ -130,55 +130,56 @@ def withdraw(name: str, invitation_id: str) -> dict[str, Any]:
     Its link is dead. It stays listed.
     """
     access = _current(access_by_name(name, "invitations.manage"))
-    sending.withdraw_invitation(access, parse_object_id(invitation_id), request_context())
-    return _seen(access, parse_object_id(invitation_id))
+    inviting.withdraw_invitation(access, parse_object_id(invitation_id), request_context())
+    return _as_answer(access, parse_object_id(invitation_id))
 
 
 def _current(access: Access) -> Access:
-    """What is created or deleted is so by the organization's current name alone."""
+    """``access`` by the current slug, which creating and deleting require. Raises
+    OrganizationRenamed."""
     if access.by_old_slug:
         raise OrganizationRenamed(access.organization.name, access.organization.slug)
     return access
 
 
-def _seen(access: Access, invitation_id: ObjectId) -> dict[str, Any]:
+def _as_answer(access: Access, invitation_id: ObjectId) -> dict[str, Any]:
     return {"invitation": listing.invitation_of(access.organization.id, invitation_id)}
 
 
-def _done_to() -> ObjectId:
-    """The account or invitation that the request's key stands for."""
+def _first_target() -> ObjectId:
+    """The account or invitation that the first call changed."""
     record = find_record(idempotency_key())
     if record is None or record.operation is None:
         raise NotFound
     return record.operation
 
 
-def _changed_again(organization: Organization) -> Answer:
+def _replay_role(organization: Organization) -> Answer:
     access_by_name(organization.slug, "members.view")
-    return {"member": listing.member_of(organization.id, _done_to())}, 200, {}
+    return {"member": listing.member_of(organization.id, _first_target())}, 200, {}
 
 
-def _removed_again(organization: Organization) -> Answer:
+def _replay_removal(organization: Organization) -> Answer:
     return {}, 200, {}
 
 
-def _seen_again(organization: Organization) -> Answer:
+def _replay_invitation(organization: Organization) -> Answer:
     access = access_by_name(organization.slug, "invitations.manage")
-    return _seen(access, _done_to()), 200, {}
+    return _as_answer(access, _first_target()), 200, {}
 
 
-def _invited_again(organization: Organization) -> Answer:
-    answer, _, headers = _seen_again(organization)
+def _replay_invite(organization: Organization) -> Answer:
+    answer, _, headers = _replay_invitation(organization)
     return answer, 201, headers
 
 
 replay.install(
     org_members,
     {
-        managing.CHANGE_ROLE: (schemas.MemberAnswer, _changed_again),
-        managing.REMOVE: (schemas.Success, _removed_again),
-        sending.SEND: (schemas.InvitationAnswer, _invited_again),
-        sending.RESEND: (schemas.InvitationAnswer, _seen_again),
-        sending.WITHDRAW: (schemas.InvitationAnswer, _seen_again),
+        managing.CHANGE_ROLE: (schemas.MemberAnswer, _replay_role),
+        managing.REMOVE: (schemas.Success, _replay_removal),
+        inviting.SEND: (schemas.InvitationAnswer, _replay_invite),
+        inviting.RESEND: (schemas.InvitationAnswer, _replay_invitation),
+        inviting.WITHDRAW: (schemas.InvitationAnswer, _replay_invitation),
     },
 )

@@ -1,4 +1,4 @@
-"""The JSON API as a whole: its parts, its OpenAPI document, and the page that shows it."""
+"""The JSON API: its parts, its OpenAPI document, and the page that shows it."""
 
 from flask import Blueprint, Flask, make_response, render_template
 from flask.typing import ResponseReturnValue
@@ -36,7 +36,7 @@ log knows.
 
 
 class NameConverter(BaseConverter):
-    """A name or slug in an address, and no word that the API itself has there."""
+    """A name or slug in a URL, but for the API's reserved words."""
 
     regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
 
@@ -45,7 +45,7 @@ class _Api(Api):
     ERROR_SCHEMA = schemas.ErrorAnswer
 
     def _register_error_handlers(self) -> None:
-        """Errors are answered where those of pages are."""
+        """The portal's own error handlers serve the API, too."""
 
 
 def init_app(app: Flask, csrf: CSRFProtect) -> None:
@@ -75,7 +75,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
 
 @docs.get("/docs")
 def show() -> ResponseReturnValue:
-    """The documentation, where what it describes can be tried."""
+    """The interactive documentation."""
     page = make_response(render_template("api/docs.html"))
     page.headers["Content-Security-Policy"] = POLICY_WITHOUT_TRUSTED_TYPES
     return page

@@ -21,7 +21,7 @@ org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organization
 
 _NEW_NAME = {"organization_name": "new_organization_name"}
 FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
-"""What programs call a field that a form calls otherwise, by endpoint."""
+"""JSON names of fields that forms name otherwise, by endpoint."""
 
 takes_key = org.doc(parameters=[replay.PARAMETER])
 _MOST_TRASHED = 10_000
@@ -87,7 +87,7 @@ def see(name: str) -> Answer:
     By its name or slug. An old one leads there too, and the answer links to the current one.
     """
     access = access_by_name(name, "organization.view")
-    return _seen(access, access.organization)
+    return _details(access, access.organization)
 
 
 @org.put("/update/<name:name>")
@@ -157,7 +157,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     restored = restoring.restore_organization(
         access.organization, body.get("organization_name"), request_context()
     )
-    answer, status, _ = _seen(access, restored)
+    answer, status, _ = _details(access, restored)
     return answer, 202 if restored.operation else status, {}
 
 
@@ -184,7 +184,7 @@ def _refuse(faults: dict[str, str]) -> None:
 def _rename(name: str, new_name: str) -> Answer:
     access = access_by_name(name, "organization.rename")
     renamed = renaming.rename_organization(access.organization, new_name, request_context())
-    answer, status, headers = _seen(access, renamed)
+    answer, status, headers = _details(access, renamed)
     return answer, 202 if renamed.operation else status, headers
 
 
@@ -207,16 +207,16 @@ def _purge(access: Access) -> Answer:
     return {"trash": purged}, 202, {}
 
 
-def _seen(access: Access, organization: Organization) -> Answer:
-    """The organization as it is now, for a member who may have come by an old slug."""
+def _details(access: Access, organization: Organization) -> Answer:
+    """The organization as it is now, with its canonical URL for a request by an old slug."""
     figures = stored_by(organization).figures
-    seen = _created(organization) | {
+    details = _created(organization) | {
         "role": access.role,
         "documents": figures.documents if figures else None,
         "bytes": figures.size_bytes if figures else None,
         "operation": organization.operation,
     }
-    return {"organization": seen}, 200, canonical(access, organization)
+    return {"organization": details}, 200, canonical(access, organization)
 
 
 def _created(organization: Organization) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _created(organization: Organization) -> dict[str, Any]:
         "id": organization.id,
         "name": organization.name,
         "slug": organization.slug,
-        # Until it is there one is told where it will be.
+        # While it is being created, the final name.
         "collection_name": operation.collection
         if being_created
         else organization.placement.collection,
@@ -234,32 +234,32 @@ def _created(organization: Organization) -> dict[str, Any]:
     }
 
 
-def _created_again(organization: Organization) -> Answer:
+def _replay_create(organization: Organization) -> Answer:
     if current_user.is_authenticated and not is_provisioning():
         access_by_name(organization.slug, "organization.view")
     return {"organization": _created(organization)}, 201, {}
 
 
-def _seen_again(organization: Organization) -> Answer:
-    return _seen(access_by_name(organization.slug, "organization.view"), organization)
+def _replay_change(organization: Organization) -> Answer:
+    return _details(access_by_name(organization.slug, "organization.view"), organization)
 
 
-def _trashed_again(organization: Organization) -> Answer:
+def _replay_trash(organization: Organization) -> Answer:
     access = access_to_trashed(str(organization.id), current_user.account_id)
     return {"trash": access.organization}, 200, {}
 
 
-def _purged_again(organization: Organization) -> Answer:
+def _replay_purge(organization: Organization) -> Answer:
     return {"trash": None}, 200, {}
 
 
 replay.install(
     org,
     {
-        OperationKind.CREATE: (schemas.CreatedAnswer, _created_again),
-        OperationKind.RENAME: (schemas.OrganizationAnswer, _seen_again),
-        OperationKind.TRASH: (schemas.DeletedAnswer, _trashed_again),
-        OperationKind.RESTORE: (schemas.OrganizationAnswer, _seen_again),
-        OperationKind.PURGE: (schemas.DeletedAnswer, _purged_again),
+        OperationKind.CREATE: (schemas.CreatedAnswer, _replay_create),
+        OperationKind.RENAME: (schemas.OrganizationAnswer, _replay_change),
+        OperationKind.TRASH: (schemas.DeletedAnswer, _replay_trash),
+        OperationKind.RESTORE: (schemas.OrganizationAnswer, _replay_change),
+        OperationKind.PURGE: (schemas.DeletedAnswer, _replay_purge),
     },
 )

@@ -1,4 +1,4 @@
-"""A call that was sent twice: the second is answered like the first."""
+"""Replay of calls by their idempotency key: a repeated call is answered like the first."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,20 +40,20 @@ PARAMETER_DOC = {
     "schema": {"type": "string", "pattern": f"^{SYNTAX.pattern}$"},
 }
 _KEPT_HEADERS = ("Link",)
-# 202 says that it isn't finished; that is seen from the organization for as long as it is true.
+# Not 202: whether it is finished is read from the organization.
 _KEPT_STATUSES = (200, 201)
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
-# How a kind of operation is answered, from the organization as it is now.
+# By kind of operation, the schema and the answer from the organization as it is now.
 Replays = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
 REPLAYS: dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]] = {}
-"""Every kind that a call can be of, and how it is answered again."""
+"""The installed replays of every blueprint."""
 
 
-def install(blueprint: ApiBlueprint, again: Replays) -> None:
-    """Have the blueprint's calls take keys. ``again`` answers one whose first answer was not kept,
-    since the process died before that."""
-    REPLAYS.update(again)
+def install(blueprint: ApiBlueprint, replays: Replays) -> None:
+    """Have the blueprint's calls take idempotency keys. ``replays`` answer calls whose first answer
+    wasn't stored, since the process died before."""
+    REPLAYS.update(replays)
 
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
         key = requests.idempotency_key()
@@ -62,8 +62,8 @@ def install(blueprint: ApiBlueprint, again: Replays) -> None:
             answer = _replay(record, key) if key and record else error
         except PortalError as refused:
             answer = refused
-        except (PyMongoError, MongoEngineException) as away:
-            return error_handlers.answer_database_error(away)
+        except (PyMongoError, MongoEngineException) as unavailable:
+            return error_handlers.answer_database_error(unavailable)
         return (
             error_handlers.answer_portal_error(answer)
             if isinstance(answer, PortalError)
@@ -71,7 +71,7 @@ def install(blueprint: ApiBlueprint, again: Replays) -> None:
         )
 
     blueprint.before_request(_take_key)
-    blueprint.after_request(_keep)
+    blueprint.after_request(_store_answer)
     blueprint.register_error_handler(PortalError, answer_refusal)
 
 
@@ -84,14 +84,12 @@ def _replay(record: KeyRecord, key: IdempotencyKey) -> Response:
     if record.mac not in key.macs:
         raise IdempotencyKeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
-    # Who was removed since learns no more than anybody.
-    known = current_user.is_authenticated
+    # An account that has been removed since gets no more than a stranger.
     left = record.kind == REMOVE and record.operation == requests.request_context().account
-    if known and not left:
+    if current_user.is_authenticated and not left:
         check_may_replay(record.organization, current_user)
     if record.answer:
-        kept = record.answer
-        return _replayed(kept.body, kept.status, kept.headers)
+        return _replayed(record.answer.body, record.answer.status, record.answer.headers)
     organization = Organization.objects(id=record.organization).first()
     if organization is None:
         raise NotFound
@@ -106,7 +104,7 @@ def _replayed(body: dict[str, Any], status: int, headers: dict[str, str]) -> Res
     return make_response(jsonify(body), status, {**headers, REPLAYED: "true"})
 
 
-def _keep(response: Response) -> Response:
+def _store_answer(response: Response) -> Response:
     key = requests.idempotency_key()
     if key is None or response.status_code not in _KEPT_STATUSES or REPLAYED in response.headers:
         return response
@@ -115,6 +113,6 @@ def _keep(response: Response) -> Response:
     try:
         keep_answer(key, g.request_id, response.status_code, body, headers)
     except (PyMongoError, MongoEngineException) as error:
-        # It is done, so that is the answer. Asked again it is told from the organization.
+        # The change is done, so the response stands; a replay is built from the organization.
         log.warning("answer.not_kept", error=str(error)[:300])
     return response

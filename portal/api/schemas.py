@@ -339,7 +339,7 @@ class ErrorAnswer(ma.Schema):
 
 
 def without_secrets(answer: Any) -> Any:
-    """The answer as it may be kept: without any field that a schema here has as a secret."""
+    """The answer as it may be stored: without any field that is secret in a schema here."""
     if isinstance(answer, list):
         return [without_secrets(item) for item in answer]
     if isinstance(answer, dict):

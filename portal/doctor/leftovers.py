@@ -133,19 +133,19 @@ class _Death:
     organization: ObjectId | None
 
 
-def _dead(belonging: Belonging, id: Any) -> Iterator[Finding]:  # noqa: A002
-    death = transaction(partial(_death_of, belonging, id))
+def _dead(belonging: Belonging, document_id: Any) -> Iterator[Finding]:
+    death = transaction(partial(_death_of, belonging, document_id))
     if death is None:
         return
     safe = death.final or belonging.replaceable
-    repair = partial(_delete, belonging, id) if safe else None
-    yield Finding(belonging.kind, str(id), death.words, death.organization, repair)
+    repair = partial(_delete, belonging, document_id) if safe else None
+    yield Finding(belonging.kind, str(document_id), death.words, death.organization, repair)
 
 
 @within_transaction
-def _death_of(belonging: Belonging, id: Any) -> _Death | None:  # noqa: A002
+def _death_of(belonging: Belonging, document_id: Any) -> _Death | None:
     row = belonging.document._get_collection().find_one(
-        {"_id": id}, dict.fromkeys(belonging.owners, 1)
+        {"_id": document_id}, dict.fromkeys(belonging.owners, 1)
     )
     if row is None:
         return None
@@ -160,19 +160,19 @@ def _death_of(belonging: Belonging, id: Any) -> _Death | None:  # noqa: A002
     return _Death(words, final, row.get("organization"))
 
 
-def _end_of(owner: Owner, id: Any) -> str | None:  # noqa: A002
-    found = owner.document._get_collection().find_one({"_id": id}, {owner.field: 1})
+def _end_of(owner: Owner, document_id: Any) -> str | None:
+    found = owner.document._get_collection().find_one({"_id": document_id}, {owner.field: 1})
     if found is None:
         return _MISSING
     return owner.over if owner.is_over(found.get(owner.field)) else None
 
 
 @transactional
-def _delete(belonging: Belonging, id: Any) -> str | None:  # noqa: A002
+def _delete(belonging: Belonging, document_id: Any) -> str | None:
     # A tombstone is final, so it still is one at the commit; and nothing is lost with a replaceable
     # document whose account is restored at that moment.
-    death = _death_of(belonging, id)
+    death = _death_of(belonging, document_id)
     if death is None or not (death.final or belonging.replaceable):
         return None
-    deleted = belonging.document._get_collection().delete_one({"_id": id}).deleted_count
+    deleted = belonging.document._get_collection().delete_one({"_id": document_id}).deleted_count
     return "deleted" if deleted else None

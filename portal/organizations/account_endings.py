@@ -71,8 +71,8 @@ def revoke_api_keys(account: Account, context: RequestContext) -> None:
 
 @within_transaction
 def withdraw_invitations(account: Account, context: RequestContext) -> None:
-    """Withdraw the open invitations that the account sent before its address was verified: their
-    recipient may be whoever used it."""
+    """Withdraw the open invitations that the account sent before its address was verified: a
+    stranger may have sent them to themselves."""
     for organization in Invitation.objects(inviter=account.id, state=InvitationState.OPEN).distinct(
         "organization"
     ):

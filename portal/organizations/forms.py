@@ -1,6 +1,6 @@
-"""Forms of organizations. Their rules are the services'; a form shows what those say.
+"""Forms of organizations. The services validate; a form shows their errors.
 
-A field that was not sent at all is one left empty.
+A missing field counts as empty.
 """
 
 from wtforms import EmailField, HiddenField, PasswordField, StringField
@@ -22,12 +22,12 @@ class SignUpForm(NameForm):
 
 
 class FinishSignUpForm(SignUpForm):
-    """Finishes a sign-up. The address is the one that the link in ``token`` was sent to."""
+    """Finishes a sign-up. ``email`` is the address that the link in ``token`` was sent to."""
 
     token = HiddenField(default="")
 
 
 class ConfirmForm(OnceForm):
-    """Deletes or purges an organization, after its name was typed."""
+    """Deletes or purges an organization, confirmed by its name."""
 
     confirm_name = StringField("Type the name to confirm", default="")

@@ -1,7 +1,7 @@
 """The latest documents of an organization, as its page shows them.
 
-What software wrote into a tenant collection is shown whatever it is: BSON carries texts that are
-no UTF-8, dates that no calendar here has, and more than a page can hold.
+A tenant collection may hold any BSON: strings that aren't UTF-8, dates beyond ``datetime``, values
+too large for a page.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     uuid_representation=UuidRepresentation.STANDARD,
 )
-# Also what says that it is a UUID and isn't.
+# Decodes malformed UUIDs, too.
 _MOST_LENIENT = _LENIENT.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
 _AS_JSON = json_util.RELAXED_JSON_OPTIONS.with_options(
     uuid_representation=UuidRepresentation.STANDARD
@@ -44,7 +44,7 @@ def _unless_larger_than(limit_bytes: int, measured: Any, value: str) -> dict[str
     return {"$cond": [{"$lte": [{"$bsonSize": measured}, limit_bytes]}, value, "$$REMOVE"]}
 
 
-# The server leaves out what is too large, so that it doesn't travel.
+# The server leaves out values that are too large to send.
 _PIPELINE: list[dict[str, Any]] = [
     {"$sort": {"_id": -1}},
     {"$limit": MOST_SHOWN},
@@ -58,7 +58,7 @@ _PIPELINE: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class LatestDocument:
-    """A document as shown: its ``_id`` and the rest as JSON, both cut; ``None`` is what is too
+    """A document as shown: its ``_id`` and the rest as JSON, both truncated; ``None`` where too
     large."""
 
     id: str | None
@@ -67,9 +67,9 @@ class LatestDocument:
 
 
 def latest_documents(organization: Organization) -> list[LatestDocument] | None:
-    """The organization's MOST_SHOWN documents that come last by ``_id``, newest first; one read.
+    """The organization's MOST_SHOWN last documents by ``_id``, newest first; one read.
 
-    ``None`` where its collection was taken out of reach: on its way to the trash, or lost.
+    ``None`` where its collection is out of reach: being trashed, or missing.
     """
     try:
         rows = store_of(organization).aggregate_raw(_PIPELINE)
@@ -100,15 +100,15 @@ def _decode(raw: bytes | memoryview) -> dict[str, Any]:
 
 def _id_text(document_id: Any) -> str:
     if isinstance(document_id, str | bson.ObjectId | UUID):
-        return _cut(str(document_id))
+        return _truncate(str(document_id))
     return _json(document_id)
 
 
 def _json(value: Any) -> str:
-    return _cut(json_util.dumps(value, json_options=_AS_JSON, ensure_ascii=False))
+    return _truncate(json_util.dumps(value, json_options=_AS_JSON, ensure_ascii=False))
 
 
-def _cut(text: str) -> str:
-    """The text's beginning, with escapes for what can't be seen or turns the others around."""
+def _truncate(text: str) -> str:
+    """The text's beginning, with invisible and bidirectional control characters escaped."""
     shown = f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)

@@ -1,4 +1,4 @@
-"""What a name would become, before it is chosen."""
+"""Preview of a name: its slug and collection."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,8 @@ from portal.web import rate_limits
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The slug and collection of a name, and whether they are free; or why it can't be a name."""
+    """The slug and collection of a name, and whether they are free; or the ``reason`` why it is
+    invalid."""
 
     slug: str = ""
     collection: str = ""
@@ -27,8 +28,8 @@ def preview_of(
     account: ObjectId | None = None,
     renamed: Organization | None = None,
 ) -> Preview:
-    """What ``name`` would become if ``account`` gave it to a new organization, or to the one to
-    be ``renamed``. Raises TooManyAttempts where the ``network`` asks too often what is free."""
+    """Preview ``name`` for a new organization of ``account``, or for the one to be ``renamed``.
+    Raises TooManyAttempts after too many previews from the ``network``."""
     try:
         parsed = parse_name(name)
     except InvalidName as error:

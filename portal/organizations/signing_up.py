@@ -1,8 +1,7 @@
-"""Sign-ups that wait for their address to be proved: the organization is created when the link is
-followed that was sent there.
+"""Signing up: at once, or, where verification is required, once the mailed link is followed.
 
-Whether the address has an account is looked up when the mail is sent and not before, so who asks
-learns nothing of it, by words or by time. No name is claimed meanwhile.
+Whether the address has an account is looked up only when the mail is sent, so neither the response
+nor its timing discloses it. A pending sign-up claims no name.
 """
 
 import secrets
@@ -10,10 +9,11 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
+from mongoengine import QuerySet
 from mongoengine.errors import NotUniqueError
 
 from portal import clock
-from portal.database.transactions import transaction, transactional
+from portal.database.transactions import transaction, transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
@@ -50,10 +50,10 @@ def sign_up(
     """Create an account, its organization with a collection of its own, and a session for the
     browser ``user_agent``, if there is one.
 
-    Master data is written in one transaction together with the collection and the intent to
-    give that its name. It is the deed of the new account, or of the provisioning key that
-    ``context`` names. Once that is committed the sign-up stands; where the collection can't get its
-    name in time, the operation is still in the organization and is finished later.
+    One transaction writes master data, the collection, and the intent to rename it. The actor is
+    the new account, or the provisioning key in ``context``. Once committed the sign-up is certain;
+    where the collection can't be renamed in time, the organization keeps the operation, which the
+    runner finishes.
     Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
@@ -80,19 +80,19 @@ def _parse(typed_name: str, email: str, password: str) -> tuple[OrganizationName
 def request_sign_up(
     typed_name: str, email: str, password: str, context: RequestContext
 ) -> EmailAddress:
-    """Keep the sign-up for a day and have its address sent a link; where an account has that, a
-    mail that says so. Both alike, and after MOST_OF_AN_ADDRESS a day nothing more; nor where the
-    same request asked for it before, whatever became of that.
+    """Store the sign-up for a day and mail its address a link; where an account has the address, a
+    mail that says so. The result is the same, also when nothing is mailed: after MOST_OF_AN_ADDRESS
+    a day, and for a repeated request.
 
     Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
-    SlugTaken, Overloaded; IdempotencyKeyReused where the key came before with another content.
+    SlugTaken, Overloaded; IdempotencyKeyReused where the key was used with another content.
     """
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     name, address = _parse(typed_name, email, password)
     try:
         _store_request(name, address, password, context.idempotency_key)
     except (SlugTaken, NotUniqueError):
-        # The name may be taken by the very organization that was asked for.
+        # The name may be taken by the organization of the first request.
         if not _was_requested(context.idempotency_key):
             raise
         log.info("request.repeated", kind="sign-up")
@@ -104,7 +104,7 @@ def _store_request(
 ) -> None:
     if not slugs.is_free(name.slug):
         raise SlugTaken(name.slug)
-    asked = PendingSignUp(
+    pending = PendingSignUp(
         id=secrets.token_hex(16),
         request_key=key and key.id,
         mac=key and key.macs[0],
@@ -117,16 +117,18 @@ def _store_request(
     if _pending_for(address.key).count() >= MOST_OF_AN_ADDRESS:
         return
 
-    def body() -> None:
-        asked.save(force_insert=True)
-        outbox.enqueue(FINISH_SIGN_UP, address.shown, pending=asked.id)
+    _insert_and_mail(pending)
 
-    transaction(body)
+
+@transactional
+def _insert_and_mail(pending: PendingSignUp) -> None:
+    pending.save(force_insert=True)
+    outbox.enqueue(FINISH_SIGN_UP, pending.email, pending=pending.id)
 
 
 def _was_requested(key: IdempotencyKey | None) -> bool:
-    """Whether the request with this key asked before. Raises IdempotencyKeyReused where that was
-    another."""
+    """Whether a request with this key was stored before. Raises IdempotencyKeyReused where its
+    content was another."""
     first = PendingSignUp.objects(request_key=key.id).first() if key else None
     if first and key and first.mac not in key.macs:
         raise IdempotencyKeyReused
@@ -134,7 +136,7 @@ def _was_requested(key: IdempotencyKey | None) -> bool:
 
 
 def find_pending_sign_up(token: str) -> PendingSignUp:
-    """The sign-up that a link is for. Raises InvalidLink where it is too old, or was finished."""
+    """The sign-up behind a link. Raises InvalidLink where it expired or was finished."""
     content = links.read(PURPOSE, token)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None or _is_over(found):
@@ -145,14 +147,14 @@ def find_pending_sign_up(token: str) -> PendingSignUp:
 def finish_sign_up(
     asked: PendingSignUp, typed_name: str, password: str, context: RequestContext, user_agent: str
 ) -> SignedUp:
-    """Create the account, verified, and the organization, under another name if it must be,
-    and a session for the browser. All else that waits for the address is over then.
+    """Create the verified account, the organization, perhaps under another name, and a session for
+    the browser. All other pending sign-ups of the address end.
 
-    Whoever signed up may have typed an address that isn't theirs, so ``password`` is asked for
-    again of who reads what is sent there: the one of then, or another. Raises InvalidLink where it
-    was finished meanwhile, EmailTaken where an account has the address, InvalidName,
-    SlugTaken, WeakPassword, TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left,
-    and the link works again but for the first.
+    Anybody may have requested the sign-up with this address, so its owner has to enter a
+    ``password`` again, the same or another. Raises InvalidLink where it was finished meanwhile,
+    EmailTaken where an account already has the address, InvalidName, SlugTaken, WeakPassword,
+    TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left, and the link still works
+    except after InvalidLink.
     """
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     name = parse_name(typed_name)
@@ -162,16 +164,17 @@ def finish_sign_up(
 
     @transactional
     def finish() -> SignedUp:
-        _use_up(asked, owner.id)
+        _end_pending(asked, owner.id)
         return create_with_owner(name, owner, context, user_agent)
 
     signed_up = finish()
     return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
-def _use_up(asked: PendingSignUp, account_id: ObjectId) -> None:
-    """Have all that waits for the address be over by this account, in the caller's transaction.
-    Raises InvalidLink. Of two that come at once one meets the other's writes."""
+@within_transaction
+def _end_pending(asked: PendingSignUp, account_id: ObjectId) -> None:
+    """Mark all pending sign-ups of the address as finished by this account, which conflicts with a
+    concurrent call. Raises InvalidLink."""
     waiting = [other.id for other in _pending_for(asked.email_key) if not _is_over(other)]
     if asked.id not in waiting:
         raise InvalidLink(PURPOSE.ask_again)
@@ -182,7 +185,7 @@ def _is_over(asked: PendingSignUp) -> bool:
     return bool(asked.account and Account.objects(id=asked.account).only("id").first())
 
 
-def _pending_for(email_key: str) -> Any:
+def _pending_for(email_key: str) -> QuerySet:
     return PendingSignUp.objects(email_key=email_key, asked_at__gt=clock.now() - KEPT)
 
 
@@ -194,7 +197,7 @@ def _password_hash_of(asked: PendingSignUp, password: str, name: str) -> str:
 
 
 def _about_pending(mail: Mail) -> dict[str, Any] | None:
-    """What the address is told: nothing that a stranger typed but the address itself."""
+    """The mail's values: of what a stranger may have typed, only the address itself."""
     asked = PendingSignUp.objects(id=mail.ids["pending"]).first()
     if asked is None or _is_over(asked):
         return None

@@ -1,4 +1,4 @@
-"""The way to what an organization has stored, wherever its collection is."""
+"""Access to an organization's tenant collection, whatever its current name."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,8 +35,8 @@ PAUSE_BETWEEN_REPAIRS = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is in a tenant collection. Without figures it can't be read now: it may be
-    ``missing`` from the database, or ``elsewhere``, under a name that it can't be moved from."""
+    """The figures of a tenant collection. Without them it can't be read now: it may be ``missing``
+    from the database, or ``elsewhere``, under a name that can't be repaired."""
 
     figures: Figures | None = None
     missing: bool = False
@@ -44,9 +44,9 @@ class Stored:
 
 
 def stored_by(organization: Organization) -> Stored:
-    """What is in the tenant collection.
+    """The figures of the tenant collection.
 
-    A collection that has another name than recorded, while no operation runs, gets it back.
+    A collection with another name than recorded is repaired, unless an operation runs.
     """
     if organization.placement.uuid is None:
         return Stored()
@@ -64,13 +64,13 @@ def stored_by(organization: Organization) -> Stored:
 
 
 def store_of(organization: Organization) -> TenantStore:
-    """The store of the organization's documents, which finds its collection again after each
-    rename for as long as the organization is active.
+    """The store of the organization's documents, which follows its collection through renames while
+    the organization is active.
 
-    Raises OrganizationTrashed; NotFound for one that is purged; OperationInProgress while its
-    collection isn't made yet. The store's operations raise the former two once it is so;
-    TenantCollectionMissing where the collection was dropped behind the portal's back, and
-    CollectionNameConflict where it was renamed and another has its name.
+    Raises OrganizationTrashed; NotFound after a purge; OperationInProgress while its collection is
+    being created. The store's operations also raise the former two; TenantCollectionMissing where
+    somebody dropped the collection in the database, and CollectionNameConflict where somebody
+    renamed it and another one has its name.
     """
     _check_active(organization)
     placement = organization.placement
@@ -86,17 +86,17 @@ def store_of(organization: Organization) -> TenantStore:
 
 
 class _Locator:
-    """Says to a store where to go on when its collection is not where it was."""
+    """Locates a store's collection after a rename."""
 
     def __init__(self, organization_id: ObjectId) -> None:
         self._organization_id = organization_id
         self._suspected: tuple[str, str] | None = None
 
     def __call__(self, found: str | None) -> str:
-        """The name to go on under, where the collection was ``found`` under another.
+        """The name to continue under, where the server ``found`` the collection under another.
 
         It is one that the organization's document records. Where that isn't the one found, the
-        store asks again there, until its time is up.
+        store retries there, until its timeout.
         """
         organization = Organization.objects(id=self._organization_id).first()
         if organization is None:
@@ -119,14 +119,14 @@ class _Locator:
         """Give the collection its recorded name back, and return that."""
         recorded = organization.placement.collection
         if self._suspected != (found, recorded):
-            # It may have been renamed twice since the server said where it is; a second look
-            # under the name that is recorded now tells.
+            # It may have been renamed twice since the server reported its name; a retry under the
+            # recorded name decides.
             self._suspected = found, recorded
             return recorded
         self._suspected = None
         try:
             return _repair(organization).placement.collection
-        except (OperationInProgress, OrganizationRenamed, NotFound):  # others were faster
+        except (OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile
             return recorded
 
 
@@ -143,7 +143,7 @@ def _check_active(organization: Organization) -> None:
 
 
 def _recorded_name(organization: Organization, actual: str) -> str:
-    """The name to look under for a collection that was found as ``actual``."""
+    """The recorded name of a collection that was found as ``actual``, repaired if need be."""
     if actual in organization.collections:
         return actual
     # It may have been renamed since the organization was read.
@@ -160,13 +160,13 @@ def _recorded_name(organization: Organization, actual: str) -> str:
 def _repair(organization: Organization) -> Organization:
     """Give the collection its recorded name back. Raises what ``repair_organization`` raises.
 
-    Where another collection has that name, not every look is worth a try.
+    Where another collection had that name, repairs pause for PAUSE_BETWEEN_REPAIRS.
     """
-    turned_back = organization.turned_back
+    rolled_back = organization.turned_back
     if (
-        turned_back
-        and turned_back.kind == OperationKind.REPAIR
-        and clock.now() - turned_back.at < PAUSE_BETWEEN_REPAIRS
+        rolled_back
+        and rolled_back.kind == OperationKind.REPAIR
+        and clock.now() - rolled_back.at < PAUSE_BETWEEN_REPAIRS
     ):
         raise CollectionNameConflict(organization.name, organization.placement.collection)
     return repair_organization(organization, RequestContext())

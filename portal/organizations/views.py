@@ -119,7 +119,7 @@ def list_mine() -> ResponseReturnValue:
     page = directory.organizations_of(
         current_user.account_id, prefix=prefix, before=before, after=after
     )
-    if not page.rows and (before or after):  # what was on this page is gone
+    if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_mine", q=searched or None), 303)
     return render_template(
         "organizations/list.html",
@@ -216,7 +216,7 @@ def delete(access: Access) -> ResponseReturnValue:
     if trashed and trashed.state == OrganizationState.TRASHED:
         flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
         return redirect(url_for(".trash"), 303)
-    if trashed:  # still on its way, which the organization's page shows
+    if trashed:  # not finished, as the organization's page shows
         return redirect(url_for(".overview", slug=trashed.slug), 303)
     return (
         render_template(
@@ -238,7 +238,7 @@ def delete(access: Access) -> ResponseReturnValue:
 def trash() -> ResponseReturnValue:
     before, after = key_argument("before", TRASH_KEY), key_argument("after", TRASH_KEY)
     page = directory.trash_of(current_user.account_id, before=before, after=after)
-    if not page.rows and (before or after):  # what was on this page is gone
+    if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".trash"), 303)
     return render_template(
         "organizations/trash.html",
@@ -279,7 +279,7 @@ def restore(access: Access) -> ResponseReturnValue:
     if restored and restored.state == OrganizationState.ACTIVE:
         flash(f"{restored.name} is back, with all of its documents and members.", "ok")
         return redirect(url_for(".overview", slug=restored.slug), 303)
-    if restored:  # still on its way, which its page in the trash shows
+    if restored:  # not finished, as its page in the trash shows
         return redirect(url_for(".trashed", organization_id=organization.id), 303)
     if not form.is_submitted() or not form.organization_name.data:
         form.organization_name.data = organization.name
@@ -324,7 +324,7 @@ def _preview(typed: str | None, renamed: Organization | None = None) -> Preview:
 
 
 def _search_argument() -> str:
-    """What is searched for: what of it can be seen, cut where every name ends."""
+    """The search term: its visible characters, up to the length of a name."""
     typed = request.args.get("q", "")
     visible = "".join(character if character.isprintable() else " " for character in typed)
     return visible.strip()[:LONGEST].rstrip()

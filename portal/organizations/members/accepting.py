@@ -12,7 +12,7 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction, transactional, within_transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.memberships import Membership, Role
@@ -104,7 +104,7 @@ def accept_link(
     if account and invited.step == LOG_IN:
         raise AccountExists(account.email)
     if account and invited.step == AGREE:
-        return transaction(lambda: _join(invited.invitation, account.id, context))
+        return _accept(invited.invitation, account.id, context)
     if account and invited.step == VERIFY:
         require_verified_address(account)
     rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
@@ -124,7 +124,7 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestCo
     if invitation is None:
         raise NotFound(str(invitation_id))
     require_verified_address(account)
-    return transaction(lambda: _join(invitation, account_id, context))
+    return _accept(invitation, account_id, context)
 
 
 def _find_by_token(token: str) -> tuple[Invitation, str]:
@@ -222,6 +222,11 @@ def _sign_up_and_join(
         return replace(joined, principal=entered.principal)
 
     return create_and_join()
+
+
+@transactional
+def _accept(invitation: Invitation, account_id: ObjectId, context: RequestContext) -> Joined:
+    return _join(invitation, account_id, context)
 
 
 @within_transaction

@@ -8,7 +8,7 @@ from portal.errors import Invalid
 
 @dataclass
 class InvalidStartDate(Invalid):
-    """No day from which a second factor may be required."""
+    """A day that is out of range for the start of the requirement."""
 
     first: date
     last: date

@@ -6,7 +6,7 @@ from portal.web.forms import DayInput, Form
 
 
 class RequirementForm(Form):
-    """Says from when on a second factor is required, or that it is no longer."""
+    """Sets the first day of the requirement, or lifts it."""
 
     starts_on = StringField("From", default="", widget=DayInput())
     lift = BooleanField()

@@ -1,4 +1,4 @@
-"""That an organization requires a second factor of its members."""
+"""Requiring a second factor of an organization's members."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -6,7 +6,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transaction
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState
@@ -23,21 +23,21 @@ def require_second_factor(
     organization: Organization, starts_on: date | None, owner: ObjectId, context: RequestContext
 ) -> Organization:
     """Require a second factor of all members from the beginning of a day (UTC): today or within 90
-    days. Whoever has none then sees nothing of the organization until they set one up; no
-    membership ends.
+    days. From then on members without one are locked out until they enroll; no membership ends.
 
-    Raises InvalidStartDate, NoSecondFactor where the owner who asks has none: they would lock
-    themselves out.
+    Raises InvalidStartDate, OrganizationTrashed; NoSecondFactor where the ``owner`` has none, who
+    would be locked out.
     """
     today = clock.now().date()
     if starts_on is None or not today <= starts_on <= today + LONGEST_AHEAD:
         raise InvalidStartDate(today, today + LONGEST_AHEAD)
     begins = datetime.combine(starts_on, time(), UTC)
 
-    def body() -> Organization:
-        # Written, so that it conflicts with the removal of the owner's last factor.
-        able = Account.objects(id=owner, has_second_factor=True)
-        if not able.update_one(inc__membership_changes=1):
+    @transactional
+    def write_requirement() -> Organization:
+        # A write, so that it conflicts with the removal of the owner's last factor.
+        enrolled = Account.objects(id=owner, has_second_factor=True)
+        if not enrolled.update_one(inc__membership_changes=1):
             raise NoSecondFactor
         changed = Organization.objects(id=organization.id, state=OrganizationState.ACTIVE).modify(
             new=True, set__second_factor_from=begins
@@ -49,28 +49,25 @@ def require_second_factor(
         )
         return changed
 
-    return transaction(body)
+    return write_requirement()
 
 
+@transactional
 def lift_requirement(organization: Organization, context: RequestContext) -> Organization:
-    """Require a second factor no longer; nothing changes where none was required."""
-
-    def body() -> Organization:
-        required = Organization.objects(
-            id=organization.id, state=OrganizationState.ACTIVE, second_factor_from__ne=None
-        )
-        lifted = required.modify(new=True, unset__second_factor_from=True)
-        if lifted is None:
-            return organization
-        record(lifted, "organization.second_factor_lifted", context.origin)
-        return lifted
-
-    return transaction(body)
+    """Stop requiring a second factor; a no-op where none is required."""
+    required = Organization.objects(
+        id=organization.id, state=OrganizationState.ACTIVE, second_factor_from__ne=None
+    )
+    lifted = required.modify(new=True, unset__second_factor_from=True)
+    if lifted is None:
+        return organization
+    record(lifted, "organization.second_factor_lifted", context.origin)
+    return lifted
 
 
 def members_without_second_factor(organization_id: ObjectId) -> tuple[list[str], int]:
-    """The e-mail addresses of members who have no second factor, the first of them, and how many
-    they are."""
+    """The first e-mail addresses of members without a second factor, and how many such members
+    there are."""
     members = Membership.objects(organization=organization_id).distinct("account")
     without = Account.objects(id__in=members, has_second_factor__ne=True)
     return list(without.order_by("email").limit(MOST_SHOWN).scalar("email")), without.count()
