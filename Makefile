@@ -26,8 +26,8 @@ run: $(VENV)/installed $(ASSETS)  ## serves the portal, with a MongoDB of its ow
 test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs the tests, or those of a file or folder: make test T=tests/api
 	$(BIN)/pytest $(T)
 
-test-fast: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser and start no process
-	$(BIN)/pytest -m "not (browser or processes or full)" $(T)
+test-fast: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser, start no process and take no seconds
+	$(BIN)/pytest -m "not (browser or processes or slow or full)" $(T)
 
 faults: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
 	$(BIN)/pytest -m full --ignore tests/faults

@@ -41,6 +41,10 @@ QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PORTALS_OWN = passwords._hasher
 
 
+# Else each portal, command and worker that is started compiles all of it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--save-pages", metavar="FOLDER", type=Path, help="keep every page there (make html)"

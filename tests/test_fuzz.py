@@ -33,6 +33,8 @@ from tests.factories import (
 )
 from tests.visitor import PASSWORD
 
+pytestmark = pytest.mark.slow
+
 NASTY = [
     "", " ", "\0", "a\0b", "\n", "a\r\nb: c", "\u202eabc", "\u200b", "\ud800", "\udfff", "🙂", "x" * 10_000, "[]", "{}",
     "$where", '{"$ne": null}', "system.", "..", "../..", "admin", "create", "<script>alert(1)</script>", "{{7*7}}",

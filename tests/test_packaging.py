@@ -102,6 +102,7 @@ def test_compose_demands_every_secret_and_makes_none_up():
     assert defaults == {"MASTER_DB", "TENANT_DB"}
 
 
+@pytest.mark.processes
 def test_the_key_file_is_made_once_and_for_mongod_alone(tmp_path):
     service = COMPOSE["services"]["key-file"]
     script = service["command"][0].replace("/key", str(tmp_path))

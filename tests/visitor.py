@@ -16,6 +16,7 @@ class Page:
     def __init__(self, response):
         self.response = response
         self.status = response.status_code
+        response.get_data()  # to its end, where what is streamed says so in the log
         pages.keep(response, "(no request)")  # what came by one was kept already
 
     @cached_property

@@ -303,6 +303,7 @@ def test_known_and_unknown_addresses_take_the_same_commands_until_locked(guesser
 
 @pytest.mark.attack("A2")
 @pytest.mark.usefixtures("real_hashes")
+@pytest.mark.slow
 def test_known_and_unknown_addresses_take_as_long_until_locked(guesser, limited):
     """Medians of interleaved tries, repeated on a noisy machine."""
     limited(login_limit_per_network=10_000)

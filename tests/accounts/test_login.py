@@ -77,6 +77,7 @@ def test_operators_in_fields_are_only_fields(visitor):
 
 @pytest.mark.attack("A2")
 @pytest.mark.usefixtures("real_hashes")
+@pytest.mark.slow
 def test_unknown_addresses_take_as_long_as_wrong_passwords(visitor):
     """Medians of interleaved tries, repeated on a noisy machine."""
     an_account("mara@acme.example")

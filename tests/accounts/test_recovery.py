@@ -195,6 +195,7 @@ def test_known_and_unknown_addresses_get_the_same_answer(app, mara, letters):
 
 
 @pytest.mark.attack("A2")
+@pytest.mark.slow
 def test_unknown_addresses_take_as_long(app, mara):
     """Medians of interleaved tries, repeated on a noisy machine."""
     visitor = Visitor(app)

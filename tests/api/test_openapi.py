@@ -102,6 +102,7 @@ def try_every_operation(app, mode, examples, prepare):
 @EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.slow
 def test_the_api_keeps_to_its_document_without_a_token(app, mode, examples):
     try_every_operation(app, mode, examples, lambda case: {})
 
@@ -110,6 +111,7 @@ def test_the_api_keeps_to_its_document_without_a_token(app, mode, examples):
 @EXAMPLES
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.slow
 def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
     """Every other name is that of an organization there is."""
     account = Account.objects.get()
@@ -131,6 +133,7 @@ def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 @pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.slow
 def test_the_api_keeps_to_its_document_with_a_key(app, mode, role, examples):
     """Every other name is that of the key's organization."""
     organization = an_organization("Acme Corp")

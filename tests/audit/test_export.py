@@ -146,6 +146,7 @@ def test_a_long_trail_is_read_in_pages_each_with_a_limit_of_its_own(
     assert limits == [streaming.READ_SECONDS] * 3
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_trail(lived, visitor, monkeypatch):
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 50)
     count = lived(5000)

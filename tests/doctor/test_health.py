@@ -156,6 +156,7 @@ rounds = pytest.mark.parametrize("rounds", [8, pytest.param(30, marks=pytest.mar
 
 @rounds
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 def test_a_storm_of_operations_gives_no_false_alarm(found, storm, rounds):
     for _ in range(rounds):
         assert sorted(found()) == STRANGERS
@@ -167,6 +168,7 @@ def test_a_storm_of_operations_gives_no_false_alarm(found, storm, rounds):
 
 @rounds
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 def test_repairs_in_a_storm_harm_nothing(found, repair, storm, rounds):
     mended = [finding for _ in range(rounds) for finding in repair()]
     assert {tuple(finding[:2]) for finding in mended if finding[2]} == set(STRANGERS)

@@ -254,6 +254,7 @@ def test_known_and_unknown_addresses_are_answered_alike(visitor, app, commands):
 
 @pytest.mark.attack("A2")
 @pytest.mark.usefixtures("real_hashes")
+@pytest.mark.slow
 def test_known_and_unknown_addresses_take_as_long(app):
     """Medians of interleaved tries, repeated on a noisy machine."""
     program = Program(app)
