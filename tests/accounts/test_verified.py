@@ -28,8 +28,8 @@ from tests.factories import (
     an_organization,
     verify,
 )
-from tests.factors.authenticator import Authenticator
 from tests.program import Program, fault
+from tests.second_factors.authenticator import Authenticator
 from tests.visitor import PASSWORD, Visitor
 
 TEO, LENA = "teo@acme.example", "lena@acme.example"

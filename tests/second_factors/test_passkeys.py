@@ -12,8 +12,8 @@ from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Session, SessionKind
 from portal.identity.second_factors import challenges, passkeys
 from tests.factories import verify
-from tests.factors.authenticator import Authenticator, decoded, encoded
 from tests.processes import at_once
+from tests.second_factors.authenticator import Authenticator, decoded, encoded
 from tests.visitor import Visitor
 
 NEW = "/account/security/passkeys/new"
