@@ -218,7 +218,7 @@ def test_every_page_of_who_is_logged_in_is_a_503_without_a_database(visitor, mon
     def away(*arguments):
         raise AutoReconnect("gone")
 
-    monkeypatch.setattr("portal.identity.sessions.sessions.principal_of", away)
+    monkeypatch.setattr("portal.identity.sessions.sessions.find_principal", away)
     answer = visitor.get(path)
     assert answer.status == 503
     assert answer.response.headers["Retry-After"]

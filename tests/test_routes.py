@@ -276,7 +276,7 @@ class World:
             VIEWER_KEY: lambda: a_key(self.organization, Role.VIEWER),
             ADMIN_KEY: lambda: a_key(self.organization, Role.ADMIN),
             FOREIGN_KEY: lambda: a_key(an_organization("Kestrel"), Role.ADMIN),
-            PROVISIONING_KEY: lambda: provisioning.make_provisioning_key("Sales"),
+            PROVISIONING_KEY: lambda: provisioning.create_provisioning_key("Sales"),
         }
         return made[kind]()
 

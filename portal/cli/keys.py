@@ -22,7 +22,7 @@ def make_provisioning_key(name: str) -> None:
     With it a program can sign up organizations by POST /org/create, and do nothing else.
     """
     try:
-        click.echo(provisioning.make_provisioning_key(name))
+        click.echo(provisioning.create_provisioning_key(name))
     except InvalidName as error:
         raise CouldNot(f"{error.reason}.") from error
 

@@ -7,7 +7,7 @@ import pytest
 from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.sessions import Session, SessionKind
-from portal.identity.sessions.user_agents import words_of
+from portal.identity.sessions.user_agents import describe_user_agent
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import Visitor
@@ -198,4 +198,4 @@ def test_a_log_in_is_in_the_trail_as_the_first_deed_of_its_session(app, here, ma
     ],
 )
 def test_browsers_are_told_in_words(user_agent, words):
-    assert words_of(user_agent) == words
+    assert describe_user_agent(user_agent) == words

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.identity.sessions.tokens import InvalidToken, issue, key_id, read
+from portal.identity.sessions.tokens import InvalidToken, issue, key_id, verify
 
 
 def a_token(kind="session", *, issued=timedelta(), lasts=timedelta(hours=1)):
@@ -73,7 +73,7 @@ KEYS = {
 
 def test_a_token_carries_what_was_signed_with_kind_key_and_times():
     token = a_token()
-    assert read("session", token)["data"] == {"x": 1}
+    assert verify("session", token)["data"] == {"x": 1}
     header = jwt.get_unverified_header(token)
     assert header["typ"] == "session"
     assert header["kid"]
@@ -82,7 +82,7 @@ def test_a_token_carries_what_was_signed_with_kind_key_and_times():
 @pytest.mark.attack("S1")
 def test_a_token_of_another_kind_does_not_pass():
     with pytest.raises(InvalidToken):
-        read("session", a_token("bearer"))
+        verify("session", a_token("bearer"))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_token_of_another_kind_does_not_pass():
 )
 def test_a_token_passes_only_in_its_time(times):
     with pytest.raises(InvalidToken):
-        read("session", a_token(**times))
+        verify("session", a_token(**times))
 
 
 def test_forged_tokens_do_not_pass(settings):
@@ -118,7 +118,7 @@ def test_forged_tokens_do_not_pass(settings):
         "x" * 100_000,
     ):
         with pytest.raises(InvalidToken):
-            read("session", token)
+            verify("session", token)
 
 
 @pytest.mark.attack("S3")
@@ -126,11 +126,11 @@ def test_secrets_rotate_without_ending_sessions(use, settings):
     token = a_token()
     new = "n" * 48
     use(jwt_secret=new, jwt_secret_fallbacks=(settings.jwt_secret,))
-    assert read("session", token)["data"] == {"x": 1}
+    assert verify("session", token)["data"] == {"x": 1}
     assert jwt.get_unverified_header(a_token())["kid"] == key_id(new)
     use(jwt_secret=new)
     with pytest.raises(InvalidToken):
-        read("session", token)
+        verify("session", token)
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
@@ -138,7 +138,7 @@ def test_a_private_key_in_a_file_signs(use, tmp_path, algorithm):
     private, _ = written(tmp_path, "key", KEYS[algorithm])
     use(jwt_algorithm=algorithm, jwt_secret="", **private)
     token = a_token()
-    assert read("session", token)["data"] == {"x": 1}
+    assert verify("session", token)["data"] == {"x": 1}
     header = jwt.get_unverified_header(token)
     assert header["alg"] == algorithm
     assert header["kid"] == key_id(KEYS[algorithm].public_key())
@@ -188,9 +188,9 @@ def test_no_other_algorithm_passes_for_a_key(use, settings, tmp_path, algorithm)
         forged_by(public, "HS256", as_secret(b""), kid="../../dev/null"),
     ):
         with pytest.raises(InvalidToken):
-            read("session", forgery)
+            verify("session", forgery)
     genuine = forged_by(public, "HS256", as_secret(secret), kid=key_id(settings.jwt_secret))
-    assert read("session", genuine)["data"] == {}
+    assert verify("session", genuine)["data"] == {}
 
 
 @pytest.mark.attack("S1")
@@ -203,7 +203,7 @@ def test_a_key_of_the_other_kind_does_not_sign_for_it(use, tmp_path, algorithm):
     claims = {"data": {}, "iat": now, "exp": now + 60}
     headers = {"typ": "session", "kid": key_id(KEYS[algorithm].public_key())}
     with pytest.raises(InvalidToken):
-        read("session", jwt.encode(claims, KEYS[other], other, headers))
+        verify("session", jwt.encode(claims, KEYS[other], other, headers))
 
 
 @pytest.mark.attack("S3")
@@ -214,12 +214,12 @@ def test_keys_in_files_rotate_without_ending_sessions(use, tmp_path):
     use(jwt_algorithm="RS256", **old_private)
     token = a_token()
     use(jwt_algorithm="EdDSA", **new_private, **old_public)
-    assert read("session", token)["data"] == {"x": 1}
+    assert verify("session", token)["data"] == {"x": 1}
     newer = a_token()
     use(**new_public)
-    assert read("session", newer)["data"] == {"x": 1}
+    assert verify("session", newer)["data"] == {"x": 1}
     with pytest.raises(InvalidToken):
-        read("session", token)
+        verify("session", token)
 
 
 @pytest.mark.attack("S3")
@@ -227,7 +227,7 @@ def test_from_a_secret_to_a_key_in_a_file_sessions_live_on(use, settings, tmp_pa
     token = a_token()
     private, _ = written(tmp_path, "key", KEYS["EdDSA"])
     use(jwt_algorithm="EdDSA", jwt_secret_fallbacks=(settings.jwt_secret,), **private)
-    assert read("session", token)["data"] == {"x": 1}
+    assert verify("session", token)["data"] == {"x": 1}
     use(jwt_algorithm="EdDSA", **private)
     with pytest.raises(InvalidToken):
-        read("session", token)
+        verify("session", token)

@@ -131,7 +131,7 @@ def test_a_database_that_is_away_is_a_503(app, owner, monkeypatch):
     def away(*arguments):
         raise AutoReconnect("gone")
 
-    monkeypatch.setattr("portal.identity.sessions.sessions.principal_of", away)
+    monkeypatch.setattr("portal.identity.sessions.sessions.find_principal", away)
     answer = owner.get("/org/acme-corp")
     check_shape(answer)
     assert fault(answer) == (503, "database_unavailable", set())

@@ -87,7 +87,7 @@ def test_a_browsers_session_in_a_bearer_token_is_none(app, owner):
     """Even signed with our own key."""
     visitor = Visitor(app)
     visitor.log_in()
-    claims = tokens.read("session", visitor.client.get_cookie("portal_session_test").value)
+    claims = tokens.verify("session", visitor.client.get_cookie("portal_session_test").value)
     now = clock.now()
     token = tokens.issue(
         "bearer",

@@ -26,7 +26,7 @@ SIGN_UP = {"organization_name": "Acme Corp", "email": "mara@acme.example", "pass
 @pytest.fixture
 def sales(app):
     """The program that signs customers up."""
-    return Program(app, provisioning.make_provisioning_key("Sales"))
+    return Program(app, provisioning.create_provisioning_key("Sales"))
 
 
 def run(app, *arguments):

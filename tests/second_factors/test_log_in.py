@@ -55,8 +55,8 @@ def test_no_page_can_be_reached_without_the_whole_log_in(visitor, mara, path):
 @pytest.mark.attack("A5")
 def test_the_waiting_session_is_neither_a_browsers_nor_a_programs(mara):
     waiting = logging_in.log_in("mara@acme.example", PASSWORD, a_context(), "A browser")
-    assert sessions.principal_of(waiting.session_id) is None
-    assert sessions.principal_of(waiting.session_id, "program") is None
+    assert sessions.find_principal(waiting.session_id) is None
+    assert sessions.find_principal(waiting.session_id, "program") is None
 
 
 def test_a_code_of_the_app_finishes_the_log_in(visitor, mara):

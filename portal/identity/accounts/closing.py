@@ -54,7 +54,7 @@ def close_account(
 
 @transactional
 def _close(account: Account, context: RequestContext) -> Account:
-    if orphaned := owned_alone(account.id):
+    if orphaned := solely_owned_organizations(account.id):
         raise SoleOwner(orphaned)
     named_by = [id_ for step in wiring.current().on_closing for id_ in step(account, context)]
     closed = _tombstone(account, [account.id, *named_by])
@@ -66,7 +66,7 @@ def _close(account: Account, context: RequestContext) -> Account:
     return closed
 
 
-def owned_alone(account_id: ObjectId) -> list[str]:
+def solely_owned_organizations(account_id: ObjectId) -> list[str]:
     """The names of the organizations, in the trash or not, whose only owner is the account."""
     owned = Membership.objects(account=account_id, role=Role.OWNER).distinct("organization")
     alive = Organization.objects(

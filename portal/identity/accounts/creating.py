@@ -30,7 +30,7 @@ class NewAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class CreatedAccount:
     """A created account, the principal of its browser, if there is one, and the request as its
     actor's: the account, or the provisioning key that created it."""
 
@@ -42,7 +42,7 @@ class Entered:
 @within_transaction
 def create_account(
     new: NewAccount, context: RequestContext, user_agent: str | None = None
-) -> Entered:
+) -> CreatedAccount:
     """Write the account, and a session for the browser ``user_agent``, if there is one; mail a link
     to an address that is not verified. Raises EmailTaken."""
     account = Account(
@@ -67,4 +67,4 @@ def create_account(
         record(account, "account.address_verified", context.origin)
     else:
         outbox.enqueue(VERIFY_ADDRESS, account.email, account=account.id)
-    return Entered(account, principal, context)
+    return CreatedAccount(account, principal, context)

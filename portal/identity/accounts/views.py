@@ -103,7 +103,7 @@ def change_password() -> ResponseReturnValue:
 def list_sessions() -> ResponseReturnValue:
     return render_template(
         "accounts/sessions.html",
-        sessions=sessions.sessions_of(current_user),
+        sessions=sessions.list_sessions(current_user),
         button_form=ButtonForm(),
     )
 
@@ -152,6 +152,6 @@ def close() -> ResponseReturnValue:
         cookies.leave()
         flash("Your account is closed.", "ok")
         return redirect(url_for("authentication.log_in"), 303)
-    owned_alone = closing.owned_alone(current_user.account_id)
-    page = render_template("accounts/close.html", form=form, owned_alone=owned_alone)
+    solely_owned = closing.solely_owned_organizations(current_user.account_id)
+    page = render_template("accounts/close.html", form=form, solely_owned=solely_owned)
     return page, form.status

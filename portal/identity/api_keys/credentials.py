@@ -21,7 +21,7 @@ from portal.permissions import of_key
 
 log = structlog.get_logger()
 
-PREFIX, PROVISIONING_PREFIX = "pk_", "pv_"
+ORGANIZATION_PREFIX, PROVISIONING_PREFIX = "pk_", "pv_"
 _SYNTAX = re.compile(r"p[kv]_([0-9a-f]{24})_([A-Za-z0-9_-]{43})")
 _USE_RECORDED_EVERY = timedelta(minutes=1)
 # Compared in place of a hash that there isn't: no secret has it.
@@ -33,7 +33,7 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def written(prefix: str, key_id: ObjectId, secret: str) -> str:
+def format_key(prefix: str, key_id: ObjectId, secret: str) -> str:
     """The API key as a program sends it."""
     return f"{prefix}{key_id}_{secret}"
 

@@ -13,14 +13,14 @@ from portal.identity.api_keys.errors import ApiKeyNotFound
 log = structlog.get_logger()
 
 
-def make_provisioning_key(name: str) -> str:
+def create_provisioning_key(name: str) -> str:
     """Create a key and return it as a program sends it, once. Raises InvalidName."""
     secret = credentials.new_secret()
     key = ProvisioningKey(
         name=clean_words(name), secret_hash=hash_secret(secret), created_at=clock.now()
     ).save()
     log.info("provisioning_key.made", api_key=str(key.id))
-    return credentials.written(credentials.PROVISIONING_PREFIX, key.id, secret)
+    return credentials.format_key(credentials.PROVISIONING_PREFIX, key.id, secret)
 
 
 def provisioning_keys() -> list[ProvisioningKey]:

@@ -12,7 +12,7 @@ from flask import Request, session
 from portal import clock
 from portal.documents.sessions import SessionKind
 from portal.identity.api_keys.credentials import (
-    PREFIX,
+    ORGANIZATION_PREFIX,
     PROVISIONING_PREFIX,
     organization_key_of,
     provisioner_of,
@@ -54,7 +54,7 @@ def _by_bearer(authorization: str) -> Principal | None:
     if scheme.lower() != "bearer":
         return None
     credential = credential.strip()
-    if credential.startswith(PREFIX):
+    if credential.startswith(ORGANIZATION_PREFIX):
         return organization_key_of(credential)
     if credential.startswith(PROVISIONING_PREFIX):
         return provisioner_of(credential)
@@ -63,7 +63,7 @@ def _by_bearer(authorization: str) -> Principal | None:
 
 def _by_token(token: str) -> AccountPrincipal | None:
     try:
-        session_id = tokens.read(_KIND, token).get("sid")
+        session_id = tokens.verify(_KIND, token).get("sid")
     except InvalidToken as error:
         log.info("session.token_refused", reason=str(error))
         return None
@@ -71,4 +71,4 @@ def _by_token(token: str) -> AccountPrincipal | None:
 
 
 def _by_session(session_id: object, kind: SessionKind) -> AccountPrincipal | None:
-    return sessions.principal_of(session_id, kind) if isinstance(session_id, str) else None
+    return sessions.find_principal(session_id, kind) if isinstance(session_id, str) else None

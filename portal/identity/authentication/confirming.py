@@ -47,4 +47,4 @@ def _reauthenticate(
 ) -> None:
     account = Account.objects.get(id=principal.account_id)
     record(account, "account.confirmed", context.origin, factor=use(account))
-    sessions.session_record(principal.session_id).update_one(set__authenticated_at=clock.now())
+    sessions.sessions_with_id(principal.session_id).update_one(set__authenticated_at=clock.now())

@@ -41,7 +41,7 @@ class _TokenSerializer:
 
     def loads(self, token: str, max_age: int | None = None) -> dict[str, Any]:
         try:
-            return tokens.read(KIND, token)["data"]
+            return tokens.verify(KIND, token)["data"]
         except (InvalidToken, KeyError) as error:
             log.info("session.cookie_refused", reason=str(error))
             raise BadSignature(str(error)) from error

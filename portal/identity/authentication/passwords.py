@@ -68,9 +68,9 @@ def check_password(password: str, *personal: str) -> None:
     """Raise WeakPassword unless ``password`` may be chosen: 12 to 128 characters, hard to guess."""
     if len(password) > _LONGEST_TYPED:
         raise WeakPassword.too_long(LONGEST)
-    if len(normalized(password)) < SHORTEST:
+    if len(normalize(password)) < SHORTEST:
         raise WeakPassword.too_short(SHORTEST)
-    if len(normalized(password)) > LONGEST:
+    if len(normalize(password)) > LONGEST:
         raise WeakPassword.too_long(LONGEST)
     if _REPLACEMENT in password or any(unicodedata.category(c) in _UNTYPABLE for c in password):
         raise WeakPassword.untypable()
@@ -79,14 +79,14 @@ def check_password(password: str, *personal: str) -> None:
         raise WeakPassword.easy_to_guess(estimated.advice)
 
 
-def normalized(password: str) -> str:
+def normalize(password: str) -> str:
     """NFC: one password whether a keyboard composes its accents or not."""
     return unicodedata.normalize("NFC", password)
 
 
 def hash_password(password: str) -> str:
     """An argon2id hash. Raises Overloaded where too many hashes are running."""
-    return _limited(_turns(), lambda: _hasher.hash(normalized(password)))
+    return _limited(_turns(), lambda: _hasher.hash(normalize(password)))
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
@@ -94,7 +94,7 @@ def verify_password(password: str, password_hash: str | None) -> bool:
 
     Raises Overloaded where too many hashes are running.
     """
-    if len(password) > _LONGEST_TYPED or len(normalized(password)) > LONGEST:
+    if len(password) > _LONGEST_TYPED or len(normalize(password)) > LONGEST:
         return False  # no account has one that long
     return _limited(_turns(), lambda: _matches(password, password_hash or _dummy_hash()))
 
@@ -106,7 +106,7 @@ def needs_rehash(password_hash: str) -> bool:
 
 def _matches(password: str, password_hash: str) -> bool:
     try:
-        return _hasher.verify(password_hash, normalized(password))
+        return _hasher.verify(password_hash, normalize(password))
     except VerifyMismatchError:
         return False
 

@@ -92,7 +92,7 @@ def finish_with_passkey(
     PasskeyRefused, LogInExpired."""
     pending = _register_try(pending_id)
     assertion = passkeys.check(
-        credential, challenges.SECOND, str(pending.public_id), pending.account
+        credential, challenges.SECOND_STEP, str(pending.public_id), pending.account
     )
     return _finish(pending_id, lambda _: passkeys.use(assertion), context, user_agent, trust)
 
@@ -116,7 +116,7 @@ def _log_in_by(assertion: Assertion, context: RequestContext, user_agent: str) -
 
 
 def _live(pending_id: str) -> QuerySet:
-    return sessions.session_record(pending_id).filter(
+    return sessions.sessions_with_id(pending_id).filter(
         kind=SessionKind.PENDING, expires_at__gt=clock.now()
     )
 

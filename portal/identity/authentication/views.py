@@ -67,7 +67,7 @@ def bring_second_factor() -> ResponseReturnValue:
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    options = _options(by, challenges.SECOND, pending.holder, pending.account_id)
+    options = _options(by, challenges.SECOND_STEP, pending.holder, pending.account_id)
     return _page("second_factors/second.html", form, by, ways, options), form.status
 
 

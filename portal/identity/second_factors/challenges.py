@@ -8,7 +8,7 @@ from portal.documents.second_factors import Challenge
 from portal.hashing import hash_secret
 
 LIFE = timedelta(minutes=5)
-REGISTER, CONFIRM, SECOND, LOG_IN = "register", "confirm", "second factor", "log in"
+REGISTER, CONFIRM, SECOND_STEP, LOG_IN = "register", "confirm", "second factor", "log in"
 
 
 def issue(purpose: str, holder: str) -> bytes:

@@ -29,7 +29,7 @@ def begin_enrollment(session_id: str) -> str:
     """The secret that the session offers to an app; nothing accepts its codes before
     ``finish_enrollment``."""
     sealed = sealing.seal(pyotp.random_base32())
-    session = sessions.session_record(session_id)
+    session = sessions.sessions_with_id(session_id)
     session.filter(offered_secret=None).update_one(set__offered_secret=sealed)
     return sealing.unseal(_pending_secret(session_id) or "") or ""
 
@@ -65,7 +65,7 @@ def finish_enrollment(
     @transactional
     def replace_app() -> list[str]:
         # Of two concurrent confirmations one finds this secret; another may be offered already.
-        offering = sessions.session_record(session_id).filter(offered_secret=offered)
+        offering = sessions.sessions_with_id(session_id).filter(offered_secret=offered)
         if not offering.update_one(unset__offered_secret=True):
             raise WrongCode
         replaced = AuthenticatorApp.objects(id=account_id).delete()
@@ -101,7 +101,7 @@ def use(account: Account, typed: str) -> None:
 
 
 def _pending_secret(session_id: str) -> str | None:
-    session = sessions.session_record(session_id).only("offered_secret").first()
+    session = sessions.sessions_with_id(session_id).only("offered_secret").first()
     return session and session.offered_secret
 
 

@@ -18,7 +18,7 @@ from portal.hashing import hash_secret
 from portal.identity.sessions import browsers
 from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
 from portal.identity.sessions.principals import AccountPrincipal
-from portal.identity.sessions.user_agents import words_of
+from portal.identity.sessions.user_agents import describe_user_agent
 from portal.web.context import RequestContext
 
 LONGEST_IDLE = timedelta(hours=12)
@@ -103,7 +103,7 @@ def log_in(
     return principal
 
 
-def principal_of(
+def find_principal(
     session_id: str, kind: SessionKind = SessionKind.BROWSER
 ) -> AccountPrincipal | None:
     """The principal of the live session of this id and kind; one read, and at most one write a
@@ -145,7 +145,7 @@ def principal_of(
     return _principal(account, session_id, public_id, session)
 
 
-def sessions_of(principal: AccountPrincipal) -> list[ListedSession]:
+def list_sessions(principal: AccountPrincipal) -> list[ListedSession]:
     """Every live session of the account: the principal's own, then the last seen first."""
     now, own = clock.now(), hash_secret(principal.session_id)
     live = [
@@ -156,7 +156,7 @@ def sessions_of(principal: AccountPrincipal) -> list[ListedSession]:
         ListedSession(
             _public_id(session.id, session.public_id),
             session.kind == SessionKind.PROGRAM,
-            words_of(session.user_agent or ""),
+            describe_user_agent(session.user_agent or ""),
             session.address or "",
             session.created_at,
             session.seen_at,
@@ -197,7 +197,7 @@ def revoke_other_sessions(principal: AccountPrincipal, context: RequestContext) 
 def revoke_replaced_session(principal: AccountPrincipal, context: RequestContext) -> None:
     """Revoke the principal's session, which its browser replaced by logging in again; the browser
     stays trusted. Changes nothing where the session has ended."""
-    if session_record(principal.session_id).delete():
+    if sessions_with_id(principal.session_id).delete():
         account = Account.objects.get(id=principal.account_id)
         record(account, "account.session_ended", context.origin, target=principal.session)
 
@@ -222,14 +222,14 @@ def revoke_others(account_id: ObjectId, session_id: str) -> None:
     _others(account_id, session_id).delete()
 
 
-def session_record(session_id: str) -> QuerySet:
+def sessions_with_id(session_id: str) -> QuerySet:
     """The record of the session of this id, of any kind; empty once it is revoked."""
     return Session.objects(id=hash_secret(session_id))
 
 
 def revoke(session_id: str) -> None:
     """Revoke the session: every copy of its cookie is worthless from then on."""
-    session_record(session_id).delete()
+    sessions_with_id(session_id).delete()
 
 
 def _principal(

@@ -54,7 +54,7 @@ def issue(kind: str, claims: dict[str, Any], *, issued_at: datetime, expires_at:
     )
 
 
-def read(kind: str, token: str) -> dict[str, Any]:
+def verify(kind: str, token: str) -> dict[str, Any]:
     """The claims of a token of this ``kind``, signed with the current or a former key.
 
     Raises InvalidToken. A token of another kind never passes (RFC 8725, section 3.11).

@@ -12,7 +12,7 @@ _SYSTEMS = {
 }  # fmt: skip
 
 
-def words_of(user_agent: str) -> str:
+def describe_user_agent(user_agent: str) -> str:
     """“Firefox on Linux”, as far as it is known."""
     browser = next((words for sign, words in _BROWSERS.items() if sign in user_agent), "")
     system = next((words for sign, words in _SYSTEMS.items() if sign in user_agent), "")

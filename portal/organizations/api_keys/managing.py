@@ -143,7 +143,9 @@ def make_key(
         )
         return key
 
-    return NewSecret(insert_key(), credentials.written(credentials.PREFIX, key_id, secret))
+    return NewSecret(
+        insert_key(), credentials.format_key(credentials.ORGANIZATION_PREFIX, key_id, secret)
+    )
 
 
 def rotate_key(
@@ -171,7 +173,9 @@ def rotate_key(
         record(organization, "key.rotated", context.origin, target=key.id, name=key.name)
         return key
 
-    return NewSecret(replace_secret(), credentials.written(credentials.PREFIX, key_id, secret))
+    return NewSecret(
+        replace_secret(), credentials.format_key(credentials.ORGANIZATION_PREFIX, key_id, secret)
+    )
 
 
 @transactional
