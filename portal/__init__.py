@@ -15,7 +15,7 @@ from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.audit import AuditEvent
-from portal.documents.idempotency import KeyRecord
+from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.invitations import Invitation
 from portal.documents.login_attempts import LogInAttempts
 from portal.documents.mails import Mail
@@ -73,7 +73,7 @@ DOCUMENTS = (
     Mail,
     LimitCounter,
     LogInAttempts,
-    KeyRecord,
+    IdempotencyRecord,
     ApiKey,
     ProvisioningKey,
 )
@@ -121,7 +121,7 @@ def create_app(active: Settings) -> Flask:
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
     browser_cookie.init_app(app, active)
-    app.before_request(forms.take_key)
+    app.before_request(forms.store_idempotency_key)
     csrf = CSRFProtect(app)
     template_filters.init_app(app)
     transport.init_app(app, active)

@@ -54,10 +54,10 @@ WORDS = {
 }
 """Each permission in words."""
 
-WITHOUT_FACTOR = frozenset({"organization.leave"})
+WITHOUT_SECOND_FACTOR = frozenset({"organization.leave"})
 """What a member who is locked out for lack of a second factor may still do."""
 
-FOR_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
+FOR_API_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
 """The most that an API key may have: it can't create API keys, invite, since an invitation depends
 on its inviter's permission, or leave. Nor can it grant what it may not have: with
 ``members.manage`` it makes admins viewers, but nobody an admin."""
@@ -68,7 +68,7 @@ def in_words(permissions: Iterable[str]) -> str:
     return ", ".join(WORDS.get(name, name) for name in permissions)
 
 
-def of_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:
+def of_api_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:
     """The permissions of an API key with this role, or else with these ``permissions``."""
     wanted = ROLES[role] if role else frozenset(permissions)
-    return wanted & FOR_KEYS
+    return wanted & FOR_API_KEYS

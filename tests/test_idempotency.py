@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from portal.documents.accounts import Account
-from portal.documents.idempotency import KeyRecord
+from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
@@ -16,7 +16,7 @@ from portal.identity.authentication.passwords import hash_password
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.errors import DuplicateRequest
-from portal.web.idempotency import key_of_call
+from portal.web.idempotency import program_idempotency_key
 from tests.factories import a_context, an_organization, fresh
 from tests.processes import Person, at_once, portal
 from tests.visitor import PASSWORD
@@ -37,7 +37,7 @@ class Keyed:
     """A key, and the requests of one sender and path that carry it."""
 
     def __init__(self, typed="k", content=b"content"):
-        self.key = key_of_call(typed, "account", "POST", "/path", content)
+        self.key = program_idempotency_key(typed, "account", "POST", "/path", content)
 
     def context(self):
         return replace(a_context(), idempotency_key=self.key, request_id=str(ObjectId()))
@@ -190,7 +190,7 @@ def test_a_second_operation_of_one_request_takes_the_first_ones_place():
     organization, once = an_organization("Acme Corp"), Keyed().context()
     renamed = rename_organization(organization, "Other", once)
     trash_organization(renamed, None, once)
-    assert KeyRecord.objects.get().kind == "trash"
+    assert IdempotencyRecord.objects.get().kind == "trash"
 
 
 @pytest.fixture(scope="module")

@@ -94,13 +94,13 @@ def test_the_right_password_does_not_count_for_others(visitor, app, limited):
 
 def test_a_limit_is_over_after_its_minute(limited, master_db):
     limited(signup_limit=1)
-    rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
+    rate_limits.count_attempt(rate_limits.SIGNUP, "192.0.2.7")
     with pytest.raises(TooManyAttempts):
-        rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
+        rate_limits.count_attempt(rate_limits.SIGNUP, "192.0.2.7")
     master_db.limit_counters.update_many(
         {}, {"$set": {"expireAt": clock.now() - timedelta(seconds=1)}}
     )
-    rate_limits.count_try(rate_limits.SIGNUP, "192.0.2.7")
+    rate_limits.count_attempt(rate_limits.SIGNUP, "192.0.2.7")
 
 
 @pytest.mark.parametrize("path", ["/organizations/preview?organization_name=Acme"])
@@ -186,7 +186,7 @@ def test_off_means_off(visitor, settings, master_db):
 
 def test_counters_tell_no_address_and_are_forgotten_by_the_database(limited, master_db):
     limited()
-    rate_limits.count_try(rate_limits.LOGIN_PER_EMAIL, "mara@acme.example")
+    rate_limits.count_attempt(rate_limits.LOGIN_PER_EMAIL, "mara@acme.example")
     assert "mara" not in str(LimitCounter.objects.get().to_mongo())
     indexes = master_db.limit_counters.index_information().values()
     assert any(index.get("expireAfterSeconds") == 0 for index in indexes)
@@ -207,7 +207,7 @@ def test_of_ipv6_a_network_is_what_one_customer_is_given(one, other, same):
 
 def test_a_sign_up_takes_at_most_17_commands_with_its_limit(visitor, limited, commands):
     limited()
-    rate_limits.count_try(rate_limits.PREVIEW, "")
+    rate_limits.count_attempt(rate_limits.PREVIEW, "")
     hidden = visitor.hidden("/signup")
     fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
     commands.clear()

@@ -11,7 +11,7 @@ import pytest
 from portal import clock
 from portal.database import connection, migrations
 from portal.database.errors import MigrationFailed, MigrationRunning
-from portal.database.migrations import Migration, carry_out
+from portal.database.migrations import Migration, run_migrations
 from portal.web import requests
 from tests.processes import at_once, wait_until
 
@@ -34,21 +34,21 @@ def traces(master_db):
 
 def test_many_that_start_at_once_carry_each_out_once_in_order(master_db):
     wanted = tuple(counting(number) for number in (1, 2, 3))
-    at_once([lambda: carry_out(master_db, wanted)] * 8)
+    at_once([lambda: run_migrations(master_db, wanted)] * 8)
     assert traces(master_db) == [1, 2, 3]
     assert master_db.migrations.find_one(DONE)["number"] == 3
 
 
 def test_only_what_is_new_is_carried_out(master_db):
-    carry_out(master_db, (counting(1),))
-    carry_out(master_db, (counting(1), counting(2)))
+    run_migrations(master_db, (counting(1),))
+    run_migrations(master_db, (counting(1), counting(2)))
     assert traces(master_db) == [1, 2]
 
 
 def test_what_was_carried_out_costs_one_read_at_a_start_and_nothing_later(master_db, commands):
-    carry_out(master_db)
+    run_migrations(master_db)
     commands.clear()
-    carry_out(master_db)
+    run_migrations(master_db)
     assert commands == ["find"]
     commands.clear()
     connection.prepare()  # this process has prepared long ago
@@ -64,11 +64,11 @@ def test_one_that_fails_stops_the_start_and_is_begun_again(master_db, log):
     failing = (counting(1), Migration(2, "fails", change), counting(3))
     for _ in range(2):
         with pytest.raises(MigrationFailed, match=r"migration 2 .*\(fails\)"):
-            carry_out(master_db, failing)
+            run_migrations(master_db, failing)
     assert traces(master_db) == [1]
     assert "the reason" in log.named("migration.failed")[0]["exception"]
     master_db.mended.insert_one({})
-    carry_out(master_db, failing)
+    run_migrations(master_db, failing)
     assert traces(master_db) == [1, 3]
 
 
@@ -82,28 +82,28 @@ def test_who_comes_while_another_is_at_it_waits_and_is_then_told(master_db, monk
         yield
 
     slow = (Migration(1, "slow", change),)
-    holder = threading.Thread(target=carry_out, args=(master_db, slow))
+    holder = threading.Thread(target=run_migrations, args=(master_db, slow))
     holder.start()
     begun.wait(20)
     with pytest.raises(MigrationRunning) as told:
-        carry_out(master_db, slow)
+        run_migrations(master_db, slow)
     assert connection.is_unavailable(told.value)
     may_end.set()
-    carry_out(master_db, slow)
+    run_migrations(master_db, slow)
     holder.join()
 
 
 HANGS = """
 import sys, time
 from pymongo import MongoClient
-from portal.database.migrations import Migration, carry_out
+from portal.database.migrations import Migration, run_migrations
 
 def change(master):
     print("begun", flush=True)
     time.sleep(600)
     yield
 
-carry_out(MongoClient(sys.stdin.readline().strip())[sys.argv[1]], (Migration(1, "hangs", change),))
+run_migrations(MongoClient(sys.stdin.readline().strip())[sys.argv[1]], (Migration(1, "hangs", change),))
 """
 
 
@@ -122,7 +122,7 @@ def test_one_whose_holder_was_killed_is_taken_over(master_db, server):
     # As if half a minute had passed, by the server's clock.
     past = clock.now() - timedelta(minutes=1)
     master_db.migrations.update_one(DONE, {"$set": {"lease_until": past}})
-    carry_out(master_db, (counting(1),))
+    run_migrations(master_db, (counting(1),))
     assert traces(master_db) == [1]
     assert set(master_db.migrations.find_one(DONE)) == {"_id", "number", "at"}
 
@@ -132,16 +132,16 @@ def test_a_holder_that_was_overtaken_records_nothing(master_db):
         past = clock.now() - timedelta(minutes=1)
         if not master["traces"].find_one():  # the first stands still past its lease
             master["migrations"].update_one(DONE, {"$set": {"lease_until": past}})
-            carry_out(master, (counting(1), counting(2)))
+            run_migrations(master, (counting(1), counting(2)))
         yield
 
-    carry_out(master_db, (Migration(1, "overtaken", change), counting(2)))
+    run_migrations(master_db, (Migration(1, "overtaken", change), counting(2)))
     assert traces(master_db) == [1, 2]
 
 
 def test_data_of_a_newer_version_is_served_and_told(master_db, log):
-    carry_out(master_db, tuple(counting(number) for number in (1, 2)))
-    carry_out(master_db, (counting(1),))
+    run_migrations(master_db, tuple(counting(number) for number in (1, 2)))
+    run_migrations(master_db, (counting(1),))
     [told] = log.named("migrations.data_is_newer")
     assert (told["data"], told["portal"]) == (2, 1)
     assert traces(master_db) == [1, 2]
@@ -151,7 +151,7 @@ def test_sessions_that_an_earlier_version_stored_stay_logged_in(visitor, master_
     visitor.sign_up()
     master_db.sessions.update_many({}, {"$unset": {"kind": 1, "public_id": 1}})
     assert visitor.get("/organizations/acme-corp").status == 303
-    carry_out(master_db)
+    run_migrations(master_db)
     assert visitor.get("/organizations/acme-corp").status == 200
     [session] = master_db.sessions.find()
     assert session["kind"] == "browser"
@@ -161,10 +161,10 @@ def test_sessions_that_an_earlier_version_stored_stay_logged_in(visitor, master_
 @pytest.fixture
 def not_prepared(app, monkeypatch):
     """As a process that just started, and has these migrations."""
-    carry_out_these = migrations.carry_out
+    carry_out_these = migrations.run_migrations
 
     def start(*wanted):
-        monkeypatch.setattr(migrations, "carry_out", lambda db: carry_out_these(db, wanted))
+        monkeypatch.setattr(migrations, "run_migrations", lambda db: carry_out_these(db, wanted))
         monkeypatch.setattr(connection._state, "prepared", False)
 
     return start

@@ -9,7 +9,7 @@ from portal import create_app
 from portal import settings as portal_settings
 from portal.database import connection
 from portal.documents.audit import AuditEvent
-from portal.web.requests import client_address
+from portal.web.requests import client_ip
 from tests.visitor import PASSWORD, Visitor
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
@@ -37,7 +37,7 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
     ],
 )
 def test_forwarded_addresses_are_believed_from_trusted_proxies_only(peer, forwarded, seen):
-    assert client_address(peer, forwarded, PROXIES) == seen
+    assert client_ip(peer, forwarded, PROXIES) == seen
 
 
 @pytest.mark.attack("C3")

@@ -15,7 +15,7 @@ from portal.documents.organizations import Organization
 from portal.identity.api_keys import provisioning
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
-from portal.permissions import ROLES, of_key
+from portal.permissions import ROLES, of_api_key
 from tests.factories import (
     a_context,
     a_key,
@@ -367,7 +367,7 @@ def expected_by_key(route, kind):
         return FORBIDDEN
     if kind == FOREIGN_KEY:
         return NOT_FOUND
-    may = of_key(Role.VIEWER if kind == VIEWER_KEY else Role.ADMIN)
+    may = of_api_key(Role.VIEWER if kind == VIEWER_KEY else Role.ADMIN)
     return IN if need in may else FORBIDDEN
 
 

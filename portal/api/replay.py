@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint
-from portal.documents.idempotency import KeyRecord
+from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.lookup import check_may_replay
@@ -21,7 +21,7 @@ from portal.organizations.members.managing import REMOVE
 from portal.web import error_handlers, requests
 from portal.web.context import IdempotencyKey
 from portal.web.errors import DuplicateRequest, IdempotencyKeyReused
-from portal.web.idempotency import SYNTAX, find_record, keep_answer, key_of_call
+from portal.web.idempotency import SYNTAX, find_record, program_idempotency_key, store_response
 
 log = structlog.get_logger()
 
@@ -77,10 +77,10 @@ def install(blueprint: ApiBlueprint, replays: Replays) -> None:
 
 def _take_key() -> None:
     if request.method != "GET" and HEADER in request.headers:
-        requests.take_idempotency_key(request.headers[HEADER], HEADER, key_of_call)
+        requests.take_idempotency_key(request.headers[HEADER], HEADER, program_idempotency_key)
 
 
-def _replay(record: KeyRecord, key: IdempotencyKey) -> Response:
+def _replay(record: IdempotencyRecord, key: IdempotencyKey) -> Response:
     if record.mac not in key.macs:
         raise IdempotencyKeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
@@ -111,7 +111,7 @@ def _store_answer(response: Response) -> Response:
     body = schemas.without_secrets(response.get_json())
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     try:
-        keep_answer(key, g.request_id, response.status_code, body, headers)
+        store_response(key, g.request_id, response.status_code, body, headers)
     except (PyMongoError, MongoEngineException) as error:
         # The change is done, so the response stands; a replay is built from the organization.
         log.warning("answer.not_kept", error=str(error)[:300])

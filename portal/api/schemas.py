@@ -12,7 +12,7 @@ from portal.documents.invitations import GRANTABLE_ROLES, InvitationState
 from portal.documents.memberships import Role
 from portal.identity.authentication.passwords import LONGEST, SHORTEST
 from portal.organizations.api_keys import managing
-from portal.permissions import FOR_KEYS
+from portal.permissions import FOR_API_KEYS
 
 _STATUS = {"enum": ["success"]}
 _NAME = {
@@ -232,8 +232,8 @@ class NewKeyBody(Body):
     name = fields.String(required=True, metadata=_KEY_NAME)
     role = fields.String(metadata={"enum": list(KEY_ROLES)})
     permissions = fields.List(
-        fields.String(metadata={"enum": sorted(FOR_KEYS)}),
-        metadata={"maxItems": len(FOR_KEYS), "uniqueItems": True},
+        fields.String(metadata={"enum": sorted(FOR_API_KEYS)}),
+        metadata={"maxItems": len(FOR_API_KEYS), "uniqueItems": True},
     )
     expires_on = fields.Date(metadata=_LAST_DAY)
 

@@ -16,7 +16,7 @@ from bson import ObjectId
 from mongoengine import Document
 
 from portal.audit.trail import personal_digest, stored_hash
-from portal.database.paging import WALKED_AT_ONCE, pages_of
+from portal.database.paging import BATCH_SIZE, in_batches
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -98,7 +98,7 @@ def find_broken(tally: Tally | None = None) -> Iterator[BrokenChain]:
     tally = tally or Tally()
     heads = merge(*map(_heads, _SUBJECTS), key=attrgetter("chain"))
     after: Row = {}
-    while page := list(islice(heads, WALKED_AT_ONCE)):
+    while page := list(islice(heads, BATCH_SIZE)):
         last = page[-1].chain
         yield from _confirmed(_suspects(page, {**after, "$lte": last}, tally))
         after = {"$gt": last}
@@ -113,7 +113,7 @@ def verify_chain(chain: ObjectId, tally: Tally) -> BrokenChain | None:
 
 
 def _heads(document: type[Document]) -> Iterator[_Head]:
-    for page in pages_of(document, {}, "audit_head"):
+    for page in in_batches(document, {}, "audit_head"):
         yield from map(_Head.of, page)
 
 

@@ -13,7 +13,7 @@ from mongoengine import Document
 
 from portal import clock
 from portal.audit.filters import NO_FILTERS, PORTAL, Filters
-from portal.audit.words import words_of
+from portal.audit.words import describe_event
 from portal.database.paging import Page, page_from
 from portal.documents.audit import AuditEvent, Head, Origin
 
@@ -56,7 +56,7 @@ class ListedEvent:
     def words(self) -> str:
         """The action in words."""
         target = self.target_email or (ERASED if "target_email" in self.erased else None)
-        return words_of(self.action, self.details, target)
+        return describe_event(self.action, self.details, target)
 
     @property
     def refused(self) -> bool:
@@ -221,7 +221,7 @@ def events_about(account: ObjectId, after: ObjectId | None, most: int) -> list[d
     return [found[event_id] for event_id in sorted(found)[:most]]
 
 
-def latest_events(most: int) -> dict[str, Any]:
+def latest_events_lookup(most: int) -> dict[str, Any]:
     """The part of a ``$lookup`` that joins the ``most`` newest events of a chain."""
     return {
         "from": AuditEvent._get_collection_name(),
@@ -259,6 +259,6 @@ def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
             AuditEvent._get_collection().update_many({"_id": {"$in": ids}}, {"$unset": erased})
 
 
-def forget_chain(chain: ObjectId) -> None:
+def delete_chain(chain: ObjectId) -> None:
     """Delete the chain of a subject whose creation is rolled back, in the caller's transaction."""
     AuditEvent._get_collection().delete_many({"chain": chain})

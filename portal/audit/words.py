@@ -72,7 +72,7 @@ class _Details(dict):
         return "…"
 
 
-def words_of(action: str, details: Mapping[str, str], target_email: str | None) -> str:
+def describe_event(action: str, details: Mapping[str, str], target_email: str | None) -> str:
     """The event as a short sentence; the bare action where only a newer version knows it."""
     filled = _Details(details, target=target_email or "somebody")
     for name in ("permission", "may"):

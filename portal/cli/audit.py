@@ -9,7 +9,7 @@ from bson import ObjectId
 from flask.cli import AppGroup, with_appcontext
 
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
-from portal.cli.running import CouldNot, on_database
+from portal.cli.running import CommandFailed, on_database
 from portal.documents.organizations import Organization, OrganizationState
 
 audit = AppGroup("audit", help="The audit trail.")
@@ -43,7 +43,9 @@ def _broken_chains(organization: str | None, tally: Tally) -> Iterable[BrokenCha
     if found is None and ObjectId.is_valid(organization):
         found = organizations.filter(id=organization).first()
     if found is None:
-        raise CouldNot(f"There is no organization {organization}. Give the id of one in the trash.")
+        raise CommandFailed(
+            f"There is no organization {organization}. Give the id of one in the trash."
+        )
     broken = verify_chain(found.id, tally)
     return [broken] if broken else []
 

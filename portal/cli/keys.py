@@ -4,7 +4,7 @@ import click
 from flask.cli import AppGroup, with_appcontext
 
 from portal import settings
-from portal.cli.running import CouldNot, on_database
+from portal.cli.running import CommandFailed, on_database
 from portal.display_names import InvalidName
 from portal.identity.api_keys import provisioning
 from portal.identity.api_keys.errors import ApiKeyNotFound
@@ -24,7 +24,7 @@ def make_provisioning_key(name: str) -> None:
     try:
         click.echo(provisioning.create_provisioning_key(name))
     except InvalidName as error:
-        raise CouldNot(f"{error.reason}.") from error
+        raise CommandFailed(f"{error.reason}.") from error
 
 
 @keys.command("list")
@@ -47,7 +47,7 @@ def revoke_provisioning_key(key_id: str) -> None:
     try:
         provisioning.revoke_provisioning_key(key_id)
     except ApiKeyNotFound as error:
-        raise CouldNot("There is no key with this ID: flask keys list shows them.") from error
+        raise CommandFailed("There is no key with this ID: flask keys list shows them.") from error
     click.echo("Revoked.")
 
 
@@ -62,7 +62,7 @@ def rotate_secrets() -> None:
     active, running = settings.current(), instance.read_settings()
     runs_here = running is not None and running["MONGO_URI"] == active.mongo_uri
     if not runs_here or not instance.signs_by_own_secrets(active.jwt_secret, active.secret_key):
-        raise CouldNot(
+        raise CommandFailed(
             "The portal's secrets come from the environment or .env, so change them there: "
             "put the old ones into JWT_SECRET_FALLBACKS and SECRET_KEY_FALLBACKS, new ones into "
             "JWT_SECRET and SECRET_KEY, and restart the portal."

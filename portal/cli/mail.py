@@ -15,7 +15,7 @@ def list_mails() -> None:
     """List the mails stored as files, newest first: those of a portal without MAIL_SERVER."""
     directory = settings.current().mail_directory
     stored = None
-    for stored in transport.kept_in(directory):
+    for stored in transport.stored_mails(directory):
         head = f"{stored.at}  {stored.to}  {stored.subject}\n{stored.path}"
         click.echo(f"{head}\n\n{stored.text}\n{'-' * 72}")
     if stored is None:

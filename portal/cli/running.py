@@ -16,13 +16,13 @@ from portal.settings import InvalidSettings, Settings, instance
 
 log = structlog.get_logger()
 
-COULD_NOT = 2
+COMMAND_FAILED = 2
 
 
-class CouldNot(click.ClickException):
+class CommandFailed(click.ClickException):
     """A command failed; the message says what to do."""
 
-    exit_code = COULD_NOT
+    exit_code = COMMAND_FAILED
 
 
 def is_running() -> bool:
@@ -32,19 +32,19 @@ def is_running() -> bool:
 
 def load_settings() -> Settings:
     """The settings for a command: from the environment and ``.env``, and where those have no
-    MongoDB from the portal that runs in this folder. Raises CouldNot."""
+    MongoDB from the portal that runs in this folder. Raises CommandFailed."""
     try:
         if not settings.load_supervisor().mongo_uri:
             _use_embedded_settings()
         return settings.load()
     except InvalidSettings as error:
-        raise CouldNot(str(error)) from error
+        raise CommandFailed(str(error)) from error
 
 
 def _use_embedded_settings() -> None:
     running = instance.read_settings()
     if not running or not _is_reachable(running["MONGO_URI"]):
-        raise CouldNot(
+        raise CommandFailed(
             "No portal runs from this folder, and MONGO_URI names no MongoDB. Start the portal "
             "with `make run`, or set what it is served with: MONGO_URI, JWT_SECRET, SECRET_KEY."
         )
@@ -62,7 +62,7 @@ def _is_reachable(uri: str) -> bool:
 
 def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
     """Prepare the database before the command, and report its errors on one line with the exit
-    status COULD_NOT."""
+    status COMMAND_FAILED."""
 
     @wraps(command)
     def guarded(*arguments: Any, **options: Any) -> Any:
@@ -74,6 +74,6 @@ def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if not connection.is_unavailable(error):
                 log.exception("command.failed")
-            raise CouldNot(f"{type(error).__name__}: {error}") from error
+            raise CommandFailed(f"{type(error).__name__}: {error}") from error
 
     return guarded

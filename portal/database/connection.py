@@ -163,7 +163,7 @@ def prepare() -> None:
         return
     check_server(client())
     # Data before indexes: a unique index may cover a field that a migration fills in.
-    migrations.carry_out(master_database())
+    migrations.run_migrations(master_database())
     for document in _state.documents:
         document.ensure_indexes()
     _state.prepared = True
@@ -233,7 +233,7 @@ def _check_default_write_concern(server: MongoClient) -> None:
         raise UnsuitableServer.weak_write_concern()
 
 
-def ping_primary() -> None:
+def check_primary() -> None:
     """Raise PyMongoError unless a writable primary answers."""
     hello = client().admin.command("hello")
     if not hello.get("isWritablePrimary"):

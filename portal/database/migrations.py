@@ -80,7 +80,7 @@ MIGRATIONS = (
 )
 
 
-def carry_out(master: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+def run_migrations(master: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
     """Return once all ``migrations`` have run, here or in another portal.
 
     One small read where there is nothing to do. Data of a newer version is served as it is:

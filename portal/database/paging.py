@@ -6,7 +6,7 @@ from typing import Any
 
 from mongoengine import Document
 
-WALKED_AT_ONCE = 1000
+BATCH_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Page:
         return self.before is None and self.after is None
 
 
-def rows_by_key(
+def keyset_stages(
     key: str, *, size: int, before: Any = None, after: Any = None, descending: bool = False
 ) -> list[dict[str, Any]]:
     """The aggregation stages that read the rows for ``page_from``.
@@ -63,7 +63,7 @@ def page_from(
     )
 
 
-def pages_of(
+def in_batches(
     document: type[Document], wanted: dict[str, Any], *fields: str
 ) -> Iterator[list[dict[str, Any]]]:
     """All documents that match ``wanted``, in pages by ``_id``, with only these fields."""
@@ -72,7 +72,7 @@ def pages_of(
     projection = {"_id": 1, **dict.fromkeys(fields, 1)}
     while True:
         found = collection.find({**wanted, **after}, projection).sort("_id", 1)
-        rows = list(found.limit(WALKED_AT_ONCE))
+        rows = list(found.limit(BATCH_SIZE))
         if not rows:
             return
         yield rows

@@ -90,7 +90,7 @@ def in_transaction() -> bool:
     return _in_transaction.get()
 
 
-def refuse_in_transaction() -> None:
+def forbid_in_transaction() -> None:
     """Raise RuntimeError inside a ``transaction``: the caller's work can't join one."""
     if in_transaction():
         raise RuntimeError("This can't run inside a transaction.")

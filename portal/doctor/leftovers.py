@@ -12,7 +12,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
-from portal.database.paging import pages_of
+from portal.database.paging import in_batches
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
@@ -103,7 +103,7 @@ BELONGINGS = (
 def find_dead() -> Iterator[Finding]:
     """Documents of accounts and organizations that don't exist any more."""
     for belonging in BELONGINGS:
-        for page in pages_of(belonging.document, {}, *belonging.owners):
+        for page in in_batches(belonging.document, {}, *belonging.owners):
             for row in _suspects(belonging, page):
                 yield from _dead(belonging, row["_id"])
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from bson import ObjectId
 
-from portal.database.paging import pages_of
+from portal.database.paging import in_batches
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.doctor.leftovers import ACCOUNT, ORGANIZATION, living
@@ -34,7 +34,7 @@ _OFFER_FIELDS = ("organization", "account", "offer.giver")
 
 def find_dead_offers() -> Iterator[Finding]:
     """Offers whose giver no longer owns the organization, or doesn't exist."""
-    for page in pages_of(Membership, {"offer": {"$ne": None}}, *_OFFER_FIELDS):
+    for page in in_batches(Membership, {"offer": {"$ne": None}}, *_OFFER_FIELDS):
         givers = _owners({row["offer"].get("giver") for row in page})
         for row in page:
             if (row["organization"], row["offer"].get("giver")) not in givers:
@@ -43,7 +43,7 @@ def find_dead_offers() -> Iterator[Finding]:
 
 def find_ownerless() -> Iterator[Finding]:
     """Active and trashed organizations that no existing account owns."""
-    for page in pages_of(Organization, {"state": _LIVING}):
+    for page in in_batches(Organization, {"state": _LIVING}):
         owned = _owned({row["_id"] for row in page})
         for row in page:
             if row["_id"] not in owned:

@@ -8,7 +8,7 @@ from uuid import UUID
 from bson import ObjectId
 
 from portal.database.connection import tenant_database
-from portal.database.paging import WALKED_AT_ONCE, pages_of
+from portal.database.paging import BATCH_SIZE, in_batches
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle.engine import repair_organization
@@ -47,7 +47,7 @@ _FIELDS = ("name", "slug", "state", "placement", "audit_head.seq")
 def find_strays() -> Iterator[Finding]:
     """Collections that belong to no organization."""
     every = collections.list_collections(tenant_database())
-    while page := list(islice(every, WALKED_AT_ONCE)):
+    while page := list(islice(every, BATCH_SIZE)):
         owned = _owned({found.uuid for found in page})
         for found in page:
             if found.uuid not in owned and _is_stray(found):
@@ -56,7 +56,7 @@ def find_strays() -> Iterator[Finding]:
 
 def find_misplaced() -> Iterator[Finding]:
     """Organizations whose collection is missing, or has another name than recorded."""
-    for page in pages_of(Organization, _SETTLED, *_FIELDS):
+    for page in in_batches(Organization, _SETTLED, *_FIELDS):
         names = [row["placement"]["collection"] for row in page]
         listed = collections.list_collections(tenant_database(), name={"$in": names})
         here = {found.name: found.uuid for found in listed}

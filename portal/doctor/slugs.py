@@ -6,7 +6,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.paging import pages_of
+from portal.database.paging import in_batches
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
 from portal.documents.organizations import Organization, OrganizationState
@@ -30,7 +30,7 @@ _ORGANIZATION_FIELDS = ("slug", "state", "operation.slug")
 
 def find_idle() -> Iterator[Finding]:
     """Slugs that no organization has or is getting, but for old ones that are still held."""
-    for page in pages_of(Slug, {}, *_SLUG_FIELDS):
+    for page in in_batches(Slug, {}, *_SLUG_FIELDS):
         holders = {row["organization"] for row in page}
         rows = found_by(Organization, "_id", holders, *_ORGANIZATION_FIELDS)
         organizations = {row["_id"]: row for row in rows}
@@ -41,7 +41,7 @@ def find_idle() -> Iterator[Finding]:
 
 def find_unheld() -> Iterator[Finding]:
     """Active organizations whose slug isn't held as their current one."""
-    for page in pages_of(Organization, {"state": OrganizationState.ACTIVE}, "slug"):
+    for page in in_batches(Organization, {"state": OrganizationState.ACTIVE}, "slug"):
         slugs = found_by(Slug, "_id", {row["slug"] for row in page}, "organization", "state")
         held = {
             (row["_id"], row["organization"]) for row in slugs if row["state"] == SlugState.CURRENT

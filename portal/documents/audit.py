@@ -44,7 +44,7 @@ class Head(EmbeddedDocument):
     meta = {"strict": False}
 
 
-class EventsAreFinal(Exception):
+class EventsAreImmutable(Exception):
     """An attempt to change or remove an audit event."""
 
 
@@ -53,7 +53,7 @@ class _FinalEvents(QuerySet):
     document go through these."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise EventsAreFinal
+        raise EventsAreImmutable
 
     update = modify = delete = _refuse
 
@@ -106,7 +106,7 @@ class AuditEvent(Document):
     }
 
     def save(self, *args: Any, **options: Any) -> "AuditEvent":
-        """Insert a new event. Raises EventsAreFinal for a stored one."""
+        """Insert a new event. Raises EventsAreImmutable for a stored one."""
         if not self._created:
-            raise EventsAreFinal
+            raise EventsAreImmutable
         return super().save(*args, **{**options, "force_insert": True})

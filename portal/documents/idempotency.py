@@ -16,7 +16,7 @@ from mongoengine import (
 KEPT = timedelta(hours=24)
 
 
-class FirstAnswer(EmbeddedDocument):
+class FirstResponse(EmbeddedDocument):
     """The response to a program's request, without secrets."""
 
     status = IntField(required=True)
@@ -26,7 +26,7 @@ class FirstAnswer(EmbeddedDocument):
     meta = {"strict": False}
 
 
-class KeyRecord(Document):
+class IdempotencyRecord(Document):
     """A used idempotency key, and the result of its request, whose id is ``request``.
 
     ``organization`` is what was changed: an organization, or an account that changed itself.
@@ -41,7 +41,7 @@ class KeyRecord(Document):
     kind = StringField(required=True)
     operation = ObjectIdField()
     at = DateTimeField(required=True)
-    answer = EmbeddedDocumentField(FirstAnswer)
+    answer = EmbeddedDocumentField(FirstResponse)
 
     meta = {
         "collection": "request_keys",

@@ -31,12 +31,12 @@ class LinkPurpose:
     ask_again: WayOn | None = None
 
 
-def sign(purpose: LinkPurpose, content: dict[str, Any]) -> str:
+def sign_token(purpose: LinkPurpose, content: dict[str, Any]) -> str:
     """A token with ``content`` that only this portal can create, valid for one ``purpose``."""
     return _serializer(purpose).dumps(content)
 
 
-def read(purpose: LinkPurpose, token: str) -> dict[str, Any]:
+def read_token(purpose: LinkPurpose, token: str) -> dict[str, Any]:
     """The content of a token for this ``purpose``. Raises InvalidLink if forged or expired."""
     try:
         return _serializer(purpose).loads(token, max_age=int(purpose.valid_for.total_seconds()))

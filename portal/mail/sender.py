@@ -18,7 +18,7 @@ from portal.database.background import start_loop
 from portal.database.leases import LeasedQueue, summary
 from portal.documents.mails import Mail, Outcome
 from portal.mail.outbox import KINDS
-from portal.mail.transport import delivered
+from portal.mail.transport import deliver
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ def _send(mail: Mail) -> None:
         if message is None:
             _finish(mail, Outcome.NOT_NEEDED)
             return
-        with delivered(message):
+        with deliver(message):
             _finish(mail, Outcome.SENT)
     except Exception as error:
         if connection.is_unavailable(error):

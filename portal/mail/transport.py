@@ -61,7 +61,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptMail:
+class StoredMail:
     """A mail stored as a file."""
 
     path: Path
@@ -71,12 +71,12 @@ class KeptMail:
     text: str
 
 
-def kept_in(directory: str) -> Iterator[KeptMail]:
+def stored_mails(directory: str) -> Iterator[StoredMail]:
     """The mails stored as files in ``directory``, newest first."""
     for path in sorted(Path(directory).glob("*.log"), reverse=True):
         message = message_from_bytes(path.read_bytes(), policy=policy.default)
         text = message.get_body(("plain",))
-        yield KeptMail(
+        yield StoredMail(
             path,
             str(message["Date"]),
             str(message["To"]),
@@ -86,7 +86,7 @@ def kept_in(directory: str) -> Iterator[KeptMail]:
 
 
 @contextmanager
-def delivered(message: EmailMultiAlternatives) -> Iterator[None]:
+def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
     """Deliver the message; inside the block the server has accepted it. Errors of closing the
     connection afterwards are ignored.
 

@@ -8,8 +8,8 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.trail import ListedEvent, latest_events
-from portal.database.paging import Page, page_from, rows_by_key
+from portal.audit.trail import ListedEvent, latest_events_lookup
+from portal.database.paging import Page, keyset_stages, page_from
 from portal.display_names import InvalidName
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
@@ -85,7 +85,7 @@ def organizations_of(
     if prefix == "":
         return Page([])
     keys: dict[str, Any] = {"size": ROWS_PER_PAGE, "before": before, "after": after}
-    stages = [*_beginning_with(prefix), *rows_by_key("slug", **keys)]
+    stages = [*_beginning_with(prefix), *keyset_stages("slug", **keys)]
     rows = list(
         Membership.objects(account=account_id).aggregate(
             [*_from_memberships(OrganizationState.ACTIVE, stages), *_as_listed(account_id)]
@@ -150,7 +150,7 @@ def trash_of(
     """A page of the trashed organizations that the account owns, newest first, as
     ``TrashedOrganization``s; one read. ``before`` and ``after`` match ``TRASH_KEY``."""
     keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
-    stages = [{"$set": {"key": _AS_TRASH_KEY}}, *rows_by_key("key", **keys, descending=True)]
+    stages = [{"$set": {"key": _AS_TRASH_KEY}}, *keyset_stages("key", **keys, descending=True)]
     rows = list(
         Membership.objects(account=account_id, role=Role.OWNER).aggregate(
             [*_from_memberships(OrganizationState.TRASHED, stages), *_as_trashed(account_id)]
@@ -270,7 +270,7 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
         join(Membership, "_id", "organization", "member_count", [{"$count": "n"}]),
         join(Membership, "_id", "organization", "owners", owners),
         join(Slug, "_id", "organization", "old_slugs", old),
-        {"$lookup": {**latest_events(MOST_SHOWN), "localField": "_id", "as": "events"}},
+        {"$lookup": {**latest_events_lookup(MOST_SHOWN), "localField": "_id", "as": "events"}},
         join(Account, "created_by", "_id", "creator", _EMAIL),
         {"$project": {"member_count": 1, "owners": 1, "old_slugs": 1, "events": 1, "creator": 1}},
     ]

@@ -5,10 +5,10 @@ A missing field counts as empty.
 
 from wtforms import EmailField, HiddenField, PasswordField, StringField
 
-from portal.web.forms import OnceForm
+from portal.web.forms import IdempotentForm
 
 
-class NameForm(OnceForm):
+class NameForm(IdempotentForm):
     """Names an organization."""
 
     organization_name = StringField("Name of the organization", default="")
@@ -27,7 +27,7 @@ class FinishSignUpForm(SignUpForm):
     token = HiddenField(default="")
 
 
-class ConfirmForm(OnceForm):
+class ConfirmForm(IdempotentForm):
     """Deletes or purges an organization, confirmed by its name."""
 
     confirm_name = StringField("Type the name to confirm", default="")

@@ -36,5 +36,5 @@ def preview_of(
         return Preview(reason=error.reason if name.strip() else "")
     if renamed is not None and parsed.slug == renamed.slug:
         return Preview(parsed.slug, parsed.collection, free=True)
-    rate_limits.count_try(rate_limits.PREVIEW, network)
+    rate_limits.count_attempt(rate_limits.PREVIEW, network)
     return Preview(parsed.slug, parsed.collection, is_free(parsed.slug, account))

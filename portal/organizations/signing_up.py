@@ -58,9 +58,9 @@ def sign_up(
     SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
     """
     if context.actor.id:  # a provisioning key has a limit of its own
-        rate_limits.count_try(rate_limits.PROVISIONING, str(context.actor.id))
+        rate_limits.count_attempt(rate_limits.PROVISIONING, str(context.actor.id))
     else:
-        rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+        rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     name, address = _parse(typed_name, email, password)
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
     signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
@@ -87,7 +87,7 @@ def request_sign_up(
     Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, Overloaded; IdempotencyKeyReused where the key was used with another content.
     """
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     name, address = _parse(typed_name, email, password)
     try:
         _store_request(name, address, password, context.idempotency_key)
@@ -137,7 +137,7 @@ def _was_requested(key: IdempotencyKey | None) -> bool:
 
 def find_pending_sign_up(token: str) -> PendingSignUp:
     """The sign-up behind a link. Raises InvalidLink where it expired or was finished."""
-    content = links.read(PURPOSE, token)
+    content = links.read_token(PURPOSE, token)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None or _is_over(found):
         raise InvalidLink(PURPOSE.ask_again)
@@ -156,7 +156,7 @@ def finish_sign_up(
     TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left, and the link still works
     except after InvalidLink.
     """
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     name = parse_name(typed_name)
     address = EmailAddress(asked.email, asked.email_key)
     password_hash = _password_hash_of(asked, password, name.shown)
@@ -204,7 +204,7 @@ def _about_pending(mail: Mail) -> dict[str, Any] | None:
     if Account.objects(email_key=asked.email_key).first():
         subject, link = "You have an account", links.link("authentication.log_in")
         return {"subject": subject, "taken": True, "email": asked.email, "link": link}
-    token = links.sign(PURPOSE, {"id": asked.id})
+    token = links.sign_token(PURPOSE, {"id": asked.id})
     link = links.link("organizations.finish_sign_up", token=token)
     subject = "Finish signing up"
     return {"subject": subject, "taken": False, "email": asked.email, "link": link}

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.database.connection import client, retryable_write_client, tenant_database
-from portal.database.transactions import refuse_in_transaction
+from portal.database.transactions import forbid_in_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
@@ -81,7 +81,7 @@ def store_of(organization: Organization) -> TenantStore:
         retryable_write_client(),
         Placement(tenant_database().name, placement.collection, placement.uuid),
         _Locator(organization.id),
-        guard=refuse_in_transaction,
+        guard=forbid_in_transaction,
     )
 
 

@@ -25,7 +25,7 @@ from portal.organizations.lifecycle.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
-from portal.web.query import key_argument, number_argument
+from portal.web.query import number_argument, sort_key_argument
 from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("organizations", __name__)
@@ -92,7 +92,7 @@ def finish_sign_up() -> ResponseReturnValue:
 
 @blueprint.post("/signup/password")
 def password_strength() -> ResponseReturnValue:
-    rate_limits.count_try(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
+    rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
     known = (request.form.get("email", ""), request.form.get("organization_name", ""))
     found = strength(request.form.get("password", ""), *known)
     return render_template("organizations/password_strength.html", strength=found)
@@ -115,7 +115,7 @@ def preview() -> ResponseReturnValue:
 def list_mine() -> ResponseReturnValue:
     searched = _search_argument()
     prefix = directory.prefix_of(searched) if searched else None
-    before, after = key_argument("before", SLUG), key_argument("after", SLUG)
+    before, after = sort_key_argument("before", SLUG), sort_key_argument("after", SLUG)
     page = directory.organizations_of(
         current_user.account_id, prefix=prefix, before=before, after=after
     )
@@ -236,7 +236,7 @@ def delete(access: Access) -> ResponseReturnValue:
 @blueprint.get("/trash")
 @login_required
 def trash() -> ResponseReturnValue:
-    before, after = key_argument("before", TRASH_KEY), key_argument("after", TRASH_KEY)
+    before, after = sort_key_argument("before", TRASH_KEY), sort_key_argument("after", TRASH_KEY)
     page = directory.trash_of(current_user.account_id, before=before, after=after)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".trash"), 303)

@@ -111,7 +111,7 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
     try:
         os.environ.update(environment)
         active = settings.load()
-        with instance.settings_left():
+        with instance.shared_settings():
             gunicorn = _start_gunicorn(listener)
             _say_when_ready(listener, active.public_url, gunicorn)
             while still_runs(gunicorn):

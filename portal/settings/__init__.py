@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from environs import Env, EnvValidationError, ValidationError
 
 from portal.settings import key_files
-from portal.settings.key_files import UnfitKey
+from portal.settings.key_files import UnsuitableKey
 
 SHORTEST_SECRET_BYTES = 32
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
@@ -62,14 +62,14 @@ def _private_key_file(path: str) -> None:
     try:
         if path:
             key_files.read_private_key(path)
-    except UnfitKey as error:
+    except UnsuitableKey as error:
         raise ValidationError(str(error)) from error
 
 
 def _public_key_file(path: str) -> None:
     try:
         key_files.read_public_key(path)
-    except UnfitKey as error:
+    except UnsuitableKey as error:
         raise ValidationError(str(error)) from error
 
 

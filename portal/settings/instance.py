@@ -74,7 +74,7 @@ def signs_by_own_secrets(jwt_secret: str, secret_key: str) -> bool:
 
 
 @contextmanager
-def settings_left() -> Iterator[None]:
+def shared_settings() -> Iterator[None]:
     """Store this process's settings for commands, while inside; readable only by its user, like the
     secrets."""
     names = [setting.name.upper() for setting in every_setting()]

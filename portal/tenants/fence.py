@@ -74,7 +74,7 @@ def send(
     return answer
 
 
-def will_pass(error: PyMongoError) -> bool:
+def is_transient(error: PyMongoError) -> bool:
     """Whether the same command may succeed when sent again."""
     if error.timeout:
         return False  # the caller's time limit is exceeded

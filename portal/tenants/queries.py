@@ -31,7 +31,7 @@ UPDATE_OPERATORS = frozenset(
     }
 )  # fmt: skip
 # The server takes no deeper ones either; what Python could nest without end is refused here.
-DEEPEST = 100
+MAX_DEPTH = 100
 
 # Run JavaScript, or read other collections; the server's internal ones begin with "$_".
 _REFUSED = frozenset(
@@ -109,8 +109,8 @@ def _check_expressions(value: object) -> None:
     unseen: list[tuple[Any, int]] = [(value, 1)]
     while unseen:
         seen, depth = unseen.pop()
-        if depth > DEEPEST:
-            raise QueryRefused(f"nothing may be nested deeper than {DEEPEST} levels")
+        if depth > MAX_DEPTH:
+            raise QueryRefused(f"nothing may be nested deeper than {MAX_DEPTH} levels")
         if isinstance(seen, DBRef):
             seen = seen.as_doc()  # its encoded form
         _refuse_encoded(seen)

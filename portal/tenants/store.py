@@ -35,7 +35,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from portal.tenants.errors import DocumentExists, PartialWrite, QueryRefused
-from portal.tenants.fence import Moved, send, will_pass
+from portal.tenants.fence import Moved, is_transient, send
 from portal.tenants.queries import check_filter, check_pipeline, check_replacement, check_update
 
 OPERATION_SECONDS = 20
@@ -381,7 +381,7 @@ class TenantStore:
                 except Moved as moved:
                     self._name = self._locate(moved.name)
                 except PyMongoError as error:
-                    if not (retryable and will_pass(error)):
+                    if not (retryable and is_transient(error)):
                         raise
                 time.sleep(pause_seconds)
         raise AssertionError("there are always more pauses")

@@ -15,7 +15,7 @@ from wtforms.widgets import DateInput
 from portal.errors import PortalError, SeveralErrors
 from portal.web import requests
 from portal.web.errors import DuplicateRequest
-from portal.web.idempotency import find_record, key_of_form
+from portal.web.idempotency import find_record, form_idempotency_key
 
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = (
@@ -27,14 +27,14 @@ SIGN_UPS = (
 Result = TypeVar("Result")
 
 
-def take_key() -> None:
+def store_idempotency_key() -> None:
     """Store the submitted form's idempotency key, if any, on the request. Raises InvalidInput."""
     sent = request.form.getlist(KEY_FIELD) if request.method == "POST" else []
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
         # Signing up changes the principal, and so would the scope of the second click.
         anonymous = request.endpoint in SIGN_UPS
-        requests.take_idempotency_key(typed, KEY_FIELD, key_of_form, anonymous=anonymous)
+        requests.take_idempotency_key(typed, KEY_FIELD, form_idempotency_key, anonymous=anonymous)
 
 
 class Form(FlaskForm):
@@ -120,7 +120,7 @@ class _IdempotencyKeyField(HiddenField):
         return secrets.token_urlsafe(16)
 
 
-class OnceForm(Form):
+class IdempotentForm(Form):
     """A form that takes effect once, however often its button is pressed."""
 
     idempotency_key = _IdempotencyKeyField()

@@ -17,7 +17,7 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.database.transactions import within_transaction
-from portal.documents.idempotency import KEPT, FirstAnswer, KeyRecord
+from portal.documents.idempotency import KEPT, FirstResponse, IdempotencyRecord
 from portal.web.context import IdempotencyKey, RequestContext
 from portal.web.errors import DuplicateRequest
 
@@ -25,12 +25,16 @@ SYNTAX = re.compile(r"[!-~]{1,255}")
 """The syntax of an idempotency key: visible ASCII."""
 
 
-def key_of_call(typed: str, scope: str, method: str, path: str, content: bytes) -> IdempotencyKey:
+def program_idempotency_key(
+    typed: str, scope: str, method: str, path: str, content: bytes
+) -> IdempotencyKey:
     """A program's idempotency key: with other content it is the same key, and rejected."""
     return IdempotencyKey(_digest(typed, scope, method, path), _macs(content))
 
 
-def key_of_form(typed: str, scope: str, method: str, path: str, content: bytes) -> IdempotencyKey:
+def form_idempotency_key(
+    typed: str, scope: str, method: str, path: str, content: bytes
+) -> IdempotencyKey:
     """A form's idempotency key: with other content, as after going back, it is another key."""
     macs = _macs(content)
     return IdempotencyKey(_digest(typed, scope, method, path, macs[0]), macs)
@@ -48,7 +52,7 @@ def claim_key(
     key = context.idempotency_key
     if key is None:
         return
-    record = KeyRecord(
+    record = IdempotencyRecord(
         mac=key.macs[0],
         request=context.request_id,
         organization=organization,
@@ -58,7 +62,7 @@ def claim_key(
     )
     replaceable = [{"at": {"$lt": clock.now() - KEPT}}, {"request": context.request_id}]
     try:
-        KeyRecord._get_collection().replace_one(
+        IdempotencyRecord._get_collection().replace_one(
             {"_id": key.id, "$or": replaceable}, record.to_mongo().to_dict(), upsert=True
         )
     except DuplicateKeyError as error:
@@ -70,22 +74,22 @@ def release_key(key_id: str | None, operation: ObjectId) -> None:
     """Release the idempotency key of an ``operation`` that is rolled back, so that the request can
     be repeated."""
     if key_id:
-        KeyRecord.objects(id=key_id, operation=operation).delete()
+        IdempotencyRecord.objects(id=key_id, operation=operation).delete()
 
 
-def find_record(key: IdempotencyKey | None) -> KeyRecord | None:
+def find_record(key: IdempotencyKey | None) -> IdempotencyRecord | None:
     """The record of this key from the last 24 hours; one read, none without a key."""
     if key is None:
         return None
-    return KeyRecord.objects(id=key.id, at__gte=clock.now() - KEPT).first()
+    return IdempotencyRecord.objects(id=key.id, at__gte=clock.now() - KEPT).first()
 
 
-def keep_answer(
+def store_response(
     key: IdempotencyKey, request_id: str, status: int, body: dict[str, Any], headers: dict[str, str]
 ) -> None:
     """Store the response, if this request is the one that claimed the key."""
-    KeyRecord.objects(id=key.id, request=request_id).update_one(
-        set__answer=FirstAnswer(status=status, body=body, headers=headers)
+    IdempotencyRecord.objects(id=key.id, request=request_id).update_one(
+        set__answer=FirstResponse(status=status, body=body, headers=headers)
     )
 
 

@@ -5,7 +5,7 @@ import re
 from flask import request
 
 
-def key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
+def sort_key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
     """The sort key of a row; ``None`` for anything that can't be one."""
     value = request.args.get(name, "")
     return value if pattern.fullmatch(value) else None

@@ -31,7 +31,7 @@ ADDRESS_MAILS = "address_mail_limit"
 SECOND_FACTOR = "second_factor_limit"
 
 
-def count_try(limit: str, subject: str) -> None:
+def count_attempt(limit: str, subject: str) -> None:
     """Count an attempt by or on ``subject`` under ``limit``.
 
     Raises TooManyAttempts beyond it; PyMongoError where it can't be counted, so that a failure

@@ -108,7 +108,7 @@ def same_site_path(target: str, otherwise: str) -> str:
     return target if plain and not target.startswith("//") else otherwise
 
 
-def client_address(peer: str, forwarded: str, trusted: list[Network]) -> str:
+def client_ip(peer: str, forwarded: str, trusted: list[Network]) -> str:
     """The client's IP address: the last hop that is no trusted proxy. IPv4-mapped IPv6, as seen by
     a dual-stack listener, becomes IPv4.
 
@@ -124,7 +124,7 @@ def _wrapped(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
     trusted = [ip_network(network) for network in settings.trusted_proxies]
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["REMOTE_ADDR"] = client_address(
+        environ["REMOTE_ADDR"] = client_ip(
             environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""), trusted
         )
         if not _is_ours(environ.get("HTTP_HOST", ""), settings):

@@ -40,7 +40,7 @@ def ready() -> ResponseReturnValue:
     """Whether this process can serve requests: indexes exist, and a primary is writable."""
     try:
         connection.await_prepared()
-        connection.ping_primary()
+        connection.check_primary()
     except (DatabaseNotPrepared, MigrationRunning, MigrationFailed) as error:
         return f"not ready: {error}\n", 503, _NOT_READY
     except (PyMongoError, UnsuitableServer) as error:

@@ -151,7 +151,7 @@ def test_a_link_is_for_one_account(app, asked, letters):
     teo = an_account("teo@acme.example")
     ask_for_link(Visitor(app), teo.email)
     request = str(Recovery.objects.order_by("at").first().request)
-    forged = links.sign(RECOVER, {"account": str(teo.id), "request": request})
+    forged = links.sign_token(RECOVER, {"account": str(teo.id), "request": request})
     assert Visitor(app).get(f"/recover?token={forged}").status == 410
     follow(Visitor(app), link)
     assert Visitor(app).log_in(teo.email, PASSWORD).status == 303

@@ -90,7 +90,7 @@ def test_what_was_not_signed_here_is_no_link(visitor, token):
 def test_a_link_for_something_else_verifies_nothing(visitor, link):
     account = Account.objects.get()
     content = {"account": str(account.id), "address": account.email_key}
-    token = links.sign(RECOVER, content)
+    token = links.sign_token(RECOVER, content)
     assert visitor.get(f"/verify?token={token}").status == 410
 
 

@@ -9,7 +9,7 @@ from portal import clock, settings
 from portal.api import replay, schemas
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.idempotency import KEPT, KeyRecord
+from portal.documents.idempotency import KEPT, IdempotencyRecord
 from portal.documents.organizations import OperationKind, Organization
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.engine import PLANS
@@ -224,7 +224,7 @@ def test_an_answer_that_it_is_not_finished_is_not_kept(owner, monkeypatch):
 )
 def test_an_error_is_not_kept(owner, status, body):
     assert owner.post("/org/create", body, **KEYED).status_code == status
-    assert len(KeyRecord.objects()) == 0
+    assert len(IdempotencyRecord.objects()) == 0
     assert owner.post("/org/create", {"organization_name": "Other"}, **KEYED).status_code == 201
 
 
@@ -233,7 +233,7 @@ def test_what_was_turned_back_may_be_tried_again_with_the_same_key(owner, tenant
     body = {"new_organization_name": "Other"}
     refused = owner.put("/org/update/acme-corp", body, **KEYED)
     assert fault(refused)[:2] == (409, "name_taken")
-    assert len(KeyRecord.objects()) == 0
+    assert len(IdempotencyRecord.objects()) == 0
     tenant_db.drop_collection("org_other")
     again = owner.put("/org/update/acme-corp", body, **KEYED)
     assert (again.status_code, AGAIN in again.headers) == (200, False)
@@ -249,14 +249,14 @@ def test_whoever_turns_it_back_frees_its_key(owner, tenant_db, monkeypatch):
     tenant_db.org_other.insert_one({"_id": 1})
     Organization.objects.update(set__operation__lease_until=clock.now() - timedelta(minutes=1))
     assert runner.recover_due_operations() == 1
-    assert len(KeyRecord.objects()) == 0
+    assert len(IdempotencyRecord.objects()) == 0
     assert fault(owner.put("/org/update/acme-corp", body, **KEYED))[:2] == (409, "name_taken")
 
 
 def test_a_sign_up_that_was_turned_back_may_be_tried_again(program, tenant_db):
     tenant_db.org_acme_corp.insert_one({"_id": 1})
     assert program.post("/org/create", SIGN_UP, **KEYED).status_code == 409
-    assert len(KeyRecord.objects()) == 0
+    assert len(IdempotencyRecord.objects()) == 0
     tenant_db.drop_collection("org_acme_corp")
     assert program.post("/org/create", SIGN_UP, **KEYED).status_code == 201
 
@@ -315,7 +315,7 @@ def test_at_another_address_it_is_another_key(owner):
     for name in ("other", "acme-corp"):
         answer = owner.delete(f"/org/delete/{name}", **KEYED)
         assert (answer.status_code, AGAIN in answer.headers) == (200, False)
-    assert len(KeyRecord.objects()) == 3
+    assert len(IdempotencyRecord.objects()) == 3
 
 
 def test_a_key_is_forgotten_after_24_hours(program, time_machine, master_db):
@@ -353,7 +353,7 @@ def test_reading_and_logging_in_take_no_key(owner, program):
     credentials = {"email": "mara@acme.example", "password": PASSWORD}
     answers = [program.post("/admin/login", credentials, **KEYED) for _ in range(2)]
     assert answers[0].json["token"] != answers[1].json["token"]
-    assert len(KeyRecord.objects()) == 0
+    assert len(IdempotencyRecord.objects()) == 0
 
 
 def test_nothing_secret_is_kept(program, visitor, master_db):

@@ -5,7 +5,7 @@ from bson import ObjectId
 
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.idempotency import KeyRecord
+from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
@@ -200,7 +200,7 @@ def test_every_change_may_be_repeated(owner, path_of, master_db, method, below, 
         master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
     assert same_answer(first, owner.ask(method, path_of(below), body, **KEYED))
     assert (len(AuditEvent.objects()), len(Mail.objects())) == told
-    assert len(KeyRecord.objects()) == 1
+    assert len(IdempotencyRecord.objects()) == 1
 
 
 @pytest.mark.parametrize(("method", "below", "body"), CHANGES)

@@ -32,7 +32,7 @@ from portal.organizations.lifecycle.engine import Plan, RollBack
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from portal.permissions import ALL, FOR_KEYS, ROLES, of_key
+from portal.permissions import ALL, FOR_API_KEYS, ROLES, of_api_key
 from tests.factories import (
     a_context,
     a_key,
@@ -60,13 +60,14 @@ def events(organization):
 
 def test_a_key_may_at_most_what_an_admin_may_without_keys_and_leaving():
     assert (
-        ROLES[Role.ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"} == FOR_KEYS
+        ROLES[Role.ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"}
+        == FOR_API_KEYS
     )
-    assert of_key(Role.ADMIN) == FOR_KEYS
-    assert of_key(Role.VIEWER) == ROLES[Role.VIEWER] - {"organization.leave"}
+    assert of_api_key(Role.ADMIN) == FOR_API_KEYS
+    assert of_api_key(Role.VIEWER) == ROLES[Role.VIEWER] - {"organization.leave"}
     # What was stored by a version that allowed more gives no more.
-    assert of_key(Role.OWNER) == FOR_KEYS
-    assert of_key(None, ["organization.view", "organization.purge"]) == {"organization.view"}
+    assert of_api_key(Role.OWNER) == FOR_API_KEYS
+    assert of_api_key(None, ["organization.view", "organization.purge"]) == {"organization.view"}
 
 
 @pytest.mark.attack("L1")
@@ -324,4 +325,4 @@ def test_lists_are_by_name_and_one_read(commands):
 
 
 def test_every_permission_is_a_known_one():
-    assert FOR_KEYS < ALL
+    assert FOR_API_KEYS < ALL

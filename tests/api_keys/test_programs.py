@@ -16,7 +16,7 @@ from portal.organizations.api_keys.managing import OVERLAPS
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from portal.permissions import FOR_KEYS, of_key
+from portal.permissions import FOR_API_KEYS, of_api_key
 from tests.factories import (
     a_context,
     a_key,
@@ -52,7 +52,7 @@ def test_a_key_says_what_it_is(by_key):
         "key": {
             "id": str(key.id),
             "name": "Nightly export",
-            "permissions": sorted(of_key(Role.ADMIN)),
+            "permissions": sorted(of_api_key(Role.ADMIN)),
         },
         "expires_at": key.expires_at.isoformat(),
     }
@@ -330,5 +330,5 @@ def test_nothing_tells_the_key(app, by_key, log, master_db, tenant_db):
 
 def test_every_permission_of_keys_can_be_asked_for(by_key):
     organization = an_organization("Acme Corp")
-    program = by_key(a_key(organization, None, sorted(FOR_KEYS)))
-    assert program.get("/auth/check").json["key"]["permissions"] == sorted(FOR_KEYS)
+    program = by_key(a_key(organization, None, sorted(FOR_API_KEYS)))
+    assert program.get("/auth/check").json["key"]["permissions"] == sorted(FOR_API_KEYS)

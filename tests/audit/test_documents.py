@@ -2,8 +2,8 @@
 
 import pytest
 
-from portal.audit.trail import forget_chain
-from portal.documents.audit import AuditEvent, EventsAreFinal
+from portal.audit.trail import delete_chain
+from portal.documents.audit import AuditEvent, EventsAreImmutable
 from tests.factories import an_organization
 
 
@@ -38,12 +38,12 @@ def test_no_event_can_be_changed_or_removed(master_db, attempt):
     an_organization("Acme Corp")
     before = list(master_db.audit_events.find())
     assert before
-    with pytest.raises(EventsAreFinal):
+    with pytest.raises(EventsAreImmutable):
         attempt()
     assert list(master_db.audit_events.find()) == before
 
 
 def test_the_chain_of_what_never_came_to_be_can_be_forgotten():
     organization = an_organization("Acme Corp")
-    forget_chain(organization.id)
+    delete_chain(organization.id)
     assert AuditEvent.objects(chain=organization.id).count() == 0

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from portal.audit.words import WORDS, actions_by_group, title_of, words_of
+from portal.audit.words import WORDS, actions_by_group, describe_event, title_of
 from portal.permissions import ALL
 from portal.permissions import WORDS as PERMISSION_WORDS
 
@@ -31,12 +31,12 @@ def test_those_to_choose_from_have_titles_of_their_own():
 
 
 def test_what_only_a_newer_version_knows_is_told_by_its_action():
-    assert words_of("organization.painted", {}, None) == "organization.painted"
+    assert describe_event("organization.painted", {}, None) == "organization.painted"
     assert title_of("organization.renamed") == "Renamed from … to …"
 
 
 def test_permissions_are_told_in_words():
     assert set(PERMISSION_WORDS) == ALL
     details = {"name": "Sync", "may": "members.view, organization.painted"}
-    told = words_of("key.created", details, None)
+    told = describe_event("key.created", details, None)
     assert told == "API key “Sync” made: see its members, organization.painted"

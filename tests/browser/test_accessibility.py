@@ -25,7 +25,7 @@ from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members import ownership
 from portal.organizations.members.mails import token_of
 from portal.organizations.signing_up import PURPOSE
-from portal.permissions import FOR_KEYS
+from portal.permissions import FOR_API_KEYS
 from tests.factories import (
     a_context,
     a_key,
@@ -96,7 +96,9 @@ def test_a_sign_up_that_waits_for_its_address(page, check, server):
         page.get_by_role("heading", name="Check your mailbox").wait_for()
         check(page)
         asked = PendingSignUp.objects.get()
-        page.goto(f"{running.url}/signup/finish?token={links.sign(PURPOSE, {'id': asked.id})}")
+        page.goto(
+            f"{running.url}/signup/finish?token={links.sign_token(PURPOSE, {'id': asked.id})}"
+        )
         check(page)
         page.get_by_label("Password").fill("weak")
         page.get_by_role("button", name="Create organization").click()
@@ -129,9 +131,9 @@ def test_what_links_in_mails_lead_to(page, check):
     account.update(set__address_generation=1)
     change = {**who, "address": "t@acme.example", "generation": 1}
     tokens = {
-        "/verify": links.sign(VERIFY, {**who, "address": account.email_key}),
-        "/recover": links.sign(RECOVER, {**who, "request": str(request)}),
-        "/address": links.sign(CHANGE, change),
+        "/verify": links.sign_token(VERIFY, {**who, "address": account.email_key}),
+        "/recover": links.sign_token(RECOVER, {**who, "request": str(request)}),
+        "/address": links.sign_token(CHANGE, change),
     }
     for path, token in tokens.items():
         page.goto(f"{path}?token={token}")
@@ -442,7 +444,7 @@ def test_pages_of_api_keys(page, check, mara):
     page.goto("/organizations/acme-corp/keys")
     check(page)
     a_key(organization, name="W" * 80)
-    a_key(organization, None, sorted(FOR_KEYS), expires_on=clock.now().date())
+    a_key(organization, None, sorted(FOR_API_KEYS), expires_on=clock.now().date())
     page.goto("/organizations/acme-corp/keys")
     check(page)
     page.goto("/organizations/acme-corp/keys/new")

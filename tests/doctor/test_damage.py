@@ -7,7 +7,7 @@ from bson import Binary, ObjectId
 from bson.binary import UuidRepresentation
 
 from portal import DOCUMENTS, clock
-from portal.audit.trail import forget_chain
+from portal.audit.trail import delete_chain
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -348,7 +348,7 @@ def gone(organization, account):
     Account.objects(id=account.id).delete()
     Organization.objects(id=organization.id).delete()
     for one in (organization, account):
-        forget_chain(one.id)
+        delete_chain(one.id)
     Slug.objects.delete()
     Membership.objects(account=organization.created_by).delete()
 
@@ -425,7 +425,7 @@ def test_what_organizations_in_the_trash_have_is_no_damage(found):
 # Documents that belong to nobody, that end by themselves within days, or that other checks are of.
 ON_THEIR_OWN = {
     "Account", "Organization", "Slug", "AuditEvent", "ProvisioningKey", "PendingSignUp",
-    "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "KeyRecord",
+    "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "IdempotencyRecord",
 }  # fmt: skip
 
 

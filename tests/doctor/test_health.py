@@ -73,7 +73,7 @@ def test_what_ends_leaves_nothing_behind(found):
 
 def test_more_than_a_page_is_examined_whole(found, monkeypatch, tenant_db, master_db):
     for module in (chains, paging, placements):
-        monkeypatch.setattr(module, "WALKED_AT_ONCE", 3)
+        monkeypatch.setattr(module, "BATCH_SIZE", 3)
     account = an_account()
     organizations = [an_organization(f"Org {n}", account) for n in range(10)]
     assert found() == []

@@ -197,7 +197,7 @@ def test_without_a_server_mails_are_files_for_their_owner_alone(app, put, settin
     transport.init_app(app, replace(settings, mail_directory=str(tmp_path / "mail")))
     sender.send_due_mails(app)
     transport.init_app(app, settings)
-    [file] = transport.kept_in(str(tmp_path / "mail"))
+    [file] = transport.stored_mails(str(tmp_path / "mail"))
     assert (file.to, file.subject) == (TO, "Acme Corp is in the trash")
     assert "http://localhost/trash/1" in file.text
     assert file.path.parent.stat().st_mode & 0o77 == 0

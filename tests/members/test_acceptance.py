@@ -241,7 +241,7 @@ def test_sent_again_in_another_role_gives_that_role(mara, invite, enter):
 
 
 def token_for(invitation):
-    return links.sign(INVITE, {"id": str(invitation.id), "generation": invitation.generation})
+    return links.sign_token(INVITE, {"id": str(invitation.id), "generation": invitation.generation})
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ def test_a_link_of_a_version_before_works(invite, enter):
     an_account(LENA, verified=False)
     invite()
     content = {"id": str(Invitation.objects.get().id), "generation": 1}
-    path = f"/invitations/{links.sign(INVITE, content)}"
+    path = f"/invitations/{links.sign_token(INVITE, content)}"
     assert enter().post(path, {"password": PASSWORD}).location == PATH
 
 
@@ -406,10 +406,10 @@ def test_a_token_of_another_purpose_or_secret_is_none(invite, enter):
     invitation = Invitation.objects.get()
     content = {"id": str(invitation.id), "generation": 1}
     tokens = [
-        links.sign(LinkPurpose("reset", timedelta(days=1)), content),
+        links.sign_token(LinkPurpose("reset", timedelta(days=1)), content),
         token_of(invitation)[:-2] + "AA",
-        links.sign(INVITE, {**content, "generation": 2}),
-        links.sign(INVITE, {**content, "generation": 0}),
+        links.sign_token(INVITE, {**content, "generation": 2}),
+        links.sign_token(INVITE, {**content, "generation": 0}),
         "x", "a.b.c", "%00", "$ne", "x" * 5000,
     ]  # fmt: skip
     for token in tokens:

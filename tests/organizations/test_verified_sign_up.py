@@ -139,7 +139,7 @@ def test_nothing_in_the_database_opens_anything(visitor, master_db, link):
     kept = str([list(master_db[name].find()) for name in master_db.list_collection_names()])
     assert token not in kept
     assert PASSWORD not in kept
-    foreign = links.sign(
+    foreign = links.sign_token(
         LinkPurpose("something else", timedelta(days=1)), {"id": PendingSignUp.objects.get().id}
     )
     assert visitor.get(f"/signup/finish?token={foreign}").status == 410

@@ -19,7 +19,7 @@ from portal.database.connection import (
     retryable_write_client,
     tenant_database,
 )
-from portal.database.transactions import refuse_in_transaction, transaction
+from portal.database.transactions import forbid_in_transaction, transaction
 from portal.tenants import store as portal_store
 from portal.tenants.collections import rename_collection
 from portal.tenants.errors import DocumentExists, PartialWrite, QueryRefused
@@ -40,7 +40,7 @@ def uuid(tenant_db):
 def a_store(database, uuid, name, locate):
     return TenantStore(
         client(), retryable_write_client(), Placement(database.name, name, uuid), locate,
-        guard=refuse_in_transaction,
+        guard=forbid_in_transaction,
     )  # fmt: skip
 
 

@@ -45,8 +45,8 @@ def request_email_change(
     if address.key == account.email_key:
         raise AddressUnchanged(account.email)
     verify_current_password(account, password, context)
-    rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account.id))
-    rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)  # over all accounts
+    rate_limits.count_attempt(rate_limits.ADDRESS_MAILS, str(account.id))
+    rate_limits.count_attempt(rate_limits.ADDRESS_MAILS, address.key)  # over all accounts
 
     return _request(account, address.shown, context)
 
@@ -74,7 +74,7 @@ def _request(account: Account, email: str, context: RequestContext) -> Account:
 def find_email_change(token: str) -> EmailChange:
     """The change that the link with this ``token`` confirms. Raises InvalidLink for one that was
     used, is not the newest, or precedes the last change of password."""
-    content = links.read(CHANGE, token)
+    content = links.read_token(CHANGE, token)
     account = Account.objects(
         id=content["account"], address_generation=content["generation"], closed_at=None
     ).first()

@@ -25,7 +25,7 @@ def _to_verify(mail: Mail) -> dict[str, Any] | None:
     account = Account.objects(id=mail.ids["account"], email=mail.to, verified_at=None).first()
     if account is None:
         return None
-    token = links.sign(VERIFY, {"account": str(account.id), "address": account.email_key})
+    token = links.sign_token(VERIFY, {"account": str(account.id), "address": account.email_key})
     return {"link": link("accounts.verify", token=token)}
 
 
@@ -40,7 +40,7 @@ def _to_confirm(mail: Mail) -> dict[str, Any] | None:
         "address": mail.to,
         "generation": account.address_generation,
     }
-    confirm = link("accounts.confirm_address", token=links.sign(CHANGE, content))
+    confirm = link("accounts.confirm_address", token=links.sign_token(CHANGE, content))
     return {"email": account.email, "link": confirm}
 
 
@@ -79,7 +79,7 @@ def _to_recover(mail: Mail) -> dict[str, Any] | None:
     return {
         "email": account.email,
         "address": mail.ids["address"],
-        "link": link("accounts.recover", token=links.sign(RECOVER, content)),
+        "link": link("accounts.recover", token=links.sign_token(RECOVER, content)),
     }
 
 

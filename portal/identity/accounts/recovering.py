@@ -35,11 +35,11 @@ def request_recovery(email: str, context: RequestContext) -> EmailAddress:
     The same is written for any address at any time: only the mail's context decides whether it is
     sent. Raises InvalidEmail, TooManyAttempts.
     """
-    rate_limits.count_try(
+    rate_limits.count_attempt(
         rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(context.ip_address)
     )
     address = parse_email(email)
-    rate_limits.count_try(rate_limits.RECOVERY_PER_EMAIL, address.key)
+    rate_limits.count_attempt(rate_limits.RECOVERY_PER_EMAIL, address.key)
     account = Account.objects(email_key=address.key).only("email").first()
     # In the account's own spelling: addresses equal here may be two mailboxes.
     to = account.email if account else address.shown
@@ -59,7 +59,7 @@ def request_recovery(email: str, context: RequestContext) -> EmailAddress:
 def account_to_recover(token: str) -> Account:
     """The account that the link with this ``token`` recovers. Raises InvalidLink for one that was
     used, is not the newest, or precedes the last change of password or address."""
-    content = links.read(RECOVER, token)
+    content = links.read_token(RECOVER, token)
     account = Account.objects(id=content["account"], closed_at=None).first()
     if account is None or not _request_of(account, content["request"]).first():
         raise InvalidLink(RECOVER.ask_again)
@@ -74,7 +74,7 @@ def recover_password(token: str, password: str, context: RequestContext) -> Acco
     """
     account = account_to_recover(token)
     attempts.limit_network(context)
-    request = links.read(RECOVER, token)["request"]
+    request = links.read_token(RECOVER, token)["request"]
     passwords.check_password(password, account.email, account.name or "")
     password_hash = passwords.hash_password(password)
     by_account = context.acting_as(AuditActor(account.id, account.email, context.session))

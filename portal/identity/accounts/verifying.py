@@ -23,7 +23,7 @@ from portal.web.context import AuditActor, RequestContext
 
 def resend_verification(account_id: ObjectId, context: RequestContext) -> None:
     """Mail another link that verifies the address. Raises AddressVerified, TooManyAttempts."""
-    rate_limits.count_try(rate_limits.ADDRESS_MAILS, str(account_id))
+    rate_limits.count_attempt(rate_limits.ADDRESS_MAILS, str(account_id))
     _resend(account_id, context)
 
 
@@ -39,7 +39,7 @@ def _resend(account_id: ObjectId, context: RequestContext) -> None:
 def account_to_verify(token: str) -> Account:
     """The account whose address the link with this ``token`` verifies. Raises InvalidLink, also
     where it is already verified."""
-    content = links.read(VERIFY, token)
+    content = links.read_token(VERIFY, token)
     account = Account.objects(
         id=content["account"], email_key=content["address"], verified_at=None
     ).first()

@@ -17,7 +17,7 @@ from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.memberships import Role
 from portal.hashing import hash_secret
 from portal.identity.sessions.principals import OrganizationKey, ProvisioningPrincipal
-from portal.permissions import of_key
+from portal.permissions import of_api_key
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ def organization_key_of(credential: str) -> OrganizationKey | None:
         return None
     _record_use(key, now)
     role = Role(key.role) if key.role else None
-    permissions = of_key(role, key.permissions or ())
+    permissions = of_api_key(role, key.permissions or ())
     return OrganizationKey(key.id, key.name, key.organization, role, permissions, key.expires_at)
 
 

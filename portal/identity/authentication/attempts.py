@@ -56,7 +56,7 @@ def guarded_attempt(
     """
     failures = register_attempt(subject)
     try:
-        rate_limits.count_try(limit, subject)
+        rate_limits.count_attempt(limit, subject)
         yield
     except (TooManyAttempts, Overloaded):
         cancel_attempt(subject)
@@ -77,7 +77,9 @@ def subject_of(typed: str) -> str:
 def limit_network(context: RequestContext) -> None:
     """Count an attempt of the request's network, whatever its subject; call it before a hash.
     Raises TooManyAttempts."""
-    rate_limits.count_try(rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt(
+        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
+    )
 
 
 def register_attempt(subject: str) -> int:

@@ -84,7 +84,7 @@ def use_passkey() -> ResponseReturnValue:
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    rate_limits.count_try(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
+    rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
     options = passkeys.options_to_use(challenges.LOG_IN, "")
     return _page("second_factors/passkey.html", form, PASSKEY, [], options), form.status
 

@@ -2,16 +2,16 @@
 
 from wtforms import HiddenField, StringField
 
-from portal.web.forms import Form, OnceForm
+from portal.web.forms import Form, IdempotentForm
 
 
-class CodeForm(OnceForm):
+class CodeForm(IdempotentForm):
     """Confirms an authenticator app by its first code."""
 
     code = StringField("Code", default="")
 
 
-class PasskeyForm(OnceForm):
+class PasskeyForm(IdempotentForm):
     """Adds a named passkey; the browser fills in the device's credential."""
 
     passkey_name = StringField("Name", default="")

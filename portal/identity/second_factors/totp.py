@@ -54,7 +54,7 @@ def finish_enrollment(
 
     ``typed`` is its first code. Raises WrongCode, TooManyAttempts, AddressNotVerified.
     """
-    rate_limits.count_try(rate_limits.SECOND_FACTOR, str(account_id))
+    rate_limits.count_attempt(rate_limits.SECOND_FACTOR, str(account_id))
     offered = _pending_secret(session_id)
     secret = offered and sealing.unseal(offered)
     step = _step_of(secret, typed) if secret else None

@@ -18,7 +18,7 @@ from portal.identity.sessions import browsers
 from portal.identity.sessions.principals import require_verified_address
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.web.errors import DuplicateRequest
-from portal.web.forms import Form, OnceForm
+from portal.web.forms import Form, IdempotentForm
 from portal.web.requests import request_context
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
@@ -160,7 +160,7 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
 @_with_verified_address
 @reauthenticated
 def make_codes() -> ResponseReturnValue:
-    form = OnceForm()
+    form = IdempotentForm()
     codes = form.submit(
         lambda: recovery_codes.regenerate(current_user.account_id, request_context())
     )

@@ -28,7 +28,7 @@ from portal.organizations.access.errors import (
     OrganizationPurged,
     SecondFactorRequired,
 )
-from portal.permissions import ALL, ROLES, WITHOUT_FACTOR
+from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def access_to(
         role = Role(found["role"])
         access = Access(organization, role, slug, ROLES[role])
     if found["organization"].get("locked_out"):
-        access = replace(access, permissions=access.permissions & WITHOUT_FACTOR)
+        access = replace(access, permissions=access.permissions & WITHOUT_SECOND_FACTOR)
         if permission not in access.permissions:
             raise SecondFactorRequired(organization.name, organization.slug)
     if permission:

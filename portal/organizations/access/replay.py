@@ -12,7 +12,7 @@ from flask_wtf.csrf import CSRFError
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal.documents.idempotency import KeyRecord
+from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import OperationKind
 from portal.errors import PortalError
 from portal.identity.authentication import cookies, logging_in
@@ -71,7 +71,7 @@ def _repeat_log_in() -> None:
         cookies.enter(principal)
 
 
-def redirect_to_first_result(record: KeyRecord, page: str) -> ResponseReturnValue:
+def redirect_to_first_result(record: IdempotencyRecord, page: str) -> ResponseReturnValue:
     """Redirect to the result of the request that claimed the key."""
     log.info("request.repeated", kind=record.kind, first=record.request)
     account = current_user.account_id if current_user.is_authenticated else None

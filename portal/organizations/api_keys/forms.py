@@ -9,15 +9,17 @@ from wtforms.widgets import CheckboxInput
 
 from portal.documents.memberships import Role
 from portal.organizations.api_keys.managing import OVERLAPS
-from portal.permissions import FOR_KEYS, WORDS
-from portal.web.forms import DayInput, OnceForm
+from portal.permissions import FOR_API_KEYS, WORDS
+from portal.web.forms import DayInput, IdempotentForm
 
 CHOSEN = "chosen"
 
 
 def _permissions() -> list[SelectChoice]:
     return [
-        SelectChoice(name, words.capitalize()) for name, words in WORDS.items() if name in FOR_KEYS
+        SelectChoice(name, words.capitalize())
+        for name, words in WORDS.items()
+        if name in FOR_API_KEYS
     ]
 
 
@@ -33,7 +35,7 @@ class _DayField(DateField):
             raise ValueError("Enter a day like 2027-01-31") from error
 
 
-class NewKeyForm(OnceForm):
+class NewKeyForm(IdempotentForm):
     """Creates an API key."""
 
     name = StringField("Name", default="")
@@ -62,7 +64,7 @@ class NewKeyForm(OnceForm):
         return (self.permissions.data or []) if self.grant.data == CHOSEN else []
 
 
-class RotateForm(OnceForm):
+class RotateForm(IdempotentForm):
     """Rotates an API key's secret."""
 
     overlap = RadioField(
@@ -82,5 +84,5 @@ class RotateForm(OnceForm):
         return timedelta(seconds=int(self.overlap.data))
 
 
-class RevokeForm(OnceForm):
+class RevokeForm(IdempotentForm):
     """Revokes an API key."""

@@ -34,7 +34,7 @@ from portal.organizations.api_keys.errors import (
     TooManyApiKeys,
 )
 from portal.organizations.api_keys.mails import mail_owners_of_new_key
-from portal.permissions import FOR_KEYS, of_key
+from portal.permissions import FOR_API_KEYS, of_api_key
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -108,8 +108,8 @@ def make_key(
         lambda: _clean_grant(role, permissions),
         lambda: _expiry_of(expires_on),
     )
-    _check_within(access, of_key(role, permissions))
-    rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
+    _check_within(access, of_api_key(role, permissions))
+    rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     key_id, secret = ObjectId(), credentials.new_secret()
 
     @transactional
@@ -163,7 +163,7 @@ def rotate_key(
         sessions.lock_session(context)
         organization = begin_change(access, context, ROTATED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
-        _check_within(access, of_key(key.role, key.permissions or ()))
+        _check_within(access, of_api_key(key.role, key.permissions or ()))
         now = clock.now()
         if key.expires_at and key.expires_at <= now:
             raise ApiKeyExpired(key.name)
@@ -229,8 +229,8 @@ def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
         return []
     if not permissions:
         raise InvalidGrant.nothing()
-    if not FOR_KEYS.issuperset(permissions):
-        raise InvalidGrant.permissions_not_in(FOR_KEYS)
+    if not FOR_API_KEYS.issuperset(permissions):
+        raise InvalidGrant.permissions_not_in(FOR_API_KEYS)
     return sorted(set(permissions))
 
 

@@ -7,7 +7,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import settings
-from portal.documents.idempotency import KeyRecord
+from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import PortalError
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions.reauthentication import reauthenticated
@@ -91,7 +91,7 @@ def _answer_refusal(error: DuplicateRequest | ApiKeyNotFound) -> ResponseReturnV
         return error_handlers.answer_database_error(unavailable)
 
 
-def _replay(record: KeyRecord) -> ResponseReturnValue:
+def _replay(record: IdempotencyRecord) -> ResponseReturnValue:
     """The result of the first submission, without the secret."""
     access = access_to((request.view_args or {})["slug"], current_user)
     if record.kind == REVOKED:

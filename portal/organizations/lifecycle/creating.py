@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.trail import forget_chain, record
+from portal.audit.trail import delete_chain, record
 from portal.database.cascade import delete_belongings
 from portal.database.connection import tenant_database
 from portal.database.transactions import transactional, within_transaction
@@ -75,7 +75,7 @@ def create_organization(
     account_id: ObjectId, typed_name: str, context: RequestContext
 ) -> Organization:
     """Create an organization for an existing account; otherwise like ``sign_up``."""
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     return run_now(_create_for(account_id, parse_name(typed_name), context))
 
 
@@ -147,7 +147,7 @@ def _undo_creation(organization: Organization) -> Organization:
     if not current_attempt(organization).delete():
         raise LeaseLost(str(organization.id))
     delete_belongings(Organization, organization.id)
-    forget_chain(organization.id)
+    delete_chain(organization.id)
     owner = organization.created_by
     # Deleting the account conflicts with every transaction that gives it a membership. An account
     # that was closed meanwhile stays as its tombstone.
@@ -157,7 +157,7 @@ def _undo_creation(organization: Organization) -> Organization:
         and Account.objects(id=owner, closed_at=None).delete()
     ):
         delete_belongings(Account, owner)
-        forget_chain(owner)
+        delete_chain(owner)
     return organization
 
 

@@ -26,11 +26,7 @@ from portal import clock
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable
 from portal.database.leases import LeasedQueue
-from portal.database.transactions import (
-    TRANSACTION_SECONDS,
-    transactional,
-    within_transaction,
-)
+from portal.database.transactions import TRANSACTION_SECONDS, transactional, within_transaction
 from portal.documents.organizations import (
     Failure,
     Operation,

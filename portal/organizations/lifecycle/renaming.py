@@ -25,7 +25,7 @@ def rename_organization(
     Raises TooManyAttempts, InvalidName, NameUnchanged, SlugTaken, OperationInProgress,
     OrganizationRenamed, NotFound, TenantCollectionMissing; then nothing was changed.
     """
-    rate_limits.count_try(rate_limits.RENAMES, str(organization.id))
+    rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
     name = parse_name(typed_name)
     if name.shown == organization.name:
         raise NameUnchanged(name.shown)

@@ -20,7 +20,7 @@ def restore_organization(
     Raises TooManyAttempts, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
     OrganizationPurged, TenantCollectionMissing; then it is in the trash as before.
     """
-    rate_limits.count_try(rate_limits.RENAMES, str(organization.id))
+    rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
     name = OrganizationName(organization.name, organization.slug)
     if typed_name is not None:
         typed = parse_name(typed_name)

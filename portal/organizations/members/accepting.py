@@ -107,7 +107,7 @@ def accept_link(
         return _accept(invited.invitation, account.id, context)
     if account and invited.step == VERIFY:
         require_verified_address(account)
-    rate_limits.count_try(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     if account:
         return _prove_and_join(invited.invitation, account, password, context, user_agent)
     return _sign_up_and_join(invited, password, context, user_agent)
@@ -129,7 +129,7 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestCo
 
 def _find_by_token(token: str) -> tuple[Invitation, str]:
     try:
-        content = links.read(INVITE, token)
+        content = links.read_token(INVITE, token)
     except InvalidLink as error:
         raise InvitationEnded from error
     invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()

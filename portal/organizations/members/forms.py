@@ -5,7 +5,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import AnyOf
 
 from portal.documents.memberships import Role
-from portal.web.forms import OnceForm
+from portal.web.forms import IdempotentForm
 
 _GRANTABLE = [
     SelectChoice(Role.VIEWER, "viewer – sees it"),
@@ -14,7 +14,7 @@ _GRANTABLE = [
 _GIVERS_ROLE = [SelectChoice(Role.OWNER, "an owner, too"), SelectChoice(Role.ADMIN, "an admin")]
 
 
-class RoleForm(OnceForm):
+class RoleForm(IdempotentForm):
     """Assigns a role."""
 
     role = SelectField("Role", choices=_GRANTABLE, default="", validate_choice=False)
@@ -26,7 +26,7 @@ class InviteForm(RoleForm):
     email = EmailField("E-mail address", default="")
 
 
-class OfferForm(OnceForm):
+class OfferForm(IdempotentForm):
     """Offers ownership; ``role`` is the giver's once it is accepted."""
 
     role = SelectField(
@@ -37,13 +37,13 @@ class OfferForm(OnceForm):
     )
 
 
-class AnswerForm(OnceForm):
+class AnswerForm(IdempotentForm):
     """Answers the offer that the page showed."""
 
     offer = HiddenField(default="")
 
 
-class JoinForm(OnceForm):
+class JoinForm(IdempotentForm):
     """Accepts an invitation. ``email`` is there for password managers; its input is ignored."""
 
     email = EmailField("E-mail address", default="")

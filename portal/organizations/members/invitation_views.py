@@ -18,8 +18,8 @@ from portal.organizations.members import accepting, inviting, listing
 from portal.organizations.members.accepting import Joined
 from portal.organizations.members.forms import InviteForm, JoinForm
 from portal.organizations.members.views import members_page, to_members
-from portal.web.forms import OnceForm
-from portal.web.query import key_argument
+from portal.web.forms import IdempotentForm
+from portal.web.query import sort_key_argument
 from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("invitations", __name__)
@@ -29,7 +29,9 @@ replay.install(blueprint, "members.show")
 @blueprint.get("/organizations/<slug>/invitations")
 @with_access("invitations.manage")
 def list_all(access: Access) -> ResponseReturnValue:
-    before, after = (key_argument(name, listing.INVITATION_KEY) for name in ("before", "after"))
+    before, after = (
+        sort_key_argument(name, listing.INVITATION_KEY) for name in ("before", "after")
+    )
     page = listing.invitations_of(access.organization.id, before=before, after=after)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_all", slug=access.organization.slug), 303)
@@ -38,7 +40,7 @@ def list_all(access: Access) -> ResponseReturnValue:
         access=access,
         organization=access.organization,
         page=page,
-        acting=OnceForm(),
+        acting=IdempotentForm(),
     )
 
 
@@ -63,7 +65,7 @@ def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
     invitation = listing.invitation_of(access.organization.id, parse_object_id(invitation_id))
     if invitation.role == Role.ADMIN and not recently_authenticated(current_user):
         return require_reauthentication(url_for("members.show", slug=access.organization.slug))
-    sent = OnceForm().submit(
+    sent = IdempotentForm().submit(
         lambda: inviting.resend_invitation(access, invitation.id, request_context())
     )
     if sent:
@@ -74,7 +76,7 @@ def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
 @blueprint.post("/organizations/<slug>/invitations/<invitation_id>/withdraw")
 @with_access("invitations.manage")
 def withdraw(access: Access, invitation_id: str) -> ResponseReturnValue:
-    withdrawn = OnceForm().submit(
+    withdrawn = IdempotentForm().submit(
         lambda: inviting.withdraw_invitation(
             access, parse_object_id(invitation_id), request_context()
         )
@@ -108,14 +110,14 @@ def mine() -> ResponseReturnValue:
         "members/mine.html",
         account=account,
         rows=listing.invitations_for(account),
-        acting=OnceForm(),
+        acting=IdempotentForm(),
     )
 
 
 @blueprint.post("/account/invitations/<invitation_id>")
 @login_required
 def accept_mine(invitation_id: str) -> ResponseReturnValue:
-    joined = OnceForm().submit(
+    joined = IdempotentForm().submit(
         lambda: accepting.accept_own(
             parse_object_id(invitation_id), current_user.account_id, request_context()
         )

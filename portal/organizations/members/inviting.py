@@ -40,9 +40,9 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
     InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
     AlreadyInvited, NotFound; then nothing was changed.
     """
-    rate_limits.count_try(rate_limits.INVITATIONS, str(access.organization.id))
+    rate_limits.count_attempt(rate_limits.INVITATIONS, str(access.organization.id))
     address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
-    rate_limits.count_try(rate_limits.ADDRESS_MAILS, address.key)
+    rate_limits.count_attempt(rate_limits.ADDRESS_MAILS, address.key)
     now = clock.now()
     invitation = Invitation(
         id=ObjectId(),
@@ -78,13 +78,13 @@ def resend_invitation(
     Raises TooManyAttempts, InvalidRole, AddressNotVerified, NotFound, InvitationClosed,
     AlreadyMember; then nothing was changed.
     """
-    rate_limits.count_try(rate_limits.INVITATIONS, str(access.organization.id))
+    rate_limits.count_attempt(rate_limits.INVITATIONS, str(access.organization.id))
     if role is not None:
         _check_role(role)
     invitation = Invitation.objects(id=invitation_id, organization=access.organization.id).first()
     if invitation is None:
         raise NotFound(str(invitation_id))
-    rate_limits.count_try(rate_limits.ADDRESS_MAILS, invitation.email_key)
+    rate_limits.count_attempt(rate_limits.ADDRESS_MAILS, invitation.email_key)
 
     @transactional
     def renew_and_mail() -> Invitation:

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
-from portal.database.paging import Page, page_from, rows_by_key
+from portal.database.paging import Page, keyset_stages, page_from
 from portal.documents.accounts import Account
 from portal.documents.invitations import Invitation, InvitationState, standing_of
 from portal.documents.memberships import Membership, Role
@@ -82,7 +82,7 @@ def members_of(
         [
             # One look-up for all accounts at once, which sorts and limits them.
             {"$group": {"_id": None, "accounts": {"$push": "$account"}}},
-            join(Account, "accounts", "_id", "account", rows_by_key("email_key", **keys)),
+            join(Account, "accounts", "_id", "account", keyset_stages("email_key", **keys)),
             {"$unwind": "$account"},
             {"$replaceWith": "$account"},
             join(Membership, "_id", "account", "membership", here),
@@ -123,7 +123,7 @@ def invitations_of(
     keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
     chosen = [
         {"$set": {"key": {"$concat": [_IS_OPEN, {"$toString": "$_id"}]}}},
-        *rows_by_key("key", **keys, descending=True),
+        *keyset_stages("key", **keys, descending=True),
     ]
     found = Invitation.objects(organization=organization_id).aggregate([*chosen, *_with_inviter()])
     page = page_from(list(found), key="key", **keys)

@@ -11,7 +11,7 @@ from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState
-from portal.mail.links import LinkPurpose, link, sign
+from portal.mail.links import LinkPurpose, link, sign_token
 from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_of
 
@@ -22,7 +22,7 @@ def token_of(invitation: Invitation, to: str = "") -> str:
     """The token of the link: the invitation, its ``generation``, and the address that it is mailed
     ``to``, in that spelling: the link proves control of that mailbox alone."""
     content = {"id": str(invitation.id), "generation": invitation.generation}
-    return sign(INVITE, content | {"to": to or invitation.email})
+    return sign_token(INVITE, content | {"to": to or invitation.email})
 
 
 def _invited(mail: Mail) -> dict[str, Any] | None:

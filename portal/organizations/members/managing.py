@@ -35,7 +35,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
     if role not in GRANTABLE_ROLES:
         raise InvalidRole
     if role == Role.ADMIN:  # taking a role away has no limit
-        rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
+        rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
     @transactional
     def update_role() -> Member:

@@ -37,7 +37,7 @@ def offer_ownership(
     changed.
     """
     # Ending offers needs no limit of its own: each ends once.
-    rate_limits.count_try(rate_limits.MEMBER_CHANGES, str(access.organization.id))
+    rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
     @transactional
     def write_offer() -> Account:

@@ -16,8 +16,8 @@ from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.api_keys import managing as api_keys_managing
 from portal.organizations.members import listing, managing, ownership
 from portal.organizations.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
-from portal.web.forms import OnceForm
-from portal.web.query import key_argument
+from portal.web.forms import IdempotentForm
+from portal.web.query import sort_key_argument
 from portal.web.requests import request_context
 
 blueprint = Blueprint("members", __name__)
@@ -27,7 +27,7 @@ replay.install(blueprint, "members.show")
 @blueprint.get("/organizations/<slug>/members")
 @with_access("members.view")
 def show(access: Access) -> ResponseReturnValue:
-    before, after = (key_argument(name, listing.MEMBER_KEY) for name in ("before", "after"))
+    before, after = (sort_key_argument(name, listing.MEMBER_KEY) for name in ("before", "after"))
     page = listing.members_of(access.organization.id, before=before, after=after)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".show", slug=access.organization.slug), 303)
@@ -50,14 +50,14 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
         flash(f"{changed.email} is {_with_article(changed.role)} now.", "ok")
         return to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
-    return _page("role", access, form, member=member, withdrawing=OnceForm(), keys=keys)
+    return _page("role", access, form, member=member, withdrawing=IdempotentForm(), keys=keys)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/remove", methods=["GET", "POST"])
 @with_access("members.manage")
 def remove(access: Access, account_id: str) -> ResponseReturnValue:
     member = _managed(access, account_id)
-    form = OnceForm()
+    form = IdempotentForm()
     removed = form.submit(
         lambda: managing.remove_member(access, member.account_id, request_context())
     )
@@ -71,7 +71,7 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
 @blueprint.route("/organizations/<slug>/leave", methods=["GET", "POST"])
 @with_access("organization.leave")
 def leave(access: Access) -> ResponseReturnValue:
-    form = OnceForm()
+    form = IdempotentForm()
     left = form.submit(lambda: managing.leave(access, current_user.account_id, request_context()))
     if left:
         flash(f"You left {access.organization.name}.", "ok")
@@ -99,7 +99,7 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
 @blueprint.post("/organizations/<slug>/members/<account_id>/ownership/withdraw")
 @with_access("owners.manage")
 def withdraw_offer(access: Access, account_id: str) -> ResponseReturnValue:
-    form = OnceForm()
+    form = IdempotentForm()
     withdrawn = form.submit(
         lambda: ownership.withdraw_offer(access, parse_object_id(account_id), request_context())
     )
@@ -155,7 +155,7 @@ def members_page(access: Access, form: InviteForm, page: listing.Page) -> Respon
             total=total,
             owners=owners,
             form=form,
-            acting=OnceForm(),
+            acting=IdempotentForm(),
             invitations=invitations,
             offered=listing.member_of(access.organization.id, current_user.account_id).offered,
         ),
@@ -178,7 +178,7 @@ def _with_article(role: Role) -> str:
     return "an admin" if role == Role.ADMIN else f"a {role}"
 
 
-def _page(name: str, access: Access, form: OnceForm, **more: object) -> ResponseReturnValue:
+def _page(name: str, access: Access, form: IdempotentForm, **more: object) -> ResponseReturnValue:
     page = render_template(
         f"members/{name}.html",
         access=access,
