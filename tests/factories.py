@@ -6,7 +6,7 @@ import pyotp
 from bson import ObjectId
 
 from portal import clock
-from portal.database.transactions import transaction
+from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
 from portal.documents.invitations import Invitation
 from portal.documents.memberships import Membership, Role
@@ -61,7 +61,9 @@ def verify(email="mara@acme.example"):
 def a_session(email):
     """A browser somewhere that the account of this address is logged in with."""
     account = Account.objects.get(email=email)
-    return Session.objects.get(public_id=open_session(account, a_context(account), "").session)
+    return Session.objects.get(
+        public_id=transactional(open_session)(account, a_context(account), "").session
+    )
 
 
 @cache
@@ -128,7 +130,7 @@ def earlier_code(app, seconds=1):
 
 def an_app(account):
     """An authenticator app that is set up for the account, and its recovery codes."""
-    session = sessions.open_session(account, a_context(account), "A browser")
+    session = transactional(sessions.open_session)(account, a_context(account), "A browser")
     secret = totp.begin_enrollment(session.session_id)
     app = pyotp.TOTP(secret)
     codes = totp.finish_enrollment(

@@ -7,6 +7,7 @@ import pytest
 from pymongo.errors import ExecutionTimeout
 
 from portal import clock, settings
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
@@ -48,7 +49,7 @@ def limited(app):
 def from_a_session(account):
     """Where a request of the account comes from, and its session."""
     there = a_context(account)
-    opened = sessions.open_session(account, there, "A browser")
+    opened = transactional(sessions.open_session)(account, there, "A browser")
     return there.acting_as(opened.audit_actor), opened
 
 
@@ -62,7 +63,7 @@ def test_a_session_that_was_ended_makes_no_key():
     mara = an_account("mara@acme.example")
     organization = an_organization("Acme Corp", mara)
     there, _ = from_a_session(mara)
-    sessions.revoke_all(mara.id)
+    transactional(sessions.revoke_all)(mara.id)
     with pytest.raises(NotAuthenticated):
         a_key_by(mara, organization, there)
     assert not managing.keys_of(organization)
@@ -72,10 +73,12 @@ def test_a_session_that_was_ended_makes_no_key():
 def test_a_session_that_was_ended_adds_no_factor():
     mara = an_account("mara@acme.example")
     there, opened = from_a_session(mara)
-    sessions.revoke_all(mara.id)
+    transactional(sessions.revoke_all)(mara.id)
     codes = recovery_codes.generate_codes()
     with pytest.raises(NotAuthenticated):
-        enrollment.enroll(mara.id, opened.session_id, codes, "account.app_added", "app", there)
+        transactional(enrollment.enroll)(
+            mara.id, opened.session_id, codes, "account.app_added", "app", there
+        )
     assert not Account.objects.get().has_second_factor
 
 

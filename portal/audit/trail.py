@@ -15,6 +15,7 @@ from portal import clock
 from portal.audit.filters import NO_FILTERS, PORTAL, Filters
 from portal.audit.words import describe_event
 from portal.database.paging import Page, page_from
+from portal.database.transactions import within_transaction
 from portal.documents.audit import AuditEvent, Head, Origin
 
 EVENTS_PER_PAGE = 25
@@ -94,6 +95,7 @@ class ChainMoved(Exception):
     """Another event was appended to the chain since its head was read."""
 
 
+@within_transaction
 def record(
     subject: Document,
     action: str,
@@ -259,6 +261,7 @@ def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
             AuditEvent._get_collection().update_many({"_id": {"$in": ids}}, {"$unset": erased})
 
 
+@within_transaction
 def delete_chain(chain: ObjectId) -> None:
-    """Delete the chain of a subject whose creation is rolled back, in the caller's transaction."""
+    """Delete the chain of a subject whose creation is rolled back."""
     AuditEvent._get_collection().delete_many({"chain": chain})

@@ -8,6 +8,7 @@ from bson import ObjectId
 from pymongo.errors import NetworkTimeout
 
 from portal.audit.trail import events_about, next_event, record
+from portal.database.transactions import transactional
 from portal.documents.audit import AuditEvent, Head, Origin
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
@@ -77,15 +78,21 @@ def test_nothing_of_others_is_in_it(visitor, mara):
     teo = a_member(organization, Role.VIEWER)
     of_theirs = an_organization("Their Own", teo)
     acted_on = Organization.objects.get(id=organization.id)
-    record(acted_on, "member.left", a_context(mara).origin, target=teo.id, target_email=teo.email)
-    record(acted_on, "member.left", a_context(teo).origin, target=mara.id, target_email=MARA)
+    transactional(record)(
+        acted_on, "member.left", a_context(mara).origin, target=teo.id, target_email=teo.email
+    )
+    transactional(record)(
+        acted_on, "member.left", a_context(teo).origin, target=mara.id, target_email=MARA
+    )
     text = export(visitor).text
     assert str(of_theirs.id) not in text
     assert teo.email not in text
 
 
 def test_what_a_command_did_is_in_it_too(visitor, mara):
-    record(mara.reload(), "account.sessions_ended", Origin(actor_kind="command", actor_name="cli"))
+    transactional(record)(
+        mara.reload(), "account.sessions_ended", Origin(actor_kind="command", actor_name="cli")
+    )
     assert "cli" in export(visitor).text
 
 
@@ -112,7 +119,9 @@ def test_each_event_is_in_it_once_and_in_order_however_many_pages_they_are(
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(12)
     acme = an_organization("Acme Corp", mara)
-    record(acme.reload(), "member.left", a_context().origin, target=mara.id, target_email=MARA)
+    transactional(record)(
+        acme.reload(), "member.left", a_context().origin, target=mara.id, target_email=MARA
+    )
     events = json.loads(export(visitor).text)["events"]
     assert len(events) == 1 + 12 + 2 + 1
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)

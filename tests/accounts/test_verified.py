@@ -4,6 +4,7 @@ import pyotp
 import pytest
 
 from portal import clock
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.invitations import Invitation
@@ -221,7 +222,7 @@ def test_no_passkey_is_added_whatever_the_browser_was_asked_to_make(teo):
 
 
 def a_session_id(account):
-    return sessions.open_session(account, a_context(account), "").session_id
+    return transactional(sessions.open_session)(account, a_context(account), "").session_id
 
 
 def nothing_was_added(account):

@@ -3,6 +3,7 @@
 import pytest
 
 from portal.audit.trail import delete_chain
+from portal.database.transactions import transactional
 from portal.documents.audit import AuditEvent, EventsAreImmutable
 from tests.factories import an_organization
 
@@ -45,5 +46,5 @@ def test_no_event_can_be_changed_or_removed(master_db, attempt):
 
 def test_the_chain_of_what_never_came_to_be_can_be_forgotten():
     organization = an_organization("Acme Corp")
-    delete_chain(organization.id)
+    transactional(delete_chain)(organization.id)
     assert AuditEvent.objects(chain=organization.id).count() == 0

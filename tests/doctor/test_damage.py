@@ -8,6 +8,7 @@ from bson.binary import UuidRepresentation
 
 from portal import DOCUMENTS, clock
 from portal.audit.trail import delete_chain
+from portal.database.transactions import transactional
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -311,7 +312,9 @@ def a_browser(account):
 
 
 def a_waiting_log_in(account):
-    sessions.open_session(account, a_context(account), "Browser", SessionKind.PENDING)
+    transactional(sessions.open_session)(
+        account, a_context(account), "Browser", SessionKind.PENDING
+    )
 
 
 def a_membership(organization, account):
@@ -348,7 +351,7 @@ def gone(organization, account):
     Account.objects(id=account.id).delete()
     Organization.objects(id=organization.id).delete()
     for one in (organization, account):
-        delete_chain(one.id)
+        transactional(delete_chain)(one.id)
     Slug.objects.delete()
     Membership.objects(account=organization.created_by).delete()
 

@@ -42,6 +42,7 @@ def second_factors_of(account_id: ObjectId) -> SecondFactors:
     )
 
 
+@within_transaction
 def enroll(
     account_id: ObjectId,
     session_id: str,

@@ -43,6 +43,7 @@ class ListedSession:
     current: bool
 
 
+@within_transaction
 def open_session(
     account: Account,
     context: RequestContext,
@@ -55,7 +56,7 @@ def open_session(
     as a hash.
 
     The password alone, in a browser that is trusted without the second factor, is no recent
-    authentication. Joins the caller's transaction.
+    authentication.
     """
     session_id = secrets.token_urlsafe(32)
     now = clock.now()
@@ -202,6 +203,7 @@ def revoke_replaced_session(principal: AccountPrincipal, context: RequestContext
         record(account, "account.session_ended", context.origin, target=principal.session)
 
 
+@within_transaction
 def lock_session(context: RequestContext) -> None:
     """Keep the session of the request open until the caller's transaction commits, so that none
     that was just revoked creates anything. Raises NotAuthenticated."""
@@ -211,8 +213,9 @@ def lock_session(context: RequestContext) -> None:
             raise NotAuthenticated
 
 
+@within_transaction
 def revoke_all(account_id: ObjectId) -> None:
-    """Revoke all sessions and tokens of the account. Joins the caller's transaction."""
+    """Revoke all sessions and tokens of the account."""
     Session.objects(account=account_id).delete()
 
 
