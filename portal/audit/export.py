@@ -82,8 +82,8 @@ def _file_of(export: Export, render: Render, begin: str, end: str) -> File:
         seq = last["seq"] if last else 0
         return events_after(export.chain, seq, most, export.filters, last=export.head.seq)
 
-    told = {"request_id": export.request_id, "organization": str(export.chain)}
-    return File("audit", lambda: begin, read, render, end, told=told)
+    log_context = {"request_id": export.request_id, "organization": str(export.chain)}
+    return File("audit", lambda: begin, read, render, end, log_context=log_context)
 
 
 def _json_lines(lines: Iterable[Row]) -> str:

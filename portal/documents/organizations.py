@@ -106,7 +106,7 @@ class Organization(Document):
     )
     placement = EmbeddedDocumentField(Placement, required=True)
     operation = EmbeddedDocumentField(Operation)
-    turned_back = EmbeddedDocumentField(RolledBack)
+    rolled_back = EmbeddedDocumentField(RolledBack, db_field="turned_back")
     created_at = DateTimeField(required=True)
     created_by = ObjectIdField(required=True)
     trashed_at = DateTimeField()

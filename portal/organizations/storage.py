@@ -162,7 +162,7 @@ def _repair(organization: Organization) -> Organization:
 
     Where another collection had that name, repairs pause for PAUSE_BETWEEN_REPAIRS.
     """
-    rolled_back = organization.turned_back
+    rolled_back = organization.rolled_back
     if (
         rolled_back
         and rolled_back.kind == OperationKind.REPAIR

@@ -28,7 +28,7 @@ _slots = BoundedSemaphore(EXPORTS_AT_ONCE)
 @dataclass(frozen=True, slots=True)
 class File:
     """The parts of a file: ``begin``, called once it is certain to be sent, the rendered pages of
-    rows, with ``between`` as separator, and ``end``. ``kind`` and ``told`` go into the log."""
+    rows, with ``between`` as separator, and ``end``. ``kind`` and ``log_context`` go into the log."""
 
     kind: str
     begin: Callable[[], str]
@@ -36,7 +36,7 @@ class File:
     render: Render
     end: str
     between: str = ""
-    told: Mapping[str, str | None] = field(default_factory=dict)
+    log_context: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def streamed(file: File) -> Iterator[str]:
@@ -61,10 +61,13 @@ def _parts(file: File) -> Iterator[str]:
         except Exception as error:
             # The response ends without its last chunk, so the client notices.
             log.warning(
-                f"{file.kind}.export_broken", error=str(error)[:300], **file.told, events=rows
+                f"{file.kind}.export_broken",
+                error=str(error)[:300],
+                **file.log_context,
+                events=rows,
             )
             raise
-        log.info(f"{file.kind}.exported", **file.told, events=rows)
+        log.info(f"{file.kind}.exported", **file.log_context, events=rows)
 
 
 @contextmanager

@@ -294,7 +294,7 @@ def test_where_another_has_its_name_the_page_says_so_until_that_is_out_of_the_wa
     assert sorted(tenant_db.list_collection_names()) == ["by_hand", "org_acme_corp"]
     tenant_db.org_acme_corp.rename("away")
     a_while_ago = clock.now() - PAUSE_BETWEEN_REPAIRS
-    Organization.objects.update(set__turned_back__at=a_while_ago)
+    Organization.objects.update(set__rolled_back__at=a_while_ago)
     assert "Its collection is" not in visitor.get("/organizations/acme-corp").text
     assert sorted(tenant_db.list_collection_names()) == ["away", "org_acme_corp"]
 

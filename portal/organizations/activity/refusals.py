@@ -34,13 +34,13 @@ def note_refusal(refused: Forbidden, context: RequestContext) -> None:
     try:
         # So a flood costs one read per request; the transaction decides.
         if not _noted(refused, context):
-            transaction(lambda: _note(refused, context))
+            transaction(lambda: _record_refusal(refused, context))
     except (PyMongoError, MongoEngineException) as error:
         log.warning("audit.refusal_not_noted", error=str(error)[:300])
 
 
 @within_transaction
-def _note(refused: Forbidden, context: RequestContext) -> None:
+def _record_refusal(refused: Forbidden, context: RequestContext) -> None:
     # Two at once write one head, so the second is retried and reads the first.
     organization = Organization.objects.get(id=refused.organization)
     if not _noted(refused, context):

@@ -228,7 +228,7 @@ def _write_failure(organization: Organization, failure: Failure) -> Organization
         operation=operation.id, kind=operation.kind, failure=failure, at=clock.now()
     )
     failed = update_if_held(
-        organization, set__operation__failure=failure, set__turned_back=rolled_back
+        organization, set__operation__failure=failure, set__rolled_back=rolled_back
     )
     release_key(failed.operation.request_key, failed.operation.id)
     return failed
@@ -292,7 +292,7 @@ def _overtaken(organization: Organization) -> Organization:
     current = Organization.objects(id=organization.id).first()
     if current is None:  # a creation was rolled back; nearly always since the name is taken
         raise RollBack(Failure.NAME_TAKEN)
-    rolled_back = current.turned_back
+    rolled_back = current.rolled_back
     if rolled_back and rolled_back.operation == organization.operation.id:
         raise RollBack(Failure(rolled_back.failure))
     if current.operation or current.state == OrganizationState.PURGED:
