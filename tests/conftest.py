@@ -227,7 +227,7 @@ def quick_hashes():
 def real_hashes(monkeypatch):
     """Passwords are hashed as the portal does, at its cost."""
     monkeypatch.setattr(passwords, "_hasher", PORTALS_OWN)
-    made = (passwords._hash_of_nobody, factories._hash)
+    made = (passwords._dummy_hash, factories._hash)
     for each in made:
         each.cache_clear()
     yield
