@@ -150,7 +150,7 @@ def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
 def restore(body: dict[str, str], organization_id: str) -> Answer:
     """Bring an organization back from the trash
 
-    Under another name if the body has one: its own may be taken. Not for keys.
+    Under another name if the body has one: its own may be taken by now. Not for keys.
     """
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
