@@ -28,6 +28,13 @@ def swap(db, chain, one, other):
         events.update_one({"chain": chain, "seq": old}, {"$set": {"seq": new}})
 
 
+def set_head_back(db, chain, seq):
+    """As whoever wants the later events unheard of would, with the hash that belongs to it."""
+    event = db.audit_events.find_one({"chain": chain, "seq": seq})
+    head = {"audit_head.seq": seq, "audit_head.hash": event["hash"]}
+    db.organizations.update_one({"_id": chain}, {"$set": head})
+
+
 def move_to_the_end(db, chain, seq):
     db.audit_events.update_one({"chain": chain, "seq": seq}, {"$set": {"seq": 5}})
 
@@ -59,6 +66,7 @@ TAMPERED = {
         lambda db, c: db.organizations.update_one({"_id": c}, {"$set": {"audit_head.seq": 3}}),
         ("head_differs", 3),
     ),
+    "the head set back with its hash": (lambda db, c: set_head_back(db, c, 3), ("head_differs", 4)),
     "nothing": (lambda db, c: None, None),
 }  # fmt: skip
 
