@@ -28,7 +28,7 @@ _slots = BoundedSemaphore(EXPORTS_AT_ONCE)
 @dataclass(frozen=True, slots=True)
 class File:
     """The parts of a file: ``begin``, called once it is certain to be sent, the rendered pages of
-    rows, with ``between`` as separator, and ``end``. ``kind`` and ``log_context`` go into the log."""
+    rows, with ``between`` as separator, and ``end``. Log lines say ``kind`` and ``log_context``."""
 
     kind: str
     begin: Callable[[], str]
