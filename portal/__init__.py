@@ -14,14 +14,13 @@ from portal.api import organizations as api_organizations
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
+from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.invitations import Invitation
-from portal.documents.login_attempts import LogInAttempts
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
-from portal.documents.rate_limits import LimitCounter
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp

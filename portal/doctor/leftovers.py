@@ -12,12 +12,12 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
+from portal.database.cascade import BELONGS_TO
 from portal.database.paging import in_batches
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.belongings import BELONGS_TO
 from portal.documents.invitations import Invitation
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState

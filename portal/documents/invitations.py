@@ -3,9 +3,10 @@
 from datetime import datetime
 from enum import StrEnum
 
-from mongoengine import DateTimeField, Document, IntField, ObjectIdField, StringField
+from mongoengine import fields
 
 from portal import clock
+from portal.documents import MasterDocument, index_where_set
 from portal.documents.memberships import Role
 
 
@@ -22,34 +23,32 @@ GRANTABLE_ROLES = (Role.VIEWER, Role.ADMIN)
 """The roles that can be assigned; ownership has to be offered and accepted."""
 
 
-class Invitation(Document):
+class Invitation(MasterDocument):
     """An invitation of an address to an organization.
 
     Sending it increments ``generation``, which is signed into the link: only the newest link
     works. ``inviter`` is the account that sent it last.
     """
 
-    organization = ObjectIdField(required=True)
-    email = StringField(required=True)
-    email_key = StringField(required=True)
-    role = StringField(required=True, choices=GRANTABLE_ROLES)
-    inviter = ObjectIdField(required=True)
-    generation = IntField(required=True, default=1)
-    state = StringField(
+    organization = fields.ObjectIdField(required=True)
+    email = fields.StringField(required=True)
+    email_key = fields.StringField(required=True)
+    role = fields.StringField(required=True, choices=GRANTABLE_ROLES)
+    inviter = fields.ObjectIdField(required=True)
+    generation = fields.IntField(required=True, default=1)
+    state = fields.StringField(
         required=True,
         choices=(InvitationState.OPEN, InvitationState.ACCEPTED, InvitationState.WITHDRAWN),
         default=InvitationState.OPEN,
     )
-    created_at = DateTimeField(required=True)
-    sent_at = DateTimeField(required=True)
-    expires_at = DateTimeField(required=True)
-    ended_at = DateTimeField()
-    account = ObjectIdField()  # accepted it
+    created_at = fields.DateTimeField(required=True)
+    sent_at = fields.DateTimeField(required=True)
+    expires_at = fields.DateTimeField(required=True)
+    ended_at = fields.DateTimeField()
+    account = fields.ObjectIdField()  # accepted it
 
     meta = {
         "collection": "invitations",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [
             {
                 # Decides between simultaneous invitations of one address.
@@ -62,7 +61,7 @@ class Invitation(Document):
             # Ended ones too: closing an account removes its address from them.
             {"fields": ["email_key", "state"]},
             {"fields": ["inviter"], "partialFilterExpression": {"state": InvitationState.OPEN}},
-            {"fields": ["account"], "partialFilterExpression": {"account": {"$exists": True}}},
+            index_where_set("account"),
         ],
     }
 

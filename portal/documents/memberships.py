@@ -4,15 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from bson import ObjectId
-from mongoengine import (
-    BooleanField,
-    DateTimeField,
-    Document,
-    EmbeddedDocument,
-    EmbeddedDocumentField,
-    ObjectIdField,
-    StringField,
-)
+from mongoengine import fields
+
+from portal.documents import MasterDocument, MasterPart
 
 
 class Role(StrEnum):
@@ -23,33 +17,26 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
-class OwnershipOffer(EmbeddedDocument):
+class OwnershipOffer(MasterPart):
     """A pending offer of ownership by the owner ``giver`` to a member. Without ``giver_stays`` the
     member replaces the giver on accepting."""
 
-    id = ObjectIdField(required=True, default=ObjectId)
-    giver = ObjectIdField(required=True)
-    giver_stays = BooleanField(required=True)
-    at = DateTimeField(required=True)
-
-    meta = {"strict": False}
+    id = fields.ObjectIdField(required=True, default=ObjectId)
+    giver = fields.ObjectIdField(required=True)
+    giver_stays = fields.BooleanField(required=True)
+    at = fields.DateTimeField(required=True)
 
 
-class Membership(Document):
+class Membership(MasterDocument):
     """An account's role in an organization, and a pending offer of ownership to it."""
 
-    organization = ObjectIdField(required=True)
-    account = ObjectIdField(required=True)
-    role = StringField(required=True, choices=tuple(Role))
-    since: datetime = DateTimeField(required=True)
-    offer = EmbeddedDocumentField(OwnershipOffer)
+    organization = fields.ObjectIdField(required=True)
+    account = fields.ObjectIdField(required=True)
+    role = fields.StringField(required=True, choices=tuple(Role))
+    since: datetime = fields.DateTimeField(required=True)
+    offer = fields.EmbeddedDocumentField(OwnershipOffer)
 
     meta = {
         "collection": "memberships",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": [
-            {"fields": ["organization", "account"], "unique": True},
-            "account",
-        ],
+        "indexes": [{"fields": ["organization", "account"], "unique": True}, "account"],
     }

@@ -2,7 +2,9 @@
 
 from enum import StrEnum
 
-from mongoengine import DateTimeField, Document, ObjectIdField, StringField
+from mongoengine import fields
+
+from portal.documents import MasterDocument
 
 
 class SlugState(StrEnum):
@@ -13,17 +15,12 @@ class SlugState(StrEnum):
     OLD = "old"
 
 
-class Slug(Document):
+class Slug(MasterDocument):
     """A claim on a slug. Its ``_id`` is the slug, so the unique index decides every race."""
 
-    id = StringField(primary_key=True)
-    organization = ObjectIdField(required=True)
-    state = StringField(required=True, choices=tuple(SlugState))
-    held_until = DateTimeField()
+    id = fields.StringField(primary_key=True)
+    organization = fields.ObjectIdField(required=True)
+    state = fields.StringField(required=True, choices=tuple(SlugState))
+    held_until = fields.DateTimeField()
 
-    meta = {
-        "collection": "slugs",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": ["organization"],
-    }
+    meta = {"collection": "slugs", "indexes": ["organization"]}

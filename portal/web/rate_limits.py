@@ -12,7 +12,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from portal import settings
 from portal.database import connection
-from portal.documents.rate_limits import LimitCounter
+from portal.documents.attempts import LimitCounter
 from portal.hashing import hash_secret
 from portal.web.errors import TooManyAttempts
 

@@ -11,7 +11,7 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
-from portal.documents.login_attempts import LogInAttempts
+from portal.documents.attempts import LogInAttempts
 from portal.documents.mails import Mail
 from portal.identity.authentication import credentials, passwords
 from portal.identity.authentication.attempts import FREE_TRIES

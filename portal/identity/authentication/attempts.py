@@ -20,7 +20,7 @@ from pymongo import ReturnDocument
 from portal import clock, settings
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
-from portal.documents.login_attempts import LogInAttempts
+from portal.documents.attempts import LogInAttempts
 from portal.errors import PortalError
 from portal.hashing import hash_secret
 from portal.mail import outbox
