@@ -29,7 +29,6 @@ from bson import Int64, ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
-from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -285,12 +284,8 @@ class TenantStore:
     def _aggregate(
         self, pipeline: Sequence[Document], codec_options: CodecOptions | None = None
     ) -> list[Any]:
-        answer = self._read(
-            "aggregate",
-            codec_options,
-            pipeline=list(pipeline),
-            cursor={"batchSize": _ONE_BATCH},
-        )
+        cursor = {"batchSize": _ONE_BATCH}
+        answer = self._read("aggregate", codec_options, pipeline=list(pipeline), cursor=cursor)
         # After a rename the rest couldn't be fetched: "getMore" takes no fence.
         if self._close(answer):
             raise QueryRefused("the result is larger than 16 MB")
@@ -341,12 +336,8 @@ class TenantStore:
             number = Int64(next(_transaction_numbers))
 
             def attempt(name: str) -> dict[str, Any]:
-                command = {
-                    verb: name,
-                    **fields,
-                    "txnNumber": number,
-                    "writeConcern": {"w": "majority"},
-                }
+                options = {"txnNumber": number, "writeConcern": {"w": "majority"}}
+                command = {verb: name, **fields, **options}
                 return send(database, command, self._uuid, session=session)
 
             return self._execute(attempt)
@@ -357,12 +348,16 @@ class TenantStore:
         def attempt(name: str) -> dict[str, Any]:
             # A rejection must be raised inside: otherwise the commit would fail as retryable,
             # endlessly.
-            return _transaction(
-                self._database.client,
-                lambda session: send(
-                    self._database, {verb: name, **fields}, self._uuid, session=session
-                ),
-            )
+            client = self._database.client
+            with pymongo.timeout(TRANSACTION_SECONDS), client.start_session() as session:
+                return session.with_transaction(
+                    lambda session: send(
+                        self._database, {verb: name, **fields}, self._uuid, session=session
+                    ),
+                    read_concern=ReadConcern("local"),
+                    write_concern=WriteConcern("majority"),
+                    read_preference=ReadPreference.PRIMARY,
+                )
 
         # The driver made all safe retries; after a commit with unknown result there are none.
         return self._execute(attempt, retryable=False)
@@ -385,17 +380,6 @@ class TenantStore:
                         raise
                 time.sleep(pause_seconds)
         raise AssertionError("there are always more pauses")
-
-
-def _transaction(client: MongoClient, work: Callable[[ClientSession], Result]) -> Result:
-    """Run ``work`` in one transaction, acknowledged by a majority."""
-    with pymongo.timeout(TRANSACTION_SECONDS), client.start_session() as session:
-        return session.with_transaction(
-            work,
-            read_concern=ReadConcern("local"),
-            write_concern=WriteConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
 
 
 def _pauses() -> Iterator[float]:
