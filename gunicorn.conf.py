@@ -12,7 +12,7 @@ from portal.organizations.lifecycle import runner
 from portal.settings import load
 
 workers = load().web_concurrency
-worker_class = "portal.serving.worker.PatientWorker"
+worker_class = "portal.serving.worker.BufferingWorker"
 threads = 4
 worker_connections = 1000
 timeout = 30  # far above the 4 s limit of a request for MongoDB
