@@ -1,7 +1,7 @@
 """``flask keys``: provisioning keys, and the portal's signing secrets."""
 
 import click
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup
 
 from portal import settings
 from portal.cli.running import CommandFailed, on_database
@@ -16,7 +16,7 @@ keys = AppGroup("keys", help="Provisioning keys, and the portal's signing secret
 @keys.command("provision")
 @click.argument("name")
 @on_database
-def make_provisioning_key(name: str) -> None:
+def create_provisioning_key(name: str) -> None:
     """Create a provisioning key named NAME and show it once.
 
     With it a program can sign up organizations by POST /org/create, and do nothing else.
@@ -52,7 +52,6 @@ def revoke_provisioning_key(key_id: str) -> None:
 
 
 @keys.command("rotate")
-@with_appcontext
 def rotate_secrets() -> None:
     """Generate a new JWT_SECRET and SECRET_KEY for a `make run` with a MongoDB of its own.
 

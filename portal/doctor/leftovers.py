@@ -76,13 +76,9 @@ class Belonging:
         }
 
 
-ACCOUNT = Owner(Account, "account", "closed_at", lambda value: value is not None, "is closed")
+ACCOUNT = Owner(Account, "account", "closed_at", lambda at: at is not None, "is closed")
 ORGANIZATION = Owner(
-    Organization,
-    "organization",
-    "state",
-    lambda value: value == OrganizationState.PURGED,
-    "is purged",
+    Organization, "organization", "state", lambda it: it == OrganizationState.PURGED, "is purged"
 )
 OWNERS = {owner.document: owner for owner in (ACCOUNT, ORGANIZATION)}
 
@@ -109,7 +105,7 @@ def find_dead() -> Iterator[Finding]:
 
 
 def living(owner: Owner, ids: set[Any]) -> set[Any]:
-    """Which of these exist and aren't tombstones."""
+    """Those of the ``ids`` that exist and aren't tombstones."""
     rows = found_by(owner.document, "_id", ids, owner.field)
     return {row["_id"] for row in rows if not owner.is_over(row.get(owner.field))}
 

@@ -195,7 +195,7 @@ def test_a_stuck_operation_is_carried_on(found, repair, master_db):
     organization = an_organization("Acme Corp")
     leave_unfinished(master_db, organization)
     assert found() == [("stuck_operation", "acme-corp")]
-    assert repair() == [("stuck_operation", "acme-corp", "carried on")]
+    assert repair() == [("stuck_operation", "acme-corp", "completed")]
     assert fresh(organization).slug == "other"
     assert found() == repair() == []
 
