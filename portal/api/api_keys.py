@@ -5,19 +5,14 @@ from typing import Any
 
 from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, logged_in
-from portal.api.replay import Answer
+from portal.api.replay import Answer, first_target, takes_key
 from portal.documents.organizations import Organization
-from portal.errors import NotFound
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import MADE, REVOKED, ROTATED, NewSecret
-from portal.web import requests
-from portal.web.idempotency import find_record
 from portal.web.requests import request_context
 
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
-
-takes_key = org_keys.doc(parameters=[replay.PARAMETER])
 
 
 @org_keys.get("/<name:name>/keys")
@@ -99,17 +94,11 @@ def _replay_rotate(organization: Organization) -> Answer:
     return _current_key(organization), 200, {}
 
 
-def _replay_revoke(organization: Organization) -> Answer:
-    return {}, 200, {}
-
-
 def _current_key(organization: Organization) -> dict[str, Any]:
     """The API key that the first call created or rotated, as it is now."""
-    record = find_record(requests.idempotency_key())
-    if record is None:  # just expired
-        raise NotFound
+    key_id = first_target()
     access = access_by_name(organization.slug, "keys.manage")
-    return {"key": managing.key_of(access.organization, record.operation)}
+    return {"key": managing.key_of(access.organization, key_id)}
 
 
 replay.install(
@@ -117,6 +106,6 @@ replay.install(
     {
         MADE: (schemas.NewSecretAnswer, _replay_make),
         ROTATED: (schemas.NewSecretAnswer, _replay_rotate),
-        REVOKED: (schemas.Success, _replay_revoke),
+        REVOKED: (schemas.Success, replay.success),
     },
 )

@@ -14,7 +14,7 @@ from portal.audit.trail import HIGHEST_SEQ, events_after
 
 audit = ApiBlueprint("audit", __name__, url_prefix="/org", description="The audit trail")
 
-MOST_EVENTS = 1000
+MAX_EVENTS = 1000
 
 
 class _Whole(fields.Integer):
@@ -34,7 +34,7 @@ class FeedQuery(schemas.Body):
     )
     limit = _Whole(
         load_default=100,
-        validate=ma.validate.Range(1, MOST_EVENTS),
+        validate=ma.validate.Range(1, MAX_EVENTS),
         metadata={"description": "how many events at most"},
     )
 

@@ -6,21 +6,18 @@ from bson import ObjectId
 
 from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
-from portal.api.organizations import takes_key
-from portal.api.replay import Answer
+from portal.api.replay import Answer, first_target, takes_key
 from portal.documents.organizations import Organization
-from portal.errors import NotFound
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.members import inviting, listing, managing
-from portal.web.idempotency import find_record
-from portal.web.requests import idempotency_key, request_context
+from portal.web.requests import request_context
 
 org_members = ApiBlueprint(
     "org_members", __name__, url_prefix="/org", description="Members and invitations"
 )
 
-_MOST_LISTED = 10_000
+_MAX_LISTED = 10_000
 
 
 @org_members.get("/<name:name>/members")
@@ -32,7 +29,7 @@ def list_members(name: str) -> Answer:
     By address; 10,000 at most.
     """
     access = access_by_name(name, "members.view")
-    page = listing.members_of(access.organization.id, size=_MOST_LISTED)
+    page = listing.members_of(access.organization.id, size=_MAX_LISTED)
     return {"members": page.rows}, 200, canonical(access, access.organization, "/members")
 
 
@@ -82,7 +79,7 @@ def list_invitations(name: str) -> Answer:
     Those that nobody has answered first, then the newest; 10,000 at most.
     """
     access = access_by_name(name, "invitations.manage")
-    page = listing.invitations_of(access.organization.id, size=_MOST_LISTED)
+    page = listing.invitations_of(access.organization.id, size=_MAX_LISTED)
     return {"invitations": page.rows}, 200, canonical(access, access.organization, "/invitations")
 
 
@@ -146,26 +143,14 @@ def _as_answer(access: Access, invitation_id: ObjectId) -> dict[str, Any]:
     return {"invitation": listing.invitation_of(access.organization.id, invitation_id)}
 
 
-def _first_target() -> ObjectId:
-    """The account or invitation that the first call changed."""
-    record = find_record(idempotency_key())
-    if record is None or record.operation is None:
-        raise NotFound
-    return record.operation
-
-
 def _replay_role(organization: Organization) -> Answer:
     access_by_name(organization.slug, "members.view")
-    return {"member": listing.member_of(organization.id, _first_target())}, 200, {}
-
-
-def _replay_removal(organization: Organization) -> Answer:
-    return {}, 200, {}
+    return {"member": listing.member_of(organization.id, first_target())}, 200, {}
 
 
 def _replay_invitation(organization: Organization) -> Answer:
     access = access_by_name(organization.slug, "invitations.manage")
-    return _as_answer(access, _first_target()), 200, {}
+    return _as_answer(access, first_target()), 200, {}
 
 
 def _replay_invite(organization: Organization) -> Answer:
@@ -177,7 +162,7 @@ replay.install(
     org_members,
     {
         managing.CHANGE_ROLE: (schemas.MemberAnswer, _replay_role),
-        managing.REMOVE: (schemas.Success, _replay_removal),
+        managing.REMOVE: (schemas.Success, replay.success),
         inviting.SEND: (schemas.InvitationAnswer, _replay_invite),
         inviting.RESEND: (schemas.InvitationAnswer, _replay_invitation),
         inviting.WITHDRAW: (schemas.InvitationAnswer, _replay_invitation),

@@ -7,7 +7,7 @@ from flask_login import current_user
 from portal import settings
 from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
-from portal.api.replay import Answer
+from portal.api.replay import Answer, takes_key
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations import directory, signing_up
 from portal.organizations.access.errors import OrganizationRenamed
@@ -23,8 +23,7 @@ _NEW_NAME = {"organization_name": "new_organization_name"}
 FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
 """JSON names of fields that forms name otherwise, by endpoint."""
 
-takes_key = org.doc(parameters=[replay.PARAMETER])
-_MOST_TRASHED = 10_000
+_MAX_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
 
@@ -75,7 +74,7 @@ def trash() -> dict[str, Any]:
     Organizations whose owner you are, those deleted last first; 10,000 at most. Not for keys: an
     organization's keys sleep while it is in the trash.
     """
-    return {"trash": directory.trash_of(current_user.account_id, size=_MOST_TRASHED).rows}
+    return {"trash": directory.trash_of(current_user.account_id, size=_MAX_TRASHED).rows}
 
 
 @org.get("/<name:name>")

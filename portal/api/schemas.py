@@ -1,4 +1,4 @@
-"""What programs send and get."""
+"""The JSON that programs send and get."""
 
 from datetime import UTC
 from typing import Any
@@ -31,7 +31,7 @@ _PASSWORD = {
 
 
 _ROLE = {
-    "enum": [Role.OWNER, Role.ADMIN, Role.VIEWER, None],
+    "enum": [*Role, None],
     "description": "null for a key that has permissions rather than a role",
 }
 _KEY_NAME = {**_NAME, "example": "Nightly export"}
@@ -52,18 +52,18 @@ def _given_role(**options: Any) -> fields.String:
 
 
 class Secret(fields.String):
-    """What is answered and never kept."""
+    """A value that is answered and never kept."""
 
 
 class Body(ma.Schema):
-    """What a program sends: these fields and no others."""
+    """A body or query with these fields and no others."""
 
     class Meta:
         unknown = ma.RAISE
 
 
 class Success(ma.Schema):
-    """What every answer but an error begins with."""
+    """The beginning of every answer but an error."""
 
     status = fields.Constant("success", metadata={"type": "string", **_STATUS})
 
@@ -159,7 +159,7 @@ class Member(ma.Schema):
 
     id = fields.String(required=True, attribute="account_id")
     email = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": [Role.OWNER, Role.ADMIN, Role.VIEWER]})
+    role = fields.String(required=True, metadata={"enum": list(Role)})
     joined_at = _time(required=True, attribute="since")
 
 
@@ -170,17 +170,7 @@ class Invitation(ma.Schema):
     id = fields.String(required=True)
     email = fields.String(required=True)
     role = fields.String(required=True, metadata={"enum": list(GRANTABLE_ROLES)})
-    state = fields.String(
-        required=True,
-        metadata={
-            "enum": [
-                InvitationState.OPEN,
-                InvitationState.EXPIRED,
-                InvitationState.ACCEPTED,
-                InvitationState.WITHDRAWN,
-            ]
-        },
-    )
+    state = fields.String(required=True, metadata={"enum": list(InvitationState)})
     invited_by = fields.String(required=True, allow_none=True, attribute="inviter")
     sent_at = _time(required=True)
     expires_at = _time(required=True)
@@ -198,9 +188,9 @@ class LockedOutOrganization(ma.Schema):
     slug = fields.String(required=True)
 
 
-class Membership(ma.Schema):
-    organization_name = fields.String(required=True, attribute="name")
-    slug = fields.String(required=True)
+class Membership(LockedOutOrganization):
+    """An organization, and the role in it."""
+
     role = fields.String(required=True, allow_none=True, metadata=_ROLE)
 
 
@@ -332,7 +322,7 @@ class Fault(ma.Schema):
 
 
 class ErrorAnswer(ma.Schema):
-    """What every error looks like; ``fields`` says what is wrong with which field."""
+    """An error; ``fields`` says what is wrong with which field."""
 
     status = fields.Constant("error", metadata={"type": "string", "enum": ["error"]})
     error = fields.Nested(Fault, required=True)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -40,16 +39,17 @@ def _write_json(examinations: Iterable[Iterator[Outcome]]) -> int:
 
 def _write_text(examinations: Iterable[Iterator[Outcome]]) -> int:
     """Write the outcomes of each examination grouped by kind, with advice; how many remain."""
-    count: Counter[str] = Counter()
+    remain = repaired = 0
     for outcomes in examinations:
         found = sorted(outcomes, key=lambda outcome: outcome.finding.kind.name)
         for kind, group in groupby(found, key=lambda outcome: outcome.finding.kind):
             click.echo(f"{kind.title}\n  {kind.advice}")
             _write_lines(list(group))
-        count["remain"] += sum(outcome.remains for outcome in found)
-        count["repaired"] += sum(outcome.repaired is not None for outcome in found)
-    click.echo(_summary(count["remain"], count["repaired"]))
-    return count["remain"]
+        remain += sum(outcome.remains for outcome in found)
+        repaired += sum(outcome.repaired is not None for outcome in found)
+    mended = f"{repaired} repaired, " if repaired else ""
+    click.echo(mended + (f"{remain} to look after." if remain else "All well."))
+    return remain
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
@@ -77,12 +77,6 @@ def _write_lines(outcomes: list[Outcome]) -> None:
             line += f" -> not repaired: {_plain(outcome.not_repaired)}"
         click.echo(line)
     click.echo()
-
-
-def _summary(remain: int, repaired: int) -> str:
-    parts = [f"{repaired} repaired"] if repaired else []
-    parts += [f"{remain} to look after" if remain else "All well"]
-    return ", ".join(parts) + "."
 
 
 def _plain(text: str) -> str:

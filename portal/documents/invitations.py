@@ -14,9 +14,9 @@ class InvitationState(StrEnum):
     """The state of an invitation. EXPIRED is not stored: it is an open one past ``expires_at``."""
 
     OPEN = "open"
+    EXPIRED = "expired"
     ACCEPTED = "accepted"
     WITHDRAWN = "withdrawn"
-    EXPIRED = "expired"
 
 
 GRANTABLE_ROLES = (Role.VIEWER, Role.ADMIN)
