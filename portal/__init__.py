@@ -17,14 +17,12 @@ from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import IdempotencyRecord
-from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization
+from portal.documents.memberships import Invitation, Membership
+from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
-from portal.documents.slugs import Slug
 from portal.identity.accounts import link_views, wiring
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views

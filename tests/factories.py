@@ -8,8 +8,7 @@ from bson import ObjectId
 from portal import clock
 from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session

@@ -16,8 +16,7 @@ from portal.database.transactions import NotInTransaction, transaction, transact
 from portal.doctor.leftovers import BELONGINGS
 from portal.documents import MasterDocument
 from portal.documents.accounts import Account
-from portal.documents.organizations import OperationKind, Organization
-from portal.documents.slugs import Slug
+from portal.documents.organizations import OperationKind, Organization, Slug
 from portal.errors import PortalError
 from portal.mail.outbox import MailKind
 from portal.organizations.lifecycle.names import OrganizationName, parse_name

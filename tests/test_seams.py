@@ -10,9 +10,8 @@ from portal import clock, settings
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.sessions import Session
 from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account, erase_closed

@@ -8,8 +8,7 @@ from marshmallow import fields
 
 from portal import display_names
 from portal.documents.api_keys import API_KEY_ROLES as KEY_ROLES
-from portal.documents.invitations import GRANTABLE_ROLES, InvitationState
-from portal.documents.memberships import Role
+from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.identity.authentication.passwords import LONGEST, SHORTEST
 from portal.organizations.api_keys import managing
 from portal.permissions import FOR_API_KEYS

@@ -8,12 +8,10 @@ from mongoengine import Document
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization
+from portal.documents.memberships import Invitation, Membership
+from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
-from portal.documents.slugs import Slug
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from portal.database.transactions import transaction, transactional, within_tran
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session

@@ -9,8 +9,7 @@ from portal.audit.trail import record
 from portal.database.paging import in_batches
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.web.context import RequestContext
 
 IDLE = Kind(

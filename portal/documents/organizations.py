@@ -1,4 +1,4 @@
-"""Organizations and their lifecycle operations."""
+"""Organizations, their lifecycle operations, and their slugs."""
 
 from enum import StrEnum
 
@@ -121,3 +121,22 @@ class Organization(MasterDocument):
         if self.operation:
             names.append(self.operation.collection)
         return tuple(names)
+
+
+class SlugState(StrEnum):
+    """The state of a slug in the organization that holds it."""
+
+    CURRENT = "current"
+    TARGET = "target"
+    OLD = "old"
+
+
+class Slug(MasterDocument):
+    """A claim on a slug. Its ``_id`` is the slug, so the unique index decides every race."""
+
+    id = fields.StringField(primary_key=True)
+    organization = fields.ObjectIdField(required=True)
+    state = fields.StringField(required=True, choices=tuple(SlugState))
+    held_until = fields.DateTimeField()
+
+    meta = {"collection": "slugs", "indexes": ["organization"]}

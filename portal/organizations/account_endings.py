@@ -8,8 +8,7 @@ from portal.audit.trail import record
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.engine import in_progress
 from portal.organizations.members.ownership import lapse_offers

@@ -13,8 +13,7 @@ from portal.database.paging import Page, keyset_stages, page_from
 from portal.display_names import InvalidName
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
 from portal.organizations.access.aggregation import join
 from portal.organizations.access.lookup import with_mfa_lockout

@@ -8,8 +8,7 @@ from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, InvitationState, Membership, Role
 from portal.documents.sessions import Session
 from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account

@@ -7,9 +7,8 @@ from portal import clock
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import Role
+from portal.documents.memberships import Invitation, Role
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Session
 from portal.identity.second_factors import passkeys, recovery_codes, totp

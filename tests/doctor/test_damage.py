@@ -14,9 +14,8 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.documents.sessions import Browser, Session, SessionKind
-from portal.documents.slugs import Slug
 from portal.identity.authentication.logging_in import log_in
 from portal.identity.sessions import sessions
 from portal.organizations.lifecycle.purging import purge_organization

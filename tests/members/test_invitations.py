@@ -14,8 +14,7 @@ from portal import settings as portal_settings
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Role
+from portal.documents.memberships import Invitation, Role
 from portal.mail import sender
 from portal.organizations.access.lookup import access_to
 from portal.organizations.members import errors, inviting, listing

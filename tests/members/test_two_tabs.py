@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from portal.documents.invitations import Invitation
+from portal.documents.memberships import Invitation
 from portal.documents.organizations import Organization
 from tests.factories import an_account, an_organization
 from tests.visitor import Visitor

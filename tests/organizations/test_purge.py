@@ -7,8 +7,7 @@ import pytest
 from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.organizations.access.errors import OrganizationPurged
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.errors import NameNotConfirmed

@@ -11,8 +11,7 @@ from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Role
-from portal.documents.organizations import OperationKind, Organization
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import OperationKind, Organization, Slug, SlugState
 from portal.organizations.lifecycle import engine, renaming
 from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization

@@ -4,8 +4,7 @@ import pytest
 
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.organizations.access.errors import NotInTrash
 from portal.organizations.lifecycle.errors import (
     OperationInProgress,

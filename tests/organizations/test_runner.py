@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from portal.documents.organizations import Failure, OperationKind, Organization
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Failure, OperationKind, Organization, Slug
 from portal.organizations.lifecycle import engine, renaming, runner
 from portal.organizations.lifecycle.engine import acquire_lease, run_now
 from portal.organizations.lifecycle.trashing import trash_organization

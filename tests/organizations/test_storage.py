@@ -9,8 +9,7 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.database.connection import is_unavailable
-from portal.documents.organizations import Operation, OperationKind, Organization
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Operation, OperationKind, Organization, Slug
 from portal.errors import NotFound
 from portal.organizations import storage
 from portal.organizations.access.errors import OrganizationTrashed

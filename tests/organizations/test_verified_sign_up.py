@@ -14,10 +14,9 @@ from portal.database.connection import master_database
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, Slug
 from portal.documents.sessions import Session
 from portal.documents.sign_ups import PendingSignUp
-from portal.documents.slugs import Slug
 from portal.identity.accounts.closing import close_account
 from portal.mail import links, sender
 from portal.mail.links import LinkPurpose

@@ -12,8 +12,7 @@ from portal.audit.trail import events_about, record
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey
 from portal.documents.sessions import Browser, Session

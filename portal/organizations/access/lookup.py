@@ -13,8 +13,7 @@ from bson import ObjectId
 from portal import clock
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
 from portal.identity.sessions.principals import (
     AccountPrincipal,

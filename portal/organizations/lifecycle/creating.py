@@ -23,8 +23,8 @@ from portal.documents.organizations import (
     OperationKind,
     Organization,
     Placement,
+    SlugState,
 )
-from portal.documents.slugs import SlugState
 from portal.errors import NotFound
 from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.sessions.principals import AccountPrincipal

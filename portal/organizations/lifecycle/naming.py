@@ -9,8 +9,8 @@ from portal.documents.organizations import (
     OperationKind,
     Organization,
     OrganizationState,
+    SlugState,
 )
-from portal.documents.slugs import SlugState
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.engine import update_if_held, write_intent
 from portal.organizations.lifecycle.names import OrganizationName

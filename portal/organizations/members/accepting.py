@@ -14,8 +14,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, InvitationState, Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress

@@ -10,8 +10,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import GRANTABLE_ROLES, Invitation, InvitationState
-from portal.documents.memberships import Membership
+from portal.documents.memberships import GRANTABLE_ROLES, Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.email_addresses import parse_email
 from portal.errors import NotFound, check_all

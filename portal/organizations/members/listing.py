@@ -10,8 +10,7 @@ from bson import ObjectId
 from portal import clock
 from portal.database.paging import Page, keyset_stages, page_from
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation, InvitationState, standing_of
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, InvitationState, Membership, Role, standing_of
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
 from portal.organizations.access.aggregation import join

@@ -7,9 +7,8 @@ from bson import ObjectId
 
 from portal import clock
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.mails import Mail
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.mail.links import LinkPurpose, link, sign_token
 from portal.mail.outbox import MailKind

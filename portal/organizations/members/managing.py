@@ -5,8 +5,7 @@ from bson import ObjectId
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import GRANTABLE_ROLES
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import GRANTABLE_ROLES, Membership, Role
 from portal.documents.organizations import Organization
 from portal.mail import outbox
 from portal.organizations.access.changes import begin_change

@@ -5,7 +5,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation, InvitationState
+from portal.documents.memberships import Invitation, InvitationState
 from portal.documents.organizations import Organization
 from portal.web.context import RequestContext
 
