@@ -18,7 +18,7 @@ from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress, parse_email
-from portal.errors import WayOn, check_all
+from portal.errors import Action, check_all
 from portal.identity.accounts.creating import NewAccount
 from portal.identity.authentication import passwords
 from portal.mail import links, outbox
@@ -37,7 +37,7 @@ from portal.web.errors import IdempotencyKeyReused
 log = structlog.get_logger()
 
 MOST_OF_AN_ADDRESS = 5
-PURPOSE = LinkPurpose("finish a sign-up", KEPT, WayOn("Sign up again", "organizations.sign_up"))
+PURPOSE = LinkPurpose("finish a sign-up", KEPT, Action("Sign up again", "organizations.sign_up"))
 
 
 def sign_up(

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable, UnsuitableServer
-from portal.errors import PortalError, SeveralErrors, WayOn
+from portal.errors import Action, PortalError, SeveralErrors
 from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
 from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput
 from portal.web.requests import is_api, path_for_log, same_site_path
@@ -25,10 +25,10 @@ log = structlog.get_logger()
 Observer = Callable[[PortalError], None]
 
 _EXTENSION = "portal.errors"
-_START = WayOn("To the start", "home.landing")
-_LOG_IN = WayOn("Log in", "authentication.log_in")
-_ORGANIZATIONS = WayOn("Your organizations", "organizations.list_mine")
-_TRASH = WayOn("Look in the trash", "organizations.trash")
+_START = Action("To the start", "home.landing")
+_LOG_IN = Action("Log in", "authentication.log_in")
+_ORGANIZATIONS = Action("Your organizations", "organizations.list_mine")
+_TRASH = Action("Look in the trash", "organizations.trash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ErrorResponse:
     title: str
     words: str
     fields: dict[str, str] = field(default_factory=dict)
-    ways_on: tuple[WayOn, ...] = ()
+    actions: tuple[Action, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -77,7 +77,7 @@ def describe(error: PortalError) -> ErrorResponse:
         error.title,
         _words_of(error),
         fields=error.fields if isinstance(error, InvalidInput) else _fields_of([error]),
-        ways_on=error.ways_on,
+        actions=error.actions,
         headers=error.headers,
     )
 
@@ -164,13 +164,13 @@ def _page(response: ErrorResponse) -> str:
         "errors/error.html",
         error=response,
         again=same_site_path(retry_path, "/") if server_error else None,
-        ways_on=response.ways_on or _default_ways_on(response, viewer),
+        actions=response.actions or _default_actions(response, viewer),
         request_id=g.get("request_id"),
         current_user=viewer,
     )
 
 
-def _default_ways_on(response: ErrorResponse, viewer: Any) -> tuple[WayOn, ...]:
+def _default_actions(response: ErrorResponse, viewer: Any) -> tuple[Action, ...]:
     if not getattr(viewer, "is_authenticated", False):
         return _LOG_IN, _START
     return (_ORGANIZATIONS, _TRASH) if response.status == 404 else (_ORGANIZATIONS,)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from portal.errors import Conflict, Invalid, NotFound, Unauthenticated, WayOn
+from portal.errors import Action, Conflict, Invalid, NotFound, Unauthenticated
 
 
 class WrongCode(Unauthenticated):
@@ -64,10 +64,10 @@ class NoSecondFactor(Conflict):
     message = "Set up an authenticator app or a passkey first. Nothing was changed."
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
+    def actions(self) -> tuple[Action, ...]:
         return (
-            WayOn("Set up a second factor", "factors.security"),
-            WayOn("Your organizations", "organizations.list_mine"),
+            Action("Set up a second factor", "factors.security"),
+            Action("Your organizations", "organizations.list_mine"),
         )
 
 
@@ -85,5 +85,5 @@ class LastSecondFactor(Conflict):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Your second factors", "factors.security"),)
+    def actions(self) -> tuple[Action, ...]:
+        return (Action("Your second factors", "factors.security"),)

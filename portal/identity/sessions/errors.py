@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portal import settings
-from portal.errors import NotFound, Refused, Unauthenticated, WayOn
+from portal.errors import Action, NotFound, Refused, Unauthenticated
 
 
 class SessionNotFound(NotFound):
@@ -36,8 +36,8 @@ class AddressNotVerified(Refused):
         return settings.current().public_url
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Verify your address", "account.profile"),)
+    def actions(self) -> tuple[Action, ...]:
+        return (Action("Verify your address", "account.profile"),)
 
 
 class AccountRequired(Refused):

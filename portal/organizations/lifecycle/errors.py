@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from portal.errors import Conflict, Invalid, WayOn
+from portal.errors import Action, Conflict, Invalid
 from portal.organizations.access.errors import back_to
 
 # Reasons of InvalidName.
@@ -62,7 +62,7 @@ class OperationInProgress(Conflict):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
+    def actions(self) -> tuple[Action, ...]:
         return (back_to(self.name, self.slug),) if self.slug else ()
 
 

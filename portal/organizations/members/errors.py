@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portal.errors import Conflict, Invalid, WayOn
+from portal.errors import Action, Conflict, Invalid
 from portal.mail.errors import InvalidLink
 from portal.organizations.access.errors import back_to
 
@@ -31,8 +31,8 @@ class InvitationForAnotherAddress(Conflict):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Log out", "authentication.log_out", method="post"),)
+    def actions(self) -> tuple[Action, ...]:
+        return (Action("Log out", "authentication.log_out", method="post"),)
 
 
 @dataclass
@@ -94,7 +94,7 @@ class AlreadyJoined(Conflict):
     message = "You belong to {name}. Your role there was not changed."
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
+    def actions(self) -> tuple[Action, ...]:
         return (back_to(self.name, self.slug),)
 
 
@@ -132,7 +132,7 @@ class LastOwner(Conflict):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
+    def actions(self) -> tuple[Action, ...]:
         return (back_to(self.name, self.slug),)
 
 
@@ -176,5 +176,5 @@ class OfferEnded(Conflict):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
+    def actions(self) -> tuple[Action, ...]:
         return (back_to(self.name, self.slug),)
