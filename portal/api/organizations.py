@@ -156,8 +156,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     restored = restoring.restore_organization(
         access.organization, body.get("organization_name"), request_context()
     )
-    answer, status, _ = _details(access, restored)
-    return answer, 202 if restored.operation else status, {}
+    return _details(access, restored)[0], 202 if restored.operation else 200, {}
 
 
 @org.delete("/trash/<organization_id>")
@@ -183,8 +182,8 @@ def _refuse(faults: dict[str, str]) -> None:
 def _rename(name: str, new_name: str) -> Answer:
     access = access_by_name(name, "organization.rename")
     renamed = renaming.rename_organization(access.organization, new_name, request_context())
-    answer, status, headers = _details(access, renamed)
-    return answer, 202 if renamed.operation else status, headers
+    answer, _, headers = _details(access, renamed)
+    return answer, 202 if renamed.operation else 200, headers
 
 
 def _delete(name: str, purge: bool) -> Answer:

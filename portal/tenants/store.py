@@ -1,9 +1,7 @@
 """The store of a tenant's documents: the only access to them.
 
-A collection is identified by its UUID, and every command here is fenced by it (``fence.py``):
-whichever collection has the name, no other is read or written, and inserting creates none. Renames
-are transparent: a rejected command is sent again under the name that ``locate`` returns. All
-writes are acknowledged by a majority.
+Every command is fenced by the collection's UUID (``fence``), so inserting creates none. A command
+that is rejected after a rename is sent again under the name that ``locate`` returns.
 
 **Why a write is executed once.** A single write is a command with a session and a transaction
 number (``txnNumber``), by which the server remembers it: a repeated command with the same number
