@@ -46,7 +46,7 @@ class PortalError(Exception):
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        """Where a logged-in reader can continue; empty for the default."""
+        """The buttons for a logged-in reader; empty for the default ones."""
         return ()
 
     @property

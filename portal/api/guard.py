@@ -74,7 +74,7 @@ def logged_in(view: View) -> View:
 
 
 def is_provisioning() -> bool:
-    """Whether the principal is a provisioning key."""
+    """Tell whether the principal is a provisioning key."""
     return isinstance(current_user, ProvisioningPrincipal)
 
 

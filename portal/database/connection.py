@@ -253,8 +253,8 @@ def server_time() -> datetime:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether ``error``, or the driver's error that caused it, means that MongoDB is unavailable,
-    hung, or out of time, rather than a bug of the portal."""
+    """Tell whether ``error``, or the driver's error that caused it, means that MongoDB is
+    unavailable, hung, or out of time, rather than a bug of the portal."""
     if isinstance(error, MongoEngineException):
         error = error.__cause__ or error.__context__ or error
     elif not isinstance(error, PyMongoError):

@@ -23,7 +23,7 @@ class Page:
 
     @property
     def is_all(self) -> bool:
-        """Whether these are all rows of the list."""
+        """True where these are all rows of the list."""
         return self.before is None and self.after is None
 
 

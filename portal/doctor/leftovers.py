@@ -67,7 +67,7 @@ class Belonging:
 
     @property
     def owners(self) -> dict[str, Owner]:
-        """What they belong to, by field."""
+        """The classes that they belong to, by field."""
         return {
             belongs.field: OWNERS[belongs.owner]
             for belongs in BELONGS_TO
@@ -121,7 +121,7 @@ def _suspects(belonging: Belonging, page: list[Row]) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class _Death:
-    """Why a document is dead, and whether that is ``final``."""
+    """The reason why a document is dead; a ``final`` one doesn't change any more."""
 
     words: str
     final: bool

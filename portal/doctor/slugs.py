@@ -51,7 +51,7 @@ def find_unheld() -> Iterator[Finding]:
 
 
 def _why_idle(slug: Row, organization: Row | None) -> str | None:
-    """Why the slug is held for nobody, or ``None``. An old one whose hold expired is free."""
+    """The reason why the slug is held for nobody, if any. An old one whose hold expired is free."""
     if slug["state"] == SlugState.OLD and slug.get("held_until", clock.now()) <= clock.now():
         return None
     if organization is None:

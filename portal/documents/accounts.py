@@ -64,7 +64,7 @@ class Account(MasterDocument):
 
     @property
     def verified(self) -> bool:
-        """Whether somebody has proved that they receive mail at the address."""
+        """True once somebody has proved that they receive mail at the address."""
         return self.verified_at is not None
 
 

@@ -8,7 +8,7 @@ from portal.documents import MasterDocument, MasterPart, index_where_set
 
 
 class Origin(MasterPart):
-    """Who did something, and from where: the stored part of a ``RequestContext``."""
+    """The actor of a change and their client: the stored part of a ``RequestContext``."""
 
     account = fields.ObjectIdField()
     email = fields.StringField()

@@ -29,14 +29,14 @@ class OperationKind(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why an operation is rolled back."""
+    """The reason for rolling an operation back."""
 
     NAME_TAKEN = "name taken"
     COLLECTION_MISSING = "collection missing"
 
 
 class Placement(MasterPart):
-    """Where an organization's documents are. The UUID is authoritative, the name repairable."""
+    """The place of an organization's documents. The UUID is authoritative, the name repairable."""
 
     collection = fields.StringField(required=True)
     uuid = fields.UUIDField(binary=True)

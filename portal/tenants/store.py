@@ -55,7 +55,7 @@ Locate = Callable[[str | None], str]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a tenant's documents are: a collection's UUID, and its last known name."""
+    """The place of a tenant's documents: a collection's UUID, and its last known name."""
 
     database: str
     collection: str
@@ -79,7 +79,7 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """How many documents matched, and how many of them changed."""
+    """The number of documents that matched, and of those that changed."""
 
     matched: int
     modified: int
@@ -148,7 +148,7 @@ class TenantStore:
         return self._page(query, size, after, newest_first=newest_first)
 
     def count(self, query: Document) -> int:
-        """How many documents match, counted one by one, since the server's counter may be off."""
+        """Count the documents that match, one by one, since the server's counter may be off."""
         check_filter(query)
         counted = self._aggregate([{"$match": query}, {"$count": "n"}])
         return counted[0]["n"] if counted else 0
