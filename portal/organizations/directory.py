@@ -9,13 +9,12 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import ListedEvent, latest_events_lookup
-from portal.database.paging import Page, keyset_stages, page_from
+from portal.database.paging import Page, join, keyset_stages, page_from
 from portal.display_names import InvalidName
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
-from portal.organizations.access.aggregation import join
 from portal.organizations.access.lookup import with_mfa_lockout
 from portal.organizations.lifecycle.names import parse_name, slug_of
 from portal.organizations.lifecycle.slugs import ownership

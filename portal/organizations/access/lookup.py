@@ -11,6 +11,7 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
+from portal.database.paging import join
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
@@ -20,7 +21,6 @@ from portal.identity.sessions.principals import (
     OrganizationKey,
     ProvisioningPrincipal,
 )
-from portal.organizations.access.aggregation import join
 from portal.organizations.access.errors import (
     Forbidden,
     NotInTrash,

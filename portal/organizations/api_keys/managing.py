@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
+from portal.database.paging import join
 from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
@@ -22,7 +23,6 @@ from portal.hashing import hash_secret
 from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions import sessions
-from portal.organizations.access.aggregation import join
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access

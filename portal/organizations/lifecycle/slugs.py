@@ -8,10 +8,10 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.audit.trail import record
+from portal.database.paging import join
 from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, Slug, SlugState
-from portal.organizations.access.aggregation import join
 from portal.organizations.access.lookup import with_mfa_lockout
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.web.context import RequestContext

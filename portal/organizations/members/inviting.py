@@ -8,6 +8,7 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.audit.trail import record
+from portal.database.paging import join
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import GRANTABLE_ROLES, Invitation, InvitationState, Membership
@@ -16,7 +17,6 @@ from portal.email_addresses import parse_email
 from portal.errors import NotFound, check_all
 from portal.identity.sessions.principals import require_verified_address
 from portal.mail import outbox
-from portal.organizations.access.aggregation import join
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.lookup import Access
 from portal.organizations.members.errors import (

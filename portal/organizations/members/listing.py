@@ -8,12 +8,11 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
-from portal.database.paging import Page, keyset_stages, page_from
+from portal.database.paging import Page, join, keyset_stages, page_from
 from portal.documents.accounts import Account
 from portal.documents.memberships import Invitation, InvitationState, Membership, Role, standing_of
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
-from portal.organizations.access.aggregation import join
 from portal.organizations.members.memberships import membership_of
 from portal.permissions import ROLES
 
