@@ -25,8 +25,7 @@ from portal.organizations.lifecycle.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
-from portal.web.query import number_argument, sort_key_argument
-from portal.web.requests import request_context, user_agent
+from portal.web.requests import number_argument, request_context, sort_key_argument, user_agent
 
 blueprint = Blueprint("organizations", __name__)
 replay.install(blueprint)

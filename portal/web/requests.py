@@ -1,4 +1,4 @@
-"""The current request: early checks, id, time limit, client address, and line in the log."""
+"""The current request: early checks, id, time limit, client address, query, line in the log."""
 
 import re
 import secrets
@@ -97,6 +97,18 @@ def path_for_log() -> str:
 def user_agent() -> str:
     """The ``User-Agent``, without unprintable characters."""
     return "".join(c for c in request.headers.get("User-Agent", "") if c.isprintable())
+
+
+def sort_key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
+    """The sort key of a row; ``None`` for anything that can't be one."""
+    value = request.args.get(name, "")
+    return value if pattern.fullmatch(value) else None
+
+
+def number_argument(name: str, highest: int) -> int | None:
+    """A number from 0 to ``highest``; ``None`` for anything else."""
+    value = request.args.get(name, type=int)
+    return value if value is not None and 0 <= value <= highest else None
 
 
 def same_site_path(target: str, otherwise: str) -> str:

@@ -18,7 +18,6 @@ from portal.hashing import hash_secret
 from portal.identity.sessions import browsers
 from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
 from portal.identity.sessions.principals import AccountPrincipal
-from portal.identity.sessions.user_agents import describe_user_agent
 from portal.web.context import RequestContext
 
 LONGEST_IDLE = timedelta(hours=12)
@@ -27,6 +26,16 @@ LONGEST_WAIT = timedelta(minutes=10)
 _SEEN_RECORDED_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
 _ACCOUNT_FIELDS = ("_id", "email", "verified_at", "name", "theme", "time_zone")
+# In this order: nearly all claim to be Mozilla, most Safari, many Chrome.
+_BROWSERS = {
+    "Edg": "Edge", "OPR/": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox/": "Firefox",
+    "FxiOS": "Firefox", "Chrome/": "Chrome", "CriOS": "Chrome", "Safari/": "Safari",
+    "curl/": "curl", "python": "Python",
+}  # fmt: skip
+_SYSTEMS = {
+    "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows",
+    "Mac OS X": "macOS", "CrOS": "ChromeOS", "Linux": "Linux",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +242,15 @@ def sessions_with_id(session_id: str) -> QuerySet:
 def revoke(session_id: str) -> None:
     """Revoke the session: every copy of its cookie is worthless from then on."""
     sessions_with_id(session_id).delete()
+
+
+def describe_user_agent(user_agent: str) -> str:
+    """“Firefox on Linux”, as far as it is known."""
+    browser = next((words for sign, words in _BROWSERS.items() if sign in user_agent), "")
+    system = next((words for sign, words in _SYSTEMS.items() if sign in user_agent), "")
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or (f"Unknown on {system}" if system else "Unknown")
 
 
 def _principal(
