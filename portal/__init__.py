@@ -35,7 +35,6 @@ from portal.identity.authentication import mails as authentication_mails
 from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
-from portal.identity.sessions import browser_cookie
 from portal.mail import outbox, transport
 from portal.organizations import account_endings, signing_up
 from portal.organizations import views as organization_views
@@ -120,7 +119,6 @@ def create_app(active: Settings) -> Flask:
     error_handlers.init_app(app, observers=(refusals.observe,), api_fields=api_organizations.FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
-    browser_cookie.init_app(app, active)
     app.before_request(forms.store_idempotency_key)
     csrf = CSRFProtect(app)
     template_filters.init_app(app)

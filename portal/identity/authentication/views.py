@@ -7,14 +7,14 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal.identity.authentication import confirming, cookies, logging_in, second_step
+from portal.identity.authentication import cookies, logging_in
 from portal.identity.authentication.forms import (
     ConfirmForm,
     LogInForm,
     PasskeyLogInForm,
     SecondFactorForm,
 )
-from portal.identity.second_factors import challenges, passkeys
+from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web import rate_limits
@@ -60,14 +60,14 @@ def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
     if pending_id is None:
         return redirect(url_for("authentication.log_in"), 303)
-    pending = second_step.find_pending(pending_id)
+    pending = logging_in.find_pending(pending_id)
     ways = [*_ways(pending.factors), RECOVERY]
     form, by = SecondFactorForm(), _chosen(ways)
     principal = form.submit(_finish_by(pending_id, form, by))
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    options = _options(by, challenges.SECOND_STEP, pending.holder, pending.account_id)
+    options = _options(by, passkeys.SECOND_STEP, pending.holder, pending.account_id)
     return _page("second_factors/second.html", form, by, ways, options), form.status
 
 
@@ -77,7 +77,7 @@ def use_passkey() -> ResponseReturnValue:
         return redirect(_target("organizations.list_mine"), 303)
     form = PasskeyLogInForm()
     principal = form.submit(
-        lambda: second_step.log_in_with_passkey(
+        lambda: logging_in.log_in_with_passkey(
             form.credential.data, request_context(), user_agent()
         )
     )
@@ -85,7 +85,7 @@ def use_passkey() -> ResponseReturnValue:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
     rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
-    options = passkeys.options_to_use(challenges.LOG_IN, "")
+    options = passkeys.options_to_use(passkeys.LOG_IN, "")
     return _page("second_factors/passkey.html", form, PASSKEY, [], options), form.status
 
 
@@ -100,7 +100,7 @@ def confirm() -> ResponseReturnValue:
     form.submit(_reauthenticate_by(principal, form, by))
     if form.succeeded:
         return redirect(_target("factors.security"), 303)
-    options = _options(by, challenges.CONFIRM, str(principal.session), principal.account_id)
+    options = _options(by, passkeys.CONFIRM, str(principal.session), principal.account_id)
     return _page("second_factors/confirm.html", form, by, ways, options), form.status
 
 
@@ -117,10 +117,10 @@ def _chosen(ways: list[str]) -> str:
 def _finish_by(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], AccountPrincipal]:
     trust = form.trust.data
     if by == PASSKEY:
-        return lambda: second_step.finish_with_passkey(
+        return lambda: logging_in.finish_with_passkey(
             pending_id, form.credential.data, request_context(), user_agent(), trust=trust
         )
-    return lambda: second_step.finish_with_code(
+    return lambda: logging_in.finish_with_code(
         pending_id, form.code.data, request_context(), user_agent(), trust=trust
     )
 
@@ -129,14 +129,14 @@ def _reauthenticate_by(
     principal: AccountPrincipal, form: ConfirmForm, by: str
 ) -> Callable[[], None]:
     if by == PASSKEY:
-        return lambda: confirming.reauthenticate_with_passkey(
+        return lambda: logging_in.reauthenticate_with_passkey(
             principal, form.credential.data, request_context()
         )
     if by in (CODE, RECOVERY):
-        return lambda: confirming.reauthenticate_with_code(
+        return lambda: logging_in.reauthenticate_with_code(
             principal, form.code.data, request_context()
         )
-    return lambda: confirming.reauthenticate_with_password(
+    return lambda: logging_in.reauthenticate_with_password(
         principal, form.current_password.data, request_context()
     )
 

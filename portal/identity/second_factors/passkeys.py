@@ -1,8 +1,13 @@
-"""Passkeys (WebAuthn): key pairs of devices, of which the portal has the public key alone."""
+"""Passkeys (WebAuthn): key pairs of devices, of which the portal has the public key alone.
 
+What they sign are challenges: issued by the server, valid once, for one purpose and one holder.
+"""
+
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 import webauthn
@@ -26,9 +31,10 @@ from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.second_factors import Passkey
+from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Factor
-from portal.identity.second_factors import challenges, enrollment, recovery_codes
+from portal.hashing import hash_secret
+from portal.identity.second_factors import enrollment, recovery_codes
 from portal.identity.second_factors.errors import (
     InvalidPasskeyName,
     PasskeyNotFound,
@@ -37,8 +43,10 @@ from portal.identity.second_factors.errors import (
 )
 from portal.web.context import RequestContext
 
-MOST = 20
+MAX_PASSKEYS = 20
 LONGEST_NAME = 60
+CHALLENGE_LIFE = timedelta(minutes=5)
+REGISTER, CONFIRM, SECOND_STEP, LOG_IN = "register", "confirm", "second factor", "log in"
 _LONGEST_CREDENTIAL = 1023  # bytes; WebAuthn, section 4 "Credential ID"
 
 log = structlog.get_logger()
@@ -61,7 +69,7 @@ def options_to_add(account: Account, holder: str) -> str:
         rp_name="Portal",
         user_id=account.id.binary,
         user_name=account.email,
-        challenge=challenges.issue(challenges.REGISTER, holder),
+        challenge=_issue_challenge(REGISTER, holder),
         # Only a discoverable credential can log in alone; any other is a second factor.
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.PREFERRED,
@@ -78,7 +86,7 @@ def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None
     allowed = Passkey.objects(account=account_id).only("credential") if account_id else []
     options = webauthn.generate_authentication_options(
         rp_id=settings.current().passkey_host,
-        challenge=challenges.issue(purpose, holder),
+        challenge=_issue_challenge(purpose, holder),
         allow_credentials=[_descriptor(passkey) for passkey in allowed],
         user_verification=(
             UserVerificationRequirement.PREFERRED
@@ -108,7 +116,7 @@ def enroll(
 
     @transactional
     def add() -> list[str]:
-        if len(Passkey.objects(account=account_id).only("id")) >= MOST:
+        if len(Passkey.objects(account=account_id).only("id")) >= MAX_PASSKEYS:
             raise TooManyPasskeys
         passkey = Passkey(
             account=account_id,
@@ -170,7 +178,7 @@ def check(
     with _refusing_malformed():
         sent = parse_authentication_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if len(sent.raw_id) > _LONGEST_CREDENTIAL or not challenges.consume(challenge, purpose, holder):
+    if len(sent.raw_id) > _LONGEST_CREDENTIAL or not _consume_challenge(challenge, purpose, holder):
         raise PasskeyRefused
     passkey = Passkey.objects(credential=Binary(sent.raw_id)).first()
     if passkey is None or account_id not in (None, passkey.account):
@@ -202,11 +210,31 @@ def use(assertion: Assertion) -> Factor:
     return Factor.PASSKEY
 
 
+def _issue_challenge(purpose: str, holder: str) -> bytes:
+    """Issue a challenge to ``holder``; one write."""
+    challenge = secrets.token_bytes(32)
+    Challenge(
+        id=hash_secret(challenge),
+        purpose=purpose,
+        holder=holder,
+        expires_at=clock.now() + CHALLENGE_LIFE,
+    ).save(force_insert=True)
+    return challenge
+
+
+def _consume_challenge(challenge: bytes, purpose: str, holder: str) -> bool:
+    """Whether ``challenge`` was issued for this and not consumed before. It is consumed now."""
+    issued = Challenge.objects(
+        id=hash_secret(challenge), purpose=purpose, holder=holder, expires_at__gt=clock.now()
+    )
+    return bool(issued.delete())
+
+
 def _verify_registration(credential: str, holder: str) -> VerifiedRegistration:
     with _refusing_malformed():
         sent = parse_registration_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if not challenges.consume(challenge, challenges.REGISTER, holder):
+    if not _consume_challenge(challenge, REGISTER, holder):
         raise PasskeyRefused
     with _refusing_malformed():
         return webauthn.verify_registration_response(
