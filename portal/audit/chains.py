@@ -91,10 +91,8 @@ class _Walk:
 
 
 def find_broken(tally: Tally | None = None) -> Iterator[BrokenChain]:
-    """All chains with a changed, removed, moved or inserted event, or a different head.
-
-    Raises PyMongoError where MongoDB can't be used.
-    """
+    """All chains with a changed, removed, moved or inserted event, or a different head. Raises
+    PyMongoError where MongoDB can't be used."""
     tally = tally or Tally()
     heads = merge(*map(_heads, _SUBJECTS), key=attrgetter("chain"))
     after: Row = {}

@@ -32,11 +32,8 @@ SECOND_FACTOR = "second_factor_limit"
 
 
 def count_attempt(limit: str, subject: str) -> None:
-    """Count an attempt by or on ``subject`` under ``limit``.
-
-    Raises TooManyAttempts beyond it; PyMongoError where it can't be counted, so that a failure
-    never lifts a limit.
-    """
+    """Count an attempt by or on ``subject`` under ``limit``. Raises TooManyAttempts beyond it;
+    PyMongoError where it can't be counted, so that a failure never lifts a limit."""
     active = settings.current()
     if not active.rate_limits:
         return

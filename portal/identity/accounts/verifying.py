@@ -52,10 +52,7 @@ def verify_address(
     token: str, password: str, context: RequestContext, user_agent: str
 ) -> AccountPrincipal:
     """Verify the address by the link that was mailed to it, as ``verify_by_link`` does, and open a
-    session for the browser.
-
-    Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded.
-    """
+    session for the browser. Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded."""
     account = account_to_verify(token)
     limit_network(context)
     password_hash = _hash_of_chosen(account, password)

@@ -84,9 +84,7 @@ def limit_network(context: RequestContext) -> None:
 
 def register_attempt(subject: str) -> int:
     """Count an attempt, as a failure until ``reset_failures``; the number of consecutive failures.
-
-    Raises TooManyAttempts where it is too early, without counting it.
-    """
+    Raises TooManyAttempts where it is too early, without counting it."""
     if not settings.current().rate_limits:
         return 0
     now = clock.now()

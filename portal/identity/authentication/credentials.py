@@ -54,8 +54,7 @@ def verify_credentials(email: str, password: str, context: RequestContext) -> Ac
 
 def verify_current_password(account: Account, password: str, context: RequestContext) -> None:
     """Raise WrongPassword unless ``password`` is the account's, in a session or at a mailed link.
-    Raises TooManyAttempts, Overloaded.
-    """
+    Raises TooManyAttempts, Overloaded."""
     # Counted by the account's own session: guesses elsewhere lock nobody out of it. Elsewhere, at
     # a link, by the account alone: an attacker opens any number of other sessions.
     own = context.session if context.account == account.id else None
@@ -72,11 +71,8 @@ def verify_current_password(account: Account, password: str, context: RequestCon
 
 
 def guarded_code(account: Account, context: RequestContext) -> AbstractContextManager[None]:
-    """Guard the use of a code, as ``guarded_attempt`` does.
-
-    The attempts of a known browser are counted separately, so that nobody who knows the password
-    locks the owner out by guessing.
-    """
+    """Guard the use of a code, as ``guarded_attempt`` does. The attempts of a known browser are
+    counted separately, so that nobody who knows the password locks the owner out by guessing."""
     known = browsers.is_known(account.id, context.browser_id)
     return guarded_attempt(
         f"code of {account.id}" + (f" in {context.browser_id}" if known else ""),

@@ -54,10 +54,7 @@ def log_in(
     email: str, password: str, context: RequestContext, user_agent: str
 ) -> AccountPrincipal | PendingLogIn:
     """Verify the credentials and open a session for a browser; pending where the account has a
-    second factor and does not trust the browser.
-
-    Raises what ``verify_credentials`` does.
-    """
+    second factor and does not trust the browser. Raises what ``verify_credentials`` does."""
     account, context, rehashed = _verify(email, password, context)
 
     @transactional
@@ -117,11 +114,8 @@ def find_pending(pending_id: str) -> PendingSecondFactor:
 def finish_with_code(
     pending_id: str, typed: str, context: RequestContext, user_agent: str, *, trust: bool
 ) -> AccountPrincipal:
-    """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser logs
-    in without the second factor for 30 days.
-
-    Raises WrongCode, TooManyAttempts, LogInExpired.
-    """
+    """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser logs in
+    without the second factor for 30 days. Raises WrongCode, TooManyAttempts, LogInExpired."""
     pending = _register_try(pending_id)
     account = Account.objects.get(id=pending.account)
     context = context.acting_as(AuditActor(account.id, account.email))
@@ -151,9 +145,7 @@ def log_in_with_passkey(
     credential: str, context: RequestContext, user_agent: str
 ) -> AccountPrincipal:
     """Log in by a passkey alone, which is both factors: the device, and its user's verification.
-
-    Raises PasskeyRefused; TooManyAttempts by network.
-    """
+    Raises PasskeyRefused; TooManyAttempts by network."""
     limit_network(context)
     assertion = passkeys.check(credential, passkeys.LOG_IN, "")
 

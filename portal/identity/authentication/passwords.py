@@ -50,9 +50,7 @@ class Strength:
 
 def strength(password: str, *personal: str) -> Strength:
     """Estimate how hard ``password`` is to guess for an attacker who knows the ``personal`` words.
-
-    Raises Overloaded where too many estimates are running.
-    """
+    Raises Overloaded where too many estimates are running."""
     if not password:
         return Strength(0, _WORDS[0], "")
     known = [word for text in personal for word in (text, *text.replace("@", " ").split()) if word]
@@ -90,10 +88,8 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Whether ``password_hash`` is of ``password``; takes as long without a hash.
-
-    Raises Overloaded where too many hashes are running.
-    """
+    """Whether ``password_hash`` is of ``password``; takes as long without a hash. Raises Overloaded
+    where too many hashes are running."""
     if len(password) > _LONGEST_TYPED or len(normalize(password)) > LONGEST:
         return False  # no account has one that long
     return _limited(_turns(), lambda: _matches(password, password_hash or _dummy_hash()))

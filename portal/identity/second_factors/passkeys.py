@@ -106,10 +106,7 @@ def enroll(
     context: RequestContext,
 ) -> list[str]:
     """Add the passkey that the browser created; the recovery codes as ``enrollment.enroll`` returns
-    them.
-
-    Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified.
-    """
+    them. Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified."""
     name = _clean_name(name)
     registration = _verify_registration(credential, holder)
     codes = recovery_codes.generate_codes()

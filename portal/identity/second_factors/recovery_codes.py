@@ -42,11 +42,8 @@ def replace(account_id: ObjectId, codes: list[str], context: RequestContext) -> 
 
 
 def regenerate(account_id: ObjectId, context: RequestContext) -> list[str]:
-    """Replace the account's codes by ten new ones, returned this once.
-
-    Raises AddressNotVerified, NoSecondFactor where there is nothing to recover from,
-    DuplicateRequest.
-    """
+    """Replace the account's codes by ten new ones, returned this once. Raises AddressNotVerified,
+    NoSecondFactor where there is nothing to recover from, DuplicateRequest."""
     codes = generate_codes()
     _regenerate(account_id, codes, context)
     return codes

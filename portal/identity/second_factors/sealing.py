@@ -34,10 +34,8 @@ def unseal(sealed: str) -> str | None:
 
 
 def reseal_all() -> int:
-    """Seal the apps' secrets under the current SECRET_KEY that are not; how many there were.
-
-    One that changes meanwhile is sealed under it by that change.
-    """
+    """Seal the apps' secrets under the current SECRET_KEY that are not; how many there were. One
+    that changes meanwhile is sealed under it by that change."""
     resealed = 0
     for app in AuthenticatorApp.objects.only("secret"):
         if fresh := _resealed(app.secret):

@@ -100,9 +100,7 @@ def log_in(
     factors: tuple[Factor, ...] = (Factor.PASSWORD,),
 ) -> AccountPrincipal:
     """Open a session as ``open_session`` does, and record the log-in as its first event.
-
-    ``account`` must have been read in the same transaction.
-    """
+    ``account`` must have been read in the same transaction."""
     principal = open_session(account, context, user_agent, kind, factors)
     record(
         account,

@@ -55,10 +55,8 @@ def issue(kind: str, claims: dict[str, Any], *, issued_at: datetime, expires_at:
 
 
 def verify(kind: str, token: str) -> dict[str, Any]:
-    """The claims of a token of this ``kind``, signed with the current or a former key.
-
-    Raises InvalidToken. A token of another kind never passes (RFC 8725, section 3.11).
-    """
+    """The claims of a token of this ``kind``, signed with the current or a former key. Raises
+    InvalidToken. A token of another kind never passes (RFC 8725, section 3.11)."""
     try:
         header = jwt.get_unverified_header(token)
         key = _key_ring(settings.current()).by_id.get(header.get("kid", ""))
