@@ -62,7 +62,7 @@ def a_session(email):
     """A browser somewhere that the account of this address is logged in with."""
     account = Account.objects.get(email=email)
     return Session.objects.get(
-        public_id=transactional(open_session)(account, a_context(account), "").session
+        public_id=transactional(open_session)(account, a_context(account), "").public_session_id
     )
 
 

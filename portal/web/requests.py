@@ -112,7 +112,7 @@ def number_argument(name: str, highest: int) -> int | None:
 
 
 def same_site_path(target: str, otherwise: str) -> str:
-    """``target`` if it is a path within the site, else ``otherwise``. Browsers read ``//host``,
+    r"""``target`` if it is a path within the site, else ``otherwise``. Browsers read ``//host``,
     ``/\host`` and control characters in between as another site."""
     plain = target.startswith("/") and target.isprintable() and "\\" not in target
     return target if plain and not target.startswith("//") else otherwise

@@ -186,7 +186,7 @@ def reauthenticate_with_passkey(
 ) -> None:
     """Reauthenticate the person. Raises PasskeyRefused."""
     assertion = passkeys.check(
-        credential, passkeys.CONFIRM, str(principal.session), principal.account_id
+        credential, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id
     )
     _reauthenticate(principal, lambda _: passkeys.use(assertion), context)
 

@@ -100,7 +100,7 @@ def confirm() -> ResponseReturnValue:
     form.submit(_reauthenticate_by(principal, form, by))
     if form.succeeded:
         return redirect(_target("factors.security"), 303)
-    options = _options(by, passkeys.CONFIRM, str(principal.session), principal.account_id)
+    options = _options(by, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id)
     return _page("second_factors/confirm.html", form, by, ways, options), form.status
 
 

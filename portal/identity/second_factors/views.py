@@ -101,7 +101,7 @@ def remove_app() -> ResponseReturnValue:
 @_with_verified_address
 @reauthenticated
 def add_passkey() -> ResponseReturnValue:
-    form, holder = PasskeyForm(), str(current_user.session)
+    form, holder = PasskeyForm(), str(current_user.public_session_id)
     codes = form.submit(
         lambda: passkeys.enroll(
             *_account_and_session(),

@@ -207,7 +207,7 @@ def revoke_replaced_session(principal: AccountPrincipal, context: RequestContext
     stays trusted. Changes nothing where the session has ended."""
     if sessions_with_id(principal.session_id).delete():
         account = Account.objects.get(id=principal.account_id)
-        record(account, "account.session_ended", context.origin, target=principal.session)
+        record(account, "account.session_ended", context.origin, target=principal.public_session_id)
 
 
 @within_transaction
