@@ -1,11 +1,12 @@
-"""The base classes of all forms."""
+"""The base classes of all forms, and the answer to one that took effect."""
 
 import secrets
 from collections.abc import Callable
 from datetime import date
 from typing import TypeVar
 
-from flask import request
+from flask import flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
@@ -35,6 +36,13 @@ def store_idempotency_key() -> None:
         # Signing up changes the principal, and so would the scope of the second click.
         anonymous = request.endpoint in SIGN_UPS
         requests.take_idempotency_key(typed, KEY_FIELD, form_idempotency_key, anonymous=anonymous)
+
+
+def see_other(endpoint: str, message: str | None = None) -> ResponseReturnValue:
+    """Redirect (303) to the page of this ``endpoint``, which shows the ``message`` once."""
+    if message:
+        flash(message, "ok")
+    return redirect(url_for(endpoint), 303)
 
 
 class Form(FlaskForm):

@@ -1,6 +1,6 @@
 """Pages without a log-in: recovering an account, and the targets of mailed links."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from portal.identity.accounts import changing_email, recovering, verifying
@@ -11,6 +11,7 @@ from portal.identity.accounts.forms import (
     VerifyForm,
 )
 from portal.identity.authentication import cookies
+from portal.web.forms import see_other
 from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("accounts", __name__)
@@ -20,12 +21,11 @@ blueprint = Blueprint("accounts", __name__)
 def forgot() -> ResponseReturnValue:
     form = ForgotForm()
     if form.submit(lambda: recovering.request_recovery(form.email.data, request_context())):
-        flash(
+        return see_other(
+            "authentication.log_in",
             "If an account has this address, a link is on its way there. It works for 30 minutes; "
             "within 5 minutes no other is sent.",
-            "ok",
         )
-        return redirect(url_for("authentication.log_in"), 303)
     return render_template("accounts/forgot.html", form=form), form.status
 
 
@@ -37,8 +37,7 @@ def recover() -> ResponseReturnValue:
     if form.submit(
         lambda: recovering.recover_password(token, form.password.data, request_context())
     ):
-        flash("Your password is changed. Log in with it.", "ok")
-        return redirect(url_for("authentication.log_in"), 303)
+        return see_other("authentication.log_in", "Your password is changed. Log in with it.")
     return render_template("accounts/recover.html", form=form, email=account.email), form.status
 
 
@@ -52,8 +51,7 @@ def verify() -> ResponseReturnValue:
     )
     if principal:
         cookies.enter(principal)
-        flash(f"{principal.email} is verified.", "ok")
-        return redirect(url_for("organizations.list_mine"), 303)
+        return see_other("organizations.list_mine", f"{principal.email} is verified.")
     return render_template("accounts/verify.html", form=form, account=account), form.status
 
 
@@ -68,6 +66,5 @@ def confirm_address() -> ResponseReturnValue:
         )
     )
     if changed:
-        flash(f"Your address is {changed.email} now.", "ok")
-        return redirect(url_for("account.profile"), 303)
+        return see_other("account.profile", f"Your address is {changed.email} now.")
     return render_template("accounts/confirm_address.html", form=form, change=change), form.status

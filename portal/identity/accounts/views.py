@@ -1,6 +1,6 @@
 """Pages of one's own account."""
 
-from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
@@ -8,13 +8,7 @@ from portal.documents.accounts import Account, Theme
 from portal.identity.accounts import changing_email, changing_password, closing, verifying
 from portal.identity.accounts.editing_profile import change_profile
 from portal.identity.accounts.exporting import export_account
-from portal.identity.accounts.forms import (
-    AddressForm,
-    ButtonForm,
-    CloseForm,
-    PasswordForm,
-    ProfileForm,
-)
+from portal.identity.accounts.forms import AddressForm, CloseForm, PasswordForm, ProfileForm
 from portal.identity.authentication import cookies
 from portal.identity.sessions import sessions
 from portal.identity.sessions.reauthentication import (
@@ -22,6 +16,7 @@ from portal.identity.sessions.reauthentication import (
     recently_authenticated,
     require_reauthentication,
 )
+from portal.web.forms import Form, see_other
 from portal.web.requests import request_context
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
@@ -46,11 +41,8 @@ def profile() -> ResponseReturnValue:
         )
     )
     if changed:
-        flash("Your profile is saved.", "ok")
-        return redirect(url_for(".profile"), 303)
-    page = render_template(
-        "accounts/profile.html", account=account, form=form, button_form=ButtonForm()
-    )
+        return see_other(".profile", "Your profile is saved.")
+    page = render_template("accounts/profile.html", account=account, form=form, button_form=Form())
     return page, form.status
 
 
@@ -58,8 +50,9 @@ def profile() -> ResponseReturnValue:
 @login_required
 def ask_to_verify() -> ResponseReturnValue:
     verifying.resend_verification(current_user.account_id, request_context())
-    flash(f"A link is on its way to {current_user.email}. It works for 24 hours.", "ok")
-    return redirect(url_for(".profile"), 303)
+    return see_other(
+        ".profile", f"A link is on its way to {current_user.email}. It works for 24 hours."
+    )
 
 
 @blueprint.route("/address", methods=["GET", "POST"])
@@ -73,12 +66,11 @@ def change_address() -> ResponseReturnValue:
         )
     )
     if requested:
-        flash(
+        return see_other(
+            ".profile",
             "A link is on its way to the new address. Follow it within 24 hours; until then your "
             "address stays as it is.",
-            "ok",
         )
-        return redirect(url_for(".profile"), 303)
     return render_template("accounts/change_address.html", form=form), form.status
 
 
@@ -93,8 +85,7 @@ def change_password() -> ResponseReturnValue:
         )
     )
     if changed:
-        flash("Your password is changed. All other sessions have ended.", "ok")
-        return redirect(url_for(".profile"), 303)
+        return see_other(".profile", "Your password is changed. All other sessions have ended.")
     return render_template("accounts/change_password.html", form=form), form.status
 
 
@@ -104,7 +95,7 @@ def list_sessions() -> ResponseReturnValue:
     return render_template(
         "accounts/sessions.html",
         sessions=sessions.list_sessions(current_user),
-        button_form=ButtonForm(),
+        button_form=Form(),
     )
 
 
@@ -112,16 +103,14 @@ def list_sessions() -> ResponseReturnValue:
 @login_required
 def end_session(public_id: str) -> ResponseReturnValue:
     sessions.revoke_session(current_user.account_id, public_id, request_context())
-    flash("The session has ended.", "ok")
-    return redirect(url_for(".list_sessions"), 303)
+    return see_other(".list_sessions", "The session has ended.")
 
 
 @blueprint.post("/sessions/end-others")
 @login_required
 def end_other_sessions() -> ResponseReturnValue:
     sessions.revoke_other_sessions(current_user, request_context())
-    flash("All other sessions have ended.", "ok")
-    return redirect(url_for(".list_sessions"), 303)
+    return see_other(".list_sessions", "All other sessions have ended.")
 
 
 @blueprint.get("/export")
@@ -150,8 +139,7 @@ def close() -> ResponseReturnValue:
     )
     if closed:
         cookies.leave()
-        flash("Your account is closed.", "ok")
-        return redirect(url_for("authentication.log_in"), 303)
+        return see_other("authentication.log_in", "Your account is closed.")
     solely_owned = closing.solely_owned_organizations(current_user.account_id)
     page = render_template("accounts/close.html", form=form, solely_owned=solely_owned)
     return page, form.status

@@ -18,7 +18,7 @@ from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web import rate_limits
-from portal.web.forms import Form
+from portal.web.forms import Form, see_other
 from portal.web.requests import request_context, same_site_path, user_agent
 
 blueprint = Blueprint("authentication", __name__)
@@ -52,14 +52,14 @@ def log_out() -> ResponseReturnValue:
     if current_user.is_authenticated:
         logging_in.log_out(current_user, request_context())
     cookies.leave()
-    return redirect(url_for("authentication.log_in"), 303)
+    return see_other("authentication.log_in")
 
 
 @blueprint.route("/login/second", methods=["GET", "POST"])
 def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
     if pending_id is None:
-        return redirect(url_for("authentication.log_in"), 303)
+        return see_other("authentication.log_in")
     pending = logging_in.find_pending(pending_id)
     ways = [*_ways(pending.factors), RECOVERY]
     form, by = SecondFactorForm(), _chosen(ways)

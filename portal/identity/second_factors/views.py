@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any
 
 from bson import ObjectId
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, render_template
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from markupsafe import Markup
@@ -18,7 +18,7 @@ from portal.identity.sessions import browsers
 from portal.identity.sessions.principals import require_verified_address
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.web.errors import DuplicateRequest
-from portal.web.forms import Form, IdempotentForm
+from portal.web.forms import Form, IdempotentForm, see_other
 from portal.web.requests import request_context
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
@@ -86,8 +86,7 @@ def remove_app() -> ResponseReturnValue:
     form = Form()
     form.submit(lambda: totp.remove(current_user.account_id, request_context()))
     if form.succeeded:
-        flash("The authenticator app is removed.", "ok")
-        return redirect(url_for(".security"), 303)
+        return see_other(".security", "The authenticator app is removed.")
     return render_template(
         "second_factors/remove.html",
         form=form,
@@ -129,7 +128,7 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
     form = NameForm()
     form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, request_context()))
     if form.succeeded:
-        return redirect(url_for(".security"), 303)
+        return see_other(".security")
     if not form.is_submitted():
         form.passkey_name.data = passkey.name
     return render_template(
@@ -145,8 +144,9 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
     form = Form()
     form.submit(lambda: passkeys.remove(passkey, request_context()))
     if form.succeeded:
-        flash(f"The passkey “{passkey.name}” is removed and opens nothing any more.", "ok")
-        return redirect(url_for(".security"), 303)
+        return see_other(
+            ".security", f"The passkey “{passkey.name}” is removed and opens nothing any more."
+        )
     return render_template(
         "second_factors/remove.html",
         form=form,
@@ -175,8 +175,7 @@ def make_codes() -> ResponseReturnValue:
 @login_required
 def forget_browsers() -> ResponseReturnValue:
     browsers.revoke_trusted_browsers(current_user.account_id, request_context())
-    flash("The second factor is asked for in every browser again.", "ok")
-    return redirect(url_for(".security"), 303)
+    return see_other(".security", "The second factor is asked for in every browser again.")
 
 
 def _show_codes(codes: list[str] | None) -> ResponseReturnValue:
@@ -184,7 +183,7 @@ def _show_codes(codes: list[str] | None) -> ResponseReturnValue:
     next request."""
     if codes:
         return render_template("second_factors/codes.html", codes=codes)
-    return redirect(url_for(".security"), 303)
+    return see_other(".security")
 
 
 @blueprint.errorhandler(DuplicateRequest)
