@@ -30,8 +30,7 @@ from portal.identity.accounts import link_views, wiring
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
 from portal.identity.accounts.wiring import Wiring
-from portal.identity.authentication import cookies
-from portal.identity.authentication import mails as authentication_mails
+from portal.identity.authentication import attempts, cookies
 from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
@@ -78,7 +77,7 @@ DOCUMENTS = (
 )
 MAIL_KINDS = (
     *account_mails.KINDS,
-    *authentication_mails.KINDS,
+    *attempts.KINDS,
     *second_factor_mails.KINDS,
     *lifecycle_mails.KINDS,
     *member_mails.KINDS,

@@ -16,7 +16,7 @@ from portal.documents.sign_ups import PendingSignUp
 from portal.email_addresses import InvalidEmail
 from portal.errors import check_all
 from portal.identity.accounts import wiring
-from portal.identity.accounts.changing_password import revoke_recovery_link
+from portal.identity.accounts.changing import revoke_recovery_link
 from portal.identity.accounts.errors import AddressNotConfirmed, SoleOwner
 from portal.identity.accounts.mails import ACCOUNT_CLOSED
 from portal.identity.authentication.credentials import verify_current_password

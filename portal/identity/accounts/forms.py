@@ -4,7 +4,7 @@ from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringF
 from wtforms.validators import InputRequired
 
 from portal.documents.accounts import Theme
-from portal.identity.accounts.editing_profile import time_zones
+from portal.identity.accounts.changing import time_zones
 from portal.web.forms import Form
 
 _CURRENT = "Enter your password"

@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from portal.identity.accounts import changing_email, recovering, verifying
+from portal.identity.accounts import changing, creating, recovering
 from portal.identity.accounts.forms import (
     ConfirmAddressForm,
     ForgotForm,
@@ -45,9 +45,9 @@ def recover() -> ResponseReturnValue:
 def verify() -> ResponseReturnValue:
     form = VerifyForm(token=request.args.get("token", ""))
     token = form.token.data or ""
-    account = verifying.account_to_verify(token)
+    account = creating.account_to_verify(token)
     principal = form.submit(
-        lambda: verifying.verify_address(token, form.password.data, request_context(), user_agent())
+        lambda: creating.verify_address(token, form.password.data, request_context(), user_agent())
     )
     if principal:
         cookies.enter(principal)
@@ -59,11 +59,9 @@ def verify() -> ResponseReturnValue:
 def confirm_address() -> ResponseReturnValue:
     form = ConfirmAddressForm(token=request.args.get("token", ""))
     token = form.token.data or ""
-    change = changing_email.find_email_change(token)
+    change = changing.find_email_change(token)
     changed = form.submit(
-        lambda: changing_email.confirm_email_change(
-            token, form.current_password.data, request_context()
-        )
+        lambda: changing.confirm_email_change(token, form.current_password.data, request_context())
     )
     if changed:
         return see_other("account.profile", f"Your address is {changed.email} now.")

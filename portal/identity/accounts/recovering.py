@@ -10,13 +10,13 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account, Recovery
 from portal.email_addresses import EmailAddress, parse_email
-from portal.identity.accounts.changing_password import (
+from portal.identity.accounts.changing import (
     email_password_changed,
     new_password,
     revoke_recovery_link,
 )
+from portal.identity.accounts.creating import record_first_verification
 from portal.identity.accounts.mails import RECOVER, RECOVER_PASSWORD
-from portal.identity.accounts.verifying import record_first_verification
 from portal.identity.authentication import attempts, passwords
 from portal.identity.sessions import browsers, sessions
 from portal.mail import links, outbox

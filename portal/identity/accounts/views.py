@@ -5,8 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.documents.accounts import Account, Theme
-from portal.identity.accounts import changing_email, changing_password, closing, verifying
-from portal.identity.accounts.editing_profile import change_profile
+from portal.identity.accounts import changing, closing, creating
 from portal.identity.accounts.exporting import export_account
 from portal.identity.accounts.forms import AddressForm, CloseForm, PasswordForm, ProfileForm
 from portal.identity.authentication import cookies
@@ -32,7 +31,7 @@ def profile() -> ResponseReturnValue:
         theme=account.theme or Theme.AUTO,
     )
     changed = form.submit(
-        lambda: change_profile(
+        lambda: changing.change_profile(
             account.id,
             form.name.data or "",
             form.time_zone.data,
@@ -49,7 +48,7 @@ def profile() -> ResponseReturnValue:
 @blueprint.post("/verification")
 @login_required
 def ask_to_verify() -> ResponseReturnValue:
-    verifying.resend_verification(current_user.account_id, request_context())
+    creating.resend_verification(current_user.account_id, request_context())
     return see_other(
         ".profile", f"A link is on its way to {current_user.email}. It works for 24 hours."
     )
@@ -61,7 +60,7 @@ def ask_to_verify() -> ResponseReturnValue:
 def change_address() -> ResponseReturnValue:
     form = AddressForm()
     requested = form.submit(
-        lambda: changing_email.request_email_change(
+        lambda: changing.request_email_change(
             current_user.account_id, form.email.data, form.current_password.data, request_context()
         )
     )
@@ -80,7 +79,7 @@ def change_address() -> ResponseReturnValue:
 def change_password() -> ResponseReturnValue:
     form = PasswordForm()
     changed = form.submit(
-        lambda: changing_password.change_password(
+        lambda: changing.change_password(
             current_user, form.current_password.data, form.password.data, request_context()
         )
     )

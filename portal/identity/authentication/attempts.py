@@ -21,9 +21,11 @@ from portal import clock, settings
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.login_attempts import LogInAttempts
+from portal.documents.mails import Mail
 from portal.errors import PortalError
 from portal.hashing import hash_secret
 from portal.mail import outbox
+from portal.mail.links import link
 from portal.mail.outbox import MailKind
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -35,6 +37,31 @@ FREE_TRIES = 5
 LONGEST_WAIT_MINUTES = 15
 _WARNED_EVERY = timedelta(days=1)
 _KEPT = timedelta(days=1)
+
+
+def _about_passwords(mail: Mail) -> dict[str, Any] | None:
+    account = Account.objects(id=mail.ids["account"]).only("email").first()
+    if account is None:
+        return None
+    return {
+        "email": account.email,
+        "times": FREE_TRIES,
+        "longest": LONGEST_WAIT_MINUTES,
+        "at": mail.created_at,
+        "address": mail.ids["address"],
+        "link": link("authentication.log_in"),
+    }
+
+
+def _about_codes(mail: Mail) -> dict[str, Any] | None:
+    context = _about_passwords(mail)
+    return context and {**context, "link": link("account.change_password")}
+
+
+WRONG_PASSWORDS = MailKind("wrong_passwords", "Wrong passwords for your account", _about_passwords)
+WRONG_CODES = MailKind("wrong_codes", "Wrong codes for your account", _about_codes)
+
+KINDS = (WRONG_PASSWORDS, WRONG_CODES)
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from portal.documents.accounts import Account
 from portal.documents.sessions import Factor
 from portal.email_addresses import InvalidEmail, parse_email
 from portal.identity.authentication import attempts, passwords
-from portal.identity.authentication.attempts import guarded_attempt
+from portal.identity.authentication.attempts import WRONG_CODES, WRONG_PASSWORDS, guarded_attempt
 from portal.identity.authentication.errors import WrongCredentials, WrongPassword
-from portal.identity.authentication.mails import WRONG_CODES, WRONG_PASSWORDS
 from portal.identity.second_factors import recovery_codes, totp
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import browsers

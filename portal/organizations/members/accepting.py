@@ -20,9 +20,8 @@ from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress
 from portal.errors import NotFound
-from portal.identity.accounts.creating import NewAccount, create_account
+from portal.identity.accounts.creating import NewAccount, create_account, verify_by_link
 from portal.identity.accounts.errors import EmailTaken
-from portal.identity.accounts.verifying import verify_by_link
 from portal.identity.authentication import passwords
 from portal.identity.authentication.errors import WrongCredentials
 from portal.identity.sessions import sessions
