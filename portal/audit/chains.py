@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
-from portal.audit.trail import personal_digest, stored_hash
+from portal.audit.trail import event_hash, personal_digest
 from portal.database.paging import BATCH_SIZE, in_batches
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
@@ -151,7 +151,7 @@ def _step(walk: _Walk, event: Row) -> None:
     expected = walk.reached + 1
     if event["seq"] != expected:
         walk.note(MISSING, expected)
-    elif stored_hash(walk.previous, event) != event["hash"] or not _matches_digests(event):
+    elif event_hash(walk.previous, event) != event["hash"] or not _matches_digests(event):
         walk.note(CHANGED, expected)
     else:
         walk.previous = event["hash"]
@@ -190,7 +190,7 @@ def _reread(chain: ObjectId, before: Row) -> tuple[str, int] | None:
 def _was_moved(chain: ObjectId, walk: _Walk) -> bool:
     """Whether the event that belongs at ``walk.seq`` has another number now."""
     return any(
-        stored_hash(walk.previous, {**event, "seq": walk.seq}) == event["hash"]
+        event_hash(walk.previous, {**event, "seq": walk.seq}) == event["hash"]
         for event in _events(chain)
         if event["seq"] != walk.seq
     )

@@ -149,23 +149,18 @@ def next_event(
         details={name: value for name, value in details.items() if value is not None},
         personal={name: _salted(value) for name, value in personal.items() if value},
     )
-    event.hash = event_hash(head.hash, event)
+    event.hash = event_hash(head.hash, event.to_mongo())
     return event
 
 
-def event_hash(previous_hash: str, event: AuditEvent) -> str:
-    """SHA-256 (hex) of the previous hash and the event's canonical JSON, with digests in place of
-    personal values."""
-    return stored_hash(previous_hash, event.to_mongo())
-
-
-def stored_hash(previous_hash: str, event: dict[str, Any]) -> str:
-    """``event_hash`` of a stored event."""
+def event_hash(previous_hash: str, event: dict[str, Any]) -> str:
+    """SHA-256 (hex) of the previous hash and a stored event's canonical JSON, with digests in place
+    of personal values."""
     actor = event.get("actor")
     content = {
         "chain": str(event["chain"]),
         "seq": event["seq"],
-        "at": _milliseconds(event["at"]),
+        "at": round(event["at"].timestamp() * 1000),  # milliseconds
         "action": event["action"],
         "actor": str(actor) if actor else None,
         "request_id": event.get("request_id"),
@@ -240,10 +235,6 @@ def _salted(value: str) -> dict[str, Any]:
 def personal_digest(value: str, salt: str) -> str:
     """SHA-256 (hex) of a personal value and its salt, which goes into the event's hash."""
     return hashlib.sha256((salt + value).encode()).hexdigest()
-
-
-def _milliseconds(time: datetime) -> int:
-    return round(time.timestamp() * 1000)
 
 
 def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:

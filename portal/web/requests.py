@@ -46,7 +46,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.wsgi_app = _wrapped(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
     app.before_request(_begin)
-    app.before_request(_check_host)
     app.before_request(_check_body)
     app.after_request(_end)
 
@@ -179,9 +178,6 @@ def _begin() -> None:
     g.request_id = request.environ[_ID]
     g.begun = time.perf_counter()
     connection.round_trips.set(0)
-
-
-def _check_host() -> None:
     if _HOST_REFUSED in request.environ and request.endpoint not in HEALTH:
         raise WrongHost
 

@@ -269,7 +269,7 @@ def test_a_passkey_made_for_another_site_is_not_added(mara, wrong):
 
 
 def test_there_may_be_twenty(mara, monkeypatch):
-    monkeypatch.setattr(passkeys, "MOST", 2)
+    monkeypatch.setattr(passkeys, "MAX_PASSKEYS", 2)
     for _ in range(2):
         assert add(mara, Authenticator()).status in (200, 303)
     assert add(mara, Authenticator()).status == 409

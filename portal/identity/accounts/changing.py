@@ -132,11 +132,7 @@ def _request(account: Account, email: str, context: RequestContext) -> Account:
     outbox.enqueue(CONFIRM_ADDRESS, email, **ids)
     outbox.enqueue(ADDRESS_ASKED, requested.email, new=email, **ids)
     record(
-        requested,
-        "account.address_asked",
-        context.origin,
-        target=requested.id,
-        target_email=email,
+        requested, "account.address_asked", context.origin, target=requested.id, target_email=email
     )
     return requested
 
@@ -203,27 +199,23 @@ def _confirm(change: EmailChange, context: RequestContext) -> Account:
     return changed
 
 
+@transactional
 def change_profile(
     account_id: ObjectId, name: str, time_zone: str, theme: Theme, context: RequestContext
 ) -> Account:
     """Change the name, which may be empty; the zone of displayed times, one of ``time_zones`` or
     empty for the browser's; and the theme. Raises InvalidPersonName."""
     profile = {"name": _clean(name), "time_zone": time_zone, "theme": theme}
-
-    @transactional
-    def save() -> Account:
-        account = Account.objects(id=account_id, closed_at=None).first()
-        if account is None:
-            raise NotFound
-        changed = [field for field, value in profile.items() if (account[field] or "") != value]
-        if changed:
-            Account.objects(id=account_id).update_one(
-                **{f"set__{field}": profile[field] for field in changed}
-            )
-            record(account, "account.profile_changed", context.origin, fields=", ".join(changed))
-        return account
-
-    return save()
+    account = Account.objects(id=account_id, closed_at=None).first()
+    if account is None:
+        raise NotFound
+    changed = [field for field, value in profile.items() if (account[field] or "") != value]
+    if changed:
+        Account.objects(id=account_id).update_one(
+            **{f"set__{field}": profile[field] for field in changed}
+        )
+        record(account, "account.profile_changed", context.origin, fields=", ".join(changed))
+    return account
 
 
 @cache

@@ -9,8 +9,6 @@ _MOST_LISTED = 5
 
 @dataclass
 class EmailTaken(Conflict):
-    """An account with this e-mail address exists."""
-
     email: str
 
     code = "email_taken"
@@ -20,8 +18,6 @@ class EmailTaken(Conflict):
 
 @dataclass
 class AddressUnchanged(Invalid):
-    """A change of address to the account's own."""
-
     email: str
 
     code = "address_unchanged"
@@ -54,8 +50,6 @@ class AddressNotConfirmed(Invalid):
 
 
 class AddressVerified(Conflict):
-    """The account's address is already verified."""
-
     code = "address_verified"
     title = "There is nothing to verify"
     message = "Your address is verified already. Nothing was changed."

@@ -160,9 +160,9 @@ def log_in_with_passkey(
 
 @transactional
 def log_out(principal: AccountPrincipal, context: RequestContext) -> None:
-    """Revoke the principal's session."""
+    """Revoke the principal's session: every copy of its cookie is worthless from then on."""
     record(Account.objects.get(id=principal.account_id), "account.logged_out", context.origin)
-    sessions.revoke(principal.session_id)
+    sessions.sessions_with_id(principal.session_id).delete()
 
 
 def reauthenticate_with_password(

@@ -1,7 +1,5 @@
 """Pages of logging in, its second step, and re-authentication."""
 
-from collections.abc import Callable
-
 from bson import ObjectId
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -16,7 +14,7 @@ from portal.identity.authentication.forms import (
 )
 from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
-from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
+from portal.identity.sessions.principals import PendingLogIn
 from portal.web import rate_limits
 from portal.web.forms import Form, see_other
 from portal.web.requests import request_context, same_site_path, user_agent
@@ -24,6 +22,12 @@ from portal.web.requests import request_context, same_site_path, user_agent
 blueprint = Blueprint("authentication", __name__)
 
 CODE, RECOVERY, PASSKEY, PASSWORD = "code", "recovery", "passkey", "password"
+_REAUTHENTICATE = {
+    CODE: logging_in.reauthenticate_with_code,
+    RECOVERY: logging_in.reauthenticate_with_code,
+    PASSKEY: logging_in.reauthenticate_with_passkey,
+    PASSWORD: logging_in.reauthenticate_with_password,
+}
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -63,7 +67,12 @@ def bring_second_factor() -> ResponseReturnValue:
     pending = logging_in.find_pending(pending_id)
     ways = [*_ways(pending.factors), RECOVERY]
     form, by = SecondFactorForm(), _chosen(ways)
-    principal = form.submit(_finish_by(pending_id, form, by))
+    finish = logging_in.finish_with_passkey if by == PASSKEY else logging_in.finish_with_code
+    principal = form.submit(
+        lambda: finish(
+            pending_id, _typed(form, by), request_context(), user_agent(), trust=form.trust.data
+        )
+    )
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
@@ -97,7 +106,7 @@ def confirm() -> ResponseReturnValue:
     ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
     form, by = ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
-    form.submit(_reauthenticate_by(principal, form, by))
+    form.submit(lambda: _REAUTHENTICATE[by](principal, _typed(form, by), request_context()))
     if form.succeeded:
         return redirect(_target("factors.security"), 303)
     options = _options(by, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id)
@@ -114,31 +123,9 @@ def _chosen(ways: list[str]) -> str:
     return by if by in ways else ways[0]
 
 
-def _finish_by(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], AccountPrincipal]:
-    trust = form.trust.data
-    if by == PASSKEY:
-        return lambda: logging_in.finish_with_passkey(
-            pending_id, form.credential.data, request_context(), user_agent(), trust=trust
-        )
-    return lambda: logging_in.finish_with_code(
-        pending_id, form.code.data, request_context(), user_agent(), trust=trust
-    )
-
-
-def _reauthenticate_by(
-    principal: AccountPrincipal, form: ConfirmForm, by: str
-) -> Callable[[], None]:
-    if by == PASSKEY:
-        return lambda: logging_in.reauthenticate_with_passkey(
-            principal, form.credential.data, request_context()
-        )
-    if by in (CODE, RECOVERY):
-        return lambda: logging_in.reauthenticate_with_code(
-            principal, form.code.data, request_context()
-        )
-    return lambda: logging_in.reauthenticate_with_password(
-        principal, form.current_password.data, request_context()
-    )
+def _typed(form: SecondFactorForm | ConfirmForm, by: str) -> str:
+    """The proof in the form, by the chosen way."""
+    return form[{PASSKEY: "credential", PASSWORD: "current_password"}.get(by, "code")].data
 
 
 def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:

@@ -30,8 +30,6 @@ class PasskeyNotFound(NotFound):
 
 
 class TooManyPasskeys(Conflict):
-    """The account has the highest number of passkeys."""
-
     code = "too_many_passkeys"
     field = "credential"
     message = "You have as many passkeys as there may be: remove one first"
@@ -57,18 +55,13 @@ class InvalidPasskeyName(Invalid):
 
 
 class NoSecondFactor(Conflict):
-    """This takes a second factor, and the account has none."""
-
     code = "no_second_factor"
     title = "You have no second factor"
     message = "Set up an authenticator app or a passkey first. Nothing was changed."
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (
-            WayOn("Set up a second factor", "factors.security"),
-            WayOn("Your organizations", "organizations.list_mine"),
-        )
+    ways_on = (
+        WayOn("Set up a second factor", "factors.security"),
+        WayOn("Your organizations", "organizations.list_mine"),
+    )
 
 
 @dataclass
@@ -83,7 +76,4 @@ class LastSecondFactor(Conflict):
         "{name} requires a second factor of its members, and this is the last one you have. "
         "Add another one first. Nothing was changed."
     )
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Your second factors", "factors.security"),)
+    ways_on = (WayOn("Your second factors", "factors.security"),)

@@ -145,13 +145,10 @@ def find_passkey(account_id: ObjectId, passkey_id: str) -> Passkey:
     return found
 
 
+@transactional
 def rename(passkey: Passkey, name: str, context: RequestContext) -> None:
     """Rename the passkey. Raises InvalidPasskeyName, PasskeyNotFound."""
-    _set_name(passkey, _clean_name(name), context)
-
-
-@transactional
-def _set_name(passkey: Passkey, name: str, context: RequestContext) -> None:
+    name = _clean_name(name)
     if not Passkey.objects(id=passkey.id).update_one(set__name=name):
         raise PasskeyNotFound
     account = Account.objects.get(id=passkey.account)

@@ -73,11 +73,6 @@ def revoke_all_trust(account_id: ObjectId) -> None:
     Browser.objects(account=account_id).update(unset__trusted_until=True)
 
 
-def revoke(account_id: ObjectId, browser_id: str) -> None:
-    """Delete one of the account's known browsers."""
-    _of(account_id, browser_id).delete()
-
-
 def revoke_all(account_id: ObjectId) -> None:
     """Delete all of the account's known browsers."""
     Browser.objects(account=account_id).delete()

@@ -30,14 +30,11 @@ class AddressNotVerified(Refused):
         "Follow the link that was mailed to {email}; "
         "{public_url}/account sends it again. Nothing was changed."
     )
+    ways_on = (WayOn("Verify your address", "account.profile"),)
 
     @property
     def public_url(self) -> str:
         return settings.current().public_url
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Verify your address", "account.profile"),)
 
 
 class AccountRequired(Refused):

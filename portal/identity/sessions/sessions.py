@@ -237,11 +237,6 @@ def sessions_with_id(session_id: str) -> QuerySet:
     return Session.objects(id=hash_secret(session_id))
 
 
-def revoke(session_id: str) -> None:
-    """Revoke the session: every copy of its cookie is worthless from then on."""
-    sessions_with_id(session_id).delete()
-
-
 def describe_user_agent(user_agent: str) -> str:
     """“Firefox on Linux”, as far as it is known."""
     browser = next((words for sign, words in _BROWSERS.items() if sign in user_agent), "")

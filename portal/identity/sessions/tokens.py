@@ -7,7 +7,6 @@ section 3.1): so none passes that was signed with a public key as if that were a
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -84,26 +83,22 @@ def key_id(key: str | PublicKey) -> str:
 
 @lru_cache(maxsize=2)
 def _key_ring(active: Settings) -> KeyRing:
+    publics = map(key_files.read_public_key, active.jwt_public_key_files)
+    accepted = [
+        VerificationKey(key_id(public), key_files.algorithm_of(public), public)
+        for public in publics
+    ]
+    by_file = active.jwt_algorithm in key_files.ALGORITHMS
+    algorithm = DEFAULT_HMAC if by_file else active.jwt_algorithm
+    accepted += [
+        VerificationKey(key_id(secret), algorithm, secret) for secret in active.jwt_secret_fallbacks
+    ]
     signing: str | PrivateKey
-    if active.jwt_algorithm in key_files.ALGORITHMS:
+    if by_file:
         signing = key_files.read_private_key(active.jwt_private_key_file)
         public = signing.public_key()
         current = VerificationKey(key_id(public), active.jwt_algorithm, public)
     else:
         signing = active.jwt_secret
         current = VerificationKey(key_id(signing), active.jwt_algorithm, signing)
-    accepted = [*_former_public_keys(active), *_former_secrets(active), current]
-    return KeyRing(current, signing, {key.id: key for key in accepted})
-
-
-def _former_public_keys(active: Settings) -> Iterator[VerificationKey]:
-    for path in active.jwt_public_key_files:
-        public = key_files.read_public_key(path)
-        yield VerificationKey(key_id(public), key_files.algorithm_of(public), public)
-
-
-def _former_secrets(active: Settings) -> Iterator[VerificationKey]:
-    by_file = active.jwt_algorithm in key_files.ALGORITHMS
-    algorithm = DEFAULT_HMAC if by_file else active.jwt_algorithm
-    for secret in active.jwt_secret_fallbacks:
-        yield VerificationKey(key_id(secret), algorithm, secret)
+    return KeyRing(current, signing, {key.id: key for key in (*accepted, current)})
