@@ -26,9 +26,9 @@ from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
 from portal.documents.slugs import Slug
-from portal.identity.accounts import link_views, wiring
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
+from portal.identity.accounts import wiring
 from portal.identity.accounts.wiring import Wiring
 from portal.identity.authentication import attempts, cookies
 from portal.identity.authentication import views as authentication_views
@@ -127,7 +127,6 @@ def create_app(active: Settings) -> Flask:
     for views in (
         home_views,
         authentication_views,
-        link_views,
         account_views,
         organization_views,
         key_views,
@@ -138,6 +137,7 @@ def create_app(active: Settings) -> Flask:
         requirement_views,
     ):
         app.register_blueprint(views.blueprint)
+    app.register_blueprint(account_views.link_blueprint)
     openapi.init_app(app, csrf)
     cli.init_app(app)
     return app

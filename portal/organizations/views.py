@@ -91,7 +91,7 @@ def finish_sign_up() -> ResponseReturnValue:
 
 @blueprint.post("/signup/password")
 def password_strength() -> ResponseReturnValue:
-    rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
+    rate_limits.count_attempt_of_network(rate_limits.PREVIEW, request.remote_addr)
     known = (request.form.get("email", ""), request.form.get("organization_name", ""))
     found = strength(request.form.get("password", ""), *known)
     return render_template("organizations/password_strength.html", strength=found)

@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import Callable
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from flask import flash, redirect, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from markupsafe import Markup
@@ -19,11 +19,7 @@ from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record, form_idempotency_key
 
 KEY_FIELD = "idempotency_key"
-SIGN_UPS = (
-    "organizations.sign_up",
-    "organizations.finish_sign_up",
-    "invitations.follow",
-)
+SIGN_UPS = ("organizations.sign_up", "organizations.finish_sign_up", "invitations.follow")
 
 Result = TypeVar("Result")
 
@@ -80,6 +76,10 @@ class Form(FlaskForm):
             self._show(error)
             self._join_lines()
             return None
+
+    def render(self, template: str, **values: Any) -> ResponseReturnValue:
+        """Render the form's page with its ``status``."""
+        return render_template(template, form=self, **values), self.status
 
     def validate(self, extra_validators: dict | None = None) -> bool:
         """Validate each field, and that each has one value: of two neither is the right one."""

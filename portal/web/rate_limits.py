@@ -45,6 +45,11 @@ def count_attempt(limit: str, subject: str) -> None:
         raise TooManyAttempts(retry_after_seconds=max(1, math.ceil(left)))
 
 
+def count_attempt_of_network(limit: str, address: str | None) -> None:
+    """Count an attempt by the network of an IP ``address``, as ``count_attempt`` does."""
+    count_attempt(limit, network_of(address))
+
+
 def network_of(address: str | None) -> str:
     """The network of an IP address: an IPv4 address itself, the /64 of an IPv6 address, which is
     what one customer gets."""

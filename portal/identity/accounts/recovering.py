@@ -35,9 +35,7 @@ def request_recovery(email: str, context: RequestContext) -> EmailAddress:
     The same is written for any address at any time: only the mail's context decides whether it is
     sent. Raises InvalidEmail, TooManyAttempts.
     """
-    rate_limits.count_attempt(
-        rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(context.ip_address)
-    )
+    rate_limits.count_attempt_of_network(rate_limits.RECOVERY_PER_NETWORK, context.ip_address)
     address = parse_email(email)
     rate_limits.count_attempt(rate_limits.RECOVERY_PER_EMAIL, address.key)
     account = Account.objects(email_key=address.key).only("email").first()

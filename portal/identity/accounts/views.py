@@ -1,13 +1,23 @@
-"""Pages of one's own account."""
+"""Pages of one's own account, and those without a log-in: recovering it, and the targets of mailed
+links."""
 
-from flask import Blueprint, Response, render_template, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.documents.accounts import Account, Theme
-from portal.identity.accounts import changing, closing, creating
+from portal.identity.accounts import changing, closing, creating, recovering
 from portal.identity.accounts.exporting import export_account
-from portal.identity.accounts.forms import AddressForm, CloseForm, PasswordForm, ProfileForm
+from portal.identity.accounts.forms import (
+    AddressForm,
+    CloseForm,
+    ConfirmAddressForm,
+    ForgotForm,
+    NewPasswordForm,
+    PasswordForm,
+    ProfileForm,
+    VerifyForm,
+)
 from portal.identity.authentication import cookies
 from portal.identity.sessions import sessions
 from portal.identity.sessions.reauthentication import (
@@ -16,9 +26,10 @@ from portal.identity.sessions.reauthentication import (
     require_reauthentication,
 )
 from portal.web.forms import Form, see_other
-from portal.web.requests import request_context
+from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
+link_blueprint = Blueprint("accounts", __name__)
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -41,8 +52,7 @@ def profile() -> ResponseReturnValue:
     )
     if changed:
         return see_other(".profile", "Your profile is saved.")
-    page = render_template("accounts/profile.html", account=account, form=form, button_form=Form())
-    return page, form.status
+    return form.render("accounts/profile.html", account=account, button_form=Form())
 
 
 @blueprint.post("/verification")
@@ -70,7 +80,7 @@ def change_address() -> ResponseReturnValue:
             "A link is on its way to the new address. Follow it within 24 hours; until then your "
             "address stays as it is.",
         )
-    return render_template("accounts/change_address.html", form=form), form.status
+    return form.render("accounts/change_address.html")
 
 
 @blueprint.route("/password", methods=["GET", "POST"])
@@ -85,7 +95,7 @@ def change_password() -> ResponseReturnValue:
     )
     if changed:
         return see_other(".profile", "Your password is changed. All other sessions have ended.")
-    return render_template("accounts/change_password.html", form=form), form.status
+    return form.render("accounts/change_password.html")
 
 
 @blueprint.get("/sessions")
@@ -140,5 +150,55 @@ def close() -> ResponseReturnValue:
         cookies.leave()
         return see_other("authentication.log_in", "Your account is closed.")
     solely_owned = closing.solely_owned_organizations(current_user.account_id)
-    page = render_template("accounts/close.html", form=form, solely_owned=solely_owned)
-    return page, form.status
+    return form.render("accounts/close.html", solely_owned=solely_owned)
+
+
+@link_blueprint.route("/forgot", methods=["GET", "POST"])
+def forgot() -> ResponseReturnValue:
+    form = ForgotForm()
+    if form.submit(lambda: recovering.request_recovery(form.email.data, request_context())):
+        return see_other(
+            "authentication.log_in",
+            "If an account has this address, a link is on its way there. It works for 30 minutes; "
+            "within 5 minutes no other is sent.",
+        )
+    return form.render("accounts/forgot.html")
+
+
+@link_blueprint.route("/recover", methods=["GET", "POST"])
+def recover() -> ResponseReturnValue:
+    form = NewPasswordForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    account = recovering.account_to_recover(token)
+    if form.submit(
+        lambda: recovering.recover_password(token, form.password.data, request_context())
+    ):
+        return see_other("authentication.log_in", "Your password is changed. Log in with it.")
+    return form.render("accounts/recover.html", email=account.email)
+
+
+@link_blueprint.route("/verify", methods=["GET", "POST"])
+def verify() -> ResponseReturnValue:
+    form = VerifyForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    account = creating.account_to_verify(token)
+    principal = form.submit(
+        lambda: creating.verify_address(token, form.password.data, request_context(), user_agent())
+    )
+    if principal:
+        cookies.enter(principal)
+        return see_other("organizations.list_mine", f"{principal.email} is verified.")
+    return form.render("accounts/verify.html", account=account)
+
+
+@link_blueprint.route("/address", methods=["GET", "POST"])
+def confirm_address() -> ResponseReturnValue:
+    form = ConfirmAddressForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    change = changing.find_email_change(token)
+    changed = form.submit(
+        lambda: changing.confirm_email_change(token, form.current_password.data, request_context())
+    )
+    if changed:
+        return see_other("account.profile", f"Your address is {changed.email} now.")
+    return form.render("accounts/confirm_address.html", change=change)

@@ -104,9 +104,7 @@ def subject_of(typed: str) -> str:
 def limit_network(context: RequestContext) -> None:
     """Count an attempt of the request's network, whatever its subject; call it before a hash.
     Raises TooManyAttempts."""
-    rate_limits.count_attempt(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
-    )
+    rate_limits.count_attempt_of_network(rate_limits.LOGIN_PER_NETWORK, context.ip_address)
 
 
 def register_attempt(subject: str) -> int:

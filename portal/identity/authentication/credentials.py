@@ -29,8 +29,8 @@ def verify_credentials(email: str, password: str, context: RequestContext) -> Ac
     The attempts of a known browser are counted separately, so that nobody locks the owner out by
     guessing.
     """
-    email_key = _email_key_of(email)
-    account = Account.objects(email_key=email_key).first()
+    email_key = email_key_of(email)
+    account = Account.objects(email_key=email_key).first()  # of no address too, in the same time
     account_id = account.id if account else ObjectId()
     if browsers.is_known(account_id, context.browser_id):
         subject = f"browser {context.browser_id} of {account_id}"
@@ -93,8 +93,8 @@ def use_code(account: Account, typed: str, context: RequestContext) -> Factor:
     return Factor.RECOVERY_CODE
 
 
-def _email_key_of(email: str) -> str:
-    """The normalized address; empty for what is none, which is looked up too, in the same time."""
+def email_key_of(email: str) -> str:
+    """The normalized address; empty for what is none."""
     try:
         return parse_email(email).key
     except InvalidEmail:

@@ -1,7 +1,7 @@
 """Pages of logging in, its second step, and re-authentication."""
 
 from bson import ObjectId
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
@@ -48,7 +48,7 @@ def log_in() -> ResponseReturnValue:
                 url_for("authentication.bring_second_factor", next=form.next.data or None), 303
             )
         return redirect(target, 303)
-    return render_template("accounts/log_in.html", form=form), form.status
+    return form.render("accounts/log_in.html")
 
 
 @blueprint.post("/logout")
@@ -77,7 +77,7 @@ def bring_second_factor() -> ResponseReturnValue:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
     options = _options(by, passkeys.SECOND_STEP, pending.holder, pending.account_id)
-    return _page("second_factors/second.html", form, by, ways, options), form.status
+    return _page("second_factors/second.html", form, by, ways, options)
 
 
 @blueprint.route("/login/passkey", methods=["GET", "POST"])
@@ -93,9 +93,9 @@ def use_passkey() -> ResponseReturnValue:
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
+    rate_limits.count_attempt_of_network(rate_limits.PREVIEW, request.remote_addr)
     options = passkeys.options_to_use(passkeys.LOG_IN, "")
-    return _page("second_factors/passkey.html", form, PASSKEY, [], options), form.status
+    return _page("second_factors/passkey.html", form, PASSKEY, [], options)
 
 
 @blueprint.route("/account/confirm", methods=["GET", "POST"])
@@ -110,7 +110,7 @@ def confirm() -> ResponseReturnValue:
     if form.succeeded:
         return redirect(_target("factors.security"), 303)
     options = _options(by, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id)
-    return _page("second_factors/confirm.html", form, by, ways, options), form.status
+    return _page("second_factors/confirm.html", form, by, ways, options)
 
 
 def _ways(factors: SecondFactors) -> list[str]:
@@ -133,13 +133,11 @@ def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:
     return passkeys.options_to_use(purpose, holder, account_id) if by == PASSKEY else ""
 
 
-def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> str:
+def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> ResponseReturnValue:
     form.credential.data = ""  # its challenge is consumed
     ways_here = {way: url_for(request.endpoint or "", by=way, next=_next()) for way in ways}
     action = url_for(request.endpoint or "", by=by if ways else None, next=_next())
-    return render_template(
-        template, form=form, by=by, ways=ways_here, action=action, options=options
-    )
+    return form.render(template, by=by, ways=ways_here, action=action, options=options)
 
 
 def _next() -> str | None:

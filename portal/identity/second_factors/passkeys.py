@@ -34,13 +34,14 @@ from portal.documents.accounts import Account
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Factor
 from portal.hashing import hash_secret
-from portal.identity.second_factors import enrollment, recovery_codes
+from portal.identity.second_factors import enrollment
 from portal.identity.second_factors.errors import (
     InvalidPasskeyName,
     PasskeyNotFound,
     PasskeyRefused,
     TooManyPasskeys,
 )
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.web.context import RequestContext
 
 MAX_PASSKEYS = 20
@@ -98,25 +99,20 @@ def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None
 
 
 def enroll(
-    account_id: ObjectId,
-    session_id: str,
-    name: str,
-    credential: str,
-    holder: str,
-    context: RequestContext,
+    principal: AccountPrincipal, name: str, credential: str, context: RequestContext
 ) -> list[str]:
-    """Add the passkey that the browser created; the recovery codes as ``enrollment.enroll`` returns
-    them. Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified."""
+    """Add the passkey that the session's browser created; the recovery codes as
+    ``enrollment.enroll`` returns them.
+    Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified."""
     name = _clean_name(name)
-    registration = _verify_registration(credential, holder)
-    codes = recovery_codes.generate_codes()
+    registration = _verify_registration(credential, str(principal.public_session_id))
 
     @transactional
     def add() -> list[str]:
-        if len(Passkey.objects(account=account_id).only("id")) >= MAX_PASSKEYS:
+        if len(Passkey.objects(account=principal.account_id).only("id")) >= MAX_PASSKEYS:
             raise TooManyPasskeys
         passkey = Passkey(
-            account=account_id,
+            account=principal.account_id,
             credential=Binary(registration.credential_id),
             public_key=Binary(registration.credential_public_key),
             sign_count=registration.sign_count,
@@ -128,9 +124,7 @@ def enroll(
             passkey.save(force_insert=True)
         except NotUniqueError as error:
             raise PasskeyRefused from error
-        return enrollment.enroll(
-            account_id, session_id, codes, "account.passkey_added", _label_of(name), context
-        )
+        return enrollment.enroll(principal, "account.passkey_added", _label_of(name), context)
 
     return add()
 

@@ -84,10 +84,7 @@ def key_id(key: str | PublicKey) -> str:
 @lru_cache(maxsize=2)
 def _key_ring(active: Settings) -> KeyRing:
     publics = map(key_files.read_public_key, active.jwt_public_key_files)
-    accepted = [
-        VerificationKey(key_id(public), key_files.algorithm_of(public), public)
-        for public in publics
-    ]
+    accepted = [VerificationKey(key_id(key), key_files.algorithm_of(key), key) for key in publics]
     by_file = active.jwt_algorithm in key_files.ALGORITHMS
     algorithm = DEFAULT_HMAC if by_file else active.jwt_algorithm
     accepted += [

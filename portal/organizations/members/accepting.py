@@ -106,7 +106,7 @@ def accept_link(
         return _accept(invited.invitation, account.id, context)
     if account and invited.step == VERIFY:
         require_verified_address(account)
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     if account:
         return _prove_and_join(invited.invitation, account, password, context, user_agent)
     return _sign_up_and_join(invited, password, context, user_agent)
