@@ -240,10 +240,7 @@ def personal_digest(value: str, salt: str) -> str:
 def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
     """Erase the person of this account from the whole audit trail, also from events whose target is
     among ``targets``. The events stay under the account's id, and the digests keep the chains
-    intact.
-
-    Works in batches and is idempotent: another call resumes an interrupted one.
-    """
+    intact. Works in batches and is idempotent: another call resumes an interrupted one."""
     done_by, done_to = {"actor": account, "actor_kind": None}, {"target": {"$in": targets}}
     for found, names in ((done_by, _PERSONAL), (done_to, ("target_email",))):
         erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}

@@ -71,10 +71,8 @@ def take_idempotency_key(
     typed: str, field: str, make: KeyMaker, *, anonymous: bool = False
 ) -> None:
     """Store the idempotency key sent in ``field`` on the request. Its scope is the principal, or
-    the network where there is none or the request counts as ``anonymous``.
-
-    Raises InvalidInput for a malformed key.
-    """
+    the network where there is none or the request counts as ``anonymous``. Raises InvalidInput for
+    a malformed key."""
     if not SYNTAX.fullmatch(typed):
         raise InvalidInput.malformed_idempotency_key(field)
     by_principal = not anonymous and current_user.is_authenticated
@@ -119,10 +117,8 @@ def same_site_path(target: str, otherwise: str) -> str:
 
 def client_ip(peer: str, forwarded: str, trusted: list[Network]) -> str:
     """The client's IP address: the last hop that is no trusted proxy. IPv4-mapped IPv6, as seen by
-    a dual-stack listener, becomes IPv4.
-
-    ``forwarded`` is ``X-Forwarded-For``, whose hops count as far as the one after is ``trusted``.
-    """
+    a dual-stack listener, becomes IPv4. ``forwarded`` is ``X-Forwarded-For``, whose hops count as
+    far as the one after is ``trusted``."""
     hops = [hop.strip() for hop in forwarded.split(",")]
     while hops and _is_in(peer, trusted) and _parse_ip(hops[-1]):
         peer = hops.pop()

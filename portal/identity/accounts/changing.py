@@ -38,11 +38,9 @@ from portal.web.context import AuditActor, RequestContext
 def change_password(
     principal: AccountPrincipal, current: str, password: str, context: RequestContext
 ) -> Account:
-    """Change the principal's password, from the ``current`` one.
-
-    Revokes all sessions but the principal's, all tokens, and every link that was mailed before.
-    Raises WrongPassword, WeakPassword (or SeveralErrors of them), TooManyAttempts, Overloaded.
-    """
+    """Change the principal's password, from the ``current`` one. Revokes all sessions but the
+    principal's, all tokens, and every link that was mailed before. Raises WrongPassword,
+    WeakPassword (or SeveralErrors of them), TooManyAttempts, Overloaded."""
     account = Account.objects.get(id=principal.account_id)
     check_all(
         lambda: verify_current_password(account, current, context),
@@ -106,10 +104,8 @@ def request_email_change(
     account_id: ObjectId, email: str, password: str, context: RequestContext
 ) -> Account:
     """Mail a link to the new address that changes the account's to it, and notify the old one.
-
-    Whether another account has the new address is not disclosed: then no link is sent.
-    Raises InvalidEmail, AddressUnchanged, WrongPassword, TooManyAttempts, Overloaded.
-    """
+    Whether another account has the new address is not disclosed: then no link is sent. Raises
+    InvalidEmail, AddressUnchanged, WrongPassword, TooManyAttempts, Overloaded."""
     account = Account.objects.get(id=account_id)
     address = parse_email(email)
     if address.key == account.email_key:

@@ -66,10 +66,8 @@ def account_to_recover(token: str) -> Account:
 
 def recover_password(token: str, password: str, context: RequestContext) -> Account:
     """Make ``password`` the account's, once by each link. Revokes all its sessions and tokens, and
-    verifies its address, since the link was mailed there.
-
-    Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded.
-    """
+    verifies its address, since the link was mailed there. Raises InvalidLink, WeakPassword,
+    TooManyAttempts, Overloaded."""
     account = account_to_recover(token)
     attempts.limit_network(context)
     request = links.read_token(RECOVER, token)["request"]

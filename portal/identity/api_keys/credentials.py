@@ -42,10 +42,8 @@ def format_key(prefix: str, key_id: ObjectId, secret: str) -> str:
 
 def organization_key_of(credential: str) -> OrganizationKey | None:
     """The principal of an organization's API key; ``None`` unless the key exists and has not
-    expired. Whether the organization exists is not checked here.
-
-    One read, and at most one write a minute.
-    """
+    expired. Whether the organization exists is not checked here. One read, and at most one write a
+    minute."""
     now = clock.now()
     key_id, secret = _parsed(credential)
     key = ApiKey.objects(id=key_id).first()

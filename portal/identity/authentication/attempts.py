@@ -142,11 +142,9 @@ def reset_failures(subject: str) -> None:
 def _warn_owner(
     subject: str, account: Account | None, context: RequestContext, kind: MailKind
 ) -> None:
-    """Mail the owner a warning of this ``kind``, at most once a day.
-
-    Without an account the same documents are written, for a mail that is dropped when it is due:
-    otherwise the response time would tell.
-    """
+    """Mail the owner a warning of this ``kind``, at most once a day. Without an account the same
+    documents are written, for a mail that is dropped when it is due: otherwise the response time
+    would tell."""
     now = clock.now()
     due = Q(told_at=None) | Q(told_at__lt=now - _WARNED_EVERY)
     to = account.email if account else f"nobody@{settings.current().mail_domain}"

@@ -51,10 +51,8 @@ def finish_enrollment(
     principal: AccountPrincipal, typed: str, context: RequestContext
 ) -> list[str]:
     """Enroll the app that has the session's offered secret, in place of any other; the recovery
-    codes as ``enrollment.enroll`` returns them.
-
-    ``typed`` is its first code. Raises WrongCode, TooManyAttempts, AddressNotVerified.
-    """
+    codes as ``enrollment.enroll`` returns them. ``typed`` is its first code. Raises WrongCode,
+    TooManyAttempts, AddressNotVerified."""
     account_id, session_id = principal.account_id, principal.session_id
     rate_limits.count_attempt(rate_limits.SECOND_FACTOR, str(account_id))
     offered = _pending_secret(session_id)

@@ -68,11 +68,9 @@ class AccountPrincipal:
 
 
 def require_verified_address(account: Account | AccountPrincipal) -> None:
-    """Raise AddressNotVerified unless the account's address is verified.
-
-    Services check the account that they read in the transaction of their write; pages check the
-    principal, to offer nothing that the service refuses.
-    """
+    """Raise AddressNotVerified unless the account's address is verified. Services check the account
+    that they read in the transaction of their write; pages check the principal, to offer nothing
+    that the service refuses."""
     if not account.verified:
         raise AddressNotVerified(account.email)
 

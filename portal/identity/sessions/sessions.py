@@ -115,10 +115,8 @@ def find_principal(
     session_id: str, kind: SessionKind = SessionKind.BROWSER
 ) -> AccountPrincipal | None:
     """The principal of the live session of this id and kind; one read, and at most one write a
-    minute.
-
-    A browser's session ends also when it is idle; a program's lasts as long as its token.
-    """
+    minute. A browser's session ends also when it is idle; a program's lasts as long as its
+    token."""
     now = clock.now()
     found = Session._get_collection().aggregate(
         [
