@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -38,7 +38,7 @@ class ListedEvent:
     action: str
     actor_email: str | None
     address: str | None
-    details: dict[str, str]
+    details: dict[str, str] = field(default_factory=dict)
     actor_name: str | None = None
     target_email: str | None = None
     target: ObjectId | None = None
@@ -75,19 +75,11 @@ class ListedEvent:
         """From a stored event."""
         personal = {name: salted.get("value") for name, salted in event.get("personal", {}).items()}
         return cls(
-            event["seq"],
-            event["at"],
-            event["action"],
-            personal.get("email"),
-            personal.get("address"),
-            event.get("details", {}),
-            event.get("actor_name"),
-            personal.get("target_email"),
-            event.get("target"),
-            event.get("session"),
-            event.get("request_id"),
-            event["hash"],
-            frozenset(name for name, value in personal.items() if value is None),
+            **{own.name: event[own.name] for own in fields(cls) if own.name in event},
+            actor_email=personal.get("email"),
+            address=personal.get("address"),
+            target_email=personal.get("target_email"),
+            erased=frozenset(name for name, value in personal.items() if value is None),
         )
 
 

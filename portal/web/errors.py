@@ -36,8 +36,6 @@ class IdempotencyKeyReused(Invalid):
 
 
 class WrongHost(Malformed):
-    """The request's ``Host`` is not the portal's."""
-
     code = "wrong_host"
     title = "This is not the portal’s address"
     message = "The portal is at {public_url} and answers under no other host."

@@ -34,11 +34,11 @@ def store_idempotency_key() -> None:
         requests.take_idempotency_key(typed, KEY_FIELD, form_idempotency_key, anonymous=anonymous)
 
 
-def see_other(endpoint: str, message: str | None = None) -> ResponseReturnValue:
+def see_other(endpoint: str, message: str = "", **values: Any) -> ResponseReturnValue:
     """Redirect (303) to the page of this ``endpoint``, which shows the ``message`` once."""
     if message:
         flash(message, "ok")
-    return redirect(url_for(endpoint), 303)
+    return redirect(url_for(endpoint, **values), 303)
 
 
 class Form(FlaskForm):

@@ -15,14 +15,8 @@ from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account, Recovery, Theme
 from portal.email_addresses import parse_email
 from portal.errors import NotFound, check_all
+from portal.identity.accounts import mails
 from portal.identity.accounts.errors import AddressTaken, AddressUnchanged, InvalidPersonName
-from portal.identity.accounts.mails import (
-    ADDRESS_ASKED,
-    ADDRESS_CHANGED,
-    CHANGE,
-    CONFIRM_ADDRESS,
-    PASSWORD_CHANGED,
-)
 from portal.identity.authentication import passwords
 from portal.identity.authentication.attempts import limit_network
 from portal.identity.authentication.credentials import verify_current_password
@@ -86,7 +80,7 @@ def revoke_recovery_link(account: Account) -> None:
 def email_password_changed(account: Account, context: RequestContext) -> None:
     """Notify the account of its changed password by mail."""
     outbox.enqueue(
-        PASSWORD_CHANGED, account.email, account=account.id, address=context.ip_address or ""
+        mails.PASSWORD_CHANGED, account.email, account=account.id, address=context.ip_address or ""
     )
 
 
@@ -125,8 +119,8 @@ def _request(account: Account, email: str, context: RequestContext) -> Account:
     if requested is None:
         raise WrongPassword
     ids = {"account": requested.id, "generation": requested.address_generation}
-    outbox.enqueue(CONFIRM_ADDRESS, email, **ids)
-    outbox.enqueue(ADDRESS_ASKED, requested.email, new=email, **ids)
+    outbox.enqueue(mails.CONFIRM_ADDRESS, email, **ids)
+    outbox.enqueue(mails.ADDRESS_ASKED, requested.email, new=email, **ids)
     record(
         requested, "account.address_asked", context.origin, target=requested.id, target_email=email
     )
@@ -136,12 +130,12 @@ def _request(account: Account, email: str, context: RequestContext) -> Account:
 def find_email_change(token: str) -> EmailChange:
     """The change that the link with this ``token`` confirms. Raises InvalidLink for one that was
     used, is not the newest, or precedes the last change of password."""
-    content = links.read_token(CHANGE, token)
+    content = links.read_token(mails.CHANGE, token)
     account = Account.objects(
         id=content["account"], address_generation=content["generation"], closed_at=None
     ).first()
     if account is None:
-        raise InvalidLink(CHANGE.ask_again)
+        raise InvalidLink(mails.CHANGE.ask_again)
     address = parse_email(content["address"])
     return EmailChange(account, address.shown, address.key, content["generation"])
 
@@ -166,9 +160,7 @@ def confirm_email_change(token: str, password: str, context: RequestContext) -> 
 def _confirm(change: EmailChange, context: RequestContext) -> Account:
     account = change.account
     unchanged = Account.objects(
-        id=account.id,
-        address_generation=change.generation,
-        password_hash=account.password_hash,
+        id=account.id, address_generation=change.generation, password_hash=account.password_hash
     )
     try:
         changed = unchanged.modify(
@@ -181,7 +173,7 @@ def _confirm(change: EmailChange, context: RequestContext) -> Account:
     except NotUniqueError as error:
         raise AddressTaken(change.email) from error
     if changed is None:
-        raise InvalidLink(CHANGE.ask_again)
+        raise InvalidLink(mails.CHANGE.ask_again)
     revoke_recovery_link(account)
     record(
         changed,
@@ -191,7 +183,7 @@ def _confirm(change: EmailChange, context: RequestContext) -> Account:
         target_email=changed.email,
     )
     for to in (account.email, changed.email):
-        outbox.enqueue(ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
+        outbox.enqueue(mails.ADDRESS_CHANGED, to, account=changed.id, new=changed.email)
     return changed
 
 

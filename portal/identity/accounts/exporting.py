@@ -60,22 +60,18 @@ def export_account(account_id: ObjectId, context: RequestContext) -> Iterator[st
 
 def _all_but_events(account_id: ObjectId) -> Row:
     account = Account._get_collection().find_one({"_id": account_id})
+    app = AuthenticatorApp.objects(id=account_id).only("added_at").first()
     return {
         "account": {"id": str(account_id), **_picked(account, _ACCOUNT)},
         "sessions": _listed(Session.objects(account=account_id), _SESSION),
         "memberships": _memberships(account_id),
-        "second_factors": _second_factors(account_id),
+        "second_factors": {
+            "authenticator_app_since": _plain(app.added_at) if app else None,
+            "passkeys": _listed(Passkey.objects(account=account_id), _PASSKEY),
+        },
         "browsers": _listed(Browser.objects(account=account_id), _BROWSER),
         "invitations": _listed(_invitations(account), _INVITATION),
         "api_keys": _listed(ApiKey.objects(created_by=account_id), _API_KEY),
-    }
-
-
-def _second_factors(account_id: ObjectId) -> Row:
-    app = AuthenticatorApp.objects(id=account_id).only("added_at").first()
-    return {
-        "authenticator_app_since": _plain(app.added_at) if app else None,
-        "passkeys": _listed(Passkey.objects(account=account_id), _PASSKEY),
     }
 
 

@@ -12,7 +12,7 @@ _NEW = "Enter a new password"
 
 
 def _zones() -> dict[str, str]:
-    return {"": "That of the browser"} | {z: z.replace("_", " ") for z in time_zones()}
+    return {"": "That of the browser"} | {zone: zone.replace("_", " ") for zone in time_zones()}
 
 
 class ForgotForm(Form):

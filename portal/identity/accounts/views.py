@@ -6,18 +6,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.documents.accounts import Account, Theme
-from portal.identity.accounts import changing, closing, creating, recovering
+from portal.identity.accounts import changing, closing, creating, forms, recovering
 from portal.identity.accounts.exporting import export_account
-from portal.identity.accounts.forms import (
-    AddressForm,
-    CloseForm,
-    ConfirmAddressForm,
-    ForgotForm,
-    NewPasswordForm,
-    PasswordForm,
-    ProfileForm,
-    VerifyForm,
-)
 from portal.identity.authentication import cookies
 from portal.identity.sessions import sessions
 from portal.identity.sessions.reauthentication import (
@@ -36,7 +26,7 @@ link_blueprint = Blueprint("accounts", __name__)
 @login_required
 def profile() -> ResponseReturnValue:
     account = Account.objects.get(id=current_user.account_id)
-    form = ProfileForm(
+    form = forms.ProfileForm(
         name=account.name or "",
         time_zone=account.time_zone or "",
         theme=account.theme or Theme.AUTO,
@@ -68,7 +58,7 @@ def ask_to_verify() -> ResponseReturnValue:
 @login_required
 @reauthenticated
 def change_address() -> ResponseReturnValue:
-    form = AddressForm()
+    form = forms.AddressForm()
     requested = form.submit(
         lambda: changing.request_email_change(
             current_user.account_id, form.email.data, form.current_password.data, request_context()
@@ -87,7 +77,7 @@ def change_address() -> ResponseReturnValue:
 @login_required
 @reauthenticated
 def change_password() -> ResponseReturnValue:
-    form = PasswordForm()
+    form = forms.PasswordForm()
     changed = form.submit(
         lambda: changing.change_password(
             current_user, form.current_password.data, form.password.data, request_context()
@@ -137,7 +127,7 @@ def export() -> ResponseReturnValue:
 @login_required
 @reauthenticated
 def close() -> ResponseReturnValue:
-    form = CloseForm()
+    form = forms.CloseForm()
     closed = form.submit(
         lambda: closing.close_account(
             current_user.account_id,
@@ -155,7 +145,7 @@ def close() -> ResponseReturnValue:
 
 @link_blueprint.route("/forgot", methods=["GET", "POST"])
 def forgot() -> ResponseReturnValue:
-    form = ForgotForm()
+    form = forms.ForgotForm()
     if form.submit(lambda: recovering.request_recovery(form.email.data, request_context())):
         return see_other(
             "authentication.log_in",
@@ -167,7 +157,7 @@ def forgot() -> ResponseReturnValue:
 
 @link_blueprint.route("/recover", methods=["GET", "POST"])
 def recover() -> ResponseReturnValue:
-    form = NewPasswordForm(token=request.args.get("token", ""))
+    form = forms.NewPasswordForm(token=request.args.get("token", ""))
     token = form.token.data or ""
     account = recovering.account_to_recover(token)
     if form.submit(
@@ -179,7 +169,7 @@ def recover() -> ResponseReturnValue:
 
 @link_blueprint.route("/verify", methods=["GET", "POST"])
 def verify() -> ResponseReturnValue:
-    form = VerifyForm(token=request.args.get("token", ""))
+    form = forms.VerifyForm(token=request.args.get("token", ""))
     token = form.token.data or ""
     account = creating.account_to_verify(token)
     principal = form.submit(
@@ -193,7 +183,7 @@ def verify() -> ResponseReturnValue:
 
 @link_blueprint.route("/address", methods=["GET", "POST"])
 def confirm_address() -> ResponseReturnValue:
-    form = ConfirmAddressForm(token=request.args.get("token", ""))
+    form = forms.ConfirmAddressForm(token=request.args.get("token", ""))
     token = form.token.data or ""
     change = changing.find_email_change(token)
     changed = form.submit(

@@ -15,6 +15,4 @@ class NotForProvisioning(Refused):
 
 
 class ApiKeyNotFound(NotFound):
-    """The organization has no such API key."""
-
     message = "The organization has no such key. It may have been revoked."

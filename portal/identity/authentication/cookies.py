@@ -10,31 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import (
-    Flask,
-    Request,
-    Response,
-    after_this_request,
-    current_app,
-    g,
-    redirect,
-    request,
-    session,
-    url_for,
-)
+from flask import Flask, Request, Response, after_this_request, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 
-from portal import clock
+from portal import clock, settings
 from portal.documents.sessions import Browser
 from portal.identity.authentication.authenticate import authenticate
 from portal.identity.sessions import browsers, sessions, tokens
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn, Principal
 from portal.identity.sessions.tokens import InvalidToken
 from portal.settings import Settings
+from portal.web.forms import see_other
 from portal.web.requests import is_api, request_context
 
 log = structlog.get_logger()
@@ -79,18 +69,17 @@ class _LoginManager(LoginManager):
         return self._load_user_from_request(request)
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, active: Settings) -> None:
     """Give ``app`` the token cookie, Flask-Login ``authenticate``, and each browser an id, the
     ``browser_id`` of its requests; a program has none."""
     app.session_interface = _TokenSessionInterface()
     app.config.update(
-        SESSION_COOKIE_NAME=_cookie_name(settings, "session"),
+        SESSION_COOKIE_NAME=_cookie_name(active, "session"),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.https,
+        SESSION_COOKIE_SECURE=active.https,
         PERMANENT_SESSION_LIFETIME=sessions.LONGEST_LIFE,
         SESSION_REFRESH_EACH_REQUEST=False,
-        BROWSER_COOKIE_NAME=_cookie_name(settings, "browser"),
     )
     app.before_request(_recognize_browser)
     login_manager = _LoginManager()
@@ -134,32 +123,32 @@ def leave() -> None:
 
 def _redirect_to_log_in() -> ResponseReturnValue:
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("authentication.log_in", next=wanted), 303)
+    return see_other("authentication.log_in", next=wanted)
 
 
 def _recognize_browser() -> None:
     if is_api():
         return
-    sent = request.cookies.get(current_app.config["BROWSER_COOKIE_NAME"], "")
+    sent = request.cookies.get(_cookie_name(settings.current(), "browser"), "")
     g.browser = sent if _BROWSER_ID.fullmatch(sent) else browsers.new_id()
 
 
 def _keep_browser_id(response: Response) -> Response:
     """Have the browser keep its id for as long as it is known."""
-    config = current_app.config
+    active = settings.current()
     response.set_cookie(
-        config["BROWSER_COOKIE_NAME"],
+        _cookie_name(active, "browser"),
         g.browser,
         max_age=Browser.KEPT,
         httponly=True,
-        secure=config["SESSION_COOKIE_SECURE"],
+        secure=active.https,
         samesite="Lax",
     )
     return response
 
 
-def _cookie_name(settings: Settings, kind: str) -> str:
-    if settings.https:
+def _cookie_name(active: Settings, kind: str) -> str:
+    if active.https:
         return f"__Host-portal_{kind}"
     # Browsers share cookies across ports, so two portals on localhost need different names.
-    return f"portal_{kind}_{settings.installation_id}".rstrip("_")
+    return f"portal_{kind}_{active.installation_id}".rstrip("_")

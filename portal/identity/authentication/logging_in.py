@@ -5,10 +5,8 @@ revoked with the account's others.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
-from bson import ObjectId
 from mongoengine.queryset import QuerySet
 
 from portal import clock
@@ -16,21 +14,14 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
-from portal.identity.authentication import passwords
+from portal.identity.authentication import credentials, passwords
 from portal.identity.authentication.attempts import limit_network
-from portal.identity.authentication.credentials import (
-    guarded_code,
-    use_code,
-    verify_credentials,
-    verify_current_password,
-)
 from portal.identity.authentication.errors import (
     LogInExpired,
     SecondFactorCodeRequired,
     WrongCredentials,
 )
 from portal.identity.second_factors import passkeys
-from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
@@ -38,16 +29,6 @@ from portal.web.context import AuditActor, RequestContext
 
 MAX_TRIES = 10
 TRUSTED = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingSecondFactor:
-    """The account of a pending log-in, and the factors that may finish it. ``holder`` is that of
-    its challenges."""
-
-    account_id: ObjectId
-    holder: str
-    factors: SecondFactors
 
 
 def log_in(
@@ -86,7 +67,7 @@ def log_in_program(
         if current.has_second_factor:
             if code is None:
                 raise SecondFactorCodeRequired
-            factors.append(use_code(current, code, context))
+            factors.append(credentials.use_code(current, code, context))
         return sessions.log_in(current, context, user_agent, SessionKind.PROGRAM, tuple(factors))
 
     @transactional
@@ -95,7 +76,7 @@ def log_in_program(
 
     try:
         if account.has_second_factor and code is not None:
-            with guarded_code(account, context):
+            with credentials.guarded_code(account, context):
                 return open_session()
         return open_session()
     except (SecondFactorCodeRequired, WrongCode):
@@ -103,12 +84,12 @@ def log_in_program(
         raise
 
 
-def find_pending(pending_id: str) -> PendingSecondFactor:
-    """The second step of the pending log-in of this id. Raises LogInExpired."""
-    pending = _find_session(pending_id)
-    return PendingSecondFactor(
-        pending.account, str(pending.public_id), second_factors_of(pending.account)
-    )
+def find_pending(pending_id: str) -> Session:
+    """The session of the pending log-in of this id. Raises LogInExpired."""
+    pending = _live(pending_id).first()
+    if pending is None:
+        raise LogInExpired
+    return pending
 
 
 def finish_with_code(
@@ -119,10 +100,10 @@ def finish_with_code(
     pending = _register_try(pending_id)
     account = Account.objects.get(id=pending.account)
     context = context.acting_as(AuditActor(account.id, account.email))
-    with guarded_code(account, context):
+    with credentials.guarded_code(account, context):
         return _finish(
             pending_id,
-            lambda current: use_code(current, typed, context),
+            lambda current: credentials.use_code(current, typed, context),
             context,
             user_agent,
             trust,
@@ -169,7 +150,8 @@ def reauthenticate_with_password(
     principal: AccountPrincipal, password: str, context: RequestContext
 ) -> None:
     """Reauthenticate the person. Raises WrongPassword, TooManyAttempts, Overloaded."""
-    verify_current_password(Account.objects.get(id=principal.account_id), password, context)
+    account = Account.objects.get(id=principal.account_id)
+    credentials.verify_current_password(account, password, context)
     _reauthenticate(principal, lambda _: Factor.PASSWORD, context)
 
 
@@ -177,8 +159,8 @@ def reauthenticate_with_code(
     principal: AccountPrincipal, typed: str, context: RequestContext
 ) -> None:
     """Reauthenticate the person. Raises WrongCode, TooManyAttempts."""
-    with guarded_code(Account.objects.get(id=principal.account_id), context):
-        _reauthenticate(principal, lambda account: use_code(account, typed, context), context)
+    with credentials.guarded_code(Account.objects.get(id=principal.account_id), context):
+        _reauthenticate(principal, lambda own: credentials.use_code(own, typed, context), context)
 
 
 def reauthenticate_with_passkey(
@@ -195,7 +177,7 @@ def _verify(
     email: str, password: str, context: RequestContext
 ) -> tuple[Account, RequestContext, str | None]:
     """The account, the request as its own, and a new hash of the password if it needs one."""
-    account = verify_credentials(email, password, context)
+    account = credentials.verify_credentials(email, password, context)
     rehash = passwords.needs_rehash(account.password_hash)
     return (
         account,
@@ -221,13 +203,6 @@ def _live(pending_id: str) -> QuerySet:
     )
 
 
-def _find_session(pending_id: str) -> Session:
-    pending = _live(pending_id).first()
-    if pending is None:
-        raise LogInExpired
-    return pending
-
-
 def _register_try(pending_id: str) -> Session:
     """Count a try, before its factor is verified. Raises LogInExpired."""
     pending = _live(pending_id).filter(tries__lt=MAX_TRIES).modify(new=True, inc__tries=1)
@@ -244,7 +219,7 @@ def _finish(
     user_agent: str,
     trust: bool,
 ) -> AccountPrincipal:
-    pending = _find_session(pending_id)
+    pending = find_pending(pending_id)
     account = Account.objects.get(id=pending.account)
     used = use(account)
     pending.delete()

@@ -5,13 +5,7 @@ from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal.identity.authentication import cookies, logging_in
-from portal.identity.authentication.forms import (
-    ConfirmForm,
-    LogInForm,
-    PasskeyLogInForm,
-    SecondFactorForm,
-)
+from portal.identity.authentication import cookies, forms, logging_in
 from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
 from portal.identity.sessions.principals import PendingLogIn
@@ -32,7 +26,7 @@ _REAUTHENTICATE = {
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> ResponseReturnValue:
-    form = LogInForm(next=same_site_path(request.args.get("next", ""), ""))
+    form = forms.LogInForm(next=same_site_path(request.args.get("next", ""), ""))
     target = same_site_path(form.next.data or "", url_for("organizations.list_mine"))
     if current_user.is_authenticated and request.method == "GET":
         return redirect(target, 303)
@@ -44,9 +38,7 @@ def log_in() -> ResponseReturnValue:
     if principal:
         cookies.enter(principal)
         if isinstance(principal, PendingLogIn):
-            return redirect(
-                url_for("authentication.bring_second_factor", next=form.next.data or None), 303
-            )
+            return see_other(".bring_second_factor", next=form.next.data or None)
         return redirect(target, 303)
     return form.render("accounts/log_in.html")
 
@@ -65,8 +57,8 @@ def bring_second_factor() -> ResponseReturnValue:
     if pending_id is None:
         return see_other("authentication.log_in")
     pending = logging_in.find_pending(pending_id)
-    ways = [*_ways(pending.factors), RECOVERY]
-    form, by = SecondFactorForm(), _chosen(ways)
+    ways = [*_ways(second_factors_of(pending.account)), RECOVERY]
+    form, by = forms.SecondFactorForm(), _chosen(ways)
     finish = logging_in.finish_with_passkey if by == PASSKEY else logging_in.finish_with_code
     principal = form.submit(
         lambda: finish(
@@ -76,7 +68,7 @@ def bring_second_factor() -> ResponseReturnValue:
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    options = _options(by, passkeys.SECOND_STEP, pending.holder, pending.account_id)
+    options = _options(by, passkeys.SECOND_STEP, str(pending.public_id), pending.account)
     return _page("second_factors/second.html", form, by, ways, options)
 
 
@@ -84,7 +76,7 @@ def bring_second_factor() -> ResponseReturnValue:
 def use_passkey() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(_target("organizations.list_mine"), 303)
-    form = PasskeyLogInForm()
+    form = forms.PasskeyLogInForm()
     principal = form.submit(
         lambda: logging_in.log_in_with_passkey(
             form.credential.data, request_context(), user_agent()
@@ -104,7 +96,7 @@ def confirm() -> ResponseReturnValue:
     # An account with a second factor reauthenticates by that, as its password alone logs nobody in.
     factors = second_factors_of(current_user.account_id)
     ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
-    form, by = ConfirmForm(), _chosen(ways)
+    form, by = forms.ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
     form.submit(lambda: _REAUTHENTICATE[by](principal, _typed(form, by), request_context()))
     if form.succeeded:
@@ -123,7 +115,7 @@ def _chosen(ways: list[str]) -> str:
     return by if by in ways else ways[0]
 
 
-def _typed(form: SecondFactorForm | ConfirmForm, by: str) -> str:
+def _typed(form: forms.SecondFactorForm | forms.ConfirmForm, by: str) -> str:
     """The proof in the form, by the chosen way."""
     return form[{PASSKEY: "credential", PASSWORD: "current_password"}.get(by, "code")].data
 

@@ -23,8 +23,6 @@ class PasskeyRefused(Unauthenticated):
 
 
 class PasskeyNotFound(NotFound):
-    """The passkey was removed, or is another account's."""
-
     title = "This passkey is not there"
     message = "It was removed, or it is not one of yours."
 

@@ -17,13 +17,7 @@ from webauthn.helpers import (
     parse_authentication_credential_json,
     parse_client_data_json,
     parse_registration_credential_json,
-)
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    CredentialDeviceType,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
+    structs,
 )
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
@@ -34,13 +28,7 @@ from portal.documents.accounts import Account
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Factor
 from portal.hashing import hash_secret
-from portal.identity.second_factors import enrollment
-from portal.identity.second_factors.errors import (
-    InvalidPasskeyName,
-    PasskeyNotFound,
-    PasskeyRefused,
-    TooManyPasskeys,
-)
+from portal.identity.second_factors import enrollment, errors
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.web.context import RequestContext
 
@@ -72,9 +60,9 @@ def options_to_add(account: Account, holder: str) -> str:
         user_name=account.email,
         challenge=_issue_challenge(REGISTER, holder),
         # Only a discoverable credential can log in alone; any other is a second factor.
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.PREFERRED,
-            user_verification=UserVerificationRequirement.PREFERRED,
+        authenticator_selection=structs.AuthenticatorSelectionCriteria(
+            resident_key=structs.ResidentKeyRequirement.PREFERRED,
+            user_verification=structs.UserVerificationRequirement.PREFERRED,
         ),
         exclude_credentials=[_descriptor(passkey) for passkey in enrolled],
     )
@@ -90,9 +78,9 @@ def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None
         challenge=_issue_challenge(purpose, holder),
         allow_credentials=[_descriptor(passkey) for passkey in allowed],
         user_verification=(
-            UserVerificationRequirement.PREFERRED
+            structs.UserVerificationRequirement.PREFERRED
             if account_id
-            else UserVerificationRequirement.REQUIRED
+            else structs.UserVerificationRequirement.REQUIRED
         ),
     )
     return webauthn.options_to_json(options)
@@ -110,20 +98,20 @@ def enroll(
     @transactional
     def add() -> list[str]:
         if len(Passkey.objects(account=principal.account_id).only("id")) >= MAX_PASSKEYS:
-            raise TooManyPasskeys
+            raise errors.TooManyPasskeys
         passkey = Passkey(
             account=principal.account_id,
             credential=Binary(registration.credential_id),
             public_key=Binary(registration.credential_public_key),
             sign_count=registration.sign_count,
             name=name,
-            synced=registration.credential_device_type == CredentialDeviceType.MULTI_DEVICE,
+            synced=registration.credential_device_type == structs.CredentialDeviceType.MULTI_DEVICE,
             added_at=clock.now(),
         )
         try:
             passkey.save(force_insert=True)
         except NotUniqueError as error:
-            raise PasskeyRefused from error
+            raise errors.PasskeyRefused from error
         return enrollment.enroll(principal, "account.passkey_added", _label_of(name), context)
 
     return add()
@@ -135,7 +123,7 @@ def find_passkey(account_id: ObjectId, passkey_id: str) -> Passkey:
     if ObjectId.is_valid(passkey_id):
         found = Passkey.objects(id=passkey_id, account=account_id).first()
     if found is None:
-        raise PasskeyNotFound
+        raise errors.PasskeyNotFound
     return found
 
 
@@ -144,7 +132,7 @@ def rename(passkey: Passkey, name: str, context: RequestContext) -> None:
     """Rename the passkey. Raises InvalidPasskeyName, PasskeyNotFound."""
     name = _clean_name(name)
     if not Passkey.objects(id=passkey.id).update_one(set__name=name):
-        raise PasskeyNotFound
+        raise errors.PasskeyNotFound
     account = Account.objects.get(id=passkey.account)
     details = {"name": name, "name_before": passkey.name}
     record(account, "account.passkey_renamed", context.origin, **details)
@@ -167,13 +155,13 @@ def check(
         sent = parse_authentication_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
     if len(sent.raw_id) > _LONGEST_CREDENTIAL or not _consume_challenge(challenge, purpose, holder):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     passkey = Passkey.objects(credential=Binary(sent.raw_id)).first()
     if passkey is None or account_id not in (None, passkey.account):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     handle = sent.response.user_handle
     if handle != passkey.account.binary and (handle or account_id is None):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     with _refusing_malformed():
         verified = webauthn.verify_authentication_response(
             credential=sent,
@@ -194,7 +182,7 @@ def use(assertion: Assertion) -> Factor:
     passkey = assertion.passkey
     unchanged = Passkey.objects(id=passkey.id, sign_count=passkey.sign_count)
     if not unchanged.update_one(set__sign_count=assertion.sign_count, set__used_at=clock.now()):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     return Factor.PASSKEY
 
 
@@ -223,7 +211,7 @@ def _verify_registration(credential: str, holder: str) -> VerifiedRegistration:
         sent = parse_registration_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
     if not _consume_challenge(challenge, REGISTER, holder):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     with _refusing_malformed():
         return webauthn.verify_registration_response(
             credential=sent,
@@ -241,19 +229,19 @@ def _refusing_malformed() -> Iterator[None]:
         yield
     except Exception as error:
         log.info("passkey.refused", reason=str(error)[:200], kind=type(error).__name__)
-        raise PasskeyRefused from error
+        raise errors.PasskeyRefused from error
 
 
-def _descriptor(passkey: Passkey) -> PublicKeyCredentialDescriptor:
-    return PublicKeyCredentialDescriptor(id=bytes(passkey.credential))
+def _descriptor(passkey: Passkey) -> structs.PublicKeyCredentialDescriptor:
+    return structs.PublicKeyCredentialDescriptor(id=bytes(passkey.credential))
 
 
 def _clean_name(typed: str) -> str:
     name = " ".join(typed.split())
     if not name:
-        raise InvalidPasskeyName.empty()
+        raise errors.InvalidPasskeyName.empty()
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise InvalidPasskeyName.too_long_or_invisible(LONGEST_NAME)
+        raise errors.InvalidPasskeyName.too_long_or_invisible(LONGEST_NAME)
     return name
 
 

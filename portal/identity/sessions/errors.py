@@ -7,8 +7,6 @@ from portal.errors import NotFound, Refused, Unauthenticated, WayOn
 
 
 class SessionNotFound(NotFound):
-    """The session has ended, or is another account's."""
-
     code = "session_gone"
     title = "There is no such session"
     message = "It has ended, or was never yours. Nothing was changed."
@@ -49,8 +47,6 @@ class AccountRequired(Refused):
 
 
 class NotAuthenticated(Unauthenticated):
-    """The request has no valid bearer token or API key."""
-
     code = "not_authenticated"
     title = "Log in first"
     message = (

@@ -6,12 +6,13 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from flask import redirect, request, url_for
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import clock
 from portal.identity.sessions.principals import AccountPrincipal
+from portal.web.forms import see_other
 
 RECENT = timedelta(minutes=15)
 
@@ -39,4 +40,4 @@ def reauthenticated(
 
 def require_reauthentication(back_to: str) -> ResponseReturnValue:
     """Redirect to reauthentication, and from there to the URL ``back_to``."""
-    return redirect(url_for("authentication.confirm", next=back_to), 303)
+    return see_other("authentication.confirm", next=back_to)
