@@ -158,7 +158,7 @@ def _step(walk: _Walk, event: Row) -> None:
 
 
 def _matches_digests(event: Row) -> bool:
-    """Whether the personal values that weren't erased match their digests."""
+    """Tell whether the personal values that weren't erased match their digests."""
     return all(
         personal_digest(salted["value"], salted["salt"]) == salted["digest"]
         for salted in event.get("personal", {}).values()
@@ -188,7 +188,7 @@ def _reread(chain: ObjectId, before: Row) -> tuple[str, int] | None:
 
 
 def _was_moved(chain: ObjectId, walk: _Walk) -> bool:
-    """Whether the event that belongs at ``walk.seq`` has another number now."""
+    """Tell whether the event that belongs at ``walk.seq`` has another number now."""
     return any(
         event_hash(walk.previous, {**event, "seq": walk.seq}) == event["hash"]
         for event in _events(chain)

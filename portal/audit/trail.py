@@ -61,7 +61,7 @@ class ListedEvent:
 
     @property
     def refused(self) -> bool:
-        """Whether the action was refused."""
+        """Tell whether the action was refused."""
         return self.action == REFUSED
 
     @property

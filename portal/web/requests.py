@@ -51,7 +51,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def is_api() -> bool:
-    """Whether this is the API: it responds with JSON, and takes bearer tokens only."""
+    """Tell whether this is the API: it responds with JSON, and takes bearer tokens only."""
     return request.path.split("/")[1] in _API_ROOTS
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from portal.errors import Conflict, Invalid
 
-_MOST_LISTED = 5
+_MAX_LISTED = 5
 
 
 @dataclass
@@ -40,8 +40,6 @@ class AddressTaken(Conflict):
 
 @dataclass
 class AddressNotConfirmed(Invalid):
-    """The typed confirmation is not the account's address."""
-
     email: str
 
     code = "address_not_confirmed"
@@ -82,7 +80,7 @@ class SoleOwner(Conflict):
     @property
     def listed(self) -> str:
         """“A, B and 7 others”."""
-        names, left = self.organizations, len(self.organizations) - _MOST_LISTED
+        names, left = self.organizations, len(self.organizations) - _MAX_LISTED
         if left > 1:
-            return f"{', '.join(names[:_MOST_LISTED])} and {left} others"
+            return f"{', '.join(names[:_MAX_LISTED])} and {left} others"
         return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -10,7 +10,7 @@ from mongoengine.queryset import QuerySet
 from mongoengine.queryset.visitor import Q
 
 from portal.audit.trail import events_about, record
-from portal.database.transactions import transactional
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.invitations import Invitation, InvitationState
@@ -38,12 +38,10 @@ def export_account(account_id: ObjectId, context: RequestContext) -> Iterator[st
     of others no e-mail address. The export itself is in the audit trail, and in the file. Raises
     Overloaded."""
 
-    @transactional
-    def record_export() -> None:
-        record(Account.objects.get(id=account_id), "account.exported", context.origin)
-
     def begin() -> str:
-        record_export()
+        transaction(
+            lambda: record(Account.objects.get(id=account_id), "account.exported", context.origin)
+        )
         stored = json.dumps(_all_but_events(account_id), indent=2, ensure_ascii=False)
         return stored.removesuffix("\n}") + ',\n  "events": [\n'
 

@@ -92,9 +92,7 @@ def change_password() -> ResponseReturnValue:
 @login_required
 def list_sessions() -> ResponseReturnValue:
     return render_template(
-        "accounts/sessions.html",
-        sessions=sessions.list_sessions(current_user),
-        button_form=Form(),
+        "accounts/sessions.html", sessions=sessions.list_sessions(current_user), button_form=Form()
     )
 
 

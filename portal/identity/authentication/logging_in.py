@@ -11,7 +11,7 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transactional
+from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
 from portal.identity.authentication import credentials, passwords
@@ -70,17 +70,15 @@ def log_in_program(
             factors.append(credentials.use_code(current, code, context))
         return sessions.log_in(current, context, user_agent, SessionKind.PROGRAM, tuple(factors))
 
-    @transactional
-    def record_missing_code() -> None:
-        record(_current(account), "account.second_factor_asked", context.origin)
-
     try:
         if account.has_second_factor and code is not None:
             with credentials.guarded_code(account, context):
                 return open_session()
         return open_session()
     except (SecondFactorCodeRequired, WrongCode):
-        record_missing_code()
+        transaction(
+            lambda: record(_current(account), "account.second_factor_asked", context.origin)
+        )
         raise
 
 

@@ -88,7 +88,7 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Whether ``password_hash`` is of ``password``; takes as long without a hash. Raises Overloaded
+    """Tell whether ``password_hash`` is of ``password``; takes as long without a hash. Raises Overloaded
     where too many hashes are running."""
     if len(password) > _LONGEST_TYPED or len(normalize(password)) > LONGEST:
         return False  # no account has one that long
@@ -96,7 +96,7 @@ def verify_password(password: str, password_hash: str | None) -> bool:
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Whether ``password_hash`` has other parameters than the current ones."""
+    """Tell whether ``password_hash`` has other parameters than the current ones."""
     return _hasher.check_needs_rehash(password_hash)
 
 

@@ -18,14 +18,12 @@ RECENT = timedelta(minutes=15)
 
 
 def recently_authenticated(principal: AccountPrincipal) -> bool:
-    """Whether the person behind the session authenticated within 15 minutes."""
+    """Tell whether the person behind the session authenticated within 15 minutes."""
     last = principal.authenticated_at
     return last is not None and last > clock.now() - RECENT
 
 
-def reauthenticated(
-    view: Callable[..., ResponseReturnValue],
-) -> Callable[..., ResponseReturnValue]:
+def reauthenticated(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
     """Require recent authentication for a page: redirect to it, and then back. A form that was sent
     is lost and filled in again; so the page's route must take GET."""
 

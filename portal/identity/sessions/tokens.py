@@ -62,10 +62,7 @@ def verify(kind: str, token: str) -> dict[str, Any]:
         if key is None or header.get("typ") != kind:
             raise InvalidToken(f"not a {kind} token of this portal")
         return jwt.decode(
-            token,
-            key.material,
-            algorithms=[key.algorithm],
-            options={"require": ["iat", "exp"]},
+            token, key.material, algorithms=[key.algorithm], options={"require": ["iat", "exp"]}
         )
     except (jwt.PyJWTError, TypeError, ValueError) as error:
         raise InvalidToken(str(error)) from error
