@@ -31,7 +31,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The request that a service serves, as far as it needs to know; the default is the portal itself.
+    """The origin of a request, as services need to know it; the default is the portal itself.
     ``browser_id`` is the id in the browser's cookie. The stored part of a context is its
     ``origin``."""
 

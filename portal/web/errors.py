@@ -87,7 +87,7 @@ class TooManyAttempts(TooManyRequests):
 
     @property
     def wait(self) -> str:
-        """How long to wait, in words, rounded up."""
+        """The time to wait in words, rounded up."""
         minutes = math.ceil(self.retry_after_seconds / 60)
         return f"{minutes} minutes" if minutes > 2 else f"{self.retry_after_seconds} seconds"
 

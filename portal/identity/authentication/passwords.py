@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How hard a password is to guess: zxcvbn's score (0 to 4), that in words, and advice."""
+    """The strength of a password: zxcvbn's score (0 to 4), that in words, and advice."""
 
     score: int
     words: str
@@ -88,8 +88,8 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Tell whether ``password_hash`` is of ``password``; takes as long without a hash. Raises Overloaded
-    where too many hashes are running."""
+    """Tell whether ``password_hash`` is of ``password``; takes as long without a hash. Raises
+    Overloaded where too many hashes are running."""
     if len(password) > _LONGEST_TYPED or len(normalize(password)) > LONGEST:
         return False  # no account has one that long
     return _limited(_turns(), lambda: _matches(password, password_hash or _dummy_hash()))

@@ -199,7 +199,7 @@ def _issue_challenge(purpose: str, holder: str) -> bytes:
 
 
 def _consume_challenge(challenge: bytes, purpose: str, holder: str) -> bool:
-    """Tell whether ``challenge`` was issued for this and not consumed before. It is consumed now."""
+    """Consume ``challenge``; tell whether it was issued for this and not consumed before."""
     issued = Challenge.objects(
         id=hash_secret(challenge), purpose=purpose, holder=holder, expires_at__gt=clock.now()
     )
