@@ -11,6 +11,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Session, SessionKind
 from portal.identity.second_factors import passkeys
+from portal.identity.second_factors.errors import PasskeyRefused
 from tests.factories import verify
 from tests.processes import at_once
 from tests.second_factors.authenticator import Authenticator, decoded, encoded
@@ -245,7 +246,7 @@ def test_a_passkey_that_is_removed_while_it_signs_opens_nothing(key, visitor):
     signed = key.sign(options_at(visitor, "/login/passkey"))
     checked = passkeys.check(signed, passkeys.LOG_IN, "")
     Passkey.objects.delete()
-    with pytest.raises(passkeys.PasskeyRefused):
+    with pytest.raises(PasskeyRefused):
         transaction(lambda: passkeys.use(checked))
 
 
