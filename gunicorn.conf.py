@@ -6,7 +6,7 @@ from pathlib import Path
 from gunicorn.workers.base import Worker
 
 from portal import logs
-from portal.identity.second_factors import resealing
+from portal.identity.second_factors import sealing
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
 from portal.settings import load
@@ -34,4 +34,4 @@ def post_worker_init(worker: Worker) -> None:
     """Start the worker's background threads, after the fork."""
     runner.start()
     sender.start(worker.wsgi)
-    resealing.start()
+    sealing.start_resealing()

@@ -23,16 +23,14 @@ from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
-from portal.identity.accounts import link_views, wiring
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
+from portal.identity.accounts import wiring
 from portal.identity.accounts.wiring import Wiring
-from portal.identity.authentication import cookies
-from portal.identity.authentication import mails as authentication_mails
+from portal.identity.authentication import attempts, cookies
 from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
-from portal.identity.sessions import browser_cookie
 from portal.mail import outbox, transport
 from portal.organizations import account_endings, signing_up
 from portal.organizations import views as organization_views
@@ -76,7 +74,7 @@ DOCUMENTS = (
 )
 MAIL_KINDS = (
     *account_mails.KINDS,
-    *authentication_mails.KINDS,
+    *attempts.KINDS,
     *second_factor_mails.KINDS,
     *lifecycle_mails.KINDS,
     *member_mails.KINDS,
@@ -117,7 +115,6 @@ def create_app(active: Settings) -> Flask:
     error_handlers.init_app(app, observers=(refusals.observe,), api_fields=api_organizations.FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
-    browser_cookie.init_app(app, active)
     app.before_request(forms.store_idempotency_key)
     csrf = CSRFProtect(app)
     template_filters.init_app(app)
@@ -127,7 +124,6 @@ def create_app(active: Settings) -> Flask:
     for views in (
         home_views,
         authentication_views,
-        link_views,
         account_views,
         organization_views,
         key_views,
@@ -138,6 +134,7 @@ def create_app(active: Settings) -> Flask:
         requirement_views,
     ):
         app.register_blueprint(views.blueprint)
+    app.register_blueprint(account_views.link_blueprint)
     openapi.init_app(app, csrf)
     cli.init_app(app)
     return app

@@ -61,7 +61,7 @@ def a_session(email):
     """A browser somewhere that the account of this address is logged in with."""
     account = Account.objects.get(email=email)
     return Session.objects.get(
-        public_id=transactional(open_session)(account, a_context(account), "").session
+        public_id=transactional(open_session)(account, a_context(account), "").public_session_id
     )
 
 
@@ -129,12 +129,10 @@ def earlier_code(app, seconds=1):
 
 def an_app(account):
     """An authenticator app that is set up for the account, and its recovery codes."""
-    session = transactional(sessions.open_session)(account, a_context(account), "A browser")
-    secret = totp.begin_enrollment(session.session_id)
+    principal = transactional(sessions.open_session)(account, a_context(account), "A browser")
+    secret = totp.begin_enrollment(principal.session_id)
     app = pyotp.TOTP(secret)
-    codes = totp.finish_enrollment(
-        account.id, session.session_id, earlier_code(app), a_context(account)
-    )
+    codes = totp.finish_enrollment(principal, earlier_code(app), a_context(account))
     return app, codes
 
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 from portal import clock
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
-from portal.identity.api_keys import provisioning
+from portal.identity.api_keys import credentials
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import ROLES, of_api_key
@@ -276,7 +276,7 @@ class World:
             VIEWER_KEY: lambda: a_key(self.organization, Role.VIEWER),
             ADMIN_KEY: lambda: a_key(self.organization, Role.ADMIN),
             FOREIGN_KEY: lambda: a_key(an_organization("Kestrel"), Role.ADMIN),
-            PROVISIONING_KEY: lambda: provisioning.create_provisioning_key("Sales"),
+            PROVISIONING_KEY: lambda: credentials.create_provisioning_key("Sales"),
         }
         return made[kind]()
 

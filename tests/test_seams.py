@@ -15,7 +15,7 @@ from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.sessions import Session
 from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account, erase_closed
-from portal.identity.second_factors import enrollment, recovery_codes
+from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.organizations.api_keys import managing
@@ -73,11 +73,8 @@ def test_a_session_that_was_ended_adds_no_factor():
     mara = an_account("mara@acme.example")
     there, opened = from_a_session(mara)
     transactional(sessions.revoke_all)(mara.id)
-    codes = recovery_codes.generate_codes()
     with pytest.raises(NotAuthenticated):
-        transactional(enrollment.enroll)(
-            mara.id, opened.session_id, codes, "account.app_added", "app", there
-        )
+        transactional(enrollment.enroll)(opened, "account.app_added", "app", there)
     assert not Account.objects.get().has_second_factor
 
 

@@ -60,7 +60,7 @@ def sign_up(
     if context.actor.id:  # a provisioning key has a limit of its own
         rate_limits.count_attempt(rate_limits.PROVISIONING, str(context.actor.id))
     else:
-        rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+        rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, email, password)
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
     signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
@@ -87,7 +87,7 @@ def request_sign_up(
     Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, Overloaded; IdempotencyKeyReused where the key was used with another content.
     """
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, email, password)
     try:
         _store_request(name, address, password, context.idempotency_key)
@@ -156,7 +156,7 @@ def finish_sign_up(
     TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left, and the link still works
     except after InvalidLink.
     """
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name = parse_name(typed_name)
     address = EmailAddress(asked.email, asked.email_key)
     password_hash = _password_hash_of(asked, password, name.shown)

@@ -25,8 +25,7 @@ from portal.organizations.lifecycle.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
-from portal.web.query import number_argument, sort_key_argument
-from portal.web.requests import request_context, user_agent
+from portal.web.requests import number_argument, request_context, sort_key_argument, user_agent
 
 blueprint = Blueprint("organizations", __name__)
 replay.install(blueprint)
@@ -92,7 +91,7 @@ def finish_sign_up() -> ResponseReturnValue:
 
 @blueprint.post("/signup/password")
 def password_strength() -> ResponseReturnValue:
-    rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
+    rate_limits.count_attempt_of_network(rate_limits.PREVIEW, request.remote_addr)
     known = (request.form.get("email", ""), request.form.get("organization_name", ""))
     found = strength(request.form.get("password", ""), *known)
     return render_template("organizations/password_strength.html", strength=found)

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 Observer = Callable[[PortalError], None]
 
-_EXTENSION = "portal.errors"
+_OBSERVERS, _API_FIELDS = "portal.error_observers", "portal.api_fields"
 _START = Action("To the start", "home.landing")
 _LOG_IN = Action("Log in", "authentication.log_in")
 _ORGANIZATIONS = Action("Your organizations", "organizations.list_mine")
@@ -44,12 +44,6 @@ class ErrorResponse:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wiring:
-    observers: tuple[Observer, ...]
-    api_fields: Mapping[str, Mapping[str, str]]
-
-
 def init_app(
     app: Flask,
     *,
@@ -58,7 +52,7 @@ def init_app(
 ) -> None:
     """Handle every error. ``observers`` are called with each error of a service; ``api_fields``
     maps, by endpoint, the form's names of fields to the API's where they differ."""
-    app.extensions[_EXTENSION] = _Wiring(observers, api_fields or {})
+    app.extensions.update({_OBSERVERS: observers, _API_FIELDS: api_fields or {}})
     app.register_error_handler(PortalError, answer_portal_error)
     for kind in (PyMongoError, MongoEngineException, UnsuitableServer):
         app.register_error_handler(kind, answer_database_error)
@@ -94,7 +88,7 @@ def answer_portal_error(error: PortalError) -> ResponseReturnValue:
     """Respond to the error of a service."""
     response = describe(error)
     log.info("request.refused", code=response.code)
-    for observe in _wiring().observers:
+    for observe in current_app.extensions[_OBSERVERS]:
         observe(error)
     return _answer(response)
 
@@ -147,7 +141,7 @@ def _answer(response: ErrorResponse) -> ResponseReturnValue:
 
 
 def _json(response: ErrorResponse) -> dict[str, Any]:
-    api_names = _wiring().api_fields.get(request.endpoint or "", {})
+    api_names = current_app.extensions[_API_FIELDS].get(request.endpoint or "", {})
     fields = {api_names.get(name, name): words for name, words in response.fields.items()}
     return {
         "status": "error",
@@ -174,7 +168,3 @@ def _default_actions(response: ErrorResponse, viewer: Any) -> tuple[Action, ...]
     if not getattr(viewer, "is_authenticated", False):
         return _LOG_IN, _START
     return (_ORGANIZATIONS, _TRASH) if response.status == 404 else (_ORGANIZATIONS,)
-
-
-def _wiring() -> _Wiring:
-    return current_app.extensions[_EXTENSION]

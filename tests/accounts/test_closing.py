@@ -11,8 +11,8 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Invitation, InvitationState, Membership, Role
 from portal.documents.sessions import Session
 from portal.errors import NotFound
+from portal.identity.accounts.changing import change_profile
 from portal.identity.accounts.closing import close_account
-from portal.identity.accounts.editing_profile import change_profile
 from portal.identity.accounts.errors import SoleOwner
 from portal.organizations.lifecycle import creating
 from portal.organizations.lifecycle.purging import purge_organization

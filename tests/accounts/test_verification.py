@@ -13,8 +13,8 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session, SessionKind
+from portal.identity.accounts.creating import record_first_verification, verify_by_link
 from portal.identity.accounts.mails import RECOVER
-from portal.identity.accounts.verifying import record_first_verification, verify_by_link
 from portal.identity.authentication.passwords import hash_password
 from portal.mail import links
 from portal.mail.errors import InvalidLink

@@ -10,7 +10,8 @@ from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Session, SessionKind
-from portal.identity.second_factors import challenges, passkeys
+from portal.identity.second_factors import passkeys
+from portal.identity.second_factors.errors import PasskeyRefused
 from tests.factories import verify
 from tests.processes import at_once
 from tests.second_factors.authenticator import Authenticator, decoded, encoded
@@ -243,9 +244,9 @@ def test_a_passkey_that_was_removed_opens_nothing(key, visitor):
 @pytest.mark.attack("A5")
 def test_a_passkey_that_is_removed_while_it_signs_opens_nothing(key, visitor):
     signed = key.sign(options_at(visitor, "/login/passkey"))
-    checked = passkeys.check(signed, challenges.LOG_IN, "")
+    checked = passkeys.check(signed, passkeys.LOG_IN, "")
     Passkey.objects.delete()
-    with pytest.raises(passkeys.PasskeyRefused):
+    with pytest.raises(PasskeyRefused):
         transaction(lambda: passkeys.use(checked))
 
 
@@ -269,7 +270,7 @@ def test_a_passkey_made_for_another_site_is_not_added(mara, wrong):
 
 
 def test_there_may_be_twenty(mara, monkeypatch):
-    monkeypatch.setattr(passkeys, "MOST", 2)
+    monkeypatch.setattr(passkeys, "MAX_PASSKEYS", 2)
     for _ in range(2):
         assert add(mara, Authenticator()).status in (200, 303)
     assert add(mara, Authenticator()).status == 409
@@ -349,5 +350,5 @@ def test_without_javascript_the_page_says_what_is_missing(visitor):
 def test_a_try_without_the_end_leaves_no_challenge_for_long(visitor):
     visitor.get("/login/passkey")
     [left] = Challenge.objects
-    assert left.expires_at <= clock.now() + challenges.LIFE
+    assert left.expires_at <= clock.now() + passkeys.CHALLENGE_LIFE
     assert not Session.objects(kind=SessionKind.PENDING)

@@ -68,16 +68,16 @@ def access_to(
     the principal doesn't belong to it; SecondFactorRequired where the account is locked out, unless
     the ``permission`` is to leave; Forbidden without the ``permission``.
     """
-    by_key = isinstance(principal, OrganizationKey)
-    pipeline = _by_key(slug, principal) if by_key else _by_member(slug, principal.account_id)
+    key = principal if isinstance(principal, OrganizationKey) else None
+    pipeline = _by_key(slug, key) if key else _by_member(slug, principal.account_id)
     found = next(Slug._get_collection().aggregate(pipeline), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
-    if by_key:
-        role = Role(principal.role) if principal.role else None
-        access = Access(organization, role, slug, principal.permissions)
+    if key:
+        role = Role(key.role) if key.role else None
+        access = Access(organization, role, slug, key.permissions)
     else:
         role = Role(found["role"])
         access = Access(organization, role, slug, ROLES[role])

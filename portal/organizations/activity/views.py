@@ -12,7 +12,7 @@ from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.audit.words import actions_by_group
 from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access
-from portal.web.query import number_argument
+from portal.web.requests import number_argument
 
 blueprint = Blueprint("activity", __name__)
 

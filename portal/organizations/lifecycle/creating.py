@@ -75,7 +75,7 @@ def create_organization(
     account_id: ObjectId, typed_name: str, context: RequestContext
 ) -> Organization:
     """Create an organization for an existing account; otherwise like ``sign_up``."""
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     return run_now(_create_for(account_id, parse_name(typed_name), context))
 
 

@@ -19,9 +19,8 @@ from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress
 from portal.errors import NotFound
-from portal.identity.accounts.creating import NewAccount, create_account
+from portal.identity.accounts.creating import NewAccount, create_account, verify_by_link
 from portal.identity.accounts.errors import EmailTaken
-from portal.identity.accounts.verifying import verify_by_link
 from portal.identity.authentication import passwords
 from portal.identity.authentication.errors import WrongCredentials
 from portal.identity.sessions import sessions
@@ -106,7 +105,7 @@ def accept_link(
         return _accept(invited.invitation, account.id, context)
     if account and invited.step == VERIFY:
         require_verified_address(account)
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     if account:
         return _prove_and_join(invited.invitation, account, password, context, user_agent)
     return _sign_up_and_join(invited, password, context, user_agent)

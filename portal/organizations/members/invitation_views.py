@@ -19,8 +19,7 @@ from portal.organizations.members.accepting import Joined
 from portal.organizations.members.forms import InviteForm, JoinForm
 from portal.organizations.members.views import members_page, to_members
 from portal.web.forms import IdempotentForm
-from portal.web.query import sort_key_argument
-from portal.web.requests import request_context, user_agent
+from portal.web.requests import request_context, sort_key_argument, user_agent
 
 blueprint = Blueprint("invitations", __name__)
 replay.install(blueprint, "members.show")

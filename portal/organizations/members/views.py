@@ -17,8 +17,7 @@ from portal.organizations.api_keys import managing as api_keys_managing
 from portal.organizations.members import listing, managing, ownership
 from portal.organizations.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
 from portal.web.forms import IdempotentForm
-from portal.web.query import sort_key_argument
-from portal.web.requests import request_context
+from portal.web.requests import request_context, sort_key_argument
 
 blueprint = Blueprint("members", __name__)
 replay.install(blueprint, "members.show")
