@@ -87,7 +87,7 @@ MAIL_KINDS = (
     *signing_up.KINDS,
 )
 ACCOUNT_ENDINGS = Wiring(
-    on_closing=(account_endings.forget_invitations, account_endings.leave_organizations),
+    on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(
         account_endings.revoke_api_keys,
         account_endings.withdraw_invitations,

@@ -18,7 +18,7 @@ from portal.web.context import RequestContext
 
 
 @within_transaction
-def forget_invitations(account: Account, context: RequestContext) -> list[ObjectId]:
+def erase_invitations(account: Account, context: RequestContext) -> list[ObjectId]:
     """Withdraw open invitations to the account's address, and erase the address from all that were
     ever sent to it; their ids."""
     withdraw_sent_to(account, context)

@@ -23,7 +23,7 @@ from portal.organizations.lifecycle.slugs import ownership
 from portal.organizations.members.listing import Member
 
 ROWS_PER_PAGE = 25
-MOST_SHOWN = 6
+MAX_SHOWN = 6
 
 # The sort key of the trash: the time in milliseconds and the id, so it is unique.
 TRASH_KEY = re.compile(r"[0-9]{13}-[0-9a-f]{24}")
@@ -255,7 +255,7 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
     owners: list[dict[str, Any]] = [
         {"$match": {"role": Role.OWNER}},
         {"$sort": {"since": 1}},
-        {"$limit": MOST_SHOWN},
+        {"$limit": MAX_SHOWN},
         join(Account, "account", "_id", "found", _EMAIL),
         {"$set": {"email": {"$first": "$found.email"}}},
         {"$unset": "found"},
@@ -263,14 +263,14 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
     old: list[dict[str, Any]] = [
         {"$match": {"state": SlugState.OLD}},
         {"$sort": {"held_until": -1}},
-        {"$limit": MOST_SHOWN},
+        {"$limit": MAX_SHOWN},
     ]
     return [
         {"$match": {"_id": organization}},
         join(Membership, "_id", "organization", "member_count", [{"$count": "n"}]),
         join(Membership, "_id", "organization", "owners", owners),
         join(Slug, "_id", "organization", "old_slugs", old),
-        {"$lookup": {**latest_events_lookup(MOST_SHOWN), "localField": "_id", "as": "events"}},
+        {"$lookup": {**latest_events_lookup(MAX_SHOWN), "localField": "_id", "as": "events"}},
         join(Account, "created_by", "_id", "creator", _EMAIL),
         {"$project": {"member_count": 1, "owners": 1, "old_slugs": 1, "events": 1, "creator": 1}},
     ]

@@ -36,7 +36,7 @@ from portal.web.errors import IdempotencyKeyReused
 
 log = structlog.get_logger()
 
-MOST_OF_AN_ADDRESS = 5
+MAX_PER_ADDRESS = 5
 PURPOSE = LinkPurpose("finish a sign-up", KEPT, WayOn("Sign up again", "organizations.sign_up"))
 
 
@@ -81,7 +81,7 @@ def request_sign_up(
     typed_name: str, email: str, password: str, context: RequestContext
 ) -> EmailAddress:
     """Store the sign-up for a day and mail its address a link; where an account has the address, a
-    mail that says so. The result is the same, also when nothing is mailed: after MOST_OF_AN_ADDRESS
+    mail that says so. The result is the same, also when nothing is mailed: after MAX_PER_ADDRESS
     a day, and for a repeated request.
 
     Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
@@ -114,7 +114,7 @@ def _store_request(
         password_hash=passwords.hash_password(password),
         asked_at=clock.now(),
     )
-    if _pending_for(address.key).count() >= MOST_OF_AN_ADDRESS:
+    if _pending_for(address.key).count() >= MAX_PER_ADDRESS:
         return
 
     _insert_and_mail(pending)

@@ -17,7 +17,7 @@ from portal.organizations.lifecycle import engine, renaming
 from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.slugs import MOST_OLD
+from portal.organizations.lifecycle.slugs import MAX_OLD
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
 from tests.factories import a_context, a_member, an_account, an_organization, fresh
@@ -204,14 +204,14 @@ def test_an_organization_holds_its_last_hundred_old_slugs(master_db):
             "state": SlugState.OLD,
             "held_until": clock.now() + timedelta(days=1, minutes=n),
         }
-        for n in range(MOST_OLD)
+        for n in range(MAX_OLD)
     ]
     master_db.slugs.insert_many(held)
     rename_organization(organization, "Other", a_context())
     assert not Slug.objects(id="old-0")
     assert {slug.id for slug in Slug.objects(state=SlugState.OLD)} == {
         "acme-corp",
-        *(f"old-{n}" for n in range(1, MOST_OLD)),
+        *(f"old-{n}" for n in range(1, MAX_OLD)),
     }
 
 

@@ -38,7 +38,7 @@ from portal.permissions import FOR_API_KEYS, of_api_key
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
-MOST_KEYS = 100
+MAX_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)
 OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(days=1), timedelta(days=7))
 """How long the old secret may work alongside the new one."""
@@ -87,7 +87,7 @@ class ListedKey:
         return self.former_until is not None and self.former_until > clock.now()
 
 
-def make_key(
+def create_key(
     access: Access,
     name: str,
     role: str | None,
@@ -118,8 +118,8 @@ def make_key(
         organization = begin_change(access, context, MADE, key_id, permission="keys.manage")
         # Each new key writes the head of the organization's chain: of two at once one is retried,
         # and counts the other.
-        if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
-            raise TooManyApiKeys(MOST_KEYS)
+        if ApiKey.objects(organization=organization.id).count() >= MAX_KEYS:
+            raise TooManyApiKeys(MAX_KEYS)
         key = ApiKey(
             id=key_id,
             organization=organization.id,

@@ -15,7 +15,7 @@ from portal.organizations.access.guards import with_access
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.forms import NewKeyForm, RevokeForm, RotateForm
-from portal.organizations.api_keys.managing import MOST_KEYS, REVOKED, NewSecret
+from portal.organizations.api_keys.managing import MAX_KEYS, REVOKED, NewSecret
 from portal.permissions import in_words
 from portal.web import error_handlers, requests
 from portal.web.errors import DuplicateRequest
@@ -28,7 +28,7 @@ blueprint = Blueprint("keys", __name__, url_prefix="/organizations/<slug>/keys")
 @blueprint.get("")
 @with_access("keys.manage")
 def show_all(access: Access) -> ResponseReturnValue:
-    return _page("list", access, keys=managing.keys_of(access.organization), most=MOST_KEYS)
+    return _page("list", access, keys=managing.keys_of(access.organization), most=MAX_KEYS)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -37,7 +37,7 @@ def show_all(access: Access) -> ResponseReturnValue:
 def make(access: Access) -> ResponseReturnValue:
     form = NewKeyForm()
     created = form.submit(
-        lambda: managing.make_key(
+        lambda: managing.create_key(
             access, form.name.data, form.role, form.chosen, form.expires_on.data, request_context()
         )
     )

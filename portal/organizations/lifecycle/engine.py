@@ -208,7 +208,7 @@ def run(organization: Organization) -> Organization:
     """
     plan, stored = PLANS[organization.operation.kind], organization.operation.failure
     if stored:
-        rollback = RollBack(Failure(stored))
+        rollback = RollBack(_failure_of(stored))
     else:
         try:
             return _run_steps(organization, plan.forward)
@@ -294,7 +294,7 @@ def _overtaken(organization: Organization) -> Organization:
         raise RollBack(Failure.NAME_TAKEN)
     rolled_back = current.rolled_back
     if rolled_back and rolled_back.operation == organization.operation.id:
-        raise RollBack(Failure(rolled_back.failure))
+        raise RollBack(_failure_of(rolled_back.failure))
     if current.operation or current.state == OrganizationState.PURGED:
         return current
     # This attempt's last command may have arrived after the other one had finished. Nothing fences
@@ -304,6 +304,11 @@ def _overtaken(organization: Organization) -> Organization:
     except PortalError as error:  # the operation itself is done
         log.warning("collection.not_repaired", reason=repr(error), organization=str(current.id))
         return current
+
+
+def _failure_of(stored: str) -> Failure:
+    """A stored reason; NAME_TAKEN for the free text that an earlier version stored."""
+    return Failure(stored) if stored in tuple(Failure) else Failure.NAME_TAKEN
 
 
 def _error_of(organization: Organization, failure: Failure) -> PortalError:
