@@ -43,8 +43,7 @@ from portal.organizations.activity import refusals
 from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
-from portal.organizations.lifecycle import engine
-from portal.organizations.lifecycle import mails as lifecycle_mails
+from portal.organizations.lifecycle import engine, trashing
 from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import invitation_views
 from portal.organizations.members import mails as member_mails
@@ -81,7 +80,7 @@ MAIL_KINDS = (
     *account_mails.KINDS,
     *authentication_mails.KINDS,
     *second_factor_mails.KINDS,
-    *lifecycle_mails.KINDS,
+    *trashing.KINDS,
     *member_mails.KINDS,
     *api_key_mails.KINDS,
     *signing_up.KINDS,

@@ -12,8 +12,8 @@ from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.engine import in_progress
+from portal.organizations.members.inviting import withdraw_sent_by, withdraw_sent_to
 from portal.organizations.members.ownership import lapse_offers
-from portal.organizations.members.withdrawing import withdraw_sent_by, withdraw_sent_to
 from portal.web.context import RequestContext
 
 

@@ -20,7 +20,7 @@ from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.directory import TRASH_KEY
 from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
 from portal.organizations.latest import latest_documents
-from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
+from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.names import SLUG
 from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
@@ -272,7 +272,7 @@ def restore(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = NameForm()
     restored = form.submit(
-        lambda: restoring.restore_organization(
+        lambda: renaming.restore_organization(
             organization, form.organization_name.data or None, request_context()
         )
     )
@@ -301,7 +301,7 @@ def purge(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()
     purged = form.submit(
-        lambda: purging.purge_organization(organization, form.confirm_name.data, request_context())
+        lambda: trashing.purge_organization(organization, form.confirm_name.data, request_context())
     )
     if purged:
         if purged.state == OrganizationState.PURGED:

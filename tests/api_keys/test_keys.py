@@ -30,8 +30,7 @@ from portal.organizations.api_keys.managing import LONGEST_LIFE, MAX_KEYS, OVERL
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.engine import Plan, RollBack
 from portal.organizations.lifecycle.errors import SlugTaken
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.permissions import ALL, FOR_API_KEYS, ROLES, of_api_key
 from tests.factories import (
     a_context,

@@ -24,8 +24,7 @@ from portal.organizations.lifecycle.engine import (
     update_if_held,
 )
 from portal.organizations.lifecycle.errors import SlugTaken
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import a_context, an_account, an_organization, fresh, intend
 

@@ -15,8 +15,7 @@ from portal.documents.organizations import OperationKind, Organization
 from portal.documents.slugs import Slug, SlugState
 from portal.organizations.lifecycle import engine, renaming
 from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.slugs import MAX_OLD
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
@@ -227,8 +226,8 @@ def test_a_second_rename_meanwhile_is_refused(monkeypatch):
 
         return wait
 
-    first, *rest = renaming.PLAN.forward
-    slowed = replace(renaming.PLAN, forward=(slow(first), *rest))
+    first, *rest = renaming.RENAME.forward
+    slowed = replace(renaming.RENAME, forward=(slow(first), *rest))
     monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, slowed)
     thread = threading.Thread(target=rename_organization, args=(organization, "Other", a_context()))
     thread.start()

@@ -52,14 +52,14 @@ def test_one_that_fails_does_not_stop_the_others(master_db, monkeypatch):
     broken, sound = an_organization("Broken"), an_organization("Sound")
     an_unfinished_rename(master_db, broken, "one")
     an_unfinished_rename(master_db, sound, "two")
-    first, *rest = renaming.PLAN.forward
+    first, *rest = renaming.RENAME.forward
 
     def breaking(organization):
         if organization.id == broken.id:
             raise RuntimeError("a bug")
         return first(organization)
 
-    plan = replace(renaming.PLAN, forward=(breaking, *rest))
+    plan = replace(renaming.RENAME, forward=(breaking, *rest))
     monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, plan)
     assert runner.recover_due_operations() == 2
     assert fresh(sound).slug == "two"

@@ -26,13 +26,7 @@ from portal.organizations.access.aggregation import join
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
-from portal.organizations.api_keys.errors import (
-    ApiKeyExpired,
-    InvalidApiKeyName,
-    InvalidExpiry,
-    InvalidGrant,
-    TooManyApiKeys,
-)
+from portal.organizations.api_keys import errors
 from portal.organizations.api_keys.mails import mail_owners_of_new_key
 from portal.permissions import FOR_API_KEYS, of_api_key
 from portal.web import rate_limits
@@ -119,7 +113,7 @@ def create_key(
         # Each new key writes the head of the organization's chain: of two at once one is retried,
         # and counts the other.
         if ApiKey.objects(organization=organization.id).count() >= MAX_KEYS:
-            raise TooManyApiKeys(MAX_KEYS)
+            raise errors.TooManyApiKeys(MAX_KEYS)
         key = ApiKey(
             id=key_id,
             organization=organization.id,
@@ -166,7 +160,7 @@ def rotate_key(
         _check_within(access, of_api_key(key.role, key.permissions or ()))
         now = clock.now()
         if key.expires_at and key.expires_at <= now:
-            raise ApiKeyExpired(key.name)
+            raise errors.ApiKeyExpired(key.name)
         key.former_hash, key.former_until = key.secret_hash, now + overlap
         key.secret_hash = hash_secret(secret)
         key.save()
@@ -216,21 +210,21 @@ def _clean_name(name: str) -> str:
     try:
         return clean_words(name)
     except InvalidName as error:
-        raise InvalidApiKeyName(error.reason) from error
+        raise errors.InvalidApiKeyName(error.reason) from error
 
 
 def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
     """The sorted permissions of a key without a role; empty with one."""
     if role is not None and permissions:
-        raise InvalidGrant.role_or_permissions()
+        raise errors.InvalidGrant(errors.BOTH_GRANTED)
     if role is not None:
         if role not in API_KEY_ROLES:
-            raise InvalidGrant.role_not_in(API_KEY_ROLES)
+            raise errors.InvalidGrant(errors.UNKNOWN_ROLE)
         return []
     if not permissions:
-        raise InvalidGrant.nothing()
+        raise errors.InvalidGrant(errors.NOTHING_GRANTED)
     if not FOR_API_KEYS.issuperset(permissions):
-        raise InvalidGrant.permissions_not_in(FOR_API_KEYS)
+        raise errors.InvalidGrant(errors.UNKNOWN_PERMISSION)
     return sorted(set(permissions))
 
 
@@ -240,9 +234,9 @@ def _expiry_of(day: date | None) -> datetime | None:
         return None
     today = clock.now().date()
     if day < today:
-        raise InvalidExpiry.past()
+        raise errors.InvalidExpiry(errors.PAST_DAY)
     if day > today + LONGEST_LIFE:
-        raise InvalidExpiry.too_late()
+        raise errors.InvalidExpiry(errors.DISTANT_DAY)
     return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 

@@ -10,20 +10,13 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from portal import clock
 from portal.audit.trail import delete_chain, record
 from portal.database.cascade import delete_belongings
 from portal.database.connection import tenant_database
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import (
-    Failure,
-    Operation,
-    OperationKind,
-    Organization,
-    Placement,
-)
+from portal.documents.organizations import Failure, OperationKind, Organization, Placement
 from portal.documents.slugs import SlugState
 from portal.errors import NotFound
 from portal.identity.accounts.creating import NewAccount, create_account
@@ -35,6 +28,7 @@ from portal.organizations.lifecycle.engine import (
     RollBack,
     current_attempt,
     insert_with_intent,
+    new_operation,
     run_now,
     update_if_held,
 )
@@ -98,7 +92,15 @@ def _insert_organization(
     *,
     founds_account: bool,
 ) -> Organization:
-    now = clock.now()
+    operation = new_operation(
+        OperationKind.CREATE,
+        name.collection,
+        context,
+        name=name.shown,
+        slug=name.slug,
+        founds_account=founds_account,
+    )
+    now = operation.started_at
     organization = Organization(
         id=organization_id,
         name=name.shown,
@@ -106,15 +108,7 @@ def _insert_organization(
         placement=Placement(collection=f"new_{organization_id}"),
         created_at=now,
         created_by=owner,
-        operation=Operation(
-            kind=OperationKind.CREATE,
-            started_at=now,
-            origin=context.origin,
-            collection=name.collection,
-            name=name.shown,
-            slug=name.slug,
-            founds_account=founds_account,
-        ),
+        operation=operation,
     )
     insert_with_intent(organization, context)
     collections.create_collection(tenant_database(), organization.placement.collection)
@@ -161,7 +155,7 @@ def _undo_creation(organization: Organization) -> Organization:
     return organization
 
 
-PLAN = Plan(
+CREATE = Plan(
     kind=OperationKind.CREATE,
     title="Creating the collection",
     doing="being created",

@@ -6,7 +6,7 @@ an expired lease acquires it and restarts from the first step. An operation is r
 where a step raises RollBack; that is written into the document before anything is undone.
 
 Leases are set and compared with the server's clock, so no process's clock matters. A new kind
-of operation needs a ``Plan`` in a module of its own, and its place in ``plans.PLANS``.
+of operation needs a ``Plan``, and its place in ``plans.PLANS``.
 """
 
 import time
@@ -103,6 +103,15 @@ def install(plans: tuple[Plan, ...]) -> None:
     """Make these the kinds of operations that this version knows."""
     PLANS.clear()
     PLANS.update({plan.kind: plan for plan in plans})
+
+
+def new_operation(
+    kind: OperationKind, collection: str, context: RequestContext, **values: object
+) -> Operation:
+    """An operation that the caller starts now, on or towards the name ``collection``."""
+    return Operation(
+        kind=kind, started_at=clock.now(), origin=context.origin, collection=collection, **values
+    )
 
 
 @within_transaction
@@ -263,12 +272,7 @@ def repair_organization(organization: Organization, context: RequestContext) -> 
 
     Raises TenantCollectionMissing, CollectionNameConflict, and what ``write_intent`` raises.
     """
-    operation = Operation(
-        kind=OperationKind.REPAIR,
-        started_at=clock.now(),
-        origin=context.origin,
-        collection=organization.placement.collection,
-    )
+    operation = new_operation(OperationKind.REPAIR, organization.placement.collection, context)
     states = OrganizationState.ACTIVE, OrganizationState.TRASHED
     return run_now(commit_intent(organization, operation, context, states=states))
 

@@ -24,7 +24,7 @@ def _undo_repair(organization: Organization) -> Organization:
     return update_if_held(organization, unset__operation=True)
 
 
-PLAN = Plan(
+REPAIR = Plan(
     kind=OperationKind.REPAIR,
     title="Giving the collection its name back",
     doing="being repaired",

@@ -10,8 +10,7 @@ from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
 from portal.organizations.lifecycle.engine import acquire_lease, log_context, reschedule, run_now
-from portal.organizations.lifecycle.purging import write_due_purge
-from portal.organizations.lifecycle.trashing import warn_of_due_purge
+from portal.organizations.lifecycle.trashing import warn_of_due_purge, write_due_purge
 
 log = structlog.get_logger()
 

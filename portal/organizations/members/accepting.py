@@ -37,6 +37,7 @@ from portal.organizations.members.errors import (
     InvitationSuspended,
 )
 from portal.organizations.members.mails import INVITE
+from portal.organizations.members.memberships import record_about
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
@@ -257,12 +258,5 @@ def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext)
         membership.save(force_insert=True)
     except NotUniqueError as error:
         raise AlreadyJoined(organization.name, organization.slug) from error
-    record(
-        organization,
-        "invitation.accepted",
-        context.origin,
-        target=accepted.id,
-        target_email=accepted.email,
-        role=accepted.role,
-    )
+    record_about(accepted, organization, "invitation.accepted", context, role=accepted.role)
     return Joined(organization, Role(accepted.role))

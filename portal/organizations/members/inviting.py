@@ -7,7 +7,6 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock
-from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.invitations import GRANTABLE_ROLES, Invitation, InvitationState
@@ -27,6 +26,7 @@ from portal.organizations.members.errors import (
     InvitationClosed,
 )
 from portal.organizations.members.mails import INVITATION, INVITE
+from portal.organizations.members.memberships import record_about
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -111,8 +111,36 @@ def withdraw_invitation(
     )
     changes = {"state": InvitationState.WITHDRAWN, "ended_at": clock.now()}
     withdrawn = _change(organization, invitation_id, changes)
-    _record(organization, "invitation.withdrawn", withdrawn, context)
+    record_about(withdrawn, organization, "invitation.withdrawn", context)
     return withdrawn
+
+
+@within_transaction
+def withdraw_sent_by(account: Account, organization: Organization, context: RequestContext) -> None:
+    """Withdraw the account's open invitations to the organization, in the transaction that ends its
+    right to invite; they stay withdrawn if it may invite again.
+
+    One event records them all: no number of invitations keeps their sender from being removed.
+    """
+    sent = Invitation.objects(
+        organization=organization.id, inviter=account.id, state=InvitationState.OPEN
+    )
+    count = sent.update(set__state=InvitationState.WITHDRAWN, set__ended_at=clock.now())
+    if count:
+        action = "invitation.withdrawn_with_role"
+        record_about(account, organization, action, context, count=str(count))
+
+
+@within_transaction
+def withdraw_sent_to(account: Account, context: RequestContext) -> None:
+    """Withdraw all open invitations to the account's address, each with an event of its
+    organization."""
+    sent = Invitation.objects(email_key=account.email_key, state=InvitationState.OPEN)
+    for invitation in sent:
+        organization = Organization.objects(id=invitation.organization).first()
+        if organization:
+            record_about(invitation, organization, "invitation.withdrawn", context)
+    sent.update(set__state=InvitationState.WITHDRAWN, set__ended_at=clock.now())
 
 
 def _check_role(role: str) -> None:
@@ -167,7 +195,7 @@ def _check_no_member(organization: Organization, invitation: Invitation) -> None
 def _record_and_mail(
     organization: Organization, action: str, invitation: Invitation, context: RequestContext
 ) -> None:
-    _record(organization, action, invitation, context, role=invitation.role)
+    record_about(invitation, organization, action, context, role=invitation.role)
     # Two spellings of one address may be two mailboxes elsewhere: an account's own spelling counts.
     account = Account.objects(email_key=invitation.email_key).only("email").first()
     outbox.enqueue(
@@ -175,21 +203,4 @@ def _record_and_mail(
         account.email if account else invitation.email,
         invitation=invitation.id,
         generation=invitation.generation,
-    )
-
-
-def _record(
-    organization: Organization,
-    action: str,
-    invitation: Invitation,
-    context: RequestContext,
-    **details: str,
-) -> None:
-    record(
-        organization,
-        action,
-        context.origin,
-        target=invitation.id,
-        target_email=invitation.email,
-        **details,
     )

@@ -14,10 +14,14 @@ from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
 from portal.organizations.members import ownership
 from portal.organizations.members.errors import InvalidRole
+from portal.organizations.members.inviting import withdraw_sent_by
 from portal.organizations.members.listing import Member
 from portal.organizations.members.mails import MEMBER_REMOVED, ROLE_CHANGED
-from portal.organizations.members.memberships import membership_of, register_membership_change
-from portal.organizations.members.withdrawing import withdraw_sent_by
+from portal.organizations.members.memberships import (
+    membership_of,
+    record_about,
+    register_membership_change,
+)
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -48,15 +52,8 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
             if "invitations.manage" not in ROLES[role]:
                 withdraw_sent_by(account, organization, context)
             membership = Membership.objects(id=membership.id).modify(new=True, set__role=role)
-            record(
-                organization,
-                "member.role_changed",
-                context.origin,
-                target=account.id,
-                target_email=account.email,
-                role_before=before,
-                role=role,
-            )
+            roles = {"role_before": before, "role": role}
+            record_about(account, organization, "member.role_changed", context, **roles)
             if account_id != context.account:
                 _mail(ROLE_CHANGED, account, organization)
         return Member(account.id, account.email, membership.role, membership.since)
@@ -73,14 +70,7 @@ def remove_member(access: Access, account_id: ObjectId, context: RequestContext)
     """
     organization, membership = _begin_managing(access, context, REMOVE, account_id)
     account = _end_membership(organization, membership, context)
-    record(
-        organization,
-        "member.removed",
-        context.origin,
-        target=account.id,
-        target_email=account.email,
-        role_before=membership.role,
-    )
+    record_about(account, organization, "member.removed", context, role_before=membership.role)
     _mail(MEMBER_REMOVED, account, organization)
     return Member(account.id, account.email, membership.role, membership.since)
 

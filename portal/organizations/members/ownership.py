@@ -3,7 +3,6 @@
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, OwnershipOffer, Role
@@ -13,11 +12,16 @@ from portal.mail import outbox
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
-from portal.organizations.members.errors import AlreadyOffered, AlreadyOwner, OfferEnded
+from portal.organizations.members.errors import (
+    AlreadyOffered,
+    AlreadyOwner,
+    LastOwner,
+    OfferEnded,
+)
 from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
 from portal.organizations.members.memberships import (
-    check_other_owner,
     membership_of,
+    record_about,
     register_membership_change,
 )
 from portal.web import rate_limits
@@ -52,7 +56,7 @@ def offer_ownership(
             raise AlreadyOffered(account.email)
         offer = OwnershipOffer(giver=context.account, giver_stays=giver_stays, at=clock.now())
         Membership.objects(id=membership.id).update_one(set__offer=offer)
-        _record(organization, "ownership.offered", context, account)
+        record_about(account, organization, "ownership.offered", context)
         outbox.enqueue(
             OWNERSHIP_OFFERED,
             account.email,
@@ -91,7 +95,8 @@ def accept_ownership(
     Membership.objects(id=membership.id).update_one(set__role=Role.OWNER, unset__offer=True)
     register_membership_change(account_id)
     giver = register_membership_change(offer.giver)
-    _record(organization, "ownership.accepted", context, giver, role_before=before, role=Role.OWNER)
+    roles = {"role_before": before, "role": Role.OWNER}
+    record_about(giver, organization, "ownership.accepted", context, **roles)
     if not offer.giver_stays:
         _step_down(organization, giver, context)
     return organization
@@ -107,7 +112,7 @@ def decline_ownership(
     membership = _offered(organization, offer_id, account_id)
     Membership.objects(id=membership.id).update_one(unset__offer=True)
     giver = Account.objects(id=membership.offer.giver).first()
-    _record(organization, "ownership.declined", context, giver)
+    record_about(giver, organization, "ownership.declined", context)
     return organization
 
 
@@ -117,7 +122,9 @@ def end_ownership(
 ) -> None:
     """Check that another owner remains, and end the account's offers of ownership. Raises
     LastOwner."""
-    check_other_owner(organization, account_id)
+    owners = Membership.objects(organization=organization.id, role=Role.OWNER)
+    if owners.filter(account__ne=account_id).first() is None:
+        raise LastOwner(organization.name, organization.slug)
     lapse_offers(organization, account_id, context)
 
 
@@ -158,9 +165,8 @@ def _step_down(organization: Organization, giver: Account, context: RequestConte
     Membership.objects(organization=organization.id, account=giver.id).update_one(
         set__role=Role.ADMIN
     )
-    _record(
-        organization, "member.role_changed", context, giver, role_before=Role.OWNER, role=Role.ADMIN
-    )
+    roles = {"role_before": Role.OWNER, "role": Role.ADMIN}
+    record_about(giver, organization, "member.role_changed", context, **roles)
 
 
 def _end_offer(
@@ -170,23 +176,6 @@ def _end_offer(
     if account is None:
         raise NotFound(str(membership.account))
     Membership.objects(id=membership.id).update_one(unset__offer=True)
-    _record(organization, action, context, account)
+    record_about(account, organization, action, context)
     outbox.enqueue(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
     return account
-
-
-def _record(
-    organization: Organization,
-    action: str,
-    context: RequestContext,
-    target: Account | None,
-    **details: str,
-) -> None:
-    record(
-        organization,
-        action,
-        context.origin,
-        target=target.id if target else None,
-        target_email=target.email if target else None,
-        **details,
-    )
