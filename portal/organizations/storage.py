@@ -19,12 +19,7 @@ from portal.organizations.lifecycle.errors import (
     TenantCollectionMissing,
 )
 from portal.tenants import collections
-from portal.tenants.collections import (
-    CollectionElsewhere,
-    CollectionError,
-    CollectionMissing,
-    Figures,
-)
+from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
 from portal.tenants.store import Placement, TenantStore
 from portal.web.context import RequestContext
 
@@ -58,7 +53,7 @@ def stored_by(organization: Organization) -> Stored:
         return Stored(missing=True)
     try:
         return Stored(_count(organization, _recorded_name(organization, actual)))
-    except (CollectionError, PortalError) as error:
+    except (collections.CollectionError, PortalError) as error:
         log.warning("collection.not_here", found=actual, error=repr(error))
         return Stored(elsewhere=actual)
 
@@ -103,11 +98,8 @@ class _Locator:
             raise NotFound
         _check_active(organization)
         operation = organization.operation
-        if (
-            operation
-            and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
-            and found == operation.collection
-        ):
+        removing = operation and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
+        if removing and found == operation.collection:
             raise OrganizationTrashed(organization.name)
         if found is None:
             raise _why_gone(organization)
@@ -148,12 +140,10 @@ def _recorded_name(organization: Organization, actual: str) -> str:
         return actual
     # It may have been renamed since the organization was read.
     current = Organization.objects(id=organization.id).first() or organization
-    if (
-        actual in current.collections
-        or current.operation
-        or current.state == OrganizationState.PURGED
-    ):
-        return actual if actual in current.collections else current.placement.collection
+    if actual in current.collections:
+        return actual
+    if current.operation or current.state == OrganizationState.PURGED:
+        return current.placement.collection
     return _repair(current).placement.collection
 
 
@@ -162,12 +152,9 @@ def _repair(organization: Organization) -> Organization:
 
     Where another collection had that name, repairs pause for PAUSE_BETWEEN_REPAIRS.
     """
-    rolled_back = organization.rolled_back
-    if (
-        rolled_back
-        and rolled_back.kind == OperationKind.REPAIR
-        and clock.now() - rolled_back.at < PAUSE_BETWEEN_REPAIRS
-    ):
+    failed = organization.rolled_back
+    was_repair = failed and failed.kind == OperationKind.REPAIR
+    if was_repair and clock.now() - failed.at < PAUSE_BETWEEN_REPAIRS:
         raise CollectionNameConflict(organization.name, organization.placement.collection)
     return repair_organization(organization, RequestContext())
 

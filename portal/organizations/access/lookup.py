@@ -152,26 +152,19 @@ def check_may_replay(
         if principal.organization_id != organization_id:
             raise NotFound(str(organization_id))
         return
-    if not _belongs_to(organization_id, principal.account_id):
+    account_id = principal.account_id
+    member = Membership.objects(organization=organization_id, account=account_id).first()
+    if not member and not Organization.objects(id=organization_id, owners=account_id).first():
         raise NotFound(str(organization_id))
-    _check_second_factor(organization_id, principal.account_id)
-
-
-def _belongs_to(organization_id: ObjectId, account_id: ObjectId) -> bool:
-    if Membership.objects(organization=organization_id, account=account_id).first():
-        return True
-    return Organization.objects(id=organization_id, owners=account_id).first() is not None
+    _check_second_factor(organization_id, account_id)
 
 
 def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> str | None:
     """The current slug of an active organization, for a member of it; else ``None``."""
     if not Membership.objects(organization=organization_id, account=account_id).first():
         return None
-    organization = (
-        Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
-        .only("slug")
-        .first()
-    )
+    active = Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
+    organization = active.only("slug").first()
     return organization and organization.slug
 
 

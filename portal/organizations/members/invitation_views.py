@@ -12,7 +12,7 @@ from portal.identity.sessions.reauthentication import (
     require_reauthentication,
 )
 from portal.organizations.access import replay
-from portal.organizations.access.guards import with_access
+from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.members import accepting, inviting, listing
 from portal.organizations.members.accepting import Joined
@@ -35,13 +35,7 @@ def list_all(access: Access) -> ResponseReturnValue:
     page = listing.invitations_of(access.organization.id, before=before, after=after)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_all", slug=access.organization.slug), 303)
-    return render_template(
-        "members/invitations.html",
-        access=access,
-        organization=access.organization,
-        page=page,
-        acting=IdempotentForm(),
-    )
+    return render_page("members/invitations.html", access, page=page, acting=IdempotentForm())
 
 
 @blueprint.post("/organizations/<slug>/invitations")
@@ -106,12 +100,8 @@ def follow(token: str) -> ResponseReturnValue:
 @login_required
 def mine() -> ResponseReturnValue:
     account = Account.objects.get(id=current_user.account_id)
-    return render_template(
-        "members/mine.html",
-        account=account,
-        rows=listing.invitations_for(account),
-        acting=IdempotentForm(),
-    )
+    shown = {"rows": listing.invitations_for(account), "acting": IdempotentForm()}
+    return render_template("members/mine.html", account=account, **shown)
 
 
 @blueprint.post("/account/invitations/<invitation_id>")

@@ -1,6 +1,6 @@
 """Pages of members and of ownership."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -11,7 +11,7 @@ from portal.identity.sessions.reauthentication import (
     require_reauthentication,
 )
 from portal.organizations.access import replay
-from portal.organizations.access.guards import with_access
+from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.api_keys import managing as api_keys_managing
 from portal.organizations.members import listing, managing, ownership
@@ -50,7 +50,8 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
         flash(f"{changed.email} is {_with_article(changed.role)} now.", "ok")
         return to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
-    return _page("role", access, form, member=member, withdrawing=IdempotentForm(), keys=keys)
+    shown = {"member": member, "withdrawing": IdempotentForm(), "keys": keys}
+    return render_page("members/role.html", access, form, **shown)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/remove", methods=["GET", "POST"])
@@ -65,7 +66,7 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
         return to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
-    return _page("remove", access, form, member=member, keys=keys)
+    return render_page("members/remove.html", access, form, member=member, keys=keys)
 
 
 @blueprint.route("/organizations/<slug>/leave", methods=["GET", "POST"])
@@ -76,7 +77,7 @@ def leave(access: Access) -> ResponseReturnValue:
     if left:
         flash(f"You left {access.organization.name}.", "ok")
         return redirect(url_for("organizations.list_mine"), 303)
-    return _page("leave", access, form)
+    return render_page("members/leave.html", access, form)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/ownership", methods=["GET", "POST"])
@@ -93,7 +94,7 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
     if offered:
         flash(f"{offered.email} was offered ownership. Nothing changes until they accept.", "ok")
         return to_members(access)
-    return _page("offer", access, form, member=member)
+    return render_page("members/offer.html", access, form, member=member)
 
 
 @blueprint.post("/organizations/<slug>/members/<account_id>/ownership/withdraw")
@@ -123,7 +124,8 @@ def answer(access: Access) -> ResponseReturnValue:
     if accepted:
         flash(f"You are an owner of {accepted.name}.", "ok")
         return to_members(access)
-    return _page("answer", access, form, giver=giver, giver_stays=offered.giver_stays)
+    stays = offered.giver_stays
+    return render_page("members/answer.html", access, form, giver=giver, giver_stays=stays)
 
 
 @blueprint.post("/organizations/<slug>/ownership/decline")
@@ -142,24 +144,19 @@ def decline(access: Access) -> ResponseReturnValue:
 
 def members_page(access: Access, form: InviteForm, page: listing.Page) -> ResponseReturnValue:
     """The page of members, with the submitted form to invite one."""
-    total, owners = listing.counts_of(access.organization.id)
-    invitations = None
-    if access.can("invitations.manage"):
-        invitations = listing.invitations_of(access.organization.id)
-    return (
-        render_template(
-            "members/members.html",
-            access=access,
-            organization=access.organization,
-            page=page,
-            total=total,
-            owners=owners,
-            form=form,
-            acting=IdempotentForm(),
-            invitations=invitations,
-            offered=listing.member_of(access.organization.id, current_user.account_id).offered,
-        ),
-        form.status,
+    organization_id = access.organization.id
+    total, owners = listing.counts_of(organization_id)
+    may_invite = access.can("invitations.manage")
+    return render_page(
+        "members/members.html",
+        access,
+        form,
+        page=page,
+        total=total,
+        owners=owners,
+        acting=IdempotentForm(),
+        invitations=listing.invitations_of(organization_id) if may_invite else None,
+        offered=listing.member_of(organization_id, current_user.account_id).offered,
     )
 
 
@@ -176,14 +173,3 @@ def _managed(access: Access, account_id: str) -> listing.ListedMember:
 
 def _with_article(role: Role) -> str:
     return "an admin" if role == Role.ADMIN else f"a {role}"
-
-
-def _page(name: str, access: Access, form: IdempotentForm, **more: object) -> ResponseReturnValue:
-    page = render_template(
-        f"members/{name}.html",
-        access=access,
-        organization=access.organization,
-        form=form,
-        **more,
-    )
-    return page, form.status
