@@ -12,12 +12,8 @@ from portal.database.transactions import forbid_in_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
+from portal.organizations.lifecycle import errors
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
-from portal.organizations.lifecycle.errors import (
-    CollectionNameConflict,
-    OperationInProgress,
-    TenantCollectionMissing,
-)
 from portal.tenants import collections
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
 from portal.tenants.store import Placement, TenantStore
@@ -118,13 +114,15 @@ class _Locator:
         self._suspected = None
         try:
             return _repair(organization).placement.collection
-        except (OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile
+        except (errors.OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile
             return recorded
 
 
 def _why_gone(organization: Organization) -> PortalError:
     purging = organization.operation and organization.operation.kind == OperationKind.PURGE
-    return NotFound(organization.slug) if purging else TenantCollectionMissing(organization.name)
+    if purging:
+        return NotFound(organization.slug)
+    return errors.TenantCollectionMissing(organization.name)
 
 
 def _check_active(organization: Organization) -> None:
@@ -155,7 +153,7 @@ def _repair(organization: Organization) -> Organization:
     failed = organization.rolled_back
     was_repair = failed and failed.kind == OperationKind.REPAIR
     if was_repair and clock.now() - failed.at < PAUSE_BETWEEN_REPAIRS:
-        raise CollectionNameConflict(organization.name, organization.placement.collection)
+        raise errors.CollectionNameConflict(organization.name, organization.placement.collection)
     return repair_organization(organization, RequestContext())
 
 

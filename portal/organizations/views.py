@@ -120,8 +120,13 @@ def list_mine() -> ResponseReturnValue:
     )
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_mine", q=searched or None), 303)
-    shown = {"page": page, "searched": searched, "prefix": prefix, "longest_name": LONGEST}
-    return render_template("organizations/list.html", **shown)
+    return render_template(
+        "organizations/list.html",
+        page=page,
+        searched=searched,
+        prefix=prefix,
+        longest_name=LONGEST,
+    )
 
 
 @blueprint.route("/organizations/new", methods=["GET", "POST"])

@@ -21,13 +21,8 @@ from portal.identity.sessions.principals import (
     OrganizationKey,
     ProvisioningPrincipal,
 )
+from portal.organizations.access import errors
 from portal.organizations.access.aggregation import join
-from portal.organizations.access.errors import (
-    Forbidden,
-    NotInTrash,
-    OrganizationPurged,
-    SecondFactorRequired,
-)
 from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR
 
 
@@ -57,7 +52,7 @@ class Access:
     def require(self, permission: str) -> None:
         """Raise Forbidden unless the principal has the permission."""
         if not self.can(permission):
-            raise Forbidden(permission, self.organization.id, self.role, self.slug)
+            raise errors.Forbidden(permission, self.organization.id, self.role, self.slug)
 
 
 def access_to(
@@ -85,7 +80,7 @@ def access_to(
     if found["organization"].get("locked_out"):
         access = replace(access, permissions=access.permissions & WITHOUT_SECOND_FACTOR)
         if permission not in access.permissions:
-            raise SecondFactorRequired(organization.name, organization.slug)
+            raise errors.SecondFactorRequired(organization.name, organization.slug)
     if permission:
         access.require(permission)
     return access
@@ -129,14 +124,14 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     if organization is None:
         raise NotFound(organization_id)
     if organization.state == OrganizationState.PURGED and account_id in (organization.owners or ()):
-        raise OrganizationPurged(organization.name, organization.purged_at)
+        raise errors.OrganizationPurged(organization.name, organization.purged_at)
     membership = Membership.objects(organization=organization.id, account=account_id).first()
     if membership is None or membership.role != Role.OWNER:
         raise NotFound(organization_id)
     structlog.contextvars.bind_contextvars(organization=organization_id)
     _check_second_factor(organization.id, account_id)
     if organization.state == OrganizationState.ACTIVE:
-        raise NotInTrash(organization.name, organization.slug)
+        raise errors.NotInTrash(organization.name, organization.slug)
     return Access(organization, Role.OWNER, organization.slug, ROLES[Role.OWNER])
 
 
@@ -172,7 +167,7 @@ def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> Non
     existing = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
     for found in existing.aggregate(with_mfa_lockout(account_id)):
         if found["locked_out"]:
-            raise SecondFactorRequired(found["name"])
+            raise errors.SecondFactorRequired(found["name"])
 
 
 def _by_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:

@@ -21,17 +21,7 @@ from portal.documents.slugs import SlugState
 from portal.errors import NotFound
 from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.sessions.principals import AccountPrincipal
-from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import (
-    LeaseLost,
-    Plan,
-    RollBack,
-    current_attempt,
-    insert_with_intent,
-    new_operation,
-    run_now,
-    update_if_held,
-)
+from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.steps import drop_collection, rename_collection
 from portal.tenants import collections
@@ -70,7 +60,7 @@ def create_organization(
 ) -> Organization:
     """Create an organization for an existing account; otherwise like ``sign_up``."""
     rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
-    return run_now(_create_for(account_id, parse_name(typed_name), context))
+    return engine.run_now(_create_for(account_id, parse_name(typed_name), context))
 
 
 @transactional
@@ -92,7 +82,7 @@ def _insert_organization(
     *,
     founds_account: bool,
 ) -> Organization:
-    operation = new_operation(
+    operation = engine.new_operation(
         OperationKind.CREATE,
         name.collection,
         context,
@@ -110,7 +100,7 @@ def _insert_organization(
         created_by=owner,
         operation=operation,
     )
-    insert_with_intent(organization, context)
+    engine.insert_with_intent(organization, context)
     collections.create_collection(tenant_database(), organization.placement.collection)
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
@@ -124,12 +114,12 @@ def _record_uuid(organization: Organization) -> Organization:
         return organization
     uuid = collections.uuid_of(tenant_database(), organization.placement.collection)
     if uuid is None:  # dropped by hand; or another attempt has renamed it, and this one is over
-        raise RollBack(Failure.COLLECTION_MISSING)
-    return update_if_held(organization, set__placement__uuid=uuid)
+        raise engine.RollBack(Failure.COLLECTION_MISSING)
+    return engine.update_if_held(organization, set__placement__uuid=uuid)
 
 
 def _finish_create(organization: Organization) -> Organization:
-    return update_if_held(
+    return engine.update_if_held(
         organization,
         set__placement__collection=organization.operation.collection,
         unset__operation=True,
@@ -138,8 +128,8 @@ def _finish_create(organization: Organization) -> Organization:
 
 @transactional
 def _undo_creation(organization: Organization) -> Organization:
-    if not current_attempt(organization).delete():
-        raise LeaseLost(str(organization.id))
+    if not engine.current_attempt(organization).delete():
+        raise engine.LeaseLost(str(organization.id))
     delete_belongings(Organization, organization.id)
     delete_chain(organization.id)
     owner = organization.created_by
@@ -155,7 +145,7 @@ def _undo_creation(organization: Organization) -> Organization:
     return organization
 
 
-CREATE = Plan(
+CREATE = engine.Plan(
     kind=OperationKind.CREATE,
     title="Creating the collection",
     doing="being created",

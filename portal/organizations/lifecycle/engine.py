@@ -37,12 +37,7 @@ from portal.documents.organizations import (
 )
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import NotInTrash, OrganizationPurged, OrganizationRenamed
-from portal.organizations.lifecycle.errors import (
-    CollectionNameConflict,
-    OperationInProgress,
-    SlugTaken,
-    TenantCollectionMissing,
-)
+from portal.organizations.lifecycle import errors
 from portal.tenants.collections import CollectionError
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key, release_key
@@ -152,16 +147,8 @@ def write_intent(
     return written
 
 
-@transactional
-def commit_intent(
-    organization: Organization,
-    operation: Operation,
-    context: RequestContext,
-    *,
-    states: tuple[OrganizationState, ...] = (OrganizationState.ACTIVE,),
-) -> Organization:
-    """``write_intent`` in a transaction of its own."""
-    return write_intent(organization, operation, context, states=states)
+commit_intent = transactional(write_intent)
+"""``write_intent`` in a transaction of its own."""
 
 
 def write_intent_where(query: dict[str, Any], operation: Operation) -> Organization | None:
@@ -200,11 +187,11 @@ def refusal(organization: Organization) -> PortalError:
     return OrganizationRenamed(current.name, current.slug)
 
 
-def in_progress(organization: Organization) -> OperationInProgress:
+def in_progress(organization: Organization) -> errors.OperationInProgress:
     """The error for a change of ``organization`` while its operation runs."""
     running = organization.operation
     slug = "" if organization.state == OrganizationState.TRASHED else organization.slug
-    return OperationInProgress(
+    return errors.OperationInProgress(
         organization.name, slug, running.kind, doing(running.kind), running.started_at
     )
 
@@ -319,11 +306,12 @@ def _error_of(organization: Organization, failure: Failure) -> PortalError:
     """What a service raises for an operation that was rolled back."""
     operation = organization.operation
     if failure == Failure.COLLECTION_MISSING:
-        created = operation.kind == OperationKind.CREATE
-        return DatabaseUnavailable() if created else TenantCollectionMissing(organization.name)
+        if operation.kind == OperationKind.CREATE:
+            return DatabaseUnavailable()
+        return errors.TenantCollectionMissing(organization.name)
     if operation.slug:
-        return SlugTaken(operation.slug)
-    return CollectionNameConflict(organization.name, operation.collection)
+        return errors.SlugTaken(operation.slug)
+    return errors.CollectionNameConflict(organization.name, operation.collection)
 
 
 def _run_steps(organization: Organization, steps: tuple[Step, ...]) -> Organization:

@@ -8,15 +8,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.documents.slugs import SlugState
-from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import (
-    Plan,
-    new_operation,
-    refusal,
-    run_now,
-    update_if_held,
-    write_intent,
-)
+from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
@@ -45,7 +37,7 @@ def rename_organization(
     written = _commit_intent(
         organization, OperationKind.RENAME, OrganizationState.ACTIVE, name, context
     )
-    return run_now(written)
+    return engine.run_now(written)
 
 
 def restore_organization(
@@ -62,7 +54,7 @@ def restore_organization(
     if typed_name is not None:
         typed = parse_name(typed_name)
         name = name if typed.shown == name.shown else typed
-    return run_now(
+    return engine.run_now(
         _commit_intent(
             organization, OperationKind.RESTORE, OrganizationState.TRASHED, name, context
         )
@@ -78,7 +70,7 @@ def _change_display_name(
         id=organization.id, state=OrganizationState.ACTIVE, slug=organization.slug, operation=None
     ).modify(new=True, set__name=name.shown)
     if renamed is None:
-        raise refusal(organization)
+        raise engine.refusal(organization)
     names = {"name_before": organization.name, "name": name.shown}
     record(renamed, "organization.renamed", context.origin, **names)
     return renamed
@@ -94,8 +86,10 @@ def _commit_intent(
 ) -> Organization:
     """Write the intent of an operation that gives the organization in this ``state`` the name, and
     claim its slug. Raises SlugTaken, and what ``write_intent`` raises."""
-    operation = new_operation(kind, name.collection, context, name=name.shown, slug=name.slug)
-    written = write_intent(organization, operation, context, states=(state,))
+    operation = engine.new_operation(
+        kind, name.collection, context, name=name.shown, slug=name.slug
+    )
+    written = engine.write_intent(organization, operation, context, states=(state,))
     holder = slugs.owned_holder(context.account, name.slug)
     slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
     return written
@@ -106,7 +100,7 @@ def _write_name(organization: Organization, action: str, **changes: object) -> O
     """Write the operation's name and result into the organization, and record the ``action``; the
     caller updates the slugs. Raises LeaseLost."""
     operation = organization.operation
-    named = update_if_held(
+    named = engine.update_if_held(
         organization,
         set__name=operation.name,
         set__slug=operation.slug,
@@ -130,7 +124,7 @@ def _write_name(organization: Organization, action: str, **changes: object) -> O
 def _release_name(organization: Organization, action: str) -> Organization:
     """Release the operation's slug, and record its failure as the ``action``. Raises LeaseLost."""
     operation = organization.operation
-    undone = update_if_held(organization, unset__operation=True)
+    undone = engine.update_if_held(organization, unset__operation=True)
     slugs.release_target(operation.slug, organization.id)
     record(undone, action, operation.origin, name=operation.name, reason=operation.failure)
     return undone
@@ -166,14 +160,14 @@ def _undo_restore(organization: Organization) -> Organization:
     return _release_name(organization, "organization.restore_failed")
 
 
-RENAME = Plan(
+RENAME = engine.Plan(
     kind=OperationKind.RENAME,
     title="Renaming to {name}",
     doing="being renamed",
     forward=(rename_collection, _finish_rename),
     back=(rename_collection_back, _undo_rename),
 )
-RESTORE = Plan(
+RESTORE = engine.Plan(
     kind=OperationKind.RESTORE,
     title="Restoring from the trash",
     doing="being restored",

@@ -18,23 +18,8 @@ from portal.documents.organizations import Failure, OperationKind, Organization,
 from portal.mail.links import link
 from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_owners
-from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import (
-    Plan,
-    RollBack,
-    commit_intent,
-    log_context,
-    new_operation,
-    run_now,
-    update_if_held,
-    write_intent_where,
-)
+from portal.organizations.lifecycle import engine, slugs, steps
 from portal.organizations.lifecycle.names import check_confirmed
-from portal.organizations.lifecycle.steps import (
-    drop_collection,
-    rename_collection,
-    rename_collection_back,
-)
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -54,8 +39,8 @@ def trash_organization(
     CollectionNameConflict; then nothing was changed.
     """
     check_confirmed(confirm_name, organization.name)
-    operation = new_operation(OperationKind.TRASH, f"trash_{organization.id}", context)
-    return run_now(commit_intent(organization, operation, context))
+    operation = engine.new_operation(OperationKind.TRASH, f"trash_{organization.id}", context)
+    return engine.run_now(engine.commit_intent(organization, operation, context))
 
 
 def purge_organization(
@@ -69,8 +54,10 @@ def purge_organization(
     """
     check_confirmed(confirm_name, organization.name)
     states = OrganizationState.ACTIVE, OrganizationState.TRASHED
-    operation = new_operation(OperationKind.PURGE, organization.placement.collection, context)
-    return run_now(commit_intent(organization, operation, context, states=states))
+    operation = engine.new_operation(
+        OperationKind.PURGE, organization.placement.collection, context
+    )
+    return engine.run_now(engine.commit_intent(organization, operation, context, states=states))
 
 
 def write_due_purge() -> Organization | None:
@@ -81,9 +68,9 @@ def write_due_purge() -> Organization | None:
     if found is None:
         return None
     collection = found.placement.collection
-    operation = new_operation(OperationKind.PURGE, collection, RequestContext())
+    operation = engine.new_operation(OperationKind.PURGE, collection, RequestContext())
     # Still due: it may have been restored, and trashed again, since it was read.
-    return write_intent_where({"_id": found.id, **due}, operation)
+    return engine.write_intent_where({"_id": found.id, **due}, operation)
 
 
 @transactional
@@ -100,12 +87,12 @@ def warn_of_due_purge() -> Organization | None:
 
 def _move_to_trash(organization: Organization) -> Organization:
     try:
-        return rename_collection(organization)
-    except RollBack as rollback:
+        return steps.rename_collection(organization)
+    except engine.RollBack as rollback:
         if rollback.failure != Failure.COLLECTION_MISSING:
             raise
         # A dropped collection needs no new name.
-        log.error("collection.missing", **log_context(organization))
+        log.error("collection.missing", **engine.log_context(organization))
         return organization
 
 
@@ -117,7 +104,7 @@ def _finish_trash(organization: Organization) -> Organization:
 def _write_trashed(organization: Organization, now: datetime) -> Organization:
     operation = organization.operation
     purge_at = now + timedelta(days=settings.current().trash_days)
-    trashed = update_if_held(
+    trashed = engine.update_if_held(
         organization,
         set__state=OrganizationState.TRASHED,
         set__placement__collection=operation.collection,
@@ -136,7 +123,7 @@ def _write_trashed(organization: Organization, now: datetime) -> Organization:
 @transactional
 def _undo_trash(organization: Organization) -> Organization:
     operation = organization.operation
-    kept = update_if_held(organization, unset__operation=True)
+    kept = engine.update_if_held(organization, unset__operation=True)
     record(kept, "organization.trash_failed", operation.origin, reason=operation.failure)
     return kept
 
@@ -149,7 +136,7 @@ def _finish_purge(organization: Organization) -> Organization:
 def _write_tombstone(organization: Organization, now: datetime) -> Organization:
     operation = organization.operation
     members = Membership.objects(organization=organization.id)
-    purged = update_if_held(
+    purged = engine.update_if_held(
         organization,
         set__state=OrganizationState.PURGED,
         set__purged_at=now,
@@ -180,18 +167,18 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
     }
 
 
-TRASH = Plan(
+TRASH = engine.Plan(
     kind=OperationKind.TRASH,
     title="Moving to the trash",
     doing="being deleted",
     forward=(_move_to_trash, _finish_trash),
-    back=(rename_collection_back, _undo_trash),
+    back=(steps.rename_collection_back, _undo_trash),
 )
-PURGE = Plan(
+PURGE = engine.Plan(
     kind=OperationKind.PURGE,
     title="Purging",
     doing="being purged",
-    forward=(drop_collection, _finish_purge),
+    forward=(steps.drop_collection, _finish_purge),
 )
 
 ORGANIZATION_TRASHED = MailKind("organization_trashed", "{name} is in the trash", _about_trashed)

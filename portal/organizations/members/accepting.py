@@ -29,13 +29,7 @@ from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import AccountPrincipal, require_verified_address
 from portal.mail import links
 from portal.mail.errors import InvalidLink
-from portal.organizations.members.errors import (
-    AccountExists,
-    AlreadyJoined,
-    InvitationEnded,
-    InvitationForAnotherAddress,
-    InvitationSuspended,
-)
+from portal.organizations.members import errors
 from portal.organizations.members.mails import INVITE
 from portal.organizations.members.memberships import record_about
 from portal.permissions import ROLES
@@ -80,7 +74,7 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     if account_id:
         account = Account.objects(id=account_id).first()
         if account is None or account.email_key != invitation.email_key:
-            raise InvitationForAnotherAddress
+            raise errors.InvitationForAnotherAddress
     else:
         account = Account.objects(email_key=invitation.email_key).first()
     organization, inviter_email = _check_inviter(invitation)
@@ -103,9 +97,9 @@ def accept_link(
     invited = read_link(token, account_id)
     account = invited.account
     if account and invited.step == LOG_IN:
-        raise AccountExists(account.email)
+        raise errors.AccountExists(account.email)
     if account and invited.step == AGREE:
-        return _accept(invited.invitation, account.id, context)
+        return transactional(_join)(invited.invitation, account.id, context)
     if account and invited.step == VERIFY:
         require_verified_address(account)
     rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
@@ -125,17 +119,17 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestCo
     if invitation is None:
         raise NotFound(str(invitation_id))
     require_verified_address(account)
-    return _accept(invitation, account_id, context)
+    return transactional(_join)(invitation, account_id, context)
 
 
 def _find_by_token(token: str) -> tuple[Invitation, str]:
     try:
         content = links.read_token(INVITE, token)
     except InvalidLink as error:
-        raise InvitationEnded from error
+        raise errors.InvitationEnded from error
     invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()
     if invitation is None or invitation.standing != InvitationState.OPEN:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     # An earlier version did not sign the recipient, which mostly was the address as invited.
     return invitation, content.get("to", invitation.email)
 
@@ -163,11 +157,11 @@ def _check_inviter(invitation: Invitation) -> tuple[Organization, str]:
     account = Account.objects(id=invitation.inviter).only("email", "verified_at").first()
     # An earlier version allowed unverified accounts to invite.
     if not organization or not inviter or not account or not account.verified:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     if "invitations.manage" not in ROLES[inviter.role]:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     if organization.state == OrganizationState.TRASHED:
-        raise InvitationSuspended(organization.name)
+        raise errors.InvitationSuspended(organization.name)
     return organization, account.email
 
 
@@ -216,18 +210,13 @@ def _sign_up_and_join(
         try:
             entered = create_account(new, context, user_agent)
         except EmailTaken as error:
-            raise AccountExists(invited.to) from error
+            raise errors.AccountExists(invited.to) from error
         by_account = entered.context
         record(entered.account, "account.logged_in", by_account.origin, factors=Factor.PASSWORD)
         joined = _join(invitation, new.id, by_account)
         return replace(joined, principal=entered.principal)
 
     return create_and_join()
-
-
-@transactional
-def _accept(invitation: Invitation, account_id: ObjectId, context: RequestContext) -> Joined:
-    return _join(invitation, account_id, context)
 
 
 @within_transaction
@@ -244,19 +233,19 @@ def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext)
         new=True, set__state=InvitationState.ACCEPTED, set__ended_at=now, set__account=account_id
     )
     if accepted is None:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     organization, _ = _check_inviter(accepted)
     account = Account.objects(
         id=account_id, email_key=accepted.email_key, verified_at__ne=None
     ).modify(new=True, inc__membership_changes=1)
     if account is None:
-        raise InvitationForAnotherAddress
+        raise errors.InvitationForAnotherAddress
     membership = Membership(
         organization=organization.id, account=account_id, role=accepted.role, since=now
     )
     try:
         membership.save(force_insert=True)
     except NotUniqueError as error:
-        raise AlreadyJoined(organization.name, organization.slug) from error
+        raise errors.AlreadyJoined(organization.name, organization.slug) from error
     record_about(accepted, organization, "invitation.accepted", context, role=accepted.role)
     return Joined(organization, Role(accepted.role))

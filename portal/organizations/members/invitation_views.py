@@ -100,8 +100,8 @@ def follow(token: str) -> ResponseReturnValue:
 @login_required
 def mine() -> ResponseReturnValue:
     account = Account.objects.get(id=current_user.account_id)
-    shown = {"rows": listing.invitations_for(account), "acting": IdempotentForm()}
-    return render_template("members/mine.html", account=account, **shown)
+    rows = listing.invitations_for(account)
+    return render_template("members/mine.html", account=account, rows=rows, acting=IdempotentForm())
 
 
 @blueprint.post("/account/invitations/<invitation_id>")

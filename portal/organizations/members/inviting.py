@@ -19,12 +19,7 @@ from portal.mail import outbox
 from portal.organizations.access.aggregation import join
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.lookup import Access
-from portal.organizations.members.errors import (
-    AlreadyInvited,
-    AlreadyMember,
-    InvalidRole,
-    InvitationClosed,
-)
+from portal.organizations.members import errors
 from portal.organizations.members.mails import INVITATION, INVITE
 from portal.organizations.members.memberships import record_about
 from portal.web import rate_limits
@@ -62,7 +57,7 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
         try:
             invitation.save(force_insert=True)
         except NotUniqueError as error:
-            raise AlreadyInvited(address.shown) from error
+            raise errors.AlreadyInvited(address.shown) from error
         _record_and_mail(organization, "invitation.sent", invitation, context)
         return invitation
 
@@ -145,7 +140,7 @@ def withdraw_sent_to(account: Account, context: RequestContext) -> None:
 
 def _check_role(role: str) -> None:
     if role not in GRANTABLE_ROLES:
-        raise InvalidRole
+        raise errors.InvalidRole
 
 
 def _validity(now: datetime) -> dict[str, Any]:
@@ -173,7 +168,7 @@ def _change(
     changed = of_organization.filter(state=InvitationState.OPEN).modify(new=True, **sets, **more)
     if changed is None:
         ended = of_organization.first()
-        raise InvitationClosed(ended.email) if ended else NotFound(str(invitation_id))
+        raise errors.InvitationClosed(ended.email) if ended else NotFound(str(invitation_id))
     return changed
 
 
@@ -189,7 +184,7 @@ def _check_no_member(organization: Organization, invitation: Invitation) -> None
         ]
     )
     if next(iter(found), None):
-        raise AlreadyMember(invitation.email)
+        raise errors.AlreadyMember(invitation.email)
 
 
 def _record_and_mail(

@@ -12,16 +12,11 @@ from portal.mail import outbox
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
-from portal.organizations.members import ownership
+from portal.organizations.members import memberships, ownership
 from portal.organizations.members.errors import InvalidRole
 from portal.organizations.members.inviting import withdraw_sent_by
 from portal.organizations.members.listing import Member
 from portal.organizations.members.mails import MEMBER_REMOVED, ROLE_CHANGED
-from portal.organizations.members.memberships import (
-    membership_of,
-    record_about,
-    register_membership_change,
-)
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -44,7 +39,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
     @transactional
     def update_role() -> Member:
         organization, membership = _begin_managing(access, context, CHANGE_ROLE, account_id)
-        account = register_membership_change(account_id)
+        account = memberships.register_membership_change(account_id)
         if membership.role != role:
             before = membership.role
             _check_promotion(access, before, Role(role))
@@ -53,7 +48,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
                 withdraw_sent_by(account, organization, context)
             membership = Membership.objects(id=membership.id).modify(new=True, set__role=role)
             roles = {"role_before": before, "role": role}
-            record_about(account, organization, "member.role_changed", context, **roles)
+            memberships.record_about(account, organization, "member.role_changed", context, **roles)
             if account_id != context.account:
                 _mail(ROLE_CHANGED, account, organization)
         return Member(account.id, account.email, membership.role, membership.since)
@@ -70,7 +65,9 @@ def remove_member(access: Access, account_id: ObjectId, context: RequestContext)
     """
     organization, membership = _begin_managing(access, context, REMOVE, account_id)
     account = _end_membership(organization, membership, context)
-    record_about(account, organization, "member.removed", context, role_before=membership.role)
+    memberships.record_about(
+        account, organization, "member.removed", context, role_before=membership.role
+    )
     _mail(MEMBER_REMOVED, account, organization)
     return Member(account.id, account.email, membership.role, membership.since)
 
@@ -80,7 +77,7 @@ def leave(access: Access, account_id: ObjectId, context: RequestContext) -> Memb
     """End the caller's own membership; the former member. Raises NotFound, LastOwner; then nothing
     was changed."""
     organization = begin_change(access, context, REMOVE, account_id)
-    membership = membership_of(organization.id, account_id)
+    membership = memberships.membership_of(organization.id, account_id)
     account = _end_membership(organization, membership, context)
     record(organization, "member.left", context.origin, role_before=membership.role)
     return Member(account.id, account.email, membership.role, membership.since)
@@ -105,7 +102,7 @@ def _begin_managing(
     access: Access, context: RequestContext, kind: str, account_id: ObjectId
 ) -> tuple[Organization, Membership]:
     """Begin a change of a membership by a principal who may manage members with its role."""
-    membership = membership_of(access.organization.id, account_id)
+    membership = memberships.membership_of(access.organization.id, account_id)
     permission = permission_over(membership.role)
     access.require(permission)
     organization = begin_change(access, context, kind, account_id, permission=permission)
@@ -116,7 +113,7 @@ def _begin_managing(
 def _end_membership(
     organization: Organization, membership: Membership, context: RequestContext
 ) -> Account:
-    account = register_membership_change(membership.account)
+    account = memberships.register_membership_change(membership.account)
     _end_role(organization, membership, context)
     withdraw_sent_by(account, organization, context)
     Membership.objects(id=membership.id).delete()

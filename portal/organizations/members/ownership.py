@@ -12,18 +12,8 @@ from portal.mail import outbox
 from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
-from portal.organizations.members.errors import (
-    AlreadyOffered,
-    AlreadyOwner,
-    LastOwner,
-    OfferEnded,
-)
+from portal.organizations.members import errors, memberships
 from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
-from portal.organizations.members.memberships import (
-    membership_of,
-    record_about,
-    register_membership_change,
-)
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -48,15 +38,15 @@ def offer_ownership(
         organization = begin_change(access, context, OFFER, account_id)
         if _owner(organization, context.account) is None:
             raise Forbidden("owners.manage", organization.id, access.role, organization.slug)
-        membership = membership_of(organization.id, account_id)
+        membership = memberships.membership_of(organization.id, account_id)
         account = Account.objects.get(id=account_id)
         if membership.role == Role.OWNER:
-            raise AlreadyOwner(account.email)
+            raise errors.AlreadyOwner(account.email)
         if membership.offer:
-            raise AlreadyOffered(account.email)
+            raise errors.AlreadyOffered(account.email)
         offer = OwnershipOffer(giver=context.account, giver_stays=giver_stays, at=clock.now())
         Membership.objects(id=membership.id).update_one(set__offer=offer)
-        record_about(account, organization, "ownership.offered", context)
+        memberships.record_about(account, organization, "ownership.offered", context)
         outbox.enqueue(
             OWNERSHIP_OFFERED,
             account.email,
@@ -74,9 +64,9 @@ def withdraw_offer(access: Access, account_id: ObjectId, context: RequestContext
     """Withdraw an offer, whichever owner made it; its recipient. Raises NotFound, OfferEnded; then
     nothing was changed."""
     organization = begin_change(access, context, WITHDRAW, account_id, permission="owners.manage")
-    membership = membership_of(organization.id, account_id)
+    membership = memberships.membership_of(organization.id, account_id)
     if membership.offer is None:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     return _end_offer(organization, membership, "ownership.withdrawn", context)
 
 
@@ -90,13 +80,13 @@ def accept_ownership(
     membership = _offered(organization, offer_id, account_id)
     offer = membership.offer
     if _owner(organization, offer.giver) is None:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     before = membership.role
     Membership.objects(id=membership.id).update_one(set__role=Role.OWNER, unset__offer=True)
-    register_membership_change(account_id)
-    giver = register_membership_change(offer.giver)
+    memberships.register_membership_change(account_id)
+    giver = memberships.register_membership_change(offer.giver)
     roles = {"role_before": before, "role": Role.OWNER}
-    record_about(giver, organization, "ownership.accepted", context, **roles)
+    memberships.record_about(giver, organization, "ownership.accepted", context, **roles)
     if not offer.giver_stays:
         _step_down(organization, giver, context)
     return organization
@@ -112,7 +102,7 @@ def decline_ownership(
     membership = _offered(organization, offer_id, account_id)
     Membership.objects(id=membership.id).update_one(unset__offer=True)
     giver = Account.objects(id=membership.offer.giver).first()
-    record_about(giver, organization, "ownership.declined", context)
+    memberships.record_about(giver, organization, "ownership.declined", context)
     return organization
 
 
@@ -124,7 +114,7 @@ def end_ownership(
     LastOwner."""
     owners = Membership.objects(organization=organization.id, role=Role.OWNER)
     if owners.filter(account__ne=account_id).first() is None:
-        raise LastOwner(organization.name, organization.slug)
+        raise errors.LastOwner(organization.name, organization.slug)
     lapse_offers(organization, account_id, context)
 
 
@@ -139,10 +129,10 @@ def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]
     """The account's open offer, and its giver's e-mail address. Raises OfferEnded where it has
     none."""
     organization = access.organization
-    membership = membership_of(organization.id, account_id)
+    membership = memberships.membership_of(organization.id, account_id)
     giver = membership.offer and Account.objects(id=membership.offer.giver).first()
     if giver is None:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     return membership.offer, giver.email
 
 
@@ -156,7 +146,7 @@ def _offered(organization: Organization, offer_id: str, account_id: ObjectId) ->
     membership = Membership.objects(organization=organization.id, account=account_id).first()
     offer = membership and membership.offer
     if offer is None or str(offer.id) != offer_id:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     return membership
 
 
@@ -166,7 +156,7 @@ def _step_down(organization: Organization, giver: Account, context: RequestConte
         set__role=Role.ADMIN
     )
     roles = {"role_before": Role.OWNER, "role": Role.ADMIN}
-    record_about(giver, organization, "member.role_changed", context, **roles)
+    memberships.record_about(giver, organization, "member.role_changed", context, **roles)
 
 
 def _end_offer(
@@ -176,6 +166,6 @@ def _end_offer(
     if account is None:
         raise NotFound(str(membership.account))
     Membership.objects(id=membership.id).update_one(unset__offer=True)
-    record_about(account, organization, action, context)
+    memberships.record_about(account, organization, action, context)
     outbox.enqueue(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
     return account
