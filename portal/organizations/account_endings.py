@@ -1,4 +1,4 @@
-"""What ends in organizations together with an account: steps that ``create_app`` wires into the
+"""The ends of an account's parts in organizations: steps that ``create_app`` wires into the
 transactions that close it, and that first verify its address."""
 
 from bson import ObjectId
@@ -39,13 +39,9 @@ def leave_organizations(account: Account, context: RequestContext) -> list[Objec
     """
     memberships = {found.organization: found for found in Membership.objects(account=account.id)}
     organizations = list(Organization.objects(id__in=list(memberships)))
-    running = Organization.objects(
-        # Its event would name the person. The partial index covers organizations with a lease.
-        __raw__={
-            "operation.lease_until": {"$exists": True},
-            "operation.origin.account": account.id,
-        }
-    ).first()
+    # Its event would name the person. The partial index covers organizations with a lease.
+    started = {"operation.lease_until": {"$exists": True}, "operation.origin.account": account.id}
+    running = Organization.objects(__raw__=started).first()
     if running:
         raise in_progress(running)
     for organization in organizations:

@@ -16,8 +16,7 @@ from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.slugs import Slug, SlugState
 from portal.errors import NotFound
-from portal.organizations.access.aggregation import join
-from portal.organizations.access.lookup import with_mfa_lockout
+from portal.organizations.access.aggregation import join, with_mfa_lockout
 from portal.organizations.lifecycle.names import parse_name, slug_of
 from portal.organizations.lifecycle.slugs import is_free, ownership
 from portal.organizations.members.listing import Member
@@ -63,7 +62,7 @@ class TrashedOrganization:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What an organization's page shows besides its figures."""
+    """The contents of an organization's page besides its figures."""
 
     member_count: int
     owners: list[Member]
@@ -97,7 +96,9 @@ def organizations_of(
     if prefix == "":
         return Page([])
     keys: dict[str, Any] = {"size": ROWS_PER_PAGE, "before": before, "after": after}
-    stages = [*_beginning_with(prefix), *keyset_stages("slug", **keys)]
+    # "~" sorts after every character of a slug.
+    matching = [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
+    stages = [*matching, *keyset_stages("slug", **keys)]
     found = Membership.objects(account=account_id).aggregate(
         [*_from_memberships(OrganizationState.ACTIVE, stages), *_as_listed(account_id)]
     )
@@ -179,10 +180,7 @@ def details_of(organization: Organization) -> Details:
 
 
 def preview_of(
-    name: str,
-    network: str,
-    account: ObjectId | None = None,
-    renamed: Organization | None = None,
+    name: str, network: str, account: ObjectId | None = None, renamed: Organization | None = None
 ) -> Preview:
     """Preview ``name`` for a new organization of ``account``, or for the one to be ``renamed``.
     Raises TooManyAttempts after too many previews from the ``network``."""
@@ -194,11 +192,6 @@ def preview_of(
         return Preview(parsed.slug, parsed.collection, free=True)
     rate_limits.count_attempt(rate_limits.PREVIEW, network)
     return Preview(parsed.slug, parsed.collection, is_free(parsed.slug, account))
-
-
-def _beginning_with(prefix: str | None) -> list[dict[str, Any]]:
-    # "~" sorts after every character of a slug.
-    return [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
 
 
 def _from_memberships(

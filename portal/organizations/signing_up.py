@@ -127,7 +127,7 @@ def _insert_and_mail(pending: PendingSignUp) -> None:
 
 
 def _was_requested(key: IdempotencyKey | None) -> bool:
-    """Whether a request with this key was stored before. Raises IdempotencyKeyReused where its
+    """True if a request with this key was stored before. Raises IdempotencyKeyReused where its
     content was another."""
     first = PendingSignUp.objects(request_key=key.id).first() if key else None
     if first and key and first.mac not in key.macs:

@@ -97,8 +97,10 @@ class _Locator:
         removing = operation and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
         if removing and found == operation.collection:
             raise OrganizationTrashed(organization.name)
+        if found is None and operation and operation.kind == OperationKind.PURGE:
+            raise NotFound(organization.slug)
         if found is None:
-            raise _why_gone(organization)
+            raise errors.TenantCollectionMissing(organization.name)
         if found in organization.collections:
             return found
         return organization.placement.collection if operation else self._repair(organization, found)
@@ -116,13 +118,6 @@ class _Locator:
             return _repair(organization).placement.collection
         except (errors.OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile
             return recorded
-
-
-def _why_gone(organization: Organization) -> PortalError:
-    purging = organization.operation and organization.operation.kind == OperationKind.PURGE
-    if purging:
-        return NotFound(organization.slug)
-    return errors.TenantCollectionMissing(organization.name)
 
 
 def _check_active(organization: Organization) -> None:

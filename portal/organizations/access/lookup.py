@@ -10,8 +10,7 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
-from portal import clock
-from portal.documents.accounts import Account
+from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.slugs import Slug, SlugState
@@ -22,8 +21,10 @@ from portal.identity.sessions.principals import (
     ProvisioningPrincipal,
 )
 from portal.organizations.access import errors
-from portal.organizations.access.aggregation import join
+from portal.organizations.access.aggregation import join, with_mfa_lockout
 from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR
+from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,11 @@ class Access:
 
     @property
     def by_old_slug(self) -> bool:
-        """Whether the requested slug is an old one."""
+        """True for a request by an old slug."""
         return self.slug != self.organization.slug
 
     def can(self, permission: str) -> bool:
-        """Whether the principal has the permission. Raises KeyError for an unknown one."""
+        """True if the principal has the permission. Raises KeyError for an unknown one."""
         if permission not in ALL:
             raise KeyError(permission)
         return permission in self.permissions
@@ -86,27 +87,6 @@ def access_to(
     return access
 
 
-def with_mfa_lockout(account_id: ObjectId) -> list[dict[str, Any]]:
-    """The stages of an aggregation over organizations that set ``locked_out``: whether they already
-    require a second factor and the account has none."""
-    enrolled = {
-        "from": Account._get_collection_name(),
-        "as": "enrolled",
-        # Uncorrelated, so the server looks it up once for all organizations.
-        "pipeline": [
-            {"$match": {"_id": account_id, "has_second_factor": True}},
-            {"$project": {"_id": 1}},
-        ],
-    }
-    begins = "$second_factor_from"
-    begun = {"$and": [{"$gt": [begins, None]}, {"$lte": [begins, clock.now()]}]}
-    return [
-        {"$lookup": enrolled},
-        {"$set": {"locked_out": {"$and": [begun, {"$eq": ["$enrolled", []]}]}}},
-        {"$unset": "enrolled"},
-    ]
-
-
 def parse_object_id(text: str) -> ObjectId:
     """The id in a URL. Raises NotFound for anything that is no id."""
     if not ObjectId.is_valid(text):
@@ -133,6 +113,37 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     if organization.state == OrganizationState.ACTIVE:
         raise errors.NotInTrash(organization.name, organization.slug)
     return Access(organization, Role.OWNER, organization.slug, ROLES[Role.OWNER])
+
+
+@within_transaction
+def begin_change(
+    access: Access,
+    context: RequestContext,
+    kind: str,
+    target: ObjectId,
+    *,
+    permission: str | None = None,
+) -> Organization:
+    """Claim the request's idempotency key for a change of the organization, and check again that it
+    is active and that the ``permission`` still holds, which may have been revoked since the request
+    began; the organization as it is now.
+
+    Raises DuplicateRequest; NotFound where the organization is no longer active or the account no
+    longer a member; Forbidden where the member's role no longer allows it.
+    """
+    claim_key(context, access.organization.id, kind, target)
+    organization = Organization.objects(
+        id=access.organization.id, state=OrganizationState.ACTIVE
+    ).first()
+    if organization is None:
+        raise NotFound(str(access.organization.id))
+    if permission and context.account:
+        own = Membership.objects(organization=organization.id, account=context.account).first()
+        if own is None:
+            raise NotFound(access.slug)
+        if permission not in ROLES[own.role]:
+            raise errors.Forbidden(permission, organization.id, own.role, organization.slug)
+    return organization
 
 
 def check_may_replay(

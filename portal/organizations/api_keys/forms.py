@@ -75,5 +75,5 @@ class RotateForm(IdempotentForm):
 
     @property
     def chosen(self) -> timedelta:
-        """How long the old secret works alongside the new one."""
+        """The time for which the old secret works alongside the new one."""
         return timedelta(seconds=int(self.overlap.data))

@@ -23,9 +23,8 @@ from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions import sessions
 from portal.organizations.access.aggregation import join
-from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
-from portal.organizations.access.lookup import Access
+from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.api_keys import errors
 from portal.organizations.api_keys.mails import mail_owners_of_new_key
 from portal.permissions import FOR_API_KEYS, of_api_key
@@ -35,7 +34,7 @@ from portal.web.context import RequestContext
 MAX_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)
 OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(days=1), timedelta(days=7))
-"""How long the old secret may work alongside the new one."""
+"""Times for which the old secret may work alongside the new one."""
 
 MADE, ROTATED, REVOKED = "key_made", "key_rotated", "key_revoked"
 
@@ -72,12 +71,12 @@ class ListedKey:
 
     @property
     def expired(self) -> bool:
-        """Whether its last day has passed."""
+        """True once its last day has passed."""
         return self.expires_at is not None and self.expires_at <= clock.now()
 
     @property
     def overlaps(self) -> bool:
-        """Whether the secret before the last rotation still works."""
+        """True while the secret before the last rotation still works."""
         return self.former_until is not None and self.former_until > clock.now()
 
 
@@ -127,14 +126,8 @@ def create_key(
         )
         key.save(force_insert=True)
         mail_owners_of_new_key(key, organization)
-        record(
-            organization,
-            "key.created",
-            context.origin,
-            target=key.id,
-            name=name,
-            may=role or ", ".join(permissions),
-        )
+        may = role or ", ".join(permissions)
+        record(organization, "key.created", context.origin, target=key.id, name=name, may=may)
         return key
 
     return NewSecret(

@@ -117,10 +117,7 @@ def insert_with_intent(organization: Organization, context: RequestContext) -> N
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
         {"_id": organization.id},
-        [
-            {"$replaceWith": {"$literal": document}},
-            {"$set": _QUEUE.lease},
-        ],
+        [{"$replaceWith": {"$literal": document}}, {"$set": _QUEUE.lease}],
         upsert=True,
     )
 
@@ -172,7 +169,7 @@ def _claim_key(organization_id: ObjectId, operation: Operation, context: Request
 
 
 def refusal(organization: Organization) -> PortalError:
-    """Why a change of ``organization``, as it was read, matched nothing."""
+    """The reason why a change of ``organization``, as it was read, matched nothing."""
     current = Organization.objects(id=organization.id).first()
     if current is None:
         return NotFound()
@@ -303,7 +300,7 @@ def _failure_of(stored: str) -> Failure:
 
 
 def _error_of(organization: Organization, failure: Failure) -> PortalError:
-    """What a service raises for an operation that was rolled back."""
+    """The error that a service raises for an operation that was rolled back."""
     operation = organization.operation
     if failure == Failure.COLLECTION_MISSING:
         if operation.kind == OperationKind.CREATE:
@@ -378,12 +375,12 @@ def log_context(organization: Organization) -> dict[str, str | int]:
 
 
 def doing(kind: str) -> str:
-    """What pages say of an organization under an operation of this kind, a newer version's too."""
+    """The words on pages for the state during an operation of this kind, a newer version's too."""
     return PLANS[kind].doing if kind in PLANS else "being changed"
 
 
 def title_of(operation: Operation) -> str:
-    """What pages call the running ``operation``."""
+    """The title of the running ``operation`` on pages."""
     if operation.kind not in PLANS:
         return "A change is running"
     return PLANS[operation.kind].title.format(name=operation.name)

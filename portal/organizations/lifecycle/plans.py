@@ -1,6 +1,6 @@
 """Every kind of lifecycle operation."""
 
-from portal.organizations.lifecycle import creating, renaming, repairing, trashing
+from portal.organizations.lifecycle import creating, renaming, steps, trashing
 
 PLANS = (
     creating.CREATE,
@@ -8,5 +8,5 @@ PLANS = (
     trashing.TRASH,
     renaming.RESTORE,
     trashing.PURGE,
-    repairing.REPAIR,
+    steps.REPAIR,
 )

@@ -12,14 +12,13 @@ from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.slugs import Slug, SlugState
-from portal.organizations.access.aggregation import join
-from portal.organizations.access.lookup import with_mfa_lockout
+from portal.organizations.access.aggregation import join, with_mfa_lockout
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.web.context import RequestContext
 
 MAX_OLD = 100
-"""How many old slugs an organization holds: renames can't hoard names, nor make an organization too
-large to be deleted in one transaction."""
+"""The number of old slugs that an organization holds: renames can't hoard names, nor make an
+organization too large to be deleted in one transaction."""
 
 
 @within_transaction
@@ -84,7 +83,7 @@ def ownership(account: ObjectId) -> dict[str, Any]:
 
 
 def is_free(slug: str, account: ObjectId | None = None) -> bool:
-    """Whether ``account``, or a visitor without one, could claim the slug now."""
+    """True if ``account``, or a visitor without one, could claim the slug now."""
     held = Slug.objects(id=slug).first()
     if held is None:
         return True

@@ -104,7 +104,7 @@ def accept_link(
         require_verified_address(account)
     rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     if account:
-        return _prove_and_join(invited.invitation, account, password, context, user_agent)
+        return _prove_and_join(invited, account, password, context, user_agent)
     return _sign_up_and_join(invited, password, context, user_agent)
 
 
@@ -166,11 +166,7 @@ def _check_inviter(invitation: Invitation) -> tuple[Organization, str]:
 
 
 def _prove_and_join(
-    invitation: Invitation,
-    account: Account,
-    password: str,
-    context: RequestContext,
-    user_agent: str,
+    invited: Invited, account: Account, password: str, context: RequestContext, user_agent: str
 ) -> Joined:
     context = context.acting_as(AuditActor(account.id, account.email))
     proved = verify_by_link(account, password, context)
@@ -180,7 +176,7 @@ def _prove_and_join(
 
     @transactional
     def join_and_log_in() -> Joined:
-        joined = _join(invitation, proved.id, context)
+        joined = _join(invited.invitation, proved.id, context)
         # An account that already has a second factor logs in by that.
         current = Account.objects(
             id=proved.id, password_hash=proved.password_hash, has_second_factor__ne=True

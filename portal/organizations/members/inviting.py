@@ -17,8 +17,7 @@ from portal.errors import NotFound, check_all
 from portal.identity.sessions.principals import require_verified_address
 from portal.mail import outbox
 from portal.organizations.access.aggregation import join
-from portal.organizations.access.changes import begin_change
-from portal.organizations.access.lookup import Access
+from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.members import errors
 from portal.organizations.members.mails import INVITATION, INVITE
 from portal.organizations.members.memberships import record_about

@@ -8,10 +8,8 @@ from portal.documents.accounts import Account
 from portal.documents.invitations import GRANTABLE_ROLES
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
-from portal.mail import outbox
-from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
-from portal.organizations.access.lookup import Access
+from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.members import memberships, ownership
 from portal.organizations.members.errors import InvalidRole
 from portal.organizations.members.inviting import withdraw_sent_by
@@ -50,7 +48,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
             roles = {"role_before": before, "role": role}
             memberships.record_about(account, organization, "member.role_changed", context, **roles)
             if account_id != context.account:
-                _mail(ROLE_CHANGED, account, organization)
+                memberships.mail_member(ROLE_CHANGED, account, organization)
         return Member(account.id, account.email, membership.role, membership.since)
 
     return update_role()
@@ -68,7 +66,7 @@ def remove_member(access: Access, account_id: ObjectId, context: RequestContext)
     memberships.record_about(
         account, organization, "member.removed", context, role_before=membership.role
     )
-    _mail(MEMBER_REMOVED, account, organization)
+    memberships.mail_member(MEMBER_REMOVED, account, organization)
     return Member(account.id, account.email, membership.role, membership.since)
 
 
@@ -123,7 +121,3 @@ def _end_membership(
 def _end_role(organization: Organization, membership: Membership, context: RequestContext) -> None:
     if membership.role == Role.OWNER:
         ownership.end_ownership(organization, membership.account, context)
-
-
-def _mail(kind: outbox.MailKind, account: Account, organization: Organization) -> None:
-    outbox.enqueue(kind, account.email, organization=organization.id, account=account.id)

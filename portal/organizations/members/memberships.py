@@ -13,6 +13,8 @@ from portal.documents.invitations import Invitation
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
+from portal.mail import outbox
+from portal.mail.outbox import MailKind
 from portal.web.context import RequestContext
 
 
@@ -51,3 +53,13 @@ def record_about(
         target_email=target.email if target else None,
         **details,
     )
+
+
+@within_transaction
+def mail_member(
+    kind: MailKind, account: Account, organization: Organization, **ids: ObjectId
+) -> None:
+    """Put a mail about the account's membership into the outbox; ``ids`` are those of its other
+    subjects."""
+    ids |= {"organization": organization.id, "account": account.id}
+    outbox.enqueue(kind, account.email, **ids)

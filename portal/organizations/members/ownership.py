@@ -8,10 +8,8 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, OwnershipOffer, Role
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
-from portal.mail import outbox
-from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
-from portal.organizations.access.lookup import Access
+from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.members import errors, memberships
 from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
 from portal.web import rate_limits
@@ -47,13 +45,7 @@ def offer_ownership(
         offer = OwnershipOffer(giver=context.account, giver_stays=giver_stays, at=clock.now())
         Membership.objects(id=membership.id).update_one(set__offer=offer)
         memberships.record_about(account, organization, "ownership.offered", context)
-        outbox.enqueue(
-            OWNERSHIP_OFFERED,
-            account.email,
-            organization=organization.id,
-            account=account.id,
-            offer=offer.id,
-        )
+        memberships.mail_member(OWNERSHIP_OFFERED, account, organization, offer=offer.id)
         return account
 
     return write_offer()
@@ -88,7 +80,11 @@ def accept_ownership(
     roles = {"role_before": before, "role": Role.OWNER}
     memberships.record_about(giver, organization, "ownership.accepted", context, **roles)
     if not offer.giver_stays:
-        _step_down(organization, giver, context)
+        end_ownership(organization, giver.id, context)
+        givers = Membership.objects(organization=organization.id, account=giver.id)
+        givers.update_one(set__role=Role.ADMIN)
+        roles = {"role_before": Role.OWNER, "role": Role.ADMIN}
+        memberships.record_about(giver, organization, "member.role_changed", context, **roles)
     return organization
 
 
@@ -150,15 +146,6 @@ def _offered(organization: Organization, offer_id: str, account_id: ObjectId) ->
     return membership
 
 
-def _step_down(organization: Organization, giver: Account, context: RequestContext) -> None:
-    end_ownership(organization, giver.id, context)
-    Membership.objects(organization=organization.id, account=giver.id).update_one(
-        set__role=Role.ADMIN
-    )
-    roles = {"role_before": Role.OWNER, "role": Role.ADMIN}
-    memberships.record_about(giver, organization, "member.role_changed", context, **roles)
-
-
 def _end_offer(
     organization: Organization, membership: Membership, action: str, context: RequestContext
 ) -> Account:
@@ -167,5 +154,5 @@ def _end_offer(
         raise NotFound(str(membership.account))
     Membership.objects(id=membership.id).update_one(unset__offer=True)
     memberships.record_about(account, organization, action, context)
-    outbox.enqueue(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
+    memberships.mail_member(OFFER_ENDED, account, organization)
     return account

@@ -47,7 +47,8 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
         lambda: managing.change_role(access, member.account_id, form.role.data, request_context())
     )
     if changed:
-        flash(f"{changed.email} is {_with_article(changed.role)} now.", "ok")
+        role_given = "an admin" if changed.role == Role.ADMIN else f"a {changed.role}"
+        flash(f"{changed.email} is {role_given} now.", "ok")
         return to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
     shown = {"member": member, "withdrawing": IdempotentForm(), "keys": keys}
@@ -169,7 +170,3 @@ def _managed(access: Access, account_id: str) -> listing.ListedMember:
     member = listing.member_of(access.organization.id, parse_object_id(account_id))
     access.require(managing.permission_over(member.role))
     return member
-
-
-def _with_article(role: Role) -> str:
-    return "an admin" if role == Role.ADMIN else f"a {role}"
