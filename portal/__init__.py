@@ -38,10 +38,8 @@ from portal.organizations.activity import refusals
 from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
-from portal.organizations.lifecycle import engine
-from portal.organizations.lifecycle import mails as lifecycle_mails
+from portal.organizations.lifecycle import engine, trashing
 from portal.organizations.lifecycle.plans import PLANS
-from portal.organizations.members import invitation_views
 from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
 from portal.organizations.second_factors import views as requirement_views
@@ -76,13 +74,13 @@ MAIL_KINDS = (
     *account_mails.KINDS,
     *attempts.KINDS,
     *second_factor_mails.KINDS,
-    *lifecycle_mails.KINDS,
+    *trashing.KINDS,
     *member_mails.KINDS,
     *api_key_mails.KINDS,
     *signing_up.KINDS,
 )
 ACCOUNT_ENDINGS = Wiring(
-    on_closing=(account_endings.forget_invitations, account_endings.leave_organizations),
+    on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(
         account_endings.revoke_api_keys,
         account_endings.withdraw_invitations,
@@ -129,12 +127,12 @@ def create_app(active: Settings) -> Flask:
         key_views,
         audit_views,
         member_views,
-        invitation_views,
         factor_views,
         requirement_views,
     ):
         app.register_blueprint(views.blueprint)
     app.register_blueprint(account_views.link_blueprint)
+    app.register_blueprint(member_views.invitations)
     openapi.init_app(app, csrf)
     cli.init_app(app)
     return app

@@ -102,7 +102,7 @@ def a_key(organization, role=Role.ADMIN, permissions=(), name="Nightly export", 
     """What a program sends as a key of the organization."""
     maker = the_owner(organization)
     asked = (an_access(organization), name, role, permissions, expires_on, a_context(maker))
-    return managing.make_key(*asked).credential
+    return managing.create_key(*asked).credential
 
 
 def an_invitation(organization, inviter, email):

@@ -53,7 +53,9 @@ def from_a_session(account):
 
 
 def a_key_by(account, organization, there):
-    return managing.make_key(an_access(organization), "Nightly export", Role.ADMIN, (), None, there)
+    return managing.create_key(
+        an_access(organization), "Nightly export", Role.ADMIN, (), None, there
+    )
 
 
 @pytest.mark.attack("A7")

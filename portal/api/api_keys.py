@@ -40,7 +40,7 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     second key and is answered without the secret: rotate the key then, for another.
     """
     access = access_by_name(name, "keys.manage")
-    created = managing.make_key(
+    created = managing.create_key(
         access,
         body["name"],
         body.get("role"),

@@ -12,7 +12,7 @@ from portal.documents.organizations import OperationKind, Organization, Organiza
 from portal.organizations import directory, signing_up
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, access_to_trashed
-from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
+from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.storage import stored_by
 from portal.web.errors import InvalidInput
 from portal.web.requests import request_context
@@ -153,7 +153,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     """
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
-    restored = restoring.restore_organization(
+    restored = renaming.restore_organization(
         access.organization, body.get("organization_name"), request_context()
     )
     return _details(access, restored)[0], 202 if restored.operation else 200, {}
@@ -199,7 +199,7 @@ def _delete(name: str, purge: bool) -> Answer:
 
 
 def _purge(access: Access) -> Answer:
-    purged = purging.purge_organization(access.organization, None, request_context())
+    purged = trashing.purge_organization(access.organization, None, request_context())
     if purged.state == OrganizationState.PURGED:
         return {"trash": None}, 200, {}
     return {"trash": purged}, 202, {}

@@ -15,9 +15,8 @@ from portal.identity.accounts.changing import change_profile
 from portal.identity.accounts.closing import close_account
 from portal.identity.accounts.errors import SoleOwner
 from portal.organizations.lifecycle import creating
-from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.inviting import invite, withdraw_invitation
 from tests.factories import (
     a_context,

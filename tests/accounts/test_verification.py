@@ -119,7 +119,7 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
 def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(app, link):
     """A key would outlive their sessions."""
     account, organization = Account.objects.get(), Organization.objects.get()
-    made = managing.make_key(
+    made = managing.create_key(
         an_access(organization), "Waiting", Role.ADMIN, (), None, a_context(account)
     ).credential
     program = Program(app, made)

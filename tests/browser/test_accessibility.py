@@ -19,7 +19,7 @@ from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
-from portal.organizations.activity.refusals import note_refusal
+from portal.organizations.activity.refusals import record_refusal
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members import ownership
@@ -186,7 +186,7 @@ def test_pages_of_an_organization(page, check, mara, tenant_db):
 
 def test_the_trail_filtered_and_unfolded(page, check, mara):
     organization = an_organization("Acme Corp", mara)
-    note_refusal(Forbidden("organization.delete", organization.id, Role.VIEWER), a_context(mara))
+    record_refusal(Forbidden("organization.delete", organization.id, Role.VIEWER), a_context(mara))
     filters = f"action=access.refused&who={mara.email}&from=2026-01-01&to=2100-01-01"
     for query in ("", filters, "who=nobody"):
         page.goto(f"/organizations/acme-corp/activity?{query}")

@@ -18,9 +18,8 @@ from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.documents.sessions import Browser, Session, SessionKind
 from portal.identity.authentication.logging_in import log_in
 from portal.identity.sessions import sessions
-from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.ownership import offer_ownership
 from tests.factories import (
     a_collection,

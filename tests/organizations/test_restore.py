@@ -11,10 +11,8 @@ from portal.organizations.lifecycle.errors import (
     SlugTaken,
     TenantCollectionMissing,
 )
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.program import Program, fault
 from tests.visitor import Visitor

@@ -39,19 +39,23 @@ class SecondFactorRequired(Refused):
 
 
 @dataclass
-class OrganizationRenamed(Conflict):
-    """A change that was requested by an organization's old slug."""
+class LeadsBack:
+    """An error of an organization, whose page is the way on; without ``slug`` it has none."""
 
     name: str
     slug: str
 
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        return (back_to(self.name, self.slug),) if self.slug else ()
+
+
+class OrganizationRenamed(LeadsBack, Conflict):
+    """A change that was requested by an organization's old slug."""
+
     code = "organization_renamed"
     title = "This organization was renamed"
     message = "It is {name} now, at {slug}. What you sent did not start. Nothing was changed."
-
-    @property
-    def actions(self) -> tuple[Action, ...]:
-        return (back_to(self.name, self.slug),)
 
 
 @dataclass
@@ -79,20 +83,12 @@ class Forbidden(Refused):
         return (back_to("the organization", self.slug),) if self.slug else ()
 
 
-@dataclass
-class NotInTrash(Conflict):
+class NotInTrash(LeadsBack, Conflict):
     """The organization is active: restored meanwhile, or never in the trash."""
-
-    name: str
-    slug: str
 
     code = "not_in_trash"
     title = "It is not in the trash"
     message = "{name} is at {slug}. Nothing was changed."
-
-    @property
-    def actions(self) -> tuple[Action, ...]:
-        return (back_to(self.name, self.slug),)
 
 
 @dataclass

@@ -62,7 +62,7 @@ class ListedInvitation:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be re-sent and withdrawn."""
+        """True while it can be re-sent and withdrawn."""
         return self.ended_at is None
 
 
@@ -92,7 +92,7 @@ def members_of(
 
 
 def counts_of(organization_id: ObjectId) -> tuple[int, int]:
-    """How many members and how many owners an organization has."""
+    """The numbers of members and of owners of an organization."""
     found = Membership.objects(organization=organization_id).aggregate(
         [{"$group": {"_id": "$role", "n": {"$sum": 1}}}]
     )

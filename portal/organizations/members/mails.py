@@ -97,10 +97,4 @@ OFFER_ENDED = MailKind("offer_ended", "The offer of ownership of {name} has ende
 ROLE_CHANGED = MailKind("role_changed", "Your role in {name} is {role}", _about_member)
 MEMBER_REMOVED = MailKind("member_removed", "You no longer belong to {name}", _about_removed)
 
-KINDS = (
-    INVITATION,
-    OWNERSHIP_OFFERED,
-    OFFER_ENDED,
-    ROLE_CHANGED,
-    MEMBER_REMOVED,
-)
+KINDS = (INVITATION, OWNERSHIP_OFFERED, OFFER_ENDED, ROLE_CHANGED, MEMBER_REMOVED)
