@@ -45,7 +45,6 @@ from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
 from portal.organizations.lifecycle import engine, trashing
 from portal.organizations.lifecycle.plans import PLANS
-from portal.organizations.members import invitation_views
 from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
 from portal.organizations.second_factors import views as requirement_views
@@ -135,11 +134,11 @@ def create_app(active: Settings) -> Flask:
         key_views,
         audit_views,
         member_views,
-        invitation_views,
         factor_views,
         requirement_views,
     ):
         app.register_blueprint(views.blueprint)
+    app.register_blueprint(member_views.invitations)
     openapi.init_app(app, csrf)
     cli.init_app(app)
     return app

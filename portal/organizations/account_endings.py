@@ -37,8 +37,8 @@ def leave_organizations(account: Account, context: RequestContext) -> list[Objec
 
     Each event writes its organization's head: so of two owners who leave at once one is last.
     """
-    memberships = {found.organization: found for found in Membership.objects(account=account.id)}
-    organizations = list(Organization.objects(id__in=list(memberships)))
+    roles = {found.organization: found.role for found in Membership.objects(account=account.id)}
+    organizations = list(Organization.objects(id__in=list(roles)))
     # Its event would name the person. The partial index covers organizations with a lease.
     started = {"operation.lease_until": {"$exists": True}, "operation.origin.account": account.id}
     running = Organization.objects(__raw__=started).first()
@@ -47,8 +47,7 @@ def leave_organizations(account: Account, context: RequestContext) -> list[Objec
     for organization in organizations:
         lapse_offers(organization, account.id, context)
         withdraw_sent_by(account, organization, context)
-        role = memberships[organization.id].role
-        record(organization, "member.left", context.origin, role_before=role)
+        record(organization, "member.left", context.origin, role_before=roles[organization.id])
     Membership.objects(account=account.id).delete()
     return []
 
@@ -69,7 +68,6 @@ def revoke_api_keys(account: Account, context: RequestContext) -> None:
 def withdraw_invitations(account: Account, context: RequestContext) -> None:
     """Withdraw the open invitations that the account sent before its address was verified: a
     stranger may have sent them to themselves."""
-    for organization in Invitation.objects(inviter=account.id, state=InvitationState.OPEN).distinct(
-        "organization"
-    ):
+    sent = Invitation.objects(inviter=account.id, state=InvitationState.OPEN)
+    for organization in sent.distinct("organization"):
         withdraw_sent_by(account, Organization.objects.get(id=organization), context)

@@ -73,8 +73,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The slug and collection of a name, and whether they are free; or the ``reason`` why it is
-    invalid."""
+    """The slug and collection of a name, and if they are free; or the ``reason`` it is invalid."""
 
     slug: str = ""
     collection: str = ""

@@ -58,8 +58,7 @@ _PIPELINE: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class LatestDocument:
-    """A document as shown: its ``_id`` and the rest as JSON, both truncated; ``None`` where too
-    large."""
+    """A document as shown: its ``_id`` and the rest as JSON, truncated; ``None`` if too large."""
 
     id: str | None
     json: str | None

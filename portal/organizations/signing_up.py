@@ -114,10 +114,8 @@ def _store_request(
         password_hash=passwords.hash_password(password),
         asked_at=clock.now(),
     )
-    if _pending_for(address.key).count() >= MAX_PER_ADDRESS:
-        return
-
-    _insert_and_mail(pending)
+    if _pending_for(address.key).count() < MAX_PER_ADDRESS:
+        _insert_and_mail(pending)
 
 
 @transactional
@@ -127,8 +125,7 @@ def _insert_and_mail(pending: PendingSignUp) -> None:
 
 
 def _was_requested(key: IdempotencyKey | None) -> bool:
-    """True if a request with this key was stored before. Raises IdempotencyKeyReused where its
-    content was another."""
+    """True if a request with this key was stored before. Raises IdempotencyKeyReused."""
     first = PendingSignUp.objects(request_key=key.id).first() if key else None
     if first and key and first.mac not in key.macs:
         raise IdempotencyKeyReused
@@ -159,7 +156,10 @@ def finish_sign_up(
     rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
     name = parse_name(typed_name)
     address = EmailAddress(asked.email, asked.email_key)
-    password_hash = _password_hash_of(asked, password, name.shown)
+    password_hash = asked.password_hash
+    if not passwords.verify_password(password, password_hash):
+        passwords.check_password(password, asked.email, name.shown)
+        password_hash = passwords.hash_password(password)
     owner = NewAccount(ObjectId(), address, password_hash, verified_at=clock.now())
 
     @transactional
@@ -189,25 +189,18 @@ def _pending_for(email_key: str) -> QuerySet:
     return PendingSignUp.objects(email_key=email_key, asked_at__gt=clock.now() - KEPT)
 
 
-def _password_hash_of(asked: PendingSignUp, password: str, name: str) -> str:
-    if passwords.verify_password(password, asked.password_hash):
-        return asked.password_hash
-    passwords.check_password(password, asked.email, name)
-    return passwords.hash_password(password)
-
-
 def _about_pending(mail: Mail) -> dict[str, Any] | None:
     """The mail's values: of what a stranger may have typed, only the address itself."""
     asked = PendingSignUp.objects(id=mail.ids["pending"]).first()
     if asked is None or _is_over(asked):
         return None
-    if Account.objects(email_key=asked.email_key).first():
+    taken = Account.objects(email_key=asked.email_key).first() is not None
+    if taken:
         subject, link = "You have an account", links.link("authentication.log_in")
-        return {"subject": subject, "taken": True, "email": asked.email, "link": link}
-    token = links.sign_token(PURPOSE, {"id": asked.id})
-    link = links.link("organizations.finish_sign_up", token=token)
-    subject = "Finish signing up"
-    return {"subject": subject, "taken": False, "email": asked.email, "link": link}
+    else:
+        token = links.sign_token(PURPOSE, {"id": asked.id})
+        subject, link = "Finish signing up", links.link("organizations.finish_sign_up", token=token)
+    return {"subject": subject, "taken": taken, "email": asked.email, "link": link}
 
 
 FINISH_SIGN_UP = MailKind("finish_sign_up", "{subject}", _about_pending, awaited=True)

@@ -76,12 +76,12 @@ def store_of(organization: Organization) -> TenantStore:
     )
 
 
+@dataclass
 class _Locator:
     """Locates a store's collection after a rename."""
 
-    def __init__(self, organization_id: ObjectId) -> None:
-        self._organization_id = organization_id
-        self._suspected: tuple[str, str] | None = None
+    organization_id: ObjectId
+    suspected: tuple[str, str] | None = None
 
     def __call__(self, found: str | None) -> str:
         """The name to continue under, where the server ``found`` the collection under another.
@@ -89,7 +89,7 @@ class _Locator:
         It is one that the organization's document records. Where that isn't the one found, the
         store retries there, until its timeout.
         """
-        organization = Organization.objects(id=self._organization_id).first()
+        organization = Organization.objects(id=self.organization_id).first()
         if organization is None:
             raise NotFound
         _check_active(organization)
@@ -108,12 +108,12 @@ class _Locator:
     def _repair(self, organization: Organization, found: str) -> str:
         """Give the collection its recorded name back, and return that."""
         recorded = organization.placement.collection
-        if self._suspected != (found, recorded):
+        if self.suspected != (found, recorded):
             # It may have been renamed twice since the server reported its name; a retry under the
             # recorded name decides.
-            self._suspected = found, recorded
+            self.suspected = found, recorded
             return recorded
-        self._suspected = None
+        self.suspected = None
         try:
             return _repair(organization).placement.collection
         except (errors.OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile

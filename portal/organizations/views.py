@@ -112,7 +112,9 @@ def preview() -> ResponseReturnValue:
 @blueprint.get("/organizations")
 @login_required
 def list_mine() -> ResponseReturnValue:
-    searched = _search_argument()
+    typed = request.args.get("q", "")
+    visible = "".join(character if character.isprintable() else " " for character in typed)
+    searched = visible.strip()[:LONGEST].rstrip()
     prefix = directory.prefix_of(searched) if searched else None
     before, after = sort_key_argument("before", SLUG), sort_key_argument("after", SLUG)
     page = directory.organizations_of(
@@ -121,11 +123,7 @@ def list_mine() -> ResponseReturnValue:
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_mine", q=searched or None), 303)
     return render_template(
-        "organizations/list.html",
-        page=page,
-        searched=searched,
-        prefix=prefix,
-        longest_name=LONGEST,
+        "organizations/list.html", page=page, searched=searched, prefix=prefix, longest_name=LONGEST
     )
 
 
@@ -293,10 +291,3 @@ def purge(access: Access) -> ResponseReturnValue:
 def _preview(typed: str | None, renamed: Organization | None = None) -> Preview:
     account = current_user.account_id if current_user.is_authenticated else None
     return preview_of(typed or "", rate_limits.network_of(request.remote_addr), account, renamed)
-
-
-def _search_argument() -> str:
-    """The search term: its visible characters, up to the length of a name."""
-    typed = request.args.get("q", "")
-    visible = "".join(character if character.isprintable() else " " for character in typed)
-    return visible.strip()[:LONGEST].rstrip()

@@ -40,14 +40,14 @@ class SecondFactorRequired(Refused):
 
 @dataclass
 class LeadsBack:
-    """An error of an active organization, whose page is the way on."""
+    """An error of an organization, whose page is the way on; without ``slug`` it has none."""
 
     name: str
     slug: str
 
     @property
     def ways_on(self) -> tuple[WayOn, ...]:
-        return (back_to(self.name, self.slug),)
+        return (back_to(self.name, self.slug),) if self.slug else ()
 
 
 class OrganizationRenamed(LeadsBack, Conflict):

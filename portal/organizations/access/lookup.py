@@ -55,6 +55,12 @@ class Access:
         if not self.can(permission):
             raise errors.Forbidden(permission, self.organization.id, self.role, self.slug)
 
+    def require_all(self, permissions: frozenset[str]) -> None:
+        """Raise Forbidden unless the principal has all of these permissions."""
+        beyond = permissions - self.permissions
+        if beyond:
+            self.require(min(beyond))
+
 
 def access_to(
     slug: str, principal: AccountPrincipal | OrganizationKey, permission: str | None = None

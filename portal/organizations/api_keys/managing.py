@@ -23,11 +23,11 @@ from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions import sessions
 from portal.organizations.access.aggregation import join
-from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.access.owners import email_owners
 from portal.organizations.api_keys import errors
-from portal.organizations.api_keys.mails import mail_owners_of_new_key
-from portal.permissions import FOR_API_KEYS, of_api_key
+from portal.organizations.api_keys.mails import KEY_MADE
+from portal.permissions import FOR_API_KEYS, ROLES, of_api_key
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -93,15 +93,14 @@ def create_key(
 
     The owners get a mail where it may do more than view. Raises InvalidApiKeyName, InvalidGrant,
     InvalidExpiry (or SeveralErrors of them), Forbidden for permissions beyond the caller's,
-    TooManyAttempts, TooManyApiKeys, NotFound where the organization is gone, DuplicateRequest; then
-    nothing was changed.
+    TooManyAttempts, TooManyApiKeys, NotFound where the organization is gone, DuplicateRequest.
     """
     name, permissions, expires_at = check_all(
         lambda: _clean_name(name),
         lambda: _clean_grant(role, permissions),
         lambda: _expiry_of(expires_on),
     )
-    _check_within(access, of_api_key(role, permissions))
+    access.require_all(of_api_key(role, permissions))
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     key_id, secret = ObjectId(), credentials.new_secret()
 
@@ -125,7 +124,8 @@ def create_key(
             expires_at=expires_at,
         )
         key.save(force_insert=True)
-        mail_owners_of_new_key(key, organization)
+        if of_api_key(role, permissions) - ROLES[Role.VIEWER]:
+            email_owners(KEY_MADE, organization, key=key.id)
         may = role or ", ".join(permissions)
         record(organization, "key.created", context.origin, target=key.id, name=name, may=may)
         return key
@@ -141,7 +141,7 @@ def rotate_key(
     """Replace the key's secret; the current one works for ``overlap`` longer, an older one no more.
 
     Raises ApiKeyNotFound, ApiKeyExpired, Forbidden for a key with permissions beyond the caller's,
-    NotFound, DuplicateRequest; then nothing was changed.
+    NotFound, DuplicateRequest.
     """
     secret = credentials.new_secret()
 
@@ -150,7 +150,7 @@ def rotate_key(
         sessions.lock_session(context)
         organization = begin_change(access, context, ROTATED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
-        _check_within(access, of_api_key(key.role, key.permissions or ()))
+        access.require_all(of_api_key(key.role, key.permissions or ()))
         now = clock.now()
         if key.expires_at and key.expires_at <= now:
             raise errors.ApiKeyExpired(key.name)
@@ -169,7 +169,7 @@ def rotate_key(
 def revoke_key(access: Access, key_id: ObjectId, context: RequestContext) -> ApiKey:
     """Revoke the key, effective from the next request; the deleted key.
 
-    Raises ApiKeyNotFound, NotFound, DuplicateRequest; then nothing was changed.
+    Raises ApiKeyNotFound, NotFound, DuplicateRequest.
     """
     organization = begin_change(access, context, REVOKED, key_id, permission="keys.manage")
     key = _stored(access, key_id)
@@ -231,12 +231,6 @@ def _expiry_of(day: date | None) -> datetime | None:
     if day > today + LONGEST_LIFE:
         raise errors.InvalidExpiry(errors.DISTANT_DAY)
     return datetime.combine(day + timedelta(days=1), time(), UTC)
-
-
-def _check_within(access: Access, permissions: frozenset[str]) -> None:
-    beyond = permissions - access.permissions
-    if beyond:
-        raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
 
 
 def _stored(access: Access, key_id: ObjectId) -> ApiKey:

@@ -135,11 +135,10 @@ def _undo_creation(organization: Organization) -> Organization:
     owner = organization.created_by
     # Deleting the account conflicts with every transaction that gives it a membership. An account
     # that was closed meanwhile stays as its tombstone.
-    if (
-        organization.operation.founds_account
-        and not Membership.objects(account=owner).first()
-        and Account.objects(id=owner, closed_at=None).delete()
-    ):
+    founded = (
+        organization.operation.founds_account and not Membership.objects(account=owner).first()
+    )
+    if founded and Account.objects(id=owner, closed_at=None).delete():
         delete_belongings(Account, owner)
         delete_chain(owner)
     return organization

@@ -111,8 +111,7 @@ def new_operation(
 
 @within_transaction
 def insert_with_intent(organization: Organization, context: RequestContext) -> None:
-    """Insert an organization together with its first operation. Raises DuplicateRequest where the
-    same request did it already."""
+    """Insert an organization together with its first operation. Raises DuplicateRequest."""
     _claim_key(organization.id, organization.operation, context)
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
@@ -149,8 +148,7 @@ commit_intent = transactional(write_intent)
 
 
 def write_intent_where(query: dict[str, Any], operation: Operation) -> Organization | None:
-    """Write ``operation`` into an organization that matches ``query`` and has none; ``None``
-    without a match."""
+    """Write ``operation`` into an organization that matches ``query`` and has none, if one does."""
     written = Organization._get_collection().find_one_and_update(
         {**query, "operation": None},
         [
@@ -375,7 +373,7 @@ def log_context(organization: Organization) -> dict[str, str | int]:
 
 
 def doing(kind: str) -> str:
-    """The words on pages for the state during an operation of this kind, a newer version's too."""
+    """The words on pages for what an operation of this kind does, a newer version's too."""
     return PLANS[kind].doing if kind in PLANS else "being changed"
 
 

@@ -26,7 +26,7 @@ def rename_organization(
     taken while it is held, but for that organization's owners.
 
     Raises TooManyAttempts, InvalidName, NameUnchanged, SlugTaken, OperationInProgress,
-    OrganizationRenamed, NotFound, TenantCollectionMissing; then nothing was changed.
+    OrganizationRenamed, NotFound, TenantCollectionMissing.
     """
     rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
     name = parse_name(typed_name)
@@ -43,8 +43,7 @@ def rename_organization(
 def restore_organization(
     organization: Organization, typed_name: str | None, context: RequestContext
 ) -> Organization:
-    """Restore a trashed organization with its documents and members, under another name if one is
-    typed.
+    """Restore a trashed organization with its documents and members, perhaps under another name.
 
     Raises TooManyAttempts, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
     OrganizationPurged, TenantCollectionMissing; then it is in the trash as before.

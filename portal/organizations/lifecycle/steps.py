@@ -1,7 +1,7 @@
-"""Steps that rename or drop an organization's tenant collection; the repair, which gives one its
-recorded name back.
+"""Steps that rename or drop an organization's tenant collection, and its repair.
 
-Somebody renamed it in the database, or an attempt that had lost its lease did.
+A repair gives it its recorded name back: somebody renamed it in the database, or an attempt that
+had lost its lease did.
 """
 
 import structlog

@@ -36,7 +36,7 @@ def trash_organization(
     programs send none.
 
     Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotFound,
-    CollectionNameConflict; then nothing was changed.
+    CollectionNameConflict.
     """
     check_confirmed(confirm_name, organization.name)
     operation = engine.new_operation(OperationKind.TRASH, f"trash_{organization.id}", context)
@@ -50,7 +50,7 @@ def purge_organization(
     chain. It can't be rolled back. ``confirm_name`` is what a person typed; programs send none.
 
     Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotInTrash,
-    OrganizationPurged, NotFound; then nothing was changed.
+    OrganizationPurged, NotFound.
     """
     check_confirmed(confirm_name, organization.name)
     states = OrganizationState.ACTIVE, OrganizationState.TRASHED

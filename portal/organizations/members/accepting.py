@@ -112,7 +112,7 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestCo
     """Accept an invitation to the account's own verified address, without a link.
 
     Raises NotFound for one of another address, AddressNotVerified, InvitationEnded,
-    InvitationSuspended, AlreadyJoined; then nothing was changed.
+    InvitationSuspended, AlreadyJoined.
     """
     account = Account.objects.get(id=account_id)
     invitation = Invitation.objects(id=invitation_id, email_key=account.email_key).first()

@@ -32,7 +32,7 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
 
     The caller doesn't learn whether the address has an account. Raises TooManyAttempts,
     InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
-    AlreadyInvited, NotFound; then nothing was changed.
+    AlreadyInvited, NotFound.
     """
     rate_limits.count_attempt(rate_limits.INVITATIONS, str(access.organization.id))
     address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
@@ -70,7 +70,7 @@ def resend_invitation(
     previous link is invalidated, and the caller becomes the inviter.
 
     Raises TooManyAttempts, InvalidRole, AddressNotVerified, NotFound, InvitationClosed,
-    AlreadyMember; then nothing was changed.
+    AlreadyMember.
     """
     rate_limits.count_attempt(rate_limits.INVITATIONS, str(access.organization.id))
     if role is not None:
@@ -98,8 +98,7 @@ def resend_invitation(
 def withdraw_invitation(
     access: Access, invitation_id: ObjectId, context: RequestContext
 ) -> Invitation:
-    """Withdraw an invitation, which invalidates its link. Raises NotFound, InvitationClosed; then
-    nothing was changed."""
+    """Withdraw an invitation, which invalidates its link. Raises NotFound, InvitationClosed."""
     organization = begin_change(
         access, context, WITHDRAW, invitation_id, permission="invitations.manage"
     )
@@ -127,8 +126,7 @@ def withdraw_sent_by(account: Account, organization: Organization, context: Requ
 
 @within_transaction
 def withdraw_sent_to(account: Account, context: RequestContext) -> None:
-    """Withdraw all open invitations to the account's address, each with an event of its
-    organization."""
+    """Withdraw all open invitations to the account's address, with an event for each."""
     sent = Invitation.objects(email_key=account.email_key, state=InvitationState.OPEN)
     for invitation in sent:
         organization = Organization.objects(id=invitation.organization).first()

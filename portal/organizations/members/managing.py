@@ -8,7 +8,6 @@ from portal.documents.accounts import Account
 from portal.documents.invitations import GRANTABLE_ROLES
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
-from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.members import memberships, ownership
 from portal.organizations.members.errors import InvalidRole
@@ -27,7 +26,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
 
     Only owners can change an owner, and no API key makes a viewer an admin. A member who may no
     longer invite loses their open invitations. Raises InvalidRole, TooManyAttempts, NotFound,
-    Forbidden, LastOwner; then nothing was changed.
+    Forbidden, LastOwner.
     """
     if role not in GRANTABLE_ROLES:
         raise InvalidRole
@@ -40,8 +39,11 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
         account = memberships.register_membership_change(account_id)
         if membership.role != role:
             before = membership.role
-            _check_promotion(access, before, Role(role))
-            _end_role(organization, membership, context)
+            # No API key may invite or create keys: a removed member who kept one can't make a
+            # second account an admin.
+            access.require_all(ROLES[Role(role)] - ROLES[before])
+            if before == Role.OWNER:
+                ownership.end_ownership(organization, account_id, context)
             if "invitations.manage" not in ROLES[role]:
                 withdraw_sent_by(account, organization, context)
             membership = Membership.objects(id=membership.id).modify(new=True, set__role=role)
@@ -58,8 +60,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
 def remove_member(access: Access, account_id: ObjectId, context: RequestContext) -> Member:
     """End a membership, effective from the next request; the former member.
 
-    Only owners can remove an owner. Raises NotFound, Forbidden, LastOwner; then nothing was
-    changed.
+    Only owners can remove an owner. Raises NotFound, Forbidden, LastOwner.
     """
     organization, membership = _begin_managing(access, context, REMOVE, account_id)
     account = _end_membership(organization, membership, context)
@@ -72,8 +73,7 @@ def remove_member(access: Access, account_id: ObjectId, context: RequestContext)
 
 @transactional
 def leave(access: Access, account_id: ObjectId, context: RequestContext) -> Member:
-    """End the caller's own membership; the former member. Raises NotFound, LastOwner; then nothing
-    was changed."""
+    """End the caller's own membership; the former member. Raises NotFound, LastOwner."""
     organization = begin_change(access, context, REMOVE, account_id)
     membership = memberships.membership_of(organization.id, account_id)
     account = _end_membership(organization, membership, context)
@@ -84,15 +84,6 @@ def leave(access: Access, account_id: ObjectId, context: RequestContext) -> Memb
 def permission_over(role: Role) -> str:
     """The permission needed to change or remove a member with this role."""
     return "owners.manage" if role == Role.OWNER else "members.manage"
-
-
-def _check_promotion(access: Access, before: Role, role: Role) -> None:
-    """Raise Forbidden where the member would gain a permission that the caller lacks. No API key
-    may invite or create keys: a removed member who kept one can't make a second account an admin.
-    """
-    beyond = ROLES[role] - ROLES[before] - access.permissions
-    if beyond:
-        raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
 
 
 @within_transaction
@@ -112,12 +103,8 @@ def _end_membership(
     organization: Organization, membership: Membership, context: RequestContext
 ) -> Account:
     account = memberships.register_membership_change(membership.account)
-    _end_role(organization, membership, context)
+    if membership.role == Role.OWNER:
+        ownership.end_ownership(organization, membership.account, context)
     withdraw_sent_by(account, organization, context)
     Membership.objects(id=membership.id).delete()
     return account
-
-
-def _end_role(organization: Organization, membership: Membership, context: RequestContext) -> None:
-    if membership.role == Role.OWNER:
-        ownership.end_ownership(organization, membership.account, context)

@@ -59,7 +59,5 @@ def record_about(
 def mail_member(
     kind: MailKind, account: Account, organization: Organization, **ids: ObjectId
 ) -> None:
-    """Put a mail about the account's membership into the outbox; ``ids`` are those of its other
-    subjects."""
-    ids |= {"organization": organization.id, "account": account.id}
-    outbox.enqueue(kind, account.email, **ids)
+    """Mail the account about its membership; ``ids`` are those of the mail's other subjects."""
+    outbox.enqueue(kind, account.email, organization=organization.id, account=account.id, **ids)

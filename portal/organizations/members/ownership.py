@@ -25,8 +25,7 @@ def offer_ownership(
     """Offer ownership to a member, on behalf of the calling owner; the recipient, who gets a mail.
 
     No role changes until it is accepted; then the giver becomes an admin, unless ``giver_stays``.
-    Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner, AlreadyOffered; then nothing was
-    changed.
+    Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner, AlreadyOffered.
     """
     # Ending offers needs no limit of its own: each ends once.
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
@@ -53,8 +52,7 @@ def offer_ownership(
 
 @transactional
 def withdraw_offer(access: Access, account_id: ObjectId, context: RequestContext) -> Account:
-    """Withdraw an offer, whichever owner made it; its recipient. Raises NotFound, OfferEnded; then
-    nothing was changed."""
+    """Withdraw an offer, whichever owner made it; its recipient. Raises NotFound, OfferEnded."""
     organization = begin_change(access, context, WITHDRAW, account_id, permission="owners.manage")
     membership = memberships.membership_of(organization.id, account_id)
     if membership.offer is None:
@@ -67,7 +65,7 @@ def accept_ownership(
     access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
 ) -> Organization:
     """Accept the offer with this id: the account becomes an owner, and the giver an admin unless
-    they stay one; the organization. Raises OfferEnded; then nothing was changed."""
+    they stay one; the organization. Raises OfferEnded."""
     organization = begin_change(access, context, ACCEPT, account_id)
     membership = _offered(organization, offer_id, account_id)
     offer = membership.offer
@@ -92,8 +90,7 @@ def accept_ownership(
 def decline_ownership(
     access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
 ) -> Organization:
-    """Decline the offer with this id; the organization. Raises OfferEnded; then nothing was
-    changed."""
+    """Decline the offer with this id; the organization. Raises OfferEnded."""
     organization = begin_change(access, context, DECLINE, account_id)
     membership = _offered(organization, offer_id, account_id)
     Membership.objects(id=membership.id).update_one(unset__offer=True)
@@ -106,8 +103,7 @@ def decline_ownership(
 def end_ownership(
     organization: Organization, account_id: ObjectId, context: RequestContext
 ) -> None:
-    """Check that another owner remains, and end the account's offers of ownership. Raises
-    LastOwner."""
+    """Check that another owner remains, and end the account's offers. Raises LastOwner."""
     owners = Membership.objects(organization=organization.id, role=Role.OWNER)
     if owners.filter(account__ne=account_id).first() is None:
         raise errors.LastOwner(organization.name, organization.slug)
@@ -122,8 +118,7 @@ def lapse_offers(organization: Organization, account_id: ObjectId, context: Requ
 
 
 def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]:
-    """The account's open offer, and its giver's e-mail address. Raises OfferEnded where it has
-    none."""
+    """The account's open offer, and its giver's e-mail address. Raises OfferEnded without one."""
     organization = access.organization
     membership = memberships.membership_of(organization.id, account_id)
     giver = membership.offer and Account.objects(id=membership.offer.giver).first()
