@@ -288,28 +288,28 @@ HOSTILE = [
 
 
 @pytest.mark.attack("Q1", "D3")
-@pytest.mark.parametrize("sent", HOSTILE)
-def test_what_is_no_credential_is_refused(mara, visitor, app, sent):
-    assert Visitor(app).post("/login/passkey", {"credential": sent}).status == 401
-    assert mara.post(NEW, {"passkey_name": "x", "credential": sent}).status == 401
+def test_what_is_no_credential_is_refused(mara, app):
+    for sent in HOSTILE:
+        assert Visitor(app).post("/login/passkey", {"credential": sent}).status == 401, sent
+        assert mara.post(NEW, {"passkey_name": "x", "credential": sent}).status == 401, sent
 
 
 @pytest.mark.attack("D3")
 @pytest.mark.parametrize("place", ["clientDataJSON", "authenticatorData", "signature"])
-@pytest.mark.parametrize("length", [0, 1, 10, 36])
-def test_a_signature_that_is_cut_anywhere_is_refused(key, visitor, place, length):
-    sent = cut(key.sign(options_at(visitor, "/login/passkey")), place, length)
-    assert visitor.post("/login/passkey", {"credential": sent}).status == 401
+def test_a_signature_that_is_cut_anywhere_is_refused(key, visitor, place):
+    for length in (0, 1, 10, 36):
+        sent = cut(key.sign(options_at(visitor, "/login/passkey")), place, length)
+        assert visitor.post("/login/passkey", {"credential": sent}).status == 401, length
 
 
 @pytest.mark.attack("D3")
 @pytest.mark.parametrize("place", ["clientDataJSON", "attestationObject"])
-@pytest.mark.parametrize("length", [0, 1, 10, 30, 60, 90])
-def test_a_passkey_that_is_cut_anywhere_is_not_added(mara, place, length):
-    sent = cut(Authenticator().make(options_at(mara, NEW)), place, length)
-    answer = mara.post(NEW, {"passkey_name": "x", "credential": sent})
-    assert answer.status == 401
-    assert not Passkey.objects
+def test_a_passkey_that_is_cut_anywhere_is_not_added(mara, place):
+    for length in (0, 1, 10, 30, 60, 90):
+        sent = cut(Authenticator().make(options_at(mara, NEW)), place, length)
+        answer = mara.post(NEW, {"passkey_name": "x", "credential": sent})
+        assert answer.status == 401, length
+        assert not Passkey.objects
 
 
 def cut(credential, place, length):
