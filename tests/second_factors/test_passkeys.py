@@ -1,6 +1,7 @@
 """Passkeys: as second factor after the password, and alone."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -122,27 +123,23 @@ def test_a_key_that_cannot_know_its_owner_is_a_second_factor_only(mara, visitor)
 
 @pytest.mark.attack("A5")
 @pytest.mark.parametrize("path", ["/login/passkey", "/login/second"])
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, app, path):
+    for wrong in (
         {"origin": "https://evil.example"},
         {"origin": "http://localhost:9999"},
         {"origin": "http://127.0.0.1"},
         {"host": "evil.example"},
-        {"count": 0},
         {"user": b"123456789012"},
         {"id": b"another"},
         {"key": Authenticator().key},
-    ],
-)
-def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, visitor, wrong, path):
-    if path == "/login/second":
-        visitor.log_in()
-    for name, value in wrong.items():
-        setattr(key, name, value)
-    answer = log_in_with(visitor, key, path)
-    assert (answer.status, fault(answer)) == (401, f"Error: {REFUSED}")
-    assert not is_logged_in(visitor)
+        {"count": 0},
+    ):
+        stranger = Visitor(app)
+        if path == "/login/second":
+            stranger.log_in()
+        answer = log_in_with(stranger, replace(key, **wrong), path)
+        assert (answer.status, fault(answer)) == (401, f"Error: {REFUSED}"), wrong
+        assert not is_logged_in(stranger)
 
 
 @pytest.mark.attack("A5")
