@@ -60,7 +60,7 @@ def examples(count):
     )
 
 
-few, many = examples(8), examples(150)
+few, many = examples(3), examples(150)
 # What a refused request may leave: who tried, how often, when it was seen, and what the form that
 # is shown again needs.
 TRACES = ("audit_events", "limit_counters", "challenges")

@@ -87,7 +87,7 @@ def test_links_that_no_longer_work(page, check):
 
 
 def test_a_sign_up_that_waits_for_its_address(page, check, server):
-    with portal(server, "test", SIGNUP_REQUIRES_VERIFICATION="on") as running:
+    with portal(server, "test", workers=1, SIGNUP_REQUIRES_VERIFICATION="on") as running:
         page.goto(f"{running.url}/signup")
         page.get_by_label("Name of the organization").fill("Acme Corp")
         page.get_by_label("Your e-mail address").fill("mara@acme.example")
@@ -143,13 +143,25 @@ def test_what_links_in_mails_lead_to(page, check):
         check(page)
 
 
-@pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+OF_ONES_OWN = ("light", "dark")
+
+
+@pytest.mark.parametrize(
+    "theme", ["auto", *(pytest.param(theme, marks=pytest.mark.full) for theme in OF_ONES_OWN)]
+)
 def test_pages_of_an_account(page, check, mara, theme):
     mara.update(set__name="Mara Tolliver", set__time_zone="Europe/Berlin", set__theme=theme)
     a_session(mara.email)
     for path in ("", "/sessions", "/address", "/password", "/close"):
         page.goto(f"/account{path}")
         check(page)
+
+
+@pytest.mark.parametrize("theme", OF_ONES_OWN)
+def test_a_theme_of_ones_own(page, check, mara, theme):
+    mara.update(set__theme=theme)
+    page.goto("/account")
+    check(page)
 
 
 @pytest.mark.parametrize("path", ["/address", "/password", "/close"])

@@ -271,6 +271,7 @@ def test_a_purge_ends_the_invitations(owner, acme):
 
 
 @pytest.mark.attack("A2")
+@pytest.mark.slow
 def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mara):
     """Medians of interleaved tries, repeated on a noisy machine."""
     an_account("known@acme.example")
