@@ -149,6 +149,6 @@ def fresh(organization):
     return Organization.objects.get(id=organization.id)
 
 
-def intend(organization, operation):
+def intend(organization, operation, **options):
     """Write an operation into an organization that nobody carries out."""
-    return transaction(lambda: write_intent(organization, operation, a_context()))
+    return transaction(lambda: write_intent(organization, operation, a_context(), **options))

@@ -9,11 +9,13 @@ from portal.api import replay, schemas
 from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
 from portal.api.replay import Answer, takes_key
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.errors import PortalError
 from portal.organizations import directory, signing_up
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.storage import stored_by
+from portal.tenants.collections import Figures
 from portal.web.errors import InvalidInput
 from portal.web.requests import request_context
 
@@ -86,7 +88,7 @@ def see(name: str) -> Answer:
     By its name or slug. An old one leads there too, and the answer links to the current one.
     """
     access = access_by_name(name, "organization.view")
-    return _details(access, access.organization)
+    return _details(access, access.organization, stored_by(access.organization).figures)
 
 
 @org.put("/update/<name:name>")
@@ -156,7 +158,7 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     restored = renaming.restore_organization(
         access.organization, body.get("organization_name"), request_context()
     )
-    return _details(access, restored)[0], 202 if restored.operation else 200, {}
+    return _changed(access, restored)[0], 202 if restored.operation else 200, {}
 
 
 @org.delete("/trash/<organization_id>")
@@ -182,7 +184,7 @@ def _refuse(faults: dict[str, str]) -> None:
 def _rename(name: str, new_name: str) -> Answer:
     access = access_by_name(name, "organization.rename")
     renamed = renaming.rename_organization(access.organization, new_name, request_context())
-    answer, _, headers = _details(access, renamed)
+    answer, _, headers = _changed(access, renamed)
     return answer, 202 if renamed.operation else 200, headers
 
 
@@ -205,9 +207,18 @@ def _purge(access: Access) -> Answer:
     return {"trash": purged}, 202, {}
 
 
-def _details(access: Access, organization: Organization) -> Answer:
+def _changed(access: Access, organization: Organization) -> Answer:
+    """The organization after its change; without figures where it was purged since, which undoes
+    nothing of what is answered."""
+    try:
+        figures = stored_by(organization).figures
+    except PortalError:
+        figures = None
+    return _details(access, organization, figures)
+
+
+def _details(access: Access, organization: Organization, figures: Figures | None) -> Answer:
     """The organization as it is now, with its canonical URL for a request by an old slug."""
-    figures = stored_by(organization).figures
     details = _created(organization) | {
         "role": access.role,
         "documents": figures.documents if figures else None,
@@ -239,7 +250,7 @@ def _replay_create(organization: Organization) -> Answer:
 
 
 def _replay_change(organization: Organization) -> Answer:
-    return _details(access_by_name(organization.slug, "organization.view"), organization)
+    return _changed(access_by_name(organization.slug, "organization.view"), organization)
 
 
 def _replay_trash(organization: Organization) -> Answer:

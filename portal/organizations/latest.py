@@ -4,23 +4,17 @@ A tenant collection may hold any BSON: strings that aren't UTF-8, dates beyond `
 too large for a page.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import bson
-import structlog
 from bson import json_util
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
-
-from portal.documents.organizations import Organization
-from portal.organizations.access.errors import OrganizationTrashed
-from portal.organizations.lifecycle.errors import CollectionNameConflict, TenantCollectionMissing
-from portal.organizations.storage import store_of
-
-log = structlog.get_logger()
+from bson.raw_bson import RawBSONDocument
 
 MAX_SHOWN = 5
 LARGEST_SHOWN_BYTES = 16 * 1024
@@ -45,7 +39,7 @@ def _unless_larger_than(limit_bytes: int, measured: Any, value: str) -> dict[str
 
 
 # The server leaves out values that are too large to send.
-_PIPELINE: list[dict[str, Any]] = [
+PIPELINE: tuple[dict[str, Any], ...] = (
     {"$sort": {"_id": -1}},
     {"$limit": MAX_SHOWN},
     {"$replaceWith": {
@@ -53,7 +47,8 @@ _PIPELINE: list[dict[str, Any]] = [
         "document": _unless_larger_than(LARGEST_SHOWN_BYTES, "$$ROOT", "$$ROOT"),
         "size": {"$bsonSize": "$$ROOT"},
     }},
-]  # fmt: skip
+)  # fmt: skip
+"""Finds the MAX_SHOWN last documents by ``_id``, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +60,8 @@ class LatestDocument:
     size_bytes: int
 
 
-def latest_documents(organization: Organization) -> list[LatestDocument] | None:
-    """The organization's MAX_SHOWN last documents by ``_id``, newest first; one read.
-
-    ``None`` where its collection is out of reach: being trashed, or missing.
-    """
-    try:
-        rows = store_of(organization).aggregate_raw(_PIPELINE)
-    except (OrganizationTrashed, TenantCollectionMissing, CollectionNameConflict) as error:
-        log.info("documents.not_shown", reason=repr(error))
-        return None
+def as_shown(rows: Iterable[RawBSONDocument]) -> list[LatestDocument]:
+    """The results of PIPELINE as shown."""
     return [_as_shown(row.raw) for row in rows]
 
 

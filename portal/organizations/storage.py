@@ -1,17 +1,24 @@
 """Access to an organization's tenant collection, whatever its current name."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 
 from portal import clock
 from portal.database.connection import client, retryable_write_client, tenant_database
 from portal.database.transactions import forbid_in_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.errors import NotFound, PortalError
-from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
+from portal.organizations.access.errors import (
+    OrganizationPurged,
+    OrganizationRenamed,
+    OrganizationTrashed,
+)
 from portal.organizations.lifecycle import errors
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
 from portal.tenants import collections
@@ -21,37 +28,52 @@ from portal.web.context import RequestContext
 
 log = structlog.get_logger()
 
+MAX_FOLLOWED = 8
+"""The number of renames that a read follows; the next takes longer than the read."""
+
 PAUSE_BETWEEN_REPAIRS = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The figures of a tenant collection. Without them it can't be read now: it may be ``missing``
-    from the database, or ``elsewhere``, under a name that can't be repaired."""
+    """The figures of a tenant collection, and documents if they were asked for. Without figures it
+    can't be read now: it may be ``missing`` from the database, or ``elsewhere``, under a name that
+    can't be repaired."""
 
     figures: Figures | None = None
+    documents: list[RawBSONDocument] = field(default_factory=list)
     missing: bool = False
     elsewhere: str | None = None
 
 
-def stored_by(organization: Organization) -> Stored:
-    """The figures of the tenant collection.
+def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Stored:
+    """The figures of the tenant collection, and the documents that result from a ``pipeline``.
 
-    A collection with another name than recorded is repaired, unless an operation runs.
+    Follows the collection through renames. One with another name than recorded is repaired, unless
+    an operation runs. Raises NotFound or OrganizationPurged where the organization was purged since
+    it was read, OperationInProgress while it is.
     """
-    if organization.placement.uuid is None:
+    uuid, name = organization.placement.uuid, organization.placement.collection
+    if uuid is None:
         return Stored()
-    try:
-        return Stored(_count(organization, organization.placement.collection))
-    except CollectionElsewhere as found:
-        actual = found.actual_name
-    except CollectionMissing:
-        return Stored(missing=True)
-    try:
-        return Stored(_count(organization, _recorded_name(organization, actual)))
-    except (collections.CollectionError, PortalError) as error:
-        log.warning("collection.not_here", found=actual, error=repr(error))
-        return Stored(elsewhere=actual)
+    given = (pipeline,) if pipeline else ()
+    for _ in range(MAX_FOLLOWED):
+        try:
+            return Stored(*collections.figures_and_documents(tenant_database(), uuid, name, *given))
+        except CollectionElsewhere as found:
+            actual = found.actual_name
+        except CollectionMissing:
+            _check_not_purged(organization)
+            return Stored(missing=True)
+        try:
+            name = _recorded_name(organization, actual)
+        except (collections.CollectionError, PortalError) as error:
+            reason = repr(error)
+            break
+    else:
+        reason = "an operation runs"
+    log.warning("collection.not_here", found=actual, error=reason)
+    return Stored(elsewhere=actual)
 
 
 def store_of(organization: Organization) -> TenantStore:
@@ -127,6 +149,19 @@ def _check_active(organization: Organization) -> None:
         raise NotFound(organization.slug)
 
 
+def _check_not_purged(organization: Organization) -> None:
+    """Raise the reason why a collection is missing, where that is a purge."""
+    current = Organization.objects(id=organization.id).first()
+    if current is None:  # its creation was just rolled back
+        raise NotFound(organization.slug)
+    if current.state == OrganizationState.PURGED:
+        if organization.state == OrganizationState.ACTIVE:
+            raise NotFound(organization.slug)
+        raise OrganizationPurged(current.name, current.purged_at)
+    if current.operation and current.operation.kind == OperationKind.PURGE:
+        raise in_progress(current)
+
+
 def _recorded_name(organization: Organization, actual: str) -> str:
     """The recorded name of a collection that was found as ``actual``, repaired if need be."""
     if actual in organization.collections:
@@ -150,7 +185,3 @@ def _repair(organization: Organization) -> Organization:
     if was_repair and clock.now() - failed.at < PAUSE_BETWEEN_REPAIRS:
         raise errors.CollectionNameConflict(organization.name, organization.placement.collection)
     return repair_organization(organization, RequestContext())
-
-
-def _count(organization: Organization, name: str) -> Figures:
-    return collections.collection_figures(tenant_database(), organization.placement.uuid, name)

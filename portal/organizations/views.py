@@ -13,13 +13,12 @@ from portal.documents.organizations import Organization, OrganizationState
 from portal.identity.authentication import cookies
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
-from portal.organizations import directory, signing_up
+from portal.organizations import directory, latest, signing_up
 from portal.organizations.access import owners, replay
 from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.directory import TRASH_KEY, Preview, preview_of
 from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
-from portal.organizations.latest import latest_documents
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.names import SLUG
 from portal.organizations.storage import stored_by
@@ -144,12 +143,12 @@ def create() -> ResponseReturnValue:
 @blueprint.get("/organizations/<slug>")
 @with_access("organization.view")
 def overview(access: Access) -> ResponseReturnValue:
-    stored = stored_by(access.organization)
+    stored = stored_by(access.organization, *latest.PIPELINE)
     return render_page(
         "organizations/overview.html",
         access,
         stored_data=stored,
-        latest=latest_documents(access.organization) if stored.figures else None,
+        latest=latest.as_shown(stored.documents),
         details=directory.details_of(access.organization),
         database=settings.current().tenant_db,
     )

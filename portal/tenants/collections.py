@@ -11,13 +11,15 @@ Source: MongoDB manual, ``collectionUUID`` of renameCollection, drop and aggrega
 calling it again tells.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pymongo
 from bson import Binary
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
@@ -32,6 +34,9 @@ _FEW = 20
 
 _STORAGE_FIGURES = ("storageStats.size", "storageStats.storageSize", "storageStats.indexSizes")
 _NAMESPACE_EXISTS = 48
+# NamespaceNotFound, QueryPlanKilled: the collection was renamed or dropped while the command ran.
+_MOVED_MEANWHILE = (26, 175)
+_ANY: Sequence[Mapping[str, Any]] = ({"$limit": 1}, {"$project": {"_id": 1}})
 _UNDECIDED = (50, 64)  # MaxTimeMSExpired, WriteConcernTimeout
 
 
@@ -143,6 +148,48 @@ def drop_collection(database: Database, uuid: UUID, name: str) -> None:
 
 def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
     """The collection's statistics. Raises CollectionMissing or CollectionElsewhere."""
+    return figures_and_documents(database, uuid, name)[0]
+
+
+def figures_and_documents(
+    database: Database, uuid: UUID, name: str, pipeline: Sequence[Mapping[str, Any]] = _ANY
+) -> tuple[Figures, list[RawBSONDocument]]:
+    """The collection's statistics, and the result of ``pipeline`` in it, not decoded; of this
+    collection alone, whatever is renamed meanwhile. Raises CollectionMissing or
+    CollectionElsewhere."""
+    for tries_left in reversed(range(MAX_TRIES)):
+        try:
+            # The fence counts when the command starts, and $collStats looks its name up once more
+            # when it counts. So its figures are believed if the next command finds the collection
+            # under the same name.
+            figures = _figures(database, uuid, name)
+            return figures, _documents(database, uuid, name, pipeline)
+        except OperationFailure as error:
+            if error.code not in _MOVED_MEANWHILE or not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def list_collections(database: Database, **wanted: Any) -> Iterator[Found]:
+    """All collections, or those whose listing matches ``wanted``; no views, which have no UUID."""
+    for listed in database.list_collections(filter=wanted):
+        uuid: Binary | None = listed["info"].get("uuid")  # whatever the client's options
+        if uuid is not None and not listed["name"].startswith("system."):
+            yield Found(listed["name"], uuid.as_uuid())
+
+
+def names_of(database: Database, uuids: Iterable[UUID]) -> dict[UUID, str]:
+    """The names of those ``uuids`` that exist."""
+    sought = set(uuids)
+    if len(sought) <= _FEW:  # one by one, since a listing scans all collections
+        names = {uuid: _name_of(database, uuid) for uuid in sought}
+        return {uuid: name for uuid, name in names.items() if name}
+    binaries = [Binary.from_uuid(uuid) for uuid in sought]
+    found = list_collections(database, **{"info.uuid": {"$in": binaries}})
+    return {collection.uuid: collection.name for collection in found}
+
+
+def _figures(database: Database, uuid: UUID, name: str) -> Figures:
     command = {
         "aggregate": name,
         "pipeline": [
@@ -166,23 +213,12 @@ def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
     )
 
 
-def list_collections(database: Database, **wanted: Any) -> Iterator[Found]:
-    """All collections, or those whose listing matches ``wanted``; no views, which have no UUID."""
-    for listed in database.list_collections(filter=wanted):
-        uuid: Binary | None = listed["info"].get("uuid")  # whatever the client's options
-        if uuid is not None and not listed["name"].startswith("system."):
-            yield Found(listed["name"], uuid.as_uuid())
-
-
-def names_of(database: Database, uuids: Iterable[UUID]) -> dict[UUID, str]:
-    """The names of those ``uuids`` that exist."""
-    sought = set(uuids)
-    if len(sought) <= _FEW:  # one by one, since a listing scans all collections
-        names = {uuid: _name_of(database, uuid) for uuid in sought}
-        return {uuid: name for uuid, name in names.items() if name}
-    binaries = [Binary.from_uuid(uuid) for uuid in sought]
-    found = list_collections(database, **{"info.uuid": {"$in": binaries}})
-    return {collection.uuid: collection.name for collection in found}
+def _documents(
+    database: Database, uuid: UUID, name: str, pipeline: Sequence[Mapping[str, Any]]
+) -> list[RawBSONDocument]:
+    command = {"aggregate": name, "pipeline": list(pipeline), "cursor": {}}
+    raw = database.client.codec_options.with_options(document_class=RawBSONDocument)
+    return list(_send(database, command, uuid, raw)["cursor"]["firstBatch"])
 
 
 def _name_of(database: Database, uuid: UUID) -> str | None:
@@ -207,9 +243,14 @@ def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: s
         raise
 
 
-def _send(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str, Any]:
+def _send(
+    database: Database,
+    command: dict[str, Any],
+    uuid: UUID,
+    codec_options: CodecOptions | None = None,
+) -> dict[str, Any]:
     try:
-        return send(database, command, uuid)
+        return send(database, command, uuid, codec_options=codec_options)
     except Moved as moved:
         if moved.name is None:
             raise CollectionMissing(uuid) from moved

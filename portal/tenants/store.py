@@ -24,7 +24,6 @@ from uuid import UUID
 import bson
 import pymongo
 from bson import Int64, ObjectId
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
 from pymongo.errors import PyMongoError, WriteError
@@ -161,12 +160,6 @@ class TenantStore:
         check_pipeline(pipeline)
         return self._aggregate(pipeline)
 
-    def aggregate_raw(self, pipeline: Sequence[Document]) -> list[RawBSONDocument]:
-        """Like ``aggregate``, but not decoded: for documents that can't be decoded as usual."""
-        check_pipeline(pipeline)
-        codec_options = self._database.client.codec_options
-        return self._aggregate(pipeline, codec_options.with_options(document_class=RawBSONDocument))
-
     def insert_one(self, document: Document) -> Any:
         """Insert the document, once despite lost connections or primaries; return its ``_id``.
 
@@ -279,11 +272,9 @@ class TenantStore:
                 return
             after = page.after
 
-    def _aggregate(
-        self, pipeline: Sequence[Document], codec_options: CodecOptions | None = None
-    ) -> list[Any]:
+    def _aggregate(self, pipeline: Sequence[Document]) -> list[Any]:
         cursor = {"batchSize": _ONE_BATCH}
-        answer = self._read("aggregate", codec_options, pipeline=list(pipeline), cursor=cursor)
+        answer = self._read("aggregate", pipeline=list(pipeline), cursor=cursor)
         # After a rename the rest couldn't be fetched: "getMore" takes no fence.
         if self._close(answer):
             raise QueryRefused("the result is larger than 16 MB")
@@ -315,12 +306,9 @@ class TenantStore:
         if batch:
             yield ids, batch
 
-    def _read(
-        self, verb: str, codec_options: CodecOptions | None = None, **fields: Any
-    ) -> dict[str, Any]:
+    def _read(self, verb: str, **fields: Any) -> dict[str, Any]:
         def attempt(name: str) -> dict[str, Any]:
-            command = {verb: name, **fields}
-            return send(self._database, command, self._uuid, codec_options=codec_options)
+            return send(self._database, {verb: name, **fields}, self._uuid)
 
         return self._execute(attempt)
 

@@ -9,10 +9,16 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.database.connection import is_unavailable
-from portal.documents.organizations import Operation, OperationKind, Organization, Slug
+from portal.documents.organizations import (
+    Operation,
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Slug,
+)
 from portal.errors import NotFound
 from portal.organizations import storage
-from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.access.errors import OrganizationPurged, OrganizationTrashed
 from portal.organizations.lifecycle.engine import run
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
@@ -210,6 +216,38 @@ def test_not_every_look_tries_to_repair_what_can_not_be(organization, raw, maste
     master_db.organizations.update_one({}, {"$set": {"turned_back.at": long_ago}})
     assert stored_by(fresh(organization)).figures
     assert content(raw) == {"org_acme_corp": []}
+
+
+def test_figures_follow_a_rename_and_the_way_to_the_trash(organization, store):
+    as_read = fresh(organization)
+    rename_organization(organization, "Other", a_context())
+    assert stored_by(as_read).figures.documents == 1
+    trash_organization(fresh(organization), None, a_context())
+    assert stored_by(as_read).figures.documents == 1
+
+
+def test_what_was_purged_meanwhile_is_told_and_not_missing(organization, store, raw):
+    active = fresh(organization)
+    trashed = trash_organization(organization, None, a_context())
+    purging = intend(
+        trashed,
+        Operation(
+            kind=OperationKind.PURGE,
+            started_at=clock.now(),
+            origin=a_context().origin,
+            collection=trashed.placement.collection,
+        ),
+        states=(OrganizationState.TRASHED,),
+    )
+    raw[trashed.placement.collection].drop()
+    for as_read in (active, trashed):
+        with pytest.raises(OperationInProgress):
+            stored_by(as_read)
+    run(purging)
+    with pytest.raises(NotFound):
+        stored_by(active)
+    with pytest.raises(OrganizationPurged):
+        stored_by(trashed)
 
 
 def test_a_writer_waits_for_an_operation_that_will_bring_the_collection_back(

@@ -7,6 +7,7 @@ import pytest
 from pymongo.errors import PyMongoError, WriteConcernError
 
 from portal.database.transactions import transaction
+from portal.tenants import collections
 from portal.tenants.collections import (
     CollectionElsewhere,
     CollectionMissing,
@@ -106,6 +107,32 @@ def test_figures_count_what_is_there(tenant_db):
     assert figures.size_bytes == 7 * 14
     assert [index.name for index in figures.indexes] == ["_id_", "x_1"]
     assert figures.index_bytes == sum(index.size_bytes for index in figures.indexes)
+
+
+@pytest.mark.parametrize("code", [26, 175])
+def test_figures_are_asked_for_again_after_a_rename_in_between(tenant_db, failing, code):
+    """The server looks the name up again after the fence, and may find nothing."""
+    uuid = a_collection(tenant_db, "org_a")
+    tenant_db.org_a.insert_one({})
+    failing("aggregate", {"times": 1}, errorCode=code)
+    assert collection_figures(tenant_db, uuid, "org_a").documents == 1
+
+
+def test_figures_are_never_those_of_who_took_the_name_in_between(tenant_db, monkeypatch):
+    uuid = a_collection(tenant_db, "org_a")
+    fenced = collections.send
+
+    def overtaken(database, command, fence, **options):
+        """As the server does it: the fence is passed, then the name is another's, then counted."""
+        monkeypatch.setattr(collections, "send", fenced)
+        tenant_db.org_a.rename("org_b")
+        tenant_db.org_a.insert_many([{}, {}])
+        return database.command(command)
+
+    monkeypatch.setattr(collections, "send", overtaken)
+    with pytest.raises(CollectionElsewhere) as found:
+        collection_figures(tenant_db, uuid, "org_a")
+    assert found.value.actual_name == "org_b"
 
 
 @pytest.mark.parametrize("code", [50, 64, 189, 11602])
