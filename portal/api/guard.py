@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
 import marshmallow as ma
-from flask import Request, request
+from flask import Request, g, request
 from flask_login import current_user
 from flask_smorest import Blueprint
 from webargs.flaskparser import FlaskParser
 
 from portal import settings
 from portal.documents.organizations import Organization
+from portal.errors import NotFound
 from portal.identity.api_keys.errors import NotForProvisioning
+from portal.identity.authentication.authenticate import read_along
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import ProvisioningPrincipal
-from portal.organizations.access.lookup import Access, access_to
+from portal.organizations.access.lookup import Access, access_to, stages_along
 from portal.organizations.lifecycle.names import slug_asked_for
 from portal.web.errors import InvalidInput, MalformedJson
 
@@ -81,7 +84,10 @@ def is_provisioning() -> bool:
 def access_by_name(name: str, permission: str) -> Access:
     """The caller's access, with the ``permission``, to the organization with this name or slug.
     Raises NotFound, SecondFactorRequired, Forbidden."""
-    return access_to(slug_asked_for(name), current_user, permission)
+    slug = slug_asked_for(name)
+    # Once: a replay looks again, after the change.
+    read_slug, read = g.pop("access_along", (None, None))
+    return access_to(slug, current_user, permission, read=read.found if slug == read_slug else None)
 
 
 def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:
@@ -96,6 +102,7 @@ def canonical(access: Access, organization: Organization, below: str = "") -> di
 def _check_request() -> None:
     """Refuse invalid credentials, provisioning keys except at their endpoint, and unknown or
     repeated query parameters."""
+    _read_access_along()
     if "Authorization" in request.headers and not current_user.is_authenticated:
         raise NotAuthenticated
     if is_provisioning() and request.endpoint != _FOR_PROVISIONING:
@@ -105,6 +112,13 @@ def _check_request() -> None:
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         raise InvalidInput(dict.fromkeys(repeated, "Send one value."))
+
+
+def _read_access_along() -> None:
+    """Have access to the organization that the path names read with the session."""
+    with suppress(KeyError, NotFound):  # the view answers a name that is none
+        slug = slug_asked_for((request.view_args or {})["name"])
+        g.access_along = slug, read_along(stages_along(slug))
 
 
 def _joined(messages: Any) -> str:

@@ -1,6 +1,7 @@
 """Read models of organizations: lists and details, each by one read; previews of names."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
-from portal.organizations.access.lookup import with_mfa_lockout
+from portal.organizations.access.lookup import along, locked_out, with_mfa_lockout
 from portal.organizations.lifecycle.names import parse_name, slug_of
 from portal.organizations.lifecycle.slugs import is_free, ownership
 from portal.organizations.members.listing import Member
@@ -80,28 +81,40 @@ class Preview:
     reason: str = ""
 
 
-def organizations_of(
-    account_id: ObjectId,
-    *,
-    prefix: str | None = None,
-    before: str | None = None,
-    after: str | None = None,
-) -> Page:
-    """A page of the account's organizations by slug, as ``ListedOrganization``s; one read.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of the list that a page shows: slugs that begin with the ``prefix``, ``before`` or
+    ``after`` one. An empty prefix matches nothing."""
 
-    Filtered by a ``prefix`` of the slug; an empty one matches nothing, without a read.
-    """
-    if prefix == "":
+    prefix: str | None = None
+    before: str | None = None
+    after: str | None = None
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        return {"size": ROWS_PER_PAGE, "before": self.before, "after": self.after}
+
+
+def organizations_of(
+    account_id: ObjectId, selection: Selection, read: list[dict[str, Any]] | None = None
+) -> Page:
+    """A page of the account's organizations by slug, as ``ListedOrganization``s; one read, or none
+    where the result of ``list_along`` was ``read`` with the session, or nothing can match."""
+    if selection.prefix == "":
         return Page([])
-    keys: dict[str, Any] = {"size": ROWS_PER_PAGE, "before": before, "after": after}
-    # "~" sorts after every character of a slug.
-    matching = [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
-    stages = [*matching, *keyset_stages("slug", **keys)]
-    found = Membership.objects(account=account_id).aggregate(
-        [*_from_memberships(OrganizationState.ACTIVE, stages), *_as_listed(account_id)]
-    )
-    page = page_from(list(found), key="slug", **keys)
+    if read is None:
+        own = [{"$match": {"account": account_id}}]
+        pipeline = _list(selection, own, with_mfa_lockout(account_id))
+        read = list(Membership.objects(account=account_id).aggregate(pipeline))
+    page = page_from(read, key="slug", **selection.keys)
     return Page([ListedOrganization(**row) for row in page.rows], page.before, page.after)
+
+
+def list_along(selection: Selection) -> list[dict[str, Any]]:
+    """The stages that find, along with an account's session, what ``organizations_of`` reads."""
+    own = [{"$match": {"$expr": {"$eq": ["$account", "$$account"]}}}]
+    pipeline = _list(selection, own, [locked_out("$$enrolled")])
+    return [along(Membership, pipeline, localField="account._id", foreignField="account")]
 
 
 def memberships_of(account_id: ObjectId) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -162,9 +175,15 @@ def details_of(organization: Organization) -> Details:
 
     Raises NotFound where it was deleted since it was read.
     """
-    found = next(Organization._get_collection().aggregate(_details(organization.id)), None)
+    pipeline = [{"$match": {"_id": organization.id}}, {"$project": {"organization": "$$ROOT"}}]
+    found = next(Organization._get_collection().aggregate([*pipeline, *joined_details()]), None)
     if found is None:  # its creation was just rolled back
         raise NotFound(organization.slug)
+    return details_from(found)
+
+
+def details_from(found: Mapping[str, Any]) -> Details:
+    """The details that ``joined_details`` found."""
     return Details(
         member_count=next((count["n"] for count in found["member_count"]), 0),
         owners=[
@@ -208,12 +227,20 @@ def _from_memberships(
     ]
 
 
-def _as_listed(account_id: ObjectId) -> list[dict[str, Any]]:
-    own = [{"$match": {"account": account_id}}]
+def _list(
+    selection: Selection, own: list[dict[str, Any]], lockout: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """From an account's memberships to the rows of the list. ``own`` matches the account among
+    an organization's memberships, ``lockout`` sets ``locked_out``."""
+    prefix = selection.prefix
+    # "~" sorts after every character of a slug.
+    matching = [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
+    stages = [*matching, *keyset_stages("slug", **selection.keys)]
     return [
+        *_from_memberships(OrganizationState.ACTIVE, stages),
         join(Membership, "_id", "organization", "own", own),
         join(Membership, "_id", "organization", "members", [{"$count": "n"}]),
-        *with_mfa_lockout(account_id),
+        *lockout,
         {
             "$project": {
                 "_id": 0,
@@ -258,7 +285,8 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
     ]
 
 
-def _details(organization: ObjectId) -> list[dict[str, Any]]:
+def joined_details() -> list[dict[str, Any]]:
+    """The stages that join the details of an ``organization``."""
     owners: list[dict[str, Any]] = [
         {"$match": {"role": Role.OWNER}},
         {"$sort": {"since": 1}},
@@ -272,12 +300,11 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
         {"$sort": {"held_until": -1}},
         {"$limit": MAX_SHOWN},
     ]
+    own, events = "organization._id", latest_events_lookup(MAX_SHOWN)
     return [
-        {"$match": {"_id": organization}},
-        join(Membership, "_id", "organization", "member_count", [{"$count": "n"}]),
-        join(Membership, "_id", "organization", "owners", owners),
-        join(Slug, "_id", "organization", "old_slugs", old),
-        {"$lookup": {**latest_events_lookup(MAX_SHOWN), "localField": "_id", "as": "events"}},
-        join(Account, "created_by", "_id", "creator", _EMAIL),
-        {"$project": {"member_count": 1, "owners": 1, "old_slugs": 1, "events": 1, "creator": 1}},
+        join(Membership, own, "organization", "member_count", [{"$count": "n"}]),
+        join(Membership, own, "organization", "owners", owners),
+        join(Slug, own, "organization", "old_slugs", old),
+        {"$lookup": {**events, "localField": own, "as": "events"}},
+        join(Account, "organization.created_by", "_id", "creator", _EMAIL),
     ]

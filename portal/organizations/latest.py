@@ -97,4 +97,6 @@ def _json(value: Any) -> str:
 def _truncate(text: str) -> str:
     """The text's beginning, with invisible and bidirectional control characters escaped."""
     shown = f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
+    if shown.isprintable():
+        return shown
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)

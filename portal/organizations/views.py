@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
@@ -11,13 +11,14 @@ from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.display_names import LONGEST
 from portal.documents.organizations import Organization, OrganizationState
 from portal.identity.authentication import cookies
+from portal.identity.authentication.authenticate import read_along
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations import directory, latest, signing_up
 from portal.organizations.access import owners, replay
 from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
-from portal.organizations.directory import TRASH_KEY, Preview, preview_of
+from portal.organizations.directory import TRASH_KEY, Preview, Selection, preview_of
 from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.names import SLUG
@@ -108,16 +109,17 @@ def preview() -> ResponseReturnValue:
 
 
 @blueprint.get("/organizations")
-@login_required
 def list_mine() -> ResponseReturnValue:
     typed = request.args.get("q", "")
     visible = "".join(character if character.isprintable() else " " for character in typed)
     searched = visible.strip()[:LONGEST].rstrip()
     prefix = directory.prefix_of(searched) if searched else None
     before, after = sort_key_argument("before", SLUG), sort_key_argument("after", SLUG)
-    page = directory.organizations_of(
-        current_user.account_id, prefix=prefix, before=before, after=after
-    )
+    selection = Selection(prefix, before, after)
+    read = read_along(directory.list_along(selection))  # before the session is read
+    if not current_user.is_authenticated:
+        return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
+    page = directory.organizations_of(current_user.account_id, selection, read.found)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_mine", q=searched or None), 303)
     return render_template(
@@ -141,7 +143,7 @@ def create() -> ResponseReturnValue:
 
 
 @blueprint.get("/organizations/<slug>")
-@with_access("organization.view")
+@with_access("organization.view", directory.joined_details)
 def overview(access: Access) -> ResponseReturnValue:
     stored = stored_by(access.organization, *latest.PIPELINE)
     return render_page(
@@ -149,7 +151,7 @@ def overview(access: Access) -> ResponseReturnValue:
         access,
         stored_data=stored,
         latest=latest.as_shown(stored.documents),
-        details=directory.details_of(access.organization),
+        details=directory.details_from(access.along),
         database=settings.current().tenant_db,
     )
 

@@ -6,14 +6,17 @@ API key. One module signs cookies and tokens; their kinds, and those of their se
 from passing for the other. An API key is known by its prefix, which no token has.
 """
 
+from typing import Any
+
 import structlog
-from flask import Request, session
+from flask import Request, g, session
 
 from portal import clock
 from portal.documents.sessions import SessionKind
 from portal.identity.api_keys import credentials
 from portal.identity.sessions import sessions, tokens
 from portal.identity.sessions.principals import AccountPrincipal, Principal
+from portal.identity.sessions.sessions import ReadAlong
 from portal.identity.sessions.tokens import InvalidToken
 from portal.web.requests import is_api
 
@@ -32,6 +35,13 @@ def authenticate(request: Request) -> Principal | None:
     if principal:
         structlog.contextvars.bind_contextvars(**principal.log_context)
     return principal
+
+
+def read_along(stages: list[dict[str, Any]]) -> ReadAlong:
+    """Have the ``stages`` read with the session of the request at hand, in one command. Nothing is
+    found where that was read before, and for API keys."""
+    g.read_along = ReadAlong(stages)
+    return g.read_along
 
 
 def issue_bearer_token(principal: AccountPrincipal) -> str:
@@ -66,4 +76,6 @@ def _by_token(token: str) -> AccountPrincipal | None:
 
 
 def _by_session(session_id: object, kind: SessionKind) -> AccountPrincipal | None:
-    return sessions.find_principal(session_id, kind) if isinstance(session_id, str) else None
+    if not isinstance(session_id, str):
+        return None
+    return sessions.find_principal(session_id, kind, g.get("read_along"))

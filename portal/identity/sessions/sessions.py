@@ -38,6 +38,15 @@ _SYSTEMS = {
 }  # fmt: skip
 
 
+@dataclass(slots=True)
+class ReadAlong:
+    """What is read in one command with a session: the ``stages`` set the array ``along``, from the
+    session with its whole ``account``. ``found`` is that array, once a live session was read."""
+
+    stages: list[dict[str, Any]]
+    found: list[dict[str, Any]] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ListedSession:
     """A session as shown to its account's owner."""
@@ -112,12 +121,15 @@ def log_in(
 
 
 def find_principal(
-    session_id: str, kind: SessionKind = SessionKind.BROWSER
+    session_id: str,
+    kind: SessionKind = SessionKind.BROWSER,
+    read_along: ReadAlong | None = None,
 ) -> AccountPrincipal | None:
-    """The principal of the live session of this id and kind; one read, and at most one write a
-    minute. A browser's session ends also when it is idle; a program's lasts as long as its
-    token."""
+    """The principal of the live session of this id and kind; one read, of what is to be
+    ``read_along`` too, and at most one write a minute. A browser's session ends also when it is
+    idle; a program's lasts as long as its token."""
     now = clock.now()
+    along = {"along": 1} if read_along else {}
     found = Session._get_collection().aggregate(
         [
             {"$match": {"_id": hash_secret(session_id), "kind": kind, **_live(kind, now)}},
@@ -130,8 +142,10 @@ def find_principal(
                 }
             },
             {"$unwind": "$account"},
+            *(read_along.stages if read_along else ()),
             {
                 "$project": {
+                    **along,
                     "account": dict.fromkeys(_ACCOUNT_FIELDS, 1),
                     "seen_at": 1,
                     "expires_at": 1,
@@ -144,6 +158,8 @@ def find_principal(
     session = next(found, None)
     if session is None:
         return None
+    if read_along:
+        read_along.found = session["along"]
     if session["seen_at"] < now - _SEEN_RECORDED_EVERY:
         Session.objects(id=session["_id"]).update_one(set__seen_at=now)
     account = Account._from_son(session["account"])

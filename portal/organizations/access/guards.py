@@ -4,28 +4,38 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import redirect, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
+from portal.identity.authentication.authenticate import read_along
 from portal.organizations.access.errors import OrganizationRenamed
-from portal.organizations.access.lookup import Access, access_to, access_to_trashed
+from portal.organizations.access.lookup import (
+    Access,
+    access_to,
+    access_to_trashed,
+    stages_along,
+)
 from portal.web.forms import Form
 
 View = Callable[..., ResponseReturnValue]
+Joins = Callable[[], list[dict[str, Any]]]
 
 
-def with_access(permission: str) -> Callable[[View], View]:
+def with_access(permission: str, joins: Joins = list) -> Callable[[View], View]:
     """Pass the view the account's ``Access`` in place of the slug; without access, 404 or 403.
+    ``joins`` makes stages that read more along with it.
 
     By an old slug, pages redirect members to the current one, and changes are refused.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
-        @login_required
         def guarded(slug: str, **ids: Any) -> ResponseReturnValue:
-            access = access_to(slug, current_user, permission)
+            read = read_along(stages_along(slug, joins()))  # before the session is read
+            if not current_user.is_authenticated:
+                return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
+            access = access_to(slug, current_user, permission, read=read.found)
             if not access.by_old_slug:
                 return view(access, **ids)
             if request.method == "POST":

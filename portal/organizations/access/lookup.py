@@ -4,11 +4,13 @@ A principal is an account by a session, or an organization's API key. Views get 
 from here, so nothing reaches another organization's data.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 from bson import ObjectId
+from mongoengine import Document
 
 from portal import clock
 from portal.database.paging import join
@@ -32,13 +34,15 @@ from portal.web.idempotency import claim_key
 class Access:
     """A principal's permissions in an organization, and the requested slug.
 
-    A member has a ``role``; an API key may have permissions alone.
+    A member has a ``role``; an API key may have permissions alone. ``along`` is what a page had
+    read with it.
     """
 
     organization: Organization
     role: Role | None
     slug: str
     permissions: frozenset[str]
+    along: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def by_old_slug(self) -> bool:
@@ -64,17 +68,24 @@ class Access:
 
 
 def access_to(
-    slug: str, principal: AccountPrincipal | OrganizationKey, permission: str | None = None
+    slug: str,
+    principal: AccountPrincipal | OrganizationKey,
+    permission: str | None = None,
+    *,
+    read: list[dict[str, Any]] | None = None,
 ) -> Access:
-    """The principal's access to the organization with this slug, current or old; one read.
+    """The principal's access to the organization with this slug, current or old; one read, or none
+    where the result of ``stages_along`` was ``read`` with the session.
 
     Raises NotFound alike where there is no such organization, where it is in the trash, and where
     the principal doesn't belong to it; SecondFactorRequired where the account is locked out, unless
     the ``permission`` is to leave; Forbidden without the ``permission``.
     """
     key = principal if isinstance(principal, OrganizationKey) else None
-    pipeline = _by_key(slug, key) if key else _by_member(slug, principal.account_id)
-    found = next(Slug._get_collection().aggregate(pipeline), None)
+    if key or read is None:
+        pipeline = _by_key(slug, key) if key else _by_member(slug, principal.account_id)
+        read = list(Slug._get_collection().aggregate(pipeline))
+    found = next(iter(read), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
@@ -84,7 +95,7 @@ def access_to(
         access = Access(organization, role, slug, key.permissions)
     else:
         role = Role(found["role"])
-        access = Access(organization, role, slug, ROLES[role])
+        access = Access(organization, role, slug, ROLES[role], found)
     if found["organization"].get("locked_out"):
         access = replace(access, permissions=access.permissions & WITHOUT_SECOND_FACTOR)
         if permission not in access.permissions:
@@ -92,6 +103,33 @@ def access_to(
     if permission:
         access.require(permission)
     return access
+
+
+def stages_along(slug: str, joins: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """The stages that find, along with an account's session, what ``access_to`` reads. ``joins``
+    add to a member's access from ``organization``."""
+    pipeline = [
+        *_from_slug(slug, [locked_out("$$enrolled")]),
+        *_with_membership([{"$match": {"$expr": {"$eq": ["$account", "$$account"]}}}]),
+        *joins,
+    ]
+    return [along(Slug, pipeline)]
+
+
+def along(
+    document: type[Document], pipeline: list[dict[str, Any]], **fields: str
+) -> dict[str, Any]:
+    """A ``$lookup`` of what is read along with a session. ``$$account`` is the account's id in its
+    ``pipeline``, ``$$enrolled`` whether it has a second factor."""
+    return {
+        "$lookup": {
+            "from": document._get_collection_name(),
+            "let": {"account": "$account._id", "enrolled": "$account.has_second_factor"},
+            "pipeline": pipeline,
+            "as": "along",
+            **fields,
+        }
+    }
 
 
 def parse_object_id(text: str) -> ObjectId:
@@ -189,9 +227,14 @@ def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> Non
 
 
 def _by_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
-    own = [{"$match": {"account": account_id}}]
     return [
         *_from_slug(slug, with_mfa_lockout(account_id)),
+        *_with_membership([{"$match": {"account": account_id}}]),
+    ]
+
+
+def _with_membership(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
         join(Membership, "organization._id", "organization", "membership", own),
         {"$unwind": "$membership"},
         {"$project": {"organization": 1, "role": "$membership.role"}},
@@ -223,10 +266,11 @@ def with_mfa_lockout(account_id: ObjectId) -> list[dict[str, Any]]:
             {"$project": {"_id": 1}},
         ],
     }
+    return [{"$lookup": enrolled}, locked_out({"$ne": ["$enrolled", []]}), {"$unset": "enrolled"}]
+
+
+def locked_out(enrolled: Any) -> dict[str, Any]:
+    """The stage that sets ``locked_out`` for an account that is ``enrolled``, or isn't."""
     begins = "$second_factor_from"
     begun = {"$and": [{"$gt": [begins, None]}, {"$lte": [begins, clock.now()]}]}
-    return [
-        {"$lookup": enrolled},
-        {"$set": {"locked_out": {"$and": [begun, {"$eq": ["$enrolled", []]}]}}},
-        {"$unset": "enrolled"},
-    ]
+    return {"$set": {"locked_out": {"$and": [begun, {"$not": [enrolled]}]}}}
