@@ -19,6 +19,10 @@ _FORBIDDEN = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xef\xb7[\x90-\xaf]|\xef\xbf[\xbe\xbf]"
     rb"|[\xf0-\xf4][\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]"
 )
+# A page without any of these has none of them; looking for them takes a tenth of the time.
+_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+_ENDINGS = (b"\xef\xb7", b"\xbf\xbe", b"\xbf\xbf")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -35,9 +39,17 @@ def init_app(app: Flask) -> None:
 def _keep_valid(response: Response) -> Response:
     if response.mimetype == "text/html":
         page = response.get_data()
-        if _FORBIDDEN.search(page):
+        if _may_be_forbidden(page):
             response.set_data(_FORBIDDEN.sub(_REPLACEMENT, page))
     return response
+
+
+def _may_be_forbidden(page: bytes) -> bool:
+    return (
+        len(page.translate(None, _CONTROLS)) < len(page)
+        or any(ending in page for ending in _ENDINGS)
+        or _C1.search(page) is not None
+    )
 
 
 @cache

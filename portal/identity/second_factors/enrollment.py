@@ -1,10 +1,12 @@
 """An account's second factors, and the consequences of enrolling or unenrolling one."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from bson import ObjectId
 
 from portal.audit.trail import record
+from portal.database.paging import join
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
@@ -33,12 +35,23 @@ class SecondFactors:
 
 
 def second_factors_of(account_id: ObjectId) -> SecondFactors:
-    """The account's second factors; three reads."""
-    codes = RecoveryCodes.objects(id=account_id).first()
+    """The account's second factors; one read."""
+    oldest_first = [{"$sort": {"added_at": 1}}]
+    found = Account._get_collection().aggregate(
+        [
+            {"$match": {"_id": account_id}},
+            {"$project": {"_id": 1}},
+            join(AuthenticatorApp, "_id", "_id", "apps", []),
+            join(Passkey, "_id", "account", "passkeys", oldest_first),
+            join(RecoveryCodes, "_id", "_id", "codes", []),
+        ]
+    )
+    nothing: dict[str, Any] = {"apps": [], "passkeys": [], "codes": []}
+    row = next(found, nothing)
     return SecondFactors(
-        AuthenticatorApp.objects(id=account_id).first(),
-        list(Passkey.objects(account=account_id).order_by("added_at")),
-        len(codes.hashes) if codes else None,
+        next(map(AuthenticatorApp._from_son, row["apps"]), None),
+        list(map(Passkey._from_son, row["passkeys"])),
+        next((len(codes.get("hashes", ())) for codes in row["codes"]), None),
     )
 
 
@@ -97,11 +110,20 @@ def delete_all(account_id: ObjectId) -> None:
 
 def requiring_organization_name(account_id: ObjectId) -> str | None:
     """The name of an organization of the account's that requires a second factor, now or soon."""
-    own = Membership.objects(account=account_id).distinct("organization")
-    requiring = Organization.objects(
-        id__in=own, state__ne=OrganizationState.PURGED, second_factor_from__ne=None
-    ).first()
-    return requiring and requiring.name
+    requiring = {
+        "state": {"$ne": OrganizationState.PURGED},
+        "second_factor_from": {"$ne": None},
+    }
+    found = Membership._get_collection().aggregate(
+        [
+            {"$match": {"account": account_id}},
+            {"$group": {"_id": None, "own": {"$push": "$organization"}}},
+            join(Organization, "own", "_id", "found", [{"$match": requiring}, {"$limit": 1}]),
+            {"$unwind": "$found"},
+            {"$project": {"name": "$found.name"}},
+        ]
+    )
+    return next((row["name"] for row in found), None)
 
 
 def _record_change(account_id: ObjectId, action: str, what: str, context: RequestContext) -> None:

@@ -97,12 +97,18 @@ def promote_target(organization: ObjectId, old_slug: str, new_slug: str) -> None
     """Make the claimed ``new_slug`` the current one. The old one stays held for OLD_SLUG_DAYS, as
     long as it is among the MAX_OLD latest ones."""
     held_until = clock.now() + timedelta(days=settings.current().old_slug_days)
-    Slug.objects(id=old_slug, organization=organization).update_one(
-        set__state=SlugState.OLD, set__held_until=held_until
+    is_new = {"$eq": ["$_id", new_slug]}
+    promoted = {
+        "state": {"$cond": [is_new, SlugState.CURRENT, SlugState.OLD]},
+        "held_until": {"$cond": [is_new, "$$REMOVE", held_until]},
+    }
+    Slug._get_collection().update_many(
+        {"_id": {"$in": [old_slug, new_slug]}, "organization": organization}, [{"$set": promoted}]
     )
-    mark_current(organization, new_slug)
-    old = Slug.objects(organization=organization, state=SlugState.OLD).order_by("-held_until")
-    too_many = [slug.id for slug in old.skip(MAX_OLD)]
+    old = Slug._get_collection().find(
+        {"organization": organization, "state": SlugState.OLD}, {"_id": 1}
+    )
+    too_many = [slug["_id"] for slug in old.sort("held_until", -1).skip(MAX_OLD)]
     if too_many:
         Slug.objects(id__in=too_many, organization=organization, state=SlugState.OLD).delete()
 

@@ -13,7 +13,6 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import Invitation, InvitationState, Membership, Role, standing_of
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
-from portal.organizations.members.memberships import membership_of
 from portal.permissions import ROLES
 
 
@@ -102,11 +101,18 @@ def counts_of(organization_id: ObjectId) -> tuple[int, int]:
 
 def member_of(organization_id: ObjectId, account_id: ObjectId) -> ListedMember:
     """One member. Raises NotFound where the account isn't one."""
-    membership = membership_of(organization_id, account_id)
-    account = Account.objects(id=account_id).first()
-    if account is None:
+    found = Membership._get_collection().aggregate(
+        [
+            {"$match": {"organization": organization_id, "account": account_id}},
+            {"$project": {"_id": 0, "membership": "$$ROOT"}},
+            join(Account, "membership.account", "_id", "account", []),
+            {"$unwind": "$account"},
+        ]
+    )
+    row = next(found, None)
+    if row is None:
         raise NotFound(str(account_id))
-    return _listed_member({**account.to_mongo(), "membership": membership.to_mongo()})
+    return _listed_member({**row["account"], "membership": row["membership"]})
 
 
 def invitations_of(
