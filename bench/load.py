@@ -4,7 +4,7 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from bench.environment import Environment
 from bench.report import Figure
 from bench.scale import Scale
 from bench.usage import cpu_seconds, worker_of
-from bench.visits import OrganizationPage
+from bench.visits import OrganizationPage, Program
 from tests import processes
 from tests.processes import PortalProcess, wait_until
 
@@ -27,7 +27,7 @@ class Target:
 
     running: PortalProcess
     path: str
-    cookies: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,16 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
     options = {"workers": 1, "wait": False, "stderr": environment.log}
     running = environment.portal
     page = OrganizationPage(running, "Load")
+    browser = {"Cookie": page.cookies}
+    program = {"Authorization": Program(running, page.email).authorization}
     with processes.portal(environment.server, "bare", *_BARE, **options) as bare:
         wait_until(lambda: _answers(bare))
         targets = {
             _FLOOR: Target(bare, "/"),
-            "organization page": Target(running, page.path, page.cookies),
-            "list page": Target(running, "/organizations", page.cookies),
+            "organization page": Target(running, page.path, browser),
+            "list page": Target(running, "/organizations", browser),
             "log-in page": Target(running, "/login"),
+            "JSON read": Target(running, "/org/load", program),
         }
         seen: dict[str, list[Served]] = {name: [] for name in targets}
         for _ in range(scale.repeats):
@@ -91,7 +94,7 @@ def _ask(target: Target, until: float) -> list[float]:
     taken = []
     with closing(HTTPConnection(urlsplit(target.running.url).netloc, timeout=30)) as connection:
         while (begin := time.perf_counter()) < until:
-            connection.request("GET", target.path, headers={"Cookie": target.cookies})
+            connection.request("GET", target.path, headers=target.headers)
             answer = connection.getresponse()
             answer.read()
             assert answer.status == 200, f"{target.path} was answered {answer.status}"

@@ -15,9 +15,9 @@ def worker_of(running: PortalProcess) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """How long it was on a core, in steps of a clock tick, mostly 10 ms."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """How long its threads were on a core, to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def resident_mb(pid: int) -> float:

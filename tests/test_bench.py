@@ -32,11 +32,48 @@ FIGURES = {
         "insert many, 500",
     ],
     "audit": ["change of a display name, no event", "change of a display name"],
-    "rename": ["rename by HTTP, 10 documents", "rename by HTTP, 100 documents"],
-    "pages": ["organization page, CPU of the worker", "organization page, wall, one client"],
+    "rename": [
+        "rename by HTTP, 10 documents",
+        "rename by HTTP, 100 documents",
+        "floor: two transactions, renameCollection",
+        "rename by JSON",
+    ],
+    "pages": [
+        "organization page, CPU of the worker",
+        "organization page, wall, one client",
+        *(
+            f"/organizations/pages/{name}, CPU"
+            for name in (
+                "activity",
+                "members",
+                "invitations",
+                "keys",
+                "keys/new",
+                "settings",
+                "second-factor",
+                "rename",
+                "delete",
+            )
+        ),
+        *(
+            f"{name}, CPU"
+            for name in (
+                "/organizations",
+                "/organizations/new",
+                "/trash",
+                "/account",
+                "/account/security",
+                "/account/sessions",
+                "/account/invitations",
+                "/docs",
+                "JSON read",
+                "a token's check",
+            )
+        ),
+    ],
     "load": [
         f"{page}, {figure}"
-        for page in ("bare view", "organization page", "list page", "log-in page")
+        for page in ("bare view", "organization page", "list page", "log-in page", "JSON read")
         for figure in ("8 connections", "99th percentile", "CPU of the worker")
     ],
     "slow-clients": [
