@@ -116,6 +116,18 @@ def record(
     return event
 
 
+@within_transaction
+def begin_chain(
+    subject: Document, action: str, origin: Origin, **details: str | None
+) -> AuditEvent:
+    """Record the first event of ``subject``, which isn't stored yet: the caller stores it, with the
+    head that it has then, in the same transaction."""
+    event = next_event(subject.audit_head, subject.id, action, origin, details)
+    event.save(force_insert=True)
+    subject.audit_head = Head(seq=event.seq, hash=event.hash, at=event.at)
+    return event
+
+
 def next_event(
     head: Head,
     chain: ObjectId,

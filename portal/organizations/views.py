@@ -9,7 +9,7 @@ from flask_login import current_user, login_required
 from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.display_names import LONGEST
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.identity.authentication import cookies
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.authentication.passwords import strength
@@ -145,12 +145,14 @@ def create() -> ResponseReturnValue:
 @blueprint.get("/organizations/<slug>")
 @with_access("organization.view", directory.joined_details)
 def overview(access: Access) -> ResponseReturnValue:
+    running = access.organization.operation
+    leaving = running and running.kind in (OperationKind.TRASH, OperationKind.PURGE)
     stored = stored_by(access.organization, *latest.PIPELINE)
     return render_page(
         "organizations/overview.html",
         access,
         stored_data=stored,
-        latest=latest.as_shown(stored.documents),
+        latest=latest.as_shown(stored.documents) if stored.figures and not leaving else None,
         details=directory.details_from(access.along),
         database=settings.current().tenant_db,
     )

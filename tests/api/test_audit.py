@@ -86,8 +86,8 @@ def test_by_an_old_name_it_tells_the_current_one(owner):
     assert answer.headers["Link"] == '<http://localhost/org/other/audit>; rel="canonical"'
 
 
-def test_it_takes_three_round_trips(owner, commands):
+def test_it_takes_two_round_trips(owner, commands):
     renamed(3)
     commands.clear()
     feed(owner)
-    assert len(commands) == 3, commands
+    assert len(commands) == 2, commands

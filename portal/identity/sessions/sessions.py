@@ -40,7 +40,7 @@ _SYSTEMS = {
 
 @dataclass(slots=True)
 class ReadAlong:
-    """What is read in one command with a session: the ``stages`` set the array ``along``, from the
+    """Data read in one command with a session. The ``stages`` set the array ``along``, from the
     session with its whole ``account``. ``found`` is that array, once a live session was read."""
 
     stages: list[dict[str, Any]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from portal.audit.trail import delete_chain, record
+from portal.audit.trail import begin_chain, delete_chain
 from portal.database.cascade import delete_belongings
 from portal.database.connection import tenant_database
 from portal.database.transactions import transactional, within_transaction
@@ -105,12 +105,14 @@ def _insert_organization(
         created_by=owner,
         operation=operation,
     )
+    begin_chain(
+        organization, "organization.created", context.origin, name=name.shown, slug=name.slug
+    )
     engine.insert_with_intent(organization, context)
     collections.create_collection(tenant_database(), organization.placement.collection)
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )
-    record(organization, "organization.created", context.origin, name=name.shown, slug=name.slug)
     return organization
 
 
