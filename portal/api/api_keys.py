@@ -4,23 +4,34 @@ from datetime import timedelta
 from typing import Any
 
 from portal.api import replay, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, logged_in
+from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
+from portal.api.refusals import OF_JSON
 from portal.api.replay import Answer
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
+from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.errors import (
+    ApiKeyExpired,
+    InvalidApiKeyName,
+    InvalidExpiry,
+    InvalidGrant,
+    TooManyApiKeys,
+)
 from portal.organizations.api_keys.managing import MADE, REVOKED, ROTATED, NewSecret
 from portal.web import requests
+from portal.web.errors import TooManyAttempts
 from portal.web.idempotency import find_record
 from portal.web.requests import request_context
 
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
 
 takes_key = org_keys.doc(parameters=[replay.PARAMETER])
+_OF_CHANGES = (*OF_ACCESS, *replay.REFUSALS)
 
 
-@org_keys.get("/<name:name>/keys")
+@org_keys.get("/<name:name>/keys", operation="list_keys", refusals=OF_ACCESS)
 @logged_in
 @org_keys.response(200, schemas.KeysAnswer)
 def list_keys(name: str) -> dict[str, Any]:
@@ -32,7 +43,19 @@ def list_keys(name: str) -> dict[str, Any]:
     return {"keys": managing.keys_of(access.organization)}
 
 
-@org_keys.post("/<name:name>/keys")
+@org_keys.post(
+    "/<name:name>/keys",
+    operation="create_key",
+    refusals=(
+        *OF_JSON,
+        *_OF_CHANGES,
+        InvalidApiKeyName,
+        InvalidGrant,
+        InvalidExpiry,
+        TooManyAttempts,
+        TooManyApiKeys,
+    ),
+)
 @takes_key
 @logged_in
 @org_keys.arguments(schemas.NewKeyBody)
@@ -56,7 +79,11 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     return _with_secret(access, created)
 
 
-@org_keys.post("/<name:name>/keys/<key_id>/rotate")
+@org_keys.post(
+    "/<name:name>/keys/<key_id>/rotate",
+    operation="rotate_key",
+    refusals=(*OF_JSON, *_OF_CHANGES, ApiKeyNotFound, ApiKeyExpired),
+)
 @takes_key
 @logged_in
 @org_keys.arguments(schemas.RotateBody, required=False)
@@ -73,7 +100,11 @@ def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     return _with_secret(access, managing.rotate_key(access, key.id, overlap, request_context()))
 
 
-@org_keys.delete("/<name:name>/keys/<key_id>")
+@org_keys.delete(
+    "/<name:name>/keys/<key_id>",
+    operation="revoke_key",
+    refusals=(*_OF_CHANGES, ApiKeyNotFound),
+)
 @takes_key
 @logged_in
 @org_keys.response(200, schemas.Success)

@@ -7,7 +7,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal.api import schemas
-from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
+from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.replay import Answer
 from portal.audit.export import SCHEMA, as_json
 from portal.audit.trail import HIGHEST_SEQ, events_after
@@ -80,7 +80,7 @@ class FeedAnswer(schemas.Success):
     head = fields.Nested(EventHead, required=True)
 
 
-@audit.get("/<name:name>/audit")
+@audit.get("/<name:name>/audit", operation="list_audit_events", refusals=OF_ACCESS)
 @logged_in
 @audit.arguments(FeedQuery, location="query")
 @audit.response(200, FeedAnswer)

@@ -1,6 +1,6 @@
 """Checks of every API request before its view."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -10,16 +10,22 @@ from flask_smorest import Blueprint
 
 from portal import settings
 from portal.api.body import BodyParser
+from portal.api.refusals import OF_BODIES, OF_EVERY_REQUEST, Refusal, Refusals
 from portal.documents.organizations import Organization
+from portal.errors import NotFound
 from portal.identity.api_keys.errors import NotForProvisioning
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import ProvisioningPrincipal
+from portal.organizations.access.errors import Forbidden, SecondFactorRequired
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.lifecycle.names import slug_asked_for
 from portal.web.errors import InvalidInput
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # their schemas check it
 _FOR_PROVISIONING = "org.create"
+
+OF_ACCESS: tuple[Refusal, ...] = (NotFound, SecondFactorRequired, Forbidden)
+"""The errors of ``access_by_name``."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -31,7 +37,31 @@ class ApiBlueprint(Blueprint):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.refusals = Refusals()
         self.before_request(_check_request)
+
+    def route(
+        self,
+        rule: str,
+        *,
+        operation: str,
+        refusals: tuple[Refusal, ...] = (),
+        field_names: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Callable[[View], View]:
+        """Register a view as the ``operation`` of this id in the OpenAPI document, with its
+        ``refusals`` beside those that every operation has. Answers with any other refusal fail
+        the tests."""
+        register = super().route(rule, **options)
+        common = OF_EVERY_REQUEST if options["methods"] == ["GET"] else OF_EVERY_REQUEST + OF_BODIES
+
+        def decorate(view: View) -> View:
+            endpoint = f"{self.name}.{view.__name__}"
+            key = () if endpoint == _FOR_PROVISIONING else (NotForProvisioning,)
+            responses = self.refusals.responses((*common, *key, *refusals), field_names or {})
+            return register(self.doc(operationId=operation, responses=responses)(view))
+
+        return decorate
 
 
 def logged_in(view: View) -> View:

@@ -5,14 +5,24 @@ from typing import Any
 from bson import ObjectId
 
 from portal.api import replay, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
+from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.organizations import takes_key
+from portal.api.refusals import OF_JSON
 from portal.api.replay import Answer
 from portal.documents.organizations import Organization
+from portal.email_addresses import InvalidEmail
 from portal.errors import NotFound
+from portal.identity.sessions.errors import AddressNotVerified
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.members import inviting, listing, managing
+from portal.organizations.members.errors import (
+    AlreadyInvited,
+    AlreadyMember,
+    InvitationClosed,
+    LastOwner,
+)
+from portal.web.errors import TooManyAttempts
 from portal.web.idempotency import find_record
 from portal.web.requests import idempotency_key, request_context
 
@@ -21,9 +31,18 @@ org_members = ApiBlueprint(
 )
 
 _MOST_LISTED = 10_000
+_OF_CHANGES = (*OF_ACCESS, *replay.REFUSALS)
+_OF_SENDING = (
+    *OF_JSON,
+    *_OF_CHANGES,
+    OrganizationRenamed,
+    AddressNotVerified,
+    AlreadyMember,
+    TooManyAttempts,
+)
 
 
-@org_members.get("/<name:name>/members")
+@org_members.get("/<name:name>/members", operation="list_members", refusals=OF_ACCESS)
 @logged_in
 @org_members.response(200, schemas.MembersAnswer)
 def list_members(name: str) -> Answer:
@@ -36,7 +55,11 @@ def list_members(name: str) -> Answer:
     return {"members": page.rows}, 200, canonical(access, access.organization, "/members")
 
 
-@org_members.put("/<name:name>/members/<account_id>")
+@org_members.put(
+    "/<name:name>/members/<account_id>",
+    operation="change_role",
+    refusals=(*OF_JSON, *_OF_CHANGES, LastOwner, TooManyAttempts),
+)
 @takes_key
 @logged_in
 @org_members.arguments(schemas.RoleBody)
@@ -55,7 +78,11 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
     return {"member": member}, 200, canonical(access, access.organization, f"/members/{account_id}")
 
 
-@org_members.delete("/<name:name>/members/<account_id>")
+@org_members.delete(
+    "/<name:name>/members/<account_id>",
+    operation="remove_member",
+    refusals=(*_OF_CHANGES, OrganizationRenamed, LastOwner),
+)
 @takes_key
 @logged_in
 @org_members.response(200, schemas.Success)
@@ -73,7 +100,7 @@ def remove(name: str, account_id: str) -> dict[str, Any]:
     return {}
 
 
-@org_members.get("/<name:name>/invitations")
+@org_members.get("/<name:name>/invitations", operation="list_invitations", refusals=OF_ACCESS)
 @logged_in
 @org_members.response(200, schemas.InvitationsAnswer)
 def list_invitations(name: str) -> Answer:
@@ -86,7 +113,11 @@ def list_invitations(name: str) -> Answer:
     return {"invitations": page.rows}, 200, canonical(access, access.organization, "/invitations")
 
 
-@org_members.post("/<name:name>/invitations")
+@org_members.post(
+    "/<name:name>/invitations",
+    operation="create_invitation",
+    refusals=(*_OF_SENDING, InvalidEmail, AlreadyInvited),
+)
 @takes_key
 @logged_in
 @org_members.arguments(schemas.InviteBody)
@@ -102,7 +133,11 @@ def invite(body: dict[str, str], name: str) -> dict[str, Any]:
     return _as_answer(access, sent.id)
 
 
-@org_members.post("/<name:name>/invitations/<invitation_id>/resend")
+@org_members.post(
+    "/<name:name>/invitations/<invitation_id>/resend",
+    operation="resend_invitation",
+    refusals=(*_OF_SENDING, InvitationClosed),
+)
 @takes_key
 @logged_in
 @org_members.arguments(schemas.ResendBody, required=False)
@@ -120,7 +155,11 @@ def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any
     return _as_answer(access, parse_object_id(invitation_id))
 
 
-@org_members.delete("/<name:name>/invitations/<invitation_id>")
+@org_members.delete(
+    "/<name:name>/invitations/<invitation_id>",
+    operation="withdraw_invitation",
+    refusals=(*_OF_CHANGES, OrganizationRenamed, InvitationClosed),
+)
 @takes_key
 @logged_in
 @org_members.response(200, schemas.InvitationAnswer)

@@ -1,9 +1,12 @@
 """The JSON API: its parts, its OpenAPI document, and the page that shows it."""
 
+from typing import Any
+
 from flask import Blueprint, Flask, make_response, render_template
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 from flask_wtf import CSRFProtect
+from marshmallow import fields
 from werkzeug.routing import BaseConverter
 
 from portal import settings
@@ -47,6 +50,9 @@ class _Api(Api):
     def _register_error_handlers(self) -> None:
         """The portal's own error handlers serve the API, too."""
 
+    def _register_pagination_header(self) -> None:
+        """No answer has one."""
+
 
 def init_app(app: Flask, csrf: CSRFProtect) -> None:
     """Give ``app`` the API and its documentation."""
@@ -60,17 +66,48 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     )
     active = settings.current()
     spec = {
-        "info": {"description": _ABOUT.format(seconds=active.jwt_expires_seconds)},
+        "info": {
+            "description": _ABOUT.format(seconds=active.jwt_expires_seconds),
+            "contact": {"name": "Whoever runs this portal", "url": active.public_url},
+        },
+        "servers": [{"url": active.public_url}],
         "security": [{"bearer": []}],
     }
     api = _Api(app, spec_kwargs=spec)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.spec.components.parameter(replay.PARAMETER, "header", replay.PARAMETER_DOC)
+    for name, values in schemas.CHOICES.items():
+        api.spec.components.schema(name, {"type": "string", "enum": values})
+    for attributes in (_constant, _choice):
+        api.ma_plugin.converter.add_attribute_function(attributes)
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
-    for part in (admin, auth, org, org_members, org_keys, audit):
+    parts = (admin, auth, org, org_members, org_keys, audit)
+    for part in parts:
         csrf.exempt(part)  # it takes no cookie
         api.register_blueprint(part)
+    examples = {name: found for part in parts for name, found in part.refusals.examples.items()}
+    for name, example in examples.items():
+        api.spec.components.example(name, example)
     app.register_blueprint(docs)
+
+
+def _constant(self: Any, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
+    """A constant is one by its type, too: clients tell answers and errors apart by it."""
+    if not isinstance(field, fields.Constant):
+        return {}
+    ret.pop("default", None)
+    return {"type": "string", "const": field.constant}
+
+
+def _choice(self: Any, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
+    """A reference to the values, which are written into the document once: of enums beside null,
+    and of equal ones in several schemas, client generators make several types."""
+    if not isinstance(field, schemas.Choice):
+        return {}
+    for inline in ("type", "enum"):
+        ret.pop(inline, None)
+    values = {"$ref": f"#/components/schemas/{field.choice}"}
+    return {"anyOf": [values, {"type": "null"}]} if field.allow_none else values
 
 
 @docs.get("/docs")

@@ -6,15 +6,41 @@ from flask_login import current_user
 
 from portal import settings
 from portal.api import replay, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
+from portal.api.guard import (
+    OF_ACCESS,
+    ApiBlueprint,
+    access_by_name,
+    canonical,
+    is_provisioning,
+    logged_in,
+)
+from portal.api.refusals import OF_JSON
 from portal.api.replay import Answer
+from portal.display_names import InvalidName
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.email_addresses import InvalidEmail
+from portal.errors import NotFound
+from portal.identity.accounts.errors import EmailTaken
+from portal.identity.authentication.errors import WeakPassword
+from portal.identity.sessions.errors import AccountRequired
 from portal.organizations import directory, signing_up
-from portal.organizations.access.errors import OrganizationRenamed
+from portal.organizations.access.errors import (
+    NotInTrash,
+    OrganizationPurged,
+    OrganizationRenamed,
+    SecondFactorRequired,
+)
 from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
+    NameUnchanged,
+    OperationInProgress,
+    SlugTaken,
+    TenantCollectionMissing,
+)
 from portal.organizations.storage import stored_by
-from portal.web.errors import InvalidInput
+from portal.web.errors import InvalidInput, Overloaded, TooManyAttempts
 from portal.web.requests import request_context
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
@@ -24,12 +50,35 @@ FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
 """JSON names of fields that forms name otherwise, by endpoint."""
 
 takes_key = org.doc(parameters=[replay.PARAMETER])
+_OF_NAMING = (*OF_JSON, InvalidName, SlugTaken, TooManyAttempts)
+_OF_OPERATIONS = (
+    *replay.REFUSALS,
+    OperationInProgress,
+    OrganizationPurged,
+    TenantCollectionMissing,
+)
+_OF_RENAMING = (*_OF_NAMING, *OF_ACCESS, *_OF_OPERATIONS, NameUnchanged, OrganizationRenamed)
+_OF_DELETING = (*OF_ACCESS, *_OF_OPERATIONS, OrganizationRenamed, CollectionNameConflict)
+_OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF_OPERATIONS)
 _MOST_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
 
 
-@org.post("/create")
+@org.post(
+    "/create",
+    operation="create_organization",
+    refusals=(
+        *_OF_NAMING,
+        *OF_ACCESS,
+        *replay.REFUSALS,
+        AccountRequired,
+        InvalidEmail,
+        WeakPassword,
+        EmailTaken,
+        Overloaded,
+    ),
+)
 @takes_key
 @org.arguments(schemas.CreateBody)
 @org.response(201, schemas.CreatedAnswer)
@@ -66,7 +115,7 @@ def create(body: dict[str, str]) -> Answer:
     return {"organization": _created(organization)}, 201, {}
 
 
-@org.get("/trash")
+@org.get("/trash", operation="list_trash", refusals=(AccountRequired,))
 @logged_in
 @org.response(200, schemas.TrashAnswer)
 def trash() -> dict[str, Any]:
@@ -78,7 +127,7 @@ def trash() -> dict[str, Any]:
     return {"trash": directory.trash_of(current_user.account_id, size=_MOST_TRASHED).rows}
 
 
-@org.get("/<name:name>")
+@org.get("/<name:name>", operation="get_organization", refusals=OF_ACCESS)
 @logged_in
 @org.response(200, schemas.OrganizationAnswer)
 def see(name: str) -> Answer:
@@ -90,7 +139,12 @@ def see(name: str) -> Answer:
     return _details(access, access.organization)
 
 
-@org.put("/update/<name:name>")
+@org.put(
+    "/update/<name:name>",
+    operation="rename_organization",
+    refusals=_OF_RENAMING,
+    field_names=_NEW_NAME,
+)
 @takes_key
 @logged_in
 @org.arguments(schemas.NewNameBody)
@@ -104,18 +158,26 @@ def update(body: dict[str, str], name: str) -> Answer:
     return _rename(name, body["new_organization_name"])
 
 
-@org.put("/update")
+@org.put(
+    "/update",
+    operation="rename_organization_by_body",
+    refusals=_OF_RENAMING,
+    field_names=_NEW_NAME,
+)
 @takes_key
 @logged_in
 @org.arguments(schemas.RenameBody)
 @org.response(200, schemas.OrganizationAnswer)
 @org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
 def update_by_body(body: dict[str, str]) -> Answer:
-    """Rename the organization that the body names"""
+    """Rename the organization that the body names
+
+    By its name or slug, also by an old one. Its collection is renamed with it.
+    """
     return _rename(body["old_organization_name"], body["new_organization_name"])
 
 
-@org.delete("/delete/<name:name>")
+@org.delete("/delete/<name:name>", operation="delete_organization", refusals=_OF_DELETING)
 @takes_key
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
@@ -129,7 +191,11 @@ def delete(query: dict[str, bool], name: str) -> Answer:
     return _delete(name, query["purge"])
 
 
-@org.delete("/delete")
+@org.delete(
+    "/delete",
+    operation="delete_organization_by_body",
+    refusals=(*OF_JSON, *_OF_DELETING),
+)
 @takes_key
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
@@ -137,11 +203,19 @@ def delete(query: dict[str, bool], name: str) -> Answer:
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
 def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
-    """Move the organization that the body names to the trash, or purge it at once"""
+    """Move the organization that the body names to the trash, or purge it at once
+
+    By its current name or slug; an old one is refused. Nothing brings back what was purged. Where
+    a client sends no body with DELETE, name the organization in the URL.
+    """
     return _delete(body["organization_name"], query["purge"])
 
 
-@org.post("/trash/<organization_id>/restore")
+@org.post(
+    "/trash/<organization_id>/restore",
+    operation="restore_organization",
+    refusals=(*_OF_NAMING, *_OF_TRASHED),
+)
 @takes_key
 @logged_in
 @org.arguments(schemas.RestoreBody, required=False)
@@ -161,7 +235,11 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     return answer, 202 if restored.operation else status, {}
 
 
-@org.delete("/trash/<organization_id>")
+@org.delete(
+    "/trash/<organization_id>",
+    operation="purge_organization",
+    refusals=_OF_TRASHED,
+)
 @takes_key
 @logged_in
 @org.response(200, schemas.DeletedAnswer)

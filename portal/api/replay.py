@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint
+from portal.api.refusals import Refusal
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
 from portal.errors import NotFound, PortalError
@@ -39,6 +40,8 @@ PARAMETER_DOC = {
     ),
     "schema": {"type": "string", "pattern": f"^{SYNTAX.pattern}$"},
 }
+REFUSALS: tuple[Refusal, ...] = (DuplicateRequest, IdempotencyKeyReused)
+"""The errors of calls that take an idempotency key."""
 _KEPT_HEADERS = ("Link",)
 # Not 202: whether it is finished is read from the organization.
 _KEPT_STATUSES = (200, 201)

@@ -7,14 +7,12 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal import display_names
-from portal.documents.api_keys import API_KEY_ROLES as KEY_ROLES
 from portal.documents.invitations import GRANTABLE_ROLES, InvitationState
 from portal.documents.memberships import Role
 from portal.identity.authentication.passwords import LONGEST, SHORTEST
 from portal.organizations.api_keys import managing
 from portal.permissions import FOR_API_KEYS
 
-_STATUS = {"enum": ["success"]}
 _NAME = {
     "description": "2 to 80 letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :",
     "minLength": display_names.SHORTEST,
@@ -28,27 +26,41 @@ _PASSWORD = {
     "maxLength": LONGEST,
     "example": "correct horse battery staple",
 }
-
-
-_ROLE = {
-    "enum": [Role.OWNER, Role.ADMIN, Role.VIEWER, None],
-    "description": "null for a key that has permissions rather than a role",
-}
+_ROLE = {"description": "null for a key that has permissions rather than a role"}
 _KEY_NAME = {**_NAME, "example": "Nightly export"}
 _LAST_DAY = {"description": "the last day that it works, in UTC"}
 _FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
 _OVERLAPS = [int(overlap.total_seconds()) for overlap in managing.OVERLAPS]
+CHOICES = {
+    "Role": [Role.OWNER, Role.ADMIN, Role.VIEWER],
+    "GrantableRole": list(GRANTABLE_ROLES),
+    "InvitationState": [
+        InvitationState.OPEN,
+        InvitationState.EXPIRED,
+        InvitationState.ACCEPTED,
+        InvitationState.WITHDRAWN,
+    ],
+    "ApiKeyPermission": sorted(FOR_API_KEYS),
+}
 
 
 def _time(**options: Any) -> fields.AwareDateTime:
     return fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
 
 
-def _given_role(**options: Any) -> fields.String:
+def _given_role(**options: Any) -> "Choice":
     one_of = ma.validate.OneOf(
         GRANTABLE_ROLES, error="Choose viewer or admin: ownership is offered."
     )
-    return fields.String(validate=one_of, **options)
+    return Choice("GrantableRole", validate=one_of, **options)
+
+
+class Choice(fields.String):
+    """One of the values of ``name`` in CHOICES, which clients get as one type."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.choice = name
 
 
 class Secret(fields.String):
@@ -65,7 +77,7 @@ class Body(ma.Schema):
 class Success(ma.Schema):
     """What every answer but an error begins with."""
 
-    status = fields.Constant("success", metadata={"type": "string", **_STATUS})
+    status = fields.Constant("success", required=True)
 
 
 class CreateBody(Body):
@@ -127,7 +139,7 @@ class Operation(ma.Schema):
 class OrganizationDetails(Organization):
     """An organization as a member sees it; figures are null while its collection can't be read."""
 
-    role = fields.String(required=True, allow_none=True, metadata=_ROLE)
+    role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
     documents = fields.Integer(required=True, allow_none=True)
     bytes = fields.Integer(required=True, allow_none=True)
     operation = fields.Nested(Operation, required=True, allow_none=True)
@@ -159,7 +171,7 @@ class Member(ma.Schema):
 
     id = fields.String(required=True, attribute="account_id")
     email = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": [Role.OWNER, Role.ADMIN, Role.VIEWER]})
+    role = Choice("Role", required=True)
     joined_at = _time(required=True, attribute="since")
 
 
@@ -169,18 +181,8 @@ class Invitation(ma.Schema):
 
     id = fields.String(required=True)
     email = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": list(GRANTABLE_ROLES)})
-    state = fields.String(
-        required=True,
-        metadata={
-            "enum": [
-                InvitationState.OPEN,
-                InvitationState.EXPIRED,
-                InvitationState.ACCEPTED,
-                InvitationState.WITHDRAWN,
-            ]
-        },
-    )
+    role = Choice("GrantableRole", required=True)
+    state = Choice("InvitationState", required=True)
     invited_by = fields.String(required=True, allow_none=True, attribute="inviter")
     sent_at = _time(required=True)
     expires_at = _time(required=True)
@@ -201,7 +203,7 @@ class LockedOutOrganization(ma.Schema):
 class Membership(ma.Schema):
     organization_name = fields.String(required=True, attribute="name")
     slug = fields.String(required=True)
-    role = fields.String(required=True, allow_none=True, metadata=_ROLE)
+    role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
 
 
 class ApiKeyInfo(ma.Schema):
@@ -217,7 +219,7 @@ class ApiKey(ma.Schema):
 
     id = fields.String(required=True)
     name = fields.String(required=True)
-    role = fields.String(required=True, allow_none=True, metadata={"enum": [*KEY_ROLES, None]})
+    role = Choice("GrantableRole", required=True, allow_none=True)
     permissions = fields.List(fields.String(), required=True)
     made_by = fields.String(required=True, allow_none=True)
     created_at = _time(required=True)
@@ -230,9 +232,9 @@ class NewKeyBody(Body):
     """A role or permissions, not both."""
 
     name = fields.String(required=True, metadata=_KEY_NAME)
-    role = fields.String(metadata={"enum": list(KEY_ROLES)})
+    role = Choice("GrantableRole")
     permissions = fields.List(
-        fields.String(metadata={"enum": sorted(FOR_API_KEYS)}),
+        Choice("ApiKeyPermission"),
         metadata={"maxItems": len(FOR_API_KEYS), "uniqueItems": True},
     )
     expires_on = fields.Date(metadata=_LAST_DAY)
@@ -306,7 +308,7 @@ class InvitationAnswer(Success):
 
 class TokenAnswer(Success):
     token = Secret(required=True)
-    token_type = fields.Constant("bearer", metadata={"type": "string", "enum": ["bearer"]})
+    token_type = fields.Constant("bearer", required=True)
     expires_in = fields.Integer(required=True, metadata={"description": "seconds"})
 
 
@@ -334,7 +336,7 @@ class Fault(ma.Schema):
 class ErrorAnswer(ma.Schema):
     """What every error looks like; ``fields`` says what is wrong with which field."""
 
-    status = fields.Constant("error", metadata={"type": "string", "enum": ["error"]})
+    status = fields.Constant("error", required=True)
     error = fields.Nested(Fault, required=True)
 
 
