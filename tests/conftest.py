@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from flask import request, request_finished
 from pymongo import MongoClient, monitoring
 
 from portal import create_app
@@ -233,6 +235,44 @@ def real_hashes(monkeypatch):
     yield
     for each in made:
         each.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def documented(app):
+    """What the OpenAPI document has for each endpoint and method: statuses, with their codes."""
+    # The document itself is read without a request, which would count as one of the test.
+    [api] = app.extensions["flask-smorest"]["apis"].values()
+    paths = api["ext_obj"].spec.to_dict()["paths"]
+    return {
+        (re.sub(r"{(\w+)}", r"<\1>", path), method.upper()): {
+            status: set(response.get("content", {}).get("application/json", {}).get("examples", ()))
+            for status, response in operation["responses"].items()
+        }
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+
+
+@pytest.fixture(autouse=True)
+def undocumented(documented):
+    """The answers of the API during the test that its document doesn't have; at its end there are
+    none, so that the refusals that views declare are all that there are."""
+    found = []
+
+    def look(app, response, **_):
+        rule = request.url_rule and re.sub(r"<\w+:", "<", request.url_rule.rule)
+        responses = documented.get((rule, request.method))
+        status = response.status_code
+        if responses is None or status == 500:  # as every operation's default says
+            return
+        codes = {response.json["error"]["code"]} if status >= 400 else set()
+        if str(status) not in responses or not codes <= responses[str(status)]:
+            found.append((request.method, rule, status, *codes))
+
+    with request_finished.connected_to(look):
+        yield found
+    assert not found, "the document lacks these answers"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apispec.ext.marshmallow import MarshmallowPlugin, OpenAPIConverter
 from flask import Blueprint, Flask, make_response, render_template
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
@@ -44,6 +45,35 @@ class NameConverter(BaseConverter):
     regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
 
 
+class _Converter(OpenAPIConverter):
+    """Writes what has one type in generated clients only if the document says so."""
+
+    def init_attribute_functions(self) -> None:
+        super().init_attribute_functions()
+        self.attribute_functions += [self._constant, self._choice]
+
+    def _constant(self, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
+        """A constant by its type: clients tell answers and errors apart by it."""
+        if not isinstance(field, fields.Constant):
+            return {}
+        ret.pop("default", None)
+        return {"type": "string", "const": field.constant}
+
+    def _choice(self, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
+        """A reference to the choice: of enums beside null, and of equal ones in several schemas,
+        generators make several types."""
+        if not isinstance(field, schemas.Choice):
+            return {}
+        for inline in ("type", "enum"):
+            ret.pop(inline, None)
+        values = {"$ref": f"#/components/schemas/{field.choice}"}
+        return {"anyOf": [values, {"type": "null"}]} if field.allow_none else values
+
+
+class _MarshmallowPlugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
 class _Api(Api):
     ERROR_SCHEMA = schemas.ErrorAnswer
 
@@ -72,14 +102,13 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         },
         "servers": [{"url": active.public_url}],
         "security": [{"bearer": []}],
+        "marshmallow_plugin": _MarshmallowPlugin(),
     }
     api = _Api(app, spec_kwargs=spec)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.spec.components.parameter(replay.PARAMETER, "header", replay.PARAMETER_DOC)
     for name, values in schemas.CHOICES.items():
         api.spec.components.schema(name, {"type": "string", "enum": values})
-    for attributes in (_constant, _choice):
-        api.ma_plugin.converter.add_attribute_function(attributes)
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
     parts = (admin, auth, org, org_members, org_keys, audit)
     for part in parts:
@@ -89,25 +118,6 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     for name, example in examples.items():
         api.spec.components.example(name, example)
     app.register_blueprint(docs)
-
-
-def _constant(self: Any, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
-    """A constant is one by its type, too: clients tell answers and errors apart by it."""
-    if not isinstance(field, fields.Constant):
-        return {}
-    ret.pop("default", None)
-    return {"type": "string", "const": field.constant}
-
-
-def _choice(self: Any, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
-    """A reference to the values, which are written into the document once: of enums beside null,
-    and of equal ones in several schemas, client generators make several types."""
-    if not isinstance(field, schemas.Choice):
-        return {}
-    for inline in ("type", "enum"):
-        ret.pop(inline, None)
-    values = {"$ref": f"#/components/schemas/{field.choice}"}
-    return {"anyOf": [values, {"type": "null"}]} if field.allow_none else values
 
 
 @docs.get("/docs")

@@ -50,6 +50,10 @@ FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
 """JSON names of fields that forms name otherwise, by endpoint."""
 
 takes_key = org.doc(parameters=[replay.PARAMETER])
+# Parameters given to doc() are all that an operation has.
+_takes_key_and_purge = org.doc(
+    parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
+)
 _OF_NAMING = (*OF_JSON, InvalidName, SlugTaken, TooManyAttempts)
 _OF_OPERATIONS = (
     *replay.REFUSALS,
@@ -178,7 +182,7 @@ def update_by_body(body: dict[str, str]) -> Answer:
 
 
 @org.delete("/delete/<name:name>", operation="delete_organization", refusals=_OF_DELETING)
-@takes_key
+@_takes_key_and_purge
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.response(200, schemas.DeletedAnswer)
@@ -196,7 +200,7 @@ def delete(query: dict[str, bool], name: str) -> Answer:
     operation="delete_organization_by_body",
     refusals=(*OF_JSON, *_OF_DELETING),
 )
-@takes_key
+@_takes_key_and_purge
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.arguments(schemas.NameBody)

@@ -19,16 +19,22 @@ _NAME = {
     "maxLength": display_names.LONGEST,
     "example": "Acme Corp",
 }
-_EMAIL = {"format": "email", "example": "mara@acme.example"}
+_SHOWN_NAME = {"example": "Acme Corp"}
+_EMAIL_EXAMPLE = {"example": "mara@acme.example"}
+_EMAIL = {"format": "email", **_EMAIL_EXAMPLE}
+_PASSWORD_EXAMPLE = {"format": "password", "example": "correct horse battery staple"}
 _PASSWORD = {
-    "format": "password",
+    **_PASSWORD_EXAMPLE,
     "minLength": SHORTEST,
     "maxLength": LONGEST,
-    "example": "correct horse battery staple",
 }
 _ROLE = {"description": "null for a key that has permissions rather than a role"}
-_KEY_NAME = {**_NAME, "example": "Nightly export"}
-_LAST_DAY = {"description": "the last day that it works, in UTC"}
+_ID = {"example": "692588d0a7c4f2b91e03d65a"}
+_KEY_EXAMPLE = {"example": "Nightly export"}
+_KEY_NAME = {**_NAME, **_KEY_EXAMPLE}
+_PERMISSIONS_EXAMPLE = {"example": ["audit.export", "organization.view"]}
+_FAULT_EXAMPLE = "The address acme-corp is taken. Choose a name that differs in letters or digits"
+_LAST_DAY = {"description": "the last day that it works, in UTC", "example": "2027-01-31"}
 _FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
 _OVERLAPS = [int(overlap.total_seconds()) for overlap in managing.OVERLAPS]
 CHOICES = {
@@ -44,8 +50,9 @@ CHOICES = {
 }
 
 
-def _time(**options: Any) -> fields.AwareDateTime:
-    return fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
+def _time(metadata: dict[str, str] | None = None, **options: Any) -> fields.AwareDateTime:
+    metadata = {"example": "2026-11-25T09:30:00+00:00", **(metadata or {})}
+    return fields.AwareDateTime(format="iso", default_timezone=UTC, metadata=metadata, **options)
 
 
 def _given_role(**options: Any) -> "Choice":
@@ -74,7 +81,15 @@ class Body(ma.Schema):
         unknown = ma.RAISE
 
 
-class Success(ma.Schema):
+class Response(ma.Schema):
+    """What a program gets: these fields, and by a newer portal perhaps others, so the document
+    doesn't have clients refuse what they don't know."""
+
+    class Meta:
+        unknown = ma.EXCLUDE
+
+
+class Success(Response):
     """What every answer but an error begins with."""
 
     status = fields.Constant("success", required=True)
@@ -90,25 +105,28 @@ class CreateBody(Body):
 
 class LogInBody(Body):
     email = fields.String(required=True, metadata=_EMAIL)
-    password = fields.String(required=True, load_only=True, metadata={"format": "password"})
+    password = fields.String(required=True, load_only=True, metadata=_PASSWORD_EXAMPLE)
     code = fields.String(
         metadata={
             "description": "of the authenticator app, or a recovery code: where there is one",
             "maxLength": 64,
+            "example": "492039",
         }
     )
 
 
 class NewNameBody(Body):
-    new_organization_name = fields.String(required=True, metadata=_NAME)
+    new_organization_name = fields.String(
+        required=True, metadata={**_NAME, "example": "Acme & Daughters"}
+    )
 
 
 class RenameBody(NewNameBody):
-    old_organization_name = fields.String(required=True)
+    old_organization_name = fields.String(required=True, metadata=_SHOWN_NAME)
 
 
 class NameBody(Body):
-    organization_name = fields.String(required=True)
+    organization_name = fields.String(required=True, metadata=_SHOWN_NAME)
 
 
 class RestoreBody(Body):
@@ -116,20 +134,22 @@ class RestoreBody(Body):
 
 
 class DeleteQuery(Body):
-    purge = fields.Boolean(load_default=False, metadata={"description": "drop it at once"})
+    purge = fields.Boolean(
+        load_default=False, metadata={"description": "drop it at once", "example": True}
+    )
 
 
-class Organization(ma.Schema):
+class Organization(Response):
     """An organization as created."""
 
-    id = fields.String(required=True)
-    organization_name = fields.String(required=True, attribute="name")
-    slug = fields.String(required=True)
-    collection_name = fields.String(required=True)
+    id = fields.String(required=True, metadata=_ID)
+    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
+    slug = fields.String(required=True, metadata={"example": "acme-corp"})
+    collection_name = fields.String(required=True, metadata={"example": "org_acme_corp"})
     created_at = _time(required=True)
 
 
-class Operation(ma.Schema):
+class Operation(Response):
     """A lifecycle operation that runs."""
 
     kind = fields.String(required=True, metadata={"example": "rename"})
@@ -140,16 +160,16 @@ class OrganizationDetails(Organization):
     """An organization as a member sees it; figures are null while its collection can't be read."""
 
     role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
-    documents = fields.Integer(required=True, allow_none=True)
-    bytes = fields.Integer(required=True, allow_none=True)
+    documents = fields.Integer(required=True, allow_none=True, metadata={"example": 1200})
+    bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 86016})
     operation = fields.Nested(Operation, required=True, allow_none=True)
 
 
-class Trashed(ma.Schema):
+class Trashed(Response):
     """An organization in the trash; times are null until it is there."""
 
-    id = fields.String(required=True)
-    organization_name = fields.String(required=True, attribute="name")
+    id = fields.String(required=True, metadata=_ID)
+    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
     trashed_at = _time(required=True, allow_none=True)
     purge_at = _time(required=True, allow_none=True)
 
@@ -166,62 +186,64 @@ class ResendBody(Body):
     role = _given_role()
 
 
-class Member(ma.Schema):
+class Member(Response):
     """A member; ``id`` is that of the account."""
 
-    id = fields.String(required=True, attribute="account_id")
-    email = fields.String(required=True)
+    id = fields.String(required=True, attribute="account_id", metadata=_ID)
+    email = fields.String(required=True, metadata=_EMAIL_EXAMPLE)
     role = Choice("Role", required=True)
     joined_at = _time(required=True, attribute="since")
 
 
-class Invitation(ma.Schema):
+class Invitation(Response):
     """An invitation; ``invited_by`` is the address of who sent it last, if they have an account
     still."""
 
-    id = fields.String(required=True)
-    email = fields.String(required=True)
+    id = fields.String(required=True, metadata=_ID)
+    email = fields.String(required=True, metadata=_EMAIL_EXAMPLE)
     role = Choice("GrantableRole", required=True)
     state = Choice("InvitationState", required=True)
-    invited_by = fields.String(required=True, allow_none=True, attribute="inviter")
+    invited_by = fields.String(
+        required=True, allow_none=True, attribute="inviter", metadata=_EMAIL_EXAMPLE
+    )
     sent_at = _time(required=True)
     expires_at = _time(required=True)
 
 
-class Account(ma.Schema):
-    id = fields.String(required=True)
-    email = fields.String(required=True)
+class Account(Response):
+    id = fields.String(required=True, metadata=_ID)
+    email = fields.String(required=True, metadata=_EMAIL_EXAMPLE)
 
 
-class LockedOutOrganization(ma.Schema):
+class LockedOutOrganization(Response):
     """An organization that requires a second factor, to a member who has none."""
 
-    organization_name = fields.String(required=True, attribute="name")
-    slug = fields.String(required=True)
+    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
+    slug = fields.String(required=True, metadata={"example": "acme-corp"})
 
 
-class Membership(ma.Schema):
-    organization_name = fields.String(required=True, attribute="name")
-    slug = fields.String(required=True)
+class Membership(Response):
+    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
+    slug = fields.String(required=True, metadata={"example": "acme-corp"})
     role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
 
 
-class ApiKeyInfo(ma.Schema):
+class ApiKeyInfo(Response):
     """A key as it says of itself."""
 
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    permissions = fields.List(fields.String(), required=True)
+    id = fields.String(required=True, metadata=_ID)
+    name = fields.String(required=True, metadata=_KEY_EXAMPLE)
+    permissions = fields.List(fields.String(), required=True, metadata=_PERMISSIONS_EXAMPLE)
 
 
-class ApiKey(ma.Schema):
+class ApiKey(Response):
     """An organization's key. It has a role or permissions; the other one is null or empty."""
 
-    id = fields.String(required=True)
-    name = fields.String(required=True)
+    id = fields.String(required=True, metadata=_ID)
+    name = fields.String(required=True, metadata=_KEY_EXAMPLE)
     role = Choice("GrantableRole", required=True, allow_none=True)
-    permissions = fields.List(fields.String(), required=True)
-    made_by = fields.String(required=True, allow_none=True)
+    permissions = fields.List(fields.String(), required=True, metadata=_PERMISSIONS_EXAMPLE)
+    made_by = fields.String(required=True, allow_none=True, metadata=_EMAIL_EXAMPLE)
     created_at = _time(required=True)
     used_at = _time(required=True, allow_none=True, metadata={"description": "to the minute"})
     expires_on = fields.Date(required=True, allow_none=True, metadata=_LAST_DAY)
@@ -260,7 +282,12 @@ class KeyAnswer(Success):
 class NewSecretAnswer(KeyAnswer):
     """A key whose secret is new. A repeated call is answered without the secret."""
 
-    secret = Secret(metadata={"description": "what to send as bearer token; told this once"})
+    secret = Secret(
+        metadata={
+            "description": "what to send as bearer token; told this once",
+            "example": f"pk_{_ID['example']}_…",
+        }
+    )
 
 
 class CreatedAnswer(Success):
@@ -307,9 +334,9 @@ class InvitationAnswer(Success):
 
 
 class TokenAnswer(Success):
-    token = Secret(required=True)
+    token = Secret(required=True, metadata={"example": "eyJhbGciOiJIUzI1NiJ9.…"})
     token_type = fields.Constant("bearer", required=True)
-    expires_in = fields.Integer(required=True, metadata={"description": "seconds"})
+    expires_in = fields.Integer(required=True, metadata={"description": "seconds", "example": 3600})
 
 
 class CheckAnswer(Success):
@@ -325,15 +352,30 @@ class CheckAnswer(Success):
     expires_at = _time(required=True, allow_none=True)
 
 
-class Fault(ma.Schema):
-    code = fields.String(required=True)
-    message = fields.String(required=True)
+class Fault(Response):
+    code = fields.String(
+        required=True,
+        metadata={
+            "description": "for programs; each operation has its own by status, and more may come",
+            "example": "name_taken",
+        },
+    )
+    message = fields.String(
+        required=True, metadata={"description": "what to do", "example": _FAULT_EXAMPLE}
+    )
     fields_ = fields.Dict(
-        keys=fields.String(), values=fields.String(), required=True, data_key="fields"
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        data_key="fields",
+        metadata={
+            "description": "what is wrong with which field",
+            "example": {"organization_name": _FAULT_EXAMPLE},
+        },
     )
 
 
-class ErrorAnswer(ma.Schema):
+class ErrorAnswer(Response):
     """What every error looks like; ``fields`` says what is wrong with which field."""
 
     status = fields.Constant("error", required=True)
