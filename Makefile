@@ -6,6 +6,8 @@ ASSETS := build/assets/manifest.json
 # Tools that have nothing to do with the portal's own packages, each in a folder named by its version.
 LIGHTHOUSE := build/npm/lighthouse@12.8.2
 VNU := build/npm/vnu-jar@26.9.27
+REDOCLY := build/npm/@redocly/cli@2.77.0
+SPECTRAL := build/npm/@stoplight/spectral-cli@6.16.3
 WAPITI := build/pip/wapiti3@3.2.3
 
 # Debian's, where that can be installed; otherwise Playwright's own.
@@ -15,7 +17,7 @@ INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ap
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast faults check format settings bench lighthouse screenshots html scan clean
+.PHONY: help run test test-fast faults check format settings bench lighthouse screenshots html openapi scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +66,9 @@ html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's valida
 	rm -rf build/pages
 	$(BIN)/pytest --ignore tests/browser --save-pages=build/pages
 	$(BIN)/python -m tests.pages $(VNU) build/pages
+
+openapi: $(VENV)/installed-test $(REDOCLY)/installed $(SPECTRAL)/installed $(ASSETS)  ## has two linters check the OpenAPI document
+	$(BIN)/python -m tests.openapi $(REDOCLY) $(SPECTRAL)
 
 scan: $(VENV)/installed-test $(WAPITI)/installed $(ASSETS)  ## has the scanner Wapiti attack the portal, as a stranger and as a member
 	$(call need,openssl,openssl)
