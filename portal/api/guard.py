@@ -49,9 +49,9 @@ class ApiBlueprint(Blueprint):
         field_names: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Callable[[View], View]:
-        """Register a view as the ``operation`` of this id in the OpenAPI document, with its
-        ``refusals`` beside those that every operation has. Answers with any other refusal fail
-        the tests."""
+        """Register a view as the ``operation`` of this id in the OpenAPI document, with the
+        ``refusals`` it has beside those of every operation; a test that sees another fails.
+        ``field_names`` are the API's, of fields that errors name otherwise."""
         register = super().route(rule, **options)
         common = OF_EVERY_REQUEST if options["methods"] == ["GET"] else OF_EVERY_REQUEST + OF_BODIES
 

@@ -55,14 +55,23 @@ _takes_key_and_purge = org.doc(
     parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
 )
 _OF_NAMING = (*OF_JSON, InvalidName, SlugTaken, TooManyAttempts)
-_OF_OPERATIONS = (
-    *replay.REFUSALS,
-    OperationInProgress,
-    OrganizationPurged,
+_OF_OPERATIONS = (*replay.REFUSALS, OperationInProgress, OrganizationPurged)
+_OF_RENAMING = (
+    *_OF_NAMING,
+    *OF_ACCESS,
+    *_OF_OPERATIONS,
+    NameUnchanged,
+    OrganizationRenamed,
     TenantCollectionMissing,
 )
-_OF_RENAMING = (*_OF_NAMING, *OF_ACCESS, *_OF_OPERATIONS, NameUnchanged, OrganizationRenamed)
-_OF_DELETING = (*OF_ACCESS, *_OF_OPERATIONS, OrganizationRenamed, CollectionNameConflict)
+_OF_DELETING = (
+    *OF_ACCESS,
+    *_OF_OPERATIONS,
+    OrganizationRenamed,
+    NotInTrash,  # sent again once it was restored
+    TenantCollectionMissing,
+    CollectionNameConflict,
+)
 _OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF_OPERATIONS)
 _MOST_TRASHED = 10_000
 _MISSING = "Missing data for required field."
@@ -218,7 +227,7 @@ def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
 @org.post(
     "/trash/<organization_id>/restore",
     operation="restore_organization",
-    refusals=(*_OF_NAMING, *_OF_TRASHED),
+    refusals=(*_OF_NAMING, *_OF_TRASHED, TenantCollectionMissing),
 )
 @takes_key
 @logged_in
