@@ -239,8 +239,7 @@ def real_hashes(monkeypatch):
 
 @pytest.fixture(scope="session")
 def documented(app):
-    """What the OpenAPI document has for each endpoint and method: statuses, with their codes."""
-    # The document itself is read without a request, which would count as one of the test.
+    """By path and method, the statuses in the OpenAPI document with their codes."""
     [api] = app.extensions["flask-smorest"]["apis"].values()
     paths = api["ext_obj"].spec.to_dict()["paths"]
     return {

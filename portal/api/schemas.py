@@ -82,8 +82,8 @@ class Body(ma.Schema):
 
 
 class Response(ma.Schema):
-    """What a program gets: these fields, and by a newer portal perhaps others, so the document
-    doesn't have clients refuse what they don't know."""
+    """An object in an answer. A newer portal may add fields, so the document doesn't have clients
+    refuse those that they don't know."""
 
     class Meta:
         unknown = ma.EXCLUDE
@@ -134,9 +134,7 @@ class RestoreBody(Body):
 
 
 class DeleteQuery(Body):
-    purge = fields.Boolean(
-        load_default=False, metadata={"description": "drop it at once", "example": True}
-    )
+    purge = fields.Boolean(load_default=False, metadata={"description": "drop it at once"})
 
 
 class Organization(Response):
