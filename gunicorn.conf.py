@@ -6,13 +6,13 @@ from pathlib import Path
 from gunicorn.workers.base import Worker
 
 from portal import logs
-from portal.identity.second_factors import resealing
+from portal.identity.second_factors import sealing
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
 from portal.settings import load
 
 workers = load().web_concurrency
-worker_class = "portal.serving.worker.PatientWorker"
+worker_class = "portal.serving.worker.BufferingWorker"
 threads = 4
 worker_connections = 1000
 timeout = 30  # far above the 4 s limit of a request for MongoDB
@@ -34,4 +34,4 @@ def post_worker_init(worker: Worker) -> None:
     """Start the worker's background threads, after the fork."""
     runner.start()
     sender.start(worker.wsgi)
-    resealing.start()
+    sealing.start_resealing()

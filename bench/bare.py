@@ -8,9 +8,9 @@ from typing import Any
 from flask import Flask
 from pymongo import MongoClient
 
-from portal.serving.worker import PatientWorker
+from portal.serving.worker import BufferingWorker
 
-worker_class = PatientWorker
+worker_class = BufferingWorker
 threads = 4
 control_socket_disable = True
 

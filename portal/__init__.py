@@ -14,28 +14,23 @@ from portal.api import organizations as api_organizations
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
+from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import IdempotencyRecord
-from portal.documents.invitations import Invitation
-from portal.documents.login_attempts import LogInAttempts
 from portal.documents.mails import Mail
-from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization
-from portal.documents.rate_limits import LimitCounter
+from portal.documents.memberships import Invitation, Membership
+from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
-from portal.documents.slugs import Slug
-from portal.identity.accounts import link_views, wiring
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
+from portal.identity.accounts import wiring
 from portal.identity.accounts.wiring import Wiring
-from portal.identity.authentication import cookies
-from portal.identity.authentication import mails as authentication_mails
+from portal.identity.authentication import attempts, cookies
 from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
-from portal.identity.sessions import browser_cookie
 from portal.mail import outbox, transport
 from portal.organizations import account_endings, signing_up
 from portal.organizations import views as organization_views
@@ -43,10 +38,8 @@ from portal.organizations.activity import refusals
 from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
-from portal.organizations.lifecycle import engine
-from portal.organizations.lifecycle import mails as lifecycle_mails
+from portal.organizations.lifecycle import engine, trashing
 from portal.organizations.lifecycle.plans import PLANS
-from portal.organizations.members import invitation_views
 from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
 from portal.organizations.second_factors import views as requirement_views
@@ -79,15 +72,15 @@ DOCUMENTS = (
 )
 MAIL_KINDS = (
     *account_mails.KINDS,
-    *authentication_mails.KINDS,
+    *attempts.KINDS,
     *second_factor_mails.KINDS,
-    *lifecycle_mails.KINDS,
+    *trashing.KINDS,
     *member_mails.KINDS,
     *api_key_mails.KINDS,
     *signing_up.KINDS,
 )
 ACCOUNT_ENDINGS = Wiring(
-    on_closing=(account_endings.forget_invitations, account_endings.leave_organizations),
+    on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(
         account_endings.revoke_api_keys,
         account_endings.withdraw_invitations,
@@ -120,7 +113,6 @@ def create_app(active: Settings) -> Flask:
     error_handlers.init_app(app, observers=(refusals.observe,), api_fields=api_organizations.FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
-    browser_cookie.init_app(app, active)
     app.before_request(forms.store_idempotency_key)
     csrf = CSRFProtect(app)
     template_filters.init_app(app)
@@ -130,17 +122,17 @@ def create_app(active: Settings) -> Flask:
     for views in (
         home_views,
         authentication_views,
-        link_views,
         account_views,
         organization_views,
         key_views,
         audit_views,
         member_views,
-        invitation_views,
         factor_views,
         requirement_views,
     ):
         app.register_blueprint(views.blueprint)
+    app.register_blueprint(account_views.link_blueprint)
+    app.register_blueprint(member_views.invitations)
     openapi.init_app(app, csrf)
     cli.init_app(app)
     return app

@@ -3,13 +3,13 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Self
 
 from portal.errors import Invalid
 
 SHORTEST, LONGEST = 2, 80
 # Checked before normalizing: NFC takes seconds for 30,000 marks on one letter.
 _LONGEST_TYPED = 8 * LONGEST
+_TOO_LONG = f"Choose a shorter name: {LONGEST} characters at most"
 _APOSTROPHES = str.maketrans(dict.fromkeys("'‘‛ʼ`´＇", "’"))
 _PUNCTUATION = frozenset(".,’&()+#!/-–_@: ")
 _SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
@@ -17,7 +17,7 @@ _SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _INVISIBLE = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_MOST_MARKS = 4  # per letter: more than any script needs, and they overlap other lines
+_MAX_MARKS = 4  # per letter: more than any script needs, and they overlap other lines
 
 
 def clean_words(text: str) -> str:
@@ -27,21 +27,24 @@ def clean_words(text: str) -> str:
     ``.,’&()+#!/-–_@:``, and for ``//``: mail programs turn names with it into links.
     """
     if len(text) > _LONGEST_TYPED:
-        raise InvalidName.too_long()
+        raise InvalidName(_TOO_LONG)
     name = _SPACES.sub(" ", unicodedata.normalize("NFC", text).strip()).translate(_APOSTROPHES)
     if not name:
-        raise InvalidName.missing()
+        raise InvalidName("Enter a name")
     if len(name) < SHORTEST:
-        raise InvalidName.too_short()
+        raise InvalidName(f"Choose a longer name: {SHORTEST} characters or more")
     if len(name) > LONGEST:
-        raise InvalidName.too_long()
+        raise InvalidName(_TOO_LONG)
     forbidden = next((character for character in name if not _allowed(character)), None)
     if forbidden is not None:
-        raise InvalidName.forbidden_character(forbidden)
+        raise InvalidName(
+            f"Leave out {_described(forbidden)}: a name has letters, digits, spaces "
+            "and . , ’ & ( ) + # ! / - – _ @ :"
+        )
     if "//" in name:
-        raise InvalidName.double_slash()
-    if any(len(marks) > _MOST_MARKS for marks in _runs_of_marks(name)):
-        raise InvalidName.too_many_marks()
+        raise InvalidName("Put one / at a time")
+    if any(len(marks) > _MAX_MARKS for marks in _runs_of_marks(name)):
+        raise InvalidName(f"Put at most {_MAX_MARKS} marks on a letter")
     return name
 
 
@@ -72,30 +75,3 @@ class InvalidName(Invalid):
     code = "invalid_name"
     field = "organization_name"
     message = "{reason}"
-
-    @classmethod
-    def missing(cls) -> Self:
-        return cls("Enter a name")
-
-    @classmethod
-    def too_short(cls) -> Self:
-        return cls(f"Choose a longer name: {SHORTEST} characters or more")
-
-    @classmethod
-    def too_long(cls) -> Self:
-        return cls(f"Choose a shorter name: {LONGEST} characters at most")
-
-    @classmethod
-    def forbidden_character(cls, character: str) -> Self:
-        return cls(
-            f"Leave out {_described(character)}: a name has letters, digits, spaces "
-            "and . , ’ & ( ) + # ! / - – _ @ :"
-        )
-
-    @classmethod
-    def double_slash(cls) -> Self:
-        return cls("Put one / at a time")
-
-    @classmethod
-    def too_many_marks(cls) -> Self:
-        return cls(f"Put at most {_MOST_MARKS} marks on a letter")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class WayOn:
+class Action:
     """A button of an error page: its label, and the endpoint it leads to with its values."""
 
     label: str
@@ -45,8 +45,8 @@ class PortalError(Exception):
         return (self.api_message or self.message).format_map(_Attributes(self))
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        """Where a logged-in reader can continue; empty for the default."""
+    def actions(self) -> tuple[Action, ...]:
+        """The buttons for a logged-in reader; empty for the default ones."""
         return ()
 
     @property

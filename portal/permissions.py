@@ -55,7 +55,7 @@ WORDS = {
 """Each permission in words."""
 
 WITHOUT_SECOND_FACTOR = frozenset({"organization.leave"})
-"""What a member who is locked out for lack of a second factor may still do."""
+"""The permissions of a member who is locked out for lack of a second factor."""
 
 FOR_API_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
 """The most that an API key may have: it can't create API keys, invite, since an invitation depends

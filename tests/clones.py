@@ -16,9 +16,9 @@ PARTS = (
 )
 
 
-def a_clone(folder):
-    """Another clone of the project in ``folder``, without data."""
-    for part in PARTS:
+def a_clone(folder, *more):
+    """Another clone of the project in ``folder``, without data; with ``more`` than a fresh one."""
+    for part in (*PARTS, *more):
         (folder / part).symlink_to(TOP / part)
     return folder
 

@@ -10,8 +10,10 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
+import pymongo
 import pytest
 from argon2 import PasswordHasher
 from flask import request, request_finished
@@ -41,6 +43,10 @@ main()
 # argon2id as well, and three hundred times as fast.
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PORTALS_OWN = passwords._hasher
+ESTIMATE = passwords.zxcvbn
+# How long the driver looks away after a server that failed, and waits for one at a time; half a
+# second is kind to a cluster, and nobody's here.
+pymongo.common.MIN_HEARTBEAT_INTERVAL = 0.05
 
 
 # Else each portal, command and worker that is started compiles all of it again.
@@ -93,6 +99,11 @@ def _refuse_processes(event, arguments):
 
 
 sys.addaudithook(_refuse_processes)
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Half as many again as there are cores: many tests wait for processes that start or die."""
+    return -(-3 * len(os.sched_getaffinity(0)) // 2)
 
 
 def pytest_sessionstart(session):
@@ -235,6 +246,26 @@ def real_hashes(monkeypatch):
     yield
     for each in made:
         each.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_estimates():
+    """How hard a password is to guess is estimated once for each, but where a test wants
+    ``real_estimates``."""
+
+    @cache
+    def estimate(password, known):
+        return ESTIMATE(password, user_inputs=list(known))
+
+    passwords.zxcvbn = lambda password, user_inputs: estimate(password, tuple(user_inputs))
+    yield
+    passwords.zxcvbn = ESTIMATE
+
+
+@pytest.fixture
+def real_estimates(monkeypatch):
+    """How hard a password is to guess is estimated each time, as the portal does."""
+    monkeypatch.setattr(passwords, "zxcvbn", ESTIMATE)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,7 @@ from bson import ObjectId
 from portal import clock
 from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
@@ -62,7 +61,7 @@ def a_session(email):
     """A browser somewhere that the account of this address is logged in with."""
     account = Account.objects.get(email=email)
     return Session.objects.get(
-        public_id=transactional(open_session)(account, a_context(account), "").session
+        public_id=transactional(open_session)(account, a_context(account), "").public_session_id
     )
 
 
@@ -103,7 +102,7 @@ def a_key(organization, role=Role.ADMIN, permissions=(), name="Nightly export", 
     """What a program sends as a key of the organization."""
     maker = the_owner(organization)
     asked = (an_access(organization), name, role, permissions, expires_on, a_context(maker))
-    return managing.make_key(*asked).credential
+    return managing.create_key(*asked).credential
 
 
 def an_invitation(organization, inviter, email):
@@ -130,12 +129,10 @@ def earlier_code(app, seconds=1):
 
 def an_app(account):
     """An authenticator app that is set up for the account, and its recovery codes."""
-    session = transactional(sessions.open_session)(account, a_context(account), "A browser")
-    secret = totp.begin_enrollment(session.session_id)
+    principal = transactional(sessions.open_session)(account, a_context(account), "A browser")
+    secret = totp.begin_enrollment(principal.session_id)
     app = pyotp.TOTP(secret)
-    codes = totp.finish_enrollment(
-        account.id, session.session_id, earlier_code(app), a_context(account)
-    )
+    codes = totp.finish_enrollment(principal, earlier_code(app), a_context(account))
     return app, codes
 
 

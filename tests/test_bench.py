@@ -67,7 +67,14 @@ def environment(server, tmp_path_factory):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize(
+    "part",
+    [
+        # It starts what ``test_serve`` starts, and takes as long.
+        pytest.param(part, id=part.name, marks=pytest.mark.full if part.name == "start" else ())
+        for part in PARTS
+    ],
+)
 def test_each_part_gives_its_figures(environment, part):
     figures = part.measure(environment, TINY)
     assert [figure.what for figure in figures] == FIGURES[part.name]

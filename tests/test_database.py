@@ -13,7 +13,7 @@ from portal.database import connection, transactions
 from portal.database.connection import check_server, portable_uri
 from portal.database.errors import UnsuitableServer
 from portal.database.transactions import transaction
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Slug
 from portal.serving import mongod
 
 

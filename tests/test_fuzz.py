@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
@@ -61,7 +60,7 @@ def examples(count):
     )
 
 
-few, many = examples(8), examples(150)
+few, many = examples(3), examples(150)
 # What a refused request may leave: who tried, how often, when it was seen, and what the form that
 # is shown again needs.
 TRACES = ("audit_events", "limit_counters", "challenges")

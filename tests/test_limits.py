@@ -9,7 +9,7 @@ from pymongo.errors import AutoReconnect
 from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
-from portal.documents.rate_limits import LimitCounter
+from portal.documents.attempts import LimitCounter
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import rate_limits

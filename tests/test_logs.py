@@ -112,6 +112,7 @@ def canary():
 
 
 @pytest.mark.attack("L1")
+@pytest.mark.slow
 def test_no_field_reaches_the_log(visitor, app, log):
     """A canary in every field of every form, body, query and header."""
     visitor.sign_up("Acme Corp")

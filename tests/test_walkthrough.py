@@ -75,6 +75,7 @@ def copy_repository(folder):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(TOP / name, folder / name)
     (folder / ".venv").symlink_to(sys.prefix)
+    shutil.copytree(TOP / "build" / "assets", folder / "build" / "assets")  # compressed already
 
 
 @pytest.mark.processes

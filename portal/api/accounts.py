@@ -7,7 +7,6 @@ from flask_login import current_user
 from portal import settings
 from portal.api import schemas
 from portal.api.guard import ApiBlueprint, logged_in
-from portal.api.refusals import OF_JSON
 from portal.identity.authentication import logging_in
 from portal.identity.authentication.authenticate import issue_bearer_token
 from portal.identity.authentication.errors import SecondFactorCodeRequired, WrongCredentials
@@ -25,7 +24,6 @@ auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a tok
     "/login",
     operation="log_in",
     refusals=(
-        *OF_JSON,
         WrongCredentials,
         SecondFactorCodeRequired,
         WrongCode,

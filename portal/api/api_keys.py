@@ -5,10 +5,8 @@ from typing import Any
 
 from portal.api import replay, schemas
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
-from portal.api.refusals import OF_JSON
-from portal.api.replay import Answer
+from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
-from portal.errors import NotFound
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
@@ -20,15 +18,10 @@ from portal.organizations.api_keys.errors import (
     TooManyApiKeys,
 )
 from portal.organizations.api_keys.managing import MADE, REVOKED, ROTATED, NewSecret
-from portal.web import requests
 from portal.web.errors import TooManyAttempts
-from portal.web.idempotency import find_record
 from portal.web.requests import request_context
 
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
-
-takes_key = org_keys.doc(parameters=[replay.PARAMETER])
-_OF_CHANGES = (*OF_ACCESS, *replay.REFUSALS)
 
 
 @org_keys.get("/<name:name>/keys", operation="list_keys", refusals=OF_ACCESS)
@@ -47,8 +40,7 @@ def list_keys(name: str) -> dict[str, Any]:
     "/<name:name>/keys",
     operation="create_key",
     refusals=(
-        *OF_JSON,
-        *_OF_CHANGES,
+        *OF_CHANGES,
         InvalidApiKeyName,
         InvalidGrant,
         InvalidExpiry,
@@ -68,7 +60,7 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     second key and is answered without the secret: rotate the key then, for another.
     """
     access = access_by_name(name, "keys.manage")
-    created = managing.make_key(
+    created = managing.create_key(
         access,
         body["name"],
         body.get("role"),
@@ -82,7 +74,7 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
 @org_keys.post(
     "/<name:name>/keys/<key_id>/rotate",
     operation="rotate_key",
-    refusals=(*OF_JSON, *_OF_CHANGES, ApiKeyNotFound, ApiKeyExpired),
+    refusals=(*OF_CHANGES, ApiKeyNotFound, ApiKeyExpired),
 )
 @takes_key
 @logged_in
@@ -103,7 +95,7 @@ def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
 @org_keys.delete(
     "/<name:name>/keys/<key_id>",
     operation="revoke_key",
-    refusals=(*_OF_CHANGES, ApiKeyNotFound),
+    refusals=(*OF_CHANGES, ApiKeyNotFound),
 )
 @takes_key
 @logged_in
@@ -130,17 +122,11 @@ def _replay_rotate(organization: Organization) -> Answer:
     return _current_key(organization), 200, {}
 
 
-def _replay_revoke(organization: Organization) -> Answer:
-    return {}, 200, {}
-
-
 def _current_key(organization: Organization) -> dict[str, Any]:
     """The API key that the first call created or rotated, as it is now."""
-    record = find_record(requests.idempotency_key())
-    if record is None:  # just expired
-        raise NotFound
+    key_id = first_target()
     access = access_by_name(organization.slug, "keys.manage")
-    return {"key": managing.key_of(access.organization, record.operation)}
+    return {"key": managing.key_of(access.organization, key_id)}
 
 
 replay.install(
@@ -148,6 +134,6 @@ replay.install(
     {
         MADE: (schemas.NewSecretAnswer, _replay_make),
         ROTATED: (schemas.NewSecretAnswer, _replay_rotate),
-        REVOKED: (schemas.Success, _replay_revoke),
+        REVOKED: (schemas.Success, replay.success),
     },
 )

@@ -14,7 +14,7 @@ from portal.audit.trail import HIGHEST_SEQ, events_after
 
 audit = ApiBlueprint("audit", __name__, url_prefix="/org", description="The audit trail")
 
-MOST_EVENTS = 1000
+MAX_EVENTS = 1000
 _ID = {"example": "692588d0a7c4f2b91e03d65a"}
 _SEQ = {"minimum": 1, "example": 42}
 _HASH = {"example": "9f2c1b7a04de83561c6f0e9ab7d24385f1c09e6b5ad7428310cbf6e94d8a2735"}
@@ -37,7 +37,7 @@ class FeedQuery(schemas.Body):
     )
     limit = _Whole(
         load_default=100,
-        validate=ma.validate.Range(1, MOST_EVENTS),
+        validate=ma.validate.Range(1, MAX_EVENTS),
         metadata={"description": "how many events at most"},
     )
 

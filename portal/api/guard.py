@@ -1,15 +1,17 @@
-"""Checks of every API request before its view."""
+"""Checks of every API request before its view: its credentials, and its strictly parsed input."""
 
+import json
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from flask import request
+import marshmallow as ma
+from flask import Request, request
 from flask_login import current_user
 from flask_smorest import Blueprint
+from webargs.flaskparser import FlaskParser
 
 from portal import settings
-from portal.api.body import BodyParser
 from portal.api.refusals import OF_BODIES, OF_EVERY_REQUEST, Refusal, Refusals
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
@@ -19,7 +21,7 @@ from portal.identity.sessions.principals import ProvisioningPrincipal
 from portal.organizations.access.errors import Forbidden, SecondFactorRequired
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.lifecycle.names import slug_asked_for
-from portal.web.errors import InvalidInput
+from portal.web.errors import InvalidInput, MalformedJson
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # their schemas check it
 _FOR_PROVISIONING = "org.create"
@@ -28,6 +30,30 @@ OF_ACCESS: tuple[Refusal, ...] = (NotFound, SecondFactorRequired, Forbidden)
 """The errors of ``access_by_name``."""
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+
+class BodyParser(FlaskParser):
+    """Parses one JSON object, and raises the portal's errors."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # as in the schema: refused
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        body = req.get_data()
+        # Where every field is optional, an empty body is an empty object.
+        if not body and not any(field.required for field in schema.fields.values()):
+            return {}
+        return read_object(body)
+
+    def handle_error(
+        self, error: ma.ValidationError, req: Request, schema: ma.Schema, **options: Any
+    ) -> NoReturn:
+        raise InvalidInput(
+            {
+                name: _joined(messages)
+                for fields in error.normalized_messages().values()
+                for name, messages in fields.items()
+            }
+        )
 
 
 class ApiBlueprint(Blueprint):
@@ -53,12 +79,16 @@ class ApiBlueprint(Blueprint):
         ``refusals`` it has beside those of every operation; a test that sees another fails.
         ``field_names`` are the API's, of fields that errors name otherwise."""
         register = super().route(rule, **options)
-        common = OF_EVERY_REQUEST if options["methods"] == ["GET"] else OF_EVERY_REQUEST + OF_BODIES
+        [method] = options["methods"]
+        common = OF_EVERY_REQUEST if method == "GET" else OF_EVERY_REQUEST + OF_BODIES
+        parsing = (MalformedJson,) if method in ("POST", "PUT") else ()
 
         def decorate(view: View) -> View:
             endpoint = f"{self.name}.{view.__name__}"
             key = () if endpoint == _FOR_PROVISIONING else (NotForProvisioning,)
-            responses = self.refusals.responses((*common, *key, *refusals), field_names or {})
+            responses = self.refusals.responses(
+                (*common, *key, *parsing, *refusals), field_names or {}
+            )
             return register(self.doc(operationId=operation, responses=responses)(view))
 
         return decorate
@@ -78,7 +108,7 @@ def logged_in(view: View) -> View:
 
 
 def is_provisioning() -> bool:
-    """Whether the principal is a provisioning key."""
+    """Tell whether the principal is a provisioning key."""
     return isinstance(current_user, ProvisioningPrincipal)
 
 
@@ -109,3 +139,41 @@ def _check_request() -> None:
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         raise InvalidInput(dict.fromkeys(repeated, "Send one value."))
+
+
+def _joined(messages: Any) -> str:
+    """A field's error messages in one text; a list's by index."""
+    if isinstance(messages, dict):
+        return " ".join(f"{index}: {_joined(nested)}" for index, nested in messages.items())
+    return " ".join(messages)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Parse ``body`` as a JSON object. Raises MalformedJson.
+
+    Duplicate names are refused, since parsers differ in which one wins; so are lone surrogates,
+    which UTF-8 can't encode, and NaN and infinities, which JSON hasn't.
+    """
+    try:
+        parsed = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_number)
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeError as error:
+        raise MalformedJson("it is not valid UTF-8") from error
+    except RecursionError as error:
+        raise MalformedJson("it is nested too deep") from error
+    except ValueError as error:
+        raise MalformedJson("it is not valid JSON") from error
+    if not isinstance(parsed, dict):
+        raise MalformedJson("it is something else")
+    return parsed
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
+        raise MalformedJson("a key is there twice")
+    return parsed
+
+
+def _refuse_number(constant: str) -> NoReturn:
+    raise ValueError(constant)

@@ -6,12 +6,9 @@ from bson import ObjectId
 
 from portal.api import replay, schemas
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical, logged_in
-from portal.api.organizations import takes_key
-from portal.api.refusals import OF_JSON
-from portal.api.replay import Answer
+from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
 from portal.email_addresses import InvalidEmail
-from portal.errors import NotFound
 from portal.identity.sessions.errors import AddressNotVerified
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, parse_object_id
@@ -23,18 +20,15 @@ from portal.organizations.members.errors import (
     LastOwner,
 )
 from portal.web.errors import TooManyAttempts
-from portal.web.idempotency import find_record
-from portal.web.requests import idempotency_key, request_context
+from portal.web.requests import request_context
 
 org_members = ApiBlueprint(
     "org_members", __name__, url_prefix="/org", description="Members and invitations"
 )
 
-_MOST_LISTED = 10_000
-_OF_CHANGES = (*OF_ACCESS, *replay.REFUSALS)
+_MAX_LISTED = 10_000
 _OF_SENDING = (
-    *OF_JSON,
-    *_OF_CHANGES,
+    *OF_CHANGES,
     OrganizationRenamed,
     AddressNotVerified,
     AlreadyMember,
@@ -51,14 +45,14 @@ def list_members(name: str) -> Answer:
     By address; 10,000 at most.
     """
     access = access_by_name(name, "members.view")
-    page = listing.members_of(access.organization.id, size=_MOST_LISTED)
+    page = listing.members_of(access.organization.id, size=_MAX_LISTED)
     return {"members": page.rows}, 200, canonical(access, access.organization, "/members")
 
 
 @org_members.put(
     "/<name:name>/members/<account_id>",
     operation="change_role",
-    refusals=(*OF_JSON, *_OF_CHANGES, LastOwner, TooManyAttempts),
+    refusals=(*OF_CHANGES, LastOwner, TooManyAttempts),
 )
 @takes_key
 @logged_in
@@ -81,7 +75,7 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
 @org_members.delete(
     "/<name:name>/members/<account_id>",
     operation="remove_member",
-    refusals=(*_OF_CHANGES, OrganizationRenamed, LastOwner),
+    refusals=(*OF_CHANGES, OrganizationRenamed, LastOwner),
 )
 @takes_key
 @logged_in
@@ -109,7 +103,7 @@ def list_invitations(name: str) -> Answer:
     Those that nobody has answered first, then the newest; 10,000 at most.
     """
     access = access_by_name(name, "invitations.manage")
-    page = listing.invitations_of(access.organization.id, size=_MOST_LISTED)
+    page = listing.invitations_of(access.organization.id, size=_MAX_LISTED)
     return {"invitations": page.rows}, 200, canonical(access, access.organization, "/invitations")
 
 
@@ -158,7 +152,7 @@ def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any
 @org_members.delete(
     "/<name:name>/invitations/<invitation_id>",
     operation="withdraw_invitation",
-    refusals=(*_OF_CHANGES, OrganizationRenamed, InvitationClosed),
+    refusals=(*OF_CHANGES, OrganizationRenamed, InvitationClosed),
 )
 @takes_key
 @logged_in
@@ -185,26 +179,14 @@ def _as_answer(access: Access, invitation_id: ObjectId) -> dict[str, Any]:
     return {"invitation": listing.invitation_of(access.organization.id, invitation_id)}
 
 
-def _first_target() -> ObjectId:
-    """The account or invitation that the first call changed."""
-    record = find_record(idempotency_key())
-    if record is None or record.operation is None:
-        raise NotFound
-    return record.operation
-
-
 def _replay_role(organization: Organization) -> Answer:
     access_by_name(organization.slug, "members.view")
-    return {"member": listing.member_of(organization.id, _first_target())}, 200, {}
-
-
-def _replay_removal(organization: Organization) -> Answer:
-    return {}, 200, {}
+    return {"member": listing.member_of(organization.id, first_target())}, 200, {}
 
 
 def _replay_invitation(organization: Organization) -> Answer:
     access = access_by_name(organization.slug, "invitations.manage")
-    return _as_answer(access, _first_target()), 200, {}
+    return _as_answer(access, first_target()), 200, {}
 
 
 def _replay_invite(organization: Organization) -> Answer:
@@ -216,7 +198,7 @@ replay.install(
     org_members,
     {
         managing.CHANGE_ROLE: (schemas.MemberAnswer, _replay_role),
-        managing.REMOVE: (schemas.Success, _replay_removal),
+        managing.REMOVE: (schemas.Success, replay.success),
         inviting.SEND: (schemas.InvitationAnswer, _replay_invite),
         inviting.RESEND: (schemas.InvitationAnswer, _replay_invitation),
         inviting.WITHDRAW: (schemas.InvitationAnswer, _replay_invitation),

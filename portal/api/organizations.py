@@ -14,8 +14,7 @@ from portal.api.guard import (
     is_provisioning,
     logged_in,
 )
-from portal.api.refusals import OF_JSON
-from portal.api.replay import Answer
+from portal.api.replay import OF_CHANGES, Answer, takes_key
 from portal.display_names import InvalidName
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.email_addresses import InvalidEmail
@@ -31,7 +30,7 @@ from portal.organizations.access.errors import (
     SecondFactorRequired,
 )
 from portal.organizations.access.lookup import Access, access_to_trashed
-from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
+from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
     NameUnchanged,
@@ -40,7 +39,7 @@ from portal.organizations.lifecycle.errors import (
     TenantCollectionMissing,
 )
 from portal.organizations.storage import stored_by
-from portal.web.errors import InvalidInput, Overloaded, TooManyAttempts
+from portal.web.errors import InvalidInput, MalformedJson, Overloaded, TooManyAttempts
 from portal.web.requests import request_context
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
@@ -49,12 +48,11 @@ _NEW_NAME = {"organization_name": "new_organization_name"}
 FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
 """JSON names of fields that forms name otherwise, by endpoint."""
 
-takes_key = org.doc(parameters=[replay.PARAMETER])
 # Parameters given to doc() are all that an operation has.
 _takes_key_and_purge = org.doc(
     parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
 )
-_OF_NAMING = (*OF_JSON, InvalidName, SlugTaken, TooManyAttempts)
+_OF_NAMING = (InvalidName, SlugTaken, TooManyAttempts)
 _OF_OPERATIONS = (*replay.REFUSALS, OperationInProgress, OrganizationPurged)
 _OF_RENAMING = (
     *_OF_NAMING,
@@ -73,7 +71,7 @@ _OF_DELETING = (
     CollectionNameConflict,
 )
 _OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF_OPERATIONS)
-_MOST_TRASHED = 10_000
+_MAX_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
 
@@ -83,8 +81,7 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
     operation="create_organization",
     refusals=(
         *_OF_NAMING,
-        *OF_ACCESS,
-        *replay.REFUSALS,
+        *OF_CHANGES,
         AccountRequired,
         InvalidEmail,
         WeakPassword,
@@ -137,7 +134,7 @@ def trash() -> dict[str, Any]:
     Organizations whose owner you are, those deleted last first; 10,000 at most. Not for keys: an
     organization's keys sleep while it is in the trash.
     """
-    return {"trash": directory.trash_of(current_user.account_id, size=_MOST_TRASHED).rows}
+    return {"trash": directory.trash_of(current_user.account_id, size=_MAX_TRASHED).rows}
 
 
 @org.get("/<name:name>", operation="get_organization", refusals=OF_ACCESS)
@@ -207,7 +204,7 @@ def delete(query: dict[str, bool], name: str) -> Answer:
 @org.delete(
     "/delete",
     operation="delete_organization_by_body",
-    refusals=(*OF_JSON, *_OF_DELETING),
+    refusals=(MalformedJson, *_OF_DELETING),
 )
 @_takes_key_and_purge
 @logged_in
@@ -241,11 +238,10 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     """
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
-    restored = restoring.restore_organization(
+    restored = renaming.restore_organization(
         access.organization, body.get("organization_name"), request_context()
     )
-    answer, status, _ = _details(access, restored)
-    return answer, 202 if restored.operation else status, {}
+    return _details(access, restored)[0], 202 if restored.operation else 200, {}
 
 
 @org.delete(
@@ -275,8 +271,8 @@ def _refuse(faults: dict[str, str]) -> None:
 def _rename(name: str, new_name: str) -> Answer:
     access = access_by_name(name, "organization.rename")
     renamed = renaming.rename_organization(access.organization, new_name, request_context())
-    answer, status, headers = _details(access, renamed)
-    return answer, 202 if renamed.operation else status, headers
+    answer, _, headers = _details(access, renamed)
+    return answer, 202 if renamed.operation else 200, headers
 
 
 def _delete(name: str, purge: bool) -> Answer:
@@ -292,7 +288,7 @@ def _delete(name: str, purge: bool) -> Answer:
 
 
 def _purge(access: Access) -> Answer:
-    purged = purging.purge_organization(access.organization, None, request_context())
+    purged = trashing.purge_organization(access.organization, None, request_context())
     if purged.state == OrganizationState.PURGED:
         return {"trash": None}, 200, {}
     return {"trash": purged}, 202, {}

@@ -15,7 +15,7 @@ from portal.database.errors import (
 from portal.errors import PortalError
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES
-from portal.web.errors import InvalidInput, MalformedJson, WrongHost
+from portal.web.errors import InvalidInput, WrongHost
 
 Refusal = type[PortalError] | int
 """An error of a service, or the status of an HTTP error in ERROR_MESSAGES."""
@@ -30,7 +30,6 @@ OF_EVERY_REQUEST: tuple[Refusal, ...] = (
     MigrationFailed,
 )
 OF_BODIES: tuple[Refusal, ...] = (400, 411, 413, 415)
-OF_JSON: tuple[Refusal, ...] = (MalformedJson,)
 
 _PLACEHOLDER = re.compile(r"{[^}]*}")
 

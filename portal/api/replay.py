@@ -1,10 +1,11 @@
 """Replay of calls by their idempotency key: a repeated call is answered like the first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import marshmallow as ma
 import structlog
+from bson import ObjectId
 from flask import Response, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -12,7 +13,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.api import schemas
-from portal.api.guard import ApiBlueprint
+from portal.api.guard import OF_ACCESS, ApiBlueprint
 from portal.api.refusals import Refusal
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
@@ -42,15 +43,20 @@ PARAMETER_DOC = {
 }
 REFUSALS: tuple[Refusal, ...] = (DuplicateRequest, IdempotencyKeyReused)
 """The errors of calls that take an idempotency key."""
+OF_CHANGES: tuple[Refusal, ...] = (*OF_ACCESS, *REFUSALS)
+"""The errors of such calls about an organization that the caller has access to."""
 _KEPT_HEADERS = ("Link",)
 # Not 202: whether it is finished is read from the organization.
 _KEPT_STATUSES = (200, 201)
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 # By kind of operation, the schema and the answer from the organization as it is now.
-Replays = Mapping[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
-REPLAYS: dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]] = {}
+Replays = dict[str, tuple[type[ma.Schema], Callable[[Organization], Answer]]]
+REPLAYS: Replays = {}
 """The installed replays of every blueprint."""
+
+takes_key = ApiBlueprint.doc(parameters=[PARAMETER])
+"""Document that a call takes an idempotency key."""
 
 
 def install(blueprint: ApiBlueprint, replays: Replays) -> None:
@@ -67,15 +73,27 @@ def install(blueprint: ApiBlueprint, replays: Replays) -> None:
             answer = refused
         except (PyMongoError, MongoEngineException) as unavailable:
             return error_handlers.answer_database_error(unavailable)
-        return (
-            error_handlers.answer_portal_error(answer)
-            if isinstance(answer, PortalError)
-            else answer
-        )
+        if isinstance(answer, PortalError):
+            return error_handlers.answer_portal_error(answer)
+        return answer
 
     blueprint.before_request(_take_key)
     blueprint.after_request(_store_answer)
     blueprint.register_error_handler(PortalError, answer_refusal)
+
+
+def first_target() -> ObjectId:
+    """The id of what the first call by this key changed, other than its organization. Raises
+    NotFound where the record has just expired."""
+    record = find_record(requests.idempotency_key())
+    if record is None or record.operation is None:
+        raise NotFound
+    return record.operation
+
+
+def success(organization: Organization) -> Answer:
+    """The answer to a call that returns nothing."""
+    return {}, 200, {}
 
 
 def _take_key() -> None:

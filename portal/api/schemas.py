@@ -1,4 +1,4 @@
-"""What programs send and get."""
+"""The JSON that programs send and get."""
 
 from datetime import UTC
 from typing import Any
@@ -7,8 +7,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal import display_names
-from portal.documents.invitations import GRANTABLE_ROLES, InvitationState
-from portal.documents.memberships import Role
+from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.identity.authentication.passwords import LONGEST, SHORTEST
 from portal.organizations.api_keys import managing
 from portal.permissions import FOR_API_KEYS
@@ -38,14 +37,9 @@ _LAST_DAY = {"description": "the last day that it works, in UTC", "example": "20
 _FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
 _OVERLAPS = [int(overlap.total_seconds()) for overlap in managing.OVERLAPS]
 CHOICES = {
-    "Role": [Role.OWNER, Role.ADMIN, Role.VIEWER],
+    "Role": list(Role),
     "GrantableRole": list(GRANTABLE_ROLES),
-    "InvitationState": [
-        InvitationState.OPEN,
-        InvitationState.EXPIRED,
-        InvitationState.ACCEPTED,
-        InvitationState.WITHDRAWN,
-    ],
+    "InvitationState": list(InvitationState),
     "ApiKeyPermission": sorted(FOR_API_KEYS),
 }
 
@@ -71,11 +65,11 @@ class Choice(fields.String):
 
 
 class Secret(fields.String):
-    """What is answered and never kept."""
+    """A value that is answered and never kept."""
 
 
 class Body(ma.Schema):
-    """What a program sends: these fields and no others."""
+    """A body or query with these fields and no others."""
 
     class Meta:
         unknown = ma.RAISE
@@ -90,7 +84,7 @@ class Response(ma.Schema):
 
 
 class Success(Response):
-    """What every answer but an error begins with."""
+    """The beginning of every answer but an error."""
 
     status = fields.Constant("success", required=True)
 
@@ -220,9 +214,9 @@ class LockedOutOrganization(Response):
     slug = fields.String(required=True, metadata={"example": "acme-corp"})
 
 
-class Membership(Response):
-    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
-    slug = fields.String(required=True, metadata={"example": "acme-corp"})
+class Membership(LockedOutOrganization):
+    """An organization, and the role in it."""
+
     role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
 
 
@@ -374,7 +368,7 @@ class Fault(Response):
 
 
 class ErrorAnswer(Response):
-    """What every error looks like; ``fields`` says what is wrong with which field."""
+    """An error; ``fields`` says what is wrong with which field."""
 
     status = fields.Constant("error", required=True)
     error = fields.Nested(Fault, required=True)

@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
-from portal.audit.trail import personal_digest, stored_hash
+from portal.audit.trail import event_hash, personal_digest
 from portal.database.paging import BATCH_SIZE, in_batches
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
@@ -91,10 +91,8 @@ class _Walk:
 
 
 def find_broken(tally: Tally | None = None) -> Iterator[BrokenChain]:
-    """All chains with a changed, removed, moved or inserted event, or a different head.
-
-    Raises PyMongoError where MongoDB can't be used.
-    """
+    """All chains with a changed, removed, moved or inserted event, or a different head. Raises
+    PyMongoError where MongoDB can't be used."""
     tally = tally or Tally()
     heads = merge(*map(_heads, _SUBJECTS), key=attrgetter("chain"))
     after: Row = {}
@@ -153,14 +151,14 @@ def _step(walk: _Walk, event: Row) -> None:
     expected = walk.reached + 1
     if event["seq"] != expected:
         walk.note(MISSING, expected)
-    elif stored_hash(walk.previous, event) != event["hash"] or not _matches_digests(event):
+    elif event_hash(walk.previous, event) != event["hash"] or not _matches_digests(event):
         walk.note(CHANGED, expected)
     else:
         walk.previous = event["hash"]
 
 
 def _matches_digests(event: Row) -> bool:
-    """Whether the personal values that weren't erased match their digests."""
+    """Tell whether the personal values that weren't erased match their digests."""
     return all(
         personal_digest(salted["value"], salted["salt"]) == salted["digest"]
         for salted in event.get("personal", {}).values()
@@ -190,9 +188,9 @@ def _reread(chain: ObjectId, before: Row) -> tuple[str, int] | None:
 
 
 def _was_moved(chain: ObjectId, walk: _Walk) -> bool:
-    """Whether the event that belongs at ``walk.seq`` has another number now."""
+    """Tell whether the event that belongs at ``walk.seq`` has another number now."""
     return any(
-        stored_hash(walk.previous, {**event, "seq": walk.seq}) == event["hash"]
+        event_hash(walk.previous, {**event, "seq": walk.seq}) == event["hash"]
         for event in _events(chain)
         if event["seq"] != walk.seq
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -38,7 +38,7 @@ class ListedEvent:
     action: str
     actor_email: str | None
     address: str | None
-    details: dict[str, str]
+    details: dict[str, str] = field(default_factory=dict)
     actor_name: str | None = None
     target_email: str | None = None
     target: ObjectId | None = None
@@ -61,7 +61,7 @@ class ListedEvent:
 
     @property
     def refused(self) -> bool:
-        """Whether the action was refused."""
+        """Tell whether the action was refused."""
         return self.action == REFUSED
 
     @property
@@ -75,19 +75,11 @@ class ListedEvent:
         """From a stored event."""
         personal = {name: salted.get("value") for name, salted in event.get("personal", {}).items()}
         return cls(
-            event["seq"],
-            event["at"],
-            event["action"],
-            personal.get("email"),
-            personal.get("address"),
-            event.get("details", {}),
-            event.get("actor_name"),
-            personal.get("target_email"),
-            event.get("target"),
-            event.get("session"),
-            event.get("request_id"),
-            event["hash"],
-            frozenset(name for name, value in personal.items() if value is None),
+            **{own.name: event[own.name] for own in fields(cls) if own.name in event},
+            actor_email=personal.get("email"),
+            address=personal.get("address"),
+            target_email=personal.get("target_email"),
+            erased=frozenset(name for name, value in personal.items() if value is None),
         )
 
 
@@ -149,23 +141,18 @@ def next_event(
         details={name: value for name, value in details.items() if value is not None},
         personal={name: _salted(value) for name, value in personal.items() if value},
     )
-    event.hash = event_hash(head.hash, event)
+    event.hash = event_hash(head.hash, event.to_mongo())
     return event
 
 
-def event_hash(previous_hash: str, event: AuditEvent) -> str:
-    """SHA-256 (hex) of the previous hash and the event's canonical JSON, with digests in place of
-    personal values."""
-    return stored_hash(previous_hash, event.to_mongo())
-
-
-def stored_hash(previous_hash: str, event: dict[str, Any]) -> str:
-    """``event_hash`` of a stored event."""
+def event_hash(previous_hash: str, event: dict[str, Any]) -> str:
+    """SHA-256 (hex) of the previous hash and a stored event's canonical JSON, with digests in place
+    of personal values."""
     actor = event.get("actor")
     content = {
         "chain": str(event["chain"]),
         "seq": event["seq"],
-        "at": _milliseconds(event["at"]),
+        "at": round(event["at"].timestamp() * 1000),  # milliseconds
         "action": event["action"],
         "actor": str(actor) if actor else None,
         "request_id": event.get("request_id"),
@@ -242,17 +229,10 @@ def personal_digest(value: str, salt: str) -> str:
     return hashlib.sha256((salt + value).encode()).hexdigest()
 
 
-def _milliseconds(time: datetime) -> int:
-    return round(time.timestamp() * 1000)
-
-
 def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
     """Erase the person of this account from the whole audit trail, also from events whose target is
     among ``targets``. The events stay under the account's id, and the digests keep the chains
-    intact.
-
-    Works in batches and is idempotent: another call resumes an interrupted one.
-    """
+    intact. Works in batches and is idempotent: another call resumes an interrupted one."""
     done_by, done_to = {"actor": account, "actor_kind": None}, {"target": {"$in": targets}}
     for found, names in ((done_by, _PERSONAL), (done_to, ("target_email",))):
         erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 from bson import ObjectId
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup
 
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
 from portal.cli.running import CommandFailed, on_database
@@ -18,7 +18,6 @@ audit = AppGroup("audit", help="The audit trail.")
 @audit.command("verify")
 @click.option("--organization", metavar="SLUG_OR_ID", help="Verify only this chain.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and broken chain.")
-@with_appcontext
 @on_database
 def verify_trail(organization: str | None, as_json: bool) -> None:
     """Find changed or removed audit events, and show the first of each broken chain.

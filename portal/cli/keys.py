@@ -1,12 +1,12 @@
 """``flask keys``: provisioning keys, and the portal's signing secrets."""
 
 import click
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup
 
 from portal import settings
 from portal.cli.running import CommandFailed, on_database
 from portal.display_names import InvalidName
-from portal.identity.api_keys import provisioning
+from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.settings import instance
 
@@ -16,13 +16,13 @@ keys = AppGroup("keys", help="Provisioning keys, and the portal's signing secret
 @keys.command("provision")
 @click.argument("name")
 @on_database
-def make_provisioning_key(name: str) -> None:
+def create_provisioning_key(name: str) -> None:
     """Create a provisioning key named NAME and show it once.
 
     With it a program can sign up organizations by POST /org/create, and do nothing else.
     """
     try:
-        click.echo(provisioning.create_provisioning_key(name))
+        click.echo(credentials.create_provisioning_key(name))
     except InvalidName as error:
         raise CommandFailed(f"{error.reason}.") from error
 
@@ -31,7 +31,7 @@ def make_provisioning_key(name: str) -> None:
 @on_database
 def list_provisioning_keys() -> None:
     """List the provisioning keys, without their secrets."""
-    found = provisioning.provisioning_keys()
+    found = credentials.provisioning_keys()
     for key in found:
         used = f"last used {key.used_at:%Y-%m-%d %H:%M} UTC" if key.used_at else "never used"
         click.echo(f"{key.id}  created {key.created_at:%Y-%m-%d}  {used}  {key.name}")
@@ -45,14 +45,13 @@ def list_provisioning_keys() -> None:
 def revoke_provisioning_key(key_id: str) -> None:
     """Revoke the provisioning key with this ID. What it created stays."""
     try:
-        provisioning.revoke_provisioning_key(key_id)
+        credentials.revoke_provisioning_key(key_id)
     except ApiKeyNotFound as error:
         raise CommandFailed("There is no key with this ID: flask keys list shows them.") from error
     click.echo("Revoked.")
 
 
 @keys.command("rotate")
-@with_appcontext
 def rotate_secrets() -> None:
     """Generate a new JWT_SECRET and SECRET_KEY for a `make run` with a MongoDB of its own.
 

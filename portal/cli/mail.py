@@ -1,7 +1,7 @@
 """``flask mail``: the mails of a portal without a mail server."""
 
 import click
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup
 
 from portal import settings
 from portal.mail import transport
@@ -10,7 +10,6 @@ mail = AppGroup("mail", help="Mails of a portal without a mail server.")
 
 
 @mail.command("list")
-@with_appcontext
 def list_mails() -> None:
     """List the mails stored as files, newest first: those of a portal without MAIL_SERVER."""
     directory = settings.current().mail_directory

@@ -1,4 +1,4 @@
-"""What commands share: settings, a prepared database, and an exit status."""
+"""Parts of every command: settings, a prepared database, and an exit status."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ class CommandFailed(click.ClickException):
 
 
 def is_running() -> bool:
-    """Whether this process is a command."""
+    """Tell whether this process is a command."""
     return os.environ.get("FLASK_RUN_FROM_CLI") == "true"
 
 

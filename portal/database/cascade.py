@@ -1,10 +1,40 @@
-"""Deletes what belongs to an account or organization together with it."""
+"""Documents that belong to an account or organization, and are deleted with it."""
+
+from dataclasses import dataclass
 
 from bson import ObjectId
 from mongoengine import Document
 
 from portal.database.transactions import within_transaction
-from portal.documents.belongings import BELONGS_TO
+from portal.documents.accounts import Account
+from portal.documents.api_keys import ApiKey
+from portal.documents.memberships import Invitation, Membership
+from portal.documents.organizations import Organization, Slug
+from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
+from portal.documents.sessions import Browser, Session
+
+
+@dataclass(frozen=True, slots=True)
+class BelongsTo:
+    """A class of documents whose ``field`` is the id of their owner."""
+
+    document: type[Document]
+    owner: type[Document]
+    field: str
+
+
+BELONGS_TO = (
+    BelongsTo(Slug, Organization, "organization"),
+    BelongsTo(Membership, Organization, "organization"),
+    BelongsTo(ApiKey, Organization, "organization"),
+    BelongsTo(Invitation, Organization, "organization"),
+    BelongsTo(Membership, Account, "account"),
+    BelongsTo(Session, Account, "account"),
+    BelongsTo(Browser, Account, "account"),
+    BelongsTo(Passkey, Account, "account"),
+    BelongsTo(AuthenticatorApp, Account, "_id"),
+    BelongsTo(RecoveryCodes, Account, "_id"),
+)
 
 
 @within_transaction

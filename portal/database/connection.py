@@ -207,7 +207,7 @@ def check_server(server: MongoClient) -> None:
     hello = server.admin.command("hello")
     version = server.server_info()["version"]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
-        raise UnsuitableServer.too_old(version)
+        raise UnsuitableServer(f"MongoDB {version} is too old: 6.0 or later is needed.")
     if hello.get("msg") == "isdbgrid":
         log.warning(
             "database.behind_mongos",
@@ -215,7 +215,10 @@ def check_server(server: MongoClient) -> None:
             "the same primary shard (movePrimary)",
         )
     elif "setName" not in hello:
-        raise UnsuitableServer.standalone()
+        raise UnsuitableServer(
+            "MONGO_URI names a standalone server. Transactions need a replica set; "
+            "one member is enough: start mongod with --replSet and run rs.initiate()."
+        )
     _check_default_write_concern(server)
 
 
@@ -230,7 +233,11 @@ def _check_default_write_concern(server: MongoClient) -> None:
         )
         return
     if defaults.get("defaultWriteConcern", {}).get("w") != "majority":
-        raise UnsuitableServer.weak_write_concern()
+        raise UnsuitableServer(
+            "The server's default write concern is not majority, so an acknowledged write could "
+            "be lost. Set it: db.adminCommand({setDefaultRWConcern: 1, "
+            'defaultWriteConcern: {w: "majority"}})'
+        )
 
 
 def check_primary() -> None:
@@ -246,8 +253,8 @@ def server_time() -> datetime:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether ``error``, or the driver's error that caused it, means that MongoDB is unavailable,
-    hung, or out of time, rather than a bug of the portal."""
+    """Tell whether ``error``, or the driver's error that caused it, means that MongoDB is
+    unavailable, hung, or out of time, rather than a bug of the portal."""
     if isinstance(error, MongoEngineException):
         error = error.__cause__ or error.__context__ or error
     elif not isinstance(error, PyMongoError):

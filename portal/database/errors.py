@@ -1,32 +1,12 @@
 """Errors of the database, and their words."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from portal.errors import Unavailable
 
 
 class UnsuitableServer(Exception):
     """A MongoDB server that the portal can't run on; the message says why."""
-
-    @classmethod
-    def too_old(cls, version: str) -> Self:
-        return cls(f"MongoDB {version} is too old: 6.0 or later is needed.")
-
-    @classmethod
-    def standalone(cls) -> Self:
-        return cls(
-            "MONGO_URI names a standalone server. Transactions need a replica set; "
-            "one member is enough: start mongod with --replSet and run rs.initiate()."
-        )
-
-    @classmethod
-    def weak_write_concern(cls) -> Self:
-        return cls(
-            "The server's default write concern is not majority, so an acknowledged write could "
-            "be lost. Set it: db.adminCommand({setDefaultRWConcern: 1, "
-            'defaultWriteConcern: {w: "majority"}})'
-        )
 
 
 class DatabaseUnavailable(Unavailable):

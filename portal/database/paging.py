@@ -1,4 +1,4 @@
-"""Keyset pagination of long lists."""
+"""Reads of lists: keyset pagination, batches, and the ``$lookup`` of read models."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Page:
 
     @property
     def is_all(self) -> bool:
-        """Whether these are all rows of the list."""
+        """True where these are all rows of the list."""
         return self.before is None and self.after is None
 
 
@@ -77,3 +77,25 @@ def in_batches(
             return
         yield rows
         after = {"_id": {"$gt": rows[-1]["_id"]}}
+
+
+def join(
+    document: type[Document],
+    local: str,
+    foreign: str,
+    name: str,
+    pipeline: list[dict[str, Any]],
+    **options: Any,
+) -> dict[str, Any]:
+    """A ``$lookup`` of the documents whose field ``foreign`` equals ``local``, put through the
+    ``pipeline``, as the array ``name``."""
+    return {
+        "$lookup": {
+            "from": document._get_collection_name(),
+            "localField": local,
+            "foreignField": foreign,
+            "as": name,
+            "pipeline": pipeline,
+            **options,
+        }
+    }

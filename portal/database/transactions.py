@@ -34,7 +34,7 @@ def transaction(body: Callable[[], Result]) -> Result:
     process that was killed in a transaction keeps its locks, and others that write the same
     documents would retry for minutes. Raises what ``body`` raises.
     """
-    if in_transaction():
+    if _in_transaction.get():
         raise RuntimeError("Transactions don't nest: call the outer one's body directly.")
 
     def run_body(session: ClientSession) -> Result:
@@ -78,19 +78,14 @@ def within_transaction(function: Callable[Parameters, Result]) -> Callable[Param
 
     @wraps(function)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        if not in_transaction():
+        if not _in_transaction.get():
             raise NotInTransaction(function.__qualname__)
         return function(*args, **kwargs)
 
     return run
 
 
-def in_transaction() -> bool:
-    """Whether the caller is inside a ``transaction``."""
-    return _in_transaction.get()
-
-
 def forbid_in_transaction() -> None:
     """Raise RuntimeError inside a ``transaction``: the caller's work can't join one."""
-    if in_transaction():
+    if _in_transaction.get():
         raise RuntimeError("This can't run inside a transaction.")

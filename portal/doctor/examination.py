@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def remains(self) -> bool:
-        """Whether somebody has to act on it."""
+        """True where somebody has to act on it."""
         return self.repaired is None and not self.finding.kind.harmless
 
 

@@ -1,4 +1,4 @@
-"""What the doctor finds, without blocking the running portal.
+"""Findings of the doctor, made without blocking the running portal.
 
 An apparent inconsistency may be a change in progress. So each check scans page after page, cheaply,
 and re-reads each suspect by itself: master data in one transaction, which is a snapshot; anything
@@ -42,7 +42,7 @@ class Finding:
 
 
 class NotRepaired(Exception):
-    """Why a repair was impossible."""
+    """A repair was impossible; the message says why."""
 
 
 def found_by(document: type[Document], name: str, values: set[Any], *fields: str) -> list[Row]:

@@ -12,14 +12,13 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import Document
 
+from portal.database.cascade import BELONGS_TO
 from portal.database.paging import in_batches
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.belongings import BELONGS_TO
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
@@ -68,7 +67,7 @@ class Belonging:
 
     @property
     def owners(self) -> dict[str, Owner]:
-        """What they belong to, by field."""
+        """The classes that they belong to, by field."""
         return {
             belongs.field: OWNERS[belongs.owner]
             for belongs in BELONGS_TO
@@ -76,13 +75,9 @@ class Belonging:
         }
 
 
-ACCOUNT = Owner(Account, "account", "closed_at", lambda value: value is not None, "is closed")
+ACCOUNT = Owner(Account, "account", "closed_at", lambda at: at is not None, "is closed")
 ORGANIZATION = Owner(
-    Organization,
-    "organization",
-    "state",
-    lambda value: value == OrganizationState.PURGED,
-    "is purged",
+    Organization, "organization", "state", lambda it: it == OrganizationState.PURGED, "is purged"
 )
 OWNERS = {owner.document: owner for owner in (ACCOUNT, ORGANIZATION)}
 
@@ -109,7 +104,7 @@ def find_dead() -> Iterator[Finding]:
 
 
 def living(owner: Owner, ids: set[Any]) -> set[Any]:
-    """Which of these exist and aren't tombstones."""
+    """Those of the ``ids`` that exist and aren't tombstones."""
     rows = found_by(owner.document, "_id", ids, owner.field)
     return {row["_id"] for row in rows if not owner.is_over(row.get(owner.field))}
 
@@ -126,7 +121,7 @@ def _suspects(belonging: Belonging, page: list[Row]) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class _Death:
-    """Why a document is dead, and whether that is ``final``."""
+    """The reason why a document is dead; a ``final`` one doesn't change any more."""
 
     words: str
     final: bool

@@ -24,8 +24,8 @@ OWNERLESS = Kind(
 )
 DEAD_OFFER = Kind(
     "dead_offer",
-    "Offers of ownership by who is no owner",
-    "Nobody can accept them. --repair ends them, and tells whom they were made to.",
+    "Offers of ownership by somebody who is no owner",
+    "Nobody can accept them. --repair ends them, and mails those they were made to.",
 )
 
 _LIVING = {"$in": [OrganizationState.ACTIVE, OrganizationState.TRASHED]}
@@ -46,8 +46,8 @@ def find_ownerless() -> Iterator[Finding]:
     for page in in_batches(Organization, {"state": _LIVING}):
         owned = _owned({row["_id"] for row in page})
         for row in page:
-            if row["_id"] not in owned:
-                yield from _ownerless(row["_id"])
+            if row["_id"] not in owned and (found := _read_if_ownerless(row["_id"])):
+                yield Finding(OWNERLESS, found["slug"], found["name"], row["_id"])
 
 
 def _dead_offer(membership: ObjectId) -> Iterator[Finding]:
@@ -90,11 +90,6 @@ def _owners(accounts: set[ObjectId]) -> set[tuple[ObjectId, ObjectId]]:
     }
 
 
-def _ownerless(organization: ObjectId) -> Iterator[Finding]:
-    if row := _read_if_ownerless(organization):
-        yield Finding(OWNERLESS, row["slug"], row["name"], organization)
-
-
 @transactional
 def _read_if_ownerless(organization: ObjectId) -> Row | None:
     row = Organization._get_collection().find_one(
@@ -104,7 +99,7 @@ def _read_if_ownerless(organization: ObjectId) -> Row | None:
 
 
 def _owned(organizations: set[ObjectId]) -> set[ObjectId]:
-    """Which of the organizations have an existing owner."""
+    """Those of the organizations that have an existing owner."""
     rows = found_by(Membership, "organization", organizations, "organization", "account", "role")
     owners = [row for row in rows if row["role"] == Role.OWNER]
     accounts = living(ACCOUNT, {row["account"] for row in owners})

@@ -12,7 +12,7 @@ from portal.organizations.lifecycle.engine import PLANS
 STUCK = Kind(
     "stuck_operation",
     "Lifecycle operations that are stuck",
-    "--repair carries them on. Portals do so by themselves: if none runs, start one; else its "
+    "--repair resumes them. Portals do so by themselves: if none runs, start one; else its "
     "log says why it fails.",
 )
 
@@ -33,22 +33,15 @@ def find_stuck() -> Iterator[Finding]:
     """Operations whose lease expired long ago, and those that failed repeatedly."""
     stuck = Organization._get_collection()
     for row in stuck.find(_STUCK, {"name": 1, "slug": 1, "operation": 1}):
-        if _is_stuck(row):
+        same = {"_id": row["_id"], "operation.id": row["operation"]["id"]}
+        if stuck.find_one({**same, **_STUCK}):
             yield _finding(row)
-
-
-def _is_stuck(row: Row) -> bool:
-    operation = {"operation.id": row["operation"]["id"]}
-    return (
-        Organization._get_collection().find_one({"_id": row["_id"], **operation, **_STUCK})
-        is not None
-    )
 
 
 def _finding(row: Row) -> Finding:
     operation = row["operation"]
     since = f"{operation['started_at']:%Y-%m-%d %H:%M:%S} UTC"
-    why = operation.get("last_error") or "nobody carries it on"
+    why = operation.get("last_error") or "nothing resumes it"
     words = (
         f"{row['name']}: {operation['kind']} since {since}, attempt {operation['attempt']}, {why}"
     )
@@ -61,7 +54,7 @@ def _recover(organization: ObjectId, operation: ObjectId) -> str | None:
     runner.recover_due_operations()
     running = Organization.objects(id=organization, operation__id=operation).first()
     if running is None:
-        return "carried on"
+        return "completed"
     if running.operation.kind not in PLANS:
         raise NotRepaired("only a newer version of the portal knows it")
     raise NotRepaired("not done yet: it is tried again, and the log says why it failed")

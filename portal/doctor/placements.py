@@ -151,5 +151,5 @@ def _restore_name(organization: ObjectId) -> str | None:
         return None
     repaired = repair_organization(Organization.objects.get(id=organization), RequestContext())
     if repaired.operation:
-        raise NotRepaired("its repair has begun and is carried on by a portal")
+        raise NotRepaired("its repair has begun, and a portal will complete it")
     return f"renamed to {repaired.placement.collection}"

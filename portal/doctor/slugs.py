@@ -9,8 +9,7 @@ from portal.audit.trail import record
 from portal.database.paging import in_batches
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.web.context import RequestContext
 
 IDLE = Kind(
@@ -52,7 +51,7 @@ def find_unheld() -> Iterator[Finding]:
 
 
 def _why_idle(slug: Row, organization: Row | None) -> str | None:
-    """Why the slug is held for nobody, or ``None``. An old one whose hold expired is free."""
+    """The reason why the slug is held for nobody, if any. An old one whose hold expired is free."""
     if slug["state"] == SlugState.OLD and slug.get("held_until", clock.now()) <= clock.now():
         return None
     if organization is None:

@@ -1,4 +1,27 @@
-"""Shape and indexes of master data, a module per noun; no behaviour.
+"""Shape and indexes of master data, a module per noun; no behaviour."""
 
-Documents ignore unknown fields (``strict``), so that this version can run beside a newer one.
-"""
+from typing import Any
+
+from mongoengine import Document, EmbeddedDocument
+
+
+class MasterDocument(Document):
+    """A document of master data.
+
+    Unknown fields are ignored, so that this version can run beside a newer one. Indexes are created
+    only when the database is prepared.
+    """
+
+    meta: dict[str, Any] = {"abstract": True, "auto_create_index": False, "strict": False}
+
+
+class MasterPart(EmbeddedDocument):
+    """A part of such a document, which ignores unknown fields too."""
+
+    meta: dict[str, Any] = {"abstract": True, "strict": False}
+
+
+def index_where_set(field: str, *others: str) -> dict[str, Any]:
+    """An index on the fields, of only the documents that have ``field``: so it stays small, and
+    finding those among a million cheap."""
+    return {"fields": [field, *others], "partialFilterExpression": {field: {"$exists": True}}}

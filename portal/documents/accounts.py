@@ -3,17 +3,9 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from mongoengine import (
-    BooleanField,
-    DateTimeField,
-    Document,
-    EmbeddedDocumentField,
-    IntField,
-    ListField,
-    ObjectIdField,
-    StringField,
-)
+from mongoengine import fields
 
+from portal.documents import MasterDocument, index_where_set
 from portal.documents.audit import Head
 from portal.hashing import hash_secret
 
@@ -29,67 +21,63 @@ class Theme(StrEnum):
     AUTO = "auto"
 
 
-class Account(Document):
+class Account(MasterDocument):
     """A person who can log in.
 
     A closed account is a tombstone without e-mail address, password or other personal data. Its
     actions stay in the audit trail under its id.
     """
 
-    email = StringField(required=True)
-    email_key = StringField(required=True)
-    password_hash = StringField(required=True)
-    password_changed_at = DateTimeField()
-    created_at = DateTimeField(required=True)
+    email = fields.StringField(required=True)
+    email_key = fields.StringField(required=True)
+    password_hash = fields.StringField(required=True)
+    password_changed_at = fields.DateTimeField()
+    created_at = fields.DateTimeField(required=True)
     # When somebody first followed a link mailed to the address; until then anybody may have typed
     # the address.
-    verified_at = DateTimeField()
+    verified_at = fields.DateTimeField()
     # Incremented by each request to change the address and each change of address or password:
     # that invalidates the confirmation links mailed before.
-    address_generation = IntField(required=True, default=0)
-    name = StringField()
-    time_zone = StringField()
-    theme = StringField(choices=tuple(Theme))
-    closed_at = DateTimeField()
+    address_generation = fields.IntField(required=True, default=0)
+    name = fields.StringField()
+    time_zone = fields.StringField()
+    theme = fields.StringField(choices=tuple(Theme))
+    closed_at = fields.DateTimeField()
     # Set on a closed account until it is erased from the audit trail: the ids under which it is the
     # target of events there.
-    to_erase = ListField(ObjectIdField(), default=None)
+    to_erase = fields.ListField(fields.ObjectIdField(), default=None)
     # Whether it has an authenticator app or a passkey: updated in the transactions that add or
     # remove one.
-    has_second_factor = BooleanField(required=True, default=False)
+    has_second_factor = fields.BooleanField(required=True, default=False)
     # Incremented by each change of the account's memberships, so that transactions that depend on
     # their number conflict.
-    membership_changes = IntField(required=True, default=0)
-    audit_head = EmbeddedDocumentField(Head, default=Head)
+    membership_changes = fields.IntField(required=True, default=0)
+    audit_head = fields.EmbeddedDocumentField(Head, default=Head)
 
     meta = {
         "collection": "accounts",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [
             {"fields": ["email_key"], "unique": True},
-            {"fields": ["to_erase"], "partialFilterExpression": {"to_erase": {"$exists": True}}},
+            index_where_set("to_erase"),
         ],
     }
 
     @property
     def verified(self) -> bool:
-        """Whether somebody has proved that they receive mail at the address."""
+        """True once somebody has proved that they receive mail at the address."""
         return self.verified_at is not None
 
 
-class Recovery(Document):
+class Recovery(MasterDocument):
     """The latest request to choose a new password for an address. ``id`` is the address's hash, and
     there may be no such account; ``request`` is part of the mailed link."""
 
-    id = StringField(primary_key=True)
-    request = ObjectIdField(required=True)
-    at = DateTimeField(required=True)
+    id = fields.StringField(primary_key=True)
+    request = fields.ObjectIdField(required=True)
+    at = fields.DateTimeField(required=True)
 
     meta = {
         "collection": "recoveries",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [{"fields": ["at"], "expireAfterSeconds": int(RECOVERY_KEPT.total_seconds())}],
     }
 

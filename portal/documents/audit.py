@@ -2,46 +2,35 @@
 
 from typing import Any, NoReturn
 
-from mongoengine import (
-    DateTimeField,
-    DictField,
-    Document,
-    EmbeddedDocument,
-    IntField,
-    ObjectIdField,
-    QuerySet,
-    StringField,
-)
+from mongoengine import QuerySet, fields
+
+from portal.documents import MasterDocument, MasterPart, index_where_set
 
 
-class Origin(EmbeddedDocument):
-    """Who did something, and from where: the stored part of a ``RequestContext``."""
+class Origin(MasterPart):
+    """The actor of a change and their client: the stored part of a ``RequestContext``."""
 
-    account = ObjectIdField()
-    email = StringField()
+    account = fields.ObjectIdField()
+    email = fields.StringField()
     # An actor that is no account: an API key with its id, a command.
-    actor_kind = StringField()
-    actor = ObjectIdField()
-    actor_name = StringField()
-    session = ObjectIdField()
-    address = StringField()
-    request_id = StringField()
-
-    meta = {"strict": False}
+    actor_kind = fields.StringField()
+    actor = fields.ObjectIdField()
+    actor_name = fields.StringField()
+    session = fields.ObjectIdField()
+    address = fields.StringField()
+    request_id = fields.StringField()
 
 
-class Head(EmbeddedDocument):
+class Head(MasterPart):
     """The newest event of a chain, embedded in the chain's subject.
 
     Every event writes it in the transaction of the change that it records. This write conflict
     also keeps rules over several documents true under snapshot isolation.
     """
 
-    seq = IntField(required=True, default=0)
-    hash = StringField(required=True, default="")
-    at = DateTimeField()
-
-    meta = {"strict": False}
+    seq = fields.IntField(required=True, default=0)
+    hash = fields.StringField(required=True, default="")
+    at = fields.DateTimeField()
 
 
 class EventsAreImmutable(Exception):
@@ -58,7 +47,7 @@ class _FinalEvents(QuerySet):
     update = modify = delete = _refuse
 
 
-class AuditEvent(Document):
+class AuditEvent(MasterDocument):
     """One event, immutable once written. ``chain`` is the id of its subject: an organization or an
     account.
 
@@ -68,24 +57,22 @@ class AuditEvent(Document):
     and digest; only the digest goes into the hash, so that erasing leaves the chain intact.
     """
 
-    chain = ObjectIdField(required=True)
-    seq = IntField(required=True)
-    at = DateTimeField(required=True)
-    action = StringField(required=True)
-    actor = ObjectIdField()
-    actor_kind = StringField()
-    actor_name = StringField()
-    target = ObjectIdField()
-    session = ObjectIdField()
-    request_id = StringField()
-    details = DictField()
-    personal = DictField()
-    hash = StringField(required=True)
+    chain = fields.ObjectIdField(required=True)
+    seq = fields.IntField(required=True)
+    at = fields.DateTimeField(required=True)
+    action = fields.StringField(required=True)
+    actor = fields.ObjectIdField()
+    actor_kind = fields.StringField()
+    actor_name = fields.StringField()
+    target = fields.ObjectIdField()
+    session = fields.ObjectIdField()
+    request_id = fields.StringField()
+    details = fields.DictField()
+    personal = fields.DictField()
+    hash = fields.StringField(required=True)
 
     meta = {
         "collection": "audit_events",
-        "auto_create_index": False,
-        "strict": False,
         "queryset_class": _FinalEvents,
         "indexes": [
             {"fields": ["chain", "-seq"], "unique": True},
@@ -98,10 +85,7 @@ class AuditEvent(Document):
             # Events that name a person: to export them, by id, and to erase the person.
             ["chain", "id"],
             ["actor", "id"],
-            {
-                "fields": ["target", "id"],
-                "partialFilterExpression": {"target": {"$exists": True}},
-            },
+            index_where_set("target", "id"),
         ],
     }
 

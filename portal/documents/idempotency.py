@@ -2,31 +2,22 @@
 
 from datetime import timedelta
 
-from mongoengine import (
-    DateTimeField,
-    DictField,
-    Document,
-    EmbeddedDocument,
-    EmbeddedDocumentField,
-    IntField,
-    ObjectIdField,
-    StringField,
-)
+from mongoengine import fields
+
+from portal.documents import MasterDocument, MasterPart
 
 KEPT = timedelta(hours=24)
 
 
-class FirstResponse(EmbeddedDocument):
+class FirstResponse(MasterPart):
     """The response to a program's request, without secrets."""
 
-    status = IntField(required=True)
-    body = DictField(required=True)
-    headers = DictField()
-
-    meta = {"strict": False}
+    status = fields.IntField(required=True)
+    body = fields.DictField(required=True)
+    headers = fields.DictField()
 
 
-class IdempotencyRecord(Document):
+class IdempotencyRecord(MasterDocument):
     """A used idempotency key, and the result of its request, whose id is ``request``.
 
     ``organization`` is what was changed: an organization, or an account that changed itself.
@@ -34,18 +25,16 @@ class IdempotencyRecord(Document):
     has none.
     """
 
-    id = StringField(primary_key=True)
-    mac = StringField(required=True)
-    request = StringField(required=True)
-    organization = ObjectIdField(required=True)
-    kind = StringField(required=True)
-    operation = ObjectIdField()
-    at = DateTimeField(required=True)
-    answer = EmbeddedDocumentField(FirstResponse)
+    id = fields.StringField(primary_key=True)
+    mac = fields.StringField(required=True)
+    request = fields.StringField(required=True)
+    organization = fields.ObjectIdField(required=True)
+    kind = fields.StringField(required=True)
+    operation = fields.ObjectIdField()
+    at = fields.DateTimeField(required=True)
+    answer = fields.EmbeddedDocumentField(FirstResponse)
 
     meta = {
         "collection": "request_keys",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [{"fields": ["at"], "expireAfterSeconds": int(KEPT.total_seconds())}],
     }

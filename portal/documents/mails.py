@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from mongoengine import BooleanField, DateTimeField, DictField, Document, IntField, StringField
+from mongoengine import fields
+
+from portal.documents import MasterDocument
 
 KEPT = timedelta(days=30)
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,7 +20,7 @@ class Outcome(StrEnum):
     GIVEN_UP = "given up"
 
 
-class Mail(Document):
+class Mail(MasterDocument):
     """A queued or sent mail: its kind, and the ids of what it is about. Its text and links are
     rendered when it is sent, so nothing stored here grants access.
 
@@ -27,21 +29,19 @@ class Mail(Document):
     that are ``awaited`` are sent first; the others don't have the field.
     """
 
-    kind = StringField(required=True)
-    to = StringField(required=True)
-    ids = DictField()
-    created_at = DateTimeField(required=True)
-    due_at = DateTimeField()
-    awaited = BooleanField()
-    attempt = IntField(required=True, default=0)
-    last_error = StringField()
-    ended_at = DateTimeField()
-    outcome = StringField(choices=tuple(Outcome))
+    kind = fields.StringField(required=True)
+    to = fields.StringField(required=True)
+    ids = fields.DictField()
+    created_at = fields.DateTimeField(required=True)
+    due_at = fields.DateTimeField()
+    awaited = fields.BooleanField()
+    attempt = fields.IntField(required=True, default=0)
+    last_error = fields.StringField()
+    ended_at = fields.DateTimeField()
+    outcome = fields.StringField(choices=tuple(Outcome))
 
     meta = {
         "collection": "mails",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [
             {
                 "fields": ["-awaited", "due_at"],

@@ -1,21 +1,11 @@
-"""Organizations and their lifecycle operations."""
+"""Organizations, their lifecycle operations, and their slugs."""
 
 from enum import StrEnum
 
 from bson import ObjectId
-from mongoengine import (
-    BooleanField,
-    DateTimeField,
-    Document,
-    EmbeddedDocument,
-    EmbeddedDocumentField,
-    IntField,
-    ListField,
-    ObjectIdField,
-    StringField,
-    UUIDField,
-)
+from mongoengine import fields
 
+from portal.documents import MasterDocument, MasterPart, index_where_set
 from portal.documents.audit import Head, Origin
 
 
@@ -39,22 +29,20 @@ class OperationKind(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why an operation is rolled back."""
+    """The reason for rolling an operation back."""
 
     NAME_TAKEN = "name taken"
     COLLECTION_MISSING = "collection missing"
 
 
-class Placement(EmbeddedDocument):
-    """Where an organization's documents are. The UUID is authoritative, the name repairable."""
+class Placement(MasterPart):
+    """The place of an organization's documents. The UUID is authoritative, the name repairable."""
 
-    collection = StringField(required=True)
-    uuid = UUIDField(binary=True)
-
-    meta = {"strict": False}
+    collection = fields.StringField(required=True)
+    uuid = fields.UUIDField(binary=True)
 
 
-class Operation(EmbeddedDocument):
+class Operation(MasterPart):
     """A running lifecycle operation: its target, its requester, and the lease of its executor.
 
     Each take-over increments ``attempt``, which is, with ``id``, in the filter of every write, so
@@ -63,83 +51,66 @@ class Operation(EmbeddedDocument):
     operation back.
     """
 
-    id = ObjectIdField(required=True, default=ObjectId)
-    kind = StringField(required=True)
-    attempt = IntField(required=True, default=1)
-    lease_until = DateTimeField()
-    started_at = DateTimeField(required=True)
-    origin = EmbeddedDocumentField(Origin, required=True)
-    collection = StringField(required=True)
-    name = StringField()
-    slug = StringField()
-    founds_account = BooleanField()
-    last_error = StringField()
+    id = fields.ObjectIdField(required=True, default=ObjectId)
+    kind = fields.StringField(required=True)
+    attempt = fields.IntField(required=True, default=1)
+    lease_until = fields.DateTimeField()
+    started_at = fields.DateTimeField(required=True)
+    origin = fields.EmbeddedDocumentField(Origin, required=True)
+    collection = fields.StringField(required=True)
+    name = fields.StringField()
+    slug = fields.StringField()
+    founds_account = fields.BooleanField()
+    last_error = fields.StringField()
     # The idempotency key of its request, if any: released when the operation is rolled back.
-    request_key = StringField()
-    failure = StringField(choices=tuple(Failure))
-
-    meta = {"strict": False}
+    request_key = fields.StringField()
+    failure = fields.StringField(choices=tuple(Failure))
 
 
-class RolledBack(EmbeddedDocument):
+class RolledBack(MasterPart):
     """The last operation that was rolled back, for the executor that was overtaken meanwhile."""
 
-    operation = ObjectIdField(required=True)
-    kind = StringField(required=True)
-    failure = StringField(required=True)
-    at = DateTimeField(required=True)
-
-    meta = {"strict": False}
+    operation = fields.ObjectIdField(required=True)
+    kind = fields.StringField(required=True)
+    failure = fields.StringField(required=True)
+    at = fields.DateTimeField(required=True)
 
 
-class Organization(Document):
+class Organization(MasterDocument):
     """A tenant. The document is the write-ahead log of its own lifecycle operations.
 
     A purged organization is a tombstone without collection or members; ``owners`` are the accounts
     that owned it.
     """
 
-    name = StringField(required=True)
-    slug = StringField(required=True)
-    state = StringField(
+    name = fields.StringField(required=True)
+    slug = fields.StringField(required=True)
+    state = fields.StringField(
         required=True, choices=tuple(OrganizationState), default=OrganizationState.ACTIVE
     )
-    placement = EmbeddedDocumentField(Placement, required=True)
-    operation = EmbeddedDocumentField(Operation)
-    rolled_back = EmbeddedDocumentField(RolledBack, db_field="turned_back")
-    created_at = DateTimeField(required=True)
-    created_by = ObjectIdField(required=True)
-    trashed_at = DateTimeField()
-    trashed_by = ObjectIdField()
-    purge_at = DateTimeField()
-    warn_at = DateTimeField()
-    purged_at = DateTimeField()
-    purged_by = ObjectIdField()
-    owners = ListField(ObjectIdField(), default=None)
+    placement = fields.EmbeddedDocumentField(Placement, required=True)
+    operation = fields.EmbeddedDocumentField(Operation)
+    rolled_back = fields.EmbeddedDocumentField(RolledBack, db_field="turned_back")
+    created_at = fields.DateTimeField(required=True)
+    created_by = fields.ObjectIdField(required=True)
+    trashed_at = fields.DateTimeField()
+    trashed_by = fields.ObjectIdField()
+    purge_at = fields.DateTimeField()
+    warn_at = fields.DateTimeField()
+    purged_at = fields.DateTimeField()
+    purged_by = fields.ObjectIdField()
+    owners = fields.ListField(fields.ObjectIdField(), default=None)
     # From when on it locks out members without a second factor.
-    second_factor_from = DateTimeField()
-    audit_head = EmbeddedDocumentField(Head, default=Head)
+    second_factor_from = fields.DateTimeField()
+    audit_head = fields.EmbeddedDocumentField(Head, default=Head)
 
     meta = {
         "collection": "organizations",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [
-            {
-                # Contains only organizations with a running operation, so that finding due ones
-                # among a million stays cheap.
-                "fields": ["operation.lease_until"],
-                "partialFilterExpression": {"operation.lease_until": {"$exists": True}},
-            },
+            index_where_set("operation.lease_until"),
             "placement.uuid",
-            {
-                "fields": ["purge_at"],
-                "partialFilterExpression": {"purge_at": {"$exists": True}},
-            },
-            {
-                "fields": ["warn_at"],
-                "partialFilterExpression": {"warn_at": {"$exists": True}},
-            },
+            index_where_set("purge_at"),
+            index_where_set("warn_at"),
         ],
     }
 
@@ -150,3 +121,22 @@ class Organization(Document):
         if self.operation:
             names.append(self.operation.collection)
         return tuple(names)
+
+
+class SlugState(StrEnum):
+    """The state of a slug in the organization that holds it."""
+
+    CURRENT = "current"
+    TARGET = "target"
+    OLD = "old"
+
+
+class Slug(MasterDocument):
+    """A claim on a slug. Its ``_id`` is the slug, so the unique index decides every race."""
+
+    id = fields.StringField(primary_key=True)
+    organization = fields.ObjectIdField(required=True)
+    state = fields.StringField(required=True, choices=tuple(SlugState))
+    held_until = fields.DateTimeField()
+
+    meta = {"collection": "slugs", "indexes": ["organization"]}

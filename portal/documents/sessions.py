@@ -3,14 +3,9 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from mongoengine import (
-    DateTimeField,
-    Document,
-    IntField,
-    ListField,
-    ObjectIdField,
-    StringField,
-)
+from mongoengine import fields
+
+from portal.documents import MasterDocument
 
 
 class SessionKind(StrEnum):
@@ -30,7 +25,7 @@ class Factor(StrEnum):
     RECOVERY_CODE = "recovery code"
 
 
-class Session(Document):
+class Session(MasterDocument):
     """A logged-in browser or program, or a log-in that waits for a second factor and grants no
     access (``PENDING``). ``id`` is the hash of the random id in its cookie or bearer token.
 
@@ -39,54 +34,47 @@ class Session(Document):
     ``Browser``.
     """
 
-    id = StringField(primary_key=True)
+    id = fields.StringField(primary_key=True)
     # Its id on pages and in the audit trail. An earlier version, if one still runs, sets none.
-    public_id = ObjectIdField()
+    public_id = fields.ObjectIdField()
     # Incremented by each transaction that creates what outlives the session, so that it conflicts
     # with revoking the session.
-    made = IntField()
-    kind = StringField(required=True, choices=tuple(SessionKind))
-    account = ObjectIdField(required=True)
-    created_at = DateTimeField(required=True)
-    seen_at = DateTimeField(required=True)
-    expires_at = DateTimeField(required=True)
-    address = StringField()
-    user_agent = StringField()
-    factors = ListField(StringField())
-    authenticated_at = DateTimeField()
-    browser = StringField()
+    made = fields.IntField()
+    kind = fields.StringField(required=True, choices=tuple(SessionKind))
+    account = fields.ObjectIdField(required=True)
+    created_at = fields.DateTimeField(required=True)
+    seen_at = fields.DateTimeField(required=True)
+    expires_at = fields.DateTimeField(required=True)
+    address = fields.StringField()
+    user_agent = fields.StringField()
+    factors = fields.ListField(fields.StringField())
+    authenticated_at = fields.DateTimeField()
+    browser = fields.StringField()
     # The number of attempts at a pending log-in's second factor.
-    tries = IntField()
+    tries = fields.IntField()
     # Encrypted: the secret during the enrollment of an authenticator app.
-    offered_secret = StringField()
+    offered_secret = fields.StringField()
 
     meta = {
         "collection": "sessions",
-        "auto_create_index": False,
-        "strict": False,
-        "indexes": [
-            "account",
-            {"fields": ["expires_at"], "expireAfterSeconds": 0},
-        ],
+        "indexes": ["account", {"fields": ["expires_at"], "expireAfterSeconds": 0}],
     }
 
 
-class Browser(Document):
+class Browser(MasterDocument):
     """A browser in which the account was logged in. ``hash`` is that of the id in the browser's
     cookie; until ``trusted_until`` logging in there needs no second factor."""
 
     KEPT = timedelta(days=180)
 
-    account = ObjectIdField(required=True)
-    hash = StringField(required=True)
-    first_seen_at = DateTimeField(required=True)
-    last_seen_at = DateTimeField(required=True)
-    trusted_until = DateTimeField()
+    account = fields.ObjectIdField(required=True)
+    hash = fields.StringField(required=True)
+    first_seen_at = fields.DateTimeField(required=True)
+    last_seen_at = fields.DateTimeField(required=True)
+    trusted_until = fields.DateTimeField()
 
     meta = {
         "collection": "browsers",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [
             {"fields": ["account", "hash"], "unique": True},
             {"fields": ["last_seen_at"], "expireAfterSeconds": int(KEPT.total_seconds())},

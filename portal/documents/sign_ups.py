@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
-from mongoengine import DateTimeField, Document, ObjectIdField, StringField
+from mongoengine import fields
+
+from portal.documents import MasterDocument
 
 KEPT = timedelta(hours=24)
 
 
-class PendingSignUp(Document):
+class PendingSignUp(MasterDocument):
     """The input of a sign-up. ``request_key`` is the idempotency key of its request, if any, and
     ``mac`` stands for the content, so that it is stored once. ``id`` is in its link: random, so
     that no two sign-ups share it.
@@ -18,20 +20,18 @@ class PendingSignUp(Document):
 
     Finished or not, it is kept for a day, so that a repeated request is recognized."""
 
-    id = StringField(primary_key=True)
-    account = ObjectIdField()
-    request_key = StringField()
-    mac = StringField()
-    name = StringField(required=True)
-    email = StringField(required=True)
-    email_key = StringField(required=True)
-    password_hash = StringField(required=True)
-    asked_at = DateTimeField(required=True)
+    id = fields.StringField(primary_key=True)
+    account = fields.ObjectIdField()
+    request_key = fields.StringField()
+    mac = fields.StringField()
+    name = fields.StringField(required=True)
+    email = fields.StringField(required=True)
+    email_key = fields.StringField(required=True)
+    password_hash = fields.StringField(required=True)
+    asked_at = fields.DateTimeField(required=True)
 
     meta = {
         "collection": "pending_sign_ups",
-        "auto_create_index": False,
-        "strict": False,
         "indexes": [
             "email_key",
             {

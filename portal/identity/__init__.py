@@ -1,1 +1,1 @@
-"""Who enters: accounts, sessions, authentication, second factors, API keys."""
+"""Accounts, sessions, authentication, second factors, API keys."""

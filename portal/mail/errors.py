@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from portal.errors import Gone, WayOn
+from portal.errors import Action, Gone
 
 
 @dataclass
 class InvalidLink(Gone):
     """A forged, expired, used, or withdrawn link; ``ask_again`` leads to a new one."""
 
-    ask_again: WayOn | None = None
+    ask_again: Action | None = None
 
     code = "link_invalid"
     title = "This link no longer works"
@@ -19,6 +19,6 @@ class InvalidLink(Gone):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        start = WayOn("To the start", "home.landing")
+    def actions(self) -> tuple[Action, ...]:
+        start = Action("To the start", "home.landing")
         return (self.ask_again, start) if self.ask_again else ()

@@ -11,7 +11,7 @@ from flask import current_app
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from portal import settings
-from portal.errors import WayOn
+from portal.errors import Action
 from portal.mail.errors import InvalidLink
 
 
@@ -28,7 +28,7 @@ class LinkPurpose:
 
     name: str
     valid_for: timedelta
-    ask_again: WayOn | None = None
+    ask_again: Action | None = None
 
 
 def sign_token(purpose: LinkPurpose, content: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 LEASE_SECONDS = 180
 LONGEST_PAUSE_SECONDS = 3600
 GIVEN_UP_AFTER = timedelta(days=3)
-MOST_AT_ONCE = 100
+MAX_AT_ONCE = 100
 _LONGEST_LOOK_PAUSE_SECONDS = 2
 _QUEUE = LeasedQueue(
     Mail,
@@ -38,10 +38,10 @@ _QUEUE = LeasedQueue(
 
 
 def send_due_mails(app: Flask) -> int:
-    """Try to send each due mail once, up to MOST_AT_ONCE; return how many."""
+    """Try to send each due mail once, up to MAX_AT_ONCE; return how many."""
     tried = 0
     with app.app_context():
-        while tried < MOST_AT_ONCE and (mail := _acquire()):
+        while tried < MAX_AT_ONCE and (mail := _acquire()):
             tried += 1
             _send(mail)
     return tried
@@ -115,7 +115,7 @@ def _update(mail: Mail, change: dict[str, object]) -> None:
 
 
 def _is_permanent(error: Exception) -> bool:
-    """Whether the server permanently rejects this mail (5xx), rather than the portal."""
+    """Tell whether the server permanently rejects this mail (5xx), rather than the portal."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(500 <= code < 600 for code, _ in error.recipients.values())
     return isinstance(error, smtplib.SMTPDataError) and 500 <= error.smtp_code < 600

@@ -88,10 +88,7 @@ def stored_mails(directory: str) -> Iterator[StoredMail]:
 @contextmanager
 def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
     """Deliver the message; inside the block the server has accepted it. Errors of closing the
-    connection afterwards are ignored.
-
-    Raises smtplib's errors, which are OSErrors.
-    """
+    connection afterwards are ignored. Raises smtplib's errors, which are OSErrors."""
     connection = _mailman.get_connection()
     connection.open()
     try:

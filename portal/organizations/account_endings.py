@@ -1,4 +1,4 @@
-"""What ends in organizations together with an account: steps that ``create_app`` wires into the
+"""The ends of an account's parts in organizations: steps that ``create_app`` wires into the
 transactions that close it, and that first verify its address."""
 
 from bson import ObjectId
@@ -8,17 +8,16 @@ from portal.audit.trail import record
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.engine import in_progress
+from portal.organizations.members.inviting import withdraw_sent_by, withdraw_sent_to
 from portal.organizations.members.ownership import lapse_offers
-from portal.organizations.members.withdrawing import withdraw_sent_by, withdraw_sent_to
 from portal.web.context import RequestContext
 
 
 @within_transaction
-def forget_invitations(account: Account, context: RequestContext) -> list[ObjectId]:
+def erase_invitations(account: Account, context: RequestContext) -> list[ObjectId]:
     """Withdraw open invitations to the account's address, and erase the address from all that were
     ever sent to it; their ids."""
     withdraw_sent_to(account, context)
@@ -37,22 +36,17 @@ def leave_organizations(account: Account, context: RequestContext) -> list[Objec
 
     Each event writes its organization's head: so of two owners who leave at once one is last.
     """
-    memberships = {found.organization: found for found in Membership.objects(account=account.id)}
-    organizations = list(Organization.objects(id__in=list(memberships)))
-    running = Organization.objects(
-        # Its event would name the person. The partial index covers organizations with a lease.
-        __raw__={
-            "operation.lease_until": {"$exists": True},
-            "operation.origin.account": account.id,
-        }
-    ).first()
+    roles = {found.organization: found.role for found in Membership.objects(account=account.id)}
+    organizations = list(Organization.objects(id__in=list(roles)))
+    # Its event would name the person. The partial index covers organizations with a lease.
+    started = {"operation.lease_until": {"$exists": True}, "operation.origin.account": account.id}
+    running = Organization.objects(__raw__=started).first()
     if running:
         raise in_progress(running)
     for organization in organizations:
         lapse_offers(organization, account.id, context)
         withdraw_sent_by(account, organization, context)
-        role = memberships[organization.id].role
-        record(organization, "member.left", context.origin, role_before=role)
+        record(organization, "member.left", context.origin, role_before=roles[organization.id])
     Membership.objects(account=account.id).delete()
     return []
 
@@ -73,7 +67,6 @@ def revoke_api_keys(account: Account, context: RequestContext) -> None:
 def withdraw_invitations(account: Account, context: RequestContext) -> None:
     """Withdraw the open invitations that the account sent before its address was verified: a
     stranger may have sent them to themselves."""
-    for organization in Invitation.objects(inviter=account.id, state=InvitationState.OPEN).distinct(
-        "organization"
-    ):
+    sent = Invitation.objects(inviter=account.id, state=InvitationState.OPEN)
+    for organization in sent.distinct("organization"):
         withdraw_sent_by(account, Organization.objects.get(id=organization), context)

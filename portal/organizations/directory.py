@@ -1,4 +1,4 @@
-"""Read models of organizations: lists and details, each by one read."""
+"""Read models of organizations: lists and details, each by one read; previews of names."""
 
 import re
 from dataclasses import dataclass
@@ -9,21 +9,20 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import ListedEvent, latest_events_lookup
-from portal.database.paging import Page, keyset_stages, page_from
+from portal.database.paging import Page, join, keyset_stages, page_from
 from portal.display_names import InvalidName
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
-from portal.organizations.access.aggregation import join
 from portal.organizations.access.lookup import with_mfa_lockout
 from portal.organizations.lifecycle.names import parse_name, slug_of
-from portal.organizations.lifecycle.slugs import ownership
+from portal.organizations.lifecycle.slugs import is_free, ownership
 from portal.organizations.members.listing import Member
+from portal.web import rate_limits
 
 ROWS_PER_PAGE = 25
-MOST_SHOWN = 6
+MAX_SHOWN = 6
 
 # The sort key of the trash: the time in milliseconds and the id, so it is unique.
 TRASH_KEY = re.compile(r"[0-9]{13}-[0-9a-f]{24}")
@@ -62,13 +61,23 @@ class TrashedOrganization:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What an organization's page shows besides its figures."""
+    """The contents of an organization's page besides its figures."""
 
     member_count: int
     owners: list[Member]
     events: list[ListedEvent]
     created_by: str | None
     old_slugs: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The slug and collection of a name, and if they are free; or the ``reason`` it is invalid."""
+
+    slug: str = ""
+    collection: str = ""
+    free: bool = False
+    reason: str = ""
 
 
 def organizations_of(
@@ -85,13 +94,13 @@ def organizations_of(
     if prefix == "":
         return Page([])
     keys: dict[str, Any] = {"size": ROWS_PER_PAGE, "before": before, "after": after}
-    stages = [*_beginning_with(prefix), *keyset_stages("slug", **keys)]
-    rows = list(
-        Membership.objects(account=account_id).aggregate(
-            [*_from_memberships(OrganizationState.ACTIVE, stages), *_as_listed(account_id)]
-        )
+    # "~" sorts after every character of a slug.
+    matching = [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
+    stages = [*matching, *keyset_stages("slug", **keys)]
+    found = Membership.objects(account=account_id).aggregate(
+        [*_from_memberships(OrganizationState.ACTIVE, stages), *_as_listed(account_id)]
     )
-    page = page_from(rows, key="slug", **keys)
+    page = page_from(list(found), key="slug", **keys)
     return Page([ListedOrganization(**row) for row in page.rows], page.before, page.after)
 
 
@@ -99,20 +108,13 @@ def memberships_of(account_id: ObjectId) -> tuple[list[dict[str, str]], list[dic
     """Name, slug and role of all of the account's organizations, by slug: the accessible ones, and
     those that lock it out for lack of a second factor."""
     active = [{"$match": {"state": OrganizationState.ACTIVE}}, *with_mfa_lockout(account_id)]
+    shown = {name: f"$found.{name}" for name in ("name", "slug", "locked_out")}
     found = Membership.objects(account=account_id).aggregate(
         [
             join(Organization, "organization", "_id", "found", active),
             {"$unwind": "$found"},
             {"$sort": {"found.slug": 1}},
-            {
-                "$project": {
-                    "_id": 0,
-                    "name": "$found.name",
-                    "slug": "$found.slug",
-                    "role": 1,
-                    "locked_out": "$found.locked_out",
-                }
-            },
+            {"$project": {"_id": 0, "role": 1, **shown}},
         ]
     )
     rows = list(found)
@@ -122,11 +124,8 @@ def memberships_of(account_id: ObjectId) -> tuple[list[dict[str, str]], list[dic
 
 def find_active(organization_id: ObjectId) -> Organization | None:
     """Name and slug of the active organization with this id, if there is one."""
-    return (
-        Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
-        .only("name", "slug")
-        .first()
-    )
+    active = Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
+    return active.only("name", "slug").first()
 
 
 def prefix_of(text: str) -> str:
@@ -151,12 +150,10 @@ def trash_of(
     ``TrashedOrganization``s; one read. ``before`` and ``after`` match ``TRASH_KEY``."""
     keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
     stages = [{"$set": {"key": _AS_TRASH_KEY}}, *keyset_stages("key", **keys, descending=True)]
-    rows = list(
-        Membership.objects(account=account_id, role=Role.OWNER).aggregate(
-            [*_from_memberships(OrganizationState.TRASHED, stages), *_as_trashed(account_id)]
-        )
+    found = Membership.objects(account=account_id, role=Role.OWNER).aggregate(
+        [*_from_memberships(OrganizationState.TRASHED, stages), *_as_trashed(account_id)]
     )
-    page = page_from(rows, key="key", **keys)
+    page = page_from(list(found), key="key", **keys)
     return Page([TrashedOrganization(**row["shown"]) for row in page.rows], page.before, page.after)
 
 
@@ -180,9 +177,19 @@ def details_of(organization: Organization) -> Details:
     )
 
 
-def _beginning_with(prefix: str | None) -> list[dict[str, Any]]:
-    # "~" sorts after every character of a slug.
-    return [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
+def preview_of(
+    name: str, network: str, account: ObjectId | None = None, renamed: Organization | None = None
+) -> Preview:
+    """Preview ``name`` for a new organization of ``account``, or for the one to be ``renamed``.
+    Raises TooManyAttempts after too many previews from the ``network``."""
+    try:
+        parsed = parse_name(name)
+    except InvalidName as error:
+        return Preview(reason=error.reason if name.strip() else "")
+    if renamed is not None and parsed.slug == renamed.slug:
+        return Preview(parsed.slug, parsed.collection, free=True)
+    rate_limits.count_attempt(rate_limits.PREVIEW, network)
+    return Preview(parsed.slug, parsed.collection, is_free(parsed.slug, account))
 
 
 def _from_memberships(
@@ -255,7 +262,7 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
     owners: list[dict[str, Any]] = [
         {"$match": {"role": Role.OWNER}},
         {"$sort": {"since": 1}},
-        {"$limit": MOST_SHOWN},
+        {"$limit": MAX_SHOWN},
         join(Account, "account", "_id", "found", _EMAIL),
         {"$set": {"email": {"$first": "$found.email"}}},
         {"$unset": "found"},
@@ -263,14 +270,14 @@ def _details(organization: ObjectId) -> list[dict[str, Any]]:
     old: list[dict[str, Any]] = [
         {"$match": {"state": SlugState.OLD}},
         {"$sort": {"held_until": -1}},
-        {"$limit": MOST_SHOWN},
+        {"$limit": MAX_SHOWN},
     ]
     return [
         {"$match": {"_id": organization}},
         join(Membership, "_id", "organization", "member_count", [{"$count": "n"}]),
         join(Membership, "_id", "organization", "owners", owners),
         join(Slug, "_id", "organization", "old_slugs", old),
-        {"$lookup": {**latest_events_lookup(MOST_SHOWN), "localField": "_id", "as": "events"}},
+        {"$lookup": {**latest_events_lookup(MAX_SHOWN), "localField": "_id", "as": "events"}},
         join(Account, "created_by", "_id", "creator", _EMAIL),
         {"$project": {"member_count": 1, "owners": 1, "old_slugs": 1, "events": 1, "creator": 1}},
     ]

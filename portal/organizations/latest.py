@@ -22,7 +22,7 @@ from portal.organizations.storage import store_of
 
 log = structlog.get_logger()
 
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 LARGEST_SHOWN_BYTES = 16 * 1024
 LONGEST_SHOWN = 300
 
@@ -47,7 +47,7 @@ def _unless_larger_than(limit_bytes: int, measured: Any, value: str) -> dict[str
 # The server leaves out values that are too large to send.
 _PIPELINE: list[dict[str, Any]] = [
     {"$sort": {"_id": -1}},
-    {"$limit": MOST_SHOWN},
+    {"$limit": MAX_SHOWN},
     {"$replaceWith": {
         "_id": _unless_larger_than(_LARGEST_ID_BYTES, {"_id": "$_id"}, "$_id"),
         "document": _unless_larger_than(LARGEST_SHOWN_BYTES, "$$ROOT", "$$ROOT"),
@@ -58,8 +58,7 @@ _PIPELINE: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class LatestDocument:
-    """A document as shown: its ``_id`` and the rest as JSON, both truncated; ``None`` where too
-    large."""
+    """A document as shown: its ``_id`` and the rest as JSON, truncated; ``None`` if too large."""
 
     id: str | None
     json: str | None
@@ -67,7 +66,7 @@ class LatestDocument:
 
 
 def latest_documents(organization: Organization) -> list[LatestDocument] | None:
-    """The organization's MOST_SHOWN last documents by ``_id``, newest first; one read.
+    """The organization's MAX_SHOWN last documents by ``_id``, newest first; one read.
 
     ``None`` where its collection is out of reach: being trashed, or missing.
     """

@@ -18,7 +18,7 @@ from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress, parse_email
-from portal.errors import WayOn, check_all
+from portal.errors import Action, check_all
 from portal.identity.accounts.creating import NewAccount
 from portal.identity.authentication import passwords
 from portal.mail import links, outbox
@@ -36,8 +36,8 @@ from portal.web.errors import IdempotencyKeyReused
 
 log = structlog.get_logger()
 
-MOST_OF_AN_ADDRESS = 5
-PURPOSE = LinkPurpose("finish a sign-up", KEPT, WayOn("Sign up again", "organizations.sign_up"))
+MAX_PER_ADDRESS = 5
+PURPOSE = LinkPurpose("finish a sign-up", KEPT, Action("Sign up again", "organizations.sign_up"))
 
 
 def sign_up(
@@ -60,7 +60,7 @@ def sign_up(
     if context.actor.id:  # a provisioning key has a limit of its own
         rate_limits.count_attempt(rate_limits.PROVISIONING, str(context.actor.id))
     else:
-        rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+        rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, email, password)
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
     signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
@@ -81,13 +81,13 @@ def request_sign_up(
     typed_name: str, email: str, password: str, context: RequestContext
 ) -> EmailAddress:
     """Store the sign-up for a day and mail its address a link; where an account has the address, a
-    mail that says so. The result is the same, also when nothing is mailed: after MOST_OF_AN_ADDRESS
+    mail that says so. The result is the same, also when nothing is mailed: after MAX_PER_ADDRESS
     a day, and for a repeated request.
 
     Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
     SlugTaken, Overloaded; IdempotencyKeyReused where the key was used with another content.
     """
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, email, password)
     try:
         _store_request(name, address, password, context.idempotency_key)
@@ -114,10 +114,8 @@ def _store_request(
         password_hash=passwords.hash_password(password),
         asked_at=clock.now(),
     )
-    if _pending_for(address.key).count() >= MOST_OF_AN_ADDRESS:
-        return
-
-    _insert_and_mail(pending)
+    if _pending_for(address.key).count() < MAX_PER_ADDRESS:
+        _insert_and_mail(pending)
 
 
 @transactional
@@ -127,8 +125,7 @@ def _insert_and_mail(pending: PendingSignUp) -> None:
 
 
 def _was_requested(key: IdempotencyKey | None) -> bool:
-    """Whether a request with this key was stored before. Raises IdempotencyKeyReused where its
-    content was another."""
+    """True if a request with this key was stored before. Raises IdempotencyKeyReused."""
     first = PendingSignUp.objects(request_key=key.id).first() if key else None
     if first and key and first.mac not in key.macs:
         raise IdempotencyKeyReused
@@ -156,10 +153,13 @@ def finish_sign_up(
     TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left, and the link still works
     except after InvalidLink.
     """
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name = parse_name(typed_name)
     address = EmailAddress(asked.email, asked.email_key)
-    password_hash = _password_hash_of(asked, password, name.shown)
+    password_hash = asked.password_hash
+    if not passwords.verify_password(password, password_hash):
+        passwords.check_password(password, asked.email, name.shown)
+        password_hash = passwords.hash_password(password)
     owner = NewAccount(ObjectId(), address, password_hash, verified_at=clock.now())
 
     @transactional
@@ -189,25 +189,18 @@ def _pending_for(email_key: str) -> QuerySet:
     return PendingSignUp.objects(email_key=email_key, asked_at__gt=clock.now() - KEPT)
 
 
-def _password_hash_of(asked: PendingSignUp, password: str, name: str) -> str:
-    if passwords.verify_password(password, asked.password_hash):
-        return asked.password_hash
-    passwords.check_password(password, asked.email, name)
-    return passwords.hash_password(password)
-
-
 def _about_pending(mail: Mail) -> dict[str, Any] | None:
     """The mail's values: of what a stranger may have typed, only the address itself."""
     asked = PendingSignUp.objects(id=mail.ids["pending"]).first()
     if asked is None or _is_over(asked):
         return None
-    if Account.objects(email_key=asked.email_key).first():
+    taken = Account.objects(email_key=asked.email_key).first() is not None
+    if taken:
         subject, link = "You have an account", links.link("authentication.log_in")
-        return {"subject": subject, "taken": True, "email": asked.email, "link": link}
-    token = links.sign_token(PURPOSE, {"id": asked.id})
-    link = links.link("organizations.finish_sign_up", token=token)
-    subject = "Finish signing up"
-    return {"subject": subject, "taken": False, "email": asked.email, "link": link}
+    else:
+        token = links.sign_token(PURPOSE, {"id": asked.id})
+        subject, link = "Finish signing up", links.link("organizations.finish_sign_up", token=token)
+    return {"subject": subject, "taken": taken, "email": asked.email, "link": link}
 
 
 FINISH_SIGN_UP = MailKind("finish_sign_up", "{subject}", _about_pending, awaited=True)

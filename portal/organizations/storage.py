@@ -12,19 +12,10 @@ from portal.database.transactions import forbid_in_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import OrganizationRenamed, OrganizationTrashed
+from portal.organizations.lifecycle import errors
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
-from portal.organizations.lifecycle.errors import (
-    CollectionNameConflict,
-    OperationInProgress,
-    TenantCollectionMissing,
-)
 from portal.tenants import collections
-from portal.tenants.collections import (
-    CollectionElsewhere,
-    CollectionError,
-    CollectionMissing,
-    Figures,
-)
+from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
 from portal.tenants.store import Placement, TenantStore
 from portal.web.context import RequestContext
 
@@ -58,7 +49,7 @@ def stored_by(organization: Organization) -> Stored:
         return Stored(missing=True)
     try:
         return Stored(_count(organization, _recorded_name(organization, actual)))
-    except (CollectionError, PortalError) as error:
+    except (collections.CollectionError, PortalError) as error:
         log.warning("collection.not_here", found=actual, error=repr(error))
         return Stored(elsewhere=actual)
 
@@ -85,12 +76,12 @@ def store_of(organization: Organization) -> TenantStore:
     )
 
 
+@dataclass
 class _Locator:
     """Locates a store's collection after a rename."""
 
-    def __init__(self, organization_id: ObjectId) -> None:
-        self._organization_id = organization_id
-        self._suspected: tuple[str, str] | None = None
+    organization_id: ObjectId
+    suspected: tuple[str, str] | None = None
 
     def __call__(self, found: str | None) -> str:
         """The name to continue under, where the server ``found`` the collection under another.
@@ -98,19 +89,18 @@ class _Locator:
         It is one that the organization's document records. Where that isn't the one found, the
         store retries there, until its timeout.
         """
-        organization = Organization.objects(id=self._organization_id).first()
+        organization = Organization.objects(id=self.organization_id).first()
         if organization is None:
             raise NotFound
         _check_active(organization)
         operation = organization.operation
-        if (
-            operation
-            and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
-            and found == operation.collection
-        ):
+        removing = operation and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
+        if removing and found == operation.collection:
             raise OrganizationTrashed(organization.name)
+        if found is None and operation and operation.kind == OperationKind.PURGE:
+            raise NotFound(organization.slug)
         if found is None:
-            raise _why_gone(organization)
+            raise errors.TenantCollectionMissing(organization.name)
         if found in organization.collections:
             return found
         return organization.placement.collection if operation else self._repair(organization, found)
@@ -118,21 +108,16 @@ class _Locator:
     def _repair(self, organization: Organization, found: str) -> str:
         """Give the collection its recorded name back, and return that."""
         recorded = organization.placement.collection
-        if self._suspected != (found, recorded):
+        if self.suspected != (found, recorded):
             # It may have been renamed twice since the server reported its name; a retry under the
             # recorded name decides.
-            self._suspected = found, recorded
+            self.suspected = found, recorded
             return recorded
-        self._suspected = None
+        self.suspected = None
         try:
             return _repair(organization).placement.collection
-        except (OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile
+        except (errors.OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile
             return recorded
-
-
-def _why_gone(organization: Organization) -> PortalError:
-    purging = organization.operation and organization.operation.kind == OperationKind.PURGE
-    return NotFound(organization.slug) if purging else TenantCollectionMissing(organization.name)
 
 
 def _check_active(organization: Organization) -> None:
@@ -148,12 +133,10 @@ def _recorded_name(organization: Organization, actual: str) -> str:
         return actual
     # It may have been renamed since the organization was read.
     current = Organization.objects(id=organization.id).first() or organization
-    if (
-        actual in current.collections
-        or current.operation
-        or current.state == OrganizationState.PURGED
-    ):
-        return actual if actual in current.collections else current.placement.collection
+    if actual in current.collections:
+        return actual
+    if current.operation or current.state == OrganizationState.PURGED:
+        return current.placement.collection
     return _repair(current).placement.collection
 
 
@@ -162,13 +145,10 @@ def _repair(organization: Organization) -> Organization:
 
     Where another collection had that name, repairs pause for PAUSE_BETWEEN_REPAIRS.
     """
-    rolled_back = organization.rolled_back
-    if (
-        rolled_back
-        and rolled_back.kind == OperationKind.REPAIR
-        and clock.now() - rolled_back.at < PAUSE_BETWEEN_REPAIRS
-    ):
-        raise CollectionNameConflict(organization.name, organization.placement.collection)
+    failed = organization.rolled_back
+    was_repair = failed and failed.kind == OperationKind.REPAIR
+    if was_repair and clock.now() - failed.at < PAUSE_BETWEEN_REPAIRS:
+        raise errors.CollectionNameConflict(organization.name, organization.placement.collection)
     return repair_organization(organization, RequestContext())
 
 

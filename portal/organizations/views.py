@@ -15,18 +15,16 @@ from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations import directory, signing_up
 from portal.organizations.access import owners, replay
-from portal.organizations.access.guards import with_access, with_trashed
+from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
-from portal.organizations.directory import TRASH_KEY
+from portal.organizations.directory import TRASH_KEY, Preview, preview_of
 from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
 from portal.organizations.latest import latest_documents
-from portal.organizations.lifecycle import creating, purging, renaming, restoring, trashing
+from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.names import SLUG
-from portal.organizations.preview import Preview, preview_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
-from portal.web.query import number_argument, sort_key_argument
-from portal.web.requests import request_context, user_agent
+from portal.web.requests import number_argument, request_context, sort_key_argument, user_agent
 
 blueprint = Blueprint("organizations", __name__)
 replay.install(blueprint)
@@ -48,10 +46,7 @@ def sign_up() -> ResponseReturnValue:
             user_agent(),
         )
     )
-    if signed_up and signed_up.principal:
-        cookies.enter(signed_up.principal)
-        return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
-    return _sign_up_page(form)
+    return _enter(signed_up) if signed_up else _sign_up_page(form)
 
 
 def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
@@ -63,6 +58,12 @@ def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
     if address:
         return render_template("organizations/sign_up_asked.html", email=address.shown), 202
     return _sign_up_page(form)
+
+
+def _enter(signed_up: creating.SignedUp) -> ResponseReturnValue:
+    if signed_up.principal:
+        cookies.enter(signed_up.principal)
+    return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
 
 
 def _sign_up_page(
@@ -84,15 +85,14 @@ def finish_sign_up() -> ResponseReturnValue:
             asked, form.organization_name.data, form.password.data, request_context(), user_agent()
         )
     )
-    if signed_up and signed_up.principal:
-        cookies.enter(signed_up.principal)
-        return redirect(url_for(".overview", slug=signed_up.organization.slug), 303)
+    if signed_up:
+        return _enter(signed_up)
     return _sign_up_page(form, "organizations/finish_sign_up.html")
 
 
 @blueprint.post("/signup/password")
 def password_strength() -> ResponseReturnValue:
-    rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
+    rate_limits.count_attempt_of_network(rate_limits.PREVIEW, request.remote_addr)
     known = (request.form.get("email", ""), request.form.get("organization_name", ""))
     found = strength(request.form.get("password", ""), *known)
     return render_template("organizations/password_strength.html", strength=found)
@@ -100,20 +100,20 @@ def password_strength() -> ResponseReturnValue:
 
 @blueprint.get("/organizations/preview")
 def preview() -> ResponseReturnValue:
-    name = request.args.get("organization_name", "")
     slug = request.args.get("renames", "")
     renamed = None
     if slug and current_user.is_authenticated:
         renamed = access_to(slug, current_user).organization
-    return render_template(
-        "organizations/preview.html", preview=_preview(name, renamed), organization=renamed
-    )
+    shown = _preview(request.args.get("organization_name", ""), renamed)
+    return render_template("organizations/preview.html", preview=shown, organization=renamed)
 
 
 @blueprint.get("/organizations")
 @login_required
 def list_mine() -> ResponseReturnValue:
-    searched = _search_argument()
+    typed = request.args.get("q", "")
+    visible = "".join(character if character.isprintable() else " " for character in typed)
+    searched = visible.strip()[:LONGEST].rstrip()
     prefix = directory.prefix_of(searched) if searched else None
     before, after = sort_key_argument("before", SLUG), sort_key_argument("after", SLUG)
     page = directory.organizations_of(
@@ -122,11 +122,7 @@ def list_mine() -> ResponseReturnValue:
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_mine", q=searched or None), 303)
     return render_template(
-        "organizations/list.html",
-        page=page,
-        searched=searched,
-        prefix=prefix,
-        longest_name=LONGEST,
+        "organizations/list.html", page=page, searched=searched, prefix=prefix, longest_name=LONGEST
     )
 
 
@@ -149,10 +145,9 @@ def create() -> ResponseReturnValue:
 @with_access("organization.view")
 def overview(access: Access) -> ResponseReturnValue:
     stored = stored_by(access.organization)
-    return render_template(
+    return render_page(
         "organizations/overview.html",
-        access=access,
-        organization=access.organization,
+        access,
         stored_data=stored,
         latest=latest_documents(access.organization) if stored.figures else None,
         details=directory.details_of(access.organization),
@@ -163,12 +158,9 @@ def overview(access: Access) -> ResponseReturnValue:
 @blueprint.get("/organizations/<slug>/settings")
 @with_access("organization.view")
 def show_settings(access: Access) -> ResponseReturnValue:
-    return render_template(
-        "organizations/settings.html",
-        access=access,
-        organization=access.organization,
-        trash_days=settings.current().trash_days,
-        today=clock.now(),
+    trash_days = settings.current().trash_days
+    return render_page(
+        "organizations/settings.html", access, trash_days=trash_days, today=clock.now()
     )
 
 
@@ -181,26 +173,20 @@ def rename(access: Access) -> ResponseReturnValue:
         form.organization_name.data = organization.name
     renamed = form.submit(
         lambda: renaming.rename_organization(
-            organization,
-            form.organization_name.data,
-            request_context(),
+            organization, form.organization_name.data, request_context()
         )
     )
     if renamed:
         if renamed.name != organization.name:
             flash(f"{organization.name} is now {renamed.name}. Old links still work.", "ok")
         return redirect(url_for(".overview", slug=renamed.slug), 303)
-    return (
-        render_template(
-            "organizations/rename.html",
-            access=access,
-            organization=organization,
-            form=form,
-            preview=_preview(form.organization_name.data, organization),
-            figures=stored_by(organization).figures,
-            old_slug_days=settings.current().old_slug_days,
-        ),
-        form.status,
+    return render_page(
+        "organizations/rename.html",
+        access,
+        form,
+        preview=_preview(form.organization_name.data, organization),
+        figures=stored_by(organization).figures,
+        old_slug_days=settings.current().old_slug_days,
     )
 
 
@@ -218,18 +204,15 @@ def delete(access: Access) -> ResponseReturnValue:
         return redirect(url_for(".trash"), 303)
     if trashed:  # not finished, as the organization's page shows
         return redirect(url_for(".overview", slug=trashed.slug), 303)
-    return (
-        render_template(
-            "organizations/delete.html",
-            access=access,
-            organization=organization,
-            form=form,
-            figures=stored_by(organization).figures,
-            details=directory.details_of(organization),
-            trash_days=settings.current().trash_days,
-            purge_at=clock.now() + timedelta(days=settings.current().trash_days),
-        ),
-        form.status,
+    trash_days = settings.current().trash_days
+    return render_page(
+        "organizations/delete.html",
+        access,
+        form,
+        figures=stored_by(organization).figures,
+        details=directory.details_of(organization),
+        trash_days=trash_days,
+        purge_at=clock.now() + timedelta(days=trash_days),
     )
 
 
@@ -256,9 +239,9 @@ def trashed(access: Access) -> ResponseReturnValue:
         before=number_argument("before", HIGHEST_SEQ),
         after=number_argument("after", HIGHEST_SEQ),
     )
-    return render_template(
+    return render_page(
         "organizations/trashed.html",
-        organization=access.organization,
+        access,
         stored_data=stored_by(access.organization),
         trashed_by=owners.email_of(access.organization.trashed_by),
         trash_days=settings.current().trash_days,
@@ -272,7 +255,7 @@ def restore(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = NameForm()
     restored = form.submit(
-        lambda: restoring.restore_organization(
+        lambda: renaming.restore_organization(
             organization, form.organization_name.data or None, request_context()
         )
     )
@@ -283,15 +266,8 @@ def restore(access: Access) -> ResponseReturnValue:
         return redirect(url_for(".trashed", organization_id=organization.id), 303)
     if not form.is_submitted() or not form.organization_name.data:
         form.organization_name.data = organization.name
-    return (
-        render_template(
-            "organizations/restore.html",
-            organization=organization,
-            form=form,
-            preview=_preview(form.organization_name.data),
-        ),
-        form.status,
-    )
+    preview = _preview(form.organization_name.data)
+    return render_page("organizations/restore.html", access, form, preview=preview)
 
 
 @blueprint.route("/trash/<organization_id>/purge", methods=["GET", "POST"])
@@ -301,30 +277,16 @@ def purge(access: Access) -> ResponseReturnValue:
     organization = access.organization
     form = ConfirmForm()
     purged = form.submit(
-        lambda: purging.purge_organization(organization, form.confirm_name.data, request_context())
+        lambda: trashing.purge_organization(organization, form.confirm_name.data, request_context())
     )
     if purged:
         if purged.state == OrganizationState.PURGED:
             flash(f"{organization.name} and all of its documents are gone.", "ok")
         return redirect(url_for(".trash"), 303)
-    return (
-        render_template(
-            "organizations/purge.html",
-            organization=organization,
-            form=form,
-            stored_data=stored_by(organization),
-        ),
-        form.status,
-    )
+    stored = stored_by(organization)
+    return render_page("organizations/purge.html", access, form, stored_data=stored)
 
 
 def _preview(typed: str | None, renamed: Organization | None = None) -> Preview:
     account = current_user.account_id if current_user.is_authenticated else None
     return preview_of(typed or "", rate_limits.network_of(request.remote_addr), account, renamed)
-
-
-def _search_argument() -> str:
-    """The search term: its visible characters, up to the length of a name."""
-    typed = request.args.get("q", "")
-    visible = "".join(character if character.isprintable() else " " for character in typed)
-    return visible.strip()[:LONGEST].rstrip()

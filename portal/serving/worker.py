@@ -68,7 +68,7 @@ class Arrival:
         return len(self.received) >= self.expected_bytes
 
 
-class PatientWorker(ThreadWorker):
+class BufferingWorker(ThreadWorker):
     """Waits in the event loop for requests, and for clients to hang up."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

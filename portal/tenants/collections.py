@@ -21,19 +21,18 @@ from bson import Binary
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
+from portal.tenants.fence import Moved, send
+
 # DDL that waits for an open transaction blocks all writes to the collection, so each try is short;
 # the next follows immediately, since the server did the waiting.
 TRY_SECONDS = 0.5
-MOST_TRIES = 20
+MAX_TRIES = 20
 
 _FEW = 20
 
 _STORAGE_FIGURES = ("storageStats.size", "storageStats.storageSize", "storageStats.indexSizes")
-_COLLECTION_UUID_MISMATCH = 361
 _NAMESPACE_EXISTS = 48
-_MAX_TIME_EXPIRED = 50
-_WRITE_CONCERN_TIMEOUT = 64
-_UNDECIDED = (_MAX_TIME_EXPIRED, _WRITE_CONCERN_TIMEOUT)
+_UNDECIDED = (50, 64)  # MaxTimeMSExpired, WriteConcernTimeout
 
 
 class CollectionError(Exception):
@@ -118,7 +117,7 @@ def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) 
     remains unknown.
     """
     if name == new_name:  # the server rejects that (code 20) whatever the UUID
-        _fenced(database, {"find": name, "limit": 1, "singleBatch": True}, uuid)
+        _send(database, {"find": name, "limit": 1, "singleBatch": True}, uuid)
         return
     command = {
         "renameCollection": f"{database.name}.{name}",
@@ -137,7 +136,7 @@ def drop_collection(database: Database, uuid: UUID, name: str) -> None:
     """
     command = {"drop": name, "writeConcern": {"w": "majority"}}
     try:
-        _until_known(lambda: _fenced(database, command, uuid))
+        _until_known(lambda: _send(database, command, uuid))
     except CollectionMissing:
         return
 
@@ -154,7 +153,7 @@ def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
         "cursor": {},
     }
     # One result per shard; a replica set is one.
-    stats = _fenced(database, command, uuid)["cursor"]["firstBatch"]
+    stats = _send(database, command, uuid)["cursor"]["firstBatch"]
     sizes: dict[str, int] = {}
     for shard in stats:
         for index, size in shard["storageStats"]["indexSizes"].items():
@@ -170,9 +169,9 @@ def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
 def list_collections(database: Database, **wanted: Any) -> Iterator[Found]:
     """All collections, or those whose listing matches ``wanted``; no views, which have no UUID."""
     for listed in database.list_collections(filter=wanted):
-        uuid = listed["info"].get("uuid")
+        uuid: Binary | None = listed["info"].get("uuid")  # whatever the client's options
         if uuid is not None and not listed["name"].startswith("system."):
-            yield Found(listed["name"], _native(uuid))
+            yield Found(listed["name"], uuid.as_uuid())
 
 
 def names_of(database: Database, uuids: Iterable[UUID]) -> dict[UUID, str]:
@@ -188,7 +187,7 @@ def names_of(database: Database, uuids: Iterable[UUID]) -> dict[UUID, str]:
 
 def _name_of(database: Database, uuid: UUID) -> str | None:
     try:
-        _fenced(database, {"find": "new_", "limit": 1, "singleBatch": True}, uuid)
+        _send(database, {"find": "new_", "limit": 1, "singleBatch": True}, uuid)
     except CollectionElsewhere as elsewhere:
         return elsewhere.actual_name
     except CollectionMissing:
@@ -198,7 +197,7 @@ def _name_of(database: Database, uuid: UUID) -> str | None:
 
 def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: str) -> None:
     try:
-        _fenced(database.client.admin, command, uuid)
+        _send(database.client.admin, command, uuid)
     except CollectionElsewhere as elsewhere:
         if elsewhere.actual_name != new_name:
             raise
@@ -208,27 +207,18 @@ def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: s
         raise
 
 
-def _native(uuid: Binary) -> UUID:
-    return uuid.as_uuid()  # listed as Binary, whatever the client's options
-
-
-def _fenced(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str, Any]:
+def _send(database: Database, command: dict[str, Any], uuid: UUID) -> dict[str, Any]:
     try:
-        # Without the client's codec options a native UUID raises ValueError.
-        fenced = {**command, "collectionUUID": uuid}
-        return database.command(fenced, codec_options=database.client.codec_options)
-    except OperationFailure as error:
-        if error.code != _COLLECTION_UUID_MISMATCH:
-            raise
-        actual = (error.details or {}).get("actualCollection")
-        if actual is None:
-            raise CollectionMissing(uuid) from error
-        raise CollectionElsewhere(uuid, actual) from error
+        return send(database, command, uuid)
+    except Moved as moved:
+        if moved.name is None:
+            raise CollectionMissing(uuid) from moved
+        raise CollectionElsewhere(uuid, moved.name) from moved
 
 
 def _until_known(attempt: Callable[[], object]) -> None:
     """Call ``attempt`` again while its result is unknown, within the caller's time limit."""
-    for tries_left in reversed(range(MOST_TRIES)):
+    for tries_left in reversed(range(MAX_TRIES)):
         try:
             with pymongo.timeout(TRY_SECONDS):
                 attempt()

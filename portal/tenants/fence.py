@@ -75,7 +75,7 @@ def send(
 
 
 def is_transient(error: PyMongoError) -> bool:
-    """Whether the same command may succeed when sent again."""
+    """Tell whether the same command may succeed when sent again."""
     if error.timeout:
         return False  # the caller's time limit is exceeded
     code = error.code if isinstance(error, OperationFailure) else None

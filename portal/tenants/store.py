@@ -1,9 +1,7 @@
 """The store of a tenant's documents: the only access to them.
 
-A collection is identified by its UUID, and every command here is fenced by it (``fence.py``):
-whichever collection has the name, no other is read or written, and inserting creates none. Renames
-are transparent: a rejected command is sent again under the name that ``locate`` returns. All
-writes are acknowledged by a majority.
+Every command is fenced by the collection's UUID (``fence``), so inserting creates none. A command
+that is rejected after a rename is sent again under the name that ``locate`` returns.
 
 **Why a write is executed once.** A single write is a command with a session and a transaction
 number (``txnNumber``), by which the server remembers it: a repeated command with the same number
@@ -29,7 +27,6 @@ from bson import Int64, ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
-from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -58,7 +55,7 @@ Locate = Callable[[str | None], str]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a tenant's documents are: a collection's UUID, and its last known name."""
+    """The place of a tenant's documents: a collection's UUID, and its last known name."""
 
     database: str
     collection: str
@@ -82,7 +79,7 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """How many documents matched, and how many of them changed."""
+    """The number of documents that matched, and of those that changed."""
 
     matched: int
     modified: int
@@ -151,7 +148,7 @@ class TenantStore:
         return self._page(query, size, after, newest_first=newest_first)
 
     def count(self, query: Document) -> int:
-        """How many documents match, counted one by one, since the server's counter may be off."""
+        """Count the documents that match, one by one, since the server's counter may be off."""
         check_filter(query)
         counted = self._aggregate([{"$match": query}, {"$count": "n"}])
         return counted[0]["n"] if counted else 0
@@ -285,12 +282,8 @@ class TenantStore:
     def _aggregate(
         self, pipeline: Sequence[Document], codec_options: CodecOptions | None = None
     ) -> list[Any]:
-        answer = self._read(
-            "aggregate",
-            codec_options,
-            pipeline=list(pipeline),
-            cursor={"batchSize": _ONE_BATCH},
-        )
+        cursor = {"batchSize": _ONE_BATCH}
+        answer = self._read("aggregate", codec_options, pipeline=list(pipeline), cursor=cursor)
         # After a rename the rest couldn't be fetched: "getMore" takes no fence.
         if self._close(answer):
             raise QueryRefused("the result is larger than 16 MB")
@@ -341,12 +334,8 @@ class TenantStore:
             number = Int64(next(_transaction_numbers))
 
             def attempt(name: str) -> dict[str, Any]:
-                command = {
-                    verb: name,
-                    **fields,
-                    "txnNumber": number,
-                    "writeConcern": {"w": "majority"},
-                }
+                options = {"txnNumber": number, "writeConcern": {"w": "majority"}}
+                command = {verb: name, **fields, **options}
                 return send(database, command, self._uuid, session=session)
 
             return self._execute(attempt)
@@ -357,12 +346,16 @@ class TenantStore:
         def attempt(name: str) -> dict[str, Any]:
             # A rejection must be raised inside: otherwise the commit would fail as retryable,
             # endlessly.
-            return _transaction(
-                self._database.client,
-                lambda session: send(
-                    self._database, {verb: name, **fields}, self._uuid, session=session
-                ),
-            )
+            client = self._database.client
+            with pymongo.timeout(TRANSACTION_SECONDS), client.start_session() as session:
+                return session.with_transaction(
+                    lambda session: send(
+                        self._database, {verb: name, **fields}, self._uuid, session=session
+                    ),
+                    read_concern=ReadConcern("local"),
+                    write_concern=WriteConcern("majority"),
+                    read_preference=ReadPreference.PRIMARY,
+                )
 
         # The driver made all safe retries; after a commit with unknown result there are none.
         return self._execute(attempt, retryable=False)
@@ -385,17 +378,6 @@ class TenantStore:
                         raise
                 time.sleep(pause_seconds)
         raise AssertionError("there are always more pauses")
-
-
-def _transaction(client: MongoClient, work: Callable[[ClientSession], Result]) -> Result:
-    """Run ``work`` in one transaction, acknowledged by a majority."""
-    with pymongo.timeout(TRANSACTION_SECONDS), client.start_session() as session:
-        return session.with_transaction(
-            work,
-            read_concern=ReadConcern("local"),
-            write_concern=WriteConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-        )
 
 
 def _pauses() -> Iterator[float]:

@@ -31,11 +31,9 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a service needs to know of the request that it serves; the default is the portal itself.
-
+    """The origin of a request, as services need to know it; the default is the portal itself.
     ``browser_id`` is the id in the browser's cookie. The stored part of a context is its
-    ``origin``.
-    """
+    ``origin``."""
 
     actor: AuditActor = AuditActor()
     ip_address: str | None = None

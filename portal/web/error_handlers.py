@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable, UnsuitableServer
-from portal.errors import PortalError, SeveralErrors, WayOn
+from portal.errors import Action, PortalError, SeveralErrors
 from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
 from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput
 from portal.web.requests import is_api, path_for_log, same_site_path
@@ -24,11 +24,11 @@ log = structlog.get_logger()
 
 Observer = Callable[[PortalError], None]
 
-_EXTENSION = "portal.errors"
-_START = WayOn("To the start", "home.landing")
-_LOG_IN = WayOn("Log in", "authentication.log_in")
-_ORGANIZATIONS = WayOn("Your organizations", "organizations.list_mine")
-_TRASH = WayOn("Look in the trash", "organizations.trash")
+_OBSERVERS, _API_FIELDS = "portal.error_observers", "portal.api_fields"
+_START = Action("To the start", "home.landing")
+_LOG_IN = Action("Log in", "authentication.log_in")
+_ORGANIZATIONS = Action("Your organizations", "organizations.list_mine")
+_TRASH = Action("Look in the trash", "organizations.trash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,8 @@ class ErrorResponse:
     title: str
     words: str
     fields: dict[str, str] = field(default_factory=dict)
-    ways_on: tuple[WayOn, ...] = ()
+    actions: tuple[Action, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wiring:
-    observers: tuple[Observer, ...]
-    api_fields: Mapping[str, Mapping[str, str]]
 
 
 def init_app(
@@ -58,7 +52,7 @@ def init_app(
 ) -> None:
     """Handle every error. ``observers`` are called with each error of a service; ``api_fields``
     maps, by endpoint, the form's names of fields to the API's where they differ."""
-    app.extensions[_EXTENSION] = _Wiring(observers, api_fields or {})
+    app.extensions.update({_OBSERVERS: observers, _API_FIELDS: api_fields or {}})
     app.register_error_handler(PortalError, answer_portal_error)
     for kind in (PyMongoError, MongoEngineException, UnsuitableServer):
         app.register_error_handler(kind, answer_database_error)
@@ -77,7 +71,7 @@ def describe(error: PortalError) -> ErrorResponse:
         error.title,
         _words_of(error),
         fields=error.fields if isinstance(error, InvalidInput) else _fields_of([error]),
-        ways_on=error.ways_on,
+        actions=error.actions,
         headers=error.headers,
     )
 
@@ -94,7 +88,7 @@ def answer_portal_error(error: PortalError) -> ResponseReturnValue:
     """Respond to the error of a service."""
     response = describe(error)
     log.info("request.refused", code=response.code)
-    for observe in _wiring().observers:
+    for observe in current_app.extensions[_OBSERVERS]:
         observe(error)
     return _answer(response)
 
@@ -147,7 +141,7 @@ def _answer(response: ErrorResponse) -> ResponseReturnValue:
 
 
 def _json(response: ErrorResponse) -> dict[str, Any]:
-    api_names = _wiring().api_fields.get(request.endpoint or "", {})
+    api_names = current_app.extensions[_API_FIELDS].get(request.endpoint or "", {})
     fields = {api_names.get(name, name): words for name, words in response.fields.items()}
     return {
         "status": "error",
@@ -164,17 +158,13 @@ def _page(response: ErrorResponse) -> str:
         "errors/error.html",
         error=response,
         again=same_site_path(retry_path, "/") if server_error else None,
-        ways_on=response.ways_on or _default_ways_on(response, viewer),
+        actions=response.actions or _default_actions(response, viewer),
         request_id=g.get("request_id"),
         current_user=viewer,
     )
 
 
-def _default_ways_on(response: ErrorResponse, viewer: Any) -> tuple[WayOn, ...]:
+def _default_actions(response: ErrorResponse, viewer: Any) -> tuple[Action, ...]:
     if not getattr(viewer, "is_authenticated", False):
         return _LOG_IN, _START
     return (_ORGANIZATIONS, _TRASH) if response.status == 404 else (_ORGANIZATIONS,)
-
-
-def _wiring() -> _Wiring:
-    return current_app.extensions[_EXTENSION]

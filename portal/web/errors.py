@@ -36,8 +36,6 @@ class IdempotencyKeyReused(Invalid):
 
 
 class WrongHost(Malformed):
-    """The request's ``Host`` is not the portal's."""
-
     code = "wrong_host"
     title = "This is not the portal’s address"
     message = "The portal is at {public_url} and answers under no other host."
@@ -89,7 +87,7 @@ class TooManyAttempts(TooManyRequests):
 
     @property
     def wait(self) -> str:
-        """How long to wait, in words, rounded up."""
+        """The time to wait in words, rounded up."""
         minutes = math.ceil(self.retry_after_seconds / 60)
         return f"{minutes} minutes" if minutes > 2 else f"{self.retry_after_seconds} seconds"
 

@@ -1,11 +1,12 @@
-"""The base classes of all forms."""
+"""The base classes of all forms, and the answer to one that took effect."""
 
 import secrets
 from collections.abc import Callable
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from flask import request
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
@@ -18,11 +19,7 @@ from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record, form_idempotency_key
 
 KEY_FIELD = "idempotency_key"
-SIGN_UPS = (
-    "organizations.sign_up",
-    "organizations.finish_sign_up",
-    "invitations.follow",
-)
+SIGN_UPS = ("organizations.sign_up", "organizations.finish_sign_up", "invitations.follow")
 
 Result = TypeVar("Result")
 
@@ -35,6 +32,13 @@ def store_idempotency_key() -> None:
         # Signing up changes the principal, and so would the scope of the second click.
         anonymous = request.endpoint in SIGN_UPS
         requests.take_idempotency_key(typed, KEY_FIELD, form_idempotency_key, anonymous=anonymous)
+
+
+def see_other(endpoint: str, message: str = "", **values: Any) -> ResponseReturnValue:
+    """Redirect (303) to the page of this ``endpoint``, which shows the ``message`` once."""
+    if message:
+        flash(message, "ok")
+    return redirect(url_for(endpoint, **values), 303)
 
 
 class Form(FlaskForm):
@@ -72,6 +76,10 @@ class Form(FlaskForm):
             self._show(error)
             self._join_lines()
             return None
+
+    def render(self, template: str, **values: Any) -> ResponseReturnValue:
+        """Render the form's page with its ``status``."""
+        return render_template(template, form=self, **values), self.status
 
     def validate(self, extra_validators: dict | None = None) -> bool:
         """Validate each field, and that each has one value: of two neither is the right one."""

@@ -44,11 +44,9 @@ def form_idempotency_key(
 def claim_key(
     context: RequestContext, organization: ObjectId, kind: str, operation: ObjectId | None = None
 ) -> None:
-    """Claim the request's idempotency key, if any, for its change of the ``organization``.
-
-    A second operation of the same request replaces the first. Raises DuplicateRequest where another
-    request claimed the key within 24 hours, which aborts the transaction.
-    """
+    """Claim the request's idempotency key, if any, for its change of the ``organization``. A second
+    operation of the same request replaces the first. Raises DuplicateRequest where another request
+    claimed the key within 24 hours, which aborts the transaction."""
     key = context.idempotency_key
     if key is None:
         return

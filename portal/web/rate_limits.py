@@ -12,7 +12,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from portal import settings
 from portal.database import connection
-from portal.documents.rate_limits import LimitCounter
+from portal.documents.attempts import LimitCounter
 from portal.hashing import hash_secret
 from portal.web.errors import TooManyAttempts
 
@@ -32,11 +32,8 @@ SECOND_FACTOR = "second_factor_limit"
 
 
 def count_attempt(limit: str, subject: str) -> None:
-    """Count an attempt by or on ``subject`` under ``limit``.
-
-    Raises TooManyAttempts beyond it; PyMongoError where it can't be counted, so that a failure
-    never lifts a limit.
-    """
+    """Count an attempt by or on ``subject`` under ``limit``. Raises TooManyAttempts beyond it;
+    PyMongoError where it can't be counted, so that a failure never lifts a limit."""
     active = settings.current()
     if not active.rate_limits:
         return
@@ -46,6 +43,11 @@ def count_attempt(limit: str, subject: str) -> None:
     if not _limiter().hit(item, hashed):
         left = _limiter().storage.get_expiry(item.key_for(hashed)) - time.time()
         raise TooManyAttempts(retry_after_seconds=max(1, math.ceil(left)))
+
+
+def count_attempt_of_network(limit: str, address: str | None) -> None:
+    """Count an attempt by the network of an IP ``address``, as ``count_attempt`` does."""
+    count_attempt(limit, network_of(address))
 
 
 def network_of(address: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The current request: early checks, id, time limit, client address, and line in the log."""
+"""The current request: early checks, id, time limit, client address, query, line in the log."""
 
 import re
 import secrets
@@ -46,13 +46,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.wsgi_app = _wrapped(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
     app.before_request(_begin)
-    app.before_request(_check_host)
     app.before_request(_check_body)
     app.after_request(_end)
 
 
 def is_api() -> bool:
-    """Whether this is the API: it responds with JSON, and takes bearer tokens only."""
+    """Tell whether this is the API: it responds with JSON, and takes bearer tokens only."""
     return request.path.split("/")[1] in _API_ROOTS
 
 
@@ -72,10 +71,8 @@ def take_idempotency_key(
     typed: str, field: str, make: KeyMaker, *, anonymous: bool = False
 ) -> None:
     """Store the idempotency key sent in ``field`` on the request. Its scope is the principal, or
-    the network where there is none or the request counts as ``anonymous``.
-
-    Raises InvalidInput for a malformed key.
-    """
+    the network where there is none or the request counts as ``anonymous``. Raises InvalidInput for
+    a malformed key."""
     if not SYNTAX.fullmatch(typed):
         raise InvalidInput.malformed_idempotency_key(field)
     by_principal = not anonymous and current_user.is_authenticated
@@ -99,21 +96,29 @@ def user_agent() -> str:
     return "".join(c for c in request.headers.get("User-Agent", "") if c.isprintable())
 
 
-def same_site_path(target: str, otherwise: str) -> str:
-    """``target`` if it is a path within the site, else ``otherwise``.
+def sort_key_argument(name: str, pattern: re.Pattern[str]) -> str | None:
+    """The sort key of a row; ``None`` for anything that can't be one."""
+    value = request.args.get(name, "")
+    return value if pattern.fullmatch(value) else None
 
-    Browsers read ``//host``, ``/\\host`` and control characters in between as another site.
-    """
+
+def number_argument(name: str, highest: int) -> int | None:
+    """A number from 0 to ``highest``; ``None`` for anything else."""
+    value = request.args.get(name, type=int)
+    return value if value is not None and 0 <= value <= highest else None
+
+
+def same_site_path(target: str, otherwise: str) -> str:
+    r"""``target`` if it is a path within the site, else ``otherwise``. Browsers read ``//host``,
+    ``/\host`` and control characters in between as another site."""
     plain = target.startswith("/") and target.isprintable() and "\\" not in target
     return target if plain and not target.startswith("//") else otherwise
 
 
 def client_ip(peer: str, forwarded: str, trusted: list[Network]) -> str:
     """The client's IP address: the last hop that is no trusted proxy. IPv4-mapped IPv6, as seen by
-    a dual-stack listener, becomes IPv4.
-
-    ``forwarded`` is ``X-Forwarded-For``, whose hops count as far as the one after is ``trusted``.
-    """
+    a dual-stack listener, becomes IPv4. ``forwarded`` is ``X-Forwarded-For``, whose hops count as
+    far as the one after is ``trusted``."""
     hops = [hop.strip() for hop in forwarded.split(",")]
     while hops and _is_in(peer, trusted) and _parse_ip(hops[-1]):
         peer = hops.pop()
@@ -169,9 +174,6 @@ def _begin() -> None:
     g.request_id = request.environ[_ID]
     g.begun = time.perf_counter()
     connection.round_trips.set(0)
-
-
-def _check_host() -> None:
     if _HOST_REFUSED in request.environ and request.endpoint not in HEALTH:
         raise WrongHost
 

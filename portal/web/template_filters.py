@@ -26,16 +26,9 @@ def init_app(app: Flask) -> None:
     """Register the formats as filters, and icons; replace characters that HTML forbids, since pages
     show user input."""
     app.after_request(_keep_valid)
-    app.jinja_env.filters.update(
-        ago=ago,
-        exact=exact,
-        stamp=stamp,
-        machine=machine,
-        day=day,
-        days_until=days_until,
-        size=size,
-        count=humanize.intcomma,
-    )
+    formats = (ago, exact, stamp, machine, day, days_until, size)
+    app.jinja_env.filters.update({one.__name__: one for one in formats})
+    app.jinja_env.filters["count"] = humanize.intcomma
     app.jinja_env.globals["icon_svg"] = icon_svg
 
 

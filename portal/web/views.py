@@ -31,13 +31,13 @@ def landing() -> ResponseReturnValue:
 
 @blueprint.get("/healthz")
 def alive() -> ResponseReturnValue:
-    """Whether this process responds."""
+    """Tell whether this process responds."""
     return "ok\n", 200, _TEXT
 
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Whether this process can serve requests: indexes exist, and a primary is writable."""
+    """Tell whether this process can serve requests: indexes exist, and a primary is writable."""
     try:
         connection.await_prepared()
         connection.check_primary()

@@ -10,7 +10,7 @@ from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.identity.accounts import changing_email
+from portal.identity.accounts import changing
 from portal.identity.accounts.errors import AddressTaken
 from portal.web.errors import TooManyAttempts
 from tests.accounts.letters import token_of
@@ -145,9 +145,9 @@ def test_mails_to_one_address_are_limited_whoever_asks(app, settings, letters):
     askers = [an_account(f"{n}@acme.example") for n in range(4)]
     portal_settings.activate(replace(settings, rate_limits=True))
     for asker in askers[:3]:
-        changing_email.request_email_change(asker.id, NEW, PASSWORD, a_context(asker))
+        changing.request_email_change(asker.id, NEW, PASSWORD, a_context(asker))
     with pytest.raises(TooManyAttempts):
-        changing_email.request_email_change(askers[3].id, NEW, PASSWORD, a_context(askers[3]))
+        changing.request_email_change(askers[3].id, NEW, PASSWORD, a_context(askers[3]))
     portal_settings.activate(settings)
     assert letters.to(NEW) == [CONFIRM] * 3
 
@@ -209,12 +209,12 @@ def test_of_two_that_confirm_one_address_one_gets_it(app, visitor, mara, letters
     teo = an_account("teo@acme.example")
     tokens = []
     for account in (mara, teo):
-        changing_email.request_email_change(account.id, NEW, PASSWORD, a_context(account))
+        changing.request_email_change(account.id, NEW, PASSWORD, a_context(account))
         tokens.append(token_of(letters.link(NEW, CONFIRM)))
 
     def confirmed(token):
         try:
-            return changing_email.confirm_email_change(token, PASSWORD, a_context())
+            return changing.confirm_email_change(token, PASSWORD, a_context())
         except AddressTaken:
             return None
 

@@ -11,7 +11,7 @@ import pytest
 from portal import clock
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
-from portal.documents.login_attempts import LogInAttempts
+from portal.documents.attempts import LogInAttempts
 from portal.documents.mails import Mail
 from portal.identity.authentication import credentials, passwords
 from portal.identity.authentication.attempts import FREE_TRIES
@@ -156,7 +156,7 @@ def test_the_right_password_waits_like_the_others(guesser, app, time_machine, ha
     assert Guesser(app).status(password=PASSWORD) == 303
 
 
-many = pytest.mark.parametrize("many", [100, pytest.param(1000, marks=pytest.mark.full)])
+many = pytest.mark.parametrize("many", [40, pytest.param(1000, marks=pytest.mark.full)])
 
 
 @pytest.mark.attack("A1")

@@ -8,17 +8,15 @@ from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, InvitationState, Membership, Role
 from portal.documents.sessions import Session
 from portal.errors import NotFound
+from portal.identity.accounts.changing import change_profile
 from portal.identity.accounts.closing import close_account
-from portal.identity.accounts.editing_profile import change_profile
 from portal.identity.accounts.errors import SoleOwner
 from portal.organizations.lifecycle import creating
-from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.inviting import invite, withdraw_invitation
 from tests.factories import (
     a_context,

@@ -62,6 +62,7 @@ def test_strength_of_nothing_is_the_weakest():
 
 
 @pytest.mark.attack("A6")
+@pytest.mark.usefixtures("real_estimates")
 def test_no_password_takes_long_to_estimate():
     """zxcvbn takes seconds for long ones of many special characters."""
     begin = time.process_time()
@@ -76,6 +77,7 @@ def test_a_password_is_as_long_as_its_composed_form():
     assert verify_password(unicodedata.normalize("NFD", long), hash_password(long))
 
 
+@pytest.mark.usefixtures("real_estimates")
 def test_what_one_person_is_called_does_not_judge_anothers_password():
     """zxcvbn keeps the personal words in a variable that threads would share."""
     scores = []

@@ -4,7 +4,7 @@ import pytest
 
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.identity.accounts.editing_profile import time_zones
+from portal.identity.accounts.changing import time_zones
 from tests.factories import an_account, an_organization
 from tests.visitor import Visitor
 

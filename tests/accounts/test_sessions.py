@@ -7,7 +7,7 @@ import pytest
 from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.sessions import Session, SessionKind
-from portal.identity.sessions.user_agents import describe_user_agent
+from portal.identity.sessions.sessions import describe_user_agent
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import Visitor

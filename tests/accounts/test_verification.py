@@ -13,8 +13,8 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session, SessionKind
+from portal.identity.accounts.creating import record_first_verification, verify_by_link
 from portal.identity.accounts.mails import RECOVER
-from portal.identity.accounts.verifying import record_first_verification, verify_by_link
 from portal.identity.authentication.passwords import hash_password
 from portal.mail import links
 from portal.mail.errors import InvalidLink
@@ -119,7 +119,7 @@ def test_the_first_proof_ends_the_sessions_and_tokens_of_whoever_typed_the_addre
 def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(app, link):
     """A key would outlive their sessions."""
     account, organization = Account.objects.get(), Organization.objects.get()
-    made = managing.make_key(
+    made = managing.create_key(
         an_access(organization), "Waiting", Role.ADMIN, (), None, a_context(account)
     ).credential
     program = Program(app, made)

@@ -7,9 +7,8 @@ from portal import clock
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import Role
+from portal.documents.memberships import Invitation, Role
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Session
 from portal.identity.second_factors import passkeys, recovery_codes, totp
@@ -207,22 +206,24 @@ def test_the_pages_that_add_one_are_shut(browser, path):
 
 def test_no_app_is_added_whoever_offered_its_secret(teo):
     there = a_context(teo)
-    session = a_session_id(teo)
-    code = pyotp.TOTP(totp.begin_enrollment(session)).at(clock.now())
+    principal = a_principal(teo)
+    code = pyotp.TOTP(totp.begin_enrollment(principal.session_id)).at(clock.now())
     with pytest.raises(AddressNotVerified):
-        totp.finish_enrollment(teo.id, session, code, there)
+        totp.finish_enrollment(principal, code, there)
     assert nothing_was_added(teo)
 
 
 def test_no_passkey_is_added_whatever_the_browser_was_asked_to_make(teo):
-    made = Authenticator().make(passkeys.options_to_add(teo, "holder"))
+    principal = a_principal(teo)
+    holder = str(principal.public_session_id)
+    made = Authenticator().make(passkeys.options_to_add(teo, holder))
     with pytest.raises(AddressNotVerified):
-        passkeys.enroll(teo.id, a_session_id(teo), "Laptop", made, "holder", a_context(teo))
+        passkeys.enroll(principal, "Laptop", made, a_context(teo))
     assert nothing_was_added(teo)
 
 
-def a_session_id(account):
-    return transactional(sessions.open_session)(account, a_context(account), "").session_id
+def a_principal(account):
+    return transactional(sessions.open_session)(account, a_context(account), "")
 
 
 def nothing_was_added(account):

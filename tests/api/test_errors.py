@@ -3,7 +3,7 @@
 import pytest
 from pymongo.errors import AutoReconnect
 
-from portal.api.body import read_object
+from portal.api.guard import read_object
 from portal.web.errors import MalformedJson
 from tests.program import fault
 from tests.visitor import PASSWORD

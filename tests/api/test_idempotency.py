@@ -206,7 +206,7 @@ def test_a_call_that_still_runs_is_not_begun_again(owner, master_db):
 
 def test_an_answer_that_it_is_not_finished_is_not_kept(owner, monkeypatch):
     monkeypatch.setattr(
-        "portal.organizations.lifecycle.trashing.run_now", lambda organization: organization
+        "portal.organizations.lifecycle.engine.run_now", lambda organization: organization
     )
     assert owner.delete("/org/delete/acme-corp", **KEYED).status_code == 202
     assert fault(owner.delete("/org/delete/acme-corp", **KEYED))[:2] == (409, "still_running")
@@ -242,7 +242,7 @@ def test_what_was_turned_back_may_be_tried_again_with_the_same_key(owner, tenant
 def test_whoever_turns_it_back_frees_its_key(owner, tenant_db, monkeypatch):
     body = {"new_organization_name": "Other"}
     monkeypatch.setattr(
-        "portal.organizations.lifecycle.renaming.run_now", lambda organization: organization
+        "portal.organizations.lifecycle.engine.run_now", lambda organization: organization
     )
     assert owner.put("/org/update/acme-corp", body, **KEYED).status_code == 202
     monkeypatch.undo()

@@ -6,9 +6,8 @@ from bson import ObjectId
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import IdempotencyRecord
-from portal.documents.invitations import Invitation
 from portal.documents.mails import Mail
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization
 from tests.api.test_idempotency import KEYED, same_answer
 from tests.factories import a_member, an_account, an_invitation, an_organization

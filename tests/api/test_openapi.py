@@ -201,7 +201,7 @@ def every(name, node):
 # That whatever has the right type is accepted: no schema can say that a name leads to a slug, that
 # a password is hard to guess, or that with a token credentials are refused. Those are 422.
 BEYOND_A_SCHEMA = positive_data_acceptance
-EXAMPLES = pytest.mark.parametrize("examples", [5, pytest.param(30, marks=pytest.mark.full)])
+EXAMPLES = pytest.mark.parametrize("examples", [3, pytest.param(30, marks=pytest.mark.full)])
 
 
 def try_every_operation(app, mode, examples, prepare):

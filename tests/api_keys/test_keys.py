@@ -26,12 +26,11 @@ from portal.organizations.api_keys.errors import (
     InvalidGrant,
     TooManyApiKeys,
 )
-from portal.organizations.api_keys.managing import LONGEST_LIFE, MOST_KEYS, OVERLAPS, NewSecret
+from portal.organizations.api_keys.managing import LONGEST_LIFE, MAX_KEYS, OVERLAPS, NewSecret
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.engine import Plan, RollBack
 from portal.organizations.lifecycle.errors import SlugTaken
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.permissions import ALL, FOR_API_KEYS, ROLES, of_api_key
 from tests.factories import (
     a_context,
@@ -51,7 +50,7 @@ def make(
 ):
     account = by or the_owner(organization)
     access = an_access(organization)
-    return managing.make_key(access, name, role, permissions, expires_on, a_context(account))
+    return managing.create_key(access, name, role, permissions, expires_on, a_context(account))
 
 
 def events(organization):
@@ -125,11 +124,11 @@ def test_who_makes_a_key_gives_no_more_than_they_have():
     may = frozenset({"keys.manage", "organization.view", "members.view"})
     access = Access(organization, None, organization.slug, may)
     maker = a_context(the_owner(organization))
-    made = managing.make_key(access, "Reads", None, ["members.view"], None, maker)
+    made = managing.create_key(access, "Reads", None, ["members.view"], None, maker)
     assert made.key.permissions == ["members.view"]
     for role, permissions in ((Role.ADMIN, ()), (Role.VIEWER, ()), (None, ["members.manage"])):
         with pytest.raises(Forbidden):
-            managing.make_key(access, "More", role, permissions, None, maker)
+            managing.create_key(access, "More", role, permissions, None, maker)
     stronger = make(organization, role=Role.ADMIN).key
     with pytest.raises(Forbidden):
         managing.rotate_key(access, stronger.id, OVERLAPS[0], maker)
@@ -164,7 +163,7 @@ def test_an_organization_has_a_hundred_keys_at_most():
             created_at=clock.now(),
             created_by=ObjectId(),
         )
-        for number in range(MOST_KEYS - 1)
+        for number in range(MAX_KEYS - 1)
     ]
     ApiKey.objects.insert(hundred)
     with pytest.raises(TooManyApiKeys):
@@ -175,7 +174,7 @@ def test_an_organization_has_a_hundred_keys_at_most():
 
 
 def test_of_many_at_once_no_more_are_made_than_may_be(monkeypatch):
-    monkeypatch.setattr(managing, "MOST_KEYS", 3)
+    monkeypatch.setattr(managing, "MAX_KEYS", 3)
     organization = an_organization()
     maker = the_owner(organization)
 

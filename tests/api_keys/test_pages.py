@@ -11,7 +11,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.organizations.api_keys import managing
-from portal.organizations.api_keys.managing import MOST_KEYS
+from portal.organizations.api_keys.managing import MAX_KEYS
 from portal.organizations.lifecycle.renaming import rename_organization
 from tests.factories import a_context, a_key, a_member, an_organization
 from tests.program import Program
@@ -67,7 +67,7 @@ def test_a_form_that_is_sent_twice_makes_one_key_and_says_so(mara):
 
 
 def test_a_form_that_was_sent_twice_says_so_also_when_no_more_keys_are_possible(mara, monkeypatch):
-    monkeypatch.setattr(managing, "MOST_KEYS", 1)
+    monkeypatch.setattr(managing, "MAX_KEYS", 1)
     fields = {**mara.hidden(NEW), "name": "Nightly export", "grant": Role.VIEWER}
     mara.send(NEW, fields)
     assert "It was done already" in mara.send(NEW, fields).text
@@ -220,7 +220,7 @@ def test_where_no_more_keys_are_possible_none_is_offered(mara):
     make(mara)
     template = ApiKey.objects.get().to_mongo().to_dict()
     del template["_id"]
-    ApiKey._get_collection().insert_many([dict(template) for _ in range(MOST_KEYS - 1)])
+    ApiKey._get_collection().insert_many([dict(template) for _ in range(MAX_KEYS - 1)])
     page = mara.get(KEYS)
     assert not page.html.find("a", string="Make a key")
     assert "no more are possible until one is revoked" in page.text

@@ -13,8 +13,7 @@ from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.managing import OVERLAPS
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import FOR_API_KEYS, of_api_key
 from tests.factories import (

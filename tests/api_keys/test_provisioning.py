@@ -13,7 +13,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session
-from portal.identity.api_keys import provisioning
+from portal.identity.api_keys import credentials
 from portal.web.rate_limits import _limiter
 from tests.factories import an_organization
 from tests.program import Program, fault
@@ -26,7 +26,7 @@ SIGN_UP = {"organization_name": "Acme Corp", "email": "mara@acme.example", "pass
 @pytest.fixture
 def sales(app):
     """The program that signs customers up."""
-    return Program(app, provisioning.create_provisioning_key("Sales"))
+    return Program(app, credentials.create_provisioning_key("Sales"))
 
 
 def run(app, *arguments):
@@ -91,7 +91,7 @@ def test_a_repeated_call_signs_up_once(sales, master_db, lost):
 
 @pytest.mark.attack("T2")
 def test_a_revoked_one_is_refused_at_once(sales):
-    provisioning.revoke_provisioning_key(str(ProvisioningKey.objects.get().id))
+    credentials.revoke_provisioning_key(str(ProvisioningKey.objects.get().id))
     assert fault(sales.post("/org/create", SIGN_UP)) == (401, "not_authenticated", set())
 
 

@@ -55,7 +55,7 @@ def lived(owner, master_db):
 def at(event, time, previous):
     """The event as if it had been written then."""
     event.at = time
-    event.hash = event_hash(previous, event)
+    event.hash = event_hash(previous, event.to_mongo())
     return event
 
 

@@ -1,5 +1,6 @@
 """The activity page narrowed by what was done, by whom, and when."""
 
+import itertools
 from datetime import date, timedelta
 
 import pytest
@@ -171,23 +172,24 @@ HOSTILE = ["", "$gt", "[]", '{"$ne": null}', "%00", "a%00b", "%ED%A0%80", "%FF",
 
 
 @pytest.mark.attack("Q1", "D3")
-@pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("ending", ["", ".csv", ".jsonl"])
-def test_hostile_filters_get_an_answer(owner, visitor, value, ending):
-    for name in ("action", "who", "from", "to", "before", "after", "who[$ne]", "action[]"):
+@pytest.mark.parametrize(
+    "name", ["action", "who", "from", "to", "before", "after", "who[$ne]", "action[]"]
+)
+def test_hostile_filters_get_an_answer(owner, visitor, name):
+    for value, ending in itertools.product(HOSTILE, ["", ".csv", ".jsonl"]):
         answer = visitor.get(f"{HERE}{ending}?{name}={value}&{name}={value}")
-        assert answer.status == 200
+        assert answer.status == 200, (value, ending)
         assert answer.response.data
 
 
 @pytest.mark.attack("C2", "N4")
-@pytest.mark.parametrize("value", HOSTILE)
-def test_hostile_filters_lead_on_from_an_old_address(owner, visitor, value):
+def test_hostile_filters_lead_on_from_an_old_address(owner, visitor):
     visitor.post("/organizations/acme-corp/rename", {"organization_name": "Other"})
-    answer = visitor.get(f"{HERE}?who={value}&[=//evil&@evil#")
-    assert answer.status == 307
-    assert answer.location.startswith("/organizations/other/activity?who=")
-    assert visitor.get(answer.location).status == 200
+    for value in HOSTILE:
+        answer = visitor.get(f"{HERE}?who={value}&[=//evil&@evil#")
+        assert answer.status == 307, value
+        assert answer.location.startswith("/organizations/other/activity?who=")
+        assert visitor.get(answer.location).status == 200
 
 
 @pytest.mark.attack("T1")

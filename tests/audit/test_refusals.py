@@ -12,7 +12,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Role
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.activity import refusals
-from portal.organizations.activity.refusals import note_refusal
+from portal.organizations.activity.refusals import record_refusal
 from tests.factories import a_context, a_member, an_organization
 from tests.program import Program
 
@@ -82,12 +82,12 @@ def test_it_is_noted_once_a_minute_for_each_account_and_permission():
     delete = Forbidden("organization.delete", organization.id, Role.VIEWER)
     rename = Forbidden("organization.rename", organization.id, Role.VIEWER)
     for _ in range(3):
-        note_refusal(delete, a_context(teo))
-        note_refusal(rename, a_context(teo))
-        note_refusal(delete, a_context(ida))
+        record_refusal(delete, a_context(teo))
+        record_refusal(rename, a_context(teo))
+        record_refusal(delete, a_context(ida))
     assert len(refused()) == 3
     with time_machine.travel(clock.now() + timedelta(seconds=61)):
-        note_refusal(delete, a_context(teo))
+        record_refusal(delete, a_context(teo))
     assert len(refused()) == 4
 
 
@@ -96,7 +96,7 @@ def test_of_many_at_once_one_is_noted(monkeypatch):
     teo = a_member(organization, Role.VIEWER)
     delete = Forbidden("organization.delete", organization.id, Role.VIEWER)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: note_refusal(delete, a_context(teo)), range(16)))
+        list(threads.map(lambda _: record_refusal(delete, a_context(teo)), range(16)))
     assert len(refused()) == 1
 
 

@@ -17,7 +17,7 @@ def chain_of(organization):
 def first_broken(events):
     previous = ""
     for event in events:
-        if event.hash != event_hash(previous, event):
+        if event.hash != event_hash(previous, event.to_mongo()):
             return event.seq
         previous = event.hash
     return None

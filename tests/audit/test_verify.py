@@ -102,11 +102,11 @@ def test_each_broken_chain_is_told_organizations_and_accounts(master_db):
     assert (tally.chains, tally.events) == (3 + Account.objects.count(), 13)
 
 
-def test_the_command_says_that_all_is_whole_and_how_much_it_read(flask):
+def test_the_command_says_that_all_is_whole_and_how_much_it_read(flask, command):
     a_lived_organization()
     told = flask("audit", "verify")
     assert (told.returncode, told.stdout) == (0, "chains: 2, events: 4, all intact.\n")
-    told = flask("audit", "verify", "--json")
+    told = command("audit", "verify", "--json")
     assert (told.returncode, told.stdout) == (0, "")
 
 

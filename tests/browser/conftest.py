@@ -19,7 +19,8 @@ def browser_type_launch_args(browser_type_launch_args):
 
 @pytest.fixture(scope="session")
 def base_url(server, app):
-    with portal(server, "test", "--config", "python:tests.quiet", "wsgi:app") as running:
+    quiet = ("--config", "python:tests.quiet", "wsgi:app")
+    with portal(server, "test", *quiet, workers=1) as running:
         yield running.url.replace("127.0.0.1", "localhost")
 
 

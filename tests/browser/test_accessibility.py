@@ -19,7 +19,7 @@ from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.mail import links
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
-from portal.organizations.activity.refusals import note_refusal
+from portal.organizations.activity.refusals import record_refusal
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members import ownership
@@ -87,7 +87,7 @@ def test_links_that_no_longer_work(page, check):
 
 
 def test_a_sign_up_that_waits_for_its_address(page, check, server):
-    with portal(server, "test", SIGNUP_REQUIRES_VERIFICATION="on") as running:
+    with portal(server, "test", workers=1, SIGNUP_REQUIRES_VERIFICATION="on") as running:
         page.goto(f"{running.url}/signup")
         page.get_by_label("Name of the organization").fill("Acme Corp")
         page.get_by_label("Your e-mail address").fill("mara@acme.example")
@@ -143,13 +143,25 @@ def test_what_links_in_mails_lead_to(page, check):
         check(page)
 
 
-@pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+OF_ONES_OWN = ("light", "dark")
+
+
+@pytest.mark.parametrize(
+    "theme", ["auto", *(pytest.param(theme, marks=pytest.mark.full) for theme in OF_ONES_OWN)]
+)
 def test_pages_of_an_account(page, check, mara, theme):
     mara.update(set__name="Mara Tolliver", set__time_zone="Europe/Berlin", set__theme=theme)
     a_session(mara.email)
     for path in ("", "/sessions", "/address", "/password", "/close"):
         page.goto(f"/account{path}")
         check(page)
+
+
+@pytest.mark.parametrize("theme", OF_ONES_OWN)
+def test_a_theme_of_ones_own(page, check, mara, theme):
+    mara.update(set__theme=theme)
+    page.goto("/account")
+    check(page)
 
 
 @pytest.mark.parametrize("path", ["/address", "/password", "/close"])
@@ -186,7 +198,7 @@ def test_pages_of_an_organization(page, check, mara, tenant_db):
 
 def test_the_trail_filtered_and_unfolded(page, check, mara):
     organization = an_organization("Acme Corp", mara)
-    note_refusal(Forbidden("organization.delete", organization.id, Role.VIEWER), a_context(mara))
+    record_refusal(Forbidden("organization.delete", organization.id, Role.VIEWER), a_context(mara))
     filters = f"action=access.refused&who={mara.email}&from=2026-01-01&to=2100-01-01"
     for query in ("", filters, "who=nobody"):
         page.goto(f"/organizations/acme-corp/activity?{query}")

@@ -14,11 +14,11 @@ from tests.factories import an_organization, fresh
 TOP = Path(__file__).parent.parent.parent
 
 
-def test_it_says_that_all_is_well(flask):
+def test_it_says_that_all_is_well(flask, command):
     an_organization("Acme Corp")
     told = flask("doctor")
     assert (told.returncode, told.stdout) == (0, "All well.\n")
-    told = flask("doctor", "--json", "--repair")
+    told = command("doctor", "--json", "--repair")
     assert (told.returncode, told.stdout) == (0, "")
 
 
@@ -131,13 +131,13 @@ def leave_unfinished(master_db, organization, **changes):
     master_db.slugs.insert_one({"_id": "other", "organization": organization.id, "state": "target"})
 
 
-def test_lifecycle_run_carries_on_what_is_due(flask, master_db):
+def test_lifecycle_run_carries_on_what_is_due(flask, command, master_db):
     organization = an_organization("Acme Corp")
     leave_unfinished(master_db, organization)
     told = flask("lifecycle", "run")
     assert (told.returncode, told.stdout) == (0, "operations resumed: 1, failed: 0\n")
     assert fresh(organization).slug == "other"
-    assert flask("lifecycle", "run").stdout == "operations resumed: 0, failed: 0\n"
+    assert command("lifecycle", "run").stdout == "operations resumed: 0, failed: 0\n"
 
 
 def test_lifecycle_run_tells_that_one_failed(command, master_db):

@@ -14,14 +14,12 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.documents.sessions import Browser, Session, SessionKind
-from portal.documents.slugs import Slug
 from portal.identity.authentication.logging_in import log_in
 from portal.identity.sessions import sessions
-from portal.organizations.lifecycle.purging import purge_organization
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.ownership import offer_ownership
 from tests.factories import (
     a_collection,
@@ -195,7 +193,7 @@ def test_a_stuck_operation_is_carried_on(found, repair, master_db):
     organization = an_organization("Acme Corp")
     leave_unfinished(master_db, organization)
     assert found() == [("stuck_operation", "acme-corp")]
-    assert repair() == [("stuck_operation", "acme-corp", "carried on")]
+    assert repair() == [("stuck_operation", "acme-corp", "completed")]
     assert fresh(organization).slug == "other"
     assert found() == repair() == []
 

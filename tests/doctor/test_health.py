@@ -16,10 +16,8 @@ from portal.identity.accounts.closing import close_account
 from portal.identity.authentication.logging_in import log_in, log_out
 from portal.organizations import signing_up
 from portal.organizations.lifecycle import creating, runner
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import stored_by
 from tests.factories import (
     a_context,

@@ -13,10 +13,8 @@ from portal.documents.sign_ups import PendingSignUp
 from portal.errors import NotFound
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.creating import create_organization
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.signing_up import finish_sign_up, request_sign_up, sign_up
 from tests.factories import a_context, an_account, an_organization
 from tests.visitor import PASSWORD

@@ -44,7 +44,7 @@ def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
     server, databases, bare_client, hang, check_whole, command, skip
 ):
     master = bare_client[f"master_{databases}"]
-    with portal(server, databases) as running:
+    with portal(server, databases, workers=1) as running:
         person = Person(running.url)
         token = person.token("/signup")
         fields = {
@@ -59,7 +59,7 @@ def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
             request.join()
     assert master.organizations.find_one()["operation"]["kind"] == "create"
     let_leases_run_out(master)
-    with portal(server, databases) as running:
+    with portal(server, databases, workers=1) as running:
         wait_until(lambda: not master.organizations.find_one({"operation": {"$exists": True}}))
         [organization] = check_whole()
         assert organization["placement"]["collection"] == "org_acme_corp"
@@ -77,7 +77,7 @@ def test_a_sign_up_killed_in_its_transaction_leaves_nothing(
     server, databases, bare_client, hang, check_whole, command
 ):
     fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
-    with portal(server, databases) as running:
+    with portal(server, databases, workers=1) as running:
         person = Person(running.url)
         token = person.token("/signup")
         with hang(command) as until_reached:
@@ -100,7 +100,7 @@ def test_a_rename_killed_in_the_middle_is_finished_after_a_restart(
     server, databases, bare_client, hang, check_whole, command, skip
 ):
     master, tenant = bare_client[f"master_{databases}"], bare_client[f"tenant_{databases}"]
-    with portal(server, databases) as running:
+    with portal(server, databases, workers=1) as running:
         person = Person(running.url)
         person.sign_up("Acme Corp")
         tenant.org_acme_corp.insert_many([{"_id": n} for n in range(100)])
@@ -115,7 +115,7 @@ def test_a_rename_killed_in_the_middle_is_finished_after_a_restart(
             running.kill()
             request.join()
     let_leases_run_out(master)
-    with portal(server, databases):
+    with portal(server, databases, workers=1):
         wait_until(lambda: not master.organizations.find_one({"operation": {"$exists": True}}))
         [organization] = check_whole()
         assert (organization["name"], organization["slug"]) == ("Other", "other")
@@ -127,7 +127,7 @@ def test_a_slow_rename_is_answered_in_time_shown_and_finished(
 ):
     """Once the intent is written the answer is success, with the running operation shown."""
     master = bare_client[f"master_{databases}"]
-    with portal(server, databases) as running:
+    with portal(server, databases, workers=1) as running:
         person = Person(running.url)
         person.sign_up("Acme Corp")
         token = person.token("/organizations/acme-corp/rename")
@@ -147,7 +147,7 @@ def test_a_slow_rename_is_answered_in_time_shown_and_finished(
 
 
 def test_a_database_that_hangs_is_a_503_in_5_seconds_and_well_again_by_itself(server, databases):
-    with portal(server, databases) as running:
+    with portal(server, databases, workers=1) as running:
         person = Person(running.url)
         person.sign_up("Acme Corp")
         token = person.token("/organizations/new")
@@ -179,7 +179,7 @@ def test_a_portal_that_starts_before_its_database_is_well_when_that_comes(
 ):
     os.kill(server.running.process.pid, signal.SIGSTOP)
     try:
-        with portal(server, databases, wait=False) as running:
+        with portal(server, databases, workers=1, wait=False) as running:
             person = Person(running.url)
             wait_until(lambda: person.get("/healthz").status_code == 200)
             assert person.get("/signup").status_code == 503

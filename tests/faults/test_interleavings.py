@@ -15,10 +15,8 @@ from portal.database.connection import client, tenant_database
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound, PortalError
 from portal.organizations.lifecycle.creating import create_organization
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import store_of
 from portal.settings import current
 from tests.factories import a_context, an_account

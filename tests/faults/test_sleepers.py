@@ -5,10 +5,8 @@ import pytest
 from portal.database.connection import tenant_database
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import stored_by
 from tests.factories import fresh
 from tests.faults.scenarios import DOCUMENTS, SCENARIOS, by_mara

@@ -6,7 +6,7 @@ from portal import clock
 from portal.documents.memberships import Role
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
-from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.renaming import restore_organization
 from portal.organizations.lifecycle.trashing import WARNED_BEFORE, trash_organization
 from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.mail.post_office import text_of

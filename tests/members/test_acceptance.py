@@ -9,11 +9,9 @@ from portal import clock
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization
+from portal.documents.memberships import Invitation, InvitationState, Membership, Role
+from portal.documents.organizations import Organization, Slug
 from portal.documents.sessions import Session
-from portal.documents.slugs import Slug
 from portal.identity.authentication.passwords import verify_password
 from portal.mail import links
 from portal.mail.links import LinkPurpose

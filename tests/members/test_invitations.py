@@ -14,8 +14,7 @@ from portal import settings as portal_settings
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
-from portal.documents.invitations import Invitation
-from portal.documents.memberships import Role
+from portal.documents.memberships import Invitation, Role
 from portal.mail import sender
 from portal.organizations.access.lookup import access_to
 from portal.organizations.members import errors, inviting, listing
@@ -272,6 +271,7 @@ def test_a_purge_ends_the_invitations(owner, acme):
 
 
 @pytest.mark.attack("A2")
+@pytest.mark.slow
 def test_an_address_with_an_account_is_invited_like_one_without(owner, acme, mara):
     """Medians of interleaved tries, repeated on a noisy machine."""
     an_account("known@acme.example")

@@ -320,13 +320,15 @@ def test_a_form_that_is_clicked_twice_does_it_once_and_leads_on(owner, join):
 def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, join):
     teo = join("teo@acme.example", Role.ADMIN)
     access = access_to("acme-corp", a_person(teo))
-    api_keys_managing.make_key(access, "Nightly export", Role.ADMIN, (), None, a_context(teo))
-    api_keys_managing.make_key(
+    api_keys_managing.create_key(access, "Nightly export", Role.ADMIN, (), None, a_context(teo))
+    api_keys_managing.create_key(
         access, "Reads", None, ["audit.view"], clock.now().date(), a_context(teo)
     )
     a_key(acme, name="Another's")
     other = an_organization("Kestrel", teo)
-    api_keys_managing.make_key(an_access(other), "Elsewhere", Role.ADMIN, (), None, a_context(teo))
+    api_keys_managing.create_key(
+        an_access(other), "Elsewhere", Role.ADMIN, (), None, a_context(teo)
+    )
     for deed in ("remove", "role"):
         page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
         told = re_text(page.html.select_one("main"))
@@ -341,7 +343,7 @@ def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, joi
 def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):
     teo = join("teo@acme.example", Role.ADMIN)
     access, today = access_to("acme-corp", a_person(teo)), clock.now().date()
-    api_keys_managing.make_key(access, "Nightly export", Role.ADMIN, (), today, a_context(teo))
+    api_keys_managing.create_key(access, "Nightly export", Role.ADMIN, (), today, a_context(teo))
     time_machine.move_to(clock.now() + timedelta(days=2))
     page = enter("mara@acme.example").get(f"{PATH}/members/{teo.id}/remove")
     assert "Nightly export" not in page.text
@@ -375,12 +377,12 @@ def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limite
     """One limit for all that members have the portal mail."""
     teo, access = join("teo@acme.example", Role.VIEWER), access_to("acme-corp", a_person(mara))
     managing.change_role(access, teo.id, Role.ADMIN, a_context(mara))
-    api_keys_managing.make_key(access, "Nightly export", Role.ADMIN, (), None, a_context(mara))
+    api_keys_managing.create_key(access, "Nightly export", Role.ADMIN, (), None, a_context(mara))
     ownership.offer_ownership(access, teo.id, True, a_context(mara))
     ownership.withdraw_offer(access, teo.id, a_context(mara))
     for refused in (
         lambda: managing.change_role(access, teo.id, Role.ADMIN, a_context(mara)),
-        lambda: api_keys_managing.make_key(
+        lambda: api_keys_managing.create_key(
             access, "Another", Role.ADMIN, (), None, a_context(mara)
         ),
         lambda: ownership.offer_ownership(access, teo.id, True, a_context(mara)),
@@ -388,4 +390,6 @@ def test_offers_and_keys_count_as_changes_of_members_do(acme, join, mara, limite
         with pytest.raises(web_errors.TooManyAttempts):
             refused()
     other = an_organization("Kestrel", mara)
-    api_keys_managing.make_key(an_access(other), "Elsewhere", Role.ADMIN, (), None, a_context(mara))
+    api_keys_managing.create_key(
+        an_access(other), "Elsewhere", Role.ADMIN, (), None, a_context(mara)
+    )

@@ -24,8 +24,7 @@ from portal.organizations.lifecycle.engine import (
     update_if_held,
 )
 from portal.organizations.lifecycle.errors import SlugTaken
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import a_context, an_account, an_organization, fresh, intend
 
@@ -232,7 +231,7 @@ def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, m
     for n in range(3):
         moving(an_organization(f"Org {n}"))
     master_db.organizations.update_many({}, [{"$set": {"operation.lease_until": "$created_at"}}])
-    monkeypatch.setattr(runner, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(runner, "MAX_AT_ONCE", 2)
     assert [runner.recover_due_operations() for _ in range(3)] == [2, 1, 0]
 
 

@@ -7,14 +7,12 @@ import pytest
 from portal import clock
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.organizations.access.errors import OrganizationPurged
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.errors import NameNotConfirmed
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, an_account, an_organization, fresh
 
 

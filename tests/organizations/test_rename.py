@@ -11,13 +11,11 @@ from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Role
-from portal.documents.organizations import OperationKind, Organization
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import OperationKind, Organization, Slug, SlugState
 from portal.organizations.lifecycle import engine, renaming
 from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.slugs import MOST_OLD
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.slugs import MAX_OLD
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
 from tests.factories import a_context, a_member, an_account, an_organization, fresh
@@ -204,14 +202,14 @@ def test_an_organization_holds_its_last_hundred_old_slugs(master_db):
             "state": SlugState.OLD,
             "held_until": clock.now() + timedelta(days=1, minutes=n),
         }
-        for n in range(MOST_OLD)
+        for n in range(MAX_OLD)
     ]
     master_db.slugs.insert_many(held)
     rename_organization(organization, "Other", a_context())
     assert not Slug.objects(id="old-0")
     assert {slug.id for slug in Slug.objects(state=SlugState.OLD)} == {
         "acme-corp",
-        *(f"old-{n}" for n in range(1, MOST_OLD)),
+        *(f"old-{n}" for n in range(1, MAX_OLD)),
     }
 
 
@@ -227,8 +225,8 @@ def test_a_second_rename_meanwhile_is_refused(monkeypatch):
 
         return wait
 
-    first, *rest = renaming.PLAN.forward
-    slowed = replace(renaming.PLAN, forward=(slow(first), *rest))
+    first, *rest = renaming.RENAME.forward
+    slowed = replace(renaming.RENAME, forward=(slow(first), *rest))
     monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, slowed)
     thread = threading.Thread(target=rename_organization, args=(organization, "Other", a_context()))
     thread.start()

@@ -4,18 +4,15 @@ import pytest
 
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.organizations.access.errors import NotInTrash
 from portal.organizations.lifecycle.errors import (
     OperationInProgress,
     SlugTaken,
     TenantCollectionMissing,
 )
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.program import Program, fault
 from tests.visitor import Visitor

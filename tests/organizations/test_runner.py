@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
-from portal.documents.organizations import Failure, OperationKind, Organization
-from portal.documents.slugs import Slug
+import pytest
+
+from portal.documents.organizations import Failure, OperationKind, Organization, Slug
 from portal.organizations.lifecycle import engine, renaming, runner
 from portal.organizations.lifecycle.engine import acquire_lease, run_now
+from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import a_context, an_organization, fresh
+
+TEXT_OF_AN_EARLIER_VERSION = "the collection org_other exists already"
 
 
 def an_unfinished_rename(master_db, organization, slug):
@@ -47,14 +51,14 @@ def test_one_that_fails_does_not_stop_the_others(master_db, monkeypatch):
     broken, sound = an_organization("Broken"), an_organization("Sound")
     an_unfinished_rename(master_db, broken, "one")
     an_unfinished_rename(master_db, sound, "two")
-    first, *rest = renaming.PLAN.forward
+    first, *rest = renaming.RENAME.forward
 
     def breaking(organization):
         if organization.id == broken.id:
             raise RuntimeError("a bug")
         return first(organization)
 
-    plan = replace(renaming.PLAN, forward=(breaking, *rest))
+    plan = replace(renaming.RENAME, forward=(breaking, *rest))
     monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, plan)
     assert runner.recover_due_operations() == 2
     assert fresh(sound).slug == "two"
@@ -87,15 +91,34 @@ def test_an_attempt_that_was_overtaken_does_not_drag_the_collection_away(master_
     assert tenant_db.list_collection_names() == [f"trash_{organization.id}"]
 
 
-def test_what_an_overtaken_attempt_moved_is_moved_back_with_the_rename(master_db, tenant_db):
+@pytest.mark.parametrize("reason", [Failure.NAME_TAKEN, TEXT_OF_AN_EARLIER_VERSION])
+def test_what_an_overtaken_attempt_moved_is_moved_back_with_the_rename(
+    master_db, tenant_db, reason
+):
     organization = an_organization("Acme Corp")
     an_unfinished_rename(master_db, organization, "other")
-    master_db.organizations.update_one({}, {"$set": {"operation.failure": Failure.NAME_TAKEN}})
+    master_db.organizations.update_one({}, {"$set": {"operation.failure": reason}})
     tenant_db.org_acme_corp.rename("org_other")
     runner.recover_due_operations()
     assert (fresh(organization).slug, fresh(organization).operation) == ("acme-corp", None)
     assert tenant_db.list_collection_names() == ["org_acme_corp"]
     assert an_organization("Other").slug == "other"
+
+
+def test_an_overtaken_attempt_takes_an_unknown_reason_for_a_taken_name(master_db):
+    organization = an_organization("Acme Corp")
+    an_unfinished_rename(master_db, organization, "other")
+    asleep = fresh(organization)
+    rolled_back = {
+        "operation": asleep.operation.id,
+        "kind": "rename",
+        "failure": TEXT_OF_AN_EARLIER_VERSION,
+        "at": organization.created_at,
+    }
+    written = {"$unset": {"operation": ""}, "$set": {"turned_back": rolled_back}}
+    master_db.organizations.update_one({}, written)
+    with pytest.raises(SlugTaken):
+        run_now(asleep)
 
 
 def test_a_creation_is_undone_wherever_its_collection_stands(master_db, tenant_db):

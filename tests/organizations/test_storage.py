@@ -9,8 +9,7 @@ from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.database.connection import is_unavailable
-from portal.documents.organizations import Operation, OperationKind, Organization
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Operation, OperationKind, Organization, Slug
 from portal.errors import NotFound
 from portal.organizations import storage
 from portal.organizations.access.errors import OrganizationTrashed
@@ -20,10 +19,8 @@ from portal.organizations.lifecycle.errors import (
     OperationInProgress,
     TenantCollectionMissing,
 )
-from portal.organizations.lifecycle.purging import purge_organization
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
-from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS, store_of, stored_by
 from tests.factories import a_context, an_organization, fresh, intend
 

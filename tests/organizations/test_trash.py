@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from portal.documents.accounts import Account
-from portal.documents.organizations import Organization
-from portal.documents.slugs import Slug
+from portal.documents.organizations import Organization, Slug
 from portal.organizations import directory
 from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.lifecycle.renaming import rename_organization

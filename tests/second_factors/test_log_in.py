@@ -10,7 +10,7 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
 from portal.documents.sessions import Browser, Session, SessionKind
-from portal.identity.authentication import logging_in, second_step
+from portal.identity.authentication import logging_in
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
 from tests.accounts.letters import Letters
@@ -168,7 +168,7 @@ def test_of_two_log_ins_with_one_code_at_once_one_succeeds(mara):
 
     def finish(held):
         try:
-            return second_step.finish_with_code(held.session_id, code, a_context(), "", trust=False)
+            return logging_in.finish_with_code(held.session_id, code, a_context(), "", trust=False)
         except WrongCode:
             return None
 
@@ -239,7 +239,7 @@ def test_of_two_log_ins_with_one_recovery_code_at_once_one_succeeds(mara):
 
     def finish(held):
         try:
-            return second_step.finish_with_code(
+            return logging_in.finish_with_code(
                 held.session_id, mara.codes[3], a_context(), "", trust=False
             )
         except WrongCode:

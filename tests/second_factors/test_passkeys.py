@@ -1,6 +1,7 @@
 """Passkeys: as second factor after the password, and alone."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Session, SessionKind
-from portal.identity.second_factors import challenges, passkeys
+from portal.identity.second_factors import passkeys
+from portal.identity.second_factors.errors import PasskeyRefused
 from tests.factories import verify
 from tests.processes import at_once
 from tests.second_factors.authenticator import Authenticator, decoded, encoded
@@ -122,27 +124,23 @@ def test_a_key_that_cannot_know_its_owner_is_a_second_factor_only(mara, visitor)
 
 @pytest.mark.attack("A5")
 @pytest.mark.parametrize("path", ["/login/passkey", "/login/second"])
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, app, path):
+    for wrong in (
         {"origin": "https://evil.example"},
         {"origin": "http://localhost:9999"},
         {"origin": "http://127.0.0.1"},
         {"host": "evil.example"},
-        {"count": 0},
         {"user": b"123456789012"},
         {"id": b"another"},
         {"key": Authenticator().key},
-    ],
-)
-def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, visitor, wrong, path):
-    if path == "/login/second":
-        visitor.log_in()
-    for name, value in wrong.items():
-        setattr(key, name, value)
-    answer = log_in_with(visitor, key, path)
-    assert (answer.status, fault(answer)) == (401, f"Error: {REFUSED}")
-    assert not is_logged_in(visitor)
+        {"count": 0},
+    ):
+        stranger = Visitor(app)
+        if path == "/login/second":
+            stranger.log_in()
+        answer = log_in_with(stranger, replace(key, **wrong), path)
+        assert (answer.status, fault(answer)) == (401, f"Error: {REFUSED}"), wrong
+        assert not is_logged_in(stranger)
 
 
 @pytest.mark.attack("A5")
@@ -243,9 +241,9 @@ def test_a_passkey_that_was_removed_opens_nothing(key, visitor):
 @pytest.mark.attack("A5")
 def test_a_passkey_that_is_removed_while_it_signs_opens_nothing(key, visitor):
     signed = key.sign(options_at(visitor, "/login/passkey"))
-    checked = passkeys.check(signed, challenges.LOG_IN, "")
+    checked = passkeys.check(signed, passkeys.LOG_IN, "")
     Passkey.objects.delete()
-    with pytest.raises(passkeys.PasskeyRefused):
+    with pytest.raises(PasskeyRefused):
         transaction(lambda: passkeys.use(checked))
 
 
@@ -269,7 +267,7 @@ def test_a_passkey_made_for_another_site_is_not_added(mara, wrong):
 
 
 def test_there_may_be_twenty(mara, monkeypatch):
-    monkeypatch.setattr(passkeys, "MOST", 2)
+    monkeypatch.setattr(passkeys, "MAX_PASSKEYS", 2)
     for _ in range(2):
         assert add(mara, Authenticator()).status in (200, 303)
     assert add(mara, Authenticator()).status == 409
@@ -288,28 +286,28 @@ HOSTILE = [
 
 
 @pytest.mark.attack("Q1", "D3")
-@pytest.mark.parametrize("sent", HOSTILE)
-def test_what_is_no_credential_is_refused(mara, visitor, app, sent):
-    assert Visitor(app).post("/login/passkey", {"credential": sent}).status == 401
-    assert mara.post(NEW, {"passkey_name": "x", "credential": sent}).status == 401
+def test_what_is_no_credential_is_refused(mara, app):
+    for sent in HOSTILE:
+        assert Visitor(app).post("/login/passkey", {"credential": sent}).status == 401, sent
+        assert mara.post(NEW, {"passkey_name": "x", "credential": sent}).status == 401, sent
 
 
 @pytest.mark.attack("D3")
 @pytest.mark.parametrize("place", ["clientDataJSON", "authenticatorData", "signature"])
-@pytest.mark.parametrize("length", [0, 1, 10, 36])
-def test_a_signature_that_is_cut_anywhere_is_refused(key, visitor, place, length):
-    sent = cut(key.sign(options_at(visitor, "/login/passkey")), place, length)
-    assert visitor.post("/login/passkey", {"credential": sent}).status == 401
+def test_a_signature_that_is_cut_anywhere_is_refused(key, visitor, place):
+    for length in (0, 1, 10, 36):
+        sent = cut(key.sign(options_at(visitor, "/login/passkey")), place, length)
+        assert visitor.post("/login/passkey", {"credential": sent}).status == 401, length
 
 
 @pytest.mark.attack("D3")
 @pytest.mark.parametrize("place", ["clientDataJSON", "attestationObject"])
-@pytest.mark.parametrize("length", [0, 1, 10, 30, 60, 90])
-def test_a_passkey_that_is_cut_anywhere_is_not_added(mara, place, length):
-    sent = cut(Authenticator().make(options_at(mara, NEW)), place, length)
-    answer = mara.post(NEW, {"passkey_name": "x", "credential": sent})
-    assert answer.status == 401
-    assert not Passkey.objects
+def test_a_passkey_that_is_cut_anywhere_is_not_added(mara, place):
+    for length in (0, 1, 10, 30, 60, 90):
+        sent = cut(Authenticator().make(options_at(mara, NEW)), place, length)
+        answer = mara.post(NEW, {"passkey_name": "x", "credential": sent})
+        assert answer.status == 401, length
+        assert not Passkey.objects
 
 
 def cut(credential, place, length):
@@ -349,5 +347,5 @@ def test_without_javascript_the_page_says_what_is_missing(visitor):
 def test_a_try_without_the_end_leaves_no_challenge_for_long(visitor):
     visitor.get("/login/passkey")
     [left] = Challenge.objects
-    assert left.expires_at <= clock.now() + challenges.LIFE
+    assert left.expires_at <= clock.now() + passkeys.CHALLENGE_LIFE
     assert not Session.objects(kind=SessionKind.PENDING)

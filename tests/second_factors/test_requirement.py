@@ -15,8 +15,7 @@ from portal.identity.second_factors.errors import LastSecondFactor, NoSecondFact
 from portal.organizations import directory
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.errors import SlugTaken
-from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.lifecycle.restoring import restore_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.second_factors import requiring
 from tests.factories import a_context, a_member, an_account, an_app, an_organization, fresh

@@ -15,9 +15,9 @@ from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
 from portal.documents.sessions import Session
-from portal.identity.accounts.verifying import verify_by_link
+from portal.identity.accounts.creating import verify_by_link
 from portal.identity.second_factors import enrollment, sealing, totp
-from portal.identity.second_factors.resealing import reseal_all
+from portal.identity.second_factors.sealing import reseal_all
 from portal.identity.sessions import browsers
 from portal.mail import sender
 from tests.factories import a_context, a_member, an_account, an_app, earlier_code, verify

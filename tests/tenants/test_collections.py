@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pymongo
 import pytest
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, WriteConcernError
 
 from portal.database.transactions import transaction
 from portal.tenants.collections import (
@@ -124,6 +124,17 @@ def test_a_broken_connection_is_asked_through(tenant_db, failing, command):
     assert names(tenant_db) == ["org_a"]
     drop_collection(tenant_db, uuid, "org_a")
     assert names(tenant_db) == []
+
+
+def test_a_change_that_no_majority_acknowledged_is_an_error(tenant_db, failing):
+    uuid = a_collection(tenant_db, "new_1")
+    concern = {"code": 100, "errmsg": "not enough data-bearing nodes"}
+    failing("renameCollection", {"times": 1}, writeConcernError=concern)
+    with pytest.raises(WriteConcernError):
+        rename_collection(tenant_db, uuid, "new_1", "org_a")
+    failing("drop", {"times": 1}, writeConcernError=concern)
+    with pytest.raises(WriteConcernError):
+        drop_collection(tenant_db, uuid, "org_a")
 
 
 def test_a_rename_that_hangs_is_bounded_by_the_callers_time(tenant_db, failing):

@@ -5,7 +5,7 @@ from bson import ObjectId
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal import clock, email_addresses
+from portal import clock
 from portal.audit.trail import erase_person, record
 from portal.database.cascade import delete_belongings
 from portal.database.transactions import transactional
@@ -13,13 +13,12 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sign_ups import PendingSignUp
-from portal.email_addresses import InvalidEmail
 from portal.errors import check_all
 from portal.identity.accounts import wiring
-from portal.identity.accounts.changing_password import revoke_recovery_link
+from portal.identity.accounts.changing import revoke_recovery_link
 from portal.identity.accounts.errors import AddressNotConfirmed, SoleOwner
 from portal.identity.accounts.mails import ACCOUNT_CLOSED
-from portal.identity.authentication.credentials import verify_current_password
+from portal.identity.authentication.credentials import email_key_of, verify_current_password
 from portal.identity.authentication.errors import WrongPassword
 from portal.mail import outbox
 from portal.web.context import RequestContext
@@ -40,7 +39,7 @@ def close_account(
     """
     account = Account.objects.get(id=account_id)
     check_all(
-        lambda: _check_confirmed(typed_email, account),
+        lambda: _check_typed(typed_email, account),
         lambda: verify_current_password(account, password, context),
     )
     closed = _close(account, context)
@@ -72,7 +71,8 @@ def solely_owned_organizations(account_id: ObjectId) -> list[str]:
     alive = Organization.objects(
         id__in=owned, state__in=(OrganizationState.ACTIVE, OrganizationState.TRASHED)
     )
-    return sorted(one.name for one in alive if not _has_other_owner(one, account_id))
+    others = Membership.objects(role=Role.OWNER, account__ne=account_id)
+    return sorted(one.name for one in alive if not others.filter(organization=one.id).first())
 
 
 def erase_closed() -> int:
@@ -89,12 +89,8 @@ def _erase(closed: Account) -> None:
     Account.objects(id=closed.id).update_one(unset__to_erase=True)
 
 
-def _check_confirmed(typed: str, account: Account) -> None:
-    try:
-        confirmed = email_addresses.parse_email(typed).key == account.email_key
-    except InvalidEmail:
-        confirmed = False
-    if not confirmed:
+def _check_typed(email: str, account: Account) -> None:
+    if email_key_of(email) != account.email_key:
         raise AddressNotConfirmed(account.email)
 
 
@@ -118,10 +114,3 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
     if closed is None:  # changed since its password was verified
         raise WrongPassword
     return closed
-
-
-def _has_other_owner(organization: Organization, account_id: ObjectId) -> bool:
-    owners = Membership.objects(
-        organization=organization.id, role=Role.OWNER, account__ne=account_id
-    )
-    return owners.first() is not None

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 from portal.errors import Conflict, Invalid
 
-_MOST_LISTED = 5
+_MAX_LISTED = 5
 
 
 @dataclass
 class EmailTaken(Conflict):
-    """An account with this e-mail address exists."""
-
     email: str
 
     code = "email_taken"
@@ -20,8 +18,6 @@ class EmailTaken(Conflict):
 
 @dataclass
 class AddressUnchanged(Invalid):
-    """A change of address to the account's own."""
-
     email: str
 
     code = "address_unchanged"
@@ -44,8 +40,6 @@ class AddressTaken(Conflict):
 
 @dataclass
 class AddressNotConfirmed(Invalid):
-    """The typed confirmation is not the account's address."""
-
     email: str
 
     code = "address_not_confirmed"
@@ -54,8 +48,6 @@ class AddressNotConfirmed(Invalid):
 
 
 class AddressVerified(Conflict):
-    """The account's address is already verified."""
-
     code = "address_verified"
     title = "There is nothing to verify"
     message = "Your address is verified already. Nothing was changed."
@@ -88,7 +80,7 @@ class SoleOwner(Conflict):
     @property
     def listed(self) -> str:
         """“A, B and 7 others”."""
-        names, left = self.organizations, len(self.organizations) - _MOST_LISTED
+        names, left = self.organizations, len(self.organizations) - _MAX_LISTED
         if left > 1:
-            return f"{', '.join(names[:_MOST_LISTED])} and {left} others"
+            return f"{', '.join(names[:_MAX_LISTED])} and {left} others"
         return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

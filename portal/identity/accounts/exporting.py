@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from mongoengine.queryset import QuerySet
 from mongoengine.queryset.visitor import Q
 
 from portal.audit.trail import events_about, record
-from portal.database.transactions import transactional
+from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey
 from portal.documents.sessions import Browser, Session
@@ -24,6 +24,9 @@ _ACCOUNT = ("email", "name", "time_zone", "theme", "created_at", "verified_at",
             "password_changed_at")  # fmt: skip
 _SESSION = ("public_id", "kind", "created_at", "seen_at", "expires_at", "address", "user_agent")
 _INVITATION = ("organization", "role", "state", "created_at", "ended_at")
+_BROWSER = ("first_seen_at", "last_seen_at", "trusted_until")
+_PASSKEY = ("name", "added_at", "used_at")
+_API_KEY = ("organization", "name", "created_at")
 _EVENT = ("at", "chain", "seq", "action", "actor", "actor_name", "target", "session",
           "request_id", "details")  # fmt: skip
 _BETWEEN = ",\n"
@@ -34,12 +37,10 @@ def export_account(account_id: ObjectId, context: RequestContext) -> Iterator[st
     of others no e-mail address. The export itself is in the audit trail, and in the file. Raises
     Overloaded."""
 
-    @transactional
-    def record_export() -> None:
-        record(Account.objects.get(id=account_id), "account.exported", context.origin)
-
     def begin() -> str:
-        record_export()
+        transaction(
+            lambda: record(Account.objects.get(id=account_id), "account.exported", context.origin)
+        )
         stored = json.dumps(_all_but_events(account_id), indent=2, ensure_ascii=False)
         return stored.removesuffix("\n}") + ',\n  "events": [\n'
 
@@ -56,40 +57,28 @@ def export_account(account_id: ObjectId, context: RequestContext) -> Iterator[st
 
 def _all_but_events(account_id: ObjectId) -> Row:
     account = Account._get_collection().find_one({"_id": account_id})
-    sessions = Session.objects(account=account_id).as_pymongo()
+    app = AuthenticatorApp.objects(id=account_id).only("added_at").first()
     return {
         "account": {"id": str(account_id), **_picked(account, _ACCOUNT)},
-        "sessions": [_picked(session, _SESSION) for session in sessions],
+        "sessions": _listed(Session.objects(account=account_id), _SESSION),
         "memberships": _memberships(account_id),
-        "second_factors": _second_factors(account_id),
-        "browsers": [
-            _picked(browser, ("first_seen_at", "last_seen_at", "trusted_until"))
-            for browser in Browser.objects(account=account_id).as_pymongo()
-        ],
-        "invitations": [_picked(found, _INVITATION) for found in _invitations(account)],
-        "api_keys": [
-            _picked(key, ("organization", "name", "created_at"))
-            for key in ApiKey.objects(created_by=account_id).as_pymongo()
-        ],
+        "second_factors": {
+            "authenticator_app_since": _plain(app.added_at) if app else None,
+            "passkeys": _listed(Passkey.objects(account=account_id), _PASSKEY),
+        },
+        "browsers": _listed(Browser.objects(account=account_id), _BROWSER),
+        "invitations": _listed(_invitations(account), _INVITATION),
+        "api_keys": _listed(ApiKey.objects(created_by=account_id), _API_KEY),
     }
 
 
-def _second_factors(account_id: ObjectId) -> Row:
-    app = AuthenticatorApp.objects(id=account_id).only("added_at").first()
-    passkeys = Passkey.objects(account=account_id).as_pymongo()
-    return {
-        "authenticator_app_since": _plain(app.added_at) if app else None,
-        "passkeys": [_picked(passkey, ("name", "added_at", "used_at")) for passkey in passkeys],
-    }
-
-
-def _invitations(account: Row) -> list[Row]:
+def _invitations(account: Row) -> QuerySet:
     """The invitations to the person and from them; of the latter no address is exported."""
     to_them = Q(account=account["_id"]) | Q(
         email_key=account["email_key"], state=InvitationState.OPEN
     )
     by_them = Q(inviter=account["_id"], state=InvitationState.OPEN)
-    return list(Invitation.objects(to_them | by_them).as_pymongo())
+    return Invitation.objects(to_them | by_them)
 
 
 def _memberships(account_id: ObjectId) -> list[Row]:
@@ -116,6 +105,10 @@ def _event(event: Row, account_id: ObjectId) -> Row:
     personal = event.get("personal", {})
     values = {name: personal[name].get("value") for name in own if name in personal}
     return _picked(event, _EVENT) | values
+
+
+def _listed(found: QuerySet, names: tuple[str, ...]) -> list[Row]:
+    return [_picked(row, names) for row in found.as_pymongo()]
 
 
 def _picked(row: Row, names: tuple[str, ...]) -> Row:

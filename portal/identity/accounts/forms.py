@@ -4,7 +4,7 @@ from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringF
 from wtforms.validators import InputRequired
 
 from portal.documents.accounts import Theme
-from portal.identity.accounts.editing_profile import time_zones
+from portal.identity.accounts.changing import time_zones
 from portal.web.forms import Form
 
 _CURRENT = "Enter your password"
@@ -12,43 +12,29 @@ _NEW = "Enter a new password"
 
 
 def _zones() -> dict[str, str]:
-    return {"": "That of the browser"} | {z: z.replace("_", " ") for z in time_zones()}
+    return {"": "That of the browser"} | {zone: zone.replace("_", " ") for zone in time_zones()}
 
 
 class ForgotForm(Form):
-    """Requests a link to choose a new password."""
-
     email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
 
 
 class NewPasswordForm(Form):
-    """Chooses a new password, by a link."""
-
     token = HiddenField()
     password = PasswordField("New password", [InputRequired(_NEW)])
 
 
 class VerifyForm(Form):
-    """Verifies an address, by a link and the account's password or a new one."""
-
     token = HiddenField()
     password = PasswordField("Password", [InputRequired("Enter your password, or a new one")])
 
 
 class ConfirmAddressForm(Form):
-    """Confirms a new address, by a link and the account's password."""
-
     token = HiddenField()
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])
 
 
-class ButtonForm(Form):
-    """Nothing but a button."""
-
-
 class ProfileForm(Form):
-    """Changes the profile."""
-
     name = StringField("Name")
     time_zone = SelectField("Time zone", choices=_zones)
     theme = SelectField(
@@ -58,21 +44,15 @@ class ProfileForm(Form):
 
 
 class AddressForm(Form):
-    """Requests another address."""
-
     email = EmailField("New e-mail address", [InputRequired("Enter the new e-mail address")])
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])
 
 
 class PasswordForm(Form):
-    """Changes the password."""
-
     current_password = PasswordField("Current password", [InputRequired(_CURRENT)])
     password = PasswordField("New password", [InputRequired(_NEW)])
 
 
 class CloseForm(Form):
-    """Closes the account."""
-
     confirm_email = StringField("Your e-mail address", [InputRequired("Type your e-mail address")])
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])

@@ -6,18 +6,18 @@ from typing import Any
 from portal.documents.accounts import Account, Recovery
 from portal.documents.mails import Mail
 from portal.email_addresses import parse_email
-from portal.errors import WayOn
+from portal.errors import Action
 from portal.mail import links
 from portal.mail.links import LinkPurpose, link
 from portal.mail.outbox import MailKind
 
 _ANOTHER = "Ask for another link"
-VERIFY = LinkPurpose("verify an address", timedelta(hours=24), WayOn(_ANOTHER, "account.profile"))
+VERIFY = LinkPurpose("verify an address", timedelta(hours=24), Action(_ANOTHER, "account.profile"))
 CHANGE = LinkPurpose(
-    "change an address", timedelta(hours=24), WayOn(_ANOTHER, "account.change_address")
+    "change an address", timedelta(hours=24), Action(_ANOTHER, "account.change_address")
 )
 RECOVER = LinkPurpose(
-    "recover a password", timedelta(minutes=30), WayOn(_ANOTHER, "accounts.forgot")
+    "recover a password", timedelta(minutes=30), Action(_ANOTHER, "accounts.forgot")
 )
 
 

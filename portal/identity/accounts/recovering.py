@@ -10,13 +10,13 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account, Recovery
 from portal.email_addresses import EmailAddress, parse_email
-from portal.identity.accounts.changing_password import (
+from portal.identity.accounts.changing import (
     email_password_changed,
     new_password,
     revoke_recovery_link,
 )
+from portal.identity.accounts.creating import record_first_verification
 from portal.identity.accounts.mails import RECOVER, RECOVER_PASSWORD
-from portal.identity.accounts.verifying import record_first_verification
 from portal.identity.authentication import attempts, passwords
 from portal.identity.sessions import browsers, sessions
 from portal.mail import links, outbox
@@ -35,9 +35,7 @@ def request_recovery(email: str, context: RequestContext) -> EmailAddress:
     The same is written for any address at any time: only the mail's context decides whether it is
     sent. Raises InvalidEmail, TooManyAttempts.
     """
-    rate_limits.count_attempt(
-        rate_limits.RECOVERY_PER_NETWORK, rate_limits.network_of(context.ip_address)
-    )
+    rate_limits.count_attempt_of_network(rate_limits.RECOVERY_PER_NETWORK, context.ip_address)
     address = parse_email(email)
     rate_limits.count_attempt(rate_limits.RECOVERY_PER_EMAIL, address.key)
     account = Account.objects(email_key=address.key).only("email").first()
@@ -68,10 +66,8 @@ def account_to_recover(token: str) -> Account:
 
 def recover_password(token: str, password: str, context: RequestContext) -> Account:
     """Make ``password`` the account's, once by each link. Revokes all its sessions and tokens, and
-    verifies its address, since the link was mailed there.
-
-    Raises InvalidLink, WeakPassword, TooManyAttempts, Overloaded.
-    """
+    verifies its address, since the link was mailed there. Raises InvalidLink, WeakPassword,
+    TooManyAttempts, Overloaded."""
     account = account_to_recover(token)
     attempts.limit_network(context)
     request = links.read_token(RECOVER, token)["request"]

@@ -1,20 +1,13 @@
-"""Pages of one's own account."""
+"""Pages of one's own account, and those without a log-in: recovering it, and the targets of mailed
+links."""
 
-from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.documents.accounts import Account, Theme
-from portal.identity.accounts import changing_email, changing_password, closing, verifying
-from portal.identity.accounts.editing_profile import change_profile
+from portal.identity.accounts import changing, closing, creating, forms, recovering
 from portal.identity.accounts.exporting import export_account
-from portal.identity.accounts.forms import (
-    AddressForm,
-    ButtonForm,
-    CloseForm,
-    PasswordForm,
-    ProfileForm,
-)
 from portal.identity.authentication import cookies
 from portal.identity.sessions import sessions
 from portal.identity.sessions.reauthentication import (
@@ -22,22 +15,24 @@ from portal.identity.sessions.reauthentication import (
     recently_authenticated,
     require_reauthentication,
 )
-from portal.web.requests import request_context
+from portal.web.forms import Form, see_other
+from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
+link_blueprint = Blueprint("accounts", __name__)
 
 
 @blueprint.route("", methods=["GET", "POST"])
 @login_required
 def profile() -> ResponseReturnValue:
     account = Account.objects.get(id=current_user.account_id)
-    form = ProfileForm(
+    form = forms.ProfileForm(
         name=account.name or "",
         time_zone=account.time_zone or "",
         theme=account.theme or Theme.AUTO,
     )
     changed = form.submit(
-        lambda: change_profile(
+        lambda: changing.change_profile(
             account.id,
             form.name.data or "",
             form.time_zone.data,
@@ -46,65 +41,58 @@ def profile() -> ResponseReturnValue:
         )
     )
     if changed:
-        flash("Your profile is saved.", "ok")
-        return redirect(url_for(".profile"), 303)
-    page = render_template(
-        "accounts/profile.html", account=account, form=form, button_form=ButtonForm()
-    )
-    return page, form.status
+        return see_other(".profile", "Your profile is saved.")
+    return form.render("accounts/profile.html", account=account, button_form=Form())
 
 
 @blueprint.post("/verification")
 @login_required
 def ask_to_verify() -> ResponseReturnValue:
-    verifying.resend_verification(current_user.account_id, request_context())
-    flash(f"A link is on its way to {current_user.email}. It works for 24 hours.", "ok")
-    return redirect(url_for(".profile"), 303)
+    creating.resend_verification(current_user.account_id, request_context())
+    return see_other(
+        ".profile", f"A link is on its way to {current_user.email}. It works for 24 hours."
+    )
 
 
 @blueprint.route("/address", methods=["GET", "POST"])
 @login_required
 @reauthenticated
 def change_address() -> ResponseReturnValue:
-    form = AddressForm()
+    form = forms.AddressForm()
     requested = form.submit(
-        lambda: changing_email.request_email_change(
+        lambda: changing.request_email_change(
             current_user.account_id, form.email.data, form.current_password.data, request_context()
         )
     )
     if requested:
-        flash(
+        return see_other(
+            ".profile",
             "A link is on its way to the new address. Follow it within 24 hours; until then your "
             "address stays as it is.",
-            "ok",
         )
-        return redirect(url_for(".profile"), 303)
-    return render_template("accounts/change_address.html", form=form), form.status
+    return form.render("accounts/change_address.html")
 
 
 @blueprint.route("/password", methods=["GET", "POST"])
 @login_required
 @reauthenticated
 def change_password() -> ResponseReturnValue:
-    form = PasswordForm()
+    form = forms.PasswordForm()
     changed = form.submit(
-        lambda: changing_password.change_password(
+        lambda: changing.change_password(
             current_user, form.current_password.data, form.password.data, request_context()
         )
     )
     if changed:
-        flash("Your password is changed. All other sessions have ended.", "ok")
-        return redirect(url_for(".profile"), 303)
-    return render_template("accounts/change_password.html", form=form), form.status
+        return see_other(".profile", "Your password is changed. All other sessions have ended.")
+    return form.render("accounts/change_password.html")
 
 
 @blueprint.get("/sessions")
 @login_required
 def list_sessions() -> ResponseReturnValue:
     return render_template(
-        "accounts/sessions.html",
-        sessions=sessions.list_sessions(current_user),
-        button_form=ButtonForm(),
+        "accounts/sessions.html", sessions=sessions.list_sessions(current_user), button_form=Form()
     )
 
 
@@ -112,16 +100,14 @@ def list_sessions() -> ResponseReturnValue:
 @login_required
 def end_session(public_id: str) -> ResponseReturnValue:
     sessions.revoke_session(current_user.account_id, public_id, request_context())
-    flash("The session has ended.", "ok")
-    return redirect(url_for(".list_sessions"), 303)
+    return see_other(".list_sessions", "The session has ended.")
 
 
 @blueprint.post("/sessions/end-others")
 @login_required
 def end_other_sessions() -> ResponseReturnValue:
     sessions.revoke_other_sessions(current_user, request_context())
-    flash("All other sessions have ended.", "ok")
-    return redirect(url_for(".list_sessions"), 303)
+    return see_other(".list_sessions", "All other sessions have ended.")
 
 
 @blueprint.get("/export")
@@ -139,7 +125,7 @@ def export() -> ResponseReturnValue:
 @login_required
 @reauthenticated
 def close() -> ResponseReturnValue:
-    form = CloseForm()
+    form = forms.CloseForm()
     closed = form.submit(
         lambda: closing.close_account(
             current_user.account_id,
@@ -150,8 +136,57 @@ def close() -> ResponseReturnValue:
     )
     if closed:
         cookies.leave()
-        flash("Your account is closed.", "ok")
-        return redirect(url_for("authentication.log_in"), 303)
+        return see_other("authentication.log_in", "Your account is closed.")
     solely_owned = closing.solely_owned_organizations(current_user.account_id)
-    page = render_template("accounts/close.html", form=form, solely_owned=solely_owned)
-    return page, form.status
+    return form.render("accounts/close.html", solely_owned=solely_owned)
+
+
+@link_blueprint.route("/forgot", methods=["GET", "POST"])
+def forgot() -> ResponseReturnValue:
+    form = forms.ForgotForm()
+    if form.submit(lambda: recovering.request_recovery(form.email.data, request_context())):
+        return see_other(
+            "authentication.log_in",
+            "If an account has this address, a link is on its way there. It works for 30 minutes; "
+            "within 5 minutes no other is sent.",
+        )
+    return form.render("accounts/forgot.html")
+
+
+@link_blueprint.route("/recover", methods=["GET", "POST"])
+def recover() -> ResponseReturnValue:
+    form = forms.NewPasswordForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    account = recovering.account_to_recover(token)
+    if form.submit(
+        lambda: recovering.recover_password(token, form.password.data, request_context())
+    ):
+        return see_other("authentication.log_in", "Your password is changed. Log in with it.")
+    return form.render("accounts/recover.html", email=account.email)
+
+
+@link_blueprint.route("/verify", methods=["GET", "POST"])
+def verify() -> ResponseReturnValue:
+    form = forms.VerifyForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    account = creating.account_to_verify(token)
+    principal = form.submit(
+        lambda: creating.verify_address(token, form.password.data, request_context(), user_agent())
+    )
+    if principal:
+        cookies.enter(principal)
+        return see_other("organizations.list_mine", f"{principal.email} is verified.")
+    return form.render("accounts/verify.html", account=account)
+
+
+@link_blueprint.route("/address", methods=["GET", "POST"])
+def confirm_address() -> ResponseReturnValue:
+    form = forms.ConfirmAddressForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    change = changing.find_email_change(token)
+    changed = form.submit(
+        lambda: changing.confirm_email_change(token, form.current_password.data, request_context())
+    )
+    if changed:
+        return see_other("account.profile", f"Your address is {changed.email} now.")
+    return form.render("accounts/confirm_address.html", change=change)

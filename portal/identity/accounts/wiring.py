@@ -1,4 +1,4 @@
-"""What other rooms do as an account is closed or first verified; ``create_app`` installs it."""
+"""Steps of other rooms as an account is closed or first verified; ``create_app`` installs them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

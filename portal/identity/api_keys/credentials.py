@@ -13,9 +13,11 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
+from portal.display_names import clean_words
 from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.memberships import Role
 from portal.hashing import hash_secret
+from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions.principals import OrganizationKey, ProvisioningPrincipal
 from portal.permissions import of_api_key
 
@@ -40,10 +42,8 @@ def format_key(prefix: str, key_id: ObjectId, secret: str) -> str:
 
 def organization_key_of(credential: str) -> OrganizationKey | None:
     """The principal of an organization's API key; ``None`` unless the key exists and has not
-    expired. Whether the organization exists is not checked here.
-
-    One read, and at most one write a minute.
-    """
+    expired. Whether the organization exists is not checked here. One read, and at most one write a
+    minute."""
     now = clock.now()
     key_id, secret = _parsed(credential)
     key = ApiKey.objects(id=key_id).first()
@@ -68,6 +68,28 @@ def provisioner_of(credential: str) -> ProvisioningPrincipal | None:
         return None
     _record_use(key, clock.now())
     return ProvisioningPrincipal(key.id, key.name)
+
+
+def create_provisioning_key(name: str) -> str:
+    """Create a key and return it as a program sends it, once. Raises InvalidName."""
+    secret = new_secret()
+    key = ProvisioningKey(
+        name=clean_words(name), secret_hash=hash_secret(secret), created_at=clock.now()
+    ).save()
+    log.info("provisioning_key.made", api_key=str(key.id))
+    return format_key(PROVISIONING_PREFIX, key.id, secret)
+
+
+def provisioning_keys() -> list[ProvisioningKey]:
+    """All provisioning keys, oldest first."""
+    return list(ProvisioningKey.objects.order_by("created_at").exclude("secret_hash"))
+
+
+def revoke_provisioning_key(key_id: str) -> None:
+    """Delete the key: its next request is refused. Raises ApiKeyNotFound."""
+    if not (ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()):
+        raise ApiKeyNotFound
+    log.info("provisioning_key.revoked", api_key=key_id)
 
 
 def _parsed(credential: str) -> tuple[ObjectId | None, str]:

@@ -4,8 +4,6 @@ from portal.errors import NotFound, Refused
 
 
 class NotForProvisioning(Refused):
-    """A provisioning key was used for something other than creating an organization."""
-
     code = "provisioning_only"
     title = "This key may not do this"
     message = (
@@ -15,6 +13,4 @@ class NotForProvisioning(Refused):
 
 
 class ApiKeyNotFound(NotFound):
-    """The organization has no such API key."""
-
     message = "The organization has no such key. It may have been revoked."

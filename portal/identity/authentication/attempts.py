@@ -20,10 +20,12 @@ from pymongo import ReturnDocument
 from portal import clock, settings
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
-from portal.documents.login_attempts import LogInAttempts
+from portal.documents.attempts import LogInAttempts
+from portal.documents.mails import Mail
 from portal.errors import PortalError
 from portal.hashing import hash_secret
 from portal.mail import outbox
+from portal.mail.links import link
 from portal.mail.outbox import MailKind
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -35,6 +37,31 @@ FREE_TRIES = 5
 LONGEST_WAIT_MINUTES = 15
 _WARNED_EVERY = timedelta(days=1)
 _KEPT = timedelta(days=1)
+
+
+def _about_passwords(mail: Mail) -> dict[str, Any] | None:
+    account = Account.objects(id=mail.ids["account"]).only("email").first()
+    if account is None:
+        return None
+    return {
+        "email": account.email,
+        "times": FREE_TRIES,
+        "longest": LONGEST_WAIT_MINUTES,
+        "at": mail.created_at,
+        "address": mail.ids["address"],
+        "link": link("authentication.log_in"),
+    }
+
+
+def _about_codes(mail: Mail) -> dict[str, Any] | None:
+    context = _about_passwords(mail)
+    return context and {**context, "link": link("account.change_password")}
+
+
+WRONG_PASSWORDS = MailKind("wrong_passwords", "Wrong passwords for your account", _about_passwords)
+WRONG_CODES = MailKind("wrong_codes", "Wrong codes for your account", _about_codes)
+
+KINDS = (WRONG_PASSWORDS, WRONG_CODES)
 
 
 @contextmanager
@@ -77,16 +104,12 @@ def subject_of(typed: str) -> str:
 def limit_network(context: RequestContext) -> None:
     """Count an attempt of the request's network, whatever its subject; call it before a hash.
     Raises TooManyAttempts."""
-    rate_limits.count_attempt(
-        rate_limits.LOGIN_PER_NETWORK, rate_limits.network_of(context.ip_address)
-    )
+    rate_limits.count_attempt_of_network(rate_limits.LOGIN_PER_NETWORK, context.ip_address)
 
 
 def register_attempt(subject: str) -> int:
     """Count an attempt, as a failure until ``reset_failures``; the number of consecutive failures.
-
-    Raises TooManyAttempts where it is too early, without counting it.
-    """
+    Raises TooManyAttempts where it is too early, without counting it."""
     if not settings.current().rate_limits:
         return 0
     now = clock.now()
@@ -119,11 +142,9 @@ def reset_failures(subject: str) -> None:
 def _warn_owner(
     subject: str, account: Account | None, context: RequestContext, kind: MailKind
 ) -> None:
-    """Mail the owner a warning of this ``kind``, at most once a day.
-
-    Without an account the same documents are written, for a mail that is dropped when it is due:
-    otherwise the response time would tell.
-    """
+    """Mail the owner a warning of this ``kind``, at most once a day. Without an account the same
+    documents are written, for a mail that is dropped when it is due: otherwise the response time
+    would tell."""
     now = clock.now()
     due = Q(told_at=None) | Q(told_at__lt=now - _WARNED_EVERY)
     to = account.email if account else f"nobody@{settings.current().mail_domain}"

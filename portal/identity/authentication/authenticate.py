@@ -11,12 +11,7 @@ from flask import Request, session
 
 from portal import clock
 from portal.documents.sessions import SessionKind
-from portal.identity.api_keys.credentials import (
-    ORGANIZATION_PREFIX,
-    PROVISIONING_PREFIX,
-    organization_key_of,
-    provisioner_of,
-)
+from portal.identity.api_keys import credentials
 from portal.identity.sessions import sessions, tokens
 from portal.identity.sessions.principals import AccountPrincipal, Principal
 from portal.identity.sessions.tokens import InvalidToken
@@ -54,10 +49,10 @@ def _by_bearer(authorization: str) -> Principal | None:
     if scheme.lower() != "bearer":
         return None
     credential = credential.strip()
-    if credential.startswith(ORGANIZATION_PREFIX):
-        return organization_key_of(credential)
-    if credential.startswith(PROVISIONING_PREFIX):
-        return provisioner_of(credential)
+    if credential.startswith(credentials.ORGANIZATION_PREFIX):
+        return credentials.organization_key_of(credential)
+    if credential.startswith(credentials.PROVISIONING_PREFIX):
+        return credentials.provisioner_of(credential)
     return _by_token(credential)
 
 

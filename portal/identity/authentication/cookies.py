@@ -1,26 +1,30 @@
-"""The browser's one cookie: Flask's session as a signed token.
+"""The browser's two cookies: Flask's session as a signed token, and the browser's id.
 
-Logged in it carries the session's random id, whose record on the server can be revoked: every copy
-of the cookie ends with it. Anonymous it carries the CSRF token and flashes, nothing else.
+Logged in the session's carries its random id, whose record on the server can be revoked: every copy
+of the cookie ends with it. Anonymous it carries the CSRF token and flashes, nothing else. The
+browser's id recognizes the browser, whoever logs in there. It authenticates nobody.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import Flask, Request, g, redirect, request, session, url_for
+from flask import Flask, Request, Response, after_this_request, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 
-from portal import clock
+from portal import clock, settings
+from portal.documents.sessions import Browser
 from portal.identity.authentication.authenticate import authenticate
-from portal.identity.sessions import browser_cookie, sessions, tokens
+from portal.identity.sessions import browsers, sessions, tokens
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn, Principal
 from portal.identity.sessions.tokens import InvalidToken
 from portal.settings import Settings
+from portal.web.forms import see_other
 from portal.web.requests import is_api, request_context
 
 log = structlog.get_logger()
@@ -28,6 +32,7 @@ log = structlog.get_logger()
 KIND = "session"
 _ANONYMOUS_LIFE = timedelta(hours=12)
 _EXPIRES, _PENDING = "expires", "pending"
+_BROWSER_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class _TokenSerializer:
@@ -64,17 +69,19 @@ class _LoginManager(LoginManager):
         return self._load_user_from_request(request)
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Give ``app`` the token cookie, and Flask-Login ``authenticate``."""
+def init_app(app: Flask, active: Settings) -> None:
+    """Give ``app`` the token cookie, Flask-Login ``authenticate``, and each browser an id, the
+    ``browser_id`` of its requests; a program has none."""
     app.session_interface = _TokenSessionInterface()
     app.config.update(
-        SESSION_COOKIE_NAME=_cookie_name(settings),
+        SESSION_COOKIE_NAME=_cookie_name(active, "session"),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.https,
+        SESSION_COOKIE_SECURE=active.https,
         PERMANENT_SESSION_LIFETIME=sessions.LONGEST_LIFE,
         SESSION_REFRESH_EACH_REQUEST=False,
     )
+    app.before_request(_recognize_browser)
     login_manager = _LoginManager()
     # Flask-Login's context processor would look the session up for every template, that of an
     # unavailable database included. A global proxy does so where a template uses it.
@@ -101,7 +108,7 @@ def enter(principal: AccountPrincipal | PendingLogIn) -> None:
     session[_EXPIRES] = int(principal.session_expires_at.timestamp())
     login_user(principal)
     structlog.contextvars.bind_contextvars(**principal.log_context)
-    browser_cookie.keep()
+    after_this_request(_keep_browser_id)
 
 
 def pending_id() -> str | None:
@@ -116,11 +123,32 @@ def leave() -> None:
 
 def _redirect_to_log_in() -> ResponseReturnValue:
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("authentication.log_in", next=wanted), 303)
+    return see_other("authentication.log_in", next=wanted)
 
 
-def _cookie_name(settings: Settings) -> str:
-    if settings.https:
-        return "__Host-portal_session"
-    # Browsers share cookies across ports, so two portals on localhost need two names.
-    return f"portal_session_{settings.installation_id}".rstrip("_")
+def _recognize_browser() -> None:
+    if is_api():
+        return
+    sent = request.cookies.get(_cookie_name(settings.current(), "browser"), "")
+    g.browser = sent if _BROWSER_ID.fullmatch(sent) else browsers.new_id()
+
+
+def _keep_browser_id(response: Response) -> Response:
+    """Have the browser keep its id for as long as it is known."""
+    active = settings.current()
+    response.set_cookie(
+        _cookie_name(active, "browser"),
+        g.browser,
+        max_age=Browser.KEPT,
+        httponly=True,
+        secure=active.https,
+        samesite="Lax",
+    )
+    return response
+
+
+def _cookie_name(active: Settings, kind: str) -> str:
+    if active.https:
+        return f"__Host-portal_{kind}"
+    # Browsers share cookies across ports, so two portals on localhost need different names.
+    return f"portal_{kind}_{active.installation_id}".rstrip("_")

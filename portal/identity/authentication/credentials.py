@@ -1,13 +1,19 @@
-"""Verifying an e-mail address and a password, within the limits on failed attempts."""
+"""Verifying passwords and typed codes, within the limits on failed attempts."""
+
+import re
+from contextlib import AbstractContextManager
 
 from bson import ObjectId
 
+from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
+from portal.documents.sessions import Factor
 from portal.email_addresses import InvalidEmail, parse_email
 from portal.identity.authentication import attempts, passwords
-from portal.identity.authentication.attempts import guarded_attempt
+from portal.identity.authentication.attempts import WRONG_CODES, WRONG_PASSWORDS, guarded_attempt
 from portal.identity.authentication.errors import WrongCredentials, WrongPassword
-from portal.identity.authentication.mails import WRONG_PASSWORDS
+from portal.identity.second_factors import recovery_codes, totp
+from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import browsers
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -23,8 +29,8 @@ def verify_credentials(email: str, password: str, context: RequestContext) -> Ac
     The attempts of a known browser are counted separately, so that nobody locks the owner out by
     guessing.
     """
-    email_key = _email_key_of(email)
-    account = Account.objects(email_key=email_key).first()
+    email_key = email_key_of(email)
+    account = Account.objects(email_key=email_key).first()  # of no address too, in the same time
     account_id = account.id if account else ObjectId()
     if browsers.is_known(account_id, context.browser_id):
         subject = f"browser {context.browser_id} of {account_id}"
@@ -47,8 +53,7 @@ def verify_credentials(email: str, password: str, context: RequestContext) -> Ac
 
 def verify_current_password(account: Account, password: str, context: RequestContext) -> None:
     """Raise WrongPassword unless ``password`` is the account's, in a session or at a mailed link.
-    Raises TooManyAttempts, Overloaded.
-    """
+    Raises TooManyAttempts, Overloaded."""
     # Counted by the account's own session: guesses elsewhere lock nobody out of it. Elsewhere, at
     # a link, by the account alone: an attacker opens any number of other sessions.
     own = context.session if context.account == account.id else None
@@ -64,8 +69,32 @@ def verify_current_password(account: Account, password: str, context: RequestCon
             raise WrongPassword
 
 
-def _email_key_of(email: str) -> str:
-    """The normalized address; empty for what is none, which is looked up too, in the same time."""
+def guarded_code(account: Account, context: RequestContext) -> AbstractContextManager[None]:
+    """Guard the use of a code, as ``guarded_attempt`` does. The attempts of a known browser are
+    counted separately, so that nobody who knows the password locks the owner out by guessing."""
+    known = browsers.is_known(account.id, context.browser_id)
+    return guarded_attempt(
+        f"code of {account.id}" + (f" in {context.browser_id}" if known else ""),
+        account,
+        context,
+        limit=rate_limits.SECOND_FACTOR,
+        failure=WrongCode,
+        warning=WRONG_CODES,
+    )
+
+
+@within_transaction
+def use_code(account: Account, typed: str, context: RequestContext) -> Factor:
+    """Consume the typed code and return its factor. Raises WrongCode."""
+    if totp.SYNTAX.fullmatch(re.sub(r"\s", "", typed)):
+        totp.use(account, typed)
+        return Factor.APP
+    recovery_codes.use(account, typed, context)
+    return Factor.RECOVERY_CODE
+
+
+def email_key_of(email: str) -> str:
+    """The normalized address; empty for what is none."""
     try:
         return parse_email(email).key
     except InvalidEmail:

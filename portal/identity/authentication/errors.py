@@ -43,8 +43,6 @@ class WrongCredentials(Unauthenticated):
 
 
 class WrongPassword(Invalid):
-    """Not the password of the account."""
-
     code = "wrong_password"
     field = "current_password"
     message = "This is not your password: check it"

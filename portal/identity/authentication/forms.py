@@ -7,30 +7,22 @@ from portal.web.forms import Form
 
 
 class LogInForm(Form):
-    """Logs in."""
-
     email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
     password = PasswordField("Password", [InputRequired("Enter your password")])
     next = HiddenField(default="")
 
 
 class SecondFactorForm(Form):
-    """Finishes a log-in by a code or a passkey."""
-
     code = StringField("Code", default="")
     credential = HiddenField(default="")
     trust = BooleanField("Remember this browser for 30 days")
 
 
 class PasskeyLogInForm(Form):
-    """Logs in by a passkey alone."""
-
     credential = HiddenField(default="")
 
 
 class ConfirmForm(Form):
-    """Reauthenticates by a password, a code or a passkey."""
-
     current_password = PasswordField("Password", default="")
     code = StringField("Code", default="")
     credential = HiddenField(default="")

@@ -1,32 +1,53 @@
-"""Logging in and out."""
+"""Logging in and out, in one step or two, and reauthentication within a session.
 
+A log-in that waits for its second step is a pending session: it authenticates nobody, and is
+revoked with the account's others.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from mongoengine.queryset import QuerySet
+
+from portal import clock
 from portal.audit.trail import record
-from portal.database.transactions import transactional
+from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
-from portal.documents.sessions import Factor, SessionKind
-from portal.identity.authentication import credentials, passwords, second_step
-from portal.identity.authentication.codes import guarded_code, use_code
-from portal.identity.authentication.errors import SecondFactorCodeRequired, WrongCredentials
+from portal.documents.sessions import Factor, Session, SessionKind
+from portal.identity.authentication import credentials, passwords
+from portal.identity.authentication.attempts import limit_network
+from portal.identity.authentication.errors import (
+    LogInExpired,
+    SecondFactorCodeRequired,
+    WrongCredentials,
+)
+from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.errors import WrongCode
-from portal.identity.sessions import sessions
+from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web.context import AuditActor, RequestContext
+
+MAX_TRIES = 10
+TRUSTED = timedelta(days=30)
 
 
 def log_in(
     email: str, password: str, context: RequestContext, user_agent: str
 ) -> AccountPrincipal | PendingLogIn:
-    """Verify the credentials and open a session for a browser, as ``second_step.begin`` does.
-
-    Raises what ``verify_credentials`` does.
-    """
+    """Verify the credentials and open a session for a browser; pending where the account has a
+    second factor and does not trust the browser. Raises what ``verify_credentials`` does."""
     account, context, rehashed = _verify(email, password, context)
 
     @transactional
-    def begin() -> AccountPrincipal | PendingLogIn:
-        return second_step.begin(_current(account, rehashed), context, user_agent)
+    def open_session() -> AccountPrincipal | PendingLogIn:
+        current = _current(account, rehashed)
+        if not current.has_second_factor or browsers.is_trusted(current.id, context.browser_id):
+            return sessions.log_in(current, context, user_agent)
+        record(current, "account.second_factor_asked", context.origin)
+        pending = sessions.open_session(current, context, user_agent, SessionKind.PENDING)
+        return PendingLogIn(pending.session_id)
 
-    return begin()
+    return open_session()
 
 
 def log_in_program(
@@ -46,24 +67,108 @@ def log_in_program(
         if current.has_second_factor:
             if code is None:
                 raise SecondFactorCodeRequired
-            factors.append(use_code(current, code, context))
+            factors.append(credentials.use_code(current, code, context))
         return sessions.log_in(current, context, user_agent, SessionKind.PROGRAM, tuple(factors))
 
     try:
         if account.has_second_factor and code is not None:
-            with guarded_code(account, context):
+            with credentials.guarded_code(account, context):
                 return open_session()
         return open_session()
     except (SecondFactorCodeRequired, WrongCode):
-        _record_missing_code(account, context)
+        transaction(
+            lambda: record(_current(account), "account.second_factor_asked", context.origin)
+        )
         raise
+
+
+def find_pending(pending_id: str) -> Session:
+    """The session of the pending log-in of this id. Raises LogInExpired."""
+    pending = _live(pending_id).first()
+    if pending is None:
+        raise LogInExpired
+    return pending
+
+
+def finish_with_code(
+    pending_id: str, typed: str, context: RequestContext, user_agent: str, *, trust: bool
+) -> AccountPrincipal:
+    """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser logs in
+    without the second factor for 30 days. Raises WrongCode, TooManyAttempts, LogInExpired."""
+    pending = _register_try(pending_id)
+    account = Account.objects.get(id=pending.account)
+    context = context.acting_as(AuditActor(account.id, account.email))
+    with credentials.guarded_code(account, context):
+        return _finish(
+            pending_id,
+            lambda current: credentials.use_code(current, typed, context),
+            context,
+            user_agent,
+            trust,
+        )
+
+
+def finish_with_passkey(
+    pending_id: str, credential: str, context: RequestContext, user_agent: str, *, trust: bool
+) -> AccountPrincipal:
+    """Finish the log-in by a passkey of the account; otherwise like ``finish_with_code``. Raises
+    PasskeyRefused, LogInExpired."""
+    pending = _register_try(pending_id)
+    assertion = passkeys.check(
+        credential, passkeys.SECOND_STEP, str(pending.public_id), pending.account
+    )
+    return _finish(pending_id, lambda _: passkeys.use(assertion), context, user_agent, trust)
+
+
+def log_in_with_passkey(
+    credential: str, context: RequestContext, user_agent: str
+) -> AccountPrincipal:
+    """Log in by a passkey alone, which is both factors: the device, and its user's verification.
+    Raises PasskeyRefused; TooManyAttempts by network."""
+    limit_network(context)
+    assertion = passkeys.check(credential, passkeys.LOG_IN, "")
+
+    @transactional
+    def open_session() -> AccountPrincipal:
+        account = Account.objects.get(id=assertion.passkey.account)
+        used = passkeys.use(assertion)
+        return sessions.log_in(account, context, user_agent, factors=(used,))
+
+    return open_session()
 
 
 @transactional
 def log_out(principal: AccountPrincipal, context: RequestContext) -> None:
-    """Revoke the principal's session."""
+    """Revoke the principal's session: every copy of its cookie is worthless from then on."""
     record(Account.objects.get(id=principal.account_id), "account.logged_out", context.origin)
-    sessions.revoke(principal.session_id)
+    sessions.sessions_with_id(principal.session_id).delete()
+
+
+def reauthenticate_with_password(
+    principal: AccountPrincipal, password: str, context: RequestContext
+) -> None:
+    """Reauthenticate the person. Raises WrongPassword, TooManyAttempts, Overloaded."""
+    account = Account.objects.get(id=principal.account_id)
+    credentials.verify_current_password(account, password, context)
+    _reauthenticate(principal, lambda _: Factor.PASSWORD, context)
+
+
+def reauthenticate_with_code(
+    principal: AccountPrincipal, typed: str, context: RequestContext
+) -> None:
+    """Reauthenticate the person. Raises WrongCode, TooManyAttempts."""
+    with credentials.guarded_code(Account.objects.get(id=principal.account_id), context):
+        _reauthenticate(principal, lambda own: credentials.use_code(own, typed, context), context)
+
+
+def reauthenticate_with_passkey(
+    principal: AccountPrincipal, credential: str, context: RequestContext
+) -> None:
+    """Reauthenticate the person. Raises PasskeyRefused."""
+    assertion = passkeys.check(
+        credential, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id
+    )
+    _reauthenticate(principal, lambda _: passkeys.use(assertion), context)
 
 
 def _verify(
@@ -79,11 +184,6 @@ def _verify(
     )
 
 
-@transactional
-def _record_missing_code(account: Account, context: RequestContext) -> None:
-    record(_current(account), "account.second_factor_asked", context.origin)
-
-
 def _current(account: Account, rehashed: str | None = None) -> Account:
     """The account, read in the transaction: for the head of its audit chain, and since its password
     may have changed after it was verified. Raises WrongCredentials."""
@@ -93,3 +193,44 @@ def _current(account: Account, rehashed: str | None = None) -> Account:
     if rehashed:
         Account.objects(id=current.id).update_one(set__password_hash=rehashed)
     return current
+
+
+def _live(pending_id: str) -> QuerySet:
+    return sessions.sessions_with_id(pending_id).filter(
+        kind=SessionKind.PENDING, expires_at__gt=clock.now()
+    )
+
+
+def _register_try(pending_id: str) -> Session:
+    """Count a try, before its factor is verified. Raises LogInExpired."""
+    pending = _live(pending_id).filter(tries__lt=MAX_TRIES).modify(new=True, inc__tries=1)
+    if pending is None:
+        raise LogInExpired
+    return pending
+
+
+@transactional
+def _finish(
+    pending_id: str,
+    use: Callable[[Account], Factor],
+    context: RequestContext,
+    user_agent: str,
+    trust: bool,
+) -> AccountPrincipal:
+    pending = find_pending(pending_id)
+    account = Account.objects.get(id=pending.account)
+    used = use(account)
+    pending.delete()
+    principal = sessions.log_in(account, context, user_agent, factors=(Factor.PASSWORD, used))
+    if trust and context.browser_id:
+        browsers.trust(account.id, context.browser_id, clock.now() + TRUSTED)
+    return principal
+
+
+@transactional
+def _reauthenticate(
+    principal: AccountPrincipal, use: Callable[[Account], Factor], context: RequestContext
+) -> None:
+    account = Account.objects.get(id=principal.account_id)
+    record(account, "account.confirmed", context.origin, factor=use(account))
+    sessions.sessions_with_id(principal.session_id).update_one(set__authenticated_at=clock.now())

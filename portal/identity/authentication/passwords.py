@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How hard a password is to guess: zxcvbn's score (0 to 4), that in words, and advice."""
+    """The strength of a password: zxcvbn's score (0 to 4), that in words, and advice."""
 
     score: int
     words: str
@@ -50,9 +50,7 @@ class Strength:
 
 def strength(password: str, *personal: str) -> Strength:
     """Estimate how hard ``password`` is to guess for an attacker who knows the ``personal`` words.
-
-    Raises Overloaded where too many estimates are running.
-    """
+    Raises Overloaded where too many estimates are running."""
     if not password:
         return Strength(0, _WORDS[0], "")
     known = [word for text in personal for word in (text, *text.replace("@", " ").split()) if word]
@@ -90,17 +88,15 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Whether ``password_hash`` is of ``password``; takes as long without a hash.
-
-    Raises Overloaded where too many hashes are running.
-    """
+    """Tell whether ``password_hash`` is of ``password``; takes as long without a hash. Raises
+    Overloaded where too many hashes are running."""
     if len(password) > _LONGEST_TYPED or len(normalize(password)) > LONGEST:
         return False  # no account has one that long
     return _limited(_turns(), lambda: _matches(password, password_hash or _dummy_hash()))
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Whether ``password_hash`` has other parameters than the current ones."""
+    """Tell whether ``password_hash`` has other parameters than the current ones."""
     return _hasher.check_needs_rehash(password_hash)
 
 

@@ -1,34 +1,32 @@
 """Pages of logging in, its second step, and re-authentication."""
 
-from collections.abc import Callable
-
 from bson import ObjectId
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal.identity.authentication import confirming, cookies, logging_in, second_step
-from portal.identity.authentication.forms import (
-    ConfirmForm,
-    LogInForm,
-    PasskeyLogInForm,
-    SecondFactorForm,
-)
-from portal.identity.second_factors import challenges, passkeys
+from portal.identity.authentication import cookies, forms, logging_in
+from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
-from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
+from portal.identity.sessions.principals import PendingLogIn
 from portal.web import rate_limits
-from portal.web.forms import Form
+from portal.web.forms import Form, see_other
 from portal.web.requests import request_context, same_site_path, user_agent
 
 blueprint = Blueprint("authentication", __name__)
 
 CODE, RECOVERY, PASSKEY, PASSWORD = "code", "recovery", "passkey", "password"
+_REAUTHENTICATE = {
+    CODE: logging_in.reauthenticate_with_code,
+    RECOVERY: logging_in.reauthenticate_with_code,
+    PASSKEY: logging_in.reauthenticate_with_passkey,
+    PASSWORD: logging_in.reauthenticate_with_password,
+}
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> ResponseReturnValue:
-    form = LogInForm(next=same_site_path(request.args.get("next", ""), ""))
+    form = forms.LogInForm(next=same_site_path(request.args.get("next", ""), ""))
     target = same_site_path(form.next.data or "", url_for("organizations.list_mine"))
     if current_user.is_authenticated and request.method == "GET":
         return redirect(target, 303)
@@ -40,11 +38,9 @@ def log_in() -> ResponseReturnValue:
     if principal:
         cookies.enter(principal)
         if isinstance(principal, PendingLogIn):
-            return redirect(
-                url_for("authentication.bring_second_factor", next=form.next.data or None), 303
-            )
+            return see_other(".bring_second_factor", next=form.next.data or None)
         return redirect(target, 303)
-    return render_template("accounts/log_in.html", form=form), form.status
+    return form.render("accounts/log_in.html")
 
 
 @blueprint.post("/logout")
@@ -52,41 +48,46 @@ def log_out() -> ResponseReturnValue:
     if current_user.is_authenticated:
         logging_in.log_out(current_user, request_context())
     cookies.leave()
-    return redirect(url_for("authentication.log_in"), 303)
+    return see_other("authentication.log_in")
 
 
 @blueprint.route("/login/second", methods=["GET", "POST"])
 def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
     if pending_id is None:
-        return redirect(url_for("authentication.log_in"), 303)
-    pending = second_step.find_pending(pending_id)
-    ways = [*_ways(pending.factors), RECOVERY]
-    form, by = SecondFactorForm(), _chosen(ways)
-    principal = form.submit(_finish_by(pending_id, form, by))
+        return see_other("authentication.log_in")
+    pending = logging_in.find_pending(pending_id)
+    ways = [*_ways(second_factors_of(pending.account)), RECOVERY]
+    form, by = forms.SecondFactorForm(), _chosen(ways)
+    finish = logging_in.finish_with_passkey if by == PASSKEY else logging_in.finish_with_code
+    principal = form.submit(
+        lambda: finish(
+            pending_id, _typed(form, by), request_context(), user_agent(), trust=form.trust.data
+        )
+    )
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    options = _options(by, challenges.SECOND_STEP, pending.holder, pending.account_id)
-    return _page("second_factors/second.html", form, by, ways, options), form.status
+    options = _options(by, passkeys.SECOND_STEP, str(pending.public_id), pending.account)
+    return _page("second_factors/second.html", form, by, ways, options)
 
 
 @blueprint.route("/login/passkey", methods=["GET", "POST"])
 def use_passkey() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(_target("organizations.list_mine"), 303)
-    form = PasskeyLogInForm()
+    form = forms.PasskeyLogInForm()
     principal = form.submit(
-        lambda: second_step.log_in_with_passkey(
+        lambda: logging_in.log_in_with_passkey(
             form.credential.data, request_context(), user_agent()
         )
     )
     if principal:
         cookies.enter(principal)
         return redirect(_target("organizations.list_mine"), 303)
-    rate_limits.count_attempt(rate_limits.PREVIEW, rate_limits.network_of(request.remote_addr))
-    options = passkeys.options_to_use(challenges.LOG_IN, "")
-    return _page("second_factors/passkey.html", form, PASSKEY, [], options), form.status
+    rate_limits.count_attempt_of_network(rate_limits.PREVIEW, request.remote_addr)
+    options = passkeys.options_to_use(passkeys.LOG_IN, "")
+    return _page("second_factors/passkey.html", form, PASSKEY, [], options)
 
 
 @blueprint.route("/account/confirm", methods=["GET", "POST"])
@@ -95,13 +96,13 @@ def confirm() -> ResponseReturnValue:
     # An account with a second factor reauthenticates by that, as its password alone logs nobody in.
     factors = second_factors_of(current_user.account_id)
     ways = [*_ways(factors), RECOVERY] if factors else [PASSWORD]
-    form, by = ConfirmForm(), _chosen(ways)
+    form, by = forms.ConfirmForm(), _chosen(ways)
     principal = current_user._get_current_object()
-    form.submit(_reauthenticate_by(principal, form, by))
+    form.submit(lambda: _REAUTHENTICATE[by](principal, _typed(form, by), request_context()))
     if form.succeeded:
         return redirect(_target("factors.security"), 303)
-    options = _options(by, challenges.CONFIRM, str(principal.session), principal.account_id)
-    return _page("second_factors/confirm.html", form, by, ways, options), form.status
+    options = _options(by, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id)
+    return _page("second_factors/confirm.html", form, by, ways, options)
 
 
 def _ways(factors: SecondFactors) -> list[str]:
@@ -114,31 +115,9 @@ def _chosen(ways: list[str]) -> str:
     return by if by in ways else ways[0]
 
 
-def _finish_by(pending_id: str, form: SecondFactorForm, by: str) -> Callable[[], AccountPrincipal]:
-    trust = form.trust.data
-    if by == PASSKEY:
-        return lambda: second_step.finish_with_passkey(
-            pending_id, form.credential.data, request_context(), user_agent(), trust=trust
-        )
-    return lambda: second_step.finish_with_code(
-        pending_id, form.code.data, request_context(), user_agent(), trust=trust
-    )
-
-
-def _reauthenticate_by(
-    principal: AccountPrincipal, form: ConfirmForm, by: str
-) -> Callable[[], None]:
-    if by == PASSKEY:
-        return lambda: confirming.reauthenticate_with_passkey(
-            principal, form.credential.data, request_context()
-        )
-    if by in (CODE, RECOVERY):
-        return lambda: confirming.reauthenticate_with_code(
-            principal, form.code.data, request_context()
-        )
-    return lambda: confirming.reauthenticate_with_password(
-        principal, form.current_password.data, request_context()
-    )
+def _typed(form: forms.SecondFactorForm | forms.ConfirmForm, by: str) -> str:
+    """The proof in the form, by the chosen way."""
+    return form[{PASSKEY: "credential", PASSWORD: "current_password"}.get(by, "code")].data
 
 
 def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:
@@ -146,13 +125,11 @@ def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:
     return passkeys.options_to_use(purpose, holder, account_id) if by == PASSKEY else ""
 
 
-def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> str:
+def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> ResponseReturnValue:
     form.credential.data = ""  # its challenge is consumed
     ways_here = {way: url_for(request.endpoint or "", by=way, next=_next()) for way in ways}
     action = url_for(request.endpoint or "", by=by if ways else None, next=_next())
-    return render_template(
-        template, form=form, by=by, ways=ways_here, action=action, options=options
-    )
+    return form.render(template, by=by, ways=ways_here, action=action, options=options)
 
 
 def _next() -> str | None:

@@ -15,7 +15,7 @@ from portal.identity.second_factors.errors import LastSecondFactor
 from portal.identity.second_factors.mails import FACTOR_ADDED, FACTOR_REMOVED
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.errors import NotAuthenticated
-from portal.identity.sessions.principals import require_verified_address
+from portal.identity.sessions.principals import AccountPrincipal, require_verified_address
 from portal.mail import outbox
 from portal.web.context import RequestContext
 
@@ -44,28 +44,24 @@ def second_factors_of(account_id: ObjectId) -> SecondFactors:
 
 @within_transaction
 def enroll(
-    account_id: ObjectId,
-    session_id: str,
-    codes: list[str],
-    action: str,
-    what: str,
-    context: RequestContext,
+    principal: AccountPrincipal, action: str, what: str, context: RequestContext
 ) -> list[str]:
     """Enroll the factor that the caller's transaction just wrote: log-ins need it from then on, no
     browser is trusted any longer, and the person is notified.
 
-    With the first factor the account gets the recovery ``codes``, which are returned to be shown
-    once; with a later one it keeps its own, and none are returned.
+    With the first factor the account gets recovery codes, which are returned to be shown once; with
+    a later one it keeps its own, and none are returned.
     Raises AddressNotVerified, NotAuthenticated.
     """
     sessions.lock_session(context)
+    account_id, codes = principal.account_id, recovery_codes.generate_codes()
     before = Account.objects(id=account_id, closed_at=None).modify(set__has_second_factor=True)
     if before is None:
         raise NotAuthenticated
     require_verified_address(before)
     if not before.has_second_factor:
         # They were opened without it.
-        sessions.revoke_others(account_id, session_id)
+        sessions.revoke_others(account_id, principal.session_id)
         recovery_codes.replace(account_id, codes, context)
     _record_change(account_id, action, what, context)
     outbox.enqueue(FACTOR_ADDED, before.email, account=account_id, what=what)

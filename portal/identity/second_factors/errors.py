@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from portal.errors import Conflict, Invalid, NotFound, Unauthenticated, WayOn
+from portal.errors import Action, Conflict, Invalid, NotFound, Unauthenticated
 
 
 class WrongCode(Unauthenticated):
@@ -23,15 +23,11 @@ class PasskeyRefused(Unauthenticated):
 
 
 class PasskeyNotFound(NotFound):
-    """The passkey was removed, or is another account's."""
-
     title = "This passkey is not there"
     message = "It was removed, or it is not one of yours."
 
 
 class TooManyPasskeys(Conflict):
-    """The account has the highest number of passkeys."""
-
     code = "too_many_passkeys"
     field = "credential"
     message = "You have as many passkeys as there may be: remove one first"
@@ -57,18 +53,13 @@ class InvalidPasskeyName(Invalid):
 
 
 class NoSecondFactor(Conflict):
-    """This takes a second factor, and the account has none."""
-
     code = "no_second_factor"
     title = "You have no second factor"
     message = "Set up an authenticator app or a passkey first. Nothing was changed."
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (
-            WayOn("Set up a second factor", "factors.security"),
-            WayOn("Your organizations", "organizations.list_mine"),
-        )
+    actions = (
+        Action("Set up a second factor", "factors.security"),
+        Action("Your organizations", "organizations.list_mine"),
+    )
 
 
 @dataclass
@@ -83,7 +74,4 @@ class LastSecondFactor(Conflict):
         "{name} requires a second factor of its members, and this is the last one you have. "
         "Add another one first. Nothing was changed."
     )
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Your second factors", "factors.security"),)
+    actions = (Action("Your second factors", "factors.security"),)

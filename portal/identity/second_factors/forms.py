@@ -6,8 +6,6 @@ from portal.web.forms import Form, IdempotentForm
 
 
 class CodeForm(IdempotentForm):
-    """Confirms an authenticator app by its first code."""
-
     code = StringField("Code", default="")
 
 
@@ -19,6 +17,4 @@ class PasskeyForm(IdempotentForm):
 
 
 class NameForm(Form):
-    """Names a passkey."""
-
     passkey_name = StringField("Name", default="")

@@ -1,8 +1,13 @@
-"""Passkeys (WebAuthn): key pairs of devices, of which the portal has the public key alone."""
+"""Passkeys (WebAuthn): key pairs of devices, of which the portal has the public key alone.
 
+What they sign are challenges: issued by the server, valid once, for one purpose and one holder.
+"""
+
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 import webauthn
@@ -12,13 +17,7 @@ from webauthn.helpers import (
     parse_authentication_credential_json,
     parse_client_data_json,
     parse_registration_credential_json,
-)
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    CredentialDeviceType,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
+    structs,
 )
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
@@ -26,19 +25,17 @@ from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.second_factors import Passkey
+from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Factor
-from portal.identity.second_factors import challenges, enrollment, recovery_codes
-from portal.identity.second_factors.errors import (
-    InvalidPasskeyName,
-    PasskeyNotFound,
-    PasskeyRefused,
-    TooManyPasskeys,
-)
+from portal.hashing import hash_secret
+from portal.identity.second_factors import enrollment, errors
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.web.context import RequestContext
 
-MOST = 20
+MAX_PASSKEYS = 20
 LONGEST_NAME = 60
+CHALLENGE_LIFE = timedelta(minutes=5)
+REGISTER, CONFIRM, SECOND_STEP, LOG_IN = "register", "confirm", "second factor", "log in"
 _LONGEST_CREDENTIAL = 1023  # bytes; WebAuthn, section 4 "Credential ID"
 
 log = structlog.get_logger()
@@ -61,11 +58,11 @@ def options_to_add(account: Account, holder: str) -> str:
         rp_name="Portal",
         user_id=account.id.binary,
         user_name=account.email,
-        challenge=challenges.issue(challenges.REGISTER, holder),
+        challenge=_issue_challenge(REGISTER, holder),
         # Only a discoverable credential can log in alone; any other is a second factor.
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.PREFERRED,
-            user_verification=UserVerificationRequirement.PREFERRED,
+        authenticator_selection=structs.AuthenticatorSelectionCriteria(
+            resident_key=structs.ResidentKeyRequirement.PREFERRED,
+            user_verification=structs.UserVerificationRequirement.PREFERRED,
         ),
         exclude_credentials=[_descriptor(passkey) for passkey in enrolled],
     )
@@ -78,54 +75,44 @@ def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None
     allowed = Passkey.objects(account=account_id).only("credential") if account_id else []
     options = webauthn.generate_authentication_options(
         rp_id=settings.current().passkey_host,
-        challenge=challenges.issue(purpose, holder),
+        challenge=_issue_challenge(purpose, holder),
         allow_credentials=[_descriptor(passkey) for passkey in allowed],
         user_verification=(
-            UserVerificationRequirement.PREFERRED
+            structs.UserVerificationRequirement.PREFERRED
             if account_id
-            else UserVerificationRequirement.REQUIRED
+            else structs.UserVerificationRequirement.REQUIRED
         ),
     )
     return webauthn.options_to_json(options)
 
 
 def enroll(
-    account_id: ObjectId,
-    session_id: str,
-    name: str,
-    credential: str,
-    holder: str,
-    context: RequestContext,
+    principal: AccountPrincipal, name: str, credential: str, context: RequestContext
 ) -> list[str]:
-    """Add the passkey that the browser created; the recovery codes as ``enrollment.enroll`` returns
-    them.
-
-    Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified.
-    """
+    """Add the passkey that the session's browser created; the recovery codes as
+    ``enrollment.enroll`` returns them.
+    Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified."""
     name = _clean_name(name)
-    registration = _verify_registration(credential, holder)
-    codes = recovery_codes.generate_codes()
+    registration = _verify_registration(credential, str(principal.public_session_id))
 
     @transactional
     def add() -> list[str]:
-        if len(Passkey.objects(account=account_id).only("id")) >= MOST:
-            raise TooManyPasskeys
+        if len(Passkey.objects(account=principal.account_id).only("id")) >= MAX_PASSKEYS:
+            raise errors.TooManyPasskeys
         passkey = Passkey(
-            account=account_id,
+            account=principal.account_id,
             credential=Binary(registration.credential_id),
             public_key=Binary(registration.credential_public_key),
             sign_count=registration.sign_count,
             name=name,
-            synced=registration.credential_device_type == CredentialDeviceType.MULTI_DEVICE,
+            synced=registration.credential_device_type == structs.CredentialDeviceType.MULTI_DEVICE,
             added_at=clock.now(),
         )
         try:
             passkey.save(force_insert=True)
         except NotUniqueError as error:
-            raise PasskeyRefused from error
-        return enrollment.enroll(
-            account_id, session_id, codes, "account.passkey_added", _label_of(name), context
-        )
+            raise errors.PasskeyRefused from error
+        return enrollment.enroll(principal, "account.passkey_added", _label_of(name), context)
 
     return add()
 
@@ -136,19 +123,16 @@ def find_passkey(account_id: ObjectId, passkey_id: str) -> Passkey:
     if ObjectId.is_valid(passkey_id):
         found = Passkey.objects(id=passkey_id, account=account_id).first()
     if found is None:
-        raise PasskeyNotFound
+        raise errors.PasskeyNotFound
     return found
 
 
+@transactional
 def rename(passkey: Passkey, name: str, context: RequestContext) -> None:
     """Rename the passkey. Raises InvalidPasskeyName, PasskeyNotFound."""
-    _set_name(passkey, _clean_name(name), context)
-
-
-@transactional
-def _set_name(passkey: Passkey, name: str, context: RequestContext) -> None:
+    name = _clean_name(name)
     if not Passkey.objects(id=passkey.id).update_one(set__name=name):
-        raise PasskeyNotFound
+        raise errors.PasskeyNotFound
     account = Account.objects.get(id=passkey.account)
     details = {"name": name, "name_before": passkey.name}
     record(account, "account.passkey_renamed", context.origin, **details)
@@ -170,14 +154,14 @@ def check(
     with _refusing_malformed():
         sent = parse_authentication_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if len(sent.raw_id) > _LONGEST_CREDENTIAL or not challenges.consume(challenge, purpose, holder):
-        raise PasskeyRefused
+    if len(sent.raw_id) > _LONGEST_CREDENTIAL or not _consume_challenge(challenge, purpose, holder):
+        raise errors.PasskeyRefused
     passkey = Passkey.objects(credential=Binary(sent.raw_id)).first()
     if passkey is None or account_id not in (None, passkey.account):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     handle = sent.response.user_handle
     if handle != passkey.account.binary and (handle or account_id is None):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     with _refusing_malformed():
         verified = webauthn.verify_authentication_response(
             credential=sent,
@@ -198,16 +182,36 @@ def use(assertion: Assertion) -> Factor:
     passkey = assertion.passkey
     unchanged = Passkey.objects(id=passkey.id, sign_count=passkey.sign_count)
     if not unchanged.update_one(set__sign_count=assertion.sign_count, set__used_at=clock.now()):
-        raise PasskeyRefused
+        raise errors.PasskeyRefused
     return Factor.PASSKEY
+
+
+def _issue_challenge(purpose: str, holder: str) -> bytes:
+    """Issue a challenge to ``holder``; one write."""
+    challenge = secrets.token_bytes(32)
+    Challenge(
+        id=hash_secret(challenge),
+        purpose=purpose,
+        holder=holder,
+        expires_at=clock.now() + CHALLENGE_LIFE,
+    ).save(force_insert=True)
+    return challenge
+
+
+def _consume_challenge(challenge: bytes, purpose: str, holder: str) -> bool:
+    """Consume ``challenge``; tell whether it was issued for this and not consumed before."""
+    issued = Challenge.objects(
+        id=hash_secret(challenge), purpose=purpose, holder=holder, expires_at__gt=clock.now()
+    )
+    return bool(issued.delete())
 
 
 def _verify_registration(credential: str, holder: str) -> VerifiedRegistration:
     with _refusing_malformed():
         sent = parse_registration_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if not challenges.consume(challenge, challenges.REGISTER, holder):
-        raise PasskeyRefused
+    if not _consume_challenge(challenge, REGISTER, holder):
+        raise errors.PasskeyRefused
     with _refusing_malformed():
         return webauthn.verify_registration_response(
             credential=sent,
@@ -225,19 +229,19 @@ def _refusing_malformed() -> Iterator[None]:
         yield
     except Exception as error:
         log.info("passkey.refused", reason=str(error)[:200], kind=type(error).__name__)
-        raise PasskeyRefused from error
+        raise errors.PasskeyRefused from error
 
 
-def _descriptor(passkey: Passkey) -> PublicKeyCredentialDescriptor:
-    return PublicKeyCredentialDescriptor(id=bytes(passkey.credential))
+def _descriptor(passkey: Passkey) -> structs.PublicKeyCredentialDescriptor:
+    return structs.PublicKeyCredentialDescriptor(id=bytes(passkey.credential))
 
 
 def _clean_name(typed: str) -> str:
     name = " ".join(typed.split())
     if not name:
-        raise InvalidPasskeyName.empty()
+        raise errors.InvalidPasskeyName.empty()
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise InvalidPasskeyName.too_long_or_invisible(LONGEST_NAME)
+        raise errors.InvalidPasskeyName.too_long_or_invisible(LONGEST_NAME)
     return name
 
 

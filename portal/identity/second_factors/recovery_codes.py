@@ -41,27 +41,20 @@ def replace(account_id: ObjectId, codes: list[str], context: RequestContext) -> 
     ).save()
 
 
-def regenerate(account_id: ObjectId, context: RequestContext) -> list[str]:
-    """Replace the account's codes by ten new ones, returned this once.
-
-    Raises AddressNotVerified, NoSecondFactor where there is nothing to recover from,
-    DuplicateRequest.
-    """
-    codes = generate_codes()
-    _regenerate(account_id, codes, context)
-    return codes
-
-
 @transactional
-def _regenerate(account_id: ObjectId, codes: list[str], context: RequestContext) -> None:
+def regenerate(account_id: ObjectId, context: RequestContext) -> list[str]:
+    """Replace the account's codes by ten new ones, returned this once. Raises AddressNotVerified,
+    NoSecondFactor where there is nothing to recover from, DuplicateRequest."""
     sessions.lock_session(context)
     account = Account.objects.get(id=account_id)
     require_verified_address(account)
     if not account.has_second_factor:
         raise NoSecondFactor
+    codes = generate_codes()
     replace(account_id, codes, context)
     record(account, "account.recovery_codes_made", context.origin)
     outbox.enqueue(RECOVERY_CODES_MADE, account.email, account=account_id)
+    return codes
 
 
 @within_transaction

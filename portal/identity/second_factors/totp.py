@@ -13,9 +13,10 @@ from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import Factor
-from portal.identity.second_factors import enrollment, recovery_codes, sealing
+from portal.identity.second_factors import enrollment, sealing
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import sessions
+from portal.identity.sessions.principals import AccountPrincipal
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -47,20 +48,18 @@ def qr_svg(uri: str) -> str:
 
 
 def finish_enrollment(
-    account_id: ObjectId, session_id: str, typed: str, context: RequestContext
+    principal: AccountPrincipal, typed: str, context: RequestContext
 ) -> list[str]:
     """Enroll the app that has the session's offered secret, in place of any other; the recovery
-    codes as ``enrollment.enroll`` returns them.
-
-    ``typed`` is its first code. Raises WrongCode, TooManyAttempts, AddressNotVerified.
-    """
+    codes as ``enrollment.enroll`` returns them. ``typed`` is its first code. Raises WrongCode,
+    TooManyAttempts, AddressNotVerified."""
+    account_id, session_id = principal.account_id, principal.session_id
     rate_limits.count_attempt(rate_limits.SECOND_FACTOR, str(account_id))
     offered = _pending_secret(session_id)
     secret = offered and sealing.unseal(offered)
     step = _step_of(secret, typed) if secret else None
     if not secret or step is None:
         raise WrongCode
-    codes = recovery_codes.generate_codes()
 
     @transactional
     def replace_app() -> list[str]:
@@ -73,7 +72,7 @@ def finish_enrollment(
             id=account_id, secret=sealing.seal(secret), added_at=clock.now(), last_step=step
         ).save(force_insert=True)
         action = "account.app_replaced" if replaced else "account.app_added"
-        return enrollment.enroll(account_id, session_id, codes, action, Factor.APP, context)
+        return enrollment.enroll(principal, action, Factor.APP, context)
 
     return replace_app()
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from bson import ObjectId
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, render_template
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from markupsafe import Markup
@@ -18,7 +17,7 @@ from portal.identity.sessions import browsers
 from portal.identity.sessions.principals import require_verified_address
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.web.errors import DuplicateRequest
-from portal.web.forms import Form, IdempotentForm
+from portal.web.forms import Form, IdempotentForm, see_other
 from portal.web.requests import request_context
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
@@ -60,22 +59,18 @@ def security() -> ResponseReturnValue:
 def set_up_app() -> ResponseReturnValue:
     form = CodeForm()
     codes = form.submit(
-        lambda: totp.finish_enrollment(*_account_and_session(), form.code.data, request_context())
+        lambda: totp.finish_enrollment(current_user, form.code.data, request_context())
     )
     if form.succeeded:
         flash("The authenticator app is set up. Its codes are asked for from now on.", "ok")
         return _show_codes(codes)
     secret = totp.begin_enrollment(current_user.session_id)
     uri = totp.provisioning_uri(secret, current_user.email)
-    return (
-        render_template(
-            "second_factors/app.html",
-            form=form,
-            secret=secret,
-            picture=Markup(totp.qr_svg(uri)),  # noqa: S704 (the package draws it)
-            replaces=second_factors_of(current_user.account_id).app,
-        ),
-        form.status,
+    return form.render(
+        "second_factors/app.html",
+        secret=secret,
+        picture=Markup(totp.qr_svg(uri)),  # noqa: S704 (the package draws it)
+        replaces=second_factors_of(current_user.account_id).app,
     )
 
 
@@ -83,16 +78,10 @@ def set_up_app() -> ResponseReturnValue:
 @login_required
 @reauthenticated
 def remove_app() -> ResponseReturnValue:
-    form = Form()
-    form.submit(lambda: totp.remove(current_user.account_id, request_context()))
-    if form.succeeded:
-        flash("The authenticator app is removed.", "ok")
-        return redirect(url_for(".security"), 303)
-    return render_template(
-        "second_factors/remove.html",
-        form=form,
-        what="the authenticator app",
-        factors=second_factors_of(current_user.account_id),
+    return _remove(
+        "the authenticator app",
+        lambda: totp.remove(current_user.account_id, request_context()),
+        "The authenticator app is removed.",
     )
 
 
@@ -101,14 +90,10 @@ def remove_app() -> ResponseReturnValue:
 @_with_verified_address
 @reauthenticated
 def add_passkey() -> ResponseReturnValue:
-    form, holder = PasskeyForm(), str(current_user.session)
+    form = PasskeyForm()
     codes = form.submit(
         lambda: passkeys.enroll(
-            *_account_and_session(),
-            form.passkey_name.data,
-            form.credential.data,
-            holder,
-            request_context(),
+            current_user, form.passkey_name.data, form.credential.data, request_context()
         )
     )
     if form.succeeded:
@@ -116,10 +101,8 @@ def add_passkey() -> ResponseReturnValue:
         return _show_codes(codes)
     account = Account.objects.get(id=current_user.account_id)
     form.credential.data = ""
-    options = passkeys.options_to_add(account, holder)
-    return render_template(
-        "second_factors/add_passkey.html", form=form, options=options
-    ), form.status
+    options = passkeys.options_to_add(account, str(current_user.public_session_id))
+    return form.render("second_factors/add_passkey.html", options=options)
 
 
 @blueprint.route("/passkeys/<passkey_id>", methods=["GET", "POST"])
@@ -129,12 +112,10 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
     form = NameForm()
     form.submit(lambda: passkeys.rename(passkey, form.passkey_name.data, request_context()))
     if form.succeeded:
-        return redirect(url_for(".security"), 303)
+        return see_other(".security")
     if not form.is_submitted():
         form.passkey_name.data = passkey.name
-    return render_template(
-        "second_factors/name_passkey.html", form=form, passkey=passkey
-    ), form.status
+    return form.render("second_factors/name_passkey.html", passkey=passkey)
 
 
 @blueprint.route("/passkeys/<passkey_id>/remove", methods=["GET", "POST"])
@@ -142,16 +123,10 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
 @reauthenticated
 def remove_passkey(passkey_id: str) -> ResponseReturnValue:
     passkey = passkeys.find_passkey(current_user.account_id, passkey_id)
-    form = Form()
-    form.submit(lambda: passkeys.remove(passkey, request_context()))
-    if form.succeeded:
-        flash(f"The passkey “{passkey.name}” is removed and opens nothing any more.", "ok")
-        return redirect(url_for(".security"), 303)
-    return render_template(
-        "second_factors/remove.html",
-        form=form,
-        what=f"the passkey “{passkey.name}”",
-        factors=second_factors_of(current_user.account_id),
+    return _remove(
+        f"the passkey “{passkey.name}”",
+        lambda: passkeys.remove(passkey, request_context()),
+        f"The passkey “{passkey.name}” is removed and opens nothing any more.",
     )
 
 
@@ -166,17 +141,23 @@ def make_codes() -> ResponseReturnValue:
     )
     if codes:
         return _show_codes(codes)
-    return render_template(
-        "second_factors/make_codes.html", form=form, number=recovery_codes.NUMBER
-    )
+    return form.render("second_factors/make_codes.html", number=recovery_codes.NUMBER)
 
 
 @blueprint.post("/browsers/forget")
 @login_required
 def forget_browsers() -> ResponseReturnValue:
     browsers.revoke_trusted_browsers(current_user.account_id, request_context())
-    flash("The second factor is asked for in every browser again.", "ok")
-    return redirect(url_for(".security"), 303)
+    return see_other(".security", "The second factor is asked for in every browser again.")
+
+
+def _remove(what: str, action: Callable[[], None], message: str) -> ResponseReturnValue:
+    form = Form()
+    form.submit(action)
+    if form.succeeded:
+        return see_other(".security", message)
+    factors = second_factors_of(current_user.account_id)
+    return form.render("second_factors/remove.html", what=what, factors=factors)
 
 
 def _show_codes(codes: list[str] | None) -> ResponseReturnValue:
@@ -184,15 +165,10 @@ def _show_codes(codes: list[str] | None) -> ResponseReturnValue:
     next request."""
     if codes:
         return render_template("second_factors/codes.html", codes=codes)
-    return redirect(url_for(".security"), 303)
+    return see_other(".security")
 
 
 @blueprint.errorhandler(DuplicateRequest)
 def _answer_duplicate(error: DuplicateRequest) -> ResponseReturnValue:
     """A form sent twice generated codes once; only the first answer had them."""
     return render_template("second_factors/codes.html", codes=None)
-
-
-def _account_and_session() -> tuple[ObjectId, str]:
-    """The account, and the session that survives a first enrollment."""
-    return current_user.account_id, current_user.session_id

@@ -22,12 +22,12 @@ def new_id() -> str:
 
 
 def is_known(account_id: ObjectId, browser_id: str | None) -> bool:
-    """Whether this browser logged in to the account before; one read."""
+    """Tell whether this browser logged in to the account before; one read."""
     return browser_id is not None and _of(account_id, browser_id).first() is not None
 
 
 def is_trusted(account_id: ObjectId, browser_id: str | None) -> bool:
-    """Whether this browser logs in without the account's second factor; one read."""
+    """Tell whether this browser logs in without the account's second factor; one read."""
     if browser_id is None:
         return False
     return _of(account_id, browser_id).filter(trusted_until__gt=clock.now()).first() is not None
@@ -71,11 +71,6 @@ def revoke_trust(account_id: ObjectId, hashes: list[str | None]) -> None:
 def revoke_all_trust(account_id: ObjectId) -> None:
     """Revoke the trust in all of the account's browsers. They stay known."""
     Browser.objects(account=account_id).update(unset__trusted_until=True)
-
-
-def revoke(account_id: ObjectId, browser_id: str) -> None:
-    """Delete one of the account's known browsers."""
-    _of(account_id, browser_id).delete()
 
 
 def revoke_all(account_id: ObjectId) -> None:

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 from portal import settings
-from portal.errors import NotFound, Refused, Unauthenticated, WayOn
+from portal.errors import Action, NotFound, Refused, Unauthenticated
 
 
 class SessionNotFound(NotFound):
-    """The session has ended, or is another account's."""
-
     code = "session_gone"
     title = "There is no such session"
     message = "It has ended, or was never yours. Nothing was changed."
@@ -30,14 +28,11 @@ class AddressNotVerified(Refused):
         "Follow the link that was mailed to {email}; "
         "{public_url}/account sends it again. Nothing was changed."
     )
+    actions = (Action("Verify your address", "account.profile"),)
 
     @property
     def public_url(self) -> str:
         return settings.current().public_url
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Verify your address", "account.profile"),)
 
 
 class AccountRequired(Refused):
@@ -52,8 +47,6 @@ class AccountRequired(Refused):
 
 
 class NotAuthenticated(Unauthenticated):
-    """The request has no valid bearer token or API key."""
-
     code = "not_authenticated"
     title = "Log in first"
     message = (

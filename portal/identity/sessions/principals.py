@@ -1,13 +1,11 @@
 """Principals: an account by a session, an organization by its API key, a provisioning program."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, NoReturn, Protocol
+from typing import ClassVar, NoReturn
 
 from bson import ObjectId
-from flask_login import UserMixin
 
 from portal.documents.accounts import Account
 from portal.documents.memberships import Role
@@ -15,89 +13,64 @@ from portal.identity.sessions.errors import AccountRequired, AddressNotVerified
 from portal.web.context import AuditActor
 
 
-class PrincipalKind(StrEnum):
-    """What a principal is; the audit trail stores it of API keys."""
+class KeyKind(StrEnum):
+    """The kind of an API key, as the audit trail stores it."""
 
-    ACCOUNT = "account"
-    ORGANIZATION_KEY = "key"
-    PROVISIONING_KEY = "provisioning key"
-
-
-class Principal(Protocol):
-    """What a request is authenticated as."""
-
-    @property
-    def kind(self) -> PrincipalKind: ...
-
-    @property
-    def is_authenticated(self) -> bool:
-        """True; Flask-Login's anonymous user has False."""
-
-    @property
-    def account_id(self) -> ObjectId:
-        """The principal's account. Raises AccountRequired where it has none."""
-
-    @property
-    def idempotency_scope(self) -> str:
-        """The scope in which an idempotency key is unique."""
-
-    @property
-    def log_context(self) -> Mapping[str, str]:
-        """What each line of the log says of the principal."""
-
-    @property
-    def audit_actor(self) -> AuditActor: ...
+    ORGANIZATION = "key"
+    PROVISIONING = "provisioning key"
 
 
 @dataclass(frozen=True)
-class AccountPrincipal(UserMixin):
+class AccountPrincipal:
     """An account, by a session whose random id only its browser or program knows.
 
-    ``session`` is the session's public id. ``authenticated_at`` is the last authentication of the
-    person: by a second factor, where they have one. ``name``, ``theme`` and ``time_zone`` are empty
-    where unset. ``verified`` says whether the account's address is.
+    ``authenticated_at`` is the last authentication of the person: by a second factor, where they
+    have one. ``name``, ``theme`` and ``time_zone`` are empty where unset. ``verified`` says whether
+    the account's address is.
     """
 
     account_id: ObjectId
     email: str
     session_id: str
     session_expires_at: datetime
-    session: ObjectId | None
+    public_session_id: ObjectId
     authenticated_at: datetime | None = None
     name: str = ""
     theme: str = ""
     time_zone: str = ""
     verified: bool = False
-    kind: ClassVar = PrincipalKind.ACCOUNT
+    # For Flask-Login, whose anonymous user has False.
+    is_authenticated: ClassVar = True
+    is_active: ClassVar = True
 
     @property
-    def shown(self) -> str:
+    def display_name(self) -> str:
         """The person's name on pages."""
         return self.name or self.email
 
     def get_id(self) -> str:
-        """What Flask-Login keeps in the cookie."""
+        """The id that Flask-Login keeps in the cookie."""
         return self.session_id
 
     @property
     def idempotency_scope(self) -> str:
+        """The scope in which an idempotency key is unique."""
         return str(self.account_id)
 
     @property
     def log_context(self) -> dict[str, str]:
+        """The principal in each line of the log."""
         return {"account": str(self.account_id)}
 
     @property
     def audit_actor(self) -> AuditActor:
-        return AuditActor(self.account_id, self.email, self.session)
+        return AuditActor(self.account_id, self.email, self.public_session_id)
 
 
 def require_verified_address(account: Account | AccountPrincipal) -> None:
-    """Raise AddressNotVerified unless the account's address is verified.
-
-    Services check the account that they read in the transaction of their write; pages check the
-    principal, to offer nothing that the service refuses.
-    """
+    """Raise AddressNotVerified unless the account's address is verified. Services check the account
+    that they read in the transaction of their write; pages check the principal, to offer nothing
+    that the service refuses."""
     if not account.verified:
         raise AddressNotVerified(account.email)
 
@@ -115,11 +88,12 @@ class _KeyPrincipal:
 
     id: ObjectId
     name: str
-    kind: ClassVar[PrincipalKind]
+    kind: ClassVar[KeyKind]
     is_authenticated: ClassVar = True
 
     @property
     def account_id(self) -> NoReturn:
+        """No account. Raises AccountRequired."""
         raise AccountRequired
 
     @property
@@ -143,11 +117,15 @@ class OrganizationKey(_KeyPrincipal):
     role: Role | None
     permissions: frozenset[str]
     expires_at: datetime | None
-    kind = PrincipalKind.ORGANIZATION_KEY
+    kind = KeyKind.ORGANIZATION
 
 
 @dataclass(frozen=True)
 class ProvisioningPrincipal(_KeyPrincipal):
     """A program that signs organizations up for people, and does nothing else."""
 
-    kind = PrincipalKind.PROVISIONING_KEY
+    kind = KeyKind.PROVISIONING
+
+
+Principal = AccountPrincipal | OrganizationKey | ProvisioningPrincipal
+"""A request is authenticated as one of these."""

@@ -6,25 +6,24 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from flask import redirect, request, url_for
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import clock
 from portal.identity.sessions.principals import AccountPrincipal
+from portal.web.forms import see_other
 
 RECENT = timedelta(minutes=15)
 
 
 def recently_authenticated(principal: AccountPrincipal) -> bool:
-    """Whether the person behind the session authenticated within 15 minutes."""
+    """Tell whether the person behind the session authenticated within 15 minutes."""
     last = principal.authenticated_at
     return last is not None and last > clock.now() - RECENT
 
 
-def reauthenticated(
-    view: Callable[..., ResponseReturnValue],
-) -> Callable[..., ResponseReturnValue]:
+def reauthenticated(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
     """Require recent authentication for a page: redirect to it, and then back. A form that was sent
     is lost and filled in again; so the page's route must take GET."""
 
@@ -39,4 +38,4 @@ def reauthenticated(
 
 def require_reauthentication(back_to: str) -> ResponseReturnValue:
     """Redirect to reauthentication, and from there to the URL ``back_to``."""
-    return redirect(url_for("authentication.confirm", next=back_to), 303)
+    return see_other("authentication.confirm", next=back_to)

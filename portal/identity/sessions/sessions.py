@@ -18,7 +18,6 @@ from portal.hashing import hash_secret
 from portal.identity.sessions import browsers
 from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
 from portal.identity.sessions.principals import AccountPrincipal
-from portal.identity.sessions.user_agents import describe_user_agent
 from portal.web.context import RequestContext
 
 LONGEST_IDLE = timedelta(hours=12)
@@ -27,6 +26,16 @@ LONGEST_WAIT = timedelta(minutes=10)
 _SEEN_RECORDED_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
 _ACCOUNT_FIELDS = ("_id", "email", "verified_at", "name", "theme", "time_zone")
+# In this order: nearly all claim to be Mozilla, most Safari, many Chrome.
+_BROWSERS = {
+    "Edg": "Edge", "OPR/": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox/": "Firefox",
+    "FxiOS": "Firefox", "Chrome/": "Chrome", "CriOS": "Chrome", "Safari/": "Safari",
+    "curl/": "curl", "python": "Python",
+}  # fmt: skip
+_SYSTEMS = {
+    "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows",
+    "Mac OS X": "macOS", "CrOS": "ChromeOS", "Linux": "Linux",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +100,7 @@ def log_in(
     factors: tuple[Factor, ...] = (Factor.PASSWORD,),
 ) -> AccountPrincipal:
     """Open a session as ``open_session`` does, and record the log-in as its first event.
-
-    ``account`` must have been read in the same transaction.
-    """
+    ``account`` must have been read in the same transaction."""
     principal = open_session(account, context, user_agent, kind, factors)
     record(
         account,
@@ -108,10 +115,8 @@ def find_principal(
     session_id: str, kind: SessionKind = SessionKind.BROWSER
 ) -> AccountPrincipal | None:
     """The principal of the live session of this id and kind; one read, and at most one write a
-    minute.
-
-    A browser's session ends also when it is idle; a program's lasts as long as its token.
-    """
+    minute. A browser's session ends also when it is idle; a program's lasts as long as its
+    token."""
     now = clock.now()
     found = Session._get_collection().aggregate(
         [
@@ -200,7 +205,7 @@ def revoke_replaced_session(principal: AccountPrincipal, context: RequestContext
     stays trusted. Changes nothing where the session has ended."""
     if sessions_with_id(principal.session_id).delete():
         account = Account.objects.get(id=principal.account_id)
-        record(account, "account.session_ended", context.origin, target=principal.session)
+        record(account, "account.session_ended", context.origin, target=principal.public_session_id)
 
 
 @within_transaction
@@ -230,9 +235,13 @@ def sessions_with_id(session_id: str) -> QuerySet:
     return Session.objects(id=hash_secret(session_id))
 
 
-def revoke(session_id: str) -> None:
-    """Revoke the session: every copy of its cookie is worthless from then on."""
-    sessions_with_id(session_id).delete()
+def describe_user_agent(user_agent: str) -> str:
+    """“Firefox on Linux”, as far as it is known."""
+    browser = next((words for sign, words in _BROWSERS.items() if sign in user_agent), "")
+    system = next((words for sign, words in _SYSTEMS.items() if sign in user_agent), "")
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or (f"Unknown on {system}" if system else "Unknown")
 
 
 def _principal(

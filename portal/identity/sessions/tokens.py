@@ -7,7 +7,6 @@ section 3.1): so none passes that was signed with a public key as if that were a
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -55,20 +54,15 @@ def issue(kind: str, claims: dict[str, Any], *, issued_at: datetime, expires_at:
 
 
 def verify(kind: str, token: str) -> dict[str, Any]:
-    """The claims of a token of this ``kind``, signed with the current or a former key.
-
-    Raises InvalidToken. A token of another kind never passes (RFC 8725, section 3.11).
-    """
+    """The claims of a token of this ``kind``, signed with the current or a former key. Raises
+    InvalidToken. A token of another kind never passes (RFC 8725, section 3.11)."""
     try:
         header = jwt.get_unverified_header(token)
         key = _key_ring(settings.current()).by_id.get(header.get("kid", ""))
         if key is None or header.get("typ") != kind:
             raise InvalidToken(f"not a {kind} token of this portal")
         return jwt.decode(
-            token,
-            key.material,
-            algorithms=[key.algorithm],
-            options={"require": ["iat", "exp"]},
+            token, key.material, algorithms=[key.algorithm], options={"require": ["iat", "exp"]}
         )
     except (jwt.PyJWTError, TypeError, ValueError) as error:
         raise InvalidToken(str(error)) from error
@@ -86,26 +80,19 @@ def key_id(key: str | PublicKey) -> str:
 
 @lru_cache(maxsize=2)
 def _key_ring(active: Settings) -> KeyRing:
+    publics = map(key_files.read_public_key, active.jwt_public_key_files)
+    accepted = [VerificationKey(key_id(key), key_files.algorithm_of(key), key) for key in publics]
+    by_file = active.jwt_algorithm in key_files.ALGORITHMS
+    algorithm = DEFAULT_HMAC if by_file else active.jwt_algorithm
+    accepted += [
+        VerificationKey(key_id(secret), algorithm, secret) for secret in active.jwt_secret_fallbacks
+    ]
     signing: str | PrivateKey
-    if active.jwt_algorithm in key_files.ALGORITHMS:
+    if by_file:
         signing = key_files.read_private_key(active.jwt_private_key_file)
         public = signing.public_key()
         current = VerificationKey(key_id(public), active.jwt_algorithm, public)
     else:
         signing = active.jwt_secret
         current = VerificationKey(key_id(signing), active.jwt_algorithm, signing)
-    accepted = [*_former_public_keys(active), *_former_secrets(active), current]
-    return KeyRing(current, signing, {key.id: key for key in accepted})
-
-
-def _former_public_keys(active: Settings) -> Iterator[VerificationKey]:
-    for path in active.jwt_public_key_files:
-        public = key_files.read_public_key(path)
-        yield VerificationKey(key_id(public), key_files.algorithm_of(public), public)
-
-
-def _former_secrets(active: Settings) -> Iterator[VerificationKey]:
-    by_file = active.jwt_algorithm in key_files.ALGORITHMS
-    algorithm = DEFAULT_HMAC if by_file else active.jwt_algorithm
-    for secret in active.jwt_secret_fallbacks:
-        yield VerificationKey(key_id(secret), algorithm, secret)
+    return KeyRing(current, signing, {key.id: key for key in (*accepted, current)})

@@ -6,12 +6,12 @@ from datetime import datetime
 from bson import ObjectId
 
 from portal.documents.memberships import Role
-from portal.errors import Conflict, Refused, WayOn
+from portal.errors import Action, Conflict, Refused
 
 
-def back_to(name: str, slug: str) -> WayOn:
+def back_to(name: str, slug: str) -> Action:
     """A link back to the page of an organization."""
-    return WayOn(f"Back to {name}", "organizations.overview", {"slug": slug})
+    return Action(f"Back to {name}", "organizations.overview", {"slug": slug})
 
 
 @dataclass
@@ -30,28 +30,32 @@ class SecondFactorRequired(Refused):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        enroll = WayOn("Set up a second factor", "factors.security")
-        own = WayOn("Your organizations", "organizations.list_mine")
+    def actions(self) -> tuple[Action, ...]:
+        enroll = Action("Set up a second factor", "factors.security")
+        own = Action("Your organizations", "organizations.list_mine")
         if not self.slug:
             return enroll, own
-        return enroll, own, WayOn(f"Leave {self.name}…", "members.leave", {"slug": self.slug})
+        return enroll, own, Action(f"Leave {self.name}…", "members.leave", {"slug": self.slug})
 
 
 @dataclass
-class OrganizationRenamed(Conflict):
-    """A change that was requested by an organization's old slug."""
+class LeadsBack:
+    """An error of an organization, whose page is the way on; without ``slug`` it has none."""
 
     name: str
     slug: str
 
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        return (back_to(self.name, self.slug),) if self.slug else ()
+
+
+class OrganizationRenamed(LeadsBack, Conflict):
+    """A change that was requested by an organization's old slug."""
+
     code = "organization_renamed"
     title = "This organization was renamed"
     message = "It is {name} now, at {slug}. What you sent did not start. Nothing was changed."
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (back_to(self.name, self.slug),)
 
 
 @dataclass
@@ -75,24 +79,16 @@ class Forbidden(Refused):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
+    def actions(self) -> tuple[Action, ...]:
         return (back_to("the organization", self.slug),) if self.slug else ()
 
 
-@dataclass
-class NotInTrash(Conflict):
+class NotInTrash(LeadsBack, Conflict):
     """The organization is active: restored meanwhile, or never in the trash."""
-
-    name: str
-    slug: str
 
     code = "not_in_trash"
     title = "It is not in the trash"
     message = "{name} is at {slug}. Nothing was changed."
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (back_to(self.name, self.slug),)
 
 
 @dataclass

@@ -1,15 +1,16 @@
-"""Decorators that resolve the organization of a page and check a permission."""
+"""Pages of an organization: decorators that resolve it and check a permission; rendering."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import redirect, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.organizations.access.errors import OrganizationRenamed
-from portal.organizations.access.lookup import access_to, access_to_trashed
+from portal.organizations.access.lookup import Access, access_to, access_to_trashed
+from portal.web.forms import Form
 
 View = Callable[..., ResponseReturnValue]
 
@@ -54,3 +55,13 @@ def with_trashed(permission: str) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def render_page(
+    template: str, access: Access, form: Form | None = None, **values: object
+) -> ResponseReturnValue:
+    """Render a page of the organization, with the status of its ``form``, if it has one."""
+    page = render_template(
+        template, access=access, organization=access.organization, form=form, **values
+    )
+    return page, form.status if form else 200

@@ -11,24 +11,21 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
+from portal.database.paging import join
+from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
-from portal.documents.slugs import Slug, SlugState
+from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
 from portal.identity.sessions.principals import (
     AccountPrincipal,
     OrganizationKey,
     ProvisioningPrincipal,
 )
-from portal.organizations.access.aggregation import join
-from portal.organizations.access.errors import (
-    Forbidden,
-    NotInTrash,
-    OrganizationPurged,
-    SecondFactorRequired,
-)
+from portal.organizations.access import errors
 from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR
+from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +42,11 @@ class Access:
 
     @property
     def by_old_slug(self) -> bool:
-        """Whether the requested slug is an old one."""
+        """True for a request by an old slug."""
         return self.slug != self.organization.slug
 
     def can(self, permission: str) -> bool:
-        """Whether the principal has the permission. Raises KeyError for an unknown one."""
+        """True if the principal has the permission. Raises KeyError for an unknown one."""
         if permission not in ALL:
             raise KeyError(permission)
         return permission in self.permissions
@@ -57,7 +54,13 @@ class Access:
     def require(self, permission: str) -> None:
         """Raise Forbidden unless the principal has the permission."""
         if not self.can(permission):
-            raise Forbidden(permission, self.organization.id, self.role, self.slug)
+            raise errors.Forbidden(permission, self.organization.id, self.role, self.slug)
+
+    def require_all(self, permissions: frozenset[str]) -> None:
+        """Raise Forbidden unless the principal has all of these permissions."""
+        beyond = permissions - self.permissions
+        if beyond:
+            self.require(min(beyond))
 
 
 def access_to(
@@ -69,47 +72,26 @@ def access_to(
     the principal doesn't belong to it; SecondFactorRequired where the account is locked out, unless
     the ``permission`` is to leave; Forbidden without the ``permission``.
     """
-    by_key = isinstance(principal, OrganizationKey)
-    pipeline = _by_key(slug, principal) if by_key else _by_member(slug, principal.account_id)
+    key = principal if isinstance(principal, OrganizationKey) else None
+    pipeline = _by_key(slug, key) if key else _by_member(slug, principal.account_id)
     found = next(Slug._get_collection().aggregate(pipeline), None)
     if found is None:
         raise NotFound(slug)
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
-    if by_key:
-        role = Role(principal.role) if principal.role else None
-        access = Access(organization, role, slug, principal.permissions)
+    if key:
+        role = Role(key.role) if key.role else None
+        access = Access(organization, role, slug, key.permissions)
     else:
         role = Role(found["role"])
         access = Access(organization, role, slug, ROLES[role])
     if found["organization"].get("locked_out"):
         access = replace(access, permissions=access.permissions & WITHOUT_SECOND_FACTOR)
         if permission not in access.permissions:
-            raise SecondFactorRequired(organization.name, organization.slug)
+            raise errors.SecondFactorRequired(organization.name, organization.slug)
     if permission:
         access.require(permission)
     return access
-
-
-def with_mfa_lockout(account_id: ObjectId) -> list[dict[str, Any]]:
-    """The stages of an aggregation over organizations that set ``locked_out``: whether they already
-    require a second factor and the account has none."""
-    enrolled = {
-        "from": Account._get_collection_name(),
-        "as": "enrolled",
-        # Uncorrelated, so the server looks it up once for all organizations.
-        "pipeline": [
-            {"$match": {"_id": account_id, "has_second_factor": True}},
-            {"$project": {"_id": 1}},
-        ],
-    }
-    begins = "$second_factor_from"
-    begun = {"$and": [{"$gt": [begins, None]}, {"$lte": [begins, clock.now()]}]}
-    return [
-        {"$lookup": enrolled},
-        {"$set": {"locked_out": {"$and": [begun, {"$eq": ["$enrolled", []]}]}}},
-        {"$unset": "enrolled"},
-    ]
 
 
 def parse_object_id(text: str) -> ObjectId:
@@ -129,15 +111,46 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     if organization is None:
         raise NotFound(organization_id)
     if organization.state == OrganizationState.PURGED and account_id in (organization.owners or ()):
-        raise OrganizationPurged(organization.name, organization.purged_at)
+        raise errors.OrganizationPurged(organization.name, organization.purged_at)
     membership = Membership.objects(organization=organization.id, account=account_id).first()
     if membership is None or membership.role != Role.OWNER:
         raise NotFound(organization_id)
     structlog.contextvars.bind_contextvars(organization=organization_id)
     _check_second_factor(organization.id, account_id)
     if organization.state == OrganizationState.ACTIVE:
-        raise NotInTrash(organization.name, organization.slug)
+        raise errors.NotInTrash(organization.name, organization.slug)
     return Access(organization, Role.OWNER, organization.slug, ROLES[Role.OWNER])
+
+
+@within_transaction
+def begin_change(
+    access: Access,
+    context: RequestContext,
+    kind: str,
+    target: ObjectId,
+    *,
+    permission: str | None = None,
+) -> Organization:
+    """Claim the request's idempotency key for a change of the organization, and check again that it
+    is active and that the ``permission`` still holds, which may have been revoked since the request
+    began; the organization as it is now.
+
+    Raises DuplicateRequest; NotFound where the organization is no longer active or the account no
+    longer a member; Forbidden where the member's role no longer allows it.
+    """
+    claim_key(context, access.organization.id, kind, target)
+    organization = Organization.objects(
+        id=access.organization.id, state=OrganizationState.ACTIVE
+    ).first()
+    if organization is None:
+        raise NotFound(str(access.organization.id))
+    if permission and context.account:
+        own = Membership.objects(organization=organization.id, account=context.account).first()
+        if own is None:
+            raise NotFound(access.slug)
+        if permission not in ROLES[own.role]:
+            raise errors.Forbidden(permission, organization.id, own.role, organization.slug)
+    return organization
 
 
 def check_may_replay(
@@ -152,26 +165,19 @@ def check_may_replay(
         if principal.organization_id != organization_id:
             raise NotFound(str(organization_id))
         return
-    if not _belongs_to(organization_id, principal.account_id):
+    account_id = principal.account_id
+    member = Membership.objects(organization=organization_id, account=account_id).first()
+    if not member and not Organization.objects(id=organization_id, owners=account_id).first():
         raise NotFound(str(organization_id))
-    _check_second_factor(organization_id, principal.account_id)
-
-
-def _belongs_to(organization_id: ObjectId, account_id: ObjectId) -> bool:
-    if Membership.objects(organization=organization_id, account=account_id).first():
-        return True
-    return Organization.objects(id=organization_id, owners=account_id).first() is not None
+    _check_second_factor(organization_id, account_id)
 
 
 def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> str | None:
     """The current slug of an active organization, for a member of it; else ``None``."""
     if not Membership.objects(organization=organization_id, account=account_id).first():
         return None
-    organization = (
-        Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
-        .only("slug")
-        .first()
-    )
+    active = Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
+    organization = active.only("slug").first()
     return organization and organization.slug
 
 
@@ -179,7 +185,7 @@ def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> Non
     existing = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
     for found in existing.aggregate(with_mfa_lockout(account_id)):
         if found["locked_out"]:
-            raise SecondFactorRequired(found["name"])
+            raise errors.SecondFactorRequired(found["name"])
 
 
 def _by_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
@@ -202,4 +208,25 @@ def _from_slug(slug: str, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"$match": {"_id": slug, "state": {"$in": [SlugState.CURRENT, SlugState.OLD]}}},
         join(Organization, "organization", "_id", "organization", active),
         {"$unwind": "$organization"},
+    ]
+
+
+def with_mfa_lockout(account_id: ObjectId) -> list[dict[str, Any]]:
+    """The stages of an aggregation over organizations that set ``locked_out``: whether they already
+    require a second factor and the account has none."""
+    enrolled = {
+        "from": Account._get_collection_name(),
+        "as": "enrolled",
+        # Uncorrelated, so the server looks it up once for all organizations.
+        "pipeline": [
+            {"$match": {"_id": account_id, "has_second_factor": True}},
+            {"$project": {"_id": 1}},
+        ],
+    }
+    begins = "$second_factor_from"
+    begun = {"$and": [{"$gt": [begins, None]}, {"$lte": [begins, clock.now()]}]}
+    return [
+        {"$lookup": enrolled},
+        {"$set": {"locked_out": {"$and": [begun, {"$eq": ["$enrolled", []]}]}}},
+        {"$unset": "enrolled"},
     ]

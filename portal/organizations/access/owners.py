@@ -18,8 +18,7 @@ def email_of(account_id: ObjectId | None) -> str | None:
 
 @within_transaction
 def email_owners(kind: MailKind, organization: Organization, **ids: ObjectId) -> None:
-    """Put a mail to each owner into the outbox; ``ids`` are those of its subjects besides the
-    organization."""
+    """Mail each owner; ``ids`` are those of the mail's subjects besides the organization."""
     owners = Membership.objects(organization=organization.id, role=Role.OWNER).distinct("account")
     for owner in Account.objects(id__in=owners).only("email"):
         outbox.enqueue(kind, owner.email, organization=organization.id, **ids)

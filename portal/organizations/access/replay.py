@@ -29,32 +29,22 @@ def install(blueprint: Blueprint, page: str = "organizations.overview") -> None:
     """Have errors of the blueprint's forms answered so where the form was submitted before.
     ``page`` is the organization's page to redirect to."""
 
-    def answer_refusal(error: PortalError) -> ResponseReturnValue:
+    def answer(error: PortalError | CSRFError) -> ResponseReturnValue:
         try:
             record = find_record(requests.idempotency_key())
+            if record is None and isinstance(error, CSRFError):
+                return error_handlers.answer_csrf_error(error)
             if record is None:
                 return error_handlers.answer_portal_error(error)
-            if request.endpoint in SIGN_UPS:
+            if request.endpoint in SIGN_UPS and isinstance(error, PortalError):
                 _repeat_log_in()
-            return redirect_to_first_result(record, page)
+            return _redirect_to_first_result(record, page)
         except (PyMongoError, MongoEngineException) as unavailable:
             return error_handlers.answer_database_error(unavailable)
 
-    def answer_stale_form(error: CSRFError) -> ResponseReturnValue:
-        """The response to a first click on “Sign up” may have changed the session before the
-        second click."""
-        try:
-            record = find_record(requests.idempotency_key())
-            return (
-                redirect_to_first_result(record, page)
-                if record
-                else error_handlers.answer_csrf_error(error)
-            )
-        except (PyMongoError, MongoEngineException) as unavailable:
-            return error_handlers.answer_database_error(unavailable)
-
-    blueprint.register_error_handler(PortalError, answer_refusal)
-    blueprint.register_error_handler(CSRFError, answer_stale_form)
+    blueprint.register_error_handler(PortalError, answer)
+    # The response to a first click on “Sign up” may have changed the session before the second.
+    blueprint.register_error_handler(CSRFError, answer)
 
 
 def _repeat_log_in() -> None:
@@ -71,7 +61,7 @@ def _repeat_log_in() -> None:
         cookies.enter(principal)
 
 
-def redirect_to_first_result(record: IdempotencyRecord, page: str) -> ResponseReturnValue:
+def _redirect_to_first_result(record: IdempotencyRecord, page: str) -> ResponseReturnValue:
     """Redirect to the result of the request that claimed the key."""
     log.info("request.repeated", kind=record.kind, first=record.request)
     account = current_user.account_id if current_user.is_authenticated else None

@@ -17,7 +17,7 @@ from portal.organizations.access.errors import Forbidden
 from portal.web.context import RequestContext
 from portal.web.requests import SAFE, request_context
 
-NOTED_AGAIN_AFTER = timedelta(minutes=1)
+RECORDED_AGAIN_AFTER = timedelta(minutes=1)
 
 log = structlog.get_logger()
 
@@ -25,37 +25,37 @@ log = structlog.get_logger()
 def observe(error: PortalError) -> None:
     """Record a change that was refused for lack of a permission; an observer of all errors."""
     if isinstance(error, Forbidden) and error.organization and request.method not in SAFE:
-        note_refusal(error, request_context())
+        record_refusal(error, request_context())
 
 
-def note_refusal(refused: Forbidden, context: RequestContext) -> None:
+def record_refusal(refused: Forbidden, context: RequestContext) -> None:
     """Record a refusal in the organization's audit chain, once a minute per actor and permission:
     nobody can flood the trail. Where MongoDB is unavailable it is only logged."""
     try:
         # So a flood costs one read per request; the transaction decides.
-        if not _noted(refused, context):
-            transaction(lambda: _record_refusal(refused, context))
+        if not _is_recorded(refused, context):
+            transaction(lambda: _append_event(refused, context))
     except (PyMongoError, MongoEngineException) as error:
         log.warning("audit.refusal_not_noted", error=str(error)[:300])
 
 
 @within_transaction
-def _record_refusal(refused: Forbidden, context: RequestContext) -> None:
+def _append_event(refused: Forbidden, context: RequestContext) -> None:
     # Two at once write one head, so the second is retried and reads the first.
     organization = Organization.objects.get(id=refused.organization)
-    if not _noted(refused, context):
+    if not _is_recorded(refused, context):
         record(
             organization, REFUSED, context.origin, permission=refused.permission, role=refused.role
         )
 
 
-def _noted(refused: Forbidden, context: RequestContext) -> bool:
-    since = clock.now() - NOTED_AGAIN_AFTER
-    noted = AuditEvent.objects(
+def _is_recorded(refused: Forbidden, context: RequestContext) -> bool:
+    since = clock.now() - RECORDED_AGAIN_AFTER
+    recorded = AuditEvent.objects(
         chain=refused.organization,
         at__gt=since,
         action=REFUSED,
         actor=context.actor.id or context.account,
         details__permission=refused.permission,
     )
-    return noted.only("id").first() is not None
+    return recorded.only("id").first() is not None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from portal import clock
@@ -10,9 +10,9 @@ from portal.audit.export import Export, as_csv, as_json_lines
 from portal.audit.filters import Filters
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.audit.words import actions_by_group
-from portal.organizations.access.guards import with_access
+from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
-from portal.web.query import number_argument
+from portal.web.requests import number_argument
 
 blueprint = Blueprint("activity", __name__)
 
@@ -27,10 +27,9 @@ def show(access: Access) -> ResponseReturnValue:
         before=number_argument("before", HIGHEST_SEQ),
         after=number_argument("after", HIGHEST_SEQ),
     )
-    return render_template(
+    return render_page(
         "activity/activity.html",
-        access=access,
-        organization=access.organization,
+        access,
         head=access.organization.audit_head,
         filters=filters,
         groups=actions_by_group(),

@@ -1,10 +1,20 @@
 """Errors of an organization's API keys, and their words."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from portal.display_names import InvalidName
+from portal.documents.api_keys import API_KEY_ROLES
 from portal.errors import Conflict, Invalid
+from portal.permissions import FOR_API_KEYS
+
+# Reasons of InvalidGrant.
+BOTH_GRANTED = "Choose a role or permissions, not both"
+NOTHING_GRANTED = "Choose what the key may do"
+UNKNOWN_ROLE = f"Choose one of these roles: {', '.join(API_KEY_ROLES)}"
+UNKNOWN_PERMISSION = f"Choose from these: {', '.join(sorted(FOR_API_KEYS))}"
+# Reasons of InvalidExpiry.
+PAST_DAY = "Choose a last day that is not over"
+DISTANT_DAY = "Choose a last day within ten years"
 
 
 class InvalidApiKeyName(InvalidName):
@@ -21,22 +31,6 @@ class InvalidGrant(Invalid):
 
     reason: str
 
-    @classmethod
-    def role_or_permissions(cls) -> "InvalidGrant":
-        return cls("Choose a role or permissions, not both")
-
-    @classmethod
-    def role_not_in(cls, roles: Iterable[str]) -> "InvalidGrant":
-        return cls(f"Choose one of these roles: {', '.join(roles)}")
-
-    @classmethod
-    def nothing(cls) -> "InvalidGrant":
-        return cls("Choose what the key may do")
-
-    @classmethod
-    def permissions_not_in(cls, permissions: Iterable[str]) -> "InvalidGrant":
-        return cls(f"Choose from these: {', '.join(sorted(permissions))}")
-
     code = "invalid_permissions"
     field = "permissions"
     message = "{reason}"
@@ -47,14 +41,6 @@ class InvalidExpiry(Invalid):
     """A last day that an API key can't have; ``reason`` says what to do."""
 
     reason: str
-
-    @classmethod
-    def past(cls) -> "InvalidExpiry":
-        return cls("Choose a last day that is not over")
-
-    @classmethod
-    def too_late(cls) -> "InvalidExpiry":
-        return cls("Choose a last day within ten years")
 
     code = "invalid_expiry"
     field = "expires_on"

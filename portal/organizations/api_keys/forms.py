@@ -13,14 +13,9 @@ from portal.permissions import FOR_API_KEYS, WORDS
 from portal.web.forms import DayInput, IdempotentForm
 
 CHOSEN = "chosen"
-
-
-def _permissions() -> list[SelectChoice]:
-    return [
-        SelectChoice(name, words.capitalize())
-        for name, words in WORDS.items()
-        if name in FOR_API_KEYS
-    ]
+_PERMISSIONS = [
+    SelectChoice(name, words.capitalize()) for name, words in WORDS.items() if name in FOR_API_KEYS
+]
 
 
 class _DayField(DateField):
@@ -49,7 +44,7 @@ class NewKeyForm(IdempotentForm):
         default=Role.VIEWER,
     )
     permissions = SelectMultipleField(
-        "Permissions", choices=_permissions(), option_widget=CheckboxInput()
+        "Permissions", choices=_PERMISSIONS, option_widget=CheckboxInput()
     )
     expires_on = _DayField("Last day (optional)", [Optional()])
 
@@ -80,9 +75,5 @@ class RotateForm(IdempotentForm):
 
     @property
     def chosen(self) -> timedelta:
-        """How long the old secret works alongside the new one."""
+        """The time for which the old secret works alongside the new one."""
         return timedelta(seconds=int(self.overlap.data))
-
-
-class RevokeForm(IdempotentForm):
-    """Revokes an API key."""

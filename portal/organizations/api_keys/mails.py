@@ -2,22 +2,13 @@
 
 from typing import Any
 
-from portal.database.transactions import within_transaction
 from portal.documents.api_keys import ApiKey
 from portal.documents.mails import Mail
-from portal.documents.memberships import Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.mail.links import link
 from portal.mail.outbox import MailKind
-from portal.organizations.access.owners import email_of, email_owners
-from portal.permissions import ROLES, in_words, of_api_key
-
-
-@within_transaction
-def mail_owners_of_new_key(key: ApiKey, organization: Organization) -> None:
-    """Mail the owners about a new key that may do more than view."""
-    if of_api_key(key.role, key.permissions or ()) - ROLES[Role.VIEWER]:
-        email_owners(KEY_MADE, organization, key=key.id)
+from portal.organizations.access.owners import email_of
+from portal.permissions import in_words
 
 
 def _about_key(mail: Mail) -> dict[str, Any] | None:

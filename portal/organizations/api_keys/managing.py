@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import record
+from portal.database.paging import join
 from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
@@ -22,26 +23,18 @@ from portal.hashing import hash_secret
 from portal.identity.api_keys import credentials
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions import sessions
-from portal.organizations.access.aggregation import join
-from portal.organizations.access.changes import begin_change
-from portal.organizations.access.errors import Forbidden
-from portal.organizations.access.lookup import Access
-from portal.organizations.api_keys.errors import (
-    ApiKeyExpired,
-    InvalidApiKeyName,
-    InvalidExpiry,
-    InvalidGrant,
-    TooManyApiKeys,
-)
-from portal.organizations.api_keys.mails import mail_owners_of_new_key
-from portal.permissions import FOR_API_KEYS, of_api_key
+from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.access.owners import email_owners
+from portal.organizations.api_keys import errors
+from portal.organizations.api_keys.mails import KEY_MADE
+from portal.permissions import FOR_API_KEYS, ROLES, of_api_key
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
-MOST_KEYS = 100
+MAX_KEYS = 100
 LONGEST_LIFE = timedelta(days=3650)
 OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(days=1), timedelta(days=7))
-"""How long the old secret may work alongside the new one."""
+"""Times for which the old secret may work alongside the new one."""
 
 MADE, ROTATED, REVOKED = "key_made", "key_rotated", "key_revoked"
 
@@ -78,16 +71,16 @@ class ListedKey:
 
     @property
     def expired(self) -> bool:
-        """Whether its last day has passed."""
+        """True once its last day has passed."""
         return self.expires_at is not None and self.expires_at <= clock.now()
 
     @property
     def overlaps(self) -> bool:
-        """Whether the secret before the last rotation still works."""
+        """True while the secret before the last rotation still works."""
         return self.former_until is not None and self.former_until > clock.now()
 
 
-def make_key(
+def create_key(
     access: Access,
     name: str,
     role: str | None,
@@ -100,15 +93,14 @@ def make_key(
 
     The owners get a mail where it may do more than view. Raises InvalidApiKeyName, InvalidGrant,
     InvalidExpiry (or SeveralErrors of them), Forbidden for permissions beyond the caller's,
-    TooManyAttempts, TooManyApiKeys, NotFound where the organization is gone, DuplicateRequest; then
-    nothing was changed.
+    TooManyAttempts, TooManyApiKeys, NotFound where the organization is gone, DuplicateRequest.
     """
     name, permissions, expires_at = check_all(
         lambda: _clean_name(name),
         lambda: _clean_grant(role, permissions),
         lambda: _expiry_of(expires_on),
     )
-    _check_within(access, of_api_key(role, permissions))
+    access.require_all(of_api_key(role, permissions))
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     key_id, secret = ObjectId(), credentials.new_secret()
 
@@ -118,8 +110,8 @@ def make_key(
         organization = begin_change(access, context, MADE, key_id, permission="keys.manage")
         # Each new key writes the head of the organization's chain: of two at once one is retried,
         # and counts the other.
-        if ApiKey.objects(organization=organization.id).count() >= MOST_KEYS:
-            raise TooManyApiKeys(MOST_KEYS)
+        if ApiKey.objects(organization=organization.id).count() >= MAX_KEYS:
+            raise errors.TooManyApiKeys(MAX_KEYS)
         key = ApiKey(
             id=key_id,
             organization=organization.id,
@@ -132,15 +124,10 @@ def make_key(
             expires_at=expires_at,
         )
         key.save(force_insert=True)
-        mail_owners_of_new_key(key, organization)
-        record(
-            organization,
-            "key.created",
-            context.origin,
-            target=key.id,
-            name=name,
-            may=role or ", ".join(permissions),
-        )
+        if of_api_key(role, permissions) - ROLES[Role.VIEWER]:
+            email_owners(KEY_MADE, organization, key=key.id)
+        may = role or ", ".join(permissions)
+        record(organization, "key.created", context.origin, target=key.id, name=name, may=may)
         return key
 
     return NewSecret(
@@ -154,7 +141,7 @@ def rotate_key(
     """Replace the key's secret; the current one works for ``overlap`` longer, an older one no more.
 
     Raises ApiKeyNotFound, ApiKeyExpired, Forbidden for a key with permissions beyond the caller's,
-    NotFound, DuplicateRequest; then nothing was changed.
+    NotFound, DuplicateRequest.
     """
     secret = credentials.new_secret()
 
@@ -163,10 +150,10 @@ def rotate_key(
         sessions.lock_session(context)
         organization = begin_change(access, context, ROTATED, key_id, permission="keys.manage")
         key = _stored(access, key_id)
-        _check_within(access, of_api_key(key.role, key.permissions or ()))
+        access.require_all(of_api_key(key.role, key.permissions or ()))
         now = clock.now()
         if key.expires_at and key.expires_at <= now:
-            raise ApiKeyExpired(key.name)
+            raise errors.ApiKeyExpired(key.name)
         key.former_hash, key.former_until = key.secret_hash, now + overlap
         key.secret_hash = hash_secret(secret)
         key.save()
@@ -182,7 +169,7 @@ def rotate_key(
 def revoke_key(access: Access, key_id: ObjectId, context: RequestContext) -> ApiKey:
     """Revoke the key, effective from the next request; the deleted key.
 
-    Raises ApiKeyNotFound, NotFound, DuplicateRequest; then nothing was changed.
+    Raises ApiKeyNotFound, NotFound, DuplicateRequest.
     """
     organization = begin_change(access, context, REVOKED, key_id, permission="keys.manage")
     key = _stored(access, key_id)
@@ -216,21 +203,21 @@ def _clean_name(name: str) -> str:
     try:
         return clean_words(name)
     except InvalidName as error:
-        raise InvalidApiKeyName(error.reason) from error
+        raise errors.InvalidApiKeyName(error.reason) from error
 
 
 def _clean_grant(role: str | None, permissions: Collection[str]) -> list[str]:
     """The sorted permissions of a key without a role; empty with one."""
     if role is not None and permissions:
-        raise InvalidGrant.role_or_permissions()
+        raise errors.InvalidGrant(errors.BOTH_GRANTED)
     if role is not None:
         if role not in API_KEY_ROLES:
-            raise InvalidGrant.role_not_in(API_KEY_ROLES)
+            raise errors.InvalidGrant(errors.UNKNOWN_ROLE)
         return []
     if not permissions:
-        raise InvalidGrant.nothing()
+        raise errors.InvalidGrant(errors.NOTHING_GRANTED)
     if not FOR_API_KEYS.issuperset(permissions):
-        raise InvalidGrant.permissions_not_in(FOR_API_KEYS)
+        raise errors.InvalidGrant(errors.UNKNOWN_PERMISSION)
     return sorted(set(permissions))
 
 
@@ -240,16 +227,10 @@ def _expiry_of(day: date | None) -> datetime | None:
         return None
     today = clock.now().date()
     if day < today:
-        raise InvalidExpiry.past()
+        raise errors.InvalidExpiry(errors.PAST_DAY)
     if day > today + LONGEST_LIFE:
-        raise InvalidExpiry.too_late()
+        raise errors.InvalidExpiry(errors.DISTANT_DAY)
     return datetime.combine(day + timedelta(days=1), time(), UTC)
-
-
-def _check_within(access: Access, permissions: frozenset[str]) -> None:
-    beyond = permissions - access.permissions
-    if beyond:
-        raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
 
 
 def _stored(access: Access, key_id: ObjectId) -> ApiKey:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from portal import clock
 from portal.audit.trail import delete_chain, record
 from portal.database.cascade import delete_belongings
 from portal.database.connection import tenant_database
@@ -19,25 +18,15 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import (
     Failure,
-    Operation,
     OperationKind,
     Organization,
     Placement,
+    SlugState,
 )
-from portal.documents.slugs import SlugState
 from portal.errors import NotFound
 from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.sessions.principals import AccountPrincipal
-from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import (
-    LeaseLost,
-    Plan,
-    RollBack,
-    current_attempt,
-    insert_with_intent,
-    run_now,
-    update_if_held,
-)
+from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.steps import drop_collection, rename_collection
 from portal.tenants import collections
@@ -75,8 +64,8 @@ def create_organization(
     account_id: ObjectId, typed_name: str, context: RequestContext
 ) -> Organization:
     """Create an organization for an existing account; otherwise like ``sign_up``."""
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
-    return run_now(_create_for(account_id, parse_name(typed_name), context))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
+    return engine.run_now(_create_for(account_id, parse_name(typed_name), context))
 
 
 @transactional
@@ -98,7 +87,15 @@ def _insert_organization(
     *,
     founds_account: bool,
 ) -> Organization:
-    now = clock.now()
+    operation = engine.new_operation(
+        OperationKind.CREATE,
+        name.collection,
+        context,
+        name=name.shown,
+        slug=name.slug,
+        founds_account=founds_account,
+    )
+    now = operation.started_at
     organization = Organization(
         id=organization_id,
         name=name.shown,
@@ -106,17 +103,9 @@ def _insert_organization(
         placement=Placement(collection=f"new_{organization_id}"),
         created_at=now,
         created_by=owner,
-        operation=Operation(
-            kind=OperationKind.CREATE,
-            started_at=now,
-            origin=context.origin,
-            collection=name.collection,
-            name=name.shown,
-            slug=name.slug,
-            founds_account=founds_account,
-        ),
+        operation=operation,
     )
-    insert_with_intent(organization, context)
+    engine.insert_with_intent(organization, context)
     collections.create_collection(tenant_database(), organization.placement.collection)
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
@@ -130,12 +119,12 @@ def _record_uuid(organization: Organization) -> Organization:
         return organization
     uuid = collections.uuid_of(tenant_database(), organization.placement.collection)
     if uuid is None:  # dropped by hand; or another attempt has renamed it, and this one is over
-        raise RollBack(Failure.COLLECTION_MISSING)
-    return update_if_held(organization, set__placement__uuid=uuid)
+        raise engine.RollBack(Failure.COLLECTION_MISSING)
+    return engine.update_if_held(organization, set__placement__uuid=uuid)
 
 
 def _finish_create(organization: Organization) -> Organization:
-    return update_if_held(
+    return engine.update_if_held(
         organization,
         set__placement__collection=organization.operation.collection,
         unset__operation=True,
@@ -144,24 +133,23 @@ def _finish_create(organization: Organization) -> Organization:
 
 @transactional
 def _undo_creation(organization: Organization) -> Organization:
-    if not current_attempt(organization).delete():
-        raise LeaseLost(str(organization.id))
+    if not engine.current_attempt(organization).delete():
+        raise engine.LeaseLost(str(organization.id))
     delete_belongings(Organization, organization.id)
     delete_chain(organization.id)
     owner = organization.created_by
     # Deleting the account conflicts with every transaction that gives it a membership. An account
     # that was closed meanwhile stays as its tombstone.
-    if (
-        organization.operation.founds_account
-        and not Membership.objects(account=owner).first()
-        and Account.objects(id=owner, closed_at=None).delete()
-    ):
+    founded = (
+        organization.operation.founds_account and not Membership.objects(account=owner).first()
+    )
+    if founded and Account.objects(id=owner, closed_at=None).delete():
         delete_belongings(Account, owner)
         delete_chain(owner)
     return organization
 
 
-PLAN = Plan(
+CREATE = engine.Plan(
     kind=OperationKind.CREATE,
     title="Creating the collection",
     doing="being created",

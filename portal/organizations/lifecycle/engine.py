@@ -6,7 +6,7 @@ an expired lease acquires it and restarts from the first step. An operation is r
 where a step raises RollBack; that is written into the document before anything is undone.
 
 Leases are set and compared with the server's clock, so no process's clock matters. A new kind
-of operation needs a ``Plan`` in a module of its own, and its place in ``plans.PLANS``.
+of operation needs a ``Plan``, and its place in ``plans.PLANS``.
 """
 
 import time
@@ -37,12 +37,7 @@ from portal.documents.organizations import (
 )
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import NotInTrash, OrganizationPurged, OrganizationRenamed
-from portal.organizations.lifecycle.errors import (
-    CollectionNameConflict,
-    OperationInProgress,
-    SlugTaken,
-    TenantCollectionMissing,
-)
+from portal.organizations.lifecycle import errors
 from portal.tenants.collections import CollectionError
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key, release_key
@@ -105,18 +100,23 @@ def install(plans: tuple[Plan, ...]) -> None:
     PLANS.update({plan.kind: plan for plan in plans})
 
 
+def new_operation(
+    kind: OperationKind, collection: str, context: RequestContext, **values: object
+) -> Operation:
+    """An operation that the caller starts now, on or towards the name ``collection``."""
+    return Operation(
+        kind=kind, started_at=clock.now(), origin=context.origin, collection=collection, **values
+    )
+
+
 @within_transaction
 def insert_with_intent(organization: Organization, context: RequestContext) -> None:
-    """Insert an organization together with its first operation. Raises DuplicateRequest where the
-    same request did it already."""
+    """Insert an organization together with its first operation. Raises DuplicateRequest."""
     _claim_key(organization.id, organization.operation, context)
     document = organization.to_mongo().to_dict()
     Organization._get_collection().update_one(
         {"_id": organization.id},
-        [
-            {"$replaceWith": {"$literal": document}},
-            {"$set": _QUEUE.lease},
-        ],
+        [{"$replaceWith": {"$literal": document}}, {"$set": _QUEUE.lease}],
         upsert=True,
     )
 
@@ -143,21 +143,12 @@ def write_intent(
     return written
 
 
-@transactional
-def commit_intent(
-    organization: Organization,
-    operation: Operation,
-    context: RequestContext,
-    *,
-    states: tuple[OrganizationState, ...] = (OrganizationState.ACTIVE,),
-) -> Organization:
-    """``write_intent`` in a transaction of its own."""
-    return write_intent(organization, operation, context, states=states)
+commit_intent = transactional(write_intent)
+"""``write_intent`` in a transaction of its own."""
 
 
 def write_intent_where(query: dict[str, Any], operation: Operation) -> Organization | None:
-    """Write ``operation`` into an organization that matches ``query`` and has none; ``None``
-    without a match."""
+    """Write ``operation`` into an organization that matches ``query`` and has none, if one does."""
     written = Organization._get_collection().find_one_and_update(
         {**query, "operation": None},
         [
@@ -176,7 +167,7 @@ def _claim_key(organization_id: ObjectId, operation: Operation, context: Request
 
 
 def refusal(organization: Organization) -> PortalError:
-    """Why a change of ``organization``, as it was read, matched nothing."""
+    """The reason why a change of ``organization``, as it was read, matched nothing."""
     current = Organization.objects(id=organization.id).first()
     if current is None:
         return NotFound()
@@ -191,11 +182,11 @@ def refusal(organization: Organization) -> PortalError:
     return OrganizationRenamed(current.name, current.slug)
 
 
-def in_progress(organization: Organization) -> OperationInProgress:
+def in_progress(organization: Organization) -> errors.OperationInProgress:
     """The error for a change of ``organization`` while its operation runs."""
     running = organization.operation
     slug = "" if organization.state == OrganizationState.TRASHED else organization.slug
-    return OperationInProgress(
+    return errors.OperationInProgress(
         organization.name, slug, running.kind, doing(running.kind), running.started_at
     )
 
@@ -208,7 +199,7 @@ def run(organization: Organization) -> Organization:
     """
     plan, stored = PLANS[organization.operation.kind], organization.operation.failure
     if stored:
-        rollback = RollBack(Failure(stored))
+        rollback = RollBack(_failure_of(stored))
     else:
         try:
             return _run_steps(organization, plan.forward)
@@ -263,12 +254,7 @@ def repair_organization(organization: Organization, context: RequestContext) -> 
 
     Raises TenantCollectionMissing, CollectionNameConflict, and what ``write_intent`` raises.
     """
-    operation = Operation(
-        kind=OperationKind.REPAIR,
-        started_at=clock.now(),
-        origin=context.origin,
-        collection=organization.placement.collection,
-    )
+    operation = new_operation(OperationKind.REPAIR, organization.placement.collection, context)
     states = OrganizationState.ACTIVE, OrganizationState.TRASHED
     return run_now(commit_intent(organization, operation, context, states=states))
 
@@ -294,7 +280,7 @@ def _overtaken(organization: Organization) -> Organization:
         raise RollBack(Failure.NAME_TAKEN)
     rolled_back = current.rolled_back
     if rolled_back and rolled_back.operation == organization.operation.id:
-        raise RollBack(Failure(rolled_back.failure))
+        raise RollBack(_failure_of(rolled_back.failure))
     if current.operation or current.state == OrganizationState.PURGED:
         return current
     # This attempt's last command may have arrived after the other one had finished. Nothing fences
@@ -306,15 +292,21 @@ def _overtaken(organization: Organization) -> Organization:
         return current
 
 
+def _failure_of(stored: str) -> Failure:
+    """A stored reason; NAME_TAKEN for the free text that an earlier version stored."""
+    return Failure(stored) if stored in tuple(Failure) else Failure.NAME_TAKEN
+
+
 def _error_of(organization: Organization, failure: Failure) -> PortalError:
-    """What a service raises for an operation that was rolled back."""
+    """The error that a service raises for an operation that was rolled back."""
     operation = organization.operation
     if failure == Failure.COLLECTION_MISSING:
-        created = operation.kind == OperationKind.CREATE
-        return DatabaseUnavailable() if created else TenantCollectionMissing(organization.name)
+        if operation.kind == OperationKind.CREATE:
+            return DatabaseUnavailable()
+        return errors.TenantCollectionMissing(organization.name)
     if operation.slug:
-        return SlugTaken(operation.slug)
-    return CollectionNameConflict(organization.name, operation.collection)
+        return errors.SlugTaken(operation.slug)
+    return errors.CollectionNameConflict(organization.name, operation.collection)
 
 
 def _run_steps(organization: Organization, steps: tuple[Step, ...]) -> Organization:
@@ -381,12 +373,12 @@ def log_context(organization: Organization) -> dict[str, str | int]:
 
 
 def doing(kind: str) -> str:
-    """What pages say of an organization under an operation of this kind, a newer version's too."""
+    """The words on pages for what an operation of this kind does, a newer version's too."""
     return PLANS[kind].doing if kind in PLANS else "being changed"
 
 
 def title_of(operation: Operation) -> str:
-    """What pages call the running ``operation``."""
+    """The title of the running ``operation`` on pages."""
     if operation.kind not in PLANS:
         return "A change is running"
     return PLANS[operation.kind].title.format(name=operation.name)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from portal.errors import Conflict, Invalid, WayOn
-from portal.organizations.access.errors import back_to
+from portal.errors import Conflict, Invalid
+from portal.organizations.access.errors import LeadsBack
 
 # Reasons of InvalidName.
 NO_SLUG = "Choose a name with letters or digits that an address can be made of"
@@ -45,11 +45,9 @@ class NameNotConfirmed(Invalid):
 
 
 @dataclass
-class OperationInProgress(Conflict):
+class OperationInProgress(LeadsBack, Conflict):
     """Another lifecycle operation runs on the organization; ``slug`` is empty in the trash."""
 
-    name: str
-    slug: str
     kind: str
     doing: str
     started_at: datetime
@@ -60,10 +58,6 @@ class OperationInProgress(Conflict):
         "{name} is {doing} since {started_at:%H:%M:%S} UTC. One change runs at a time, so "
         "what you sent did not start. Nothing was changed. Send it again in a moment."
     )
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (back_to(self.name, self.slug),) if self.slug else ()
 
 
 @dataclass

@@ -1,19 +1,12 @@
 """Every kind of lifecycle operation."""
 
-from portal.organizations.lifecycle import (
-    creating,
-    purging,
-    renaming,
-    repairing,
-    restoring,
-    trashing,
-)
+from portal.organizations.lifecycle import creating, renaming, steps, trashing
 
 PLANS = (
-    creating.PLAN,
-    renaming.PLAN,
-    trashing.PLAN,
-    restoring.PLAN,
-    purging.PLAN,
-    repairing.PLAN,
+    creating.CREATE,
+    renaming.RENAME,
+    trashing.TRASH,
+    renaming.RESTORE,
+    trashing.PURGE,
+    steps.REPAIR,
 )

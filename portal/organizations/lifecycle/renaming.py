@@ -1,13 +1,15 @@
-"""Renaming organizations together with their tenant collections."""
+"""Renaming organizations together with their tenant collections, and restoring them from the trash,
+which is a rename that also changes the state.
+
+The slug is claimed with the intent, and becomes current with the result.
+"""
 
 from portal.audit.trail import record
-from portal.database.transactions import transactional
-from portal.documents.organizations import OperationKind, Organization, OrganizationState
-from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import Plan, refusal, run_now
+from portal.database.transactions import transactional, within_transaction
+from portal.documents.organizations import OperationKind, Organization, OrganizationState, SlugState
+from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
-from portal.organizations.lifecycle.naming import commit_naming_intent, finish_naming, undo_naming
 from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -23,7 +25,7 @@ def rename_organization(
     taken while it is held, but for that organization's owners.
 
     Raises TooManyAttempts, InvalidName, NameUnchanged, SlugTaken, OperationInProgress,
-    OrganizationRenamed, NotFound, TenantCollectionMissing; then nothing was changed.
+    OrganizationRenamed, NotFound, TenantCollectionMissing.
     """
     rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
     name = parse_name(typed_name)
@@ -31,9 +33,28 @@ def rename_organization(
         raise NameUnchanged(name.shown)
     if name.slug == organization.slug:
         return _change_display_name(organization, name, context)
-    return run_now(
-        commit_naming_intent(
-            organization, OperationKind.RENAME, name, context, state=OrganizationState.ACTIVE
+    written = _commit_intent(
+        organization, OperationKind.RENAME, OrganizationState.ACTIVE, name, context
+    )
+    return engine.run_now(written)
+
+
+def restore_organization(
+    organization: Organization, typed_name: str | None, context: RequestContext
+) -> Organization:
+    """Restore a trashed organization with its documents and members, perhaps under another name.
+
+    Raises TooManyAttempts, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
+    OrganizationPurged, TenantCollectionMissing; then it is in the trash as before.
+    """
+    rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
+    name = OrganizationName(organization.name, organization.slug)
+    if typed_name is not None:
+        typed = parse_name(typed_name)
+        name = name if typed.shown == name.shown else typed
+    return engine.run_now(
+        _commit_intent(
+            organization, OperationKind.RESTORE, OrganizationState.TRASHED, name, context
         )
     )
 
@@ -47,32 +68,107 @@ def _change_display_name(
         id=organization.id, state=OrganizationState.ACTIVE, slug=organization.slug, operation=None
     ).modify(new=True, set__name=name.shown)
     if renamed is None:
-        raise refusal(organization)
-    record(
-        renamed,
-        "organization.renamed",
-        context.origin,
-        name_before=organization.name,
-        name=name.shown,
-    )
+        raise engine.refusal(organization)
+    names = {"name_before": organization.name, "name": name.shown}
+    record(renamed, "organization.renamed", context.origin, **names)
     return renamed
 
 
 @transactional
+def _commit_intent(
+    organization: Organization,
+    kind: OperationKind,
+    state: OrganizationState,
+    name: OrganizationName,
+    context: RequestContext,
+) -> Organization:
+    """Write the intent of an operation that gives the organization in this ``state`` the name, and
+    claim its slug. Raises SlugTaken, and what ``write_intent`` raises."""
+    operation = engine.new_operation(
+        kind, name.collection, context, name=name.shown, slug=name.slug
+    )
+    written = engine.write_intent(organization, operation, context, states=(state,))
+    holder = slugs.owned_holder(context.account, name.slug)
+    slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
+    return written
+
+
+@within_transaction
+def _write_name(organization: Organization, action: str, **changes: object) -> Organization:
+    """Write the operation's name and result into the organization, and record the ``action``; the
+    caller updates the slugs. Raises LeaseLost."""
+    operation = organization.operation
+    named = engine.update_if_held(
+        organization,
+        set__name=operation.name,
+        set__slug=operation.slug,
+        set__placement__collection=operation.collection,
+        unset__operation=True,
+        **changes,
+    )
+    record(
+        named,
+        action,
+        operation.origin,
+        name_before=organization.name,
+        name=named.name,
+        slug_before=organization.slug,
+        slug=named.slug,
+    )
+    return named
+
+
+@transactional
+def _release_name(organization: Organization, action: str) -> Organization:
+    """Release the operation's slug, and record its failure as the ``action``. Raises LeaseLost."""
+    operation = organization.operation
+    undone = engine.update_if_held(organization, unset__operation=True)
+    slugs.release_target(operation.slug, organization.id)
+    record(undone, action, operation.origin, name=operation.name, reason=operation.failure)
+    return undone
+
+
+@transactional
 def _finish_rename(organization: Organization) -> Organization:
-    renamed = finish_naming(organization, "organization.renamed")
+    renamed = _write_name(organization, "organization.renamed")
     slugs.promote_target(organization.id, organization.slug, renamed.slug)
     return renamed
 
 
 def _undo_rename(organization: Organization) -> Organization:
-    return undo_naming(organization, "organization.rename_failed")
+    return _release_name(organization, "organization.rename_failed")
 
 
-PLAN = Plan(
+@transactional
+def _finish_restore(organization: Organization) -> Organization:
+    restored = _write_name(
+        organization,
+        "organization.restored",
+        set__state=OrganizationState.ACTIVE,
+        unset__trashed_at=True,
+        unset__trashed_by=True,
+        unset__purge_at=True,
+        unset__warn_at=True,
+    )
+    slugs.mark_current(organization.id, restored.slug)
+    return restored
+
+
+def _undo_restore(organization: Organization) -> Organization:
+    return _release_name(organization, "organization.restore_failed")
+
+
+RENAME = engine.Plan(
     kind=OperationKind.RENAME,
     title="Renaming to {name}",
     doing="being renamed",
     forward=(rename_collection, _finish_rename),
     back=(rename_collection_back, _undo_rename),
+)
+RESTORE = engine.Plan(
+    kind=OperationKind.RESTORE,
+    title="Restoring from the trash",
+    doing="being restored",
+    forward=(rename_collection, _finish_restore),
+    back=(rename_collection_back, _undo_restore),
 )

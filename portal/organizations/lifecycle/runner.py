@@ -10,22 +10,21 @@ from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
 from portal.organizations.lifecycle.engine import acquire_lease, log_context, reschedule, run_now
-from portal.organizations.lifecycle.purging import write_due_purge
-from portal.organizations.lifecycle.trashing import warn_of_due_purge
+from portal.organizations.lifecycle.trashing import warn_of_due_purge, write_due_purge
 
 log = structlog.get_logger()
 
 LONGEST_PAUSE_SECONDS = 10
-MOST_AT_ONCE = 1000
+MAX_AT_ONCE = 1000
 
 
 def recover_due_operations() -> int:
-    """Run each operation that is due, once; how many there were, MOST_AT_ONCE at most.
+    """Run each operation that is due, once; how many there were, MAX_AT_ONCE at most.
 
     One that fails is rescheduled, so that the others don't wait for it.
     """
     recovered = 0
-    while recovered < MOST_AT_ONCE and (organization := acquire_lease()):
+    while recovered < MAX_AT_ONCE and (organization := acquire_lease()):
         recovered += 1
         log.warning("operation.taken_over", **log_context(organization))
         _run_safely(organization)
@@ -33,9 +32,9 @@ def recover_due_operations() -> int:
 
 
 def start_due_purges() -> int:
-    """Start each purge that is due; how many there were, MOST_AT_ONCE at most."""
+    """Start each purge that is due; how many there were, MAX_AT_ONCE at most."""
     purged = 0
-    while purged < MOST_AT_ONCE and (organization := write_due_purge()):
+    while purged < MAX_AT_ONCE and (organization := write_due_purge()):
         purged += 1
         log.info("purge.due", **log_context(organization))
         _run_safely(organization)
@@ -43,9 +42,9 @@ def start_due_purges() -> int:
 
 
 def send_due_warnings() -> int:
-    """Mail the owners about each purge that is near; how many there were, MOST_AT_ONCE at most."""
+    """Mail the owners about each purge that is near; how many there were, MAX_AT_ONCE at most."""
     warned = 0
-    while warned < MOST_AT_ONCE and warn_of_due_purge():
+    while warned < MAX_AT_ONCE and warn_of_due_purge():
         warned += 1
     return warned
 

@@ -8,18 +8,17 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock, settings
 from portal.audit.trail import record
+from portal.database.paging import join
 from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization
-from portal.documents.slugs import Slug, SlugState
-from portal.organizations.access.aggregation import join
+from portal.documents.organizations import Organization, Slug, SlugState
 from portal.organizations.access.lookup import with_mfa_lockout
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.web.context import RequestContext
 
-MOST_OLD = 100
-"""How many old slugs an organization holds: renames can't hoard names, nor make an organization too
-large to be deleted in one transaction."""
+MAX_OLD = 100
+"""The number of old slugs that an organization holds: renames can't hoard names, nor make an
+organization too large to be deleted in one transaction."""
 
 
 @within_transaction
@@ -84,7 +83,7 @@ def ownership(account: ObjectId) -> dict[str, Any]:
 
 
 def is_free(slug: str, account: ObjectId | None = None) -> bool:
-    """Whether ``account``, or a visitor without one, could claim the slug now."""
+    """True if ``account``, or a visitor without one, could claim the slug now."""
     held = Slug.objects(id=slug).first()
     if held is None:
         return True
@@ -96,14 +95,14 @@ def is_free(slug: str, account: ObjectId | None = None) -> bool:
 @within_transaction
 def promote_target(organization: ObjectId, old_slug: str, new_slug: str) -> None:
     """Make the claimed ``new_slug`` the current one. The old one stays held for OLD_SLUG_DAYS, as
-    long as it is among the MOST_OLD latest ones."""
+    long as it is among the MAX_OLD latest ones."""
     held_until = clock.now() + timedelta(days=settings.current().old_slug_days)
     Slug.objects(id=old_slug, organization=organization).update_one(
         set__state=SlugState.OLD, set__held_until=held_until
     )
     mark_current(organization, new_slug)
     old = Slug.objects(organization=organization, state=SlugState.OLD).order_by("-held_until")
-    too_many = [slug.id for slug in old.skip(MOST_OLD)]
+    too_many = [slug.id for slug in old.skip(MAX_OLD)]
     if too_many:
         Slug.objects(id__in=too_many, organization=organization, state=SlugState.OLD).delete()
 

@@ -1,10 +1,14 @@
-"""Steps that rename or drop an organization's tenant collection."""
+"""Steps that rename or drop an organization's tenant collection, and its repair.
+
+A repair gives it its recorded name back: somebody renamed it in the database, or an attempt that
+had lost its lease did.
+"""
 
 import structlog
 
 from portal.database.connection import tenant_database
-from portal.documents.organizations import Failure, Organization
-from portal.organizations.lifecycle.engine import LeaseLost, RollBack, current_attempt, log_context
+from portal.documents.organizations import Failure, OperationKind, Organization
+from portal.organizations.lifecycle import engine
 from portal.tenants import collections
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, CollectionNameTaken
 
@@ -16,9 +20,9 @@ def rename_collection(organization: Organization) -> Organization:
     try:
         _rename(organization, organization.placement.collection, organization.operation.collection)
     except CollectionNameTaken as error:
-        raise RollBack(Failure.NAME_TAKEN) from error
+        raise engine.RollBack(Failure.NAME_TAKEN) from error
     except CollectionMissing as error:
-        raise RollBack(Failure.COLLECTION_MISSING) from error
+        raise engine.RollBack(Failure.COLLECTION_MISSING) from error
     return organization
 
 
@@ -28,7 +32,9 @@ def rename_collection_back(organization: Organization) -> Organization:
         _rename(organization, organization.operation.collection, organization.placement.collection)
     except (CollectionNameTaken, CollectionMissing) as error:
         # It is gone, or its name is taken: only the record can be rolled back.
-        log.error("collection.not_moved_back", error=repr(error), **log_context(organization))
+        log.error(
+            "collection.not_moved_back", error=repr(error), **engine.log_context(organization)
+        )
     return organization
 
 
@@ -60,5 +66,26 @@ def _check_current(organization: Organization, found: CollectionElsewhere) -> No
     An earlier attempt renamed the collection, or somebody did in the database: the UUID is the
     truth. But an attempt that lost its lease must not touch it again.
     """
-    if not current_attempt(organization):
-        raise LeaseLost(str(organization.id)) from found
+    if not engine.current_attempt(organization):
+        raise engine.LeaseLost(str(organization.id)) from found
+
+
+def _finish_repair(organization: Organization) -> Organization:
+    # No audit event: no master data changes.
+    repaired = engine.update_if_held(organization, unset__operation=True)
+    name = repaired.placement.collection
+    log.warning("collection.name_repaired", organization=str(repaired.id), collection=name)
+    return repaired
+
+
+def _undo_repair(organization: Organization) -> Organization:
+    return engine.update_if_held(organization, unset__operation=True)
+
+
+REPAIR = engine.Plan(
+    kind=OperationKind.REPAIR,
+    title="Giving the collection its name back",
+    doing="being repaired",
+    forward=(rename_collection, _finish_repair),
+    back=(_undo_repair,),
+)

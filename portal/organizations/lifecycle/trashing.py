@@ -1,34 +1,25 @@
-"""Moving organizations to the trash."""
+"""Moving organizations to the trash, and purging them, which is irreversible."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
-from portal import clock, settings
+from portal import settings
 from portal.audit.trail import record
+from portal.database.cascade import delete_belongings
 from portal.database.connection import server_time
 from portal.database.leases import is_past
 from portal.database.transactions import transactional
-from portal.documents.organizations import (
-    Failure,
-    Operation,
-    OperationKind,
-    Organization,
-    OrganizationState,
-)
+from portal.documents.accounts import Account
+from portal.documents.mails import Mail
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Failure, OperationKind, Organization, OrganizationState
+from portal.mail.links import link
+from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_owners
-from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.engine import (
-    Plan,
-    RollBack,
-    commit_intent,
-    log_context,
-    run_now,
-    update_if_held,
-)
-from portal.organizations.lifecycle.mails import ORGANIZATION_TRASHED, PURGE_NEAR
+from portal.organizations.lifecycle import engine, slugs, steps
 from portal.organizations.lifecycle.names import check_confirmed
-from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -45,27 +36,49 @@ def trash_organization(
     programs send none.
 
     Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotFound,
-    CollectionNameConflict; then nothing was changed.
+    CollectionNameConflict.
     """
     check_confirmed(confirm_name, organization.name)
-    operation = Operation(
-        kind=OperationKind.TRASH,
-        started_at=clock.now(),
-        origin=context.origin,
-        collection=f"trash_{organization.id}",
+    operation = engine.new_operation(OperationKind.TRASH, f"trash_{organization.id}", context)
+    return engine.run_now(engine.commit_intent(organization, operation, context))
+
+
+def purge_organization(
+    organization: Organization, confirm_name: str | None, context: RequestContext
+) -> Organization:
+    """Drop the collection of an active or trashed organization, and leave a tombstone and the audit
+    chain. It can't be rolled back. ``confirm_name`` is what a person typed; programs send none.
+
+    Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotInTrash,
+    OrganizationPurged, NotFound.
+    """
+    check_confirmed(confirm_name, organization.name)
+    states = OrganizationState.ACTIVE, OrganizationState.TRASHED
+    operation = engine.new_operation(
+        OperationKind.PURGE, organization.placement.collection, context
     )
-    return run_now(commit_intent(organization, operation, context))
+    return engine.run_now(engine.commit_intent(organization, operation, context, states=states))
+
+
+def write_due_purge() -> Organization | None:
+    """Write the intent to purge into one organization whose time in the trash is over by the
+    server's clock, if there is one; the caller runs it."""
+    due = {**is_past("purge_at"), "state": OrganizationState.TRASHED}
+    found = Organization.objects(__raw__={**due, "operation": None}).first()
+    if found is None:
+        return None
+    collection = found.placement.collection
+    operation = engine.new_operation(OperationKind.PURGE, collection, RequestContext())
+    # Still due: it may have been restored, and trashed again, since it was read.
+    return engine.write_intent_where({"_id": found.id, **due}, operation)
 
 
 @transactional
 def warn_of_due_purge() -> Organization | None:
     """Mail the owners of one organization that it will soon be purged, if one is due by the
     server's clock; that organization."""
-    due = is_past("warn_at")
-    found = Organization.objects(
-        __raw__={**due, "state": OrganizationState.TRASHED, "operation": None}
-    )
-    warned = found.modify(new=True, unset__warn_at=True)
+    due = {**is_past("warn_at"), "state": OrganizationState.TRASHED, "operation": None}
+    warned = Organization.objects(__raw__=due).modify(new=True, unset__warn_at=True)
     # With a shorter time in the trash, the mail about the deletion named the day.
     if warned and warned.purge_at - warned.trashed_at > WARNED_BEFORE:
         email_owners(PURGE_NEAR, warned)
@@ -74,12 +87,12 @@ def warn_of_due_purge() -> Organization | None:
 
 def _move_to_trash(organization: Organization) -> Organization:
     try:
-        return rename_collection(organization)
-    except RollBack as rollback:
+        return steps.rename_collection(organization)
+    except engine.RollBack as rollback:
         if rollback.failure != Failure.COLLECTION_MISSING:
             raise
         # A dropped collection needs no new name.
-        log.error("collection.missing", **log_context(organization))
+        log.error("collection.missing", **engine.log_context(organization))
         return organization
 
 
@@ -91,7 +104,7 @@ def _finish_trash(organization: Organization) -> Organization:
 def _write_trashed(organization: Organization, now: datetime) -> Organization:
     operation = organization.operation
     purge_at = now + timedelta(days=settings.current().trash_days)
-    trashed = update_if_held(
+    trashed = engine.update_if_held(
         organization,
         set__state=OrganizationState.TRASHED,
         set__placement__collection=operation.collection,
@@ -110,15 +123,65 @@ def _write_trashed(organization: Organization, now: datetime) -> Organization:
 @transactional
 def _undo_trash(organization: Organization) -> Organization:
     operation = organization.operation
-    kept = update_if_held(organization, unset__operation=True)
+    kept = engine.update_if_held(organization, unset__operation=True)
     record(kept, "organization.trash_failed", operation.origin, reason=operation.failure)
     return kept
 
 
-PLAN = Plan(
+def _finish_purge(organization: Organization) -> Organization:
+    return _write_tombstone(organization, server_time())
+
+
+@transactional
+def _write_tombstone(organization: Organization, now: datetime) -> Organization:
+    operation = organization.operation
+    members = Membership.objects(organization=organization.id)
+    purged = engine.update_if_held(
+        organization,
+        set__state=OrganizationState.PURGED,
+        set__purged_at=now,
+        set__purged_by=operation.origin.account,
+        set__owners=members.filter(role=Role.OWNER).distinct("account"),
+        unset__purge_at=True,
+        unset__warn_at=True,
+        unset__operation=True,
+    )
+    delete_belongings(Organization, organization.id)
+    record(purged, "organization.purged", operation.origin, name=purged.name, slug=purged.slug)
+    return purged
+
+
+def _about_trashed(mail: Mail) -> dict[str, Any] | None:
+    """The mail's values while the organization is in the trash, else ``None``."""
+    organization = Organization.objects(
+        id=mail.ids["organization"], state=OrganizationState.TRASHED
+    ).first()
+    if organization is None:
+        return None
+    deleter = Account.objects(id=organization.trashed_by).only("email").first()
+    return {
+        "name": organization.name,
+        "trashed_by": (deleter.email or "a closed account") if deleter else "a program",
+        "purge_at": organization.purge_at,
+        "link": link("organizations.trashed", organization_id=organization.id),
+    }
+
+
+TRASH = engine.Plan(
     kind=OperationKind.TRASH,
     title="Moving to the trash",
     doing="being deleted",
     forward=(_move_to_trash, _finish_trash),
-    back=(rename_collection_back, _undo_trash),
+    back=(steps.rename_collection_back, _undo_trash),
 )
+PURGE = engine.Plan(
+    kind=OperationKind.PURGE,
+    title="Purging",
+    doing="being purged",
+    forward=(steps.drop_collection, _finish_purge),
+)
+
+ORGANIZATION_TRASHED = MailKind("organization_trashed", "{name} is in the trash", _about_trashed)
+PURGE_NEAR = MailKind("purge_near", "{name} will be purged on {purge_at:%-d %B %Y}", _about_trashed)
+
+KINDS = (ORGANIZATION_TRASHED, PURGE_NEAR)

@@ -14,29 +14,22 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation, InvitationState
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, InvitationState, Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress
 from portal.errors import NotFound
-from portal.identity.accounts.creating import NewAccount, create_account
+from portal.identity.accounts.creating import NewAccount, create_account, verify_by_link
 from portal.identity.accounts.errors import EmailTaken
-from portal.identity.accounts.verifying import verify_by_link
 from portal.identity.authentication import passwords
 from portal.identity.authentication.errors import WrongCredentials
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import AccountPrincipal, require_verified_address
 from portal.mail import links
 from portal.mail.errors import InvalidLink
-from portal.organizations.members.errors import (
-    AccountExists,
-    AlreadyJoined,
-    InvitationEnded,
-    InvitationForAnotherAddress,
-    InvitationSuspended,
-)
+from portal.organizations.members import errors
 from portal.organizations.members.mails import INVITE
+from portal.organizations.members.memberships import record_about
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
@@ -79,7 +72,7 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     if account_id:
         account = Account.objects(id=account_id).first()
         if account is None or account.email_key != invitation.email_key:
-            raise InvitationForAnotherAddress
+            raise errors.InvitationForAnotherAddress
     else:
         account = Account.objects(email_key=invitation.email_key).first()
     organization, inviter_email = _check_inviter(invitation)
@@ -102,14 +95,14 @@ def accept_link(
     invited = read_link(token, account_id)
     account = invited.account
     if account and invited.step == LOG_IN:
-        raise AccountExists(account.email)
+        raise errors.AccountExists(account.email)
     if account and invited.step == AGREE:
-        return _accept(invited.invitation, account.id, context)
+        return transactional(_join)(invited.invitation, account.id, context)
     if account and invited.step == VERIFY:
         require_verified_address(account)
-    rate_limits.count_attempt(rate_limits.SIGNUP, rate_limits.network_of(context.ip_address))
+    rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     if account:
-        return _prove_and_join(invited.invitation, account, password, context, user_agent)
+        return _prove_and_join(invited, account, password, context, user_agent)
     return _sign_up_and_join(invited, password, context, user_agent)
 
 
@@ -117,24 +110,24 @@ def accept_own(invitation_id: ObjectId, account_id: ObjectId, context: RequestCo
     """Accept an invitation to the account's own verified address, without a link.
 
     Raises NotFound for one of another address, AddressNotVerified, InvitationEnded,
-    InvitationSuspended, AlreadyJoined; then nothing was changed.
+    InvitationSuspended, AlreadyJoined.
     """
     account = Account.objects.get(id=account_id)
     invitation = Invitation.objects(id=invitation_id, email_key=account.email_key).first()
     if invitation is None:
         raise NotFound(str(invitation_id))
     require_verified_address(account)
-    return _accept(invitation, account_id, context)
+    return transactional(_join)(invitation, account_id, context)
 
 
 def _find_by_token(token: str) -> tuple[Invitation, str]:
     try:
         content = links.read_token(INVITE, token)
     except InvalidLink as error:
-        raise InvitationEnded from error
+        raise errors.InvitationEnded from error
     invitation = Invitation.objects(id=content["id"], generation=content["generation"]).first()
     if invitation is None or invitation.standing != InvitationState.OPEN:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     # An earlier version did not sign the recipient, which mostly was the address as invited.
     return invitation, content.get("to", invitation.email)
 
@@ -162,20 +155,16 @@ def _check_inviter(invitation: Invitation) -> tuple[Organization, str]:
     account = Account.objects(id=invitation.inviter).only("email", "verified_at").first()
     # An earlier version allowed unverified accounts to invite.
     if not organization or not inviter or not account or not account.verified:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     if "invitations.manage" not in ROLES[inviter.role]:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     if organization.state == OrganizationState.TRASHED:
-        raise InvitationSuspended(organization.name)
+        raise errors.InvitationSuspended(organization.name)
     return organization, account.email
 
 
 def _prove_and_join(
-    invitation: Invitation,
-    account: Account,
-    password: str,
-    context: RequestContext,
-    user_agent: str,
+    invited: Invited, account: Account, password: str, context: RequestContext, user_agent: str
 ) -> Joined:
     context = context.acting_as(AuditActor(account.id, account.email))
     proved = verify_by_link(account, password, context)
@@ -185,7 +174,7 @@ def _prove_and_join(
 
     @transactional
     def join_and_log_in() -> Joined:
-        joined = _join(invitation, proved.id, context)
+        joined = _join(invited.invitation, proved.id, context)
         # An account that already has a second factor logs in by that.
         current = Account.objects(
             id=proved.id, password_hash=proved.password_hash, has_second_factor__ne=True
@@ -215,18 +204,13 @@ def _sign_up_and_join(
         try:
             entered = create_account(new, context, user_agent)
         except EmailTaken as error:
-            raise AccountExists(invited.to) from error
+            raise errors.AccountExists(invited.to) from error
         by_account = entered.context
         record(entered.account, "account.logged_in", by_account.origin, factors=Factor.PASSWORD)
         joined = _join(invitation, new.id, by_account)
         return replace(joined, principal=entered.principal)
 
     return create_and_join()
-
-
-@transactional
-def _accept(invitation: Invitation, account_id: ObjectId, context: RequestContext) -> Joined:
-    return _join(invitation, account_id, context)
 
 
 @within_transaction
@@ -243,26 +227,19 @@ def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext)
         new=True, set__state=InvitationState.ACCEPTED, set__ended_at=now, set__account=account_id
     )
     if accepted is None:
-        raise InvitationEnded
+        raise errors.InvitationEnded
     organization, _ = _check_inviter(accepted)
     account = Account.objects(
         id=account_id, email_key=accepted.email_key, verified_at__ne=None
     ).modify(new=True, inc__membership_changes=1)
     if account is None:
-        raise InvitationForAnotherAddress
+        raise errors.InvitationForAnotherAddress
     membership = Membership(
         organization=organization.id, account=account_id, role=accepted.role, since=now
     )
     try:
         membership.save(force_insert=True)
     except NotUniqueError as error:
-        raise AlreadyJoined(organization.name, organization.slug) from error
-    record(
-        organization,
-        "invitation.accepted",
-        context.origin,
-        target=accepted.id,
-        target_email=accepted.email,
-        role=accepted.role,
-    )
+        raise errors.AlreadyJoined(organization.name, organization.slug) from error
+    record_about(accepted, organization, "invitation.accepted", context, role=accepted.role)
     return Joined(organization, Role(accepted.role))

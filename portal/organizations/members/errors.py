@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from portal.errors import Conflict, Invalid, WayOn
+from portal.errors import Action, Conflict, Invalid
 from portal.mail.errors import InvalidLink
-from portal.organizations.access.errors import back_to
+from portal.organizations.access.errors import LeadsBack
 
 
 class InvitationEnded(InvalidLink):
@@ -31,8 +31,8 @@ class InvitationForAnotherAddress(Conflict):
     )
 
     @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (WayOn("Log out", "authentication.log_out", method="post"),)
+    def actions(self) -> tuple[Action, ...]:
+        return (Action("Log out", "authentication.log_out", method="post"),)
 
 
 @dataclass
@@ -82,20 +82,12 @@ class AlreadyMember(Conflict):
     message = "{email} is a member: change the role instead"
 
 
-@dataclass
-class AlreadyJoined(Conflict):
+class AlreadyJoined(LeadsBack, Conflict):
     """The account that accepts an invitation is a member already; its role stays."""
-
-    name: str
-    slug: str
 
     code = "already_member"
     title = "You are a member already"
     message = "You belong to {name}. Your role there was not changed."
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (back_to(self.name, self.slug),)
 
 
 @dataclass
@@ -117,12 +109,8 @@ class InvalidRole(Invalid):
     message = "Choose viewer or admin: ownership is offered, and accepted"
 
 
-@dataclass
-class LastOwner(Conflict):
+class LastOwner(LeadsBack, Conflict):
     """The change would leave the organization without an owner."""
-
-    name: str
-    slug: str
 
     code = "last_owner"
     title = "An organization needs an owner"
@@ -130,10 +118,6 @@ class LastOwner(Conflict):
         "{name} has no other owner. Offer ownership to a member first; once it is accepted, "
         "send this again. Nothing was changed."
     )
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (back_to(self.name, self.slug),)
 
 
 @dataclass
@@ -161,12 +145,8 @@ class AlreadyOffered(Conflict):
     )
 
 
-@dataclass
-class OfferEnded(Conflict):
+class OfferEnded(LeadsBack, Conflict):
     """The offer of ownership was withdrawn or answered, or its giver is no longer an owner."""
-
-    name: str
-    slug: str
 
     code = "offer_ended"
     title = "This offer has ended"
@@ -174,7 +154,3 @@ class OfferEnded(Conflict):
         "It was withdrawn or answered, or who made it is no longer an owner of {name}. "
         "Nothing was changed."
     )
-
-    @property
-    def ways_on(self) -> tuple[WayOn, ...]:
-        return (back_to(self.name, self.slug),)

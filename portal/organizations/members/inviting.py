@@ -7,26 +7,19 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
 from portal import clock
-from portal.audit.trail import record
+from portal.database.paging import join
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import GRANTABLE_ROLES, Invitation, InvitationState
-from portal.documents.memberships import Membership
+from portal.documents.memberships import GRANTABLE_ROLES, Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.email_addresses import parse_email
 from portal.errors import NotFound, check_all
 from portal.identity.sessions.principals import require_verified_address
 from portal.mail import outbox
-from portal.organizations.access.aggregation import join
-from portal.organizations.access.changes import begin_change
-from portal.organizations.access.lookup import Access
-from portal.organizations.members.errors import (
-    AlreadyInvited,
-    AlreadyMember,
-    InvalidRole,
-    InvitationClosed,
-)
+from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.members import errors
 from portal.organizations.members.mails import INVITATION, INVITE
+from portal.organizations.members.memberships import record_about
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -38,7 +31,7 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
 
     The caller doesn't learn whether the address has an account. Raises TooManyAttempts,
     InvalidEmail, InvalidRole (or SeveralErrors of them), AddressNotVerified, AlreadyMember,
-    AlreadyInvited, NotFound; then nothing was changed.
+    AlreadyInvited, NotFound.
     """
     rate_limits.count_attempt(rate_limits.INVITATIONS, str(access.organization.id))
     address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
@@ -62,7 +55,7 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
         try:
             invitation.save(force_insert=True)
         except NotUniqueError as error:
-            raise AlreadyInvited(address.shown) from error
+            raise errors.AlreadyInvited(address.shown) from error
         _record_and_mail(organization, "invitation.sent", invitation, context)
         return invitation
 
@@ -76,7 +69,7 @@ def resend_invitation(
     previous link is invalidated, and the caller becomes the inviter.
 
     Raises TooManyAttempts, InvalidRole, AddressNotVerified, NotFound, InvitationClosed,
-    AlreadyMember; then nothing was changed.
+    AlreadyMember.
     """
     rate_limits.count_attempt(rate_limits.INVITATIONS, str(access.organization.id))
     if role is not None:
@@ -104,20 +97,46 @@ def resend_invitation(
 def withdraw_invitation(
     access: Access, invitation_id: ObjectId, context: RequestContext
 ) -> Invitation:
-    """Withdraw an invitation, which invalidates its link. Raises NotFound, InvitationClosed; then
-    nothing was changed."""
+    """Withdraw an invitation, which invalidates its link. Raises NotFound, InvitationClosed."""
     organization = begin_change(
         access, context, WITHDRAW, invitation_id, permission="invitations.manage"
     )
     changes = {"state": InvitationState.WITHDRAWN, "ended_at": clock.now()}
     withdrawn = _change(organization, invitation_id, changes)
-    _record(organization, "invitation.withdrawn", withdrawn, context)
+    record_about(withdrawn, organization, "invitation.withdrawn", context)
     return withdrawn
+
+
+@within_transaction
+def withdraw_sent_by(account: Account, organization: Organization, context: RequestContext) -> None:
+    """Withdraw the account's open invitations to the organization, in the transaction that ends its
+    right to invite; they stay withdrawn if it may invite again.
+
+    One event records them all: no number of invitations keeps their sender from being removed.
+    """
+    sent = Invitation.objects(
+        organization=organization.id, inviter=account.id, state=InvitationState.OPEN
+    )
+    count = sent.update(set__state=InvitationState.WITHDRAWN, set__ended_at=clock.now())
+    if count:
+        action = "invitation.withdrawn_with_role"
+        record_about(account, organization, action, context, count=str(count))
+
+
+@within_transaction
+def withdraw_sent_to(account: Account, context: RequestContext) -> None:
+    """Withdraw all open invitations to the account's address, with an event for each."""
+    sent = Invitation.objects(email_key=account.email_key, state=InvitationState.OPEN)
+    for invitation in sent:
+        organization = Organization.objects(id=invitation.organization).first()
+        if organization:
+            record_about(invitation, organization, "invitation.withdrawn", context)
+    sent.update(set__state=InvitationState.WITHDRAWN, set__ended_at=clock.now())
 
 
 def _check_role(role: str) -> None:
     if role not in GRANTABLE_ROLES:
-        raise InvalidRole
+        raise errors.InvalidRole
 
 
 def _validity(now: datetime) -> dict[str, Any]:
@@ -145,7 +164,7 @@ def _change(
     changed = of_organization.filter(state=InvitationState.OPEN).modify(new=True, **sets, **more)
     if changed is None:
         ended = of_organization.first()
-        raise InvitationClosed(ended.email) if ended else NotFound(str(invitation_id))
+        raise errors.InvitationClosed(ended.email) if ended else NotFound(str(invitation_id))
     return changed
 
 
@@ -161,13 +180,13 @@ def _check_no_member(organization: Organization, invitation: Invitation) -> None
         ]
     )
     if next(iter(found), None):
-        raise AlreadyMember(invitation.email)
+        raise errors.AlreadyMember(invitation.email)
 
 
 def _record_and_mail(
     organization: Organization, action: str, invitation: Invitation, context: RequestContext
 ) -> None:
-    _record(organization, action, invitation, context, role=invitation.role)
+    record_about(invitation, organization, action, context, role=invitation.role)
     # Two spellings of one address may be two mailboxes elsewhere: an account's own spelling counts.
     account = Account.objects(email_key=invitation.email_key).only("email").first()
     outbox.enqueue(
@@ -175,21 +194,4 @@ def _record_and_mail(
         account.email if account else invitation.email,
         invitation=invitation.id,
         generation=invitation.generation,
-    )
-
-
-def _record(
-    organization: Organization,
-    action: str,
-    invitation: Invitation,
-    context: RequestContext,
-    **details: str,
-) -> None:
-    record(
-        organization,
-        action,
-        context.origin,
-        target=invitation.id,
-        target_email=invitation.email,
-        **details,
     )

@@ -8,13 +8,11 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
-from portal.database.paging import Page, keyset_stages, page_from
+from portal.database.paging import Page, join, keyset_stages, page_from
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation, InvitationState, standing_of
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, InvitationState, Membership, Role, standing_of
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
-from portal.organizations.access.aggregation import join
 from portal.organizations.members.memberships import membership_of
 from portal.permissions import ROLES
 
@@ -64,7 +62,7 @@ class ListedInvitation:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be re-sent and withdrawn."""
+        """True while it can be re-sent and withdrawn."""
         return self.ended_at is None
 
 
@@ -94,7 +92,7 @@ def members_of(
 
 
 def counts_of(organization_id: ObjectId) -> tuple[int, int]:
-    """How many members and how many owners an organization has."""
+    """The numbers of members and of owners of an organization."""
     found = Membership.objects(organization=organization_id).aggregate(
         [{"$group": {"_id": "$role", "n": {"$sum": 1}}}]
     )

@@ -7,9 +7,8 @@ from bson import ObjectId
 
 from portal import clock
 from portal.documents.accounts import Account
-from portal.documents.invitations import Invitation, InvitationState
 from portal.documents.mails import Mail
-from portal.documents.memberships import Membership
+from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.mail.links import LinkPurpose, link, sign_token
 from portal.mail.outbox import MailKind
@@ -98,10 +97,4 @@ OFFER_ENDED = MailKind("offer_ended", "The offer of ownership of {name} has ende
 ROLE_CHANGED = MailKind("role_changed", "Your role in {name} is {role}", _about_member)
 MEMBER_REMOVED = MailKind("member_removed", "You no longer belong to {name}", _about_removed)
 
-KINDS = (
-    INVITATION,
-    OWNERSHIP_OFFERED,
-    OFFER_ENDED,
-    ROLE_CHANGED,
-    MEMBER_REMOVED,
-)
+KINDS = (INVITATION, OWNERSHIP_OFFERED, OFFER_ENDED, ROLE_CHANGED, MEMBER_REMOVED)

@@ -5,19 +5,14 @@ from bson import ObjectId
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
-from portal.documents.invitations import GRANTABLE_ROLES
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import GRANTABLE_ROLES, Membership, Role
 from portal.documents.organizations import Organization
-from portal.mail import outbox
-from portal.organizations.access.changes import begin_change
-from portal.organizations.access.errors import Forbidden
-from portal.organizations.access.lookup import Access
-from portal.organizations.members import ownership
+from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.members import memberships, ownership
 from portal.organizations.members.errors import InvalidRole
+from portal.organizations.members.inviting import withdraw_sent_by
 from portal.organizations.members.listing import Member
 from portal.organizations.members.mails import MEMBER_REMOVED, ROLE_CHANGED
-from portal.organizations.members.memberships import membership_of, register_membership_change
-from portal.organizations.members.withdrawing import withdraw_sent_by
 from portal.permissions import ROLES
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -30,7 +25,7 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
 
     Only owners can change an owner, and no API key makes a viewer an admin. A member who may no
     longer invite loses their open invitations. Raises InvalidRole, TooManyAttempts, NotFound,
-    Forbidden, LastOwner; then nothing was changed.
+    Forbidden, LastOwner.
     """
     if role not in GRANTABLE_ROLES:
         raise InvalidRole
@@ -40,25 +35,21 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
     @transactional
     def update_role() -> Member:
         organization, membership = _begin_managing(access, context, CHANGE_ROLE, account_id)
-        account = register_membership_change(account_id)
+        account = memberships.register_membership_change(account_id)
         if membership.role != role:
             before = membership.role
-            _check_promotion(access, before, Role(role))
-            _end_role(organization, membership, context)
+            # No API key may invite or create keys: a removed member who kept one can't make a
+            # second account an admin.
+            access.require_all(ROLES[Role(role)] - ROLES[before])
+            if before == Role.OWNER:
+                ownership.end_ownership(organization, account_id, context)
             if "invitations.manage" not in ROLES[role]:
                 withdraw_sent_by(account, organization, context)
             membership = Membership.objects(id=membership.id).modify(new=True, set__role=role)
-            record(
-                organization,
-                "member.role_changed",
-                context.origin,
-                target=account.id,
-                target_email=account.email,
-                role_before=before,
-                role=role,
-            )
+            roles = {"role_before": before, "role": role}
+            memberships.record_about(account, organization, "member.role_changed", context, **roles)
             if account_id != context.account:
-                _mail(ROLE_CHANGED, account, organization)
+                memberships.mail_member(ROLE_CHANGED, account, organization)
         return Member(account.id, account.email, membership.role, membership.since)
 
     return update_role()
@@ -68,29 +59,22 @@ def change_role(access: Access, account_id: ObjectId, role: str, context: Reques
 def remove_member(access: Access, account_id: ObjectId, context: RequestContext) -> Member:
     """End a membership, effective from the next request; the former member.
 
-    Only owners can remove an owner. Raises NotFound, Forbidden, LastOwner; then nothing was
-    changed.
+    Only owners can remove an owner. Raises NotFound, Forbidden, LastOwner.
     """
     organization, membership = _begin_managing(access, context, REMOVE, account_id)
     account = _end_membership(organization, membership, context)
-    record(
-        organization,
-        "member.removed",
-        context.origin,
-        target=account.id,
-        target_email=account.email,
-        role_before=membership.role,
+    memberships.record_about(
+        account, organization, "member.removed", context, role_before=membership.role
     )
-    _mail(MEMBER_REMOVED, account, organization)
+    memberships.mail_member(MEMBER_REMOVED, account, organization)
     return Member(account.id, account.email, membership.role, membership.since)
 
 
 @transactional
 def leave(access: Access, account_id: ObjectId, context: RequestContext) -> Member:
-    """End the caller's own membership; the former member. Raises NotFound, LastOwner; then nothing
-    was changed."""
+    """End the caller's own membership; the former member. Raises NotFound, LastOwner."""
     organization = begin_change(access, context, REMOVE, account_id)
-    membership = membership_of(organization.id, account_id)
+    membership = memberships.membership_of(organization.id, account_id)
     account = _end_membership(organization, membership, context)
     record(organization, "member.left", context.origin, role_before=membership.role)
     return Member(account.id, account.email, membership.role, membership.since)
@@ -101,21 +85,12 @@ def permission_over(role: Role) -> str:
     return "owners.manage" if role == Role.OWNER else "members.manage"
 
 
-def _check_promotion(access: Access, before: Role, role: Role) -> None:
-    """Raise Forbidden where the member would gain a permission that the caller lacks. No API key
-    may invite or create keys: a removed member who kept one can't make a second account an admin.
-    """
-    beyond = ROLES[role] - ROLES[before] - access.permissions
-    if beyond:
-        raise Forbidden(min(beyond), access.organization.id, access.role, access.slug)
-
-
 @within_transaction
 def _begin_managing(
     access: Access, context: RequestContext, kind: str, account_id: ObjectId
 ) -> tuple[Organization, Membership]:
     """Begin a change of a membership by a principal who may manage members with its role."""
-    membership = membership_of(access.organization.id, account_id)
+    membership = memberships.membership_of(access.organization.id, account_id)
     permission = permission_over(membership.role)
     access.require(permission)
     organization = begin_change(access, context, kind, account_id, permission=permission)
@@ -126,17 +101,9 @@ def _begin_managing(
 def _end_membership(
     organization: Organization, membership: Membership, context: RequestContext
 ) -> Account:
-    account = register_membership_change(membership.account)
-    _end_role(organization, membership, context)
+    account = memberships.register_membership_change(membership.account)
+    if membership.role == Role.OWNER:
+        ownership.end_ownership(organization, membership.account, context)
     withdraw_sent_by(account, organization, context)
     Membership.objects(id=membership.id).delete()
     return account
-
-
-def _end_role(organization: Organization, membership: Membership, context: RequestContext) -> None:
-    if membership.role == Role.OWNER:
-        ownership.end_ownership(organization, membership.account, context)
-
-
-def _mail(kind: outbox.MailKind, account: Account, organization: Organization) -> None:
-    outbox.enqueue(kind, account.email, organization=organization.id, account=account.id)

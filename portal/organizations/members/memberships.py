@@ -1,17 +1,20 @@
-"""Checks of memberships in the transactions that change them.
+"""Parts of the transactions that change members and invitations.
 
-Each of those also writes the head of the organization's audit chain, so of two concurrent ones on
-one organization one is retried.
+Each transaction also writes the head of the organization's audit chain, so of two concurrent ones
+on one organization one is retried.
 """
 
 from bson import ObjectId
 
+from portal.audit.trail import record
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
-from portal.documents.memberships import Membership, Role
+from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
-from portal.organizations.members.errors import LastOwner
+from portal.mail import outbox
+from portal.mail.outbox import MailKind
+from portal.web.context import RequestContext
 
 
 def membership_of(organization_id: ObjectId, account_id: ObjectId) -> Membership:
@@ -33,10 +36,27 @@ def register_membership_change(account_id: ObjectId) -> Account:
 
 
 @within_transaction
-def check_other_owner(organization: Organization, account_id: ObjectId) -> None:
-    """Raise LastOwner unless the organization has an owner besides the account."""
-    owners = Membership.objects(
-        organization=organization.id, role=Role.OWNER, account__ne=account_id
+def record_about(
+    target: Account | Invitation | None,
+    organization: Organization,
+    action: str,
+    context: RequestContext,
+    **details: str,
+) -> None:
+    """Append an event about an account or an invitation to the organization's audit chain."""
+    record(
+        organization,
+        action,
+        context.origin,
+        target=target.id if target else None,
+        target_email=target.email if target else None,
+        **details,
     )
-    if owners.first() is None:
-        raise LastOwner(organization.name, organization.slug)
+
+
+@within_transaction
+def mail_member(
+    kind: MailKind, account: Account, organization: Organization, **ids: ObjectId
+) -> None:
+    """Mail the account about its membership; ``ids`` are those of the mail's other subjects."""
+    outbox.enqueue(kind, account.email, organization=organization.id, account=account.id, **ids)

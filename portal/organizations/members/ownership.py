@@ -3,23 +3,15 @@
 from bson import ObjectId
 
 from portal import clock
-from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, OwnershipOffer, Role
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
-from portal.mail import outbox
-from portal.organizations.access.changes import begin_change
 from portal.organizations.access.errors import Forbidden
-from portal.organizations.access.lookup import Access
-from portal.organizations.members.errors import AlreadyOffered, AlreadyOwner, OfferEnded
+from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.members import errors, memberships
 from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
-from portal.organizations.members.memberships import (
-    check_other_owner,
-    membership_of,
-    register_membership_change,
-)
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -33,8 +25,7 @@ def offer_ownership(
     """Offer ownership to a member, on behalf of the calling owner; the recipient, who gets a mail.
 
     No role changes until it is accepted; then the giver becomes an admin, unless ``giver_stays``.
-    Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner, AlreadyOffered; then nothing was
-    changed.
+    Raises TooManyAttempts, NotFound, Forbidden, AlreadyOwner, AlreadyOffered.
     """
     # Ending offers needs no limit of its own: each ends once.
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
@@ -44,22 +35,16 @@ def offer_ownership(
         organization = begin_change(access, context, OFFER, account_id)
         if _owner(organization, context.account) is None:
             raise Forbidden("owners.manage", organization.id, access.role, organization.slug)
-        membership = membership_of(organization.id, account_id)
+        membership = memberships.membership_of(organization.id, account_id)
         account = Account.objects.get(id=account_id)
         if membership.role == Role.OWNER:
-            raise AlreadyOwner(account.email)
+            raise errors.AlreadyOwner(account.email)
         if membership.offer:
-            raise AlreadyOffered(account.email)
+            raise errors.AlreadyOffered(account.email)
         offer = OwnershipOffer(giver=context.account, giver_stays=giver_stays, at=clock.now())
         Membership.objects(id=membership.id).update_one(set__offer=offer)
-        _record(organization, "ownership.offered", context, account)
-        outbox.enqueue(
-            OWNERSHIP_OFFERED,
-            account.email,
-            organization=organization.id,
-            account=account.id,
-            offer=offer.id,
-        )
+        memberships.record_about(account, organization, "ownership.offered", context)
+        memberships.mail_member(OWNERSHIP_OFFERED, account, organization, offer=offer.id)
         return account
 
     return write_offer()
@@ -67,12 +52,11 @@ def offer_ownership(
 
 @transactional
 def withdraw_offer(access: Access, account_id: ObjectId, context: RequestContext) -> Account:
-    """Withdraw an offer, whichever owner made it; its recipient. Raises NotFound, OfferEnded; then
-    nothing was changed."""
+    """Withdraw an offer, whichever owner made it; its recipient. Raises NotFound, OfferEnded."""
     organization = begin_change(access, context, WITHDRAW, account_id, permission="owners.manage")
-    membership = membership_of(organization.id, account_id)
+    membership = memberships.membership_of(organization.id, account_id)
     if membership.offer is None:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     return _end_offer(organization, membership, "ownership.withdrawn", context)
 
 
@@ -81,19 +65,24 @@ def accept_ownership(
     access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
 ) -> Organization:
     """Accept the offer with this id: the account becomes an owner, and the giver an admin unless
-    they stay one; the organization. Raises OfferEnded; then nothing was changed."""
+    they stay one; the organization. Raises OfferEnded."""
     organization = begin_change(access, context, ACCEPT, account_id)
     membership = _offered(organization, offer_id, account_id)
     offer = membership.offer
     if _owner(organization, offer.giver) is None:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     before = membership.role
     Membership.objects(id=membership.id).update_one(set__role=Role.OWNER, unset__offer=True)
-    register_membership_change(account_id)
-    giver = register_membership_change(offer.giver)
-    _record(organization, "ownership.accepted", context, giver, role_before=before, role=Role.OWNER)
+    memberships.register_membership_change(account_id)
+    giver = memberships.register_membership_change(offer.giver)
+    roles = {"role_before": before, "role": Role.OWNER}
+    memberships.record_about(giver, organization, "ownership.accepted", context, **roles)
     if not offer.giver_stays:
-        _step_down(organization, giver, context)
+        end_ownership(organization, giver.id, context)
+        givers = Membership.objects(organization=organization.id, account=giver.id)
+        givers.update_one(set__role=Role.ADMIN)
+        roles = {"role_before": Role.OWNER, "role": Role.ADMIN}
+        memberships.record_about(giver, organization, "member.role_changed", context, **roles)
     return organization
 
 
@@ -101,13 +90,12 @@ def accept_ownership(
 def decline_ownership(
     access: Access, account_id: ObjectId, offer_id: str, context: RequestContext
 ) -> Organization:
-    """Decline the offer with this id; the organization. Raises OfferEnded; then nothing was
-    changed."""
+    """Decline the offer with this id; the organization. Raises OfferEnded."""
     organization = begin_change(access, context, DECLINE, account_id)
     membership = _offered(organization, offer_id, account_id)
     Membership.objects(id=membership.id).update_one(unset__offer=True)
     giver = Account.objects(id=membership.offer.giver).first()
-    _record(organization, "ownership.declined", context, giver)
+    memberships.record_about(giver, organization, "ownership.declined", context)
     return organization
 
 
@@ -115,9 +103,10 @@ def decline_ownership(
 def end_ownership(
     organization: Organization, account_id: ObjectId, context: RequestContext
 ) -> None:
-    """Check that another owner remains, and end the account's offers of ownership. Raises
-    LastOwner."""
-    check_other_owner(organization, account_id)
+    """Check that another owner remains, and end the account's offers. Raises LastOwner."""
+    owners = Membership.objects(organization=organization.id, role=Role.OWNER)
+    if owners.filter(account__ne=account_id).first() is None:
+        raise errors.LastOwner(organization.name, organization.slug)
     lapse_offers(organization, account_id, context)
 
 
@@ -129,13 +118,12 @@ def lapse_offers(organization: Organization, account_id: ObjectId, context: Requ
 
 
 def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]:
-    """The account's open offer, and its giver's e-mail address. Raises OfferEnded where it has
-    none."""
+    """The account's open offer, and its giver's e-mail address. Raises OfferEnded without one."""
     organization = access.organization
-    membership = membership_of(organization.id, account_id)
+    membership = memberships.membership_of(organization.id, account_id)
     giver = membership.offer and Account.objects(id=membership.offer.giver).first()
     if giver is None:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     return membership.offer, giver.email
 
 
@@ -149,18 +137,8 @@ def _offered(organization: Organization, offer_id: str, account_id: ObjectId) ->
     membership = Membership.objects(organization=organization.id, account=account_id).first()
     offer = membership and membership.offer
     if offer is None or str(offer.id) != offer_id:
-        raise OfferEnded(organization.name, organization.slug)
+        raise errors.OfferEnded(organization.name, organization.slug)
     return membership
-
-
-def _step_down(organization: Organization, giver: Account, context: RequestContext) -> None:
-    end_ownership(organization, giver.id, context)
-    Membership.objects(organization=organization.id, account=giver.id).update_one(
-        set__role=Role.ADMIN
-    )
-    _record(
-        organization, "member.role_changed", context, giver, role_before=Role.OWNER, role=Role.ADMIN
-    )
 
 
 def _end_offer(
@@ -170,23 +148,6 @@ def _end_offer(
     if account is None:
         raise NotFound(str(membership.account))
     Membership.objects(id=membership.id).update_one(unset__offer=True)
-    _record(organization, action, context, account)
-    outbox.enqueue(OFFER_ENDED, account.email, organization=organization.id, account=account.id)
+    memberships.record_about(account, organization, action, context)
+    memberships.mail_member(OFFER_ENDED, account, organization)
     return account
-
-
-def _record(
-    organization: Organization,
-    action: str,
-    context: RequestContext,
-    target: Account | None,
-    **details: str,
-) -> None:
-    record(
-        organization,
-        action,
-        context.origin,
-        target=target.id if target else None,
-        target_email=target.email if target else None,
-        **details,
-    )

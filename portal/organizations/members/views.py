@@ -1,27 +1,30 @@
-"""Pages of members and of ownership."""
+"""Pages of members, of ownership, and of invitations, for those who invite and for recipients."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
+from flask_login import current_user, login_required
 
+from portal.documents.accounts import Account
 from portal.documents.memberships import Role
+from portal.identity.authentication import cookies
 from portal.identity.sessions.reauthentication import (
     reauthenticated,
     recently_authenticated,
     require_reauthentication,
 )
 from portal.organizations.access import replay
-from portal.organizations.access.guards import with_access
+from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.api_keys import managing as api_keys_managing
-from portal.organizations.members import listing, managing, ownership
-from portal.organizations.members.forms import AnswerForm, InviteForm, OfferForm, RoleForm
+from portal.organizations.members import accepting, inviting, listing, managing, ownership
+from portal.organizations.members.forms import AnswerForm, InviteForm, JoinForm, OfferForm, RoleForm
 from portal.web.forms import IdempotentForm
-from portal.web.query import sort_key_argument
-from portal.web.requests import request_context
+from portal.web.requests import request_context, sort_key_argument, user_agent
 
 blueprint = Blueprint("members", __name__)
+invitations = Blueprint("invitations", __name__)
 replay.install(blueprint, "members.show")
+replay.install(invitations, "members.show")
 
 
 @blueprint.get("/organizations/<slug>/members")
@@ -31,7 +34,7 @@ def show(access: Access) -> ResponseReturnValue:
     page = listing.members_of(access.organization.id, before=before, after=after)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".show", slug=access.organization.slug), 303)
-    return members_page(access, InviteForm(), page)
+    return _members_page(access, InviteForm(), page)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/role", methods=["GET", "POST"])
@@ -47,10 +50,12 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
         lambda: managing.change_role(access, member.account_id, form.role.data, request_context())
     )
     if changed:
-        flash(f"{changed.email} is {_with_article(changed.role)} now.", "ok")
-        return to_members(access)
+        role_given = "an admin" if changed.role == Role.ADMIN else f"a {changed.role}"
+        flash(f"{changed.email} is {role_given} now.", "ok")
+        return _to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
-    return _page("role", access, form, member=member, withdrawing=IdempotentForm(), keys=keys)
+    shown = {"member": member, "withdrawing": IdempotentForm(), "keys": keys}
+    return render_page("members/role.html", access, form, **shown)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/remove", methods=["GET", "POST"])
@@ -63,9 +68,9 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
     )
     if removed:
         flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
-        return to_members(access)
+        return _to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
-    return _page("remove", access, form, member=member, keys=keys)
+    return render_page("members/remove.html", access, form, member=member, keys=keys)
 
 
 @blueprint.route("/organizations/<slug>/leave", methods=["GET", "POST"])
@@ -76,7 +81,7 @@ def leave(access: Access) -> ResponseReturnValue:
     if left:
         flash(f"You left {access.organization.name}.", "ok")
         return redirect(url_for("organizations.list_mine"), 303)
-    return _page("leave", access, form)
+    return render_page("members/leave.html", access, form)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/ownership", methods=["GET", "POST"])
@@ -92,8 +97,8 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
     )
     if offered:
         flash(f"{offered.email} was offered ownership. Nothing changes until they accept.", "ok")
-        return to_members(access)
-    return _page("offer", access, form, member=member)
+        return _to_members(access)
+    return render_page("members/offer.html", access, form, member=member)
 
 
 @blueprint.post("/organizations/<slug>/members/<account_id>/ownership/withdraw")
@@ -105,7 +110,7 @@ def withdraw_offer(access: Access, account_id: str) -> ResponseReturnValue:
     )
     if withdrawn:
         flash(f"The offer to {withdrawn.email} is withdrawn.", "ok")
-    return to_members(access)
+    return _to_members(access)
 
 
 @blueprint.route("/organizations/<slug>/ownership", methods=["GET", "POST"])
@@ -122,8 +127,9 @@ def answer(access: Access) -> ResponseReturnValue:
     )
     if accepted:
         flash(f"You are an owner of {accepted.name}.", "ok")
-        return to_members(access)
-    return _page("answer", access, form, giver=giver, giver_stays=offered.giver_stays)
+        return _to_members(access)
+    stays = offered.giver_stays
+    return render_page("members/answer.html", access, form, giver=giver, giver_stays=stays)
 
 
 @blueprint.post("/organizations/<slug>/ownership/decline")
@@ -137,34 +143,116 @@ def decline(access: Access) -> ResponseReturnValue:
     )
     if declined:
         flash("You declined. Your role has not changed.", "ok")
-    return to_members(access)
+    return _to_members(access)
 
 
-def members_page(access: Access, form: InviteForm, page: listing.Page) -> ResponseReturnValue:
-    """The page of members, with the submitted form to invite one."""
-    total, owners = listing.counts_of(access.organization.id)
-    invitations = None
-    if access.can("invitations.manage"):
-        invitations = listing.invitations_of(access.organization.id)
-    return (
-        render_template(
-            "members/members.html",
-            access=access,
-            organization=access.organization,
-            page=page,
-            total=total,
-            owners=owners,
-            form=form,
-            acting=IdempotentForm(),
-            invitations=invitations,
-            offered=listing.member_of(access.organization.id, current_user.account_id).offered,
-        ),
-        form.status,
+@invitations.get("/organizations/<slug>/invitations")
+@with_access("invitations.manage")
+def list_all(access: Access) -> ResponseReturnValue:
+    before, after = (
+        sort_key_argument(name, listing.INVITATION_KEY) for name in ("before", "after")
+    )
+    page = listing.invitations_of(access.organization.id, before=before, after=after)
+    if not page.rows and (before or after):  # the page has become empty
+        return redirect(url_for(".list_all", slug=access.organization.slug), 303)
+    return render_page("members/invitations.html", access, page=page, acting=IdempotentForm())
+
+
+@invitations.post("/organizations/<slug>/invitations")
+@with_access("invitations.manage")
+def invite(access: Access) -> ResponseReturnValue:
+    form = InviteForm()
+    if form.role.data == Role.ADMIN and not recently_authenticated(current_user):
+        return require_reauthentication(url_for("members.show", slug=access.organization.slug))
+    sent = form.submit(
+        lambda: inviting.invite(access, form.email.data, form.role.data, request_context())
+    )
+    if sent:
+        flash(f"An invitation is on its way to {sent.email}.", "ok")
+        return _to_members(access)
+    return _members_page(access, form, listing.members_of(access.organization.id))
+
+
+@invitations.post("/organizations/<slug>/invitations/<invitation_id>/resend")
+@with_access("invitations.manage")
+def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
+    invitation = listing.invitation_of(access.organization.id, parse_object_id(invitation_id))
+    if invitation.role == Role.ADMIN and not recently_authenticated(current_user):
+        return require_reauthentication(url_for("members.show", slug=access.organization.slug))
+    sent = IdempotentForm().submit(
+        lambda: inviting.resend_invitation(access, invitation.id, request_context())
+    )
+    if sent:
+        flash(f"A new link is on its way to {sent.email}. The one before is dead.", "ok")
+    return _to_members(access)
+
+
+@invitations.post("/organizations/<slug>/invitations/<invitation_id>/withdraw")
+@with_access("invitations.manage")
+def withdraw(access: Access, invitation_id: str) -> ResponseReturnValue:
+    withdrawn = IdempotentForm().submit(
+        lambda: inviting.withdraw_invitation(
+            access, parse_object_id(invitation_id), request_context()
+        )
+    )
+    if withdrawn:
+        flash(f"The invitation of {withdrawn.email} is withdrawn. Its link is dead.", "ok")
+    return _to_members(access)
+
+
+@invitations.route("/invitations/<token>", methods=["GET", "POST"])
+def follow(token: str) -> ResponseReturnValue:
+    account_id = current_user.account_id if current_user.is_authenticated else None
+    form = JoinForm()
+    joined = form.submit(
+        lambda: accepting.accept_link(
+            token, account_id, form.password.data, request_context(), user_agent()
+        )
+    )
+    if joined:
+        return _welcome(joined)
+    invited = accepting.read_link(token, account_id)
+    form.email.data = invited.to
+    return render_template("members/invitation.html", invited=invited, form=form), form.status
+
+
+@invitations.get("/account/invitations")
+@login_required
+def mine() -> ResponseReturnValue:
+    account = Account.objects.get(id=current_user.account_id)
+    rows = listing.invitations_for(account)
+    return render_template("members/mine.html", account=account, rows=rows, acting=IdempotentForm())
+
+
+@invitations.post("/account/invitations/<invitation_id>")
+@login_required
+def accept_mine(invitation_id: str) -> ResponseReturnValue:
+    joined = IdempotentForm().submit(
+        lambda: accepting.accept_own(
+            parse_object_id(invitation_id), current_user.account_id, request_context()
+        )
+    )
+    return _welcome(joined) if joined else redirect(url_for(".mine"), 303)
+
+
+def _members_page(access: Access, form: InviteForm, page: listing.Page) -> ResponseReturnValue:
+    organization_id = access.organization.id
+    total, owners = listing.counts_of(organization_id)
+    may_invite = access.can("invitations.manage")
+    return render_page(
+        "members/members.html",
+        access,
+        form,
+        page=page,
+        total=total,
+        owners=owners,
+        acting=IdempotentForm(),
+        invitations=listing.invitations_of(organization_id) if may_invite else None,
+        offered=listing.member_of(organization_id, current_user.account_id).offered,
     )
 
 
-def to_members(access: Access) -> ResponseReturnValue:
-    """Redirect to the page of members."""
+def _to_members(access: Access) -> ResponseReturnValue:
     return redirect(url_for("members.show", slug=access.organization.slug), 303)
 
 
@@ -174,16 +262,8 @@ def _managed(access: Access, account_id: str) -> listing.ListedMember:
     return member
 
 
-def _with_article(role: Role) -> str:
-    return "an admin" if role == Role.ADMIN else f"a {role}"
-
-
-def _page(name: str, access: Access, form: IdempotentForm, **more: object) -> ResponseReturnValue:
-    page = render_template(
-        f"members/{name}.html",
-        access=access,
-        organization=access.organization,
-        form=form,
-        **more,
-    )
-    return page, form.status
+def _welcome(joined: accepting.Joined) -> ResponseReturnValue:
+    if joined.principal:
+        cookies.enter(joined.principal)
+    flash(f"You belong to {joined.organization.name} now, as {joined.role}.", "ok")
+    return redirect(url_for("organizations.overview", slug=joined.organization.slug), 303)

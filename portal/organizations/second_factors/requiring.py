@@ -16,7 +16,7 @@ from portal.organizations.second_factors.errors import InvalidStartDate
 from portal.web.context import RequestContext
 
 LONGEST_AHEAD = timedelta(days=90)
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 
 
 def require_second_factor(
@@ -66,8 +66,7 @@ def lift_requirement(organization: Organization, context: RequestContext) -> Org
 
 
 def members_without_second_factor(organization_id: ObjectId) -> tuple[list[str], int]:
-    """The first e-mail addresses of members without a second factor, and how many such members
-    there are."""
+    """The first e-mail addresses of members without a second factor, and the number of them all."""
     members = Membership.objects(organization=organization_id).distinct("account")
     without = Account.objects(id__in=members, has_second_factor__ne=True)
-    return list(without.order_by("email").limit(MOST_SHOWN).scalar("email")), without.count()
+    return list(without.order_by("email").limit(MAX_SHOWN).scalar("email")), without.count()

@@ -2,21 +2,29 @@
 
 from datetime import date, timedelta
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from wtforms import BooleanField, StringField
 
 from portal import clock
 from portal.documents.organizations import Organization
 from portal.identity.sessions.reauthentication import reauthenticated
-from portal.organizations.access.guards import with_access
+from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.organizations.second_factors import requiring
-from portal.organizations.second_factors.forms import RequirementForm
+from portal.web.forms import DayInput, Form
 from portal.web.requests import request_context
 
 blueprint = Blueprint("second_factor_requirement", __name__)
 _USUAL_NOTICE = timedelta(days=14)
+
+
+class RequirementForm(Form):
+    """Sets the first day of the requirement, or lifts it."""
+
+    starts_on = StringField("From", default="", widget=DayInput())
+    lift = BooleanField()
 
 
 @blueprint.route("/organizations/<slug>/second-factor", methods=["GET", "POST"])
@@ -34,32 +42,24 @@ def show(access: Access) -> ResponseReturnValue:
         return redirect(url_for("organizations.show_settings", slug=changed.slug), 303)
     without, number = requiring.members_without_second_factor(organization.id)
     today = clock.now().date()
-    return (
-        render_template(
-            "second_factors/requirement.html",
-            access=access,
-            organization=organization,
-            form=form,
-            without=without,
-            number=number,
-            first=today,
-            last=today + requiring.LONGEST_AHEAD,
-        ),
-        form.status,
+    return render_page(
+        "second_factors/requirement.html",
+        access,
+        form,
+        without=without,
+        number=number,
+        first=today,
+        last=today + requiring.LONGEST_AHEAD,
     )
 
 
 def _change(organization: Organization, form: RequirementForm) -> Organization:
     if form.lift.data:
         return requiring.lift_requirement(organization, request_context())
-    starts_on = _day(form.starts_on.data)
+    try:
+        starts_on = date.fromisoformat(form.starts_on.data)
+    except ValueError:
+        starts_on = None
     return requiring.require_second_factor(
         organization, starts_on, current_user.account_id, request_context()
     )
-
-
-def _day(typed: str) -> date | None:
-    try:
-        return date.fromisoformat(typed)
-    except ValueError:
-        return None
