@@ -10,7 +10,7 @@ from flask_wtf import CSRFProtect
 
 from portal import cli, logs, settings
 from portal.api import openapi
-from portal.api import organizations as api_organizations
+from portal.api.refusals import FIELDS
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -110,7 +110,7 @@ def create_app(active: Settings) -> Flask:
     static_files.init_app(app, headers.headers(active))
     requests.init_app(app, active)
     headers.init_app(app, active)
-    error_handlers.init_app(app, observers=(refusals.observe,), api_fields=api_organizations.FIELDS)
+    error_handlers.init_app(app, observers=(refusals.observe,), api_fields=FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
     app.before_request(forms.store_idempotency_key)

@@ -22,7 +22,6 @@ auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a tok
 
 @admin.post(
     "/login",
-    operation="log_in",
     refusals=(
         WrongCredentials,
         SecondFactorCodeRequired,
@@ -55,10 +54,10 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
     }
 
 
-@auth.get("/check", operation="check_token")
+@auth.get("/check")
 @logged_in
 @auth.response(200, schemas.CheckAnswer)
-def check() -> dict[str, Any]:
+def check_token() -> dict[str, Any]:
     """See who the token or key is, and what it leads to
 
     Whoever lets people into something of an organization by this answer may go by `organizations`.

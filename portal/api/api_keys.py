@@ -24,7 +24,7 @@ from portal.web.requests import request_context
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
 
 
-@org_keys.get("/<name:name>/keys", operation="list_keys", refusals=OF_ACCESS)
+@org_keys.get("/<name:name>/keys", refusals=OF_ACCESS)
 @logged_in
 @org_keys.response(200, schemas.KeysAnswer)
 def list_keys(name: str) -> dict[str, Any]:
@@ -38,7 +38,6 @@ def list_keys(name: str) -> dict[str, Any]:
 
 @org_keys.post(
     "/<name:name>/keys",
-    operation="create_key",
     refusals=(
         *OF_CHANGES,
         InvalidApiKeyName,
@@ -52,7 +51,7 @@ def list_keys(name: str) -> dict[str, Any]:
 @logged_in
 @org_keys.arguments(schemas.NewKeyBody)
 @org_keys.response(201, schemas.NewSecretAnswer)
-def make(body: dict[str, Any], name: str) -> dict[str, Any]:
+def create_key(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Make a key
 
     With a role or with permissions; a key is never an owner, and makes no keys. The secret is
@@ -72,15 +71,13 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @org_keys.post(
-    "/<name:name>/keys/<key_id>/rotate",
-    operation="rotate_key",
-    refusals=(*OF_CHANGES, ApiKeyNotFound, ApiKeyExpired),
+    "/<name:name>/keys/<key_id>/rotate", refusals=(*OF_CHANGES, ApiKeyNotFound, ApiKeyExpired)
 )
 @takes_key
 @logged_in
 @org_keys.arguments(schemas.RotateBody, required=False)
 @org_keys.response(200, schemas.NewSecretAnswer)
-def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
+def rotate_key(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     """Give a key another secret
 
     The old one works for `overlap_seconds` beside it. As when a key is made, the secret is told
@@ -92,15 +89,11 @@ def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     return _with_secret(access, managing.rotate_key(access, key.id, overlap, request_context()))
 
 
-@org_keys.delete(
-    "/<name:name>/keys/<key_id>",
-    operation="revoke_key",
-    refusals=(*OF_CHANGES, ApiKeyNotFound),
-)
+@org_keys.delete("/<name:name>/keys/<key_id>", refusals=(*OF_CHANGES, ApiKeyNotFound))
 @takes_key
 @logged_in
 @org_keys.response(200, schemas.Success)
-def revoke(name: str, key_id: str) -> dict[str, Any]:
+def revoke_key(name: str, key_id: str) -> dict[str, Any]:
     """Revoke a key
 
     The next request that comes by it is refused.

@@ -93,11 +93,11 @@ class FeedAnswer(schemas.Success):
     head = fields.Nested(EventHead, required=True)
 
 
-@audit.get("/<name:name>/audit", operation="list_audit_events", refusals=OF_ACCESS)
+@audit.get("/<name:name>/audit", refusals=OF_ACCESS)
 @logged_in
 @audit.arguments(FeedQuery, location="query")
 @audit.response(200, FeedAnswer)
-def feed(query: dict[str, int], name: str) -> Answer:
+def list_audit_events(query: dict[str, int], name: str) -> Answer:
     """Read what happened in an organization
 
     Its audit events, oldest first. Send the `next` of one answer as `after` of the next call; when

@@ -1,7 +1,7 @@
 """Checks of every API request before its view: its credentials, and its strictly parsed input."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
@@ -23,8 +23,13 @@ from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.lifecycle.names import slug_asked_for
 from portal.web.errors import InvalidInput, MalformedJson
 
-_WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # their schemas check it
-_FOR_PROVISIONING = "org.create"
+_WITH_QUERY = (
+    "org.delete_organization",
+    "org.delete_organization_by_body",
+    "audit.list_audit_events",
+)
+"""The endpoints whose schemas check it."""
+_FOR_PROVISIONING = "org.create_organization"
 
 OF_ACCESS: tuple[Refusal, ...] = (NotFound, SecondFactorRequired, Forbidden)
 """The errors of ``access_by_name``."""
@@ -67,17 +72,10 @@ class ApiBlueprint(Blueprint):
         self.before_request(_check_request)
 
     def route(
-        self,
-        rule: str,
-        *,
-        operation: str,
-        refusals: tuple[Refusal, ...] = (),
-        field_names: Mapping[str, str] | None = None,
-        **options: Any,
+        self, rule: str, *, refusals: tuple[Refusal, ...] = (), **options: Any
     ) -> Callable[[View], View]:
-        """Register a view as the ``operation`` of this id in the OpenAPI document, with the
-        ``refusals`` it has beside those of every operation; a test that sees another fails.
-        ``field_names`` are the API's, of fields that errors name otherwise."""
+        """Register a view as the operation of its name in the OpenAPI document, with the
+        ``refusals`` it has beside those of every operation; a test that sees another fails."""
         register = super().route(rule, **options)
         [method] = options["methods"]
         common = OF_EVERY_REQUEST if method == "GET" else OF_EVERY_REQUEST + OF_BODIES
@@ -86,10 +84,8 @@ class ApiBlueprint(Blueprint):
         def decorate(view: View) -> View:
             endpoint = f"{self.name}.{view.__name__}"
             key = () if endpoint == _FOR_PROVISIONING else (NotForProvisioning,)
-            responses = self.refusals.responses(
-                (*common, *key, *parsing, *refusals), field_names or {}
-            )
-            return register(self.doc(operationId=operation, responses=responses)(view))
+            found = self.refusals.responses(endpoint, (*common, *key, *parsing, *refusals))
+            return register(self.doc(operationId=view.__name__, responses=found)(view))
 
         return decorate
 

@@ -36,7 +36,7 @@ _OF_SENDING = (
 )
 
 
-@org_members.get("/<name:name>/members", operation="list_members", refusals=OF_ACCESS)
+@org_members.get("/<name:name>/members", refusals=OF_ACCESS)
 @logged_in
 @org_members.response(200, schemas.MembersAnswer)
 def list_members(name: str) -> Answer:
@@ -50,9 +50,7 @@ def list_members(name: str) -> Answer:
 
 
 @org_members.put(
-    "/<name:name>/members/<account_id>",
-    operation="change_role",
-    refusals=(*OF_CHANGES, LastOwner, TooManyAttempts),
+    "/<name:name>/members/<account_id>", refusals=(*OF_CHANGES, LastOwner, TooManyAttempts)
 )
 @takes_key
 @logged_in
@@ -73,14 +71,12 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
 
 
 @org_members.delete(
-    "/<name:name>/members/<account_id>",
-    operation="remove_member",
-    refusals=(*OF_CHANGES, OrganizationRenamed, LastOwner),
+    "/<name:name>/members/<account_id>", refusals=(*OF_CHANGES, OrganizationRenamed, LastOwner)
 )
 @takes_key
 @logged_in
 @org_members.response(200, schemas.Success)
-def remove(name: str, account_id: str) -> dict[str, Any]:
+def remove_member(name: str, account_id: str) -> dict[str, Any]:
     """Remove a member, or leave
 
     Everybody may remove themselves; of owners one always remains.
@@ -94,7 +90,7 @@ def remove(name: str, account_id: str) -> dict[str, Any]:
     return {}
 
 
-@org_members.get("/<name:name>/invitations", operation="list_invitations", refusals=OF_ACCESS)
+@org_members.get("/<name:name>/invitations", refusals=OF_ACCESS)
 @logged_in
 @org_members.response(200, schemas.InvitationsAnswer)
 def list_invitations(name: str) -> Answer:
@@ -107,16 +103,12 @@ def list_invitations(name: str) -> Answer:
     return {"invitations": page.rows}, 200, canonical(access, access.organization, "/invitations")
 
 
-@org_members.post(
-    "/<name:name>/invitations",
-    operation="create_invitation",
-    refusals=(*_OF_SENDING, InvalidEmail, AlreadyInvited),
-)
+@org_members.post("/<name:name>/invitations", refusals=(*_OF_SENDING, InvalidEmail, AlreadyInvited))
 @takes_key
 @logged_in
 @org_members.arguments(schemas.InviteBody)
 @org_members.response(201, schemas.InvitationAnswer)
-def invite(body: dict[str, str], name: str) -> dict[str, Any]:
+def create_invitation(body: dict[str, str], name: str) -> dict[str, Any]:
     """Invite an address
 
     It is sent a link that works once, for 7 days. As long as your own address is not verified the
@@ -128,15 +120,13 @@ def invite(body: dict[str, str], name: str) -> dict[str, Any]:
 
 
 @org_members.post(
-    "/<name:name>/invitations/<invitation_id>/resend",
-    operation="resend_invitation",
-    refusals=(*_OF_SENDING, InvitationClosed),
+    "/<name:name>/invitations/<invitation_id>/resend", refusals=(*_OF_SENDING, InvitationClosed)
 )
 @takes_key
 @logged_in
 @org_members.arguments(schemas.ResendBody, required=False)
 @org_members.response(200, schemas.InvitationAnswer)
-def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any]:
+def resend_invitation(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any]:
     """Send an invitation again
 
     By a new link, good for 7 days; the one before is dead. In another role if the body has one. As
@@ -151,13 +141,12 @@ def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any
 
 @org_members.delete(
     "/<name:name>/invitations/<invitation_id>",
-    operation="withdraw_invitation",
     refusals=(*OF_CHANGES, OrganizationRenamed, InvitationClosed),
 )
 @takes_key
 @logged_in
 @org_members.response(200, schemas.InvitationAnswer)
-def withdraw(name: str, invitation_id: str) -> dict[str, Any]:
+def withdraw_invitation(name: str, invitation_id: str) -> dict[str, Any]:
     """Withdraw an invitation
 
     Its link is dead. It stays listed.

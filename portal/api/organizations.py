@@ -44,10 +44,6 @@ from portal.web.requests import request_context
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
 
-_NEW_NAME = {"organization_name": "new_organization_name"}
-FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
-"""JSON names of fields that forms name otherwise, by endpoint."""
-
 # Parameters given to doc() are all that an operation has.
 _takes_key_and_purge = org.doc(
     parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
@@ -78,7 +74,6 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
 
 @org.post(
     "/create",
-    operation="create_organization",
     refusals=(
         *_OF_NAMING,
         *OF_CHANGES,
@@ -98,7 +93,7 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
     description="A mail was sent: the organization is created when the link in it is followed",
 )
 @org.doc(security=[{}, {"bearer": []}])
-def create(body: dict[str, str]) -> Answer:
+def create_organization(body: dict[str, str]) -> Answer:
     """Create an organization
 
     For a new account, or with a bearer token for the account that it stands for; an
@@ -125,10 +120,10 @@ def create(body: dict[str, str]) -> Answer:
     return {"organization": _created(organization)}, 201, {}
 
 
-@org.get("/trash", operation="list_trash", refusals=(AccountRequired,))
+@org.get("/trash", refusals=(AccountRequired,))
 @logged_in
 @org.response(200, schemas.TrashAnswer)
-def trash() -> dict[str, Any]:
+def list_trash() -> dict[str, Any]:
     """List what is in the trash
 
     Organizations whose owner you are, those deleted last first; 10,000 at most. Not for keys: an
@@ -137,10 +132,10 @@ def trash() -> dict[str, Any]:
     return {"trash": directory.trash_of(current_user.account_id, size=_MAX_TRASHED).rows}
 
 
-@org.get("/<name:name>", operation="get_organization", refusals=OF_ACCESS)
+@org.get("/<name:name>", refusals=OF_ACCESS)
 @logged_in
 @org.response(200, schemas.OrganizationAnswer)
-def see(name: str) -> Answer:
+def get_organization(name: str) -> Answer:
     """See an organization
 
     By its name or slug. An old one leads there too, and the answer links to the current one.
@@ -149,18 +144,13 @@ def see(name: str) -> Answer:
     return _details(access, access.organization)
 
 
-@org.put(
-    "/update/<name:name>",
-    operation="rename_organization",
-    refusals=_OF_RENAMING,
-    field_names=_NEW_NAME,
-)
+@org.put("/update/<name:name>", refusals=_OF_RENAMING)
 @takes_key
 @logged_in
 @org.arguments(schemas.NewNameBody)
 @org.response(200, schemas.OrganizationAnswer)
 @org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
-def update(body: dict[str, str], name: str) -> Answer:
+def rename_organization(body: dict[str, str], name: str) -> Answer:
     """Rename an organization
 
     Its collection is renamed with it.
@@ -168,18 +158,13 @@ def update(body: dict[str, str], name: str) -> Answer:
     return _rename(name, body["new_organization_name"])
 
 
-@org.put(
-    "/update",
-    operation="rename_organization_by_body",
-    refusals=_OF_RENAMING,
-    field_names=_NEW_NAME,
-)
+@org.put("/update", refusals=_OF_RENAMING)
 @takes_key
 @logged_in
 @org.arguments(schemas.RenameBody)
 @org.response(200, schemas.OrganizationAnswer)
 @org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
-def update_by_body(body: dict[str, str]) -> Answer:
+def rename_organization_by_body(body: dict[str, str]) -> Answer:
     """Rename the organization that the body names
 
     By its name or slug, also by an old one. Its collection is renamed with it.
@@ -187,13 +172,13 @@ def update_by_body(body: dict[str, str]) -> Answer:
     return _rename(body["old_organization_name"], body["new_organization_name"])
 
 
-@org.delete("/delete/<name:name>", operation="delete_organization", refusals=_OF_DELETING)
+@org.delete("/delete/<name:name>", refusals=_OF_DELETING)
 @_takes_key_and_purge
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def delete(query: dict[str, bool], name: str) -> Answer:
+def delete_organization(query: dict[str, bool], name: str) -> Answer:
     """Move an organization to the trash, or purge it at once
 
     By its current name or slug; an old one is refused. Nothing brings back what was purged.
@@ -201,18 +186,14 @@ def delete(query: dict[str, bool], name: str) -> Answer:
     return _delete(name, query["purge"])
 
 
-@org.delete(
-    "/delete",
-    operation="delete_organization_by_body",
-    refusals=(MalformedJson, *_OF_DELETING),
-)
+@org.delete("/delete", refusals=(MalformedJson, *_OF_DELETING))
 @_takes_key_and_purge
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.arguments(schemas.NameBody)
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
+def delete_organization_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
     """Move the organization that the body names to the trash, or purge it at once
 
     By its current name or slug; an old one is refused. Nothing brings back what was purged. Where
@@ -223,7 +204,6 @@ def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
 
 @org.post(
     "/trash/<organization_id>/restore",
-    operation="restore_organization",
     refusals=(*_OF_NAMING, *_OF_TRASHED, TenantCollectionMissing),
 )
 @takes_key
@@ -231,7 +211,7 @@ def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
 @org.arguments(schemas.RestoreBody, required=False)
 @org.response(200, schemas.OrganizationAnswer)
 @org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
-def restore(body: dict[str, str], organization_id: str) -> Answer:
+def restore_organization(body: dict[str, str], organization_id: str) -> Answer:
     """Bring an organization back from the trash
 
     Under another name if the body has one: its own may be taken by now. Not for keys.
@@ -244,16 +224,12 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     return _details(access, restored)[0], 202 if restored.operation else 200, {}
 
 
-@org.delete(
-    "/trash/<organization_id>",
-    operation="purge_organization",
-    refusals=_OF_TRASHED,
-)
+@org.delete("/trash/<organization_id>", refusals=_OF_TRASHED)
 @takes_key
 @logged_in
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def purge(organization_id: str) -> Answer:
+def purge_organization(organization_id: str) -> Answer:
     """Purge an organization that is in the trash
 
     Its documents are gone then, and nothing brings them back. Not for keys.

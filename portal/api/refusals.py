@@ -1,7 +1,7 @@
 """Refusals as the OpenAPI document has them, made from the errors themselves."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -31,6 +31,10 @@ OF_EVERY_REQUEST: tuple[Refusal, ...] = (
 )
 OF_BODIES: tuple[Refusal, ...] = (400, 411, 413, 415)
 
+_NEW_NAME = {"organization_name": "new_organization_name"}
+FIELDS = {"org.rename_organization": _NEW_NAME, "org.rename_organization_by_body": _NEW_NAME}
+"""JSON names of fields that forms name otherwise, by endpoint."""
+
 _PLACEHOLDER = re.compile(r"{[^}]*}")
 
 
@@ -40,11 +44,9 @@ class Refusals:
     def __init__(self) -> None:
         self.examples: dict[str, Any] = {}
 
-    def responses(
-        self, refusals: Iterable[Refusal], field_names: Mapping[str, str]
-    ) -> dict[int, Any]:
-        """The responses by status, with an example of every code. ``field_names`` are the API's
-        names of fields that errors name otherwise."""
+    def responses(self, endpoint: str, refusals: Iterable[Refusal]) -> dict[int, Any]:
+        """The responses of ``endpoint`` by status, with an example of every code."""
+        field_names = FIELDS.get(endpoint, {})
         responses: dict[int, dict[str, Any]] = {}
         for refusal in refusals:
             status, code, words, field = _parts(refusal)

@@ -108,7 +108,7 @@ def test_a_refusal_that_no_view_declares_fails_the_test(app, owner, undocumented
     def refuse(**_):
         raise ApiKeyExpired("Nightly export")
 
-    monkeypatch.setitem(app.view_functions, "org.see", refuse)
+    monkeypatch.setitem(app.view_functions, "org.get_organization", refuse)
     assert owner.get("/org/acme-corp").status_code == 409
     assert undocumented.pop() == ("GET", "/org/<name>", 409, "key_expired")
 
