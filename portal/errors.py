@@ -50,6 +50,11 @@ class PortalError(Exception):
         return ()
 
     @property
+    def suggestions(self) -> Mapping[str, str]:
+        """What a form puts into fields that were left empty."""
+        return {}
+
+    @property
     def headers(self) -> dict[str, str]:
         """HTTP headers of the response."""
         return {}

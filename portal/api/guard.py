@@ -16,8 +16,8 @@ from portal.documents.organizations import Organization
 from portal.identity.api_keys.errors import NotForProvisioning
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import ProvisioningPrincipal
-from portal.organizations.access.lookup import Access, access_to
-from portal.organizations.lifecycle.names import slug_asked_for
+from portal.organizations.access import lookup
+from portal.organizations.access.lookup import Access
 from portal.web.errors import InvalidInput, MalformedJson
 
 _WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # their schemas check it
@@ -79,9 +79,9 @@ def is_provisioning() -> bool:
 
 
 def access_by_name(name: str, permission: str) -> Access:
-    """The caller's access, with the ``permission``, to the organization with this name or slug.
-    Raises NotFound, SecondFactorRequired, Forbidden."""
-    return access_to(slug_asked_for(name), current_user, permission)
+    """The caller's access, with the ``permission``, to the organization with this slug or name.
+    Raises NotFound, AmbiguousName, SecondFactorRequired, Forbidden."""
+    return lookup.access_by_name(name, current_user, permission)
 
 
 def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:

@@ -9,16 +9,26 @@ from marshmallow import fields
 from portal import display_names
 from portal.documents.api_keys import API_KEY_ROLES as KEY_ROLES
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
+from portal.documents.organizations import SLUG
 from portal.identity.authentication.passwords import LONGEST, SHORTEST
 from portal.organizations.api_keys import managing
+from portal.organizations.lifecycle.names import LONGEST_SLUG
 from portal.permissions import FOR_API_KEYS
 
 _STATUS = {"enum": ["success"]}
 _NAME = {
-    "description": "2 to 80 letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :",
+    "description": "2 to 80 characters: letters, digits, spaces, punctuation and symbols of every "
+    "script; no emoji, nothing invisible, none of < > { } \\ ^",
     "minLength": display_names.SHORTEST,
     "maxLength": display_names.LONGEST,
     "example": "Acme Corp",
+}
+_SLUG = {
+    "description": "the address; left out, it is made of the name. Not 24 digits and letters a to "
+    "f: that is an id",
+    "pattern": f"^{SLUG.pattern}$",
+    "maxLength": LONGEST_SLUG,
+    "example": "acme-corp",
 }
 _EMAIL = {"format": "email", "example": "mara@acme.example"}
 _PASSWORD = {
@@ -68,9 +78,10 @@ class Success(ma.Schema):
 
 
 class CreateBody(Body):
-    """Without a bearer token all three, with one the name alone."""
+    """Without a bearer token name, e-mail address and password, with one no credentials."""
 
     organization_name = fields.String(required=True, metadata=_NAME)
+    slug = fields.String(metadata=_SLUG)
     email = fields.String(metadata=_EMAIL)
     password = fields.String(load_only=True, metadata=_PASSWORD)
 
@@ -88,6 +99,7 @@ class LogInBody(Body):
 
 class NewNameBody(Body):
     new_organization_name = fields.String(required=True, metadata=_NAME)
+    slug = fields.String(metadata=_SLUG)
 
 
 class RenameBody(NewNameBody):
@@ -100,6 +112,7 @@ class NameBody(Body):
 
 class RestoreBody(Body):
     organization_name = fields.String(metadata=_NAME)
+    slug = fields.String(metadata=_SLUG)
 
 
 class DeleteQuery(Body):

@@ -59,6 +59,20 @@ class OrganizationRenamed(LeadsBack, Conflict):
 
 
 @dataclass
+class AmbiguousName(Conflict):
+    """Several organizations of the principal have the name."""
+
+    slugs: list[str]
+
+    code = "ambiguous_name"
+    message = "Several of your organizations have this name. Use a slug instead: {listed}."
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(self.slugs)
+
+
+@dataclass
 class Forbidden(Refused):
     """The member's role, or the API key, doesn't have the ``permission``."""
 
