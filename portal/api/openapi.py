@@ -63,6 +63,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         "info": {"description": _ABOUT.format(seconds=active.jwt_expires_seconds)},
         "security": [{"bearer": []}],
     }
+    schemas.show_password_rule(active.password_min_length)
     api = _Api(app, spec_kwargs=spec)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.spec.components.parameter(replay.PARAMETER, "header", replay.PARAMETER_DOC)

@@ -10,7 +10,7 @@ from portal import display_names
 from portal.documents.api_keys import API_KEY_ROLES as KEY_ROLES
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.organizations import SLUG
-from portal.identity.authentication.passwords import LONGEST, SHORTEST
+from portal.identity.authentication.passwords import LONGEST
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.names import LONGEST_SLUG
 from portal.permissions import FOR_API_KEYS
@@ -33,7 +33,6 @@ _SLUG = {
 _EMAIL = {"format": "email", "example": "mara@acme.example"}
 _PASSWORD = {
     "format": "password",
-    "minLength": SHORTEST,
     "maxLength": LONGEST,
     "example": "correct horse battery staple",
 }
@@ -338,6 +337,12 @@ class ErrorAnswer(ma.Schema):
 
     status = fields.Constant("error", metadata={"type": "string", "enum": ["error"]})
     error = fields.Nested(Fault, required=True)
+
+
+def show_password_rule(shortest: int) -> None:
+    """Have the document say how long a password of this portal is."""
+    password = CreateBody._declared_fields["password"]
+    password.metadata = {**password.metadata, "minLength": shortest}
 
 
 def without_secrets(answer: Any) -> Any:

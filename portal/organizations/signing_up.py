@@ -17,7 +17,7 @@ from portal.database.transactions import transaction, transactional, within_tran
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
-from portal.email_addresses import EmailAddress, parse_email
+from portal.email_addresses import EmailAddress
 from portal.errors import Action, check_all
 from portal.identity.accounts.creating import NewAccount
 from portal.identity.authentication import passwords
@@ -25,6 +25,7 @@ from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.mail.links import LinkPurpose
 from portal.mail.outbox import MailKind
+from portal.mail.recipients import parse_recipient
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.creating import SignedUp, create_with_owner
 from portal.organizations.lifecycle.engine import run_now
@@ -75,7 +76,7 @@ def _parse(
     """Raises InvalidName, InvalidSlug, InvalidEmail, WeakPassword, or SeveralErrors of them."""
     name, address, _ = check_all(
         lambda: parse_name(typed_name, typed_slug),
-        lambda: parse_email(email),
+        lambda: parse_recipient(email),
         lambda: passwords.check_password(password, email, typed_name),
     )
     return name, address

@@ -58,18 +58,15 @@ def test_a_typed_slug_that_is_taken_is_refused_at_its_field(app, visitor, north)
     assert not page.fault("organization_name")
 
 
-@pytest.mark.parametrize(
-    "slug", ["Not a slug", "new", "507f1f77bcf86cd799439011", "a" * 64, "\ud800"]
-)
+@pytest.mark.parametrize("slug", ["Not a slug", "new", "507f1f77bcf86cd799439011", "a" * 64])
 def test_a_slug_that_breaks_a_rule_is_refused_at_its_field(app, visitor, slug):
     answer = Program(app).post(
         "/org/create", {"organization_name": "Acme", "slug": slug, **SIGN_UP}
     )
     assert fault(answer) == (422, "invalid_slug", {"slug"})
-    if slug.isprintable():
-        page = visitor.post("/signup", {"organization_name": "Acme", "slug": slug, **SIGN_UP})
-        assert (page.status, page.value("slug")) == (422, slug)
-        assert page.fault("slug")
+    page = visitor.post("/signup", {"organization_name": "Acme", "slug": slug, **SIGN_UP})
+    assert (page.status, page.value("slug")) == (422, slug)
+    assert page.fault("slug")
 
 
 def test_the_preview_offers_a_free_address(visitor, north):
