@@ -9,6 +9,7 @@ from flask_login import current_user, login_required
 
 from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
+from portal.bidi import isolated
 from portal.display_names import LONGEST
 from portal.documents.organizations import SLUG, Organization, OrganizationState
 from portal.identity.authentication import cookies
@@ -192,7 +193,8 @@ def rename(access: Access) -> ResponseReturnValue:
     )
     if renamed:
         if renamed.name != organization.name:
-            flash(f"{organization.name} is now {renamed.name}. Old links still work.", "ok")
+            before, name = isolated(organization.name), isolated(renamed.name)
+            flash(f"{before} is now {name}. Old links still work.", "ok")
         elif renamed.slug != organization.slug:
             flash(f"The address is now {renamed.slug}. Old links still work.", "ok")
         return redirect(url_for(".overview", slug=renamed.slug), 303)
@@ -216,7 +218,9 @@ def delete(access: Access) -> ResponseReturnValue:
         lambda: trashing.trash_organization(organization, form.confirm_name.data, request_context())
     )
     if trashed and trashed.state == OrganizationState.TRASHED:
-        flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
+        flash(
+            f"{isolated(organization.name)} is in the trash. Nobody but its owners sees it.", "ok"
+        )
         return redirect(url_for(".trash"), 303)
     if trashed:  # not finished, as the organization's page shows
         return redirect(url_for(".overview", slug=trashed.slug), 303)
@@ -279,7 +283,7 @@ def restore(access: Access) -> ResponseReturnValue:
         )
     )
     if restored and restored.state == OrganizationState.ACTIVE:
-        flash(f"{restored.name} is back, with all of its documents and members.", "ok")
+        flash(f"{isolated(restored.name)} is back, with all of its documents and members.", "ok")
         return redirect(url_for(".overview", slug=restored.slug), 303)
     if restored:  # not finished, as its page in the trash shows
         return redirect(url_for(".trashed", organization_id=organization.id), 303)
@@ -302,7 +306,7 @@ def purge(access: Access) -> ResponseReturnValue:
     )
     if purged:
         if purged.state == OrganizationState.PURGED:
-            flash(f"{organization.name} and all of its documents are gone.", "ok")
+            flash(f"{isolated(organization.name)} and all of its documents are gone.", "ok")
         return redirect(url_for(".trash"), 303)
     stored = stored_by(organization)
     return render_page("organizations/purge.html", access, form, stored_data=stored)

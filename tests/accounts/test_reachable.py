@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 from aiosmtpd.controller import Controller
-from portal.documents.invitations import Invitation
 
 from portal import create_app
 from portal import settings as portal_settings
 from portal.documents.accounts import Account
+from portal.documents.memberships import Invitation
 from portal.mail import sender
 from tests.mail.post_office import PostOffice, _free_port
 from tests.program import Program, fault

@@ -5,6 +5,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
+from portal.bidi import isolated
 from portal.documents.accounts import Account, Theme
 from portal.identity.accounts import changing, closing, creating, forms, recovering
 from portal.identity.accounts.exporting import export_account
@@ -175,7 +176,7 @@ def verify() -> ResponseReturnValue:
     )
     if principal:
         cookies.enter(principal)
-        return see_other("organizations.list_mine", f"{principal.email} is verified.")
+        return see_other("organizations.list_mine", f"{isolated(principal.email)} is verified.")
     return form.render("accounts/verify.html", account=account)
 
 
@@ -188,5 +189,5 @@ def confirm_address() -> ResponseReturnValue:
         lambda: changing.confirm_email_change(token, form.current_password.data, request_context())
     )
     if changed:
-        return see_other("account.profile", f"Your address is {changed.email} now.")
+        return see_other("account.profile", f"Your address is {isolated(changed.email)} now.")
     return form.render("accounts/confirm_address.html", change=change)

@@ -5,13 +5,14 @@ from datetime import datetime
 
 from bson import ObjectId
 
+from portal.bidi import isolated
 from portal.documents.memberships import Role
 from portal.errors import Action, Conflict, Refused
 
 
 def back_to(name: str, slug: str) -> Action:
     """A link back to the page of an organization."""
-    return Action(f"Back to {name}", "organizations.overview", {"slug": slug})
+    return Action(f"Back to {isolated(name)}", "organizations.overview", {"slug": slug})
 
 
 @dataclass
@@ -35,7 +36,11 @@ class SecondFactorRequired(Refused):
         own = Action("Your organizations", "organizations.list_mine")
         if not self.slug:
             return enroll, own
-        return enroll, own, Action(f"Leave {self.name}…", "members.leave", {"slug": self.slug})
+        return (
+            enroll,
+            own,
+            Action(f"Leave {isolated(self.name)}…", "members.leave", {"slug": self.slug}),
+        )
 
 
 @dataclass
