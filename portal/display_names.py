@@ -29,7 +29,7 @@ _EMOJI = regex.compile(r"\p{Emoji_Presentation}|.\ufe0f\u20e3?|.\u20e3")
 _INVISIBLE = regex.compile(
     r"[^\p{L}\p{M}\p{N}\p{P}\p{S}\x20]|\p{Default_Ignorable_Code_Point}|[\u2800\ufffc\ufffd]"
 )
-_MARKUP = regex.compile(r"[<>{}\\^]")
+_MARKUP = regex.compile(r"[<>{}\\]")
 _MARKS = regex.compile(r"\p{M}+")
 _MOST_MARKS = 4  # per letter: more than any script needs, and they overlap other lines
 
@@ -39,7 +39,7 @@ def clean_words(text: str) -> str:
 
     Keeps letters, marks, digits, punctuation and symbols of every script, and joiners where the
     script needs them. Raises InvalidName for fewer than 2 or more than 80 characters, for what
-    can't be seen, for emoji and ``<>{}\\^``, and for ``//``: mail programs turn names with it into
+    can't be seen, for emoji and ``<>{}\\``, and for ``//``: mail programs turn names with it into
     links.
     """
     if len(text) > _LONGEST_TYPED:
@@ -112,7 +112,7 @@ class InvalidName(Invalid):
 
     @classmethod
     def markup(cls, character: str) -> Self:
-        return cls(f"Leave out “{character}”: a name has none of < > {{ }} \\ ^")
+        return cls(f"Leave out “{character}”: a name has none of < > {{ }} \\")
 
     @classmethod
     def double_slash(cls) -> Self:

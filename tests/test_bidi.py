@@ -48,7 +48,7 @@ def arabic(visitor):
     """An organization with an Arabic name, its key, and a person with a Hebrew one."""
     fields = {"organization_name": NAME, "slug": "nur", "email": "mara@acme.example"}
     visitor.post("/signup", {**fields, "password": PASSWORD})
-    visitor.post("/account", {"name": RENAMED, "theme": "", "time_zone": ""})
+    visitor.post("/account", {"name": RENAMED, "theme": "auto", "time_zone": ""})
     visitor.post("/organizations/nur/keys/new", {"name": NAME, "role": "viewer"})
     return visitor
 

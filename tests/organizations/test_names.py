@@ -170,6 +170,7 @@ LEGAL_NAMES = [
     ("ক্\u200cষ", None),
     ("☀ ☎ ™", None),
     ("$where", "where"),
+    ("A^2 Research", "a-2-research"),
     ("=1+1", "1-1"),
 ]
 
