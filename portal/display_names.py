@@ -61,7 +61,7 @@ def clean_words(text: str) -> str:
 
 
 def comparable(name: str) -> str:
-    """What two names share that differ only in case, apostrophes or composition."""
+    """The form that names share which differ only in case, apostrophes or composition."""
     return unicodedata.normalize("NFC", name).translate(_APOSTROPHES).replace("‘", "’").casefold()
 
 

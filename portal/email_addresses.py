@@ -12,9 +12,11 @@ from portal.errors import Invalid
 
 # RFC 5321 allows 254 characters; normalizing takes seconds for 30,000 marks on one letter.
 _LONGEST_TYPED = 1000
-# The library's way to accept what is reserved for use within a network (RFC 6761, 6762, 8375).
+# The library's way to accept what is reserved for use within a network (RFC 6761, 6762 G, 8375).
 email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["invalid", "onion"]
-_LOCAL = re.compile(r"(.+\.)?(localhost|local|test|home\.arpa)")
+_LOCAL = re.compile(
+    r"localhost|.+\.(localhost|local|test|home\.arpa|internal|intranet|private|corp|home|lan)"
+)
 # What mail programs and pages put around a copied address.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>")
@@ -31,12 +33,12 @@ class EmailAddress:
 
     @property
     def is_local(self) -> bool:
-        """Whether its domain exists only within a network, like ``corp.local``."""
+        """Tell whether its domain exists only within a network, like ``corp.local``."""
         return _is_local(self.key)
 
     @property
     def needs_smtputf8(self) -> bool:
-        """Whether only mail servers with SMTPUTF8 (RFC 6531) carry mails to it."""
+        """Tell whether only mail servers with SMTPUTF8 (RFC 6531) carry mails to it."""
         return not self.shown.rpartition("@")[0].isascii()
 
 

@@ -49,7 +49,7 @@ class Filters:
 
     @property
     def by_day(self) -> bool:
-        """Whether days are among the filters."""
+        """Tell whether days are among the filters."""
         return bool(self.since or self.until)
 
     @property
@@ -115,7 +115,8 @@ class Filters:
                 yield {"$lt": seq}
 
     def _start(self, day: date) -> datetime:
-        """Where clocks skip a midnight or a day, the moment of that."""
+        """The first moment of a day; that of the change where clocks skip its midnight, or all of
+        it."""
         return datetime.combine(day, time(), clock.zone_of(self.zone)).astimezone(UTC)
 
     def _end(self) -> datetime:

@@ -100,8 +100,8 @@ def stored_mails(directory: str) -> Iterator[StoredMail]:
 
 @cache
 def offers_smtputf8(server: str, port: int) -> bool:
-    """Whether mails to addresses with any letters before the @ can be sent by the mail server;
-    asked once in the life of a process. Raises smtplib's errors, which are OSErrors."""
+    """Tell whether the mail server takes addresses with any letters before the @; asked once in the
+    life of a process. Raises smtplib's errors, which are OSErrors."""
     if not server:
         return True
     connection = _mailman.get_connection(timeout=_ASK_SECONDS)

@@ -75,6 +75,8 @@ def test_accents_are_one_however_composed():
         "a@[10.0.0.5]",
         "a@b.invalid",
         "mara@acme@b.example",
+        "test@test",
+        "a@local",
         "a@x.example; b@y.example",
         "A <a@x.example> B <b@y.example>",
         "<>",

@@ -42,7 +42,7 @@ class Strength:
 
     @property
     def enough(self) -> bool:
-        """Whether PASSWORD_MIN_SCORE is reached."""
+        """Tell whether PASSWORD_MIN_SCORE is reached."""
         return self.score >= settings.current().password_min_score
 
 
@@ -60,7 +60,7 @@ def strength(password: str, *personal: str) -> Strength:
 
 
 def shortest() -> int:
-    """How many characters a password has at least: PASSWORD_MIN_LENGTH."""
+    """The least number of characters of a password: PASSWORD_MIN_LENGTH."""
     return settings.current().password_min_length
 
 
