@@ -29,7 +29,8 @@ _EMOJI = regex.compile(r"\p{Emoji_Presentation}|.\ufe0f\u20e3?|.\u20e3")
 _INVISIBLE = regex.compile(
     r"[^\p{L}\p{M}\p{N}\p{P}\p{S}\x20]|\p{Default_Ignorable_Code_Point}|[\u2800\ufffc\ufffd]"
 )
-_MARKUP = regex.compile(r"[<>{}\\]")
+# Taken for markup, a formula or an operator elsewhere; and bytes of a form that are no UTF-8.
+_MARKUP = regex.compile(r"[<>{}\\;]|^[$=]|%[0-9A-Fa-f]{2}")
 _MARKS = regex.compile(r"\p{M}+")
 _MOST_MARKS = 4  # per letter: more than any script needs, and they overlap other lines
 
@@ -39,8 +40,8 @@ def clean_words(text: str) -> str:
 
     Keeps letters, marks, digits, punctuation and symbols of every script, and joiners where the
     script needs them. Raises InvalidName for fewer than 2 or more than 80 characters, for what
-    can't be seen, for emoji and ``<>{}\\``, and for ``//``: mail programs turn names with it into
-    links.
+    can't be seen, for emoji, ``<>{}\\;`` and a leading ``$`` or ``=``, and for ``//``: mail
+    programs turn names with it into links.
     """
     if len(text) > _LONGEST_TYPED:
         raise InvalidName.too_long()
@@ -112,7 +113,9 @@ class InvalidName(Invalid):
 
     @classmethod
     def markup(cls, character: str) -> Self:
-        return cls(f"Leave out “{character}”: a name has none of < > {{ }} \\")
+        return cls(
+            f"Leave out “{character}”: a name has none of < > {{ }} \\ ;, nor $ or = in front"
+        )
 
     @classmethod
     def double_slash(cls) -> Self:

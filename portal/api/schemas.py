@@ -18,7 +18,7 @@ from portal.permissions import FOR_API_KEYS
 _STATUS = {"enum": ["success"]}
 _NAME = {
     "description": "2 to 80 characters: letters, digits, spaces, punctuation and symbols of every "
-    "script; no emoji, nothing invisible, none of < > { } \\",
+    "script; no emoji, nothing invisible, none of < > { } \\ ;, nor $ or = in front",
     "minLength": display_names.SHORTEST,
     "maxLength": display_names.LONGEST,
     "example": "Acme Corp",

@@ -124,6 +124,10 @@ def test_a_slug_says_the_name_in_ascii(name, slug):
         "a\u200eb",
         "a\u2028b",
         "a\u2800b",
+        "Acme%ED%A0%80",
+        "$where",
+        "=1+1",
+        "a;b",
         "{{7*7}}",
         "<b>Acme</b>",
         "a\\b",
@@ -161,7 +165,7 @@ LEGAL_NAMES = [
     ("شركة النور، ذ.م.م؟", None),
     ("Acme™ 20° *[X]*", "acme-20-x"),
     ("№1 Shop", "1-shop"),
-    ("100% Pure; £1 = €1.20 ~ |", "100-pure-1-1-20"),
+    ("100% Pure, £1 = €1.20 ~ |", "100-pure-1-1-20"),
     ("Ⅲ. Übersee½", "iii-ubersee1-2"),
     ("ایران\u200cخودرو", "yrnkhwdrw"),
     ("শ্রী র\u200d্যাংগস", None),
@@ -169,9 +173,8 @@ LEGAL_NAMES = [
     ("അവന്\u200d", None),
     ("ক্\u200cষ", None),
     ("☀ ☎ ™", None),
-    ("$where", "where"),
     ("A^2 Research", "a-2-research"),
-    ("=1+1", "1-1"),
+    ("Ca$h = King", "ca-h-king"),
 ]
 
 

@@ -51,7 +51,8 @@ def profile() -> ResponseReturnValue:
 def ask_to_verify() -> ResponseReturnValue:
     creating.resend_verification(current_user.account_id, request_context())
     return see_other(
-        ".profile", f"A link is on its way to {current_user.email}. It works for 24 hours."
+        ".profile",
+        f"A link is on its way to {isolated(current_user.email)}. It works for 24 hours.",
     )
 
 
