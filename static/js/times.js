@@ -19,8 +19,6 @@ function giveTimes() {
     if ("exact" in time.dataset) time.textContent = short.format(moment).replace(",", "");
   }
 
-  for (const place of document.querySelectorAll("[data-zone]")) {
-    if (place instanceof HTMLInputElement) place.value = zone;
-    else place.textContent = zone;
-  }
+  for (const place of document.querySelectorAll("[data-zone]")) place.textContent = zone;
+  for (const field of document.querySelectorAll("[data-zone-field]")) field.value = zone;
 }
