@@ -3,6 +3,8 @@
 import resource
 from pathlib import Path
 
+import structlog
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from portal import logs
@@ -11,7 +13,8 @@ from portal.mail import sender
 from portal.organizations.lifecycle import runner
 from portal.settings import load
 
-workers = load().web_concurrency
+active = load()
+workers = active.web_concurrency
 worker_class = "portal.serving.worker.BufferingWorker"
 threads = 4
 worker_connections = 1000
@@ -28,6 +31,13 @@ logconfig_dict = logs.config()
 # Each connection, those to MongoDB included, takes a file; the usual limit is 1,024.
 _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+
+
+def on_starting(server: Arbiter) -> None:
+    """Warn of what is set for a trial only."""
+    logs.configure()
+    for rule in active.weak_password_rules:
+        structlog.get_logger().warning("settings.weak_password_rule", rule=rule)
 
 
 def post_worker_init(worker: Worker) -> None:

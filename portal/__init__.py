@@ -27,7 +27,7 @@ from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
 from portal.identity.accounts import wiring
 from portal.identity.accounts.wiring import Wiring
-from portal.identity.authentication import attempts, cookies
+from portal.identity.authentication import attempts, cookies, passwords
 from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
@@ -117,7 +117,7 @@ def create_app(active: Settings) -> Flask:
     csrf = CSRFProtect(app)
     template_filters.init_app(app)
     transport.init_app(app, active)
-    app.jinja_env.globals["version"] = __version__
+    app.jinja_env.globals.update(version=__version__, shortest_password=passwords.shortest)
     app.jinja_env.filters.update(doing=engine.doing, title_of=engine.title_of)
     for views in (
         home_views,

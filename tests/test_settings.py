@@ -76,6 +76,9 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
         ("PUBLIC_URL", "https://portal.example/under", "without a path"),
         ("TRASH_DAYS", "0", "1 or more"),
         ("TRASH_DAYS", "many", "integer"),
+        ("LOCAL_EMAIL_DOMAINS", "maybe", "boolean"),
+        ("PASSWORD_MIN_LENGTH", "7", "8 to 128"),
+        ("PASSWORD_MIN_SCORE", "5", "0 to 4"),
         ("WEB_CONCURRENCY", "0", "1 or more"),
         ("WEB_CONCURRENCY", "1000", "at most one for each"),
     ],
@@ -86,6 +89,14 @@ def test_a_fault_is_told_with_its_setting(environment, name, value, told):
         load()
     assert name in str(refused.value)
     assert told in str(refused.value)
+
+
+def test_password_rules_below_the_defaults_are_named(environment):
+    """What gunicorn warns of as it starts."""
+    environment()
+    assert not load().weak_password_rules
+    environment(PASSWORD_MIN_LENGTH="8", PASSWORD_MIN_SCORE="4")
+    assert load().weak_password_rules == ["PASSWORD_MIN_LENGTH=8"]
 
 
 def test_all_faults_are_told_at_once_and_no_secret_with_them(environment):

@@ -18,9 +18,9 @@ from portal.errors import NotFound
 from portal.identity.api_keys.errors import NotForProvisioning
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import ProvisioningPrincipal
-from portal.organizations.access.errors import Forbidden, SecondFactorRequired
-from portal.organizations.access.lookup import Access, access_to
-from portal.organizations.lifecycle.names import slug_asked_for
+from portal.organizations.access import lookup
+from portal.organizations.access.errors import AmbiguousName, Forbidden, SecondFactorRequired
+from portal.organizations.access.lookup import Access
 from portal.web.errors import InvalidInput, MalformedJson
 
 _WITH_QUERY = (
@@ -31,7 +31,12 @@ _WITH_QUERY = (
 """The endpoints whose schemas check it."""
 _FOR_PROVISIONING = "org.create_organization"
 
-OF_ACCESS: tuple[Refusal, ...] = (NotFound, SecondFactorRequired, Forbidden)
+OF_ACCESS: tuple[Refusal, ...] = (
+    NotFound,
+    AmbiguousName,
+    SecondFactorRequired,
+    Forbidden,
+)
 """The errors of ``access_by_name``."""
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -109,9 +114,9 @@ def is_provisioning() -> bool:
 
 
 def access_by_name(name: str, permission: str) -> Access:
-    """The caller's access, with the ``permission``, to the organization with this name or slug.
-    Raises NotFound, SecondFactorRequired, Forbidden."""
-    return access_to(slug_asked_for(name), current_user, permission)
+    """The caller's access, with the ``permission``, to the organization with this slug or name.
+    Raises NotFound, AmbiguousName, SecondFactorRequired, Forbidden."""
+    return lookup.access_by_name(name, current_user, permission)
 
 
 def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:

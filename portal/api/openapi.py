@@ -104,6 +104,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         "security": [{"bearer": []}],
         "marshmallow_plugin": _MarshmallowPlugin(),
     }
+    schemas.show_password_rule(active.password_min_length)
     api = _Api(app, spec_kwargs=spec)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.spec.components.parameter(replay.PARAMETER, "header", replay.PARAMETER_DOC)

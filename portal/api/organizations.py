@@ -33,6 +33,7 @@ from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
+    InvalidSlug,
     NameUnchanged,
     OperationInProgress,
     SlugTaken,
@@ -48,7 +49,7 @@ org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organization
 _takes_key_and_purge = org.doc(
     parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
 )
-_OF_NAMING = (InvalidName, SlugTaken, TooManyAttempts)
+_OF_NAMING = (InvalidName, InvalidSlug, SlugTaken, TooManyAttempts)
 _OF_OPERATIONS = (*replay.REFUSALS, OperationInProgress, OrganizationPurged)
 _OF_RENAMING = (
     *_OF_NAMING,
@@ -105,17 +106,21 @@ def create_organization(body: dict[str, str]) -> Answer:
     proved: the answer is 202, whether or not it has an account, and `organization` is null. Not so
     by a provisioning key.
     """
-    name, credentials = body["organization_name"], ("email", "password")
+    name, slug, credentials = body["organization_name"], body.get("slug"), ("email", "password")
     if current_user.is_authenticated and not is_provisioning():
         account_id = current_user.account_id
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
-        organization = creating.create_organization(account_id, name, request_context())
+        organization = creating.create_organization(account_id, name, request_context(), slug)
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification and not is_provisioning():
-            signing_up.request_sign_up(name, body["email"], body["password"], request_context())
+            signing_up.request_sign_up(
+                name, body["email"], body["password"], request_context(), slug
+            )
             return {"organization": None}, 202, {}
-        signed_up = signing_up.sign_up(name, body["email"], body["password"], request_context())
+        signed_up = signing_up.sign_up(
+            name, body["email"], body["password"], request_context(), typed_slug=slug
+        )
         organization = signed_up.organization
     return {"organization": _created(organization)}, 201, {}
 
@@ -138,7 +143,8 @@ def list_trash() -> dict[str, Any]:
 def get_organization(name: str) -> Answer:
     """See an organization
 
-    By its name or slug. An old one leads there too, and the answer links to the current one.
+    By its slug, or by its name without regard to case. An old one leads there too, and the answer
+    links to the current one.
     """
     access = access_by_name(name, "organization.view")
     return _details(access, access.organization)
@@ -155,7 +161,7 @@ def rename_organization(body: dict[str, str], name: str) -> Answer:
 
     Its collection is renamed with it.
     """
-    return _rename(name, body["new_organization_name"])
+    return _rename(name, body)
 
 
 @org.put("/update", refusals=_OF_RENAMING)
@@ -169,7 +175,7 @@ def rename_organization_by_body(body: dict[str, str]) -> Answer:
 
     By its name or slug, also by an old one. Its collection is renamed with it.
     """
-    return _rename(body["old_organization_name"], body["new_organization_name"])
+    return _rename(body["old_organization_name"], body)
 
 
 @org.delete("/delete/<name:name>", refusals=_OF_DELETING)
@@ -219,7 +225,7 @@ def restore_organization(body: dict[str, str], organization_id: str) -> Answer:
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
     restored = renaming.restore_organization(
-        access.organization, body.get("organization_name"), request_context()
+        access.organization, body.get("organization_name"), request_context(), body.get("slug")
     )
     return _details(access, restored)[0], 202 if restored.operation else 200, {}
 
@@ -244,9 +250,12 @@ def _refuse(faults: dict[str, str]) -> None:
         raise InvalidInput(faults)
 
 
-def _rename(name: str, new_name: str) -> Answer:
+def _rename(name: str, body: dict[str, str]) -> Answer:
     access = access_by_name(name, "organization.rename")
-    renamed = renaming.rename_organization(access.organization, new_name, request_context())
+    new_name, new_slug = body["new_organization_name"], body.get("slug")
+    renamed = renaming.rename_organization(
+        access.organization, new_name, request_context(), new_slug
+    )
     answer, _, headers = _details(access, renamed)
     return answer, 202 if renamed.operation else 200, headers
 

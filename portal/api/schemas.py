@@ -8,23 +8,33 @@ from marshmallow import fields
 
 from portal import display_names
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
-from portal.identity.authentication.passwords import LONGEST, SHORTEST
+from portal.documents.organizations import SLUG
+from portal.identity.authentication.passwords import LONGEST
 from portal.organizations.api_keys import managing
+from portal.organizations.lifecycle.names import LONGEST_SLUG
 from portal.permissions import FOR_API_KEYS
 
 _NAME = {
-    "description": "2 to 80 letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :",
+    "description": "2 to 80 characters: letters, digits, spaces, punctuation and symbols of every "
+    "script; no emoji, nothing invisible, none of < > { } \\ ;, nor $ or = in front",
     "minLength": display_names.SHORTEST,
     "maxLength": display_names.LONGEST,
     "example": "Acme Corp",
 }
 _SHOWN_NAME = {"example": "Acme Corp"}
+_SLUG_EXAMPLE = {"example": "acme-corp"}
+_SLUG = {
+    "description": "the address; left out, it is made of the name. Not 24 digits and letters a to "
+    "f: that is an id",
+    "pattern": f"^{SLUG.pattern}$",
+    "maxLength": LONGEST_SLUG,
+    **_SLUG_EXAMPLE,
+}
 _EMAIL_EXAMPLE = {"example": "mara@acme.example"}
 _EMAIL = {"format": "email", **_EMAIL_EXAMPLE}
 _PASSWORD_EXAMPLE = {"format": "password", "example": "correct horse battery staple"}
 _PASSWORD = {
     **_PASSWORD_EXAMPLE,
-    "minLength": SHORTEST,
     "maxLength": LONGEST,
 }
 _ROLE = {"description": "null for a key that has permissions rather than a role"}
@@ -32,7 +42,7 @@ _ID = {"example": "692588d0a7c4f2b91e03d65a"}
 _KEY_EXAMPLE = {"example": "Nightly export"}
 _KEY_NAME = {**_NAME, **_KEY_EXAMPLE}
 _PERMISSIONS_EXAMPLE = {"example": ["audit.export", "organization.view"]}
-_FAULT_EXAMPLE = "The address acme-corp is taken. Choose a name that differs in letters or digits"
+_FAULT_EXAMPLE = "The slug acme-corp is taken. Send acme-corp-2, which is free, or another as slug"
 _LAST_DAY = {"description": "the last day that it works, in UTC", "example": "2027-01-31"}
 _FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
 _OVERLAPS = [int(overlap.total_seconds()) for overlap in managing.OVERLAPS]
@@ -90,9 +100,10 @@ class Success(Response):
 
 
 class CreateBody(Body):
-    """Without a bearer token all three, with one the name alone."""
+    """Without a bearer token name, e-mail address and password, with one no credentials."""
 
     organization_name = fields.String(required=True, metadata=_NAME)
+    slug = fields.String(metadata=_SLUG)
     email = fields.String(metadata=_EMAIL)
     password = fields.String(load_only=True, metadata=_PASSWORD)
 
@@ -113,6 +124,7 @@ class NewNameBody(Body):
     new_organization_name = fields.String(
         required=True, metadata={**_NAME, "example": "Acme & Daughters"}
     )
+    slug = fields.String(metadata={**_SLUG, "example": "acme-daughters"})
 
 
 class RenameBody(NewNameBody):
@@ -125,6 +137,7 @@ class NameBody(Body):
 
 class RestoreBody(Body):
     organization_name = fields.String(metadata=_NAME)
+    slug = fields.String(metadata=_SLUG)
 
 
 class DeleteQuery(Body):
@@ -136,7 +149,7 @@ class Organization(Response):
 
     id = fields.String(required=True, metadata=_ID)
     organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
-    slug = fields.String(required=True, metadata={"example": "acme-corp"})
+    slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
     collection_name = fields.String(required=True, metadata={"example": "org_acme_corp"})
     created_at = _time(required=True)
 
@@ -211,7 +224,7 @@ class LockedOutOrganization(Response):
     """An organization that requires a second factor, to a member who has none."""
 
     organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
-    slug = fields.String(required=True, metadata={"example": "acme-corp"})
+    slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
 
 
 class Membership(LockedOutOrganization):
@@ -372,6 +385,12 @@ class ErrorAnswer(Response):
 
     status = fields.Constant("error", required=True)
     error = fields.Nested(Fault, required=True)
+
+
+def show_password_rule(shortest: int) -> None:
+    """Have the document say how long a password of this portal is."""
+    password = CreateBody._declared_fields["password"]
+    password.metadata = {**password.metadata, "minLength": shortest}
 
 
 def without_secrets(answer: Any) -> Any:

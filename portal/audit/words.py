@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import groupby
 
+from portal.bidi import isolated
 from portal.permissions import in_words
 
 WORDS = {
@@ -78,6 +79,7 @@ def describe_event(action: str, details: Mapping[str, str], target_email: str | 
     for name in ("permission", "may"):
         if name in filled:
             filled[name] = in_words(filled[name].split(", "))
+    filled = _Details({name: isolated(str(value)) for name, value in filled.items()})
     return WORDS[action].format_map(filled) if action in WORDS else action
 
 

@@ -13,6 +13,7 @@ from flask import Flask, render_template
 from flask_mailman import EmailMultiAlternatives
 
 from portal import clock, settings
+from portal.bidi import isolated
 from portal.database import connection
 from portal.database.background import start_loop
 from portal.database.leases import LeasedQueue, summary
@@ -77,6 +78,7 @@ def _compose(mail: Mail) -> EmailMultiAlternatives | None:
     if context is None:
         return None
     context = {"portal": settings.current().public_url, **context}
+    context = {k: isolated(v) if isinstance(v, str) else v for k, v in context.items()}
     message = EmailMultiAlternatives(
         kind.subject.format(**context),
         render_template(f"mails/{mail.kind}.txt", **context),

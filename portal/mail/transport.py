@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from portal.settings import Settings
 
 # For each SMTP command; a mail takes about ten.
 STEP_SECONDS = 10
+_ASK_SECONDS = 3  # in a request
 
 _mailman = Mail()
 
@@ -40,6 +42,17 @@ class _SmtpBackend(smtp.EmailBackend):
     @property
     def connection_class(self) -> type[smtplib.SMTP]:
         return smtplib.SMTP_SSL if self.use_ssl else _Smtp
+
+    def _send(self, email_message: EmailMultiAlternatives) -> bool:
+        """Send by SMTPUTF8 where the recipient needs it: Flask-Mailman would encode the part before
+        the @, to an address that doesn't exist."""
+        [to] = email_message.recipients()
+        if to.rpartition("@")[0].isascii():
+            return super()._send(email_message)
+        message = message_from_bytes(email_message.message().as_bytes(), policy=policy.SMTPUTF8)
+        message.replace_header("To", to)
+        self.connection.send_message(message, to_addrs=[to])
+        return True
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -83,6 +96,21 @@ def stored_mails(directory: str) -> Iterator[StoredMail]:
             str(message["Subject"]),
             text.get_content() if text else "",
         )
+
+
+@cache
+def offers_smtputf8(server: str, port: int) -> bool:
+    """Tell whether the mail server takes addresses with any letters before the @; asked once in the
+    life of a process. Raises smtplib's errors, which are OSErrors."""
+    if not server:
+        return True
+    connection = _mailman.get_connection(timeout=_ASK_SECONDS)
+    connection.open()
+    try:
+        connection.connection.ehlo_or_helo_if_needed()
+        return connection.connection.has_extn("smtputf8")
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -234,6 +234,19 @@ class Settings:
         "on: an organization is created when its owner follows the link that is mailed to them",
         default=False,
     )
+    local_email_domains: bool = _setting(
+        "off: no e-mail addresses of domains that only a network knows, like corp.local or "
+        "localhost",
+        default=True,
+    )
+    password_min_length: int = _setting(
+        "characters of a password, 8 or more", default=12, check=partial(_between, 8, 128)
+    )
+    password_min_score: int = _setting(
+        "how hard a password is to guess, by zxcvbn from 0 (not asked for) to 4",
+        default=3,
+        check=partial(_between, 0, 4),
+    )
     preview_limit: int = _setting(
         "previews of a name or a password's strength per minute and network",
         default=120,
@@ -305,6 +318,13 @@ class Settings:
     def mail_domain(self) -> str:
         """The domain of the default sender and of message ids."""
         return urlsplit(self.public_url).hostname or "localhost"
+
+    @property
+    def weak_password_rules(self) -> list[str]:
+        """The password rules below their defaults, as the environment names them."""
+        defaults = {setting.name: setting.default for setting in fields(self)}
+        rules = ("password_min_length", "password_min_score")
+        return [f"{r.upper()}={getattr(self, r)}" for r in rules if getattr(self, r) < defaults[r]]
 
     @property
     def https(self) -> bool:

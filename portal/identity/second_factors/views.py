@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from markupsafe import Markup
 
+from portal.bidi import isolated
 from portal.documents.accounts import Account
 from portal.identity.second_factors import passkeys, recovery_codes, totp
 from portal.identity.second_factors.enrollment import requiring_organization_name, second_factors_of
@@ -124,9 +125,9 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
 def remove_passkey(passkey_id: str) -> ResponseReturnValue:
     passkey = passkeys.find_passkey(current_user.account_id, passkey_id)
     return _remove(
-        f"the passkey “{passkey.name}”",
+        f"the passkey “{isolated(passkey.name)}”",
         lambda: passkeys.remove(passkey, request_context()),
-        f"The passkey “{passkey.name}” is removed and opens nothing any more.",
+        f"The passkey “{isolated(passkey.name)}” is removed and opens nothing any more.",
     )
 
 

@@ -23,6 +23,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from portal import clock
+from portal.bidi import isolated
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable
 from portal.database.leases import LeasedQueue
@@ -381,7 +382,7 @@ def title_of(operation: Operation) -> str:
     """The title of the running ``operation`` on pages."""
     if operation.kind not in PLANS:
         return "A change is running"
-    return PLANS[operation.kind].title.format(name=operation.name)
+    return PLANS[operation.kind].title.format(name=isolated(operation.name or ""))
 
 
 def acquire_lease() -> Organization | None:
