@@ -6,6 +6,14 @@ from typing import Self
 from portal.errors import Action, Conflict, Invalid, NotFound, Unauthenticated
 
 
+class MalformedCode(Invalid):
+    """Neither six digits nor a recovery code, so it is no attempt."""
+
+    code = "malformed_code"
+    field = "code"
+    message = "A code of the app has 6 digits, a recovery code 16 letters and digits: check it"
+
+
 class WrongCode(Unauthenticated):
     """Neither a current code of the account's app nor one of its recovery codes; or it was used."""
 

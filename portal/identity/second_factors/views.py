@@ -69,6 +69,7 @@ def set_up_app() -> ResponseReturnValue:
     return form.render(
         "second_factors/app.html",
         secret=secret,
+        uri=uri,
         picture=Markup(totp.qr_svg(uri)),  # noqa: S704 (the package draws it)
         replaces=second_factors_of(current_user.account_id).app,
     )
