@@ -30,6 +30,45 @@ class PasskeyRefused(Unauthenticated):
     message = "The passkey was not accepted: try again, or use another way"
 
 
+class ChallengeExpired(PasskeyRefused):
+    """The request that the passkey signed is older than a challenge lives."""
+
+    code = "passkey_too_late"
+    message = "More than 5 minutes went by until the passkey was used: press the button again"
+
+
+class ChallengeUsed(PasskeyRefused):
+    """The request that the passkey signed was answered before."""
+
+    code = "passkey_sent_twice"
+    message = "This was sent twice, and each use of a passkey counts once: press the button again"
+
+
+class PasskeyUnknown(PasskeyRefused):
+    """The portal has no such passkey."""
+
+    code = "passkey_unknown"
+    message = (
+        "The portal doesn’t know this passkey: it was removed here, or never saved. Use another "
+        "one or another way, and delete it from the device or password manager"
+    )
+
+
+class PasskeyOfAnother(PasskeyRefused):
+    """The passkey is another account's."""
+
+    code = "passkey_of_another_account"
+    message = "This passkey is another account’s: choose one of yours, or use another way"
+
+
+class PasskeyKnown(Conflict):
+    """The passkey was added already, to this account or another."""
+
+    code = "passkey_known"
+    field = "credential"
+    message = "This passkey was added already: use it, or choose another device"
+
+
 class PasskeyNotFound(NotFound):
     title = "This passkey is not there"
     message = "It was removed, or it is not one of yours."
