@@ -198,16 +198,17 @@ def app(settings):
 
 
 @pytest.fixture
-def settings_with(settings):
+def settings_with(app):
     """Has the portal run with other settings for a while."""
 
     @contextmanager
     def changed(**others):
-        activate(replace(settings, **others))
+        before = current()
+        activate(replace(before, **others))
         try:
             yield
         finally:
-            activate(settings)
+            activate(before)
 
     return changed
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from email.utils import formataddr
+from enum import StrEnum
 from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar, cast
@@ -39,6 +40,14 @@ Check = Callable[[dict[str, Any]], list[str]]
 
 class InvalidSettings(Exception):
     """Invalid settings; the message lists every fault."""
+
+
+class SignUp(StrEnum):
+    """The ways to an account that the portal offers."""
+
+    OPEN = "open"
+    INVITED = "invited"
+    OFF = "off"
 
 
 def _mongo_uri(value: str) -> None:
@@ -247,6 +256,12 @@ class Settings:
         "organizations per minute that a provisioning key signs up",
         default=600,
         check=partial(_at_least, 1),
+    )
+    signup: str = _setting(
+        "who may create an account: open, everybody; invited, by invitations and provisioning keys "
+        "only; off, nobody",
+        default=SignUp.OPEN.value,
+        check=partial(_one_of, tuple(SignUp)),
     )
     signup_requires_verification: bool = _setting(
         "on: an organization is created when its owner follows the link that is mailed to them",

@@ -46,6 +46,7 @@ def _from_settings() -> dict[str, str]:
     return {
         "portal_name": active.name,
         "public_url": active.public_url,
+        "sign_up": active.signup,
     }
 
 
