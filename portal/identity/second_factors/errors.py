@@ -6,12 +6,23 @@ from typing import Self
 from portal.errors import Action, Conflict, Invalid, NotFound, Unauthenticated
 
 
+@dataclass
 class MalformedCode(Invalid):
-    """Neither six digits nor a recovery code, so it is no attempt."""
+    """No code at all, so it is no attempt; ``expected`` says how one looks."""
+
+    expected: str
 
     code = "malformed_code"
     field = "code"
-    message = "A code of the app has 6 digits, a recovery code 16 letters and digits: check it"
+    message = "{expected}: check it"
+
+    @classmethod
+    def of_app(cls) -> Self:
+        return cls("A code of the app has 6 digits")
+
+    @classmethod
+    def of_either(cls) -> Self:
+        return cls("A code of the app has 6 digits, a recovery code 16 letters and digits")
 
 
 class WrongCode(Unauthenticated):
