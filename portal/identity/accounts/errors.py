@@ -32,7 +32,7 @@ class SignUpClosed(Refused):
 
     @property
     def advice(self) -> str:
-        """What a person without an account can do."""
+        """Advice for a person without an account."""
         if self.by_invitation:
             return (
                 "New accounts are by invitation only: ask a member of your organization to invite "

@@ -167,7 +167,7 @@ def recover() -> ResponseReturnValue:
 
 @link_blueprint.get("/.well-known/change-password")
 def lead_to_change_password() -> ResponseReturnValue:
-    """Where password managers look for the page (W3C, A Well-Known URL for Changing Passwords)."""
+    """Lead password managers to the page (W3C, A Well-Known URL for Changing Passwords)."""
     return see_other("account.change_password")
 
 

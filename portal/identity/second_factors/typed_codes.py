@@ -16,7 +16,7 @@ _IGNORED = (
 
 
 def is_of_app(code: str) -> bool:
-    """Whether a parsed code is one of an authenticator app, not a recovery code."""
+    """True of a parsed code of an authenticator app, false of a recovery code."""
     return bool(_APP.fullmatch(code))
 
 
