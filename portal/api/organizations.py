@@ -49,6 +49,9 @@ def create(body: dict[str, str]) -> Answer:
     Where the portal has `SIGNUP_REQUIRES_VERIFICATION` on, a new account's address has to be
     proved: the answer is 202, whether or not it has an account, and `organization` is null. Not so
     by a provisioning key.
+
+    Where `SIGNUP` is `invited`, new accounts come by a provisioning key only, where it is `off` by
+    none: the answer is 403 `sign_up_closed`. An account that exists goes on creating organizations.
     """
     name, slug, credentials = body["organization_name"], body.get("slug"), ("email", "password")
     if current_user.is_authenticated and not is_provisioning():

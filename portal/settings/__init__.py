@@ -8,6 +8,8 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
+from email.utils import formataddr
+from enum import StrEnum
 from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar, cast
@@ -30,12 +32,22 @@ _HEADING = (
 _SYSTEM_DATABASES = ("admin", "local", "config")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
+_LONGEST_NAME = 60
+
 Loaded = TypeVar("Loaded")
 Check = Callable[[dict[str, Any]], list[str]]
 
 
 class InvalidSettings(Exception):
     """Invalid settings; the message lists every fault."""
+
+
+class SignUp(StrEnum):
+    """The ways to an account that the portal offers."""
+
+    OPEN = "open"
+    INVITED = "invited"
+    OFF = "off"
 
 
 def _mongo_uri(value: str) -> None:
@@ -78,6 +90,15 @@ def _url(value: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
         raise ValidationError(
             "must be like https://portal.example, without a path or trailing slash."
+        )
+
+
+def _portal_name(value: str) -> None:
+    # A colon ends the issuer in an authenticator app's URI, and angle brackets end a sender's name.
+    forbidden = not value.isprintable() or value != value.strip() or any(c in value for c in ":<>")
+    if forbidden or len(value) > _LONGEST_NAME:
+        raise ValidationError(
+            f"must be up to {_LONGEST_NAME} visible characters, without : < > and outer spaces."
         )
 
 
@@ -198,6 +219,12 @@ class Settings:
         default="http://localhost:8000",
         check=_url,
     )
+    portal_name: str = _setting(
+        "the portal's name on pages, in mails, authenticator apps and passkeys; unset, apps and "
+        "passkeys show the host of PUBLIC_URL",
+        default="",
+        check=_portal_name,
+    )
     trusted_proxies: tuple[str, ...] = _setting(
         "IP addresses or networks of proxies whose X-Forwarded-For is trusted; separated by commas",
         default=(),
@@ -229,6 +256,12 @@ class Settings:
         "organizations per minute that a provisioning key signs up",
         default=600,
         check=partial(_at_least, 1),
+    )
+    signup: str = _setting(
+        "who may create an account: open, everybody; invited, by invitations and provisioning keys "
+        "only; off, nobody",
+        default=SignUp.OPEN.value,
+        check=partial(_one_of, tuple(SignUp)),
     )
     signup_requires_verification: bool = _setting(
         "on: an organization is created when its owner follows the link that is mailed to them",
@@ -312,7 +345,18 @@ class Settings:
     @property
     def sender(self) -> str:
         """The sender of mails."""
-        return self.mail_from or f"Portal <portal@{self.mail_domain}>"
+        return self.mail_from or formataddr((self.name, f"portal@{self.mail_domain}"))
+
+    @property
+    def name(self) -> str:
+        """The portal's name on pages and in mails."""
+        return self.portal_name or "Portal"
+
+    @property
+    def issuer(self) -> str:
+        """The portal's name among others, in authenticator apps and beside passkeys."""
+        # An issuer has no colon, and an IPv6 address has.
+        return self.portal_name or (urlsplit(self.public_url).hostname or "").replace(":", "-")
 
     @property
     def mail_domain(self) -> str:

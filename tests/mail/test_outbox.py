@@ -10,7 +10,8 @@ from portal.database.transactions import transaction
 from portal.documents.mails import Mail, Outcome
 from portal.mail import outbox, sender, transport
 from portal.mail.outbox import MailKind
-from tests.mail.post_office import silent_server, text_of
+from portal.settings import current
+from tests.mail.post_office import open_office, silent_server, text_of
 
 TO = "mara@acme.example"
 
@@ -53,6 +54,20 @@ def test_a_mail_is_sent_once_as_text_and_html(app, office, put):
     assert "http://localhost/trash/1" in text_of(message)
     assert 'href="http://localhost/trash/1"' in text_of(message, "html")
     assert Mail.objects.get().outcome == Outcome.SENT
+
+
+def test_a_mail_comes_from_the_portal_by_its_name(app, put, settings_with):
+    there = {"mail_server": "127.0.0.1", "mail_security": "none"}
+    with open_office() as (office, port):
+        with settings_with(**there, mail_port=port, portal_name="Acme, Büro & Co."):
+            transport.init_app(app, current())
+            put()
+            sender.send_due_mails(app)
+        transport.init_app(app, current())
+    [message] = office.messages
+    assert message["From"].addresses[0].display_name == "Acme, Büro & Co."
+    assert message["From"].addresses[0].addr_spec == "portal@localhost"
+    assert "Sent by Acme, Büro & Co. at" in text_of(message)
 
 
 def test_what_did_not_happen_is_not_told(app, office, kind):
