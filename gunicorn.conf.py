@@ -3,14 +3,17 @@
 import resource
 from pathlib import Path
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from portal import logs
 from portal.identity.second_factors import resealing
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
-from portal.settings import load
+from portal.serving.listening import gunicorn_bind
+from portal.settings import load, load_supervisor
 
+bind = gunicorn_bind(load_supervisor())
 workers = load().web_concurrency
 worker_class = "portal.serving.worker.PatientWorker"
 threads = 4
@@ -35,3 +38,8 @@ def post_worker_init(worker: Worker) -> None:
     runner.start()
     sender.start(worker.wsgi)
     resealing.start()
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    """Leave the mail that this worker was sending to the others."""
+    sender.stop()
