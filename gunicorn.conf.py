@@ -11,8 +11,10 @@ from portal import logs
 from portal.identity.second_factors import sealing
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
-from portal.settings import load
+from portal.serving.listening import gunicorn_bind
+from portal.settings import load, load_supervisor
 
+bind = gunicorn_bind(load_supervisor())
 active = load()
 workers = active.web_concurrency
 worker_class = "portal.serving.worker.BufferingWorker"
@@ -45,3 +47,8 @@ def post_worker_init(worker: Worker) -> None:
     runner.start()
     sender.start(worker.wsgi)
     sealing.start_resealing()
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    """Leave the mail that this worker was sending to the others."""
+    sender.stop()

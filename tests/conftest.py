@@ -25,7 +25,7 @@ from portal.database.connection import client, tenant_database
 from portal.identity.authentication import passwords
 from portal.mail import transport
 from portal.serving import build, mongod
-from portal.settings import Settings, current
+from portal.settings import Settings, activate, current
 from tests import factories, pages
 from tests.mail.post_office import open_office
 from tests.visitor import Visitor
@@ -197,6 +197,22 @@ def app(settings):
     app.testing = False  # errors become pages, as for everybody
     connection.prepare()
     return app
+
+
+@pytest.fixture
+def settings_with(app):
+    """Has the portal run with other settings for a while."""
+
+    @contextmanager
+    def changed(**others):
+        before = current()
+        activate(replace(before, **others))
+        try:
+            yield
+        finally:
+            activate(before)
+
+    return changed
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     """Give ``app`` the API and its documentation."""
     app.url_map.converters["name"] = NameConverter
     app.config.update(
-        API_TITLE="Portal",
+        API_TITLE=settings.current().name,
         API_VERSION=app.jinja_env.globals["version"],
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX="/docs",

@@ -19,7 +19,7 @@ from portal.display_names import InvalidName
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.email_addresses import InvalidEmail
 from portal.errors import NotFound
-from portal.identity.accounts.errors import EmailTaken
+from portal.identity.accounts.errors import EmailTaken, SignUpClosed
 from portal.identity.authentication.errors import WeakPassword
 from portal.identity.sessions.errors import AccountRequired
 from portal.organizations import directory, signing_up
@@ -82,6 +82,7 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
         InvalidEmail,
         WeakPassword,
         EmailTaken,
+        SignUpClosed,
         Overloaded,
     ),
 )
@@ -105,6 +106,9 @@ def create_organization(body: dict[str, str]) -> Answer:
     Where the portal has `SIGNUP_REQUIRES_VERIFICATION` on, a new account's address has to be
     proved: the answer is 202, whether or not it has an account, and `organization` is null. Not so
     by a provisioning key.
+
+    Where `SIGNUP` is `invited`, new accounts come by a provisioning key only, where it is `off` by
+    none: the answer is 403 `sign_up_closed`. An account that exists goes on creating organizations.
     """
     name, slug, credentials = body["organization_name"], body.get("slug"), ("email", "password")
     if current_user.is_authenticated and not is_provisioning():

@@ -36,7 +36,7 @@ def _succeeds(name: str, work: Callable[[], object]) -> bool:
         work()
     except Exception as error:  # no error may end the loop
         if connection.is_unavailable(error):
-            log.warning(f"{name}.no_database", error=str(error)[:300])
+            log.warning(f"{name}.no_database", error=connection.explain(error))
         else:
             log.exception(f"{name}.failed")
         return False

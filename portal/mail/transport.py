@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends import file, smtp
 
@@ -27,7 +27,7 @@ class _Smtp(smtplib.SMTP):
     """``starttls`` verifies the server's certificate, which smtplib by default does not."""
 
     def starttls(self, *args: Any, **options: Any) -> Any:
-        return super().starttls(context=ssl.create_default_context())
+        return super().starttls(context=_tls_context())
 
 
 class _FileBackend(file.EmailBackend):
@@ -54,6 +54,14 @@ class _SmtpBackend(smtp.EmailBackend):
         self.connection.send_message(message, to_addrs=[to])
         return True
 
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        return _tls_context()
+
+
+def _tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=current_app.config["MAIL_CA_FILE"])
+
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Configure how ``app`` sends mails."""
@@ -66,6 +74,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         MAIL_PASSWORD=settings.mail_password,
         MAIL_USE_TLS=settings.mail_security == "starttls",
         MAIL_USE_SSL=settings.mail_security == "tls",
+        MAIL_CA_FILE=settings.mail_ca_file or None,
         MAIL_TIMEOUT=STEP_SECONDS,
         MAIL_DEFAULT_SENDER=settings.sender,
     )

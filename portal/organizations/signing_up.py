@@ -19,7 +19,7 @@ from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress
 from portal.errors import Action, check_all
-from portal.identity.accounts.creating import NewAccount
+from portal.identity.accounts.creating import NewAccount, check_sign_up
 from portal.identity.authentication import passwords
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
@@ -56,9 +56,11 @@ def sign_up(
     the new account, or the provisioning key in ``context``. Once committed the sign-up is certain;
     where the collection can't be renamed in time, the organization keeps the operation, which the
     runner finishes.
-    Raises TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or SeveralErrors
-    of them), SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
+    Raises SignUpClosed, TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or
+    SeveralErrors of them), SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing
+    is left.
     """
+    check_sign_up(invited=bool(context.actor.id))
     if context.actor.id:  # a provisioning key has a limit of its own
         rate_limits.count_attempt(rate_limits.PROVISIONING, str(context.actor.id))
     else:
@@ -93,10 +95,11 @@ def request_sign_up(
     mail that says so. The result is the same, also when nothing is mailed: after MAX_PER_ADDRESS
     a day, and for a repeated request.
 
-    Raises TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or SeveralErrors
-    of them), SlugTaken, Overloaded; IdempotencyKeyReused where the key was used with another
-    content.
+    Raises SignUpClosed, TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or
+    SeveralErrors of them), SlugTaken, Overloaded; IdempotencyKeyReused where the key was used
+    with another content.
     """
+    check_sign_up()
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, typed_slug, email, password)
     try:
@@ -149,7 +152,9 @@ def _was_requested(key: IdempotencyKey | None) -> bool:
 
 
 def find_pending_sign_up(token: str) -> PendingSignUp:
-    """The sign-up behind a link. Raises InvalidLink where it expired or was finished."""
+    """The sign-up behind a link. Raises InvalidLink where it expired or was finished, SignUpClosed
+    where sign-up was closed since."""
+    check_sign_up()
     content = links.read_token(PURPOSE, token)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None or _is_over(found):

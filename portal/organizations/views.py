@@ -12,6 +12,7 @@ from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.bidi import isolated
 from portal.display_names import LONGEST
 from portal.documents.organizations import SLUG, Organization, OrganizationState
+from portal.identity.accounts.creating import check_sign_up
 from portal.identity.authentication import cookies
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
@@ -36,6 +37,7 @@ replay.install(blueprint)
 def sign_up() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(url_for(".create"), 303)
+    check_sign_up()
     form = SignUpForm()
     if settings.current().signup_requires_verification:
         return _ask_for_sign_up(form)

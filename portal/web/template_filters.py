@@ -11,7 +11,7 @@ from flask_login import current_user
 from heroicons.jinja import heroicon_mini
 from markupsafe import Markup
 
-from portal import bidi, clock
+from portal import bidi, clock, settings
 
 # What HTML forbids, as UTF-8: control characters and noncharacters.
 _FORBIDDEN = re.compile(
@@ -29,6 +29,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update({one.__name__: one for one in formats})
     app.jinja_env.filters["count"] = humanize.intcomma
     app.jinja_env.globals.update(icon_svg=icon_svg, page_zone=page_zone)
+    app.context_processor(_from_settings)
 
 
 def _keep_valid(response: Response) -> Response:
@@ -37,6 +38,15 @@ def _keep_valid(response: Response) -> Response:
         if _FORBIDDEN.search(page):
             response.set_data(_FORBIDDEN.sub(_REPLACEMENT, page))
     return response
+
+
+def _from_settings() -> dict[str, str]:
+    active = settings.current()
+    return {
+        "portal_name": active.name,
+        "public_url": active.public_url,
+        "sign_up": active.signup,
+    }
 
 
 @cache

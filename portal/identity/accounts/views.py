@@ -167,6 +167,12 @@ def recover() -> ResponseReturnValue:
     return form.render("accounts/recover.html", email=account.email)
 
 
+@link_blueprint.get("/.well-known/change-password")
+def lead_to_change_password() -> ResponseReturnValue:
+    """Lead password managers to the page (W3C, A Well-Known URL for Changing Passwords)."""
+    return see_other("account.change_password")
+
+
 @link_blueprint.route("/verify", methods=["GET", "POST"])
 def verify() -> ResponseReturnValue:
     form = forms.VerifyForm(token=request.args.get("token", ""))
