@@ -31,12 +31,7 @@ _WITH_QUERY = (
 """The endpoints whose schemas check it."""
 _FOR_PROVISIONING = "org.create_organization"
 
-OF_ACCESS: tuple[Refusal, ...] = (
-    NotFound,
-    AmbiguousName,
-    SecondFactorRequired,
-    Forbidden,
-)
+OF_ACCESS: tuple[Refusal, ...] = (NotFound, AmbiguousName, SecondFactorRequired, Forbidden)
 """The errors of ``access_by_name``."""
 
 View = TypeVar("View", bound=Callable[..., Any])

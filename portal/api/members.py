@@ -27,13 +27,7 @@ org_members = ApiBlueprint(
 )
 
 _MAX_LISTED = 10_000
-_OF_SENDING = (
-    *OF_CHANGES,
-    OrganizationRenamed,
-    AddressNotVerified,
-    AlreadyMember,
-    TooManyAttempts,
-)
+_OF_SENDING = (*OF_CHANGES, OrganizationRenamed, AddressNotVerified, AlreadyMember, TooManyAttempts)
 
 
 @org_members.get("/<name:name>/members", refusals=OF_ACCESS)
