@@ -129,7 +129,7 @@ def _store_answer(response: Response) -> Response:
     key = requests.idempotency_key()
     if key is None or response.status_code not in _KEPT_STATUSES or REPLAYED in response.headers:
         return response
-    body = schemas.without_secrets(response.get_json())
+    body = without_secrets(response.get_json())
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     try:
         store_response(key, g.request_id, response.status_code, body, headers)
@@ -137,3 +137,21 @@ def _store_answer(response: Response) -> Response:
         # The change is done, so the response stands; a replay is built from the organization.
         log.warning("answer.not_kept", error=str(error)[:300])
     return response
+
+
+def without_secrets(answer: Any) -> Any:
+    """The answer as it may be stored: without any field that is secret in a schema."""
+    if isinstance(answer, list):
+        return [without_secrets(item) for item in answer]
+    if isinstance(answer, dict):
+        return {k: without_secrets(value) for k, value in answer.items() if k not in _SECRETS}
+    return answer
+
+
+_SECRETS = frozenset(
+    name
+    for schema in vars(schemas).values()
+    if isinstance(schema, type) and issubclass(schema, ma.Schema)
+    for name, field in schema._declared_fields.items()
+    if isinstance(field, schemas.Secret) or field.load_only
+)

@@ -33,10 +33,7 @@ _SLUG = {
 _EMAIL_EXAMPLE = {"example": "mara@acme.example"}
 _EMAIL = {"format": "email", **_EMAIL_EXAMPLE}
 _PASSWORD_EXAMPLE = {"format": "password", "example": "correct horse battery staple"}
-_PASSWORD = {
-    **_PASSWORD_EXAMPLE,
-    "maxLength": LONGEST,
-}
+_PASSWORD = {**_PASSWORD_EXAMPLE, "maxLength": LONGEST}
 _ROLE = {"description": "null for a key that has permissions rather than a role"}
 _ID = {"example": "692588d0a7c4f2b91e03d65a"}
 _KEY_EXAMPLE = {"example": "Nightly export"}
@@ -261,8 +258,7 @@ class NewKeyBody(Body):
     name = fields.String(required=True, metadata=_KEY_NAME)
     role = Choice("GrantableRole")
     permissions = fields.List(
-        Choice("ApiKeyPermission"),
-        metadata={"maxItems": len(FOR_API_KEYS), "uniqueItems": True},
+        Choice("ApiKeyPermission"), metadata={"maxItems": len(FOR_API_KEYS), "uniqueItems": True}
     )
     expires_on = fields.Date(metadata=_LAST_DAY)
 
@@ -391,21 +387,3 @@ def show_password_rule(shortest: int) -> None:
     """Have the document say how long a password of this portal is."""
     password = CreateBody._declared_fields["password"]
     password.metadata = {**password.metadata, "minLength": shortest}
-
-
-def without_secrets(answer: Any) -> Any:
-    """The answer as it may be stored: without any field that is secret in a schema here."""
-    if isinstance(answer, list):
-        return [without_secrets(item) for item in answer]
-    if isinstance(answer, dict):
-        return {k: without_secrets(value) for k, value in answer.items() if k not in _SECRETS}
-    return answer
-
-
-_SECRETS = frozenset(
-    name
-    for schema in list(globals().values())
-    if isinstance(schema, type) and issubclass(schema, ma.Schema)
-    for name, field in schema._declared_fields.items()
-    if isinstance(field, Secret) or field.load_only
-)
