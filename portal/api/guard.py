@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
@@ -13,18 +12,28 @@ from flask_smorest import Blueprint
 from webargs.flaskparser import FlaskParser
 
 from portal import settings
-from portal.documents.organizations import Organization
+from portal.api.refusals import OF_BODIES, OF_EVERY_REQUEST, Refusal, Refusals
+from portal.documents.organizations import SLUG, Organization
 from portal.errors import NotFound
 from portal.identity.api_keys.errors import NotForProvisioning
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import ProvisioningPrincipal
-from portal.organizations.access.lookup import Access, access_to, stages_along
-from portal.organizations.lifecycle.names import slug_asked_for
+from portal.organizations.access import lookup
+from portal.organizations.access.errors import AmbiguousName, Forbidden, SecondFactorRequired
+from portal.organizations.access.lookup import Access, stages_along
 from portal.web.errors import InvalidInput, MalformedJson
 
-_WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # their schemas check it
-_FOR_PROVISIONING = "org.create"
+_WITH_QUERY = (
+    "org.delete_organization",
+    "org.delete_organization_by_body",
+    "audit.list_audit_events",
+)
+"""The endpoints whose schemas check it."""
+_FOR_PROVISIONING = "org.create_organization"
+
+OF_ACCESS: tuple[Refusal, ...] = (NotFound, AmbiguousName, SecondFactorRequired, Forbidden)
+"""The errors of ``access_by_name``."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -60,7 +69,26 @@ class ApiBlueprint(Blueprint):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.refusals = Refusals()
         self.before_request(_check_request)
+
+    def route(
+        self, rule: str, *, refusals: tuple[Refusal, ...] = (), **options: Any
+    ) -> Callable[[View], View]:
+        """Register a view as the operation of its name in the OpenAPI document, with the
+        ``refusals`` it has beside those of every operation; a test that sees another fails."""
+        register = super().route(rule, **options)
+        [method] = options["methods"]
+        common = OF_EVERY_REQUEST if method == "GET" else OF_EVERY_REQUEST + OF_BODIES
+        parsing = (MalformedJson,) if method in ("POST", "PUT") else ()
+
+        def decorate(view: View) -> View:
+            endpoint = f"{self.name}.{view.__name__}"
+            key = () if endpoint == _FOR_PROVISIONING else (NotForProvisioning,)
+            found = self.refusals.responses(endpoint, (*common, *key, *parsing, *refusals))
+            return register(self.doc(operationId=view.__name__, responses=found)(view))
+
+        return decorate
 
 
 def logged_in(view: View) -> View:
@@ -82,12 +110,12 @@ def is_provisioning() -> bool:
 
 
 def access_by_name(name: str, permission: str) -> Access:
-    """The caller's access, with the ``permission``, to the organization with this name or slug.
-    Raises NotFound, SecondFactorRequired, Forbidden."""
-    slug = slug_asked_for(name)
+    """The caller's access, with the ``permission``, to the organization with this slug or name.
+    Raises NotFound, AmbiguousName, SecondFactorRequired, Forbidden."""
     # Once: a replay looks again, after the change.
-    read_slug, read = g.pop("access_along", (None, None))
-    return access_to(slug, current_user, permission, read=read.found if slug == read_slug else None)
+    read_name, read = g.pop("access_along", (None, None))
+    found = read.found if name == read_name else None
+    return lookup.access_by_name(name, current_user, permission, read=found)
 
 
 def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:
@@ -116,9 +144,9 @@ def _check_request() -> None:
 
 def _read_access_along() -> None:
     """Have access to the organization that the path names read with the session."""
-    with suppress(KeyError, NotFound):  # the view answers a name that is none
-        slug = slug_asked_for((request.view_args or {})["name"])
-        g.access_along = slug, read_along(stages_along(slug))
+    name = (request.view_args or {}).get("name", "")
+    if SLUG.fullmatch(name):
+        g.access_along = name, read_along(stages_along(name))
 
 
 def _joined(messages: Any) -> str:

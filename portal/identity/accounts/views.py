@@ -5,6 +5,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
+from portal.bidi import isolated
 from portal.documents.accounts import Account, Theme
 from portal.identity.accounts import changing, closing, creating, forms, recovering
 from portal.identity.accounts.exporting import export_account
@@ -50,7 +51,8 @@ def profile() -> ResponseReturnValue:
 def ask_to_verify() -> ResponseReturnValue:
     creating.resend_verification(current_user.account_id, request_context())
     return see_other(
-        ".profile", f"A link is on its way to {current_user.email}. It works for 24 hours."
+        ".profile",
+        f"A link is on its way to {isolated(current_user.email)}. It works for 24 hours.",
     )
 
 
@@ -165,6 +167,12 @@ def recover() -> ResponseReturnValue:
     return form.render("accounts/recover.html", email=account.email)
 
 
+@link_blueprint.get("/.well-known/change-password")
+def lead_to_change_password() -> ResponseReturnValue:
+    """Lead password managers to the page (W3C, A Well-Known URL for Changing Passwords)."""
+    return see_other("account.change_password")
+
+
 @link_blueprint.route("/verify", methods=["GET", "POST"])
 def verify() -> ResponseReturnValue:
     form = forms.VerifyForm(token=request.args.get("token", ""))
@@ -175,7 +183,7 @@ def verify() -> ResponseReturnValue:
     )
     if principal:
         cookies.enter(principal)
-        return see_other("organizations.list_mine", f"{principal.email} is verified.")
+        return see_other("organizations.list_mine", f"{isolated(principal.email)} is verified.")
     return form.render("accounts/verify.html", account=account)
 
 
@@ -188,5 +196,5 @@ def confirm_address() -> ResponseReturnValue:
         lambda: changing.confirm_email_change(token, form.current_password.data, request_context())
     )
     if changed:
-        return see_other("account.profile", f"Your address is {changed.email} now.")
+        return see_other("account.profile", f"Your address is {isolated(changed.email)} now.")
     return form.render("accounts/confirm_address.html", change=change)
