@@ -24,6 +24,9 @@ from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
+from portal.web.idempotency import claim_key
+
+VERIFICATION = "verify_address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ def verify_address(
 
     @transactional
     def verify() -> AccountPrincipal:
+        claim_key(context, account.id, VERIFICATION)
         verified = record_first_verification(account, password_hash, context)
         if verified is None:  # by a concurrent request
             raise InvalidLink(VERIFY.ask_again)
