@@ -76,9 +76,10 @@ def _sign_up_page(
 
 @blueprint.route("/signup/finish", methods=["GET", "POST"])
 def finish_sign_up() -> ResponseReturnValue:
-    token = request.values.get("token", "")
-    asked = signing_up.find_pending_sign_up(token)
-    form = FinishSignUpForm(token=token, organization_name=asked.name)
+    form = FinishSignUpForm(token=request.args.get("token", ""))
+    asked = signing_up.find_pending_sign_up(form.token.data or "")
+    if not form.is_submitted():
+        form.organization_name.data = asked.name
     form.email.data = asked.email
     signed_up = form.submit(
         lambda: signing_up.finish_sign_up(

@@ -16,8 +16,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable, UnsuitableServer
 from portal.errors import Action, PortalError, SeveralErrors
+from portal.web import stale_forms
 from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
-from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput
+from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput, NoCookie
 from portal.web.requests import is_api, path_for_log, same_site_path
 
 log = structlog.get_logger()
@@ -102,7 +103,15 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
 
 
 def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
-    """Respond that the form belongs to another session."""
+    """Respond to a form of another session: show it again where that is safe."""
+    try:
+        shown = stale_forms.show_again()
+    except Exception as raised:
+        return current_app.handle_user_exception(raised)
+    if shown is not None:
+        return shown
+    if not stale_forms.cookie_came():
+        return answer_portal_error(NoCookie())
     return _answer(ErrorResponse(400, *FORM_EXPIRED))
 
 

@@ -14,12 +14,14 @@ from wtforms import Field, HiddenField, SelectMultipleField
 from wtforms.widgets import DateInput
 
 from portal.errors import PortalError, SeveralErrors
-from portal.web import requests
+from portal.web import requests, stale_forms
 from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record, form_idempotency_key
 
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = ("organizations.sign_up", "organizations.finish_sign_up", "invitations.follow")
+# Forms that change the principal, and so would change the scope of the second click.
+_CHANGE_PRINCIPAL = (*SIGN_UPS, "accounts.verify", "accounts.recover", "account.close")
 
 Result = TypeVar("Result")
 
@@ -29,8 +31,7 @@ def store_idempotency_key() -> None:
     sent = request.form.getlist(KEY_FIELD) if request.method == "POST" else []
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
-        # Signing up changes the principal, and so would the scope of the second click.
-        anonymous = request.endpoint in SIGN_UPS
+        anonymous = request.endpoint in _CHANGE_PRINCIPAL
         requests.take_idempotency_key(typed, KEY_FIELD, form_idempotency_key, anonymous=anonymous)
 
 
@@ -51,16 +52,26 @@ class Form(FlaskForm):
         """Reads form fields only: no files, no JSON."""
 
         def wrap_formdata(self, form: FlaskForm, formdata: object) -> MultiDict | None:
-            return request.form if request.method == "POST" else None
+            return request.form if request.method == "POST" or stale_forms.is_stale() else None
+
+    def is_submitted(self) -> bool:
+        """Tell whether the request is the form, carried out or shown again."""
+        return stale_forms.is_stale() or super().is_submitted()
 
     def submit(self, action: Callable[[], Result]) -> Result | None:
-        """Call ``action`` if the form was submitted and is valid; its result, or ``None``.
+        """Call ``action`` if the form was submitted and is valid; its result, or ``None``, also
+        for a stale form, which is only shown again.
 
         An error of one of the fields becomes the message there, and its status the form's
         ``status``; any other error is raised. Raises DuplicateRequest where an earlier submission
         of the form succeeded, which may be why this one failed.
         """
         if not self.is_submitted():
+            return None
+        if stale_forms.is_stale():
+            self.status = 400
+            self._join_lines()
+            stale_forms.explain()
             return None
         if not self.validate():
             self.status = 422

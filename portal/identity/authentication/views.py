@@ -48,14 +48,16 @@ def log_out() -> ResponseReturnValue:
     if current_user.is_authenticated:
         logging_in.log_out(current_user, request_context())
     cookies.leave()
-    return see_other("authentication.log_in")
+    return redirect(_target("authentication.log_in"), 303)
 
 
 @blueprint.route("/login/second", methods=["GET", "POST"])
 def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
-    if pending_id is None:
-        return see_other("authentication.log_in")
+    if pending_id is None:  # nobody began, or it was finished before, in another tab
+        if current_user.is_authenticated:
+            return redirect(_target("organizations.list_mine"), 303)
+        return see_other("authentication.log_in", next=_next())
     pending = logging_in.find_pending(pending_id)
     ways = [*_ways(second_factors_of(pending.account)), RECOVERY]
     form, by = forms.SecondFactorForm(), _chosen(ways)
