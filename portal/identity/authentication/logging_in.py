@@ -4,9 +4,11 @@ A log-in that waits for its second step is a pending session: it authenticates n
 revoked with the account's others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
+import structlog
 from mongoengine.queryset import QuerySet
 
 from portal import clock
@@ -14,6 +16,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
+from portal.errors import Unauthenticated
 from portal.identity.authentication import credentials, passwords
 from portal.identity.authentication.attempts import limit_network
 from portal.identity.authentication.errors import (
@@ -26,9 +29,12 @@ from portal.identity.second_factors.errors import WrongCode
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web.context import AuditActor, RequestContext
+from portal.web.errors import TooManyAttempts
 
 MAX_TRIES = 10
 TRUSTED = timedelta(days=30)
+
+log = structlog.get_logger()
 
 
 def log_in(
@@ -36,7 +42,8 @@ def log_in(
 ) -> AccountPrincipal | PendingLogIn:
     """Verify the credentials and open a session for a browser; pending where the account has a
     second factor and does not trust the browser. Raises what ``verify_credentials`` does."""
-    account, context, rehashed = _verify(email, password, context)
+    with _refusal_logged(context):
+        account, context, rehashed = _verify(email, password, context)
 
     @transactional
     def open_session() -> AccountPrincipal | PendingLogIn:
@@ -59,7 +66,8 @@ def log_in_program(
     Raises SecondFactorCodeRequired without it, WrongCode, TooManyAttempts. A right password without
     a right code is recorded in the audit trail.
     """
-    account, context, rehashed = _verify(email, password, context)
+    with _refusal_logged(context):
+        account, context, rehashed = _verify(email, password, context)
 
     @transactional
     def open_session() -> AccountPrincipal:
@@ -72,7 +80,7 @@ def log_in_program(
 
     try:
         if account.has_second_factor and code is not None:
-            with credentials.guarded_code(account, context):
+            with _refusal_logged(context), credentials.guarded_code(account, context):
                 return open_session()
         return open_session()
     except (SecondFactorCodeRequired, WrongCode):
@@ -98,7 +106,7 @@ def finish_with_code(
     pending = _register_try(pending_id)
     account = Account.objects.get(id=pending.account)
     context = context.acting_as(AuditActor(account.id, account.email))
-    with credentials.guarded_code(account, context):
+    with _refusal_logged(context), credentials.guarded_code(account, context):
         return _finish(
             pending_id,
             lambda current: credentials.use_code(current, typed, context),
@@ -114,10 +122,11 @@ def finish_with_passkey(
     """Finish the log-in by a passkey of the account; otherwise like ``finish_with_code``. Raises
     PasskeyRefused, LogInExpired."""
     pending = _register_try(pending_id)
-    assertion = passkeys.check(
-        credential, passkeys.SECOND_STEP, str(pending.public_id), pending.account
-    )
-    return _finish(pending_id, lambda _: passkeys.use(assertion), context, user_agent, trust)
+    with _refusal_logged(context):
+        assertion = passkeys.check(
+            credential, passkeys.SECOND_STEP, str(pending.public_id), pending.account
+        )
+        return _finish(pending_id, lambda _: passkeys.use(assertion), context, user_agent, trust)
 
 
 def log_in_with_passkey(
@@ -125,8 +134,6 @@ def log_in_with_passkey(
 ) -> AccountPrincipal:
     """Log in by a passkey alone, which is both factors: the device, and its user's verification.
     Raises PasskeyRefused; TooManyAttempts by network."""
-    limit_network(context)
-    assertion = passkeys.check(credential, passkeys.LOG_IN, "")
 
     @transactional
     def open_session() -> AccountPrincipal:
@@ -134,7 +141,10 @@ def log_in_with_passkey(
         used = passkeys.use(assertion)
         return sessions.log_in(account, context, user_agent, factors=(used,))
 
-    return open_session()
+    with _refusal_logged(context):
+        limit_network(context)
+        assertion = passkeys.check(credential, passkeys.LOG_IN, "")
+        return open_session()
 
 
 @transactional
@@ -169,6 +179,16 @@ def reauthenticate_with_passkey(
         credential, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id
     )
     _reauthenticate(principal, lambda _: passkeys.use(assertion), context)
+
+
+@contextmanager
+def _refusal_logged(context: RequestContext) -> Iterator[None]:
+    """Log a refused log-in with its IP address, for programs that lock addresses out."""
+    try:
+        yield
+    except (Unauthenticated, TooManyAttempts) as refused:
+        log.info("log_in.refused", ip_address=context.ip_address, reason=refused.code)
+        raise
 
 
 def _verify(
