@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from flask import Flask, current_app, g, render_template, request
+from flask import Flask, current_app, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -19,7 +19,12 @@ from portal.errors import Action, PortalError, SeveralErrors
 from portal.web import stale_forms
 from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
 from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput, NoCookie
-from portal.web.requests import is_api, path_for_log, same_site_path
+from portal.web.requests import (
+    is_api,
+    path_for_log,
+    path_without_slashes_too_many,
+    same_site_path,
+)
 
 log = structlog.get_logger()
 
@@ -119,6 +124,9 @@ def _answer_http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status < 400:
         return error.get_response()
+    meant = path_without_slashes_too_many() if error is request.routing_exception else None
+    if meant:
+        return redirect(meant, 307)
     code, title, words = ERROR_MESSAGES.get(status, ERROR_MESSAGES[400])
     headers = {}
     if isinstance(error, MethodNotAllowed):

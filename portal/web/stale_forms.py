@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 from flask import current_app, flash, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from werkzeug.exceptions import HTTPException
 
 from portal.web.errors import NoCookie
-from portal.web.requests import same_site_path
+from portal.web.requests import answers_get, same_site_path
 
 # Views without GET that render their form, and change something through it alone.
 _RENDER_THEIR_FORM = ("invitations.invite",)
@@ -59,7 +58,7 @@ def page_of_form() -> str | None:
     """The path, with its query, of the page that the sent form is on, if that is known."""
     if _has_page():
         return request.full_path.rstrip("?")
-    return _referring_page() or (request.path if _is_page(request.path) else None)
+    return _referring_page() or (request.path if answers_get(request.path) else None)
 
 
 def _has_page() -> bool:
@@ -93,15 +92,7 @@ def _is_navigation() -> bool:
 
 def _referring_page() -> str | None:
     referrer = urlsplit(request.referrer or "")
-    if referrer.netloc != request.host or not _is_page(referrer.path):
+    if referrer.netloc != request.host or not answers_get(referrer.path):
         return None
     query = f"?{referrer.query}" if referrer.query else ""
     return same_site_path(f"{referrer.path}{query}", "") or None
-
-
-def _is_page(path: str) -> bool:
-    try:
-        current_app.url_map.bind("").match(path, "GET")
-    except HTTPException:
-        return False
-    return True
