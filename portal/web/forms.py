@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any, TypeVar
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from markupsafe import Markup
@@ -36,8 +36,10 @@ def store_idempotency_key() -> None:
 
 
 def see_other(endpoint: str, message: str = "", **values: Any) -> ResponseReturnValue:
-    """Redirect (303) to the page of this ``endpoint``, which shows the ``message`` once."""
-    if message:
+    """Redirect (303) to the page of this ``endpoint``, which shows the ``message`` once, also for a
+    form that was sent twice."""
+    waiting = [words for _, words in session.get("_flashes", [])]
+    if message and message not in waiting:
         flash(message, "ok")
     return redirect(url_for(endpoint, **values), 303)
 

@@ -19,7 +19,9 @@ COOKIE = "portal_session_test"
 
 
 def flash(visitor, place):
-    return visitor.get(place, follow_redirects=True).html.select_one(".flash p").get_text()
+    page = visitor.get(place, follow_redirects=True)
+    [words] = [found.get_text() for found in page.html.select(".flash[role=status] p")]
+    return words
 
 
 def elsewhere(visitor, path, sent):
