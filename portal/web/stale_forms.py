@@ -18,7 +18,7 @@ from portal.web.requests import answers_get, same_site_path
 _RENDER_THEIR_FORM = ("invitations.invite",)
 _STALE = (
     "This form is no longer valid, since it was opened long ago or before you logged in or out: "
-    "check it and send it again, nothing was changed."
+    "nothing was changed, so check it and send it again."
 )
 
 

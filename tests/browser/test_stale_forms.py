@@ -52,7 +52,7 @@ def test_a_form_of_another_session_comes_again_focused_on_what_happened(tabs):
     log_in(second)
     first.get_by_role("button", name="Rename organization").click()
     told = first.get_by_role("alert")
-    expect(told).to_contain_text("send it again, nothing was changed")
+    expect(told).to_contain_text("nothing was changed, so check it and send it again")
     expect(told).to_be_focused()
     expect(first.get_by_label("New name")).to_have_value("Kestrel")
     assert Organization.objects.get().slug == "acme-corp"
