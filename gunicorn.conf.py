@@ -3,15 +3,20 @@
 import resource
 from pathlib import Path
 
+import structlog
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from portal import logs
 from portal.identity.second_factors import sealing
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
-from portal.settings import load
+from portal.serving.listening import gunicorn_bind
+from portal.settings import load, load_supervisor
 
-workers = load().web_concurrency
+bind = gunicorn_bind(load_supervisor())
+active = load()
+workers = active.web_concurrency
 worker_class = "portal.serving.worker.BufferingWorker"
 threads = 4
 worker_connections = 1000
@@ -30,8 +35,20 @@ _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
+def on_starting(server: Arbiter) -> None:
+    """Warn of what is set for a trial only."""
+    logs.configure()
+    for rule in active.weak_password_rules:
+        structlog.get_logger().warning("settings.weak_password_rule", rule=rule)
+
+
 def post_worker_init(worker: Worker) -> None:
     """Start the worker's background threads, after the fork."""
     runner.start()
     sender.start(worker.wsgi)
     sealing.start_resealing()
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    """Leave the mail that this worker was sending to the others."""
+    sender.stop()

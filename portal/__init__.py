@@ -10,7 +10,7 @@ from flask_wtf import CSRFProtect
 
 from portal import cli, logs, settings
 from portal.api import openapi
-from portal.api import organizations as api_organizations
+from portal.api.refusals import FIELDS
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -27,7 +27,7 @@ from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
 from portal.identity.accounts import wiring
 from portal.identity.accounts.wiring import Wiring
-from portal.identity.authentication import attempts, cookies
+from portal.identity.authentication import attempts, cookies, passwords
 from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
@@ -110,14 +110,14 @@ def create_app(active: Settings) -> Flask:
     static_files.init_app(app, headers.headers(active))
     requests.init_app(app, active)
     headers.init_app(app, active)
-    error_handlers.init_app(app, observers=(refusals.observe,), api_fields=api_organizations.FIELDS)
+    error_handlers.init_app(app, observers=(refusals.observe,), api_fields=FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
     app.before_request(forms.store_idempotency_key)
     csrf = CSRFProtect(app)
     template_filters.init_app(app)
     transport.init_app(app, active)
-    app.jinja_env.globals["version"] = __version__
+    app.jinja_env.globals.update(version=__version__, shortest_password=passwords.shortest)
     app.jinja_env.filters.update(doing=engine.doing, title_of=engine.title_of)
     for views in (
         home_views,

@@ -1,69 +1,83 @@
 """Display names of organizations, people and API keys: validated and normalized."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Self
+
+import regex
 
 from portal.errors import Invalid
 
 SHORTEST, LONGEST = 2, 80
 # Checked before normalizing: NFC takes seconds for 30,000 marks on one letter.
 _LONGEST_TYPED = 8 * LONGEST
-_TOO_LONG = f"Choose a shorter name: {LONGEST} characters at most"
-_APOSTROPHES = str.maketrans(dict.fromkeys("'‘‛ʼ`´＇", "’"))
-_PUNCTUATION = frozenset(".,’&()+#!/-–_@: ")
-_SPACES = re.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
-# Invisible letters and marks: fillers, joiners, variation selectors.
-_INVISIBLE = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+_SPACES = regex.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
+_APOSTROPHES = str.maketrans(dict.fromkeys("'‛ʼ`´＇", "’"))
+_CLOSING = regex.compile(r"(?<=[\p{L}\p{M}\p{N}])‘|‘(?!.*’)")  # typed for an apostrophe
+
+# Where Unicode's joiners are seen (UAX 31, 2.3): between letters that join, and beside a virama;
+# Bengali and Kannada write them before it, too.
+_JOINS = r"(?<=[\p{jt=D}\p{jt=L}]\p{jt=T}*){0}(?=\p{jt=T}*[\p{jt=D}\p{jt=R}])"
+_AT_VIRAMA = r"(?<=\p{L}\p{M}*\p{ccc=9}){0}|(?<=\p{L}\p{M}*)\u200d(?=\p{ccc=9})"
+_SEEN_JOINERS = regex.compile(f"{_JOINS}|{_AT_VIRAMA}".replace("{0}", r"[\u200c\u200d]"))
+# Persian keyboards make them after any letter: where it doesn't join anyway, nothing is lost.
+_NON_JOINERS = regex.compile(r"(?<=[\p{jt=D}\p{jt=L}\p{jt=R}]\p{jt=T}*)\u200c+")
+# The variants of one ideograph, in Japanese names.
+_SEEN_SELECTORS = regex.compile(r"(?<=\p{Unified_Ideograph})[\U000e0100-\U000e01ef]")
+
+_EMOJI = regex.compile(r"\p{Emoji_Presentation}|.\ufe0f\u20e3?|.\u20e3")
+_INVISIBLE = regex.compile(
+    r"[^\p{L}\p{M}\p{N}\p{P}\p{S}\x20]|\p{Default_Ignorable_Code_Point}|[\u2800\ufffc\ufffd]"
 )
-_MAX_MARKS = 4  # per letter: more than any script needs, and they overlap other lines
+# Taken for markup, a formula or an operator elsewhere; and bytes of a form that are no UTF-8.
+_MARKUP = regex.compile(r"[<>{}\\;]|^[$=]|%[0-9A-Fa-f]{2}")
+_MARKS = regex.compile(r"\p{M}+")
+_MOST_MARKS = 4  # per letter: more than any script needs, and they overlap other lines
 
 
 def clean_words(text: str) -> str:
     """Normalize a display name: NFC, spaces trimmed and collapsed, apostrophes unified.
 
-    Raises InvalidName for anything but 2 to 80 letters, marks, digits, spaces and
-    ``.,’&()+#!/-–_@:``, and for ``//``: mail programs turn names with it into links.
+    Keeps letters, marks, digits, punctuation and symbols of every script, and joiners where the
+    script needs them. Raises InvalidName for fewer than 2 or more than 80 characters, for what
+    can't be seen, for emoji, ``<>{}\\;`` and a leading ``$`` or ``=``, and for ``//``: mail
+    programs turn names with it into links.
     """
     if len(text) > _LONGEST_TYPED:
-        raise InvalidName(_TOO_LONG)
-    name = _SPACES.sub(" ", unicodedata.normalize("NFC", text).strip()).translate(_APOSTROPHES)
+        raise InvalidName.too_long()
+    name = unicodedata.normalize("NFC", _NON_JOINERS.sub(_needed_joiner, text))
+    name = _CLOSING.sub("’", _SPACES.sub(" ", name.strip()).translate(_APOSTROPHES))
     if not name:
-        raise InvalidName("Enter a name")
+        raise InvalidName.missing()
     if len(name) < SHORTEST:
-        raise InvalidName(f"Choose a longer name: {SHORTEST} characters or more")
+        raise InvalidName.too_short()
     if len(name) > LONGEST:
-        raise InvalidName(_TOO_LONG)
-    forbidden = next((character for character in name if not _allowed(character)), None)
-    if forbidden is not None:
-        raise InvalidName(
-            f"Leave out {_described(forbidden)}: a name has letters, digits, spaces "
-            "and . , ’ & ( ) + # ! / - – _ @ :"
-        )
+        raise InvalidName.too_long()
+    _check_characters(name)
     if "//" in name:
-        raise InvalidName("Put one / at a time")
-    if any(len(marks) > _MAX_MARKS for marks in _runs_of_marks(name)):
-        raise InvalidName(f"Put at most {_MAX_MARKS} marks on a letter")
+        raise InvalidName.double_slash()
+    if any(len(marks) > _MOST_MARKS for marks in _MARKS.findall(name)):
+        raise InvalidName.too_many_marks()
     return name
 
 
-def _allowed(character: str) -> bool:
-    category = unicodedata.category(character)
-    if _INVISIBLE.match(character):
-        return False
-    return category[0] in "LM" or category == "Nd" or character in _PUNCTUATION
+def comparable(name: str) -> str:
+    """The form that names share which differ only in case, apostrophes or composition."""
+    return unicodedata.normalize("NFC", name).translate(_APOSTROPHES).replace("‘", "’").casefold()
 
 
-def _runs_of_marks(name: str) -> list[str]:
-    drawn = "".join(c if unicodedata.category(c)[0] == "M" else " " for c in name)
-    return drawn.split()
+def _needed_joiner(found: regex.Match[str]) -> str:
+    return "\u200c" if _SEEN_JOINERS.match(found.string, found.start()) else ""
 
 
-def _described(character: str) -> str:
-    if character.isprintable() and not character.isspace() and not _INVISIBLE.match(character):
-        return f"“{character}”"
-    return unicodedata.name(character, "control characters").lower().replace("_", " ")
+def _check_characters(name: str) -> None:
+    if emoji := _EMOJI.search(name):
+        raise InvalidName.emoji(emoji[0])
+    seen = _SEEN_SELECTORS.sub("", _SEEN_JOINERS.sub("", name))
+    if invisible := _INVISIBLE.search(seen):
+        raise InvalidName.invisible(invisible[0])
+    if markup := _MARKUP.search(name):
+        raise InvalidName.markup(markup[0])
 
 
 @dataclass
@@ -75,3 +89,38 @@ class InvalidName(Invalid):
     code = "invalid_name"
     field = "organization_name"
     message = "{reason}"
+
+    @classmethod
+    def missing(cls) -> Self:
+        return cls("Enter a name")
+
+    @classmethod
+    def too_short(cls) -> Self:
+        return cls(f"Choose a longer name: {SHORTEST} characters or more")
+
+    @classmethod
+    def too_long(cls) -> Self:
+        return cls(f"Choose a shorter name: {LONGEST} characters at most")
+
+    @classmethod
+    def emoji(cls, emoji: str) -> Self:
+        return cls(f"Leave out “{emoji}”: a name has no emoji")
+
+    @classmethod
+    def invisible(cls, character: str) -> Self:
+        name = unicodedata.name(character, "control characters").lower().replace("_", " ")
+        return cls(f"Leave out {name}: nobody would see it in the name")
+
+    @classmethod
+    def markup(cls, character: str) -> Self:
+        return cls(
+            f"Leave out “{character}”: a name has none of < > {{ }} \\ ;, nor $ or = in front"
+        )
+
+    @classmethod
+    def double_slash(cls) -> Self:
+        return cls("Put one / at a time")
+
+    @classmethod
+    def too_many_marks(cls) -> Self:
+        return cls(f"Put at most {_MOST_MARKS} marks on a letter")

@@ -1,14 +1,27 @@
 """E-mail addresses: syntax, and equality."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
+from urllib.parse import unquote
 
+import email_validator
 from email_validator import EmailNotValidError, validate_email
 
 from portal.errors import Invalid
 
 # RFC 5321 allows 254 characters; normalizing takes seconds for 30,000 marks on one letter.
 _LONGEST_TYPED = 1000
+# The library's way to accept what is reserved for use within a network (RFC 6761, 6762 G, 8375).
+email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["invalid", "onion"]
+_LOCAL = re.compile(
+    r"localhost|.+\.(localhost|local|test|home\.arpa|internal|intranet|private|corp|home|lan)"
+)
+# What mail programs and pages put around a copied address.
+_UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>")
+_LINK = re.compile(r"mailto:([^?]*)(\?.*)?", re.IGNORECASE)
+_QUOTED = re.compile(r"""(["'“‘(\[])(.*)["'”’)\]]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +31,54 @@ class EmailAddress:
     shown: str
     key: str
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether its domain exists only within a network, like ``corp.local``."""
+        return _is_local(self.key)
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Tell whether only mail servers with SMTPUTF8 (RFC 6531) carry mails to it."""
+        return not self.shown.rpartition("@")[0].isascii()
+
 
 def parse_email(text: str) -> EmailAddress:
-    """Parse an address as typed.
+    """Parse an address as typed, or as pasted from a mail program or a link.
 
     Two addresses are the same if they are equal in NFC, casefolded, with the domain in IDNA. Checks
     only the syntax, and looks nothing up. Raises InvalidEmail.
     """
     if len(text) > _LONGEST_TYPED:
         raise InvalidEmail(text)
+    pasted = _unwrap(text)
     try:
-        valid = validate_email(text.strip(), check_deliverability=False)
+        valid = validate_email(
+            pasted, check_deliverability=False, globally_deliverable=not _is_local(pasted)
+        )
     except (EmailNotValidError, UnicodeError) as error:
         raise InvalidEmail(text) from error
     local = unicodedata.normalize("NFC", valid.local_part).casefold()
     domain = (valid.ascii_domain or valid.domain).casefold()
     return EmailAddress(shown=valid.normalized, key=f"{local}@{domain}")
+
+
+def _unwrap(text: str) -> str:
+    """The address in ``Mara <mara@acme.example>;``, ``mailto:mara@acme.example`` and the like."""
+    typed = _UNSEEN.sub("", text)
+    if "＠" in typed:  # an input method's full-width letters
+        typed = unicodedata.normalize("NFKC", typed)
+    typed = typed.strip().rstrip(";,. \t\r\n\u00a0")
+    if named := _NAMED.fullmatch(typed):
+        typed = named[1]
+    if quoted := _QUOTED.fullmatch(typed):
+        typed = quoted[2].strip()
+    if link := _LINK.fullmatch(typed):
+        typed = unquote(link[1])
+    return typed
+
+
+def _is_local(address: str) -> bool:
+    return bool(_LOCAL.fullmatch(address.rpartition("@")[2].lower()))
 
 
 class InvalidEmail(Invalid):

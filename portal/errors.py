@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from portal.bidi import isolated
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -37,7 +39,7 @@ class PortalError(Exception):
     @property
     def words(self) -> str:
         """The message for people."""
-        return self.message.format_map(_Attributes(self))
+        return self.message.format_map(_IsolatedAttributes(self))
 
     @property
     def api_words(self) -> str:
@@ -48,6 +50,11 @@ class PortalError(Exception):
     def actions(self) -> tuple[Action, ...]:
         """The buttons for a logged-in reader; empty for the default ones."""
         return ()
+
+    @property
+    def suggestions(self) -> Mapping[str, str]:
+        """What a form puts into fields that were left empty."""
+        return {}
 
     @property
     def headers(self) -> dict[str, str]:
@@ -131,6 +138,12 @@ class _Attributes(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         return getattr(self._error, name)
+
+
+class _IsolatedAttributes(_Attributes):
+    def __missing__(self, name: str) -> Any:
+        value = super().__missing__(name)
+        return isolated(value) if isinstance(value, str) else value
 
 
 def check_all(*checks: Callable[[], Any]) -> list[Any]:

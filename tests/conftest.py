@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pymongo
 import pytest
 from argon2 import PasswordHasher
+from flask import request, request_finished
 from pymongo import MongoClient, monitoring
 
 from portal import create_app
@@ -23,7 +25,7 @@ from portal.database.connection import client, tenant_database
 from portal.identity.authentication import passwords
 from portal.mail import transport
 from portal.serving import build, mongod
-from portal.settings import Settings, current
+from portal.settings import Settings, activate, current
 from tests import factories, pages
 from tests.mail.post_office import open_office
 from tests.visitor import Visitor
@@ -197,6 +199,22 @@ def app(settings):
     return app
 
 
+@pytest.fixture
+def settings_with(app):
+    """Has the portal run with other settings for a while."""
+
+    @contextmanager
+    def changed(**others):
+        before = current()
+        activate(replace(before, **others))
+        try:
+            yield
+        finally:
+            activate(before)
+
+    return changed
+
+
 @pytest.fixture(scope="session")
 def empty(app):
     """Empties the databases; the indexes stay."""
@@ -264,6 +282,43 @@ def quick_estimates():
 def real_estimates(monkeypatch):
     """How hard a password is to guess is estimated each time, as the portal does."""
     monkeypatch.setattr(passwords, "zxcvbn", ESTIMATE)
+
+
+@pytest.fixture(scope="session")
+def documented(app):
+    """By path and method, the statuses in the OpenAPI document with their codes."""
+    [api] = app.extensions["flask-smorest"]["apis"].values()
+    paths = api["ext_obj"].spec.to_dict()["paths"]
+    return {
+        (re.sub(r"{(\w+)}", r"<\1>", path), method.upper()): {
+            status: set(response.get("content", {}).get("application/json", {}).get("examples", ()))
+            for status, response in operation["responses"].items()
+        }
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+
+
+@pytest.fixture(autouse=True)
+def undocumented(documented):
+    """The answers of the API during the test that its document doesn't have; at its end there are
+    none, so that the refusals that views declare are all that there are."""
+    found = []
+
+    def look(app, response, **_):
+        rule = request.url_rule and re.sub(r"<\w+:", "<", request.url_rule.rule)
+        responses = documented.get((rule, request.method))
+        status = response.status_code
+        if responses is None or status == 500:  # as every operation's default says
+            return
+        codes = {response.json["error"]["code"]} if status >= 400 else set()
+        if str(status) not in responses or not codes <= responses[str(status)]:
+            found.append((request.method, rule, status, *codes))
+
+    with request_finished.connected_to(look):
+        yield found
+    assert not found, "the document lacks these answers"
 
 
 @pytest.fixture

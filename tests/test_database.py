@@ -1,7 +1,9 @@
 """Transactions, and servers that are refused."""
 
+import re
 import subprocess
 import threading
+from dataclasses import replace
 
 import pymongo
 import pytest
@@ -9,6 +11,7 @@ from mongoengine.errors import MongoEngineException, NotUniqueError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from portal import DOCUMENTS
 from portal.database import connection, transactions
 from portal.database.connection import check_server, portable_uri
 from portal.database.errors import UnsuitableServer
@@ -96,12 +99,106 @@ def test_a_lock_that_nobody_frees_stops_a_transaction_in_time(bare_client, maste
     [
         ("mongodb://h/?w=majority&retryWrites=true", "mongodb://h/?retryWrites=true"),
         ("mongodb://a:1,b:2/?readPreference=nearest&journal=true&replicaSet=x", "mongodb://a:1,b:2/?replicaSet=x"),
-        ("mongodb://u:p%40@h/admin?wTimeoutMS=5", "mongodb://u:p%40@h/?authSource=admin"),
-        ("mongodb+srv://u:p@c.example/db?authSource=x&readConcernLevel=local", "mongodb+srv://u:p@c.example/?authSource=x"),
+        ("mongodb://u:p%40@h/admin?wTimeoutMS=5", "mongodb://u:p%40@h/admin?"),
+        ("mongodb+srv://u:p@c.example/db?authSource=x&readConcernLevel=local", "mongodb+srv://u:p@c.example/db?authSource=x"),
+        ("mongodb://h/?readPreference=nearest&maxStalenessSeconds=120&j=true", "mongodb://h/?"),
     ],
 )  # fmt: skip
-def test_concerns_and_databases_of_the_uri_are_not_the_portals(uri, portable):
+def test_concerns_and_preferences_of_the_uri_are_not_the_portals(uri, portable):
     assert portable_uri(uri) == portable
+
+
+def test_the_database_of_the_uri_is_where_its_user_is_and_no_more(settings):
+    uri = "mongodb+srv://portal:secret@cluster0.example/elsewhere?retryWrites=true"
+    connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS)
+    try:
+        assert connection.master_database().name == settings.master_db
+        assert connection.tenant_database().name == settings.tenant_db
+    finally:
+        connection.connect(settings, DOCUMENTS)
+        connection.prepare()
+
+
+@pytest.fixture
+def away(settings):
+    """The portal on another MongoDB for a while."""
+
+    def at(uri):
+        connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS)
+
+    yield at
+    connection.connect(settings, DOCUMENTS)
+    connection.prepare()
+
+
+def test_a_wrong_password_is_named_and_is_503(away, server, visitor):
+    away(re.sub(r"(?<=//portal:)\w+", "wrongone", server.uri))
+    answer = visitor.get("/readyz").response
+    assert answer.status_code == 503
+    assert answer.text == "not ready: MongoDB refuses the user name or password in MONGO_URI.\n"
+    assert visitor.get("/login").response.status_code == 503
+
+
+def test_a_user_without_rights_is_named_and_is_503(away, bare_client, server, visitor):
+    bare_client.admin.command("createUser", "poor", pwd="poor", roles=[])
+    try:
+        away(re.sub(r"//portal:\w+", "//poor:poor", server.uri))
+        answer = visitor.get("/readyz").response
+        assert (answer.status_code, "grant" in answer.text) == (503, True)
+    finally:
+        bare_client.admin.command("dropUser", "poor")
+
+
+def test_servers_that_are_not_reached_are_named_one_by_one(away, visitor):
+    away("mongodb://127.0.0.1:1,127.0.0.1:2/?replicaSet=portal")
+    answer = visitor.get("/readyz").response
+    assert answer.status_code == 503
+    assert answer.text == (
+        "not ready: MongoDB has no primary that can be reached: 127.0.0.1:1 can't be reached "
+        "(Connection refused), 127.0.0.1:2 can't be reached (Connection refused).\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "lacks"),
+    [
+        ((6, 0, 26), True),
+        ((6, 0, 27), False),
+        ((6, 3, 2), True),
+        ((7, 0, 27), True),
+        ((7, 0, 28), False),
+        ((8, 0, 16), True),
+        ((8, 0, 17), False),
+        ((8, 1, 9), True),
+        ((8, 2, 2), True),
+        ((8, 2, 3), False),
+        ((8, 3, 0), False),
+        ((9, 0, 0), False),
+    ],
+)
+def test_releases_that_show_their_memory_are_known(version, lacks):
+    assert connection.lacks_zlib_fix(version) == lacks
+
+
+@pytest.mark.attack("P1")
+def test_the_embedded_server_does_not_show_its_memory(bare_client):
+    """It is of a version that would, by zlib."""
+    assert bare_client.server_info()["versionArray"][:3] < [6, 0, 27]
+    assert "compression" not in bare_client.admin.command("hello", compression=["zlib"])
+
+
+@pytest.mark.processes
+def test_an_old_server_with_zlib_is_told_of_at_start(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(mongod, "_COMPRESSORS", "zlib")
+    old = mongod.start(tmp_path, "secret")
+    try:
+        with MongoClient(old.uri) as client:
+            assert connection.leaks_memory(client)
+            check_server(client)
+    finally:
+        old.stop()
+    [told] = log.named("database.server_leaks_memory")
+    assert "CVE-2025-14847" in told["note"]
 
 
 def test_transactions_work_with_a_uri_that_names_a_write_concern(server):

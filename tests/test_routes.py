@@ -60,6 +60,7 @@ ROUTES = {
     "GET /login/passkey": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": LEAVES,
+    "GET /.well-known/change-password": PUBLIC,
     "GET /forgot": PUBLIC,
     "POST /forgot": PUBLIC,
     "GET /recover": PUBLIC,

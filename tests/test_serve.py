@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from pymongo.errors import OperationFailure
 from portal.serving import mongod
 from portal.serving.mongod import NoMongod
 from portal.serving.processes import still_runs
-from tests.clones import a_clone, environment
+from tests.clones import TOP, a_clone, environment
 from tests.processes import Person, wait_until
+from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.processes
 
@@ -28,19 +30,26 @@ def clone(tmp_path):
     return a_clone(tmp_path, "build")
 
 
+def start_make(clone, **changes):
+    """``make run``, as its first lines are yet to be read."""
+    command = ["make", "--silent", "run", f"PYTHON={sys.executable}"]
+    # One worker starts faster than two, and is as good to be killed.
+    settings = environment(WEB_CONCURRENCY="1", **changes)
+    return subprocess.Popen(command, cwd=clone, env=settings, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def built_clone(clone):
+    """One with static files, so that it can be served without make."""
+    (clone / "build").symlink_to(TOP / "build")
+    return clone
+
+
 class Supervised:
     """A running ``make run``."""
 
     def __init__(self, clone, **changes):
-        command = ["make", "--silent", "run", f"PYTHON={sys.executable}"]
-        # One worker starts faster than two, and is as good to be killed.
-        self.make = subprocess.Popen(
-            command,
-            cwd=clone,
-            env=environment(WEB_CONCURRENCY="1", **changes),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.make = start_make(clone, **changes)
         self.clone = clone
         line = self.until("Portal: ")
         self.url = line.split()[1]
@@ -281,6 +290,146 @@ def test_what_is_wrong_is_told_before_anything_runs(clone, faulty, told):
     assert ended.returncode == 1
     assert told in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_port_that_is_still_held_is_waited_for(clone):
+    """By whom, is told: a gunicorn that finishes its requests, for instance."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        supervisor = start_make(clone, PORT=str(port))
+        told = supervisor.stderr.readline()
+        assert f"Port {port} is still in use by process {os.getpid()} (" in told
+        assert "waiting up to 15 s" in told
+    try:
+        assert any("Portal: " in line for line in supervisor.stderr)
+    finally:
+        supervisor.terminate()
+        supervisor.communicate()
+
+
+def test_who_was_killed_may_be_started_again_at_once(clone):
+    """Before its mongod and gunicorn have stopped."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    running = Supervised(clone, PORT=port)
+    os.kill(running.processes()["supervisor"][0], signal.SIGKILL)
+    with make_run(clone, PORT=port) as again:
+        assert again.url == running.url
+    running.make.communicate()
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_the_portal_itself(clone):
+    nobody = "http://127.0.0.1:1"
+    with make_run(clone, http_proxy=nobody, HTTP_PROXY=nobody, no_proxy="") as running:
+        assert running.url
+
+
+def test_a_database_without_a_primary_is_one_sentence_and_readiness_is_told_when_it_comes(
+    clone, server, tmp_path_factory
+):
+    """At the start, by the command, and once it is there."""
+    secrets = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    uri = f"mongodb://portal:secret@127.0.0.1:{port}/?replicaSet=portal&authSource=admin"
+    given = {"MONGO_URI": uri, "MASTER_DB": "master_away", "TENANT_DB": "tenant_away", **secrets}
+    supervisor = start_make(clone, **given)
+    try:
+        told = supervisor.stderr.readline()
+        reached = f"MongoDB has no primary that can be reached: 127.0.0.1:{port} can't be reached"
+        assert told.startswith(f"{reached} (Connection refused).")
+        command = flask(clone, "doctor", **given)
+        assert command.returncode == 2
+        assert command.stderr.splitlines()[-1].startswith(f"Error: {reached}")
+        assert "Topology" not in command.stderr
+        database = mongod.start(tmp_path_factory.mktemp("later"), "secret", port=port)
+        try:
+            ready = (line for line in supervisor.stderr if line.endswith("(Ctrl-C stops it)\n"))
+            assert next(ready).startswith("Portal: http://localhost:")
+        finally:
+            database.stop()
+    finally:
+        supervisor.terminate()
+        supervisor.communicate()
+
+
+def test_gunicorn_by_hand_listens_where_the_settings_say(built_clone, server):
+    """From the environment and from .env; ``PORT`` alone opens it to no network."""
+    secrets = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
+    (built_clone / ".env").write_text("BIND=127.0.0.2\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    gunicorn = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "wsgi:app"],
+        cwd=built_clone, env=environment(MONGO_URI=server.uri, PORT=str(port), **secrets), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: answers("127.0.0.2", port))
+        assert not answers("127.0.0.1", port)
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait()
+
+
+@pytest.mark.attack("C3")
+def test_behind_a_unix_socket_the_client_is_who_the_proxy_says(built_clone, server):
+    """Where the setting names it: nobody else reaches the socket."""
+    names = {"master_db": "master_unix", "tenant_db": "tenant_unix"}
+    secrets = {name: server.settings[name] for name in ("jwt_secret", "secret_key")}
+    given = {"mongo_uri": server.uri, "trusted_proxies": "unix", **names, **secrets}
+    gunicorn = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "unix:portal.sock"],
+        cwd=built_clone, env=environment(WEB_CONCURRENCY="1", **{name.upper(): value for name, value in given.items()}),
+    )  # fmt: skip
+    body = json.dumps(
+        {"organization_name": "Acme", "email": "mara@acme.example", "password": PASSWORD}
+    )
+    socket_path = built_clone / "portal.sock"
+    headers = {
+        "Host": "localhost",
+        "Content-Type": "application/json",
+        "X-Forwarded-For": "1.1.1.1, 198.51.100.1:51234",
+    }
+    try:
+        wait_until(lambda: by_socket(socket_path, "GET", "/readyz") == 200)
+        assert by_socket(socket_path, "POST", "/org/create", body, headers) == 201
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait()
+    with MongoClient(server.uri) as client:
+        event = client.master_unix.audit_events.find_one({"personal.address": {"$exists": True}})
+    assert event["personal"]["address"]["value"] == "198.51.100.1"
+
+
+def by_socket(path, *request):
+    """The status that is answered on a UNIX socket; ``None`` where nobody answers yet."""
+    connection = HTTPConnection("localhost", timeout=30)
+    with socket.socket(socket.AF_UNIX) as connection.sock:
+        try:
+            connection.sock.connect(str(path))
+            connection.request(*request)
+            return connection.getresponse().status
+        except OSError:
+            return None
+
+
+def answers(host, port):
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
+def test_libraries_that_the_packaged_mongod_lacks_are_named_with_their_packages(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "ldd").write_text(
+        "#!/bin/sh\nprintf '\\tlibcurl.so.4 => not found\\n\\tlibc.so.6 => /lib/libc.so.6 (0x1)\\n'\n"
+    )
+    (tmp_path / "ldd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    with pytest.raises(
+        NoMongod, match=r"lacks libcurl.so.4. Install it: apt-get install libcurl4 "
+    ):
+        mongod.find_mongod()
 
 
 def test_where_no_mongod_can_be_had_the_message_says_what_to_set(monkeypatch):

@@ -39,7 +39,7 @@ def environment(monkeypatch, tmp_path):
 
 
 def names_read():
-    return {setting.name.upper() for setting in settings.every_setting()}
+    return settings.environment_names()
 
 
 def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
@@ -71,11 +71,49 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
         ("TRUSTED_PROXIES", "10.0.0.1/8", "networks"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,proxy", "networks"),
         ("RATE_LIMITS", "maybe", "boolean"),
-        ("SIGNUP_LIMIT", "0", "1 or more"),
+        ("SIGNUP_LIMIT", "0", "1 to"),
         ("PUBLIC_URL", "portal.example", "https://"),
         ("PUBLIC_URL", "https://portal.example/under", "without a path"),
-        ("TRASH_DAYS", "0", "1 or more"),
+        ("PORTAL_NAME", "Acme: Console", "without :"),
+        ("PORTAL_NAME", "Acme <Console>", "without :"),
+        ("PORTAL_NAME", "Acme\tConsole", "visible"),
+        ("PORTAL_NAME", "A" * 61, "up to 60"),
+        ("SIGNUP", "closed", "one of open, invited, off"),
+        ("TRASH_DAYS", "0", "1 to"),
+        ("TRASH_DAYS", "9999999", "1 to 36500"),
+        ("OLD_SLUG_DAYS", "9999999", "0 to 36500"),
+        ("SIGNUP_LIMIT", "99999999999999999999", "1 to"),
+        ("MONGO_URI", "mongodb://u:p@ss@h/", "@ as %40"),
+        ("MONGO_URI", "mongodb://u:pa/ss@h/", "percent-encoded"),
+        ("MONGO_URI", "mongodb://u:pa?ss@h/", "percent-encoded"),
+        ("MONGO_URI", "mongodb://u:100%@h/", "% as %25"),
+        ("MONGO_URI", "mongodb+srv://u:p@h.example:27017/", "port number"),
+        ("MONGO_URI", "mongodb://h:99999/", "between 0 and 65535"),
+        ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/nowhere.pem", "/nowhere.pem"),
+        ("PUBLIC_URL", "https://bücher.example", "xn--bcher-kva.example"),
+        ("PUBLIC_URL", "https://portal.example:99999", "like https://"),
+        ("PUBLIC_URL", "https://mara:secret@portal.example", "like https://"),
+        ("PUBLIC_URL", '"https://portal.example"', "like https://"),
+        ("PUBLIC_URL", "https://portal.example?", "like https://"),
+        ("PUBLIC_URL", "https://por tal.example", "like https://"),
+        ("MAIL_SERVER", "smtp://mail.example", "MAIL_PORT"),
+        ("MAIL_SERVER", "smtps://mail.example:465/", "MAIL_SECURITY"),
+        ("MAIL_SERVER", "mail.example:587", "MAIL_PORT"),
+        ("MAIL_FROM", "Acme", "one e-mail address"),
+        ("MAIL_FROM", "mara@acme.example, jo@acme.example", "one e-mail address"),
+        ("MAIL_FROM", "Acme <mara@acme.example", "one e-mail address"),
+        ("MAIL_FROM", "jörg@acme.example", "ASCII"),
+        ("MAIL_FROM", "Acme\nBcc: all <mara@acme.example>", "one e-mail address"),
+        ("MAIL_PASSWORD", "geheimnisvoll", "both, or neither"),
+        ("MAIL_USERNAME", "mara", "both, or neither"),
+        ("MAIL_PASSWORD", "schlüssel", "ASCII"),
+        ("MAIL_PORT", "465", "tls"),
+        ("MAIL_CA_FILE", "/nowhere.pem", "no certificates"),
+        ("MAIL_DIRECTORY", "/etc/passwd/mail", "MAIL_SERVER"),
         ("TRASH_DAYS", "many", "integer"),
+        ("LOCAL_EMAIL_DOMAINS", "maybe", "boolean"),
+        ("PASSWORD_MIN_LENGTH", "7", "8 to 128"),
+        ("PASSWORD_MIN_SCORE", "5", "0 to 4"),
         ("WEB_CONCURRENCY", "0", "1 or more"),
         ("WEB_CONCURRENCY", "1000", "at most one for each"),
     ],
@@ -88,6 +126,14 @@ def test_a_fault_is_told_with_its_setting(environment, name, value, told):
     assert told in str(refused.value)
 
 
+def test_password_rules_below_the_defaults_are_named(environment):
+    """What gunicorn warns of as it starts."""
+    environment()
+    assert not load().weak_password_rules
+    environment(PASSWORD_MIN_LENGTH="8", PASSWORD_MIN_SCORE="4")
+    assert load().weak_password_rules == ["PASSWORD_MIN_LENGTH=8"]
+
+
 def test_all_faults_are_told_at_once_and_no_secret_with_them(environment):
     environment(JWT_SECRET="tooshort", SECRET_KEY="tooshorttoo", TRASH_DAYS="0")
     with pytest.raises(InvalidSettings) as refused:
@@ -95,6 +141,94 @@ def test_all_faults_are_told_at_once_and_no_secret_with_them(environment):
     for name in ("JWT_SECRET", "SECRET_KEY", "TRASH_DAYS"):
         assert name in str(refused.value)
     assert "tooshort" not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["pa/ss", "p@ss", "pa?ss", "p:a/ss"])
+def test_no_piece_of_a_password_that_is_not_encoded_is_told(environment, password):
+    environment(MONGO_URI=f"mongodb://mara:{password}@db.example/")
+    with pytest.raises(InvalidSettings) as refused:
+        load()
+    assert "ss" not in str(refused.value).split("MONGO_URI: ")[1].replace("password", "")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb+srv://portal:pa%40ss@cluster0.example/portal?retryWrites=true&w=majority",
+        "mongodb://db1,db2/?replicaSet=rs0&readPreference=secondaryPreferred&maxStalenessSeconds=120",
+    ],
+)
+def test_connection_strings_are_taken_as_the_driver_takes_them(environment, uri):
+    """Without asking DNS, which may come later than the portal."""
+    environment(MONGO_URI=uri)
+    assert load().mongo_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("given", "sender"),
+    [
+        ("portal@acme.example", "portal@acme.example"),
+        ("Acme, Inc. <portal@acme.example>", '"Acme, Inc." <portal@acme.example>'),
+        ('"Acme, Inc." <portal@acme.example>', '"Acme, Inc." <portal@acme.example>'),
+        (
+            "Bücher <portal@bücher.example>",
+            "=?utf-8?q?B=C3=BCcher?= <portal@xn--bcher-kva.example>",
+        ),
+        (None, "Portal <portal@localhost>"),
+    ],
+)
+def test_the_sender_is_written_as_mail_servers_take_it(environment, given, sender):
+    environment(MAIL_FROM=given)
+    assert load().sender == sender
+
+
+def test_an_ip_address_in_public_url_makes_no_sender(environment):
+    environment(PUBLIC_URL="http://192.0.2.7:8000", MAIL_SERVER="mail.example")
+    with pytest.raises(InvalidSettings, match="MAIL_FROM"):
+        load()
+
+
+def test_what_kubernetes_injects_for_a_service_is_no_setting(environment, tmp_path):
+    environment(MAIL_PORT="tcp://10.96.0.12:25", PORT="tcp://10.96.0.13:8000")
+    assert load().mail_port == 587
+    assert load_supervisor().port == 0
+    (tmp_path / ".env").write_text("MAIL_PORT=2525\n")
+    environment(MAIL_PORT="tcp://[fd00::12]:25")
+    assert load().mail_port == 2525
+
+
+def test_a_number_that_is_left_empty_is_not_set(environment):
+    environment(TRASH_DAYS="", RATE_LIMITS="")
+    assert (load().trash_days, load().rate_limits) == (30, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["MONGO_URI", "JWT_SECRET", "SECRET_KEY", "JWT_SECRET_FALLBACKS", "MAIL_PASSWORD"]
+)
+def test_each_secret_may_be_in_a_file(environment, tmp_path, name):
+    """As editors write it: with an end of line."""
+    secret = "mongodb://u:p@h/" if name == "MONGO_URI" else "f" * 32
+    (tmp_path / "secret").write_text(f"{secret}\n")
+    environment(
+        **{"MAIL_USERNAME": "mara", "MAIL_PASSWORD": "m", name: None, f"{name}_FILE": "secret"}
+    )
+    value = getattr(load(), name.lower())
+    assert value == ((secret,) if name.endswith("S") else secret)
+    assert settings.is_given(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"SECRET_KEY_FILE": "missing"}, "SECRET_KEY and SECRET_KEY_FILE"),
+        ({"SECRET_KEY": None, "SECRET_KEY_FILE": "missing"}, "can't be read"),
+        ({"SECRET_KEY": None, "SECRET_KEY_FILE": "."}, "can't be read"),
+    ],
+)
+def test_a_secret_stands_in_one_place_that_can_be_read(environment, given, told):
+    environment(**given)
+    with pytest.raises(InvalidSettings, match=told):
+        load()
 
 
 @pytest.fixture

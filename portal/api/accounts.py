@@ -9,15 +9,28 @@ from portal.api import schemas
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.identity.authentication import logging_in
 from portal.identity.authentication.authenticate import issue_bearer_token
+from portal.identity.authentication.errors import SecondFactorCodeRequired, WrongCredentials
+from portal.identity.second_factors.errors import MalformedCode, WrongCode
 from portal.identity.sessions.principals import OrganizationKey
 from portal.organizations import directory
+from portal.web.errors import Overloaded, TooManyAttempts
 from portal.web.requests import request_context, user_agent
 
 admin = ApiBlueprint("admin", __name__, url_prefix="/admin", description="Logging in")
 auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a token is")
 
 
-@admin.post("/login")
+@admin.post(
+    "/login",
+    refusals=(
+        WrongCredentials,
+        SecondFactorCodeRequired,
+        MalformedCode,
+        WrongCode,
+        TooManyAttempts,
+        Overloaded,
+    ),
+)
 @admin.arguments(schemas.LogInBody)
 @admin.response(200, schemas.TokenAnswer)
 @admin.doc(security=[])
@@ -45,7 +58,7 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
 @auth.get("/check")
 @logged_in
 @auth.response(200, schemas.CheckAnswer)
-def check() -> dict[str, Any]:
+def check_token() -> dict[str, Any]:
     """See who the token or key is, and what it leads to
 
     Whoever lets people into something of an organization by this answer may go by `organizations`.

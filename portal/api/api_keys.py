@@ -4,18 +4,27 @@ from datetime import timedelta
 from typing import Any
 
 from portal.api import replay, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, logged_in
-from portal.api.replay import Answer, first_target, takes_key
+from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
+from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
+from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
+from portal.organizations.api_keys.errors import (
+    ApiKeyExpired,
+    InvalidApiKeyName,
+    InvalidExpiry,
+    InvalidGrant,
+    TooManyApiKeys,
+)
 from portal.organizations.api_keys.managing import MADE, REVOKED, ROTATED, NewSecret
+from portal.web.errors import TooManyAttempts
 from portal.web.requests import request_context
 
 org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="API keys")
 
 
-@org_keys.get("/<name:name>/keys")
+@org_keys.get("/<name:name>/keys", refusals=OF_ACCESS)
 @logged_in
 @org_keys.response(200, schemas.KeysAnswer)
 def list_keys(name: str) -> dict[str, Any]:
@@ -27,12 +36,22 @@ def list_keys(name: str) -> dict[str, Any]:
     return {"keys": managing.keys_of(access.organization)}
 
 
-@org_keys.post("/<name:name>/keys")
+@org_keys.post(
+    "/<name:name>/keys",
+    refusals=(
+        *OF_CHANGES,
+        InvalidApiKeyName,
+        InvalidGrant,
+        InvalidExpiry,
+        TooManyAttempts,
+        TooManyApiKeys,
+    ),
+)
 @takes_key
 @logged_in
 @org_keys.arguments(schemas.NewKeyBody)
 @org_keys.response(201, schemas.NewSecretAnswer)
-def make(body: dict[str, Any], name: str) -> dict[str, Any]:
+def create_key(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Make a key
 
     With a role or with permissions; a key is never an owner, and makes no keys. The secret is
@@ -51,12 +70,14 @@ def make(body: dict[str, Any], name: str) -> dict[str, Any]:
     return _with_secret(access, created)
 
 
-@org_keys.post("/<name:name>/keys/<key_id>/rotate")
+@org_keys.post(
+    "/<name:name>/keys/<key_id>/rotate", refusals=(*OF_CHANGES, ApiKeyNotFound, ApiKeyExpired)
+)
 @takes_key
 @logged_in
 @org_keys.arguments(schemas.RotateBody, required=False)
 @org_keys.response(200, schemas.NewSecretAnswer)
-def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
+def rotate_key(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     """Give a key another secret
 
     The old one works for `overlap_seconds` beside it. As when a key is made, the secret is told
@@ -68,11 +89,11 @@ def rotate(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     return _with_secret(access, managing.rotate_key(access, key.id, overlap, request_context()))
 
 
-@org_keys.delete("/<name:name>/keys/<key_id>")
+@org_keys.delete("/<name:name>/keys/<key_id>", refusals=(*OF_CHANGES, ApiKeyNotFound))
 @takes_key
 @logged_in
 @org_keys.response(200, schemas.Success)
-def revoke(name: str, key_id: str) -> dict[str, Any]:
+def revoke_key(name: str, key_id: str) -> dict[str, Any]:
     """Revoke a key
 
     The next request that comes by it is refused.

@@ -12,16 +12,27 @@ from flask_smorest import Blueprint
 from webargs.flaskparser import FlaskParser
 
 from portal import settings
+from portal.api.refusals import OF_BODIES, OF_EVERY_REQUEST, Refusal, Refusals
 from portal.documents.organizations import Organization
+from portal.errors import NotFound
 from portal.identity.api_keys.errors import NotForProvisioning
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import ProvisioningPrincipal
-from portal.organizations.access.lookup import Access, access_to
-from portal.organizations.lifecycle.names import slug_asked_for
+from portal.organizations.access import lookup
+from portal.organizations.access.errors import AmbiguousName, Forbidden, SecondFactorRequired
+from portal.organizations.access.lookup import Access
 from portal.web.errors import InvalidInput, MalformedJson
 
-_WITH_QUERY = ("org.delete", "org.delete_by_body", "audit.feed")  # their schemas check it
-_FOR_PROVISIONING = "org.create"
+_WITH_QUERY = (
+    "org.delete_organization",
+    "org.delete_organization_by_body",
+    "audit.list_audit_events",
+)
+"""The endpoints whose schemas check it."""
+_FOR_PROVISIONING = "org.create_organization"
+
+OF_ACCESS: tuple[Refusal, ...] = (NotFound, AmbiguousName, SecondFactorRequired, Forbidden)
+"""The errors of ``access_by_name``."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -57,7 +68,26 @@ class ApiBlueprint(Blueprint):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.refusals = Refusals()
         self.before_request(_check_request)
+
+    def route(
+        self, rule: str, *, refusals: tuple[Refusal, ...] = (), **options: Any
+    ) -> Callable[[View], View]:
+        """Register a view as the operation of its name in the OpenAPI document, with the
+        ``refusals`` it has beside those of every operation; a test that sees another fails."""
+        register = super().route(rule, **options)
+        [method] = options["methods"]
+        common = OF_EVERY_REQUEST if method == "GET" else OF_EVERY_REQUEST + OF_BODIES
+        parsing = (MalformedJson,) if method in ("POST", "PUT") else ()
+
+        def decorate(view: View) -> View:
+            endpoint = f"{self.name}.{view.__name__}"
+            key = () if endpoint == _FOR_PROVISIONING else (NotForProvisioning,)
+            found = self.refusals.responses(endpoint, (*common, *key, *parsing, *refusals))
+            return register(self.doc(operationId=view.__name__, responses=found)(view))
+
+        return decorate
 
 
 def logged_in(view: View) -> View:
@@ -79,9 +109,9 @@ def is_provisioning() -> bool:
 
 
 def access_by_name(name: str, permission: str) -> Access:
-    """The caller's access, with the ``permission``, to the organization with this name or slug.
-    Raises NotFound, SecondFactorRequired, Forbidden."""
-    return access_to(slug_asked_for(name), current_user, permission)
+    """The caller's access, with the ``permission``, to the organization with this slug or name.
+    Raises NotFound, AmbiguousName, SecondFactorRequired, Forbidden."""
+    return lookup.access_by_name(name, current_user, permission)
 
 
 def canonical(access: Access, organization: Organization, below: str = "") -> dict[str, str]:

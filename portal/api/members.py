@@ -5,12 +5,21 @@ from typing import Any
 from bson import ObjectId
 
 from portal.api import replay, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, canonical, logged_in
-from portal.api.replay import Answer, first_target, takes_key
+from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical, logged_in
+from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
+from portal.email_addresses import InvalidEmail
+from portal.identity.sessions.errors import AddressNotVerified
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.members import inviting, listing, managing
+from portal.organizations.members.errors import (
+    AlreadyInvited,
+    AlreadyMember,
+    InvitationClosed,
+    LastOwner,
+)
+from portal.web.errors import TooManyAttempts
 from portal.web.requests import request_context
 
 org_members = ApiBlueprint(
@@ -18,9 +27,10 @@ org_members = ApiBlueprint(
 )
 
 _MAX_LISTED = 10_000
+_OF_SENDING = (*OF_CHANGES, OrganizationRenamed, AddressNotVerified, AlreadyMember, TooManyAttempts)
 
 
-@org_members.get("/<name:name>/members")
+@org_members.get("/<name:name>/members", refusals=OF_ACCESS)
 @logged_in
 @org_members.response(200, schemas.MembersAnswer)
 def list_members(name: str) -> Answer:
@@ -33,7 +43,9 @@ def list_members(name: str) -> Answer:
     return {"members": page.rows}, 200, canonical(access, access.organization, "/members")
 
 
-@org_members.put("/<name:name>/members/<account_id>")
+@org_members.put(
+    "/<name:name>/members/<account_id>", refusals=(*OF_CHANGES, LastOwner, TooManyAttempts)
+)
 @takes_key
 @logged_in
 @org_members.arguments(schemas.RoleBody)
@@ -52,11 +64,13 @@ def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
     return {"member": member}, 200, canonical(access, access.organization, f"/members/{account_id}")
 
 
-@org_members.delete("/<name:name>/members/<account_id>")
+@org_members.delete(
+    "/<name:name>/members/<account_id>", refusals=(*OF_CHANGES, OrganizationRenamed, LastOwner)
+)
 @takes_key
 @logged_in
 @org_members.response(200, schemas.Success)
-def remove(name: str, account_id: str) -> dict[str, Any]:
+def remove_member(name: str, account_id: str) -> dict[str, Any]:
     """Remove a member, or leave
 
     Everybody may remove themselves; of owners one always remains.
@@ -70,7 +84,7 @@ def remove(name: str, account_id: str) -> dict[str, Any]:
     return {}
 
 
-@org_members.get("/<name:name>/invitations")
+@org_members.get("/<name:name>/invitations", refusals=OF_ACCESS)
 @logged_in
 @org_members.response(200, schemas.InvitationsAnswer)
 def list_invitations(name: str) -> Answer:
@@ -83,12 +97,12 @@ def list_invitations(name: str) -> Answer:
     return {"invitations": page.rows}, 200, canonical(access, access.organization, "/invitations")
 
 
-@org_members.post("/<name:name>/invitations")
+@org_members.post("/<name:name>/invitations", refusals=(*_OF_SENDING, InvalidEmail, AlreadyInvited))
 @takes_key
 @logged_in
 @org_members.arguments(schemas.InviteBody)
 @org_members.response(201, schemas.InvitationAnswer)
-def invite(body: dict[str, str], name: str) -> dict[str, Any]:
+def create_invitation(body: dict[str, str], name: str) -> dict[str, Any]:
     """Invite an address
 
     It is sent a link that works once, for 7 days. As long as your own address is not verified the
@@ -99,12 +113,14 @@ def invite(body: dict[str, str], name: str) -> dict[str, Any]:
     return _as_answer(access, sent.id)
 
 
-@org_members.post("/<name:name>/invitations/<invitation_id>/resend")
+@org_members.post(
+    "/<name:name>/invitations/<invitation_id>/resend", refusals=(*_OF_SENDING, InvitationClosed)
+)
 @takes_key
 @logged_in
 @org_members.arguments(schemas.ResendBody, required=False)
 @org_members.response(200, schemas.InvitationAnswer)
-def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any]:
+def resend_invitation(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any]:
     """Send an invitation again
 
     By a new link, good for 7 days; the one before is dead. In another role if the body has one. As
@@ -117,11 +133,14 @@ def resend(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any
     return _as_answer(access, parse_object_id(invitation_id))
 
 
-@org_members.delete("/<name:name>/invitations/<invitation_id>")
+@org_members.delete(
+    "/<name:name>/invitations/<invitation_id>",
+    refusals=(*OF_CHANGES, OrganizationRenamed, InvitationClosed),
+)
 @takes_key
 @logged_in
 @org_members.response(200, schemas.InvitationAnswer)
-def withdraw(name: str, invitation_id: str) -> dict[str, Any]:
+def withdraw_invitation(name: str, invitation_id: str) -> dict[str, Any]:
     """Withdraw an invitation
 
     Its link is dead. It stays listed.

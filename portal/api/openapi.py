@@ -1,9 +1,13 @@
 """The JSON API: its parts, its OpenAPI document, and the page that shows it."""
 
+from typing import Any
+
+from apispec.ext.marshmallow import MarshmallowPlugin, OpenAPIConverter
 from flask import Blueprint, Flask, make_response, render_template
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 from flask_wtf import CSRFProtect
+from marshmallow import fields
 from werkzeug.routing import BaseConverter
 
 from portal import settings
@@ -41,18 +45,50 @@ class NameConverter(BaseConverter):
     regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
 
 
+class _Converter(OpenAPIConverter):
+    """Writes what has one type in generated clients only if the document says so."""
+
+    def init_attribute_functions(self) -> None:
+        super().init_attribute_functions()
+        self.attribute_functions += [self._constant, self._choice]
+
+    def _constant(self, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
+        """A constant by its type: clients tell answers and errors apart by it."""
+        if not isinstance(field, fields.Constant):
+            return {}
+        ret.pop("default", None)
+        return {"type": "string", "const": field.constant}
+
+    def _choice(self, field: fields.Field, ret: dict[str, Any]) -> dict[str, Any]:
+        """A reference to the choice: of enums beside null, and of equal ones in several schemas,
+        generators make several types."""
+        if not isinstance(field, schemas.Choice):
+            return {}
+        for inline in ("type", "enum"):
+            ret.pop(inline, None)
+        values = {"$ref": f"#/components/schemas/{field.choice}"}
+        return {"anyOf": [values, {"type": "null"}]} if field.allow_none else values
+
+
+class _MarshmallowPlugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
 class _Api(Api):
     ERROR_SCHEMA = schemas.ErrorAnswer
 
     def _register_error_handlers(self) -> None:
         """The portal's own error handlers serve the API, too."""
 
+    def _register_pagination_header(self) -> None:
+        """No answer has one."""
+
 
 def init_app(app: Flask, csrf: CSRFProtect) -> None:
     """Give ``app`` the API and its documentation."""
     app.url_map.converters["name"] = NameConverter
     app.config.update(
-        API_TITLE="Portal",
+        API_TITLE=settings.current().name,
         API_VERSION=app.jinja_env.globals["version"],
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX="/docs",
@@ -60,16 +96,28 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     )
     active = settings.current()
     spec = {
-        "info": {"description": _ABOUT.format(seconds=active.jwt_expires_seconds)},
+        "info": {
+            "description": _ABOUT.format(seconds=active.jwt_expires_seconds),
+            "contact": {"name": "Whoever runs this portal", "url": active.public_url},
+        },
+        "servers": [{"url": active.public_url}],
         "security": [{"bearer": []}],
+        "marshmallow_plugin": _MarshmallowPlugin(),
     }
+    schemas.show_password_rule(active.password_min_length)
     api = _Api(app, spec_kwargs=spec)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.spec.components.parameter(replay.PARAMETER, "header", replay.PARAMETER_DOC)
+    for name, values in schemas.CHOICES.items():
+        api.spec.components.schema(name, {"type": "string", "enum": values})
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
-    for part in (admin, auth, org, org_members, org_keys, audit):
+    parts = (admin, auth, org, org_members, org_keys, audit)
+    for part in parts:
         csrf.exempt(part)  # it takes no cookie
         api.register_blueprint(part)
+    examples = {name: found for part in parts for name, found in part.refusals.examples.items()}
+    for name, example in examples.items():
+        api.spec.components.example(name, example)
     app.register_blueprint(docs)
 
 

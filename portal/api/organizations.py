@@ -6,29 +6,86 @@ from flask_login import current_user
 
 from portal import settings
 from portal.api import replay, schemas
-from portal.api.guard import ApiBlueprint, access_by_name, canonical, is_provisioning, logged_in
-from portal.api.replay import Answer, takes_key
+from portal.api.guard import (
+    OF_ACCESS,
+    ApiBlueprint,
+    access_by_name,
+    canonical,
+    is_provisioning,
+    logged_in,
+)
+from portal.api.replay import OF_CHANGES, Answer, takes_key
+from portal.display_names import InvalidName
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.email_addresses import InvalidEmail
+from portal.errors import NotFound
+from portal.identity.accounts.errors import EmailTaken, SignUpClosed
+from portal.identity.authentication.errors import WeakPassword
+from portal.identity.sessions.errors import AccountRequired
 from portal.organizations import directory, signing_up
-from portal.organizations.access.errors import OrganizationRenamed
+from portal.organizations.access.errors import (
+    NotInTrash,
+    OrganizationPurged,
+    OrganizationRenamed,
+    SecondFactorRequired,
+)
 from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, renaming, trashing
+from portal.organizations.lifecycle.errors import (
+    CollectionNameConflict,
+    InvalidSlug,
+    NameUnchanged,
+    OperationInProgress,
+    SlugTaken,
+    TenantCollectionMissing,
+)
 from portal.organizations.storage import stored_by
-from portal.web.errors import InvalidInput
+from portal.web.errors import InvalidInput, MalformedJson, Overloaded, TooManyAttempts
 from portal.web.requests import request_context
 
 org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organizations")
 
-_NEW_NAME = {"organization_name": "new_organization_name"}
-FIELDS = {"org.update": _NEW_NAME, "org.update_by_body": _NEW_NAME}
-"""JSON names of fields that forms name otherwise, by endpoint."""
-
+# Parameters given to doc() are all that an operation has.
+_takes_key_and_purge = org.doc(
+    parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
+)
+_OF_NAMING = (InvalidName, InvalidSlug, SlugTaken, TooManyAttempts)
+_OF_OPERATIONS = (*replay.REFUSALS, OperationInProgress, OrganizationPurged)
+_OF_RENAMING = (
+    *_OF_NAMING,
+    *OF_ACCESS,
+    *_OF_OPERATIONS,
+    NameUnchanged,
+    OrganizationRenamed,
+    TenantCollectionMissing,
+)
+_OF_DELETING = (
+    *OF_ACCESS,
+    *_OF_OPERATIONS,
+    OrganizationRenamed,
+    NotInTrash,  # sent again once it was restored
+    TenantCollectionMissing,
+    CollectionNameConflict,
+)
+_OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF_OPERATIONS)
 _MAX_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
 
 
-@org.post("/create")
+@org.post(
+    "/create",
+    refusals=(
+        *_OF_NAMING,
+        *OF_CHANGES,
+        AccountRequired,
+        InvalidEmail,
+        WeakPassword,
+        EmailTaken,
+        SignUpClosed,
+        Overloaded,
+    ),
+)
 @takes_key
 @org.arguments(schemas.CreateBody)
 @org.response(201, schemas.CreatedAnswer)
@@ -38,7 +95,7 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
     description="A mail was sent: the organization is created when the link in it is followed",
 )
 @org.doc(security=[{}, {"bearer": []}])
-def create(body: dict[str, str]) -> Answer:
+def create_organization(body: dict[str, str]) -> Answer:
     """Create an organization
 
     For a new account, or with a bearer token for the account that it stands for; an
@@ -49,26 +106,33 @@ def create(body: dict[str, str]) -> Answer:
     Where the portal has `SIGNUP_REQUIRES_VERIFICATION` on, a new account's address has to be
     proved: the answer is 202, whether or not it has an account, and `organization` is null. Not so
     by a provisioning key.
+
+    Where `SIGNUP` is `invited`, new accounts come by a provisioning key only, where it is `off` by
+    none: the answer is 403 `sign_up_closed`. An account that exists goes on creating organizations.
     """
-    name, credentials = body["organization_name"], ("email", "password")
+    name, slug, credentials = body["organization_name"], body.get("slug"), ("email", "password")
     if current_user.is_authenticated and not is_provisioning():
         account_id = current_user.account_id
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
-        organization = creating.create_organization(account_id, name, request_context())
+        organization = creating.create_organization(account_id, name, request_context(), slug)
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification and not is_provisioning():
-            signing_up.request_sign_up(name, body["email"], body["password"], request_context())
+            signing_up.request_sign_up(
+                name, body["email"], body["password"], request_context(), slug
+            )
             return {"organization": None}, 202, {}
-        signed_up = signing_up.sign_up(name, body["email"], body["password"], request_context())
+        signed_up = signing_up.sign_up(
+            name, body["email"], body["password"], request_context(), typed_slug=slug
+        )
         organization = signed_up.organization
     return {"organization": _created(organization)}, 201, {}
 
 
-@org.get("/trash")
+@org.get("/trash", refusals=(AccountRequired,))
 @logged_in
 @org.response(200, schemas.TrashAnswer)
-def trash() -> dict[str, Any]:
+def list_trash() -> dict[str, Any]:
     """List what is in the trash
 
     Organizations whose owner you are, those deleted last first; 10,000 at most. Not for keys: an
@@ -77,50 +141,54 @@ def trash() -> dict[str, Any]:
     return {"trash": directory.trash_of(current_user.account_id, size=_MAX_TRASHED).rows}
 
 
-@org.get("/<name:name>")
+@org.get("/<name:name>", refusals=OF_ACCESS)
 @logged_in
 @org.response(200, schemas.OrganizationAnswer)
-def see(name: str) -> Answer:
+def get_organization(name: str) -> Answer:
     """See an organization
 
-    By its name or slug. An old one leads there too, and the answer links to the current one.
+    By its slug, or by its name without regard to case. An old one leads there too, and the answer
+    links to the current one.
     """
     access = access_by_name(name, "organization.view")
     return _details(access, access.organization)
 
 
-@org.put("/update/<name:name>")
+@org.put("/update/<name:name>", refusals=_OF_RENAMING)
 @takes_key
 @logged_in
 @org.arguments(schemas.NewNameBody)
 @org.response(200, schemas.OrganizationAnswer)
 @org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
-def update(body: dict[str, str], name: str) -> Answer:
+def rename_organization(body: dict[str, str], name: str) -> Answer:
     """Rename an organization
 
     Its collection is renamed with it.
     """
-    return _rename(name, body["new_organization_name"])
+    return _rename(name, body)
 
 
-@org.put("/update")
+@org.put("/update", refusals=_OF_RENAMING)
 @takes_key
 @logged_in
 @org.arguments(schemas.RenameBody)
 @org.response(200, schemas.OrganizationAnswer)
 @org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
-def update_by_body(body: dict[str, str]) -> Answer:
-    """Rename the organization that the body names"""
-    return _rename(body["old_organization_name"], body["new_organization_name"])
+def rename_organization_by_body(body: dict[str, str]) -> Answer:
+    """Rename the organization that the body names
+
+    By its name or slug, also by an old one. Its collection is renamed with it.
+    """
+    return _rename(body["old_organization_name"], body)
 
 
-@org.delete("/delete/<name:name>")
-@takes_key
+@org.delete("/delete/<name:name>", refusals=_OF_DELETING)
+@_takes_key_and_purge
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def delete(query: dict[str, bool], name: str) -> Answer:
+def delete_organization(query: dict[str, bool], name: str) -> Answer:
     """Move an organization to the trash, or purge it at once
 
     By its current name or slug; an old one is refused. Nothing brings back what was purged.
@@ -128,25 +196,32 @@ def delete(query: dict[str, bool], name: str) -> Answer:
     return _delete(name, query["purge"])
 
 
-@org.delete("/delete")
-@takes_key
+@org.delete("/delete", refusals=(MalformedJson, *_OF_DELETING))
+@_takes_key_and_purge
 @logged_in
 @org.arguments(schemas.DeleteQuery, location="query")
 @org.arguments(schemas.NameBody)
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def delete_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
-    """Move the organization that the body names to the trash, or purge it at once"""
+def delete_organization_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
+    """Move the organization that the body names to the trash, or purge it at once
+
+    By its current name or slug; an old one is refused. Nothing brings back what was purged. Where
+    a client sends no body with DELETE, name the organization in the URL.
+    """
     return _delete(body["organization_name"], query["purge"])
 
 
-@org.post("/trash/<organization_id>/restore")
+@org.post(
+    "/trash/<organization_id>/restore",
+    refusals=(*_OF_NAMING, *_OF_TRASHED, TenantCollectionMissing),
+)
 @takes_key
 @logged_in
 @org.arguments(schemas.RestoreBody, required=False)
 @org.response(200, schemas.OrganizationAnswer)
 @org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
-def restore(body: dict[str, str], organization_id: str) -> Answer:
+def restore_organization(body: dict[str, str], organization_id: str) -> Answer:
     """Bring an organization back from the trash
 
     Under another name if the body has one: its own may be taken by now. Not for keys.
@@ -154,17 +229,17 @@ def restore(body: dict[str, str], organization_id: str) -> Answer:
     access = access_to_trashed(organization_id, current_user.account_id)
     access.require("organization.restore")
     restored = renaming.restore_organization(
-        access.organization, body.get("organization_name"), request_context()
+        access.organization, body.get("organization_name"), request_context(), body.get("slug")
     )
     return _details(access, restored)[0], 202 if restored.operation else 200, {}
 
 
-@org.delete("/trash/<organization_id>")
+@org.delete("/trash/<organization_id>", refusals=_OF_TRASHED)
 @takes_key
 @logged_in
 @org.response(200, schemas.DeletedAnswer)
 @org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
-def purge(organization_id: str) -> Answer:
+def purge_organization(organization_id: str) -> Answer:
     """Purge an organization that is in the trash
 
     Its documents are gone then, and nothing brings them back. Not for keys.
@@ -179,9 +254,12 @@ def _refuse(faults: dict[str, str]) -> None:
         raise InvalidInput(faults)
 
 
-def _rename(name: str, new_name: str) -> Answer:
+def _rename(name: str, body: dict[str, str]) -> Answer:
     access = access_by_name(name, "organization.rename")
-    renamed = renaming.rename_organization(access.organization, new_name, request_context())
+    new_name, new_slug = body["new_organization_name"], body.get("slug")
+    renamed = renaming.rename_organization(
+        access.organization, new_name, request_context(), new_slug
+    )
     answer, _, headers = _details(access, renamed)
     return answer, 202 if renamed.operation else 200, headers
 

@@ -13,7 +13,8 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.api import schemas
-from portal.api.guard import ApiBlueprint
+from portal.api.guard import OF_ACCESS, ApiBlueprint
+from portal.api.refusals import Refusal
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
 from portal.errors import NotFound, PortalError
@@ -40,6 +41,10 @@ PARAMETER_DOC = {
     ),
     "schema": {"type": "string", "pattern": f"^{SYNTAX.pattern}$"},
 }
+REFUSALS: tuple[Refusal, ...] = (DuplicateRequest, IdempotencyKeyReused)
+"""The errors of calls that take an idempotency key."""
+OF_CHANGES: tuple[Refusal, ...] = (*OF_ACCESS, *REFUSALS)
+"""The errors of such calls about an organization that the caller has access to."""
 _KEPT_HEADERS = ("Link",)
 # Not 202: whether it is finished is read from the organization.
 _KEPT_STATUSES = (200, 201)
@@ -124,7 +129,7 @@ def _store_answer(response: Response) -> Response:
     key = requests.idempotency_key()
     if key is None or response.status_code not in _KEPT_STATUSES or REPLAYED in response.headers:
         return response
-    body = schemas.without_secrets(response.get_json())
+    body = without_secrets(response.get_json())
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     try:
         store_response(key, g.request_id, response.status_code, body, headers)
@@ -132,3 +137,21 @@ def _store_answer(response: Response) -> Response:
         # The change is done, so the response stands; a replay is built from the organization.
         log.warning("answer.not_kept", error=str(error)[:300])
     return response
+
+
+def without_secrets(answer: Any) -> Any:
+    """The answer as it may be stored: without any field that is secret in a schema."""
+    if isinstance(answer, list):
+        return [without_secrets(item) for item in answer]
+    if isinstance(answer, dict):
+        return {k: without_secrets(value) for k, value in answer.items() if k not in _SECRETS}
+    return answer
+
+
+_SECRETS = frozenset(
+    name
+    for schema in vars(schemas).values()
+    if isinstance(schema, type) and issubclass(schema, ma.Schema)
+    for name, field in schema._declared_fields.items()
+    if isinstance(field, schemas.Secret) or field.load_only
+)

@@ -7,47 +7,68 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal import display_names
-from portal.documents.api_keys import API_KEY_ROLES as KEY_ROLES
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
-from portal.identity.authentication.passwords import LONGEST, SHORTEST
+from portal.documents.organizations import SLUG
+from portal.identity.authentication.passwords import LONGEST
 from portal.organizations.api_keys import managing
+from portal.organizations.lifecycle.names import LONGEST_SLUG
 from portal.permissions import FOR_API_KEYS
 
-_STATUS = {"enum": ["success"]}
 _NAME = {
-    "description": "2 to 80 letters, digits, spaces and . , ’ & ( ) + # ! / - – _ @ :",
+    "description": "2 to 80 characters: letters, digits, spaces, punctuation and symbols of every "
+    "script; no emoji, nothing invisible, none of < > { } \\ ;, nor $ or = in front",
     "minLength": display_names.SHORTEST,
     "maxLength": display_names.LONGEST,
     "example": "Acme Corp",
 }
-_EMAIL = {"format": "email", "example": "mara@acme.example"}
-_PASSWORD = {
-    "format": "password",
-    "minLength": SHORTEST,
-    "maxLength": LONGEST,
-    "example": "correct horse battery staple",
+_SHOWN_NAME = {"example": "Acme Corp"}
+_SLUG_EXAMPLE = {"example": "acme-corp"}
+_SLUG = {
+    "description": "the address; left out, it is made of the name. Not 24 digits and letters a to "
+    "f: that is an id",
+    "pattern": f"^{SLUG.pattern}$",
+    "maxLength": LONGEST_SLUG,
+    **_SLUG_EXAMPLE,
 }
-
-
-_ROLE = {
-    "enum": [*Role, None],
-    "description": "null for a key that has permissions rather than a role",
-}
-_KEY_NAME = {**_NAME, "example": "Nightly export"}
-_LAST_DAY = {"description": "the last day that it works, in UTC"}
+_EMAIL_EXAMPLE = {"example": "mara@acme.example"}
+_EMAIL = {"format": "email", **_EMAIL_EXAMPLE}
+_PASSWORD_EXAMPLE = {"format": "password", "example": "correct horse battery staple"}
+_PASSWORD = {**_PASSWORD_EXAMPLE, "maxLength": LONGEST}
+_ROLE = {"description": "null for a key that has permissions rather than a role"}
+_ID = {"example": "692588d0a7c4f2b91e03d65a"}
+_KEY_EXAMPLE = {"example": "Nightly export"}
+_KEY_NAME = {**_NAME, **_KEY_EXAMPLE}
+_PERMISSIONS_EXAMPLE = {"example": ["audit.export", "organization.view"]}
+_FAULT_EXAMPLE = "The slug acme-corp is taken. Send acme-corp-2, which is free, or another as slug"
+_LAST_DAY = {"description": "the last day that it works, in UTC", "example": "2027-01-31"}
 _FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
 _OVERLAPS = [int(overlap.total_seconds()) for overlap in managing.OVERLAPS]
+CHOICES = {
+    "Role": list(Role),
+    "GrantableRole": list(GRANTABLE_ROLES),
+    "InvitationState": list(InvitationState),
+    "ApiKeyPermission": sorted(FOR_API_KEYS),
+}
 
 
-def _time(**options: Any) -> fields.AwareDateTime:
-    return fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
+def _time(metadata: dict[str, str] | None = None, **options: Any) -> fields.AwareDateTime:
+    metadata = {"example": "2026-11-25T09:30:00+00:00", **(metadata or {})}
+    return fields.AwareDateTime(format="iso", default_timezone=UTC, metadata=metadata, **options)
 
 
-def _given_role(**options: Any) -> fields.String:
+def _given_role(**options: Any) -> "Choice":
     one_of = ma.validate.OneOf(
         GRANTABLE_ROLES, error="Choose viewer or admin: ownership is offered."
     )
-    return fields.String(validate=one_of, **options)
+    return Choice("GrantableRole", validate=one_of, **options)
+
+
+class Choice(fields.String):
+    """One of the values of ``name`` in CHOICES, which clients get as one type."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.choice = name
 
 
 class Secret(fields.String):
@@ -61,62 +82,76 @@ class Body(ma.Schema):
         unknown = ma.RAISE
 
 
-class Success(ma.Schema):
+class Response(ma.Schema):
+    """An object in an answer. A newer portal may add fields, so the document doesn't have clients
+    refuse those that they don't know."""
+
+    class Meta:
+        unknown = ma.EXCLUDE
+
+
+class Success(Response):
     """The beginning of every answer but an error."""
 
-    status = fields.Constant("success", metadata={"type": "string", **_STATUS})
+    status = fields.Constant("success", required=True)
 
 
 class CreateBody(Body):
-    """Without a bearer token all three, with one the name alone."""
+    """Without a bearer token name, e-mail address and password, with one no credentials."""
 
     organization_name = fields.String(required=True, metadata=_NAME)
+    slug = fields.String(metadata=_SLUG)
     email = fields.String(metadata=_EMAIL)
     password = fields.String(load_only=True, metadata=_PASSWORD)
 
 
 class LogInBody(Body):
     email = fields.String(required=True, metadata=_EMAIL)
-    password = fields.String(required=True, load_only=True, metadata={"format": "password"})
+    password = fields.String(required=True, load_only=True, metadata=_PASSWORD_EXAMPLE)
     code = fields.String(
         metadata={
             "description": "of the authenticator app, or a recovery code: where there is one",
             "maxLength": 64,
+            "example": "492039",
         }
     )
 
 
 class NewNameBody(Body):
-    new_organization_name = fields.String(required=True, metadata=_NAME)
+    new_organization_name = fields.String(
+        required=True, metadata={**_NAME, "example": "Acme & Daughters"}
+    )
+    slug = fields.String(metadata={**_SLUG, "example": "acme-daughters"})
 
 
 class RenameBody(NewNameBody):
-    old_organization_name = fields.String(required=True)
+    old_organization_name = fields.String(required=True, metadata=_SHOWN_NAME)
 
 
 class NameBody(Body):
-    organization_name = fields.String(required=True)
+    organization_name = fields.String(required=True, metadata=_SHOWN_NAME)
 
 
 class RestoreBody(Body):
     organization_name = fields.String(metadata=_NAME)
+    slug = fields.String(metadata=_SLUG)
 
 
 class DeleteQuery(Body):
     purge = fields.Boolean(load_default=False, metadata={"description": "drop it at once"})
 
 
-class Organization(ma.Schema):
+class Organization(Response):
     """An organization as created."""
 
-    id = fields.String(required=True)
-    organization_name = fields.String(required=True, attribute="name")
-    slug = fields.String(required=True)
-    collection_name = fields.String(required=True)
+    id = fields.String(required=True, metadata=_ID)
+    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
+    slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
+    collection_name = fields.String(required=True, metadata={"example": "org_acme_corp"})
     created_at = _time(required=True)
 
 
-class Operation(ma.Schema):
+class Operation(Response):
     """A lifecycle operation that runs."""
 
     kind = fields.String(required=True, metadata={"example": "rename"})
@@ -126,17 +161,17 @@ class Operation(ma.Schema):
 class OrganizationDetails(Organization):
     """An organization as a member sees it; figures are null while its collection can't be read."""
 
-    role = fields.String(required=True, allow_none=True, metadata=_ROLE)
-    documents = fields.Integer(required=True, allow_none=True)
-    bytes = fields.Integer(required=True, allow_none=True)
+    role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
+    documents = fields.Integer(required=True, allow_none=True, metadata={"example": 1200})
+    bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 86016})
     operation = fields.Nested(Operation, required=True, allow_none=True)
 
 
-class Trashed(ma.Schema):
+class Trashed(Response):
     """An organization in the trash; times are null until it is there."""
 
-    id = fields.String(required=True)
-    organization_name = fields.String(required=True, attribute="name")
+    id = fields.String(required=True, metadata=_ID)
+    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
     trashed_at = _time(required=True, allow_none=True)
     purge_at = _time(required=True, allow_none=True)
 
@@ -153,62 +188,64 @@ class ResendBody(Body):
     role = _given_role()
 
 
-class Member(ma.Schema):
+class Member(Response):
     """A member; ``id`` is that of the account."""
 
-    id = fields.String(required=True, attribute="account_id")
-    email = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": list(Role)})
+    id = fields.String(required=True, attribute="account_id", metadata=_ID)
+    email = fields.String(required=True, metadata=_EMAIL_EXAMPLE)
+    role = Choice("Role", required=True)
     joined_at = _time(required=True, attribute="since")
 
 
-class Invitation(ma.Schema):
+class Invitation(Response):
     """An invitation; ``invited_by`` is the address of who sent it last, if they have an account
     still."""
 
-    id = fields.String(required=True)
-    email = fields.String(required=True)
-    role = fields.String(required=True, metadata={"enum": list(GRANTABLE_ROLES)})
-    state = fields.String(required=True, metadata={"enum": list(InvitationState)})
-    invited_by = fields.String(required=True, allow_none=True, attribute="inviter")
+    id = fields.String(required=True, metadata=_ID)
+    email = fields.String(required=True, metadata=_EMAIL_EXAMPLE)
+    role = Choice("GrantableRole", required=True)
+    state = Choice("InvitationState", required=True)
+    invited_by = fields.String(
+        required=True, allow_none=True, attribute="inviter", metadata=_EMAIL_EXAMPLE
+    )
     sent_at = _time(required=True)
     expires_at = _time(required=True)
 
 
-class Account(ma.Schema):
-    id = fields.String(required=True)
-    email = fields.String(required=True)
+class Account(Response):
+    id = fields.String(required=True, metadata=_ID)
+    email = fields.String(required=True, metadata=_EMAIL_EXAMPLE)
 
 
-class LockedOutOrganization(ma.Schema):
+class LockedOutOrganization(Response):
     """An organization that requires a second factor, to a member who has none."""
 
-    organization_name = fields.String(required=True, attribute="name")
-    slug = fields.String(required=True)
+    organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
+    slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
 
 
 class Membership(LockedOutOrganization):
     """An organization, and the role in it."""
 
-    role = fields.String(required=True, allow_none=True, metadata=_ROLE)
+    role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
 
 
-class ApiKeyInfo(ma.Schema):
+class ApiKeyInfo(Response):
     """A key as it says of itself."""
 
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    permissions = fields.List(fields.String(), required=True)
+    id = fields.String(required=True, metadata=_ID)
+    name = fields.String(required=True, metadata=_KEY_EXAMPLE)
+    permissions = fields.List(fields.String(), required=True, metadata=_PERMISSIONS_EXAMPLE)
 
 
-class ApiKey(ma.Schema):
+class ApiKey(Response):
     """An organization's key. It has a role or permissions; the other one is null or empty."""
 
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    role = fields.String(required=True, allow_none=True, metadata={"enum": [*KEY_ROLES, None]})
-    permissions = fields.List(fields.String(), required=True)
-    made_by = fields.String(required=True, allow_none=True)
+    id = fields.String(required=True, metadata=_ID)
+    name = fields.String(required=True, metadata=_KEY_EXAMPLE)
+    role = Choice("GrantableRole", required=True, allow_none=True)
+    permissions = fields.List(fields.String(), required=True, metadata=_PERMISSIONS_EXAMPLE)
+    made_by = fields.String(required=True, allow_none=True, metadata=_EMAIL_EXAMPLE)
     created_at = _time(required=True)
     used_at = _time(required=True, allow_none=True, metadata={"description": "to the minute"})
     expires_on = fields.Date(required=True, allow_none=True, metadata=_LAST_DAY)
@@ -219,10 +256,9 @@ class NewKeyBody(Body):
     """A role or permissions, not both."""
 
     name = fields.String(required=True, metadata=_KEY_NAME)
-    role = fields.String(metadata={"enum": list(KEY_ROLES)})
+    role = Choice("GrantableRole")
     permissions = fields.List(
-        fields.String(metadata={"enum": sorted(FOR_API_KEYS)}),
-        metadata={"maxItems": len(FOR_API_KEYS), "uniqueItems": True},
+        Choice("ApiKeyPermission"), metadata={"maxItems": len(FOR_API_KEYS), "uniqueItems": True}
     )
     expires_on = fields.Date(metadata=_LAST_DAY)
 
@@ -247,7 +283,12 @@ class KeyAnswer(Success):
 class NewSecretAnswer(KeyAnswer):
     """A key whose secret is new. A repeated call is answered without the secret."""
 
-    secret = Secret(metadata={"description": "what to send as bearer token; told this once"})
+    secret = Secret(
+        metadata={
+            "description": "what to send as bearer token; told this once",
+            "example": f"pk_{_ID['example']}_…",
+        }
+    )
 
 
 class CreatedAnswer(Success):
@@ -294,9 +335,9 @@ class InvitationAnswer(Success):
 
 
 class TokenAnswer(Success):
-    token = Secret(required=True)
-    token_type = fields.Constant("bearer", metadata={"type": "string", "enum": ["bearer"]})
-    expires_in = fields.Integer(required=True, metadata={"description": "seconds"})
+    token = Secret(required=True, metadata={"example": "eyJhbGciOiJIUzI1NiJ9.…"})
+    token_type = fields.Constant("bearer", required=True)
+    expires_in = fields.Integer(required=True, metadata={"description": "seconds", "example": 3600})
 
 
 class CheckAnswer(Success):
@@ -312,34 +353,37 @@ class CheckAnswer(Success):
     expires_at = _time(required=True, allow_none=True)
 
 
-class Fault(ma.Schema):
-    code = fields.String(required=True)
-    message = fields.String(required=True)
+class Fault(Response):
+    code = fields.String(
+        required=True,
+        metadata={
+            "description": "for programs; each operation has its own by status, and more may come",
+            "example": "name_taken",
+        },
+    )
+    message = fields.String(
+        required=True, metadata={"description": "what to do", "example": _FAULT_EXAMPLE}
+    )
     fields_ = fields.Dict(
-        keys=fields.String(), values=fields.String(), required=True, data_key="fields"
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        data_key="fields",
+        metadata={
+            "description": "what is wrong with which field",
+            "example": {"organization_name": _FAULT_EXAMPLE},
+        },
     )
 
 
-class ErrorAnswer(ma.Schema):
+class ErrorAnswer(Response):
     """An error; ``fields`` says what is wrong with which field."""
 
-    status = fields.Constant("error", metadata={"type": "string", "enum": ["error"]})
+    status = fields.Constant("error", required=True)
     error = fields.Nested(Fault, required=True)
 
 
-def without_secrets(answer: Any) -> Any:
-    """The answer as it may be stored: without any field that is secret in a schema here."""
-    if isinstance(answer, list):
-        return [without_secrets(item) for item in answer]
-    if isinstance(answer, dict):
-        return {k: without_secrets(value) for k, value in answer.items() if k not in _SECRETS}
-    return answer
-
-
-_SECRETS = frozenset(
-    name
-    for schema in list(globals().values())
-    if isinstance(schema, type) and issubclass(schema, ma.Schema)
-    for name, field in schema._declared_fields.items()
-    if isinstance(field, Secret) or field.load_only
-)
+def show_password_rule(shortest: int) -> None:
+    """Have the document say how long a password of this portal is."""
+    password = CreateBody._declared_fields["password"]
+    password.metadata = {**password.metadata, "minLength": shortest}

@@ -2,16 +2,18 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, cast
 
 from bson import ObjectId
 
+from portal import clock
 from portal.audit.words import WORDS, title_of
 from portal.documents.audit import AuditEvent
 
 PORTAL = "the portal"
+UTC_NAME = "UTC"
 LONGEST_WHO = 254
 _API_KEY_KINDS = ("key", "provisioning key")
 _EMAIL, _NAME = "personal.email.value", "actor_name"  # an event has one of them or none
@@ -23,29 +25,39 @@ _FIRST, _LAST = date(2000, 1, 1), date(9998, 12, 31)
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Filters of events; ``None`` filters nothing. ``since`` and ``until`` are days in UTC, both
-    inclusive."""
+    """Filters of events; ``None`` filters nothing. ``since`` and ``until`` are days in the time
+    ``zone``, both inclusive."""
 
     action: str | None = None
     who: str | None = None
     since: date | None = None
     until: date | None = None
+    zone: str = UTC_NAME
 
     @classmethod
-    def read(cls, typed: Mapping[str, str]) -> "Filters":
-        """Read the query of a URL, ignoring invalid values."""
-        action = typed.get("action", "")
+    def read(cls, typed: Mapping[str, str], zone: str = "") -> "Filters":
+        """Read the query of a URL, ignoring invalid values. Days are in the reader's ``zone``, if
+        they chose one, else in the query's."""
+        action, zone = typed.get("action", ""), zone or typed.get("zone", "")
         return cls(
             action if action in WORDS else None,
             _read_who(typed.get("who", "")),
             _read_day(typed.get("from", "")),
             _read_day(typed.get("to", "")),
+            str(clock.zone_of(zone)),
         )
+
+    @property
+    def by_day(self) -> bool:
+        """Tell whether days are among the filters."""
+        return bool(self.since or self.until)
 
     @property
     def query(self) -> dict[str, str]:
         """The filters as the query of a URL."""
         given = {"action": self.action, "who": self.who, "from": self.since, "to": self.until}
+        if self.by_day and self.zone != UTC_NAME:
+            given["zone"] = self.zone
         return {name: str(value) for name, value in given.items() if value}
 
     @property
@@ -58,23 +70,22 @@ class Filters:
             "until": f"to {self.until}",
         }
         return [
-            (words[field.name] or "", replace(self, **{field.name: None}).query)
-            for field in fields(self)
-            if getattr(self, field.name)
+            (text or "", replace(self, **cast(dict[str, Any], {name: None})).query)
+            for name, text in words.items()
+            if getattr(self, name)
         ]
 
     def match(self, chain: ObjectId, seq: dict[str, int] | None = None) -> dict[str, Any]:
         """The MongoDB filter for events of the ``chain`` whose ``seq`` matches. An index supports
         each combination in the events' order."""
-        seqs = [*([seq] if seq else []), *_seq_bounds(chain, self.since, self.until)]
+        seqs = [*([seq] if seq else []), *self._seq_bounds(chain)]
         wanted: dict[str, Any] = {"chain": chain}
         if seqs:
             wanted["$and"] = [{"seq": bound} for bound in seqs]
         if self.action:
             wanted["action"] = self.action
         if self.since or self.until:
-            since, until = self.since or _FIRST, self.until or _LAST
-            wanted["at"] = {"$gte": _start(since), "$lt": _start(until + timedelta(days=1))}
+            wanted["at"] = {"$gte": self._start(self.since or _FIRST), "$lt": self._end()}
         return self._add_who(wanted)
 
     def _add_who(self, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -92,22 +103,27 @@ class Filters:
             ]
         }
 
+    def _seq_bounds(self, chain: ObjectId) -> Iterator[dict[str, int]]:
+        """Bounds on the ``seq`` of the events of those days, which limit the index scan."""
+        if self.since:
+            before = {"$lt": self._start(self.since) - _CLOCK_SKEW}
+            if (seq := _seq_of(chain, before, -1)) is not None:
+                yield {"$gt": seq}
+        if self.until:
+            after = {"$gte": self._end() + _CLOCK_SKEW}
+            if (seq := _seq_of(chain, after, 1)) is not None:
+                yield {"$lt": seq}
+
+    def _start(self, day: date) -> datetime:
+        """The first moment of a day; that of the change where clocks skip its midnight, or all of
+        it."""
+        return datetime.combine(day, time(), clock.zone_of(self.zone)).astimezone(UTC)
+
+    def _end(self) -> datetime:
+        return self._start((self.until or _LAST) + timedelta(days=1))
+
 
 NO_FILTERS = Filters()
-
-
-def _seq_bounds(
-    chain: ObjectId, since: date | None, until: date | None
-) -> Iterator[dict[str, int]]:
-    """Bounds on the ``seq`` of the events of those days, which limit the index scan."""
-    if since:
-        before = {"$lt": _start(since) - _CLOCK_SKEW}
-        if (seq := _seq_of(chain, before, -1)) is not None:
-            yield {"$gt": seq}
-    if until:
-        after = {"$gte": _start(until + timedelta(days=1)) + _CLOCK_SKEW}
-        if (seq := _seq_of(chain, after, 1)) is not None:
-            yield {"$lt": seq}
 
 
 def _seq_of(chain: ObjectId, at: dict[str, datetime], direction: int) -> int | None:
@@ -116,10 +132,6 @@ def _seq_of(chain: ObjectId, at: dict[str, datetime], direction: int) -> int | N
         {"chain": chain, "at": at}, {"seq": 1}, sort=[("chain", direction), ("at", direction)]
     )
     return found and found["seq"]
-
-
-def _start(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _read_who(typed: str) -> str | None:

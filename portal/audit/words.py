@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import groupby
 
+from portal.bidi import isolated
 from portal.permissions import in_words
 
 WORDS = {
@@ -17,6 +18,7 @@ WORDS = {
     "account.closed": "Account closed",
     "account.confirmed": "Confirmed by {factor}",
     "account.exported": "Exported what is stored of the account",
+    "account.factors_reset": "Second factors reset",
     "account.logged_in": "Logged in",
     "account.logged_out": "Logged out",
     "account.passkey_added": "Added {factor}",
@@ -50,6 +52,7 @@ WORDS = {
     "ownership.declined": "Declined ownership from {target}",
     "ownership.lapsed": "Offer of ownership to {target} ended with the giver’s",
     "ownership.offered": "Offered ownership to {target}",
+    "ownership.set": "Made {target} an owner",
     "ownership.withdrawn": "Offer of ownership to {target} withdrawn",
     "invitation.accepted": "{target} joined as {role}",
     "invitation.sent": "Invited {target} as {role}",
@@ -78,6 +81,7 @@ def describe_event(action: str, details: Mapping[str, str], target_email: str | 
     for name in ("permission", "may"):
         if name in filled:
             filled[name] = in_words(filled[name].split(", "))
+    filled = _Details({name: isolated(str(value)) for name, value in filled.items()})
     return WORDS[action].format_map(filled) if action in WORDS else action
 
 

@@ -1,18 +1,56 @@
-"""``flask mail``: the mails of a portal without a mail server."""
+"""``flask mail``: the mails that wait, those of a portal without a mail server, and a test."""
 
 import click
 from flask.cli import AppGroup
+from flask_mailman import EmailMultiAlternatives
+from humanize import naturaldelta
 
-from portal import settings
-from portal.mail import transport
+from portal import clock, settings
+from portal.cli.running import CommandFailed, on_database
+from portal.database.leases import summary
+from portal.documents.mails import Mail
+from portal.mail import outbox, transport
 
-mail = AppGroup("mail", help="Mails of a portal without a mail server.")
+mail = AppGroup("mail", help="Mails that wait to leave, or that are stored as files.")
 
 
 @mail.command("list")
+@on_database
 def list_mails() -> None:
-    """List the mails stored as files, newest first: those of a portal without MAIL_SERVER."""
-    directory = settings.current().mail_directory
+    """List the mails that could not leave, with the reason; without MAIL_SERVER those that are
+    stored as files, newest first."""
+    backlog = outbox.backlog()
+    click.echo(f"{backlog or 'No mail waits to leave'}.")
+    for waiting in outbox.failing_mails():
+        click.echo(_line(waiting))
+    if not settings.current().mail_server:
+        _list_files(settings.current().mail_directory)
+
+
+@mail.command("test")
+@click.argument("address")
+def send_test(address: str) -> None:
+    """Send a mail to ADDRESS at once, by the settings as they are."""
+    active = settings.current()
+    message = EmailMultiAlternatives(
+        "Test", f"The portal at {active.public_url} can send mails.\n", to=[address]
+    )
+    try:
+        with transport.deliver(message):
+            pass
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"The mail did not leave: {summary(error)}") from error
+    taken = active.mail_server or f"{active.mail_directory} (MAIL_SERVER is not set)"
+    click.echo(f"{taken} took the mail to {address}, from {active.sender}.")
+
+
+def _line(waiting: Mail) -> str:
+    age = naturaldelta(clock.now() - waiting.created_at)
+    tries = "1 try" if waiting.attempt == 1 else f"{waiting.attempt} tries"
+    return f"{waiting.kind} to {waiting.to}: {age}, {tries}, {waiting.last_error}"
+
+
+def _list_files(directory: str) -> None:
     stored = None
     for stored in transport.stored_mails(directory):
         head = f"{stored.at}  {stored.to}  {stored.subject}\n{stored.path}"

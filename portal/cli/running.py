@@ -72,8 +72,9 @@ def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
-            if not connection.is_unavailable(error):
-                log.exception("command.failed")
+            if connection.is_unavailable(error):
+                raise CommandFailed(connection.explain(error)) from error
+            log.exception("command.failed")
             raise CommandFailed(f"{type(error).__name__}: {error}") from error
 
     return guarded

@@ -10,6 +10,8 @@ from portal.database import connection
 
 log = structlog.get_logger()
 
+_WAKING: dict[str, threading.Event] = {}
+
 
 def start_loop(
     name: str, work: Callable[[], object], *, pause_seconds: float, once: bool = False
@@ -24,10 +26,16 @@ def start_loop(
     threading.Thread(target=_run, args=arguments, name=name, daemon=True).start()
 
 
+def wake(name: str) -> None:
+    """End the pause of this process's loop ``name``, if it has one."""
+    _WAKING.setdefault(name, threading.Event()).set()
+
+
 def _run(name: str, work: Callable[[], object], pause_seconds: float, once: bool) -> None:
-    pause = threading.Event()
+    waking = _WAKING.setdefault(name, threading.Event())
     while not (_succeeds(name, work) and once):
-        pause.wait(pause_seconds * random.uniform(0.5, 1))  # noqa: S311 (jitter)
+        waking.wait(pause_seconds * random.uniform(0.5, 1))  # noqa: S311 (jitter)
+        waking.clear()
 
 
 def _succeeds(name: str, work: Callable[[], object]) -> bool:
@@ -36,7 +44,7 @@ def _succeeds(name: str, work: Callable[[], object]) -> bool:
         work()
     except Exception as error:  # no error may end the loop
         if connection.is_unavailable(error):
-            log.warning(f"{name}.no_database", error=str(error)[:300])
+            log.warning(f"{name}.no_database", error=connection.explain(error))
         else:
             log.exception(f"{name}.failed")
         return False

@@ -1,13 +1,13 @@
 """The connection to MongoDB, and the requirements on the server."""
 
-import re
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import mongoengine
 import structlog
@@ -16,7 +16,7 @@ from mongoengine.connection import DEFAULT_CONNECTION_NAME, get_connection
 from mongoengine.errors import MongoEngineException
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.monitoring import (
     CommandFailedEvent,
     CommandListener,
@@ -25,7 +25,7 @@ from pymongo.monitoring import (
 )
 
 from portal import settings as portal_settings
-from portal.database import migrations
+from portal.database import diagnosis, migrations
 from portal.database.errors import (
     DatabaseNotPrepared,
     DatabaseUnavailable,
@@ -33,6 +33,7 @@ from portal.database.errors import (
     UnsuitableServer,
 )
 from portal.settings import Settings
+from portal.settings.checks import portable_uri
 
 log = structlog.get_logger()
 
@@ -40,11 +41,15 @@ CLIENT_TIMEOUT_SECONDS = 20
 # Less than a request's time limit.
 PREPARING_SECONDS = 3.5
 OLDEST_SERVER = (6, 0)
+# The first release of each series that doesn't let strangers read the server's memory by zlib
+# (CVE-2025-14847, SERVER-115508).
+ZLIB_FIXED_IN = ((6, 0, 27), (7, 0, 28), (8, 0, 17), (8, 2, 3))
 
-# With any of these in the URI each write in a transaction fails with code 72 or similar
-# ("writeConcern is not allowed within a multi-statement transaction"). The portal sets its
-# concerns itself.
-_OVERRIDDEN_OPTIONS = re.compile(r"w|journal|wtimeoutms|readconcernlevel|readpreference.*", re.I)
+LEAKS_MEMORY = (
+    "whoever reaches the server can read pieces of its memory, passwords included, without a "
+    "log-in (CVE-2025-14847): upgrade to 6.0.27, 7.0.28, 8.0.17, 8.2.3 or later, or start mongod "
+    "with --networkMessageCompressors snappy,zstd"
+)
 _UNAUTHORIZED = 13
 # Codes of a server that is shutting down or out of disk space: write concern failed, shutdown in
 # progress, interrupted, 8 UnknownError, 14031 OutOfDiskSpace.
@@ -64,6 +69,7 @@ _UNAVAILABLE = (
     DatabaseNotPrepared,
     UnsuitableServer,
     ConnectionFailure,
+    ConfigurationError,  # mongodb+srv:// and no answer from DNS
 )
 
 
@@ -96,8 +102,10 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
     for alias in (DEFAULT_CONNECTION_NAME, _RETRYABLE_WRITES):
         mongoengine.disconnect(alias)
     _state.documents, _state.prepared, _state.preparing = documents, False, None
+    # PyMongo alone reads the connection string: MongoEngine would take the database in it for the
+    # master database, and look servers up in DNS here.
+    uri = portable_uri(settings.mongo_uri)
     options: dict[str, Any] = {
-        "host": portable_uri(settings.mongo_uri),
         "uuidRepresentation": "standard",
         "tz_aware": True,
         "connect": False,
@@ -105,24 +113,18 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
         "event_listeners": [_RoundTrips()],
         "timeoutMS": CLIENT_TIMEOUT_SECONDS * 1000,
     }
-    mongoengine.connect(settings.master_db, **options)
-    mongoengine.connect(settings.tenant_db, _RETRYABLE_WRITES, **options, retryWrites=False)
+    _register(DEFAULT_CONNECTION_NAME, settings.master_db, partial(MongoClient, uri, **options))
+    single_writes = partial(MongoClient, uri, **options, retryWrites=False)
+    _register(_RETRYABLE_WRITES, settings.tenant_db, single_writes)
 
 
-def portable_uri(uri: str) -> str:
-    """The URI without the concerns and preferences that the portal sets itself, and without a
-    database, which MongoEngine would take for the master database; that stays the ``authSource``.
-    """
-    parts = urlsplit(uri)
-    options = [
-        (name, value)
-        for name, value in parse_qsl(parts.query)
-        if not _OVERRIDDEN_OPTIONS.fullmatch(name)
-    ]
-    database = parts.path.strip("/")
-    if database and not any(name.lower() == "authsource" for name, _ in options):
-        options.append(("authSource", database))
-    return urlunsplit((parts.scheme, parts.netloc, "/", urlencode(options), ""))
+def _register(alias: str, database: str, make_client: Callable[[], MongoClient]) -> None:
+    mongoengine.connect(
+        database,
+        alias,
+        mongo_client_class=lambda **given: make_client(),
+        uuidRepresentation="standard",  # MongoEngine warns without it
+    )
 
 
 def client() -> MongoClient:
@@ -187,6 +189,8 @@ def await_prepared() -> None:
         preparing, seconds = _state.preparing, _state.preparing_until - time.monotonic()
     wait([preparing], max(seconds, 0))
     if not preparing.done():
+        if not client().topology_description.has_writable_server():
+            raise ConnectionFailure("no writable primary")
         raise DatabaseNotPrepared
     preparing.result()
 
@@ -220,6 +224,23 @@ def check_server(server: MongoClient) -> None:
             "one member is enough: start mongod with --replSet and run rs.initiate()."
         )
     _check_default_write_concern(server)
+    if leaks_memory(server):
+        log.warning("database.server_leaks_memory", version=version, note=LEAKS_MEMORY)
+
+
+def lacks_zlib_fix(version: tuple[int, ...]) -> bool:
+    """Whether a release is older than its series' fix, or its series than the first with one."""
+    fixed_in = [release for release in ZLIB_FIXED_IN if release[:2] >= version[:2]]
+    return bool(fixed_in) and version < fixed_in[0]
+
+
+def leaks_memory(server: MongoClient) -> bool:
+    """Whether the server is older than its series' fix of CVE-2025-14847, and takes messages
+    compressed by zlib."""
+    version = tuple(server.server_info()["versionArray"][:3])
+    return lacks_zlib_fix(version) and "zlib" in server.admin.command(
+        "hello", compression=["zlib"]
+    ).get("compression", ())
 
 
 def _check_default_write_concern(server: MongoClient) -> None:
@@ -247,6 +268,11 @@ def check_primary() -> None:
         raise ConnectionFailure("no writable primary")
 
 
+def explain(error: BaseException) -> str:
+    """One sentence for operators on why MongoDB can't be used, with no secret in it."""
+    return diagnosis.explain(error, client().topology_description)
+
+
 def server_time() -> datetime:
     """The server's clock: the only one for times after which data is deleted."""
     return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
@@ -255,11 +281,10 @@ def server_time() -> datetime:
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether ``error``, or the driver's error that caused it, means that MongoDB is
     unavailable, hung, or out of time, rather than a bug of the portal."""
-    if isinstance(error, MongoEngineException):
-        error = error.__cause__ or error.__context__ or error
-    elif not isinstance(error, PyMongoError):
+    if not isinstance(error, PyMongoError | MongoEngineException):
         error = error.__cause__ or error
-    if isinstance(error, _UNAVAILABLE):
+    error = diagnosis.root_cause(error)
+    if isinstance(error, _UNAVAILABLE) or diagnosis.refuses_credentials(error):
         return True
     if isinstance(error, OperationFailure) and error.code in _FAILING_SERVER:
         return True

@@ -15,8 +15,8 @@ def seconds_from_now(seconds: int) -> dict[str, Any]:
 
 
 def is_past(field: str) -> dict[str, Any]:
-    """The filter for documents whose ``field`` is in the past by the server's clock."""
-    return {field: {"$exists": True}, "$expr": {"$lt": [f"${field}", "$$NOW"]}}
+    """The filter for documents whose ``field`` is now or in the past by the server's clock."""
+    return {field: {"$exists": True}, "$expr": {"$lte": [f"${field}", "$$NOW"]}}
 
 
 @dataclass(frozen=True, slots=True)

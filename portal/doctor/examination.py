@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from portal.doctor import chains, leftovers, members, operations, placements, slugs
+from portal.doctor import chains, leftovers, members, operations, placements, slugs, surroundings
 from portal.doctor.findings import Finding, NotRepaired
 from portal.errors import PortalError
 from portal.tenants.collections import CollectionError
@@ -24,6 +24,8 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     members.find_dead_offers,
     members.find_ownerless,
     chains.find_broken,
+    surroundings.find_leaking_server,
+    surroundings.find_waiting_mails,
 )
 
 

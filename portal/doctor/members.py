@@ -20,7 +20,7 @@ from portal.web.context import RequestContext
 OWNERLESS = Kind(
     "ownerless_organization",
     "Organizations without an owner",
-    "Nobody can delete or restore them. Make one of the members an owner in the database.",
+    "Nobody can delete or restore them. `flask organizations set-owner` makes somebody one.",
 )
 DEAD_OFFER = Kind(
     "dead_offer",

@@ -1,5 +1,6 @@
 """Organizations, their lifecycle operations, and their slugs."""
 
+import re
 from enum import StrEnum
 
 from bson import ObjectId
@@ -123,6 +124,9 @@ class Organization(MasterDocument):
         return tuple(names)
 
 
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
 class SlugState(StrEnum):
     """The state of a slug in the organization that holds it."""
 
@@ -132,11 +136,13 @@ class SlugState(StrEnum):
 
 
 class Slug(MasterDocument):
-    """A claim on a slug. Its ``_id`` is the slug, so the unique index decides every race."""
+    """A claim on a slug. Its ``_id`` is the slug, so the unique index decides every race. An old
+    slug has the ``name`` that its organization had with it."""
 
     id = fields.StringField(primary_key=True)
     organization = fields.ObjectIdField(required=True)
     state = fields.StringField(required=True, choices=tuple(SlugState))
     held_until = fields.DateTimeField()
+    name = fields.StringField()
 
     meta = {"collection": "slugs", "indexes": ["organization"]}

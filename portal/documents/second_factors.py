@@ -48,12 +48,13 @@ class RecoveryCodes(MasterDocument):
 
 class Challenge(MasterDocument):
     """A short-lived challenge for a passkey to sign once. ``id`` is its hash; it was issued to
-    ``holder`` for ``purpose``."""
+    ``holder`` for ``purpose``. One that was ``used`` has expired."""
 
     id = fields.StringField(primary_key=True)
     purpose = fields.StringField(required=True)
     holder = fields.StringField(required=True)
     expires_at = fields.DateTimeField(required=True)
+    used = fields.BooleanField()
 
     meta = {
         "collection": "challenges",

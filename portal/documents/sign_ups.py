@@ -12,7 +12,7 @@ KEPT = timedelta(hours=24)
 class PendingSignUp(MasterDocument):
     """The input of a sign-up. ``request_key`` is the idempotency key of its request, if any, and
     ``mac`` stands for the content, so that it is stored once. ``id`` is in its link: random, so
-    that no two sign-ups share it.
+    that no two sign-ups share it. ``slug`` is the one that was typed, if any.
 
     ``account`` is the account of the address, created by this or another sign-up. While it exists
     the link is invalid. Rolling back the creation of the organization deletes the account, and so
@@ -25,6 +25,7 @@ class PendingSignUp(MasterDocument):
     request_key = fields.StringField()
     mac = fields.StringField()
     name = fields.StringField(required=True)
+    slug = fields.StringField()
     email = fields.StringField(required=True)
     email_key = fields.StringField(required=True)
     password_hash = fields.StringField(required=True)

@@ -1,15 +1,20 @@
 """The outbox: a mail is queued in the transaction of the change that it reports, and so is sent if
 and only if that is committed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
+from humanize import naturaldelta
+from mongoengine import Q, QuerySet
 
 from portal import clock
 from portal.database.transactions import within_transaction
-from portal.documents.mails import AT_ONCE, Mail
+from portal.documents.mails import AT_ONCE, Mail, Outcome
+
+PROMPTLY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,58 @@ def install(kinds: tuple[MailKind, ...]) -> None:
     """Set the kinds of mails that this version knows."""
     KINDS.clear()
     KINDS.update({kind.name: kind for kind in kinds})
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Mails that could not leave yet: how many, since when, and the latest reason."""
+
+    number: int
+    since: datetime
+    last_error: str
+
+    def __str__(self) -> str:
+        mails = "1 mail waits" if self.number == 1 else f"{self.number} mails wait"
+        age = naturaldelta(clock.now() - self.since)
+        return f"{mails} to leave, for {age} at most. Last reason: {self.last_error}"
+
+
+def backlog() -> Backlog | None:
+    """The mails that failed to leave and are tried again, or that nobody tried for PROMPTLY."""
+    waiting = _waiting().filter(
+        Q(last_error__exists=True) | Q(created_at__lt=clock.now() - PROMPTLY)
+    )
+    oldest = waiting.order_by("created_at").first()
+    if oldest is None:
+        return None
+    latest = waiting.filter(last_error__exists=True).order_by("-due_at").first()
+    reason = latest.last_error if latest else "no portal has tried to send them"
+    return Backlog(waiting.count(), oldest.created_at, reason)
+
+
+def failing_mails() -> Iterator[Mail]:
+    """The mails that failed to leave and are tried again, oldest first."""
+    yield from _waiting().filter(last_error__exists=True).order_by("created_at")
+
+
+def failed_tries_since_last_sent() -> int:
+    """How often a mail that was queued since the last one left could not leave."""
+    last = Mail.objects(outcome=Outcome.SENT).order_by("-ended_at").first()
+    failed: dict[str, Any] = {"last_error": {"$exists": True}}
+    if last:
+        # Ids begin with the second, and have an index.
+        failed["_id"] = {"$gt": ObjectId.from_datetime(last.ended_at)}
+        failed["created_at"] = {"$gt": last.ended_at}
+    counted = [
+        {"$match": failed},
+        {"$group": {"_id": None, "tries": {"$sum": "$attempt"}}},
+    ]
+    return sum(row["tries"] for row in Mail._get_collection().aggregate(counted))
+
+
+def _waiting() -> QuerySet:
+    # By the index of what is due: all others of 30 days need not be read.
+    return Mail.objects(due_at__exists=True).hint([("awaited", -1), ("due_at", 1)])
 
 
 @within_transaction

@@ -6,17 +6,21 @@ Message-ID, so that mail programs show one.
 """
 
 import smtplib
+import threading
 from datetime import timedelta
 
 import structlog
 from flask import Flask, render_template
 from flask_mailman import EmailMultiAlternatives
+from pymongo.errors import PyMongoError
 
 from portal import clock, settings
+from portal.bidi import isolated
 from portal.database import connection
 from portal.database.background import start_loop
 from portal.database.leases import LeasedQueue, summary
 from portal.documents.mails import Mail, Outcome
+from portal.mail import outbox
 from portal.mail.outbox import KINDS
 from portal.mail.transport import deliver
 
@@ -27,7 +31,12 @@ LEASE_SECONDS = 180
 LONGEST_PAUSE_SECONDS = 3600
 GIVEN_UP_AFTER = timedelta(days=3)
 MAX_AT_ONCE = 100
+# So many tries failed, whoever they were to, and nothing left in between.
+ALARMING_TRIES = 3
 _LONGEST_LOOK_PAUSE_SECONDS = 2
+# A process that stops gives up what its sender has in hand.
+_in_hand: list[Mail] = []
+_stopping = threading.Event()
 _QUEUE = LeasedQueue(
     Mail,
     due_field="due_at",
@@ -41,15 +50,30 @@ def send_due_mails(app: Flask) -> int:
     """Try to send each due mail once, up to MAX_AT_ONCE; return how many."""
     tried = 0
     with app.app_context():
-        while tried < MAX_AT_ONCE and (mail := _acquire()):
+        while tried < MAX_AT_ONCE and not _stopping.is_set() and (mail := _acquire()):
             tried += 1
-            _send(mail)
+            _in_hand.append(mail)
+            try:
+                _send(mail)
+            finally:
+                _in_hand.remove(mail)
     return tried
 
 
 def start(app: Flask) -> None:
     """Start the sender thread of this worker; call it after the fork."""
     start_loop("sender", lambda: send_due_mails(app), pause_seconds=_LONGEST_LOOK_PAUSE_SECONDS)
+
+
+def stop() -> None:
+    """Take no more mails, and make the one that is being sent due again at once: call it when the
+    process ends, so that others need not wait for its lease to run out."""
+    _stopping.set()
+    for mail in _in_hand.copy():
+        try:
+            _update(mail, {"due_at": "$$NOW"})
+        except PyMongoError as error:  # its lease runs out
+            log.warning("mail.not_released", mail=str(mail.id), error=connection.explain(error))
 
 
 def _acquire() -> Mail | None:
@@ -77,6 +101,7 @@ def _compose(mail: Mail) -> EmailMultiAlternatives | None:
     if context is None:
         return None
     context = {"portal": settings.current().public_url, **context}
+    context = {k: isolated(v) if isinstance(v, str) else v for k, v in context.items()}
     message = EmailMultiAlternatives(
         kind.subject.format(**context),
         render_template(f"mails/{mail.kind}.txt", **context),
@@ -106,6 +131,8 @@ def _reschedule(mail: Mail, error: Exception) -> None:
         level("mail.put_off", mail=str(mail.id), kind=mail.kind, error=reason)
         pause = min(5 * 2**mail.attempt, LONGEST_PAUSE_SECONDS)
         _update(mail, _QUEUE.delay(pause, error))
+    if outbox.failed_tries_since_last_sent() >= ALARMING_TRIES:
+        log.error("mail.none_leaves", error=reason)
 
 
 def _finish(mail: Mail, outcome: Outcome, error: str | None = None) -> None:

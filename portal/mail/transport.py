@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends import file, smtp
 
@@ -17,6 +18,7 @@ from portal.settings import Settings
 
 # For each SMTP command; a mail takes about ten.
 STEP_SECONDS = 10
+_ASK_SECONDS = 3  # in a request
 
 _mailman = Mail()
 
@@ -25,7 +27,7 @@ class _Smtp(smtplib.SMTP):
     """``starttls`` verifies the server's certificate, which smtplib by default does not."""
 
     def starttls(self, *args: Any, **options: Any) -> Any:
-        return super().starttls(context=ssl.create_default_context())
+        return super().starttls(context=_tls_context())
 
 
 class _FileBackend(file.EmailBackend):
@@ -41,6 +43,25 @@ class _SmtpBackend(smtp.EmailBackend):
     def connection_class(self) -> type[smtplib.SMTP]:
         return smtplib.SMTP_SSL if self.use_ssl else _Smtp
 
+    def _send(self, email_message: EmailMultiAlternatives) -> bool:
+        """Send by SMTPUTF8 where the recipient needs it: Flask-Mailman would encode the part before
+        the @, to an address that doesn't exist."""
+        [to] = email_message.recipients()
+        if to.rpartition("@")[0].isascii():
+            return super()._send(email_message)
+        message = message_from_bytes(email_message.message().as_bytes(), policy=policy.SMTPUTF8)
+        message.replace_header("To", to)
+        self.connection.send_message(message, to_addrs=[to])
+        return True
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        return _tls_context()
+
+
+def _tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=current_app.config["MAIL_CA_FILE"])
+
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Configure how ``app`` sends mails."""
@@ -53,6 +74,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         MAIL_PASSWORD=settings.mail_password,
         MAIL_USE_TLS=settings.mail_security == "starttls",
         MAIL_USE_SSL=settings.mail_security == "tls",
+        MAIL_CA_FILE=settings.mail_ca_file or None,
         MAIL_TIMEOUT=STEP_SECONDS,
         MAIL_DEFAULT_SENDER=settings.sender,
     )
@@ -83,6 +105,21 @@ def stored_mails(directory: str) -> Iterator[StoredMail]:
             str(message["Subject"]),
             text.get_content() if text else "",
         )
+
+
+@cache
+def offers_smtputf8(server: str, port: int) -> bool:
+    """Tell whether the mail server takes addresses with any letters before the @; asked once in the
+    life of a process. Raises smtplib's errors, which are OSErrors."""
+    if not server:
+        return True
+    connection = _mailman.get_connection(timeout=_ASK_SECONDS)
+    connection.open()
+    try:
+        connection.connection.ehlo_or_helo_if_needed()
+        return connection.connection.has_extn("smtputf8")
+    finally:
+        connection.close()
 
 
 @contextmanager

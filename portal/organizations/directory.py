@@ -16,8 +16,9 @@ from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
 from portal.organizations.access.lookup import with_mfa_lockout
-from portal.organizations.lifecycle.names import parse_name, slug_of
-from portal.organizations.lifecycle.slugs import is_free, ownership
+from portal.organizations.lifecycle.errors import InvalidSlug
+from portal.organizations.lifecycle.names import parse_name, parse_name_for, slug_of
+from portal.organizations.lifecycle.slugs import free_slug_like, is_free, ownership
 from portal.organizations.members.listing import Member
 from portal.web import rate_limits
 
@@ -72,11 +73,13 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The slug and collection of a name, and if they are free; or the ``reason`` it is invalid."""
+    """The slug and collection of a name, and if they are free; else a slug to ``offer``, or the
+    ``reason`` it is invalid."""
 
     slug: str = ""
     collection: str = ""
     free: bool = False
+    offer: str = ""
     reason: str = ""
 
 
@@ -178,18 +181,29 @@ def details_of(organization: Organization) -> Details:
 
 
 def preview_of(
-    name: str, network: str, account: ObjectId | None = None, renamed: Organization | None = None
+    name: str,
+    slug: str,
+    network: str,
+    account: ObjectId | None = None,
+    renamed: Organization | None = None,
 ) -> Preview:
-    """Preview ``name`` for a new organization of ``account``, or for the one to be ``renamed``.
-    Raises TooManyAttempts after too many previews from the ``network``."""
+    """Preview ``name``, with the ``slug`` that was typed, if any, for a new organization of
+    ``account``, or for the one to be ``renamed``. Raises TooManyAttempts after too many previews
+    from the ``network``."""
+    typed_slug = slug.strip() or None
     try:
-        parsed = parse_name(name)
-    except InvalidName as error:
+        if renamed:
+            parsed = parse_name_for(renamed, name, typed_slug)
+        else:
+            parsed = parse_name(name, typed_slug)
+    except (InvalidName, InvalidSlug) as error:
         return Preview(reason=error.reason if name.strip() else "")
     if renamed is not None and parsed.slug == renamed.slug:
         return Preview(parsed.slug, parsed.collection, free=True)
     rate_limits.count_attempt(rate_limits.PREVIEW, network)
-    return Preview(parsed.slug, parsed.collection, is_free(parsed.slug, account))
+    if is_free(parsed.slug, account):
+        return Preview(parsed.slug, parsed.collection, free=True)
+    return Preview(parsed.slug, parsed.collection, offer=free_slug_like(parsed.slug))
 
 
 def _from_memberships(

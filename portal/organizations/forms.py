@@ -12,6 +12,12 @@ class NameForm(IdempotentForm):
     """Names an organization."""
 
     organization_name = StringField("Name of the organization", default="")
+    slug = StringField("Address", default="")
+
+    @property
+    def typed_slug(self) -> str | None:
+        """The slug, if one was typed."""
+        return (self.slug.data or "").strip() or None
 
 
 class SignUpForm(NameForm):

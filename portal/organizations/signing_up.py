@@ -17,14 +17,15 @@ from portal.database.transactions import transaction, transactional, within_tran
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.sign_ups import KEPT, PendingSignUp
-from portal.email_addresses import EmailAddress, parse_email
+from portal.email_addresses import EmailAddress
 from portal.errors import Action, check_all
-from portal.identity.accounts.creating import NewAccount
+from portal.identity.accounts.creating import NewAccount, check_sign_up
 from portal.identity.authentication import passwords
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.mail.links import LinkPurpose
 from portal.mail.outbox import MailKind
+from portal.mail.recipients import parse_recipient
 from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.creating import SignedUp, create_with_owner
 from portal.organizations.lifecycle.engine import run_now
@@ -46,6 +47,7 @@ def sign_up(
     password: str,
     context: RequestContext,
     user_agent: str | None = None,
+    typed_slug: str | None = None,
 ) -> SignedUp:
     """Create an account, its organization with a collection of its own, and a session for the
     browser ``user_agent``, if there is one.
@@ -54,43 +56,55 @@ def sign_up(
     the new account, or the provisioning key in ``context``. Once committed the sign-up is certain;
     where the collection can't be renamed in time, the organization keeps the operation, which the
     runner finishes.
-    Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
-    SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing is left.
+    Raises SignUpClosed, TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or
+    SeveralErrors of them), SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing
+    is left.
     """
+    check_sign_up(invited=bool(context.actor.id))
     if context.actor.id:  # a provisioning key has a limit of its own
         rate_limits.count_attempt(rate_limits.PROVISIONING, str(context.actor.id))
     else:
         rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
-    name, address = _parse(typed_name, email, password)
+    name, address = _parse(typed_name, typed_slug, email, password)
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
-    signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
-    return SignedUp(signed_up.principal, run_now(signed_up.organization))
+    with slugs.offering_a_free_slug(typed_slug):
+        signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
+        return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
-def _parse(typed_name: str, email: str, password: str) -> tuple[OrganizationName, EmailAddress]:
-    """Raises InvalidName, InvalidEmail, WeakPassword, or SeveralErrors of them."""
+def _parse(
+    typed_name: str, typed_slug: str | None, email: str, password: str
+) -> tuple[OrganizationName, EmailAddress]:
+    """Raises InvalidName, InvalidSlug, InvalidEmail, WeakPassword, or SeveralErrors of them."""
     name, address, _ = check_all(
-        lambda: parse_name(typed_name),
-        lambda: parse_email(email),
+        lambda: parse_name(typed_name, typed_slug),
+        lambda: parse_recipient(email),
         lambda: passwords.check_password(password, email, typed_name),
     )
     return name, address
 
 
 def request_sign_up(
-    typed_name: str, email: str, password: str, context: RequestContext
+    typed_name: str,
+    email: str,
+    password: str,
+    context: RequestContext,
+    typed_slug: str | None = None,
 ) -> EmailAddress:
     """Store the sign-up for a day and mail its address a link; where an account has the address, a
     mail that says so. The result is the same, also when nothing is mailed: after MAX_PER_ADDRESS
     a day, and for a repeated request.
 
-    Raises TooManyAttempts, InvalidName, InvalidEmail, WeakPassword (or SeveralErrors of them),
-    SlugTaken, Overloaded; IdempotencyKeyReused where the key was used with another content.
+    Raises SignUpClosed, TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or
+    SeveralErrors of them), SlugTaken, Overloaded; IdempotencyKeyReused where the key was used
+    with another content.
     """
+    check_sign_up()
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
-    name, address = _parse(typed_name, email, password)
+    name, address = _parse(typed_name, typed_slug, email, password)
     try:
-        _store_request(name, address, password, context.idempotency_key)
+        with slugs.offering_a_free_slug(typed_slug):
+            _store_request(name, typed_slug, address, password, context.idempotency_key)
     except (SlugTaken, NotUniqueError):
         # The name may be taken by the organization of the first request.
         if not _was_requested(context.idempotency_key):
@@ -100,7 +114,11 @@ def request_sign_up(
 
 
 def _store_request(
-    name: OrganizationName, address: EmailAddress, password: str, key: IdempotencyKey | None
+    name: OrganizationName,
+    typed_slug: str | None,
+    address: EmailAddress,
+    password: str,
+    key: IdempotencyKey | None,
 ) -> None:
     if not slugs.is_free(name.slug):
         raise SlugTaken(name.slug)
@@ -109,6 +127,7 @@ def _store_request(
         request_key=key and key.id,
         mac=key and key.macs[0],
         name=name.shown,
+        slug=name.slug if typed_slug else None,
         email=address.shown,
         email_key=address.key,
         password_hash=passwords.hash_password(password),
@@ -133,7 +152,9 @@ def _was_requested(key: IdempotencyKey | None) -> bool:
 
 
 def find_pending_sign_up(token: str) -> PendingSignUp:
-    """The sign-up behind a link. Raises InvalidLink where it expired or was finished."""
+    """The sign-up behind a link. Raises InvalidLink where it expired or was finished, SignUpClosed
+    where sign-up was closed since."""
+    check_sign_up()
     content = links.read_token(PURPOSE, token)
     found = PendingSignUp.objects(id=content["id"], asked_at__gt=clock.now() - KEPT).first()
     if found is None or _is_over(found):
@@ -142,19 +163,24 @@ def find_pending_sign_up(token: str) -> PendingSignUp:
 
 
 def finish_sign_up(
-    asked: PendingSignUp, typed_name: str, password: str, context: RequestContext, user_agent: str
+    asked: PendingSignUp,
+    typed_name: str,
+    password: str,
+    context: RequestContext,
+    user_agent: str,
+    typed_slug: str | None = None,
 ) -> SignedUp:
     """Create the verified account, the organization, perhaps under another name, and a session for
     the browser. All other pending sign-ups of the address end.
 
     Anybody may have requested the sign-up with this address, so its owner has to enter a
     ``password`` again, the same or another. Raises InvalidLink where it was finished meanwhile,
-    EmailTaken where an account already has the address, InvalidName, SlugTaken, WeakPassword,
-    TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left, and the link still works
-    except after InvalidLink.
+    EmailTaken where an account already has the address, InvalidName, InvalidSlug, SlugTaken,
+    WeakPassword, TooManyAttempts, DatabaseUnavailable, Overloaded; then nothing is left, and the
+    link still works except after InvalidLink.
     """
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
-    name = parse_name(typed_name)
+    name = parse_name(typed_name, typed_slug)
     address = EmailAddress(asked.email, asked.email_key)
     password_hash = asked.password_hash
     if not passwords.verify_password(password, password_hash):
@@ -167,8 +193,9 @@ def finish_sign_up(
         _end_pending(asked, owner.id)
         return create_with_owner(name, owner, context, user_agent)
 
-    signed_up = finish()
-    return SignedUp(signed_up.principal, run_now(signed_up.organization))
+    with slugs.offering_a_free_slug(typed_slug):
+        signed_up = finish()
+        return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
 @within_transaction

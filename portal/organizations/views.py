@@ -1,5 +1,6 @@
 """Pages of organizations."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -8,8 +9,10 @@ from flask_login import current_user, login_required
 
 from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
+from portal.bidi import isolated
 from portal.display_names import LONGEST
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import SLUG, Organization, OrganizationState
+from portal.identity.accounts.creating import check_sign_up
 from portal.identity.authentication import cookies
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
@@ -21,7 +24,7 @@ from portal.organizations.directory import TRASH_KEY, Preview, preview_of
 from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
 from portal.organizations.latest import latest_documents
 from portal.organizations.lifecycle import creating, renaming, trashing
-from portal.organizations.lifecycle.names import SLUG
+from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
 from portal.web.requests import number_argument, request_context, sort_key_argument, user_agent
@@ -34,6 +37,7 @@ replay.install(blueprint)
 def sign_up() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
         return redirect(url_for(".create"), 303)
+    check_sign_up()
     form = SignUpForm()
     if settings.current().signup_requires_verification:
         return _ask_for_sign_up(form)
@@ -44,6 +48,7 @@ def sign_up() -> ResponseReturnValue:
             form.password.data,
             request_context(),
             user_agent(),
+            form.typed_slug,
         )
     )
     return _enter(signed_up) if signed_up else _sign_up_page(form)
@@ -52,7 +57,11 @@ def sign_up() -> ResponseReturnValue:
 def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
     address = form.submit(
         lambda: signing_up.request_sign_up(
-            form.organization_name.data, form.email.data, form.password.data, request_context()
+            form.organization_name.data,
+            form.email.data,
+            form.password.data,
+            request_context(),
+            form.typed_slug,
         )
     )
     if address:
@@ -69,21 +78,26 @@ def _enter(signed_up: creating.SignedUp) -> ResponseReturnValue:
 def _sign_up_page(
     form: SignUpForm, template: str = "organizations/sign_up.html"
 ) -> ResponseReturnValue:
-    preview = _preview(form.organization_name.data)
+    preview = _preview(form.data)
     mails_link = settings.current().signup_requires_verification
     return render_template(template, form=form, preview=preview, mails_link=mails_link), form.status
 
 
 @blueprint.route("/signup/finish", methods=["GET", "POST"])
 def finish_sign_up() -> ResponseReturnValue:
-    form = FinishSignUpForm(token=request.args.get("token", ""))
-    asked = signing_up.find_pending_sign_up(form.token.data or "")
-    if not form.is_submitted():
-        form.organization_name.data = asked.name
+    # A stale form is shown again as by GET, where ``values`` has no form.
+    token = request.form.get("token", request.args.get("token", ""))
+    asked = signing_up.find_pending_sign_up(token)
+    form = FinishSignUpForm(token=token, organization_name=asked.name, slug=asked.slug or "")
     form.email.data = asked.email
     signed_up = form.submit(
         lambda: signing_up.finish_sign_up(
-            asked, form.organization_name.data, form.password.data, request_context(), user_agent()
+            asked,
+            form.organization_name.data,
+            form.password.data,
+            request_context(),
+            user_agent(),
+            form.typed_slug,
         )
     )
     if signed_up:
@@ -105,7 +119,7 @@ def preview() -> ResponseReturnValue:
     renamed = None
     if slug and current_user.is_authenticated:
         renamed = access_to(slug, current_user).organization
-    shown = _preview(request.args.get("organization_name", ""), renamed)
+    shown = _preview(request.args, renamed)
     return render_template("organizations/preview.html", preview=shown, organization=renamed)
 
 
@@ -133,12 +147,15 @@ def create() -> ResponseReturnValue:
     form = NameForm()
     organization = form.submit(
         lambda: creating.create_organization(
-            current_user.account_id, form.organization_name.data, request_context()
+            current_user.account_id,
+            form.organization_name.data,
+            request_context(),
+            form.typed_slug,
         )
     )
     if organization:
         return redirect(url_for(".overview", slug=organization.slug), 303)
-    preview = _preview(form.organization_name.data)
+    preview = _preview(form.data)
     return render_template("organizations/create.html", form=form, preview=preview), form.status
 
 
@@ -174,18 +191,21 @@ def rename(access: Access) -> ResponseReturnValue:
         form.organization_name.data = organization.name
     renamed = form.submit(
         lambda: renaming.rename_organization(
-            organization, form.organization_name.data, request_context()
+            organization, form.organization_name.data, request_context(), form.typed_slug
         )
     )
     if renamed:
         if renamed.name != organization.name:
-            flash(f"{organization.name} is now {renamed.name}. Old links still work.", "ok")
+            before, name = isolated(organization.name), isolated(renamed.name)
+            flash(f"{before} is now {name}. Old links still work.", "ok")
+        elif renamed.slug != organization.slug:
+            flash(f"The address is now {renamed.slug}. Old links still work.", "ok")
         return redirect(url_for(".overview", slug=renamed.slug), 303)
     return render_page(
         "organizations/rename.html",
         access,
         form,
-        preview=_preview(form.organization_name.data, organization),
+        preview=_preview(form.data, organization),
         figures=stored_by(organization).figures,
         old_slug_days=settings.current().old_slug_days,
     )
@@ -201,7 +221,9 @@ def delete(access: Access) -> ResponseReturnValue:
         lambda: trashing.trash_organization(organization, form.confirm_name.data, request_context())
     )
     if trashed and trashed.state == OrganizationState.TRASHED:
-        flash(f"{organization.name} is in the trash. Nobody but its owners sees it.", "ok")
+        flash(
+            f"{isolated(organization.name)} is in the trash. Nobody but its owners sees it.", "ok"
+        )
         return redirect(url_for(".trash"), 303)
     if trashed:  # not finished, as the organization's page shows
         return redirect(url_for(".overview", slug=trashed.slug), 303)
@@ -257,17 +279,22 @@ def restore(access: Access) -> ResponseReturnValue:
     form = NameForm()
     restored = form.submit(
         lambda: renaming.restore_organization(
-            organization, form.organization_name.data or None, request_context()
+            organization,
+            form.organization_name.data or None,
+            request_context(),
+            form.typed_slug,
         )
     )
     if restored and restored.state == OrganizationState.ACTIVE:
-        flash(f"{restored.name} is back, with all of its documents and members.", "ok")
+        flash(f"{isolated(restored.name)} is back, with all of its documents and members.", "ok")
         return redirect(url_for(".overview", slug=restored.slug), 303)
     if restored:  # not finished, as its page in the trash shows
         return redirect(url_for(".trashed", organization_id=organization.id), 303)
     if not form.is_submitted() or not form.organization_name.data:
         form.organization_name.data = organization.name
-    preview = _preview(form.organization_name.data)
+        if not form.slug.data and organization.slug != slug_of(organization.name):
+            form.slug.data = organization.slug
+    preview = _preview(form.data)
     return render_page("organizations/restore.html", access, form, preview=preview)
 
 
@@ -282,12 +309,14 @@ def purge(access: Access) -> ResponseReturnValue:
     )
     if purged:
         if purged.state == OrganizationState.PURGED:
-            flash(f"{organization.name} and all of its documents are gone.", "ok")
+            flash(f"{isolated(organization.name)} and all of its documents are gone.", "ok")
         return redirect(url_for(".trash"), 303)
     stored = stored_by(organization)
     return render_page("organizations/purge.html", access, form, stored_data=stored)
 
 
-def _preview(typed: str | None, renamed: Organization | None = None) -> Preview:
+def _preview(typed: Mapping[str, str | None], renamed: Organization | None = None) -> Preview:
     account = current_user.account_id if current_user.is_authenticated else None
-    return preview_of(typed or "", rate_limits.network_of(request.remote_addr), account, renamed)
+    network = rate_limits.network_of(request.remote_addr)
+    name, slug = typed.get("organization_name") or "", typed.get("slug") or ""
+    return preview_of(name, slug, network, account, renamed)

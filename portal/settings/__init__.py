@@ -8,14 +8,16 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import StrEnum
 from functools import partial
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from environs import Env, EnvValidationError, ValidationError
+from environs import Env, EnvValidationError, FileAwareEnv, ValidationError
 
-from portal.settings import key_files
+from portal.settings import checks, key_files
 from portal.settings.key_files import UnsuitableKey
 
 SHORTEST_SECRET_BYTES = 32
@@ -23,12 +25,19 @@ _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
 _CORES = os.cpu_count() or 1
 DEFAULT_HMAC = "HS256"
 _HMACS = (DEFAULT_HMAC, "HS384", "HS512")
+# Later days and higher counts fit neither dates nor what MongoDB counts in.
+LONGEST_DAYS = 100 * 365
+HIGHEST_LIMIT = 1_000_000
+# Kubernetes gives a pod NAME_PORT=tcp://10.96.0.12:25 for each service of its namespace.
+_INJECTED = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 _HEADING = (
     "Settings to correct, in the environment or in .env (see .env.example; with MONGO_URI unset "
     "`make run` starts a MongoDB and creates secrets of its own):"
 )
 _SYSTEM_DATABASES = ("admin", "local", "config")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+_LONGEST_NAME = 60
 
 Loaded = TypeVar("Loaded")
 Check = Callable[[dict[str, Any]], list[str]]
@@ -38,9 +47,12 @@ class InvalidSettings(Exception):
     """Invalid settings; the message lists every fault."""
 
 
-def _mongo_uri(value: str) -> None:
-    if not value.startswith(("mongodb://", "mongodb+srv://")):
-        raise ValidationError("must name a replica set by mongodb:// or mongodb+srv://.")
+class SignUp(StrEnum):
+    """The ways to an account that the portal offers."""
+
+    OPEN = "open"
+    INVITED = "invited"
+    OFF = "off"
 
 
 def _database_name(value: str) -> None:
@@ -73,11 +85,12 @@ def _public_key_file(path: str) -> None:
         raise ValidationError(str(error)) from error
 
 
-def _url(value: str) -> None:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
+def _portal_name(value: str) -> None:
+    # A colon ends the issuer in an authenticator app's URI, and angle brackets end a sender's name.
+    forbidden = not value.isprintable() or value != value.strip() or any(c in value for c in ":<>")
+    if forbidden or len(value) > _LONGEST_NAME:
         raise ValidationError(
-            "must be like https://portal.example, without a path or trailing slash."
+            f"must be up to {_LONGEST_NAME} visible characters, without : < > and outer spaces."
         )
 
 
@@ -86,15 +99,6 @@ def _ip_address(value: str) -> None:
         ip_address(value)
     except ValueError as error:
         raise ValidationError("must be an IP address, like 127.0.0.1 or 0.0.0.0.") from error
-
-
-def _network(value: str) -> None:
-    try:
-        ip_network(value)
-    except ValueError as error:
-        raise ValidationError(
-            "must be IP addresses or networks, like 10.0.0.7 or 10.0.0.0/8, separated by commas."
-        ) from error
 
 
 def _each(check: Callable[[str], None], values: list[str]) -> None:
@@ -113,14 +117,13 @@ def _at_most_a_core_each(workers: int) -> None:
         raise ValidationError(f"must be 1 or more, and at most one for each of {_CORES} cores.")
 
 
-def _at_least(least: int, value: int) -> None:
-    if value < least:
-        raise ValidationError(f"must be {least} or more.")
-
-
 def _between(least: int, most: int, value: int) -> None:
     if not least <= value <= most:
         raise ValidationError(f"must be {least} to {most}.")
+
+
+def _limit(value: int) -> None:
+    _between(1, HIGHEST_LIMIT, value)
 
 
 def _setting(
@@ -140,7 +143,7 @@ class Settings:
 
     mongo_uri: str = _setting(
         "the replica set, 6.0 or later; unset, `make run` starts a MongoDB of its own",
-        check=_mongo_uri,
+        check=checks.mongo_uri,
         secret=True,
     )
     master_db: str = _setting(
@@ -196,12 +199,19 @@ class Settings:
     public_url: str = _setting(
         "where browsers reach the portal: other hosts are refused; https makes cookies Secure",
         default="http://localhost:8000",
-        check=_url,
+        check=checks.public_url,
+    )
+    portal_name: str = _setting(
+        "the portal's name on pages, in mails, authenticator apps and passkeys; unset, apps and "
+        "passkeys show the host of PUBLIC_URL",
+        default="",
+        check=_portal_name,
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        "IP addresses or networks of proxies whose X-Forwarded-For is trusted; separated by commas",
+        "IP addresses or networks of proxies whose X-Forwarded-For is trusted, unix for one that "
+        "comes by a UNIX socket; separated by commas",
         default=(),
-        check=partial(_each, _network),
+        check=partial(_each, checks.proxy),
     )
     web_concurrency: int = _setting(
         "worker processes, at most one per core",
@@ -213,73 +223,95 @@ class Settings:
     )
     rate_limits: bool = _setting("off only for load tests", default=True)
     login_limit_per_email: int = _setting(
-        "log-ins per minute and e-mail address as typed", default=10, check=partial(_at_least, 1)
+        "log-ins per minute and e-mail address as typed", default=10, check=_limit
     )
     login_limit_per_network: int = _setting(
         "log-ins per minute and network (IPv4 address, IPv6 /64)",
         default=100,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     signup_limit: int = _setting(
         "sign-ups and new organizations per minute and network",
         default=30,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     provisioning_limit: int = _setting(
         "organizations per minute that a provisioning key signs up",
         default=600,
-        check=partial(_at_least, 1),
+        check=_limit,
+    )
+    signup: str = _setting(
+        "who may create an account: open, everybody; invited, by invitations and provisioning keys "
+        "only; off, nobody",
+        default=SignUp.OPEN.value,
+        check=partial(_one_of, tuple(SignUp)),
     )
     signup_requires_verification: bool = _setting(
         "on: an organization is created when its owner follows the link that is mailed to them",
         default=False,
     )
+    local_email_domains: bool = _setting(
+        "off: no e-mail addresses of domains that only a network knows, like corp.local or "
+        "localhost",
+        default=True,
+    )
+    password_min_length: int = _setting(
+        "characters of a password, 8 or more", default=12, check=partial(_between, 8, 128)
+    )
+    password_min_score: int = _setting(
+        "how hard a password is to guess, by zxcvbn from 0 (not asked for) to 4",
+        default=3,
+        check=partial(_between, 0, 4),
+    )
     preview_limit: int = _setting(
         "previews of a name or a password's strength per minute and network",
         default=120,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     rename_limit: int = _setting(
-        "renames and restores per minute and organization", default=20, check=partial(_at_least, 1)
+        "renames and restores per minute and organization", default=20, check=_limit
     )
     invitation_limit: int = _setting(
         "invitations per minute and organization",
         default=30,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     member_change_limit: int = _setting(
         "promotions to admin, ownership offers and new API keys per minute and organization",
         default=30,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     recovery_limit_per_email: int = _setting(
         "requests for a new password per minute and e-mail address, known or not",
         default=3,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     recovery_limit_per_network: int = _setting(
         "requests for a new password per minute and network",
         default=30,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     address_mail_limit: int = _setting(
         "mails per minute to verify or change an account's address; invitations of an address",
         default=3,
-        check=partial(_at_least, 1),
+        check=_limit,
     )
     second_factor_limit: int = _setting(
-        "codes and confirmations per minute and account", default=10, check=partial(_at_least, 1)
+        "codes and confirmations per minute and account", default=10, check=_limit
     )
     trash_days: int = _setting(
-        "days a deleted organization is kept", default=30, check=partial(_at_least, 1)
+        "days a deleted organization is kept", default=30, check=partial(_between, 1, LONGEST_DAYS)
     )
     old_slug_days: int = _setting(
-        "days an old slug is reserved for its organization", default=30, check=partial(_at_least, 0)
+        "days an old slug is reserved for its organization",
+        default=30,
+        check=partial(_between, 0, LONGEST_DAYS),
     )
 
     mail_server: str = _setting(
         "SMTP server that sends mails; unset, they are stored as files in MAIL_DIRECTORY",
         default="",
+        check=checks.mail_server,
     )
     mail_port: int = _setting("its port", default=587, check=partial(_between, 1, 65535))
     mail_security: str = _setting(
@@ -287,10 +319,21 @@ class Settings:
         default="starttls",
         check=partial(_one_of, ("starttls", "tls", "none")),
     )
-    mail_username: str = _setting("user of MAIL_SERVER; unset, no authentication", default="")
-    mail_password: str = _setting("password of MAIL_USERNAME", default="", secret=True)
+    mail_ca_file: str = _setting(
+        "PEM file of the CA that signed its certificate; unset, those that the system trusts",
+        default="",
+        check=checks.ca_file,
+    )
+    mail_username: str = _setting(
+        "user of MAIL_SERVER; unset, no authentication", default="", check=checks.mail_credential
+    )
+    mail_password: str = _setting(
+        "password of MAIL_USERNAME", default="", secret=True, check=checks.mail_credential
+    )
     mail_from: str = _setting(
-        "sender of mails; unset, portal@ and the host of PUBLIC_URL", default=""
+        "sender of mails; unset, portal@ and the host of PUBLIC_URL",
+        default="",
+        check=checks.mail_from,
     )
     mail_directory: str = _setting(
         "where mails are stored without a server", default="instance/mail"
@@ -299,12 +342,30 @@ class Settings:
     @property
     def sender(self) -> str:
         """The sender of mails."""
-        return self.mail_from or f"Portal <portal@{self.mail_domain}>"
+        return checks.mailbox(self.mail_from or f"{self.name} <portal@{self.mail_domain}>")
+
+    @property
+    def name(self) -> str:
+        """The portal's name on pages and in mails."""
+        return self.portal_name or "Portal"
+
+    @property
+    def issuer(self) -> str:
+        """The portal's name among others, in authenticator apps and beside passkeys."""
+        # An issuer has no colon, and an IPv6 address has.
+        return self.portal_name or (urlsplit(self.public_url).hostname or "").replace(":", "-")
 
     @property
     def mail_domain(self) -> str:
         """The domain of the default sender and of message ids."""
         return urlsplit(self.public_url).hostname or "localhost"
+
+    @property
+    def weak_password_rules(self) -> list[str]:
+        """The password rules below their defaults, as the environment names them."""
+        defaults = {setting.name: setting.default for setting in fields(self)}
+        rules = ("password_min_length", "password_min_score")
+        return [f"{r.upper()}={getattr(self, r)}" for r in rules if getattr(self, r) < defaults[r]]
 
     @property
     def https(self) -> bool:
@@ -373,14 +434,53 @@ def every_setting() -> list[Field]:
     return [*fields(Settings), *(s for s in fields(SupervisorSettings) if s.name not in own)]
 
 
+def environment_names() -> list[str]:
+    """The names by which the environment may give settings: each is that of a file, too."""
+    names = [setting.name.upper() for setting in every_setting()]
+    return [*names, *(f"{name}_FILE" for name in names)]
+
+
+def is_given(name: str) -> bool:
+    """Whether the environment gives the setting ``name``, in itself or in a file."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
 def _load(kind: type[Loaded], check_together: Check = lambda values: []) -> Loaded:
-    env = Env(eager=False)
+    _drop_injected()
+    env = FileAwareEnv(eager=False, strip_whitespace=True)
     env.read_env(".env", recurse=False)
-    values = {setting.name: _read(env, setting) for setting in fields(kind)}  # type: ignore[arg-type]
-    faults = [*_faults_of(env), *check_together(values)]
+    faults = _faults_of_files()
+    if not faults:
+        values = {setting.name: _read(env, setting) for setting in fields(kind)}  # type: ignore[arg-type]
+        faults = [*_faults_of(env), *check_together(values)]
     if faults:
         raise InvalidSettings("\n".join([_HEADING, *faults]))
     return kind(**values)
+
+
+def _drop_injected() -> None:
+    """Drop values that are none: those of Kubernetes, and numbers left empty."""
+    for setting in every_setting():
+        name = setting.name.upper()
+        value = os.environ.get(name)
+        unset = value == "" and setting.type is not str and setting.default is not MISSING
+        if value is not None and (unset or _INJECTED.fullmatch(value)):
+            del os.environ[name]
+
+
+def _faults_of_files() -> list[str]:
+    """Faults in how secrets are given by files."""
+    faults = []
+    for name in (setting.name.upper() for setting in every_setting()):
+        path = os.environ.get(f"{name}_FILE")
+        if path and os.environ.get(name):
+            faults.append(f"{name} and {name}_FILE: set one of them.")
+        elif path:
+            try:
+                Path(path).read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                faults.append(f"{name}_FILE: {path} can't be read: {error}.")
+    return faults
 
 
 def _faults_of(env: Env) -> list[str]:
@@ -397,6 +497,7 @@ def _check_together(values: dict[str, Any]) -> list[str]:
     master, tenant = values["master_db"] or "", values["tenant_db"] or ""
     same = master and master.casefold() == tenant.casefold()
     faults = ["MASTER_DB and TENANT_DB: name two different databases."] if same else []
+    faults += _faults_of_mail(values)
     if values["jwt_algorithm"] in key_files.ALGORITHMS:
         return faults + _faults_of_private_key(
             values["jwt_algorithm"], values["jwt_private_key_file"]
@@ -405,6 +506,24 @@ def _check_together(values: dict[str, Any]) -> list[str]:
         faults.append("JWT_SECRET: not set.")
     if values["jwt_private_key_file"] and values["jwt_algorithm"]:
         faults.append(f"JWT_PRIVATE_KEY_FILE: {values['jwt_algorithm']} signs with JWT_SECRET.")
+    return faults
+
+
+def _faults_of_mail(values: dict[str, Any]) -> list[str]:
+    faults = []
+    server, directory = values["mail_server"], values["mail_directory"]
+    if server == "" and directory and not checks.can_be_written(directory):
+        faults.append(
+            f"MAIL_SERVER: not set, and mails can't be stored in MAIL_DIRECTORY ({directory}) "
+            "either, so nobody could verify an address. Name a mail server, or a folder that can "
+            "be written to, like a volume."
+        )
+    if bool(values["mail_username"]) != bool(values["mail_password"]):
+        faults.append("MAIL_USERNAME and MAIL_PASSWORD: set both, or neither.")
+    if values["mail_port"] == checks.IMPLICIT_TLS_PORT and values["mail_security"] == "starttls":
+        faults.append("MAIL_PORT: 465 takes no STARTTLS; set MAIL_SECURITY to tls.")
+    if server and values["mail_from"] == "" and checks.is_ip_url(values["public_url"]):
+        faults.append("MAIL_FROM: not set, and PUBLIC_URL has no host name for the sender.")
     return faults
 
 

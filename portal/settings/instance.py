@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from portal import clock
-from portal.settings import every_setting
+from portal.settings import environment_names
 
 INSTANCE = Path("instance")
 SECRETS = INSTANCE / "secrets.json"
@@ -77,8 +77,8 @@ def signs_by_own_secrets(jwt_secret: str, secret_key: str) -> bool:
 def shared_settings() -> Iterator[None]:
     """Store this process's settings for commands, while inside; readable only by its user, like the
     secrets."""
-    names = [setting.name.upper() for setting in every_setting()]
-    _write(_SETTINGS, {name: os.environ[name] for name in names if name in os.environ})
+    given = {name: os.environ[name] for name in environment_names() if name in os.environ}
+    _write(_SETTINGS, given)
     try:
         yield
     finally:

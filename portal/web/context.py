@@ -20,6 +20,10 @@ class AuditActor:
     name: str | None = None
 
 
+OPERATOR = AuditActor(kind="operator", name="the operator")
+"""Whoever runs commands on the portal's machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     """A request's idempotency key. ``id`` is its hash with scope, method and path; ``macs``, one

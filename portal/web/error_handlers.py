@@ -103,7 +103,7 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
     """Respond that MongoDB is unavailable, or that this is a bug."""
     if not connection.is_unavailable(error):
         return _answer_bug(error)
-    log.warning("database.unavailable", error=str(error)[:300])
+    log.warning("database.unavailable", error=connection.explain(error))
     return answer_portal_error(DatabaseUnavailable())
 
 

@@ -116,6 +116,9 @@ class Form(FlaskForm):
             if error.field is None or error.field not in self:
                 raise error
             self[error.field].errors = [error.words]
+            for name, value in error.suggestions.items():
+                if name in self and not self[name].data:
+                    self[name].data = value
             self.status = error.status
 
 

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from portal.database import connection
 from portal.settings import Settings
+from portal.settings.checks import UNIX_SOCKET
 from portal.web.context import AuditActor, IdempotencyKey, RequestContext
 from portal.web.errors import InvalidInput, WrongHost
 from portal.web.idempotency import SYNTAX
@@ -33,6 +34,8 @@ _API_ROOTS = ("org", "auth", "admin")
 _ID = "portal.request_id"
 _HOST_REFUSED = "portal.host_refused"
 _SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{40,}")
+# 203.0.113.9:51234, [2001:db8::7] or [2001:db8::7]:4711
+_WITH_PORT = re.compile(r"^(?:\[([0-9A-Fa-f:.]+)\]|(\d+(?:\.\d+){3}))(?::\d{1,5})?$")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
 KeyMaker = Callable[[str, str, str, str, bytes], IdempotencyKey]
@@ -136,22 +139,34 @@ def path_without_slashes_too_many() -> str | None:
     return f"{quote(meant)}?{query}" if query else quote(meant)
 
 
-def client_ip(peer: str, forwarded: str, trusted: list[Network]) -> str:
+def client_ip(
+    peer: str, forwarded: str, trusted: list[Network], *, unix_trusted: bool = False
+) -> str:
     """The client's IP address: the last hop that is no trusted proxy. IPv4-mapped IPv6, as seen by
-    a dual-stack listener, becomes IPv4. ``forwarded`` is ``X-Forwarded-For``, whose hops count as
-    far as the one after is ``trusted``."""
+    a dual-stack listener, becomes IPv4.
+
+    ``forwarded`` is ``X-Forwarded-For``, whose hops count as far as the one after is ``trusted``;
+    some proxies write them with a port. An empty ``peer`` comes by a UNIX socket.
+    """
     hops = [hop.strip() for hop in forwarded.split(",")]
-    while hops and _is_in(peer, trusted) and _parse_ip(hops[-1]):
-        peer = hops.pop()
+    believed = unix_trusted if not peer else _is_in(peer, trusted)
+    while hops and believed and (ip := _parse_ip(_WITH_PORT.sub(r"\1\2", hops.pop()))):
+        peer = str(ip)
+        believed = _is_in(peer, trusted)
     return str(_parse_ip(peer) or peer)
 
 
 def _wrapped(wsgi_app: WsgiApp, settings: Settings) -> WsgiApp:
-    trusted = [ip_network(network) for network in settings.trusted_proxies]
+    named = set(settings.trusted_proxies)
+    trusted = [ip_network(network) for network in named - {UNIX_SOCKET}]
+    unix_trusted = UNIX_SOCKET in named
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["REMOTE_ADDR"] = client_ip(
-            environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""), trusted
+            environ.get("REMOTE_ADDR", ""),
+            environ.get("HTTP_X_FORWARDED_FOR", ""),
+            trusted,
+            unix_trusted=unix_trusted,
         )
         if not _is_ours(environ.get("HTTP_HOST", ""), settings):
             # Flask can't match URLs for some malformed hosts.
@@ -187,6 +202,8 @@ def _parse_ip(text: str) -> IPv4Address | IPv6Address | None:
     try:
         ip = ip_address(text)
     except ValueError:
+        return None
+    if "%" in text:  # a zone, which may be any text
         return None
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 

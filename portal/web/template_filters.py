@@ -2,17 +2,16 @@
 
 import math
 import re
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import humanize
-from flask import Flask, Response
+from flask import Flask, Response, g
 from flask_login import current_user
 from heroicons.jinja import heroicon_mini
 from markupsafe import Markup
 
-from portal import clock
+from portal import bidi, clock, settings
 
 # What HTML forbids, as UTF-8: control characters and noncharacters.
 _FORBIDDEN = re.compile(
@@ -26,10 +25,11 @@ def init_app(app: Flask) -> None:
     """Register the formats as filters, and icons; replace characters that HTML forbids, since pages
     show user input."""
     app.after_request(_keep_valid)
-    formats = (ago, exact, stamp, machine, day, days_until, size)
+    formats = (ago, exact, stamp, machine, day, days_until, size, bidi.bdi, bidi.isolated)
     app.jinja_env.filters.update({one.__name__: one for one in formats})
     app.jinja_env.filters["count"] = humanize.intcomma
-    app.jinja_env.globals["icon_svg"] = icon_svg
+    app.jinja_env.globals.update(icon_svg=icon_svg, page_zone=page_zone)
+    app.context_processor(_from_settings)
 
 
 def _keep_valid(response: Response) -> Response:
@@ -38,6 +38,15 @@ def _keep_valid(response: Response) -> Response:
         if _FORBIDDEN.search(page):
             response.set_data(_FORBIDDEN.sub(_REPLACEMENT, page))
     return response
+
+
+def _from_settings() -> dict[str, str]:
+    active = settings.current()
+    return {
+        "portal_name": active.name,
+        "public_url": active.public_url,
+        "sign_up": active.signup,
+    }
 
 
 @cache
@@ -79,17 +88,14 @@ def days_until(time: datetime) -> int:
     return max(0, math.ceil((time - clock.now()) / timedelta(days=1)))
 
 
+def page_zone() -> str:
+    """The time zone of the page, if any: of its filters, else the reader's. Without one times are
+    in UTC, and a script converts them to the browser's."""
+    return g.get("page_zone") or getattr(current_user, "time_zone", "")
+
+
 def _local(time: datetime) -> datetime:
-    """In the reader's time zone, else UTC, which a script converts to the browser's."""
-    return time.astimezone(_zone(getattr(current_user, "time_zone", "")))
-
-
-@cache
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name) if name else UTC
-    except ZoneInfoNotFoundError:  # known to the server where it was chosen, but not here
-        return UTC
+    return time.astimezone(clock.zone_of(page_zone()))
 
 
 def size(size_bytes: int) -> str:

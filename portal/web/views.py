@@ -1,9 +1,12 @@
 """The landing page, and health checks."""
 
+import re
+
 import structlog
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.database import connection
@@ -13,11 +16,13 @@ from portal.database.errors import (
     MigrationRunning,
     UnsuitableServer,
 )
+from portal.mail import outbox
 
 log = structlog.get_logger()
 
 blueprint = Blueprint("home", __name__)
 
+_ADDRESS = re.compile(r"\S*@\S*")
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 _NOT_READY = {**_TEXT, "Retry-After": "5"}
 
@@ -37,13 +42,20 @@ def alive() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Tell whether this process can serve requests: indexes exist, and a primary is writable."""
+    """Tell whether this process can serve requests: indexes exist, and a primary is writable.
+    With ``?verbose`` also whether mails leave, which makes it no less ready."""
     try:
         connection.await_prepared()
         connection.check_primary()
     except (DatabaseNotPrepared, MigrationRunning, MigrationFailed) as error:
         return f"not ready: {error}\n", 503, _NOT_READY
-    except (PyMongoError, UnsuitableServer) as error:
-        log.warning("portal.not_ready", error=str(error)[:300])
-        return "not ready: MongoDB can't be used right now\n", 503, _NOT_READY
-    return "ok\n", 200, _TEXT
+    except (PyMongoError, MongoEngineException, UnsuitableServer) as error:
+        reason = connection.explain(error)
+        log.warning("portal.not_ready", error=reason)
+        return f"not ready: {reason}\n", 503, _NOT_READY
+    return "ok\n" + (_mails() if "verbose" in request.args else ""), 200, _TEXT
+
+
+def _mails() -> str:
+    # Anybody may ask: the mail server's words may name whom a mail is for.
+    return f"mails: {_ADDRESS.sub('…', str(outbox.backlog() or 'none waits'))}\n"

@@ -1,7 +1,8 @@
 // Asks the server about a field while it is typed, and shows what it says.
 //
 // data-live         where to ask
-// data-live-method  "post" sends the whole form in the body, otherwise the field goes into the URL
+// data-live-method  "post" sends the whole form in the body, otherwise fields go into the URL
+// data-live-with    names of those fields
 // data-live-into    id of the element whose content the answer replaces
 
 const PAUSE_MILLISECONDS = 250;
@@ -21,7 +22,9 @@ function ask(field, into) {
   const request = new XMLHttpRequest();
   const post = field.dataset.liveMethod === "post";
   const url = new URL(field.dataset.live, location);
-  if (!post) url.searchParams.set(field.name, field.value);
+  if (!post) {
+    for (const name of field.dataset.liveWith.split(" ")) url.searchParams.set(name, field.form.elements[name].value);
+  }
   request.open(post ? "POST" : "GET", url);
   // Parsed by the browser as an inert document, so that no string is ever made into HTML here.
   request.responseType = "document";

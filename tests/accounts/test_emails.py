@@ -17,6 +17,43 @@ def test_case_and_spaces_make_no_other_address(other):
     assert parse_email(other).key == parse_email("mara@acme.example").key
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "Mara <mara@acme.example>;",
+        '"Okafor, Mara" <mara@acme.example>,',
+        "Mara Okafor <MARA@acme.example>",
+        "<mara@acme.example>",
+        "mailto:mara@acme.example",
+        "MAILTO:mara%40acme.example?subject=Hello",
+        "Mara <mailto:mara@acme.example>",
+        "mara@acme.example;",
+        "mara@acme.example, ",
+        "mara@acme.example.",
+        "'mara@acme.example'",
+        "(mara@acme.example)",
+        "\u200bmara@acme.example\u200b",
+        "\ufeffmara@acme.example",
+        "\u202amara@acme.example\u202c",
+        "mara@acme.example\u00a0",
+        "mara@\u00adacme.example",
+        "ｍａｒａ＠ａｃｍｅ．ｅｘａｍｐｌｅ",
+    ],
+)
+def test_what_was_pasted_around_an_address_is_left_out(pasted):
+    assert parse_email(pasted).key == "mara@acme.example"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["admin@corp.local", "admin@localhost", "root@db.localhost", "a@nas.home.arpa", "a@b.test",
+     "admin@mail.internal", "mara+portal@acme.example", "o'neil@acme.example", "x_y@acme.example",
+     "jörg@acme.example", "用户@例子.广告"],
+)  # fmt: skip
+def test_addresses_of_every_network_and_script_are_addresses(address):
+    assert parse_email(address).shown == address
+
+
 def test_a_domain_is_one_in_both_of_its_spellings():
     assert parse_email("i@bücher.example").key == parse_email("i@xn--bcher-kva.example").key
 
@@ -26,7 +63,29 @@ def test_accents_are_one_however_composed():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a@", "@b", "a@b", "a b@c.example", "a@c.example\n", "a\ud800@c.example"]
+    "text",
+    [
+        "",
+        "a",
+        "a@",
+        "@b",
+        "a@b",
+        "a b@c.example",
+        "a@1.2.3.4",
+        "a@[10.0.0.5]",
+        "a@b.invalid",
+        "mara@acme@b.example",
+        "test@test",
+        "a@local",
+        "a@x.example; b@y.example",
+        "A <a@x.example> B <b@y.example>",
+        "<>",
+        "mailto:",
+        "a@-b.local",
+        "@localhost",
+        "a@c.example\n",
+        "a\ud800@c.example",
+    ],
 )
 def test_what_is_no_address_is_refused(text):
     if text.endswith("\n"):

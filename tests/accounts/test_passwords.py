@@ -3,9 +3,12 @@
 import threading
 import time
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
+from portal import create_app
+from portal import settings as portal_settings
 from portal.email_addresses import parse_email
 from portal.errors import PortalError
 from portal.identity.authentication import passwords
@@ -16,8 +19,9 @@ from portal.identity.authentication.passwords import (
     strength,
     verify_password,
 )
-from portal.organizations.lifecycle.names import parse_name, slug_asked_for
+from portal.organizations.lifecycle.names import parse_name, parse_slug
 from portal.web.errors import Overloaded
+from tests.program import Program
 from tests.visitor import PASSWORD
 
 
@@ -61,6 +65,48 @@ def test_strength_of_nothing_is_the_weakest():
     assert strength("").score == 0
 
 
+TRIAL = {"password_min_length": 8, "password_min_score": 0}
+
+
+def test_a_refusal_names_the_rule_and_how_to_meet_it(visitor):
+    short = visitor.sign_up(password="Admin123").fault("password")
+    assert short == "Choose a longer password: 12 characters or more"
+    weak = visitor.sign_up(password="password1234").fault("password")
+    assert "is rated 1 of 4, and 3 is needed" in weak
+    assert "Four uncommon words in a row" in weak
+
+
+@pytest.fixture
+def rules(settings):
+    """Sets the rules of passwords."""
+    yield lambda **rules: portal_settings.activate(replace(settings, **rules))
+    portal_settings.activate(settings)
+
+
+def test_a_trial_may_have_weaker_rules(visitor, app, rules):
+    """The password of the API's own tutorial."""
+    rules(**TRIAL)
+    assert "8 characters or more" in visitor.get("/signup").text
+    assert "8 characters or more" in visitor.sign_up(password="Admin12").fault("password")
+    assert visitor.sign_up(password="Admin123").status == 303
+    assert Program(app).log_in(password="Admin123").status_code == 200
+
+
+def test_an_intranet_may_have_stricter_rules(visitor, rules):
+    rules(password_min_length=30, password_min_score=4)
+    assert "30 characters or more" in visitor.sign_up().fault("password")
+    assert visitor.sign_up(password=f"{PASSWORD} 42 zebras").status == 303
+
+
+def test_the_document_of_the_api_has_the_rule(settings):
+    lax = create_app(replace(settings, **TRIAL)).test_client()
+    schemas = lax.get("/docs/openapi.json").json["components"]["schemas"]
+    assert schemas["CreateBody"]["properties"]["password"]["minLength"] == 8
+    strict = create_app(settings).test_client()
+    schemas = strict.get("/docs/openapi.json").json["components"]["schemas"]
+    assert schemas["CreateBody"]["properties"]["password"]["minLength"] == 12
+
+
 @pytest.mark.attack("A6")
 @pytest.mark.usefixtures("real_estimates")
 def test_no_password_takes_long_to_estimate():
@@ -79,7 +125,7 @@ def test_a_password_is_as_long_as_its_composed_form():
 
 @pytest.mark.usefixtures("real_estimates")
 def test_what_one_person_is_called_does_not_judge_anothers_password():
-    """zxcvbn keeps the personal words in a variable that threads would share."""
+    """In threads that estimate at the same time."""
     scores = []
 
     def judge(personal):
@@ -179,7 +225,7 @@ MARKS = "a" + "\u0315" * 16_000 + "\u0323" * 15_500
 
 
 @pytest.mark.attack("A6")
-@pytest.mark.parametrize("check", [parse_name, parse_email, check_password, slug_asked_for])
+@pytest.mark.parametrize("check", [parse_name, parse_email, check_password, parse_slug])
 def test_a_text_that_is_slow_to_compose_is_refused_unread(check):
     """Composing 30,000 marks on one letter takes a second."""
     begin = time.perf_counter()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from portal import clock, settings
-from portal.api import replay, schemas
+from portal.api import replay
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import KEPT, IdempotencyRecord
@@ -151,7 +151,7 @@ def test_every_call_whose_answer_was_lost_is_answered_again(owner, master_db, ca
     master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
     second = owner.ask(method, path, body, **KEYED)
     assert (second.status_code, second.headers.get(AGAIN)) == (first.status_code, "true")
-    assert second.json == schemas.without_secrets(first.json)
+    assert second.json == replay.without_secrets(first.json)
 
 
 def test_each_kind_of_plan_that_is_asked_for_is_answered_again():
@@ -369,7 +369,7 @@ def test_nothing_secret_is_kept(program, visitor, master_db):
 
 def test_a_secret_in_an_answer_would_not_be_kept():
     answer = {"status": "success", "accounts": [{"token": "secret", "id": "1"}], "password": "p"}
-    assert schemas.without_secrets(answer) == {"status": "success", "accounts": [{"id": "1"}]}
+    assert replay.without_secrets(answer) == {"status": "success", "accounts": [{"id": "1"}]}
 
 
 def test_a_key_stays_good_when_the_secret_is_changed(program, monkeypatch):

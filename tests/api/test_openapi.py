@@ -1,11 +1,13 @@
 """The OpenAPI document is true, and nothing that it allows or forbids breaks the API."""
 
+import json
 import re
 
 import pytest
 import schemathesis
 from bson import ObjectId
 from hypothesis import HealthCheck, assume, given, settings
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -14,6 +16,8 @@ from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
+from portal.organizations.api_keys.errors import ApiKeyExpired
+from portal.settings import current as active_settings
 from tests.factories import a_key, an_organization
 
 WITHOUT_TOKEN = {("/admin/login", "post"), ("/org/create", "post")}
@@ -70,7 +74,128 @@ def test_every_operation_is_described(document):
     for path, method in operations(document):
         operation = document["paths"][path][method]
         assert operation["summary"]
+        assert operation["description"]
         assert operation["responses"]["default"]
+
+
+def test_every_operation_has_an_id_that_is_a_method_of_a_client(document):
+    ids = [document["paths"][path][method]["operationId"] for path, method in operations(document)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", found) for found in ids)
+
+
+def test_every_operation_has_its_refusals_with_their_codes(document):
+    """That there are no others, ``undocumented`` checks of all that tests see."""
+    for path, method in operations(document):
+        responses = document["paths"][path][method]["responses"]
+        assert {"400", "401", "422", "503"} <= set(responses)
+        for status, response in responses.items():
+            if status >= "400" and status != "default":
+                json_type = response["content"]["application/json"]
+                assert json_type["schema"] == {"$ref": "#/components/schemas/ErrorAnswer"}
+                for code, example in json_type["examples"].items():
+                    assert f"`{code}`" in response["description"]
+                    assert resolve(document, example)["value"]["error"]["code"] == code
+
+
+def resolve(document, node):
+    for name in node.get("$ref", "#").split("/")[1:]:
+        document = document[name]
+    return document if "$ref" in node else node
+
+
+def test_a_refusal_that_no_view_declares_fails_the_test(app, owner, undocumented, monkeypatch):
+    def refuse(**_):
+        raise ApiKeyExpired("Nightly export")
+
+    monkeypatch.setitem(app.view_functions, "org.get_organization", refuse)
+    assert owner.get("/org/acme-corp").status_code == 409
+    assert undocumented.pop() == ("GET", "/org/<name>", 409, "key_expired")
+
+
+def test_an_example_of_a_refusal_names_the_field_as_the_answer_does(owner, document):
+    same = owner.put("/org/update/acme-corp", {"new_organization_name": "Acme Corp"}).json
+    refusals = document["paths"]["/org/update/{name}"]["put"]["responses"]["422"]
+    examples = refusals["content"]["application/json"]["examples"]
+    example = resolve(document, examples["name_unchanged"])["value"]
+    assert set(example["error"]["fields"]) == set(same["error"]["fields"])
+
+
+def test_the_document_says_where_the_portal_is(document):
+    public_url = active_settings().public_url
+    assert document["servers"] == [{"url": public_url}]
+    assert document["info"]["contact"]["url"] == public_url
+
+
+def test_every_query_parameter_there_is_is_documented(document):
+    """Else no generated client can send it."""
+    queries = {
+        document["paths"][path][method]["operationId"]: names
+        for path, method in operations(document)
+        if (names := query_parameters(document["paths"][path][method]))
+    }
+    assert queries == {
+        "delete_organization": {"purge"},
+        "delete_organization_by_body": {"purge"},
+        "list_audit_events": {"after", "limit"},
+    }
+
+
+def query_parameters(operation):
+    return {
+        found["name"] for found in operation.get("parameters", ()) if found.get("in") == "query"
+    }
+
+
+def test_every_component_is_used(document):
+    text = json.dumps(document["paths"]) + json.dumps(document["components"])
+    for kind in ("schemas", "responses", "parameters", "examples"):
+        for name in document["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text
+
+
+def test_every_property_has_an_example_that_is_one(document):
+    for name, schema in document["components"]["schemas"].items():
+        for field, found in schema.get("properties", {}).items():
+            told = {"$ref", "anyOf", "items", "const", "enum", "default", "additionalProperties"}
+            assert "example" in found or told & set(found), f"{name}.{field}"
+            if "example" in found:
+                Draft202012Validator(found).validate(found["example"])
+
+
+def test_answers_and_errors_are_told_apart_by_their_status(document):
+    schemas = document["components"]["schemas"]
+    answers = {name: schema for name, schema in schemas.items() if "Answer" in name}
+    assert len(answers) > 10
+    for name, schema in answers.items():
+        constant = "error" if name == "ErrorAnswer" else "success"
+        assert schema["properties"]["status"] == {"type": "string", "const": constant}
+        assert "status" in schema["required"]
+
+
+def test_clients_may_get_fields_of_a_newer_portal_and_send_none_that_are_unknown(document):
+    for name, schema in document["components"]["schemas"].items():
+        if schema["type"] == "object":
+            closed = schema.get("additionalProperties") is False
+            assert closed == name.endswith("Body")
+
+
+def test_no_choice_is_written_into_the_document_twice(document):
+    """Client generators make a type of each enum, and several of one that has null in it."""
+    choices = [tuple(found) for found in every("enum", document["components"]["schemas"])]
+    assert len(set(choices)) == len(choices)
+    assert not any(None in choice for choice in choices)
+
+
+def every(name, node):
+    """Each value of this name in the document, however deep."""
+    if isinstance(node, dict):
+        if name in node:
+            yield node[name]
+        node = list(node.values())
+    if isinstance(node, list):
+        for found in node:
+            yield from every(name, found)
 
 
 # That whatever has the right type is accepted: no schema can say that a name leads to a slug, that

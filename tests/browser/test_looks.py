@@ -195,3 +195,15 @@ def test_a_search_works_by_keyboard_alone(page, mara):
     assert page.url.endswith("/organizations?q=kes")
     page.get_by_role("link", name="begins with “kes” remove").press("Enter")
     page.get_by_role("link", name="Acme Corp").wait_for()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+@pytest.mark.parametrize("path", ["/organizations", "/organizations/acme-corp"])
+def test_a_long_name_of_the_portal_leaves_room_for_the_rest(page, mara, path, width):
+    an_organization("Acme Corp", mara)
+    page.set_viewport_size({"width": width, "height": 780})
+    page.goto(path)
+    page.locator(".brand > span").evaluate("name => { name.textContent = 'W'.repeat(60); }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OVERLAPS) == []
+    expect(page.locator("header summary").last).to_be_in_viewport(ratio=1)

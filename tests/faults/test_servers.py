@@ -3,17 +3,19 @@
 import random
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pymongo import MongoClient
 
 from tests.faults.servers import OneMember, ThreeMembers
 from tests.faults.storm import storm
-from tests.processes import wait_until
+from tests.processes import Person, portal, wait_until
 
 
 @pytest.fixture
 def one_member(tmp_path):
-    server = OneMember(tmp_path)
+    server = OneMember(tmp_path, "--setParameter", "enableTestCommands=1")
     yield server
     server.end()
 
@@ -32,6 +34,35 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, fig
         one_member.kill()
         one_member.start_again()
         crowd.downtime_since(time.monotonic())
+
+
+def test_an_operation_that_a_killed_server_left_goes_on_as_soon_as_that_is_back(one_member):
+    """Within 5 seconds, and not when its lease of 30 runs out: the portal lives, and knows it."""
+    with (
+        MongoClient(one_member.uri, timeoutMS=5000) as client,
+        portal(one_member, "back") as running,
+    ):
+        mara = Person(running.url)
+        mara.sign_up("Acme Corp")
+        hanging = {"failCommands": ["renameCollection"], "blockConnection": True}
+        client.admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": "alwaysOn",
+                "data": {**hanging, "blockTimeMS": 60_000, "appName": "portal"},
+            }
+        )
+        with ThreadPoolExecutor() as renaming:
+            path = "/organizations/acme-corp/rename"
+            answer = renaming.submit(mara.post, path, organization_name="Second")
+            client.admin.command(
+                {"waitForFailPoint": "failCommand", "timesEntered": 1, "maxTimeMS": 4000}
+            )
+            one_member.kill()
+            assert answer.result().status_code in (200, 202, 303, 503)
+        one_member.start_again()
+        organizations = client["master_back"].organizations
+        wait_until(lambda: organizations.find_one({"slug": "second", "operation": None}), 5)
 
 
 @pytest.mark.attack("F1")

@@ -5,10 +5,17 @@ import email
 import email.policy
 import logging
 import socket
+import ssl
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 from aiosmtpd.controller import Controller
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
@@ -52,11 +59,32 @@ def text_of(message, kind="plain"):
     return message.get_body((kind,)).get_content()
 
 
+def own_certificate(folder):
+    """A context for ``localhost`` with a certificate that no public CA signed; it is in
+    ``cert.pem``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    begin = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, begin + timedelta(days=9))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(private)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
 @contextmanager
-def open_office():
+def open_office(security="none", context=None):
     """A post office, and the port it is at."""
     office = PostOffice()
-    controller = Controller(office, hostname="127.0.0.1", port=_free_port())
+    how = {"tls": {"ssl_context": context}, "starttls": {"tls_context": context}}.get(security, {})
+    controller = Controller(office, hostname="localhost", port=_free_port(), **how)
     controller.start()
     try:
         yield office, controller.port

@@ -1,5 +1,6 @@
 """Mails are sent if and only if what they tell has happened, whatever the mail server does."""
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,9 @@ from portal.database.transactions import transaction
 from portal.documents.mails import Mail, Outcome
 from portal.mail import outbox, sender, transport
 from portal.mail.outbox import MailKind
-from tests.mail.post_office import silent_server, text_of
+from portal.settings import current
+from tests.mail.post_office import open_office, own_certificate, silent_server, text_of
+from tests.processes import wait_until
 
 TO = "mara@acme.example"
 
@@ -55,6 +58,20 @@ def test_a_mail_is_sent_once_as_text_and_html(app, office, put):
     assert "http://localhost/trash/1" in text_of(message)
     assert 'href="http://localhost/trash/1"' in text_of(message, "html")
     assert Mail.objects.get().outcome == Outcome.SENT
+
+
+def test_a_mail_comes_from_the_portal_by_its_name(app, put, settings_with):
+    there = {"mail_server": "127.0.0.1", "mail_security": "none"}
+    with open_office() as (office, port):
+        with settings_with(**there, mail_port=port, portal_name="Acme, Büro & Co."):
+            transport.init_app(app, current())
+            put()
+            sender.send_due_mails(app)
+        transport.init_app(app, current())
+    [message] = office.messages
+    assert message["From"].addresses[0].display_name == "Acme, Büro & Co."
+    assert message["From"].addresses[0].addr_spec == "portal@localhost"
+    assert "Sent by Acme, Büro & Co. at" in text_of(message)
 
 
 def test_what_did_not_happen_is_not_told(app, office, kind):
@@ -255,3 +272,116 @@ def test_the_next_one_is_found_in_the_order_of_an_index(put, kind, master_db):
     find = {"find": "mails", "filter": due, "sort": {"awaited": -1, "due_at": 1}, "limit": 1}
     told = master_db.command("explain", find, verbosity="executionStats")["executionStats"]
     assert told["totalDocsExamined"] == 1
+
+
+def failing(app, settings, master_db, put, tries):
+    """So many tries at a server that isn't there."""
+    away = replace(settings, mail_server="127.0.0.1", mail_port=1, mail_security="none")
+    transport.init_app(app, away)
+    try:
+        for _ in range(tries):
+            now_is_due(master_db)
+            sender.send_due_mails(app)
+    finally:
+        transport.init_app(app, settings)
+
+
+def test_what_waits_is_counted_with_its_age_and_reason(
+    app, put, settings, master_db, visitor, office
+):
+    assert outbox.backlog() is None
+    assert visitor.get("/readyz?verbose").response.text == "ok\nmails: none waits\n"
+    for name in ("one", "two"):
+        put(f"{name}@acme.example")
+    assert outbox.backlog() is None  # nobody had the time to try
+    failing(app, settings, master_db, put, 1)
+    hour_ago = clock.now() - timedelta(hours=1)
+    master_db.mails.update_one({"to": "one@acme.example"}, {"$set": {"created_at": hour_ago}})
+    waits = outbox.backlog()
+    assert (waits.number, waits.since) == (2, hour_ago.replace(microsecond=waits.since.microsecond))
+    assert str(waits).startswith("2 mails wait to leave, for an hour at most. Last reason: Conn")
+    assert "Connection refused" in visitor.get("/readyz?verbose").response.text
+    assert visitor.get("/readyz").response.text == "ok\n"
+
+
+def test_what_nobody_tries_to_send_waits_too(put, master_db):
+    put()
+    long_ago = clock.now() - outbox.PROMPTLY - timedelta(seconds=1)
+    master_db.mails.update_one({}, {"$set": {"created_at": long_ago}})
+    assert outbox.backlog().last_error == "no portal has tried to send them"
+
+
+def test_strangers_who_ask_for_health_learn_of_no_address(app, office, put, visitor):
+    office.refused = {TO: f"451 {TO} is over quota"}
+    put()
+    sender.send_due_mails(app)
+    assert TO in Mail.objects.get().last_error
+    told = visitor.get("/readyz?verbose").response
+    assert told.status_code == 200
+    assert "1 mail waits" in told.text
+    assert "@" not in told.text
+
+
+def test_three_tries_in_a_row_that_fail_are_an_error(app, put, settings, master_db, log):
+    put()
+    failing(app, settings, master_db, put, 2)
+    assert not log.named("mail.none_leaves")
+    failing(app, settings, master_db, put, 1)
+    [told] = log.named("mail.none_leaves")
+    assert told["level"] == "error"
+    assert "Connection refused" in told["error"]
+
+
+def test_one_address_that_fails_while_others_get_theirs_is_no_error(
+    app, office, put, master_db, log
+):
+    office.refused = {TO: "451 Over quota"}
+    put()
+    for _ in range(4):
+        put("jo@acme.example")
+        now_is_due(master_db)
+        sender.send_due_mails(app)
+    assert Mail.objects.get(to=TO).attempt == 4
+    assert not log.named("mail.none_leaves")
+
+
+def test_a_sender_that_stops_leaves_its_mail_to_the_others_at_once(app, put, settings, monkeypatch):
+    put()
+    monkeypatch.setattr(sender, "_stopping", threading.Event())
+    with silent_server() as port:
+        hanging = replace(settings, mail_server="127.0.0.1", mail_port=port, mail_security="none")
+        transport.init_app(app, hanging)
+        thread = threading.Thread(target=sender.send_due_mails, args=(app,), daemon=True)
+        monkeypatch.setattr(transport, "STEP_SECONDS", 60)
+        thread.start()
+        wait_until(lambda: sender._in_hand)
+        sender.stop()
+        assert sender.send_due_mails(app) == 0  # it takes no more
+        monkeypatch.setattr(sender, "_stopping", threading.Event())
+        with open_office() as (office, answering):
+            transport.init_app(app, replace(hanging, mail_port=answering))
+            assert sender.send_due_mails(app) == 1
+            transport.init_app(app, settings)
+        assert Mail.objects.get().outcome == Outcome.SENT
+        assert len(office.messages) == 1
+    thread.join(5)
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_mail_server_with_a_certificate_of_ones_own_ca(
+    app, put, settings, tmp_path, security, master_db
+):
+    """Not trusted until its CA is named."""
+    put()
+    with open_office(security, own_certificate(tmp_path)) as (office, port):
+        named = replace(settings, mail_server="localhost", mail_port=port, mail_security=security)
+        try:
+            transport.init_app(app, named)
+            sender.send_due_mails(app)
+            assert "CERTIFICATE_VERIFY_FAILED" in Mail.objects.get().last_error
+            transport.init_app(app, replace(named, mail_ca_file=str(tmp_path / "cert.pem")))
+            now_is_due(master_db)
+            sender.send_due_mails(app)
+            assert len(office.messages) == 1
+        finally:
+            transport.init_app(app, settings)

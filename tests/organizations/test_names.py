@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.display_names import InvalidName
+from portal.organizations.lifecycle.errors import InvalidSlug
 from portal.organizations.lifecycle.names import RESERVED, OrganizationName, parse_name, slug_of
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -108,11 +109,28 @@ def test_a_slug_says_the_name_in_ascii(name, slug):
         "a\ud800b",
         "🙂🙂",
         "Acme 🙂",
+        "1\ufe0f\u20e3 Acme",
+        "1\u20e3 Acme",
+        "\N{BLACK SUN WITH RAYS}\ufe0f Sun",
+        "Acme 🇩🇪",
+        "👍🏽 Acme",
+        "Acme 👩\u200d🚀",
+        "🏴\U000e0067\U000e0062\U000e007f Acme",
+        "a\u200db",
+        "a\u200cb",
+        "a\u00adb",
+        "\ufeffAcme",
+        "a\u2066b",
+        "a\u200eb",
+        "a\u2028b",
+        "a\u2800b",
+        "Acme%ED%A0%80",
         "$where",
-        "{{7*7}}",
-        "<b>Acme</b>",
         "=1+1",
         "a;b",
+        "{{7*7}}",
+        "<b>Acme</b>",
+        "a\\b",
         "Log in at https://evil.example",
         "..",
         "../..",
@@ -129,6 +147,75 @@ def test_what_is_no_name_is_refused_with_what_to_do(text):
         parse_name(text)
     assert re.match(r"[A-Z].*", refused.value.reason)
     assert all(character.isprintable() for character in refused.value.reason)
+
+
+LEGAL_NAMES = [
+    ("ООО «Ромашка»", "ooo-romashka"),
+    ("M·A·C", "m-a-c"),
+    ("CO₂ Capture", "co2-capture"),
+    ('Toys "R" Us?', "toys-r-us"),
+    ('חברת החשמל לישראל בע"מ', "khbrt-hkhshml-lyshrl-b-m"),
+    ("חברת החשמל לישראל בע״מ", "khbrt-hkhshml-lyshrl-b-m"),
+    ("„Акме“ ЕООД", "akme-eood"),
+    ("“Acme” ‘one’ Ltd.", "acme-one-ltd"),
+    ("株式会社カフェ・ド・クリエ", "zhu-shi-hui-she-kahue-to-kurie"),
+    ("「まる」株式会社", "maru-zhu-shi-hui-she"),
+    ("葛\U000e0100城", "ge-cheng"),
+    ("Ինգո Արմենիա՝ ԲԲԸ։", None),
+    ("شركة النور، ذ.م.م؟", None),
+    ("Acme™ 20° *[X]*", "acme-20-x"),
+    ("№1 Shop", "1-shop"),
+    ("100% Pure, £1 = €1.20 ~ |", "100-pure-1-1-20"),
+    ("Ⅲ. Übersee½", "iii-ubersee1-2"),
+    ("ایران\u200cخودرو", "yrnkhwdrw"),
+    ("শ্রী র\u200d্যাংগস", None),
+    ("ශ්\u200dරී ලංකා", None),
+    ("അവന്\u200d", None),
+    ("ক্\u200cষ", None),
+    ("☀ ☎ ™", None),
+    ("A^2 Research", "a-2-research"),
+    ("Ca$h = King", "ca-h-king"),
+]
+
+
+@pytest.mark.parametrize(("name", "slug"), LEGAL_NAMES)
+def test_names_as_registers_have_them_are_kept(name, slug):
+    """Quotes, dots and symbols of every script, and joiners where they are seen."""
+    parsed = parse_name(name, None if slug_of(name) else "typed")
+    assert parsed.shown == unicodedata.normalize("NFC", name)
+    assert SLUG.fullmatch(parsed.slug)
+    assert slug is None or parsed.slug == slug
+
+
+def test_a_joiner_that_nobody_would_see_is_left_out_where_scripts_have_it():
+    assert parse_name("دفتر\u200cهای نور\u200c").shown == "دفترهای نور"
+
+
+def test_an_opening_quote_typed_for_an_apostrophe_is_one():
+    assert parse_name("O‘Neil").shown == "O’Neil"
+
+
+@pytest.mark.parametrize("name", ["ⵜⴰⵎⴰⵣⵉⵖⵜ", "𞤀𞤣𞤤𞤢𞤥", "ߒߞߏ", "☆☆"])
+def test_a_name_that_can_not_be_transcribed_takes_a_typed_slug(name):
+    with pytest.raises(InvalidName, match="type one"):
+        parse_name(name)
+    assert parse_name(name, " Our-Slug ") == OrganizationName(name, "our-slug")
+
+
+@pytest.mark.parametrize(
+    "slug",
+    ["a b", "a_b", "-a", "a-", "a--b", "ä", "a/b", "..", "a" * 64, "new", "TRASH", "\0", "\ud800",
+     "507f1f77bcf86cd799439011", "北京"],
+)  # fmt: skip
+def test_a_typed_slug_is_checked_like_a_made_one(slug):
+    with pytest.raises(InvalidSlug) as refused:
+        parse_name("Acme Corp", slug)
+    assert re.match(r"[A-Z].*", refused.value.reason)
+
+
+def test_an_id_is_no_slug_of_a_name():
+    with pytest.raises(InvalidName, match="id"):
+        parse_name("507F1F77BCF86CD799439011")
 
 
 def test_words_that_routes_use_where_a_slug_could_stand_are_reserved(app):

@@ -10,6 +10,7 @@ from portal.organizations.lifecycle.engine import acquire_lease, run_now
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import a_context, an_organization, fresh
+from tests.processes import wait_until
 
 TEXT_OF_AN_EARLIER_VERSION = "the collection org_other exists already"
 
@@ -155,6 +156,20 @@ def test_a_definite_error_after_the_intent_is_left_to_the_runner(visitor, bare_c
     master_db.organizations.update_one({}, expired)
     assert runner.recover_due_operations() == 1
     assert fresh(Organization.objects.get()).operation is None
+
+
+def test_what_could_not_be_put_off_is_due_as_soon_as_the_database_takes_it(bare_client, master_db):
+    an_unfinished_rename(master_db, an_organization("Acme Corp"), "other")
+    organization = acquire_lease()
+    faults = {"failCommands": ["renameCollection", "update"], "errorCode": 13, "appName": "portal"}
+    fail_point = {"configureFailPoint": "failCommand", "data": faults}
+    bare_client.admin.command({**fail_point, "mode": "alwaysOn"})
+    try:
+        assert run_now(organization).operation
+        assert acquire_lease() is None
+    finally:
+        bare_client.admin.command({**fail_point, "mode": "off"})
+    assert wait_until(acquire_lease).id == organization.id
 
 
 def test_an_operation_of_a_newer_version_is_left_to_that(master_db):

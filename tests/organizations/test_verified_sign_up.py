@@ -252,6 +252,14 @@ def test_known_and_unknown_addresses_are_answered_alike(visitor, app, commands):
 
 
 @pytest.mark.attack("A2")
+def test_a_typed_slug_is_kept_until_the_link_is_followed(visitor, mailed):
+    fields = {"organization_name": "背景", "slug": "backdrop", "email": MARA, "password": PASSWORD}
+    assert visitor.post("/signup", fields).status == 202
+    link = link_in(mailed()[0])
+    assert visitor.get(link).value("slug") == "backdrop"
+    assert finish(visitor, link, slug="backdrop").location == "/organizations/backdrop"
+
+
 @pytest.mark.usefixtures("real_hashes")
 @pytest.mark.slow
 def test_known_and_unknown_addresses_take_as_long(app):

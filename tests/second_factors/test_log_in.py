@@ -28,6 +28,15 @@ def give(visitor, code, **fields):
     return visitor.post("/login/second", {"code": code, **fields})
 
 
+@pytest.fixture
+def limited(app):
+    """The limits as everybody has them."""
+    active = settings.current()
+    settings.activate(replace(active, rate_limits=True))
+    yield
+    settings.activate(active)
+
+
 def test_the_password_alone_leads_to_the_second_factor(visitor, mara):
     answer = visitor.log_in()
     assert answer.status == 303
@@ -90,20 +99,98 @@ def test_next_stays_on_the_site(visitor, mara, target):
     assert answer.location == "/organizations"
 
 
-def test_a_code_may_be_typed_with_a_space(visitor, mara):
+NO_CODES = [
+    "", "12345", "1234567", "000000x", "x" * 1000, "1" * 6 + " " * 1000, "\0", "{'$ne': 1}",
+    "one two three",
+]  # fmt: skip
+
+
+def in_digits_from(zero):
+    return lambda code: "".join(chr(ord(zero) + int(digit)) for digit in code)
+
+
+def grouped_by(between):
+    return lambda code: code[:3] + between + code[3:]
+
+
+TYPED = {
+    "a space": grouped_by(" "),
+    "a narrow space that doesn't break": grouped_by("\u202f"),
+    "a dash": grouped_by("-"),
+    "an en dash": grouped_by("–"),
+    "a minus": grouped_by("−"),
+    "a soft hyphen": grouped_by("\u00ad"),
+    "a middle dot": grouped_by("·"),
+    "a space of no width": grouped_by("\u200b"),
+    "a Hangul filler": grouped_by("\u3164"),
+    "a line": lambda code: f"{code}\r\n",
+    "a byte order mark before it": lambda code: f"\ufeff{code}",
+    "marks of direction around it": lambda code: f"\u2066{code}\u2069",
+    "quotes and a full stop": lambda code: f"“{code}”.",
+    "full-width digits": in_digits_from("０"),
+    "Arabic digits": in_digits_from("٠"),
+    "Persian digits": in_digits_from("۰"),
+    "Devanagari digits": in_digits_from("०"),
+    "bold digits": in_digits_from("𝟎"),
+    "keycaps": lambda code: "".join(f"{digit}\ufe0f\u20e3" for digit in code),
+}
+
+
+@pytest.mark.parametrize("typed", TYPED.values(), ids=TYPED)
+def test_a_code_is_read_by_what_is_seen_of_it(visitor, mara, typed):
     visitor.log_in()
-    code = mara.code()
-    assert give(visitor, f"{code[:3]} {code[3:]}").status == 303
+    assert give(visitor, typed(mara.code())).status == 303
+
+
+@pytest.mark.parametrize("typed", TYPED.values(), ids=TYPED)
+def test_programs_send_codes_as_people_do(app, mara, typed):
+    body = {"email": "mara@acme.example", "password": PASSWORD, "code": typed(mara.code())}
+    assert Program(app).post("/admin/login", body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        str.upper,
+        lambda code: code.replace("-", " "),
+        lambda code: code.replace("-", "—"),
+        lambda code: f"\u200e{code}.",
+        lambda code: "".join(chr(ord(c) + 0xFEE0) for c in code),
+    ],
+    ids=["capitals", "spaces", "dashes", "what is pasted along", "full width"],
+)
+def test_a_recovery_code_is_read_by_what_is_seen_of_it(visitor, mara, typed):
+    visitor.log_in()
+    assert give(visitor, typed(mara.codes[0])).status == 303
 
 
 @pytest.mark.attack("A5", "Q1")
-@pytest.mark.parametrize("code", ["", "000000x", "１２３４５６", "x" * 1000, "\0", "{'$ne': 1}"])
+@pytest.mark.parametrize("code", NO_CODES)
 def test_what_is_no_code_is_refused_at_the_field(visitor, mara, code):
     visitor.log_in()
     answer = give(visitor, code)
-    assert answer.status == 401
-    assert answer.fault("code").startswith("This code is not valid")
+    assert answer.status == 422
+    assert answer.fault("code").startswith("A code of the app has 6 digits")
     assert not is_logged_in(visitor)
+
+
+@pytest.mark.attack("A5")
+def test_what_is_no_code_counts_as_no_try(visitor, mara, limited):
+    visitor.log_in()
+    token = visitor.token("/login/second")
+    sent = [{"csrf_token": token, "code": code} for code in NO_CODES * 2]
+    answers = [visitor.send("/login/second", fields).status for fields in sent]
+    assert set(answers) == {422}
+    assert give(visitor, mara.code()).status == 303
+
+
+def test_what_is_no_code_is_told_to_programs_after_the_right_password_only(app, mara, limited):
+    body = {"email": "mara@acme.example", "password": PASSWORD, "code": "12345"}
+    for _ in range(6):
+        assert fault(Program(app).post("/admin/login", body)) == (422, "malformed_code", {"code"})
+    wrong = Program(app).post("/admin/login", {**body, "password": "another one entirely"})
+    assert fault(wrong) == (401, "wrong_credentials", {"email"})
+    assert Program(app).post("/admin/login", {**body, "code": mara.code()}).status_code == 200
 
 
 @pytest.mark.attack("S1")
@@ -189,7 +276,7 @@ def test_a_log_in_is_over_after_ten_wrong_codes(visitor, mara):
     visitor.log_in()
     token = visitor.token("/login/second")
     answers = [
-        visitor.send("/login/second", {"csrf_token": token, "code": "abc"}).status
+        visitor.send("/login/second", {"csrf_token": token, "code": "000000"}).status
         for _ in range(10)
     ]
     assert set(answers) == {401}
@@ -198,15 +285,6 @@ def test_a_log_in_is_over_after_ten_wrong_codes(visitor, mara):
         == "This log-in is over"
     )
     assert not is_logged_in(visitor)
-
-
-@pytest.fixture
-def limited(app):
-    """The limits as everybody has them."""
-    active = settings.current()
-    settings.activate(replace(active, rate_limits=True))
-    yield
-    settings.activate(active)
 
 
 @pytest.mark.attack("A5")
@@ -298,7 +376,7 @@ def test_the_password_alone_does_nothing_dangerous_in_a_remembered_browser(visit
     if path != "/account/export":
         assert visitor.send(path, fields).location.startswith("/account/confirm")
     assert AuthenticatorApp.objects
-    assert visitor.post("/account/confirm", {"current_password": PASSWORD}).status == 401
+    assert visitor.post("/account/confirm", {"current_password": PASSWORD}).status == 422
 
 
 def test_the_second_factor_opens_it_in_a_remembered_browser(visitor, mara):

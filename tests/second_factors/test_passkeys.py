@@ -8,6 +8,7 @@ import pytest
 
 from portal import clock
 from portal.database.transactions import transaction
+from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Session, SessionKind
@@ -139,7 +140,9 @@ def test_what_is_not_signed_for_us_by_this_passkey_opens_nothing(key, app, path)
         if path == "/login/second":
             stranger.log_in()
         answer = log_in_with(stranger, replace(key, **wrong), path)
-        assert (answer.status, fault(answer)) == (401, f"Error: {REFUSED}"), wrong
+        words = "The portal doesn’t know this passkey" if "id" in wrong else REFUSED
+        assert answer.status == 401, wrong
+        assert fault(answer).startswith(f"Error: {words}"), wrong
         assert not is_logged_in(stranger)
 
 
@@ -183,10 +186,92 @@ def test_of_two_log_ins_by_one_signature_at_once_one_succeeds(mara, app):
     assert sorted(answer.status for answer in at_once(sends)) == [303, 401, 401, 401]
 
 
-def test_a_challenge_lasts_five_minutes(key, visitor, time_machine):
+@pytest.mark.attack("A5")
+def test_what_was_signed_once_opens_nothing_where_a_clock_is_behind(mara, app, time_machine):
+    key, now = Authenticator(counts=False), clock.now()
+    add(mara, key)
+    signed = key.sign(options_at(Visitor(app), "/login/passkey"))
+    for seconds, status in ((2, 303), (0, 401)):
+        time_machine.move_to(now + timedelta(seconds=seconds))
+        assert Visitor(app).post("/login/passkey", {"credential": signed}).status == status
+
+
+def test_a_challenge_lasts_five_minutes_and_the_page_says_so(key, visitor, time_machine):
     signed = key.sign(options_at(visitor, "/login/passkey"))
     time_machine.move_to(clock.now() + timedelta(minutes=6))
-    assert visitor.post("/login/passkey", {"credential": signed}).status == 401
+    answer = visitor.post("/login/passkey", {"credential": signed})
+    assert answer.status == 401
+    assert fault(answer).startswith("Error: More than 5 minutes went by")
+    assert json.loads(options_at(visitor, "/login/passkey"))["timeout"] == 5 * 60 * 1000
+
+
+def test_two_clicks_are_told_from_a_late_one(key, visitor, app):
+    signed = key.sign(options_at(visitor, "/login/passkey"))
+    visitor.post("/login/passkey", {"credential": signed})
+    answer = Visitor(app).post("/login/passkey", {"credential": signed})
+    assert answer.status == 401
+    assert fault(answer).startswith("Error: This was sent twice")
+
+
+def signal(page, method):
+    [told] = page.html.select(f"[data-passkey-signal={method}]") or [None]
+    return told and json.loads(told["data-passkey-subject"])
+
+
+def test_a_browser_is_told_of_a_passkey_that_the_portal_does_not_know(key, visitor):
+    """So that it no longer offers what opens nothing."""
+    Passkey.objects.delete()
+    answer = log_in_with(visitor, key)
+    assert answer.status == 401
+    assert fault(answer).startswith("Error: The portal doesn’t know this passkey")
+    assert signal(answer, "signalUnknownCredential") == {
+        "rpId": "localhost",
+        "credentialId": encoded(key.id),
+    }
+    assert not signal(visitor.get("/login/passkey"), "signalUnknownCredential")
+
+
+@pytest.mark.parametrize("wrong", [{"origin": "https://evil.example"}, {"count": 0}])
+def test_a_browser_keeps_a_passkey_that_the_portal_knows_though_it_was_refused(key, visitor, wrong):
+    for name, value in wrong.items():
+        setattr(key, name, value)
+    answer = log_in_with(visitor, key)
+    assert answer.status == 401
+    assert not signal(answer, "signalUnknownCredential")
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes", "status"), [("", 0, 422), ("Laptop, work", 6, 401)], ids=["name", "late"]
+)
+def test_a_browser_is_told_of_a_passkey_that_it_made_and_the_portal_refused(
+    mara, time_machine, name, minutes, status
+):
+    """Else a device has one that nobody else knows."""
+    key = Authenticator()
+    made = key.make(options_at(mara, NEW))
+    time_machine.move_to(clock.now() + timedelta(minutes=minutes))
+    answer = mara.post(NEW, {"passkey_name": name, "credential": made})
+    assert answer.status == status
+    assert signal(answer, "signalUnknownCredential")["credentialId"] == encoded(key.id)
+
+
+def test_a_browser_is_told_which_passkeys_are_left(mara):
+    kept, removed = Authenticator(), Authenticator()
+    add(mara, removed, "Old")
+    add(mara, kept)
+    passkey = Passkey.objects.get(name="Old")
+    mara.post(f"/account/security/passkeys/{passkey.id}/remove")
+    assert signal(mara.get("/account/security"), "signalAllAcceptedCredentials") == {
+        "rpId": "localhost",
+        "userId": encoded(Account.objects.get().id.binary),
+        "allAcceptedCredentialIds": [encoded(kept.id)],
+    }
+
+
+def test_a_passkey_is_offered_under_the_name_of_the_portal(mara, settings_with):
+    assert json.loads(options_at(mara, NEW))["rp"] == {"id": "localhost", "name": "localhost"}
+    with settings_with(portal_name="Acme Console"):
+        assert json.loads(options_at(mara, NEW))["rp"]["name"] == "Acme Console"
 
 
 @pytest.mark.attack("A5")
@@ -223,7 +308,9 @@ def test_a_passkey_of_another_account_is_no_second_factor(key, visitor, app):
     verify("teo@acme.example")
     add(teo, teos)
     visitor.log_in()
-    assert log_in_with(visitor, teos, "/login/second").status == 401
+    answer = log_in_with(visitor, teos, "/login/second")
+    assert (answer.status, fault(answer)[:38]) == (401, "Error: This passkey is another account")
+    assert not signal(answer, "signalUnknownCredential")
     assert not is_logged_in(visitor)
 
 
@@ -251,11 +338,13 @@ def test_one_device_is_not_added_twice(mara, app):
     key = Authenticator()
     add(mara, key)
     assert encoded(key.id) in options_at(mara, NEW)
-    assert add(mara, key).status == 401
+    answer = add(mara, key)
+    assert (answer.status, fault(answer)[:37]) == (409, "Error: This passkey was added already")
+    assert not signal(answer, "signalUnknownCredential")
     other = Visitor(app)
     other.sign_up("Other", "teo@acme.example")
     verify("teo@acme.example")
-    assert add(other, key).status == 401
+    assert add(other, key).status == 409
     assert Passkey.objects.count() == 1
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import parse_qs, unquote
 
 import pyotp
 import pytest
@@ -97,12 +98,45 @@ def test_the_picture_is_what_apps_read(mara):
     parsed = pyotp.parse_uri(address)
     assert (parsed.secret, parsed.issuer, parsed.name) == (
         app.secret,
-        "Portal",
+        "localhost",
         "mara@acme.example",
     )
     svg = mara.get(APP).html.select_one("svg.qr")
     assert svg.path
     assert "style" not in str(svg)
+
+
+def test_a_telephone_that_has_the_app_opens_it_by_a_link(mara):
+    app = offered(mara)
+    [link] = mara.get(APP).html.select("main a[href^=otpauth]")
+    assert link["href"] == totp.provisioning_uri(app.secret, "mara@acme.example")
+
+
+@pytest.mark.parametrize(
+    ("changed", "issuer"),
+    [
+        ({"public_url": "https://portal.acme.example:8443"}, "portal.acme.example"),
+        ({"public_url": "http://[::1]:8000"}, "--1"),
+        ({"portal_name": "R&D + Ops, 喵 (test)?"}, "R&D + Ops, 喵 (test)?"),
+    ],
+)
+def test_an_app_tells_one_installation_from_another(app, settings_with, changed, issuer):
+    with settings_with(**changed):
+        uri = totp.provisioning_uri(pyotp.random_base32(), "a+b@acme.example")
+    label, _, parameters = uri.removeprefix("otpauth://totp/").partition("?")
+    assert [unquote(part) for part in label.split(":")] == [issuer, "a+b@acme.example"]
+    assert parse_qs(parameters)["issuer"] == [issuer]
+    assert "+" not in uri
+
+
+def test_an_app_is_not_set_up_by_what_is_no_code(mara):
+    app = offered(mara)
+    for typed in ("12345", "abcd-efgh-ijkl-mnop", ""):
+        page = mara.post(APP, {"code": typed})
+        assert page.status == 422
+        assert page.fault("code").startswith("A code of the app has 6 digits")
+    code = earlier_code(app)
+    assert mara.post(APP, {"code": f"{code[:3]}-{code[3:]}"}).status == 200
 
 
 @pytest.mark.attack("A5")

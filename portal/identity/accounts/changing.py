@@ -25,6 +25,7 @@ from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
+from portal.mail.recipients import parse_recipient
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
 from portal.web.idempotency import claim_key
@@ -105,7 +106,7 @@ def request_email_change(
     Whether another account has the new address is not disclosed: then no link is sent. Raises
     InvalidEmail, AddressUnchanged, WrongPassword, TooManyAttempts, Overloaded."""
     account = Account.objects.get(id=account_id)
-    address = parse_email(email)
+    address = parse_recipient(email)
     if address.key == account.email_key:
         raise AddressUnchanged(account.email)
     verify_current_password(account, password, context)

@@ -6,14 +6,14 @@ from datetime import datetime
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from portal import clock
+from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.email_addresses import EmailAddress
 from portal.identity.accounts import wiring
 from portal.identity.accounts.changing import new_password, revoke_recovery_link
-from portal.identity.accounts.errors import AddressVerified, EmailTaken
+from portal.identity.accounts.errors import AddressVerified, EmailTaken, SignUpClosed
 from portal.identity.accounts.mails import VERIFY, VERIFY_ADDRESS
 from portal.identity.authentication import passwords
 from portal.identity.authentication.attempts import limit_network
@@ -22,6 +22,7 @@ from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
+from portal.settings import SignUp
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
 from portal.web.idempotency import claim_key
@@ -47,6 +48,14 @@ class CreatedAccount:
     account: Account
     principal: AccountPrincipal | None
     context: RequestContext
+
+
+def check_sign_up(*, invited: bool = False) -> None:
+    """Raise SignUpClosed unless the settings allow new accounts: of everybody, or of the
+    ``invited``, whom a member or a provisioning key lets in."""
+    allowed = settings.current().signup
+    if allowed == SignUp.OFF or (allowed == SignUp.INVITED and not invited):
+        raise SignUpClosed(by_invitation=allowed == SignUp.INVITED)
 
 
 @within_transaction

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portal.errors import Conflict, Invalid
+from portal.errors import Conflict, Invalid, Refused
 
 _MAX_LISTED = 5
 
@@ -14,6 +14,31 @@ class EmailTaken(Conflict):
     code = "email_taken"
     field = "email"
     message = "{email} has an account: log in, and create the organization there"
+
+
+@dataclass
+class SignUpClosed(Refused):
+    """The portal's settings allow no new account, or only ``by_invitation``."""
+
+    by_invitation: bool
+
+    code = "sign_up_closed"
+    title = "Sign-up is closed"
+    message = "{advice} Nothing was created."
+    api_message = (
+        "Sign-up is closed by the portal's settings. With a bearer token, or a provisioning key "
+        "where invitations are allowed, an organization can be created."
+    )
+
+    @property
+    def advice(self) -> str:
+        """Advice for a person without an account."""
+        if self.by_invitation:
+            return (
+                "New accounts are by invitation only: ask a member of your organization to invite "
+                "you, and follow the link in the mail."
+            )
+        return "This portal takes no new accounts: ask whoever runs it."
 
 
 @dataclass

@@ -5,6 +5,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 
+from portal.bidi import isolated
 from portal.documents.accounts import Account
 from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import PortalError
@@ -38,7 +39,7 @@ def redirect_to_result(kind: str, email: str | None = None) -> ResponseReturnVal
     """Redirect to the page that follows a change of this ``kind`` to the account with this
     ``email`` address."""
     endpoint, message = _RESULTS[kind]
-    return see_other(endpoint, message.format(email=email))
+    return see_other(endpoint, message.format(email=isolated(email or "")))
 
 
 def _redirect_to_first_result(

@@ -5,6 +5,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
+from portal.bidi import isolated
 from portal.documents.accounts import Account, Theme
 from portal.identity.accounts import changing, closing, creating, forms, recovering, replay
 from portal.identity.accounts.exporting import export_account
@@ -52,7 +53,8 @@ def profile() -> ResponseReturnValue:
 def ask_to_verify() -> ResponseReturnValue:
     creating.resend_verification(current_user.account_id, request_context())
     return see_other(
-        ".profile", f"A link is on its way to {current_user.email}. It works for 24 hours."
+        ".profile",
+        f"A link is on its way to {isolated(current_user.email)}. It works for 24 hours.",
     )
 
 
@@ -161,6 +163,12 @@ def recover() -> ResponseReturnValue:
     ):
         return replay.redirect_to_result(recovering.RECOVERY)
     return form.render("accounts/recover.html", email=account.email)
+
+
+@link_blueprint.get("/.well-known/change-password")
+def lead_to_change_password() -> ResponseReturnValue:
+    """Lead password managers to the page (W3C, A Well-Known URL for Changing Passwords)."""
+    return see_other("account.change_password")
 
 
 @link_blueprint.route("/verify", methods=["GET", "POST"])

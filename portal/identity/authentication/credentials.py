@@ -1,6 +1,5 @@
 """Verifying passwords and typed codes, within the limits on failed attempts."""
 
-import re
 from contextlib import AbstractContextManager
 
 from bson import ObjectId
@@ -14,6 +13,7 @@ from portal.identity.authentication.attempts import WRONG_CODES, WRONG_PASSWORDS
 from portal.identity.authentication.errors import WrongCredentials, WrongPassword
 from portal.identity.second_factors import recovery_codes, totp
 from portal.identity.second_factors.errors import WrongCode
+from portal.identity.second_factors.typed_codes import is_of_app
 from portal.identity.sessions import browsers
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -84,12 +84,12 @@ def guarded_code(account: Account, context: RequestContext) -> AbstractContextMa
 
 
 @within_transaction
-def use_code(account: Account, typed: str, context: RequestContext) -> Factor:
-    """Consume the typed code and return its factor. Raises WrongCode."""
-    if totp.SYNTAX.fullmatch(re.sub(r"\s", "", typed)):
-        totp.use(account, typed)
+def use_code(account: Account, code: str, context: RequestContext) -> Factor:
+    """Consume a parsed code and return its factor. Raises WrongCode."""
+    if is_of_app(code):
+        totp.use(account, code)
         return Factor.APP
-    recovery_codes.use(account, typed, context)
+    recovery_codes.use(account, code, context)
     return Factor.RECOVERY_CODE
 
 

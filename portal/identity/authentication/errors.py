@@ -29,9 +29,12 @@ class WeakPassword(Invalid):
         return cls("Choose a password without control characters")
 
     @classmethod
-    def easy_to_guess(cls, advice: str) -> Self:
-        detail = f": {advice[0].lower()}{advice[1:]}" if advice else ""
-        return cls(f"Choose a password that is harder to guess{detail}")
+    def easy_to_guess(cls, score: int, least: int, advice: str) -> Self:
+        detail = f" {advice}." if advice else ""
+        return cls(
+            f"Choose a password that is harder to guess: this one is rated {score} of 4, and "
+            f"{least} is needed.{detail} Four uncommon words in a row would do"
+        )
 
 
 class WrongCredentials(Unauthenticated):

@@ -25,7 +25,8 @@ from portal.identity.authentication.errors import (
     WrongCredentials,
 )
 from portal.identity.second_factors import passkeys
-from portal.identity.second_factors.errors import WrongCode
+from portal.identity.second_factors.errors import MalformedCode, WrongCode
+from portal.identity.second_factors.typed_codes import parse_code
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web.context import AuditActor, RequestContext
@@ -63,27 +64,28 @@ def log_in_program(
     """Verify the credentials and open a session for a program; otherwise like ``log_in``. An
     account with a second factor needs a ``code``, of the app or a recovery code.
 
-    Raises SecondFactorCodeRequired without it, WrongCode, TooManyAttempts. A right password without
-    a right code is recorded in the audit trail.
+    Raises SecondFactorCodeRequired without it, MalformedCode, WrongCode, TooManyAttempts. A right
+    password without a right code is recorded in the audit trail.
     """
     with _refusal_logged(context):
         account, context, rehashed = _verify(email, password, context)
 
     @transactional
-    def open_session() -> AccountPrincipal:
+    def open_session(parsed: str | None) -> AccountPrincipal:
         current, factors = _current(account, rehashed), [Factor.PASSWORD]
         if current.has_second_factor:
-            if code is None:
+            if parsed is None:
                 raise SecondFactorCodeRequired
-            factors.append(credentials.use_code(current, code, context))
+            factors.append(credentials.use_code(current, parsed, context))
         return sessions.log_in(current, context, user_agent, SessionKind.PROGRAM, tuple(factors))
 
     try:
-        if account.has_second_factor and code is not None:
-            with _refusal_logged(context), credentials.guarded_code(account, context):
-                return open_session()
-        return open_session()
-    except (SecondFactorCodeRequired, WrongCode):
+        if code is None or not account.has_second_factor:
+            return open_session(None)
+        parsed = parse_code(code)
+        with _refusal_logged(context), credentials.guarded_code(account, context):
+            return open_session(parsed)
+    except (SecondFactorCodeRequired, MalformedCode, WrongCode):
         transaction(
             lambda: record(_current(account), "account.second_factor_asked", context.origin)
         )
@@ -102,14 +104,16 @@ def finish_with_code(
     pending_id: str, typed: str, context: RequestContext, user_agent: str, *, trust: bool
 ) -> AccountPrincipal:
     """Finish the log-in by a code of the app or a recovery code. With ``trust`` the browser logs in
-    without the second factor for 30 days. Raises WrongCode, TooManyAttempts, LogInExpired."""
+    without the second factor for 30 days. Raises MalformedCode, which counts as no attempt;
+    WrongCode, TooManyAttempts, LogInExpired."""
+    code = parse_code(typed)
     pending = _register_try(pending_id)
     account = Account.objects.get(id=pending.account)
     context = context.acting_as(AuditActor(account.id, account.email))
     with _refusal_logged(context), credentials.guarded_code(account, context):
         return _finish(
             pending_id,
-            lambda current: credentials.use_code(current, typed, context),
+            lambda current: credentials.use_code(current, code, context),
             context,
             user_agent,
             trust,
@@ -166,9 +170,10 @@ def reauthenticate_with_password(
 def reauthenticate_with_code(
     principal: AccountPrincipal, typed: str, context: RequestContext
 ) -> None:
-    """Reauthenticate the person. Raises WrongCode, TooManyAttempts."""
+    """Reauthenticate the person. Raises MalformedCode, WrongCode, TooManyAttempts."""
+    code = parse_code(typed)
     with credentials.guarded_code(Account.objects.get(id=principal.account_id), context):
-        _reauthenticate(principal, lambda own: credentials.use_code(own, typed, context), context)
+        _reauthenticate(principal, lambda own: credentials.use_code(own, code, context), context)
 
 
 def reauthenticate_with_passkey(

@@ -10,14 +10,13 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from zxcvbn import zxcvbn
+from zxcvbn_rs_py import zxcvbn
 
 from portal import settings
 from portal.identity.authentication.errors import WeakPassword
 from portal.web.errors import Overloaded
 
-SHORTEST, LONGEST = 12, 128
-LEAST_SCORE = 3
+LONGEST = 128
 # NFC shortens a text to a fourth at most, and takes seconds for 30,000 marks on one letter.
 _LONGEST_TYPED = 4 * LONGEST
 # zxcvbn takes seconds for long passwords of many special characters (72 of them: 7 s), so only
@@ -30,8 +29,6 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # of undecodable bytes in a form
 
 # OWASP's password storage cheat sheet: argon2id, m = 19 MiB, t = 2, p = 1; 30 ms of one core.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-# zxcvbn keeps the personal words in a variable of its module, which threads would share.
-_estimating = threading.BoundedSemaphore(1)
 Result = TypeVar("Result")
 
 
@@ -45,36 +42,43 @@ class Strength:
 
     @property
     def enough(self) -> bool:
-        return self.score >= LEAST_SCORE
+        """Tell whether PASSWORD_MIN_SCORE is reached."""
+        return self.score >= settings.current().password_min_score
 
 
 def strength(password: str, *personal: str) -> Strength:
-    """Estimate how hard ``password`` is to guess for an attacker who knows the ``personal`` words.
-    Raises Overloaded where too many estimates are running."""
+    """Estimate how hard ``password`` is to guess for an attacker who knows the ``personal``
+    words."""
     if not password:
         return Strength(0, _WORDS[0], "")
     known = [word for text in personal for word in (text, *text.replace("@", " ").split()) if word]
     ends = {password[:_ESTIMATED], password[-_ESTIMATED:]}
-    results = _limited(_estimating, lambda: [zxcvbn(end, user_inputs=known) for end in ends])
-    result = max(results, key=lambda estimate: estimate["score"])
-    feedback = result["feedback"]
-    advice = feedback["warning"] or " ".join(feedback["suggestions"][:1])
-    return Strength(result["score"], _WORDS[result["score"]], advice.rstrip("."))
+    result = max((zxcvbn(end, known) for end in ends), key=lambda found: int(found.score))
+    score, feedback = int(result.score), result.feedback
+    told = [feedback.warning or next(iter(feedback.suggestions), "")] if feedback else []
+    return Strength(score, _WORDS[score], "".join(map(str, told)).rstrip("."))
+
+
+def shortest() -> int:
+    """The least number of characters of a password: PASSWORD_MIN_LENGTH."""
+    return settings.current().password_min_length
 
 
 def check_password(password: str, *personal: str) -> None:
-    """Raise WeakPassword unless ``password`` may be chosen: 12 to 128 characters, hard to guess."""
+    """Raise WeakPassword unless ``password`` may be chosen: of PASSWORD_MIN_LENGTH to 128
+    characters, and as hard to guess as PASSWORD_MIN_SCORE asks for."""
     if len(password) > _LONGEST_TYPED:
         raise WeakPassword.too_long(LONGEST)
-    if len(normalize(password)) < SHORTEST:
-        raise WeakPassword.too_short(SHORTEST)
+    if len(normalize(password)) < shortest():
+        raise WeakPassword.too_short(shortest())
     if len(normalize(password)) > LONGEST:
         raise WeakPassword.too_long(LONGEST)
     if _REPLACEMENT in password or any(unicodedata.category(c) in _UNTYPABLE for c in password):
         raise WeakPassword.untypable()
     estimated = strength(password, *personal)
     if not estimated.enough:
-        raise WeakPassword.easy_to_guess(estimated.advice)
+        least = settings.current().password_min_score
+        raise WeakPassword.easy_to_guess(estimated.score, least, estimated.advice)
 
 
 def normalize(password: str) -> str:

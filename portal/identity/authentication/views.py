@@ -128,10 +128,13 @@ def _options(by: str, purpose: str, holder: str, account_id: ObjectId) -> str:
 
 
 def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> ResponseReturnValue:
+    unknown = passkeys.unknown_passkey(form.credential.data)
     form.credential.data = ""  # its challenge is consumed
     ways_here = {way: url_for(request.endpoint or "", by=way, next=_next()) for way in ways}
     action = url_for(request.endpoint or "", by=by if ways else None, next=_next())
-    return form.render(template, by=by, ways=ways_here, action=action, options=options)
+    return form.render(
+        template, by=by, ways=ways_here, action=action, options=options, unknown=unknown
+    )
 
 
 def _next() -> str | None:

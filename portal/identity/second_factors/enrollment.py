@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from portal.audit.trail import record
-from portal.database.transactions import within_transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.identity.second_factors import recovery_codes
-from portal.identity.second_factors.errors import LastSecondFactor
-from portal.identity.second_factors.mails import FACTOR_ADDED, FACTOR_REMOVED
+from portal.identity.second_factors.errors import LastSecondFactor, NoSecondFactor
+from portal.identity.second_factors.mails import FACTOR_ADDED, FACTOR_REMOVED, FACTORS_RESET
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import AccountPrincipal, require_verified_address
@@ -84,6 +84,25 @@ def unenroll(account_id: ObjectId, action: str, what: str, context: RequestConte
         RecoveryCodes.objects(id=account_id).delete()
     _record_change(account_id, action, what, context)
     outbox.enqueue(FACTOR_REMOVED, account.email, account=account_id, what=what)
+
+
+@transactional
+def reset(account_id: ObjectId, context: RequestContext) -> Account:
+    """Delete all second factors of an account whose owner can use none of them: the password alone
+    logs in from then on. All sessions end, since a lost device may have one, and the person is
+    notified.
+
+    Raises NoSecondFactor where there is none; then nothing was changed.
+    """
+    found = Account.objects(id=account_id, has_second_factor=True, closed_at=None)
+    account = found.modify(new=True, set__has_second_factor=False)
+    if account is None:
+        raise NoSecondFactor
+    delete_all(account_id)
+    sessions.revoke_all(account_id)
+    record(account, "account.factors_reset", context.origin)
+    outbox.enqueue(FACTORS_RESET, account.email, account=account_id)
+    return account
 
 
 @within_transaction

@@ -6,6 +6,25 @@ from typing import Self
 from portal.errors import Action, Conflict, Invalid, NotFound, Unauthenticated
 
 
+@dataclass
+class MalformedCode(Invalid):
+    """No code at all, so it is no attempt; ``expected`` says how one looks."""
+
+    expected: str
+
+    code = "malformed_code"
+    field = "code"
+    message = "{expected}: check it"
+
+    @classmethod
+    def of_app(cls) -> Self:
+        return cls("A code of the app has 6 digits")
+
+    @classmethod
+    def of_either(cls) -> Self:
+        return cls("A code of the app has 6 digits, a recovery code 16 letters and digits")
+
+
 class WrongCode(Unauthenticated):
     """Neither a current code of the account's app nor one of its recovery codes; or it was used."""
 
@@ -20,6 +39,45 @@ class PasskeyRefused(Unauthenticated):
     code = "passkey_refused"
     field = "credential"
     message = "The passkey was not accepted: try again, or use another way"
+
+
+class ChallengeExpired(PasskeyRefused):
+    """The request that the passkey signed is older than a challenge lives."""
+
+    code = "passkey_too_late"
+    message = "More than 5 minutes went by until the passkey was used: press the button again"
+
+
+class ChallengeUsed(PasskeyRefused):
+    """The request that the passkey signed was answered before."""
+
+    code = "passkey_sent_twice"
+    message = "This was sent twice, and each use of a passkey counts once: press the button again"
+
+
+class PasskeyUnknown(PasskeyRefused):
+    """The portal has no such passkey."""
+
+    code = "passkey_unknown"
+    message = (
+        "The portal doesn’t know this passkey: it was removed here, or never saved. Use another "
+        "one or another way, and delete it from the device or password manager"
+    )
+
+
+class PasskeyOfAnother(PasskeyRefused):
+    """The passkey is another account's."""
+
+    code = "passkey_of_another_account"
+    message = "This passkey is another account’s: choose one of yours, or use another way"
+
+
+class PasskeyKnown(Conflict):
+    """The passkey was added already, to this account or another."""
+
+    code = "passkey_known"
+    field = "credential"
+    message = "This passkey was added already: use it, or choose another device"
 
 
 class PasskeyNotFound(NotFound):

@@ -27,6 +27,9 @@ FACTOR_ADDED = MailKind("factor_added", "A second factor was added to your accou
 FACTOR_REMOVED = MailKind(
     "factor_removed", "A second factor was removed from your account", _about_factors
 )
+FACTORS_RESET = MailKind(
+    "factors_reset", "Your account’s second factors were reset", _about_factors
+)
 RECOVERY_CODES_MADE = MailKind(
     "recovery_codes_made", "Your account has new recovery codes", _about_factors
 )
@@ -34,4 +37,4 @@ RECOVERY_CODE_USED = MailKind(
     "recovery_code_used", "A recovery code of your account was used", _about_factors
 )
 
-KINDS = (FACTOR_ADDED, FACTOR_REMOVED, RECOVERY_CODES_MADE, RECOVERY_CODE_USED)
+KINDS = (FACTOR_ADDED, FACTOR_REMOVED, FACTORS_RESET, RECOVERY_CODES_MADE, RECOVERY_CODE_USED)

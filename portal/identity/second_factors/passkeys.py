@@ -3,6 +3,7 @@
 What they sign are challenges: issued by the server, valid once, for one purpose and one holder.
 """
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import webauthn
 from bson import Binary, ObjectId
 from mongoengine.errors import NotUniqueError
 from webauthn.helpers import (
+    base64url_to_bytes,
+    bytes_to_base64url,
     parse_authentication_credential_json,
     parse_client_data_json,
     parse_registration_credential_json,
@@ -37,6 +40,7 @@ LONGEST_NAME = 60
 CHALLENGE_LIFE = timedelta(minutes=5)
 REGISTER, CONFIRM, SECOND_STEP, LOG_IN = "register", "confirm", "second factor", "log in"
 _LONGEST_CREDENTIAL = 1023  # bytes; WebAuthn, section 4 "Credential ID"
+_TIMEOUT_MILLISECONDS = CHALLENGE_LIFE // timedelta(milliseconds=1)
 
 log = structlog.get_logger()
 
@@ -55,7 +59,7 @@ def options_to_add(account: Account, holder: str) -> str:
     enrolled = Passkey.objects(account=account.id).only("credential")
     options = webauthn.generate_registration_options(
         rp_id=settings.current().passkey_host,
-        rp_name="Portal",
+        rp_name=settings.current().issuer,
         user_id=account.id.binary,
         user_name=account.email,
         challenge=_issue_challenge(REGISTER, holder),
@@ -65,6 +69,7 @@ def options_to_add(account: Account, holder: str) -> str:
             user_verification=structs.UserVerificationRequirement.PREFERRED,
         ),
         exclude_credentials=[_descriptor(passkey) for passkey in enrolled],
+        timeout=_TIMEOUT_MILLISECONDS,
     )
     return webauthn.options_to_json(options)
 
@@ -82,6 +87,7 @@ def options_to_use(purpose: str, holder: str, account_id: ObjectId | None = None
             if account_id
             else structs.UserVerificationRequirement.REQUIRED
         ),
+        timeout=_TIMEOUT_MILLISECONDS,
     )
     return webauthn.options_to_json(options)
 
@@ -90,8 +96,8 @@ def enroll(
     principal: AccountPrincipal, name: str, credential: str, context: RequestContext
 ) -> list[str]:
     """Add the passkey that the session's browser created; the recovery codes as
-    ``enrollment.enroll`` returns them.
-    Raises InvalidPasskeyName, PasskeyRefused, TooManyPasskeys, AddressNotVerified."""
+    ``enrollment.enroll`` returns them. Raises InvalidPasskeyName, PasskeyRefused, PasskeyKnown,
+    TooManyPasskeys, AddressNotVerified."""
     name = _clean_name(name)
     registration = _verify_registration(credential, str(principal.public_session_id))
 
@@ -111,7 +117,7 @@ def enroll(
         try:
             passkey.save(force_insert=True)
         except NotUniqueError as error:
-            raise errors.PasskeyRefused from error
+            raise errors.PasskeyKnown from error
         return enrollment.enroll(principal, "account.passkey_added", _label_of(name), context)
 
     return add()
@@ -154,11 +160,14 @@ def check(
     with _refusing_malformed():
         sent = parse_authentication_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if len(sent.raw_id) > _LONGEST_CREDENTIAL or not _consume_challenge(challenge, purpose, holder):
+    if len(sent.raw_id) > _LONGEST_CREDENTIAL:
         raise errors.PasskeyRefused
+    _consume_challenge(challenge, purpose, holder)
     passkey = Passkey.objects(credential=Binary(sent.raw_id)).first()
-    if passkey is None or account_id not in (None, passkey.account):
-        raise errors.PasskeyRefused
+    if passkey is None:
+        raise errors.PasskeyUnknown
+    if account_id not in (None, passkey.account):
+        raise errors.PasskeyOfAnother
     handle = sent.response.user_handle
     if handle != passkey.account.binary and (handle or account_id is None):
         raise errors.PasskeyRefused
@@ -173,6 +182,33 @@ def check(
             require_user_verification=account_id is None,
         )
     return Assertion(passkey, verified.new_sign_count)
+
+
+def unknown_passkey(credential: str) -> str | None:
+    """The id of a passkey that a browser sent and the portal doesn't have, so that the browser can
+    be told: JSON for ``PublicKeyCredential.signalUnknownCredential``; else ``None``."""
+    if not credential:
+        return None
+    try:
+        with _refusing_malformed():
+            sent = base64url_to_bytes(json.loads(credential)["rawId"])
+    except errors.PasskeyRefused:
+        return None
+    if len(sent) > _LONGEST_CREDENTIAL or Passkey.objects(credential=Binary(sent)).first():
+        return None
+    subject = {"rpId": settings.current().passkey_host, "credentialId": bytes_to_base64url(sent)}
+    return json.dumps(subject)
+
+
+def accepted_passkeys(account_id: ObjectId, accepted: list[Passkey]) -> str:
+    """All passkeys of the account, so that the browser no longer offers others of it: JSON for
+    ``PublicKeyCredential.signalAllAcceptedCredentials``."""
+    subject = {
+        "rpId": settings.current().passkey_host,
+        "userId": bytes_to_base64url(account_id.binary),
+        "allAcceptedCredentialIds": [bytes_to_base64url(p.credential) for p in accepted],
+    }
+    return json.dumps(subject)
 
 
 @within_transaction
@@ -198,20 +234,24 @@ def _issue_challenge(purpose: str, holder: str) -> bytes:
     return challenge
 
 
-def _consume_challenge(challenge: bytes, purpose: str, holder: str) -> bool:
-    """Consume ``challenge``; tell whether it was issued for this and not consumed before."""
-    issued = Challenge.objects(
-        id=hash_secret(challenge), purpose=purpose, holder=holder, expires_at__gt=clock.now()
-    )
-    return bool(issued.delete())
+def _consume_challenge(challenge: bytes, purpose: str, holder: str) -> None:
+    """Consume a challenge that was issued for this and not consumed before; one write. Raises
+    ChallengeUsed; ChallengeExpired, also for one that was not issued for this."""
+    issued = Challenge.objects(id=hash_secret(challenge), purpose=purpose, holder=holder)
+    # Kept for a moment, so that a second click is told from a late one. It has expired for long,
+    # also for a process of an earlier version, which knows no ``used``.
+    now = clock.now()
+    unused = issued.filter(used__ne=True, expires_at__gt=now)
+    if unused.update_one(set__used=True, set__expires_at=now - CHALLENGE_LIFE):
+        return
+    raise errors.ChallengeUsed if issued.filter(used=True).first() else errors.ChallengeExpired
 
 
 def _verify_registration(credential: str, holder: str) -> VerifiedRegistration:
     with _refusing_malformed():
         sent = parse_registration_credential_json(credential)
         challenge = parse_client_data_json(sent.response.client_data_json).challenge
-    if not _consume_challenge(challenge, REGISTER, holder):
-        raise errors.PasskeyRefused
+    _consume_challenge(challenge, REGISTER, holder)
     with _refusing_malformed():
         return webauthn.verify_registration_response(
             credential=sent,

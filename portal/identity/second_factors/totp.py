@@ -1,26 +1,24 @@
 """The authenticator app: codes of six digits that change every half minute (RFC 6238)."""
 
-import re
-
 import pyotp
 import segno
 import structlog
 from bson import ObjectId
 from pyotp.exceptions import OTPVerificationError
 
-from portal import clock
+from portal import clock, settings
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import Factor
 from portal.identity.second_factors import enrollment, sealing
 from portal.identity.second_factors.errors import WrongCode
+from portal.identity.second_factors.typed_codes import parse_code_of_app
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
-SYNTAX = re.compile(r"[0-9]{6}")
 _SKEW_STEPS = 1  # clocks of telephones are half a minute off
 
 log = structlog.get_logger()
@@ -36,8 +34,9 @@ def begin_enrollment(session_id: str) -> str:
 
 
 def provisioning_uri(secret: str, email: str) -> str:
-    """The URI in the QR code."""
-    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="Portal")
+    """The URI in the QR code, also a link on the device that has the app."""
+    issuer = settings.current().issuer
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer)
 
 
 def qr_svg(uri: str) -> str:
@@ -51,13 +50,14 @@ def finish_enrollment(
     principal: AccountPrincipal, typed: str, context: RequestContext
 ) -> list[str]:
     """Enroll the app that has the session's offered secret, in place of any other; the recovery
-    codes as ``enrollment.enroll`` returns them. ``typed`` is its first code. Raises WrongCode,
-    TooManyAttempts, AddressNotVerified."""
+    codes as ``enrollment.enroll`` returns them. ``typed`` is its first code. Raises MalformedCode,
+    WrongCode, TooManyAttempts, AddressNotVerified."""
+    code = parse_code_of_app(typed)
     account_id, session_id = principal.account_id, principal.session_id
     rate_limits.count_attempt(rate_limits.SECOND_FACTOR, str(account_id))
     offered = _pending_secret(session_id)
     secret = offered and sealing.unseal(offered)
-    step = _step_of(secret, typed) if secret else None
+    step = _step_of(secret, code) if secret else None
     if not secret or step is None:
         raise WrongCode
 
@@ -85,11 +85,11 @@ def remove(account_id: ObjectId, context: RequestContext) -> None:
 
 
 @within_transaction
-def use(account: Account, typed: str) -> None:
+def use(account: Account, code: str) -> None:
     """Consume a code of the account's app, and those of all earlier steps. Raises WrongCode."""
     app = AuthenticatorApp.objects(id=account.id).first()
     secret = app and sealing.unseal(app.secret)
-    step = _step_of(secret, typed) if secret else None
+    step = _step_of(secret, code) if secret else None
     if app and not secret:
         log.error("second_factor.unreadable", note="SECRET_KEY was changed without a fallback")
     if step is None:
@@ -104,14 +104,11 @@ def _pending_secret(session_id: str) -> str | None:
     return session and session.offered_secret
 
 
-def _step_of(secret: str, typed: str) -> int | None:
-    """The time step whose code was typed; ``None`` where it is none of the valid steps."""
-    code, now = re.sub(r"\s", "", typed), clock.now()
-    if not SYNTAX.fullmatch(code):
-        return None
+def _step_of(secret: str, code: str) -> int | None:
+    """The time step of the code; ``None`` where it is none of the valid steps."""
     try:
         return pyotp.TOTP(secret).verify_and_get_timecode(
-            code, for_time=now, valid_window=_SKEW_STEPS
+            code, for_time=clock.now(), valid_window=_SKEW_STEPS
         )
     except OTPVerificationError:
         return None

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from markupsafe import Markup
 
+from portal.bidi import isolated
 from portal.documents.accounts import Account
 from portal.identity.second_factors import passkeys, recovery_codes, totp
 from portal.identity.second_factors.enrollment import requiring_organization_name, second_factors_of
@@ -40,10 +41,12 @@ def _with_verified_address(
 @login_required
 def security() -> ResponseReturnValue:
     account_id = current_user.account_id
+    factors = second_factors_of(account_id)
     return render_template(
         "second_factors/security.html",
         changed_at=Account.objects.get(id=account_id).password_changed_at,
-        factors=second_factors_of(account_id),
+        factors=factors,
+        accepted=passkeys.accepted_passkeys(account_id, factors.passkeys),
         few=recovery_codes.FEW,
         number=recovery_codes.NUMBER,
         trusted=browsers.trusted_browsers_of(account_id),
@@ -69,6 +72,7 @@ def set_up_app() -> ResponseReturnValue:
     return form.render(
         "second_factors/app.html",
         secret=secret,
+        uri=uri,
         picture=Markup(totp.qr_svg(uri)),  # noqa: S704 (the package draws it)
         replaces=second_factors_of(current_user.account_id).app,
     )
@@ -100,9 +104,10 @@ def add_passkey() -> ResponseReturnValue:
         flash("The passkey is added. You can log in with it.", "ok")
         return _show_codes(codes)
     account = Account.objects.get(id=current_user.account_id)
+    unknown = passkeys.unknown_passkey(form.credential.data)
     form.credential.data = ""
     options = passkeys.options_to_add(account, str(current_user.public_session_id))
-    return form.render("second_factors/add_passkey.html", options=options)
+    return form.render("second_factors/add_passkey.html", options=options, unknown=unknown)
 
 
 @blueprint.route("/passkeys/<passkey_id>", methods=["GET", "POST"])
@@ -124,9 +129,9 @@ def name_passkey(passkey_id: str) -> ResponseReturnValue:
 def remove_passkey(passkey_id: str) -> ResponseReturnValue:
     passkey = passkeys.find_passkey(current_user.account_id, passkey_id)
     return _remove(
-        f"the passkey “{passkey.name}”",
+        f"the passkey “{isolated(passkey.name)}”",
         lambda: passkeys.remove(passkey, request_context()),
-        f"The passkey “{passkey.name}” is removed and opens nothing any more.",
+        f"The passkey “{isolated(passkey.name)}” is removed and opens nothing any more.",
     )
 
 

@@ -5,13 +5,14 @@ from datetime import datetime
 
 from bson import ObjectId
 
+from portal.bidi import isolated
 from portal.documents.memberships import Role
 from portal.errors import Action, Conflict, Refused
 
 
 def back_to(name: str, slug: str) -> Action:
     """A link back to the page of an organization."""
-    return Action(f"Back to {name}", "organizations.overview", {"slug": slug})
+    return Action(f"Back to {isolated(name)}", "organizations.overview", {"slug": slug})
 
 
 @dataclass
@@ -35,7 +36,11 @@ class SecondFactorRequired(Refused):
         own = Action("Your organizations", "organizations.list_mine")
         if not self.slug:
             return enroll, own
-        return enroll, own, Action(f"Leave {self.name}…", "members.leave", {"slug": self.slug})
+        return (
+            enroll,
+            own,
+            Action(f"Leave {isolated(self.name)}…", "members.leave", {"slug": self.slug}),
+        )
 
 
 @dataclass
@@ -56,6 +61,20 @@ class OrganizationRenamed(LeadsBack, Conflict):
     code = "organization_renamed"
     title = "This organization was renamed"
     message = "It is {name} now, at {slug}. What you sent did not start. Nothing was changed."
+
+
+@dataclass
+class AmbiguousName(Conflict):
+    """Several organizations of the principal have the name."""
+
+    slugs: list[str]
+
+    code = "ambiguous_name"
+    message = "Several of your organizations have this name. Use a slug instead: {listed}."
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(self.slugs)
 
 
 @dataclass

@@ -13,9 +13,10 @@ from bson import ObjectId
 from portal import clock
 from portal.database.paging import join
 from portal.database.transactions import within_transaction
+from portal.display_names import InvalidName, clean_words, comparable
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
+from portal.documents.organizations import SLUG, Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
 from portal.identity.sessions.principals import (
     AccountPrincipal,
@@ -92,6 +93,46 @@ def access_to(
     if permission:
         access.require(permission)
     return access
+
+
+def access_by_name(
+    text: str, principal: AccountPrincipal | OrganizationKey, permission: str
+) -> Access:
+    """The principal's access to the organization with this slug; else to its organization with this
+    name, compared without case, or with this name before it was renamed.
+
+    Raises AmbiguousName where several have the name; otherwise like ``access_to``.
+    """
+    if SLUG.fullmatch(text):
+        try:
+            return access_to(text, principal, permission)
+        except NotFound:
+            return access_to(_slug_of_named(text, principal), principal, permission)
+    return access_to(_slug_of_named(text, principal), principal, permission)
+
+
+def _slug_of_named(text: str, principal: AccountPrincipal | OrganizationKey) -> str:
+    """Never transcribes the name: another name may have the same slug."""
+    try:
+        wanted = comparable(clean_words(text))
+    except InvalidName as error:
+        raise NotFound(text) from error
+    own = _organizations_of(principal)
+    current = Organization.objects(id__in=own, state=OrganizationState.ACTIVE)
+    old = Slug.objects(organization__in=own, state=SlugState.OLD, name__exists=True)
+    for named in (current.scalar("name", "slug"), old.scalar("name", "id")):
+        slugs = sorted(slug for name, slug in named if comparable(name) == wanted)
+        if len(slugs) > 1:
+            raise errors.AmbiguousName(slugs)
+        if slugs:
+            return slugs[0]
+    raise NotFound(text)
+
+
+def _organizations_of(principal: AccountPrincipal | OrganizationKey) -> list[ObjectId]:
+    if isinstance(principal, OrganizationKey):
+        return [principal.organization_id]
+    return list(Membership.objects(account=principal.account_id).scalar("organization"))
 
 
 def parse_object_id(text: str) -> ObjectId:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response, g, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
 from portal import clock
 from portal.audit.export import Export, as_csv, as_json_lines
@@ -20,7 +21,9 @@ blueprint = Blueprint("activity", __name__)
 @blueprint.get("/organizations/<slug>/activity")
 @with_access("audit.view")
 def show(access: Access) -> ResponseReturnValue:
-    filters = Filters.read(request.args)
+    filters = _filters()
+    if filters.by_day:
+        g.page_zone = filters.zone
     page = events_of(
         access.organization.id,
         filters,
@@ -53,10 +56,23 @@ def _file(
     access: Access, stream: Callable[[Export], Iterator[str]], ending: str, content_type: str
 ) -> Response:
     organization = access.organization
-    export = Export(
-        organization.id, organization.audit_head, Filters.read(request.args), g.request_id
-    )
+    filters = _filters()
+    export = Export(organization.id, organization.audit_head, filters, g.request_id)
     answer = Response(stream(export), content_type=content_type)
-    name = f"{organization.slug}-activity-{clock.now():%Y-%m-%d}.{ending}"
+    name = f"{organization.slug}-activity-{clock.now():%Y-%m-%d}{_days_in(filters)}.{ending}"
     answer.headers.set("Content-Disposition", "attachment", filename=name)
     return answer
+
+
+def _filters() -> Filters:
+    return Filters.read(request.args, current_user.time_zone)
+
+
+def _days_in(filters: Filters) -> str:
+    """The days of an export and their time zone, for the name of its file."""
+    if not filters.by_day:
+        return ""
+    days = [
+        f"{word}-{day}" for word, day in (("from", filters.since), ("to", filters.until)) if day
+    ]
+    return "-".join(["", *days, filters.zone.replace("/", "-")])

@@ -7,6 +7,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal import settings
+from portal.bidi import isolated
 from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import PortalError
 from portal.identity.api_keys.errors import ApiKeyNotFound
@@ -68,7 +69,9 @@ def revoke(access: Access, key_id: str) -> ResponseReturnValue:
     form = IdempotentForm()
     revoked = form.submit(lambda: managing.revoke_key(access, key.id, request_context()))
     if revoked:
-        flash(f"“{revoked.name}” is revoked. What comes by it is refused from now on.", "ok")
+        flash(
+            f"“{isolated(revoked.name)}” is revoked. What comes by it is refused from now on.", "ok"
+        )
         return redirect(url_for(".show_all", slug=access.organization.slug), 303)
     return _page("revoke", access, form, key=key)
 

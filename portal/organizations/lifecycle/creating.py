@@ -61,11 +61,13 @@ def create_with_owner(
 
 
 def create_organization(
-    account_id: ObjectId, typed_name: str, context: RequestContext
+    account_id: ObjectId, typed_name: str, context: RequestContext, typed_slug: str | None = None
 ) -> Organization:
     """Create an organization for an existing account; otherwise like ``sign_up``."""
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
-    return engine.run_now(_create_for(account_id, parse_name(typed_name), context))
+    name = parse_name(typed_name, typed_slug)
+    with slugs.offering_a_free_slug(typed_slug):
+        return engine.run_now(_create_for(account_id, name, context))
 
 
 @transactional

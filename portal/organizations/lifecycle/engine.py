@@ -12,6 +12,7 @@ of operation needs a ``Plan``, and its place in ``plans.PLANS``.
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pymongo
@@ -23,7 +24,9 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from portal import clock
+from portal.bidi import isolated
 from portal.database import connection
+from portal.database.background import start_loop, wake
 from portal.database.errors import DatabaseUnavailable
 from portal.database.leases import LeasedQueue
 from portal.database.transactions import TRANSACTION_SECONDS, transactional, within_transaction
@@ -48,6 +51,8 @@ LEASE_SECONDS = 30
 # Shorter than the lease, also after a slow transaction for the intent: a running attempt holds it.
 RUN_SECONDS = 20
 LONGEST_PAUSE_SECONDS = 45
+RUNNER = "runner"
+"""The background loop that runs what is due."""
 
 _SPARE_SECONDS = LEASE_SECONDS - RUN_SECONDS - TRANSACTION_SECONDS
 
@@ -261,13 +266,24 @@ def repair_organization(organization: Organization, context: RequestContext) -> 
 
 def reschedule(organization: Organization, error: Exception) -> None:
     """Have the operation retried after a pause that grows with each attempt, and store the
-    ``error``. Where even that can't be written, its lease expires."""
+    ``error``. Where even that can't be written, the operation is made due as soon as it can be."""
     pause = min(2**organization.operation.attempt, LONGEST_PAUSE_SECONDS)
-    change = _QUEUE.delay(pause, error)
     try:
-        current_attempt(organization).update_one(__raw__=[{"$set": change}])
+        _delay(organization, pause, error)
     except (PyMongoError, MongoEngineException) as again:
         log.warning("operation.not_put_off", error=str(again), **log_context(organization))
+        start_loop("operation", partial(_resume, organization, error), pause_seconds=1, once=True)
+
+
+def _resume(organization: Organization, error: Exception) -> None:
+    """Have this process's runner run the operation at once rather than when its lease expires."""
+    _delay(organization, 0, error)
+    wake(RUNNER)
+
+
+def _delay(organization: Organization, seconds: int, error: Exception) -> None:
+    change = [{"$set": _QUEUE.delay(seconds, error)}]
+    current_attempt(organization).update_one(__raw__=change)
 
 
 def _overtaken(organization: Organization) -> Organization:
@@ -381,7 +397,7 @@ def title_of(operation: Operation) -> str:
     """The title of the running ``operation`` on pages."""
     if operation.kind not in PLANS:
         return "A change is running"
-    return PLANS[operation.kind].title.format(name=operation.name)
+    return PLANS[operation.kind].title.format(name=isolated(operation.name or ""))
 
 
 def acquire_lease() -> Organization | None:

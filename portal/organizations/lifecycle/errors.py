@@ -1,25 +1,77 @@
 """Errors of lifecycle operations, and their words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from portal.errors import Conflict, Invalid
 from portal.organizations.access.errors import LeadsBack
 
-# Reasons of InvalidName.
-NO_SLUG = "Choose a name with letters or digits that an address can be made of"
-RESERVED_SLUG = "Choose another name: the portal uses “{slug}” itself"
+# A reason of InvalidName.
+NO_SLUG = "No address can be made of this name: type one, of letters a to z and digits"
+
+
+@dataclass
+class InvalidSlug(Invalid):
+    """A slug that breaks a rule; ``reason`` says how to correct it."""
+
+    reason: str
+
+    code = "invalid_slug"
+    field = "slug"
+    message = "{reason}"
+
+    @classmethod
+    def too_long(cls, longest: int) -> Self:
+        return cls(f"Choose a shorter address: {longest} characters at most")
+
+    @classmethod
+    def other_characters(cls) -> Self:
+        return cls("Type an address of letters a to z and digits, with single hyphens between them")
+
+    @classmethod
+    def reserved(cls, slug: str) -> Self:
+        return cls(f"Choose another address: the portal uses “{slug}” itself")
+
+    @classmethod
+    def like_an_id(cls) -> Self:
+        return cls("Choose another address: 24 digits and letters a to f would be an id")
 
 
 @dataclass
 class SlugTaken(Conflict):
-    """The slug of a name is held by another organization."""
+    """The slug made of a name is held by another organization; ``free`` is one that is not."""
 
     slug: str
+    free: str = ""
 
     code = "name_taken"
     field = "organization_name"
-    message = "The address {slug} is taken. Choose a name that differs in letters or digits"
+    message = "The address {slug} is taken. {offer}"
+    api_message = "The slug {slug} is taken. {api_offer}"
+
+    @property
+    def offer(self) -> str:
+        if not self.free:
+            return "Choose another address"
+        return f"{self.free} is free: take it, or choose another address"
+
+    @property
+    def api_offer(self) -> str:
+        example = f" {self.free}, which is free, or another" if self.free else " another one"
+        return f"Send{example} as slug"
+
+    @property
+    def suggestions(self) -> Mapping[str, str]:
+        return {"slug": self.free}
+
+
+@dataclass
+class TypedSlugTaken(SlugTaken):
+    """A slug that was typed is held by another organization."""
+
+    field = "slug"
 
 
 @dataclass

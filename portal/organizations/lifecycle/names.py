@@ -3,11 +3,16 @@
 import re
 from dataclasses import dataclass
 
+import regex
 from slugify import slugify
 
 from portal.display_names import InvalidName, clean_words
-from portal.errors import NotFound
-from portal.organizations.lifecycle.errors import NO_SLUG, RESERVED_SLUG, NameNotConfirmed
+from portal.documents.organizations import SLUG, Organization
+from portal.organizations.lifecycle.errors import (
+    NO_SLUG,
+    InvalidSlug,
+    NameNotConfirmed,
+)
 
 LONGEST_SLUG = 63
 
@@ -15,7 +20,10 @@ LONGEST_SLUG = 63
 # those of the JSON API's contract.
 RESERVED = frozenset({"new", "preview", "create", "update", "delete", "trash"})
 
-SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ID = re.compile(r"[0-9a-f]{24}")
+# The library transcribes them to words that nobody typed (° to deg), or to nothing between two
+# words (・).
+_SEPARATORS = regex.compile(r"(?![\x00-\x7f’])[\p{P}\p{S}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +39,50 @@ class OrganizationName:
         return "org_" + self.slug.replace("-", "_")
 
 
-def parse_name(text: str) -> OrganizationName:
-    """Parse an organization's name as typed.
+def parse_name(text: str, slug: str | None = None) -> OrganizationName:
+    """Parse an organization's name as typed, and its ``slug`` where one was typed, too.
 
-    Raises InvalidName like ``clean_words``, and for a name whose slug is empty or reserved.
+    Raises InvalidName like ``clean_words``, and for a name that no slug can be made of; InvalidSlug
+    for a slug that breaks a rule.
     """
     shown = clean_words(text)
-    slug = slug_of(shown)
-    if not slug:
+    if slug:
+        return OrganizationName(shown, parse_slug(slug))
+    made = slug_of(shown)
+    if not made:
         raise InvalidName(NO_SLUG)
+    try:
+        return OrganizationName(shown, parse_slug(made))
+    except InvalidSlug as error:
+        raise InvalidName(error.reason) from error
+
+
+def parse_slug(text: str) -> str:
+    """Parse a slug as typed. Raises InvalidSlug."""
+    slug = text.strip().lower()
+    if len(slug) > LONGEST_SLUG:
+        raise InvalidSlug.too_long(LONGEST_SLUG)
+    if not SLUG.fullmatch(slug):
+        raise InvalidSlug.other_characters()
     if slug in RESERVED:
-        raise InvalidName(RESERVED_SLUG.format(slug=slug))
-    return OrganizationName(shown, slug)
+        raise InvalidSlug.reserved(slug)
+    if _ID.fullmatch(slug):
+        raise InvalidSlug.like_an_id()
+    return slug
+
+
+def parse_name_for(
+    organization: Organization, text: str | None, slug: str | None = None
+) -> OrganizationName:
+    """Parse another name for an organization, like ``parse_name``; without one, its own.
+
+    Without a typed ``slug`` it keeps its own for as long as the name is transcribed alike.
+    """
+    if text is None or text.strip() == organization.name:
+        return OrganizationName(organization.name, parse_slug(slug) if slug else organization.slug)
+    shown = clean_words(text)
+    kept = slug_of(shown) == slug_of(organization.name) and not slug
+    return OrganizationName(shown, organization.slug) if kept else parse_name(shown, slug)
 
 
 def slug_of(name: str) -> str:
@@ -52,7 +92,7 @@ def slug_of(name: str) -> str:
     a new version of the library.
     """
     return slugify(
-        name,
+        _SEPARATORS.sub(" ", name),
         max_length=LONGEST_SLUG,
         word_boundary=True,
         save_order=True,
@@ -63,25 +103,12 @@ def slug_of(name: str) -> str:
     )
 
 
-def slug_asked_for(text: str) -> str:
-    """The slug that ``text`` in a URL means: itself, or that of a name.
-
-    Raises NotFound where no organization can have it.
-    """
-    if SLUG.fullmatch(text):
-        return text
-    try:
-        return parse_name(text).slug
-    except InvalidName as error:
-        raise NotFound(text) from error
-
-
 def check_confirmed(typed: str | None, name: str) -> None:
     """Raise NameNotConfirmed unless ``typed`` is ``name``; ``None``, from a program, confirms."""
     if typed is None:
         return
     try:
-        confirmed = parse_name(typed).shown == name
+        confirmed = typed.strip() == name or clean_words(typed) == name
     except InvalidName:
         confirmed = False
     if not confirmed:

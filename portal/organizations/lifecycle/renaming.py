@@ -9,7 +9,7 @@ from portal.database.transactions import transactional, within_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState, SlugState
 from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.errors import NameUnchanged
-from portal.organizations.lifecycle.names import OrganizationName, parse_name
+from portal.organizations.lifecycle.names import OrganizationName, parse_name_for
 from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -17,46 +17,51 @@ from portal.web.idempotency import claim_key
 
 
 def rename_organization(
-    organization: Organization, typed_name: str, context: RequestContext
+    organization: Organization,
+    typed_name: str,
+    context: RequestContext,
+    typed_slug: str | None = None,
 ) -> Organization:
     """Rename the organization and its collection.
 
     A name with the same slug changes the display name alone. An old slug of another organization is
     taken while it is held, but for that organization's owners.
 
-    Raises TooManyAttempts, InvalidName, NameUnchanged, SlugTaken, OperationInProgress,
+    Raises TooManyAttempts, InvalidName, InvalidSlug, NameUnchanged, SlugTaken, OperationInProgress,
     OrganizationRenamed, NotFound, TenantCollectionMissing.
     """
     rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
-    name = parse_name(typed_name)
-    if name.shown == organization.name:
+    name = parse_name_for(organization, typed_name, typed_slug)
+    if name == OrganizationName(organization.name, organization.slug):
         raise NameUnchanged(name.shown)
     if name.slug == organization.slug:
         return _change_display_name(organization, name, context)
-    written = _commit_intent(
-        organization, OperationKind.RENAME, OrganizationState.ACTIVE, name, context
-    )
-    return engine.run_now(written)
+    with slugs.offering_a_free_slug(typed_slug):
+        written = _commit_intent(
+            organization, OperationKind.RENAME, OrganizationState.ACTIVE, name, context
+        )
+        return engine.run_now(written)
 
 
 def restore_organization(
-    organization: Organization, typed_name: str | None, context: RequestContext
+    organization: Organization,
+    typed_name: str | None,
+    context: RequestContext,
+    typed_slug: str | None = None,
 ) -> Organization:
-    """Restore a trashed organization with its documents and members, perhaps under another name.
+    """Restore a trashed organization with its documents and members, perhaps under another name or
+    slug.
 
-    Raises TooManyAttempts, InvalidName, SlugTaken, OperationInProgress, NotInTrash,
+    Raises TooManyAttempts, InvalidName, InvalidSlug, SlugTaken, OperationInProgress, NotInTrash,
     OrganizationPurged, TenantCollectionMissing; then it is in the trash as before.
     """
     rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
-    name = OrganizationName(organization.name, organization.slug)
-    if typed_name is not None:
-        typed = parse_name(typed_name)
-        name = name if typed.shown == name.shown else typed
-    return engine.run_now(
-        _commit_intent(
+    name = parse_name_for(organization, typed_name, typed_slug)
+    with slugs.offering_a_free_slug(typed_slug):
+        written = _commit_intent(
             organization, OperationKind.RESTORE, OrganizationState.TRASHED, name, context
         )
-    )
+        return engine.run_now(written)
 
 
 @transactional
@@ -131,7 +136,7 @@ def _release_name(organization: Organization, action: str) -> Organization:
 @transactional
 def _finish_rename(organization: Organization) -> Organization:
     renamed = _write_name(organization, "organization.renamed")
-    slugs.promote_target(organization.id, organization.slug, renamed.slug)
+    slugs.promote_target(organization.id, organization.slug, renamed.slug, organization.name)
     return renamed
 
 

@@ -9,6 +9,7 @@ from portal.database.background import start_loop
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
+from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.engine import acquire_lease, log_context, reschedule, run_now
 from portal.organizations.lifecycle.trashing import warn_of_due_purge, write_due_purge
 
@@ -61,7 +62,7 @@ def _run_safely(organization: Organization) -> None:
 
 def start() -> None:
     """Start the runner thread of this worker; call it after the fork."""
-    start_loop("runner", run_once, pause_seconds=LONGEST_PAUSE_SECONDS)
+    start_loop(engine.RUNNER, run_once, pause_seconds=LONGEST_PAUSE_SECONDS)
 
 
 def run_once() -> None:

@@ -1,5 +1,8 @@
 """Claims on slugs. A slug is claimed before it is used; its ``_id`` decides every race."""
 
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +16,8 @@ from portal.database.transactions import within_transaction
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, Slug, SlugState
 from portal.organizations.access.lookup import with_mfa_lockout
-from portal.organizations.lifecycle.errors import SlugTaken
+from portal.organizations.lifecycle.errors import SlugTaken, TypedSlugTaken
+from portal.organizations.lifecycle.names import LONGEST_SLUG
 from portal.web.context import RequestContext
 
 MAX_OLD = 100
@@ -43,6 +47,7 @@ def claim_slug(
         "organization": organization,
         "state": state,
         "held_until": {"$cond": [own, "$held_until", "$$REMOVE"]},
+        "name": {"$cond": [own, "$name", "$$REMOVE"]},
     }
     try:
         # One command for all cases: where the slug exists and isn't free, nothing matches, and the
@@ -92,13 +97,33 @@ def is_free(slug: str, account: ObjectId | None = None) -> bool:
     return held.held_until < clock.now() or owned_holder(account, slug) is not None
 
 
+@contextmanager
+def offering_a_free_slug(typed: str | None = None) -> Iterator[None]:
+    """Add a free slug to a SlugTaken that is raised inside; TypedSlugTaken where one was
+    ``typed``."""
+    try:
+        yield
+    except SlugTaken as error:
+        kind = TypedSlugTaken if typed else SlugTaken
+        raise kind(error.slug, free_slug_like(error.slug)) from error
+
+
+def free_slug_like(slug: str) -> str:
+    """A slug that begins like ``slug`` and that nobody holds now; empty where none was found."""
+    begin = slug[: LONGEST_SLUG - 7].rstrip("-")
+    ends = [*map(str, range(2, 21)), *(secrets.token_hex(3) for _ in range(3))]
+    offers = [f"{begin}-{end}" for end in ends]
+    held = set(Slug.objects(id__in=offers).scalar("id"))
+    return next((offer for offer in offers if offer not in held), "")
+
+
 @within_transaction
-def promote_target(organization: ObjectId, old_slug: str, new_slug: str) -> None:
+def promote_target(organization: ObjectId, old_slug: str, new_slug: str, old_name: str) -> None:
     """Make the claimed ``new_slug`` the current one. The old one stays held for OLD_SLUG_DAYS, as
-    long as it is among the MAX_OLD latest ones."""
+    long as it is among the MAX_OLD latest ones, with the name of that time."""
     held_until = clock.now() + timedelta(days=settings.current().old_slug_days)
     Slug.objects(id=old_slug, organization=organization).update_one(
-        set__state=SlugState.OLD, set__held_until=held_until
+        set__state=SlugState.OLD, set__held_until=held_until, set__name=old_name
     )
     mark_current(organization, new_slug)
     old = Slug.objects(organization=organization, state=SlugState.OLD).order_by("-held_until")
@@ -110,7 +135,7 @@ def promote_target(organization: ObjectId, old_slug: str, new_slug: str) -> None
 def mark_current(organization: ObjectId, slug: str) -> None:
     """Make the claimed ``slug`` the organization's current one."""
     Slug.objects(id=slug, organization=organization).update_one(
-        set__state=SlugState.CURRENT, unset__held_until=True
+        set__state=SlugState.CURRENT, unset__held_until=True, unset__name=True
     )
 
 

@@ -19,7 +19,12 @@ from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress
 from portal.errors import NotFound
-from portal.identity.accounts.creating import NewAccount, create_account, verify_by_link
+from portal.identity.accounts.creating import (
+    NewAccount,
+    check_sign_up,
+    create_account,
+    verify_by_link,
+)
 from portal.identity.accounts.errors import EmailTaken
 from portal.identity.authentication import passwords
 from portal.identity.authentication.errors import WrongCredentials
@@ -66,7 +71,8 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     """The invitation behind a link, for the account that is logged in, if any.
 
     Raises InvitationEnded, InvitationSuspended, and InvitationForAnotherAddress before anything
-    about the invitation is disclosed.
+    about the invitation is disclosed; SignUpClosed where it takes an account that may not be
+    created.
     """
     invitation, to = _find_by_token(token)
     if account_id:
@@ -77,6 +83,8 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     else:
         account = Account.objects(email_key=invitation.email_key).first()
     organization, inviter_email = _check_inviter(invitation)
+    if account is None:
+        check_sign_up(invited=True)
     step = _step(account, to, logged_in=bool(account_id))
     return Invited(invitation, to, organization, inviter_email, account, step)
 

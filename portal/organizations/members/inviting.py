@@ -12,10 +12,10 @@ from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import GRANTABLE_ROLES, Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
-from portal.email_addresses import parse_email
 from portal.errors import NotFound, check_all
 from portal.identity.sessions.principals import require_verified_address
 from portal.mail import outbox
+from portal.mail.recipients import parse_recipient
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.members import errors
 from portal.organizations.members.mails import INVITATION, INVITE
@@ -34,7 +34,7 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
     AlreadyInvited, NotFound.
     """
     rate_limits.count_attempt(rate_limits.INVITATIONS, str(access.organization.id))
-    address, _ = check_all(lambda: parse_email(email), lambda: _check_role(role))
+    address, _ = check_all(lambda: parse_recipient(email), lambda: _check_role(role))
     rate_limits.count_attempt(rate_limits.ADDRESS_MAILS, address.key)
     now = clock.now()
     invitation = Invitation(

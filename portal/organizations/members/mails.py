@@ -79,6 +79,23 @@ def _about_removed(mail: Mail) -> dict[str, Any] | None:
     return {"name": organization.name}
 
 
+def _about_owner(mail: Mail) -> dict[str, Any] | None:
+    """The values of a mail to all owners about one of them."""
+    organization, email = _existing(mail.ids["organization"]), email_of(mail.ids["account"])
+    if organization is None or email is None:
+        return None
+    if organization.state == OrganizationState.TRASHED:
+        page = link("organizations.trash")
+    else:
+        page = link("members.show", slug=organization.slug)
+    return {
+        "name": organization.name,
+        "email": email,
+        "is_new": mail.to == email,
+        "link": page,
+    }
+
+
 def _existing(organization_id: ObjectId) -> Organization | None:
     return Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED).first()
 
@@ -94,7 +111,8 @@ OWNERSHIP_OFFERED = MailKind(
     "ownership_offered", "{giver} offers you ownership of {name}", _offered
 )
 OFFER_ENDED = MailKind("offer_ended", "The offer of ownership of {name} has ended", _about_member)
+OWNER_SET = MailKind("owner_set", "{email} is an owner of {name}", _about_owner)
 ROLE_CHANGED = MailKind("role_changed", "Your role in {name} is {role}", _about_member)
 MEMBER_REMOVED = MailKind("member_removed", "You no longer belong to {name}", _about_removed)
 
-KINDS = (INVITATION, OWNERSHIP_OFFERED, OFFER_ENDED, ROLE_CHANGED, MEMBER_REMOVED)
+KINDS = (INVITATION, OWNERSHIP_OFFERED, OFFER_ENDED, OWNER_SET, ROLE_CHANGED, MEMBER_REMOVED)

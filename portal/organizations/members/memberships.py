@@ -41,7 +41,7 @@ def record_about(
     organization: Organization,
     action: str,
     context: RequestContext,
-    **details: str,
+    **details: str | None,
 ) -> None:
     """Append an event about an account or an invitation to the organization's audit chain."""
     record(

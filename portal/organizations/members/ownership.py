@@ -6,12 +6,14 @@ from portal import clock
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, OwnershipOffer, Role
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
+from portal.identity.sessions.principals import require_verified_address
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.access.owners import email_owners
 from portal.organizations.members import errors, memberships
-from portal.organizations.members.mails import OFFER_ENDED, OWNERSHIP_OFFERED
+from portal.organizations.members.mails import OFFER_ENDED, OWNER_SET, OWNERSHIP_OFFERED
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
@@ -96,6 +98,35 @@ def decline_ownership(
     Membership.objects(id=membership.id).update_one(unset__offer=True)
     giver = Account.objects(id=membership.offer.giver).first()
     memberships.record_about(giver, organization, "ownership.declined", context)
+    return organization
+
+
+@transactional
+def set_owner(
+    organization_id: ObjectId, account_id: ObjectId, context: RequestContext
+) -> Organization:
+    """Make an account an owner without anybody's offer, a member or not; the organization, which
+    may be in the trash. Other owners stay. All owners are notified.
+
+    Raises NotFound, AddressNotVerified, AlreadyOwner; then nothing was changed.
+    """
+    existing = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
+    organization = existing.first()
+    account = memberships.register_membership_change(account_id)
+    if organization is None or account.closed_at:
+        raise NotFound
+    require_verified_address(account)
+    before = Membership.objects(organization=organization.id, account=account_id).modify(
+        upsert=True,
+        set__role=Role.OWNER,
+        set_on_insert__since=clock.now(),
+        unset__offer=True,
+    )
+    if before and before.role == Role.OWNER:
+        raise errors.AlreadyOwner(account.email)
+    roles = {"role_before": before and before.role, "role": Role.OWNER}
+    memberships.record_about(account, organization, "ownership.set", context, **roles)
+    email_owners(OWNER_SET, organization, account=account_id)
     return organization
 
 

@@ -4,6 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
+from portal.bidi import isolated
 from portal.documents.accounts import Account
 from portal.documents.memberships import Role
 from portal.identity.authentication import cookies
@@ -51,7 +52,7 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
     )
     if changed:
         role_given = "an admin" if changed.role == Role.ADMIN else f"a {changed.role}"
-        flash(f"{changed.email} is {role_given} now.", "ok")
+        flash(f"{isolated(changed.email)} is {role_given} now.", "ok")
         return _to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
     shown = {"member": member, "withdrawing": IdempotentForm(), "keys": keys}
@@ -67,7 +68,10 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
         lambda: managing.remove_member(access, member.account_id, request_context())
     )
     if removed:
-        flash(f"{removed.email} no longer belongs to {access.organization.name}.", "ok")
+        flash(
+            f"{isolated(removed.email)} no longer belongs to {isolated(access.organization.name)}.",
+            "ok",
+        )
         return _to_members(access)
     keys = api_keys_managing.keys_by(access.organization, member.account_id)
     return render_page("members/remove.html", access, form, member=member, keys=keys)
@@ -79,7 +83,7 @@ def leave(access: Access) -> ResponseReturnValue:
     form = IdempotentForm()
     left = form.submit(lambda: managing.leave(access, current_user.account_id, request_context()))
     if left:
-        flash(f"You left {access.organization.name}.", "ok")
+        flash(f"You left {isolated(access.organization.name)}.", "ok")
         return redirect(url_for("organizations.list_mine"), 303)
     return render_page("members/leave.html", access, form)
 
@@ -96,7 +100,10 @@ def offer(access: Access, account_id: str) -> ResponseReturnValue:
         )
     )
     if offered:
-        flash(f"{offered.email} was offered ownership. Nothing changes until they accept.", "ok")
+        flash(
+            f"{isolated(offered.email)} was offered ownership. Nothing changes until they accept.",
+            "ok",
+        )
         return _to_members(access)
     return render_page("members/offer.html", access, form, member=member)
 
@@ -109,7 +116,7 @@ def withdraw_offer(access: Access, account_id: str) -> ResponseReturnValue:
         lambda: ownership.withdraw_offer(access, parse_object_id(account_id), request_context())
     )
     if withdrawn:
-        flash(f"The offer to {withdrawn.email} is withdrawn.", "ok")
+        flash(f"The offer to {isolated(withdrawn.email)} is withdrawn.", "ok")
     return _to_members(access)
 
 
@@ -126,7 +133,7 @@ def answer(access: Access) -> ResponseReturnValue:
         )
     )
     if accepted:
-        flash(f"You are an owner of {accepted.name}.", "ok")
+        flash(f"You are an owner of {isolated(accepted.name)}.", "ok")
         return _to_members(access)
     stays = offered.giver_stays
     return render_page("members/answer.html", access, form, giver=giver, giver_stays=stays)
@@ -168,7 +175,7 @@ def invite(access: Access) -> ResponseReturnValue:
         lambda: inviting.invite(access, form.email.data, form.role.data, request_context())
     )
     if sent:
-        flash(f"An invitation is on its way to {sent.email}.", "ok")
+        flash(f"An invitation is on its way to {isolated(sent.email)}.", "ok")
         return _to_members(access)
     return _members_page(access, form, listing.members_of(access.organization.id))
 
@@ -183,7 +190,7 @@ def resend(access: Access, invitation_id: str) -> ResponseReturnValue:
         lambda: inviting.resend_invitation(access, invitation.id, request_context())
     )
     if sent:
-        flash(f"A new link is on its way to {sent.email}. The one before is dead.", "ok")
+        flash(f"A new link is on its way to {isolated(sent.email)}. The one before is dead.", "ok")
     return _to_members(access)
 
 
@@ -196,7 +203,9 @@ def withdraw(access: Access, invitation_id: str) -> ResponseReturnValue:
         )
     )
     if withdrawn:
-        flash(f"The invitation of {withdrawn.email} is withdrawn. Its link is dead.", "ok")
+        flash(
+            f"The invitation of {isolated(withdrawn.email)} is withdrawn. Its link is dead.", "ok"
+        )
     return _to_members(access)
 
 
@@ -265,5 +274,5 @@ def _managed(access: Access, account_id: str) -> listing.ListedMember:
 def _welcome(joined: accepting.Joined) -> ResponseReturnValue:
     if joined.principal:
         cookies.enter(joined.principal)
-    flash(f"You belong to {joined.organization.name} now, as {joined.role}.", "ok")
+    flash(f"You belong to {isolated(joined.organization.name)} now, as {joined.role}.", "ok")
     return redirect(url_for("organizations.overview", slug=joined.organization.slug), 303)

@@ -8,6 +8,7 @@ from flask_login import current_user
 from wtforms import BooleanField, StringField
 
 from portal import clock
+from portal.bidi import isolated
 from portal.documents.organizations import Organization
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import render_page, with_access
@@ -38,7 +39,7 @@ def show(access: Access) -> ResponseReturnValue:
     changed = form.submit(lambda: _change(organization, form))
     if changed:
         requires = "requires" if changed.second_factor_from else "no longer requires"
-        flash(f"{changed.name} {requires} a second factor of its members.", "ok")
+        flash(f"{isolated(changed.name)} {requires} a second factor of its members.", "ok")
         return redirect(url_for("organizations.show_settings", slug=changed.slug), 303)
     without, number = requiring.members_without_second_factor(organization.id)
     today = clock.now().date()

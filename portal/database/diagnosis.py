@@ -1,0 +1,68 @@
+"""Why MongoDB can't be used: one sentence for whoever runs the portal, with no secret in it."""
+
+import re
+
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure
+from pymongo.server_description import ServerDescription
+from pymongo.topology_description import TopologyDescription
+
+_AUTHENTICATION_FAILED = 18
+_UNAUTHORIZED = 13
+_ATLAS_ERROR = 8000
+# The driver's messages end with what it was configured with, or with all that it knows.
+_SURPLUS = re.compile(r",? (\(configured timeouts|Timeout: |Topology Description).*", re.S)
+_PREFIX = re.compile(r"^\S+:\d+: (\[Errno -?\d+\] )?")
+_STATES = {
+    "RSSecondary": "is a secondary",
+    "RSArbiter": "is an arbiter",
+    "RSGhost": "is in no replica set that was initiated",
+    "Unknown": "has not answered yet",
+}
+_LONGEST = 300
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The driver's error behind one of MongoEngine."""
+    if isinstance(error, MongoEngineException):
+        return error.__cause__ or error.__context__ or error
+    return error
+
+
+def refuses_credentials(error: BaseException) -> bool:
+    """Whether the server refuses the user of MONGO_URI, or what that user may not do."""
+    if not isinstance(error, OperationFailure):
+        return False
+    if error.code == _ATLAS_ERROR:
+        return "auth" in str(error).lower()
+    return error.code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED)
+
+
+def explain(error: BaseException, known: TopologyDescription) -> str:
+    """One sentence on ``error``, given what is ``known`` of the servers."""
+    error = root_cause(error)
+    if isinstance(error, OperationFailure) and refuses_credentials(error):
+        if error.code == _UNAUTHORIZED:
+            return "MongoDB doesn't allow the user of MONGO_URI what the portal needs: grant it."
+        return "MongoDB refuses the user name or password in MONGO_URI."
+    if isinstance(error, ConfigurationError):
+        return f"The servers of MONGO_URI can't be found: {error}"[:_LONGEST]
+    if isinstance(error, ConnectionFailure) and not known.has_writable_server():
+        return f"MongoDB has no primary that can be reached: {_members(known)}."
+    return _short(error)[:_LONGEST]
+
+
+def _members(known: TopologyDescription) -> str:
+    servers = known.server_descriptions()
+    told = [f"{host}:{port} {_state(servers[host, port])}" for host, port in sorted(servers)]
+    return ", ".join(told) or "no member has the replicaSet that MONGO_URI names"
+
+
+def _state(server: ServerDescription) -> str:
+    if server.error is None:
+        return _STATES.get(server.server_type_name, f"is {server.server_type_name}")
+    return f"can't be reached ({_PREFIX.sub('', _short(server.error))})"
+
+
+def _short(error: BaseException) -> str:
+    return _SURPLUS.sub("", str(error)) or type(error).__name__

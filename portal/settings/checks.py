@@ -1,0 +1,178 @@
+"""Checks of settings by what will be done with them: connecting, mailing, being reached."""
+
+import os
+import re
+import ssl
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import formataddr
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import idna
+from environs import ValidationError
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+UNIX_SOCKET = "unix"
+IMPLICIT_TLS_PORT = 465
+# In a connection string's user name and password (RFC 3986, section 3.2.1).
+_ESCAPED = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
+_CREDENTIALS = re.compile(f"{_ESCAPED}(?::{_ESCAPED})?")
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]+(?<![.-])")
+_NAMED_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
+
+
+# With any of these in the URI each write in a transaction fails with code 72 or similar
+# ("writeConcern is not allowed within a multi-statement transaction"). The portal sets its
+# concerns itself.
+_OVERRIDDEN_OPTIONS = re.compile(
+    r"w|j|journal|fsync|wtimeout(ms)?|readconcernlevel|readpreference.*|maxstalenessseconds", re.I
+)
+
+
+def portable_uri(uri: str) -> str:
+    """The connection string without the concerns and preferences that the portal sets itself."""
+    before, mark, query = uri.partition("?")
+    options = (one for one in re.split("[&;]", query) if one)
+    kept = [one for one in options if not _OVERRIDDEN_OPTIONS.fullmatch(one.partition("=")[0])]
+    return before + mark + "&".join(kept)
+
+
+def mongo_uri(value: str) -> None:
+    """Accept what the driver can read, without asking DNS or the server. The fault repeats no
+    piece of a password."""
+    if not value.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValidationError("must name a replica set by mongodb:// or mongodb+srv://.")
+    try:
+        MongoClient(portable_uri(value), connect=False).close()
+    except (PyMongoError, ValueError, OSError) as error:
+        raise ValidationError(_fault_of_uri(value, error)) from error
+
+
+def public_url(value: str) -> None:
+    """Accept a scheme and host, with or without a port, as browsers send them."""
+    malformed = ValidationError(
+        "must be like https://portal.example, without a path or trailing slash."
+    )
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise malformed from error
+    bare = f"{parts.scheme}://{parts.netloc}".casefold() == value.casefold()
+    if parts.scheme not in ("http", "https") or not bare or "@" in parts.netloc:
+        raise malformed
+    if not host.isascii():
+        raise ValidationError(f"browsers send its host as {_as_ascii(host)}: write it so.")
+    if not _is_host(host):
+        raise malformed
+
+
+def mail_server(value: str) -> None:
+    """Accept a host without scheme or port."""
+    if value and not _is_host(value):
+        raise ValidationError(
+            "must be a host name or IP address alone, like mail.example; "
+            "the port is MAIL_PORT, encryption MAIL_SECURITY."
+        )
+
+
+def mail_from(value: str) -> None:
+    """Accept a sender that every mail server takes."""
+    if value:
+        mailbox(value)
+
+
+def mailbox(value: str) -> str:
+    """``value``, an address with or without a name before it, with the name quoted where it has
+    to be. Raises ValidationError."""
+    named = _NAMED_ADDRESS.fullmatch(value.strip())
+    name, address = (named["name"], named["address"]) if named else ("", value)
+    name = name.strip().removeprefix('"').removesuffix('"')
+    address = _with_ascii_domain(address.strip())
+    if not address.isascii():
+        raise ValidationError("must be an e-mail address of ASCII characters.")
+    try:
+        parsed = Address(addr_spec=address)
+    except (HeaderParseError, ValueError, IndexError):
+        parsed = Address()
+    if not parsed.domain or not name.isprintable():
+        raise ValidationError("must be one e-mail address, like Portal <portal@acme.example>.")
+    return formataddr((name, address))
+
+
+def mail_credential(value: str) -> None:
+    """Accept what ``smtplib`` can send."""
+    if not value.isascii() or not value.isprintable():
+        raise ValidationError("must be of ASCII characters: mail servers take no others.")
+
+
+def ca_file(path: str) -> None:
+    """Accept a file with certificates."""
+    try:
+        if path:
+            ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError, too
+        raise ValidationError(f"{path} holds no certificates in PEM: {error}.") from error
+
+
+def proxy(value: str) -> None:
+    """Accept an IP address, a network, or ``unix``."""
+    try:
+        if value != UNIX_SOCKET:
+            ip_network(value)
+    except ValueError as error:
+        raise ValidationError(
+            "must be IP addresses or networks, like 10.0.0.7 or 10.0.0.0/8, or unix for a proxy "
+            "that comes by a UNIX socket, separated by commas."
+        ) from error
+
+
+def is_ip_url(url: str | None) -> bool:
+    """Whether the URL's host is an IP address; ``None`` is a URL with a fault of its own."""
+    return _is_ip(urlsplit(url or "").hostname or "")
+
+
+def can_be_written(directory: str) -> bool:
+    """Whether this process may create files in ``directory``, or create it."""
+    path = Path(directory).absolute()
+    while not path.exists():
+        path = path.parent
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+
+
+def _fault_of_uri(uri: str, error: Exception) -> str:
+    """The driver's reason, except where that would repeat a piece of the password."""
+    credentials, at, _ = uri.partition("://")[2].rpartition("@")
+    if at and not _CREDENTIALS.fullmatch(credentials):
+        return (
+            "the user name or password has a character that must be percent-encoded, for instance "
+            "@ as %40, : as %3A, / as %2F, % as %25."
+        )
+    return f"the driver can't read it: {error}."
+
+
+def _is_host(text: str) -> bool:
+    return _is_ip(text) or _HOST_NAME.fullmatch(text) is not None
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_ascii_domain(address: str) -> str:
+    local, at, domain = address.rpartition("@")
+    return local + at + (domain if domain.isascii() else _as_ascii(domain))
+
+
+def _as_ascii(domain: str) -> str:
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError as error:
+        raise ValidationError(f"{domain} is no host name.") from error
