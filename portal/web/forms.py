@@ -21,7 +21,14 @@ from portal.web.idempotency import find_record, form_idempotency_key
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = ("organizations.sign_up", "organizations.finish_sign_up", "invitations.follow")
 # Forms that change the principal, and so would change the scope of the second click.
-_CHANGE_PRINCIPAL = (*SIGN_UPS, "accounts.verify", "accounts.recover", "account.close")
+_CHANGE_PRINCIPAL = (
+    *SIGN_UPS,
+    "accounts.verify",
+    "accounts.recover",
+    "account.close",
+    "authentication.bring_second_factor",
+    "authentication.use_passkey",
+)
 
 Result = TypeVar("Result")
 

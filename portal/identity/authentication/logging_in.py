@@ -31,9 +31,11 @@ from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web.context import AuditActor, RequestContext
 from portal.web.errors import TooManyAttempts
+from portal.web.idempotency import claim_key
 
 MAX_TRIES = 10
 TRUSTED = timedelta(days=30)
+_LOG_IN, _CONFIRM = "log_in", "confirm"
 
 log = structlog.get_logger()
 
@@ -142,6 +144,7 @@ def log_in_with_passkey(
     @transactional
     def open_session() -> AccountPrincipal:
         account = Account.objects.get(id=assertion.passkey.account)
+        claim_key(context, account.id, _LOG_IN)
         used = passkeys.use(assertion)
         return sessions.log_in(account, context, user_agent, factors=(used,))
 
@@ -244,6 +247,7 @@ def _finish(
 ) -> AccountPrincipal:
     pending = find_pending(pending_id)
     account = Account.objects.get(id=pending.account)
+    claim_key(context, account.id, _LOG_IN)
     used = use(account)
     pending.delete()
     principal = sessions.log_in(account, context, user_agent, factors=(Factor.PASSWORD, used))
@@ -257,5 +261,6 @@ def _reauthenticate(
     principal: AccountPrincipal, use: Callable[[Account], Factor], context: RequestContext
 ) -> None:
     account = Account.objects.get(id=principal.account_id)
+    claim_key(context, account.id, _CONFIRM)
     record(account, "account.confirmed", context.origin, factor=use(account))
     sessions.sessions_with_id(principal.session_id).update_one(set__authenticated_at=clock.now())
