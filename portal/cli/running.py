@@ -79,7 +79,7 @@ def on_data_as_it_is(command: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(*arguments: Any, **options: Any) -> Any:
         try:
             return command(*arguments, **options)
-        except (click.ClickException, click.exceptions.Exit):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             if connection.is_unavailable(error):
