@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     chains.find_broken,
     surroundings.find_leaking_server,
     surroundings.find_waiting_mails,
+    surroundings.find_wrong_clock,
 )
 
 
