@@ -298,8 +298,8 @@ def clock_difference() -> float:
 
 
 def describe_clocks() -> str | None:
-    """How this process's clock differs from the server's, and what follows, where that is more than
-    CLOCKS_DIFFER_SECONDS."""
+    """Words on this process's clock and what follows, where it differs from the server's by more
+    than CLOCKS_DIFFER_SECONDS."""
     difference = clock_difference()
     if abs(difference) <= CLOCKS_DIFFER_SECONDS:
         return None

@@ -161,7 +161,7 @@ def repeat_migrations(
 def read_standings(
     master: Database, migrations: tuple[Migration, ...] = MIGRATIONS
 ) -> Iterator[Standing]:
-    """Where each of the ``migrations`` stands. Changes nothing."""
+    """Yield the standing of each of the ``migrations``. Changes nothing."""
     record = _records(master).find_one(_RECORD) or {"number": 0}
     for migration in migrations:
         older = migration.older

@@ -92,7 +92,7 @@ def find_restored() -> Iterator[Finding]:
 
 
 def _restored(suspects: list[Found]) -> set[Found]:
-    """Those of the collections, which are nobody's, that an organization may take over."""
+    """Select from nobody's collections those that an organization may take over."""
     named = {found.name: found for found in suspects}
     wanted = {"placement.collection": {"$in": list(named)}, **_SETTLED}
     rows = list(Organization._get_collection().find(wanted, {"placement": 1}))
