@@ -220,6 +220,16 @@ def test_an_upgrade_to_a_second_portal_loses_no_request(server, databases, tmp_p
     assert set(load.answers) == {200}
 
 
+def test_the_documented_switch_fits_the_file(tmp_path):
+    [switch] = re.findall(
+        r"^sed -i '(.+)' /etc/nginx", (TOP / "docs/operating.md").read_text(), re.M
+    )
+    conf = tmp_path / "portal.conf"
+    shutil.copy(TOP / "deploy/nginx.conf", conf)
+    subprocess.run(["sed", "-i", switch, conf], check=True)
+    assert re.findall(r"server 127.0.0.1:\d+;", conf.read_text()) == ["server 127.0.0.1:8002;"]
+
+
 @pytest.fixture
 def unit():
     """The unit's commands, for a clone of the test and a port."""
