@@ -134,9 +134,10 @@ $(ASSETS): $(VENV)/installed portal/serving/build.py $(wildcard static/*/*)
 	$(BIN)/python -m portal.serving.build
 
 $(VENV)/nginx: $(VENV)/installed-test
-	@command -v nginx >/dev/null || { $(APT_INSTALL) nginx >/dev/null; } || true
+	@{ command -v nginx && command -v openssl && command -v systemd-analyze; } >/dev/null || { $(APT_INSTALL) nginx openssl systemd >/dev/null; } || true
 	$(call need,nginx,nginx)
 	$(call need,openssl,openssl)
+	$(call need,systemd-analyze,systemd)
 	@touch $@
 
 $(VENV)/browser: $(VENV)/installed-test
