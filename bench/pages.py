@@ -1,4 +1,4 @@
-"""What a page costs."""
+"""The cost of a page."""
 
 from bench.environment import Environment
 from bench.report import Figure

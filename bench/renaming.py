@@ -1,4 +1,4 @@
-"""Whether a rename takes longer the more an organization has stored."""
+"""The time of a rename by how much an organization has stored."""
 
 from bench.environment import TENANT_DB, Environment
 from bench.report import Figure

@@ -1,4 +1,4 @@
-"""What a process uses, as Linux tells."""
+"""Use of resources by a process, from Linux."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def worker_of(running: PortalProcess) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """How long it was on a core, in steps of a clock tick, mostly 10 ms."""
+    """The seconds that a process was on a core, in steps of a clock tick, mostly 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -234,13 +234,13 @@ def check_server(server: MongoClient) -> None:
 
 
 def lacks_zlib_fix(version: tuple[int, ...]) -> bool:
-    """Whether a release is older than its series' fix, or its series than the first with one."""
+    """Tell whether a release lacks its series' fix, or its series is older than any with one."""
     fixed_in = [release for release in ZLIB_FIXED_IN if release[:2] >= version[:2]]
     return bool(fixed_in) and version < fixed_in[0]
 
 
 def leaks_memory(server: MongoClient) -> bool:
-    """Whether the server is older than its series' fix of CVE-2025-14847, and takes messages
+    """Tell whether the server is older than its series' fix of CVE-2025-14847, and takes messages
     compressed by zlib."""
     version = tuple(server.server_info()["versionArray"][:3])
     return lacks_zlib_fix(version) and "zlib" in server.admin.command(

@@ -216,7 +216,7 @@ def _actual_names(rows: list[Row]) -> dict[UUID, str]:
 
 
 def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
-    """Those of the organizations without a running operation. Every change but a repair shows in
+    """The organizations without a running operation. Every change but a repair shows in
     the placement or in ``audit_head``."""
     wanted = {"_id": {"$in": list(organizations)}, **_SETTLED}
     return list(Organization._get_collection().find(wanted, dict.fromkeys(_FIELDS, 1)))

@@ -1,4 +1,4 @@
-"""What the portal stands on: the database server, the mail server, and the clocks."""
+"""Findings about the database server, the mail server, and the clocks."""
 
 from collections.abc import Iterator
 

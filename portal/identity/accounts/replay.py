@@ -1,5 +1,5 @@
-"""Where forms of accounts lead, those of mailed links among them, and where they lead when they
-were submitted twice."""
+"""Destinations of forms of accounts, those of mailed links among them, also of forms submitted
+twice."""
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue

@@ -1,4 +1,4 @@
-"""Where forms about organizations lead that were submitted twice."""
+"""Destinations of forms about organizations that were submitted twice."""
 
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
