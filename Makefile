@@ -29,13 +29,13 @@ help:  ## lists the commands
 run: $(VENV)/installed $(VENV)/libraries $(ASSETS)  ## serves the portal, with a MongoDB of its own unless MONGO_URI is set
 	@$(BIN)/python -m portal.serving.supervisor
 
-test: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(ASSETS)  ## runs the tests, or those of a file or folder: make test T=tests/api
+test: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(ASSETS)  ## runs the tests, or those of a file or folder: make test T=tests/api
 	$(BIN)/pytest $(T)
 
 test-fast: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)  ## runs the tests that need no browser, start no process and take no seconds
 	$(BIN)/pytest -m "not (browser or processes or slow or full)" $(T)
 
-faults: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
+faults: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
 	$(BIN)/pytest -m full --ignore tests/faults
 	$(BIN)/pytest -n 0 -m "full or not full" tests/faults
 
@@ -132,6 +132,13 @@ build/pip/%/installed: | $(BIN)/python
 
 $(ASSETS): $(VENV)/installed portal/serving/build.py $(wildcard static/*/*)
 	$(BIN)/python -m portal.serving.build
+
+$(VENV)/nginx: $(VENV)/installed-test
+	@{ command -v nginx && command -v openssl && command -v systemd-analyze; } >/dev/null || { $(APT_INSTALL) nginx openssl systemd >/dev/null; } || true
+	$(call need,nginx,nginx)
+	$(call need,openssl,openssl)
+	$(call need,systemd-analyze,systemd)
+	@touch $@
 
 $(VENV)/browser: $(VENV)/installed-test
 	@$(BIN)/python -m tests.browser.chromium 2>/dev/null || { $(APT_INSTALL) chromium >/dev/null; } || $(BIN)/playwright install chromium || true

@@ -8,6 +8,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from portal import logs
+from portal.database import rolling_upgrades
 from portal.identity.second_factors import sealing
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
@@ -44,6 +45,7 @@ def on_starting(server: Arbiter) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Start the worker's background threads, after the fork."""
+    rolling_upgrades.start()
     runner.start()
     sender.start(worker.wsgi)
     sealing.start_resealing()

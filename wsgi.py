@@ -1,4 +1,4 @@
-"""What gunicorn serves, ``gunicorn wsgi:app`` (see gunicorn.conf.py), and what ``flask`` finds."""
+"""The application for ``gunicorn wsgi:app`` (see gunicorn.conf.py) and for ``flask``."""
 
 from portal import create_app, settings
 from portal.cli import running

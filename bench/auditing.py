@@ -1,4 +1,4 @@
-"""What an audit event costs the change that it records."""
+"""The cost of an audit event to the change that it records."""
 
 from unittest.mock import patch
 

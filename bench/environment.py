@@ -1,4 +1,4 @@
-"""What the parts measure on."""
+"""The portals and servers that the parts measure on."""
 
 import secrets
 import tempfile

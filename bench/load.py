@@ -1,4 +1,4 @@
-"""How many pages a worker serves in a second."""
+"""The pages a worker serves in a second."""
 
 import statistics
 import time
@@ -23,7 +23,7 @@ _FLOOR = "bare view"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked for, and by whom."""
+    """A page, and the visitor who asks for it."""
 
     running: PortalProcess
     path: str
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What became of it."""
+    """The answers to a load."""
 
     per_second: float
     p99_seconds: float
@@ -90,7 +90,7 @@ def _serve(target: Target, seconds: float) -> Served:
 
 
 def _ask(target: Target, until: float) -> list[float]:
-    """How long each answer took on a connection that is kept."""
+    """The seconds of each answer on a connection that is kept."""
     taken = []
     with closing(HTTPConnection(urlsplit(target.running.url).netloc, timeout=30)) as connection:
         while (begin := time.perf_counter()) < until:

@@ -1,4 +1,4 @@
-"""Where and with what was measured."""
+"""The machine and the versions that were measured."""
 
 import os
 import platform
@@ -41,7 +41,7 @@ class Surroundings:
 
 
 def look(mongod: str) -> Surroundings:
-    """What they are now, with a mongod of this version."""
+    """The machine and versions now, with a mongod of this version."""
     return Surroundings(
         date=clock.now().date().isoformat(),
         commit=_commit(),
@@ -67,7 +67,7 @@ def _commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git says; nothing where there is no git or no repository."""
+    """The output of git; nothing where there is no git or no repository."""
     try:
         told = subprocess.run(
             ["git", *arguments], cwd=TOP, check=True, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""How much memory the processes hold."""
+"""The memory that the processes hold."""
 
 import tempfile
 from pathlib import Path

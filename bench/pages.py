@@ -1,4 +1,4 @@
-"""What pages cost."""
+"""The costs of pages."""
 
 from collections.abc import Callable
 

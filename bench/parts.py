@@ -21,7 +21,7 @@ from bench.scale import Scale
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is measured by itself."""
+    """A measurement that stands by itself."""
 
     name: str
     what: str

@@ -1,5 +1,4 @@
-"""Whether a rename takes longer the more an organization has stored, and what it costs beside the
-least that it could."""
+"""The time of a rename by how much an organization has stored, and beside its floor."""
 
 from itertools import count
 

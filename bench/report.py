@@ -1,4 +1,4 @@
-"""What was measured, as values and as text."""
+"""Results, as values and as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a part gave, or why it gave nothing."""
+    """The figures of a part, or why it gave none."""
 
     part: str
     figures: tuple[Figure, ...] = ()
@@ -45,12 +45,12 @@ class Result:
 
 
 def document(surroundings: Surroundings, results: Sequence[Result]) -> str:
-    """What ``results.md`` holds."""
+    """The text of ``results.md``."""
     return f"{_PREFACE}\n{tables(surroundings, results)}"
 
 
 def tables(surroundings: Surroundings, results: Sequence[Result]) -> str:
-    """Where and with what was measured, and all figures, in Markdown."""
+    """The machine, the versions and all figures, in Markdown."""
     figures = [row for result in results for row in _rows(result)]
     return f"{_table([_RUN_HEAD, *surroundings.rows()])}\n{_table([_HEAD, *figures])}"
 

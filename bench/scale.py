@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""The sizes of measurements."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a sign-up costs beside the least that it could."""
+"""The cost of a sign-up beside the least that it could be."""
 
 from itertools import count
 from unittest.mock import patch

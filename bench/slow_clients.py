@@ -1,4 +1,4 @@
-"""How long a page takes while others send slowly."""
+"""The time of a page while others send slowly."""
 
 import socket
 import statistics

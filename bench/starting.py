@@ -1,4 +1,4 @@
-"""How soon ``make run`` answers, once it is installed."""
+"""The time until ``make run`` answers, once it is installed."""
 
 import signal
 import statistics

@@ -1,4 +1,4 @@
-"""What the tenant store costs beside PyMongo's own methods."""
+"""The cost of the tenant store beside PyMongo's own methods."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How long work takes."""
+"""Timing of work."""
 
 import statistics
 import time

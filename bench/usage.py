@@ -1,4 +1,4 @@
-"""What a process uses, as Linux tells."""
+"""Use of resources by a process, from Linux."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def worker_of(running: PortalProcess) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """How long its threads were on a core, to the nanosecond."""
+    """The seconds that the threads of a process were on a core, to the nanosecond."""
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 

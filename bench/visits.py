@@ -21,7 +21,7 @@ class OrganizationPage:
 
     @property
     def cookies(self) -> str:
-        """What the browser sends as ``Cookie``."""
+        """The ``Cookie`` header that the browser sends."""
         return "; ".join(f"{each.name}={each.value}" for each in self._person.session.cookies)
 
     def visit(self, times: int = 1, below: str = "") -> None:

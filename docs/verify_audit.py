@@ -32,11 +32,11 @@ Row = dict[str, Any]
 
 
 class Broken(Exception):
-    """What is wrong with the trail."""
+    """A fault of the trail."""
 
 
 class Unreadable(Exception):
-    """Why this is no trail that can be verified."""
+    """The reason why this is no trail that can be verified."""
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def verify_file(name: str, head: str | None) -> str:
 
 
 def verify(lines: Iterable[bytes], head: str | None) -> str:
-    """What is to be told of a trail that is whole. Raises Broken or Unreadable."""
+    """Describe a trail that is whole. Raises Broken or Unreadable."""
     seq, previous, chain, end, head_seen = 0, "", None, None, False
     for number, line in enumerate(lines, 1):
         row = read(line, number)

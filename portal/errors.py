@@ -53,7 +53,7 @@ class PortalError(Exception):
 
     @property
     def suggestions(self) -> Mapping[str, str]:
-        """What a form puts into fields that were left empty."""
+        """The values that a form puts into fields that were left empty."""
         return {}
 
     @property

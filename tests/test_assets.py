@@ -24,6 +24,17 @@ def test_pages_load_only_static_files_under_names_of_their_content(visitor):
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_programs_find_an_icon_and_what_robots_may_read_at_the_top(visitor):
+    icon = visitor.get("/favicon.ico").response
+    assert icon.data.startswith(b"\x00\x00\x01\x00")
+    assert icon.mimetype in ("image/x-icon", "image/vnd.microsoft.icon")
+    robots = visitor.get("/robots.txt").response
+    assert (robots.mimetype, robots.text) == ("text/plain", "User-agent: *\nDisallow: /\n")
+    for answer in (icon, robots):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "max-age" in answer.headers["Cache-Control"]
+
+
 @pytest.mark.parametrize("encoding", ["br", "gzip"])
 def test_static_files_come_compressed(visitor, encoding):
     for path in linked(visitor.get("/signup")):

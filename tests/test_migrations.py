@@ -11,9 +11,13 @@ import pytest
 from portal import clock
 from portal.database import connection, migrations
 from portal.database.errors import MigrationFailed, MigrationRunning
-from portal.database.migrations import Migration, run_migrations
+from portal.database.migrations import Migration, repeat_migrations, run_migrations
+from portal.documents.organizations import Organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web import requests
+from tests.factories import a_context
 from tests.processes import at_once, wait_until
+from tests.visitor import Visitor
 
 DONE = {"_id": "master data"}
 
@@ -124,7 +128,7 @@ def test_one_whose_holder_was_killed_is_taken_over(master_db, server):
     master_db.migrations.update_one(DONE, {"$set": {"lease_until": past}})
     run_migrations(master_db, (counting(1),))
     assert traces(master_db) == [1]
-    assert set(master_db.migrations.find_one(DONE)) == {"_id", "number", "at"}
+    assert set(master_db.migrations.find_one(DONE)) == {"_id", "number", "at", "ran"}
 
 
 def test_a_holder_that_was_overtaken_records_nothing(master_db):
@@ -150,12 +154,62 @@ def test_data_of_a_newer_version_is_served_and_told(master_db, log):
 def test_sessions_that_an_earlier_version_stored_stay_logged_in(visitor, master_db):
     visitor.sign_up()
     master_db.sessions.update_many({}, {"$unset": {"kind": 1, "public_id": 1}})
-    assert visitor.get("/organizations/acme-corp").status == 303
     run_migrations(master_db)
     assert visitor.get("/organizations/acme-corp").status == 200
     [session] = master_db.sessions.find()
     assert session["kind"] == "browser"
     assert session["public_id"]
+
+
+def test_what_an_earlier_version_writes_after_it_is_served_listed_and_ended(
+    app, visitor, master_db
+):
+    run_migrations(master_db)
+    visitor.sign_up()
+    other = Visitor(app)
+    other.log_in()
+    master_db.sessions.update_many({}, {"$unset": {"kind": 1, "public_id": 1}})
+    page = visitor.get("/account/sessions")
+    assert other.get("/organizations/acme-corp").status == 200
+    ends = [form["action"] for form in page.html.select("form[action$='/end']")]
+    assert len(ends) == 1
+    visitor.post(ends[0], form_at="/account/sessions")
+    assert other.get("/organizations/acme-corp").status == 303
+    assert visitor.get("/organizations/acme-corp").status == 200
+
+
+def test_what_an_earlier_version_writes_after_it_is_brought_to_this_shape_again(
+    visitor, master_db, command
+):
+    run_migrations(master_db)
+    assert command("migrate", "status").returncode == 0
+    visitor.sign_up()
+    organization = Organization.objects.get()
+    trash_organization(organization, None, a_context())
+    master_db.sessions.update_many({}, {"$unset": {"kind": 1, "public_id": 1}})
+    master_db.organizations.update_many({}, {"$unset": {"warn_at": 1}})
+    told = command("migrate", "status")
+    assert [line.split("  ")[2] for line in told.stdout.splitlines()] == ["older documents: 1"] * 3
+    assert told.returncode == 1
+    assert repeat_migrations(master_db) == (1, 2, 3)
+    assert repeat_migrations(master_db) == ()
+    trashed = master_db.organizations.find_one()
+    assert trashed["purge_at"] - trashed["warn_at"] == timedelta(days=3)
+    assert command("migrate", "status").returncode == 0
+
+
+def test_status_tells_when_each_ran_and_migrates_nothing(master_db, command):
+    told = command("migrate", "status")
+    assert told.returncode == 1
+    assert told.stdout.count("not yet") == len(migrations.MIGRATIONS)
+    assert (
+        "migrations" not in master_db.list_collection_names()
+        or not master_db.migrations.find_one(DONE)
+    )
+    run_migrations(master_db)
+    told = command("migrate", "status")
+    assert told.stdout.count(f"{clock.now():%Y-%m-%d }") == len(migrations.MIGRATIONS)
+    assert told.returncode == 0
 
 
 @pytest.fixture

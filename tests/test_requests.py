@@ -1,5 +1,6 @@
 """Where a request comes from, and under which host."""
 
+import re
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -136,3 +137,43 @@ def test_under_https_browsers_are_told_to_stay_with_it(portal_at):
 
 def test_without_https_nothing_is_promised_about_it(visitor):
     assert "Strict-Transport-Security" not in visitor.get("/login").response.headers
+
+
+def at(visitor, path):
+    """The answer to GET of just this path."""
+    return visitor.client.get("/", environ_overrides={"PATH_INFO": path})
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/login/", "/login"),
+        ("/login//", "/login"),
+        ("/organizations//acme-corp/", "/organizations/acme-corp"),
+        ("/organizations/acme corp/", "/organizations/acme%20corp"),
+        ("/org/acme-corp/", "/org/acme-corp"),
+    ],
+)
+def test_a_slash_too_many_leads_to_what_was_meant(visitor, path, meant):
+    answer = at(visitor, path)
+    assert answer.status_code in (307, 308)
+    assert answer.headers["Location"].removeprefix("http://localhost") == meant
+
+
+def test_a_slash_too_many_keeps_the_query(visitor):
+    answer = visitor.get("/login/?next=/account&q=%C3%A9")
+    assert answer.location == "/login?next=/account&q=%C3%A9"
+
+
+@pytest.mark.attack("C2")
+@pytest.mark.parametrize("path", ["//evil.example/", "//evil.example//login/", "/nowhere/", "//"])
+def test_a_slash_too_many_leads_nowhere_else(visitor, path):
+    answer = at(visitor, path)
+    location = answer.headers.get("Location", "http://localhost/")
+    assert location.startswith("http://localhost/") or re.match("/[^/]", location)
+
+
+def test_a_slash_too_many_changes_nothing(visitor):
+    fields = {"csrf_token": visitor.token()}
+    assert visitor.client.post("/logout/", data=fields).status_code == 404
+    assert visitor.client.delete("/org/acme-corp/").status_code == 404

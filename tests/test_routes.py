@@ -55,8 +55,8 @@ ROUTES = {
     "POST /signup/finish": PUBLIC,
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
-    "GET /login/second": LEAVES,
-    "POST /login/second": LEAVES,
+    "GET /login/second": PERSON,  # is led on
+    "POST /login/second": PERSON,
     "GET /login/passkey": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": LEAVES,

@@ -18,7 +18,7 @@ from pymongo.errors import OperationFailure
 from portal.serving import mongod
 from portal.serving.mongod import NoMongod
 from portal.serving.processes import still_runs
-from tests.clones import TOP, a_clone, environment
+from tests.clones import a_clone, environment
 from tests.processes import Person, wait_until
 from tests.visitor import PASSWORD
 
@@ -36,13 +36,6 @@ def start_make(clone, **changes):
     # One worker starts faster than two, and is as good to be killed.
     settings = environment(WEB_CONCURRENCY="1", **changes)
     return subprocess.Popen(command, cwd=clone, env=settings, stderr=subprocess.PIPE, text=True)
-
-
-@pytest.fixture
-def built_clone(clone):
-    """One with static files, so that it can be served without make."""
-    (clone / "build").symlink_to(TOP / "build")
-    return clone
 
 
 class Supervised:
@@ -353,15 +346,15 @@ def test_a_database_without_a_primary_is_one_sentence_and_readiness_is_told_when
         supervisor.communicate()
 
 
-def test_gunicorn_by_hand_listens_where_the_settings_say(built_clone, server):
+def test_gunicorn_by_hand_listens_where_the_settings_say(clone, server):
     """From the environment and from .env; ``PORT`` alone opens it to no network."""
     secrets = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
-    (built_clone / ".env").write_text("BIND=127.0.0.2\n")
+    (clone / ".env").write_text("BIND=127.0.0.2\n")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     gunicorn = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "wsgi:app"],
-        cwd=built_clone, env=environment(MONGO_URI=server.uri, PORT=str(port), **secrets), stderr=subprocess.DEVNULL,
+        cwd=clone, env=environment(MONGO_URI=server.uri, PORT=str(port), **secrets), stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         wait_until(lambda: answers("127.0.0.2", port))
@@ -372,19 +365,19 @@ def test_gunicorn_by_hand_listens_where_the_settings_say(built_clone, server):
 
 
 @pytest.mark.attack("C3")
-def test_behind_a_unix_socket_the_client_is_who_the_proxy_says(built_clone, server):
+def test_behind_a_unix_socket_the_client_is_who_the_proxy_says(clone, server):
     """Where the setting names it: nobody else reaches the socket."""
     names = {"master_db": "master_unix", "tenant_db": "tenant_unix"}
     secrets = {name: server.settings[name] for name in ("jwt_secret", "secret_key")}
     given = {"mongo_uri": server.uri, "trusted_proxies": "unix", **names, **secrets}
     gunicorn = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "unix:portal.sock"],
-        cwd=built_clone, env=environment(WEB_CONCURRENCY="1", **{name.upper(): value for name, value in given.items()}),
+        cwd=clone, env=environment(WEB_CONCURRENCY="1", **{name.upper(): value for name, value in given.items()}),
     )  # fmt: skip
     body = json.dumps(
         {"organization_name": "Acme", "email": "mara@acme.example", "password": PASSWORD}
     )
-    socket_path = built_clone / "portal.sock"
+    socket_path = clone / "portal.sock"
     headers = {
         "Host": "localhost",
         "Content-Type": "application/json",

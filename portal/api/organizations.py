@@ -142,7 +142,7 @@ def list_trash() -> dict[str, Any]:
     return {"trash": directory.trash_of(current_user.account_id, size=_MAX_TRASHED).rows}
 
 
-@org.get("/<name:name>", refusals=OF_ACCESS)
+@org.get("/<name:name>", refusals=(*OF_ACCESS, OperationInProgress))
 @logged_in
 @org.response(200, schemas.OrganizationAnswer)
 def get_organization(name: str) -> Answer:

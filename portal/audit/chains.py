@@ -116,7 +116,7 @@ def _heads(document: type[Document]) -> Iterator[_Head]:
 
 
 def _suspects(page: list[_Head], chains: Row, tally: Tally) -> Iterator[ObjectId]:
-    """Those ``chains`` that don't match their heads in the ``page``, or have none there."""
+    """The ``chains`` that don't match their heads in the ``page``, or have none there."""
     heads = {head.chain: head for head in page}
     tally.chains += len(page)
     for chain, events in groupby(_events(chains), key=itemgetter("chain")):

@@ -21,6 +21,7 @@ from portal.web.streaming import File, Render, Row, streamed
 
 SCHEMA = 1
 
+_BYTE_ORDER_MARK = "\ufeff"
 _IDS = ("actor", "target", "session")
 _TEXTS = ("actor_kind", "actor_name", "request_id")
 COLUMNS = (
@@ -40,8 +41,9 @@ class Export:
 
 
 def as_csv(export: Export) -> Iterator[str]:
-    """Events as CSV by ``defusedcsv``, so that no spreadsheet reads a cell as a formula."""
-    header = _csv_lines([COLUMNS])
+    """Events as CSV by ``defusedcsv``, so that no spreadsheet reads a cell as a formula. A byte
+    order mark tells spreadsheets that it is UTF-8."""
+    header = _BYTE_ORDER_MARK + _csv_lines([COLUMNS])
     return streamed(_file_of(export, lambda rows: _csv_lines(map(_csv_row, rows)), header, ""))
 
 

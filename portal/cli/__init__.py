@@ -1,5 +1,6 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
-``flask keys``, ``flask accounts``, ``flask organizations``, ``flask doctor``.
+``flask keys``, ``flask accounts``, ``flask organizations``, ``flask migrate status``,
+``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -13,9 +14,19 @@ from portal.cli.doctor import examine_installation
 from portal.cli.keys import keys
 from portal.cli.lifecycle import lifecycle
 from portal.cli.mail import mail
+from portal.cli.migrate import migrate
 from portal.cli.organizations import organizations
 
-COMMANDS = (lifecycle, mail, audit, keys, accounts, organizations, examine_installation)
+COMMANDS = (
+    lifecycle,
+    mail,
+    audit,
+    keys,
+    accounts,
+    organizations,
+    migrate,
+    examine_installation,
+)
 
 
 def init_app(app: Flask) -> None:

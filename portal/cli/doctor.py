@@ -9,22 +9,46 @@ import click
 from flask.cli import with_appcontext
 
 from portal.cli.running import on_database
-from portal.doctor.examination import CHECKS, Outcome, examine
+from portal.doctor import placements
+from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
 
 
 @click.command("doctor")
 @click.option("--repair", is_flag=True, help="Repair what is safe to repair. Nothing is dropped.")
+@click.option(
+    "--adopt-restored",
+    "adopt",
+    is_flag=True,
+    help="Show the collections that were restored with another UUID, ask, and take them over.",
+)
+@click.option("--yes", is_flag=True, help="With --adopt-restored: don't ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and finding.")
 @with_appcontext
 @on_database
-def examine_installation(repair: bool, as_json: bool) -> None:
+def examine_installation(repair: bool, adopt: bool, yes: bool, as_json: bool) -> None:
     """Compare master data with the tenant collections.
 
     Exit status: 0 all well, 1 something remains to be repaired, 2 the examination failed.
     """
+    if adopt and repair:
+        raise click.UsageError("--adopt-restored goes before --repair: call them one by one.")
     write = _write_json if as_json else _write_text
-    remain = write(examine(check, repair=repair) for check in CHECKS)
-    sys.exit(1 if remain else 0)
+    if adopt:
+        examinations = [_adopt_restored(ask=not yes)]
+    else:
+        examinations = [examine(check, repair=repair) for check in CHECKS]
+    sys.exit(1 if write(examinations) else 0)
+
+
+def _adopt_restored(*, ask: bool) -> Iterator[Outcome]:
+    """Take over what was shown, and nothing that appeared since then."""
+    shown = list(placements.find_restored())
+    if shown and ask:
+        click.echo(f"{placements.RESTORED.title}\n", err=True)
+        for finding in shown:
+            click.echo(f"  {_plain(finding.subject)}  {_plain(finding.words)}", err=True)
+        click.confirm(f"\nTake over these {len(shown)} collections?", abort=True, err=True)
+    return filter(None, map(repair_finding, shown))
 
 
 def _write_json(examinations: Iterable[Iterator[Outcome]]) -> int:

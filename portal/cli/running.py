@@ -61,15 +61,25 @@ def _is_reachable(uri: str) -> bool:
 
 
 def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Prepare the database before the command, and report its errors on one line with the exit
-    status COMMAND_FAILED."""
+    """Prepare the database before the command, and report errors as ``on_data_as_it_is`` does."""
+
+    @wraps(command)
+    def prepared(*arguments: Any, **options: Any) -> Any:
+        connection.prepare()
+        return command(*arguments, **options)
+
+    return on_data_as_it_is(prepared)
+
+
+def on_data_as_it_is(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Report the command's errors on one line with the exit status COMMAND_FAILED. The database is
+    left as it is, so the command may only read."""
 
     @wraps(command)
     def guarded(*arguments: Any, **options: Any) -> Any:
         try:
-            connection.prepare()
             return command(*arguments, **options)
-        except (click.ClickException, click.exceptions.Exit):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             if connection.is_unavailable(error):

@@ -24,6 +24,7 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
+from portal import clock
 from portal import settings as portal_settings
 from portal.database import diagnosis, migrations
 from portal.database.errors import (
@@ -38,6 +39,8 @@ from portal.settings.checks import portable_uri
 log = structlog.get_logger()
 
 CLIENT_TIMEOUT_SECONDS = 20
+# Codes of authenticator apps are accepted for 30 seconds more.
+CLOCKS_DIFFER_SECONDS = 5
 # Less than a request's time limit.
 PREPARING_SECONDS = 3.5
 OLDEST_SERVER = (6, 0)
@@ -168,6 +171,8 @@ def prepare() -> None:
     migrations.run_migrations(master_database())
     for document in _state.documents:
         document.ensure_indexes()
+    if words := describe_clocks():
+        log.warning("database.clocks_differ", note=words)
     _state.prepared = True
 
 
@@ -229,13 +234,13 @@ def check_server(server: MongoClient) -> None:
 
 
 def lacks_zlib_fix(version: tuple[int, ...]) -> bool:
-    """Whether a release is older than its series' fix, or its series than the first with one."""
+    """Tell whether a release lacks its series' fix, or its series is older than any with one."""
     fixed_in = [release for release in ZLIB_FIXED_IN if release[:2] >= version[:2]]
     return bool(fixed_in) and version < fixed_in[0]
 
 
 def leaks_memory(server: MongoClient) -> bool:
-    """Whether the server is older than its series' fix of CVE-2025-14847, and takes messages
+    """Tell whether the server is older than its series' fix of CVE-2025-14847, and takes messages
     compressed by zlib."""
     version = tuple(server.server_info()["versionArray"][:3])
     return lacks_zlib_fix(version) and "zlib" in server.admin.command(
@@ -276,6 +281,34 @@ def explain(error: BaseException) -> str:
 def server_time() -> datetime:
     """The server's clock: the only one for times after which data is deleted."""
     return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
+
+
+def clock_difference() -> float:
+    """The seconds that this process's clock is ahead of the server's; behind it where negative.
+
+    0 where the difference may be the time that the answer took.
+    """
+    asked = clock.now()
+    server = server_time()
+    answered = clock.now()
+    if asked <= server <= answered:
+        return 0
+    nearest = min(asked, answered, key=lambda time: abs(time - server))
+    return (nearest - server).total_seconds()
+
+
+def describe_clocks() -> str | None:
+    """Words on this process's clock and what follows, where it differs from the server's by more
+    than CLOCKS_DIFFER_SECONDS."""
+    difference = clock_difference()
+    if abs(difference) <= CLOCKS_DIFFER_SECONDS:
+        return None
+    direction = "ahead of" if difference > 0 else "behind"
+    return (
+        f"the portal's clock is {abs(difference):.0f} s {direction} the database server's: "
+        "sessions, links and tokens end too early or too late, and codes of authenticator apps may "
+        "be refused. Set both by NTP"
+    )
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Why MongoDB can't be used: one sentence for whoever runs the portal, with no secret in it."""
+"""Diagnoses of a MongoDB that can't be used: one sentence for operators, without secrets."""
 
 import re
 
@@ -30,7 +30,7 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def refuses_credentials(error: BaseException) -> bool:
-    """Whether the server refuses the user of MONGO_URI, or what that user may not do."""
+    """Tell whether the server refuses the user of MONGO_URI, or what that user may not do."""
     if not isinstance(error, OperationFailure):
         return False
     if error.code == _ATLAS_ERROR:

@@ -3,8 +3,11 @@
 They run once, in order of their numbers, in whichever portal starts first; the others wait. One
 document records the last number, and the current holder with its lease, by the server's clock. It
 is written after a migration, so every migration is idempotent: the next holder restarts one whose
-holder died. An older version may still be running and writing documents of its own shape, so a
-migration leaves alone what both can read.
+holder died.
+An older version may still be running and writing documents of its own shape. So a migration leaves
+what both can read; the code that reads takes either shape; and ``repeat_migrations`` carries each
+change out again (``rolling_upgrades.py`` says until when). A later version may take the older shape
+out of the code once ``flask migrate status`` counts none.
 
 Migrations spell out names and values that are constants elsewhere: those describe the past.
 """
@@ -12,6 +15,7 @@ Migrations spell out names and values that are constants elsewhere: those descri
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -35,27 +39,62 @@ _LEASE = seconds_from_now(LEASE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
+class Older:
+    """The documents of an earlier shape: those of the ``collection`` that match the ``query``."""
+
+    collection: str
+    query: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
-    """One change of master data. ``change`` is idempotent; each ``yield`` renews the lease."""
+    """One change of master data. ``change`` is idempotent; each ``yield`` renews the lease. It
+    leaves none of the documents that ``older`` describes."""
 
     number: int
     title: str
     change: Callable[[Database], Iterator[None]]
+    older: Older | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A migration's standing: when it ran, if that was recorded, and the number of documents of the
+    earlier shape."""
+
+    migration: Migration
+    done: bool
+    at: datetime | None
+    older_documents: int
 
 
 class _LeaseLost(Exception):
     """Another portal took the lease over, since this one hung."""
 
 
+_SESSIONS_WITHOUT_KIND = Older("sessions", {"kind": {"$exists": False}})
+_SESSIONS_WITHOUT_PUBLIC_ID = Older("sessions", {"public_id": {"$exists": False}})
+_TRASHED_WITHOUT_WARNING = Older(
+    "organizations",
+    {
+        "state": "trashed",
+        "warn_at": {"$exists": False},
+        "purge_at": {"$exists": True},
+        # Those whose owners were warned have none either.
+        "$expr": {"$ne": ["$warned_of", "$purge_at"]},
+    },
+)
+
+
 def _give_sessions_a_kind(master: Database) -> Iterator[None]:
     # One command: where it times out, what it changed stays changed.
-    without = {"kind": {"$exists": False}}
+    without = _SESSIONS_WITHOUT_KIND.query
     master["sessions"].update_many(without, {"$set": {"kind": "browser"}})
     yield
 
 
 def _give_sessions_a_public_id(master: Database) -> Iterator[None]:
-    sessions, without = master["sessions"], {"public_id": {"$exists": False}}
+    sessions, without = master["sessions"], _SESSIONS_WITHOUT_PUBLIC_ID.query
     while found := list(sessions.find(without, {"_id": 1}, limit=AT_ONCE)):
         sessions.bulk_write(
             [UpdateOne({**one, **without}, {"$set": {"public_id": ObjectId()}}) for one in found],
@@ -67,16 +106,26 @@ def _give_sessions_a_public_id(master: Database) -> Iterator[None]:
 def _have_owners_warned(master: Database) -> Iterator[None]:
     three_days = {"startDate": "$purge_at", "unit": "day", "amount": 3}
     master["organizations"].update_many(
-        {"state": "trashed", "warn_at": {"$exists": False}, "purge_at": {"$exists": True}},
+        _TRASHED_WITHOUT_WARNING.query,
         [{"$set": {"warn_at": {"$dateSubtract": three_days}}}],
     )
     yield
 
 
 MIGRATIONS = (
-    Migration(1, "sessions have a kind; those without are browsers'", _give_sessions_a_kind),
-    Migration(2, "sessions have an id that may be shown", _give_sessions_a_public_id),
-    Migration(3, "owners are warned before a purge", _have_owners_warned),
+    Migration(
+        1,
+        "sessions have a kind; those without are browsers'",
+        _give_sessions_a_kind,
+        _SESSIONS_WITHOUT_KIND,
+    ),
+    Migration(
+        2,
+        "sessions have an id that may be shown",
+        _give_sessions_a_public_id,
+        _SESSIONS_WITHOUT_PUBLIC_ID,
+    ),
+    Migration(3, "owners are warned before a purge", _have_owners_warned, _TRASHED_WITHOUT_WARNING),
 )
 
 
@@ -94,6 +143,39 @@ def run_migrations(master: Database, migrations: tuple[Migration, ...] = MIGRATI
         log.warning("migrations.data_is_newer", data=reached, portal=newest)
     if reached < newest:
         _catch_up(master, migrations)
+
+
+def repeat_migrations(
+    master: Database, migrations: tuple[Migration, ...] = MIGRATIONS
+) -> tuple[int, ...]:
+    """Bring documents to this version's shape that an earlier version wrote since the migrations;
+    the numbers of those that were needed. Raises PyMongoError."""
+    needed = [migration for migration in migrations if _find_older(master, migration)]
+    for migration in needed:
+        for _ in migration.change(master):
+            pass
+        log.warning("migration.repeated", number=migration.number, title=migration.title)
+    return tuple(migration.number for migration in needed)
+
+
+def read_standings(
+    master: Database, migrations: tuple[Migration, ...] = MIGRATIONS
+) -> Iterator[Standing]:
+    """Yield the standing of each of the ``migrations``. Changes nothing."""
+    record = _records(master).find_one(_RECORD) or {"number": 0}
+    for migration in migrations:
+        older = migration.older
+        yield Standing(
+            migration,
+            done=migration.number <= record["number"],
+            at=record.get("ran", {}).get(str(migration.number)),
+            older_documents=master[older.collection].count_documents(older.query) if older else 0,
+        )
+
+
+def _find_older(master: Database, migration: Migration) -> dict[str, Any] | None:
+    older = migration.older
+    return master[older.collection].find_one(older.query, {"_id": 1}) if older else None
 
 
 def _catch_up(master: Database, migrations: tuple[Migration, ...]) -> None:
@@ -124,7 +206,8 @@ def _run(master: Database, migration: Migration, holder: ObjectId) -> None:
     try:
         for _ in migration.change(master):
             _write(master, holder, {"lease_until": _LEASE})
-        _write(master, holder, {"number": migration.number, "at": "$$NOW", "lease_until": _LEASE})
+        ran = {"at": "$$NOW", f"ran.{migration.number}": "$$NOW"}
+        _write(master, holder, {"number": migration.number, **ran, "lease_until": _LEASE})
     except _LeaseLost:
         raise
     except Exception as error:

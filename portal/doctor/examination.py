@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     chains.find_broken,
     surroundings.find_leaking_server,
     surroundings.find_waiting_mails,
+    surroundings.find_wrong_clock,
 )
 
 
@@ -44,24 +45,27 @@ class Outcome:
 
 
 def examine(check: Callable[[], Iterator[Finding]], *, repair: bool) -> Iterator[Outcome]:
-    """Yield the outcome of each finding of ``check``, repairing each at once on ``repair``.
+    """Yield the outcome of each finding of ``check``, repairing each at once on ``repair``, unless
+    its kind is explicit.
 
     Raises PyMongoError or MongoEngineException where MongoDB is unavailable.
     """
     for finding in check():
-        outcome = _repair(finding) if repair and finding.repair else Outcome(finding)
+        wanted = repair and finding.repair and not finding.kind.explicit
+        outcome = repair_finding(finding) if wanted else Outcome(finding)
         if outcome:
             yield outcome
 
 
-def _repair(finding: Finding) -> Outcome | None:
+def repair_finding(finding: Finding) -> Outcome | None:
+    """Repair it; the outcome, or ``None`` where the damage was gone before."""
     log_context = {"kind": finding.kind.name, "subject": finding.subject}
     try:
         result = finding.repair() if finding.repair else None
     except (NotRepaired, PortalError, CollectionError) as error:
         log.warning("doctor.not_mended", reason=repr(error), **log_context)
         return Outcome(finding, not_repaired=str(error) or type(error).__name__)
-    if result is None:  # the damage was gone before the repair
+    if result is None:
         return None
     log.warning("doctor.mended", did=result, **log_context)
     return Outcome(finding, repaired=result)

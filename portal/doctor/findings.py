@@ -18,12 +18,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of damage: its name for programs; for people a title and advice."""
+    """A kind of damage: its name for programs; for people a title and advice. An ``explicit`` one
+    is repaired only where its own option asks for it."""
 
     name: str
     title: str
     advice: str
     harmless: bool = False
+    explicit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def find_dead() -> Iterator[Finding]:
 
 
 def living(owner: Owner, ids: set[Any]) -> set[Any]:
-    """Those of the ``ids`` that exist and aren't tombstones."""
+    """The ``ids`` that exist and aren't tombstones."""
     rows = found_by(owner.document, "_id", ids, owner.field)
     return {row["_id"] for row in rows if not owner.is_over(row.get(owner.field))}
 

@@ -99,7 +99,7 @@ def _read_if_ownerless(organization: ObjectId) -> Row | None:
 
 
 def _owned(organizations: set[ObjectId]) -> set[ObjectId]:
-    """Those of the organizations that have an existing owner."""
+    """The organizations that have an existing owner."""
     rows = found_by(Membership, "organization", organizations, "organization", "account", "role")
     owners = [row for row in rows if row["role"] == Role.OWNER]
     accounts = living(ACCOUNT, {row["account"] for row in owners})

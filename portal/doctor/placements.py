@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from uuid import UUID
 
 from bson import ObjectId
 
+from portal.audit.trail import record
 from portal.database.connection import tenant_database
 from portal.database.paging import BATCH_SIZE, in_batches
+from portal.database.transactions import transactional
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.organizations.lifecycle.engine import repair_organization
@@ -33,6 +36,13 @@ MISSING = Kind(
     "Bring it back from a backup with its UUID (mongorestore --preserveUUID), or delete the "
     "organization and purge it.",
 )
+RESTORED = Kind(
+    "restored_collection",
+    "Organizations whose name is held by a collection with another UUID",
+    "mongorestore without --preserveUUID leaves them so: then flask doctor --adopt-restored takes "
+    "them over. If it isn't the organization's, rename it.",
+    explicit=True,
+)
 MISNAMED = Kind(
     "misnamed_collection",
     "Collections under another name than recorded",
@@ -49,8 +59,10 @@ def find_strays() -> Iterator[Finding]:
     every = collections.list_collections(tenant_database())
     while page := list(islice(every, BATCH_SIZE)):
         owned = _owned({found.uuid for found in page})
-        for found in page:
-            if found.uuid not in owned and _is_stray(found):
+        suspects = [found for found in page if found.uuid not in owned]
+        restored = _restored(suspects)
+        for found in suspects:
+            if found not in restored and _is_stray(found):
                 yield _stray(found)
 
 
@@ -71,6 +83,25 @@ def find_misplaced() -> Iterator[Finding]:
 def _owned(uuids: set[UUID]) -> set[UUID]:
     rows = found_by(Organization, "placement.uuid", uuids, "placement.uuid", "state")
     return {row["placement"]["uuid"] for row in rows if row["state"] != OrganizationState.PURGED}
+
+
+def find_restored() -> Iterator[Finding]:
+    """Organizations whose collection is missing while nobody's has its name. Their repair takes
+    over that collection, and no other."""
+    return (finding for finding in find_misplaced() if finding.kind is RESTORED)
+
+
+def _restored(suspects: list[Found]) -> set[Found]:
+    """Select from nobody's collections those that an organization may take over."""
+    named = {found.name: found for found in suspects}
+    wanted = {"placement.collection": {"$in": list(named)}, **_SETTLED}
+    rows = list(Organization._get_collection().find(wanted, {"placement": 1}))
+    actual = _actual_names(rows)
+    return {
+        named[row["placement"]["collection"]]
+        for row in rows
+        if row["placement"].get("uuid") not in actual
+    }
 
 
 def _is_stray(found: Found) -> bool:
@@ -102,7 +133,10 @@ def _stray(found: Found) -> Finding:
 
 def _set_aside(found: Found) -> str | None:
     name = _name_of(found)
-    if name is None or not _is_stray(Found(name, found.uuid)):
+    if name is None:
+        return None
+    current = Found(name, found.uuid)
+    if _restored([current]) or not _is_stray(current):
         return None
     collections.rename_collection(tenant_database(), found.uuid, name, _aside(found))
     return f"renamed to {_aside(found)}"
@@ -128,10 +162,52 @@ def _misplaced(rows: list[Row]) -> Iterator[Finding]:
 def _misplacement(row: Row, actual: str | None) -> Finding:
     name, organization = row["placement"]["collection"], row["_id"]
     if actual is None:
-        words = f"{row['name']}: {name}, UUID {row['placement'].get('uuid')}"
+        recorded = row["placement"].get("uuid")
+        if found := _nobodys(name):
+            documents = tenant_database()[name].estimated_document_count()
+            words = (
+                f"{row['name']}: {name} has UUID {found}, not {recorded}; documents: {documents}"
+            )
+            repair = partial(_adopt, organization, name, recorded, found)
+            return Finding(RESTORED, row["slug"], words, organization, repair)
+        words = f"{row['name']}: {name}, UUID {recorded}"
         return Finding(MISSING, row["slug"], words, organization)
     words = f"{row['name']}: is {actual}, should be {name}"
     return Finding(MISNAMED, row["slug"], words, organization, lambda: _restore_name(organization))
+
+
+def _nobodys(name: str) -> UUID | None:
+    """The UUID of the collection ``name``, if there is one and no organization's."""
+    found = collections.uuid_of(tenant_database(), name)
+    return found if found and not _owned({found}) else None
+
+
+def _adopt(organization: ObjectId, name: str, recorded: UUID | None, found: UUID) -> str | None:
+    """Take over the collection ``found``, unless anything has changed since it was shown."""
+    came_back = collections.names_of(tenant_database(), filter(None, [recorded]))
+    if came_back or _nobodys(name) != found:
+        return None
+    return _write_adopted(organization, name, recorded, found)
+
+
+@transactional
+def _write_adopted(
+    organization: ObjectId, name: str, recorded: UUID | None, found: UUID
+) -> str | None:
+    as_shown = {"placement__collection": name, "placement__uuid": recorded, "operation": None}
+    kept = Organization.objects(id=organization, state__ne=OrganizationState.PURGED, **as_shown)
+    adopted = kept.modify(new=True, set__placement__uuid=found)
+    if adopted is None:
+        return None
+    record(
+        adopted,
+        "organization.collection_adopted",
+        RequestContext().origin,
+        collection=name,
+        uuid_before=str(recorded),
+        uuid=str(found),
+    )
+    return "taken over"
 
 
 def _actual_names(rows: list[Row]) -> dict[UUID, str]:
@@ -140,7 +216,7 @@ def _actual_names(rows: list[Row]) -> dict[UUID, str]:
 
 
 def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
-    """Those of the organizations without a running operation. Every change but a repair shows in
+    """The organizations without a running operation. Every change but a repair shows in
     the placement or in ``audit_head``."""
     wanted = {"_id": {"$in": list(organizations)}, **_SETTLED}
     return list(Organization._get_collection().find(wanted, dict.fromkeys(_FIELDS, 1)))

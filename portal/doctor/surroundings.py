@@ -1,4 +1,4 @@
-"""What the portal stands on: the database server, and the mail server."""
+"""Findings about the database server, the mail server, and the clocks."""
 
 from collections.abc import Iterator
 
@@ -16,6 +16,11 @@ WAITING_MAILS = Kind(
     "Mails that don't leave",
     "Correct MAIL_..., and try it by `flask mail test ADDRESS`. They are tried for three days.",
 )
+WRONG_CLOCK = Kind(
+    "wrong_clock",
+    "A portal and a database server whose clocks differ",
+    "Set the clock of both machines by NTP. It is the clock of this machine that was compared.",
+)
 
 
 def find_leaking_server() -> Iterator[Finding]:
@@ -29,3 +34,9 @@ def find_waiting_mails() -> Iterator[Finding]:
     """Mails that could not leave yet."""
     if backlog := outbox.backlog():
         yield Finding(WAITING_MAILS, "mails", str(backlog))
+
+
+def find_wrong_clock() -> Iterator[Finding]:
+    """A difference of the clocks that people or programs notice."""
+    if words := connection.describe_clocks():
+        yield Finding(WRONG_CLOCK, "clock", words)

@@ -97,7 +97,10 @@ class Organization(MasterDocument):
     trashed_at = fields.DateTimeField()
     trashed_by = fields.ObjectIdField()
     purge_at = fields.DateTimeField()
+    # When to warn the owners, until they were; then the ``purge_at`` that they were warned of. The
+    # first versions set neither.
     warn_at = fields.DateTimeField()
+    warned_of = fields.DateTimeField()
     purged_at = fields.DateTimeField()
     purged_by = fields.ObjectIdField()
     owners = fields.ListField(fields.ObjectIdField(), default=None)

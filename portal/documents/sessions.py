@@ -40,7 +40,10 @@ class Session(MasterDocument):
     # Incremented by each transaction that creates what outlives the session, so that it conflicts
     # with revoking the session.
     made = fields.IntField()
-    kind = fields.StringField(required=True, choices=tuple(SessionKind))
+    # The first versions set none, and knew browsers alone.
+    kind = fields.StringField(
+        required=True, choices=tuple(SessionKind), default=SessionKind.BROWSER
+    )
     account = fields.ObjectIdField(required=True)
     created_at = fields.DateTimeField(required=True)
     seen_at = fields.DateTimeField(required=True)

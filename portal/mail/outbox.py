@@ -75,7 +75,7 @@ def failing_mails() -> Iterator[Mail]:
 
 
 def failed_tries_since_last_sent() -> int:
-    """How often a mail that was queued since the last one left could not leave."""
+    """The number of times that a mail queued since the last one left could not leave."""
     last = Mail.objects(outcome=Outcome.SENT).order_by("-ended_at").first()
     failed: dict[str, Any] = {"last_error": {"$exists": True}}
     if last:

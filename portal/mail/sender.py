@@ -106,7 +106,12 @@ def _compose(mail: Mail) -> EmailMultiAlternatives | None:
         kind.subject.format(**context),
         render_template(f"mails/{mail.kind}.txt", **context),
         to=[mail.to],
-        headers={"Message-ID": f"<{mail.id}@{settings.current().mail_domain}>"},
+        headers={
+            "Message-ID": f"<{mail.id}@{settings.current().mail_domain}>",
+            # No program answers it (RFC 3834); Exchange looks at a header of its own.
+            "Auto-Submitted": "auto-generated",
+            "X-Auto-Response-Suppress": "OOF, AutoReply",
+        },
     )
     message.attach_alternative(render_template(f"mails/{mail.kind}.html", **context), "text/html")
     return message

@@ -90,7 +90,8 @@ def _sign_up_page(
 
 @blueprint.route("/signup/finish", methods=["GET", "POST"])
 def finish_sign_up() -> ResponseReturnValue:
-    token = request.values.get("token", "")
+    # A stale form is shown again as by GET, where ``values`` has no form.
+    token = request.form.get("token", request.args.get("token", ""))
     asked = signing_up.find_pending_sign_up(token)
     form = FinishSignUpForm(token=token, organization_name=asked.name, slug=asked.slug or "")
     form.email.data = asked.email

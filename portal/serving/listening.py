@@ -1,4 +1,4 @@
-"""Where the portal listens: the supervisor's socket, and gunicorn's own without a supervisor."""
+"""The addresses the portal listens on: the supervisor's socket, or gunicorn's own without it."""
 
 import errno
 import os
@@ -83,7 +83,7 @@ def _listen(bind: str, port: int) -> socket.socket:
 
 
 def _holder(port: int) -> str:
-    """Who listens on the port, as far as this user may see: `` by process 12 (python -m ...)``."""
+    """The process on the port, if this user may see it: `` by process 12 (python -m ...)``."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for process in Path("/proc").glob("[0-9]*"):
         try:

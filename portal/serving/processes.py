@@ -23,7 +23,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def still_runs(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a child has not ended; safe where a signal's handler may raise.
+    """Tell whether a child has not ended; safe where a signal's handler may raise.
 
     ``poll`` takes a lock before the ``try`` that gives it back: an exception in between would
     leave it taken, and ``wait`` hang for ever. So that isn't asked where the system can be; then

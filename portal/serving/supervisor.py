@@ -215,7 +215,7 @@ def _announcement(listener: socket.socket, url: str) -> Iterator[None]:
 
 
 def _why_not_ready(listener: socket.socket) -> str | None:
-    """What ``/readyz`` answers, by no proxy; ``None`` where the portal is ready."""
+    """The answer of ``/readyz``, asked without a proxy; ``None`` where the portal is ready."""
     host, port = listener.getsockname()[:2]
     loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
     probe = HTTPConnection(loopback.get(host, host), port, timeout=5)

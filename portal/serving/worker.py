@@ -62,7 +62,7 @@ class Arrival:
 
     @property
     def whole(self) -> bool:
-        """Whether everything that the portal reads has arrived."""
+        """Tell whether everything that the portal reads has arrived."""
         if self.expected_bytes is None:
             return len(self.received) > _LARGEST_HEAD_BYTES
         return len(self.received) >= self.expected_bytes

@@ -369,7 +369,7 @@ class Settings:
 
     @property
     def https(self) -> bool:
-        """Whether browsers reach the portal by HTTPS, so that cookies can be ``Secure``."""
+        """Tell whether browsers reach the portal by HTTPS, so that cookies can be ``Secure``."""
         return urlsplit(self.public_url).scheme == "https"
 
     @property
@@ -390,7 +390,7 @@ class Settings:
 
     @property
     def local(self) -> bool:
-        """Whether the portal serves only browsers on this machine."""
+        """Tell whether the portal serves only browsers on this machine."""
         return urlsplit(self.public_url).hostname in _LOOPBACK_NAMES
 
 
@@ -441,7 +441,7 @@ def environment_names() -> list[str]:
 
 
 def is_given(name: str) -> bool:
-    """Whether the environment gives the setting ``name``, in itself or in a file."""
+    """Tell whether the environment gives the setting ``name``, in itself or in a file."""
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 

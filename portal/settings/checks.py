@@ -131,12 +131,12 @@ def proxy(value: str) -> None:
 
 
 def is_ip_url(url: str | None) -> bool:
-    """Whether the URL's host is an IP address; ``None`` is a URL with a fault of its own."""
+    """Tell whether the URL's host is an IP address; ``None`` is a URL with a fault of its own."""
     return _is_ip(urlsplit(url or "").hostname or "")
 
 
 def can_be_written(directory: str) -> bool:
-    """Whether this process may create files in ``directory``, or create it."""
+    """Tell whether this process may create files in ``directory``, or create it."""
     path = Path(directory).absolute()
     while not path.exists():
         path = path.parent

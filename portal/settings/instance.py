@@ -64,7 +64,7 @@ def rotate_secrets() -> None:
 
 
 def signs_by_own_secrets(jwt_secret: str, secret_key: str) -> bool:
-    """Whether these are the secrets stored here, or were before a rotation."""
+    """Tell whether these are the secrets stored here, or were before a rotation."""
     own = _read_secrets()
     if own is None:
         return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from flask import Flask, current_app, g, render_template, request
+from flask import Flask, current_app, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -16,9 +16,15 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from portal.database import connection
 from portal.database.errors import DatabaseUnavailable, UnsuitableServer
 from portal.errors import Action, PortalError, SeveralErrors
+from portal.web import stale_forms
 from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
-from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput
-from portal.web.requests import is_api, path_for_log, same_site_path
+from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput, NoCookie
+from portal.web.requests import (
+    is_api,
+    path_for_log,
+    path_without_slashes_too_many,
+    same_site_path,
+)
 
 log = structlog.get_logger()
 
@@ -102,7 +108,15 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
 
 
 def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
-    """Respond that the form belongs to another session."""
+    """Respond to a form of another session: show it again where that is safe."""
+    try:
+        shown = stale_forms.show_again()
+    except Exception as raised:
+        return current_app.handle_user_exception(raised)
+    if shown is not None:
+        return shown
+    if not stale_forms.cookie_came():
+        return answer_portal_error(NoCookie())
     return _answer(ErrorResponse(400, *FORM_EXPIRED))
 
 
@@ -110,6 +124,9 @@ def _answer_http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status < 400:
         return error.get_response()
+    meant = path_without_slashes_too_many() if error is request.routing_exception else None
+    if meant:
+        return redirect(meant, 307)
     code, title, words = ERROR_MESSAGES.get(status, ERROR_MESSAGES[400])
     headers = {}
     if isinstance(error, MethodNotAllowed):

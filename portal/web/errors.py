@@ -35,14 +35,28 @@ class IdempotencyKeyReused(Invalid):
     )
 
 
-class WrongHost(Malformed):
+class _NamesPortal:
+    @property
+    def public_url(self) -> str:
+        return settings.current().public_url
+
+
+class WrongHost(_NamesPortal, Malformed):
     code = "wrong_host"
     title = "This is not the portal’s address"
     message = "The portal is at {public_url} and answers under no other host."
 
-    @property
-    def public_url(self) -> str:
-        return settings.current().public_url
+
+class NoCookie(_NamesPortal, Malformed):
+    """A form came without any cookie of the portal: cookies are blocked, or those that are for
+    HTTPS alone were dropped since the portal was opened by HTTP."""
+
+    code = "no_cookie"
+    title = "This form came without a cookie"
+    message = (
+        "Your browser sent no cookie with this form, so nothing was changed: send it again, and if "
+        "that does not help, allow cookies and open the portal at {public_url}."
+    )
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any, TypeVar
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from markupsafe import Markup
@@ -14,12 +14,21 @@ from wtforms import Field, HiddenField, SelectMultipleField
 from wtforms.widgets import DateInput
 
 from portal.errors import PortalError, SeveralErrors
-from portal.web import requests
+from portal.web import requests, stale_forms
 from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record, form_idempotency_key
 
 KEY_FIELD = "idempotency_key"
 SIGN_UPS = ("organizations.sign_up", "organizations.finish_sign_up", "invitations.follow")
+# Forms that change the principal, and so would change the scope of the second click.
+_CHANGE_PRINCIPAL = (
+    *SIGN_UPS,
+    "accounts.verify",
+    "accounts.recover",
+    "account.close",
+    "authentication.bring_second_factor",
+    "authentication.use_passkey",
+)
 
 Result = TypeVar("Result")
 
@@ -29,14 +38,15 @@ def store_idempotency_key() -> None:
     sent = request.form.getlist(KEY_FIELD) if request.method == "POST" else []
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
-        # Signing up changes the principal, and so would the scope of the second click.
-        anonymous = request.endpoint in SIGN_UPS
+        anonymous = request.endpoint in _CHANGE_PRINCIPAL
         requests.take_idempotency_key(typed, KEY_FIELD, form_idempotency_key, anonymous=anonymous)
 
 
 def see_other(endpoint: str, message: str = "", **values: Any) -> ResponseReturnValue:
-    """Redirect (303) to the page of this ``endpoint``, which shows the ``message`` once."""
-    if message:
+    """Redirect (303) to the page of this ``endpoint``, which shows the ``message`` once, also for a
+    form that was sent twice."""
+    waiting = [words for _, words in session.get("_flashes", [])]
+    if message and message not in waiting:
         flash(message, "ok")
     return redirect(url_for(endpoint, **values), 303)
 
@@ -51,16 +61,26 @@ class Form(FlaskForm):
         """Reads form fields only: no files, no JSON."""
 
         def wrap_formdata(self, form: FlaskForm, formdata: object) -> MultiDict | None:
-            return request.form if request.method == "POST" else None
+            return request.form if request.method == "POST" or stale_forms.is_stale() else None
+
+    def is_submitted(self) -> bool:
+        """Tell whether the request is the form, carried out or shown again."""
+        return stale_forms.is_stale() or super().is_submitted()
 
     def submit(self, action: Callable[[], Result]) -> Result | None:
-        """Call ``action`` if the form was submitted and is valid; its result, or ``None``.
+        """Call ``action`` if the form was submitted and is valid; its result, or ``None``, also
+        for a stale form, which is only shown again.
 
         An error of one of the fields becomes the message there, and its status the form's
         ``status``; any other error is raised. Raises DuplicateRequest where an earlier submission
         of the form succeeded, which may be why this one failed.
         """
         if not self.is_submitted():
+            return None
+        if stale_forms.is_stale():
+            self.status = 400
+            self._join_lines()
+            stale_forms.explain()
             return None
         if not self.validate():
             self.status = 422

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
+from urllib.parse import quote
 
 import pymongo
 import structlog
-from flask import Flask, Response, abort, g, request
+from flask import Flask, Response, abort, current_app, g, request
 from flask_login import current_user
 from structlog.contextvars import bound_contextvars
+from werkzeug.exceptions import HTTPException
 
 from portal.database import connection
 from portal.settings import Settings
@@ -116,6 +118,25 @@ def same_site_path(target: str, otherwise: str) -> str:
     ``/\host`` and control characters in between as another site."""
     plain = target.startswith("/") and target.isprintable() and "\\" not in target
     return target if plain and not target.startswith("//") else otherwise
+
+
+def answers_get(path: str) -> bool:
+    """Tell whether there is something to read at this path."""
+    try:
+        current_app.url_map.bind("").match(path, "GET")
+    except HTTPException:
+        return False
+    return True
+
+
+def path_without_slashes_too_many() -> str | None:
+    """The path that was meant by one with a slash at its end, or two in a row, with its query;
+    ``None`` where there is nothing, or something is to be changed there."""
+    meant = "/" + "/".join(filter(None, request.path.split("/")))
+    if meant == request.path or request.method not in ("GET", "HEAD") or not answers_get(meant):
+        return None
+    query = request.query_string.decode("latin-1")
+    return f"{quote(meant)}?{query}" if query else quote(meant)
 
 
 def client_ip(

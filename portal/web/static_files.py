@@ -16,6 +16,8 @@ BUILT = TOP / "build" / "assets"
 MANIFEST = "manifest.json"
 HASH_DIGITS = 12
 _PREFIX = "/static/"
+# What programs ask for by these paths, whatever a page links to.
+_AT_TOP = ("favicon.ico", "robots.txt")
 
 
 class NotBuilt(Exception):
@@ -34,7 +36,7 @@ def init_app(app: Flask, headers: dict[str, str]) -> None:
         for header in headers.items():
             sent.add_header(*header)
 
-    app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
+    files = WhiteNoise(
         app.wsgi_app,
         root=str(BUILT),
         prefix=_PREFIX,
@@ -42,3 +44,6 @@ def init_app(app: Flask, headers: dict[str, str]) -> None:
         allow_all_origins=False,
         add_headers_function=add_headers,
     )
+    for name in _AT_TOP:
+        files.add_file_to_dictionary(f"/{name}", str(BUILT / names[f"top/{name}"]))
+    app.wsgi_app = files  # type: ignore[method-assign]

@@ -1,8 +1,10 @@
 """Logging in and out, and what a session is worth."""
 
+import re
 import statistics
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -269,3 +271,23 @@ def test_the_session_that_another_log_in_ended_is_in_its_accounts_trail(visitor)
     assert (entered.action, ended.action) == ("account.logged_in", "account.session_ended")
     assert (ended.actor, ended.target) == (mara.id, before.public_id)
     assert [event.action for event in AuditEvent.objects(chain=teo.id)] == ["account.logged_in"]
+
+
+@pytest.mark.attack("A1", "L1")
+def test_each_refused_log_in_is_logged_with_its_ip_address_as_fail2ban_reads_it(visitor, app, log):
+    an_account("mara@acme.example")
+    manual = (Path(__file__).parents[2] / "docs/operating.md").read_text()
+    [pattern] = re.findall(r"^failregex = (.*)$", manual, re.M)
+    pattern = re.compile(pattern.replace("<HOST>", r"(?P<host>[0-9a-f.:]+)"))
+    forged = '{"ip_address": "192.0.2.1", "reason": "x", "event": "log_in.refused"'
+    from_there = {"environ_overrides": {"REMOTE_ADDR": "198.51.100.7"}}
+    for email in ("mara@acme.example", "nobody@acme.example", forged):
+        visitor.post("/login", {"email": email, "password": "wrong"}, **from_there)
+    body = {"email": "mara@acme.example", "password": forged}
+    app.test_client().post("/admin/login", json=body, **from_there)
+    visitor.client.get("/" + forged, headers={"User-Agent": forged})
+    visitor.log_in("mara@acme.example")
+    found = [match["host"] for line in log.text.splitlines() if (match := pattern.search(line))]
+    assert found == ["198.51.100.7"] * 4
+    assert {event["reason"] for event in log.named("log_in.refused")} == {"wrong_credentials"}
+    assert "mara@" not in log.text

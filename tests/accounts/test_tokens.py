@@ -193,6 +193,17 @@ def test_no_other_algorithm_passes_for_a_key(use, settings, tmp_path, algorithm)
     assert verify("session", genuine)["data"] == {}
 
 
+@pytest.mark.parametrize(("seconds_ahead", "accepted"), [(3, True), (60, False)])
+def test_a_token_of_a_portal_whose_clock_is_a_little_ahead_is_accepted(seconds_ahead, accepted):
+    issued = clock.now() + timedelta(seconds=seconds_ahead)
+    token = issue("session", {"data": {}}, issued_at=issued, expires_at=issued + timedelta(1))
+    if accepted:
+        assert verify("session", token)["data"] == {}
+    else:
+        with pytest.raises(InvalidToken):
+            verify("session", token)
+
+
 @pytest.mark.attack("S1")
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_a_key_of_the_other_kind_does_not_sign_for_it(use, tmp_path, algorithm):

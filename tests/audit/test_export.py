@@ -34,7 +34,7 @@ def lines(answer):
 
 
 def rows(answer):
-    return list(csv.DictReader(answer.response.text.splitlines()))
+    return list(csv.DictReader(answer.response.data.decode("utf-8-sig").splitlines()))
 
 
 def test_every_line_keeps_to_the_schema(lived, owner, visitor, master_db):
@@ -60,6 +60,11 @@ def test_the_last_line_says_what_the_file_was_narrowed_by(lived, visitor):
     assert len(exported) == 4
     assert exported[-1]["filters"] == {"who": "the portal", "from": "2100-03-01"}
     SCHEMA.validate(exported[-1])
+
+
+def test_a_spreadsheet_reads_a_csv_file_as_utf_8(owner, visitor):
+    assert visitor.get(f"{HERE}.csv").response.data.startswith(b"\xef\xbb\xbfseq,")
+    assert visitor.get(f"{HERE}.jsonl").response.data.startswith(b"{")
 
 
 @pytest.mark.attack("X1")

@@ -83,6 +83,7 @@ def test_the_main_job_by_keyboard_alone(page, tenant_db):
     page.goto("/signup")
     page.get_by_label("Name of the organization").focus()
     page.keyboard.type("Acme Corp")
+    page.keyboard.press("Tab")  # to another address than that of the name
     page.keyboard.press("Tab")
     page.keyboard.type("mara@acme.example")
     page.keyboard.press("Tab")
@@ -135,7 +136,7 @@ def test_faults_are_summed_up_focused_and_linked(new_context, javascript):
 def test_times_are_in_the_readers_zone(page, mara):
     organization = an_organization("Acme Corp", mara)
     page.goto("/organizations/acme-corp/activity")
-    expect(page.locator("[data-zone]")).to_have_text("America/New_York")
+    expect(page.locator("[data-zone]")).to_have_text(["America/New_York"] * 3)  # filter and times
     shown = page.locator("tbody time").first
     assert organization.created_at.strftime("%H:%M:%S") not in shown.inner_text()
     assert "GMT-" in shown.get_attribute("title") or "EST" in shown.get_attribute("title")

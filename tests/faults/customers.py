@@ -42,10 +42,11 @@ class Customer:
 
     After an answer that leaves open what happened a patient one looks into the database until no
     operation runs there any more, as nobody else changes it; another creates an organization anew.
+    Of several portals it asks each in turn.
     """
 
-    def __init__(self, url, master, number, *, patient):
-        self.url, self.master, self.patient = url, master, patient
+    def __init__(self, urls, master, number, *, patient):
+        self.urls, self.master, self.patient = itertools.cycle(urls), master, patient
         self.deeds, self.unsure = [], Counter()
         self.statuses, self.seconds, self.settling = Counter(), [], []
         self.names = (f"Customer {number} name {n}" for n in itertools.count())
@@ -103,7 +104,7 @@ class Customer:
 
     def _ask(self, method, path, body):
         begin = time.monotonic()
-        answer = self.session.request(method, self.url + path, json=body, timeout=30)
+        answer = self.session.request(method, next(self.urls) + path, json=body, timeout=30)
         self.seconds.append(time.monotonic() - begin)
         self.statuses[answer.status_code] += 1
         return answer
@@ -130,8 +131,9 @@ class Customer:
 class Crowd:
     """Customers at work, each on a thread, until the block ends."""
 
-    def __init__(self, url, master, count=4):
-        self.customers = [Customer(url, master, n, patient=n % 2 == 0) for n in range(count)]
+    def __init__(self, url, master, count=4, *, beside=()):
+        urls = (url, *beside)
+        self.customers = [Customer(urls, master, n, patient=n % 2 == 0) for n in range(count)]
         self.stopped = threading.Event()
         self.threads = [threading.Thread(target=self._work, args=(c,)) for c in self.customers]
         self.failed = []

@@ -53,6 +53,8 @@ def test_a_mail_is_sent_once_as_text_and_html(app, office, put):
     assert message["Subject"] == "Acme Corp is in the trash"
     assert message["From"] == "Portal <portal@localhost>"
     assert message["Message-ID"] == f"<{mail.id}@localhost>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Auto-Response-Suppress"] == "OOF, AutoReply"
     assert "http://localhost/trash/1" in text_of(message)
     assert 'href="http://localhost/trash/1"' in text_of(message, "html")
     assert Mail.objects.get().outcome == Outcome.SENT

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from portal import clock
+from portal.database.migrations import repeat_migrations
 from portal.documents.memberships import Role
 from portal.mail import sender
 from portal.organizations.lifecycle import runner
@@ -52,6 +53,20 @@ def test_three_days_before_the_purge_each_owner_is_told_once(app, office, master
     sender.send_due_mails(app)
     assert {m["To"] for m in office.messages} == {"mara@acme.example", "idris@acme.example"}
     assert f"will be purged on {organization.purge_at:%-d %B %Y}" in office.messages[0]["Subject"]
+
+
+def test_owners_are_warned_of_what_an_earlier_version_put_into_the_trash(app, office, master_db):
+    organization = a_trashed()
+    master_db.organizations.update_one({}, {"$unset": {"warn_at": 1}})
+    assert runner.send_due_warnings() == 0
+    near = {"purge_at": clock.now() + timedelta(days=2)}
+    master_db.organizations.update_one({}, {"$set": near})
+    assert (runner.send_due_warnings(), runner.send_due_warnings()) == (1, 0)
+    assert repeat_migrations(master_db) == ()
+    # Restored and put into the trash once more by the earlier version.
+    again = {"purge_at": clock.now() + timedelta(days=1)}
+    master_db.organizations.update_one({"_id": organization.id}, {"$set": again})
+    assert (runner.send_due_warnings(), runner.send_due_warnings()) == (1, 0)
 
 
 def test_who_restores_is_not_warned(app, master_db):

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 
@@ -150,11 +151,43 @@ def test_a_forwarded_link_is_refused_to_who_is_logged_in_with_another_address(in
     for page in (visitor.get(link), visitor.post(link, form_at="/organizations/new")):
         assert page.status == 409
         assert page.heading == "This invitation is for somebody else"
-        assert "Log out and follow the link again" in page.text
-        assert page.html.select_one("main form")["action"] == "/logout"
+        assert "Log out, and you come back to it" in page.text
+        assert page.html.select_one("main form")["action"].startswith("/logout?next=")
         assert not any(word in page.text for word in ("Acme Corp", LENA, MARA))
     assert len(Membership.objects()) == 1
     assert Invitation.objects.get().state == InvitationState.OPEN
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+def test_who_logs_out_of_the_wrong_account_comes_back_to_the_invitation(invite, enter, has_account):
+    if has_account:
+        an_account(LENA)
+    an_account("teo@acme.example")
+    link, visitor = invite(), enter("teo@acme.example")
+    form = visitor.get(link).html.select_one("main form")
+    token = {"csrf_token": form.find("input")["value"]}
+    for _ in range(2):  # in two tabs
+        answer = visitor.send(form["action"], token)
+        assert answer.location == (
+            f"/login?{urlencode({'next': link}, safe='/')}" if has_account else link
+        )
+    if has_account:
+        entered = visitor.post(
+            "/login", {"email": LENA, "password": PASSWORD}, form_at=answer.location
+        )
+        assert entered.location == link
+        assert visitor.post(link).location == PATH
+    else:
+        assert visitor.post(link, {"password": PASSWORD}).location == PATH
+
+
+@pytest.mark.attack("C2")
+@pytest.mark.parametrize("place", ["//evil.example", "https://evil.example/", "/\\evil.example"])
+def test_logging_out_stays_on_the_site(owner, place):
+    token = {"csrf_token": owner.token("/organizations/new")}
+    for _ in range(2):
+        answer = owner.send(f"/logout?{urlencode({'next': place})}", token)
+        assert answer.location == "/login"
 
 
 @pytest.mark.attack("A4", "A7")

@@ -1,6 +1,7 @@
 """The engine: a new kind of operation is its steps and nothing else."""
 
 import contextlib
+from datetime import timedelta
 
 import pytest
 from pymongo.errors import ConnectionFailure
@@ -26,6 +27,7 @@ from portal.organizations.lifecycle.engine import (
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
+from portal.tenants import collections
 from tests.factories import a_context, an_account, an_organization, fresh, intend
 
 
@@ -204,7 +206,8 @@ def test_a_newborn_collection_that_was_dropped_by_hand_leaves_no_organization(
         return organization
 
     plan = engine.PLANS["create"]
-    dropped = Plan("create", "", "", forward=(drop, *plan.forward), back=plan.back)
+    record_uuid, *rest = plan.forward
+    dropped = Plan("create", "", "", forward=(record_uuid, drop, *rest), back=plan.back)
     monkeypatch.setitem(engine.PLANS, "create", dropped)
     founder = an_account()
     with pytest.raises(DatabaseUnavailable):
@@ -212,6 +215,48 @@ def test_a_newborn_collection_that_was_dropped_by_hand_leaves_no_organization(
     assert not Organization.objects()
     monkeypatch.setitem(engine.PLANS, "create", plan)
     assert an_organization("Acme Corp", founder).slug == "acme-corp"
+
+
+@pytest.fixture
+def born_without(tenant_db, monkeypatch):
+    """A sign-up as the first versions committed it: its collection is the first step's work."""
+
+    def start(meanwhile=lambda organization: None):
+        def bare(organization):
+            tenant_db.drop_collection(organization.placement.collection)
+            meanwhile(organization)
+            return organization
+
+        plan = engine.PLANS["create"]
+        older = Plan("create", "", "", forward=(bare, *plan.forward), back=plan.back)
+        monkeypatch.setitem(engine.PLANS, "create", older)
+        organization = an_organization("Acme Corp")
+        monkeypatch.setitem(engine.PLANS, "create", plan)
+        return organization
+
+    return start
+
+
+def test_a_sign_up_of_the_first_versions_gets_the_collection_that_it_lacks(born_without, tenant_db):
+    organization = born_without()
+    assert fresh(organization).operation is None
+    assert tenant_db.list_collection_names() == ["org_acme_corp"]
+    assert organization.placement.uuid == collections.uuid_of(tenant_db, "org_acme_corp")
+
+
+def test_a_late_attempt_at_such_a_sign_up_creates_no_second_collection(
+    born_without, tenant_db, master_db
+):
+    def overtake(organization):
+        engine.current_attempt(organization).update_one(inc__operation__attempt=1)
+
+    organization = born_without(overtake)
+    assert tenant_db.list_collection_names() == []
+    master_db.organizations.update_one(
+        {"_id": organization.id}, {"$set": {"operation.lease_until": clock.now() - timedelta(1)}}
+    )
+    assert runner.recover_due_operations() == 1
+    assert tenant_db.list_collection_names() == ["org_acme_corp"]
 
 
 def test_who_was_overtaken_is_told_of_success_although_mongodb_is_away_then(

@@ -28,6 +28,9 @@ from portal.mail.errors import InvalidLink
 from portal.mail.recipients import parse_recipient
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
+from portal.web.idempotency import claim_key
+
+PASSWORD, ADDRESS, ADDRESS_REQUEST = "change_password", "change_address", "request_address"
 
 
 def change_password(
@@ -49,6 +52,7 @@ def change_password(
 def _change(
     account: Account, password_hash: str, session_id: str, context: RequestContext
 ) -> Account:
+    claim_key(context, account.id, PASSWORD)
     changed = Account.objects(id=account.id, password_hash=account.password_hash).modify(
         new=True, **new_password(password_hash)
     )
@@ -114,6 +118,7 @@ def request_email_change(
 
 @transactional
 def _request(account: Account, email: str, context: RequestContext) -> Account:
+    claim_key(context, account.id, ADDRESS_REQUEST)
     requested = Account.objects(id=account.id, password_hash=account.password_hash).modify(
         new=True, inc__address_generation=1
     )
@@ -160,6 +165,7 @@ def confirm_email_change(token: str, password: str, context: RequestContext) -> 
 @transactional
 def _confirm(change: EmailChange, context: RequestContext) -> Account:
     account = change.account
+    claim_key(context, account.id, ADDRESS)
     unchanged = Account.objects(
         id=account.id, address_generation=change.generation, password_hash=account.password_hash
     )

@@ -22,6 +22,9 @@ from portal.identity.authentication.credentials import email_key_of, verify_curr
 from portal.identity.authentication.errors import WrongPassword
 from portal.mail import outbox
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
+
+CLOSING = "close_account"
 
 log = structlog.get_logger()
 
@@ -53,6 +56,7 @@ def close_account(
 
 @transactional
 def _close(account: Account, context: RequestContext) -> Account:
+    claim_key(context, account.id, CLOSING)
     if orphaned := solely_owned_organizations(account.id):
         raise SoleOwner(orphaned)
     named_by = [id_ for step in wiring.current().on_closing for id_ in step(account, context)]

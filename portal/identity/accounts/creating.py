@@ -25,6 +25,9 @@ from portal.mail.errors import InvalidLink
 from portal.settings import SignUp
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
+from portal.web.idempotency import claim_key
+
+VERIFICATION = "verify_address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ def verify_address(
 
     @transactional
     def verify() -> AccountPrincipal:
+        claim_key(context, account.id, VERIFICATION)
         verified = record_first_verification(account, password_hash, context)
         if verified is None:  # by a concurrent request
             raise InvalidLink(VERIFY.ask_again)

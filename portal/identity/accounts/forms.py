@@ -10,7 +10,7 @@ from wtforms.widgets import Select, html_params
 
 from portal.documents.accounts import Theme
 from portal.identity.accounts.changing import time_zones
-from portal.web.forms import Form
+from portal.web.forms import Form, IdempotentForm
 
 _CURRENT = "Enter your password"
 _NEW = "Enter a new password"
@@ -46,17 +46,17 @@ class ForgotForm(Form):
     email = EmailField("E-mail address", [InputRequired("Enter your e-mail address")])
 
 
-class NewPasswordForm(Form):
+class NewPasswordForm(IdempotentForm):
     token = HiddenField()
     password = PasswordField("New password", [InputRequired(_NEW)])
 
 
-class VerifyForm(Form):
+class VerifyForm(IdempotentForm):
     token = HiddenField()
     password = PasswordField("Password", [InputRequired("Enter your password, or a new one")])
 
 
-class ConfirmAddressForm(Form):
+class ConfirmAddressForm(IdempotentForm):
     token = HiddenField()
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])
 
@@ -70,16 +70,16 @@ class ProfileForm(Form):
     )
 
 
-class AddressForm(Form):
+class AddressForm(IdempotentForm):
     email = EmailField("New e-mail address", [InputRequired("Enter the new e-mail address")])
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])
 
 
-class PasswordForm(Form):
+class PasswordForm(IdempotentForm):
     current_password = PasswordField("Current password", [InputRequired(_CURRENT)])
     password = PasswordField("New password", [InputRequired(_NEW)])
 
 
-class CloseForm(Form):
+class CloseForm(IdempotentForm):
     confirm_email = StringField("Your e-mail address", [InputRequired("Type your e-mail address")])
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])

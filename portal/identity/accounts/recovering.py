@@ -23,7 +23,9 @@ from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.web import rate_limits
 from portal.web.context import AuditActor, RequestContext
+from portal.web.idempotency import claim_key
 
+RECOVERY = "recover_password"
 KEPT = timedelta(minutes=5)
 
 
@@ -77,6 +79,7 @@ def recover_password(token: str, password: str, context: RequestContext) -> Acco
 
     @transactional
     def change_password() -> Account:
+        claim_key(by_account, account.id, RECOVERY)
         if not _request_of(account, request).delete():
             raise InvalidLink(RECOVER.ask_again)
         changed = Account.objects(id=account.id, email_key=account.email_key).modify(

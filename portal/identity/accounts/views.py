@@ -7,7 +7,7 @@ from flask_login import current_user, login_required
 
 from portal.bidi import isolated
 from portal.documents.accounts import Account, Theme
-from portal.identity.accounts import changing, closing, creating, forms, recovering
+from portal.identity.accounts import changing, closing, creating, forms, recovering, replay
 from portal.identity.accounts.exporting import export_account
 from portal.identity.authentication import cookies
 from portal.identity.sessions import sessions
@@ -21,6 +21,8 @@ from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 link_blueprint = Blueprint("accounts", __name__)
+replay.install(blueprint)
+replay.install(link_blueprint)
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -67,11 +69,7 @@ def change_address() -> ResponseReturnValue:
         )
     )
     if requested:
-        return see_other(
-            ".profile",
-            "A link is on its way to the new address. Follow it within 24 hours; until then your "
-            "address stays as it is.",
-        )
+        return replay.redirect_to_result(changing.ADDRESS_REQUEST)
     return form.render("accounts/change_address.html")
 
 
@@ -86,7 +84,7 @@ def change_password() -> ResponseReturnValue:
         )
     )
     if changed:
-        return see_other(".profile", "Your password is changed. All other sessions have ended.")
+        return replay.redirect_to_result(changing.PASSWORD)
     return form.render("accounts/change_password.html")
 
 
@@ -138,7 +136,7 @@ def close() -> ResponseReturnValue:
     )
     if closed:
         cookies.leave()
-        return see_other("authentication.log_in", "Your account is closed.")
+        return replay.redirect_to_result(closing.CLOSING)
     solely_owned = closing.solely_owned_organizations(current_user.account_id)
     return form.render("accounts/close.html", solely_owned=solely_owned)
 
@@ -163,7 +161,7 @@ def recover() -> ResponseReturnValue:
     if form.submit(
         lambda: recovering.recover_password(token, form.password.data, request_context())
     ):
-        return see_other("authentication.log_in", "Your password is changed. Log in with it.")
+        return replay.redirect_to_result(recovering.RECOVERY)
     return form.render("accounts/recover.html", email=account.email)
 
 
@@ -183,7 +181,7 @@ def verify() -> ResponseReturnValue:
     )
     if principal:
         cookies.enter(principal)
-        return see_other("organizations.list_mine", f"{isolated(principal.email)} is verified.")
+        return replay.redirect_to_result(creating.VERIFICATION, principal.email)
     return form.render("accounts/verify.html", account=account)
 
 
@@ -196,5 +194,5 @@ def confirm_address() -> ResponseReturnValue:
         lambda: changing.confirm_email_change(token, form.current_password.data, request_context())
     )
     if changed:
-        return see_other("account.profile", f"Your address is {isolated(changed.email)} now.")
+        return replay.redirect_to_result(changing.ADDRESS, changed.email)
     return form.render("accounts/confirm_address.html", change=change)

@@ -10,7 +10,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import Flask, Request, Response, after_this_request, g, request, session
+from flask import (
+    Flask,
+    Request,
+    Response,
+    after_this_request,
+    flash,
+    g,
+    redirect,
+    request,
+    session,
+    url_for,
+)
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user
@@ -24,14 +35,22 @@ from portal.identity.sessions import browsers, sessions, tokens
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn, Principal
 from portal.identity.sessions.tokens import InvalidToken
 from portal.settings import Settings
+from portal.web import stale_forms
+from portal.web.errors import DuplicateRequest
 from portal.web.forms import see_other
-from portal.web.requests import is_api, request_context
+from portal.web.idempotency import find_record
+from portal.web.requests import SAFE, idempotency_key, is_api, request_context, same_site_path
 
 log = structlog.get_logger()
 
 KIND = "session"
 _ANONYMOUS_LIFE = timedelta(hours=12)
 _EXPIRES, _PENDING = "expires", "pending"
+_LOG_IN = "authentication.log_in"
+_ENDED = (
+    "Your session had ended when you sent the form, so nothing was changed: log in, and you come "
+    "back to it."
+)
 _BROWSER_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -122,8 +141,16 @@ def leave() -> None:
 
 
 def _redirect_to_log_in() -> ResponseReturnValue:
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return see_other("authentication.log_in", next=wanted)
+    """Redirect to the log-in page, and from there to the wanted page; a sent form is not carried
+    out then, only its page is shown. Raises DuplicateRequest where it was carried out before."""
+    if request.endpoint == "authentication.log_out":  # logged out already, in another tab
+        return redirect(same_site_path(request.args.get("next", ""), url_for(_LOG_IN)), 303)
+    if request.method in SAFE and not stale_forms.is_stale():
+        return see_other(_LOG_IN, next=request.full_path.rstrip("?"))
+    if find_record(idempotency_key()):
+        raise DuplicateRequest
+    flash(_ENDED, "attention")
+    return see_other(_LOG_IN, next=stale_forms.page_of_form())
 
 
 def _recognize_browser() -> None:

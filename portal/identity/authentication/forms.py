@@ -3,7 +3,7 @@
 from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from portal.web.forms import Form
+from portal.web.forms import Form, IdempotentForm
 
 
 class LogInForm(Form):
@@ -12,17 +12,17 @@ class LogInForm(Form):
     next = HiddenField(default="")
 
 
-class SecondFactorForm(Form):
+class SecondFactorForm(IdempotentForm):
     code = StringField("Code", default="")
     credential = HiddenField(default="")
     trust = BooleanField("Remember this browser for 30 days")
 
 
-class PasskeyLogInForm(Form):
+class PasskeyLogInForm(IdempotentForm):
     credential = HiddenField(default="")
 
 
-class ConfirmForm(Form):
+class ConfirmForm(IdempotentForm):
     current_password = PasswordField("Password", default="")
     code = StringField("Code", default="")
     credential = HiddenField(default="")

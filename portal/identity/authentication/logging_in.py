@@ -4,9 +4,11 @@ A log-in that waits for its second step is a pending session: it authenticates n
 revoked with the account's others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
+import structlog
 from mongoengine.queryset import QuerySet
 
 from portal import clock
@@ -14,6 +16,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
+from portal.errors import Unauthenticated
 from portal.identity.authentication import credentials, passwords
 from portal.identity.authentication.attempts import limit_network
 from portal.identity.authentication.errors import (
@@ -27,9 +30,14 @@ from portal.identity.second_factors.typed_codes import parse_code
 from portal.identity.sessions import browsers, sessions
 from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
 from portal.web.context import AuditActor, RequestContext
+from portal.web.errors import TooManyAttempts
+from portal.web.idempotency import claim_key
 
 MAX_TRIES = 10
 TRUSTED = timedelta(days=30)
+_LOG_IN, _CONFIRM = "log_in", "confirm"
+
+log = structlog.get_logger()
 
 
 def log_in(
@@ -37,7 +45,8 @@ def log_in(
 ) -> AccountPrincipal | PendingLogIn:
     """Verify the credentials and open a session for a browser; pending where the account has a
     second factor and does not trust the browser. Raises what ``verify_credentials`` does."""
-    account, context, rehashed = _verify(email, password, context)
+    with _refusal_logged(context):
+        account, context, rehashed = _verify(email, password, context)
 
     @transactional
     def open_session() -> AccountPrincipal | PendingLogIn:
@@ -60,7 +69,8 @@ def log_in_program(
     Raises SecondFactorCodeRequired without it, MalformedCode, WrongCode, TooManyAttempts. A right
     password without a right code is recorded in the audit trail.
     """
-    account, context, rehashed = _verify(email, password, context)
+    with _refusal_logged(context):
+        account, context, rehashed = _verify(email, password, context)
 
     @transactional
     def open_session(parsed: str | None) -> AccountPrincipal:
@@ -75,7 +85,7 @@ def log_in_program(
         if code is None or not account.has_second_factor:
             return open_session(None)
         parsed = parse_code(code)
-        with credentials.guarded_code(account, context):
+        with _refusal_logged(context), credentials.guarded_code(account, context):
             return open_session(parsed)
     except (SecondFactorCodeRequired, MalformedCode, WrongCode):
         transaction(
@@ -102,7 +112,7 @@ def finish_with_code(
     pending = _register_try(pending_id)
     account = Account.objects.get(id=pending.account)
     context = context.acting_as(AuditActor(account.id, account.email))
-    with credentials.guarded_code(account, context):
+    with _refusal_logged(context), credentials.guarded_code(account, context):
         return _finish(
             pending_id,
             lambda current: credentials.use_code(current, code, context),
@@ -118,10 +128,11 @@ def finish_with_passkey(
     """Finish the log-in by a passkey of the account; otherwise like ``finish_with_code``. Raises
     PasskeyRefused, LogInExpired."""
     pending = _register_try(pending_id)
-    assertion = passkeys.check(
-        credential, passkeys.SECOND_STEP, str(pending.public_id), pending.account
-    )
-    return _finish(pending_id, lambda _: passkeys.use(assertion), context, user_agent, trust)
+    with _refusal_logged(context):
+        assertion = passkeys.check(
+            credential, passkeys.SECOND_STEP, str(pending.public_id), pending.account
+        )
+        return _finish(pending_id, lambda _: passkeys.use(assertion), context, user_agent, trust)
 
 
 def log_in_with_passkey(
@@ -129,16 +140,18 @@ def log_in_with_passkey(
 ) -> AccountPrincipal:
     """Log in by a passkey alone, which is both factors: the device, and its user's verification.
     Raises PasskeyRefused; TooManyAttempts by network."""
-    limit_network(context)
-    assertion = passkeys.check(credential, passkeys.LOG_IN, "")
 
     @transactional
     def open_session() -> AccountPrincipal:
         account = Account.objects.get(id=assertion.passkey.account)
+        claim_key(context, account.id, _LOG_IN)
         used = passkeys.use(assertion)
         return sessions.log_in(account, context, user_agent, factors=(used,))
 
-    return open_session()
+    with _refusal_logged(context):
+        limit_network(context)
+        assertion = passkeys.check(credential, passkeys.LOG_IN, "")
+        return open_session()
 
 
 @transactional
@@ -174,6 +187,16 @@ def reauthenticate_with_passkey(
         credential, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id
     )
     _reauthenticate(principal, lambda _: passkeys.use(assertion), context)
+
+
+@contextmanager
+def _refusal_logged(context: RequestContext) -> Iterator[None]:
+    """Log a refused log-in with its IP address, for programs that lock addresses out."""
+    try:
+        yield
+    except (Unauthenticated, TooManyAttempts) as refused:
+        log.info("log_in.refused", ip_address=context.ip_address, reason=refused.code)
+        raise
 
 
 def _verify(
@@ -224,6 +247,7 @@ def _finish(
 ) -> AccountPrincipal:
     pending = find_pending(pending_id)
     account = Account.objects.get(id=pending.account)
+    claim_key(context, account.id, _LOG_IN)
     used = use(account)
     pending.delete()
     principal = sessions.log_in(account, context, user_agent, factors=(Factor.PASSWORD, used))
@@ -237,5 +261,6 @@ def _reauthenticate(
     principal: AccountPrincipal, use: Callable[[Account], Factor], context: RequestContext
 ) -> None:
     account = Account.objects.get(id=principal.account_id)
+    claim_key(context, account.id, _CONFIRM)
     record(account, "account.confirmed", context.origin, factor=use(account))
     sessions.sessions_with_id(principal.session_id).update_one(set__authenticated_at=clock.now())

@@ -9,11 +9,12 @@ from portal.identity.authentication import cookies, forms, logging_in
 from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
 from portal.identity.sessions.principals import PendingLogIn
-from portal.web import rate_limits
+from portal.web import rate_limits, replay
 from portal.web.forms import Form, see_other
 from portal.web.requests import request_context, same_site_path, user_agent
 
 blueprint = Blueprint("authentication", __name__)
+replay.install(blueprint, lambda record, error: redirect(_place_after(), 303))
 
 CODE, RECOVERY, PASSKEY, PASSWORD = "code", "recovery", "passkey", "password"
 _REAUTHENTICATE = {
@@ -48,14 +49,16 @@ def log_out() -> ResponseReturnValue:
     if current_user.is_authenticated:
         logging_in.log_out(current_user, request_context())
     cookies.leave()
-    return see_other("authentication.log_in")
+    return redirect(_target("authentication.log_in"), 303)
 
 
 @blueprint.route("/login/second", methods=["GET", "POST"])
 def bring_second_factor() -> ResponseReturnValue:
     pending_id = cookies.pending_id()
-    if pending_id is None:
-        return see_other("authentication.log_in")
+    if pending_id is None:  # nobody began, or it was finished before, in another tab
+        if current_user.is_authenticated:
+            return redirect(_place_after(), 303)
+        return see_other("authentication.log_in", next=_next())
     pending = logging_in.find_pending(pending_id)
     ways = [*_ways(second_factors_of(pending.account)), RECOVERY]
     form, by = forms.SecondFactorForm(), _chosen(ways)
@@ -67,7 +70,7 @@ def bring_second_factor() -> ResponseReturnValue:
     )
     if principal:
         cookies.enter(principal)
-        return redirect(_target("organizations.list_mine"), 303)
+        return redirect(_place_after(), 303)
     options = _options(by, passkeys.SECOND_STEP, str(pending.public_id), pending.account)
     return _page("second_factors/second.html", form, by, ways, options)
 
@@ -75,7 +78,7 @@ def bring_second_factor() -> ResponseReturnValue:
 @blueprint.route("/login/passkey", methods=["GET", "POST"])
 def use_passkey() -> ResponseReturnValue:
     if current_user.is_authenticated and request.method == "GET":
-        return redirect(_target("organizations.list_mine"), 303)
+        return redirect(_place_after(), 303)
     form = forms.PasskeyLogInForm()
     principal = form.submit(
         lambda: logging_in.log_in_with_passkey(
@@ -84,7 +87,7 @@ def use_passkey() -> ResponseReturnValue:
     )
     if principal:
         cookies.enter(principal)
-        return redirect(_target("organizations.list_mine"), 303)
+        return redirect(_place_after(), 303)
     rate_limits.count_attempt_of_network(rate_limits.PREVIEW, request.remote_addr)
     options = passkeys.options_to_use(passkeys.LOG_IN, "")
     return _page("second_factors/passkey.html", form, PASSKEY, [], options)
@@ -100,7 +103,7 @@ def confirm() -> ResponseReturnValue:
     principal = current_user._get_current_object()
     form.submit(lambda: _REAUTHENTICATE[by](principal, _typed(form, by), request_context()))
     if form.succeeded:
-        return redirect(_target("factors.security"), 303)
+        return redirect(_place_after(), 303)
     options = _options(by, passkeys.CONFIRM, str(principal.public_session_id), principal.account_id)
     return _page("second_factors/confirm.html", form, by, ways, options)
 
@@ -137,6 +140,12 @@ def _page(template: str, form: Form, by: str, ways: list[str], options: str) -> 
 
 def _next() -> str | None:
     return same_site_path(request.args.get("next", ""), "") or None
+
+
+def _place_after() -> str:
+    """The page that follows the form of this request once it was carried out."""
+    confirming = request.endpoint == "authentication.confirm"
+    return _target("factors.security" if confirming else "organizations.list_mine")
 
 
 def _target(otherwise: str) -> str:

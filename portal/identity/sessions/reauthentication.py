@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from flask import request
+from flask import flash, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -15,6 +15,10 @@ from portal.identity.sessions.principals import AccountPrincipal
 from portal.web.forms import see_other
 
 RECENT = timedelta(minutes=15)
+_NOT_CARRIED_OUT = (
+    "What you sent takes a recent proof that it is you, so nothing was changed: confirm it, and "
+    "you come back to the form."
+)
 
 
 def recently_authenticated(principal: AccountPrincipal) -> bool:
@@ -37,5 +41,8 @@ def reauthenticated(view: Callable[..., ResponseReturnValue]) -> Callable[..., R
 
 
 def require_reauthentication(back_to: str) -> ResponseReturnValue:
-    """Redirect to reauthentication, and from there to the URL ``back_to``."""
+    """Redirect to reauthentication, and from there to the URL ``back_to``, whose form, if it was
+    sent, was not carried out."""
+    if request.method == "POST":
+        flash(_NOT_CARRIED_OUT, "attention")
     return see_other("authentication.confirm", next=back_to)

@@ -25,6 +25,8 @@ LONGEST_LIFE = timedelta(days=30)
 LONGEST_WAIT = timedelta(minutes=10)
 _SEEN_RECORDED_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
+# None is that of the first versions' sessions.
+_BROWSER_KINDS = (SessionKind.BROWSER, None)
 _ACCOUNT_FIELDS = ("_id", "email", "verified_at", "name", "theme", "time_zone")
 # In this order: nearly all claim to be Mozilla, most Safari, many Chrome.
 _BROWSERS = {
@@ -132,7 +134,7 @@ def find_principal(
     along = {"along": 1} if read_along else {}
     found = Session._get_collection().aggregate(
         [
-            {"$match": {"_id": hash_secret(session_id), "kind": kind, **_live(kind, now)}},
+            {"$match": {"_id": hash_secret(session_id), **_live(kind, now)}},
             {
                 "$lookup": {
                     "from": Account._get_collection_name(),
@@ -170,9 +172,7 @@ def find_principal(
 def list_sessions(principal: AccountPrincipal) -> list[ListedSession]:
     """Every live session of the account: the principal's own, then the last seen first."""
     now, own = clock.now(), hash_secret(principal.session_id)
-    live = [
-        {"kind": kind, **_live(kind, now)} for kind in (SessionKind.BROWSER, SessionKind.PROGRAM)
-    ]
+    live = [_live(kind, now) for kind in (SessionKind.BROWSER, SessionKind.PROGRAM)]
     found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
     listed = [
         ListedSession(
@@ -295,7 +295,7 @@ def _revoke_with_trust(account_id: ObjectId, sessions: QuerySet) -> int:
     """Revoke sessions that may be in the wrong hands: their browsers need the second factor again.
     How many there were."""
     opened_in = [
-        session.browser for session in sessions.filter(kind=SessionKind.BROWSER).only("browser")
+        session.browser for session in sessions.filter(kind__in=_BROWSER_KINDS).only("browser")
     ]
     browsers.revoke_trust(account_id, opened_in)
     return sessions.delete()
@@ -304,7 +304,9 @@ def _revoke_with_trust(account_id: ObjectId, sessions: QuerySet) -> int:
 def _live(kind: SessionKind, now: datetime) -> dict[str, Any]:
     """The filter for live sessions of this kind."""
     live = {"expires_at": {"$gt": now}}
-    return {**live, "seen_at": {"$gt": now - LONGEST_IDLE}} if kind == SessionKind.BROWSER else live
+    if kind != SessionKind.BROWSER:
+        return {**live, "kind": kind}
+    return {**live, "kind": {"$in": _BROWSER_KINDS}, "seen_at": {"$gt": now - LONGEST_IDLE}}
 
 
 def _life_of(kind: SessionKind) -> timedelta:

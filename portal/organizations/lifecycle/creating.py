@@ -121,10 +121,23 @@ def _insert_organization(
 def _record_uuid(organization: Organization) -> Organization:
     if organization.placement.uuid:
         return organization
-    uuid = collections.uuid_of(tenant_database(), organization.placement.collection)
-    if uuid is None:  # dropped by hand; or another attempt has renamed it, and this one is over
+    name = organization.placement.collection
+    if collections.uuid_of(tenant_database(), name) is None:
+        _create_missing(organization)
+    uuid = collections.uuid_of(tenant_database(), name)
+    if uuid is None:  # dropped by hand just now
         raise engine.RollBack(Failure.COLLECTION_MISSING)
     return engine.update_if_held(organization, set__placement__uuid=uuid)
+
+
+@transactional
+def _create_missing(organization: Organization) -> None:
+    """Create the collection of a sign-up that an earlier version committed without it.
+
+    Renewing the lease writes the document, so a late attempt creates nothing. Raises LeaseLost.
+    """
+    engine.renew_lease(organization)
+    collections.create_collection(tenant_database(), organization.placement.collection)
 
 
 def _finish_create(organization: Organization) -> Organization:

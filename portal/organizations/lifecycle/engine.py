@@ -358,10 +358,14 @@ class _Lease:
         """Renew it unless it lasts RUN_SECONDS more. Raises LeaseLost."""
         if time.monotonic() - self.since < _SPARE_SECONDS:
             return
-        renewed = [{"$set": _QUEUE.lease}]
-        if not current_attempt(self.organization).update_one(__raw__=renewed):
-            raise LeaseLost(str(self.organization.id))
+        renew_lease(self.organization)
         self.since = time.monotonic()
+
+
+def renew_lease(organization: Organization) -> None:
+    """Begin this attempt's lease anew. Raises LeaseLost."""
+    if not current_attempt(organization).update_one(__raw__=[{"$set": _QUEUE.lease}]):
+        raise LeaseLost(str(organization.id))
 
 
 def update_if_held(organization: Organization, **changes: object) -> Organization:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from pymongo import ReturnDocument
 
 from portal import settings
 from portal.audit.trail import record
@@ -25,6 +26,18 @@ from portal.web.context import RequestContext
 log = structlog.get_logger()
 
 WARNED_BEFORE = timedelta(days=3)
+_WARNED_BEFORE_MS = int(WARNED_BEFORE.total_seconds() * 1000)
+# Near its purge, and put into the trash by an earlier version, which sets no ``warn_at``.
+_WARNED_BY_NOBODY = {
+    "warn_at": {"$exists": False},
+    "purge_at": {"$exists": True},
+    "$expr": {
+        "$and": [
+            {"$lt": [{"$subtract": ["$purge_at", _WARNED_BEFORE_MS]}, "$$NOW"]},
+            {"$ne": ["$warned_of", "$purge_at"]},
+        ]
+    },
+}
 
 
 def trash_organization(
@@ -77,8 +90,14 @@ def write_due_purge() -> Organization | None:
 def warn_of_due_purge() -> Organization | None:
     """Mail the owners of one organization that it will soon be purged, if one is due by the
     server's clock; that organization."""
-    due = {**is_past("warn_at"), "state": OrganizationState.TRASHED, "operation": None}
-    warned = Organization.objects(__raw__=due).modify(new=True, unset__warn_at=True)
+    due = {"$or": [is_past("warn_at"), _WARNED_BY_NOBODY]}
+    settled = {"state": OrganizationState.TRASHED, "operation": None}
+    found = Organization._get_collection().find_one_and_update(
+        {**due, **settled},
+        [{"$set": {"warned_of": "$purge_at"}}, {"$unset": "warn_at"}],
+        return_document=ReturnDocument.AFTER,
+    )
+    warned = Organization._from_son(found) if found else None
     # With a shorter time in the trash, the mail about the deletion named the day.
     if warned and warned.purge_at - warned.trashed_at > WARNED_BEFORE:
         email_owners(PURGE_NEAR, warned)

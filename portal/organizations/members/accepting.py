@@ -78,7 +78,8 @@ def read_link(token: str, account_id: ObjectId | None) -> Invited:
     if account_id:
         account = Account.objects(id=account_id).first()
         if account is None or account.email_key != invitation.email_key:
-            raise errors.InvitationForAnotherAddress
+            invited = Account.objects(email_key=invitation.email_key).only("id").first()
+            raise errors.InvitationForAnotherAddress(token, has_account=invited is not None)
     else:
         account = Account.objects(email_key=invitation.email_key).first()
     organization, inviter_email = _check_inviter(invitation)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from flask import url_for
+
 from portal.errors import Action, Conflict, Invalid
 from portal.mail.errors import InvalidLink
 from portal.organizations.access.errors import LeadsBack
@@ -19,20 +21,28 @@ class InvitationEnded(InvalidLink):
     )
 
 
+@dataclass
 class InvitationForAnotherAddress(Conflict):
-    """An invitation to another address than the account's."""
+    """An invitation to another address than the account's; ``token`` is that of its link, if one
+    was followed, and ``has_account`` tells whether the invited address has an account."""
+
+    token: str | None = None
+    has_account: bool = False
 
     code = "invitation_for_another"
     title = "This invitation is for somebody else"
     message = (
         "It is for the address that the mail was sent to, and you are logged in with another. "
-        "Log out and follow the link again. A link that somebody forwarded to you is not for "
+        "Log out, and you come back to it. A link that somebody forwarded to you is not for "
         "you: ask to be invited at your own address."
     )
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        return (Action("Log out", "authentication.log_out", method="post"),)
+        back = self.token and url_for("invitations.follow", token=self.token)
+        if self.has_account:
+            back = url_for("authentication.log_in", next=back)
+        return (Action("Log out", "authentication.log_out", {"next": back}, method="post"),)
 
 
 @dataclass

@@ -1,0 +1,46 @@
+"""Replay of forms that were submitted twice: whatever refused the second submission, the browser is
+redirected to the result of the first.
+
+A browser shows the response to the last click alone.
+"""
+
+from collections.abc import Callable
+
+import structlog
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal.documents.idempotency import IdempotencyRecord
+from portal.errors import PortalError
+from portal.web import error_handlers, requests
+from portal.web.idempotency import find_record
+
+log = structlog.get_logger()
+
+
+def install(
+    blueprint: Blueprint,
+    redirect_to_result: Callable[[IdempotencyRecord, PortalError | CSRFError], ResponseReturnValue],
+) -> None:
+    """Have errors of the blueprint's forms answered by ``redirect_to_result`` where the same form,
+    with the same content, was carried out within 24 hours; it gets the record of that and what
+    refused this one."""
+
+    def answer(error: PortalError | CSRFError) -> ResponseReturnValue:
+        try:
+            record = find_record(requests.idempotency_key())
+            if record:
+                log.info("request.repeated", kind=record.kind, first=record.request)
+                return redirect_to_result(record, error)
+        except (PyMongoError, MongoEngineException) as unavailable:
+            return error_handlers.answer_database_error(unavailable)
+        if isinstance(error, CSRFError):
+            return error_handlers.answer_csrf_error(error)
+        return error_handlers.answer_portal_error(error)
+
+    blueprint.register_error_handler(PortalError, answer)
+    # The response to a first click may have changed the session before the second.
+    blueprint.register_error_handler(CSRFError, answer)
