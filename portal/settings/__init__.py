@@ -10,34 +10,23 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from environs import Env, EnvValidationError, FileAwareEnv, ValidationError
+from environs import Env, EnvValidationError, FileAwareEnv
 
 from portal.settings import checks, key_files
-from portal.settings.key_files import UnsuitableKey
 
-SHORTEST_SECRET_BYTES = 32
-_DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
-_CORES = os.cpu_count() or 1
 DEFAULT_HMAC = "HS256"
 _HMACS = (DEFAULT_HMAC, "HS384", "HS512")
-# Later days and higher counts fit neither dates nor what MongoDB counts in.
-LONGEST_DAYS = 100 * 365
-HIGHEST_LIMIT = 1_000_000
 # Kubernetes gives a pod NAME_PORT=tcp://10.96.0.12:25 for each service of its namespace.
 _INJECTED = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 _HEADING = (
     "Settings to correct, in the environment or in .env (see .env.example; with MONGO_URI unset "
     "`make run` starts a MongoDB and creates secrets of its own):"
 )
-_SYSTEM_DATABASES = ("admin", "local", "config")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-
-_LONGEST_NAME = 60
 
 Loaded = TypeVar("Loaded")
 Check = Callable[[dict[str, Any]], list[str]]
@@ -53,77 +42,6 @@ class SignUp(StrEnum):
     OPEN = "open"
     INVITED = "invited"
     OFF = "off"
-
-
-def _database_name(value: str) -> None:
-    if not _DATABASE_NAME.fullmatch(value) or value.casefold() in _SYSTEM_DATABASES:
-        raise ValidationError(
-            "must be 1 to 38 letters, digits, - or _, and none of admin, local, config."
-        )
-
-
-def _secret(value: str) -> None:
-    if len(value.encode()) < SHORTEST_SECRET_BYTES:
-        raise ValidationError(
-            f"must be {SHORTEST_SECRET_BYTES} bytes or more; "
-            "generate one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-        )
-
-
-def _private_key_file(path: str) -> None:
-    try:
-        if path:
-            key_files.read_private_key(path)
-    except UnsuitableKey as error:
-        raise ValidationError(str(error)) from error
-
-
-def _public_key_file(path: str) -> None:
-    try:
-        key_files.read_public_key(path)
-    except UnsuitableKey as error:
-        raise ValidationError(str(error)) from error
-
-
-def _portal_name(value: str) -> None:
-    # A colon ends the issuer in an authenticator app's URI, and angle brackets end a sender's name.
-    forbidden = not value.isprintable() or value != value.strip() or any(c in value for c in ":<>")
-    if forbidden or len(value) > _LONGEST_NAME:
-        raise ValidationError(
-            f"must be up to {_LONGEST_NAME} visible characters, without : < > and outer spaces."
-        )
-
-
-def _ip_address(value: str) -> None:
-    try:
-        ip_address(value)
-    except ValueError as error:
-        raise ValidationError("must be an IP address, like 127.0.0.1 or 0.0.0.0.") from error
-
-
-def _each(check: Callable[[str], None], values: list[str]) -> None:
-    for value in values:
-        check(value)
-
-
-def _one_of(allowed: tuple[str, ...], value: str) -> None:
-    if value not in allowed:
-        raise ValidationError(f"must be one of {', '.join(allowed)}.")
-
-
-def _at_most_a_core_each(workers: int) -> None:
-    # Each worker hashes up to one password at a time, and no more may run than there are cores.
-    if not 1 <= workers <= _CORES:
-        raise ValidationError(f"must be 1 or more, and at most one for each of {_CORES} cores.")
-
-
-def _between(least: int, most: int, value: int) -> None:
-    if not least <= value <= most:
-        raise ValidationError(f"must be {least} to {most}.")
-
-
-def _limit(value: int) -> None:
-    _between(1, HIGHEST_LIMIT, value)
 
 
 def _setting(
@@ -149,51 +67,51 @@ class Settings:
     master_db: str = _setting(
         "database of organizations, accounts, sessions, audit trail",
         default="master_db",
-        check=_database_name,
+        check=checks.database_name,
     )
     tenant_db: str = _setting(
         "database of the organizations' collections",
         default="tenant_db",
-        check=_database_name,
+        check=checks.database_name,
     )
     jwt_secret: str = _setting(
         "signs session cookies and bearer tokens; 32 bytes or more; required unless JWT_ALGORITHM "
         "uses a key file",
         default="",
-        check=_secret,
+        check=checks.secret,
         secret=True,
     )
     jwt_secret_fallbacks: tuple[str, ...] = _setting(
         "old ones, still accepted; separated by commas",
         default=(),
-        check=partial(_each, _secret),
+        check=partial(checks.each, checks.secret),
         secret=True,
     )
     jwt_algorithm: str = _setting(
         "or HS384, HS512; with a private key file EdDSA (Ed25519) or RS256",
         default=DEFAULT_HMAC,
-        check=partial(_one_of, (*_HMACS, *key_files.ALGORITHMS)),
+        check=partial(checks.one_of, (*_HMACS, *key_files.ALGORITHMS)),
     )
     jwt_private_key_file: str = _setting(
         "PEM file of the private key for EdDSA or RS256",
         default="",
-        check=_private_key_file,
+        check=checks.private_key_file,
     )
     jwt_public_key_files: tuple[str, ...] = _setting(
         "PEM files of old public keys, still accepted; separated by commas",
         default=(),
-        check=partial(_each, _public_key_file),
+        check=partial(checks.each, checks.public_key_file),
     )
     jwt_expires_seconds: int = _setting(
         "how long a bearer token is valid; 30 days at most",
         default=3600,
-        check=partial(_between, 60, 30 * 24 * 3600),
+        check=partial(checks.between, 60, 30 * 24 * 3600),
     )
-    secret_key: str = _setting("signs forms; 32 bytes or more", check=_secret, secret=True)
+    secret_key: str = _setting("signs forms; 32 bytes or more", check=checks.secret, secret=True)
     secret_key_fallbacks: tuple[str, ...] = _setting(
         "old ones, still accepted; separated by commas",
         default=(),
-        check=partial(_each, _secret),
+        check=partial(checks.each, checks.secret),
         secret=True,
     )
     public_url: str = _setting(
@@ -205,46 +123,46 @@ class Settings:
         "the portal's name on pages, in mails, authenticator apps and passkeys; unset, apps and "
         "passkeys show the host of PUBLIC_URL",
         default="",
-        check=_portal_name,
+        check=checks.portal_name,
     )
     trusted_proxies: tuple[str, ...] = _setting(
         "IP addresses or networks of proxies whose X-Forwarded-For is trusted, unix for one that "
         "comes by a UNIX socket; separated by commas",
         default=(),
-        check=partial(_each, checks.proxy),
+        check=partial(checks.each, checks.proxy),
     )
     web_concurrency: int = _setting(
         "worker processes, at most one per core",
-        default=min(2, _CORES),
-        check=_at_most_a_core_each,
+        default=min(2, checks.CORES),
+        check=checks.at_most_a_core_each,
     )
     installation_id: str = _setting(
         "distinguishes the cookies of portals on one host name; set by `make run`", default=""
     )
     rate_limits: bool = _setting("off only for load tests", default=True)
     login_limit_per_email: int = _setting(
-        "log-ins per minute and e-mail address as typed", default=10, check=_limit
+        "log-ins per minute and e-mail address as typed", default=10, check=checks.limit
     )
     login_limit_per_network: int = _setting(
         "log-ins per minute and network (IPv4 address, IPv6 /64)",
         default=100,
-        check=_limit,
+        check=checks.limit,
     )
     signup_limit: int = _setting(
         "sign-ups and new organizations per minute and network",
         default=30,
-        check=_limit,
+        check=checks.limit,
     )
     provisioning_limit: int = _setting(
         "organizations per minute that a provisioning key signs up",
         default=600,
-        check=_limit,
+        check=checks.limit,
     )
     signup: str = _setting(
         "who may create an account: open, everybody; invited, by invitations and provisioning keys "
         "only; off, nobody",
         default=SignUp.OPEN.value,
-        check=partial(_one_of, tuple(SignUp)),
+        check=partial(checks.one_of, tuple(SignUp)),
     )
     signup_requires_verification: bool = _setting(
         "on: an organization is created when its owner follows the link that is mailed to them",
@@ -256,56 +174,58 @@ class Settings:
         default=True,
     )
     password_min_length: int = _setting(
-        "characters of a password, 8 or more", default=12, check=partial(_between, 8, 128)
+        "characters of a password, 8 or more", default=12, check=partial(checks.between, 8, 128)
     )
     password_min_score: int = _setting(
         "how hard a password is to guess, by zxcvbn from 0 (not asked for) to 4",
         default=3,
-        check=partial(_between, 0, 4),
+        check=partial(checks.between, 0, 4),
     )
     preview_limit: int = _setting(
         "previews of a name or a password's strength per minute and network",
         default=120,
-        check=_limit,
+        check=checks.limit,
     )
     rename_limit: int = _setting(
-        "renames and restores per minute and organization", default=20, check=_limit
+        "renames and restores per minute and organization", default=20, check=checks.limit
     )
     invitation_limit: int = _setting(
         "invitations per minute and organization",
         default=30,
-        check=_limit,
+        check=checks.limit,
     )
     member_change_limit: int = _setting(
         "promotions to admin, ownership offers and new API keys per minute and organization",
         default=30,
-        check=_limit,
+        check=checks.limit,
     )
     recovery_limit_per_email: int = _setting(
         "requests for a new password per minute and e-mail address, known or not",
         default=3,
-        check=_limit,
+        check=checks.limit,
     )
     recovery_limit_per_network: int = _setting(
         "requests for a new password per minute and network",
         default=30,
-        check=_limit,
+        check=checks.limit,
     )
     address_mail_limit: int = _setting(
         "mails per minute to verify or change an account's address; invitations of an address",
         default=3,
-        check=_limit,
+        check=checks.limit,
     )
     second_factor_limit: int = _setting(
-        "codes and confirmations per minute and account", default=10, check=_limit
+        "codes and confirmations per minute and account", default=10, check=checks.limit
     )
     trash_days: int = _setting(
-        "days a deleted organization is kept", default=30, check=partial(_between, 1, LONGEST_DAYS)
+        "days a deleted organization is kept",
+        default=30,
+        check=partial(checks.between, 1, checks.LONGEST_DAYS),
     )
     old_slug_days: int = _setting(
         "days an old slug is reserved for its organization",
         default=30,
-        check=partial(_between, 0, LONGEST_DAYS),
+        check=partial(checks.between, 0, checks.LONGEST_DAYS),
     )
 
     mail_server: str = _setting(
@@ -313,11 +233,11 @@ class Settings:
         default="",
         check=checks.mail_server,
     )
-    mail_port: int = _setting("its port", default=587, check=partial(_between, 1, 65535))
+    mail_port: int = _setting("its port", default=587, check=partial(checks.between, 1, 65535))
     mail_security: str = _setting(
         "starttls, tls, or none",
         default="starttls",
-        check=partial(_one_of, ("starttls", "tls", "none")),
+        check=partial(checks.one_of, ("starttls", "tls", "none")),
     )
     mail_ca_file: str = _setting(
         "PEM file of the CA that signed its certificate; unset, those that the system trusts",
@@ -399,9 +319,13 @@ class SupervisorSettings:
     """The settings of ``make run`` itself; without ``mongo_uri`` it starts a MongoDB."""
 
     mongo_uri: str = _setting("", default="", secret=True)
-    bind: str = _setting("IP address to listen on", default="127.0.0.1", check=_ip_address)
+    bind: str = _setting(
+        "IP address to listen on", default="127.0.0.1", check=checks.listening_address
+    )
     port: int = _setting(
-        "0 selects the first free port from 8000", default=0, check=partial(_between, 0, 65535)
+        "0 selects the first free port from 8000",
+        default=0,
+        check=partial(checks.between, 0, 65535),
     )
 
 

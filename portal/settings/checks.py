@@ -3,6 +3,7 @@
 import os
 import re
 import ssl
+from collections.abc import Callable
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.utils import formataddr
@@ -15,13 +16,106 @@ from environs import ValidationError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from portal.settings import key_files
+from portal.settings.key_files import UnsuitableKey
+
+SHORTEST_SECRET_BYTES = 32
+CORES = os.cpu_count() or 1
+# Later days and higher counts fit neither dates nor what MongoDB counts in.
+LONGEST_DAYS = 100 * 365
+HIGHEST_LIMIT = 1_000_000
 UNIX_SOCKET = "unix"
+_DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
+_SYSTEM_DATABASES = ("admin", "local", "config")
+_LONGEST_NAME = 60
 IMPLICIT_TLS_PORT = 465
 # In a connection string's user name and password (RFC 3986, section 3.2.1).
 _ESCAPED = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
 _CREDENTIALS = re.compile(f"{_ESCAPED}(?::{_ESCAPED})?")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]+(?<![.-])")
 _NAMED_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
+
+
+def database_name(value: str) -> None:
+    """Accept a name that no system database has."""
+    if not _DATABASE_NAME.fullmatch(value) or value.casefold() in _SYSTEM_DATABASES:
+        raise ValidationError(
+            "must be 1 to 38 letters, digits, - or _, and none of admin, local, config."
+        )
+
+
+def secret(value: str) -> None:
+    """Accept what is long enough to sign with."""
+    if len(value.encode()) < SHORTEST_SECRET_BYTES:
+        raise ValidationError(
+            f"must be {SHORTEST_SECRET_BYTES} bytes or more; "
+            "generate one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+
+
+def private_key_file(path: str) -> None:
+    """Accept no file, or one with a private key for JWT."""
+    try:
+        if path:
+            key_files.read_private_key(path)
+    except UnsuitableKey as error:
+        raise ValidationError(str(error)) from error
+
+
+def public_key_file(path: str) -> None:
+    """Accept a file with a public key for JWT."""
+    try:
+        key_files.read_public_key(path)
+    except UnsuitableKey as error:
+        raise ValidationError(str(error)) from error
+
+
+def portal_name(value: str) -> None:
+    """Accept a name for pages, senders and authenticator apps."""
+    # A colon ends the issuer in an authenticator app's URI, and angle brackets end a sender's name.
+    forbidden = not value.isprintable() or value != value.strip() or any(c in value for c in ":<>")
+    if forbidden or len(value) > _LONGEST_NAME:
+        raise ValidationError(
+            f"must be up to {_LONGEST_NAME} visible characters, without : < > and outer spaces."
+        )
+
+
+def listening_address(value: str) -> None:
+    """Accept an IP address."""
+    try:
+        ip_address(value)
+    except ValueError as error:
+        raise ValidationError("must be an IP address, like 127.0.0.1 or 0.0.0.0.") from error
+
+
+def each(check: Callable[[str], None], values: list[str]) -> None:
+    """Accept values that ``check`` accepts one by one."""
+    for value in values:
+        check(value)
+
+
+def one_of(allowed: tuple[str, ...], value: str) -> None:
+    """Accept one of ``allowed``."""
+    if value not in allowed:
+        raise ValidationError(f"must be one of {', '.join(allowed)}.")
+
+
+def at_most_a_core_each(workers: int) -> None:
+    """Accept as many workers as there are cores, or fewer."""
+    # Each worker hashes up to one password at a time, and no more may run than there are cores.
+    if not 1 <= workers <= CORES:
+        raise ValidationError(f"must be 1 or more, and at most one for each of {CORES} cores.")
+
+
+def between(least: int, most: int, value: int) -> None:
+    """Accept ``least`` to ``most``."""
+    if not least <= value <= most:
+        raise ValidationError(f"must be {least} to {most}.")
+
+
+def limit(value: int) -> None:
+    """Accept a limit that MongoDB can count to."""
+    between(1, HIGHEST_LIMIT, value)
 
 
 # With any of these in the URI each write in a transaction fails with code 72 or similar
