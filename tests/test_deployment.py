@@ -204,6 +204,7 @@ class Load:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_an_upgrade_to_a_second_portal_loses_no_request(server, databases, tmp_path):
     nginx = Nginx(tmp_path, free_port())
     with portal(server, databases, workers=1, **behind(nginx.port)) as old:

@@ -317,6 +317,7 @@ def test_a_proxy_in_the_environment_is_not_asked_for_the_portal_itself(clone):
         assert running.url
 
 
+@pytest.mark.full
 def test_a_database_without_a_primary_is_one_sentence_and_readiness_is_told_when_it_comes(
     clone, server, tmp_path_factory
 ):
