@@ -56,6 +56,7 @@ def build_and_serve(python, folder, server):
 
 
 @pytest.mark.processes
+@pytest.mark.full
 def test_what_the_image_copies_is_enough_to_serve(folder, server):
     build_and_serve(sys.executable, folder, server)
 

@@ -216,6 +216,7 @@ def test_secrets_of_the_environment_are_not_changed_here(running, server):
     assert (running.clone / "instance" / "secrets.json").read_text() == before
 
 
+@pytest.mark.full
 def test_two_clones_run_beside_each_other(running, clone):
     with make_run(clone) as other:
         assert running.url != other.url
@@ -300,6 +301,7 @@ def test_a_port_that_is_still_held_is_waited_for(clone):
         supervisor.communicate()
 
 
+@pytest.mark.full
 def test_who_was_killed_may_be_started_again_at_once(clone):
     """Before its mongod and gunicorn have stopped."""
     with socket.create_server(("127.0.0.1", 0)) as free:

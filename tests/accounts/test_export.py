@@ -141,6 +141,7 @@ def test_it_is_json_wherever_the_last_page_ends(visitor, lived, monkeypatch, cou
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_memory_does_not_grow_with_the_events(visitor, lived, monkeypatch):
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 20)
     lived(5000)

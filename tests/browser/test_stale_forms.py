@@ -25,7 +25,14 @@ def log_in(page):
     page.get_by_role("button", name="Log in").click()
 
 
-@pytest.fixture(params=[True, False], ids=["with JavaScript", "without"])
+@pytest.fixture(
+    params=[
+        pytest.param(True, id="with JavaScript"),
+        pytest.param(
+            False, id="without", marks=pytest.mark.full
+        ),  # daily in tests/test_stale_forms.py
+    ]
+)
 def tabs(new_context, request):
     return new_context(java_script_enabled=request.param)
 

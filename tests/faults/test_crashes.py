@@ -122,6 +122,7 @@ def test_a_rename_killed_in_the_middle_is_finished_after_a_restart(
         assert tenant.org_other.count_documents({}) == 100
 
 
+@pytest.mark.full
 def test_a_slow_rename_is_answered_in_time_shown_and_finished(
     server, databases, bare_client, hang, check_whole
 ):

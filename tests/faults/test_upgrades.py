@@ -21,6 +21,7 @@ BESIDE_SECONDS = 60
 DONE = {"_id": "master data"}
 
 
+@pytest.mark.full
 def test_several_portals_that_start_at_once_migrate_once(
     server, databases, bare_client, tmp_path
 ):  # fmt: skip
