@@ -21,7 +21,7 @@ class AuditActor:
 
 
 OPERATOR = AuditActor(kind="operator", name="the operator")
-"""Whoever runs commands on the portal's machine."""
+"""The actor of commands on the portal's machine."""
 
 
 @dataclass(frozen=True, slots=True)
