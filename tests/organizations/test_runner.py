@@ -169,7 +169,7 @@ def test_what_could_not_be_put_off_is_due_as_soon_as_the_database_takes_it(bare_
         assert acquire_lease() is None
     finally:
         bare_client.admin.command({**fail_point, "mode": "off"})
-    assert wait_until(acquire_lease).id == organization.id
+    assert wait_until(acquire_lease, 5).id == organization.id  # its lease lasts 30
 
 
 def test_an_operation_of_a_newer_version_is_left_to_that(master_db):
