@@ -200,7 +200,7 @@ def test_a_second_click_asks_the_device_for_nothing_more(page):
     page.goto("/account/security/passkeys/new")
     page.get_by_label("Name").fill("Laptop, work")
     page.get_by_role("button", name="Add the passkey").dblclick()
-    page.wait_for_function("window.sent")
+    wait_until(lambda: page.evaluate("window.sent"))
     page.get_by_role("button", name="Add the passkey").click()
     assert page.evaluate("[window.asked, window.sent]") == [1, 1]
 
@@ -258,7 +258,7 @@ def test_a_device_forgets_the_passkey_that_was_removed(page, telephone):
     page.get_by_role("button", name="Remove it").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Account")
     expect(page.get_by_text("You have none yet")).to_be_visible()
-    page.wait_for_function("document.readyState === 'complete'")
+    page.wait_for_load_state()
     wait_until(lambda: not telephone.passkeys())
 
 
