@@ -17,6 +17,7 @@ from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import IdempotencyRecord
+from portal.documents.installation import Installation
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
@@ -69,6 +70,7 @@ DOCUMENTS = (
     IdempotencyRecord,
     ApiKey,
     ProvisioningKey,
+    Installation,
 )
 MAIL_KINDS = (
     *account_mails.KINDS,

@@ -8,7 +8,10 @@ from itertools import groupby
 import click
 from flask.cli import with_appcontext
 
+from portal import settings
 from portal.cli.running import on_database
+from portal.database import directory
+from portal.database.connection import master_database
 from portal.doctor import placements
 from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
 
@@ -34,6 +37,7 @@ def examine_installation(repair: bool, adopt: bool, yes: bool, as_json: bool) ->
         raise click.UsageError("--adopt-restored goes before --repair: call them one by one.")
     write = _write_json if as_json else _write_text
     if adopt:
+        directory.raise_epoch(master_database(), settings.current().tenant_db)
         examinations = [_adopt_restored(ask=not yes)]
     else:
         examinations = [examine(check, repair=repair) for check in CHECKS]

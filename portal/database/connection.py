@@ -26,7 +26,7 @@ from pymongo.monitoring import (
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.database import diagnosis, migrations
+from portal.database import diagnosis, directory, migrations
 from portal.database.errors import (
     DatabaseNotPrepared,
     DatabaseUnavailable,
@@ -171,6 +171,7 @@ def prepare() -> None:
     migrations.run_migrations(master_database())
     for document in _state.documents:
         document.ensure_indexes()
+    directory.prepare(master_database(), portal_settings.current().tenant_db)
     if words := describe_clocks():
         log.warning("database.clocks_differ", note=words)
     _state.prepared = True

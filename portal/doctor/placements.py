@@ -196,7 +196,7 @@ def _write_adopted(
 ) -> str | None:
     as_shown = {"placement__collection": name, "placement__uuid": recorded, "operation": None}
     kept = Organization.objects(id=organization, state__ne=OrganizationState.PURGED, **as_shown)
-    adopted = kept.modify(new=True, set__placement__uuid=found)
+    adopted = kept.modify(new=True, set__placement__uuid=found, inc__version=1)
     if adopted is None:
         return None
     record(

@@ -90,6 +90,9 @@ class Organization(MasterDocument):
         required=True, choices=tuple(OrganizationState), default=OrganizationState.ACTIVE
     )
     placement = fields.EmbeddedDocumentField(Placement, required=True)
+    # Grows with each change of state, placement or operation, in the same write. The first
+    # versions wrote none.
+    version = fields.IntField(default=0)
     operation = fields.EmbeddedDocumentField(Operation)
     rolled_back = fields.EmbeddedDocumentField(RolledBack, db_field="turned_back")
     created_at = fields.DateTimeField(required=True)

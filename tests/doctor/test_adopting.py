@@ -18,7 +18,9 @@ from tests.factories import a_context, an_organization, fresh
 def restore(source, target):
     """As mongodump and mongorestore do without --preserveUUID: BSON, name by name."""
     raw = source.codec_options.with_options(document_class=RawBSONDocument)
-    for name in source.list_collection_names():
+    for name in source.list_collection_names(filter={"type": "collection"}):
+        if name.startswith("system."):
+            continue
         target.create_collection(name)
         documents = list(source.get_collection(name, raw, ReadPreference.PRIMARY).find())
         if documents:

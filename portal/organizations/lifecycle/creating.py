@@ -103,6 +103,7 @@ def _insert_organization(
         name=name.shown,
         slug=name.slug,
         placement=Placement(collection=f"new_{organization_id}"),
+        version=1,
         created_at=now,
         created_by=owner,
         operation=operation,

@@ -158,7 +158,7 @@ def write_intent_where(query: dict[str, Any], operation: Operation) -> Organizat
         {**query, "operation": None},
         [
             {"$set": {"operation": {"$literal": operation.to_mongo().to_dict()}}},
-            {"$set": _QUEUE.lease},
+            {"$set": {"version": {"$add": [{"$ifNull": ["$version", 0]}, 1]}, **_QUEUE.lease}},
         ],
         return_document=ReturnDocument.AFTER,
     )
@@ -369,8 +369,9 @@ def renew_lease(organization: Organization) -> None:
 
 
 def update_if_held(organization: Organization, **changes: object) -> Organization:
-    """Change the document while this attempt holds the lease. Raises LeaseLost."""
-    changed = current_attempt(organization).modify(new=True, **changes)
+    """Change the document, and its version, while this attempt holds the lease. Raises
+    LeaseLost."""
+    changed = current_attempt(organization).modify(new=True, inc__version=1, **changes)
     if changed is None:
         raise LeaseLost(str(organization.id))
     return changed

@@ -1,0 +1,120 @@
+"""The directory: read-only views of master data, by which applications find organizations.
+
+An application's MongoDB user may read the two views and nothing else of the master database: a
+view needs no right to its collection. (Verified on 6.0.5: ``$lookup`` from a view, change streams,
+the view's definition and writing are refused, code 13.)
+
+``directory_organizations`` has a document for each organization, found by ``_id``:
+
+- ``slug``, ``state``, ``version``: grows with each change of placement, state or operation;
+- ``placement``: ``strategy``, ``cluster``, ``database``, ``collection`` and ``uuid``, which is
+  missing while the collection is being created;
+- ``operation``, while one runs: its ``kind``, and the ``collection`` that it is about;
+- ``epoch`` of the installation, within which versions are comparable;
+- ``format`` of the view: a later one may have further fields, none of another meaning.
+
+``directory_slugs`` has the ``organization`` and ``state`` of each slug, ``current`` or ``old``,
+found by ``_id``.
+"""
+
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from portal.documents.installation import INSTALLATION, Installation
+
+ORGANIZATIONS = "directory_organizations"
+SLUGS = "directory_slugs"
+FORMAT = 1
+STRATEGY = "collection"
+CLUSTER = "main"
+"""The name of the only cluster, the one of ``MONGO_URI``."""
+
+_NAMESPACE_EXISTS = 48
+_NOW_SECONDS = {"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}}
+
+
+def prepare(master: Database, tenant_database: str) -> None:
+    """Create the views, or bring them to this version's definition. Those of a later format, made
+    by a newer portal beside this one, stay."""
+    _create_views(master, tenant_database, _write_epoch({"$ifNull": ["$epoch", _NOW_SECONDS]}))
+
+
+def raise_epoch(master: Database, tenant_database: str) -> None:
+    """Begin an epoch, higher than any before it also where the record of those was restored:
+    applications then believe versions that are lower than what they remember."""
+    _, defined = _rank(_stored_pipeline(master, ORGANIZATIONS))
+    recorded = {"$ifNull": ["$epoch", 0]}
+    higher = {"$max": [{"$add": [recorded, 1]}, defined + 1, _NOW_SECONDS]}
+    _create_views(master, tenant_database, _write_epoch(higher))
+
+
+def _write_epoch(epoch: dict[str, Any]) -> int:
+    written = Installation._get_collection().find_one_and_update(
+        {"_id": INSTALLATION},
+        [{"$set": {"epoch": epoch}}],
+        upsert=True,
+        return_document=ReturnDocument.AFTER,
+    )
+    return written["epoch"]
+
+
+def _create_views(master: Database, tenant_database: str, epoch: int) -> None:
+    for name, (collection, pipeline) in _definitions(tenant_database, epoch).items():
+        try:
+            master.create_collection(name, viewOn=collection, pipeline=pipeline, check_exists=False)
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_EXISTS:
+                raise
+            _redefine(master, name, collection, pipeline)
+
+
+def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    placement = {
+        "strategy": {"$literal": STRATEGY},
+        "cluster": {"$literal": CLUSTER},
+        "database": {"$literal": tenant_database},
+        "collection": 1,
+        "uuid": 1,
+    }
+    organization = {
+        "slug": 1,
+        "state": 1,
+        "version": {"$ifNull": ["$version", 0]},  # the first versions wrote none
+        "placement": placement,
+        "operation.kind": 1,
+        "operation.collection": 1,
+        "epoch": {"$literal": epoch},
+        "format": {"$literal": FORMAT},
+    }
+    claimed = {"state": {"$in": ["current", "old"]}}
+    slug = {
+        "organization": 1,
+        "state": 1,
+        "epoch": {"$literal": epoch},
+        "format": {"$literal": FORMAT},
+    }
+    return {
+        ORGANIZATIONS: ("organizations", [{"$project": organization}]),
+        SLUGS: ("slugs", [{"$match": claimed}, {"$project": slug}]),
+    }
+
+
+def _redefine(master: Database, name: str, collection: str, pipeline: list[dict[str, Any]]) -> None:
+    stored = _stored_pipeline(master, name)
+    if stored == pipeline or _rank(stored) > _rank(pipeline):
+        return
+    master.command("collMod", name, viewOn=collection, pipeline=pipeline)
+
+
+def _stored_pipeline(master: Database, name: str) -> list[dict[str, Any]]:
+    listed = next(master.list_collections(filter={"name": name}), None)
+    return listed["options"].get("pipeline", []) if listed else []
+
+
+def _rank(pipeline: list[dict[str, Any]]) -> tuple[int, int]:
+    """The format and the epoch of a view with this definition."""
+    project = pipeline[-1]["$project"] if pipeline else {}
+    return tuple(project.get(field, {}).get("$literal", 0) for field in ("format", "epoch"))

@@ -1,0 +1,176 @@
+"""The directory tells applications where an organization's documents are, and nothing else."""
+
+import secrets
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from portal.database import directory
+from portal.documents.organizations import OperationKind
+from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
+from tests.factories import a_context, an_organization, fresh, intend
+
+VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
+UNAUTHORIZED = 13
+
+
+@pytest.fixture
+def acme():
+    return an_organization("Acme Corp")
+
+
+@pytest.fixture
+def entry(master_db):
+    """What the directory says of an organization."""
+    return lambda organization: master_db[directory.ORGANIZATIONS].find_one(organization.id)
+
+
+@pytest.fixture
+def application(server, bare_client, master_db):
+    """The master database, for a MongoDB user that may read the two views."""
+    name, password = f"reader_{secrets.token_hex(4)}", secrets.token_hex(8)
+    allowed = [
+        {"resource": {"db": master_db.name, "collection": view}, "actions": ["find"]}
+        for view in VIEWS
+    ]
+    home = bare_client.admin  # only a role there may reach another database
+    home.command("createRole", name, privileges=allowed, roles=[])
+    home.command("createUser", name, pwd=password, roles=[name])
+    own = {"username": name, "password": password, "authSource": home.name}
+    with MongoClient(server.uri, **own) as client:
+        yield client[master_db.name]
+    home.command("dropUser", name)
+    home.command("dropRole", name)
+
+
+def test_an_entry_tells_slug_state_and_placement(acme, entry, tenant_db):
+    found = entry(acme)
+    epoch = found.pop("epoch")
+    assert found == {
+        "_id": acme.id,
+        "slug": "acme-corp",
+        "state": "active",
+        "version": fresh(acme).version,
+        "placement": {
+            "strategy": "collection",
+            "cluster": "main",
+            "database": tenant_db.name,
+            "collection": "org_acme_corp",
+            "uuid": acme.placement.uuid,
+        },
+        "format": 1,
+    }
+    assert epoch > 1_700_000_000
+
+
+def test_an_entry_tells_the_target_of_a_running_operation(acme, entry):
+    trash = engine.new_operation(OperationKind.TRASH, f"trash_{acme.id}", a_context())
+    intend(acme, trash)
+    assert entry(acme)["operation"] == {"kind": "trash", "collection": f"trash_{acme.id}"}
+
+
+def test_slugs_lead_to_organizations_old_ones_too(acme, master_db):
+    rename_organization(acme, "Acme Limited", a_context())
+    found = {slug["_id"]: slug for slug in master_db[directory.SLUGS].find()}
+    assert {name: slug["state"] for name, slug in found.items()} == {
+        "acme-corp": "old",
+        "acme-limited": "current",
+    }
+    assert {slug["organization"] for slug in found.values()} == {acme.id}
+
+
+def test_a_claimed_slug_leads_nowhere_before_its_rename_is_done(acme, master_db):
+    rename = engine.new_operation(OperationKind.RENAME, "org_other", a_context(), slug="other")
+    intend(acme, rename)
+    master_db["slugs"].insert_one({"_id": "other", "organization": acme.id, "state": "target"})
+    assert master_db[directory.SLUGS].find_one("other") is None
+
+
+def test_a_version_grows_with_each_change(acme, entry):
+    versions = [entry(acme)["version"]]
+
+    def note():
+        versions.append(entry(acme)["version"])
+        return fresh(acme)
+
+    rename_organization(acme, "Acme Limited", a_context())
+    trash_organization(note(), None, a_context())
+    restore_organization(note(), None, a_context())
+    current = note()
+    intend(current, engine.new_operation(OperationKind.REPAIR, "org_acme_limited", a_context()))
+    engine.run(note())
+    purge_organization(note(), None, a_context())
+    note()
+    assert versions == sorted(set(versions))
+
+
+def test_an_organization_of_the_first_version_counts_from_nought(acme, entry, master_db):
+    master_db["organizations"].update_one({"_id": acme.id}, {"$unset": {"version": 1}})
+    assert entry(acme)["version"] == 0
+    rename_organization(fresh(acme), "Acme Limited", a_context())
+    assert entry(acme)["version"] > 0
+
+
+def test_entries_are_read_by_index(acme, master_db):
+    for view, key in zip(VIEWS, (acme.id, "acme-corp"), strict=True):
+        explained = master_db.command(
+            "explain", {"find": view, "filter": {"_id": key}}, verbosity="executionStats"
+        )
+        assert explained["executionStats"]["totalDocsExamined"] == 1
+        assert "COLLSCAN" not in str(explained)
+
+
+@pytest.mark.attack("X3")
+def test_an_application_reads_the_views_and_nothing_behind_them(acme, application):
+    view = application[directory.ORGANIZATIONS]
+    majority = view.with_options(read_concern=ReadConcern("majority"))
+    assert majority.find_one(acme.id)["slug"] == "acme-corp"
+    with application.client.start_session() as session, session.start_transaction():
+        assert view.find_one(acme.id, session=session)["slug"] == "acme-corp"
+    joined = {"from": "accounts", "localField": "_id", "foreignField": "_id", "as": "stolen"}
+    for attempt in (
+        application["organizations"].find_one,
+        application["accounts"].find_one,
+        lambda: list(view.aggregate([{"$lookup": joined}])),
+        lambda: list(view.aggregate([{"$unionWith": "accounts"}])),
+        lambda: view.insert_one({}),
+        lambda: view.update_one({}, {"$set": {"state": "purged"}}),
+        lambda: application.command("collMod", view.name, viewOn="accounts", pipeline=[]),
+        application["system.views"].find_one,
+        lambda: next(view.watch(max_await_time_ms=1)),
+        lambda: application.drop_collection(view.name),
+    ):
+        with pytest.raises(OperationFailure) as refused:
+            attempt()
+        assert refused.value.code in (UNAUTHORIZED, 166)  # CommandNotSupportedOnView: watch
+
+
+def test_a_portal_that_starts_later_leaves_what_a_newer_one_made(app, acme, entry, master_db):
+    [listed] = master_db.list_collections(filter={"name": directory.ORGANIZATIONS})
+    pipeline = listed["options"]["pipeline"]
+    newer = [{"$project": {**pipeline[0]["$project"], "format": {"$literal": 2}}}]
+    master_db.command("collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=newer)
+    try:
+        directory.prepare(master_db, "tenant_test")
+        assert entry(acme)["format"] == 2
+    finally:
+        master_db.command(
+            "collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=pipeline
+        )
+
+
+def test_a_view_of_an_earlier_definition_is_brought_up_to_date(acme, entry, master_db):
+    earlier = [{"$project": {"slug": 1}}]
+    master_db.command("collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=earlier)
+    directory.prepare(master_db, "tenant_test")
+    assert entry(acme)["placement"]["collection"] == "org_acme_corp"
+
+
+def test_taking_over_what_was_restored_begins_an_epoch(acme, entry, command):
+    before = entry(acme)["epoch"]
+    assert command("doctor", "--adopt-restored", "--yes").returncode == 0
+    assert entry(acme)["epoch"] > before
