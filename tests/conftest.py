@@ -239,8 +239,7 @@ def filled(database):
     """The names of the collections with anything in them, by one command."""
     unions = [
         {"$unionWith": {"coll": name, "pipeline": [{"$limit": 1}, {"$project": {"_id": {"$literal": name}}}]}}
-        for name in database.list_collection_names(filter={"type": "collection"})
-        if not name.startswith("system.")
+        for name in factories.collections_in(database)
     ]  # fmt: skip
     return [found["_id"] for found in database.nothing.aggregate(unions)]
 

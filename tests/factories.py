@@ -52,6 +52,12 @@ def a_collection(tenant_db, name):
     return collections.uuid_of(tenant_db, name)
 
 
+def collections_in(database):
+    """The names of its collections: no views, and none of the server's own."""
+    found = database.list_collection_names(filter={"type": "collection"})
+    return [name for name in found if not name.startswith("system.")]
+
+
 def verify(email="mara@acme.example"):
     """Have the account of who signed up with this address count as verified."""
     Account.objects(email=email).update_one(set__verified_at=clock.now())

@@ -19,7 +19,7 @@ from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import streaming
-from tests.factories import a_context, a_member, an_organization, fresh
+from tests.factories import a_context, a_member, an_organization, collections_in, fresh
 from tests.processes import Person, portal
 from tests.visitor import PASSWORD, Visitor
 
@@ -243,7 +243,7 @@ def test_a_client_sees_that_the_answer_was_broken_off(server, bare_client, maste
     lived(3 * streaming.ROWS_AT_ONCE)
     name = f"broken_{ObjectId()}"[:30]
     bare_client.drop_database(f"master_{name}")
-    for collection in master_db.list_collection_names():
+    for collection in collections_in(master_db):
         master_db[collection].aggregate([{"$out": {"db": f"master_{name}", "coll": collection}}])
     fault = {
         "failCommands": ["find"],

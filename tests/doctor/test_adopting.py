@@ -12,15 +12,13 @@ from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import store_of
 from portal.tenants import collections
-from tests.factories import a_context, an_organization, fresh
+from tests.factories import a_context, an_organization, collections_in, fresh
 
 
 def restore(source, target):
     """As mongodump and mongorestore do without --preserveUUID: BSON, name by name."""
     raw = source.codec_options.with_options(document_class=RawBSONDocument)
-    for name in source.list_collection_names(filter={"type": "collection"}):
-        if name.startswith("system."):
-            continue
+    for name in collections_in(source):
         target.create_collection(name)
         documents = list(source.get_collection(name, raw, ReadPreference.PRIMARY).find())
         if documents:

@@ -172,7 +172,7 @@ def _names(organizations):
 
 def _outline(organization):
     times = {"created_at", "audit_head", *OF_TRASH, "warn_at", "warned_of", "purged_at"}
-    apart = {*times, "operation", "turned_back"}
+    apart = {*times, "operation", "turned_back", "version"}
     shown = {field: value for field, value in organization.items() if field not in apart}
     running = organization.get("operation") or {}
     what = ("kind", "collection", "name", "slug", "failure")

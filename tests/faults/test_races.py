@@ -5,6 +5,7 @@ import socket
 import pytest
 from bson import ObjectId
 
+from tests.factories import collections_in
 from tests.processes import Person, at_once, portal
 from tests.visitor import PASSWORD
 
@@ -22,7 +23,7 @@ def databases(shared, bare_client):
     """Its databases, emptied; the indexes stay."""
     name, _ = shared
     master = bare_client[f"master_{name}"]
-    for collection in master.list_collection_names():
+    for collection in collections_in(master):
         master[collection].delete_many({})
     bare_client.drop_database(f"tenant_{name}")
     return name

@@ -76,7 +76,7 @@ def claims_and_people(master_db):
     return {
         name: list(
             master_db[name]
-            .find({}, {"audit_head": 0, "turned_back": 0, "membership_changes": 0})
+            .find({}, {"audit_head": 0, "turned_back": 0, "membership_changes": 0, "version": 0})
             .sort("_id", 1)
         )
         for name in ("organizations", "slugs", "memberships", "accounts")
