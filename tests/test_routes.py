@@ -150,6 +150,8 @@ ROUTES = {
     "POST /org/create": PUBLIC,
     "GET /org/trash": PERSON,
     "GET /org/<name:name>": "organization.view",
+    "GET /org/<name:name>/placement": "organization.view",
+    "GET /org/by-id/<organization_id>/placement": "organization.view",
     "GET /org/<name:name>/audit": "audit.export",
     "PUT /org/update/<name:name>": "organization.rename",
     "PUT /org/update": "organization.rename",
@@ -393,6 +395,8 @@ def expected_by_key(route, kind):
         return FORBIDDEN
     if need in (PUBLIC, KNOWN):
         return IN
+    if "/by-id/" in route:  # of an organization that is none of theirs
+        return NOT_FOUND
     if need == PERSON or "<organization_id>" in route:
         return FORBIDDEN
     if kind == FOREIGN_KEY:

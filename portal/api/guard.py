@@ -20,7 +20,13 @@ from portal.identity.authentication.authenticate import read_along
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import ProvisioningPrincipal
 from portal.organizations.access import lookup
-from portal.organizations.access.errors import AmbiguousName, Forbidden, SecondFactorRequired
+from portal.organizations.access.errors import (
+    AmbiguousName,
+    Forbidden,
+    OrganizationPurged,
+    OrganizationTrashed,
+    SecondFactorRequired,
+)
 from portal.organizations.access.lookup import Access, stages_along
 from portal.web.errors import InvalidInput, MalformedJson
 
@@ -32,7 +38,14 @@ _WITH_QUERY = (
 """The endpoints whose schemas check it."""
 _FOR_PROVISIONING = "org.create_organization"
 
-OF_ACCESS: tuple[Refusal, ...] = (NotFound, AmbiguousName, SecondFactorRequired, Forbidden)
+OF_ACCESS: tuple[Refusal, ...] = (
+    NotFound,
+    AmbiguousName,
+    SecondFactorRequired,
+    Forbidden,
+    OrganizationTrashed,
+    OrganizationPurged,
+)
 """The errors of ``access_by_name``."""
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -110,8 +123,8 @@ def is_provisioning() -> bool:
 
 
 def access_by_name(name: str, permission: str) -> Access:
-    """The caller's access, with the ``permission``, to the organization with this slug or name.
-    Raises NotFound, AmbiguousName, SecondFactorRequired, Forbidden."""
+    """The caller's access, with the ``permission``, to the organization with this slug, name or
+    id. Raises the errors in OF_ACCESS."""
     # Once: a replay looks again, after the change.
     read_name, read = g.pop("access_along", (None, None))
     found = read.found if name == read_name else None

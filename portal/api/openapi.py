@@ -17,6 +17,7 @@ from portal.api.api_keys import org_keys
 from portal.api.audit import audit
 from portal.api.members import org_members
 from portal.api.organizations import org
+from portal.api.placements import placements
 from portal.organizations.lifecycle.names import RESERVED
 from portal.web.headers import POLICY_WITHOUT_TRUSTED_TYPES
 
@@ -25,6 +26,9 @@ docs = Blueprint("docs", __name__)
 _ABOUT = """\
 What people do on pages, programs do here. Get a bearer token by `POST /admin/login` and send it as
 `Authorization: Bearer …`. A token is a session that lasts {seconds} seconds and can be ended.
+
+In paths, `{{name}}` is an organization's slug; or its name, without regard to case; or, in two
+parts, `by-id/` and its id, which no rename changes: `/org/by-id/692588d0a7c4f2b91e03d65a/members`.
 
 An organization's API key is sent the same way, and belongs to the organization rather than to a
 person. It does what its role or permissions allow in that organization, until it expires or is
@@ -40,9 +44,10 @@ log knows.
 
 
 class NameConverter(BaseConverter):
-    """A name or slug in a URL, but for the API's reserved words."""
+    """A name or slug in a URL, but for the API's reserved words; or ``by-id/`` and an id."""
 
-    regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
+    regex = rf"(?:by-id/[0-9a-f]{{24}}|(?!(?:{'|'.join(sorted(RESERVED))})(?:/|$))[^/]+)"
+    part_isolating = False  # it may span two parts of the path
 
 
 class _Converter(OpenAPIConverter):
@@ -111,7 +116,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     for name, values in schemas.CHOICES.items():
         api.spec.components.schema(name, {"type": "string", "enum": values})
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
-    parts = (admin, auth, org, org_members, org_keys, audit)
+    parts = (admin, auth, org, placements, org_members, org_keys, audit)
     for part in parts:
         csrf.exempt(part)  # it takes no cookie
         api.register_blueprint(part)

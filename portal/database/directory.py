@@ -19,6 +19,7 @@ found by ``_id``.
 
 from typing import Any
 
+from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
@@ -40,6 +41,11 @@ def prepare(master: Database, tenant_database: str) -> None:
     """Create the views, or bring them to this version's definition. Those of a later format, made
     by a newer portal beside this one, stay."""
     _create_views(master, tenant_database, _write_epoch({"$ifNull": ["$epoch", _NOW_SECONDS]}))
+
+
+def find_organization(master: Database, organization_id: ObjectId) -> dict[str, Any] | None:
+    """The organization's entry, as applications read it."""
+    return master[ORGANIZATIONS].find_one({"_id": organization_id})
 
 
 def raise_epoch(master: Database, tenant_database: str) -> None:

@@ -144,6 +144,7 @@ def test_a_former_name_of_an_older_version_counts_by_its_slug_alone(north):
     assert north.get("/org/bei-jing").status_code == 200
 
 
+@pytest.mark.attack("N5")
 def test_a_name_that_several_have_is_told_to_be_ambiguous(back):
     assert back.post("/org/create", {"organization_name": BACK, "slug": "drop"}).status_code == 201
     answer = back.get(f"/org/{BACK}")
@@ -151,6 +152,7 @@ def test_a_name_that_several_have_is_told_to_be_ambiguous(back):
     assert "bei-jing-2, drop" in answer.json["error"]["message"]
 
 
+@pytest.mark.attack("N5")
 def test_a_slug_goes_before_a_name(back):
     back.post("/org/create", {"organization_name": "bei-jing-2", "slug": "other"})
     assert back.get("/org/bei-jing-2").json["organization"]["organization_name"] == BACK

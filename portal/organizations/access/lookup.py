@@ -4,6 +4,7 @@ A principal is an account by a session, or an organization's API key. Views get 
 from here, so nothing reaches another organization's data.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +30,9 @@ from portal.organizations.access import errors
 from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
+
+_LEADS = {"$in": [SlugState.CURRENT, SlugState.OLD]}
+_BY_ID = re.compile(r"by-id/([0-9a-f]{24})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,58 @@ def access_to(
     the principal doesn't belong to it; SecondFactorRequired where the account is locked out, unless
     the ``permission`` is to leave; Forbidden without the ``permission``.
     """
-    key = principal if isinstance(principal, OrganizationKey) else None
-    if key or read is None:
-        pipeline = _by_key(slug, key) if key else _by_member(slug, principal.account_id)
-        read = list(Slug._get_collection().aggregate(pipeline))
+    if read is None or isinstance(principal, OrganizationKey):
+        read = _read_access({"_id": slug, "state": _LEADS}, principal)
     found = next(iter(read), None)
     if found is None:
         raise NotFound(slug)
+    return _access(found, slug, principal, permission)
+
+
+def access_by_id(
+    organization_id: ObjectId,
+    principal: AccountPrincipal | OrganizationKey,
+    permission: str | None = None,
+) -> Access:
+    """The principal's access to the organization with this id; otherwise like ``access_to``.
+
+    For members, and former owners of a purged one, it raises OrganizationTrashed or
+    OrganizationPurged where that is the reason.
+    """
+    current = {"organization": organization_id, "state": SlugState.CURRENT}
+    found = next(iter(_read_access(current, principal)), None)
+    if found is None:
+        organization = visible_in_any_state(organization_id, principal)
+        if organization.state == OrganizationState.PURGED:
+            raise errors.OrganizationPurged(organization.name, organization.purged_at)
+        if organization.state == OrganizationState.TRASHED:
+            raise errors.OrganizationTrashed(organization.name)
+        return access_to(organization.slug, principal, permission)  # restored just now
+    return _access(found, found["_id"], principal, permission)
+
+
+def visible_in_any_state(
+    organization_id: ObjectId, principal: AccountPrincipal | OrganizationKey
+) -> Organization:
+    """The organization, active, trashed or purged, for its members and keys, and for who owned it
+    when it was purged. Raises NotFound, SecondFactorRequired, Forbidden."""
+    if isinstance(principal, OrganizationKey) and "organization.view" not in principal.permissions:
+        raise errors.Forbidden("organization.view", organization_id)
+    check_may_replay(organization_id, principal)
+    organization = Organization.objects(id=organization_id).first()
+    if organization is None:
+        raise NotFound(str(organization_id))
+    return organization
+
+
+def _access(
+    found: dict[str, Any],
+    slug: str,
+    principal: AccountPrincipal | OrganizationKey,
+    permission: str | None,
+) -> Access:
+    """The access that was ``found`` by ``_read_access``. Raises SecondFactorRequired, Forbidden."""
+    key = principal if isinstance(principal, OrganizationKey) else None
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
     if key:
@@ -110,7 +159,7 @@ def stages_along(slug: str, joins: Sequence[dict[str, Any]] = ()) -> list[dict[s
     """The stages that find, along with an account's session, what ``access_to`` reads. ``joins``
     add to a member's access from ``organization``."""
     pipeline = [
-        *_from_slug(slug, [locked_out("$$enrolled")]),
+        *_from_slug({"_id": slug, "state": _LEADS}, [locked_out("$$enrolled")]),
         *_with_membership([{"$match": {"$expr": {"$eq": ["$account", "$$account"]}}}]),
         *joins,
     ]
@@ -141,10 +190,14 @@ def access_by_name(
     read: list[dict[str, Any]] | None = None,
 ) -> Access:
     """The principal's access to the organization with this slug; else to its organization with this
-    name, compared without case, or with this name before it was renamed.
+    name, compared without case, or with this name before it was renamed; or by ``by-id/`` and its
+    id.
 
-    Raises AmbiguousName where several have the name; otherwise like ``access_to``.
+    Raises AmbiguousName where several have the name; otherwise like ``access_to``, by an id like
+    ``access_by_id``.
     """
+    if by_id := _BY_ID.fullmatch(text):
+        return access_by_id(ObjectId(by_id[1]), principal, permission)
     if SLUG.fullmatch(text):
         try:
             return access_to(text, principal, permission, read=read)
@@ -271,11 +324,20 @@ def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> Non
             raise errors.SecondFactorRequired(found["name"])
 
 
-def _by_member(slug: str, account_id: ObjectId) -> list[dict[str, Any]]:
-    return [
-        *_from_slug(slug, with_mfa_lockout(account_id)),
-        *_with_membership([{"$match": {"account": account_id}}]),
-    ]
+def _read_access(
+    slug: dict[str, Any], principal: AccountPrincipal | OrganizationKey
+) -> list[dict[str, Any]]:
+    """The organization that holds the matching ``slug``, if the principal belongs to it."""
+    if isinstance(principal, OrganizationKey):
+        own = {"$match": {"organization._id": principal.organization_id}}
+        pipeline = [*_from_slug(slug, []), own]
+    else:
+        account = principal.account_id
+        pipeline = [
+            *_from_slug(slug, with_mfa_lockout(account)),
+            *_with_membership([{"$match": {"account": account}}]),
+        ]
+    return list(Slug._get_collection().aggregate(pipeline))
 
 
 def _with_membership(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -286,14 +348,10 @@ def _with_membership(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _by_key(slug: str, key: OrganizationKey) -> list[dict[str, Any]]:
-    return [*_from_slug(slug, []), {"$match": {"organization._id": key.organization_id}}]
-
-
-def _from_slug(slug: str, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _from_slug(slug: dict[str, Any], stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     active = [{"$match": {"state": OrganizationState.ACTIVE}}, *stages]
     return [
-        {"$match": {"_id": slug, "state": {"$in": [SlugState.CURRENT, SlugState.OLD]}}},
+        {"$match": slug},
         join(Organization, "organization", "_id", "organization", active),
         {"$unwind": "$organization"},
     ]

@@ -16,9 +16,9 @@ from portal.organizations.lifecycle.errors import (
 
 LONGEST_SLUG = 63
 
-# Words in routes where a slug could stand; a test derives them from the URL map. The last four are
+# Words in routes where a slug could stand; a test derives them from the URL map. The last five are
 # those of the JSON API's contract.
-RESERVED = frozenset({"new", "preview", "create", "update", "delete", "trash"})
+RESERVED = frozenset({"new", "preview", "create", "update", "delete", "trash", "by-id"})
 
 _ID = re.compile(r"[0-9a-f]{24}")
 # The library transcribes them to words that nobody typed (° to deg), or to nothing between two
