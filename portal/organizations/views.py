@@ -32,7 +32,13 @@ from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
-from portal.web.requests import number_argument, request_context, sort_key_argument, user_agent
+from portal.web.requests import (
+    choice_argument,
+    number_argument,
+    request_context,
+    sort_key_argument,
+    user_agent,
+)
 
 blueprint = Blueprint("organizations", __name__)
 replay.install(blueprint)
@@ -216,6 +222,18 @@ def rename(access: Access) -> ResponseReturnValue:
         preview=_preview(form.data, organization),
         figures=stored_by(organization).figures,
         old_slug_days=settings.current().old_slug_days,
+    )
+
+
+@blueprint.get("/organizations/<slug>/connect")
+@with_access("organization.view")
+def connect(access: Access) -> ResponseReturnValue:
+    return render_page(
+        "organizations/connect.html",
+        access,
+        python=choice_argument("python", ("sync", "async")),
+        curl=choice_argument("curl", ("list", "insert", "stream")),
+        public_url=settings.current().public_url,
     )
 
 

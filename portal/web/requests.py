@@ -113,6 +113,12 @@ def number_argument(name: str, highest: int) -> int | None:
     return value if value is not None and 0 <= value <= highest else None
 
 
+def choice_argument(name: str, choices: tuple[str, ...]) -> str:
+    """One of the ``choices``; the first for anything else."""
+    value = request.args.get(name)
+    return value if value in choices else choices[0]
+
+
 def same_site_path(target: str, otherwise: str) -> str:
     r"""``target`` if it is a path within the site, else ``otherwise``. Browsers read ``//host``,
     ``/\host`` and control characters in between as another site."""
