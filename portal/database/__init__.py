@@ -1,1 +1,1 @@
-"""MongoDB: the connection, transactions, leases, background loops, migrations, paging."""
+"""MongoDB: connection, transactions, leases, background loops, migrations, paging, users."""
