@@ -16,6 +16,7 @@ from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
+from portal.documents.credentials import Credential
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.installation import Installation
 from portal.documents.mails import Mail
@@ -70,6 +71,7 @@ DOCUMENTS = (
     IdempotencyRecord,
     ApiKey,
     ProvisioningKey,
+    Credential,
     Installation,
 )
 MAIL_KINDS = (

@@ -6,8 +6,12 @@ import pyotp
 from bson import ObjectId
 
 from portal import clock
+from portal.database import users
+from portal.database.connection import tenant_database
 from portal.database.transactions import transaction, transactional
+from portal.database.users import ConnectionString
 from portal.documents.accounts import Account
+from portal.documents.credentials import Credential, CredentialUser, Reach
 from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
@@ -21,8 +25,10 @@ from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle import creating
 from portal.organizations.lifecycle.engine import write_intent
+from portal.organizations.lifecycle.privileges import PREFIX, privileges_on
 from portal.organizations.members.mails import INVITE
 from portal.permissions import ROLES
+from portal.settings import current
 from portal.tenants import collections
 from portal.web.context import AuditActor, RequestContext
 from tests.processes import wait_until
@@ -109,6 +115,26 @@ def a_key(organization, role=Role.ADMIN, permissions=(), name="Nightly export", 
     maker = the_owner(organization)
     asked = (an_access(organization), name, role, permissions, expires_on, a_context(maker))
     return managing.create_key(*asked).credential
+
+
+def a_credential(organization, reach=Reach.WRITE, name="Reporting"):
+    """A credential of the organization, and what its user connects by."""
+    user, password = users.random_name(PREFIX), users.random_password()
+    now = clock.now()
+    Credential(
+        organization=organization.id,
+        name=name,
+        reach=reach,
+        users=[CredentialUser(name=user, created_at=now, ready_at=now)],
+        created_at=now,
+        created_by=organization.created_by,
+    ).save(force_insert=True)
+    Organization.objects(id=organization.id).update_one(inc__credentials=1)
+    privileges = privileges_on(organization.placement.collection, reach)
+    users.create_user(tenant_database(), user, password, privileges)
+    made = ConnectionString.of(current().mongo_uri)
+    database = tenant_database().name
+    return made.for_user(user, password, database=database, auth_source=database, replica_set=None)
 
 
 def an_invitation(organization, inviter, email):

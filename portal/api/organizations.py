@@ -33,6 +33,7 @@ from portal.organizations.access.lookup import Access, access_to_trashed
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
+    CredentialsNotCarried,
     InvalidSlug,
     NameUnchanged,
     OperationInProgress,
@@ -59,6 +60,7 @@ _OF_RENAMING = (
     NameUnchanged,
     OrganizationRenamed,
     TenantCollectionMissing,
+    CredentialsNotCarried,
 )
 _OF_DELETING = (
     *OF_ACCESS,
@@ -67,6 +69,7 @@ _OF_DELETING = (
     NotInTrash,  # sent again once it was restored
     TenantCollectionMissing,
     CollectionNameConflict,
+    CredentialsNotCarried,
 )
 _OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF_OPERATIONS)
 _MAX_TRASHED = 10_000

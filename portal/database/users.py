@@ -27,7 +27,8 @@ _USER_NOT_FOUND = 11
 _ROLE_NOT_FOUND = 31
 _ROLE_EXISTS = 51002
 _USER_EXISTS = 51003
-_NOT_YET_KNOWN = (13, 18)  # unauthorized, authentication failed
+UNAUTHORIZED = 13
+_AUTHENTICATION_FAILED = 18
 _MAJORITY = {"w": "majority"}
 PROOF_SECONDS = 3
 _PAUSE_SECONDS = 0.05
@@ -133,7 +134,8 @@ def create_user(
     unknown: whichever exists already is taken as made by the call before. Raises PyMongoError."""
     role = {"privileges": _documents(privileges), "roles": []}
     _command(database, "createRole", name, **role, done=_ROLE_EXISTS)
-    _command(database, "createUser", name, pwd=password, roles=[name], done=_USER_EXISTS)
+    user = {"pwd": password, "roles": [name], "mechanisms": ["SCRAM-SHA-256"]}
+    _command(database, "createUser", name, **user, done=_USER_EXISTS)
 
 
 def set_privileges(database: Database, name: str, privileges: Sequence[Privilege]) -> bool:
@@ -296,7 +298,10 @@ def _read_until_known(client: MongoClient, database: str, collection: str, deadl
             readable.command("find", collection, limit=1, singleBatch=True)
             return
         except OperationFailure as error:
-            if error.code not in _NOT_YET_KNOWN or time.monotonic() > deadline:
+            if (
+                error.code not in (UNAUTHORIZED, _AUTHENTICATION_FAILED)
+                or time.monotonic() > deadline
+            ):
                 raise
         time.sleep(_PAUSE_SECONDS)
 

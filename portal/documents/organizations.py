@@ -34,6 +34,7 @@ class Failure(StrEnum):
 
     NAME_TAKEN = "name taken"
     COLLECTION_MISSING = "collection missing"
+    USERS_REFUSED = "MongoDB users can't be changed"
 
 
 class Placement(MasterPart):
@@ -109,6 +110,8 @@ class Organization(MasterDocument):
     owners = fields.ListField(fields.ObjectIdField(), default=None)
     # From when on it locks out members without a second factor.
     second_factor_from = fields.DateTimeField()
+    # The number of its credentials; without any, operations need not look for them.
+    credentials = fields.IntField()
     audit_head = fields.EmbeddedDocumentField(Head, default=Head)
 
     meta = {

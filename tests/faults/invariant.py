@@ -20,6 +20,7 @@ def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
     kept = [o for o in organizations if o["state"] != "purged"]
     tombstones = [o for o in organizations if o["state"] == "purged"]
     _check_collections(tenant, kept, tombstones, strangers)
+    _check_credentials(master, tenant, kept, strangers)
     _check_slugs(master, organizations)
     _check_people(master, kept, tombstones, idle_accounts)
     _check_chains(master, organizations)
@@ -40,6 +41,37 @@ def _check_collections(tenant, kept, tombstones, strangers):
         assert organization["placement"]["collection"] == _collection_of(organization)
     dropped = {(o.get("placement") or {}).get("uuid") for o in tombstones}
     assert not dropped & set(names)
+
+
+def _check_credentials(master, tenant, kept, strangers):
+    """A user and a role for each that is recorded, which reaches its organization's collection and
+    no other, and nothing in the trash."""
+    recorded = {
+        user["name"]: credential["organization"]
+        for credential in master.credentials.find()
+        for user in credential["users"]
+    }
+    reached = _reached(tenant)
+    assert set(reached) == set(recorded) == _users(tenant)
+    ids = {o["_id"]: o for o in kept}
+    for name, organization_id in recorded.items():
+        organization = ids[organization_id]
+        collection = organization["placement"]["collection"]
+        reachable = organization["state"] == "active" and collection not in strangers
+        assert reached[name] == ([collection] if reachable else [])
+
+
+def _users(tenant):
+    return {user["user"] for user in tenant.command("usersInfo", 1)["users"]}
+
+
+def _reached(tenant):
+    """The collections that each role reaches."""
+    roles = tenant.command("rolesInfo", 1, showPrivileges=True)["roles"]
+    return {
+        role["role"]: [one["resource"]["collection"] for one in role["privileges"]]
+        for role in roles
+    }
 
 
 def _collection_of(organization):
@@ -144,9 +176,17 @@ def picture(master, tenant):
             f"collection {found['name']}: {found['info']['uuid'].as_uuid()} {_content(tenant[found['name']])}"
             for found in tenant.list_collections()
         ),
+        *(
+            f"credential of {c['organization']}: {[user['name'] for user in c['users']]}"
+            for c in master.credentials.find()
+        ),
+        *(f"role {name}: {reached}" for name, reached in _reached(tenant).items()),
+        *(f"user {name}" for name in _users(tenant)),
     ]
     names = {found["info"]["uuid"].as_uuid(): "nobody's" for found in tenant.list_collections()}
     names |= _names(organizations) | {a["_id"]: a["email"] for a in master.accounts.find()}
+    for credential in master.credentials.find():
+        names |= {user["name"]: "its user" for user in credential["users"]}
     text = "\n".join(lines)
     for identity, name in names.items():
         text = text.replace(str(identity), f"<{name}>")

@@ -16,7 +16,7 @@ from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.signing_up import finish_sign_up, request_sign_up, sign_up
-from tests.factories import a_context, an_account, an_organization
+from tests.factories import a_context, a_credential, an_account, an_organization
 from tests.visitor import PASSWORD
 
 DOCUMENTS = [{"_id": n, "n": n * n} for n in range(3)]
@@ -39,11 +39,12 @@ class Scenario:
 
 
 def an_owned(name="Acme Corp"):
-    """An organization with documents and an index, as (its id)."""
+    """An organization with documents, an index and a credential, as (its id)."""
     organization = an_organization(name, an_account("mara@acme.example"))
     collection = tenant_database()[organization.placement.collection]
     collection.insert_many(DOCUMENTS)
     collection.create_index("n", unique=True)
+    a_credential(organization)
     return (organization.id,)
 
 

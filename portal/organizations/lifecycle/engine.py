@@ -320,6 +320,8 @@ def _error_of(organization: Organization, failure: Failure) -> PortalError:
         if operation.kind == OperationKind.CREATE:
             return DatabaseUnavailable()
         return errors.TenantCollectionMissing(organization.name)
+    if failure == Failure.USERS_REFUSED:
+        return errors.CredentialsNotCarried(organization.name)
     if operation.slug:
         return errors.SlugTaken(operation.slug)
     return errors.CollectionNameConflict(organization.name, operation.collection)

@@ -139,3 +139,18 @@ class CollectionNameConflict(Conflict):
         "The database has a collection {collection} that the portal did not make, so {name} "
         "stays where it is. Nothing was changed. Ask whoever runs the database."
     )
+
+
+@dataclass
+class CredentialsNotCarried(Conflict):
+    """MongoDB doesn't let the portal change the privileges of the organization's credentials."""
+
+    name: str
+
+    code = "credentials_not_carried"
+    title = "Its credentials can’t come along"
+    message = (
+        "MongoDB doesn’t let the portal change the users that {name} has as credentials, so they "
+        "would reach the old collection. Nothing was changed. Ask whoever runs the portal to grant "
+        "it the administration of users, or revoke the credentials."
+    )

@@ -10,6 +10,12 @@ from portal.documents.organizations import OperationKind, Organization, Organiza
 from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import OrganizationName, parse_name_for
+from portal.organizations.lifecycle.privileges import (
+    give_privileges,
+    give_privileges_back,
+    take_privileges,
+    take_privileges_again,
+)
 from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -167,13 +173,13 @@ RENAME = engine.Plan(
     kind=OperationKind.RENAME,
     title="Renaming to {name}",
     doing="being renamed",
-    forward=(rename_collection, _finish_rename),
-    back=(rename_collection_back, _undo_rename),
+    forward=(take_privileges, rename_collection, give_privileges, _finish_rename),
+    back=(take_privileges_again, rename_collection_back, give_privileges_back, _undo_rename),
 )
 RESTORE = engine.Plan(
     kind=OperationKind.RESTORE,
     title="Restoring from the trash",
     doing="being restored",
-    forward=(rename_collection, _finish_restore),
-    back=(rename_collection_back, _undo_restore),
+    forward=(rename_collection, give_privileges, _finish_restore),
+    back=(take_privileges_again, rename_collection_back, _undo_restore),
 )

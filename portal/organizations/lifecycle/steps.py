@@ -9,6 +9,7 @@ import structlog
 from portal.database.connection import tenant_database
 from portal.documents.organizations import Failure, OperationKind, Organization
 from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle.privileges import give_privileges_back, take_privileges_again
 from portal.tenants import collections
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, CollectionNameTaken
 
@@ -86,6 +87,6 @@ REPAIR = engine.Plan(
     kind=OperationKind.REPAIR,
     title="Giving the collection its name back",
     doing="being repaired",
-    forward=(rename_collection, _finish_repair),
+    forward=(take_privileges_again, rename_collection, give_privileges_back, _finish_repair),
     back=(_undo_repair,),
 )

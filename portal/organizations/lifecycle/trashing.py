@@ -21,6 +21,11 @@ from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_owners
 from portal.organizations.lifecycle import engine, slugs, steps
 from portal.organizations.lifecycle.names import check_confirmed
+from portal.organizations.lifecycle.privileges import (
+    drop_users,
+    give_privileges_back,
+    take_privileges,
+)
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -163,6 +168,7 @@ def _write_tombstone(organization: Organization, now: datetime) -> Organization:
         set__owners=members.filter(role=Role.OWNER).distinct("account"),
         unset__purge_at=True,
         unset__warn_at=True,
+        unset__credentials=True,
         unset__operation=True,
     )
     delete_belongings(Organization, organization.id)
@@ -190,14 +196,14 @@ TRASH = engine.Plan(
     kind=OperationKind.TRASH,
     title="Moving to the trash",
     doing="being deleted",
-    forward=(_move_to_trash, _finish_trash),
-    back=(steps.rename_collection_back, _undo_trash),
+    forward=(take_privileges, _move_to_trash, _finish_trash),
+    back=(steps.rename_collection_back, give_privileges_back, _undo_trash),
 )
 PURGE = engine.Plan(
     kind=OperationKind.PURGE,
     title="Purging",
     doing="being purged",
-    forward=(steps.drop_collection, _finish_purge),
+    forward=(drop_users, steps.drop_collection, _finish_purge),
 )
 
 ORGANIZATION_TRASHED = MailKind("organization_trashed", "{name} is in the trash", _about_trashed)

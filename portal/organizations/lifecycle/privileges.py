@@ -1,0 +1,108 @@
+"""Steps that carry an organization's credentials along: MongoDB users whose role reaches its tenant
+collection by name.
+
+The privileges go before the collection gets another name, and come back under the new one: an
+insert under the old name in between would make another collection there, which blocks the slug.
+Without credentials, as the organization's document counts them, no step sends anything.
+"""
+
+import structlog
+from pymongo.errors import OperationFailure
+
+from portal.database import users
+from portal.database.connection import tenant_database
+from portal.database.users import UNAUTHORIZED, Privilege
+from portal.documents.credentials import Credential, Reach
+from portal.documents.organizations import Failure, Organization, OrganizationState
+from portal.organizations.lifecycle import engine
+from portal.tenants import collections
+
+log = structlog.get_logger()
+
+PREFIX = "credential"
+"""The beginning of the names of credentials' users and roles."""
+
+_READ = frozenset({"find", "changeStream", "collStats", "listIndexes"})
+_ACTIONS = {Reach.READ: _READ, Reach.WRITE: _READ | {"insert", "update", "remove"}}
+
+
+def privileges_on(collection: str, reach: str) -> tuple[Privilege, ...]:
+    """The privileges of a credential's role while the tenant collection has this name."""
+    return (Privilege(tenant_database().name, collection, _ACTIONS[Reach(reach)]),)
+
+
+def take_privileges(organization: Organization) -> Organization:
+    """Have the organization's credentials reach nothing. Raises RollBack where MongoDB doesn't
+    allow that to the portal."""
+    try:
+        _set_privileges(organization, None)
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        raise engine.RollBack(Failure.USERS_REFUSED) from error
+    return organization
+
+
+def give_privileges(organization: Organization) -> Organization:
+    """Have the credentials reach the collection under the operation's name."""
+    _give(organization, organization.operation.collection)
+    return organization
+
+
+def take_privileges_again(organization: Organization) -> Organization:
+    """Have the credentials reach nothing before the collection gets its recorded name back, where
+    MongoDB allows that."""
+    try:
+        _set_privileges(organization, None)
+    except OperationFailure as error:
+        _log_refusal(organization, error)
+    return organization
+
+
+def give_privileges_back(organization: Organization) -> Organization:
+    """Have the credentials of an active organization reach the collection under its recorded
+    name."""
+    if organization.state == OrganizationState.ACTIVE:
+        _give(organization, organization.placement.collection)
+    return organization
+
+
+def drop_users(organization: Organization) -> Organization:
+    """Drop the users of the organization's credentials; the records are deleted with it."""
+    if organization.credentials:
+        for credential in Credential.objects(organization=organization.id):
+            for user in credential.users:
+                users.drop_user(tenant_database(), user.name)
+    return organization
+
+
+def _give(organization: Organization, collection: str) -> None:
+    """Only while that is the name of the organization's collection itself: none may have it, or
+    another one, where somebody interfered in the database."""
+    if not organization.credentials:
+        return
+    found = collections.uuid_of(tenant_database(), collection)
+    if found != organization.placement.uuid:
+        log.error("privileges.not_given", collection=collection, **engine.log_context(organization))
+        return
+    try:
+        _set_privileges(organization, collection)
+    except OperationFailure as error:
+        _log_refusal(organization, error)
+
+
+def _set_privileges(organization: Organization, collection: str | None) -> None:
+    if not organization.credentials:
+        return
+    for credential in Credential.objects(organization=organization.id):
+        wanted = privileges_on(collection, credential.reach) if collection else ()
+        for user in credential.users:
+            if user.ended_at is None:
+                users.set_privileges(tenant_database(), user.name, wanted)
+
+
+def _log_refusal(organization: Organization, error: OperationFailure) -> None:
+    """Go on without: the doctor finds privileges that differ, and gives them."""
+    if error.code != UNAUTHORIZED:
+        raise error
+    log.error("privileges.refused", error=str(error), **engine.log_context(organization))
