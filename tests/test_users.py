@@ -142,8 +142,10 @@ def test_open_connections_are_listed_with_their_application(server, database):
     assert users.may_list_connections(database.client)
     with MongoClient(uri_of(server, name, password), appname="their shop") as theirs:
         theirs.users_test.mine.find_one()
-        listed = users.connections_of(database.client, "users_test", [name, "trialother"])
+        listed = users.connections_of(database.client, "users_test", {"$in": [name, "other"]})
         assert {(one.user, one.app_name) for one in listed} == {(name, "their shop")}
+        assert users.connections_on_all(server.uri, "users_test", {"$regex": "^trial"}) == listed
+        assert users.connections_of(database.client, "users_test", "other") == []
 
 
 def test_missing_rights_are_named(server, database):

@@ -9,7 +9,8 @@ import re
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +20,8 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 from pymongo.read_preferences import Nearest
 from pymongo.server_description import ServerDescription
+
+from portal.settings.checks import portable_uri
 
 _ALPHABET = string.ascii_letters + string.digits
 _NAME_CHARACTERS = 20
@@ -31,6 +34,9 @@ UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 _MAJORITY = {"w": "majority"}
 PROOF_SECONDS = 3
+PROOF = "portal: proof"
+"""The application that a proof's connections are of."""
+
 _PAUSE_SECONDS = 0.05
 # Of a connection string's user, and of its machine's files.
 _OWN_OPTIONS = re.compile(r"auth\w*|appname|tls\w*file\w*|ssl_\w*file\w*", re.I)
@@ -74,7 +80,6 @@ class Connection:
     user: str
     app_name: str
     client: str
-    active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,31 +211,21 @@ def prove(
     ServerSelectionTimeoutError where no member can be reached, OperationFailure where all refuse.
     """
     deadline = time.monotonic() + seconds
-    chosen = _Chosen()
     proven, lagging, refusal = [], [], None
-    with MongoClient(
-        uri,
-        server_selector=chosen,
-        serverSelectionTimeoutMS=int(seconds * 1000),
-        maxPoolSize=1,
-        appname="portal",
-        **options,
-    ) as client:
-        up, down = _members_of(client, deadline)
+    with _members(uri, deadline, appname=PROOF, **options) as (up, down):
         for member in up:
-            chosen.address = member
             try:
-                _read_until_known(client, database, collection, deadline)
+                _read_until_known(member.client[database], collection, deadline)
             except OperationFailure as error:
                 refusal = error
-                lagging.append(member)
+                lagging.append(member.address)
             except ServerSelectionTimeoutError:
-                down.append(member)
+                down.append(member.address)
             else:
-                proven.append(member)
+                proven.append(member.address)
     if refusal is not None and not proven:
         raise refusal
-    return Proof(*(tuple(f"{host}:{port}" for host, port in m) for m in (proven, lagging, down)))
+    return Proof(tuple(proven), tuple(lagging), tuple(down))
 
 
 def machine_options(uri: str) -> dict[str, str]:
@@ -241,67 +236,98 @@ def machine_options(uri: str) -> dict[str, str]:
     return {name: unquote(value) for name, _, value in options if _MACHINE_OPTIONS.fullmatch(name)}
 
 
-def connections_of(client: MongoClient, database: str, names: Iterable[str]) -> list[Connection]:
-    """The open connections of these users of ``database`` to the member that ``client`` reads from.
-    Raises OperationFailure (13) unless ``may_list_connections``."""
-    users = [{"user": name, "db": database} for name in names]
-    operations = client.admin.aggregate(
+def connections_of(client: MongoClient, database: str, name: Any) -> list[Connection]:
+    """The open connections of users of ``database`` whose ``name`` matches, as a query writes it,
+    to the member that ``client`` reads from. Raises OperationFailure (13) unless
+    ``may_list_connections``."""
+    user = {"$elemMatch": {"db": database, "user": name}}
+    admin = client.get_database("admin", read_preference=Nearest())
+    operations = admin.aggregate(
         [
             {"$currentOp": {"allUsers": True, "idleConnections": True, "idleSessions": False}},
-            {"$match": {"effectiveUsers": {"$in": users}}},
-            {"$project": {"effectiveUsers": 1, "appName": 1, "client": 1, "active": 1}},
+            {"$match": {"effectiveUsers": user, "appName": {"$ne": PROOF}}},
+            {"$project": {"effectiveUsers": 1, "appName": 1, "client": 1}},
         ]
     )
     return [
         Connection(
-            user=next(user["user"] for user in one["effectiveUsers"] if user in users),
+            user=next(user["user"] for user in one["effectiveUsers"] if user["db"] == database),
             app_name=one.get("appName", ""),
             client=one.get("client", ""),
-            active=one.get("active", False),
         )
         for one in operations
     ]
 
 
-_Address = tuple[str, int | None]
+def connections_on_all(
+    uri: str, database: str, name: Any, *, seconds: float = PROOF_SECONDS, **options: Any
+) -> list[Connection]:
+    """The same to all members that answer within ``seconds``, reached by ``uri``."""
+    with _members(uri, time.monotonic() + seconds, **options) as (up, _):
+        return [one for m in up for one in connections_of(m.client, database, name)]
 
 
-class _Chosen:
-    """Selects one server of all, once one is chosen."""
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A member of a set, and the client that reads from it alone."""
 
-    address: _Address | None = None
-
-    def __call__(self, servers: list[ServerDescription]) -> list[ServerDescription]:
-        if self.address is None:
-            return servers
-        return [server for server in servers if server.address == self.address]
+    address: str
+    client: MongoClient
 
 
-def _members_of(client: MongoClient, deadline: float) -> tuple[list[_Address], list[_Address]]:
-    """The members that answer, and those that don't until the ``deadline``. Raises
-    ServerSelectionTimeoutError where none does."""
-    client.admin.with_options(read_preference=Nearest()).command("ping")
-    while True:
-        described = client.topology_description.server_descriptions()
-        silent = [address for address, one in described.items() if not one.is_server_type_known]
-        if not silent or time.monotonic() > deadline:
-            readable = [a for a, one in described.items() if one.is_readable]
-            return readable, silent
-        time.sleep(_PAUSE_SECONDS)
+@contextmanager
+def _members(
+    uri: str, deadline: float, **options: Any
+) -> Iterator[tuple[Iterator[_Member], list[str]]]:
+    """The members that answer, one after the other, and the addresses of those that don't until the
+    ``deadline``. Raises ServerSelectionTimeoutError where none does.
+
+    One client for all: it has this ``uri`` and not one made of it for each member.
+    """
+    chosen: list[tuple[str, int | None]] = []
+
+    def choose(servers: list[ServerDescription]) -> list[ServerDescription]:
+        return [server for server in servers if not chosen or server.address in chosen]
+
+    def one_by_one(addresses: list[tuple[str, int | None]]) -> Iterator[_Member]:
+        for address in addresses:
+            chosen[:] = [address]
+            yield _Member(_shown(address), client)
+
+    milliseconds = max(int((deadline - time.monotonic()) * 1000), 1)
+    with MongoClient(
+        portable_uri(uri),
+        server_selector=choose,
+        serverSelectionTimeoutMS=milliseconds,
+        maxPoolSize=1,
+        **options,
+    ) as client:
+        client.admin.with_options(read_preference=Nearest()).command("ping")
+        while True:
+            described = client.topology_description.server_descriptions()
+            silent = [address for address, one in described.items() if not one.is_server_type_known]
+            if not silent or time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE_SECONDS)
+        readable = [address for address, one in described.items() if one.is_readable]
+        yield one_by_one(readable), [_shown(address) for address in silent]
 
 
-def _read_until_known(client: MongoClient, database: str, collection: str, deadline: float) -> None:
-    """Read from the chosen member, again where it doesn't know the user yet."""
+def _shown(address: tuple[str, int | None]) -> str:
+    return f"{address[0]}:{address[1]}"
+
+
+def _read_until_known(database: Database, collection: str, deadline: float) -> None:
+    """Read from the member, again where it doesn't know the user yet."""
+    readable = database.with_options(read_preference=Nearest())
     while True:
         try:
-            readable = client[database].with_options(read_preference=Nearest())
             readable.command("find", collection, limit=1, singleBatch=True)
             return
         except OperationFailure as error:
-            if (
-                error.code not in (UNAUTHORIZED, _AUTHENTICATION_FAILED)
-                or time.monotonic() > deadline
-            ):
+            if error.code not in (UNAUTHORIZED, _AUTHENTICATION_FAILED):
+                raise
+            if time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_SECONDS)
 
