@@ -20,6 +20,7 @@ _ADMIN = _VIEWER | {
     "members.manage",
     "invitations.manage",
     "keys.manage",
+    "credentials.manage",
     "audit.export",
 }
 _OWNER = _ADMIN | {
@@ -45,6 +46,7 @@ WORDS = {
     "audit.export": "export its activity",
     "invitations.manage": "invite to it",
     "keys.manage": "manage its API keys",
+    "credentials.manage": "manage its credentials for MongoDB",
     "organization.leave": "leave it",
     "owners.manage": "manage owners",
     "organization.require_second_factor": "require a second factor",
@@ -57,10 +59,15 @@ WORDS = {
 WITHOUT_SECOND_FACTOR = frozenset({"organization.leave"})
 """The permissions of a member who is locked out for lack of a second factor."""
 
-FOR_API_KEYS = _ADMIN - {"keys.manage", "invitations.manage", "organization.leave"}
-"""The most that an API key may have: it can't create API keys, invite, since an invitation depends
-on its inviter's permission, or leave. Nor can it grant what it may not have: with
-``members.manage`` it makes admins viewers, but nobody an admin."""
+FOR_API_KEYS = _ADMIN - {
+    "keys.manage",
+    "credentials.manage",
+    "invitations.manage",
+    "organization.leave",
+}
+"""The most that an API key may have: it can't create API keys or credentials, invite, since an
+invitation depends on its inviter's permission, or leave. Nor can it grant what it may not have:
+with ``members.manage`` it makes admins viewers, but nobody an admin."""
 
 
 def in_words(permissions: Iterable[str]) -> str:

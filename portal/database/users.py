@@ -21,8 +21,6 @@ from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 from pymongo.read_preferences import Nearest
 from pymongo.server_description import ServerDescription
 
-from portal.settings.checks import portable_uri
-
 _ALPHABET = string.ascii_letters + string.digits
 _NAME_CHARACTERS = 20
 _PASSWORD_CHARACTERS = 40
@@ -296,7 +294,7 @@ def _members(
 
     milliseconds = max(int((deadline - time.monotonic()) * 1000), 1)
     with MongoClient(
-        portable_uri(uri),
+        uri,
         server_selector=choose,
         serverSelectionTimeoutMS=milliseconds,
         maxPoolSize=1,

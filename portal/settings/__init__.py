@@ -74,6 +74,12 @@ class Settings:
         default="tenant_db",
         check=checks.database_name,
     )
+    credentials_uri: str = _setting(
+        "hosts and options by which customers reach MongoDB, as a connection string without user; "
+        "unset, those of MONGO_URI",
+        default="",
+        check=checks.customers_uri,
+    )
     jwt_secret: str = _setting(
         "signs session cookies and bearer tokens; 32 bytes or more; required unless JWT_ALGORITHM "
         "uses a key file",

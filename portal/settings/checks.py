@@ -145,6 +145,15 @@ def mongo_uri(value: str) -> None:
         raise ValidationError(_fault_of_uri(value, error)) from error
 
 
+def customers_uri(value: str) -> None:
+    """Accept what the driver can read, without a user: each credential has its own."""
+    if not value:
+        return
+    mongo_uri(value)
+    if "@" in value:
+        raise ValidationError("must have no user: each credential has its own.")
+
+
 def public_url(value: str) -> None:
     """Accept a scheme and host, with or without a port, as browsers send them."""
     malformed = ValidationError(

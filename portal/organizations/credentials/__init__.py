@@ -1,0 +1,1 @@
+"""An organization's credentials: MongoDB users of its own, made, rotated, revoked."""
