@@ -11,6 +11,7 @@ from portal import logs
 from portal.database import rolling_upgrades
 from portal.identity.second_factors import sealing
 from portal.mail import sender
+from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
 from portal.serving.listening import gunicorn_bind
 from portal.settings import load, load_supervisor
@@ -47,6 +48,7 @@ def post_worker_init(worker: Worker) -> None:
     """Start the worker's background threads, after the fork."""
     rolling_upgrades.start()
     runner.start()
+    tending.start()
     sender.start(worker.wsgi)
     sealing.start_resealing()
 

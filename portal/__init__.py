@@ -40,6 +40,7 @@ from portal.organizations.activity import refusals
 from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
+from portal.organizations.credentials import views as credential_views
 from portal.organizations.lifecycle import engine, trashing
 from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import mails as member_mails
@@ -129,6 +130,7 @@ def create_app(active: Settings) -> Flask:
         account_views,
         organization_views,
         key_views,
+        credential_views,
         audit_views,
         member_views,
         factor_views,

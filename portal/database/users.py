@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import pymongo
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
@@ -292,15 +293,16 @@ def _members(
             chosen[:] = [address]
             yield _Member(_shown(address), client)
 
-    milliseconds = max(int((deadline - time.monotonic()) * 1000), 1)
+    seconds = max(deadline - time.monotonic(), _PAUSE_SECONDS)
     with MongoClient(
         uri,
         server_selector=choose,
-        serverSelectionTimeoutMS=milliseconds,
+        serverSelectionTimeoutMS=int(seconds * 1000),
         maxPoolSize=1,
         **options,
     ) as client:
-        client.admin.with_options(read_preference=Nearest()).command("ping")
+        with pymongo.timeout(seconds):  # a caller's would take the place of the client's
+            client.admin.with_options(read_preference=Nearest()).command("ping")
         while True:
             described = client.topology_description.server_descriptions()
             silent = [address for address, one in described.items() if not one.is_server_type_known]
