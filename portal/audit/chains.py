@@ -20,6 +20,7 @@ from portal.database.paging import BATCH_SIZE, in_batches
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
+from portal.documents.installation import INSTALLATION, Installation
 from portal.documents.organizations import Organization
 
 CHANGED, MISSING, REORDERED = "changed", "missing", "reordered"
@@ -33,7 +34,7 @@ _WORDS = {
 }
 
 Row = dict[str, Any]
-_SUBJECTS = (Organization, Account)
+_SUBJECTS = (Organization, Account, Installation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,4 +212,6 @@ def _subject(chain: ObjectId) -> Row | None:
 def _title(subject: Row | None) -> str:
     if subject is None:
         return "a chain"
+    if subject["_id"] == INSTALLATION:
+        return "the installation"
     return f"organization {subject['slug']}" if "slug" in subject else "an account"

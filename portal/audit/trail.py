@@ -10,6 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 from mongoengine import Document
+from pymongo import ReturnDocument
 
 from portal import clock
 from portal.audit.filters import NO_FILTERS, PORTAL, Filters
@@ -17,6 +18,7 @@ from portal.audit.words import describe_event
 from portal.database.paging import Page, page_from
 from portal.database.transactions import within_transaction
 from portal.documents.audit import AuditEvent, Head, Origin
+from portal.documents.installation import INSTALLATION, Installation
 
 EVENTS_PER_PAGE = 25
 HIGHEST_SEQ = 2**53 - 1
@@ -97,7 +99,8 @@ def record(
     target_email: str | None = None,
     **details: str | None,
 ) -> AuditEvent:
-    """Append an event to the chain of ``subject``, an organization or an account.
+    """Append an event to the chain of ``subject``: an organization, an account, or the
+    ``installation()`` for what concerns neither.
 
     ``details`` are new values by name, with the former ones as ``<name>_before``; no secrets. Call
     it inside the transaction of the change that it records, which must also have read
@@ -114,6 +117,19 @@ def record(
     event.save(force_insert=True)
     subject.audit_head = head
     return event
+
+
+@within_transaction
+def installation() -> Installation:
+    """The subject of events that concern no organization and no account, created if missing."""
+    begun = {"$ifNull": ["$audit_head", Head().to_mongo()]}
+    stored = Installation._get_collection().find_one_and_update(
+        {"_id": INSTALLATION},
+        [{"$set": {"audit_head": begun}}],
+        upsert=True,
+        return_document=ReturnDocument.AFTER,
+    )
+    return Installation._from_son(stored)
 
 
 @within_transaction

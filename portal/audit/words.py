@@ -33,6 +33,11 @@ WORDS = {
     "account.session_ended": "Session ended",
     "account.sessions_ended": "Other sessions ended: {count}",
     "account.verification_sent": "Asked for another mail to verify the address",
+    "application.added": "Application {name} added",
+    "application.removed": "Application {name} removed",
+    "application.rotated": "Application {name} given another MongoDB user",
+    "application.rotation_finished": "Former MongoDB user of application {name} dropped",
+    "installation.epoch_begun": "Restored data taken over, applications told: epoch {epoch}",
     "organization.created": "Organization created",
     "organization.purged": "Purged",
     "organization.rename_failed": "Rename to {name} undone: {reason}",
@@ -64,13 +69,16 @@ WORDS = {
     "credential.overlap_ended": "Old user of credential “{name}” ended",
     "credential.revoked": "Credential “{name}” revoked",
     "credential.rotated": "Credential “{name}” given another user",
+    "provisioning_key.created": "Provisioning key “{name}” made",
+    "provisioning_key.revoked": "Provisioning key “{name}” revoked",
     "key.created": "API key “{name}” made: {may}",
     "key.revoked": "API key “{name}” revoked",
     "key.rotated": "API key “{name}” given another secret",
 }
 """By action; filled with the event's details and ``target``, the e-mail of its target."""
 
-_ACCOUNT_GROUP = "account"  # in chains of accounts, not of organizations
+# In chains of accounts and of the installation, not of organizations.
+_OTHER_GROUPS = ("account", "application", "installation", "provisioning_key")
 
 
 class _Details(dict):
@@ -102,5 +110,5 @@ def actions_by_group() -> list[tuple[str, list[tuple[str, str]]]]:
     return [
         (name.replace("_", " ").capitalize(), list(pairs))
         for name, pairs in groups
-        if name != _ACCOUNT_GROUP
+        if name not in _OTHER_GROUPS
     ]

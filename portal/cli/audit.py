@@ -9,7 +9,10 @@ from bson import ObjectId
 from flask.cli import AppGroup
 
 from portal.audit.chains import BrokenChain, Tally, find_broken, verify_chain
+from portal.audit.trail import ListedEvent, events_after
 from portal.cli.running import CommandFailed, on_database
+from portal.database.paging import BATCH_SIZE
+from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import Organization, OrganizationState
 
 audit = AppGroup("audit", help="The audit trail.")
@@ -32,6 +35,36 @@ def verify_trail(organization: str | None, as_json: bool) -> None:
         result = f"{broken} broken" if broken else "all intact"
         click.echo(f"chains: {tally.chains}, events: {tally.events}, {result}.")
     sys.exit(1 if broken else 0)
+
+
+@audit.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line and event.")
+@on_database
+def list_events_of_installation(as_json: bool) -> None:
+    """List the events of the installation: what concerns no organization and no account."""
+    after, found = 0, []
+    while page := events_after(INSTALLATION, after, BATCH_SIZE):
+        for event in map(ListedEvent.of, page):
+            click.echo(json.dumps(_event_as_json(event)) if as_json else _line(event))
+        found, after = page, page[-1]["seq"]
+    if not found and not as_json:
+        click.echo("Nothing was recorded yet.")
+
+
+def _line(event: ListedEvent) -> str:
+    return f"{event.seq}  {event.at:%Y-%m-%d %H:%M:%S} UTC  {event.actor_shown}  {event.words}"
+
+
+def _event_as_json(event: ListedEvent) -> dict[str, object]:
+    return {
+        "seq": event.seq,
+        "at": event.at.isoformat(),
+        "action": event.action,
+        "actor": event.actor_shown,
+        "details": event.details,
+        "words": event.words,
+        "hash": event.hash,
+    }
 
 
 def _broken_chains(organization: str | None, tally: Tally) -> Iterable[BrokenChain]:

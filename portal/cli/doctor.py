@@ -9,11 +9,14 @@ import click
 from flask.cli import with_appcontext
 
 from portal import settings
+from portal.audit.trail import installation, record
 from portal.cli.running import on_database
 from portal.database import directory
 from portal.database.connection import master_database
+from portal.database.transactions import transactional
 from portal.doctor import placements
 from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
+from portal.web.context import OPERATOR, RequestContext
 
 
 @click.command("doctor")
@@ -37,11 +40,17 @@ def examine_installation(repair: bool, adopt: bool, yes: bool, as_json: bool) ->
         raise click.UsageError("--adopt-restored goes before --repair: call them one by one.")
     write = _write_json if as_json else _write_text
     if adopt:
-        directory.raise_epoch(master_database(), settings.current().tenant_db)
+        _record_epoch(directory.raise_epoch(master_database(), settings.current().tenant_db))
         examinations = [_adopt_restored(ask=not yes)]
     else:
         examinations = [examine(check, repair=repair) for check in CHECKS]
     sys.exit(1 if write(examinations) else 0)
+
+
+@transactional
+def _record_epoch(epoch: int) -> None:
+    origin = RequestContext(OPERATOR).origin
+    record(installation(), "installation.epoch_begun", origin, epoch=str(epoch))
 
 
 def _adopt_restored(*, ask: bool) -> Iterator[Outcome]:

@@ -48,13 +48,15 @@ def find_organization(master: Database, organization_id: ObjectId) -> dict[str, 
     return master[ORGANIZATIONS].find_one({"_id": organization_id})
 
 
-def raise_epoch(master: Database, tenant_database: str) -> None:
-    """Begin an epoch, higher than any before it also where the record of those was restored:
-    applications then believe versions that are lower than what they remember."""
+def raise_epoch(master: Database, tenant_database: str) -> int:
+    """Begin an epoch, and return it. It is higher than any before it also where the record of those
+    was restored: applications then believe versions that are lower than what they remember."""
     _, defined = _rank(_stored_pipeline(master, ORGANIZATIONS))
     recorded = {"$ifNull": ["$epoch", 0]}
     higher = {"$max": [{"$add": [recorded, 1]}, defined + 1, _NOW_SECONDS]}
-    _create_views(master, tenant_database, _write_epoch(higher))
+    epoch = _write_epoch(higher)
+    _create_views(master, tenant_database, epoch)
+    return epoch
 
 
 def _write_epoch(epoch: dict[str, Any]) -> int:

@@ -48,8 +48,8 @@ class _FinalEvents(QuerySet):
 
 
 class AuditEvent(MasterDocument):
-    """One event, immutable once written. ``chain`` is the id of its subject: an organization or an
-    account.
+    """One event, immutable once written. ``chain`` is the id of its subject: an organization, an
+    account or the installation.
 
     ``actor`` is an account unless ``actor_kind`` says otherwise; ``target`` is the account,
     invitation, API key or session acted upon, unless that is the subject itself. ``personal``

@@ -105,7 +105,7 @@ def test_each_broken_chain_is_told_organizations_and_accounts(master_db):
 def test_the_command_says_that_all_is_whole_and_how_much_it_read(flask, command):
     a_lived_organization()
     told = flask("audit", "verify")
-    assert (told.returncode, told.stdout) == (0, "chains: 2, events: 4, all intact.\n")
+    assert (told.returncode, told.stdout) == (0, "chains: 3, events: 4, all intact.\n")
     told = command("audit", "verify", "--json")
     assert (told.returncode, told.stdout) == (0, "")
 

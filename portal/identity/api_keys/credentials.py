@@ -13,6 +13,8 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
+from portal.audit.trail import installation, record
+from portal.database.transactions import transactional
 from portal.display_names import clean_words
 from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.memberships import Role
@@ -20,6 +22,7 @@ from portal.hashing import hash_secret
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions.principals import OrganizationKey, ProvisioningPrincipal
 from portal.permissions import of_api_key
+from portal.web.context import OPERATOR, RequestContext
 
 log = structlog.get_logger()
 
@@ -73,11 +76,17 @@ def provisioner_of(credential: str) -> ProvisioningPrincipal | None:
 def create_provisioning_key(name: str) -> str:
     """Create a key and return it as a program sends it, once. Raises InvalidName."""
     secret = new_secret()
-    key = ProvisioningKey(
-        name=clean_words(name), secret_hash=hash_secret(secret), created_at=clock.now()
-    ).save()
+    key = _insert_provisioning_key(clean_words(name), hash_secret(secret))
     log.info("provisioning_key.made", api_key=str(key.id))
     return format_key(PROVISIONING_PREFIX, key.id, secret)
+
+
+@transactional
+def _insert_provisioning_key(name: str, secret_hash: str) -> ProvisioningKey:
+    key = ProvisioningKey(name=name, secret_hash=secret_hash, created_at=clock.now()).save()
+    origin = RequestContext(OPERATOR).origin
+    record(installation(), "provisioning_key.created", origin, target=key.id, name=name)
+    return key
 
 
 def provisioning_keys() -> list[ProvisioningKey]:
@@ -87,9 +96,20 @@ def provisioning_keys() -> list[ProvisioningKey]:
 
 def revoke_provisioning_key(key_id: str) -> None:
     """Delete the key: its next request is refused. Raises ApiKeyNotFound."""
-    if not (ObjectId.is_valid(key_id) and ProvisioningKey.objects(id=key_id).delete()):
+    if not ObjectId.is_valid(key_id):
         raise ApiKeyNotFound
+    _delete_provisioning_key(ObjectId(key_id))
     log.info("provisioning_key.revoked", api_key=key_id)
+
+
+@transactional
+def _delete_provisioning_key(key_id: ObjectId) -> None:
+    key = ProvisioningKey.objects(id=key_id).first()
+    if key is None:
+        raise ApiKeyNotFound
+    key.delete()
+    origin = RequestContext(OPERATOR).origin
+    record(installation(), "provisioning_key.revoked", origin, target=key_id, name=key.name)
 
 
 def _parsed(credential: str) -> tuple[ObjectId | None, str]:
