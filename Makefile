@@ -53,7 +53,7 @@ format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-settings: $(VENV)/installed  ## writes the table in docs/settings.md, and .env.example
+settings: $(VENV)/installed  ## writes the table in docs/settings.md, .env.example, and the role in compose and docs/operating.md
 	$(BIN)/python -m portal.serving.settings_docs
 
 lock: $(VENV)/installed  ## locks requirements.in and requirements-test.in with what they need, for every platform, with hashes

@@ -34,6 +34,10 @@ class Server:
     def uri(self) -> str:
         return self.running.uri
 
+    @property
+    def admin_uri(self) -> str:
+        return self.running.admin_uri
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -57,15 +61,15 @@ def start(log: TextIO) -> Iterator[Environment]:
     """An environment of its own, which logs to ``log``."""
     secret = secrets.token_hex(32)
     with tempfile.TemporaryDirectory() as folder:
-        running = mongod.start(Path(folder), secret)
+        databases = {"master_db": "master_bench_here", "tenant_db": "tenant_bench_here"}
+        running = mongod.start(Path(folder), secret, databases=tuple(databases.values()))
         server = Server(running, {"jwt_secret": secret, "secret_key": secret})
         try:
             with redirect_stderr(log):
                 create_app(
                     Settings(
                         mongo_uri=server.uri,
-                        master_db="master_bench_here",
-                        tenant_db="tenant_bench_here",
+                        **databases,
                         web_concurrency=1,
                         rate_limits=False,
                         jwt_secret=secret,
@@ -75,7 +79,9 @@ def start(log: TextIO) -> Iterator[Environment]:
             connection.prepare()
             client: MongoClient[dict[str, Any]]
             with (
-                MongoClient(server.uri, uuidRepresentation="standard", tz_aware=True) as client,
+                MongoClient(
+                    server.admin_uri, uuidRepresentation="standard", tz_aware=True
+                ) as client,
                 ExitStack() as stack,
             ):
                 yield Environment(server, client, log, stack)

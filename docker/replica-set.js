@@ -15,15 +15,54 @@ const { REPLICA_SET, MEMBERS, MONGO_ADMIN_PASSWORD, MONGO_PORTAL_PASSWORD, MASTE
   process.env;
 const members = MEMBERS.split(",");
 const administrator = { user: "admin", pwd: MONGO_ADMIN_PASSWORD, roles: ["root"] };
-const portal = {
-  user: "portal",
-  pwd: MONGO_PORTAL_PASSWORD,
-  roles: [
-    { role: "readWrite", db: MASTER_DB },
-    { role: "readWrite", db: TENANT_DB },
-    { role: "clusterMonitor", db: "admin" },
+const portal = { user: "portal", pwd: MONGO_PORTAL_PASSWORD, roles: ["portal"] };
+// By `make settings`, from portal/database/portal_role.py: the least that the portal needs.
+// role
+const role = {
+  role: "portal",
+  roles: [],
+  privileges: [
+    {
+      resource: { db: MASTER_DB, collection: "" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "listCollections", "createIndex", "dropIndex", "listIndexes", "collMod",
+      ],
+    },
+    {
+      resource: { db: TENANT_DB, collection: "" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "listCollections", "createIndex", "dropIndex", "listIndexes", "collMod",
+        "dropCollection", "renameCollectionSameDB", "collStats", "indexStats", "changeStream",
+        "createRole", "createUser", "dropRole", "dropUser", "grantRole",
+        "revokeRole", "viewRole", "viewUser",
+      ],
+    },
+    {
+      resource: { db: TENANT_DB + "_internal", collection: "" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "listCollections", "createIndex", "dropIndex", "listIndexes", "collMod",
+        "dropCollection", "renameCollectionSameDB",
+      ],
+    },
+    {
+      resource: { db: TENANT_DB + "_reports", collection: "" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "listCollections", "createIndex", "dropIndex", "listIndexes",
+      ],
+    },
+    {
+      resource: { cluster: true },
+      actions: [
+        "getDefaultRWConcern", "inprog",
+      ],
+    },
   ],
 };
+// /role
 
 function isKnown(first) {
   try {
@@ -57,6 +96,11 @@ function waitForPrimary(first) {
   }
 }
 
+function setRole(admin, { role, ...wanted }) {
+  if (admin.getRole(role)) admin.updateRole(role, wanted, { w: "majority" });
+  else admin.createRole({ role, ...wanted }, { w: "majority" });
+}
+
 function setUser(admin, { user, ...wanted }) {
   if (admin.getUser(user)) admin.updateUser(user, wanted, { w: "majority" });
   else admin.createUser({ user, ...wanted }, { w: "majority" });
@@ -72,5 +116,7 @@ if (!isKnown(first)) {
 }
 // By now any member may be the primary.
 const uri = `mongodb://${MEMBERS}/admin?replicaSet=${REPLICA_SET}`;
-setUser(connect(uri, administrator.user, administrator.pwd), portal);
+const admin = connect(uri, administrator.user, administrator.pwd);
+setRole(admin, role);
+setUser(admin, portal);
 print("User portal is as it should be.");

@@ -31,6 +31,7 @@ from tests.mail.post_office import open_office
 from tests.visitor import Visitor
 
 TOP = Path(__file__).parent.parent
+TENANT_DATABASES = "^tenant_test(_internal|_reports)?$"
 BROWSER = {"page", "new_context", "browser"}
 PROCESSES = {"flask", "running"}
 IMPATIENT = """
@@ -144,6 +145,10 @@ class Server:
     def uri(self):
         return self.running.uri
 
+    @property
+    def admin_uri(self):
+        return self.running.admin_uri
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
@@ -155,8 +160,9 @@ def server(tmp_path_factory):
             *("--setParameter", "enableTestCommands=1"),
             # The least: making a user and signing in take a third of the time.
             *("--setParameter", "scramSHA256IterationCount=5000"),
+            databases=("master_test", "tenant_test"),
         )
-    forgo_the_disk(running.uri)
+    forgo_the_disk(running.admin_uri)
     yield Server(
         running,
         {
@@ -220,17 +226,19 @@ def settings_with(app):
 
 
 @pytest.fixture(scope="session")
-def empty(app):
+def empty(app, admin):
     """Empties the databases; the indexes stay."""
 
     def empty():
-        master = client()[current().master_db]
+        master = admin[current().master_db]
         names = filled(master)
         for name in names:
             master[name].delete_many({})
         if "credentials" in names:
-            drop_users(tenant_database())
-        client().drop_database(current().tenant_db)
+            drop_users(admin[current().tenant_db])
+        wanted = {"name": {"$regex": TENANT_DATABASES}}
+        for found in admin.list_databases(filter=wanted, nameOnly=True):
+            admin.drop_database(found["name"])
 
     return empty
 
@@ -395,10 +403,17 @@ def master_db():
     return client()[current().master_db]
 
 
+@pytest.fixture(scope="session")
+def admin(server):
+    """A client that may do everything, as no portal may."""
+    with MongoClient(server.admin_uri, uuidRepresentation="standard", tz_aware=True) as client:
+        yield client
+
+
 @pytest.fixture
 def bare_client(server):
-    """A client that isn't the portal's."""
-    with MongoClient(server.uri, uuidRepresentation="standard", tz_aware=True) as bare:
+    """A client that isn't the portal's, and may do everything."""
+    with MongoClient(server.admin_uri, uuidRepresentation="standard", tz_aware=True) as bare:
         yield bare
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import requests
 from bs4 import BeautifulSoup
 
+from tests.rights import admit
 from tests.visitor import PASSWORD
 
 PATIENCE_SECONDS = 30
@@ -92,6 +93,8 @@ def portal(
             "RATE_LIMITS": "off",
             **settings,
         }
+        if environment["MONGO_URI"] == server.uri:
+            admit(server.admin_uri, environment["MASTER_DB"], environment["TENANT_DB"])
         process = subprocess.Popen(
             [*command, *(arguments or ["wsgi:app"])],
             env={**os.environ, **environment},

@@ -20,10 +20,10 @@ def standalone_portal(**options):
     """A portal without rate limits, as ``portal`` starts it with ``options``, on an empty database
     where the factories of this process may put things."""
     with tempfile.TemporaryDirectory() as folder:
-        running = mongod.start(Path(folder), SECRET)
-        secret = {"jwt_secret": SECRET, "secret_key": SECRET}
-        server = SimpleNamespace(uri=running.uri, settings=secret)
         databases = {"master_db": "master_alone", "tenant_db": "tenant_alone"}
+        running = mongod.start(Path(folder), SECRET, databases=tuple(databases.values()))
+        secret = {"jwt_secret": SECRET, "secret_key": SECRET}
+        server = SimpleNamespace(uri=running.uri, admin_uri=running.admin_uri, settings=secret)
         try:
             create_app(Settings(mongo_uri=running.uri, **databases, **secret))
             connection.prepare()

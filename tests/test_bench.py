@@ -97,7 +97,7 @@ def environment(server, tmp_path_factory):
     log = tmp_path_factory.mktemp("bench") / "bench.log"
     with (
         log.open("w") as opened,
-        MongoClient(server.uri, uuidRepresentation="standard", tz_aware=True) as client,
+        MongoClient(server.admin_uri, uuidRepresentation="standard", tz_aware=True) as client,
         ExitStack() as stack,
     ):
         yield Environment(Server(server.running, server.settings), client, opened, stack)

@@ -18,6 +18,7 @@ from bson import ObjectId
 
 from tests.clones import TOP, a_clone, environment
 from tests.processes import PortalProcess, portal, wait_until
+from tests.rights import admit
 from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.processes
@@ -253,6 +254,7 @@ class Multiple(dict):
 @pytest.mark.slow
 def test_a_reload_takes_the_settings_of_env_and_loses_no_request(server, databases, tmp_path, unit):
     folder, port = a_clone(tmp_path, "build"), free_port()
+    admit(server.admin_uri, f"master_{databases}", f"tenant_{databases}")
     settings = {
         "MONGO_URI": server.uri,
         "MASTER_DB": f"master_{databases}",

@@ -197,7 +197,7 @@ def running(server, request):
     name = f"once_{ObjectId()}"
     with portal(server, name) as process:
         yield process
-    with MongoClient(server.uri) as bare:
+    with MongoClient(server.admin_uri) as bare:
         bare.drop_database(f"master_{name}")
         bare.drop_database(f"tenant_{name}")
 

@@ -20,6 +20,7 @@ from portal.serving.mongod import NoMongod
 from portal.serving.processes import still_runs
 from tests.clones import a_clone, environment
 from tests.processes import Person, wait_until
+from tests.rights import admit
 from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.processes
@@ -138,7 +139,7 @@ def running(tmp_path_factory):
 def test_what_it_keeps_is_its_own_users_alone(running):
     instance = running.clone / "instance"
     assert stat.S_IMODE(instance.stat().st_mode) == 0o700
-    for name in ("secrets.json", "mongod.key"):
+    for name in ("secrets.json", "mongod.key", "mongod.admin"):
         assert stat.S_IMODE((instance / name).stat().st_mode) == 0o600
     [pid] = running.processes()["mongod"]
     words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
@@ -262,6 +263,7 @@ def test_a_signal_while_a_child_is_looked_at_keeps_nobody_from_waiting_for_it():
 def test_with_mongo_uri_nothing_is_embedded(clone, server):
     secrets = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
     databases = {"MASTER_DB": "master_uri", "TENANT_DB": "tenant_uri"}
+    admit(server.admin_uri, *databases.values())
     with make_run(clone, MONGO_URI=server.uri, **secrets, **databases) as running:
         assert running.processes()["mongod"] == []
         assert not (clone / "instance" / "data").exists()
@@ -338,7 +340,9 @@ def test_a_database_without_a_primary_is_one_sentence_and_readiness_is_told_when
         assert command.returncode == 2
         assert command.stderr.splitlines()[-1].startswith(f"Error: {reached}")
         assert "Topology" not in command.stderr
-        database = mongod.start(tmp_path_factory.mktemp("later"), "secret", port=port)
+        databases = given["MASTER_DB"], given["TENANT_DB"]
+        folder = tmp_path_factory.mktemp("later")
+        database = mongod.start(folder, "secret", databases=databases, port=port)
         try:
             ready = (line for line in supervisor.stderr if line.endswith("(Ctrl-C stops it)\n"))
             assert next(ready).startswith("Portal: http://localhost:")
@@ -371,6 +375,7 @@ def test_gunicorn_by_hand_listens_where_the_settings_say(clone, server):
 def test_behind_a_unix_socket_the_client_is_who_the_proxy_says(clone, server):
     """Where the setting names it: nobody else reaches the socket."""
     names = {"master_db": "master_unix", "tenant_db": "tenant_unix"}
+    admit(server.admin_uri, *names.values())
     secrets = {name: server.settings[name] for name in ("jwt_secret", "secret_key")}
     given = {"mongo_uri": server.uri, "trusted_proxies": "unix", **names, **secrets}
     gunicorn = subprocess.Popen(
@@ -392,7 +397,7 @@ def test_behind_a_unix_socket_the_client_is_who_the_proxy_says(clone, server):
     finally:
         gunicorn.terminate()
         gunicorn.wait()
-    with MongoClient(server.uri) as client:
+    with MongoClient(server.admin_uri) as client:
         event = client.master_unix.audit_events.find_one({"personal.address": {"$exists": True}})
     assert event["personal"]["address"]["value"] == "198.51.100.1"
 

@@ -26,13 +26,14 @@ from pymongo.monitoring import (
 
 from portal import clock
 from portal import settings as portal_settings
-from portal.database import diagnosis, directory, migrations
+from portal.database import diagnosis, directory, migrations, portal_role
 from portal.database.errors import (
     DatabaseNotPrepared,
     DatabaseUnavailable,
     MigrationRunning,
     UnsuitableServer,
 )
+from portal.database.portal_role import Rights
 from portal.settings import Settings
 from portal.settings.checks import portable_uri
 
@@ -172,9 +173,21 @@ def prepare() -> None:
     for document in _state.documents:
         document.ensure_indexes()
     directory.prepare(master_database(), portal_settings.current().tenant_db)
+    if missing := missing_rights():
+        log.warning(
+            "database.rights_missing",
+            missing=[str(rights) for rights in missing],
+            note="grant the user of MONGO_URI the portal's role (docs/operating.md)",
+        )
     if words := describe_clocks():
         log.warning("database.clocks_differ", note=words)
     _state.prepared = True
+
+
+def missing_rights() -> list[Rights]:
+    """The rights of the portal's role that the user of MONGO_URI lacks."""
+    active = portal_settings.current()
+    return list(portal_role.missing_rights(client(), active.master_db, active.tenant_db))
 
 
 def await_prepared() -> None:
@@ -256,7 +269,7 @@ def _check_default_write_concern(server: MongoClient) -> None:
         if error.code != _UNAUTHORIZED:
             raise
         log.warning(
-            "database.write_concern_unknown", note="grant clusterMonitor to have it checked"
+            "database.write_concern_unknown", note="grant the portal's role to have it checked"
         )
         return
     if defaults.get("defaultWriteConcern", {}).get("w") != "majority":

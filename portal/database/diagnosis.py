@@ -12,6 +12,9 @@ _UNAUTHORIZED = 13
 _ATLAS_ERROR = 8000
 # The driver's messages end with what it was configured with, or with all that it knows.
 _SURPLUS = re.compile(r",? (\(configured timeouts|Timeout: |Topology Description).*", re.S)
+_NOT_AUTHORIZED = re.compile(
+    r"not authorized on (?P<database>\S+) to execute command \{ (?P<command>\w+)"
+)
 _PREFIX = re.compile(r"^\S+:\d+: (\[Errno -?\d+\] )?")
 _STATES = {
     "RSSecondary": "is a secondary",
@@ -43,13 +46,22 @@ def explain(error: BaseException, known: TopologyDescription) -> str:
     error = root_cause(error)
     if isinstance(error, OperationFailure) and refuses_credentials(error):
         if error.code == _UNAUTHORIZED:
-            return "MongoDB doesn't allow the user of MONGO_URI what the portal needs: grant it."
+            return (
+                f"MongoDB doesn't allow the user of MONGO_URI {_refused(error)}: grant it the "
+                "portal's role (docs/operating.md)."
+            )
         return "MongoDB refuses the user name or password in MONGO_URI."
     if isinstance(error, ConfigurationError):
         return f"The servers of MONGO_URI can't be found: {error}"[:_LONGEST]
     if isinstance(error, ConnectionFailure) and not known.has_writable_server():
         return f"MongoDB has no primary that can be reached: {_members(known)}."
     return _short(error)[:_LONGEST]
+
+
+def _refused(error: OperationFailure) -> str:
+    """The command that was refused, and its database."""
+    named = _NOT_AUTHORIZED.search(str(error))
+    return f"{named['command']} in {named['database']}" if named else "what the portal needs"
 
 
 def _members(known: TopologyDescription) -> str:

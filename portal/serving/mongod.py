@@ -1,6 +1,8 @@
 """The embedded MongoDB: a real mongod as a one-member replica set, for trials and tests.
 
-With authentication, on a free port of the loopback interface, with its own data folder.
+With authentication, on a free port of the loopback interface, with its own data folder. The portal
+has a user with its own role; the administrator's password stays in that folder, for this module
+and for commands.
 """
 
 import importlib.util
@@ -13,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,14 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from portal.database import portal_role
 from portal.serving.processes import die_with_parent, still_runs
 
 START_SECONDS = 60
+ADMINISTRATOR = "admin"
 _REPLICA_SET = "portal"
-_USER = "portal"
+_USER_NOT_FOUND = 11
+_UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 _NOT_YET_INITIALIZED = 94
 _ALREADY_INITIALIZED = 23
@@ -36,6 +41,10 @@ _COMPRESSORS = "disabled"
 _OTHERWISE = (
     "put a mongod 6.0 or later on PATH, or set MONGO_URI to a replica set, and JWT_SECRET and "
     "SECRET_KEY."
+)
+_ADMINISTRATOR_LOST = (
+    f"MongoDB refuses the password of its user {ADMINISTRATOR} in mongod.admin, beside mongod.log: "
+    "the file was deleted or changed since the data was created. Bring it back."
 )
 # The packages of Debian 12 and Ubuntu 22.04; later ones provide these names.
 _DEBIAN_PACKAGES = {
@@ -62,6 +71,7 @@ class Mongod:
     process: subprocess.Popen[bytes]
     port: int
     uri: str
+    admin_uri: str = field(repr=False)
 
     def stop(self) -> None:
         """Stop it cleanly, and wait for its exit."""
@@ -73,17 +83,20 @@ def start(
     folder: Path,
     password: str,
     *extra_arguments: str,
+    databases: tuple[str, str] = ("master_db", "tenant_db"),
     port: int | None = None,
     keep_open: int | None = None,
 ) -> Mongod:
     """Start mongod on the data in ``folder``, created if missing, and wait until it is primary.
 
-    On ``port``, else a free one. The file descriptor ``keep_open`` stays open as long as mongod
-    runs. Raises NoMongod or MongodFailed.
+    The user ``portal`` with this ``password`` has the portal's role on the ``databases`` of master
+    and tenant data, and no other right. On ``port``, else a free one. The file descriptor
+    ``keep_open`` stays open as long as mongod runs. Raises NoMongod or MongodFailed.
     """
     data = folder / "data"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key_file = _key_file(folder / "mongod.key")
+    key_file = _secret_file(folder / "mongod.key")
+    admin_password = _secret_file(administrator_file(folder)).read_text()
     port = port or _free_port()
     arguments = [
         str(find_mongod()),
@@ -104,15 +117,23 @@ def start(
         preexec_fn=partial(_prepare_process, os.getpid()),  # noqa: PLW1509 (no threads run)
     )
     try:
-        _make_primary(process, port, password)
+        _make_primary(process, port, password, admin_password)
+        _write_portal_user(port, password, admin_password, databases)
     except BaseException:
         process.kill()
         process.wait()
         raise
-    uri = (
-        f"mongodb://{_USER}:{password}@127.0.0.1:{port}/?replicaSet={_REPLICA_SET}&authSource=admin"
+    return Mongod(
+        process,
+        port,
+        _uri(portal_role.ROLE, password, port),
+        _uri(ADMINISTRATOR, admin_password, port),
     )
-    return Mongod(process, port, uri)
+
+
+def administrator_file(folder: Path) -> Path:
+    """The file in ``folder`` with the password of the administrator of its mongod."""
+    return folder / "mongod.admin"
 
 
 def find_mongod() -> Path:
@@ -167,7 +188,13 @@ def missing_libraries(binary: Path) -> list[str]:
     return re.findall(r"^\s*(\S+) => not found$", found.stdout, re.M)
 
 
-def _key_file(path: Path) -> Path:
+def _uri(user: str, password: str, port: int) -> str:
+    return (
+        f"mongodb://{user}:{password}@127.0.0.1:{port}/?replicaSet={_REPLICA_SET}&authSource=admin"
+    )
+
+
+def _secret_file(path: Path) -> Path:
     if not path.exists():
         fresh = path.with_suffix(".new")
         fresh.touch(mode=0o600)
@@ -190,27 +217,40 @@ def _prepare_process(parent: int) -> None:
     os.umask(0o077)
 
 
-def _make_primary(process: subprocess.Popen[bytes], port: int, password: str) -> None:
-    """Make the server the primary of its replica set, with our user.
+def _make_primary(
+    process: subprocess.Popen[bytes], port: int, password: str, admin_password: str
+) -> None:
+    """Make the server the primary of its replica set, with our administrator.
 
     A server without users accepts a local client's set-up, one with users rejects it; so this works
-    for the first start, after an interrupted first start, and for later starts.
+    for the first start, after an interrupted first start, for later starts, and on the data of
+    earlier versions, where the portal's own user was the administrator.
     """
     deadline = time.monotonic() + START_SECONDS
     _wait_until_up(process, port, deadline)
-    try:
-        with _client(port, username=_USER, password=password, authSource="admin") as client:
-            _adopt_port(client, port)
-            _wait_until_primary(process, client, deadline)
-    except OperationFailure as error:
-        if error.code not in (_AUTHENTICATION_FAILED, _NOT_YET_INITIALIZED):
-            raise
-        with _client(port) as client:
-            _set_up(process, client, port, password, deadline)
+    for user, its_password in ((ADMINISTRATOR, admin_password), (portal_role.ROLE, password)):
+        try:
+            with _client(port, user, its_password) as client:
+                _adopt_port(client, port)
+                _wait_until_primary(process, client, deadline)
+                if user != ADMINISTRATOR:
+                    _create_administrator(client, admin_password)
+                return
+        except OperationFailure as error:
+            if error.code == _UNAUTHORIZED:
+                raise MongodFailed(_ADMINISTRATOR_LOST) from error
+            if error.code not in (_AUTHENTICATION_FAILED, _NOT_YET_INITIALIZED):
+                raise
+    with _client(port) as client:
+        _set_up(process, client, port, admin_password, deadline)
 
 
 def _set_up(
-    process: subprocess.Popen[bytes], client: MongoClient, port: int, password: str, deadline: float
+    process: subprocess.Popen[bytes],
+    client: MongoClient,
+    port: int,
+    admin_password: str,
+    deadline: float,
 ) -> None:
     try:
         members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
@@ -220,10 +260,33 @@ def _set_up(
             raise
         _adopt_port(client, port)
     _wait_until_primary(process, client, deadline)
-    client.admin.command("createUser", _USER, pwd=password, roles=["root"])
+    _create_administrator(client, admin_password)
 
 
-def _client(port: int, **options: Any) -> MongoClient:
+def _create_administrator(client: MongoClient, password: str) -> None:
+    client.admin.command("createUser", ADMINISTRATOR, pwd=password, roles=["root"])
+
+
+def _write_portal_user(
+    port: int, password: str, admin_password: str, databases: tuple[str, str]
+) -> None:
+    """Give the portal's user its role; an earlier version made it an administrator."""
+    user = portal_role.ROLE
+    with _client(port, ADMINISTRATOR, admin_password) as client:
+        portal_role.write_role(client.admin, *databases)
+        try:
+            client.admin.command("updateUser", user, pwd=password)
+        except OperationFailure as error:
+            if error.code != _USER_NOT_FOUND:
+                raise
+            client.admin.command("createUser", user, pwd=password, roles=[])
+        client.admin.command("grantRolesToUser", user, roles=[portal_role.ROLE])
+        client.admin.command("revokeRolesFromUser", user, roles=["root"])
+
+
+def _client(port: int, user: str | None = None, password: str | None = None) -> MongoClient:
+    own: dict[str, Any] = {"username": user, "password": password, "authSource": "admin"}
+    options = own if user else {}
     return MongoClient("127.0.0.1", port, directConnection=True, timeoutMS=5000, **options)
 
 

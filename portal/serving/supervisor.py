@@ -28,7 +28,7 @@ from portal.serving import mongod
 from portal.serving.listening import PATIENCE_SECONDS, PortTaken, listening_socket
 from portal.serving.mongod import MongodFailed, NoMongod
 from portal.serving.processes import die_with_parent, still_runs
-from portal.settings import InvalidSettings, instance
+from portal.settings import InvalidSettings, SupervisorSettings, instance
 from portal.settings.checks import portable_uri
 from portal.settings.instance import INSTANCE
 
@@ -57,7 +57,7 @@ def main() -> None:
             if own.mongo_uri:
                 _serve_on(own.mongo_uri, listener)
             else:
-                _serve_embedded(listener, lock)
+                _serve_embedded(own, listener, lock)
     except Stopped:
         return
     except (
@@ -100,10 +100,12 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
     raise CannotServe(f"gunicorn ended with status {gunicorn.returncode}; see its log above.")
 
 
-def _serve_embedded(listener: socket.socket, lock: int) -> None:
+def _serve_embedded(chosen: SupervisorSettings, listener: socket.socket, lock: int) -> None:
     """Serve on an embedded MongoDB, restarted if it dies."""
     own = instance.secrets_at_start()
-    server = mongod.start(INSTANCE, own.mongo_password, keep_open=lock)
+    databases = chosen.master_db, chosen.tenant_db
+    start = partial(mongod.start, INSTANCE, own.mongo_password, databases=databases, keep_open=lock)
+    server = start()
     _set_public_url(listener)
     environment = {
         "MONGO_URI": server.uri,
@@ -122,9 +124,7 @@ def _serve_embedded(listener: socket.socket, lock: int) -> None:
                 next(announcement, None)
                 if not still_runs(server.process):
                     _say(f"mongod ended with status {server.process.wait()}, restarting it")
-                    server = mongod.start(
-                        INSTANCE, own.mongo_password, keep_open=lock, port=server.port
-                    )
+                    server = start(port=server.port)
                 time.sleep(_POLL_SECONDS)
     finally:
         if gunicorn:

@@ -19,6 +19,7 @@ from environs import Env, EnvValidationError, FileAwareEnv
 from portal.settings import checks, key_files
 
 DEFAULT_HMAC = "HS256"
+_MASTER_DB, _TENANT_DB = "master_db", "tenant_db"
 _HMACS = (DEFAULT_HMAC, "HS384", "HS512")
 # Kubernetes gives a pod NAME_PORT=tcp://10.96.0.12:25 for each service of its namespace.
 _INJECTED = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
@@ -66,12 +67,12 @@ class Settings:
     )
     master_db: str = _setting(
         "database of organizations, accounts, sessions, audit trail",
-        default="master_db",
+        default=_MASTER_DB,
         check=checks.database_name,
     )
     tenant_db: str = _setting(
         "database of the organizations' collections",
-        default="tenant_db",
+        default=_TENANT_DB,
         check=checks.database_name,
     )
     credentials_uri: str = _setting(
@@ -325,6 +326,8 @@ class SupervisorSettings:
     """The settings of ``make run`` itself; without ``mongo_uri`` it starts a MongoDB."""
 
     mongo_uri: str = _setting("", default="", secret=True)
+    master_db: str = _setting("", default=_MASTER_DB, check=checks.database_name)
+    tenant_db: str = _setting("", default=_TENANT_DB, check=checks.database_name)
     bind: str = _setting(
         "IP address to listen on", default="127.0.0.1", check=checks.listening_address
     )

@@ -68,9 +68,9 @@ def check_whole(bare_client, databases):
 
 
 @pytest.fixture
-def world(empty_database, settings):
+def world(empty_database, settings, admin):
     """What processes that die leave behind, and what becomes of it."""
-    return World(empty_database, settings)
+    return World(empty_database, settings, admin)
 
 
 @pytest.fixture

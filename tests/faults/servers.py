@@ -11,26 +11,29 @@ from functools import partial
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from portal.database.portal_role import ROLE
 from portal.serving import mongod
 from portal.serving.processes import die_with_parent
 from portal.settings import Settings
 from tests.processes import wait_until
+from tests.rights import admit
 
 
 class _Own:
     """What a portal must know of a server, as of ``tests.conftest.Server``."""
 
-    def __init__(self, uri):
-        self.uri = uri
+    def __init__(self, uri, admin_uri):
+        self.uri, self.admin_uri = uri, admin_uri
         secret = secrets.token_hex(32)
         self.settings = {"mongo_uri": uri, "jwt_secret": secret, "secret_key": secret}
 
     def settings_of(self, name):
         """Those of a process that does without HTTP."""
+        databases = {"master_db": f"master_{name}", "tenant_db": f"tenant_{name}"}
+        admit(self.admin_uri, **databases)
         return Settings(
             **self.settings,
-            master_db=f"master_{name}",
-            tenant_db=f"tenant_{name}",
+            **databases,
             installation_id="test",
             web_concurrency=1,
             rate_limits=False,
@@ -43,7 +46,7 @@ class OneMember(_Own):
     def __init__(self, folder, *arguments):
         self._start = partial(mongod.start, folder, secrets.token_hex(16), *arguments)
         self.running = self._start()
-        super().__init__(self.running.uri)
+        super().__init__(self.running.uri, self.running.admin_uri)
 
     def kill(self):
         self.running.process.kill()
@@ -80,8 +83,10 @@ class ThreeMembers(_Own):
         password = secrets.token_hex(16)
         self._set_up(password)
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._processes)
-        super().__init__(f"mongodb://portal:{password}@{hosts}/?replicaSet=three")
-        self._client = MongoClient(self.uri, timeoutMS=2000)
+        users = (ROLE, "admin")
+        uris = [f"mongodb://{user}:{password}@{hosts}/?replicaSet=three" for user in users]
+        super().__init__(*uris)
+        self._client = MongoClient(self.admin_uri, timeoutMS=2000)
 
     def start(self, port):
         data = self._folder / str(port)
@@ -111,7 +116,10 @@ class ThreeMembers(_Own):
         with MongoClient("127.0.0.1", first, directConnection=True) as one:
             wait_until(lambda: _initiated(one, config))
         with MongoClient([f"127.0.0.1:{port}" for port in ports], replicaSet="three") as some:
-            some.admin.command("createUser", "portal", pwd=password, roles=["root"])
+            some.admin.command("createUser", "admin", pwd=password, roles=["root"])
+        own = {"username": "admin", "password": password, "replicaSet": "three"}
+        with MongoClient([f"127.0.0.1:{port}" for port in ports], **own) as admin:
+            admin.admin.command("createUser", ROLE, pwd=password, roles=[])
 
     def primary(self):
         """The port of the member that takes writes, or ``None``."""

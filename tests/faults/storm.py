@@ -35,9 +35,9 @@ def storm(server, figure, *, in_haste=False):
     active = server.settings_of("storm")
     with (
         MongoClient(
-            server.uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000
+            server.admin_uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000
         ) as client,
-        MongoClient(server.uri, timeoutMS=2000) as impatient,
+        MongoClient(server.admin_uri, timeoutMS=2000) as impatient,
         _log_shown_on_failure() as log,
         portal(server, "storm", stderr=log) as running,
     ):

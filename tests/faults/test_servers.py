@@ -39,7 +39,7 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, fig
 def test_an_operation_that_a_killed_server_left_goes_on_as_soon_as_that_is_back(one_member):
     """Within 5 seconds, and not when its lease of 30 runs out: the portal lives, and knows it."""
     with (
-        MongoClient(one_member.uri, timeoutMS=5000) as client,
+        MongoClient(one_member.admin_uri, timeoutMS=5000) as client,
         portal(one_member, "back") as running,
     ):
         mara = Person(running.url)

@@ -17,8 +17,8 @@ def uuid_of(collection):
 class World:
     """The databases of this test, where others die and this process carries on."""
 
-    def __init__(self, empty, settings):
-        self.empty, self.settings = empty, settings
+    def __init__(self, empty, settings, admin):
+        self.empty, self.settings, self.admin = empty, settings, admin
 
     def begin(self, scenario):
         """What the scenario wants, and somebody who has nothing to do with it."""
@@ -66,7 +66,7 @@ class World:
 
     def let_time_pass(self):
         """Enough for what the dead and the sleepers had in hand to be anybody's."""
-        let_transactions_run_out(client())
+        let_transactions_run_out(self.admin)
         let_leases_run_out(client()[current().master_db])
 
     def recover(self):

@@ -68,7 +68,7 @@ def later(value, passed):
 def upgraded(server, tmp_path_factory):
     """This version's portal on the older one's data; what people hold, and where mails go."""
     name, mails = f"older_{ObjectId()}", tmp_path_factory.mktemp("mails")
-    with MongoClient(server.uri, uuidRepresentation="standard", tz_aware=True) as client:
+    with MongoClient(server.admin_uri, uuidRepresentation="standard", tz_aware=True) as client:
         head = load(client, name)
         kept = {key.upper(): value for key, value in head["secrets"].items()}
         with portal(server, name, MAIL_DIRECTORY=str(mails), **kept) as running:

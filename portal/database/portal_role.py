@@ -1,0 +1,135 @@
+"""The role of the portal's own MongoDB user: the least that it needs, by database.
+
+Users are administered in the tenant database alone. With ``createUser`` and ``grantRole`` on
+``admin`` the portal could make itself root (verified on 6.0.5).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from portal.database.users import ADMINISTRATION
+
+ROLE = "portal"
+"""The name of the role and its user, both in ``admin``."""
+
+_DOCUMENTS = ("find", "insert", "update", "remove")
+_COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex", "listIndexes")
+_LIFECYCLE = ("collMod", "dropCollection", "renameCollectionSameDB")
+_FIGURES = ("collStats", "indexStats", "changeStream")
+# getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection.
+_CLUSTER = ("getDefaultRWConcern", "inprog")
+_ROLE_NOT_FOUND = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Actions on all collections of a ``database``, or on the cluster where that is ``None``."""
+
+    database: str | None
+    actions: tuple[str, ...]
+
+    @property
+    def privilege(self) -> dict[str, Any]:
+        """As ``createRole`` takes it."""
+        on = {"cluster": True} if self.database is None else {"db": self.database, "collection": ""}
+        return {"resource": on, "actions": list(self.actions)}
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.actions)} on {self.database or 'the cluster'}"
+
+
+def internal_database(tenant_database: str) -> str:
+    """The name of the database for the portal's own data beside tenant data, where no application
+    and no credential has a right."""
+    return f"{tenant_database}_internal"
+
+
+def reports_database(tenant_database: str) -> str:
+    """The name of the database where applications report about themselves, and may only insert."""
+    return f"{tenant_database}_reports"
+
+
+def rights(master_database: str, tenant_database: str) -> tuple[Rights, ...]:
+    """All that the portal needs on these databases."""
+    return (
+        Rights(master_database, (*_DOCUMENTS, *_COLLECTIONS, "collMod")),
+        Rights(
+            tenant_database, (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE, *_FIGURES, *ADMINISTRATION)
+        ),
+        Rights(internal_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE)),
+        Rights(reports_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS)),
+        Rights(None, _CLUSTER),
+    )
+
+
+def write_role(
+    admin: Database, master_database: str, tenant_database: str, name: str = ROLE
+) -> None:
+    """Create the role in ``admin``, or give the one that exists these rights and no others. Needs
+    an administrator's client."""
+    privileges = [each.privilege for each in rights(master_database, tenant_database)]
+    try:
+        admin.command("updateRole", name, privileges=privileges, roles=[])
+    except OperationFailure as error:
+        if error.code != _ROLE_NOT_FOUND:
+            raise
+        admin.command("createRole", name, privileges=privileges, roles=[])
+
+
+def missing_rights(
+    client: MongoClient, master_database: str, tenant_database: str
+) -> Iterator[Rights]:
+    """The rights that the user of ``client`` lacks; none on a server without authentication."""
+    status = client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
+    if not status["authenticatedUsers"]:
+        return
+    granted = status["authenticatedUserPrivileges"]
+    for needed in rights(master_database, tenant_database):
+        held = {action for each in granted if _covers(each, needed) for action in each["actions"]}
+        lacking = tuple(action for action in needed.actions if action not in held)
+        if lacking and "anyAction" not in held:
+            yield Rights(needed.database, lacking)
+
+
+def mongosh(master_expression: str = "MASTER_DB", tenant_expression: str = "TENANT_DB") -> str:
+    """The role as an object of JavaScript, for whoever creates it in mongosh, with expressions for
+    the names of the databases."""
+    names = {
+        "master": master_expression,
+        "tenant": tenant_expression,
+        internal_database("tenant"): f'{tenant_expression} + "{internal_database("")}"',
+        reports_database("tenant"): f'{tenant_expression} + "{reports_database("")}"',
+    }
+    privileges = "".join(_in_javascript(each, names) for each in rights("master", "tenant"))
+    head = f'const role = {{\n  role: "{ROLE}",\n  roles: [],\n  privileges: [\n'
+    return f"{head}{privileges}  ],\n}};\n"
+
+
+def _covers(privilege: Mapping[str, Any], needed: Rights) -> bool:
+    resource = privilege["resource"]
+    if resource.get("anyResource"):
+        return True
+    if needed.database is None:
+        return bool(resource.get("cluster"))
+    return resource.get("collection") == "" and resource.get("db") in ("", needed.database)
+
+
+def _in_javascript(needed: Rights, names: Mapping[str, str]) -> str:
+    if needed.database is None:
+        resource = "{ cluster: true }"
+    else:
+        resource = f'{{ db: {names[needed.database]}, collection: "" }}'
+    actions = "".join(_wrapped(needed.actions))
+    return f"    {{\n      resource: {resource},\n      actions: [\n{actions}      ],\n    }},\n"
+
+
+def _wrapped(actions: Sequence[str]) -> Iterator[str]:
+    """The actions, a few a line."""
+    for start in range(0, len(actions), 5):
+        line = " ".join(f'"{action}",' for action in actions[start : start + 5])
+        yield f"        {line}\n"

@@ -1,0 +1,16 @@
+"""The portal's MongoDB user in tests: it has the role that operators give it, and no other right."""
+
+from functools import cache
+
+from pymongo import MongoClient
+
+from portal.database.portal_role import ROLE, write_role
+
+
+@cache
+def admit(admin_uri, master_db, tenant_db):
+    """Have the portal's user of this server work on these databases too."""
+    role = f"{ROLE}_{master_db}_{tenant_db}"
+    with MongoClient(admin_uri) as client:
+        write_role(client.admin, master_db, tenant_db, role)
+        client.admin.command("grantRolesToUser", ROLE, roles=[role], writeConcern={"w": "majority"})

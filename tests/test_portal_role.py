@@ -1,0 +1,133 @@
+"""The portal's MongoDB user has what it needs, and nothing that would make it more."""
+
+import stat
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from portal.database import connection, portal_role
+from portal.database.connection import client, master_database, tenant_database
+from portal.database.portal_role import ROLE, rights
+from portal.serving import mongod, settings_docs
+
+UNAUTHORIZED = 13
+EVERYTHING = {"resource": {"anyResource": True}, "actions": ["anyAction"]}
+
+
+def refused(attempt):
+    with pytest.raises(OperationFailure) as refusal:
+        attempt()
+    return refusal.value.code == UNAUTHORIZED
+
+
+def test_the_portal_of_the_tests_has_its_role_and_is_no_administrator(app):
+    [user] = client().admin.command("connectionStatus")["authInfo"]["authenticatedUsers"]
+    assert user["user"] == ROLE
+    assert connection.missing_rights() == []
+
+
+def test_the_portal_can_not_make_itself_more(app):
+    admin, tenant = client().admin, tenant_database()
+    beyond = {"resource": {"db": master_database().name, "collection": ""}, "actions": ["find"]}
+    for attempt in (
+        lambda: admin.command("createUser", "evil", pwd="x", roles=["root"]),
+        lambda: admin.command("grantRolesToUser", ROLE, roles=["root"]),
+        lambda: admin.command("grantPrivilegesToRole", ROLE, privileges=[EVERYTHING]),
+        lambda: admin.command("updateRole", ROLE, privileges=[EVERYTHING]),
+        lambda: admin.command("updateUser", "admin", pwd="x"),
+        lambda: admin.command("usersInfo", 1, showCredentials=True),
+        lambda: tenant.command("createUser", "evil", pwd="x", roles=[{"role": "root", "db": "admin"}]),
+        lambda: tenant.command("createRole", "evil", privileges=[beyond], roles=[]),
+        lambda: tenant.command("createRole", "evil", privileges=[EVERYTHING], roles=[]),
+        lambda: master_database().command("createUser", "evil", pwd="x", roles=[]),
+        lambda: client().elsewhere.documents.insert_one({}),
+        lambda: client().drop_database(tenant.name),
+        lambda: admin.command("shutdown"),
+    ):  # fmt: skip
+        assert refused(attempt)
+
+
+@pytest.fixture
+def portal_without(app, admin, server):
+    """Take rights from the portal's user for a while."""
+    taken = []
+
+    def take(missing):
+        taken.append(missing.privilege)
+        admin.admin.command("revokePrivilegesFromRole", ROLE, privileges=taken)
+
+    yield take
+    admin.admin.command("grantPrivilegesToRole", ROLE, privileges=taken)
+
+
+def groups():
+    return rights("master_test", "tenant_test")
+
+
+@pytest.mark.parametrize("group", groups(), ids=lambda group: group.database or "cluster")
+def test_each_right_that_is_missing_is_told_at_the_start(group, portal_without, log, monkeypatch):
+    portal_without(group)
+    monkeypatch.setattr(connection.directory, "prepare", lambda *_: None)  # master may be closed
+    assert connection.missing_rights() == [group]
+    assert str(group).endswith(group.database or "the cluster")
+
+
+def test_a_start_without_a_right_is_logged(portal_without, log, monkeypatch):
+    *_, reports, _ = groups()
+    portal_without(reports)
+    monkeypatch.setattr(connection._state, "prepared", False)
+    connection.prepare()
+    [told] = log.named("database.rights_missing")
+    assert told["missing"] == [str(reports)]
+    assert "docs/operating.md" in told["note"]
+
+
+@pytest.mark.parametrize(
+    ("database", "actions", "event", "command"),
+    [
+        ("master_test", ("insert",), "database.unavailable", "MONGO_URI update in master_test"),
+        ("tenant_test", ("renameCollectionSameDB", "dropCollection"), "operation.left_to_runner", "renameCollection"),
+    ],
+)  # fmt: skip
+def test_what_needs_a_missing_right_says_which(
+    database, actions, event, command, portal_without, visitor, log
+):
+    portal_without(portal_role.Rights(database, actions))
+    visitor.sign_up("Acme Corp", "mara@acme.example")
+    [told] = log.named(event)
+    assert command in told["error"]
+
+
+@pytest.mark.parametrize("path", settings_docs.ROLE_FILES, ids=lambda path: path.name)
+def test_compose_and_operators_create_the_same_role(path):
+    assert f"// role\n{portal_role.mongosh()}// /role\n" in path.read_text()
+
+
+@pytest.mark.processes
+def test_data_of_an_earlier_version_gets_the_restricted_user(tmp_path):
+    """There the portal's own user was the administrator."""
+    first = mongod.start(tmp_path, "secret")
+    with MongoClient(first.admin_uri) as admin:
+        admin.admin.command("grantRolesToUser", ROLE, roles=["root"])
+        admin.admin.command("dropUser", "admin")
+    first.stop()
+    mongod.administrator_file(tmp_path).unlink()
+    carried = mongod.start(tmp_path, "secret", databases=("other_master", "other_tenant"))
+    try:
+        assert stat.S_IMODE(mongod.administrator_file(tmp_path).stat().st_mode) == 0o600
+        with MongoClient(carried.uri) as portal, MongoClient(carried.admin_uri) as admin:
+            assert not list(portal_role.missing_rights(portal, "other_master", "other_tenant"))
+            assert list(portal_role.missing_rights(portal, "master_db", "tenant_db"))
+            assert refused(lambda: portal.admin.command("updateUser", "admin", pwd="x"))
+            assert admin.admin.command("usersInfo", 1)["users"]
+    finally:
+        carried.stop()
+
+
+@pytest.mark.processes
+def test_an_administrator_whose_password_was_lost_is_told_of(tmp_path):
+    mongod.start(tmp_path, "secret").stop()
+    mongod.administrator_file(tmp_path).write_text("another")
+    with pytest.raises(mongod.MongodFailed, match=r"mongod\.admin"):
+        mongod.start(tmp_path, "secret")
