@@ -24,6 +24,27 @@ def base_url(server, app):
         yield running.url.replace("127.0.0.1", "localhost")
 
 
+@pytest.fixture(scope="session")
+def shared_context(browser, browser_context_args):
+    context = browser.new_context(**browser_context_args)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(request):
+    """A browser without cookies and pages. It is made once, as that takes a second of a core, and
+    for each test that is marked to want another."""
+    if request.node.get_closest_marker("browser_context_args"):
+        yield request.getfixturevalue("new_context")()
+        return
+    context = request.getfixturevalue("shared_context")
+    yield context
+    for page in context.pages:
+        page.close()
+    context.clear_cookies()
+
+
 @pytest.fixture(autouse=True)
 def no_violation(page):
     """No page breaks its own Content Security Policy, and no script fails."""
