@@ -159,7 +159,8 @@ def check(nginx, status, code, **sent):
 
 
 class Load:
-    """Visitors that read pages and log programs in, all the while."""
+    """Visitors that read pages, and now and then log a program in, all the while: often enough to
+    meet each moment of a reload, and not so often that it takes longer for want of a core."""
 
     def __init__(self, url):
         self.url, self.answers, self.stopped = url, [], threading.Event()
@@ -168,10 +169,10 @@ class Load:
     def _work(self, number):
         log_in = {"email": "mara@acme.example", "password": PASSWORD}
         for n in itertools.count(number):
-            if self.stopped.is_set():
+            if self.stopped.wait(0.02):
                 return
             try:
-                if n % 2:
+                if n % 8:
                     answer = ask("get", f"{self.url}/login")
                 else:
                     answer = ask("post", f"{self.url}/admin/login", json=log_in)
