@@ -15,25 +15,32 @@ _VIEWER = frozenset(
         "audit.view",
     }
 )
-_ADMIN = _VIEWER | {
-    "organization.rename",
-    "members.manage",
-    "invitations.manage",
-    "keys.manage",
-    "credentials.manage",
-    "audit.export",
-}
+_DOCUMENTS = frozenset({"documents.read", "documents.write", "indexes.manage"})
+_ADMIN = (
+    _VIEWER
+    | _DOCUMENTS
+    | {
+        "organization.rename",
+        "members.manage",
+        "invitations.manage",
+        "keys.manage",
+        "credentials.manage",
+        "audit.export",
+    }
+)
 _OWNER = _ADMIN | {
     "organization.delete",
     "organization.restore",
     "organization.purge",
     "organization.require_second_factor",
+    "documents.share",
     "owners.manage",
 }
 
 ROLES: dict[str, frozenset[str]] = {Role.VIEWER: _VIEWER, Role.ADMIN: _ADMIN, Role.OWNER: _OWNER}
 """The permissions of each role. ``members.manage`` is for viewers and admins, ``owners.manage`` for
-owners: to offer ownership, and to end it."""
+owners: to offer ownership, and to end it. Viewers have ``documents.read`` as well where an owner
+allows it: see ``of_member``."""
 
 ALL = _OWNER
 
@@ -47,8 +54,12 @@ WORDS = {
     "invitations.manage": "invite to it",
     "keys.manage": "manage its API keys",
     "credentials.manage": "manage its credentials for MongoDB",
+    "documents.read": "read its documents",
+    "documents.write": "write its documents",
+    "indexes.manage": "manage its indexes",
     "organization.leave": "leave it",
     "owners.manage": "manage owners",
+    "documents.share": "let viewers read its documents",
     "organization.require_second_factor": "require a second factor",
     "organization.delete": "delete it",
     "organization.restore": "restore it",
@@ -75,7 +86,17 @@ def in_words(permissions: Iterable[str]) -> str:
     return ", ".join(WORDS.get(name, name) for name in permissions)
 
 
+def of_member(role: str, *, viewers_read_documents: bool) -> frozenset[str]:
+    """The permissions of a member with this role."""
+    shared = {"documents.read"} if viewers_read_documents else set()
+    return ROLES[role] | shared
+
+
 def of_api_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:
-    """The permissions of an API key with this role, or else with these ``permissions``."""
-    wanted = ROLES[role] if role else frozenset(permissions)
+    """The permissions of an API key with this role, or else with these ``permissions``.
+
+    A role gives a key none on documents and indexes, so that keys made before there were any have
+    gained none: they are chosen one by one.
+    """
+    wanted = ROLES[role] - _DOCUMENTS if role else frozenset(permissions)
     return wanted & FOR_API_KEYS

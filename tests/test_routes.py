@@ -110,6 +110,8 @@ ROUTES = {
     "GET /organizations/<slug>/settings": "organization.view",
     "GET /organizations/<slug>/second-factor": "organization.require_second_factor",
     "POST /organizations/<slug>/second-factor": "organization.require_second_factor",
+    "GET /organizations/<slug>/viewers": "documents.share",
+    "POST /organizations/<slug>/viewers": "documents.share",
     "GET /organizations/<slug>/rename": "organization.rename",
     "POST /organizations/<slug>/rename": "organization.rename",
     "GET /organizations/<slug>/delete": "organization.delete",

@@ -76,9 +76,10 @@ class Visitor:
         page = self.get(path, follow_redirects=True)
         return page.html.find("input", {"name": "csrf_token"})["value"]
 
-    def sign_up(self, name="Acme Corp", email="mara@acme.example", password=PASSWORD):
+    def sign_up(self, name="Acme Corp", email="mara@acme.example", password=PASSWORD, **fields):
         return self.post(
-            "/signup", {"organization_name": name, "email": email, "password": password}
+            "/signup",
+            {"organization_name": name, "email": email, "password": password, **fields},
         )
 
     def log_in(self, email="mara@acme.example", password=PASSWORD, **fields):

@@ -99,7 +99,7 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
     description="A mail was sent: the organization is created when the link in it is followed",
 )
 @org.doc(security=[{}, {"bearer": []}])
-def create_organization(body: dict[str, str]) -> Answer:
+def create_organization(body: dict[str, Any]) -> Answer:
     """Create an organization
 
     For a new account, or with a bearer token for the account that it stands for; an
@@ -115,19 +115,22 @@ def create_organization(body: dict[str, str]) -> Answer:
     none: the answer is 403 `sign_up_closed`. An account that exists goes on creating organizations.
     """
     name, slug, credentials = body["organization_name"], body.get("slug"), ("email", "password")
+    shared = {"viewers_read_documents": body["viewers_read_documents"]}
     if current_user.is_authenticated and not is_provisioning():
         account_id = current_user.account_id
         _refuse({field: _NOT_WITH_TOKEN for field in credentials if field in body})
-        organization = creating.create_organization(account_id, name, request_context(), slug)
+        organization = creating.create_organization(
+            account_id, name, request_context(), slug, **shared
+        )
     else:
         _refuse({field: _MISSING for field in credentials if field not in body})
         if settings.current().signup_requires_verification and not is_provisioning():
             signing_up.request_sign_up(
-                name, body["email"], body["password"], request_context(), slug
+                name, body["email"], body["password"], request_context(), slug, **shared
             )
             return {"organization": None}, 202, {}
         signed_up = signing_up.sign_up(
-            name, body["email"], body["password"], request_context(), typed_slug=slug
+            name, body["email"], body["password"], request_context(), typed_slug=slug, **shared
         )
         organization = signed_up.organization
     return {"organization": _created(organization)}, 201, {}

@@ -103,6 +103,12 @@ class CreateBody(Body):
     slug = fields.String(metadata=_SLUG)
     email = fields.String(metadata=_EMAIL)
     password = fields.String(load_only=True, metadata=_PASSWORD)
+    viewers_read_documents = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "whether viewers may read its documents; an owner can change it"},
+    )
 
 
 class LogInBody(Body):

@@ -39,6 +39,8 @@ WORDS = {
     "application.rotation_finished": "Former MongoDB user of application {name} dropped",
     "installation.epoch_begun": "Restored data taken over, applications told: epoch {epoch}",
     "organization.created": "Organization created",
+    "organization.documents_hidden": "Viewers may no longer read documents",
+    "organization.documents_shared": "Viewers may read documents",
     "organization.purged": "Purged",
     "organization.rename_failed": "Rename to {name} undone: {reason}",
     "organization.renamed": "Renamed from {name_before} to {name}",

@@ -108,6 +108,8 @@ class Organization(MasterDocument):
     purged_at = fields.DateTimeField()
     purged_by = fields.ObjectIdField()
     owners = fields.ListField(fields.ObjectIdField(), default=None)
+    # Set by an owner; without it viewers see that there are documents, but none of them.
+    viewers_read_documents = fields.BooleanField()
     # From when on it locks out members without a second factor.
     second_factor_from = fields.DateTimeField()
     # The number of its credentials; without any, operations need not look for them.

@@ -26,6 +26,7 @@ class PendingSignUp(MasterDocument):
     mac = fields.StringField()
     name = fields.StringField(required=True)
     slug = fields.StringField()
+    viewers_read_documents = fields.BooleanField()
     email = fields.StringField(required=True)
     email_key = fields.StringField(required=True)
     password_hash = fields.StringField(required=True)

@@ -3,7 +3,7 @@
 A missing field counts as empty.
 """
 
-from wtforms import EmailField, HiddenField, PasswordField, StringField
+from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField
 
 from portal.web.forms import IdempotentForm
 
@@ -20,7 +20,13 @@ class NameForm(IdempotentForm):
         return (self.slug.data or "").strip() or None
 
 
-class SignUpForm(NameForm):
+class NewOrganizationForm(NameForm):
+    """Creates an organization for an account that exists."""
+
+    viewers_read_documents = BooleanField("Viewers may read its documents")
+
+
+class SignUpForm(NewOrganizationForm):
     """Signs an organization and its first owner up."""
 
     email = EmailField("Your e-mail address", default="")
@@ -31,6 +37,12 @@ class FinishSignUpForm(SignUpForm):
     """Finishes a sign-up. ``email`` is the address that the link in ``token`` was sent to."""
 
     token = HiddenField(default="")
+
+
+class ViewersForm(IdempotentForm):
+    """Says what viewers may beyond their role."""
+
+    viewers_read_documents = BooleanField("Viewers may read its documents")
 
 
 class ConfirmForm(IdempotentForm):

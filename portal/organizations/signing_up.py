@@ -48,6 +48,8 @@ def sign_up(
     context: RequestContext,
     user_agent: str | None = None,
     typed_slug: str | None = None,
+    *,
+    viewers_read_documents: bool = False,
 ) -> SignedUp:
     """Create an account, its organization with a collection of its own, and a session for the
     browser ``user_agent``, if there is one.
@@ -68,7 +70,11 @@ def sign_up(
     name, address = _parse(typed_name, typed_slug, email, password)
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
     with slugs.offering_a_free_slug(typed_slug):
-        signed_up = transaction(lambda: create_with_owner(name, owner, context, user_agent))
+        signed_up = transaction(
+            lambda: create_with_owner(
+                name, owner, context, user_agent, viewers_read_documents=viewers_read_documents
+            )
+        )
         return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
@@ -90,6 +96,8 @@ def request_sign_up(
     password: str,
     context: RequestContext,
     typed_slug: str | None = None,
+    *,
+    viewers_read_documents: bool = False,
 ) -> EmailAddress:
     """Store the sign-up for a day and mail its address a link; where an account has the address, a
     mail that says so. The result is the same, also when nothing is mailed: after MAX_PER_ADDRESS
@@ -104,7 +112,14 @@ def request_sign_up(
     name, address = _parse(typed_name, typed_slug, email, password)
     try:
         with slugs.offering_a_free_slug(typed_slug):
-            _store_request(name, typed_slug, address, password, context.idempotency_key)
+            _store_request(
+                name,
+                typed_slug,
+                address,
+                password,
+                context.idempotency_key,
+                viewers_read_documents=viewers_read_documents,
+            )
     except (SlugTaken, NotUniqueError):
         # The name may be taken by the organization of the first request.
         if not _was_requested(context.idempotency_key):
@@ -119,6 +134,8 @@ def _store_request(
     address: EmailAddress,
     password: str,
     key: IdempotencyKey | None,
+    *,
+    viewers_read_documents: bool,
 ) -> None:
     if not slugs.is_free(name.slug):
         raise SlugTaken(name.slug)
@@ -128,6 +145,7 @@ def _store_request(
         mac=key and key.macs[0],
         name=name.shown,
         slug=name.slug if typed_slug else None,
+        viewers_read_documents=viewers_read_documents or None,
         email=address.shown,
         email_key=address.key,
         password_hash=passwords.hash_password(password),
@@ -169,6 +187,8 @@ def finish_sign_up(
     context: RequestContext,
     user_agent: str,
     typed_slug: str | None = None,
+    *,
+    viewers_read_documents: bool = False,
 ) -> SignedUp:
     """Create the verified account, the organization, perhaps under another name, and a session for
     the browser. All other pending sign-ups of the address end.
@@ -191,7 +211,9 @@ def finish_sign_up(
     @transactional
     def finish() -> SignedUp:
         _end_pending(asked, owner.id)
-        return create_with_owner(name, owner, context, user_agent)
+        return create_with_owner(
+            name, owner, context, user_agent, viewers_read_documents=viewers_read_documents
+        )
 
     with slugs.offering_a_free_slug(typed_slug):
         signed_up = finish()

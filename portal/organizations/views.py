@@ -22,12 +22,19 @@ from portal.identity.authentication import cookies
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
-from portal.organizations import directory, latest, signing_up
+from portal.organizations import directory, latest, sharing, signing_up
 from portal.organizations.access import owners, replay
 from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.directory import TRASH_KEY, Preview, Selection, preview_of
-from portal.organizations.forms import ConfirmForm, FinishSignUpForm, NameForm, SignUpForm
+from portal.organizations.forms import (
+    ConfirmForm,
+    FinishSignUpForm,
+    NameForm,
+    NewOrganizationForm,
+    SignUpForm,
+    ViewersForm,
+)
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.storage import stored_by
@@ -60,6 +67,7 @@ def sign_up() -> ResponseReturnValue:
             request_context(),
             user_agent(),
             form.typed_slug,
+            viewers_read_documents=form.viewers_read_documents.data,
         )
     )
     return _enter(signed_up) if signed_up else _sign_up_page(form)
@@ -73,6 +81,7 @@ def _ask_for_sign_up(form: SignUpForm) -> ResponseReturnValue:
             form.password.data,
             request_context(),
             form.typed_slug,
+            viewers_read_documents=form.viewers_read_documents.data,
         )
     )
     if address:
@@ -99,7 +108,12 @@ def finish_sign_up() -> ResponseReturnValue:
     # A stale form is shown again as by GET, where ``values`` has no form.
     token = request.form.get("token", request.args.get("token", ""))
     asked = signing_up.find_pending_sign_up(token)
-    form = FinishSignUpForm(token=token, organization_name=asked.name, slug=asked.slug or "")
+    form = FinishSignUpForm(
+        token=token,
+        organization_name=asked.name,
+        slug=asked.slug or "",
+        viewers_read_documents=bool(asked.viewers_read_documents),
+    )
     form.email.data = asked.email
     signed_up = form.submit(
         lambda: signing_up.finish_sign_up(
@@ -109,6 +123,7 @@ def finish_sign_up() -> ResponseReturnValue:
             request_context(),
             user_agent(),
             form.typed_slug,
+            viewers_read_documents=form.viewers_read_documents.data,
         )
     )
     if signed_up:
@@ -156,13 +171,14 @@ def list_mine() -> ResponseReturnValue:
 @blueprint.route("/organizations/new", methods=["GET", "POST"])
 @login_required
 def create() -> ResponseReturnValue:
-    form = NameForm()
+    form = NewOrganizationForm()
     organization = form.submit(
         lambda: creating.create_organization(
             current_user.account_id,
             form.organization_name.data,
             request_context(),
             form.typed_slug,
+            viewers_read_documents=form.viewers_read_documents.data,
         )
     )
     if organization:
@@ -176,12 +192,15 @@ def create() -> ResponseReturnValue:
 def overview(access: Access) -> ResponseReturnValue:
     running = access.organization.operation
     leaving = running and running.kind in (OperationKind.TRASH, OperationKind.PURGE)
-    stored = stored_by(access.organization, *latest.PIPELINE)
+    reads = access.can("documents.read")
+    stored = stored_by(access.organization, *(latest.PIPELINE if reads else ()))
     return render_page(
         "organizations/overview.html",
         access,
         stored_data=stored,
-        latest=latest.as_shown(stored.documents) if stored.figures and not leaving else None,
+        latest=latest.as_shown(stored.documents)
+        if stored.figures and reads and not leaving
+        else None,
         details=directory.details_from(access.along),
         database=settings.current().tenant_db,
     )
@@ -194,6 +213,24 @@ def show_settings(access: Access) -> ResponseReturnValue:
     return render_page(
         "organizations/settings.html", access, trash_days=trash_days, today=clock.now()
     )
+
+
+@blueprint.route("/organizations/<slug>/viewers", methods=["GET", "POST"])
+@with_access("documents.share")
+def viewers(access: Access) -> ResponseReturnValue:
+    organization, form = access.organization, ViewersForm()
+    if not form.is_submitted():
+        form.viewers_read_documents.data = bool(organization.viewers_read_documents)
+    changed = form.submit(
+        lambda: sharing.let_viewers_read(
+            access, request_context(), allowed=form.viewers_read_documents.data
+        )
+    )
+    if changed:
+        may = "may read" if changed.viewers_read_documents else "may not read"
+        flash(f"Viewers {may} the documents of {isolated(changed.name)}.", "ok")
+        return redirect(url_for(".show_settings", slug=changed.slug), 303)
+    return render_page("organizations/viewers.html", access, form)
 
 
 @blueprint.route("/organizations/<slug>/rename", methods=["GET", "POST"])

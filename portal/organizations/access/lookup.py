@@ -27,7 +27,7 @@ from portal.identity.sessions.principals import (
     ProvisioningPrincipal,
 )
 from portal.organizations.access import errors
-from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR
+from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR, of_member
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
 
@@ -145,7 +145,7 @@ def _access(
         access = Access(organization, role, slug, key.permissions)
     else:
         role = Role(found["role"])
-        access = Access(organization, role, slug, ROLES[role], found)
+        access = Access(organization, role, slug, _permissions(role, organization), found)
     if found["organization"].get("locked_out"):
         access = replace(access, permissions=access.permissions & WITHOUT_SECOND_FACTOR)
         if permission not in access.permissions:
@@ -284,7 +284,7 @@ def begin_change(
         own = Membership.objects(organization=organization.id, account=context.account).first()
         if own is None:
             raise NotFound(access.slug)
-        if permission not in ROLES[own.role]:
+        if permission not in _permissions(own.role, organization):
             raise errors.Forbidden(permission, organization.id, own.role, organization.slug)
     return organization
 
@@ -315,6 +315,11 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
     active = Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
     organization = active.only("slug").first()
     return organization and organization.slug
+
+
+def _permissions(role: str, organization: Organization) -> frozenset[str]:
+    allowed = bool(organization.viewers_read_documents)
+    return of_member(role, viewers_read_documents=allowed)
 
 
 def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> None:

@@ -38,7 +38,7 @@ class NewKeyForm(IdempotentForm):
         "What it may do",
         choices=[
             SelectChoice(Role.VIEWER, "Look: what a viewer may"),
-            SelectChoice(Role.ADMIN, "Change: what an admin may"),
+            SelectChoice(Role.ADMIN, "Change: what an admin may, but for documents"),
             SelectChoice(CHOSEN, "Only this:"),
         ],
         default=Role.VIEWER,

@@ -44,7 +44,12 @@ class SignedUp:
 
 @within_transaction
 def create_with_owner(
-    name: OrganizationName, owner: NewAccount, context: RequestContext, user_agent: str | None
+    name: OrganizationName,
+    owner: NewAccount,
+    context: RequestContext,
+    user_agent: str | None,
+    *,
+    viewers_read_documents: bool = False,
 ) -> SignedUp:
     """Write the account, its organization with its collection, and a session for the browser
     ``user_agent``, if there is one. The caller runs the organization's operation after the commit.
@@ -55,30 +60,53 @@ def create_with_owner(
     slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context)
     entered = create_account(owner, context, user_agent)
     organization = _insert_organization(
-        organization_id, name, owner.id, entered.context, founds_account=True
+        organization_id,
+        name,
+        owner.id,
+        entered.context,
+        founds_account=True,
+        viewers_read_documents=viewers_read_documents,
     )
     return SignedUp(entered.principal, organization)
 
 
 def create_organization(
-    account_id: ObjectId, typed_name: str, context: RequestContext, typed_slug: str | None = None
+    account_id: ObjectId,
+    typed_name: str,
+    context: RequestContext,
+    typed_slug: str | None = None,
+    *,
+    viewers_read_documents: bool = False,
 ) -> Organization:
     """Create an organization for an existing account; otherwise like ``sign_up``."""
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name = parse_name(typed_name, typed_slug)
     with slugs.offering_a_free_slug(typed_slug):
-        return engine.run_now(_create_for(account_id, name, context))
+        return engine.run_now(
+            _create_for(account_id, name, context, viewers_read_documents=viewers_read_documents)
+        )
 
 
 @transactional
 def _create_for(
-    account_id: ObjectId, name: OrganizationName, context: RequestContext
+    account_id: ObjectId,
+    name: OrganizationName,
+    context: RequestContext,
+    *,
+    viewers_read_documents: bool,
 ) -> Organization:
     if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
         raise NotFound
     organization_id, holder = ObjectId(), slugs.owned_holder(account_id, name.slug)
     slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context, holder)
-    return _insert_organization(organization_id, name, account_id, context, founds_account=False)
+    return _insert_organization(
+        organization_id,
+        name,
+        account_id,
+        context,
+        founds_account=False,
+        viewers_read_documents=viewers_read_documents,
+    )
 
 
 def _insert_organization(
@@ -88,6 +116,7 @@ def _insert_organization(
     context: RequestContext,
     *,
     founds_account: bool,
+    viewers_read_documents: bool,
 ) -> Organization:
     operation = engine.new_operation(
         OperationKind.CREATE,
@@ -107,6 +136,7 @@ def _insert_organization(
         created_at=now,
         created_by=owner,
         operation=operation,
+        viewers_read_documents=viewers_read_documents or None,
     )
     begin_chain(
         organization, "organization.created", context.origin, name=name.shown, slug=name.slug

@@ -1,0 +1,62 @@
+"""The ``_id`` of a document in a URL.
+
+24 hexadecimal digits are an ObjectId. What is JSON is read as Extended JSON, so ``42`` is a number
+and ``"42"`` a string; another bare word is a string. ``~`` and base64url is the BSON of
+``{"": _id}``: exact for every type, and without anything that a proxy changes.
+"""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+import bson
+from bson import ObjectId
+from bson.errors import BSONError
+
+from portal.data import extended_json
+from portal.data.elements import field_of, framed
+from portal.data.errors import InvalidDocumentId, InvalidExtendedJson
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+_WORD = re.compile(r"[\w.:@-]+")
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def parse_document_id(text: str) -> bytes:
+    """The BSON of ``{"": _id}`` for the last part of a document's path. Raises
+    InvalidDocumentId."""
+    if _OBJECT_ID.fullmatch(text):
+        return framed(b"\x07\0" + ObjectId(text).binary)
+    if text.startswith("~"):
+        return _from_base64(text[1:])
+    try:
+        return extended_json.parse_value(text)
+    except InvalidExtendedJson as error:
+        if _WORD.fullmatch(text):
+            return bson.encode({"": text})
+        raise InvalidDocumentId from error
+
+
+def address_of(document_id: bytes) -> str:
+    """The exact address of the BSON of ``{"": _id}``."""
+    return "~" + base64.urlsafe_b64encode(document_id).rstrip(b"=").decode()
+
+
+def decoded(document_id: bytes) -> Any:
+    """The value in the BSON of ``{"": _id}``, for a filter."""
+    return bson.decode(document_id)[""]
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        if not _BASE64URL.fullmatch(text):
+            raise ValueError(text)
+        encoded = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        extended_json.render(encoded)  # checks what is inside
+        found = field_of(encoded, "")
+    except (ValueError, IndexError, binascii.Error, BSONError) as error:
+        raise InvalidDocumentId from error
+    if found != encoded:
+        raise InvalidDocumentId
+    return encoded

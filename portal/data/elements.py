@@ -1,0 +1,56 @@
+"""Elements of encoded documents: the exact bytes of a field, which decoding may change."""
+
+from bson import ObjectId
+
+_FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8,
+          0x13: 16, 0x7F: 0, 0xFF: 0}  # fmt: skip
+_SIZED_STRING = (0x02, 0x0D, 0x0E)
+_SIZED_WHOLE = (0x03, 0x04, 0x0F)
+_BINARY, _REGEX, _DB_POINTER = 0x05, 0x0B, 0x0C
+
+
+def field_of(document: bytes, name: str) -> bytes | None:
+    """The BSON of ``{"": value}`` for the first top-level field of this name; ``None`` without
+    one."""
+    wanted = name.encode()
+    position, end = 4, len(document) - 1
+    while position < end:
+        kind = document[position]
+        key_end = document.index(0, position + 1)
+        value_end = _end_of(document, kind, key_end + 1)
+        if document[position + 1 : key_end] == wanted:
+            return framed(bytes((kind, 0)) + document[key_end + 1 : value_end])
+        position = value_end
+    return None
+
+
+def with_id(document: bytes) -> tuple[bytes, bytes]:
+    """The document, with a new ObjectId in front where it has no ``_id``, and the BSON of
+    ``{"": _id}``."""
+    found = field_of(document, "_id")
+    if found is not None:
+        return document, found
+    value = ObjectId().binary
+    return framed(b"\x07_id\0" + value + document[4:-1]), framed(b"\x07\0" + value)
+
+
+def framed(elements: bytes) -> bytes:
+    """The document of these encoded elements."""
+    return (len(elements) + 5).to_bytes(4, "little") + elements + b"\0"
+
+
+def _end_of(document: bytes, kind: int, start: int) -> int:
+    if kind in _FIXED:
+        return start + _FIXED[kind]
+    if kind == _REGEX:
+        return document.index(0, document.index(0, start) + 1) + 1
+    size = int.from_bytes(document[start : start + 4], "little")
+    if kind in _SIZED_STRING:
+        return start + 4 + size
+    if kind in _SIZED_WHOLE:
+        return start + size
+    if kind == _BINARY:
+        return start + 5 + size
+    if kind == _DB_POINTER:
+        return start + 4 + size + 12
+    raise ValueError(f"no type of BSON: {kind}")

@@ -1,0 +1,204 @@
+"""Extended JSON is read strictly, with the place of each fault, and written to the byte."""
+
+import json
+from datetime import UTC, datetime
+
+import bson
+import pytest
+from bson import Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.binary import Binary
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portal.data.elements import field_of, with_id
+from portal.data.errors import InvalidExtendedJson
+from portal.data.extended_json import is_exact, parse, parse_array, parse_value, render
+
+ID = "6b0bfaa698c9c3e915f0b483"
+REFUSED = {
+    '{"a": 1, "a": 2}': "/a",
+    '{"a": {"b": [1, {"c": 1, "c": 1}]}}': "/a/b/1/c",
+    '{"a": NaN}': "/a",
+    '{"a": [1, -Infinity]}': "/a/1",
+    '{"a": 1e400}': "/a",
+    '{"a": 1e-400}': "/a",
+    '{"a": 9223372036854775808}': "/a",
+    '{"a": ' + "9" * 5000 + "}": "/a",
+    '{"a": {"$numberInt": "2147483648"}}': "/a",
+    '{"a": {"$numberInt": 5}}': "/a",
+    '{"a": {"$numberInt": " 5"}}': "/a",
+    '{"a": {"$numberLong": "9223372036854775808"}}': "/a",
+    '{"a": {"$numberDouble": "1e400"}}': "/a",
+    '{"a": {"$numberDouble": "0x1p3"}}': "/a",
+    '{"a": {"$numberDecimal": "1E7000"}}': "/a",
+    '{"a~/b": {"x\\u0000": 1}}': "/a~0~1b/x\\u0000",
+    '{"a": "\\ud800"}': "/a",
+    '{"a": "x\\udfff"}': "/a",
+    '{"a": {"$date": 42}}': "/a",
+    '{"a": {"$date": "2020-02-30T00:00:00Z"}}': "/a",
+    '{"a": {"$date": "2020-01-01"}}': "/a",
+    '{"a": {"$oid": "zz"}}': "/a",
+    '{"a": {"$oid": "' + ID + '", "b": 1}}': "/a",
+    '{"a": {"$binary": "AAAA", "$type": "00"}}': "/a",
+    '{"a": {"$binary": {"base64": "AAA", "subType": "00"}}}': "/a",
+    '{"a": {"$uuid": "not-one"}}': "/a",
+    '{"a": {"$undefined": false}}': "/a",
+    '{"a": {"$minKey": 2}}': "/a",
+    '{"a": {"$timestamp": {"t": 4294967296, "i": 0}}}': "/a",
+    '{"a": {"$regularExpression": {"pattern": "a", "options": "z"}}}': "/a",
+    '{"a": {"$scope": {}}}': "/a",
+    '{"$oid": "' + ID + '"}': "/",
+    "[1]": "/",
+    "5": "/",
+    "": "line 1, column 1",
+    '{"a": 1,}': "line 1, column 9",
+    '{"a":\n 01}': "line 2, column 3",
+    "{'a': 1}": "line 1, column 2",
+    '{"a": 1} x': "line 1, column 10",
+    "\ufeff{}": "line 1, column 1",
+    "[" * 5000: "/",
+    '{"a":' * 101 + "1" + "}" * 101: "/a" * 100,
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_fault_is_told_with_its_place(text):
+    with pytest.raises(InvalidExtendedJson) as refused:
+        parse(text)
+    place = REFUSED[text]
+    assert [*refused.value.fields] == [place if len(place) <= 200 else f"…{place[-200:]}"]
+
+
+def test_bytes_that_are_no_utf_8_are_refused():
+    with pytest.raises(InvalidExtendedJson, match="Byte 8"):
+        parse(b'{"a": "\xff"}')
+
+
+EVERY_TYPE = {
+    "_id": ObjectId(ID),
+    "int": 5,
+    "long": Int64(5),
+    "double": 5.0,
+    "negative zero": -0.0,
+    "huge": 1.2345678921232e18,
+    "nan": float("nan"),
+    "decimal": Decimal128("12.50"),
+    "date": datetime(2026, 1, 1, tzinfo=UTC),
+    "binary": Binary(b"\0\1\2", 0x80),
+    "uuid": Binary(b"0123456789abcdef", 4),
+    "code": Code("f(\0)"),
+    "scoped": Code("é\0", {"x": Int64(1)}),
+    "regex": Regex("^a/", "im"),
+    "timestamp": Timestamp(4294967295, 1),
+    "least": MinKey(),
+    "most": MaxKey(),
+    "text": "🙂\0\u2028 $x",
+    "nested": {"10": 1, "2": [True, None, {"a.b": {"": 1}}]},
+    "plain": {"$regex": "a", "$options": "i"},
+    "reference": {"$ref": "c", "$id": ObjectId(ID), "$db": "d"},
+}
+
+
+@pytest.mark.parametrize("name", EVERY_TYPE)
+def test_canonical_text_is_read_as_the_same_bytes(name):
+    document = bson.encode({name: EVERY_TYPE[name]})
+    text = render(document)
+    assert parse(text) == document
+    assert is_exact(document, text)
+    assert parse(json.dumps(json.loads(text))) == document  # with everything escaped
+
+
+BEYOND = {
+    "year 10000": b"\x10\0\0\0\x09a\0\x00\xdc\x1f\xd2w\xe6\0\0\0",
+    "symbol": b"\x0e\0\0\0\x0ea\0\x02\0\0\0x\0\0",
+    "undefined": b"\x08\0\0\0\x06a\0\0",
+    "dbPointer": b"\x1a\0\0\0\x0ca\0\x02\0\0\0b\0" + bytes(12) + b"\0",
+}
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+def test_what_the_driver_cannot_carry_stays_as_it_is(kind):
+    assert parse(render(BEYOND[kind])) == BEYOND[kind]
+
+
+def test_where_text_would_mean_something_else_it_is_told():
+    twice = b"\x13\0\0\0\x10a\0\x01\0\0\0\x10a\0\x02\0\0\0\0"
+    typed = bson.encode({"a": {"$oid": ID}})
+    extra = bson.encode({"a": {"$numberInt": "5", "b": 1}})
+    for document in (twice, typed, extra):
+        assert not is_exact(document, render(document))
+    plain = bson.encode({"a": "$oid"})
+    assert is_exact(plain, render(plain))
+
+
+def test_relaxed_text_of_a_small_int64_says_less_than_canonical():
+    document = bson.encode({"a": Int64(5)})
+    assert parse(render(document, relaxed=True)) == bson.encode({"a": 5})
+    assert parse(render(document)) == document
+
+
+def test_100_levels_are_read_and_deeper_documents_are_told():
+    for levels in (98, 99, 100):
+        assert parse('{"a":' * levels + "1" + "}" * levels)
+    deep = {}
+    for _ in range(150):
+        deep = {"a": deep}
+    document = bson.encode(deep)
+    assert not is_exact(document, render(document))
+
+
+def test_an_array_is_read_as_its_documents():
+    first, second = bson.encode({"a": 1}), bson.encode({"a": Int64(1)})
+    assert parse_array('[{"a": 1}, {"a": {"$numberLong": "1"}}]') == [first, second]
+    assert parse_array(' {"a": 1}') == [first]
+    with pytest.raises(InvalidExtendedJson) as refused:
+        parse_array('[{"a": 1}, {"b": [NaN]}]')
+    assert [*refused.value.fields] == ["/1/b/0"]
+
+
+def test_a_missing_id_is_put_in_front():
+    document, document_id = with_id(bson.encode({"a": 1}))
+    assert [*bson.decode(document)] == ["_id", "a"]
+    assert bson.decode(document_id)[""] == bson.decode(document)["_id"]
+    given = bson.encode({"a": 1, "_id": {"b": 1, "a": 2}})
+    assert with_id(given) == (given, bson.encode({"": {"b": 1, "a": 2}}))
+
+
+def test_every_type_is_stepped_over_to_a_field():
+    document = bson.encode({**EVERY_TYPE, "last": "here"})
+    assert field_of(document, "last") == bson.encode({"": "here"})
+    assert field_of(document, "missing") is None
+    for kind, document in BEYOND.items():
+        assert field_of(document, "a") is not None, kind
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+keys = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
+numbers = st.one_of(
+    st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1).map(Int64), st.floats()
+)
+leaves = st.one_of(texts, numbers, st.booleans(), st.none(), st.binary(max_size=5))
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3)
+)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.dictionaries(keys, values, max_size=4))
+def test_any_document_comes_back_or_is_told(document):
+    encoded = bson.encode(document)
+    text = render(encoded)
+    try:
+        read = parse(text)
+    except InvalidExtendedJson:
+        read = None
+    assert (read == encoded) == is_exact(encoded, text)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(values)
+def test_any_value_comes_back(value):
+    encoded = bson.encode({"": value})
+    text = render(encoded).removeprefix('{ "" : ').removesuffix(" }")
+    if is_exact(encoded, render(encoded)):
+        assert parse_value(text) == encoded
