@@ -9,7 +9,7 @@ Run it with the URI that ``flask applications add shop`` prints:
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -36,8 +36,11 @@ def organization(slug: str, request: Request) -> AsyncTenant:
     return request.app.state.tenants[slug]  # reads nothing yet
 
 
+Tenant = Annotated[AsyncTenant, Depends(organization)]
+
+
 @app.post("/{slug}/orders", status_code=201)
-async def place(order: Order, tenant: AsyncTenant = Depends(organization)) -> dict[str, str]:
+async def place(order: Order, tenant: Tenant) -> dict[str, str]:
     document = {"_id": order.number, "title": order.title, "status": "waiting"}
     try:
         await tenant.insert_one(document)
@@ -47,12 +50,12 @@ async def place(order: Order, tenant: AsyncTenant = Depends(organization)) -> di
 
 
 @app.get("/{slug}/orders")
-async def waiting(tenant: AsyncTenant = Depends(organization)) -> list[dict[str, Any]]:
+async def waiting(tenant: Tenant) -> list[dict[str, Any]]:
     return await tenant.find({"status": "waiting"}).sort("_id", 1).limit(100).to_list()
 
 
 @app.post("/{slug}/orders/{number}/ship")
-async def ship(number: str, tenant: AsyncTenant = Depends(organization)) -> dict[str, int]:
+async def ship(number: str, tenant: Tenant) -> dict[str, int]:
     found = {"_id": number, "status": "waiting"}
     async with tenant.transaction() as both:  # both or neither
         shipped = await both.update_one(found, {"$set": {"status": "shipped"}})

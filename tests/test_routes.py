@@ -398,11 +398,10 @@ def expected_by_key(route, kind):
         return FORBIDDEN
     if need in (PUBLIC, KNOWN):
         return IN
-    if "/by-id/" in route:  # of an organization that is none of theirs
-        return NOT_FOUND
-    if need == PERSON or "<organization_id>" in route:
+    of_another = "/by-id/" in route  # the id is that of an organization that is none of theirs
+    if need == PERSON or ("<organization_id>" in route and not of_another):
         return FORBIDDEN
-    if kind == FOREIGN_KEY:
+    if kind == FOREIGN_KEY or of_another:
         return NOT_FOUND
     may = of_api_key(Role.VIEWER if kind == VIEWER_KEY else Role.ADMIN)
     return IN if need in may else FORBIDDEN
