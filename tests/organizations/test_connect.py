@@ -13,7 +13,7 @@ HERE = "/organizations/kestrel-freight/connect"
 def teo(app):
     organization = an_organization("Kestrel Freight")
     visitor = Visitor(app)
-    visitor.log_in(a_member(organization, Role.VIEWER).email)
+    visitor.log_in(a_member(organization, Role.ADMIN).email)
     return visitor
 
 

@@ -50,14 +50,14 @@ def what_there_is(tenant_db):
 @pytest.mark.parametrize("deed", [sign_up, create, rename, restore])
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
 def test_what_has_the_collections_name_stops_everything_and_is_never_touched(
-    app, tenant_db, master_db, log, deed, stranger
+    app, tenant_db, master_db, admin, log, deed, stranger
 ):
     """The operator is told."""
     mara = a_program(app)
     mara.app = app
     if deed is restore:
         assert mara.delete("/org/delete/acme-corp").status_code == 200
-    stranger(tenant_db)
+    stranger(admin[tenant_db.name])
     collections = what_there_is(tenant_db)
     documents = list(tenant_db.org_other.find())
     before = claims_and_people(master_db)
