@@ -14,6 +14,7 @@ from portal.api.refusals import FIELDS
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
+from portal.documents.applications import Application
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
 from portal.documents.credentials import Credential
@@ -74,6 +75,7 @@ DOCUMENTS = (
     ProvisioningKey,
     Credential,
     Installation,
+    Application,
 )
 MAIL_KINDS = (
     *account_mails.KINDS,

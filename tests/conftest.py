@@ -21,7 +21,6 @@ from pymongo import MongoClient, monitoring
 
 from portal import create_app
 from portal.database import connection
-from portal.database.connection import client, tenant_database
 from portal.identity.authentication import passwords
 from portal.mail import transport
 from portal.serving import build, mongod
@@ -394,13 +393,13 @@ def log(app):
 
 
 @pytest.fixture
-def tenant_db():
-    return tenant_database()
+def tenant_db(admin):
+    return admin[current().tenant_db]
 
 
 @pytest.fixture
-def master_db():
-    return client()[current().master_db]
+def master_db(admin):
+    return admin[current().master_db]
 
 
 @pytest.fixture(scope="session")

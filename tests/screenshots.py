@@ -5,9 +5,10 @@ from datetime import timedelta
 from unittest.mock import patch
 
 from playwright.sync_api import sync_playwright
+from pymongo import MongoClient
 
 from portal import clock
-from portal.database.connection import client, tenant_database
+from portal.database.connection import tenant_database
 from portal.documents.memberships import Role
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
@@ -49,7 +50,7 @@ def main():
     PICTURES.mkdir(exist_ok=True)
     with LOG.open("w") as log, standalone_portal(stderr=log) as running:
         mara = an_account("mara@kestrel.example")
-        furnish(mara)
+        furnish(mara, running.admin_uri)
         url = running.url.replace("127.0.0.1", "localhost")
         with sync_playwright() as playwright:
             launched = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
@@ -78,7 +79,7 @@ def picture(page, shots):
         print(f"docs/pictures/{name}.png")
 
 
-def furnish(mara):
+def furnish(mara, admin_uri):
     """What a small company would have after some weeks."""
     with ago(days=40):
         kestrel = an_organization("Kestrel Logistics", mara)
@@ -111,7 +112,8 @@ def furnish(mara):
         }
         for number in range(20481, 22000)
     )
-    client().admin.command("fsync")  # what is on disk is counted then
+    with MongoClient(admin_uri) as admin:
+        admin.admin.command("fsync")  # what is on disk is counted then
 
 
 def ago(**time):

@@ -28,6 +28,7 @@ def standalone_portal(**options):
             create_app(Settings(mongo_uri=running.uri, **databases, **secret))
             connection.prepare()
             with portal(server, "alone", **options) as started:
+                started.admin_uri = running.admin_uri
                 yield started
         finally:
             running.stop()

@@ -35,6 +35,7 @@ WORDS = {
     "account.verification_sent": "Asked for another mail to verify the address",
     "application.added": "Application {name} added",
     "application.removed": "Application {name} removed",
+    "application.user_dropped": "Left over MongoDB user {user} dropped",
     "application.rotated": "Application {name} given another MongoDB user",
     "application.rotation_finished": "Former MongoDB user of application {name} dropped",
     "installation.epoch_begun": "Restored data taken over, applications told: epoch {epoch}",

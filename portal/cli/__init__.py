@@ -1,6 +1,6 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
-``flask keys``, ``flask accounts``, ``flask organizations``, ``flask migrate status``,
-``flask doctor``.
+``flask keys``, ``flask accounts``, ``flask organizations``, ``flask applications``,
+``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -9,6 +9,7 @@ those that the supervisor stored in ``instance/``.
 from flask import Flask
 
 from portal.cli.accounts import accounts
+from portal.cli.applications import applications
 from portal.cli.audit import audit
 from portal.cli.doctor import examine_installation
 from portal.cli.keys import keys
@@ -24,6 +25,7 @@ COMMANDS = (
     keys,
     accounts,
     organizations,
+    applications,
     migrate,
     examine_installation,
 )

@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 
 from portal import settings
 from portal.audit.trail import installation, record
-from portal.cli.running import on_database
+from portal.cli.running import on_database, plain
 from portal.database import directory
 from portal.database.connection import master_database
 from portal.database.transactions import transactional
@@ -59,7 +59,7 @@ def _adopt_restored(*, ask: bool) -> Iterator[Outcome]:
     if shown and ask:
         click.echo(f"{placements.RESTORED.title}\n", err=True)
         for finding in shown:
-            click.echo(f"  {_plain(finding.subject)}  {_plain(finding.words)}", err=True)
+            click.echo(f"  {plain(finding.subject)}  {plain(finding.words)}", err=True)
         click.confirm(f"\nTake over these {len(shown)} collections?", abort=True, err=True)
     return filter(None, map(repair_finding, shown))
 
@@ -105,17 +105,12 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
 
 
 def _write_lines(outcomes: list[Outcome]) -> None:
-    width = max(len(_plain(outcome.finding.subject)) for outcome in outcomes)
+    width = max(len(plain(outcome.finding.subject)) for outcome in outcomes)
     for outcome in outcomes:
-        line = f"  {_plain(outcome.finding.subject):<{width}}  {_plain(outcome.finding.words)}"
+        line = f"  {plain(outcome.finding.subject):<{width}}  {plain(outcome.finding.words)}"
         if outcome.repaired:
-            line += f" -> {_plain(outcome.repaired)}"
+            line += f" -> {plain(outcome.repaired)}"
         if outcome.not_repaired:
-            line += f" -> not repaired: {_plain(outcome.not_repaired)}"
+            line += f" -> not repaired: {plain(outcome.not_repaired)}"
         click.echo(line)
     click.echo()
-
-
-def _plain(text: str) -> str:
-    """Without control sequences: anybody may name a stray collection."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -60,6 +60,11 @@ def _is_reachable(uri: str) -> bool:
         return False
 
 
+def plain(text: str) -> str:
+    """Without control sequences: anybody may name a stray collection, or a client of MongoDB."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
     """Prepare the database before the command, and report errors as ``on_data_as_it_is`` does."""
 

@@ -25,9 +25,9 @@ from pymongo.errors import OperationFailure
 
 from portal.database import portal_role
 from portal.serving.processes import die_with_parent, still_runs
+from portal.settings.instance import ADMINISTRATOR, ADMINISTRATOR_FILE
 
 START_SECONDS = 60
-ADMINISTRATOR = "admin"
 _REPLICA_SET = "portal"
 _USER_NOT_FOUND = 11
 _UNAUTHORIZED = 13
@@ -43,8 +43,8 @@ _OTHERWISE = (
     "SECRET_KEY."
 )
 _ADMINISTRATOR_LOST = (
-    f"MongoDB refuses the password of its user {ADMINISTRATOR} in mongod.admin, beside mongod.log: "
-    "the file was deleted or changed since the data was created. Bring it back."
+    f"MongoDB refuses the password of its user {ADMINISTRATOR} in {ADMINISTRATOR_FILE}, beside "
+    "mongod.log: the file was deleted or changed since the data was created. Bring it back."
 )
 # The packages of Debian 12 and Ubuntu 22.04; later ones provide these names.
 _DEBIAN_PACKAGES = {
@@ -133,7 +133,7 @@ def start(
 
 def administrator_file(folder: Path) -> Path:
     """The file in ``folder`` with the password of the administrator of its mongod."""
-    return folder / "mongod.admin"
+    return folder / ADMINISTRATOR_FILE
 
 
 def find_mongod() -> Path:

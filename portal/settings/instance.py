@@ -18,6 +18,10 @@ from portal.settings import environment_names
 INSTANCE = Path("instance")
 SECRETS = INSTANCE / "secrets.json"
 _SETTINGS = INSTANCE / "settings.json"
+ADMINISTRATOR = "admin"
+"""The MongoDB user that looks after an embedded server, not the portal's."""
+ADMINISTRATOR_FILE = "mongod.admin"
+"""The file with that user's password, beside the data."""
 # As long as the longest session, which outlasts everything else that is signed.
 FORMER_KEPT = timedelta(days=30)
 
@@ -88,6 +92,14 @@ def shared_settings() -> Iterator[None]:
 def read_settings() -> dict[str, str] | None:
     """The settings of the portal that runs in this folder, or was killed."""
     return _read(_SETTINGS)
+
+
+def read_administrator_password() -> str | None:
+    """The password of ADMINISTRATOR on the embedded server in this folder."""
+    try:
+        return (INSTANCE / ADMINISTRATOR_FILE).read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _generate_secrets() -> Secrets:

@@ -1,0 +1,300 @@
+"""Adds applications, gives them other users, and removes them.
+
+Their users and roles are in ``admin``, since only a role there may reach two databases (code 49
+otherwise), and the portal's own user may make none there. So each service takes the client of an
+administrator, or ``None``: then it returns what one pastes into mongosh.
+
+An application is recorded before its user is made, and forgotten after that is dropped: so each
+step may be interrupted, and called again. What is gone already counts as dropped.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from mongoengine import Q
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from portal import clock, settings
+from portal.applications import rights
+from portal.applications.errors import (
+    ApplicationChanged,
+    ApplicationExists,
+    ApplicationNotFound,
+    InvalidApplicationName,
+    NoFormerUser,
+    NoUnrecordedUser,
+    RotationUnfinished,
+    RotationUnproven,
+)
+from portal.audit.trail import installation, record
+from portal.database import directory, users
+from portal.database.connection import client
+from portal.database.transactions import transactional, within_transaction
+from portal.database.users import Connection, ConnectionString, Privilege, Proof
+from portal.documents.applications import Application, UserState
+from portal.web.context import RequestContext
+
+log = structlog.get_logger()
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_HOME = "admin"
+_USER_NOT_FOUND = 11
+_UNAUTHORIZED = 13
+
+
+@dataclass(frozen=True, slots=True)
+class MadeUser:
+    """A new user's connection string, not to be had again: with the ``proof`` that it works, or
+    the ``script`` that makes the user."""
+
+    uri: str
+    proof: Proof | None = None
+    script: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedApplication:
+    """An application with the open connections of its users to the primary."""
+
+    application: Application
+    connections: list[Connection]
+
+    def connections_of(self, user: str | None) -> list[Connection]:
+        """Those of one of its users."""
+        return [one for one in self.connections if one.user == user]
+
+
+def add_application(
+    name: str, administrator: MongoClient | None, context: RequestContext
+) -> MadeUser:
+    """Add an application and make its user; one whose user was never made is taken up again.
+
+    Raises InvalidApplicationName, ApplicationExists; PyMongoError where its user can't be made or
+    proven, which another call tries again.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidApplicationName(name)
+    return _make_user(*_write_addition(name, context), administrator)
+
+
+def rotate_application(
+    name: str, administrator: MongoClient | None, context: RequestContext
+) -> MadeUser:
+    """Make another user. The one before works until ``finish_rotation``.
+
+    Raises ApplicationNotFound, RotationUnfinished; PyMongoError as ``add_application``.
+    """
+    return _make_user(*_write_rotation(name, context), administrator)
+
+
+def finish_rotation(
+    name: str, administrator: MongoClient | None, context: RequestContext, *, dropped: bool = False
+) -> str | None:
+    """Drop the user before the last rotation, or return the script that does; ``dropped`` says that
+    an administrator did it by hand. Raises ApplicationNotFound, NoFormerUser, RotationUnproven."""
+    application = find_application(name)
+    former = application.former_user
+    if former is None:
+        raise NoFormerUser(name)
+    if application.user_state == UserState.PENDING:
+        raise RotationUnproven(name)
+    if administrator is not None:
+        _drop_user(administrator, former)
+    elif not dropped:
+        return rights.removal_script([former])
+    _write_finished_rotation(name, former, context)
+    return None
+
+
+def remove_application(
+    name: str, administrator: MongoClient | None, context: RequestContext, *, dropped: bool = False
+) -> str | None:
+    """Drop all of its users and forget it, or return the script that drops them; ``dropped`` as in
+    ``finish_rotation``. Raises ApplicationNotFound."""
+    application = find_application(name)
+    if administrator is not None:
+        for user in application.users:
+            _drop_user(administrator, user)
+    elif not dropped:
+        Application.objects(name=name, ending_since=None).update_one(set__ending_since=clock.now())
+        return rights.removal_script(application.users)
+    _write_removal(name, application.users, context)
+    return None
+
+
+def drop_unrecorded_user(user: str, administrator: MongoClient, context: RequestContext) -> None:
+    """Drop a user of this installation that no application has. Raises NoUnrecordedUser."""
+    known = Application.objects(Q(user=user) | Q(former_user=user)).first()
+    if known is not None or not user.startswith(user_prefix()):
+        raise NoUnrecordedUser(user)
+    _drop_user(administrator, user)
+    _record_dropped_user(user, context)
+
+
+def find_application(name: str) -> Application:
+    """The application of this name. Raises ApplicationNotFound."""
+    found = Application.objects(name=name).first()
+    if found is None:
+        raise ApplicationNotFound(name)
+    return found
+
+
+def list_applications() -> list[ListedApplication]:
+    """All applications by name, with their open connections."""
+    found = list(Application.objects.order_by("name"))
+    names = [user for application in found for user in application.users]
+    seen = users.connections_of(client(), _HOME, names) if names else []
+    return [
+        ListedApplication(application, [one for one in seen if one.user in application.users])
+        for application in found
+    ]
+
+
+def granted_privileges() -> tuple[Privilege, ...]:
+    """What the role of each application's user allows on this installation."""
+    active = settings.current()
+    return rights.privileges(active.master_db, active.tenant_db)
+
+
+def user_prefix() -> str:
+    """The beginning of the names of this installation's users."""
+    active = settings.current()
+    return rights.user_prefix(active.master_db, active.tenant_db)
+
+
+@transactional
+def _write_addition(name: str, context: RequestContext) -> tuple[Application, str | None]:
+    """The recorded application, and the user of an attempt before, if there was one."""
+    known = Application.objects(name=name).first()
+    if known is not None:
+        if known.user_state != UserState.PENDING or known.former_user:
+            raise ApplicationExists(name)
+        return _write_another_user(known), known.user
+    now = clock.now()
+    application = Application(
+        name=name,
+        user=users.random_name(user_prefix()),
+        user_state=UserState.PENDING,
+        user_since=now,
+        created_at=now,
+    ).save(force_insert=True)
+    record(installation(), "application.added", context.origin, name=name, user=application.user)
+    return application, None
+
+
+@transactional
+def _write_rotation(name: str, context: RequestContext) -> tuple[Application, str | None]:
+    """The same for another user of it."""
+    known = find_application(name)
+    if known.user_state == UserState.PENDING:
+        return _write_another_user(known), known.user
+    if known.former_user:
+        raise RotationUnfinished(name)
+    rotated = _write_another_user(known, former=known.user)
+    origin = context.origin
+    record(
+        installation(),
+        "application.rotated",
+        origin,
+        name=name,
+        user=rotated.user,
+        user_before=known.user,
+    )
+    return rotated, None
+
+
+@within_transaction
+def _write_another_user(known: Application, former: str | None = None) -> Application:
+    """Record a new user. Whoever still makes the one that was pending finds out."""
+    return Application.objects(name=known.name, user=known.user).modify(
+        new=True,
+        set__user=users.random_name(user_prefix()),
+        set__user_state=UserState.PENDING,
+        set__user_since=clock.now(),
+        set__former_user=former or known.former_user,
+    )
+
+
+def _make_user(
+    application: Application, abandoned: str | None, administrator: MongoClient | None
+) -> MadeUser:
+    user, password = application.user, users.random_password()
+    uri = ConnectionString.of(settings.current().mongo_uri).for_user(
+        user,
+        password,
+        database=settings.current().master_db,
+        auth_source=_HOME,
+        replica_set=client().admin.command("hello").get("setName"),
+    )
+    if administrator is None:
+        _write_state(application, UserState.BY_HAND)
+        return MadeUser(uri, script=rights.creation_script(user, password, granted_privileges()))
+    home = administrator[_HOME]
+    if abandoned:
+        users.drop_user(home, abandoned)
+    options: dict[str, Any] = users.machine_options(settings.current().mongo_uri)
+    try:
+        users.create_user(home, user, password, granted_privileges())
+        proof = users.prove(uri, settings.current().master_db, directory.ORGANIZATIONS, **options)
+    except OperationFailure as error:
+        if Application.objects(name=application.name, user=user):
+            raise
+        raise _overtaken(application, home) from error
+    if not _write_state(application, UserState.PROVEN):
+        raise _overtaken(application, home)
+    return MadeUser(uri, proof=proof)
+
+
+def _drop_user(administrator: MongoClient, user: str) -> None:
+    """Take the user's rights, end its open transactions, which else keep their locks until they
+    expire and make a rename wait, and drop it."""
+    users.set_privileges(administrator[_HOME], user, [])
+    try:
+        administrator.admin.command("killAllSessions", [{"user": user, "db": _HOME}])
+    except OperationFailure as error:
+        if error.code == _UNAUTHORIZED:
+            note = "its transactions end when they expire: the administrator lacks killAnySession"
+            log.warning("application.sessions_left", user=user, note=note)
+        elif error.code != _USER_NOT_FOUND:
+            raise
+    users.drop_user(administrator[_HOME], user)
+
+
+def _overtaken(application: Application, home: Database) -> ApplicationChanged:
+    """The error where another call gave the application another user; the one made here is gone."""
+    users.drop_user(home, application.user)
+    return ApplicationChanged(application.name)
+
+
+def _write_state(application: Application, state: UserState) -> bool:
+    """False where another call gave the application another user, or removed it, meanwhile."""
+    own = Application.objects(name=application.name, user=application.user)
+    return bool(own.update_one(set__user_state=state))
+
+
+@transactional
+def _write_finished_rotation(name: str, former: str, context: RequestContext) -> None:
+    if Application.objects(name=name, former_user=former).update_one(unset__former_user=True):
+        origin = context.origin
+        record(installation(), "application.rotation_finished", origin, name=name, user=former)
+
+
+@transactional
+def _record_dropped_user(user: str, context: RequestContext) -> None:
+    record(installation(), "application.user_dropped", context.origin, user=user)
+
+
+@transactional
+def _write_removal(name: str, dropped: list[str], context: RequestContext) -> None:
+    """Forget the application, unless it was given another user meanwhile."""
+    application = Application.objects(name=name).first()
+    if application is None:
+        return
+    if application.users != dropped:
+        raise ApplicationChanged(name)
+    application.delete()
+    record(installation(), "application.removed", context.origin, name=name)

@@ -1,0 +1,74 @@
+"""The rights of an application's MongoDB user, and how it is recognized.
+
+It reads the two views of the directory and works in the tenant database: nothing else of the master
+database, where password hashes are. Whoever may insert into a database creates collections in it,
+and ``$out`` replaces one, UUID included (verified on 6.0.5); so an application is trusted with all
+tenant data, and what is the portal's own beside them is in the internal database.
+"""
+
+import hashlib
+import json
+
+from portal.database import directory
+from portal.database.portal_role import reports_database
+from portal.database.users import Privilege
+
+_VERBS = (
+    "find",
+    "insert",
+    "update",
+    "remove",
+    "createIndex",
+    "dropIndex",
+    "listIndexes",
+    "changeStream",
+    "collStats",
+)
+
+
+def user_prefix(master_database: str, tenant_database: str) -> str:
+    """The beginning of the names of this installation's users in ``admin``, which those of others
+    on the same cluster don't have."""
+    names = f"{master_database}/{tenant_database}"
+    return f"app{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+
+
+def privileges(master_database: str, tenant_database: str) -> tuple[Privilege, ...]:
+    """All that an application may."""
+    return (
+        Privilege(master_database, directory.ORGANIZATIONS, frozenset({"find"})),
+        Privilege(master_database, directory.SLUGS, frozenset({"find"})),
+        Privilege(tenant_database, "", frozenset(_VERBS)),
+        Privilege(reports_database(tenant_database), "", frozenset({"insert"})),
+    )
+
+
+def creation_script(user: str, password: str, granted: tuple[Privilege, ...]) -> str:
+    """What makes the user and its role when an administrator pastes it into mongosh."""
+    role = {
+        "role": user,
+        "privileges": [
+            {
+                "resource": {"db": one.database, "collection": one.collection},
+                "actions": sorted(one.actions),
+            }
+            for one in granted
+        ],
+        "roles": [],
+    }
+    made = {"user": user, "pwd": password, "roles": [user]}
+    return "\n".join(
+        [
+            'admin = db.getSiblingDB("admin");',
+            f"admin.createRole({json.dumps(role)});",
+            f"admin.createUser({json.dumps(made)});",
+        ]
+    )
+
+
+def removal_script(users: list[str]) -> str:
+    """What drops the users and their roles when an administrator pastes it into mongosh."""
+    lines = ['admin = db.getSiblingDB("admin");']
+    for user in users:
+        lines += [f'admin.dropUser("{user}");', f'admin.dropRole("{user}");']
+    return "\n".join(lines)

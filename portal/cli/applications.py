@@ -1,0 +1,170 @@
+"""``flask applications``: the MongoDB users of the software that organizations use."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from flask.cli import AppGroup
+
+from portal.applications import managing
+from portal.applications.managing import ListedApplication, MadeUser
+from portal.cli.administrators import admin_uri_option, administrator
+from portal.cli.running import CommandFailed, on_database, plain
+from portal.database.users import Connection
+from portal.errors import PortalError
+from portal.web.context import OPERATOR, RequestContext
+
+applications = AppGroup("applications", help="Applications that use tenant data directly.")
+
+_NO_ADMINISTRATOR = (
+    "The portal's own MongoDB user may make and drop none in admin, and MONGO_ADMIN_URI names no "
+    "administrator. Paste this into mongosh as one:"
+)
+
+
+@applications.command("add")
+@click.argument("name")
+@admin_uri_option
+@on_database
+def add_application(name: str, admin_uri: str | None) -> None:
+    """Make a MongoDB user for the application NAME, and print its URI, once.
+
+    The user reads the directory, reads and writes the tenant database, and may do nothing else. The
+    URI is printed after it was tried on each member that is up.
+    """
+    with administrator(admin_uri) as admin, _refusals():
+        _print(managing.add_application(name, admin, RequestContext(OPERATOR)))
+
+
+@applications.command("list")
+@on_database
+def list_applications() -> None:
+    """List the applications, their MongoDB users, and the connections of these to the primary."""
+    found = managing.list_applications()
+    for listed in found:
+        for line in _lines(listed):
+            click.echo(line)
+    if not found:
+        click.echo("There are no applications.")
+
+
+@applications.command("rotate")
+@click.argument("name")
+@click.option("--finish", is_flag=True, help="Drop the user before the last rotation.")
+@click.option("--yes", is_flag=True, help="With --finish: don't ask, though it is in use.")
+@click.option("--dropped", is_flag=True, help="With --finish: you dropped it in mongosh.")
+@admin_uri_option
+@on_database
+def rotate_application(
+    name: str, finish: bool, yes: bool, dropped: bool, admin_uri: str | None
+) -> None:
+    """Make another MongoDB user for the application NAME, and print its URI, once.
+
+    The one before works on until you call this with --finish, which asks where it has open
+    connections.
+    """
+    context = RequestContext(OPERATOR)
+    with administrator(admin_uri) as admin, _refusals():
+        if not finish:
+            _print(managing.rotate_application(name, admin, context))
+            return
+        listed = _listed(name)
+        former = listed.connections_of(listed.application.former_user)
+        if former and not yes:
+            _ask(former, "The former user has open connections. Drop it all the same?")
+        script = managing.finish_rotation(name, admin, context, dropped=dropped)
+        _print_removal(script, f"flask applications rotate {name} --finish --dropped")
+
+
+@applications.command("remove")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--dropped", is_flag=True, help="You dropped its users in mongosh.")
+@admin_uri_option
+@on_database
+def remove_application(name: str, yes: bool, dropped: bool, admin_uri: str | None) -> None:
+    """Drop the MongoDB users of the application NAME. Its open connections are refused at once;
+    what it wrote stays."""
+    with administrator(admin_uri) as admin, _refusals():
+        listed = _listed(name)
+        if not yes:
+            _ask(listed.connections, f"Remove {name}? It can't read or write from then on.")
+        script = managing.remove_application(name, admin, RequestContext(OPERATOR), dropped=dropped)
+        _print_removal(script, f"flask applications remove {name} --dropped")
+
+
+@applications.command("drop-user")
+@click.argument("user")
+@admin_uri_option
+@on_database
+def drop_user(user: str, admin_uri: str | None) -> None:
+    """Drop the MongoDB USER that flask doctor found left over."""
+    with administrator(admin_uri) as admin, _refusals():
+        if admin is None:
+            raise CommandFailed("This needs the URI of an administrator: MONGO_ADMIN_URI.")
+        managing.drop_unrecorded_user(user, admin, RequestContext(OPERATOR))
+    click.echo("Dropped.")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except PortalError as error:
+        raise CommandFailed(error.words) from error
+
+
+def _listed(name: str) -> ListedApplication:
+    managing.find_application(name)
+    return next(one for one in managing.list_applications() if one.application.name == name)
+
+
+def _print(made: MadeUser) -> None:
+    if made.script:
+        click.echo(f"{_NO_ADMINISTRATOR}\n\n{made.script}\n", err=True)
+    if made.proof:
+        for words, members in (
+            ("does not know the user yet", made.proof.lagging),
+            ("could not be tried", made.proof.down),
+        ):
+            for member in members:
+                click.echo(f"{member} {words}.", err=True)
+    click.echo(made.uri)
+    click.echo("Keep it: it is stored nowhere, and not shown again.", err=True)
+
+
+def _print_removal(script: str | None, then: str) -> None:
+    if script:
+        click.echo(f"{_NO_ADMINISTRATOR}\n\n{script}\n\nThen: {then}", err=True)
+    else:
+        click.echo("Dropped. Its open connections are refused.")
+
+
+def _ask(connections: list[Connection], question: str) -> None:
+    for one in connections:
+        click.echo(f"  {_words(one)}", err=True)
+    click.confirm(question, abort=True, err=True)
+
+
+def _lines(listed: ListedApplication) -> Iterator[str]:
+    application = listed.application
+    state = application.user_state
+    if application.ending_since:
+        state = f"to be removed since {application.ending_since:%Y-%m-%d}"
+    since = f"since {application.user_since:%Y-%m-%d}"
+    yield f"{application.name}  {application.user}  {since}  {state}"
+    yield from _indented(listed.connections_of(application.user))
+    if application.former_user:
+        yield f"{application.name}  {application.former_user}  until the rotation is finished"
+        yield from _indented(listed.connections_of(application.former_user))
+
+
+def _indented(connections: list[Connection]) -> Iterator[str]:
+    words = sorted(map(_words, connections))
+    for each in dict.fromkeys(words):
+        yield f"  {words.count(each)} x {each}"
+
+
+def _words(connection: Connection) -> str:
+    name = connection.app_name or "without appName"
+    return plain(f"{name}, from {connection.client.rpartition(':')[0]}")

@@ -1,0 +1,39 @@
+"""Applications: the software that the organizations use, as MongoDB users of the installation."""
+
+from enum import StrEnum
+
+from mongoengine import fields
+
+from portal.documents import MasterDocument
+
+
+class UserState(StrEnum):
+    """How far an application's current MongoDB user is known to be there."""
+
+    PENDING = "pending"
+    BY_HAND = "by hand"
+    PROVEN = "proven"
+
+
+class Application(MasterDocument):
+    """An application. Its MongoDB user and role, both called ``user``, are in ``admin``.
+
+    Recorded before the user is made, so that none is left over unknown. ``former_user`` lives on
+    until the rotation is finished. Passwords are stored nowhere but in MongoDB.
+    """
+
+    name = fields.StringField(primary_key=True)
+    user = fields.StringField(required=True)
+    user_state = fields.StringField(required=True, choices=[state.value for state in UserState])
+    user_since = fields.DateTimeField(required=True)
+    former_user = fields.StringField()
+    # Since when its removal waits for users that the portal may not drop.
+    ending_since = fields.DateTimeField()
+    created_at = fields.DateTimeField(required=True)
+
+    meta = {"collection": "applications"}
+
+    @property
+    def users(self) -> list[str]:
+        """The names of all of its MongoDB users."""
+        return [self.user, *([self.former_user] if self.former_user else [])]

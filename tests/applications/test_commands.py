@@ -1,0 +1,208 @@
+"""``flask applications``: an operator gives applications their MongoDB users, and takes them away."""
+
+import json
+import re
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from portal.applications import managing
+from portal.applications.errors import ApplicationChanged
+from portal.database import directory, users
+from portal.documents.applications import Application
+from portal.web.context import RequestContext
+from tests.factories import an_organization
+from tests.processes import at_once
+
+AUTHENTICATION_FAILED = 18
+
+
+def works(uri):
+    """The URI is enough for an application to find an organization, and to write."""
+    with MongoClient(uri, timeoutMS=5000) as client:
+        try:
+            client.get_default_database()[directory.ORGANIZATIONS].find_one()
+        except OperationFailure as error:
+            if error.code != AUTHENTICATION_FAILED:
+                raise
+            return False
+    return True
+
+
+@pytest.fixture
+def add(operator, command):
+    def add(name="shop"):
+        told = command("applications", "add", name)
+        assert told.returncode == 0, told.stderr
+        return told.stdout.strip()
+
+    return add
+
+
+def users_there(admin):
+    return users.users_in(admin["admin"], managing.user_prefix())
+
+
+def test_the_uri_that_is_printed_works(add, command, master_db, tenant_db):
+    acme = an_organization("Acme Corp")
+    uri = add()
+    assert re.fullmatch(
+        rf"mongodb://app\w+:\w{{40}}@127\.0\.0\.1:\d+/{master_db.name}\?authSource=admin&\S+", uri
+    )
+    assert "tls=false" in uri
+    with MongoClient(uri, uuidRepresentation="standard") as client:
+        entry = client.get_default_database()[directory.ORGANIZATIONS].find_one(acme.id)
+        client[tenant_db.name][entry["placement"]["collection"]].insert_one({"_id": 1})
+    assert tenant_db.org_acme_corp.find_one() == {"_id": 1}
+
+
+def test_applications_are_listed_with_their_connections(add, command):
+    assert command("applications", "list").stdout == "There are no applications.\n"
+    with MongoClient(add(), appname="shop\x1b[2J web") as client:
+        client.admin.command("hello")
+        client.get_default_database()[directory.SLUGS].find_one()
+        listed = command("applications", "list").stdout.splitlines()
+    assert listed[0].startswith("shop  app")
+    assert listed[0].endswith("proven")
+    assert listed[1] == "  1 x shop\\x1b[2J web, from 127.0.0.1"
+
+
+def test_what_operators_did_is_in_the_installations_trail(add, command):
+    add()
+    command("applications", "rotate", "shop")
+    command("applications", "rotate", "shop", "--finish")
+    command("applications", "remove", "shop", "--yes")
+    lines = command("audit", "list").stdout.splitlines()
+    assert [line.partition("the operator  ")[2] for line in lines] == [
+        "Application shop added",
+        "Application shop given another MongoDB user",
+        "Former MongoDB user of application shop dropped",
+        "Application shop removed",
+    ]
+
+
+def test_no_password_is_stored_or_logged(add, master_db, log):
+    password = re.search(r":(\w+)@", add().removeprefix("mongodb:"))[1]
+    stored = [list(master_db[name].find()) for name in ("applications", "audit_events")]
+    assert password not in repr(stored) + log.text
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "shop_1", "-shop", "shop-", "s" * 41, "shop\n", "ß"])
+def test_other_names_are_refused(operator, command, name):
+    told = command("applications", "add", "--", name)
+    assert told.returncode == 2
+    assert "is no name for an application" in told.stderr
+
+
+def test_a_name_belongs_to_one_application(add, command):
+    uri = add()
+    told = command("applications", "add", "shop")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "rotate gives it another user" in told.stderr
+    assert works(uri)
+
+
+def test_of_two_that_add_it_at_once_no_user_is_left_over(app, admin):
+    def add():
+        try:
+            return managing.add_application("shop", admin, RequestContext())
+        except (managing.ApplicationExists, ApplicationChanged) as refused:
+            return refused
+
+    made = [one for one in at_once([add, add]) if isinstance(one, managing.MadeUser)]
+    assert [works(one.uri) for one in made] == [True]
+    assert users_there(admin) == {Application.objects.get().user}
+
+
+def test_one_that_was_not_finished_is_taken_up_again(add, command, admin, monkeypatch):
+    def lost(*_):
+        raise OperationFailure("interrupted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(users, "prove", lambda *_, **__: lost())
+        assert command("applications", "add", "shop").returncode == 2
+    assert Application.objects.get().user_state == "pending"
+    assert works(add())
+    assert users_there(admin) == {Application.objects.get().user}
+
+
+def test_a_rotation_overlaps_until_it_is_finished(add, command, admin):
+    before = add()
+    rotated = command("applications", "rotate", "shop").stdout.strip()
+    assert rotated != before
+    assert works(before)
+    assert works(rotated)
+    assert len(users_there(admin)) == 2
+    again = command("applications", "rotate", "shop")
+    assert again.returncode == 2
+    assert "--finish" in again.stderr
+    assert command("applications", "rotate", "shop", "--finish").returncode == 0
+    assert not works(before)
+    assert works(rotated)
+    assert users_there(admin) == {Application.objects.get().user}
+    assert command("applications", "rotate", "shop", "--finish").returncode == 2
+
+
+def test_a_former_user_that_is_in_use_is_asked_about(add, command):
+    before = add()
+    command("applications", "rotate", "shop")
+    with MongoClient(before, appname="worker") as client:
+        client.get_default_database()[directory.SLUGS].find_one()
+        asked = command("applications", "rotate", "shop", "--finish")
+        assert asked.returncode == 1
+        assert "  worker, from 127.0.0.1\n" in asked.stderr
+        assert works(before)
+        assert command("applications", "rotate", "shop", "--finish", "--yes").returncode == 0
+    assert not works(before)
+
+
+def test_what_is_gone_can_be_removed(add, command, admin):
+    add()
+    command("applications", "rotate", "shop")
+    for user in users_there(admin):
+        users.drop_user(admin["admin"], user)
+    assert command("applications", "remove", "shop", "--yes").returncode == 0
+    assert not Application.objects
+    assert command("applications", "remove", "shop", "--yes").returncode == 2
+
+
+def test_nothing_is_removed_without_a_yes(add, command):
+    uri = add()
+    assert command("applications", "remove", "shop").returncode == 1
+    assert works(uri)
+
+
+def test_without_an_administrator_the_command_says_what_to_paste(command, admin, monkeypatch):
+    monkeypatch.delenv("MONGO_ADMIN_URI", raising=False)
+    told = command("applications", "add", "shop")
+    assert not works(told.stdout.strip())
+    role, user = map(json.loads, re.findall(r"create(?:Role|User)\((.*)\);", told.stderr))
+    home = admin["admin"]
+    home.command("createRole", role.pop("role"), **role)
+    home.command("createUser", user.pop("user"), **user)
+    assert works(told.stdout.strip())
+    assert "by hand" in command("applications", "list").stdout
+    told = command("applications", "remove", "shop", "--yes")
+    assert set(re.findall(r'drop(?:User|Role)\("(\w+)"\)', told.stderr)) == users_there(admin)
+    assert "to be removed since" in command("applications", "list").stdout
+    assert command("applications", "remove", "shop", "--yes", "--dropped").returncode == 0
+    assert not Application.objects
+
+
+@pytest.mark.parametrize(
+    ("roles", "words"),
+    [
+        (["readAnyDatabase"], "lacks createRole, createUser"),
+        (None, "refuses the administrator's user name or password"),
+    ],
+)
+def test_an_administrator_who_is_none_is_told_of(command, admin, server, monkeypatch, roles, words):
+    user = f"{managing.user_prefix()}poor"
+    if roles is not None:
+        admin["admin"].command("createUser", user, pwd="poor", roles=roles)
+    uri = re.sub(r"//admin:\w+", f"//{user}:poor", server.admin_uri)
+    told = command("applications", "add", "shop", "--admin-uri", uri)
+    assert told.returncode == 2
+    assert words in told.stderr
+    assert not Application.objects
