@@ -28,6 +28,7 @@ from tests.factories import (
     a_passkey,
     an_invitation,
     an_organization,
+    collections_in,
     verify,
 )
 from tests.visitor import PASSWORD
@@ -73,7 +74,7 @@ def state():
     look = [{"$unset": SEEN}, {"$replaceWith": {"of": "", "is": "$$ROOT"}}]
     looks = [
         {"$unionWith": {"coll": name, "pipeline": [*look, {"$set": {"of": name}}]}}
-        for name in master.list_collection_names()
+        for name in collections_in(master)
         if name not in TRACES
     ]
     stored = sorted(map(str, master.nothing.aggregate(looks)))

@@ -18,7 +18,7 @@ from portal.identity.accounts import recovering
 from portal.identity.accounts.mails import RECOVER
 from portal.mail import links
 from tests.accounts.letters import token_of
-from tests.factories import a_context, an_account
+from tests.factories import a_context, an_account, collections_in
 from tests.processes import at_once
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
@@ -168,7 +168,7 @@ def test_a_guessed_link_opens_nothing(visitor, mara, token):
 def test_nothing_in_the_database_opens_anything(asked, master_db):
     """Nothing in the database opens it."""
     token = token_of(asked())
-    for name in master_db.list_collection_names():
+    for name in collections_in(master_db):
         assert token not in str(list(master_db[name].find()))
 
 

@@ -39,6 +39,7 @@ from tests.factories import (
     an_access,
     an_account,
     an_organization,
+    collections_in,
     fresh,
     the_owner,
 )
@@ -82,7 +83,7 @@ def test_a_key_belongs_to_the_organization_and_is_stored_as_a_hash(master_db):
     secret = made.credential.split("_", 2)[2]
     assert secret not in str(stored)
     assert secret not in repr(made)
-    for name in master_db.list_collection_names():
+    for name in collections_in(master_db):
         assert secret not in str(list(master_db[name].find()))
 
 

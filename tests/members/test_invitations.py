@@ -19,7 +19,15 @@ from portal.mail import sender
 from portal.organizations.access.lookup import access_to
 from portal.organizations.members import errors, inviting, listing
 from portal.web import errors as web_errors
-from tests.factories import a_context, a_person, an_access, an_account, an_organization, fresh
+from tests.factories import (
+    a_context,
+    a_person,
+    an_access,
+    an_account,
+    an_organization,
+    collections_in,
+    fresh,
+)
 from tests.mail.post_office import text_of
 from tests.members.conftest import LENA, MARA
 from tests.members.test_members import PATH, re_text
@@ -60,7 +68,7 @@ def test_nothing_in_the_database_opens_an_invitation(owner, mailed, master_db):
     send(owner)
     [link] = mailed()
     token = link.removeprefix("/invitations/")
-    stored = [str(d) for name in master_db.list_collection_names() for d in master_db[name].find()]
+    stored = [str(d) for name in collections_in(master_db) for d in master_db[name].find()]
     assert not any(token in document for document in stored)
 
 
