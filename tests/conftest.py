@@ -1,5 +1,6 @@
 """What every test stands on: a real mongod, the portal on it, an empty database."""
 
+import gc
 import io
 import json
 import logging
@@ -110,6 +111,13 @@ def pytest_sessionstart(session):
     """What pages load is what stands in the folders now, also where make wasn't asked."""
     if not hasattr(session.config, "workerinput"):
         build.build()
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays: the garbage collector needn't look through it again
+    and again."""
+    gc.collect()
+    gc.freeze()
 
 
 class CommandCounter(monitoring.CommandListener):
