@@ -7,10 +7,12 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal import display_names
+from portal.documents.credentials import Reach
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.organizations import SLUG
 from portal.identity.authentication.passwords import LONGEST
 from portal.organizations.api_keys import managing
+from portal.organizations.credentials import managing as credentials
 from portal.organizations.lifecycle.names import LONGEST_SLUG
 from portal.permissions import FOR_API_KEYS
 
@@ -43,11 +45,20 @@ _FAULT_EXAMPLE = "The slug acme-corp is taken. Send acme-corp-2, which is free, 
 _LAST_DAY = {"description": "the last day that it works, in UTC", "example": "2027-01-31"}
 _FORMER_UNTIL = {"description": "until when the secret before the last rotation works, too"}
 _OVERLAPS = [int(overlap.total_seconds()) for overlap in managing.OVERLAPS]
+_CREDENTIAL_EXAMPLE = {"example": "Weekly report"}
+_CREDENTIAL_OVERLAPS = [
+    int(overlap.total_seconds()) for overlap in credentials.OVERLAPS if overlap is not None
+]
+_ENDS_AT = {"description": "the end of a former one, if a day was set"}
+_CONNECTIONS = {"description": "open ones; null where MongoDB doesn’t let the portal list them"}
+_PENDING_SINCE = {"description": "revoked here since, and not yet in MongoDB"}
+_MEMBERS_EXAMPLE = {"example": ["db1.example:27017"]}
 CHOICES = {
     "Role": list(Role),
     "GrantableRole": list(GRANTABLE_ROLES),
     "InvitationState": list(InvitationState),
     "ApiKeyPermission": sorted(FOR_API_KEYS),
+    "CredentialReach": list(Reach),
 }
 
 
@@ -294,6 +305,87 @@ class NewSecretAnswer(KeyAnswer):
             "description": "what to send as bearer token; told this once",
             "example": f"pk_{_ID['example']}_…",
         }
+    )
+
+
+class CredentialUser(Response):
+    """A MongoDB user of a credential."""
+
+    name = fields.String(required=True, metadata={"example": "credentialK3f9ZpQw7LxV2mTb8RdY"})
+    created_at = _time(required=True)
+    ends_at = _time(required=True, allow_none=True, metadata=_ENDS_AT)
+    seen_at = _time(required=True, allow_none=True, metadata={"description": "connected"})
+    seen_by = fields.List(
+        fields.String(), required=True, metadata={"description": "by the applications"}
+    )
+    connections = fields.Integer(required=True, allow_none=True, metadata=_CONNECTIONS)
+
+
+class Credential(Response):
+    """A credential: a MongoDB user that reaches the organization's collection alone. While it is
+    rotated the former one works, too."""
+
+    id = fields.String(required=True, metadata=_ID)
+    name = fields.String(required=True, metadata=_CREDENTIAL_EXAMPLE)
+    reach = Choice("CredentialReach", required=True)
+    made_by = fields.String(required=True, allow_none=True, metadata=_EMAIL_EXAMPLE)
+    created_at = _time(required=True)
+    user = fields.Nested(CredentialUser, required=True)
+    former = fields.Nested(CredentialUser, required=True, allow_none=True)
+    pending_since = _time(required=True, allow_none=True, metadata=_PENDING_SINCE)
+
+
+class Proof(Response):
+    """The members on which the user signed in and read; those that lag behind, and those that don't
+    answer."""
+
+    proven = fields.List(fields.String(), required=True, metadata=_MEMBERS_EXAMPLE)
+    lagging = fields.List(fields.String(), required=True)
+    down = fields.List(fields.String(), required=True)
+
+
+class NewCredentialBody(Body):
+    name = fields.String(required=True, metadata={**_NAME, **_CREDENTIAL_EXAMPLE})
+    reach = Choice("CredentialReach", required=True)
+
+
+class RotateCredentialBody(Body):
+    overlap_seconds = fields.Integer(
+        strict=True,
+        allow_none=True,
+        load_default=None,
+        validate=ma.validate.OneOf(_CREDENTIAL_OVERLAPS),
+        metadata={"description": "how long the old user works beside the new; null: until ended"},
+    )
+
+
+class EndOverlapBody(Body):
+    although_in_use = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+
+
+class CredentialsAnswer(Success):
+    credentials = fields.List(fields.Nested(Credential), required=True)
+
+
+class CredentialAnswer(Success):
+    credential = fields.Nested(Credential, required=True)
+
+
+class NewConnectionStringAnswer(CredentialAnswer):
+    """A credential with a new user. A repeated call is answered without the string."""
+
+    connection_string = Secret(
+        metadata={
+            "description": "how programs connect; told this once",
+            "example": "mongodb://credential…:…@db.example:27017/tenant_db?authSource=tenant_db",
+        }
+    )
+    proof = fields.Nested(Proof)
+
+
+class RevokedAnswer(Success):
+    pending = fields.Boolean(
+        required=True, metadata={"description": "MongoDB did not answer: it is tried again"}
     )
 
 

@@ -93,7 +93,6 @@ class ListedCredential:
     user: ListedUser
     former: ListedUser | None
     pending_since: datetime | None
-    last_error: str | None
 
 
 def missing_rights() -> list[str]:
@@ -256,6 +255,11 @@ def credential_of(
     if not found:
         raise errors.CredentialNotFound
     return found[0]
+
+
+def is_pending(credential_id: ObjectId) -> bool:
+    """Tell whether a credential that was revoked isn't dropped in MongoDB yet."""
+    return Credential.objects(id=credential_id).first() is not None
 
 
 @within_transaction
@@ -441,7 +445,6 @@ def _listed_credential(row: dict, connections: Connections | None) -> ListedCred
         user=listed[-1],
         former=listed[0] if len(listed) > 1 and in_force[0] else None,
         pending_since=row.get("revoked_at"),
-        last_error=row.get("last_error"),
     )
 
 
