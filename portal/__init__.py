@@ -90,6 +90,7 @@ ACCOUNT_ENDINGS = Wiring(
     on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(
         account_endings.revoke_api_keys,
+        account_endings.revoke_credentials,
         account_endings.withdraw_invitations,
     ),
 )

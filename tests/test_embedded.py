@@ -1,6 +1,7 @@
 """The secrets that an embedded portal makes for itself, and changes."""
 
 import json
+import socket
 import stat
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 
 from portal import clock
 from portal.identity.sessions import sessions
+from portal.serving import mongod
 from portal.settings import instance
 from portal.settings.instance import SECRETS
 from tests.processes import at_once
@@ -27,6 +29,17 @@ def test_what_is_made_at_the_first_start_is_there_at_the_next():
     first = instance.secrets_at_start()
     assert instance.secrets_at_start() == first
     assert len({*pairs(first)[0], first.mongo_password}) == 3
+
+
+def test_the_port_of_its_mongodb_is_kept_and_used_again_if_it_is_free():
+    """Connection strings of credentials have it in them."""
+    assert instance.read_port() is None
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        instance.write_port(port)
+        assert not mongod.is_free(instance.read_port())
+    assert mongod.is_free(instance.read_port())
+    assert stat.S_IMODE((instance.INSTANCE / "mongod.port").stat().st_mode) == 0o600
 
 
 @pytest.mark.attack("S3")

@@ -82,6 +82,12 @@ class Supervised:
         return min(self.processes()["gunicorn"])
 
 
+def port_of(pid):
+    """The port that a mongod was started with."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return words[words.index("--port") + 1]
+
+
 @contextmanager
 def make_run(clone, **changes):
     running = Supervised(clone, **changes)
@@ -105,6 +111,7 @@ def test_whatever_ends_it_no_process_is_left_and_its_data_is_there_the_next_time
     person = Person(running.url)
     assert person.sign_up().status_code == 303
     [pid] = running.processes()["mongod"]
+    kept = port_of(pid)
     os.kill(pid, signal.SIGKILL)
     running.until("restarting it")
     wait_until(lambda: person.get("/organizations/acme-corp").status_code == 200)
@@ -120,6 +127,8 @@ def test_whatever_ends_it_no_process_is_left_and_its_data_is_there_the_next_time
         wait_until(running.none_is_left)
         running = Supervised(clone, PORT=port)
         assert person.get("/organizations/acme-corp").status_code == 200
+    [pid] = running.processes()["mongod"]
+    assert port_of(pid) == kept, "credentials' connection strings name it"
     assert (clone / "instance" / "settings.json").exists()
     [supervisor] = running.processes()["supervisor"]
     os.kill(supervisor, signal.SIGINT)

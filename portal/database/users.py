@@ -167,7 +167,8 @@ def set_privileges(database: Database, name: str, privileges: Sequence[Privilege
 
 def drop_user(database: Database, name: str) -> None:
     """Drop the user and their role; what is gone is done. Cursors, streams and transactions on open
-    connections end: the server refuses their next command (13). Raises PyMongoError."""
+    connections end: the server refuses their next command (13). An open transaction can't be
+    committed any more, and keeps its locks until the server ends it. Raises PyMongoError."""
     _command(database, "dropUser", name, done=_USER_NOT_FOUND)
     _command(database, "dropRole", name, done=_ROLE_NOT_FOUND)
 

@@ -8,8 +8,10 @@ from portal.audit.trail import record
 from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
+from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
+from portal.organizations.credentials.managing import mark_revoked
 from portal.organizations.lifecycle.engine import in_progress
 from portal.organizations.members.inviting import withdraw_sent_by, withdraw_sent_to
 from portal.organizations.members.ownership import lapse_offers
@@ -61,6 +63,16 @@ def revoke_api_keys(account: Account, context: RequestContext) -> None:
         if organization:
             record(organization, "key.revoked", context.origin, target=key.id, name=key.name)
     made.delete()
+
+
+@within_transaction
+def revoke_credentials(account: Account, context: RequestContext) -> None:
+    """Revoke the credentials for MongoDB that were made by the account before its address was
+    verified, as its API keys are."""
+    for credential in Credential.objects(created_by=account.id):
+        organization = Organization.objects(id=credential.organization).first()
+        if organization:
+            mark_revoked(credential, organization, context)
 
 
 @within_transaction

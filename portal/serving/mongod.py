@@ -203,6 +203,17 @@ def _secret_file(path: Path) -> Path:
     return path
 
 
+def is_free(port: int) -> bool:
+    """Tell whether mongod can listen on the ``port``."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as mongod does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

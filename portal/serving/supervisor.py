@@ -103,9 +103,16 @@ def _serve_on(uri: str, listener: socket.socket) -> None:
 def _serve_embedded(chosen: SupervisorSettings, listener: socket.socket, lock: int) -> None:
     """Serve on an embedded MongoDB, restarted if it dies."""
     own = instance.secrets_at_start()
+    kept = instance.read_port()
     databases = chosen.master_db, chosen.tenant_db
     start = partial(mongod.start, INSTANCE, own.mongo_password, databases=databases, keep_open=lock)
-    server = start()
+    server = start(port=kept if kept and mongod.is_free(kept) else None)
+    instance.write_port(server.port)
+    if kept and kept != server.port:
+        _say(
+            f"Port {kept}, which MongoDB had before, is in use: it has {server.port} now. "
+            "Connection strings of credentials name the old one."
+        )
     _set_public_url(listener)
     environment = {
         "MONGO_URI": server.uri,

@@ -22,6 +22,7 @@ ADMINISTRATOR = "admin"
 """The MongoDB user that looks after an embedded server, not the portal's."""
 ADMINISTRATOR_FILE = "mongod.admin"
 """The file with that user's password, beside the data."""
+_PORT = INSTANCE / "mongod.port"
 # As long as the longest session, which outlasts everything else that is signed.
 FORMER_KEPT = timedelta(days=30)
 
@@ -100,6 +101,16 @@ def read_administrator_password() -> str | None:
         return (INSTANCE / ADMINISTRATOR_FILE).read_text()
     except FileNotFoundError:
         return None
+def read_port() -> int | None:
+    """The port that the embedded MongoDB had last: credentials have it in their connection
+    strings."""
+    return _read(_PORT)
+
+
+def write_port(port: int) -> None:
+    """Keep the port for the next start."""
+    if port != read_port():
+        _write(_PORT, port)
 
 
 def _generate_secrets() -> Secrets:

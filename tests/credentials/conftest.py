@@ -61,8 +61,8 @@ def fail_command(bare_client):
 
 
 @pytest.fixture
-def running_rename(mara):
-    """A rename of Acme Corp that nobody carries out."""
+def running_rename():
+    """A rename of Acme Corp, given before, that nobody carries out."""
     operation = engine.new_operation(
         OperationKind.RENAME, "org_other", a_context(), name="Other", slug="other"
     )

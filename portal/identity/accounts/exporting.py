@@ -13,6 +13,7 @@ from portal.audit.trail import events_about, record
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
+from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey
@@ -27,6 +28,7 @@ _INVITATION = ("organization", "role", "state", "created_at", "ended_at")
 _BROWSER = ("first_seen_at", "last_seen_at", "trusted_until")
 _PASSKEY = ("name", "added_at", "used_at")
 _API_KEY = ("organization", "name", "created_at")
+_CREDENTIAL = ("organization", "name", "created_at")
 _EVENT = ("at", "chain", "seq", "action", "actor", "actor_name", "target", "session",
           "request_id", "details")  # fmt: skip
 _BETWEEN = ",\n"
@@ -69,6 +71,7 @@ def _all_but_events(account_id: ObjectId) -> Row:
         "browsers": _listed(Browser.objects(account=account_id), _BROWSER),
         "invitations": _listed(_invitations(account), _INVITATION),
         "api_keys": _listed(ApiKey.objects(created_by=account_id), _API_KEY),
+        "credentials": _listed(Credential.objects(created_by=account_id), _CREDENTIAL),
     }
 
 
