@@ -238,11 +238,9 @@ def empty(app, admin):
 
     def empty():
         master = admin[current().master_db]
-        names = filled(master)
-        for name in names:
+        for name in filled(master):
             master[name].delete_many({})
-        if "credentials" in names:
-            drop_users(admin[current().tenant_db])
+        drop_users(admin[current().tenant_db])
         wanted = {"name": {"$regex": TENANT_DATABASES}}
         for found in admin.list_databases(filter=wanted, nameOnly=True):
             admin.drop_database(found["name"])
@@ -258,9 +256,10 @@ def empty_database(empty):
 
 
 def drop_users(database):
-    """All users and roles of the database, which outlive it."""
-    database.command("dropAllUsersFromDatabase")
-    database.command("dropAllRolesFromDatabase")
+    """Drop all users of the database and their roles, which outlive it."""
+    if database.command("rolesInfo", 1)["roles"]:
+        database.command("dropAllUsersFromDatabase")
+        database.command("dropAllRolesFromDatabase")
 
 
 def filled(database):

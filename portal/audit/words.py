@@ -74,6 +74,7 @@ WORDS = {
     "credential.rotated": "Credential “{name}” given another user",
     "provisioning_key.created": "Provisioning key “{name}” made",
     "provisioning_key.revoked": "Provisioning key “{name}” revoked",
+    "credential.taken_over": "Credential “{name}” taken over: its user had no record",
     "key.created": "API key “{name}” made: {may}",
     "key.revoked": "API key “{name}” revoked",
     "key.rotated": "API key “{name}” given another secret",

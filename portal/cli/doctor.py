@@ -14,8 +14,9 @@ from portal.cli.running import on_database, plain
 from portal.database import directory
 from portal.database.connection import master_database
 from portal.database.transactions import transactional
-from portal.doctor import placements
+from portal.doctor import credentials, placements
 from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
+from portal.doctor.findings import Finding, Kind
 from portal.web.context import OPERATOR, RequestContext
 
 
@@ -27,21 +28,34 @@ from portal.web.context import OPERATOR, RequestContext
     is_flag=True,
     help="Show the collections that were restored with another UUID, ask, and take them over.",
 )
-@click.option("--yes", is_flag=True, help="With --adopt-restored: don't ask.")
+@click.option(
+    "--drop-users",
+    is_flag=True,
+    help="Show the MongoDB users of credentials that reach no organization, ask, and drop them.",
+)
+@click.option("--yes", is_flag=True, help="With --adopt-restored and --drop-users: don't ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and finding.")
 @with_appcontext
 @on_database
-def examine_installation(repair: bool, adopt: bool, yes: bool, as_json: bool) -> None:
+def examine_installation(
+    repair: bool, adopt: bool, drop_users: bool, yes: bool, as_json: bool
+) -> None:
     """Compare master data with the tenant collections.
 
     Exit status: 0 all well, 1 something remains to be repaired, 2 the examination failed.
     """
-    if adopt and repair:
-        raise click.UsageError("--adopt-restored goes before --repair: call them one by one.")
+    if adopt + repair + drop_users > 1:
+        raise click.UsageError(
+            "--adopt-restored goes before --repair, and --drop-users after: call them one by one."
+        )
     write = _write_json if as_json else _write_text
     if adopt:
         _record_epoch(directory.raise_epoch(master_database(), settings.current().tenant_db))
-        examinations = [_adopt_restored(ask=not yes)]
+        shown = placements.find_restored()
+        examinations = [_repair_shown(shown, placements.RESTORED, "Take over", ask=not yes)]
+    elif drop_users:
+        shown = credentials.find_dead_users()
+        examinations = [_repair_shown(shown, credentials.DEAD_USER, "Drop", ask=not yes)]
     else:
         examinations = [examine(check, repair=repair) for check in CHECKS]
     sys.exit(1 if write(examinations) else 0)
@@ -53,14 +67,16 @@ def _record_epoch(epoch: int) -> None:
     record(installation(), "installation.epoch_begun", origin, epoch=str(epoch))
 
 
-def _adopt_restored(*, ask: bool) -> Iterator[Outcome]:
-    """Take over what was shown, and nothing that appeared since then."""
-    shown = list(placements.find_restored())
+def _repair_shown(
+    findings: Iterable[Finding], kind: Kind, verb: str, *, ask: bool
+) -> Iterator[Outcome]:
+    """Repair what was shown, and nothing that appeared since then."""
+    shown = list(findings)
     if shown and ask:
-        click.echo(f"{placements.RESTORED.title}\n", err=True)
+        click.echo(f"{kind.title}\n", err=True)
         for finding in shown:
             click.echo(f"  {plain(finding.subject)}  {plain(finding.words)}", err=True)
-        click.confirm(f"\nTake over these {len(shown)} collections?", abort=True, err=True)
+        click.confirm(f"\n{verb} these {len(shown)}?", abort=True, err=True)
     return filter(None, map(repair_finding, shown))
 
 

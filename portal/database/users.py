@@ -175,8 +175,18 @@ def drop_user(database: Database, name: str) -> None:
 
 def users_in(database: Database, prefix: str) -> set[str]:
     """The names of the users in ``database`` that begin with ``prefix``."""
+    return set(roles_of_users(database, prefix))
+
+
+def roles_of_users(database: Database, prefix: str) -> dict[str, frozenset[str]]:
+    """The names of these users, with the roles that they have beside their own."""
     found = database.command("usersInfo", 1, filter={"user": {"$regex": f"^{re.escape(prefix)}"}})
-    return {user["user"] for user in found["users"]}
+    return {
+        user["user"]: frozenset(
+            f"{role['role']}@{role['db']}" for role in user["roles"] if role["role"] != user["user"]
+        )
+        for user in found["users"]
+    }
 
 
 def roles_in(database: Database, prefix: str) -> dict[str, frozenset[Privilege]]:

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from portal.doctor import chains, leftovers, members, operations, placements, slugs, surroundings
+from portal.doctor import (
+    chains,
+    credentials,
+    leftovers,
+    members,
+    operations,
+    placements,
+    slugs,
+    surroundings,
+)
 from portal.doctor.findings import Finding, NotRepaired
 from portal.errors import PortalError
 from portal.tenants.collections import CollectionError
@@ -21,9 +30,11 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     slugs.find_idle,
     slugs.find_unheld,
     leftovers.find_dead,
+    credentials.find_mismatched,
     members.find_dead_offers,
     members.find_ownerless,
     chains.find_broken,
+    credentials.find_wrong_hosts,
     surroundings.find_leaking_server,
     surroundings.find_waiting_mails,
     surroundings.find_wrong_clock,

@@ -18,6 +18,7 @@ from portal.database.transactions import transaction, transactional, within_tran
 from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
+from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -33,6 +34,7 @@ DEAD_MEMBERSHIP = Kind(
     "dead_membership", "Memberships of accounts or organizations that don't exist", _ADVICE
 )
 DEAD_KEY = Kind("dead_key", "API keys of organizations that don't exist", _ADVICE)
+DEAD_CREDENTIAL = Kind("dead_credential", "Credentials of organizations that don't exist", _ADVICE)
 DEAD_INVITATION = Kind("dead_invitation", "Invitations to organizations that don't exist", _ADVICE)
 DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist", _ADVICE)
 DEAD_SESSION = Kind(
@@ -85,6 +87,7 @@ OWNERS = {owner.document: owner for owner in (ACCOUNT, ORGANIZATION)}
 BELONGINGS = (
     Belonging("membership", Membership, DEAD_MEMBERSHIP),
     Belonging("key", ApiKey, DEAD_KEY),
+    Belonging("credential", Credential, DEAD_CREDENTIAL),
     Belonging("invitation", Invitation, DEAD_INVITATION),
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
     Belonging("passkey", Passkey, DEAD_FACTOR),

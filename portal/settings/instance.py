@@ -101,6 +101,8 @@ def read_administrator_password() -> str | None:
         return (INSTANCE / ADMINISTRATOR_FILE).read_text()
     except FileNotFoundError:
         return None
+
+
 def read_port() -> int | None:
     """The port that the embedded MongoDB had last: credentials have it in their connection
     strings."""

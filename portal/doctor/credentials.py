@@ -1,0 +1,269 @@
+"""Credentials compared with the MongoDB users they stand for: those in the tenant database whose
+names begin as ours do.
+
+A user is recorded before it is made, and dropped before its record is deleted. So one that is
+listed twice without a record in between has none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from bson import ObjectId
+from pymongo.errors import OperationFailure
+
+from portal import clock, settings
+from portal.audit.trail import record
+from portal.database import users
+from portal.database.connection import tenant_database
+from portal.database.transactions import transactional
+from portal.database.users import UNAUTHORIZED, Privilege
+from portal.doctor.findings import Finding, Kind, NotRepaired
+from portal.documents.credentials import Credential, CredentialUser, Reach
+from portal.documents.organizations import Organization, OrganizationState
+from portal.organizations.credentials import hosts
+from portal.organizations.credentials.managing import mark_revoked
+from portal.organizations.credentials.tending import tend
+from portal.organizations.lifecycle.engine import repair_organization
+from portal.organizations.lifecycle.privileges import PREFIX, privileges_on
+from portal.tenants import collections
+from portal.web.context import RequestContext
+
+UNRECORDED_USER = Kind(
+    "unrecorded_user",
+    "MongoDB users that reach an organization, and that no credential records",
+    "An older backup of the master database leaves them so. --repair takes them over: the "
+    "organization's admins see them then, and can revoke them.",
+)
+DEAD_USER = Kind(
+    "dead_user",
+    "MongoDB users and roles of credentials that reach no organization",
+    "flask doctor --drop-users shows them, asks, and drops them.",
+    explicit=True,
+)
+MISSING_USER = Kind(
+    "missing_user",
+    "Credentials whose MongoDB user is gone",
+    "Nobody can sign in by them, and no password brings them back. --repair revokes them.",
+)
+WRONG_PRIVILEGES = Kind(
+    "wrong_privileges",
+    "MongoDB users that reach something else than their organization's collection",
+    "--repair gives them the privileges of their credential, and no others.",
+)
+FURTHER_ROLES = Kind(
+    "further_roles",
+    "MongoDB users of credentials that somebody gave further roles",
+    "Take them away by revokeRolesFromUser, or revoke the credential.",
+)
+UNSEEN_USERS = Kind(
+    "unseen_users",
+    "Credentials whose MongoDB users the portal may not look at",
+    "Grant it the administration of users in the tenant database: docs/operating.md says how.",
+)
+WRONG_HOSTS = Kind(
+    "wrong_hosts",
+    "Hosts in connection strings of credentials that may not lead to MongoDB",
+    "Correct CREDENTIALS_URI: customers get its hosts, and drivers go on to those that the replica "
+    "set advertises.",
+)
+
+
+def find_mismatched() -> Iterator[Finding]:
+    """Users without a record, records without a user, and users that reach something else."""
+    try:
+        first = _look()
+        # A change may have been under way, so what stands out is looked at again.
+        found = _look() if first.unrecorded or first.missing else first
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        if Credential.objects.first():
+            lacking = ", ".join(users.missing_rights(tenant_database()))
+            yield Finding(UNSEEN_USERS, tenant_database().name, f"it lacks {lacking}")
+        return
+    for name in sorted(first.unrecorded & found.unrecorded):
+        yield _unrecorded(name, found.roles.get(name))
+    for name in sorted(first.missing & found.missing):
+        yield _missing(name, found.recorded[name])
+    for name in sorted(found.recorded.keys() & found.users.keys()):
+        yield from _misgiven(name, found)
+
+
+def find_dead_users() -> Iterator[Finding]:
+    """Those that may be dropped."""
+    return (finding for finding in find_mismatched() if finding.kind is DEAD_USER)
+
+
+def find_wrong_hosts() -> Iterator[Finding]:
+    """Hosts that customers get and that don't answer, or lead elsewhere."""
+    if not settings.current().credentials_uri and not Credential.objects.first():
+        return
+    found = hosts.try_hosts()
+    for names, words in (
+        (found.silent, "doesn't answer here"),
+        (found.foreign, "belongs to another replica set"),
+        (found.advertised, "is advertised, and not among the hosts of the connection string"),
+    ):
+        for name in names:
+            yield Finding(WRONG_HOSTS, name, words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The users and roles that MongoDB has, by name, and the credentials that record them."""
+
+    users: dict[str, frozenset[str]]
+    roles: dict[str, frozenset[Privilege]]
+    recorded: dict[str, Credential]
+
+    @property
+    def unrecorded(self) -> set[str]:
+        return (self.users.keys() | self.roles.keys()) - self.recorded.keys()
+
+    @property
+    def missing(self) -> set[str]:
+        return {
+            user.name
+            for credential in self.recorded.values()
+            for user in credential.users
+            if user.ready_at and not user.ended_at and user.name not in self.users
+        }
+
+
+def _look() -> _Look:
+    made = users.roles_of_users(tenant_database(), PREFIX)
+    roles = users.roles_in(tenant_database(), PREFIX)
+    recorded = {user.name: found for found in Credential.objects for user in found.users}
+    return _Look(made, roles, recorded)
+
+
+def _unrecorded(name: str, privileges: frozenset[Privilege] | None) -> Finding:
+    organization, reach = _reached(privileges or frozenset())
+    if organization is None or reach is None:
+        words = "has no role" if privileges is None else "reaches no organization"
+        return Finding(DEAD_USER, name, words, repair=partial(_drop, name))
+    words = f"may {reach} {organization.placement.collection} of {organization.name}"
+    repair = partial(_take_over, name, organization.id, reach)
+    return Finding(UNRECORDED_USER, name, words, organization.id, repair)
+
+
+def _reached(privileges: frozenset[Privilege]) -> tuple[Organization | None, Reach | None]:
+    """The organization whose collection a role reaches, and how; neither where that is none, or
+    anything else as well."""
+    names = {privilege.collection for privilege in privileges}
+    if len(names) != 1:
+        return None, None
+    [name] = names
+    organization = Organization.objects(
+        placement__collection=name, state=OrganizationState.ACTIVE, operation=None
+    ).first()
+    reaches = [each for each in Reach if privileges == set(privileges_on(name, each))]
+    return (organization, reaches[0]) if organization and reaches else (None, None)
+
+
+def _drop(name: str) -> str | None:
+    look = _look()
+    if name not in look.unrecorded:
+        return None
+    users.drop_user(tenant_database(), name)
+    return "dropped"
+
+
+@transactional
+def _take_over(name: str, organization_id: ObjectId, reach: Reach) -> str | None:
+    organization = Organization.objects(
+        id=organization_id, state=OrganizationState.ACTIVE, operation=None
+    ).first()
+    if organization is None or Credential.objects(users__name=name).first():
+        return None
+    now = clock.now()
+    credential = Credential(
+        organization=organization_id,
+        name=f"Taken over {now:%Y-%m-%d}",
+        reach=reach,
+        users=[CredentialUser(name=name, created_at=now, ready_at=now)],
+        created_at=now,
+    ).save(force_insert=True)
+    Organization.objects(id=organization_id).update_one(inc__credentials=1)
+    details = {"name": credential.name, "user": name}
+    origin = RequestContext().origin
+    record(organization, "credential.taken_over", origin, target=credential.id, **details)
+    return "taken over"
+
+
+def _missing(name: str, credential: Credential) -> Finding:
+    words = f"user of credential “{credential.name}”, which is gone"
+    repair = partial(_end_missing, name, credential.id)
+    return Finding(MISSING_USER, name, words, credential.organization, repair)
+
+
+def _end_missing(name: str, credential_id: ObjectId) -> str | None:
+    if name in users.users_in(tenant_database(), PREFIX):
+        return None
+    _mark_ended(name, credential_id)
+    if not tend(credential_id):
+        raise NotRepaired("MongoDB did not answer; a portal tries it again")
+    return "revoked"
+
+
+@transactional
+def _mark_ended(name: str, credential_id: ObjectId) -> None:
+    credential = Credential.objects(id=credential_id, users__name=name).first()
+    organization = credential and Organization.objects(id=credential.organization).first()
+    if organization is None:
+        return
+    in_force = [user for user in credential.users if user.ready_at and not user.ended_at]
+    if [user.name for user in in_force] == [name]:
+        mark_revoked(credential, organization, RequestContext())
+        return
+    for user in in_force:
+        if user.name == name:
+            user.ended_at = credential.due_at = clock.now()
+            details = {"name": credential.name, "user": name}
+            origin = RequestContext().origin
+            record(
+                organization, "credential.overlap_ended", origin, target=credential.id, **details
+            )
+    credential.save()
+
+
+def _misgiven(name: str, look: _Look) -> Iterator[Finding]:
+    credential = look.recorded[name]
+    if further := look.users[name]:
+        words = f"has also {', '.join(sorted(further))}"
+        yield Finding(FURTHER_ROLES, name, words, credential.organization)
+    if _differs(name, credential):
+        repair = partial(_give, name, credential.id)
+        reached = look.roles.get(name, frozenset())
+        words = f"reaches {', '.join(sorted(one.collection for one in reached)) or 'nothing'}"
+        yield Finding(WRONG_PRIVILEGES, name, words, credential.organization, repair)
+
+
+def _differs(name: str, credential: Credential) -> bool:
+    """Tell whether the user's role has other privileges than it should, with no operation running
+    on its organization meanwhile."""
+    settled = {"id": credential.organization, "operation": None}
+    before = Organization.objects(**settled).first()
+    if before is None or before.state == OrganizationState.PURGED:
+        return False
+    collection = before.placement.collection
+    here = collections.uuid_of(tenant_database(), collection) == before.placement.uuid
+    active = before.state == OrganizationState.ACTIVE
+    wanted = set(privileges_on(collection, credential.reach)) if active and here else set()
+    given = users.roles_in(tenant_database(), name).get(name)
+    kept = Credential.objects(id=credential.id, users__name=name).first()
+    ended = kept is None or any(user.ended_at for user in kept.users if user.name == name)
+    unchanged = Organization.objects(**settled, version=before.version).first() is not None
+    return not ended and unchanged and given != wanted
+
+
+def _give(name: str, credential_id: ObjectId) -> str | None:
+    credential = Credential.objects(id=credential_id).first()
+    if credential is None or not _differs(name, credential):
+        return None
+    # An operation, so that no other one changes the collection's name meanwhile.
+    repair_organization(Organization.objects.get(id=credential.organization), RequestContext())
+    if _differs(name, credential):
+        raise NotRepaired("MongoDB doesn't let the portal change it: see its log")
+    return "given its privileges"
