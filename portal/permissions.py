@@ -32,6 +32,7 @@ _OWNER = _ADMIN | {
     "organization.delete",
     "organization.restore",
     "organization.purge",
+    "organization.adopt",
     "organization.require_second_factor",
     "documents.share",
     "owners.manage",
@@ -64,6 +65,7 @@ WORDS = {
     "organization.delete": "delete it",
     "organization.restore": "restore it",
     "organization.purge": "purge it",
+    "organization.adopt": "take over a collection that stands in place of its own",
 }
 """Each permission in words."""
 

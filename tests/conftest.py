@@ -28,6 +28,7 @@ from portal.serving import build, mongod
 from portal.settings import Settings, activate, current
 from tests import factories, pages
 from tests.mail.post_office import open_office
+from tests.rights import admit
 from tests.visitor import Visitor
 
 TOP = Path(__file__).parent.parent
@@ -438,6 +439,8 @@ def flask(server):
             "SECRET_KEY": server.settings["secret_key"],
             **changes,
         }
+        if environment["MONGO_URI"] == server.uri:
+            admit(server.admin_uri, environment["MASTER_DB"], environment["TENANT_DB"])
         return subprocess.run(
             [sys.executable, *(["-c", IMPATIENT] if impatient else ["-m", "flask"]), *arguments],
             check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60,

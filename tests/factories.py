@@ -54,7 +54,7 @@ def an_account(email="teo@acme.example", *, verified=True):
 
 
 def a_collection(tenant_db, name):
-    transaction(lambda: collections.create_collection(tenant_db, name))
+    transaction(lambda: collections.create_collection(tenant_database(), name))
     return collections.uuid_of(tenant_db, name)
 
 

@@ -22,7 +22,7 @@ from portal.errors import NotFound, PortalError
 from portal.identity.accounts.errors import EmailTaken, SignUpClosed
 from portal.identity.authentication.errors import WeakPassword
 from portal.identity.sessions.errors import AccountRequired
-from portal.organizations import directory, signing_up
+from portal.organizations import adopting, directory, signing_up
 from portal.organizations.access.errors import (
     NotInTrash,
     OrganizationPurged,
@@ -36,12 +36,12 @@ from portal.organizations.lifecycle.errors import (
     CredentialsNotCarried,
     InvalidSlug,
     NameUnchanged,
+    NotReplaced,
     OperationInProgress,
     SlugTaken,
     TenantCollectionMissing,
 )
-from portal.organizations.storage import stored_by
-from portal.tenants.collections import Figures
+from portal.organizations.storage import Stored, stored_by
 from portal.web.errors import InvalidInput, MalformedJson, Overloaded, TooManyAttempts
 from portal.web.requests import request_context
 
@@ -158,7 +158,25 @@ def get_organization(name: str) -> Answer:
     links to the current one.
     """
     access = access_by_name(name, "organization.view")
-    return _details(access, access.organization, stored_by(access.organization).figures)
+    return _details(access, access.organization, stored_by(access.organization))
+
+
+@org.post("/<name:name>/adopt", refusals=(*OF_CHANGES, NotReplaced, OrganizationRenamed))
+@takes_key
+@logged_in
+@org.arguments(schemas.AdoptBody)
+@org.response(200, schemas.OrganizationAnswer)
+def adopt_replacement(body: dict[str, str], name: str) -> Answer:
+    """Take over the collection that stands in place of its own
+
+    Where `collection_state` is `replaced`: the one with the `uuid` of `replacement`, and no other.
+    By its current name or slug; an old one is refused.
+    """
+    access = access_by_name(name, "organization.adopt")
+    if access.by_old_slug:
+        raise OrganizationRenamed(access.organization.name, access.organization.slug)
+    adopted = adopting.adopt_replacement(access, body["uuid"], None, request_context())
+    return _changed(access, adopted)
 
 
 @org.put("/update/<name:name>", refusals=_OF_RENAMING)
@@ -294,18 +312,21 @@ def _changed(access: Access, organization: Organization) -> Answer:
     """The organization after its change; without figures where it was purged since, which undoes
     nothing of what is answered."""
     try:
-        figures = stored_by(organization).figures
+        stored = stored_by(organization)
     except PortalError:
-        figures = None
-    return _details(access, organization, figures)
+        stored = Stored()
+    return _details(access, organization, stored)
 
 
-def _details(access: Access, organization: Organization, figures: Figures | None) -> Answer:
+def _details(access: Access, organization: Organization, stored: Stored) -> Answer:
     """The organization as it is now, with its canonical URL for a request by an old slug."""
+    figures = stored.figures
     details = _created(organization) | {
         "role": access.role,
         "documents": figures.documents if figures else None,
         "bytes": figures.size_bytes if figures else None,
+        "collection_state": stored.state,
+        "replacement": stored.replacement,
         "operation": organization.operation,
     }
     return {"organization": details}, 200, canonical(access, organization)
@@ -349,6 +370,7 @@ replay.install(
     org,
     {
         OperationKind.CREATE: (schemas.CreatedAnswer, _replay_create),
+        adopting.ADOPTED: (schemas.OrganizationAnswer, _replay_change),
         OperationKind.RENAME: (schemas.OrganizationAnswer, _replay_change),
         OperationKind.TRASH: (schemas.DeletedAnswer, _replay_trash),
         OperationKind.RESTORE: (schemas.OrganizationAnswer, _replay_change),

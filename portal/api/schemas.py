@@ -14,6 +14,7 @@ from portal.identity.authentication.passwords import LONGEST
 from portal.organizations.api_keys import managing
 from portal.organizations.credentials import managing as credentials
 from portal.organizations.lifecycle.names import LONGEST_SLUG
+from portal.organizations.storage import CollectionState
 from portal.permissions import FOR_API_KEYS
 
 _NAME = {
@@ -38,6 +39,7 @@ _PASSWORD_EXAMPLE = {"format": "password", "example": "correct horse battery sta
 _PASSWORD = {**_PASSWORD_EXAMPLE, "maxLength": LONGEST}
 _ROLE = {"description": "null for a key that has permissions rather than a role"}
 _ID = {"example": "692588d0a7c4f2b91e03d65a"}
+_UUID = {"example": "4c019639-7e90-4fb9-b912-814c9f056732"}
 _KEY_EXAMPLE = {"example": "Nightly export"}
 _KEY_NAME = {**_NAME, **_KEY_EXAMPLE}
 _PERMISSIONS_EXAMPLE = {"example": ["audit.export", "organization.view"]}
@@ -59,6 +61,7 @@ CHOICES = {
     "InvitationState": list(InvitationState),
     "ApiKeyPermission": sorted(FOR_API_KEYS),
     "CredentialReach": list(Reach),
+    "CollectionState": list(CollectionState),
 }
 
 
@@ -175,8 +178,27 @@ class Operation(Response):
     started_at = _time(required=True)
 
 
+class Replacement(Response):
+    """A collection that stands in place of an organization's own, which is gone."""
+
+    uuid = fields.String(required=True, metadata=_UUID)
+    documents = fields.Integer(required=True, metadata={"example": 1200})
+
+
+class AdoptBody(Body):
+    uuid = fields.String(required=True, metadata=_UUID)
+
+
 class OrganizationDetails(Organization):
-    """An organization as a member sees it; figures are null while its collection can't be read."""
+    """An organization as a member sees it; figures are null while its collection can't be read.
+
+    ``collection_state`` is null while it is being created. `missing`: somebody dropped it in the
+    database. `replaced`: another stands there instead, which an owner may take over. `misnamed`:
+    somebody renamed it, and another has its name.
+    """
+
+    collection_state = Choice("CollectionState", required=True, allow_none=True)
+    replacement = fields.Nested(Replacement, required=True, allow_none=True)
 
     role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
     documents = fields.Integer(required=True, allow_none=True, metadata={"example": 1200})

@@ -36,6 +36,7 @@ from portal.database.connection import client
 from portal.database.transactions import transactional, within_transaction
 from portal.database.users import Connection, ConnectionString, Privilege, Proof
 from portal.documents.applications import Application, UserState
+from portal.settings.checks import portable_uri
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -58,7 +59,7 @@ class MadeUser:
 
 @dataclass(frozen=True, slots=True)
 class ListedApplication:
-    """An application with the open connections of its users to the primary."""
+    """An application with the open connections of its users to the members that are up."""
 
     application: Application
     connections: list[Connection]
@@ -147,7 +148,8 @@ def list_applications() -> list[ListedApplication]:
     """All applications by name, with their open connections."""
     found = list(Application.objects.order_by("name"))
     names = [user for application in found for user in application.users]
-    seen = users.connections_of(client(), _HOME, names) if names else []
+    uri, wanted = portable_uri(settings.current().mongo_uri), {"$in": names}
+    seen = users.connections_on_all(uri, _HOME, wanted) if names else []
     return [
         ListedApplication(application, [one for one in seen if one.user in application.users])
         for application in found

@@ -51,7 +51,7 @@ WORDS = {
     "organization.second_factor_required": "Second factor required from {starts_on}",
     "organization.slug_given_up": "Address {slug} given up to another organization",
     "organization.slug_reclaimed": "Address {slug} claimed again",
-    "organization.collection_adopted": "Restored collection {collection} taken over",
+    "organization.collection_adopted": "Collection {collection} taken over, its own is gone",
     "organization.trash_failed": "Move to the trash undone: {reason}",
     "organization.trashed": "Moved to the trash",
     "member.left": "Left; was {role_before}",

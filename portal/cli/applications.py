@@ -39,7 +39,7 @@ def add_application(name: str, admin_uri: str | None) -> None:
 @applications.command("list")
 @on_database
 def list_applications() -> None:
-    """List the applications, their MongoDB users, and the connections of these to the primary."""
+    """List the applications, their MongoDB users, and where these have connections open."""
     found = managing.list_applications()
     for listed in found:
         for line in _lines(listed):

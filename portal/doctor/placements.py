@@ -8,12 +8,12 @@ from uuid import UUID
 
 from bson import ObjectId
 
-from portal.audit.trail import record
 from portal.database.connection import tenant_database
 from portal.database.paging import BATCH_SIZE, in_batches
-from portal.database.transactions import transactional
+from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.organizations.adopting import uuid_of_nobodys, write_adoption
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.tenants import collections
 from portal.tenants.collections import Found
@@ -39,8 +39,9 @@ MISSING = Kind(
 RESTORED = Kind(
     "restored_collection",
     "Organizations whose name is held by a collection with another UUID",
-    "mongorestore without --preserveUUID leaves them so: then flask doctor --adopt-restored takes "
-    "them over. If it isn't the organization's, rename it.",
+    "mongorestore without --preserveUUID and an application's $out leave them so: an owner takes "
+    "one over on the organization's page, flask doctor --adopt-restored all of them. If it isn't "
+    "the organization's, rename it.",
     explicit=True,
 )
 MISNAMED = Kind(
@@ -163,7 +164,7 @@ def _misplacement(row: Row, actual: str | None) -> Finding:
     name, organization = row["placement"]["collection"], row["_id"]
     if actual is None:
         recorded = row["placement"].get("uuid")
-        if found := _nobodys(name):
+        if found := uuid_of_nobodys(name):
             documents = tenant_database()[name].estimated_document_count()
             words = (
                 f"{row['name']}: {name} has UUID {found}, not {recorded}; documents: {documents}"
@@ -176,38 +177,14 @@ def _misplacement(row: Row, actual: str | None) -> Finding:
     return Finding(MISNAMED, row["slug"], words, organization, lambda: _restore_name(organization))
 
 
-def _nobodys(name: str) -> UUID | None:
-    """The UUID of the collection ``name``, if there is one and no organization's."""
-    found = collections.uuid_of(tenant_database(), name)
-    return found if found and not _owned({found}) else None
-
-
 def _adopt(organization: ObjectId, name: str, recorded: UUID | None, found: UUID) -> str | None:
     """Take over the collection ``found``, unless anything has changed since it was shown."""
     came_back = collections.names_of(tenant_database(), filter(None, [recorded]))
-    if came_back or _nobodys(name) != found:
+    if came_back or uuid_of_nobodys(name) != found:
         return None
-    return _write_adopted(organization, name, recorded, found)
-
-
-@transactional
-def _write_adopted(
-    organization: ObjectId, name: str, recorded: UUID | None, found: UUID
-) -> str | None:
-    as_shown = {"placement__collection": name, "placement__uuid": recorded, "operation": None}
-    kept = Organization.objects(id=organization, state__ne=OrganizationState.PURGED, **as_shown)
-    adopted = kept.modify(new=True, set__placement__uuid=found, inc__version=1)
-    if adopted is None:
-        return None
-    record(
-        adopted,
-        "organization.collection_adopted",
-        RequestContext().origin,
-        collection=name,
-        uuid_before=str(recorded),
-        uuid=str(found),
-    )
-    return "taken over"
+    origin = RequestContext().origin
+    adopted = transaction(partial(write_adoption, organization, name, recorded, found, origin))
+    return "taken over" if adopted else None
 
 
 def _actual_names(rows: list[Row]) -> dict[UUID, str]:

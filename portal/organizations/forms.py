@@ -49,3 +49,9 @@ class ConfirmForm(IdempotentForm):
     """Deletes or purges an organization, confirmed by its name."""
 
     confirm_name = StringField("Type the name to confirm", default="")
+
+
+class AdoptForm(ConfirmForm):
+    """Takes over the collection with the ``uuid`` that was shown, confirmed likewise."""
+
+    uuid = HiddenField(default="")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from portal.organizations.access.errors import (
     OrganizationRenamed,
     OrganizationTrashed,
 )
+from portal.organizations.adopting import Replacement, find_replacement
 from portal.organizations.lifecycle import errors
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
 from portal.tenants import collections
@@ -34,16 +36,35 @@ MAX_FOLLOWED = 8
 PAUSE_BETWEEN_REPAIRS = timedelta(seconds=10)
 
 
+class CollectionState(StrEnum):
+    """Whereabouts of a tenant collection."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    REPLACED = "replaced"
+    MISNAMED = "misnamed"
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The figures of a tenant collection, and documents if they were asked for. Without figures it
     can't be read now: it may be ``missing`` from the database, or ``elsewhere``, under a name that
-    can't be repaired."""
+    can't be repaired. In place of one that is missing another may stand, its ``replacement``."""
 
     figures: Figures | None = None
     documents: list[RawBSONDocument] = field(default_factory=list)
     missing: bool = False
     elsewhere: str | None = None
+    replacement: Replacement | None = None
+
+    @property
+    def state(self) -> CollectionState | None:
+        """The collection in a word; ``None`` while it is being created."""
+        if self.missing:
+            return CollectionState.REPLACED if self.replacement else CollectionState.MISSING
+        if self.elsewhere:
+            return CollectionState.MISNAMED
+        return CollectionState.PRESENT if self.figures else None
 
 
 def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Stored:
@@ -64,7 +85,7 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
             actual = found.actual_name
         except CollectionMissing:
             _check_not_purged(organization)
-            return Stored(missing=True)
+            return Stored(missing=True, replacement=find_replacement(organization))
         try:
             name = _recorded_name(organization, actual)
         except (collections.CollectionError, PortalError) as error:

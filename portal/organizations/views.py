@@ -22,12 +22,13 @@ from portal.identity.authentication import cookies
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
-from portal.organizations import directory, latest, sharing, signing_up
+from portal.organizations import adopting, directory, latest, sharing, signing_up
 from portal.organizations.access import owners, replay
 from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.directory import TRASH_KEY, Preview, Selection, preview_of
 from portal.organizations.forms import (
+    AdoptForm,
     ConfirmForm,
     FinishSignUpForm,
     NameForm,
@@ -36,6 +37,7 @@ from portal.organizations.forms import (
     ViewersForm,
 )
 from portal.organizations.lifecycle import creating, renaming, trashing
+from portal.organizations.lifecycle.errors import NotReplaced
 from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.storage import stored_by
 from portal.web import rate_limits
@@ -300,6 +302,26 @@ def delete(access: Access) -> ResponseReturnValue:
         trash_days=trash_days,
         purge_at=clock.now() + timedelta(days=trash_days),
     )
+
+
+@blueprint.route("/organizations/<slug>/adopt", methods=["GET", "POST"])
+@with_access("organization.adopt")
+@reauthenticated
+def adopt(access: Access) -> ResponseReturnValue:
+    organization, form = access.organization, AdoptForm()
+    adopted = form.submit(
+        lambda: adopting.adopt_replacement(
+            access, form.uuid.data, form.confirm_name.data, request_context()
+        )
+    )
+    if adopted:
+        flash(f"{isolated(adopted.name)} reads and writes there from now on.", "ok")
+        return redirect(url_for(".overview", slug=adopted.slug), 303)
+    replacement = adopting.find_replacement(organization)
+    if replacement is None:
+        raise NotReplaced(organization.name)
+    form.uuid.data = str(replacement.uuid)
+    return render_page("organizations/adopt.html", access, form, replacement=replacement)
 
 
 @blueprint.get("/trash")

@@ -428,7 +428,7 @@ def test_what_organizations_in_the_trash_have_is_no_damage(found):
 ON_THEIR_OWN = {
     "Account", "Organization", "Slug", "AuditEvent", "ProvisioningKey", "PendingSignUp",
     "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "IdempotencyRecord",
-    "Installation",
+    "Installation", "Application",
 }  # fmt: skip
 
 

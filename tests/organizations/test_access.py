@@ -39,7 +39,7 @@ ALLOWED = {
     Role.VIEWER: {"organization.view", "organization.leave", "members.view", "audit.view"},
     Role.ADMIN: {"organization.rename", "members.manage", "invitations.manage", "keys.manage",
             "audit.export", "documents.read", "documents.write", "indexes.manage"},
-    Role.OWNER: {"organization.delete", "documents.share", "organization.restore", "organization.purge",
+    Role.OWNER: {"organization.delete", "documents.share", "organization.restore", "organization.purge", "organization.adopt",
             "organization.require_second_factor", "owners.manage"},
 }  # fmt: skip
 MAY = {

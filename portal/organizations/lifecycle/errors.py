@@ -127,6 +127,20 @@ class TenantCollectionMissing(Conflict):
 
 
 @dataclass
+class NotReplaced(Conflict):
+    """The collection that was to be taken over doesn't stand in place of the organization's."""
+
+    name: str
+
+    code = "not_replaced"
+    title = "There is nothing to take over"
+    message = (
+        "The collection that you saw does not stand in place of that of {name}: it has its own, or "
+        "another stands there now. Nothing was changed. Look at its page again."
+    )
+
+
+@dataclass
 class CollectionNameConflict(Conflict):
     """A collection that isn't the portal's has a name that the portal needs."""
 
