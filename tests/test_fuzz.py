@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
+from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
@@ -23,6 +24,7 @@ from portal.organizations.members.mails import token_of
 from portal.settings import current
 from tests.factories import (
     a_context,
+    a_credential,
     a_key,
     a_member,
     a_passkey,
@@ -132,6 +134,10 @@ def a_path(rule, organization):
         return rule.replace("<passkey_id>", str(passkey.id))
     if "<public_id>" in rule:
         return rule.replace("<public_id>", str(Session.objects.first().public_id))
+    if "<credential_id>" in rule:
+        if not Credential.objects:
+            a_credential(organization)
+        rule = rule.replace("<credential_id>", str(Credential.objects.first().id))
     if "<key_id>" in rule:
         if not ApiKey.objects(organization=organization.id):
             a_key(organization)
@@ -202,6 +208,13 @@ FORMS = {
     ),
     "/organizations/<slug>/keys/<key_id>/rotate": ("overlap", "idempotency_key"),
     "/organizations/<slug>/keys/<key_id>/revoke": ("idempotency_key",),
+    "/organizations/<slug>/credentials/new": ("name", "reach", "idempotency_key"),
+    "/organizations/<slug>/credentials/<credential_id>/rotate": ("overlap", "idempotency_key"),
+    "/organizations/<slug>/credentials/<credential_id>/end": (
+        "although_in_use",
+        "idempotency_key",
+    ),
+    "/organizations/<slug>/credentials/<credential_id>/revoke": ("idempotency_key",),
     "/organizations/<slug>/second-factor": ("starts_on", "lift"),
     "/login/second": ("code", "credential", "trust"),
     "/login/passkey": ("credential",),
@@ -359,6 +372,7 @@ each_pattern = pytest.mark.parametrize(
         "/trash/{}",
         "/trash/{}/restore",
         "/organizations/acme-corp/keys/{}/rotate",
+        "/organizations/acme-corp/credentials/{}/rotate",
         "/org/{}",
         "/org/{}/members",
         "/static/{}",

@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.doctor.examination import CHECKS, examine
+from portal.documents.credentials import Credential
 from portal.documents.memberships import Membership, Role
 from portal.organizations.api_keys import managing as keys
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
@@ -20,6 +21,7 @@ from portal.organizations.members import managing as members
 from portal.organizations.storage import store_of
 from tests.factories import (
     a_context,
+    a_credential,
     a_key,
     a_member,
     a_passkey,
@@ -62,12 +64,14 @@ class World:
         for organization in (self.delta, self.bravo):
             self._add_members(organization)
         self.key = a_key(self.acme, Role.ADMIN)
+        a_credential(self.acme)
         guest = a_member(self.acme, Role.VIEWER, "guest@acme.example")
         admin = self.accounts[Role.ADMIN]
         self.ids = {
             "<account_id>": guest.id,
             "<invitation_id>": an_invitation(self.acme, admin, "new@acme.example").id,
             "<key_id>": keys.keys_of(self.acme)[0].id,
+            "<credential_id>": Credential.objects.get().id,
             "<passkey_id>": a_passkey(self.owner).id,
             "<public_id>": a_session(email_of(Role.OWNER)).public_id,
             "<token>": "x",

@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.database.connection import master_database, tenant_database
+from portal.documents.credentials import Credential
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import credentials
@@ -20,6 +21,7 @@ from portal.permissions import ROLES, of_api_key
 from tests.conftest import filled
 from tests.factories import (
     a_context,
+    a_credential,
     a_key,
     a_member,
     a_passkey,
@@ -125,6 +127,15 @@ ROUTES = {
     "POST /organizations/<slug>/keys/<key_id>/rotate": "keys.manage",
     "GET /organizations/<slug>/keys/<key_id>/revoke": "keys.manage",
     "POST /organizations/<slug>/keys/<key_id>/revoke": "keys.manage",
+    "GET /organizations/<slug>/credentials": "credentials.manage",
+    "GET /organizations/<slug>/credentials/new": "credentials.manage",
+    "POST /organizations/<slug>/credentials/new": "credentials.manage",
+    "GET /organizations/<slug>/credentials/<credential_id>/rotate": "credentials.manage",
+    "POST /organizations/<slug>/credentials/<credential_id>/rotate": "credentials.manage",
+    "GET /organizations/<slug>/credentials/<credential_id>/end": "credentials.manage",
+    "POST /organizations/<slug>/credentials/<credential_id>/end": "credentials.manage",
+    "GET /organizations/<slug>/credentials/<credential_id>/revoke": "credentials.manage",
+    "POST /organizations/<slug>/credentials/<credential_id>/revoke": "credentials.manage",
     "GET /organizations/<slug>/members": "members.view",
     "GET /organizations/<slug>/members/<account_id>/role": "members.manage",
     "POST /organizations/<slug>/members/<account_id>/role": "members.manage",
@@ -176,6 +187,11 @@ ROUTES = {
     "POST /org/<name:name>/keys": "keys.manage",
     "POST /org/<name:name>/keys/<key_id>/rotate": "keys.manage",
     "DELETE /org/<name:name>/keys/<key_id>": "keys.manage",
+    "GET /org/<name:name>/credentials": "credentials.manage",
+    "POST /org/<name:name>/credentials": "credentials.manage",
+    "POST /org/<name:name>/credentials/<credential_id>/rotate": "credentials.manage",
+    "POST /org/<name:name>/credentials/<credential_id>/end-overlap": "credentials.manage",
+    "DELETE /org/<name:name>/credentials/<credential_id>": "credentials.manage",
     "POST /admin/login": PUBLIC,
     "GET /auth/check": KNOWN,
 }
@@ -187,6 +203,7 @@ BODIES = {
     "DELETE /org/delete": {"organization_name": "Acme Corp"},
     "POST /org/<name:name>/adopt": {"uuid": "4c019639-7e90-4fb9-b912-814c9f056732"},
     "POST /org/<name:name>/keys": {"name": "Nightly export", "role": "viewer"},
+    "POST /org/<name:name>/credentials": {"name": "Weekly report", "reach": "read"},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }
@@ -261,7 +278,13 @@ class World:
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
             address = address.replace("<public_id>", self.session_of(role))
-        for name in ("passkey_id", "key_id", "account_id", "invitation_id"):
+        for name in (
+            "passkey_id",
+            "key_id",
+            "credential_id",
+            "account_id",
+            "invitation_id",
+        ):
             if f"<{name}>" in address:
                 address = address.replace(f"<{name}>", self.theirs(name, role))
         return address
@@ -315,6 +338,7 @@ class World:
                     a_passkey(an_account(f"{ObjectId()}@eve.example"), f"{ObjectId()}").id
                 ),
                 "key_id": self._a_key_of_it,
+                "credential_id": self._a_credential_of_it,
                 "account_id": lambda: (
                     a_member(self.organization, Role.VIEWER, f"{ObjectId()}@pia.example").id
                 ),
@@ -327,6 +351,10 @@ class World:
         a_key(self.organization)
         [added] = {key.id for key in managing.keys_of(self.organization)} - there
         return added
+
+    def _a_credential_of_it(self):
+        a_credential(self.organization)
+        return Credential.objects.order_by("-id").first().id
 
     def _an_invitation_of_it(self, role):
         inviter = a_member(self.organization, Role.ADMIN, f"{ObjectId()}@ann.example")

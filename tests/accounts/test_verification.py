@@ -7,9 +7,11 @@ import pytest
 
 from portal import clock
 from portal import settings as portal_settings
+from portal.database import users
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
+from portal.documents.credentials import Credential
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.documents.sessions import Session, SessionKind
@@ -19,8 +21,10 @@ from portal.identity.authentication.passwords import hash_password
 from portal.mail import links
 from portal.mail.errors import InvalidLink
 from portal.organizations.api_keys import managing
+from portal.organizations.credentials import tending
+from portal.organizations.lifecycle.privileges import PREFIX
 from tests.accounts.letters import token_of
-from tests.factories import a_context, an_access
+from tests.factories import a_context, a_credential, an_access
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
 
@@ -128,6 +132,18 @@ def test_the_first_proof_revokes_the_keys_that_somebody_made_under_the_account(a
     assert program.get("/org/acme-corp").status_code == 401
     event = AuditEvent.objects(chain=organization.id).order_by("-seq").first()
     assert (event.action, event.details["name"]) == ("key.revoked", "Waiting")
+
+
+@pytest.mark.attack("A7")
+def test_the_first_proof_revokes_the_credentials_that_somebody_made(app, link, tenant_db):
+    organization = Organization.objects.get()
+    a_credential(organization)
+    assert follow(Visitor(app), link, OTHER).status == 303
+    assert Credential.objects.get().revoked_at
+    tending.run_once()
+    assert not users.users_in(tenant_db, PREFIX)
+    event = AuditEvent.objects(chain=organization.id).order_by("-seq").first()
+    assert (event.action, event.details["name"]) == ("credential.revoked", "Reporting")
 
 
 @pytest.mark.attack("A7")

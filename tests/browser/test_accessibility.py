@@ -28,6 +28,7 @@ from portal.organizations.signing_up import PURPOSE
 from portal.permissions import FOR_API_KEYS
 from tests.factories import (
     a_context,
+    a_credential,
     a_key,
     a_member,
     a_passkey,
@@ -449,6 +450,32 @@ def test_the_documentation(page, check):
     page.goto("/docs")
     page.locator("#docs main[role=none]").wait_for()
     check(page, but=["#docs"])  # Swagger UI has its own colours and headings there
+
+
+def test_pages_of_credentials(page, check, mara):
+    organization = an_organization("Acme Corp", mara)
+    page.goto("/organizations/acme-corp/credentials")
+    check(page)
+    a_credential(organization, name="W" * 80)
+    page.goto("/organizations/acme-corp/credentials/new")
+    check(page)
+    page.get_by_role("button", name="Make MongoDB user").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+    page.get_by_label("Name", exact=True).fill("Weekly report")
+    page.get_by_role("button", name="Make MongoDB user").click()
+    page.get_by_text("Copy the connection string now.").wait_for()
+    check(page)
+    for words in ("Rotate… Weekly report", "Revoke… Weekly report", "End old user… of Weekly"):
+        page.goto("/organizations/acme-corp/credentials")
+        check(page)
+        page.get_by_role("link", name=words).click()
+        page.locator("main form button[type=submit]").wait_for()
+        check(page)
+        if words.startswith("Rotate"):
+            page.get_by_role("button", name="Rotate").click()
+            page.get_by_text("Copy the connection string now.").wait_for()
+            check(page)
 
 
 def test_pages_of_api_keys(page, check, mara):
