@@ -77,7 +77,7 @@ def create_credential(body: dict[str, Any], name: str) -> dict[str, Any]:
 @logged_in
 @org_credentials.arguments(schemas.RotateCredentialBody, required=False)
 @org_credentials.response(200, schemas.NewConnectionStringAnswer)
-def rotate_credential(body: dict[str, int | None], name: str, credential_id: str) -> dict[str, Any]:
+def rotate_credential(body: dict[str, int], name: str, credential_id: str) -> dict[str, Any]:
     """Give a credential a second MongoDB user
 
     The old one works for `overlap_seconds` beside it, or until it is ended. The connection string
@@ -85,8 +85,7 @@ def rotate_credential(body: dict[str, int | None], name: str, credential_id: str
     """
     access = access_by_name(name, "credentials.manage")
     credential = managing.credential_of(access.organization, credential_id)
-    seconds = body["overlap_seconds"]
-    overlap = None if seconds is None else timedelta(seconds=seconds)
+    overlap = timedelta(seconds=body["overlap_seconds"]) if body else None
     new = managing.rotate_credential(access, credential.id, overlap, request_context())
     return _with_secret(access, new)
 

@@ -153,5 +153,5 @@ _SECRETS = frozenset(
     for schema in vars(schemas).values()
     if isinstance(schema, type) and issubclass(schema, ma.Schema)
     for name, field in schema._declared_fields.items()
-    if isinstance(field, schemas.Secret) or field.load_only
+    if isinstance(field, schemas.Secret | schemas.ToldOnce) or field.load_only
 )

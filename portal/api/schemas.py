@@ -52,7 +52,10 @@ _CREDENTIAL_OVERLAPS = [
     int(overlap.total_seconds()) for overlap in credentials.OVERLAPS if overlap is not None
 ]
 _ENDS_AT = {"description": "the end of a former one, if a day was set"}
-_CONNECTIONS = {"description": "open ones; null where MongoDB doesn’t let the portal list them"}
+_CONNECTIONS = {
+    "description": "open ones; null where MongoDB doesn’t let the portal list them",
+    "example": 3,
+}
 _PENDING_SINCE = {"description": "revoked here since, and not yet in MongoDB"}
 _MEMBERS_EXAMPLE = {"example": ["db1.example:27017"]}
 CHOICES = {
@@ -87,6 +90,10 @@ class Choice(fields.String):
 
 class Secret(fields.String):
     """A value that is answered and never kept."""
+
+
+class ToldOnce(fields.Nested):
+    """What is answered along with a secret, and not kept either."""
 
 
 class Body(ma.Schema):
@@ -374,10 +381,10 @@ class NewCredentialBody(Body):
 class RotateCredentialBody(Body):
     overlap_seconds = fields.Integer(
         strict=True,
-        allow_none=True,
-        load_default=None,
         validate=ma.validate.OneOf(_CREDENTIAL_OVERLAPS),
-        metadata={"description": "how long the old user works beside the new; null: until ended"},
+        metadata={
+            "description": "how long the old user works beside the new one; left out, until ended"
+        },
     )
 
 
@@ -402,12 +409,13 @@ class NewConnectionStringAnswer(CredentialAnswer):
             "example": "mongodb://credential…:…@db.example:27017/tenant_db?authSource=tenant_db",
         }
     )
-    proof = fields.Nested(Proof)
+    proof = ToldOnce(Proof)
 
 
 class RevokedAnswer(Success):
     pending = fields.Boolean(
-        required=True, metadata={"description": "MongoDB did not answer: it is tried again"}
+        required=True,
+        metadata={"description": "MongoDB did not answer: it is tried again", "example": False},
     )
 
 

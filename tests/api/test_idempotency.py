@@ -104,6 +104,17 @@ def given_key_by(owner):
     return {"key_id": owner.post("/org/acme-corp/keys", body).json["key"]["id"]}
 
 
+def given_credential_by(owner):
+    made = owner.post("/org/acme-corp/credentials", {"name": "Weekly report", "reach": "read"})
+    return {"credential_id": made.json["credential"]["id"]}
+
+
+def given_two_users_by(owner):
+    ids = given_credential_by(owner)
+    owner.post(f"/org/acme-corp/credentials/{ids['credential_id']}/rotate")
+    return ids
+
+
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
 CALLS = {
     "POST /org/create": (nothing, {"organization_name": "Other"}),
@@ -124,6 +135,10 @@ CALLS = {
     "POST /org/{name}/keys": (nothing, {"name": "Nightly export", "role": "viewer"}),
     "POST /org/{name}/keys/{key_id}/rotate": (given_key_by, None),
     "DELETE /org/{name}/keys/{key_id}": (given_key_by, None),
+    "POST /org/{name}/credentials": (nothing, {"name": "Weekly report", "reach": "read"}),
+    "POST /org/{name}/credentials/{credential_id}/rotate": (given_credential_by, None),
+    "POST /org/{name}/credentials/{credential_id}/end-overlap": (given_two_users_by, None),
+    "DELETE /org/{name}/credentials/{credential_id}": (given_credential_by, None),
 }
 
 
