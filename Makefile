@@ -21,7 +21,7 @@ APT_INSTALL := test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get 
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast faults check format settings lock sbom bench lighthouse screenshots html openapi scan clean
+.PHONY: help run test test-fast faults check format sync-tenants settings lock sbom bench lighthouse screenshots html openapi scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,7 @@ check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies, 
 	$(BIN)/mypy
 	$(BIN)/djlint --lint --quiet templates
 	$(BIN)/deptry .
+	$(BIN)/python -m tests.sync_tenants --check
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
@@ -52,6 +53,9 @@ check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies, 
 format: $(VENV)/installed-test  ## formats the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+sync-tenants: $(VENV)/installed-test  ## writes portal/tenants/_sync again, after a change of portal/tenants/_async
+	$(BIN)/python -m tests.sync_tenants
 
 settings: $(VENV)/installed  ## writes the table in docs/settings.md, .env.example, and the role in compose and docs/operating.md
 	$(BIN)/python -m portal.serving.settings_docs

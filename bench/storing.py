@@ -8,7 +8,7 @@ from bench.environment import Environment
 from bench.report import Figure
 from bench.scale import Scale
 from bench.timing import interleaved_medians, timed
-from portal.organizations.storage import store_of
+from portal.organizations.storage import tenant_of
 from portal.settings import current
 from tests.factories import an_organization
 
@@ -19,7 +19,7 @@ _DOCUMENTS = 2000
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
     """The store's methods and PyMongo's without a fence, both acknowledged by a majority."""
     organization = an_organization("Store")
-    store = store_of(organization)
+    store = tenant_of(organization)
     plain = environment.client[current().tenant_db].get_collection(
         organization.placement.collection, write_concern=WriteConcern("majority")
     )
@@ -34,18 +34,18 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
         figures.append(Figure.in_ms(what, cost, base, "plain PyMongo"))
 
     quick = 10 * scale.rounds
-    compare("get", quick, lambda n: plain.find_one({"_id": n}), store.get)
+    compare("get", quick, lambda n: plain.find_one({"_id": n}), store.find_one)
     compare(
         "find, a page of 25",
         quick,
         lambda n: list(plain.find({"_id": {"$lt": n + 100}}, sort=[("_id", -1)], limit=25)),
-        lambda n: store.find({"_id": {"$lt": n + 100}}, size=25),
+        lambda n: list(store.find({"_id": {"$lt": n + 100}}, sort=[("_id", -1)], limit=25)),
     )
     compare(
         "count",
         quick,
         lambda n: plain.count_documents({"_id": {"$lt": 1000}}),
-        lambda n: store.count({"_id": {"$lt": 1000}}),
+        lambda n: store.count_documents({"_id": {"$lt": 1000}}),
     )
     compare(
         "insert one",
@@ -63,6 +63,6 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
         f"insert many, {_BULK}",
         scale.rounds,
         lambda n: plain.insert_many([dict(each) for each in many]),
-        lambda n: store.insert_many(many),
+        lambda n: store.insert_many([dict(each) for each in many]),
     )
     return figures

@@ -18,7 +18,7 @@ from portal.organizations.api_keys import managing as keys
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members import managing as members
-from portal.organizations.storage import store_of
+from portal.organizations.storage import tenant_of
 from tests.factories import (
     a_context,
     a_credential,
@@ -116,7 +116,7 @@ class World:
 
     def _an_organization(self, whose):
         organization = an_organization(NAMES[whose][-1], self.owner)
-        store_of(organization).insert_many({"of": f"of {whose}"} for _ in range(DOCUMENTS[whose]))
+        tenant_of(organization).insert_many({"of": f"of {whose}"} for _ in range(DOCUMENTS[whose]))
         return organization
 
     def _add_members(self, organization):

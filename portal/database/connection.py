@@ -2,11 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextvars import ContextVar
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import mongoengine
@@ -63,7 +61,6 @@ _LABELS_OF_UNAVAILABLE = (
     "RetryableWriteError",
     "UnknownTransactionCommitResult",
 )
-_RETRYABLE_WRITES = "retryable_writes"
 round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 """The number of commands that this thread sent since it was set to 0."""
 
@@ -103,8 +100,7 @@ _state = _State()
 
 def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
     """Configure MongoEngine's connections, and the ``documents`` to index. Sends nothing yet."""
-    for alias in (DEFAULT_CONNECTION_NAME, _RETRYABLE_WRITES):
-        mongoengine.disconnect(alias)
+    mongoengine.disconnect(DEFAULT_CONNECTION_NAME)
     _state.documents, _state.prepared, _state.preparing = documents, False, None
     # PyMongo alone reads the connection string: MongoEngine would take the database in it for the
     # master database, and look servers up in DNS here.
@@ -117,33 +113,16 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
         "event_listeners": [_RoundTrips()],
         "timeoutMS": CLIENT_TIMEOUT_SECONDS * 1000,
     }
-    _register(DEFAULT_CONNECTION_NAME, settings.master_db, partial(MongoClient, uri, **options))
-    single_writes = partial(MongoClient, uri, **options, retryWrites=False)
-    _register(_RETRYABLE_WRITES, settings.tenant_db, single_writes)
-
-
-def _register(alias: str, database: str, make_client: Callable[[], MongoClient]) -> None:
     mongoengine.connect(
-        database,
-        alias,
-        mongo_client_class=lambda **given: make_client(),
+        settings.master_db,
+        mongo_client_class=lambda **given: MongoClient(uri, **options),
         uuidRepresentation="standard",  # MongoEngine warns without it
     )
 
 
 def client() -> MongoClient:
-    """The client of this process for everything but the tenant store's single writes."""
+    """The client of this process."""
     return get_connection()
-
-
-def retryable_write_client() -> MongoClient:
-    """The client on which only the tenant store assigns transaction numbers.
-
-    PyMongo would number its own writes in the same sessions, and the server rejects a number lower
-    than the session's last (code 225). So ``retryWrites`` is off here, and no transaction may run.
-    Connects on first use.
-    """
-    return get_connection(_RETRYABLE_WRITES)
 
 
 def tenant_database() -> Database:

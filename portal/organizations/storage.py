@@ -8,10 +8,12 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
+from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
 
 from portal import clock
-from portal.database.connection import client, retryable_write_client, tenant_database
+from portal.database.connection import client, tenant_database
 from portal.database.transactions import forbid_in_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.errors import NotFound, PortalError
@@ -23,9 +25,12 @@ from portal.organizations.access.errors import (
 from portal.organizations.adopting import Replacement, find_replacement
 from portal.organizations.lifecycle import errors
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
-from portal.tenants import collections
+from portal.tenants import Tenant, collections
+from portal.tenants._sync.connections import Connection
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
-from portal.tenants.store import Placement, TenantStore
+from portal.tenants.directory import MAIN, STRATEGY, Entry, Located, follow
+from portal.tenants.errors import CollectionMissing as Missing
+from portal.tenants.errors import Misplaced, NotReady, Purged, Trashed
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -97,77 +102,112 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
     return Stored(elsewhere=actual)
 
 
-def store_of(organization: Organization) -> TenantStore:
-    """The store of the organization's documents, which follows its collection through renames while
-    the organization is active.
+def tenant_of(organization: Organization) -> Tenant:
+    """The organization's documents, which are followed through renames while it is active.
 
     Raises OrganizationTrashed; NotFound after a purge; OperationInProgress while its collection is
-    being created. The store's operations also raise the former two; TenantCollectionMissing where
-    somebody dropped the collection in the database, and CollectionNameConflict where somebody
-    renamed it and another one has its name.
+    being created. Operations also raise the former two; TenantCollectionMissing where somebody
+    dropped the collection in the database, and CollectionNameConflict where somebody renamed it and
+    another one has its name.
     """
-    _check_active(organization)
-    placement = organization.placement
-    if placement.uuid is None:
-        raise in_progress(organization)
-    return TenantStore(
-        client(),
-        retryable_write_client(),
-        Placement(tenant_database().name, placement.collection, placement.uuid),
-        _Locator(organization.id),
-        guard=forbid_in_transaction,
-    )
+    return Tenant(_Place(organization.id, _located(organization)))
 
 
 @dataclass
-class _Locator:
-    """Locates a store's collection after a rename."""
+class _Place:
+    """An organization's collection, as the master data record it."""
 
-    organization_id: ObjectId
-    suspected: tuple[str, str] | None = None
+    id: ObjectId
+    located: Located
 
-    def __call__(self, found: str | None) -> str:
-        """The name to continue under, where the server ``found`` the collection under another.
+    @property
+    def codec_options(self) -> CodecOptions:
+        return client().codec_options
 
-        It is one that the organization's document records. Where that isn't the one found, the
-        store retries there, until its timeout.
+    def resolve(self) -> ObjectId:
+        return self.id
+
+    def locate(self) -> Located:
+        forbid_in_transaction()
+        return self.located
+
+    def follow(self, used: Located, found: str | None) -> Located:
+        """The place to go on at, where the server ``found`` the collection under another name.
+
+        One that isn't recorded, while no operation runs, is repaired. Raises as ``tenant_of``.
         """
-        organization = Organization.objects(id=self.organization_id).first()
+        organization = Organization.objects(id=self.id).first()
         if organization is None:
             raise NotFound
-        _check_active(organization)
-        operation = organization.operation
-        removing = operation and operation.kind in (OperationKind.TRASH, OperationKind.PURGE)
-        if removing and found == operation.collection:
-            raise OrganizationTrashed(organization.name)
-        if found is None and operation and operation.kind == OperationKind.PURGE:
-            raise NotFound(organization.slug)
-        if found is None:
-            raise errors.TenantCollectionMissing(organization.name)
-        if found in organization.collections:
-            return found
-        return organization.placement.collection if operation else self._repair(organization, found)
-
-    def _repair(self, organization: Organization, found: str) -> str:
-        """Give the collection its recorded name back, and return that."""
-        recorded = organization.placement.collection
-        if self.suspected != (found, recorded):
-            # It may have been renamed twice since the server reported its name; a retry under the
-            # recorded name decides.
-            self.suspected = found, recorded
-            return recorded
-        self.suspected = None
         try:
-            return _repair(organization).placement.collection
-        except (errors.OperationInProgress, OrganizationRenamed, NotFound):  # changed meanwhile
-            return recorded
+            return follow(_entry(organization), used, found)
+        except Trashed as trashed:
+            raise OrganizationTrashed(organization.name) from trashed
+        except (Purged, NotReady) as gone:
+            raise NotFound(organization.slug) from gone
+        except Missing as missing:
+            raise errors.TenantCollectionMissing(organization.name) from missing
+        except Misplaced:
+            return _located(_repaired(organization))
+
+    def confirm(self, used: Located) -> None:
+        self.located = used
+
+    def connection(self, located: Located) -> Connection:
+        return _connections.get(client())
 
 
-def _check_active(organization: Organization) -> None:
-    if organization.state == OrganizationState.TRASHED:
-        raise OrganizationTrashed(organization.name)
-    if organization.state == OrganizationState.PURGED:
-        raise NotFound(organization.slug)
+class _Connections:
+    """The connection of this process's client, which is another one after a reconfiguration."""
+
+    def __init__(self) -> None:
+        self._made: Connection | None = None
+
+    def get(self, client: MongoClient) -> Connection:
+        made = self._made
+        if made is None or made.client is not client:
+            made = self._made = Connection(client)
+        return made
+
+
+_connections = _Connections()
+
+
+def _entry(organization: Organization) -> Entry:
+    placement, operation = organization.placement, organization.operation
+    return Entry(
+        id=organization.id,
+        slug=organization.slug,
+        state=organization.state,
+        order=(0, organization.version),
+        strategy=STRATEGY,
+        cluster=MAIN,
+        database=tenant_database().name,
+        collection=placement.collection,
+        uuid=placement.uuid,
+        operation=operation and operation.kind,
+        target=operation and operation.collection,
+    )
+
+
+def _located(organization: Organization) -> Located:
+    try:
+        return Located.of(_entry(organization))
+    except Trashed as trashed:
+        raise OrganizationTrashed(organization.name) from trashed
+    except Purged as purged:
+        raise NotFound(organization.slug) from purged
+    except NotReady as created:
+        raise in_progress(organization) from created
+
+
+def _repaired(organization: Organization) -> Organization:
+    """The organization after its collection got its recorded name back, or as it was where that
+    changed meanwhile."""
+    try:
+        return _repair(organization)
+    except (errors.OperationInProgress, OrganizationRenamed, NotFound):
+        return organization
 
 
 def _check_not_purged(organization: Organization) -> None:

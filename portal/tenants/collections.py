@@ -23,7 +23,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from portal.tenants.fence import Moved, send
+from portal.tenants.fence import check_write, rejection
 
 # DDL that waits for an open transaction blocks all writes to the collection, so each try is short;
 # the next follows immediately, since the server did the waiting.
@@ -249,12 +249,20 @@ def _send(
     uuid: UUID,
     codec_options: CodecOptions | None = None,
 ) -> dict[str, Any]:
+    command["collectionUUID"] = uuid
     try:
-        return send(database, command, uuid, codec_options=codec_options)
-    except Moved as moved:
+        # Without options native UUIDs raise ValueError, and dates are naive.
+        options = codec_options or database.client.codec_options
+        reply = database.command(command, codec_options=options)
+    except OperationFailure as error:
+        moved = rejection(error)
+        if moved is None:
+            raise
         if moved.name is None:
-            raise CollectionMissing(uuid) from moved
-        raise CollectionElsewhere(uuid, moved.name) from moved
+            raise CollectionMissing(uuid) from error
+        raise CollectionElsewhere(uuid, moved.name) from error
+    check_write(reply, single=True)
+    return reply
 
 
 def _until_known(attempt: Callable[[], object]) -> None:

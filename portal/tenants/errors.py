@@ -1,33 +1,161 @@
-"""Errors of the tenant store."""
+"""Errors of the library. All others that it raises are PyMongo's, as PyMongo raises them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
-class StoreError(Exception):
-    """The store rejected an operation, or executed it in part."""
+@dataclass(eq=False)
+class TenantError(Exception):
+    """The base of the library's errors. ``str()`` says what to do where there is something."""
+
+    words: ClassVar[str]
+
+    def __str__(self) -> str:
+        return self.words.format_map(vars(self))
 
 
-@dataclass
-class DocumentExists(StoreError):
-    """Another document has this unique ``key``; ``index`` is that of the rejected document."""
+@dataclass(eq=False)
+class QueryRefused(TenantError):
+    """A filter, update, projection or pipeline that could reach beyond its collection, or run
+    code. Nothing was sent."""
 
-    index: int
-    key: dict[str, Any]
-
-
-@dataclass
-class QueryRefused(StoreError):
-    """A filter, update or pipeline that could reach beyond its collection."""
-
+    words = "{reason}"
     reason: str
 
 
-@dataclass
-class PartialWrite(StoreError):
+@dataclass(eq=False)
+class NotOffered(TenantError, AttributeError):
+    """A name of PyMongo's that tenants don't have."""
+
+    words = "{method} isn't offered for a tenant: {instead}"
+    method: str
+    instead: str
+
+
+@dataclass(eq=False)
+class PartialWrite(TenantError):
     """A write of many documents stopped after ``done``, which are kept; ``__cause__`` is why.
 
     If that is an unavailable MongoDB, the next one may have been written too.
     """
 
+    words = "stopped after {done} were written, which are kept"
     done: int
+
+
+@dataclass(eq=False)
+class CursorLost(TenantError):
+    """The collection was renamed while a result was read, and its order doesn't tell where to go
+    on. ``read`` documents were returned. Sorted by ``_id`` alone, a result survives renames."""
+
+    words = "renamed after {read} documents were read: read again, or sort by _id alone"
+    read: int
+
+
+@dataclass(eq=False)
+class StateError(TenantError):
+    """The base of errors about the state of an organization. Nothing was written by the command
+    that raised it."""
+
+    organization: Any
+    words = "{organization}"
+
+
+class Unknown(StateError):
+    """No organization has this id or slug, as far as the directory knows now."""
+
+    words = "no organization {organization} is in the directory"
+
+
+class Trashed(StateError):
+    """The organization is in the trash, or on its way there. It may be restored."""
+
+    words = "organization {organization} is in the trash: restore it in the portal"
+
+
+class Purged(StateError):
+    """The organization's documents were deleted for good, or are being deleted."""
+
+    words = "organization {organization} was deleted for good"
+
+
+class NotReady(StateError):
+    """The organization's collection is still being created."""
+
+    words = "organization {organization} is being created: try again in a few seconds"
+
+
+class CollectionMissing(StateError):
+    """The organization's collection is gone from the database; the portal's doctor says more."""
+
+    words = "the collection of organization {organization} is gone: run flask doctor"
+
+
+@dataclass(eq=False)
+class Misplaced(StateError):
+    """The organization's collection has a name that the directory doesn't record."""
+
+    words = "organization {organization} is at {found}, recorded is {recorded}: run flask doctor"
+    found: str
+    recorded: str
+
+
+@dataclass(eq=False)
+class UnknownState(StateError):
+    """The organization has a state that a newer portal has made."""
+
+    words = "organization {organization} is {state!r}, unknown here: update portal-tenants"
+    state: str
+
+
+@dataclass(eq=False)
+class UnknownStrategy(StateError):
+    """The organization's documents are kept in a way that a newer portal has made."""
+
+    words = "organization {organization} is kept by {strategy!r}: update portal-tenants"
+    strategy: str
+
+
+@dataclass(eq=False)
+class UnknownCluster(TenantError):
+    """An organization's documents are in a cluster that no URI was given for."""
+
+    words = "no URI is given for the cluster {cluster!r}: give Tenants a mapping with it"
+    cluster: str
+
+
+@dataclass(eq=False)
+class DirectoryMissing(TenantError):
+    """The database has no directory that this MongoDB user may read."""
+
+    words = (
+        "the database {database!r} has no directory for this user: check that the URI is one that "
+        "flask applications printed, and that the portal has been started since its last update"
+    )
+    database: str
+
+
+@dataclass(eq=False)
+class DirectorySetBack(StateError):
+    """The directory's answer is older than one that it gave before: master data was restored."""
+
+    words = (
+        "the directory tells of organization {organization} as it was before: after restoring "
+        "master data run flask doctor --adopt-restored"
+    )
+
+
+@dataclass(eq=False)
+class NotResolved(TenantError, TypeError):
+    """A handle made by a slug that has not been resolved yet has no id, so it can't be pickled."""
+
+    words = "tenants[{slug!r}] has no id before its first use: call its resolve() first"
+    slug: str
+
+
+@dataclass(eq=False)
+class TooManyStreams(TenantError):
+    """As many change streams are open as Tenants was told to allow."""
+
+    words = "{limit} change streams are open: close one, raise max_streams, or use Tenants.watch"
+    limit: int

@@ -1,4 +1,4 @@
-"""Sends commands fenced to one tenant collection, and checks their whole replies.
+"""Tells from replies whether a fenced command reached its collection.
 
 Each command carries ``collectionUUID``. Where the name belongs to another collection, or to none,
 the server rejects it with code 361 and the collection's actual name: reads raise that, but insert,
@@ -6,15 +6,13 @@ update and delete reply ``ok: 1`` with the rejection among ``writeErrors``. With
 lost write looks acknowledged.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from bson.codec_options import CodecOptions
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 from pymongo.errors import (
     ConnectionFailure,
+    DuplicateKeyError,
     OperationFailure,
     PyMongoError,
     WriteConcernError,
@@ -22,11 +20,10 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from portal.tenants.errors import DocumentExists
-
 _COLLECTION_UUID_MISMATCH = 361
-_DUPLICATE_KEY = 11000
+_DUPLICATE_KEYS = frozenset({11000, 11001, 12582})
 _MAX_TIME_EXPIRED = 50
+_CURSOR_NOT_FOUND = 43
 # The collection was renamed while the command ran.
 _QUERY_PLAN_KILLED = 175
 _WRITE_CONCERN_TIMEOUT = 64
@@ -35,9 +32,10 @@ _TRANSIENT = frozenset(
     {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
      _QUERY_PLAN_KILLED, _WRITE_CONCERN_TIMEOUT}
 )  # fmt: skip
+_LONGEST_PAUSE_SECONDS = 0.25
 
 
-@dataclass
+@dataclass(eq=False)
 class Moved(Exception):
     """The collection has another name, or (``None``) is not in this database. The command did only
     what its reply counts."""
@@ -45,33 +43,30 @@ class Moved(Exception):
     name: str | None
 
 
-def send(
-    database: Database,
-    command: dict[str, Any],
-    uuid: UUID,
-    *,
-    session: ClientSession | None = None,
-    codec_options: CodecOptions | None = None,
-) -> dict[str, Any]:
-    """The reply to a ``command`` that succeeded completely.
+def rejection(error: OperationFailure) -> Moved | None:
+    """The error to raise in place of ``error``, if that is the rejection of a fence."""
+    if error.code != _COLLECTION_UUID_MISMATCH:
+        return None
+    return Moved((error.details or {}).get("actualCollection"))
 
-    Raises Moved, DocumentExists, and the driver's errors, including those in a reply that is
-    otherwise ``ok``.
-    """
-    command["collectionUUID"] = uuid
-    try:
-        answer = database.command(
-            command,
-            session=session,
-            # Without them native UUIDs raise ValueError, and dates are naive.
-            codec_options=codec_options or database.client.codec_options,
-        )
-    except OperationFailure as error:
-        if error.code == _COLLECTION_UUID_MISMATCH:
-            raise Moved((error.details or {}).get("actualCollection")) from error
-        raise
-    _check(answer)
-    return answer
+
+def check_write(reply: Mapping[str, Any], *, single: bool) -> None:
+    """Raise what a reply to a write says that is otherwise ``ok``: Moved, and errors after which
+    the same command may be sent again. With ``single``, the error of a statement as well."""
+    if concern := reply.get("writeConcernError"):  # first: the rest may still be rolled back
+        kind = WTimeoutError if concern["code"] == _MAX_TIME_EXPIRED else WriteConcernError
+        raise kind(concern["errmsg"], concern["code"], dict(reply))
+    for error in reply.get("writeErrors", ()):
+        if error["code"] == _COLLECTION_UUID_MISMATCH:
+            raise Moved(error.get("actualCollection"))
+        if single or error["code"] in _TRANSIENT:
+            raise write_error(error)
+
+
+def write_error(error: Mapping[str, Any]) -> WriteError:
+    """The error that PyMongo raises for this one of a reply's ``writeErrors``."""
+    kind = DuplicateKeyError if error["code"] in _DUPLICATE_KEYS else WriteError
+    return kind(error["errmsg"], error["code"], dict(error))
 
 
 def is_transient(error: PyMongoError) -> bool:
@@ -86,13 +81,16 @@ def is_transient(error: PyMongoError) -> bool:
     )
 
 
-def _check(answer: dict[str, Any]) -> None:
-    if concern := answer.get("writeConcernError"):  # first: the rest may still be rolled back
-        kind = WTimeoutError if concern["code"] == _MAX_TIME_EXPIRED else WriteConcernError
-        raise kind(concern["errmsg"], concern["code"], answer)
-    for error in answer.get("writeErrors", ()):
-        if error["code"] == _COLLECTION_UUID_MISMATCH:
-            raise Moved(error.get("actualCollection"))
-        if error["code"] == _DUPLICATE_KEY:
-            raise DocumentExists(error["index"], dict(error.get("keyValue", {})))
-        raise WriteError(error["errmsg"], error["code"], error)
+def lost_cursor(error: PyMongoError) -> bool:
+    """Tell whether a server's cursor ended since its collection was renamed, or was forgotten."""
+    code = error.code if isinstance(error, OperationFailure) else None
+    return code in (_QUERY_PLAN_KILLED, _CURSOR_NOT_FOUND)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each retry: first none, then exponential."""
+    yield 0
+    pause_seconds = 0.005
+    while True:
+        yield pause_seconds
+        pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)

@@ -11,7 +11,7 @@ from typing import Any
 from bson import DBRef
 from bson.raw_bson import RawBSONDocument
 
-from portal.tenants.errors import QueryRefused
+from .errors import QueryRefused
 
 # Read-only stages that see only their input documents.
 STAGES = frozenset(
@@ -46,7 +46,7 @@ def check_filter(query: object) -> None:
     """Raise QueryRefused unless ``query`` is a filter that runs no code, at any depth."""
     if not isinstance(query, Mapping):
         raise QueryRefused("a filter is a document")
-    _check_expressions(query)
+    check_expressions(query)
 
 
 def check_update(update: object) -> None:
@@ -62,7 +62,7 @@ def check_update(update: object) -> None:
         if operator not in UPDATE_OPERATORS:
             raise QueryRefused(f"{operator} is no operator of an update")
     if "$pull" in update:  # the only operator that takes a filter; all others take data
-        _check_expressions(update["$pull"])
+        check_expressions(update["$pull"])
 
 
 def check_replacement(document: object) -> None:
@@ -78,6 +78,39 @@ def check_pipeline(pipeline: object) -> None:
     """Raise QueryRefused unless all stages are among STAGES, those inside ``$facet`` too, and no
     expression in them runs code."""
     _check_stages(pipeline, STAGES)
+
+
+def orders_itself(query: Mapping[str, Any]) -> bool:
+    """Tell whether the filter gives an order by itself, by distance."""
+    unseen: list[Any] = [query]
+    while unseen:
+        seen = unseen.pop()
+        if isinstance(seen, Mapping):
+            if "$near" in seen or "$nearSphere" in seen:
+                return True
+            unseen += seen.values()
+        elif isinstance(seen, list | tuple):
+            unseen += seen
+    return False
+
+
+def check_expressions(value: object) -> None:
+    """Raise QueryRefused if ``value`` runs code or reaches another collection, at any depth."""
+    unseen: list[tuple[Any, int]] = [(value, 1)]
+    while unseen:
+        seen, depth = unseen.pop()
+        if depth > MAX_DEPTH:
+            raise QueryRefused(f"nothing may be nested deeper than {MAX_DEPTH} levels")
+        if isinstance(seen, DBRef):
+            seen = seen.as_doc()  # its encoded form
+        _refuse_encoded(seen)
+        if isinstance(seen, Mapping):
+            for name in seen:
+                if name in _REFUSED or str(name).startswith("$_"):
+                    raise QueryRefused(f"{name} is not allowed")
+            unseen += [(each, depth + 1) for each in seen.values()]
+        elif isinstance(seen, list | tuple):
+            unseen += [(each, depth + 1) for each in seen]
 
 
 def _check_stages(pipeline: object, allowed: frozenset[str]) -> None:
@@ -96,28 +129,10 @@ def _check_stages(pipeline: object, allowed: frozenset[str]) -> None:
                 # The server allows no nested facets, so the recursion ends.
                 _check_stages(part, allowed - {"$facet"})
         else:
-            _check_expressions(body)
+            check_expressions(body)
 
 
 def _refuse_encoded(value: object) -> None:
     # It may contain a field twice, and shows only one of the two.
     if getattr(value, "_type_marker", None) == RawBSONDocument._type_marker:
         raise QueryRefused("what is encoded already can't be checked")
-
-
-def _check_expressions(value: object) -> None:
-    unseen: list[tuple[Any, int]] = [(value, 1)]
-    while unseen:
-        seen, depth = unseen.pop()
-        if depth > MAX_DEPTH:
-            raise QueryRefused(f"nothing may be nested deeper than {MAX_DEPTH} levels")
-        if isinstance(seen, DBRef):
-            seen = seen.as_doc()  # its encoded form
-        _refuse_encoded(seen)
-        if isinstance(seen, Mapping):
-            for name in seen:
-                if name in _REFUSED or str(name).startswith("$_"):
-                    raise QueryRefused(f"{name} is not allowed")
-            unseen += [(each, depth + 1) for each in seen.values()]
-        elif isinstance(seen, list | tuple):
-            unseen += [(each, depth + 1) for each in seen]

@@ -10,7 +10,7 @@ from portal.doctor import placements
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.trashing import trash_organization
-from portal.organizations.storage import store_of
+from portal.organizations.storage import tenant_of
 from portal.tenants import collections
 from tests.factories import a_context, an_organization, collections_in, fresh
 
@@ -84,8 +84,8 @@ def test_it_shows_what_it_would_take_and_takes_nothing_before_yes(app, acme, ten
 
 def test_the_organization_reads_its_documents_again_and_its_trail_tells(acme, command):
     assert command("doctor", "--adopt-restored", "--yes").returncode == 0
-    page = store_of(fresh(acme)).find({})
-    assert [found["_id"] for found in page.documents] == ["the organization's"]
+    found = tenant_of(fresh(acme)).find_one()
+    assert found["_id"] == "the organization's"
     event = AuditEvent.objects(chain=acme.id).order_by("-seq").first()
     assert event.action == "organization.collection_adopted"
     assert event.details["uuid_before"] == str(acme.placement.uuid)

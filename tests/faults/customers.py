@@ -17,7 +17,7 @@ from portal import DOCUMENTS, logs, settings
 from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.organizations.storage import store_of
+from portal.organizations.storage import tenant_of
 from tests.faults.doomed import processes
 from tests.processes import wait_until
 from tests.visitor import PASSWORD
@@ -254,7 +254,7 @@ def _write(stopped, begun, written):
             if organization is None:
                 continue
             document = {"_id": ObjectId(), "organization": organization.id}
-            store_of(organization).insert_one(document)
+            tenant_of(organization).insert_one(document)
         except (PortalError, PyMongoError, MongoEngineException):
             continue  # not acknowledged
         written.append(Written(organization.id, document["_id"], time.monotonic()))

@@ -17,7 +17,7 @@ from portal.errors import NotFound, PortalError
 from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from portal.organizations.storage import store_of
+from portal.organizations.storage import tenant_of
 from portal.settings import current
 from tests.factories import a_context, an_account
 from tests.faults.invariant import check_whole
@@ -163,7 +163,7 @@ class Interleavings(RuleBasedStateMachine):
         elif deed.kind == "purge":
             purge_organization(organization, None, by)
         else:
-            store_of(organization).insert_one({"_id": document})
+            tenant_of(organization).insert_one({"_id": document})
         return subject
 
     def _seen(self):

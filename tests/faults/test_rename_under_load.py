@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.organizations.storage import store_of
+from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, fresh
 
 COUNTERS = 40
@@ -26,29 +26,30 @@ class Written:
 
 
 def insert_one(store, written, n):
-    written.ids.append(store.insert_one({"name": f"one {n}"}))
+    written.ids.append(store.insert_one({"name": f"one {n}"}).inserted_id)
 
 
 def insert_many(store, written, n):
-    written.ids.extend(store.insert_many({"name": f"many {n}"} for _ in range(200)))
+    result = store.insert_many({"name": f"many {n}"} for _ in range(200))
+    written.ids.extend(result.inserted_ids)
 
 
 def count_up(store, written, n):
     changed = store.update_one({"_id": n % COUNTERS}, {"$inc": {"one": 1}})
-    assert changed.modified == 1
+    assert changed.modified_count == 1
     written.counted[n % COUNTERS] += 1
 
 
 def count_all_up(store, written, n):
     changed = store.update_many({"counter": True}, {"$inc": {"all": 1}})
-    assert (changed.matched, changed.modified) == (COUNTERS, COUNTERS)
+    assert (changed.matched_count, changed.modified_count) == (COUNTERS, COUNTERS)
     written.counted_all += 1
 
 
 def read(store, written, n):
-    counters = store.find({"counter": True}, size=COUNTERS, newest_first=False)
-    assert [found["_id"] for found in counters.documents] == list(range(COUNTERS))
-    assert store.count({"counter": True}) == COUNTERS
+    counters = store.find({"counter": True}, sort="_id", batch_size=10)
+    assert [found["_id"] for found in counters] == list(range(COUNTERS))
+    assert store.count_documents({"counter": True}) == COUNTERS
 
 
 WORKS = (insert_one, insert_one, insert_many, count_up, count_all_up, read)
@@ -71,12 +72,12 @@ def test_no_write_is_lost_or_doubled_while_the_organization_is_renamed(
     renames, tenant_db, bare_client, figure
 ):
     organization = an_organization("Name 0")
-    store_of(organization).insert_many(
+    tenant_of(organization).insert_many(
         {"_id": n, "counter": True, "one": 0, "all": 0} for n in range(COUNTERS)
     )
     written, stopped = Written(), threading.Event()
     threads = [
-        threading.Thread(target=go_on, args=[work, store_of(organization), written, stopped])
+        threading.Thread(target=go_on, args=[work, tenant_of(organization), written, stopped])
         for work in WORKS
     ]
     for thread in threads:

@@ -17,7 +17,6 @@ from portal.documents.organizations import (
     Slug,
 )
 from portal.errors import NotFound
-from portal.organizations import storage
 from portal.organizations.access.errors import OrganizationPurged, OrganizationTrashed
 from portal.organizations.lifecycle.engine import run
 from portal.organizations.lifecycle.errors import (
@@ -27,7 +26,7 @@ from portal.organizations.lifecycle.errors import (
 )
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS, store_of, stored_by
+from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS, stored_by, tenant_of
 from tests.factories import a_context, an_organization, fresh, intend
 
 
@@ -38,7 +37,7 @@ def organization():
 
 @pytest.fixture
 def store(organization):
-    store = store_of(organization)
+    store = tenant_of(organization)
     store.insert_one({"_id": "first"})
     return store
 
@@ -73,14 +72,14 @@ def test_a_store_goes_on_while_a_rename_is_half_done(organization, store, raw):
     )  # fmt: skip
     raw.org_acme_corp.rename("org_other")
     store.insert_one({"_id": "later"})
-    store_of(intended).insert_one({"_id": "last"})
+    tenant_of(intended).insert_one({"_id": "last"})
     assert content(raw) == {"org_other": ["first", "last", "later"]}
 
 
 def test_a_store_of_a_trashed_organization_refuses(organization, store, raw):
     trashed = trash_organization(organization, None, a_context())
-    for use in (lambda: store.insert_one({"_id": 2}), lambda: store.find({}),
-                lambda: store.update_many({}, {"$set": {"a": 1}}), lambda: store_of(trashed)):  # fmt: skip
+    for use in (lambda: store.insert_one({"_id": 2}), store.find_one,
+                lambda: store.update_many({}, {"$set": {"a": 1}}), lambda: tenant_of(trashed)):  # fmt: skip
         with pytest.raises(OrganizationTrashed):
             use()
     assert content(raw) == {f"trash_{organization.id}": ["first"]}
@@ -115,7 +114,11 @@ def test_a_store_goes_on_after_its_organization_was_restored(organization, store
 
 def test_a_store_of_a_purged_organization_finds_nothing(organization, store, raw):
     purged = purge_organization(organization, None, a_context())
-    for use in (lambda: store.insert_one({}), lambda: store.count({}), lambda: store_of(purged)):
+    for use in (
+        lambda: store.insert_one({}),
+        lambda: store.count_documents({}),
+        lambda: tenant_of(purged),
+    ):
         with pytest.raises(NotFound):
             use()
     assert content(raw) == {}
@@ -146,7 +149,7 @@ def test_a_store_of_an_organization_that_is_gone_finds_nothing(organization, sto
 def test_a_collection_that_was_dropped_is_told_and_not_made_anew(store, raw):
     raw.org_acme_corp.drop()
     for use in (lambda: store.insert_one({}), lambda: store.insert_many([{}]),
-                lambda: store.get("first"), lambda: store.delete_many({})):  # fmt: skip
+                lambda: store.find_one({"_id": "first"}), lambda: store.delete_many({})):  # fmt: skip
         with pytest.raises(TenantCollectionMissing):
             use()
     assert content(raw) == {}
@@ -158,7 +161,7 @@ def test_an_organization_without_a_collection_yet_says_what_is_running(organizat
         kind="create", started_at=clock.now(), origin=a_context().origin, collection="org_acme_corp"
     )
     with pytest.raises(OperationInProgress):
-        store_of(organization)
+        tenant_of(organization)
 
 
 def test_a_collection_that_somebody_renamed_gets_its_name_back(organization, store, raw):
@@ -170,13 +173,15 @@ def test_a_collection_that_somebody_renamed_gets_its_name_back(organization, sto
 
 def test_a_name_that_a_rename_left_meanwhile_is_no_reason_for_a_repair(organization, raw, log):
     """The server said where the collection is, and it was renamed again before anybody looked."""
-    locate = storage._Locator(organization.id)
+    place = tenant_of(organization)._place
     for name in ("Second", "Third"):
         rename_organization(fresh(organization), name, a_context())
-    assert locate("org_second") == "org_third"
+    renamed = place.follow(place.locate(), "org_second")
+    assert renamed.name == "org_third"
     assert not log.named("collection.name_repaired")
     raw.org_third.rename("elsewhere")
-    assert [locate("elsewhere"), locate("elsewhere")] == ["org_third", "org_third"]
+    suspected = place.follow(renamed, "elsewhere")
+    assert place.follow(suspected, "elsewhere").name == "org_third"
     assert log.named("collection.name_repaired")
     assert raw.list_collection_names() == ["org_third"]
 
@@ -185,7 +190,7 @@ def test_writers_at_once_repair_a_name_and_lose_nothing(organization, store, raw
     raw.org_acme_corp.rename("elsewhere")
     threads = [
         threading.Thread(
-            target=lambda n=n: store_of(organization).insert_one({"_id": f"later {n}"})
+            target=lambda n=n: tenant_of(organization).insert_one({"_id": f"later {n}"})
         )
         for n in range(4)
     ]
@@ -271,22 +276,22 @@ def test_a_writer_waits_for_an_operation_that_will_bring_the_collection_back(
 
 def test_two_organizations_never_see_each_others_documents(organization, store, raw):
     other = an_organization("Other")
-    others = store_of(other)
+    others = tenant_of(other)
     others.insert_one({"_id": "theirs"})
     rename_organization(other, "Third", a_context())
     Slug.objects(id="other").delete()  # as if nobody held it any more
     rename_organization(fresh(organization), "Other", a_context())
     store.insert_one({"_id": "mine"})
     others.update_many({}, {"$set": {"seen": True}})
-    assert [found["_id"] for found in store.find({"seen": None}).documents] == ["mine", "first"]
+    assert [found["_id"] for found in store.find({"seen": None})] == ["first", "mine"]
     assert content(raw) == {"org_other": ["first", "mine"], "org_third": ["theirs"]}
 
 
 def test_the_store_takes_one_command_for_each_operation(organization, store, commands):
     commands.clear()
-    store.get("first")
-    store.find({})
-    store.count({})
+    store.find_one("first")
+    list(store.find())
+    store.count_documents({})
     store.insert_one({"_id": 2})
     store.update_one({"_id": 2}, {"$set": {"a": 1}})
     store.delete_one({"_id": 2})

@@ -1,14 +1,6 @@
-"""What tests of tenant data stand on: a server that fails, and a line that breaks."""
-
-import socket
-import struct
-import threading
-from dataclasses import replace
+"""What tests of tenant collections stand on: a server that fails."""
 
 import pytest
-
-from portal import DOCUMENTS
-from portal.database import connection
 
 
 @pytest.fixture
@@ -26,61 +18,3 @@ def failing(bare_client):
 
     yield fail
     bare_client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
-
-
-class BreakingLine:
-    """A line to the server that breaks when asked to, after the server has done what it was sent."""
-
-    def __init__(self, port):
-        self.port = port
-        self.broken_at = []
-        self._verb = self._meanwhile = None
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def break_after(self, verb, meanwhile=lambda: None):
-        """Lose the answer to the next command ``verb``, and do something before it is noticed."""
-        self._verb, self._meanwhile = verb, meanwhile
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return  # closed
-            threading.Thread(target=self._serve, args=[near], daemon=True).start()
-
-    def _serve(self, near):
-        with near, socket.create_connection(("127.0.0.1", self.port)) as far:
-            while (asked := message_of(near)) is not None:
-                far.sendall(asked)
-                answer = message_of(far)
-                # Behind 25 bytes of lengths and flags, and one for its type, stands the command.
-                if self._verb and asked[26:].startswith(f"{self._verb}\0".encode()):
-                    self.broken_at.append(self._verb)
-                    self._verb = None
-                    self._meanwhile()
-                    return
-                near.sendall(answer)
-
-
-def message_of(connection):
-    """The next message of MongoDB's protocol, which begins with its length."""
-    head = connection.recv(4, socket.MSG_WAITALL)
-    if len(head) < 4:
-        return None
-    return head + connection.recv(struct.unpack("<i", head)[0] - 4, socket.MSG_WAITALL)
-
-
-@pytest.fixture
-def line(server, settings):
-    """The line that the portal reaches the server by."""
-    line = BreakingLine(server.running.port)
-    uri = server.uri.replace(f":{server.running.port}/", f":{line.listener.getsockname()[1]}/")
-    # A monitor that is told without asking would be given an answer that isn't its own.
-    uri = uri.replace("replicaSet=portal", "directConnection=true&serverMonitoringMode=poll")
-    connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS)
-    yield line
-    connection.connect(settings, DOCUMENTS)
-    connection.prepare()
-    line.listener.close()

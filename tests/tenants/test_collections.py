@@ -120,16 +120,16 @@ def test_figures_are_asked_for_again_after_a_rename_in_between(tenant_db, failin
 
 def test_figures_are_never_those_of_who_took_the_name_in_between(tenant_db, monkeypatch):
     uuid = a_collection(tenant_db, "org_a")
-    fenced = collections.send
+    fenced = collections._send
 
     def overtaken(database, command, fence, **options):
         """As the server does it: the fence is passed, then the name is another's, then counted."""
-        monkeypatch.setattr(collections, "send", fenced)
+        monkeypatch.setattr(collections, "_send", fenced)
         tenant_db.org_a.rename("org_b")
         tenant_db.org_a.insert_many([{}, {}])
         return database.command(command)
 
-    monkeypatch.setattr(collections, "send", overtaken)
+    monkeypatch.setattr(collections, "_send", overtaken)
     with pytest.raises(CollectionElsewhere) as found:
         collection_figures(tenant_db, uuid, "org_a")
     assert found.value.actual_name == "org_b"

@@ -1,0 +1,1 @@
+"""The library's source. ``_sync`` is generated from it: ``make sync-tenants``."""

@@ -1,0 +1,141 @@
+"""Connections to clusters: one client for each, and sessions that number single writes.
+
+**Why a write is executed once.** A single write is a command with a session and a transaction
+number (``txnNumber``), by which the server remembers it: a repeated command with the same number
+gets the result of the first, also after a rename, and on another primary. So sending it again is
+always safe. PyMongo numbers only its own methods, which can't carry a fence; so the library numbers
+its writes itself, in sessions that it keeps apart: PyMongo gets none of them back, since it would
+number its own writes in them, and the server refuses a number that isn't higher than the last.
+"""
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from bson import Int64
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+
+from .. import limits
+from ..directory import MAIN
+from ..errors import TooManyStreams, UnknownCluster
+from ..runtime import AsyncScoped, renew_after_fork
+
+# Higher than the numbers that PyMongo gave in a session that the library takes from its pool.
+_numbers = itertools.count(2**40)
+
+
+class AsyncConnection:
+    """A client of one cluster, for all of its organizations. Thread-safe."""
+
+    def __init__(self, client: AsyncMongoClient) -> None:
+        self.client = client
+        self._databases: dict[str, AsyncDatabase] = {}
+        self._sessions: deque[tuple[AsyncClientSession, float]] = deque()
+        renew_after_fork(self)
+
+    def database(self, name: str) -> AsyncDatabase:
+        """The database of this name."""
+        found = self._databases.get(name)
+        if found is None:
+            found = self._databases[name] = self.client[name]
+        return found
+
+    def take_session(self) -> AsyncClientSession:
+        """A session for one numbered write at a time."""
+        while self._sessions:
+            try:
+                session, used = self._sessions.pop()
+            except IndexError:  # another thread took it
+                break
+            if time.monotonic() - used < limits.SESSION_SECONDS:
+                return session
+        return self.client.start_session(causal_consistency=False)
+
+    def return_session(self, session: AsyncClientSession) -> None:
+        """Give a session back after the reply to its write was received."""
+        self._sessions.append((session, time.monotonic()))
+
+    def after_fork(self) -> None:
+        """Begin anew in a child: writes of two processes in one session would replace each other's
+        numbers."""
+        self._sessions = deque()
+
+
+def next_number() -> Int64:
+    """The number of a write in a session that was taken before."""
+    return Int64(next(_numbers))
+
+
+class AsyncClusters:
+    """Clusters by name, each with its URI. Thread-safe.
+
+    A client is made at first use: in each process one, and for ``AsyncTenants`` in each event loop.
+    """
+
+    def __init__(
+        self, uris: Mapping[str, str], max_streams: int, client_options: dict[str, Any]
+    ) -> None:
+        self._uris = dict(uris)
+        self._options = {"uuidRepresentation": "standard", **client_options}
+        self._scope = AsyncScoped(dict)
+        self._stream_scope = AsyncScoped(dict)
+        self._max_streams = max_streams
+        self._open_streams = 0
+        if MAIN not in self._uris:
+            raise UnknownCluster(MAIN)
+
+    def connection(self, cluster: str) -> AsyncConnection:
+        """The connection to a cluster. Raises UnknownCluster."""
+        made = self._scope.get()
+        uri = self._uri(cluster)
+        found = made.get((cluster, uri))
+        if found is None:
+            # Two threads may each make one, of which one is kept; neither has connected yet.
+            connection = AsyncConnection(self._client(uri, retryWrites=False))
+            found = made.setdefault((cluster, uri), connection)
+        return found
+
+    def replace_uri(self, cluster: str, uri: str) -> None:
+        """Use another URI from the next operation on; those that run end on the one they have."""
+        self._uris[cluster] = uri
+
+    def stream_client(self, cluster: str) -> AsyncMongoClient:
+        """The client for change streams alone, so that no other operation waits for them."""
+        made = self._stream_scope.get()
+        uri = self._uri(cluster)
+        found = made.get((cluster, uri))
+        if found is None:
+            pool = {"maxPoolSize": self._max_streams, "minPoolSize": 0}
+            found = made.setdefault((cluster, uri), self._client(uri, **pool))
+        return found
+
+    def begin_stream(self) -> None:
+        """Count a stream. Raises TooManyStreams."""
+        if self._open_streams >= self._max_streams:
+            raise TooManyStreams(self._max_streams)
+        self._open_streams += 1
+
+    def end_stream(self) -> None:
+        """Count a stream's end."""
+        self._open_streams -= 1
+
+    async def close(self) -> None:
+        """Close all clients of this process, or event loop. The next use makes new ones."""
+        connections, streams = self._scope.pop() or {}, self._stream_scope.pop() or {}
+        for connection in connections.values():
+            await connection.client.close()
+        for client in streams.values():
+            await client.close()
+
+    def _uri(self, cluster: str) -> str:
+        try:
+            return self._uris[cluster]
+        except KeyError:
+            raise UnknownCluster(cluster) from None
+
+    def _client(self, uri: str, **options: Any) -> AsyncMongoClient:
+        return AsyncMongoClient(uri, connect=False, **{**self._options, **options})

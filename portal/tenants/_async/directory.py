@@ -1,0 +1,220 @@
+"""Reading the directory, and what a handle knows of its organization."""
+
+import time
+from typing import Any, Protocol
+
+import pymongo
+from bson import ObjectId
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from .. import limits
+from ..directory import MAIN, ORGANIZATIONS, SLUGS, Entries, Entry, Located, follow
+from ..errors import DirectoryMissing, NotReady, NotResolved, Unknown
+from ..fence import pauses
+from ..runtime import AsyncFlights, AsyncRead, AsyncScoped, Result, async_sleep, renew_after_fork
+from .connections import AsyncClusters, AsyncConnection
+
+_UNAUTHORIZED = 13
+_CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    uuid_representation=UuidRepresentation.STANDARD
+)
+
+
+class AsyncDirectory:
+    """The directory in the database ``master``, and what it answered lately. Thread-safe.
+
+    Those who ask for the same at the same time share one read.
+    """
+
+    def __init__(self, clusters: AsyncClusters, master: str, max_entries: int) -> None:
+        self.clusters = clusters
+        self._master = master
+        self._entries = Entries(max_entries)
+        self._flights = AsyncScoped(AsyncFlights)
+        self._seen = False
+        renew_after_fork(self._entries)
+
+    async def locate(self, organization_id: ObjectId) -> Located:
+        """The organization's place, as far as known. Waits CREATION_SECONDS for one that is being
+        created. Raises StateError."""
+        known = self._entries.get(organization_id)
+        if known is not None:
+            return known
+        deadline = time.monotonic() + limits.CREATION_SECONDS
+        for pause_seconds in pauses():
+            entry = await self._read(organization_id)
+            try:
+                return self._entries.accept(entry) or Located.of(entry)
+            except NotReady:
+                if time.monotonic() > deadline:
+                    raise
+            await async_sleep(pause_seconds)
+        raise AssertionError("there are always more pauses")
+
+    async def follow(self, used: Located, found: str | None) -> Located:
+        """The place to go on at, after the server ``found`` the collection under another name than
+        ``used``. Reads the directory, unless it was read since. Raises StateError."""
+        known = self._entries.get(used.entry.id)
+        if known is not None and not known.is_at(used) and used.doubted is None:
+            return known
+        entry = await self._read(used.entry.id)
+        known = self._entries.accept(entry, used)
+        return self._entries.move(follow(known.entry if known else entry, used, found))
+
+    def known_by_slug(self, slug: str) -> Located | None:
+        """The place of the organization that had the slug when it was last read."""
+        return self._entries.of_slug(slug)
+
+    async def id_of(self, slug: str, used: Located | None = None) -> ObjectId:
+        """The id of the organization with this slug, current or old. Read after ``used`` was
+        rejected. Raises Unknown."""
+        checked = None if used is None else self._entries.checked(slug, used)
+        if checked is not None:
+            return checked
+
+        async def read() -> ObjectId:
+            found = await self._find(SLUGS, slug)
+            if found is None:
+                raise Unknown(slug)
+            if used is not None:
+                self._entries.check_slug(slug, used, found["organization"])
+            return found["organization"]
+
+        return await self._share(("slug", slug), read)
+
+    async def _read(self, organization_id: ObjectId) -> Entry:
+        async def read() -> Entry:
+            found = await self._find(ORGANIZATIONS, organization_id)
+            if found is None:
+                self._entries.forget(organization_id)
+                raise Unknown(organization_id)
+            return Entry.from_document(found)
+
+        return await self._share(("organization", organization_id), read)
+
+    async def _share(self, key: tuple[str, Any], read: AsyncRead[Result]) -> Result:
+        return await self._flights.get().share(key, read)
+
+    async def _find(self, view: str, document_id: Any) -> dict[str, Any] | None:
+        try:
+            found = await self._view(view).find_one({"_id": document_id})
+        except OperationFailure as error:
+            if error.code == _UNAUTHORIZED:
+                raise DirectoryMissing(self._master) from error
+            raise
+        if found is None and not self._seen:
+            await self._check_exists()
+        self._seen = True
+        return found
+
+    async def _check_exists(self) -> None:
+        """Raise DirectoryMissing where the answer is empty since there is no directory."""
+        database = self.clusters.connection(MAIN).database(self._master)
+        wanted = {"name": ORGANIZATIONS}
+        listed = await database.command(
+            {
+                "listCollections": 1,
+                "filter": wanted,
+                "nameOnly": True,
+                "authorizedCollections": True,
+            }
+        )
+        if not listed["cursor"]["firstBatch"]:
+            raise DirectoryMissing(self._master)
+
+    def _view(self, name: str) -> AsyncCollection:
+        database = self.clusters.connection(MAIN).database(self._master)
+        return database.get_collection(
+            name,
+            codec_options=_CODEC_OPTIONS,
+            read_concern=ReadConcern("majority"),
+            read_preference=pymongo.ReadPreference.PRIMARY,
+        )
+
+
+class AsyncPlace(Protocol):
+    """An organization, as its handle's operations see it."""
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        """The options of its cluster's client."""
+
+    @property
+    def id(self) -> ObjectId:
+        """The organization's id. Raises NotResolved."""
+
+    async def resolve(self) -> ObjectId:
+        """The organization's id, read if need be. Raises Unknown."""
+
+    async def locate(self) -> Located:
+        """The place to try first."""
+
+    async def follow(self, used: Located, found: str | None) -> Located:
+        """The place to go on at, after the server rejected ``used``."""
+
+    def confirm(self, used: Located) -> None:
+        """Note that a command was executed there."""
+
+    def connection(self, located: Located) -> AsyncConnection:
+        """The connection to the place's cluster."""
+
+
+class AsyncListed:
+    """An organization in the directory, known by its slug until it is resolved, then by its id.
+
+    What was known of a slug before this handle was made isn't trusted until a command was executed
+    there: another organization may have the slug since.
+    """
+
+    def __init__(
+        self, directory: AsyncDirectory, id: ObjectId | None = None, slug: str = ""
+    ) -> None:
+        self.directory = directory
+        self._slug = slug
+        self._bound: dict[str, ObjectId] = {} if id is None else {"id": id}
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        return self.directory.clusters.connection(MAIN).client.codec_options
+
+    @property
+    def id(self) -> ObjectId:
+        """The organization's id. Raises NotResolved."""
+        try:
+            return self._bound["id"]
+        except KeyError:
+            raise NotResolved(self._slug) from None
+
+    async def resolve(self) -> ObjectId:
+        """The organization's id, read from the directory if need be. Raises Unknown."""
+        if "id" not in self._bound:
+            self._bind(await self.directory.id_of(self._slug))
+        return self._bound["id"]
+
+    async def locate(self) -> Located:
+        if "id" not in self._bound:
+            known = self.directory.known_by_slug(self._slug)
+            if known is not None:
+                return known
+        return await self.directory.locate(await self.resolve())
+
+    async def follow(self, used: Located, found: str | None) -> Located:
+        if "id" not in self._bound:
+            self._bind(await self.directory.id_of(self._slug, used))
+        if self._bound["id"] != used.entry.id:
+            return await self.directory.locate(self._bound["id"])
+        return await self.directory.follow(used, found)
+
+    def confirm(self, used: Located) -> None:
+        if "id" not in self._bound:
+            self._bind(used.entry.id)
+
+    def connection(self, located: Located) -> AsyncConnection:
+        return self.directory.clusters.connection(located.entry.cluster)
+
+    def _bind(self, organization_id: ObjectId) -> None:
+        self._bound.setdefault("id", organization_id)  # atomic: the first of two threads binds

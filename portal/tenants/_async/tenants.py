@@ -1,0 +1,169 @@
+"""An application's organizations, and the handles of each."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bson import ObjectId
+from bson.codec_options import CodecOptions
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
+
+from .. import limits
+from ..arguments import database_of
+from ..directory import MAIN, Located
+from ..errors import NotOffered
+from ..fence import pauses
+from ..runtime import async_sleep
+from .connections import AsyncClusters
+from .directory import AsyncDirectory, AsyncListed, AsyncPlace
+from .execution import AsyncFenced, AsyncInTransaction
+from .operations import AsyncOperations
+
+_UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
+
+
+class AsyncTransaction(AsyncOperations):
+    """The operations of a tenant in one transaction: all of their writes are kept, or none."""
+
+    _execution: AsyncInTransaction
+
+    @property
+    def session(self) -> AsyncClientSession:
+        """PyMongo's session, in which the caller may write elsewhere on the same cluster."""
+        return self._execution.session
+
+
+class AsyncTenant(AsyncOperations):
+    """The documents of one organization. Thread-safe; made without reading anything.
+
+    It pickles as its id alone: what is unpickled is the ObjectId, for ``tenants.by_id``.
+    """
+
+    _execution: AsyncFenced
+
+    def __init__(self, place: AsyncPlace, codec_options: CodecOptions | None = None) -> None:
+        super().__init__(AsyncFenced(place, codec_options))
+        self._place = place
+
+    @property
+    def id(self) -> ObjectId:
+        """The organization's id. Raises NotResolved where a handle made by a slug has not been
+        used yet; ``resolve`` finds it out."""
+        return self._place.id
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        """The options by which documents are encoded and decoded."""
+        return self._execution.codec_options
+
+    async def resolve(self) -> ObjectId:
+        """The organization's id, for which the directory is read unless it is known. Raises
+        Unknown."""
+        return await self._place.resolve()
+
+    def with_options(
+        self, codec_options: CodecOptions | None = None, **others: Any
+    ) -> "AsyncTenant":
+        """The same organization with other codec options."""
+        for name, value in others.items():
+            if value is not None:
+                raise NotOffered(name, "writes go to a majority, and reads to the primary")
+        return type(self)(self._place, codec_options or self._execution.codec_options)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncTransaction]:
+        """A transaction on this organization's documents, acknowledged by a majority.
+
+        It is aborted if the body raises, and ends after 5 seconds, since a rename waits for it. The
+        organization can't be renamed or trashed in between. PyMongo's error of a conflict has the
+        label TransientTransactionError: ``with_transaction`` runs its body again by itself.
+        """
+        session, located = await self._execution.begin()
+        async with session:
+            transaction = self._in(session, located)
+            yield transaction
+            with transaction._execution.bounded():
+                await _commit(session)
+
+    async def with_transaction(self, body: Any) -> Any:
+        """The result of ``body``, called with a transaction as of ``transaction()``. It may be
+        called several times, so it must do nothing but read and write documents."""
+
+        async def run(session: AsyncClientSession, located: Located) -> Any:
+            await self._execution.look(session, located)
+            return await body(self._in(session, located))
+
+        return await self._execution.transact(run)
+
+    def _in(self, session: AsyncClientSession, located: Located) -> AsyncTransaction:
+        database, options = self._execution.database(located), self._execution.codec_options
+        return AsyncTransaction(AsyncInTransaction(session, located, database, options))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ObjectId, (str(self.id),)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._place!r})"
+
+
+class AsyncTenants:
+    """The organizations of one installation of the portal, for an application.
+
+    ``uri`` is that of the application's MongoDB user, whose path names the master database; or a
+    mapping of clusters to their URIs, in which ``"main"`` has the directory. Further options are
+    those of PyMongo's client, but for UUIDs in their standard form unless told otherwise.
+
+    Thread-safe and fork-safe: a child makes clients of its own at first use. No transaction, cursor
+    or stream crosses a fork. There is one connection pool for each cluster, whatever the number of
+    organizations (two where change streams are used).
+    """
+
+    def __init__(
+        self,
+        uri: str | Mapping[str, str],
+        *,
+        max_streams: int = limits.MAX_STREAMS,
+        max_entries: int = limits.MAX_ENTRIES,
+        **client_options: Any,
+    ) -> None:
+        uris = {MAIN: uri} if isinstance(uri, str) else dict(uri)
+        self._clusters = AsyncClusters(uris, max_streams, client_options)
+        self._directory = AsyncDirectory(self._clusters, database_of(uris[MAIN]), max_entries)
+
+    def __getitem__(self, slug: str) -> AsyncTenant:
+        """The organization with this slug, current or old. Nothing is read before its first use,
+        which may raise Unknown; from then on it is known by its id."""
+        if not isinstance(slug, str):
+            raise TypeError("a slug is a string; use by_id for an id")
+        return AsyncTenant(AsyncListed(self._directory, slug=slug))
+
+    def by_id(self, organization_id: ObjectId | str) -> AsyncTenant:
+        """The organization with this id. Nothing is read before its first use."""
+        return AsyncTenant(AsyncListed(self._directory, id=ObjectId(organization_id)))
+
+    def replace_uri(self, cluster: str, uri: str) -> None:
+        """Use another URI for a cluster from the next operation on, as after a rotated password."""
+        self._clusters.replace_uri(cluster, uri)
+
+    async def close(self) -> None:
+        """Close all connections of this process, or event loop. The next use makes new ones."""
+        await self._clusters.close()
+
+    async def __aenter__(self) -> "AsyncTenants":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+
+async def _commit(session: AsyncClientSession) -> None:
+    """Commit, again while its result is unknown and there is time; that is idempotent."""
+    for pause_seconds in pauses():
+        try:
+            await session.commit_transaction()
+            return
+        except PyMongoError as error:
+            if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
+                raise
+        await async_sleep(pause_seconds)

@@ -1,0 +1,233 @@
+"""Results that are read in parts, through renames where their order allows."""
+
+from collections import deque
+from typing import Any
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import InvalidOperation, PyMongoError
+from pymongo.synchronous.command_cursor import CommandCursor
+
+from .. import limits
+from ..arguments import Sort, collation_document, hint_value, id_of, raw_without_id, sort_document
+from ..errors import CursorLost
+from ..fence import is_transient, lost_cursor
+from ..queries import check_expressions, orders_itself
+from ..runtime import buffered
+from .execution import Execution
+
+
+class Results:
+    """The result of an aggregation, in parts.
+
+    Where the collection is renamed before the last part was read, the next one raises CursorLost;
+    the first reply has up to 16 MB. Not thread-safe, like PyMongo's cursors; it belongs to its
+    tenant whichever thread or task reads it.
+    """
+
+    def __init__(self, execution: Execution, verb: str, fields: dict[str, Any]) -> None:
+        self._execution = execution
+        self._verb = verb
+        self._fields = fields
+        self._cursor: CommandCursor | None = None
+        self._part: deque[Any] = deque()
+        self._read = 0
+        self._last: Any = None
+        self._ended = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether there may be more."""
+        return bool(self._part) or not self._ended
+
+    def next(self) -> Any:
+        """The next document. Raises StopAsyncIteration at the end, and CursorLost."""
+        if not self._part:
+            self._read_part()
+        self._read += 1
+        self._last = self._part.popleft()
+        return self._last
+
+    def to_list(self, length: int | None = None) -> list[Any]:
+        """The documents up to the end, or at most ``length``."""
+        documents: list[Any] = []
+        for document in self:
+            documents.append(document)
+            if len(documents) == length:
+                break
+        return documents
+
+    def close(self) -> None:
+        """End the result early, in the server too."""
+        self._ended = True
+        self._part.clear()
+        if self._cursor is not None:
+            self._cursor.close()
+
+    def __iter__(self) -> "Results":
+        return self
+
+    def __next__(self) -> Any:
+        return self.next()
+
+    def __enter__(self) -> "Results":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def open(self) -> CommandCursor:
+        """The server's cursor, for which the command is sent unless it was."""
+        if self._cursor is None:
+            self._cursor = self._execution.open(self._verb, **self._command())
+        return self._cursor
+
+    def _command(self) -> dict[str, Any]:
+        return self._fields
+
+    def _read_part(self) -> None:
+        """Read the next part. Raises StopAsyncIteration at the end."""
+        while not self._ended:
+            cursor = self.open()
+            try:
+                with pymongo.timeout(limits.OPERATION_SECONDS):
+                    self._part.append(cursor.next())
+                    if rest := buffered(cursor):
+                        self._part.extend(cursor.to_list(rest))
+                return
+            except StopIteration:
+                self._ended = True
+            except PyMongoError as error:
+                self._recover(error)
+                self._cursor = None
+        raise StopIteration
+
+    def _recover(self, error: PyMongoError) -> None:
+        """Raise unless the result goes on after ``error`` by another command."""
+        if lost_cursor(error):
+            raise CursorLost(self._read) from error
+        raise error
+
+
+class Found(Results):
+    """The result of ``find``, with the methods of PyMongo's cursor.
+
+    Sorted by ``_id`` alone, or not at all (it then comes in the order of ``_id``), it goes on at
+    the next document after a rename, and where the primary changed: each document that matches
+    throughout is returned once. In another order, or with a hint, it raises CursorLost then.
+    """
+
+    def __init__(self, execution: Execution, fields: dict[str, Any]) -> None:
+        super().__init__(execution, "find", fields)
+        given = fields.get("projection") or {}
+        # The last document's _id tells where to go on, so it is asked for in any case.
+        self._hides_id = "_id" in given and not given["_id"]
+
+    def sort(self, key_or_list: Sort, direction: int | None = None) -> "Found":
+        """Sort as PyMongo does."""
+        given = key_or_list if direction is None else [(str(key_or_list), direction)]
+        return self._set(sort=sort_document(given))
+
+    def skip(self, skip: int) -> "Found":
+        """Leave out the first ``skip``."""
+        return self._set(skip=skip)
+
+    def limit(self, limit: int) -> "Found":
+        """Return at most ``limit``; 0 is all."""
+        return self._set(limit=limit)
+
+    def batch_size(self, batch_size: int) -> "Found":
+        """Have each reply bring at most so many."""
+        return self._set(batchSize=batch_size)
+
+    def hint(self, index: Any) -> "Found":
+        """Use this index."""
+        return self._set(hint=hint_value(index))
+
+    def collation(self, collation: Any) -> "Found":
+        """Compare strings so."""
+        return self._set(collation=collation_document(collation))
+
+    def comment(self, comment: Any) -> "Found":
+        """Have the server's log and profiler show this."""
+        return self._set(comment=comment)
+
+    def allow_disk_use(self, allow_disk_use: bool) -> "Found":
+        """Let the server sort on disk, or not."""
+        return self._set(allowDiskUse=allow_disk_use)
+
+    def max_time_ms(self, max_time_ms: int | None) -> "Found":
+        """Bound the time of each command."""
+        return self._set(maxTimeMS=max_time_ms)
+
+    def clone(self) -> "Found":
+        """The same result from its beginning."""
+        return Found(self._execution, dict(self._fields))
+
+    def rewind(self) -> "Found":
+        """Begin again."""
+        self.close()
+        self.__init__(self._execution, self._fields)  # type: ignore[misc]
+        return self
+
+    def next(self) -> Any:
+        """The next document. Raises StopAsyncIteration at the end, and CursorLost."""
+        document = super().next()
+        return self._without_id(document) if self._hides_id else document
+
+    def __iter__(self) -> "Found":
+        return self
+
+    def _set(self, **fields: Any) -> "Found":
+        if self._cursor is not None or self._ended:
+            raise InvalidOperation("a cursor's options are set before it is read")
+        check_expressions(fields.get("sort", {}))
+        self._fields.update(fields)
+        return self
+
+    def _command(self) -> dict[str, Any]:
+        fields = {name: value for name, value in self._fields.items() if value is not None}
+        if self._hides_id:
+            fields["projection"] = {**fields["projection"], "_id": 1}
+            if all(not value for value in self._fields["projection"].values()):
+                del fields["projection"]["_id"]
+        if self._follows_ids:
+            fields.setdefault("sort", {"_id": 1})
+        if limit := fields.get("limit"):
+            fields["limit"] = abs(limit) - self._read
+            fields["singleBatch"] = limit < 0
+        if self._read:
+            fields.pop("skip", None)
+            fields["filter"] = beyond(fields["filter"], id_of(self._last), fields["sort"]["_id"])
+        return fields
+
+    @property
+    def _follows_ids(self) -> bool:
+        """Whether the last document's ``_id`` tells where to go on."""
+        fields = self._fields
+        if sort := fields.get("sort"):
+            return list(sort) == ["_id"]
+        return fields.get("hint") is None and not orders_itself(fields["filter"])
+
+    def _recover(self, error: PyMongoError) -> None:
+        if not (lost_cursor(error) or is_transient(error)):
+            raise error
+        if self._read and not self._follows_ids:
+            super()._recover(error)
+        limit = self._fields.get("limit")
+        if limit and self._read == abs(limit):
+            self._ended = True
+
+    def _without_id(self, document: Any) -> Any:
+        if isinstance(document, RawBSONDocument):
+            return raw_without_id(document)
+        return type(document)((name, value) for name, value in document.items() if name != "_id")
+
+
+def beyond(query: Any, document_id: Any, direction: int) -> dict[str, Any]:
+    """Narrow a filter to the documents after an ``_id``, in the order of all types.
+
+    An expression compares values of all types; ``{"_id": {"$gt": …}}`` matches only the same type.
+    """
+    compare = "$lt" if direction < 0 else "$gt"
+    return {"$and": [query, {"$expr": {compare: ["$_id", {"$literal": document_id}]}}]}

@@ -1,0 +1,349 @@
+"""Execution of fenced commands: each is tried where the collection is, until it succeeds or the
+caller's time ends."""
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import pymongo
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.synchronous.client_session import ClientSession
+from pymongo.synchronous.command_cursor import CommandCursor
+from pymongo.synchronous.database import Database
+from pymongo.write_concern import WriteConcern
+
+from .. import limits
+from ..directory import Located
+from ..errors import NotOffered
+from ..fence import Moved, check_write, is_transient, pauses, rejection
+from ..runtime import Attempt, Body, Result, sleep
+from .connections import Connection, next_number
+from .directory import Place
+
+ANY: Mapping[str, Any] = {
+    "filter": {}, "projection": {"_id": 1}, "limit": 1, "singleBatch": True
+}  # fmt: skip
+"""A command that only looks whether the collection is there."""
+
+TRANSACTION: dict[str, Any] = {
+    "read_concern": ReadConcern("local"),
+    "write_concern": WriteConcern("majority"),
+    "read_preference": ReadPreference.PRIMARY,
+}
+_MAJORITY = {"w": "majority"}
+
+
+class Execution(Protocol):
+    """The ways in which a tenant's commands are executed. ``fields`` are the command's without its
+    collection."""
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        """The options of documents."""
+
+    def database(self, located: Located) -> Database:
+        """The database that the collection is in."""
+
+    def read(self, verb: str, **fields: Any) -> dict[str, Any]:
+        """The reply to a command that reads."""
+
+    def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
+        """The reply to a command that takes no fence."""
+
+    def open(self, verb: str, **fields: Any) -> CommandCursor:
+        """The server's cursor for a command that reads."""
+
+    def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
+        """The reply to a command that writes single documents, executed once. Unless ``single``,
+        the errors of its statements stand there."""
+
+    def change(self, verb: str, **fields: Any) -> dict[str, Any]:
+        """The reply to an idempotent command that changes the collection."""
+
+    def look(self, session: ClientSession, located: Located) -> None:
+        """Keep the collection from being renamed until the transaction ends. Raises Moved."""
+
+    def transact(self, body: Body[Result]) -> Result:
+        """The result of ``body`` in a transaction. It may run several times."""
+
+
+class Fenced:
+    """Executes each command by itself, repeated after renames and where MongoDB was away."""
+
+    def __init__(self, place: Place, codec_options: CodecOptions | None = None) -> None:
+        self._place = place
+        self._codec_options = codec_options
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        return self._codec_options or self._place.codec_options
+
+    def read(self, verb: str, **fields: Any) -> dict[str, Any]:
+        options = self.codec_options
+
+        def attempt(located: Located) -> dict[str, Any]:
+            command = {verb: located.name, **fields}
+            return send(self.database(located), command, located, options)
+
+        return self._execute(attempt, seconds=_seconds(fields))
+
+    def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
+        options = self.codec_options
+
+        def attempt(located: Located) -> dict[str, Any]:
+            database = self.database(located)
+            # Between two fenced commands the name was the collection's.
+            send(database, {"find": located.name, **ANY}, located, options)
+            reply = database.command({verb: located.name, **fields}, codec_options=options)
+            send(database, {"find": located.name, **ANY}, located, options)
+            return reply
+
+        return self._execute(attempt, seconds=_seconds(fields))
+
+    def open(self, verb: str, **fields: Any) -> CommandCursor:
+        options = self.codec_options
+
+        def attempt(located: Located) -> CommandCursor:
+            command = {verb: located.name, **fields}
+            return open_cursor(self.database(located), command, located, options)
+
+        return self._execute(attempt, seconds=_seconds(fields))
+
+    def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
+        options = write_options(self.codec_options)
+        taken: tuple[Connection, ClientSession, Any] | None = None
+
+        def attempt(located: Located) -> Mapping[str, Any]:
+            nonlocal taken
+            connection = self._place.connection(located)
+            if taken is None or taken[0] is not connection:
+                # The number is drawn when the session is held: one drawn before might be lower.
+                taken = connection, connection.take_session(), next_number()
+            _, session, number = taken
+            database = connection.database(located.entry.database)
+            command = {verb: located.name, **fields, "txnNumber": number, "writeConcern": _MAJORITY}
+            reply = send(database, command, located, options, session)
+            check_write(reply, single=single)
+            return reply
+
+        answered = False
+        try:
+            reply = self._execute(attempt)
+            answered = True
+            return reply
+        except OperationFailure as error:
+            answered = not error.timeout
+            raise
+        finally:
+            # A write that may still run in the server would make the session's next one wait.
+            if answered and taken is not None:
+                taken[0].return_session(taken[1])
+
+    def change(self, verb: str, **fields: Any) -> dict[str, Any]:
+        options = self.codec_options
+
+        def attempt(located: Located) -> dict[str, Any]:
+            command = {verb: located.name, **fields, "writeConcern": _MAJORITY}
+            reply = send(self.database(located), command, located, options)
+            check_write(reply, single=True)
+            return reply
+
+        return self._execute(attempt, seconds=_seconds(fields, limits.INDEX_SECONDS))
+
+    def transact(self, body: Body[Result]) -> Result:
+        def attempt(located: Located) -> Result:
+            client = self._place.connection(located).client
+
+            # A rejection must be raised inside: otherwise the commit would fail as retryable,
+            # endlessly.
+            def run(session: ClientSession) -> Result:
+                return body(session, located)
+
+            with pymongo.timeout(limits.TRANSACTION_SECONDS):
+                with client.start_session() as session:
+                    return session.with_transaction(run, **TRANSACTION)
+
+        # The driver made all safe retries; after a commit with unknown result there are none.
+        return self._execute(attempt, retryable=False)
+
+    def begin(self) -> tuple[ClientSession, Located]:
+        """A session in a transaction that has looked at the collection, and where that is."""
+
+        def attempt(located: Located) -> tuple[ClientSession, Located]:
+            session = self._place.connection(located).client.start_session()
+            try:
+                session.start_transaction(**TRANSACTION)
+                self.look(session, located)
+            except BaseException:
+                session.end_session()
+                raise
+            return session, located
+
+        return self._execute(attempt)
+
+    def look(self, session: ClientSession, located: Located) -> None:
+        """Keep the collection from being renamed until the transaction ends. Raises Moved."""
+        database = self.database(located)
+        send(database, {"find": located.name, **ANY}, located, self.codec_options, session)
+
+    def database(self, located: Located) -> Database:
+        """The database that the collection is in."""
+        return self._place.connection(located).database(located.entry.database)
+
+    def _execute(
+        self,
+        attempt: Attempt[Result],
+        *,
+        retryable: bool = True,
+        seconds: float = limits.OPERATION_SECONDS,
+    ) -> Result:
+        """The result of ``attempt``, called with the collection's place.
+
+        Calls it again after a rename, since the server rejected it then; if ``retryable`` also
+        after a transient error.
+        """
+        place = self._place
+        located: Located | None = None
+        moved: Moved | None = None
+        with pymongo.timeout(seconds):
+            for pause_seconds in pauses():  # until the time limit raises in ``attempt``
+                try:
+                    if located is None:
+                        located = place.locate()
+                    elif moved is not None:
+                        located, moved = place.follow(located, moved.name), None
+                except PyMongoError as error:  # nothing was sent since the last rejection
+                    if not is_transient(error):
+                        raise
+                    sleep(pause_seconds)
+                    continue
+                try:
+                    result = attempt(located)
+                except Moved as rejected:
+                    moved = rejected
+                except PyMongoError as error:
+                    if not (retryable and is_transient(error)):
+                        raise
+                else:
+                    place.confirm(located)
+                    return result
+                sleep(pause_seconds)
+        raise AssertionError("there are always more pauses")
+
+
+class InTransaction:
+    """Executes commands in a transaction, each once and within the transaction's time; whatever
+    fails ends the transaction."""
+
+    def __init__(
+        self,
+        session: ClientSession,
+        located: Located,
+        database: Database,
+        codec_options: CodecOptions,
+    ) -> None:
+        self.session = session
+        self._located = located
+        self._database = database
+        self._codec_options = codec_options
+        self._deadline = time.monotonic() + limits.TRANSACTION_SECONDS
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        return self._codec_options
+
+    def read(self, verb: str, **fields: Any) -> dict[str, Any]:
+        command = {verb: self._located.name, **fields}
+        return self._send(command, self._codec_options)
+
+    def open(self, verb: str, **fields: Any) -> CommandCursor:
+        command = {verb: self._located.name, **fields}
+        with self.bounded():
+            return open_cursor(
+                self._database, command, self._located, self._codec_options, self.session
+            )
+
+    def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
+        command = {verb: self._located.name, **fields}
+        reply = self._send(command, write_options(self._codec_options))
+        check_write(reply, single=single)
+        return reply
+
+    def change(self, verb: str, **fields: Any) -> dict[str, Any]:
+        raise NotOffered(verb, "use it outside of the transaction")
+
+    def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
+        raise NotOffered(verb, "use it outside of the transaction")
+
+    def look(self, session: ClientSession, located: Located) -> None:
+        """Nothing, since its beginning did."""
+
+    def transact(self, body: Body[Result]) -> Result:
+        return body(self.session, self._located)
+
+    def database(self, located: Located) -> Database:
+        """The database that the collection is in."""
+        return self._database
+
+    def bounded(self) -> AbstractContextManager[Any]:
+        """Bound the body by what is left of the transaction's time. It is not set for all of the
+        transaction: the caller may end that in another context than the one that began it."""
+        return pymongo.timeout(max(self._deadline - time.monotonic(), 0.001))
+
+    def _send(self, command: dict[str, Any], options: CodecOptions) -> dict[str, Any]:
+        with self.bounded():
+            return send(self._database, command, self._located, options, self.session)
+
+
+def send(
+    database: Database,
+    command: dict[str, Any],
+    located: Located,
+    codec_options: CodecOptions,
+    session: ClientSession | None = None,
+) -> dict[str, Any]:
+    """The reply to a fenced command. Raises Moved, and PyMongo's errors."""
+    command["collectionUUID"] = located.uuid
+    try:
+        return database.command(command, session=session, codec_options=codec_options)
+    except OperationFailure as error:
+        raise rejection(error) or error from error
+
+
+def open_cursor(
+    database: Database,
+    command: dict[str, Any],
+    located: Located,
+    codec_options: CodecOptions,
+    session: ClientSession | None = None,
+) -> CommandCursor:
+    """The cursor of a fenced command. Raises Moved, and PyMongo's errors.
+
+    It needs no further fence: a cursor belongs to the collection with the UUID, and ends where that
+    is renamed.
+    """
+    command["collectionUUID"] = located.uuid
+    try:
+        return database.cursor_command(command, session=session, codec_options=codec_options)
+    except OperationFailure as error:
+        raise rejection(error) or error from error
+
+
+def _seconds(fields: dict[str, Any], seconds: float = limits.OPERATION_SECONDS) -> float:
+    """The time limit of a command, which the driver sends; so it is taken out of ``fields``."""
+    given = fields.pop("maxTimeMS", None)
+    return seconds if given is None else min(given / 1000, seconds)
+
+
+def write_options(codec_options: CodecOptions) -> CodecOptions:
+    """The options for the reply to a write, which has ids in it that Python may not have."""
+    if codec_options.document_class is not RawBSONDocument:
+        return codec_options
+    return codec_options.with_options(
+        document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    )

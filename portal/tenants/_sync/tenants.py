@@ -1,0 +1,167 @@
+"""An application's organizations, and the handles of each."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from bson import ObjectId
+from bson.codec_options import CodecOptions
+from pymongo.errors import PyMongoError
+from pymongo.synchronous.client_session import ClientSession
+
+from .. import limits
+from ..arguments import database_of
+from ..directory import MAIN, Located
+from ..errors import NotOffered
+from ..fence import pauses
+from ..runtime import sleep
+from .connections import Clusters
+from .directory import Directory, Listed, Place
+from .execution import Fenced, InTransaction
+from .operations import Operations
+
+_UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
+
+
+class Transaction(Operations):
+    """The operations of a tenant in one transaction: all of their writes are kept, or none."""
+
+    _execution: InTransaction
+
+    @property
+    def session(self) -> ClientSession:
+        """PyMongo's session, in which the caller may write elsewhere on the same cluster."""
+        return self._execution.session
+
+
+class Tenant(Operations):
+    """The documents of one organization. Thread-safe; made without reading anything.
+
+    It pickles as its id alone: what is unpickled is the ObjectId, for ``tenants.by_id``.
+    """
+
+    _execution: Fenced
+
+    def __init__(self, place: Place, codec_options: CodecOptions | None = None) -> None:
+        super().__init__(Fenced(place, codec_options))
+        self._place = place
+
+    @property
+    def id(self) -> ObjectId:
+        """The organization's id. Raises NotResolved where a handle made by a slug has not been
+        used yet; ``resolve`` finds it out."""
+        return self._place.id
+
+    @property
+    def codec_options(self) -> CodecOptions:
+        """The options by which documents are encoded and decoded."""
+        return self._execution.codec_options
+
+    def resolve(self) -> ObjectId:
+        """The organization's id, for which the directory is read unless it is known. Raises
+        Unknown."""
+        return self._place.resolve()
+
+    def with_options(self, codec_options: CodecOptions | None = None, **others: Any) -> "Tenant":
+        """The same organization with other codec options."""
+        for name, value in others.items():
+            if value is not None:
+                raise NotOffered(name, "writes go to a majority, and reads to the primary")
+        return type(self)(self._place, codec_options or self._execution.codec_options)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction on this organization's documents, acknowledged by a majority.
+
+        It is aborted if the body raises, and ends after 5 seconds, since a rename waits for it. The
+        organization can't be renamed or trashed in between. PyMongo's error of a conflict has the
+        label TransientTransactionError: ``with_transaction`` runs its body again by itself.
+        """
+        session, located = self._execution.begin()
+        with session:
+            transaction = self._in(session, located)
+            yield transaction
+            with transaction._execution.bounded():
+                _commit(session)
+
+    def with_transaction(self, body: Any) -> Any:
+        """The result of ``body``, called with a transaction as of ``transaction()``. It may be
+        called several times, so it must do nothing but read and write documents."""
+
+        def run(session: ClientSession, located: Located) -> Any:
+            self._execution.look(session, located)
+            return body(self._in(session, located))
+
+        return self._execution.transact(run)
+
+    def _in(self, session: ClientSession, located: Located) -> Transaction:
+        database, options = self._execution.database(located), self._execution.codec_options
+        return Transaction(InTransaction(session, located, database, options))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ObjectId, (str(self.id),)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._place!r})"
+
+
+class Tenants:
+    """The organizations of one installation of the portal, for an application.
+
+    ``uri`` is that of the application's MongoDB user, whose path names the master database; or a
+    mapping of clusters to their URIs, in which ``"main"`` has the directory. Further options are
+    those of PyMongo's client, but for UUIDs in their standard form unless told otherwise.
+
+    Thread-safe and fork-safe: a child makes clients of its own at first use. No transaction, cursor
+    or stream crosses a fork. There is one connection pool for each cluster, whatever the number of
+    organizations (two where change streams are used).
+    """
+
+    def __init__(
+        self,
+        uri: str | Mapping[str, str],
+        *,
+        max_streams: int = limits.MAX_STREAMS,
+        max_entries: int = limits.MAX_ENTRIES,
+        **client_options: Any,
+    ) -> None:
+        uris = {MAIN: uri} if isinstance(uri, str) else dict(uri)
+        self._clusters = Clusters(uris, max_streams, client_options)
+        self._directory = Directory(self._clusters, database_of(uris[MAIN]), max_entries)
+
+    def __getitem__(self, slug: str) -> Tenant:
+        """The organization with this slug, current or old. Nothing is read before its first use,
+        which may raise Unknown; from then on it is known by its id."""
+        if not isinstance(slug, str):
+            raise TypeError("a slug is a string; use by_id for an id")
+        return Tenant(Listed(self._directory, slug=slug))
+
+    def by_id(self, organization_id: ObjectId | str) -> Tenant:
+        """The organization with this id. Nothing is read before its first use."""
+        return Tenant(Listed(self._directory, id=ObjectId(organization_id)))
+
+    def replace_uri(self, cluster: str, uri: str) -> None:
+        """Use another URI for a cluster from the next operation on, as after a rotated password."""
+        self._clusters.replace_uri(cluster, uri)
+
+    def close(self) -> None:
+        """Close all connections of this process, or event loop. The next use makes new ones."""
+        self._clusters.close()
+
+    def __enter__(self) -> "Tenants":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _commit(session: ClientSession) -> None:
+    """Commit, again while its result is unknown and there is time; that is idempotent."""
+    for pause_seconds in pauses():
+        try:
+            session.commit_transaction()
+            return
+        except PyMongoError as error:
+            if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
+                raise
+        sleep(pause_seconds)

@@ -1,0 +1,171 @@
+"""PyMongo's arguments as fields of commands."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import bson
+from bson import ObjectId
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+from pymongo import ASCENDING
+from pymongo.errors import ConfigurationError
+
+from .errors import NotOffered, QueryRefused
+from .queries import check_expressions, check_filter
+
+Document = Mapping[str, Any]
+Sort = str | Sequence[str | tuple[str, Any]] | Mapping[str, Any]
+
+_TOLERANT: CodecOptions[Any] = CodecOptions(
+    document_class=RawBSONDocument,
+    uuid_representation=UuidRepresentation.STANDARD,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+_INSTEAD_OF = {
+    "session": "use transaction(), whose object has the same methods",
+    "cursor_type": "use watch()",
+    "no_cursor_timeout": "sorted by _id, a result goes on after its cursor timed out",
+    "bypass_document_validation": "a validator binds every application",
+    "raw_batches": "use with_options(codec_options=...) and RawBSONDocument",
+}
+
+
+def given(others: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """The fields that have a value. Raises NotOffered and TypeError for ``others``."""
+    for name, value in others.items():
+        if name not in _INSTEAD_OF:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+        if value is not None and value is not False:
+            raise NotOffered(name, _INSTEAD_OF[name])
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def variables(let: Document | None) -> Document | None:
+    """Variables of a query. Raises QueryRefused."""
+    check_expressions(let or {})
+    return let
+
+
+def find_fields(
+    filter: Document | None,
+    projection: Document | Iterable[str] | None,
+    skip: int,
+    sort: Sort | None,
+    hint: Any,
+    collation: Any,
+    max_time_ms: int | None,
+    let: Document | None,
+    comment: Any,
+    others: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The fields of ``find``. Raises QueryRefused."""
+    filter = {} if filter is None else filter
+    check_filter(filter)
+    order = sort_document(sort) if sort else None
+    check_expressions(order or {})
+    return given(
+        others,
+        filter=filter,
+        projection=None if projection is None else projection_document(projection),
+        skip=skip or None,
+        sort=order,
+        hint=hint_value(hint),
+        collation=collation_document(collation),
+        maxTimeMS=max_time_ms,
+        let=variables(let),
+        comment=comment,
+    )
+
+
+def statement(
+    filter: Document,
+    hint: Any,
+    collation: Any,
+    array_filters: Sequence[Document] | None = None,
+    sort: Sort | None = None,
+) -> dict[str, Any]:
+    """The parts of a statement that updates or deletes. Raises QueryRefused."""
+    check_filter(filter)
+    for each in array_filters or ():
+        check_filter(each)
+    order = sort_document(sort) if sort else None
+    check_expressions(order or {})
+    return given(
+        {},
+        q=filter,
+        hint=hint_value(hint),
+        collation=collation_document(collation),
+        arrayFilters=array_filters,
+        sort=order,
+    )
+
+
+def database_of(uri: str) -> str:
+    """The database that a URI's path names; nothing is looked up in DNS. Raises ConfigurationError
+    where it names none."""
+    database = unquote(uri.partition("://")[2].partition("/")[2].partition("?")[0])
+    if not database:
+        raise ConfigurationError("the URI names no database: its path is the master database")
+    return database
+
+
+def sort_document(sort: Sort) -> dict[str, Any]:
+    """A sort in any of PyMongo's forms."""
+    if isinstance(sort, str):
+        return {sort: ASCENDING}
+    if isinstance(sort, Mapping):
+        return dict(sort)
+    return dict((key, ASCENDING) if isinstance(key, str) else key for key in sort)
+
+
+def projection_document(projection: Document | Iterable[str]) -> dict[str, Any]:
+    """A projection in any of PyMongo's forms."""
+    if isinstance(projection, Mapping):
+        check_expressions(projection)
+        return dict(projection) or {"_id": 1}
+    if isinstance(projection, str):
+        raise QueryRefused("a projection is a document, or a list of names")
+    return dict.fromkeys(projection, 1) or {"_id": 1}
+
+
+def hint_value(hint: Any) -> Any:
+    """A hint in any of PyMongo's forms."""
+    return hint if hint is None or isinstance(hint, str) else sort_document(hint)
+
+
+def collation_document(collation: Any) -> Any:
+    """A collation in any of PyMongo's forms."""
+    return getattr(collation, "document", collation)
+
+
+def with_id(document: Any) -> Any:
+    """The document with an ``_id``, which is set in what the caller gave, as by PyMongo."""
+    if not isinstance(document, Mapping):
+        raise TypeError(f"a document is a mapping, not {type(document).__name__}")
+    if isinstance(document, RawBSONDocument):
+        document = RawBSONDocument(bytes(document.raw), _TOLERANT)
+        return document if "_id" in document else _raw_with_id(document.raw)
+    if "_id" not in document:
+        document["_id"] = ObjectId()  # type: ignore[index]
+    return document
+
+
+def id_of(document: Any) -> Any:
+    """The document's ``_id``, whatever else of an encoded one Python has no values for."""
+    if isinstance(document, RawBSONDocument):
+        document = RawBSONDocument(bytes(document.raw), _TOLERANT)
+    return document["_id"]
+
+
+def raw_without_id(document: RawBSONDocument) -> RawBSONDocument:
+    """The encoded document without its ``_id``, which the server always puts first."""
+    length = len(bson.encode({"_id": id_of(document)}, codec_options=_TOLERANT)) - 5
+    rest = bytes(document.raw)[4 + length :]
+    return RawBSONDocument((len(rest) + 4).to_bytes(4, "little") + rest)
+
+
+def _raw_with_id(raw: Any) -> RawBSONDocument:
+    own = bson.encode({"_id": ObjectId()})[4:-1]
+    return RawBSONDocument((len(raw) + len(own)).to_bytes(4, "little") + own + raw[4:], _TOLERANT)

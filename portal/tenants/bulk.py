@@ -1,0 +1,149 @@
+"""Writes of many statements: their batches, and what became of them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, UpdateOne
+from pymongo.errors import BulkWriteError, InvalidOperation
+
+from . import limits
+from .arguments import statement, with_id
+from .errors import PartialWrite
+from .queries import check_replacement, check_update
+
+_FIELDS = {"insert": "documents", "update": "updates", "delete": "deletes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One part of a command that writes: a document to insert, or which ones to change and how."""
+
+    verb: str
+    body: Any
+    many: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """Statements that fit one command; ``first`` is the index of the first one among all."""
+
+    verb: str
+    many: bool
+    first: int
+    bodies: list[Any] = field(default_factory=list)
+    encoded: list[RawBSONDocument] = field(default_factory=list)
+    size_bytes: int = 0
+
+    @property
+    def content(self) -> str:
+        """The command's field for them."""
+        return _FIELDS[self.verb]
+
+    def takes(self, statement: Statement, size_bytes: int) -> bool:
+        """Tell whether the statement fits too."""
+        return (
+            (self.verb, self.many) == (statement.verb, False)
+            and not statement.many
+            and len(self.bodies) < limits.BATCH_DOCUMENTS
+            and self.size_bytes + size_bytes <= limits.BATCH_BYTES
+        )
+
+
+class Outcome:
+    """What became of the statements so far."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.errors: list[dict[str, Any]] = []
+        self._counts = dict.fromkeys(("nInserted", "nMatched", "nModified", "nRemoved"), 0)
+        self._upserted: list[dict[str, Any]] = []
+        self._empty = True
+
+    def add(self, batch: Batch, reply: Mapping[str, Any]) -> None:
+        """Count what a reply tells of its statements."""
+        self._empty = False
+        upserted = reply.get("upserted") or ()
+        if batch.verb == "insert":
+            self._counts["nInserted"] += reply["n"]
+        elif batch.verb == "update":
+            self._counts["nMatched"] += reply["n"] - len(upserted)
+            self._counts["nModified"] += reply["nModified"]
+        else:
+            self._counts["nRemoved"] += reply["n"]
+        for each in upserted:
+            self._upserted.append({**each, "index": batch.first + each["index"]})
+        errors = reply.get("writeErrors") or ()
+        for error in errors:
+            index = error["index"]
+            op = batch.bodies[index]
+            self.errors.append({**error, "index": batch.first + index, "op": op})
+        self.done += len(batch.bodies) - len(errors)
+
+    def result(self) -> dict[str, Any]:
+        """What PyMongo's results are made of. Raises BulkWriteError, and InvalidOperation where
+        there was nothing to do."""
+        if self._empty:
+            raise InvalidOperation("No operations to execute")
+        result = {
+            "writeErrors": self.errors,
+            "writeConcernErrors": [],
+            **self._counts,
+            "nUpserted": len(self._upserted),
+            "upserted": self._upserted,
+        }
+        if self.errors:
+            raise BulkWriteError(result)
+        return result
+
+
+def statement_of(request: Any) -> Statement:
+    """The statement of one of PyMongo's requests. Raises QueryRefused and TypeError."""
+    if isinstance(request, InsertOne):
+        return Statement("insert", with_id(request._doc))
+    if not isinstance(request, UpdateOne | UpdateMany | ReplaceOne | DeleteOne | DeleteMany):
+        raise TypeError(f"{request!r} is not a valid request")
+    filters = getattr(request, "_array_filters", None)
+    sort = getattr(request, "_sort", None)
+    parts = statement(request._filter, request._hint, request._collation, filters, sort)
+    many = isinstance(request, UpdateMany | DeleteMany)
+    if isinstance(request, DeleteOne | DeleteMany):
+        return Statement("delete", {**parts, "limit": 0 if many else 1}, many)
+    check = check_replacement if isinstance(request, ReplaceOne) else check_update
+    check(request._doc)
+    changed = {**parts, "u": request._doc, "multi": many, "upsert": bool(request._upsert)}
+    return Statement("update", changed, many)
+
+
+def batches(statements: Iterable[Statement], codec_options: CodecOptions) -> Iterator[Batch]:
+    """The statements in their order, encoded once, in batches of one kind that fit one command. One
+    on many documents stands by itself."""
+    batch: Batch | None = None
+    for index, each in enumerate(statements):
+        encoded = bson.encode(each.body, codec_options=codec_options)
+        if batch is None or not batch.takes(each, len(encoded)):
+            if batch is not None:
+                yield batch
+            batch = Batch(each.verb, each.many, index)
+        batch.bodies.append(each.body)
+        batch.encoded.append(RawBSONDocument(encoded))
+        batch.size_bytes += len(encoded)
+    if batch is not None:
+        yield batch
+
+
+@contextmanager
+def counting_partial(done: Callable[[], int]) -> Iterator[None]:
+    """Raise PartialWrite from an error of the body after some of its work was ``done``."""
+    try:
+        yield
+    except BulkWriteError:
+        raise
+    except Exception as error:
+        if not done():
+            raise
+        raise PartialWrite(done()) from error

@@ -1,0 +1,14 @@
+"""Bounds of time and size that the library promises."""
+
+OPERATION_SECONDS = 20
+# A client that was killed in a transaction keeps its locks; the others' wait must be bounded.
+TRANSACTION_SECONDS = 5
+INDEX_SECONDS = 3600
+CREATION_SECONDS = 5
+# A rename waits for a batch's transaction, and other writes wait for the rename.
+BATCH_DOCUMENTS = 500
+BATCH_BYTES = 8 * 1024 * 1024
+# The server forgets a session after 30 minutes without use.
+SESSION_SECONDS = 300
+MAX_ENTRIES = 100_000
+MAX_STREAMS = 50

@@ -1,0 +1,184 @@
+"""Waiting, sharing and forking: what differs between the asynchronous and the synchronous form.
+
+All else is written once, in ``_async``, from where ``_sync`` is generated.
+"""
+
+import asyncio
+import concurrent.futures
+import os
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
+
+from pymongo import _csot
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.client_session import ClientSession
+from pymongo.errors import ExecutionTimeout
+
+from .directory import Located
+
+Result = TypeVar("Result")
+AsyncAttempt = Callable[[Located], Awaitable[Result]]
+Attempt = Callable[[Located], Result]
+AsyncBody = Callable[[AsyncClientSession, Located], Awaitable[Result]]
+Body = Callable[[ClientSession, Located], Result]
+AsyncRead = Callable[[], Awaitable[Result]]
+Read = Callable[[], Result]
+
+async_sleep = asyncio.sleep
+sleep = time.sleep
+
+
+class _Forked(Protocol):
+    def after_fork(self) -> None: ...
+
+
+_forked: WeakSet[Any] = WeakSet()
+
+
+def renew_after_fork(shared: _Forked) -> None:
+    """Call ``after_fork`` of what lives, in each child, before anything else uses it there."""
+    _forked.add(shared)
+
+
+def _after_fork() -> None:
+    for shared in list(_forked):
+        shared.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _remaining() -> float | None:
+    """The seconds left of the caller's ``pymongo.timeout``, which PyMongo doesn't tell publicly."""
+    return _csot.remaining()
+
+
+def _out_of_time() -> ExecutionTimeout:
+    return ExecutionTimeout("the time limit ended while the directory was being read", 50)
+
+
+def buffered(cursor: Any) -> int:
+    """How many documents PyMongo's cursor has received and not returned, which it doesn't tell
+    publicly; so none where it can't be told."""
+    return len(getattr(cursor, "_data", ()))
+
+
+class AsyncFlights:
+    """Has those who ask for the same at the same time wait for one read, in one event loop."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Hashable, asyncio.Future[Any]] = {}
+
+    async def share(self, key: Hashable, read: AsyncRead[Result]) -> Result:
+        """The result of ``read``, or of one that runs. One that failed is begun again."""
+        while flight := self._flights.get(key):
+            try:
+                done, result = await asyncio.wait_for(asyncio.shield(flight), _remaining())
+            except TimeoutError:
+                raise _out_of_time() from None
+            if done:
+                return result
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        outcome: tuple[bool, Any] = False, None
+        try:
+            result = await read()
+            outcome = True, result
+            return result
+        finally:
+            del self._flights[key]
+            flight.set_result(outcome)
+
+
+class Flights:
+    """Has those who ask for the same at the same time wait for one read, in one process."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Hashable, concurrent.futures.Future[Any]] = {}
+
+    def share(self, key: Hashable, read: Read[Result]) -> Result:
+        """The result of ``read``, or of one that runs. One that failed is begun again."""
+        own: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        # "setdefault" is atomic.
+        while (flight := self._flights.setdefault(key, own)) is not own:
+            try:
+                done, result = flight.result(_remaining())
+            except TimeoutError:
+                raise _out_of_time() from None
+            if done:
+                return result
+        outcome: tuple[bool, Any] = False, None
+        try:
+            result = read()
+            outcome = True, result
+            return result
+        finally:
+            del self._flights[key]
+            own.set_result(outcome)
+
+
+class AsyncScoped:
+    """Something for each event loop of this process, made at first use."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._inherited: list[Any] = []
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        renew_after_fork(self)
+
+    def get(self) -> Any:
+        """What belongs to the running event loop."""
+        loop = asyncio.get_running_loop()
+        made = self._made.get(loop)
+        if made is None:
+            made = self._made[loop] = self._make()
+        return made
+
+    def pop(self) -> Any:
+        """What belongs to the running event loop, if anything, which is not kept any more."""
+        return self._made.pop(asyncio.get_running_loop(), None)
+
+    def clear(self) -> None:
+        """Make all anew at the next use."""
+        self._made = WeakKeyDictionary()
+
+    def after_fork(self) -> None:
+        self._inherited.append(self._made)  # kept, so that nothing closes the parent's sockets
+        self.clear()
+
+
+class Scoped:
+    """Something for each process, made at first use, once whatever the threads."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._inherited: list[Any] = []
+        self._made: Any = None
+        self._flights = Flights()
+        renew_after_fork(self)
+
+    def get(self) -> Any:
+        """What belongs to this process."""
+        made = self._made
+        return self._flights.share("made", self._make_once) if made is None else made
+
+    def pop(self) -> Any:
+        """What belongs to this process, if anything, which is not kept any more."""
+        made, self._made = self._made, None
+        return made
+
+    def clear(self) -> None:
+        """Make all anew at the next use."""
+        self._made = None
+
+    def after_fork(self) -> None:
+        self._inherited.append(self._made)  # kept, so that nothing closes the parent's sockets
+        self._flights = Flights()
+        self.clear()
+
+    def _make_once(self) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return self._made

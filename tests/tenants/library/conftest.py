@@ -1,0 +1,248 @@
+"""What the library's tests stand on. They know nothing of the portal: with TENANTS_LIBRARY and
+TENANTS_SERVER they run over an installed wheel. Each runs over both of its forms."""
+
+import asyncio
+import contextvars
+import importlib
+import inspect
+import os
+import threading
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo import monitoring
+
+from tests.tenants.breaking_line import BreakingLine
+
+LIBRARY = os.environ.get("TENANTS_LIBRARY", "portal.tenants")
+APPLICATION = "shop"  # the appname by which the server fails its commands and no others
+
+
+def library(module=""):
+    """The library, or a module of it."""
+    return importlib.import_module(f"{LIBRARY}.{module}" if module else LIBRARY)
+
+
+@pytest.fixture(scope="session")
+def server_uri(request):
+    given = os.environ.get("TENANTS_SERVER")
+    uri = given or request.getfixturevalue("server").uri
+    # A fail point can say "not primary", but nothing then changes that would make a monitor look
+    # again that waits for the server to tell.
+    return f"{uri}&serverMonitoringMode=poll"
+
+
+@pytest.fixture(scope="session")
+def bare(server_uri):
+    """A client that isn't the library's."""
+    with pymongo.MongoClient(server_uri, uuidRepresentation="standard", tz_aware=True) as client:
+        yield client
+
+
+@pytest.fixture
+def fake(server_uri):
+    """What the portal would do."""
+    with library("testing").FakePortal(server_uri) as portal:
+        yield portal
+
+
+@pytest.fixture
+def raw(fake, bare):
+    """The tenant database, without the library."""
+    return bare[fake.data.name]
+
+
+@pytest.fixture
+def failing(bare):
+    """Has the server fail the library's next commands of a kind in a way."""
+
+    def fail(command, mode, **data):
+        data = {"failCommands": [command], "appName": APPLICATION, **data}
+        bare.admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+
+    yield fail
+    bare.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+class Loop:
+    """An event loop in a thread, in which calls from other threads run."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, coroutine):
+        """What it returns or raises, with the caller's context: its ``pymongo.timeout``."""
+        done = threading.Event()
+        outcome = []
+
+        def begin():
+            task = self.loop.create_task(coroutine, context=context)
+            task.add_done_callback(lambda task: (outcome.append(task), done.set()))
+
+        context = contextvars.copy_context()
+        self.loop.call_soon_threadsafe(begin, context=context)
+        done.wait()
+        return outcome[0].result()
+
+    def close(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@dataclass
+class Blocking:
+    """An object of the asynchronous form, used as its synchronous twin is."""
+
+    wrapped: Any
+    loop: Loop
+
+    def __getattr__(self, name):
+        found = getattr(self.wrapped, name)
+        return self._call(found) if callable(found) else self._wrap(found)
+
+    def _call(self, function):
+        @wraps(function)
+        def call(*arguments, **options):
+            given = [self._unwrap(argument) for argument in arguments]
+            return self._wrap(function(*given, **options))
+
+        return call
+
+    def _unwrap(self, value):
+        if not inspect.isfunction(value):
+            return value
+
+        async def body(argument):
+            return await asyncio.to_thread(value, self._wrap(argument))
+
+        return body
+
+    def _wrap(self, value):
+        if inspect.isawaitable(value):
+            value = self.loop.run(_awaited(value))
+        module = type(value).__module__
+        return Blocking(value, self.loop) if "_async" in module or _manages(value) else value
+
+    def __getitem__(self, key):
+        return self._wrap(self.wrapped[key])
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return self._wrap(self.wrapped.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def __enter__(self):
+        return self._wrap(self.wrapped.__aenter__())
+
+    def __exit__(self, *error):
+        return self._wrap(self.wrapped.__aexit__(*error))
+
+    def __reduce__(self):
+        return self.wrapped.__reduce__()
+
+
+def _manages(value):
+    return hasattr(value, "__aenter__")
+
+
+async def _awaited(value):
+    return await value
+
+
+@pytest.fixture(scope="session")
+def loop():
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def connect(request):
+    """Makes ``Tenants``, or ``AsyncTenants`` that blocks."""
+    made = []
+
+    def make(uri, **options):
+        options = {"tz_aware": True, "appname": APPLICATION, **options}
+        if request.param == "sync":
+            tenants = library().Tenants(uri, **options)
+        else:
+            asynchronous = library().AsyncTenants(uri, **options)
+            tenants = Blocking(asynchronous, request.getfixturevalue("loop"))
+        made.append(tenants)
+        return tenants
+
+    yield make
+    for tenants in made:
+        tenants.close()
+
+
+@pytest.fixture
+def tenants(connect, fake, listener):
+    return connect(fake.uri, event_listeners=[listener])
+
+
+@pytest.fixture
+def acme(fake):
+    """The id of an organization."""
+    return fake.create("acme")
+
+
+@pytest.fixture
+def store(tenants, acme):
+    """That organization's documents."""
+    return tenants.by_id(acme)
+
+
+class Sent(monitoring.CommandListener):
+    """The names of commands that clients of the library send, and the views that they read."""
+
+    def __init__(self):
+        self.names = []
+
+    def started(self, event):
+        if event.command_name not in ("hello", "ping", "endSessions", "killCursors"):
+            self.names.append(event.command_name)
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+
+@pytest.fixture
+def sent(listener):
+    """The names of the commands that ``tenants`` sent."""
+    return listener.names
+
+
+@pytest.fixture
+def listener():
+    return Sent()
+
+
+@pytest.fixture
+def line(server_uri):
+    """A line to the server that breaks when asked to."""
+    port = pymongo.uri_parser.parse_uri(server_uri)["nodelist"][0][1]
+    line = BreakingLine(port)
+    yield line
+    line.listener.close()
+
+
+@pytest.fixture
+def over_the_line(line, fake, connect):
+    """``Tenants`` that reach the server by that line."""
+    port = f":{line.port}/"
+    uri = fake.uri.replace(port, f":{line.listener.getsockname()[1]}/")
+    return connect(uri.replace("replicaSet=portal", "directConnection=true"))
