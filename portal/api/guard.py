@@ -34,6 +34,10 @@ _WITH_QUERY = (
     "org.delete_organization",
     "org.delete_organization_by_body",
     "audit.list_audit_events",
+    "documents.list_documents",
+    "documents.query_documents",
+    "documents.aggregate_documents",
+    "documents.get_document",
 )
 """The endpoints whose schemas check it."""
 _FOR_PROVISIONING = "org.create_organization"
@@ -66,13 +70,8 @@ class BodyParser(FlaskParser):
     def handle_error(
         self, error: ma.ValidationError, req: Request, schema: ma.Schema, **options: Any
     ) -> NoReturn:
-        raise InvalidInput(
-            {
-                name: _joined(messages)
-                for fields in error.normalized_messages().values()
-                for name, messages in fields.items()
-            }
-        )
+        found = error.normalized_messages().values()
+        raise InvalidInput({k: v for fields in found for k, v in faults_of(fields).items()})
 
 
 class ApiBlueprint(Blueprint):
@@ -160,6 +159,11 @@ def _read_access_along() -> None:
     name = (request.view_args or {}).get("name", "")
     if SLUG.fullmatch(name):
         g.access_along = name, read_along(stages_along(name))
+
+
+def faults_of(messages: dict[str, Any]) -> dict[str, str]:
+    """A schema's messages by field, each in one text."""
+    return {name: _joined(nested) for name, nested in messages.items()}
 
 
 def _joined(messages: Any) -> str:

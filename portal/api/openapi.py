@@ -16,6 +16,8 @@ from portal.api.accounts import admin, auth
 from portal.api.api_keys import org_keys
 from portal.api.audit import audit
 from portal.api.credentials import org_credentials
+from portal.api.documents import documents
+from portal.api.indexes import indexes
 from portal.api.members import org_members
 from portal.api.organizations import org
 from portal.api.placements import placements
@@ -117,7 +119,18 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
     for name, values in schemas.CHOICES.items():
         api.spec.components.schema(name, {"type": "string", "enum": values})
     api.register_converter(NameConverter, lambda _: {"type": "string", "minLength": 1})
-    parts = (admin, auth, org, placements, org_members, org_keys, org_credentials, audit)
+    parts = (
+        admin,
+        auth,
+        org,
+        placements,
+        org_members,
+        org_keys,
+        org_credentials,
+        documents,
+        indexes,
+        audit,
+    )
     for part in parts:
         csrf.exempt(part)  # it takes no cookie
         api.register_blueprint(part)

@@ -75,6 +75,8 @@ WORDS = {
     "provisioning_key.created": "Provisioning key “{name}” made",
     "provisioning_key.revoked": "Provisioning key “{name}” revoked",
     "credential.taken_over": "Credential “{name}” taken over: its user had no record",
+    "index.created": "Index “{name}” built on {fields}",
+    "index.dropped": "Index “{name}” dropped",
     "key.created": "API key “{name}” made: {may}",
     "key.revoked": "API key “{name}” revoked",
     "key.rotated": "API key “{name}” given another secret",

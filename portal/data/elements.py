@@ -24,6 +24,19 @@ def field_of(document: bytes, name: str) -> bytes | None:
     return None
 
 
+def id_of(document: bytes) -> bytes:
+    """The BSON of ``{"": _id}`` of a stored document."""
+    found = field_of(document, "_id")
+    if found is None:
+        raise ValueError("a stored document has an _id")
+    return found
+
+
+def framed_id(document_id: bytes) -> bytes:
+    """The document that has nothing but this ``_id``."""
+    return framed(document_id[4:5] + b"_id\0" + document_id[6:-1])
+
+
 def with_id(document: bytes) -> tuple[bytes, bytes]:
     """The document, with a new ObjectId in front where it has no ``_id``, and the BSON of
     ``{"": _id}``."""

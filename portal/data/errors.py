@@ -1,11 +1,19 @@
-"""Errors of the data API, with their words."""
+"""Errors of the data API, with their words. None has a value of a document in it."""
 
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
 
-from portal.errors import Invalid
+from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
+
+from portal.errors import Conflict, Invalid, NotFound, PortalError, Unavailable
+from portal.tenants.errors import QueryRefused as StoreRefusal
 from portal.web.errors import InvalidInput
 
 _LONGEST_PLACE = 200
+_LONGEST_REASON = 300
+_DUPLICATE_KEY, _VALIDATION = 11000, 121
 
 
 class InvalidExtendedJson(InvalidInput):
@@ -31,3 +39,219 @@ class InvalidDocumentId(Invalid):
         "Send the id in the path as 24 hexadecimal digits, as a bare word, as URL-encoded Extended "
         "JSON, or as ~ and base64url. Nothing was changed."
     )
+
+
+class DocumentNotFound(NotFound):
+    code = "document_not_found"
+    message = "No document has this id. Nothing was changed."
+
+
+class PreconditionFailed(PortalError):
+    """The document has another version than the request names."""
+
+    status = 412
+    code = "precondition_failed"
+    title = "The document was changed meanwhile"
+    message = "The document is not the one that If-Match names. Read it again. Nothing was changed."
+
+
+@dataclass
+class InvalidQuery(Invalid):
+    """A filter, sort, projection, pipeline or update that can't be run."""
+
+    reason: str
+
+    code = "invalid_query"
+    title = "This query can’t be run"
+    message = "{reason} Nothing was changed."
+
+
+@dataclass
+class IndexNeeded(Invalid):
+    """A query that would scan more documents than are allowed without an index."""
+
+    keys: str
+
+    code = "index_needed"
+    title = "This query needs an index"
+    message = (
+        "This would read more than 100,000 documents one by one. Create the index {keys}, or "
+        "narrow the filter to fields that have one."
+    )
+
+
+class QueryTooSlow(Invalid):
+    """The server stopped a query at its time limit."""
+
+    code = "query_too_slow"
+    title = "This query takes too long"
+    message = (
+        "The server stopped it after 4 seconds. Narrow its filter, or create an index for it. "
+        "Nothing was changed."
+    )
+
+
+class QueryCancelled(Unavailable):
+    """The client hung up, so the server ended its query. Nobody reads this."""
+
+    code = "cancelled"
+    title = "This was cancelled"
+    message = "The client hung up, so the query was ended."
+
+
+@dataclass
+class DuplicateDocument(Conflict):
+    """A unique index has the keys of another document; without their values."""
+
+    index_keys: str
+
+    code = "duplicate_key"
+    title = "There is such a document already"
+    message = "Another document has the same {index_keys}, which is unique. Nothing was changed."
+
+
+class DocumentInvalid(Invalid):
+    """The collection's validator refuses the document."""
+
+    code = "document_invalid"
+    title = "The document breaks a rule of its collection"
+    message = "The collection’s validator refuses this document. Nothing was changed."
+
+
+@dataclass
+class WriteRefused(Invalid):
+    """The server refuses a write; ``reason`` is its code."""
+
+    reason: str
+
+    code = "write_refused"
+    title = "The server refuses this"
+    message = "MongoDB refuses this write: {reason}. Nothing was changed."
+
+
+@dataclass
+class PartlyDone(Invalid):
+    """A write of many documents that stopped after some batches, which are kept."""
+
+    done: int
+    reason: str
+
+    code = "partly_done"
+    title = "This was done in part"
+    message = "{done} documents are changed, no other: {reason}"
+
+
+@dataclass
+class ImportStopped(InvalidInput):
+    """A stream of documents that ended at a fault; ``inserted`` are kept."""
+
+    inserted: int
+
+    code = "import_stopped"
+    title = "The import stopped"
+    message = (
+        "{inserted} documents are inserted, no other. Correct {names}, and send all again with the "
+        "same Idempotency-Key: what is inserted is passed over."
+    )
+
+
+@dataclass
+class InvalidIndex(Invalid):
+    """An index that can't be built."""
+
+    reason: str
+
+    code = "invalid_index"
+    title = "This index can’t be built"
+    message = "{reason} Nothing was changed."
+
+
+class IndexNotFound(NotFound):
+    code = "index_not_found"
+    message = "No index has this name. Nothing was changed."
+
+
+@dataclass
+class TooManyIndexes(Conflict):
+    """The organization has as many indexes as it may."""
+
+    limit: int
+
+    code = "too_many_indexes"
+    title = "There are too many indexes"
+    message = "An organization has {limit} indexes at most. Drop one first."
+
+
+class TooManyBuilds(Unavailable):
+    """The worker builds an index already."""
+
+    code = "building_already"
+    title = "Another index is being built"
+    message = "Another index is being built. Try again once it is ready."
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn the server's refusals of a query into the room's errors."""
+    try:
+        yield
+    except StoreRefusal as error:
+        raise InvalidQuery(f"{_sentence(error.reason)}") from error
+    except ExecutionTimeout as error:
+        raise QueryTooSlow from error
+    except OperationFailure as error:
+        raise _of_query(error) from error
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn the server's refusals of a write into the room's errors, without values."""
+    try:
+        yield
+    except StoreRefusal as error:
+        raise InvalidQuery(f"{_sentence(error.reason)}") from error
+    except ExecutionTimeout as error:
+        raise QueryTooSlow from error
+    except BulkWriteError as error:
+        faults = (error.details or {}).get("writeErrors") or [{}]
+        raise _of_write(faults[0]) from error
+    except OperationFailure as error:
+        if _is_transient(error):
+            raise
+        raise _of_write(error.details or {}) from error
+
+
+def _of_query(error: OperationFailure) -> Exception:
+    if error.code in _INTERRUPTED:
+        return QueryCancelled()
+    if _is_transient(error):
+        return error
+    details = error.details or {}
+    return InvalidQuery(_sentence(str(details.get("errmsg", ""))[:_LONGEST_REASON]))
+
+
+def _of_write(details: Any) -> Exception:
+    code = details.get("code")
+    if code == _DUPLICATE_KEY:
+        return DuplicateDocument(", ".join(details.get("keyPattern") or {}))
+    if code == _VALIDATION:
+        return DocumentInvalid()
+    return WriteRefused(f"{details.get('codeName') or 'code'} ({code})")
+
+
+# Interrupted by killOp or by the end of its session.
+_INTERRUPTED = (11601, 237)
+# What the server answers while it fails, moves or is asked too much, and what a role lacks.
+_TRANSIENT = frozenset(
+    {6, 7, 8, 13, 18, 64, 89, 91, 112, 134, 175, 189, 225, 251, 262, 9001, 10107, 11600, 11602,
+     13435, 13436, 14031}
+)  # fmt: skip
+
+
+def _is_transient(error: OperationFailure) -> bool:
+    return error.code in _TRANSIENT or error.has_error_label("TransientTransactionError")
+
+
+def _sentence(reason: str) -> str:
+    words = reason.strip().rstrip(".")
+    return f"{words[:1].upper()}{words[1:]}."

@@ -117,7 +117,8 @@ def is_exact(document: bytes, text: str) -> bool:
     if len(text) > LARGEST_TEXT_BYTES:
         return False
     try:
-        if not _DOLLAR_KEY.search(document) and text.count("{") + text.count("[") <= MAX_DEPTH:
+        plain = not _DOLLAR_KEY.search(document) and '"NaN"' not in text
+        if plain and text.count("{") + text.count("[") <= MAX_DEPTH:
             _KEYS.decode(text)
             return True
         return parse(text) == document
@@ -145,8 +146,8 @@ def _read_pieces(text: str, where: str) -> Any:
     try:
         return _SLOW.decode(text)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise _invalid(f"{where} {place}".strip(), f"not valid JSON: {error.msg}") from error
+        place = f"{where or f'line {error.lineno}'}, column {error.colno}"
+        raise _invalid(place, f"not valid JSON: {error.msg}") from error
     except RecursionError as error:
         raise _invalid(where, f"nested deeper than {MAX_DEPTH} levels") from error
 

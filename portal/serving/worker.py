@@ -18,9 +18,8 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from portal.web.requests import LARGEST_BODY_BYTES
+from portal.web.bodies import PATIENCE_SECONDS, SMALL_BYTES
 
-PATIENCE_SECONDS = 10
 _LINGER_SECONDS = 2
 _LARGEST_HEAD_BYTES = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
@@ -54,9 +53,10 @@ class Arrival:
     def _read_head(self, head: bytes) -> None:
         length = _LENGTH.search(head)
         digits = length[1] if length else b""
-        fits = len(digits) < 9 and int(digits or 0) <= LARGEST_BODY_BYTES
+        fits = len(digits) < 9 and int(digits or 0) <= SMALL_BYTES
         self.ends = fits and not _CHUNKED.search(head)
-        # A request that is too large or has no end is rejected without its body.
+        # A request that is larger or has no end gets a thread without its body: the endpoint
+        # rejects it, or reads the body in one of few slots.
         self.expected_bytes = len(head) + (int(digits or 0) if self.ends else 0)
         self.expects = _EXPECTS.search(head) is not None
 
@@ -145,7 +145,7 @@ class BufferingWorker(ThreadWorker):
             self._close(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        # The rest of a request without end is not read.
+        # Nobody knows how much of a request without end was read.
         return conn.arrival.ends and super()._keepalive_after(conn, keepalive)
 
     def _cap_keepalive(self, deadline: float) -> None:
@@ -209,7 +209,7 @@ def _expired(waiting: deque[TConn]) -> list[TConn]:
 def _received(client: socket.socket) -> bytes | None:
     """The received bytes; empty at the end, ``None`` if there are none yet."""
     try:
-        return client.recv(LARGEST_BODY_BYTES)
+        return client.recv(SMALL_BYTES)
     except BlockingIOError:
         return None
     except OSError:

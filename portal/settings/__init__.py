@@ -201,6 +201,11 @@ class Settings:
         default=30,
         check=checks.limit,
     )
+    document_limit: int = _setting(
+        "requests per minute and account or API key to the documents and indexes of organizations",
+        default=6000,
+        check=checks.limit,
+    )
     member_change_limit: int = _setting(
         "promotions to admin, ownership offers and new API keys per minute and organization",
         default=30,

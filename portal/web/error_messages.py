@@ -6,6 +6,7 @@ ERROR_MESSAGES = {
     403: ("forbidden", "You may not do this", "Your account lacks the permission. Nothing was changed."),
     404: ("not_found", "Nothing is at this address", "Check the URL, or start from your organizations."),
     405: ("method_not_allowed", "This address can’t be used like that", "Go back and use the buttons of the page. Nothing was changed."),
+    408: ("too_slow", "The request took too long to arrive", "Send it again, in smaller parts if your connection is slow."),
     409: ("conflict", "This was changed meanwhile", "Reload the page to see how it is now. Nothing was changed."),
     411: ("length_required", "The request has no length", "Send it with a Content-Length header. Nothing was changed."),
     413: ("too_large", "This is too large", "What you sent is larger than anything the portal needs. Shorten it and send it again."),
@@ -20,7 +21,8 @@ API_MESSAGES = {
     400: "The request can’t be understood. Nothing was changed.",
     404: "Nothing is at this address: /docs lists what there is.",
     405: "This address doesn’t support the method: the Allow header lists those that it does. Nothing was changed.",
-    415: "Send it as application/json, not encoded. Nothing was changed.",
+    408: "The body arrived too slowly. What an answer or a batch of it acknowledged before is kept.",
+    415: "Send it as application/json, or as application/x-ndjson where documents are sent, not encoded. Nothing was changed.",
 }
 
 FORM_EXPIRED = (

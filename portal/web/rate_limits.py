@@ -28,6 +28,7 @@ MEMBER_CHANGES = "member_change_limit"
 RECOVERY_PER_EMAIL = "recovery_limit_per_email"
 RECOVERY_PER_NETWORK = "recovery_limit_per_network"
 ADDRESS_MAILS = "address_mail_limit"
+DOCUMENTS = "document_limit"
 SECOND_FACTOR = "second_factor_limit"
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pymongo
 import structlog
-from flask import Flask, Response, abort, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 from flask_login import current_user
 from structlog.contextvars import bound_contextvars
 from werkzeug.exceptions import HTTPException
@@ -18,18 +18,17 @@ from werkzeug.exceptions import HTTPException
 from portal.database import connection
 from portal.settings import Settings
 from portal.settings.checks import UNIX_SOCKET
+from portal.web import bodies
 from portal.web.context import AuditActor, IdempotencyKey, RequestContext
 from portal.web.errors import InvalidInput, WrongHost
 from portal.web.idempotency import SYNTAX
 from portal.web.rate_limits import network_of
 
 REQUEST_SECONDS = 4
-LARGEST_BODY_BYTES = 64 * 1024
 SAFE = ("GET", "HEAD", "OPTIONS")
 # Load balancers and containers request these by IP address, and while MongoDB is unavailable.
 HEALTH = ("home.alive", "home.ready")
 
-_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _API_ROOTS = ("org", "auth", "admin")
 _ID = "portal.request_id"
 _HOST_REFUSED = "portal.host_refused"
@@ -48,7 +47,7 @@ log = structlog.get_logger()
 def init_app(app: Flask, settings: Settings) -> None:
     """Give each request an id, a time limit for MongoDB, a size limit, and a line in the log;
     reject other hosts, and bodies of other media types."""
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = bodies.SMALL_BYTES
     app.wsgi_app = _wrapped(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
     app.before_request(_begin)
     app.before_request(_check_body)
@@ -223,20 +222,8 @@ def _begin() -> None:
 
 
 def _check_body() -> None:
-    """Reject a body that is truncated, or not of the media type that the endpoint reads."""
-    if request.method in SAFE:
-        return
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        abort(411)
-    if request.mimetype not in ("", _JSON if is_api() else _FORM):
-        abort(415)
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        abort(415)  # the portal never decompresses
-    body = request.get_data()
-    if len(body) != (request.content_length or 0):
-        abort(400)  # the client disconnected midway
-    if body and not request.mimetype:
-        abort(415)
+    if request.method not in SAFE:
+        bodies.check(bodies.JSON if is_api() else bodies.FORM)
 
 
 def _end(response: Response) -> Response:

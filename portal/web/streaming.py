@@ -2,27 +2,32 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, TypeVar
 
 import pymongo
 import structlog
+from flask import copy_current_request_context
+from structlog.contextvars import bound_contextvars
 
 from portal.web.errors import Overloaded
 
 ROWS_AT_ONCE = 500
 # For each page: while the response is streamed, the request's own limit no longer applies.
 READ_SECONDS = 4
-EXPORTS_AT_ONCE = 2  # of the four threads of a worker
+AT_ONCE = 2  # of the four threads of a worker, for bodies that are sent or received in parts
 
 Row = dict[str, Any]
 # Reads up to so many rows after a row, or from the beginning where that is ``None``.
 Read = Callable[[Row | None, int], list[Row]]
 Render = Callable[[Iterable[Row]], str]
 
+Result = TypeVar("Result")
+
 log = structlog.get_logger()
-_slots = BoundedSemaphore(EXPORTS_AT_ONCE)
+_slots = BoundedSemaphore(AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def streamed(file: File) -> Iterator[str]:
 
 
 def _parts(file: File) -> Iterator[str]:
-    with _slot():
+    with slot():
         begin, page, rows = file.begin(), _page_after(None, file), 0
         yield ""
         try:
@@ -70,9 +75,24 @@ def _parts(file: File) -> Iterator[str]:
         log.info(f"{file.kind}.exported", **file.log_context, events=rows)
 
 
+def in_parts(work: Callable[[], Result]) -> Result:
+    """The result of ``work``, done in a slot and without the request's time limit: it limits each
+    of its parts. Raises Overloaded."""
+    logged = structlog.contextvars.get_contextvars()
+
+    def run() -> Result:
+        with bound_contextvars(**logged):
+            return work()
+
+    with slot():
+        # A new context has no time limit, which an inner one could only shorten.
+        return Context().run(copy_current_request_context(run))
+
+
 @contextmanager
-def _slot() -> Iterator[None]:
-    """Keeps threads free for other requests, however slowly clients download."""
+def slot() -> Iterator[None]:
+    """One of AT_ONCE slots, which keep threads free for other requests, however slowly clients send
+    or receive. Raises Overloaded."""
     if not _slots.acquire(blocking=False):
         raise Overloaded
     try:

@@ -202,8 +202,7 @@ def test_a_few_are_exported_at_once_and_who_waits_has_nothing_in_the_trail(
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     open_ones = [
-        visitor.client.get("/account/export", buffered=False)
-        for _ in range(streaming.EXPORTS_AT_ONCE)
+        visitor.client.get("/account/export", buffered=False) for _ in range(streaming.AT_ONCE)
     ]
     answer = visitor.get("/account/export")
     assert answer.status == 503
@@ -211,7 +210,7 @@ def test_a_few_are_exported_at_once_and_who_waits_has_nothing_in_the_trail(
     for one in open_ones:
         one.close()
     assert visitor.get("/account/export").status == 200
-    assert len(AuditEvent.objects(action="account.exported")) == streaming.EXPORTS_AT_ONCE + 1
+    assert len(AuditEvent.objects(action="account.exported")) == streaming.AT_ONCE + 1
 
 
 def test_strangers_get_nothing(app):

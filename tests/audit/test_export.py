@@ -170,7 +170,7 @@ def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, 
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
     open_ones = [
-        visitor.client.get(f"{HERE}.csv", buffered=False) for _ in range(streaming.EXPORTS_AT_ONCE)
+        visitor.client.get(f"{HERE}.csv", buffered=False) for _ in range(streaming.AT_ONCE)
     ]
     answer = visitor.get(f"{HERE}.csv")
     assert answer.status == 503
@@ -184,7 +184,7 @@ def test_a_few_are_exported_at_once_and_others_are_told_to_wait(lived, visitor, 
 def test_an_export_gives_its_place_back_however_it_ends(lived, visitor, monkeypatch):
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 5)
     lived(20)
-    for _ in range(2 * streaming.EXPORTS_AT_ONCE):
+    for _ in range(2 * streaming.AT_ONCE):
         assert visitor.client.head(f"{HERE}.csv").status_code == 200
         assert visitor.get(f"{HERE}.jsonl").status == 200
         with monkeypatch.context() as broken:

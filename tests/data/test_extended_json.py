@@ -202,3 +202,8 @@ def test_any_value_comes_back(value):
     text = render(encoded).removeprefix('{ "" : ').removesuffix(" }")
     if is_exact(encoded, render(encoded)):
         assert parse_value(text) == encoded
+
+
+def test_a_nan_with_a_payload_is_told():
+    odd = b"\x10\0\0\0\x01a\0\x01\0\0\0\0\0\xf8\x7f\0"
+    assert not is_exact(odd, render(odd))

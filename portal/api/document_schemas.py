@@ -1,0 +1,222 @@
+"""The JSON about documents that programs send and get; values are Extended JSON."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from portal.api.schemas import Body, Response, Success
+from portal.data import indexes
+from portal.data.queries import LARGEST_PAGE, USUAL_PAGE
+from portal.data.reading import MOST_COUNTED
+from portal.data.writing import MOST_INSERTED
+
+_DOCUMENT: dict[str, Any] = {"_id": {"$oid": "692588d0a7c4f2b91e03d65a"}, "title": "First"}
+_FILTER: dict[str, Any] = {"title": {"$regex": "^F"}}
+_SORT: dict[str, Any] = {"title": 1, "_id": 1}
+_PROJECTION: dict[str, Any] = {"title": 1}
+_UPDATE: dict[str, Any] = {"$set": {"title": "Second"}}
+_ADDRESS = {"example": "~FgAAAAcAaSWI0KfE8rkeA9ZaAA"}
+_CURSOR = {"example": "FwAAAAcwAGkliNCnxPK5HgPWWgA"}
+_ID = {"description": "of any type, as Extended JSON", "example": _DOCUMENT["_id"]}
+_CHANGED = {"example": 1}
+JSON = "json"
+RELAXED, CANONICAL = "relaxed", "canonical"
+
+
+def _as_json(description: str, example: str) -> dict[str, Any]:
+    return {"description": f"{description}, as Extended JSON", "example": example}
+
+
+class AnyValue(fields.Raw):
+    """A value of any type."""
+
+
+class FormQuery(Body):
+    json = fields.String(
+        load_default=CANONICAL,
+        validate=ma.validate.OneOf([CANONICAL, RELAXED]),
+        metadata={
+            "description": "canonical: every value keeps its type; relaxed: easier to read, but an "
+            "int64 reads back as an int32"
+        },
+    )
+
+
+class DocumentQuery(FormQuery):
+    projection = fields.String(metadata=_as_json("which fields", '{"title": 1}'))
+
+
+class ListQuery(DocumentQuery):
+    filter = fields.String(metadata=_as_json("which documents", '{"title": "First"}'))
+    sort = fields.String(
+        metadata=_as_json("the order; ends with _id, by itself if it isn’t there", '{"title": 1}')
+    )
+    limit = fields.Integer(
+        load_default=USUAL_PAGE,
+        validate=ma.validate.Range(1, LARGEST_PAGE),
+        metadata={"description": "how many documents at most; an export has all"},
+    )
+    after = fields.String(metadata={"description": "the `next` of the page before", **_CURSOR})
+
+
+class DocumentsQueryBody(Body):
+    """What is too long for a URL."""
+
+    filter = fields.Dict(metadata={"example": _FILTER})
+    sort = fields.Dict(metadata={"example": _SORT})
+    projection = fields.Dict(metadata={"example": _PROJECTION})
+    limit = fields.Integer(
+        validate=ma.validate.Range(1, LARGEST_PAGE), metadata={"example": USUAL_PAGE}
+    )
+    after = fields.String(metadata=_CURSOR)
+
+
+class CountBody(Body):
+    filter = fields.Dict(metadata={"example": _FILTER})
+
+
+class AggregateBody(Body):
+    pipeline = fields.List(
+        fields.Dict(), required=True, metadata={"example": [{"$match": _FILTER}, {"$count": "n"}]}
+    )
+
+
+class UpdateManyBody(Body):
+    filter = fields.Dict(required=True, metadata={"example": _FILTER})
+    update = AnyValue(
+        required=True,
+        metadata={"description": "the store’s operators, or stages", "example": _UPDATE},
+    )
+
+
+class DeleteManyBody(Body):
+    filter = fields.Dict(required=True, metadata={"example": _FILTER})
+
+
+class NewIndexBody(Body):
+    keys = fields.Dict(
+        required=True,
+        metadata={"description": "1, -1, text, 2dsphere or hashed by field", "example": _SORT},
+    )
+    name = fields.String(metadata={"example": "by_title"})
+    unique = fields.Boolean(truthy={True}, falsy={False}, metadata={"example": False})
+    sparse = fields.Boolean(truthy={True}, falsy={False}, metadata={"example": False})
+    partial_filter = fields.Dict(metadata={"example": {"title": {"$exists": True}}})
+    expire_after_seconds = fields.Integer(
+        validate=ma.validate.Range(0, 2**31 - 1), metadata={"example": 86400}
+    )
+
+
+class DocumentAnswer(Success):
+    document = fields.Dict(required=True, metadata={"example": _DOCUMENT})
+    address = fields.String(
+        required=True, metadata={"description": "its exact id in a URL", **_ADDRESS}
+    )
+    exact = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "false where the text reads back as something else: a key is there "
+            "twice, or a part looks like a type of Extended JSON",
+            "example": True,
+        },
+    )
+
+
+class DocumentsAnswer(Success):
+    documents = fields.List(fields.Dict(), required=True, metadata={"example": [_DOCUMENT]})
+    next = fields.String(
+        required=True, allow_none=True, metadata={"description": "what to send as after", **_CURSOR}
+    )
+    inexact = fields.List(
+        fields.String(metadata=_ADDRESS),
+        required=True,
+        metadata={"description": "addresses of documents whose text reads back as something else"},
+    )
+
+
+class ResultsAnswer(Success):
+    results = fields.List(fields.Dict(), required=True, metadata={"example": [{"n": 3}]})
+
+
+class CountAnswer(Success):
+    count = fields.Integer(required=True, metadata={"example": 3})
+    more = fields.Boolean(
+        required=True,
+        metadata={
+            "description": f"there are more than the {MOST_COUNTED} that were counted",
+            "example": False,
+        },
+    )
+    estimated = fields.Boolean(
+        required=True,
+        metadata={"description": "the server’s counter of all documents", "example": False},
+    )
+
+
+class InsertedAnswer(Success):
+    """After an ndjson stream there are numbers in place of ids."""
+
+    inserted = fields.Integer(required=True, metadata={"example": 1})
+    repeated = fields.Integer(
+        required=True,
+        metadata={"description": "how many an earlier call had inserted", "example": 0},
+    )
+    ids = fields.List(
+        AnyValue(metadata=_ID),
+        metadata={"maxItems": MOST_INSERTED},
+    )
+    addresses = fields.List(fields.String(metadata=_ADDRESS))
+
+
+class WrittenAnswer(Success):
+    address = fields.String(required=True, metadata=_ADDRESS)
+    modified = fields.Integer(
+        required=True,
+        metadata={"description": "0 where it is as it was", **_CHANGED},
+    )
+
+
+class UpdatedAnswer(Success):
+    matched = fields.Integer(required=True, metadata=_CHANGED)
+    modified = fields.Integer(required=True, metadata=_CHANGED)
+
+
+class RemovedAnswer(Success):
+    deleted = fields.Integer(required=True, metadata=_CHANGED)
+
+
+class Index(Response):
+    name = fields.String(required=True, metadata={"example": "title_1__id_1"})
+    keys = fields.Dict(required=True, metadata={"example": _SORT})
+    state = fields.String(
+        required=True, metadata={"enum": [indexes.READY, indexes.BUILDING, indexes.FAILED]}
+    )
+    unique = fields.Boolean(required=True, metadata={"example": False})
+    sparse = fields.Boolean(required=True, metadata={"example": False})
+    partial_filter = fields.Dict(
+        required=True, allow_none=True, metadata={"example": {"title": {"$exists": True}}}
+    )
+    expire_after_seconds = fields.Integer(
+        required=True, allow_none=True, metadata={"example": 86400}
+    )
+    cause = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "why a build failed",
+            "example": "It took longer than 10 minutes.",
+        },
+    )
+
+
+class IndexesAnswer(Success):
+    indexes = fields.List(fields.Nested(Index), required=True)
+
+
+class IndexAnswer(Success):
+    index = fields.Nested(Index, required=True)
+
+
+class IndexDroppedAnswer(Success):
+    pass

@@ -1,0 +1,138 @@
+"""Importing a stream of documents, one a line, in batches."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+from werkzeug.exceptions import HTTPException
+
+from portal.data import extended_json
+from portal.data.elements import field_of, with_id
+from portal.data.errors import ImportStopped, InvalidExtendedJson, writing
+from portal.data.handles import RAW
+from portal.data.idempotency import Answer, write_once
+from portal.documents.organizations import Organization
+from portal.errors import PortalError
+from portal.web.context import IdempotencyKey
+from portal.web.errors import InvalidInput
+
+END = "$end"
+"""The only key of a stream's last line: what an export ends with, and an import may."""
+BATCH_DOCUMENTS = 500
+BATCH_BYTES = 8 * 1024 * 1024
+BATCH_SECONDS = 10
+
+MakeKey = Callable[[int, bytes], IdempotencyKey | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The number of documents of a stream, and of those that an earlier call had inserted."""
+
+    inserted: int
+    repeated: int
+
+
+def import_lines(organization: Organization, parts: Iterable[bytes], make_key: MakeKey) -> Imported:
+    """Insert the documents of a stream in their order, each batch of BATCH_DOCUMENTS or BATCH_BYTES
+    in a transaction of its own.
+
+    ``make_key`` makes a batch's idempotency key of its number and content: sent again with the
+    same keys, batches that are inserted are passed over. Raises ImportStopped with the number of
+    documents that are inserted, at the first line that can't be read or batch that is refused.
+    """
+    done = Imported(0, 0)
+    line = 1
+    try:
+        for number, batch in enumerate(_batches(_lines(parts))):
+            line = batch.first_line
+            repeated = _insert(organization, batch.documents, make_key(number, batch.content))
+            count = len(batch.documents)
+            done = replace(
+                done,
+                inserted=done.inserted + count,
+                repeated=done.repeated + (count if repeated else 0),
+            )
+    except InvalidExtendedJson as error:
+        raise ImportStopped(error.fields, done.inserted) from error
+    except InvalidInput:
+        raise
+    except PortalError as error:
+        raise ImportStopped({f"line {line}": error.api_words}, done.inserted) from error
+    except HTTPException as error:
+        raise ImportStopped({"stream": f"It broke off: {error.name}."}, done.inserted) from error
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    first_line: int
+    documents: list[bytes]
+    content: bytes
+
+
+def _insert(organization: Organization, documents: list[bytes], key: IdempotencyKey | None) -> bool:
+    whole = [RawBSONDocument(with_id(document)[0], RAW) for document in documents]
+
+    def insert(handle: Any) -> Answer:
+        with writing():
+            handle.insert_many(whole)
+        return {"inserted": len(whole)}
+
+    with pymongo.timeout(BATCH_SECONDS):
+        return write_once(organization, key, insert)[1]
+
+
+def _batches(lines: Iterator[tuple[int, bytes]]) -> Iterator[_Batch]:
+    documents: list[bytes] = []
+    content: list[bytes] = []
+    first, size_bytes, before = 1, 0, 0
+    for number, line in lines:
+        document = extended_json.parse(line, f"line {number}")
+        ended = field_of(document, END) if document[5:10] == b"$end\0" else None
+        if ended is not None:
+            _check_end(ended, before + len(documents), number, lines)
+            break
+        if documents and (
+            len(documents) == BATCH_DOCUMENTS or size_bytes + len(document) > BATCH_BYTES
+        ):
+            yield _Batch(first, documents, b"\n".join(content))
+            before += len(documents)
+            documents, content, size_bytes = [], [], 0
+        if not documents:
+            first = number
+        documents.append(document)
+        content.append(line)
+        size_bytes += len(document)
+    if documents:
+        yield _Batch(first, documents, b"\n".join(content))
+
+
+def _check_end(ended: bytes, count: int, number: int, lines: Iterator[tuple[int, bytes]]) -> None:
+    told = RawBSONDocument(ended, RAW)[""]
+    if not isinstance(told, RawBSONDocument) or told.get("documents") != count:
+        raise InvalidExtendedJson.at(f"line {number}", "the stream has not as many documents")
+    for after, _ in lines:
+        raise InvalidExtendedJson.at(f"line {after}", "nothing follows the end")
+
+
+def _lines(parts: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines that aren't blank, with their numbers. Raises InvalidExtendedJson for one that is
+    too large."""
+    number, rest = 0, b""
+    for part in parts:
+        lines = (rest + part).split(b"\n") if b"\n" in part else None
+        if lines is None:
+            rest += part
+        else:
+            rest = lines.pop()
+            for line in lines:
+                number += 1
+                if line.strip():
+                    yield number, line
+        if len(rest) > extended_json.LARGEST_TEXT_BYTES:
+            raise InvalidExtendedJson.at(f"line {number + 1}", "larger than 16 MiB")
+    if rest.strip():
+        yield number + 1, rest

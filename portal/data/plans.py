@@ -1,0 +1,107 @@
+"""Refuses queries that would scan a large collection without an index."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from portal.data.errors import IndexNeeded
+from portal.database.connection import client, tenant_database
+from portal.documents.organizations import Organization
+
+MOST_SCANNED = 100_000
+_WHOLE_INDEX = ["[MinKey, MaxKey]"], ["[MaxKey, MinKey]"]
+_RANGES = frozenset({"$gt", "$gte", "$lt", "$lte", "$ne", "$nin", "$not", "$exists", "$regex"})
+
+
+def check_find(
+    organization: Organization, documents: int, query: Mapping[str, Any], sort: Mapping[str, int]
+) -> None:
+    """Raise IndexNeeded where a filter, in a collection of so many ``documents``, would be looked
+    for in all of them, or all be sorted in memory."""
+    if documents > MOST_SCANNED and (query or list(sort) != ["_id"]):
+        _check(organization, {"find": "", "filter": query, "sort": sort}, query, sort)
+
+
+def check_aggregate(
+    organization: Organization, documents: int, pipeline: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise IndexNeeded where the filter that a pipeline begins with would be looked for in all
+    documents. A pipeline without one is about all of them: its time limit bounds it."""
+    query = pipeline[0].get("$match") if pipeline else None
+    if documents > MOST_SCANNED and query:
+        command = {"aggregate": "", "pipeline": [{"$match": query}], "cursor": {}}
+        _check(organization, command, query, {})
+
+
+def index_for(query: Mapping[str, Any], sort: Mapping[str, int]) -> dict[str, int]:
+    """The keys of an index that serves a filter and a sort: fields compared for equality first,
+    then the sort, then ranges."""
+    equal: dict[str, int] = {}
+    ranges: dict[str, int] = {}
+    for name, condition in _conditions(query):
+        ranged = isinstance(condition, Mapping) and not _RANGES.isdisjoint(condition)
+        (ranges if ranged else equal)[name] = 1
+    sorts = {name: direction for name, direction in sort.items() if name not in equal}
+    others = {name: 1 for name in ranges if name not in equal and name not in sorts}
+    return {**equal, **sorts, **others}
+
+
+def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, condition in query.items():
+        if name == "$and" and isinstance(condition, list):
+            for each in condition:
+                if isinstance(each, Mapping):
+                    yield from _conditions(each)
+        elif not name.startswith("$"):
+            yield name, condition
+
+
+def _check(
+    organization: Organization,
+    command: dict[str, Any],
+    query: Mapping[str, Any],
+    sort: Mapping[str, int],
+) -> None:
+    kind, placement = next(iter(command)), organization.placement
+    explained = {**command, kind: placement.collection, "collectionUUID": placement.uuid}
+    try:
+        plan = tenant_database().command(
+            {"explain": explained, "verbosity": "queryPlanner"},
+            codec_options=client().codec_options,
+        )
+    except OperationFailure:
+        return  # the query itself is refused likewise, or follows its collection elsewhere
+    stages = list(_stages(plan))
+    scans = any(stage["stage"] == "COLLSCAN" or _reads_whole_index(stage) for stage in stages)
+    sorts = any(stage["stage"] == "SORT" for stage in stages) and not query
+    if scans or sorts:
+        keys = index_for(query, sort)
+        raise IndexNeeded(str(keys).replace("'", '"'))
+
+
+def _reads_whole_index(stage: Mapping[str, Any]) -> bool:
+    """Tell whether a filter is looked for in all documents, in the order of an index."""
+    scan = stage.get("inputStage") or {}
+    return (
+        stage["stage"] == "FETCH"
+        and "filter" in stage
+        and scan.get("stage") == "IXSCAN"
+        and all(bounds in _WHOLE_INDEX for bounds in scan["indexBounds"].values())
+    )
+
+
+def _stages(plan: Any) -> Iterator[dict[str, Any]]:
+    """The stages of winning plans, at any depth."""
+    unseen = [plan]
+    while unseen:
+        seen = unseen.pop()
+        if isinstance(seen, Mapping):
+            if "stage" in seen:
+                yield dict(seen)
+            unseen += [each for name, each in seen.items() if name not in _ASIDE]
+        elif isinstance(seen, list):
+            unseen += seen
+
+
+_ASIDE = frozenset({"rejectedPlans", "command", "parsedQuery", "filter", "serverParameters"})

@@ -1,0 +1,155 @@
+"""Filters, sorts, projections and cursors, as programs send them.
+
+They are Extended JSON too, decoded to what PyMongo encodes to the same bytes; what it can't carry
+is refused.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+
+from portal.data import extended_json
+from portal.data.elements import field_of, framed
+from portal.data.errors import InvalidQuery, reading
+from portal.tenants.queries import check_filter
+
+LARGEST_PAGE = 1000
+USUAL_PAGE = 25
+_MAX_SORTED = 32  # fields of an index
+
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+_ARRAY, _UNDEFINED = 0x04, 0x06
+_NULL = b"\x07\0\0\0\x0a\0\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A request for a page of documents. ``after`` is the ``next`` of the page before."""
+
+    filter: dict[str, Any] = field(default_factory=dict)
+    sort: dict[str, int] = field(default_factory=dict)
+    projection: dict[str, Any] | None = None
+    limit: int = USUAL_PAGE
+    after: str | None = None
+
+
+def decode(document: bytes) -> dict[str, Any]:
+    """A document that is part of a query. Raises InvalidQuery where it has a type that a query
+    can't carry."""
+    decoded = bson.decode(document, CODEC)
+    # Inside of another: by itself a document's _id would be moved to its front.
+    if bson.encode({"": decoded}, codec_options=CODEC) != framed(b"\x03\0" + document):
+        raise InvalidQuery("A symbol, undefined or DBPointer can’t be part of a query.")
+    return decoded
+
+
+def parse_query(text: str | bytes) -> dict[str, Any]:
+    """A document of a query from its text. Raises InvalidExtendedJson, InvalidQuery."""
+    return decode(extended_json.parse(text))
+
+
+def check_sort(sort: Mapping[str, Any]) -> dict[str, int]:
+    """The sort with ``_id`` at its end, so that no two documents are equal. Raises InvalidQuery."""
+    checked: dict[str, int] = {}
+    for name, direction in sort.items():
+        if type(direction) is not int or direction not in (1, -1):
+            raise InvalidQuery("A sort has 1 or -1 for each field.")
+        if not name or name.startswith("$") or "_id" in checked:
+            raise InvalidQuery("A sort ends with _id, and has names of fields.")
+        checked[name] = direction
+    if len(checked) >= _MAX_SORTED:
+        raise InvalidQuery("A sort has 31 fields at most.")
+    if "_id" not in checked:
+        checked["_id"] = next(reversed(checked.values()), 1)
+    return checked
+
+
+def check_projection(projection: Mapping[str, Any] | None, sort: Mapping[str, int]) -> None:
+    """Raise InvalidQuery for a projection that runs code, or drops a field that pages are read on
+    by."""
+    if projection is None:
+        return
+    with reading():
+        check_filter(projection)
+    included = {name: bool(shown) for name, shown in projection.items() if name != "_id"}
+    dropped = [name for name, shown in included.items() if not shown]
+    if not projection.get("_id", True):
+        dropped.append("_id")
+    chosen = any(included.values())
+    for name in sort:
+        lost = name in dropped or (chosen and name != "_id" and not included.get(name))
+        if lost or any(name.startswith(f"{each}.") for each in dropped):
+            raise InvalidQuery(f"A projection keeps what is sorted by: {name}.")
+
+
+def cursor_of(document: bytes, sort: Mapping[str, int]) -> str:
+    """The cursor of the page after this document. Raises InvalidQuery where it can't be told what
+    comes after: its value is an array, or undefined."""
+    parts = []
+    for index, name in enumerate(sort):
+        value = _value_at(document, name)
+        kind = value[4]
+        if kind in (_ARRAY, _UNDEFINED):
+            raise InvalidQuery(f"Documents with a list in {name} can’t be sorted by it.")
+        parts.append(value[4:5] + str(index).encode() + b"\0" + value[6:-1])
+    encoded = framed(b"".join(parts))
+    return base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()
+
+
+def beyond(query: dict[str, Any], sort: Mapping[str, int], after: str | None) -> dict[str, Any]:
+    """The filter, narrowed to documents after the cursor. Raises InvalidQuery.
+
+    Expressions compare values of all types, as indexes do; ``$gt`` matches only the same type.
+    """
+    if after is None:
+        return query
+    values = _values_of(after, len(sort))
+    keys = list(zip(sort.items(), values, strict=True))
+    either = []
+    for position, ((name, direction), value) in enumerate(keys):
+        same = [{"$eq": _sides(each, equal)} for (each, _), equal in keys[:position]]
+        compare = "$gt" if direction > 0 else "$lt"
+        either.append({"$and": [*same, {compare: _sides(name, value)}]})
+    narrowed: list[dict[str, Any]] = [query, {"$expr": {"$or": either}}]
+    (first, direction), value = keys[0]
+    if value is not None or direction < 0:
+        # A bound for the index; it has missing fields as null, which compares higher here.
+        compare = "$gte" if direction > 0 else "$lte"
+        narrowed.insert(1, {"$expr": {compare: [f"${first}", {"$literal": value}]}})
+    return {"$and": narrowed}
+
+
+def _sides(name: str, value: Any) -> list[Any]:
+    return [{"$ifNull": [f"${name}", None]}, {"$literal": value}]
+
+
+def _value_at(document: bytes, path: str) -> bytes:
+    value = None
+    for part in path.split("."):
+        value = field_of(document, part)
+        if value is None:
+            return _NULL
+        if value[4] == _ARRAY:
+            return value
+        document = value[6:-1] if value[4] == 0x03 else framed(b"")
+    return value or _NULL
+
+
+def _values_of(cursor: str, count: int) -> list[Any]:
+    try:
+        encoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+        extended_json.render(encoded)  # checks what is inside
+        values = list(bson.decode(encoded, CODEC).values())
+    except (ValueError, binascii.Error, BSONError) as error:
+        raise InvalidQuery("Send as after what an answer had as next.") from error
+    if len(values) != count:
+        raise InvalidQuery("Send a cursor with the sort that it came with.")
+    return values

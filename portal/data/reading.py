@@ -1,0 +1,145 @@
+"""Reading an organization's documents, encoded as they are stored."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pymongo
+
+from portal.data import plans
+from portal.data.document_ids import decoded
+from portal.data.errors import DocumentNotFound, InvalidQuery, reading
+from portal.data.handles import documents_of
+from portal.data.queries import (
+    LARGEST_PAGE,
+    Query,
+    beyond,
+    check_projection,
+    check_sort,
+    cursor_of,
+)
+from portal.database.connection import client
+from portal.documents.organizations import Organization
+
+MOST_COUNTED = 100_000
+READ_SECONDS = 4
+_EXPORTED_AT_ONCE = 1000
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Encoded documents, and the cursor of the next page if there is one."""
+
+    documents: list[bytes]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number of documents. ``more`` says that there are more than were counted, ``estimated``
+    that the server's counter was asked, which may be off after a crash."""
+
+    count: int
+    more: bool = False
+    estimated: bool = False
+
+
+def get_document(
+    organization: Organization, document_id: bytes, projection: dict[str, Any] | None = None
+) -> tuple[bytes, bytes]:
+    """The document with this ``_id``, whole and as the ``projection`` shows it, of one moment.
+    Raises DocumentNotFound, InvalidQuery."""
+    handle, by_id = documents_of(organization), {"_id": {"$eq": decoded(document_id)}}
+    check_projection(projection, {})
+
+    def read(handle: Any) -> tuple[bytes, bytes]:
+        whole = _first(handle.find(by_id, limit=1))
+        if projection is None:
+            return whole, whole
+        return whole, _first(handle.find(by_id, projection, limit=1))
+
+    with reading():
+        return read(handle) if projection is None else handle.with_transaction(read)
+
+
+def list_documents(organization: Organization, query: Query, comment: str | None) -> Page:
+    """A page of the documents that match. Following ``next`` gives every document once that
+    matches throughout. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
+    if not 1 <= query.limit <= LARGEST_PAGE:
+        raise InvalidQuery(f"A page has 1 to {LARGEST_PAGE} documents.")
+    sort = check_sort(query.sort)
+    check_projection(query.projection, sort)
+    handle = documents_of(organization)
+    with reading():
+        if query.filter or list(sort) != ["_id"]:
+            count = handle.estimated_document_count()
+            plans.check_find(organization, count, query.filter, sort)
+        found = handle.find(
+            beyond(query.filter, sort, query.after),
+            query.projection,
+            sort=list(sort.items()),
+            # One more than the page, to see whether there are more.
+            limit=query.limit + 1,
+            comment=comment,
+        )
+        documents = [bytes(document.raw) for document in found]
+    more = len(documents) > query.limit
+    documents = documents[: query.limit]
+    return Page(documents, cursor_of(documents[-1], sort) if more else None)
+
+
+def count_documents(
+    organization: Organization, query: dict[str, Any], comment: str | None
+) -> Count:
+    """The number of documents that match, counted up to MOST_COUNTED; that of all by the server's
+    counter. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
+    handle = documents_of(organization)
+    with reading():
+        documents = handle.estimated_document_count()
+        if not query:
+            return Count(documents, estimated=True)
+        plans.check_find(organization, documents, query, {"_id": 1})
+        found = handle.count_documents(query, limit=MOST_COUNTED + 1, comment=comment)
+    return Count(min(found, MOST_COUNTED), more=found > MOST_COUNTED)
+
+
+def aggregate(
+    organization: Organization, pipeline: Sequence[dict[str, Any]], comment: str | None
+) -> list[bytes]:
+    """The result of a pipeline, at most 16 MB. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
+    handle = documents_of(organization)
+    with reading():
+        plans.check_aggregate(organization, handle.estimated_document_count(), pipeline)
+        found = handle.aggregate(pipeline, comment=comment)
+        return [bytes(document.raw) for document in found]
+
+
+def export(organization: Organization, query: Query, comment: str) -> Iterator[list[bytes]]:
+    """All documents that match from the first page on, in parts, each within its own time limit.
+    Raises what ``list_documents`` raises."""
+    after = query.after
+    while True:
+        part = Query(query.filter, query.sort, query.projection, _EXPORTED_AT_ONCE, after)
+        with pymongo.timeout(READ_SECONDS):
+            page = list_documents(organization, part, comment)
+        yield page.documents
+        if page.next is None:
+            return
+        after = page.next
+
+
+def end_query(comment: str) -> None:
+    """End what runs in the server with this ``comment``."""
+    own = {"$currentOp": {"allUsers": False}}
+    match = {"$match": {"command.comment": comment}}
+    for running in client().admin.aggregate([own, match]):
+        client().admin.command("killOp", op=running["opid"])
+
+
+def _first(found: Any) -> bytes:
+    document = next(iter(found), None)
+    if document is None:
+        raise DocumentNotFound
+    return bytes(document.raw)

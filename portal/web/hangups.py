@@ -1,0 +1,118 @@
+"""Watches the connections of running requests: a client that hangs up, or sends too slowly.
+
+A thread that waits for MongoDB, or for a client, sees neither; so one thread in each worker does.
+"""
+
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import structlog
+from flask import request
+
+_TICK_MS = 100
+_GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class _Watched:
+    connection: socket.socket
+    act: Callable[[], None]
+    deadline: float | None = None
+    fired: bool = field(default=False)
+
+
+class _Watcher:
+    """The watching thread of this process, and what it watches."""
+
+    def __init__(self) -> None:
+        self.watched: set[_Watched] = set()
+        self.changed = threading.Condition()
+        self.pid = 0
+
+    def add(self, entry: _Watched) -> None:
+        with self.changed:
+            if self.pid != os.getpid():  # a forked child has no thread yet
+                self.pid = os.getpid()
+                threading.Thread(target=self._run, name="hang-ups", daemon=True).start()
+            self.watched.add(entry)
+            self.changed.notify()
+
+    def remove(self, entry: _Watched) -> None:
+        with self.changed:
+            self.watched.discard(entry)
+
+    def _run(self) -> None:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.watched)
+                entries = [entry for entry in self.watched if not entry.fired]
+            for entry in _due(entries):
+                entry.fired = True
+                try:
+                    entry.act()
+                except Exception as error:
+                    log.warning("hang_up.not_handled", error=str(error)[:300])
+
+
+_watcher = _Watcher()
+
+
+@contextmanager
+def on_hang_up(act: Callable[[], None]) -> Iterator[None]:
+    """Call ``act`` once, in another thread, if the client hangs up within the block."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:  # not served by a worker
+        yield
+        return
+    with _watching(_Watched(connection, act)):
+        yield
+
+
+@contextmanager
+def within(seconds: float, connection: socket.socket | None) -> Iterator[_Watched | None]:
+    """Stop reading from the ``connection`` after so many seconds in the block: what is read then
+    ends. The result has ``fired`` if it did."""
+    if connection is None:
+        yield None
+        return
+
+    def stop() -> None:
+        with suppress(OSError):  # closed meanwhile
+            connection.shutdown(socket.SHUT_RD)
+
+    with _watching(entry := _Watched(connection, stop, time.monotonic() + seconds)):
+        yield entry
+
+
+@contextmanager
+def _watching(entry: _Watched) -> Iterator[None]:
+    _watcher.add(entry)
+    try:
+        yield
+    finally:
+        _watcher.remove(entry)
+
+
+def _due(entries: list[_Watched]) -> list[_Watched]:
+    """Wait for a tick; those whose client is gone, or whose time is over."""
+    gone = select.poll()
+    for entry in entries:
+        if entry.deadline is None:
+            with suppress(ValueError):  # closed meanwhile
+                gone.register(entry.connection, _GONE)
+    found = {descriptor for descriptor, _ in gone.poll(_TICK_MS)}
+    now = time.monotonic()
+    return [
+        entry
+        for entry in entries
+        if (entry.deadline is not None and entry.deadline <= now)
+        or (entry.deadline is None and entry.connection.fileno() in found)
+    ]

@@ -1,0 +1,361 @@
+"""Documents by the API: exact, versioned, bounded, once."""
+
+import json
+
+import bson
+import pytest
+from bson import Int64, ObjectId
+from bson.raw_bson import RawBSONDocument
+
+from portal.data import plans
+from portal.data.document_ids import address_of
+from tests.data.conftest import ACME, DataProgram
+from tests.factories import a_key, an_organization
+from tests.program import fault
+
+
+def raw_of(stored, document_id):
+    found = stored.with_options(bson.CodecOptions(document_class=RawBSONDocument))
+    return bytes(found.find_one({"_id": document_id}).raw)
+
+
+def test_a_document_is_written_and_read_to_the_byte(writer, stored):
+    text = '{"_id": 1, "long": {"$numberLong": "5"}, "double": 2.0, "zero": {"$numberDouble": "-0.0"}, "at": {"$date": {"$numberLong": "253402300800000"}}, "old": {"$symbol": "x"}, "b": {"10": 1, "2": 2}}'
+    answer = writer.insert(text)
+    assert answer.status_code == 201
+    assert answer.json["ids"] == [{"$numberInt": "1"}]
+    before = raw_of(stored, 1)
+    read = writer.get(answer.headers["Location"].removeprefix("http://localhost"))
+    assert read.json["exact"] is True
+    document = json.dumps(read.json["document"])
+    replaced = writer.send("PUT", f"{ACME}/1", document)
+    assert replaced.status_code == 200
+    assert replaced.json["modified"] == 0
+    assert replaced.headers["ETag"] == read.headers["ETag"]
+    assert raw_of(stored, 1) == before
+
+
+def test_relaxed_text_is_asked_for(writer, stored):
+    stored.insert_one({"_id": 1, "n": Int64(5)})
+    assert writer.one("1").json["document"]["n"] == {"$numberLong": "5"}
+    assert writer.one("1", query_string={"json": "relaxed"}).json["document"]["n"] == 5
+
+
+def test_many_are_inserted_or_none(writer, stored):
+    answer = writer.insert('[{"_id": 1}, {"title": "x"}, {"_id": "a/b"}]')
+    assert answer.status_code == 201
+    assert answer.json["inserted"] == 3
+    assert "Location" not in answer.headers
+    assert [each["_id"] for each in stored.find({}, sort=[("_id", 1)])][:2] == [1, "a/b"]
+    refused = writer.insert('[{"_id": 7}, {"_id": 1}]')
+    assert fault(refused) == (409, "duplicate_key", set())
+    assert stored.count_documents({}) == 3
+
+
+@pytest.mark.parametrize(
+    "value", ["", "a/b", "..", "%2F", ObjectId(), str(ObjectId()), None, -5, Int64(5), 0.5, {"b": 1, "a": 2}],
+    ids=repr,
+)  # fmt: skip
+def test_every_id_has_a_url(writer, stored, value):
+    stored.insert_one({"_id": value, "is": "it"})
+    stored.insert_one({"_id": "another"})
+    address = address_of(bson.encode({"": value}))
+    assert writer.get(f"{ACME}/{address}").json["document"]["is"] == "it"
+    assert writer.send("PATCH", f"{ACME}/{address}", '{"$set": {"is": "that"}}').status_code == 200
+    assert stored.find_one({"_id": {"$eq": value}})["is"] == "that"
+    assert writer.delete(f"{ACME}/{address}").json["deleted"] == 1
+    assert stored.count_documents({}) == 1
+
+
+def test_24_digits_are_an_object_id_and_never_a_string(writer, stored):
+    digits = str(ObjectId())
+    stored.insert_one({"_id": digits})
+    assert fault(writer.one(digits)) == (404, "document_not_found", set())
+    assert writer.one(f'"{digits}"').status_code == 200
+    assert fault(writer.one("a b")) == (422, "invalid_document_id", set())
+
+
+def test_a_version_is_that_of_the_whole_document_and_a_stale_one_changes_nothing(writer, stored):
+    stored.insert_one({"_id": 1, "a": 1, "b": 1})
+    read = writer.one("1")
+    projected = writer.one("1", query_string={"projection": '{"a": 1}'})
+    assert projected.headers["ETag"] == read.headers["ETag"]
+    assert set(projected.json["document"]) == {"_id", "a"}
+    seen = {"If-Match": read.headers["ETag"]}
+    changed = writer.send("PATCH", f"{ACME}/1", '{"$inc": {"b": 1}}', headers=seen)
+    assert changed.status_code == 200
+    for method, body in (("PATCH", '{"$inc": {"b": 1}}'), ("PUT", "{}"), ("DELETE", None)):
+        refused = writer.send(method, f"{ACME}/1", body, headers=seen)
+        assert fault(refused) == (412, "precondition_failed", set())
+    assert stored.find_one() == {"_id": 1, "a": 1, "b": 2}
+    seen = {"If-Match": changed.headers["ETag"]}
+    assert writer.send("PUT", f"{ACME}/1", '{"a": 3}', headers=seen).status_code == 200
+    assert stored.find_one() == {"_id": 1, "a": 3}
+
+
+def test_a_missing_document_is_not_created(writer, stored):
+    for method, body in (("PUT", "{}"), ("PATCH", '{"$set": {"a": 1}}'), ("DELETE", None)):
+        refused = writer.send(method, f"{ACME}/1", body)
+        assert fault(refused) == (404, "document_not_found", set())
+    assert stored.count_documents({}) == 0
+
+
+def test_an_id_stays(writer, stored):
+    stored.insert_one({"_id": 1})
+    assert fault(writer.send("PUT", f"{ACME}/1", '{"_id": 2}'))[:2] == (422, "invalid_query")
+    assert fault(writer.send("PATCH", f"{ACME}/1", '{"$set": {"_id": 2}}'))[:2] == (
+        422,
+        "write_refused",
+    )
+    assert fault(writer.send("PUT", f"{ACME}/1", '{"$set": {"a": 2}}'))[:2] == (
+        422,
+        "invalid_query",
+    )
+
+
+def test_faults_in_a_body_are_told_with_their_place(writer, stored):
+    refused = writer.insert('{"a": [1, {"b": NaN}]}')
+    assert fault(refused) == (422, "invalid_extended_json", {"/a/1/b"})
+    refused = writer.insert('{"a": 1,\n "a": 2}')
+    assert fault(refused) == (422, "invalid_extended_json", {"/a"})
+    assert stored.count_documents({}) == 0
+
+
+def test_errors_name_keys_and_never_values(writer, stored):
+    stored.create_index([("email", 1), ("tenant", 1)], unique=True)
+    stored.insert_one({"email": "secret@acme.example", "tenant": 7})
+    refused = writer.insert('{"email": "secret@acme.example", "tenant": 7}')
+    assert fault(refused) == (409, "duplicate_key", set())
+    assert "email, tenant" in refused.text
+    assert "secret" not in refused.text
+    stored.database.command("collMod", stored.name, validator={"salary": {"$lt": 90_000}})
+    stored.insert_one({"_id": 1, "salary": 80_000})
+    refused = writer.send("PATCH", f"{ACME}/1", '{"$inc": {"salary": 50000}}')
+    assert fault(refused) == (422, "document_invalid", set())
+    assert "000" not in refused.text
+
+
+def test_pages_have_every_document_once_where_values_are_equal(writer, stored):
+    stored.insert_many({"_id": n, "a": n % 3, "b": n} for n in range(50))
+    stored.insert_many(
+        [
+            {"_id": "x"},
+            {"_id": "y", "a": None},
+            {"_id": None, "a": "text"},
+            {"_id": {"a": 1}, "a": {}},
+        ]
+    )
+    stored.create_index([("a", 1), ("_id", 1)])
+    everything = len(list(stored.find()))
+    for sort in ('{"_id": 1}', '{"_id": -1}', '{"a": 1}', '{"a": -1}', '{"a": 1, "_id": -1}'):
+        found = writer.ids(sort=sort, limit=7)
+        assert len(found) == everything
+        assert len({json.dumps(each) for each in found}) == everything, sort
+    order = [document["_id"] for document in stored.find({}, sort=[("a", 1), ("_id", 1)])]
+    [first, *_] = writer.ids(sort='{"a": 1}', limit=7, json="relaxed")
+    assert first == order[0]
+
+
+def test_a_list_cannot_be_paged_by(writer, stored):
+    stored.insert_many({"a": [n, n + 1]} for n in range(3))
+    refused = writer.get(ACME, query_string={"sort": '{"a": 1}', "limit": 1})
+    assert fault(refused)[:2] == (422, "invalid_query")
+
+
+@pytest.mark.parametrize("after", ["x", "AAAA", address_of(bson.encode({"": 1}))[1:] * 2])
+def test_a_forged_cursor_is_refused(writer, after):
+    assert fault(writer.get(ACME, query_string={"after": after}))[:2] == (422, "invalid_query")
+
+
+def test_a_query_in_a_body_is_the_same_as_in_the_url(writer, stored):
+    stored.insert_many({"_id": n, "a": n} for n in range(9))
+    body = '{"filter": {"a": {"$gt": 3}}, "sort": {"_id": -1}, "projection": {"a": 1}, "limit": 2}'
+    answer = writer.send("POST", f"{ACME}/query", body)
+    assert [each["_id"] for each in answer.json["documents"]] == [
+        {"$numberInt": "8"},
+        {"$numberInt": "7"},
+    ]
+    refused = writer.send("POST", f"{ACME}/query", '{"filter": 5, "order": {}, "limit": 5000}')
+    assert fault(refused) == (422, "invalid_input", {"filter", "order", "limit"})
+
+
+def test_a_page_comes_without_a_count_and_a_count_is_bounded(writer, stored, commands, monkeypatch):
+    stored.insert_many({"a": n} for n in range(30))
+    commands.clear()
+    assert len(writer.get(ACME).json["documents"]) == 25
+    assert "count" not in commands
+    assert writer.send("POST", f"{ACME}/count", "").json["count"] == 30
+    assert writer.send("POST", f"{ACME}/count", "{}").json["estimated"] is True
+    monkeypatch.setattr("portal.data.reading.MOST_COUNTED", 10)
+    counted = writer.send("POST", f"{ACME}/count", '{"filter": {"a": {"$lt": 20}}}').json
+    assert (counted["count"], counted["more"], counted["estimated"]) == (10, True, False)
+
+
+def test_a_scan_of_a_large_collection_is_refused_with_the_index_that_helps(
+    writer, stored, monkeypatch
+):
+    monkeypatch.setattr(plans, "MOST_SCANNED", 10)
+    stored.insert_many({"_id": n, "a": n, "b": n} for n in range(30))
+    query = {"filter": '{"b": {"$gt": 3}, "a": 5}'}
+    refused = writer.get(ACME, query_string=query)
+    assert fault(refused) == (422, "index_needed", set())
+    assert '{\\"a\\": 1, \\"_id\\": 1, \\"b\\": 1}' in refused.text
+    for path, body in (
+        ("count", '{"filter": {"a": 5}}'),
+        ("aggregate", '{"pipeline": [{"$match": {"a": 5}}]}'),
+        ("delete", '{"filter": {"a": 5}}'),
+        ("query", '{"sort": {"a": 1}}'),
+    ):
+        assert fault(writer.send("POST", f"{ACME}/{path}", body))[1] == "index_needed", path
+    stored.create_index([("a", 1), ("_id", 1)])
+    assert len(writer.get(ACME, query_string=query).json["documents"]) == 1
+    assert len(writer.ids(sort='{"a": -1}', limit=7)) == 30
+    assert len(writer.ids(limit=7)) == 30
+
+
+def test_an_aggregation_is_answered(writer, stored):
+    stored.insert_many({"a": n % 2, "n": Int64(n)} for n in range(10))
+    body = '{"pipeline": [{"$group": {"_id": "$a", "sum": {"$sum": "$n"}}}, {"$sort": {"_id": 1}}]}'
+    results = writer.send("POST", f"{ACME}/aggregate", body).json["results"]
+    assert results[0] == {"_id": {"$numberInt": "0"}, "sum": {"$numberLong": "20"}}
+
+
+FORBIDDEN = [
+    {"$where": "sleep(1)"},
+    {"$or": [{"a": 1}, {"$and": [{"$where": "1"}]}]},
+    {"$expr": {"$function": {"body": "f", "args": [], "lang": "js"}}},
+    {"a": {"$not": {"$where": "1"}}},
+]
+STAGES = [
+    {"$lookup": {"from": "org_other", "as": "x", "pipeline": []}},
+    {"$out": "org_other"},
+    {"$merge": {"into": "org_other"}},
+    {"$unionWith": "org_other"},
+    {"$graphLookup": {"from": "org_other"}},
+    {"$facet": {"x": [{"$lookup": {"from": "org_other", "as": "x", "pipeline": []}}]}},
+    {"$group": {"_id": 1, "x": {"$accumulator": {}}}},
+    {"$project": {"x": {"$let": {"vars": {}, "in": {"$function": {}}}}}},
+    {"$collStats": {}},
+    {"$currentOp": {}},
+    {"$listSessions": {}},
+]
+
+
+@pytest.mark.attack("Q1")
+@pytest.mark.parametrize("query", FORBIDDEN, ids=str)
+def test_a_filter_runs_no_code_anywhere(writer, stored, query):
+    stored.insert_one({"_id": 1})
+    text = json.dumps(query)
+    answers = [
+        writer.get(ACME, query_string={"filter": text}),
+        writer.get(f"{ACME}/1", query_string={"projection": json.dumps({"x": query})}),
+        writer.send("POST", f"{ACME}/query", json.dumps({"filter": query})),
+        writer.send("POST", f"{ACME}/query", json.dumps({"projection": {"x": query}})),
+        writer.send("POST", f"{ACME}/count", json.dumps({"filter": query})),
+        writer.send("POST", f"{ACME}/aggregate", json.dumps({"pipeline": [{"$match": query}]})),
+        writer.send(
+            "POST", f"{ACME}/update", json.dumps({"filter": query, "update": {"$set": {"a": 1}}})
+        ),
+        writer.send("POST", f"{ACME}/delete", json.dumps({"filter": query})),
+        writer.send("PATCH", f"{ACME}/1", json.dumps({"$pull": {"a": query}})),
+        writer.send("PATCH", f"{ACME}/1", json.dumps([{"$set": {"a": query}}])),
+        writer.send(
+            "POST",
+            "/org/acme-corp/indexes",
+            json.dumps({"keys": {"a": 1}, "partial_filter": query}),
+        ),
+    ]
+    for answer in answers:
+        assert fault(answer)[:2] == (422, "invalid_query"), answer.text
+    assert stored.find_one() == {"_id": 1}
+
+
+@pytest.mark.attack("Q1")
+@pytest.mark.parametrize("stage", STAGES, ids=str)
+def test_a_pipeline_stays_in_its_collection(writer, stage):
+    answer = writer.send("POST", f"{ACME}/aggregate", json.dumps({"pipeline": [stage]}))
+    assert fault(answer)[:2] == (422, "invalid_query")
+    answer = writer.send("PATCH", f"{ACME}/1", json.dumps([stage]))
+    assert fault(answer)[0] in (404, 422)
+
+
+def test_many_are_changed_and_deleted_by_a_filter(writer, stored):
+    stored.insert_many({"_id": n, "a": n % 2} for n in range(1200))
+    answer = writer.send(
+        "POST", f"{ACME}/update", '{"filter": {"a": 1}, "update": {"$inc": {"n": 1}}}'
+    )
+    assert (answer.json["matched"], answer.json["modified"]) == (600, 600)
+    assert stored.count_documents({"n": 1}) == 600
+    answer = writer.send("POST", f"{ACME}/delete", '{"filter": {"a": 0}}')
+    assert answer.json["deleted"] == 600
+    assert fault(writer.send("POST", f"{ACME}/delete", "{}")) == (422, "invalid_input", {"filter"})
+    assert stored.count_documents({}) == 600
+
+
+KEY = {"Idempotency-Key": "once"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "", '{"a": 1}'),
+        ("POST", "", '[{"a": 1}, {"a": 2}]'),
+        ("PUT", "/1", '{"n": 5}'),
+        ("PATCH", "/1", '{"$inc": {"n": 1}}'),
+        ("DELETE", "/1", None),
+        ("POST", "/update", '{"filter": {}, "update": {"$inc": {"n": 1}}}'),
+        ("POST", "/delete", '{"filter": {}}'),
+    ],
+)
+def test_a_write_with_a_key_is_done_once(writer, stored, method, path, body):
+    stored.insert_one({"_id": 1, "n": 1})
+    first = writer.send(method, ACME + path, body, headers=KEY)
+    after = list(stored.find())
+    again = writer.send(method, ACME + path, body, headers=KEY)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert first.status_code == again.status_code < 300
+    assert {**first.json, "repeated": 0} == {**again.json, "repeated": 0}
+    assert list(stored.find()) == after
+    if body:
+        other = (
+            body.replace("1", "2").replace("5", "6")
+            if path != "/delete"
+            else '{"filter": {"a": 1}}'
+        )
+        assert (
+            fault(writer.send(method, ACME + path, other, headers=KEY))[1]
+            == "idempotency_key_reused"
+        )
+
+
+def test_a_refused_write_leaves_its_key_free(writer, stored):
+    stored.insert_one({"_id": 1})
+    assert writer.insert('{"_id": 1}', headers=KEY).status_code == 409
+    stored.delete_one({})
+    assert writer.insert('{"_id": 1}', headers=KEY).status_code == 201
+
+
+def test_the_record_of_a_write_has_no_document_in_it(writer, stored, acme):
+    writer.insert('{"_id": 1, "secret": "sesame"}', headers=KEY)
+    records = stored.database.client[f"{stored.database.name}_internal"]["document_idempotency"]
+    [record] = records.find({"organization": acme.id})
+    assert "sesame" not in str(record)
+
+
+def test_keys_without_the_permission_are_refused(app, acme):
+    for permissions in (["documents.read"], ["documents.write"], ["organization.view"]):
+        program = DataProgram(app, a_key(acme, None, permissions))
+        reads = program.get(ACME).status_code
+        writes = program.insert("{}").status_code
+        assert reads == (200 if "documents.read" in permissions else 403)
+        assert writes == (201 if "documents.write" in permissions else 403)
+
+
+@pytest.mark.attack("T1")
+def test_an_organization_of_others_looks_like_none(app, writer):
+    an_organization("Kestrel")
+    for method, path in (("GET", ""), ("POST", ""), ("GET", "/1"), ("POST", "/delete")):
+        answer = writer.send(
+            method, f"/org/kestrel/documents{path}", "{}" if method == "POST" else None
+        )
+        assert fault(answer) == (404, "not_found", set())
