@@ -8,7 +8,7 @@ from portal.database import directory
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Role
 from portal.organizations.lifecycle.errors import TenantCollectionMissing
-from portal.organizations.storage import store_of
+from portal.organizations.storage import tenant_of
 from portal.tenants import collections
 from portal.web.context import RequestContext
 from tests.factories import a_member, an_account, an_organization, fresh
@@ -49,7 +49,7 @@ def test_out_replaces_a_collection_and_nothing_is_read_or_written_there(acme, re
     """By its UUID, so that what an application made is never taken for the organization's."""
     assert replace_by("theirs") != acme.placement.uuid
     with pytest.raises(TenantCollectionMissing):
-        store_of(acme).insert_one({"_id": "mine"})
+        tenant_of(acme).insert_one({"_id": "mine"})
 
 
 def test_the_page_says_so_and_shows_owners_the_way(acme, replace_by, visitor):
@@ -100,7 +100,7 @@ def test_an_owner_takes_it_over_by_typing_its_name(acme, replace_by, visitor, ma
     assert fresh(acme).placement.uuid == acme.placement.uuid
     done = visitor.post("/organizations/acme-corp/adopt", {"confirm_name": "Acme Corp"})
     assert done.response.status_code == 303
-    assert [d["_id"] for d in store_of(fresh(acme)).find({}).documents] == ["theirs"]
+    assert [d["_id"] for d in tenant_of(fresh(acme)).find({})] == ["theirs"]
     after = master_db[directory.ORGANIZATIONS].find_one(acme.id)
     assert after["placement"]["uuid"] == found
     assert after["version"] > before["version"]

@@ -53,7 +53,7 @@ def test_many_are_inserted_or_none(writer, stored):
 
 
 @pytest.mark.parametrize(
-    "value", ["", "a/b", "..", "%2F", ObjectId(), str(ObjectId()), None, -5, Int64(5), 0.5, {"b": 1, "a": 2}],
+    "value", ["", "a/b", "..", "%2F", ObjectId("507f1f77bcf86cd799439011"), "507f1f77bcf86cd799439011", None, -5, Int64(5), 0.5, {"b": 1, "a": 2}],
     ids=repr,
 )  # fmt: skip
 def test_every_id_has_a_url(writer, stored, value):
