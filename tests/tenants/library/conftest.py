@@ -29,7 +29,7 @@ def library(module=""):
 @pytest.fixture(scope="session")
 def server_uri(request):
     given = os.environ.get("TENANTS_SERVER")
-    uri = given or request.getfixturevalue("server").uri
+    uri = given or request.getfixturevalue("server").admin_uri
     # A fail point can say "not primary", but nothing then changes that would make a monitor look
     # again that waits for the server to tell.
     return f"{uri}&serverMonitoringMode=poll"
