@@ -84,13 +84,3 @@ class ApplicationChanged(Conflict):
         "Another command changed {name} meanwhile, so this one made nothing that works. Look at "
         "flask applications list, and call it again if need be."
     )
-
-
-@dataclass
-class NoUnrecordedUser(NotFound):
-    """The name is not of a user that was left over."""
-
-    user: str
-
-    code = "no_unrecorded_user"
-    message = "{user} is no user of this installation, or belongs to an application: remove that."

@@ -26,7 +26,6 @@ from portal.applications.errors import (
     ApplicationNotFound,
     InvalidApplicationName,
     NoFormerUser,
-    NoUnrecordedUser,
     RotationUnfinished,
     RotationUnproven,
 )
@@ -127,13 +126,16 @@ def remove_application(
     return None
 
 
-def drop_unrecorded_user(user: str, administrator: MongoClient, context: RequestContext) -> None:
-    """Drop a user of this installation that no application has. Raises NoUnrecordedUser."""
+def drop_unrecorded_user(
+    administrator: MongoClient, database: str, user: str, context: RequestContext
+) -> bool:
+    """Drop a user that no application has; False where one has it meanwhile."""
     known = Application.objects(Q(user=user) | Q(former_user=user)).first()
-    if known is not None or not user.startswith(user_prefix()):
-        raise NoUnrecordedUser(user)
-    _drop_user(administrator, user)
+    if known is not None and database == _HOME:
+        return False
+    _drop_user(administrator, user, database)
     _record_dropped_user(user, context)
+    return True
 
 
 def find_application(name: str) -> Application:
@@ -251,19 +253,19 @@ def _make_user(
     return MadeUser(uri, proof=proof)
 
 
-def _drop_user(administrator: MongoClient, user: str) -> None:
+def _drop_user(administrator: MongoClient, user: str, database: str = _HOME) -> None:
     """Take the user's rights, end its open transactions, which else keep their locks until they
     expire and make a rename wait, and drop it."""
-    users.set_privileges(administrator[_HOME], user, [])
+    users.set_privileges(administrator[database], user, [])
     try:
-        administrator.admin.command("killAllSessions", [{"user": user, "db": _HOME}])
+        administrator.admin.command("killAllSessions", [{"user": user, "db": database}])
     except OperationFailure as error:
         if error.code == _UNAUTHORIZED:
             note = "its transactions end when they expire: the administrator lacks killAnySession"
             log.warning("application.sessions_left", user=user, note=note)
         elif error.code != _USER_NOT_FOUND:
             raise
-    users.drop_user(administrator[_HOME], user)
+    users.drop_user(administrator[database], user)
 
 
 def _overtaken(application: Application, home: Database) -> ApplicationChanged:

@@ -93,19 +93,6 @@ def remove_application(name: str, yes: bool, dropped: bool, admin_uri: str | Non
         _print_removal(script, f"flask applications remove {name} --dropped")
 
 
-@applications.command("drop-user")
-@click.argument("user")
-@admin_uri_option
-@on_database
-def drop_user(user: str, admin_uri: str | None) -> None:
-    """Drop the MongoDB USER that flask doctor found left over."""
-    with administrator(admin_uri) as admin, _refusals():
-        if admin is None:
-            raise CommandFailed("This needs the URI of an administrator: MONGO_ADMIN_URI.")
-        managing.drop_unrecorded_user(user, admin, RequestContext(OPERATOR))
-    click.echo("Dropped.")
-
-
 @contextmanager
 def _refusals() -> Iterator[None]:
     try:

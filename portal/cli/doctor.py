@@ -3,18 +3,21 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import groupby
 
 import click
 from flask.cli import with_appcontext
+from pymongo import MongoClient
 
 from portal import settings
 from portal.audit.trail import installation, record
+from portal.cli.administrators import admin_uri_option, administrator
 from portal.cli.running import on_database, plain
 from portal.database import directory
 from portal.database.connection import master_database
 from portal.database.transactions import transactional
-from portal.doctor import credentials, placements
+from portal.doctor import applications, credentials, placements
 from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
 from portal.doctor.findings import Finding, Kind
 from portal.web.context import OPERATOR, RequestContext
@@ -31,16 +34,19 @@ from portal.web.context import OPERATOR, RequestContext
 @click.option(
     "--drop-users",
     is_flag=True,
-    help="Show the MongoDB users of credentials that reach no organization, ask, and drop them.",
+    help="Show the MongoDB users of credentials that reach no organization, and those of no "
+    "application, ask, and drop them.",
 )
+@admin_uri_option
 @click.option("--yes", is_flag=True, help="With --adopt-restored and --drop-users: don't ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and finding.")
 @with_appcontext
 @on_database
 def examine_installation(
-    repair: bool, adopt: bool, drop_users: bool, yes: bool, as_json: bool
+    repair: bool, adopt: bool, drop_users: bool, yes: bool, as_json: bool, admin_uri: str | None
 ) -> None:
-    """Compare master data with the tenant collections.
+    """Compare master data with the tenant collections, and with an administrator's URI the
+    applications with MongoDB's users.
 
     Exit status: 0 all well, 1 something remains to be repaired, 2 the examination failed.
     """
@@ -53,12 +59,23 @@ def examine_installation(
         _record_epoch(directory.raise_epoch(master_database(), settings.current().tenant_db))
         shown = placements.find_restored()
         examinations = [_repair_shown(shown, placements.RESTORED, "Take over", ask=not yes)]
-    elif drop_users:
-        shown = credentials.find_dead_users()
-        examinations = [_repair_shown(shown, credentials.DEAD_USER, "Drop", ask=not yes)]
-    else:
-        examinations = [examine(check, repair=repair) for check in CHECKS]
-    sys.exit(1 if write(examinations) else 0)
+        sys.exit(1 if write(examinations) else 0)
+    with administrator(admin_uri) as admin:
+        if drop_users:
+            examinations = _drop_users(admin, ask=not yes)
+        else:
+            checks = [*CHECKS, *([partial(applications.find_amiss, admin)] if admin else [])]
+            examinations = [examine(check, repair=repair) for check in checks]
+        sys.exit(1 if write(examinations) else 0)
+
+
+def _drop_users(admin: MongoClient | None, *, ask: bool) -> list[Iterator[Outcome]]:
+    shown = credentials.find_dead_users()
+    dropped = [_repair_shown(shown, credentials.DEAD_USER, "Drop", ask=ask)]
+    if admin:
+        shown = applications.find_unrecorded(admin)
+        dropped.append(_repair_shown(shown, applications.UNRECORDED, "Drop", ask=ask))
+    return dropped
 
 
 @transactional

@@ -1,0 +1,93 @@
+"""MongoDB users and roles of applications, compared with the applications they belong to.
+
+Only an administrator sees them, so these checks take the client of one. All databases are looked
+through: a name of ours that is anywhere else than it should be is told, too.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from pymongo import MongoClient
+
+from portal.applications import managing
+from portal.database import users
+from portal.doctor.findings import Finding, Kind
+from portal.documents.applications import Application, UserState
+from portal.web.context import OPERATOR, RequestContext
+
+UNRECORDED = Kind(
+    "unrecorded_application_user",
+    "MongoDB users and roles of applications that no application has",
+    "flask doctor --drop-users drops them. After a restore of older master data an application may "
+    "be using one: then add it anew, change its URI, and drop its user last.",
+    explicit=True,
+)
+USER_GONE = Kind(
+    "missing_application_user",
+    "Applications whose MongoDB user is gone",
+    "flask applications rotate makes another one, remove forgets the application.",
+)
+ROLE_DIFFERS = Kind(
+    "changed_application_role",
+    "Applications whose MongoDB role is not as it should be",
+    "--repair gives it the rights of this version and no others.",
+)
+_HOME = "admin"
+
+
+def find_amiss(administrator: MongoClient) -> Iterator[Finding]:
+    """Users without an application, applications without a user, and roles that differ."""
+    yield from find_unrecorded(administrator)
+    there = _names(administrator)
+    roles = users.roles_in(administrator[_HOME], managing.user_prefix())
+    for application in Application.objects:
+        yield from _of_application(application, there, roles, administrator)
+
+
+def find_unrecorded(administrator: MongoClient) -> Iterator[Finding]:
+    """Users and roles without an application. Their repair drops them."""
+    # Read in this order: an application is recorded before its user is made, and until it is gone.
+    there = _names(administrator)
+    known = {(_HOME, user) for application in Application.objects for user in application.users}
+    for database, name in sorted((there - known) & _names(administrator)):
+        repair = partial(_drop, administrator, database, name)
+        yield Finding(UNRECORDED, name, f"in {database}, of no application", repair=repair)
+
+
+def _names(administrator: MongoClient) -> set[tuple[str, str]]:
+    """Database and name of each user and role that is named as an application's."""
+    ours = {"$regex": f"^{re.escape(managing.user_prefix())}"}
+    found = administrator.admin.command("usersInfo", {"forAllDBs": True}, filter={"user": ours})
+    named = {(user["db"], user["user"]) for user in found["users"]}
+    roles = administrator.admin["system.roles"].find({"role": ours}, {"db": 1, "role": 1})
+    return named | {(role["db"], role["role"]) for role in roles}
+
+
+def _of_application(
+    application: Application,
+    there: set[tuple[str, str]],
+    roles: dict[str, frozenset[users.Privilege]],
+    administrator: MongoClient,
+) -> Iterator[Finding]:
+    wanted = frozenset(managing.granted_privileges())
+    for user in application.users:
+        pending = user == application.user and application.user_state == UserState.PENDING
+        if (_HOME, user) not in there:
+            if not pending:
+                yield Finding(USER_GONE, application.name, f"{user} is not in MongoDB")
+        elif roles.get(user, frozenset()) != wanted:
+            words = f"the role {user} allows something else"
+            repair = partial(_restore_role, administrator, user)
+            yield Finding(ROLE_DIFFERS, application.name, words, repair=repair)
+
+
+def _drop(administrator: MongoClient, database: str, name: str) -> str | None:
+    origin = RequestContext(OPERATOR)
+    dropped = managing.drop_unrecorded_user(administrator, database, name, origin)
+    return "dropped" if dropped else None
+
+
+def _restore_role(administrator: MongoClient, user: str) -> str | None:
+    restored = users.set_privileges(administrator[_HOME], user, list(managing.granted_privileges()))
+    return "given the rights of this version" if restored else None
