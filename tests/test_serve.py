@@ -179,6 +179,18 @@ def test_commands_reach_the_embedded_database(running):
         assert json.loads(left.read_text())["MONGO_URI"] not in told.stdout + told.stderr
 
 
+def test_an_application_is_added_to_the_embedded_database_without_further_ado(running):
+    """The administrator's password is there for it, and nowhere in the portal's settings."""
+    told = flask(running.clone, "applications", "add", "shop")
+    assert told.returncode == 0, told.stderr
+    with MongoClient(told.stdout.strip()) as client:
+        assert client.get_default_database()["directory_organizations"].find_one()
+    instance = running.clone / "instance"
+    password = (instance / "mongod.admin").read_text()
+    assert password not in (instance / "settings.json").read_text() + told.stdout + told.stderr
+    assert flask(running.clone, "applications", "remove", "shop", "--yes").returncode == 0
+
+
 def flask(clone, *command, **changes):
     return subprocess.run(
         [sys.executable, "-m", "flask", *command],

@@ -64,8 +64,10 @@ def examine_installation(
         if drop_users:
             examinations = _drop_users(admin, ask=not yes)
         else:
-            checks = [*CHECKS, *([partial(applications.find_amiss, admin)] if admin else [])]
-            examinations = [examine(check, repair=repair) for check in checks]
+            examinations = [examine(check, repair=repair) for check in CHECKS]
+            if admin:
+                of_applications = partial(applications.find_amiss, admin)
+                examinations.append(examine(of_applications, repair=repair))
         sys.exit(1 if write(examinations) else 0)
 
 
