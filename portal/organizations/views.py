@@ -315,7 +315,7 @@ def adopt(access: Access) -> ResponseReturnValue:
         )
     )
     if adopted:
-        flash(f"{isolated(adopted.name)} reads and writes there from now on.", "ok")
+        flash(f"{isolated(adopted.name)} reads and writes there again.", "ok")
         return redirect(url_for(".overview", slug=adopted.slug), 303)
     replacement = adopting.find_replacement(organization)
     if replacement is None:
