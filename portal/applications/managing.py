@@ -64,7 +64,7 @@ class ListedApplication:
     connections: list[Connection]
 
     def connections_of(self, user: str | None) -> list[Connection]:
-        """Those of one of its users."""
+        """The open connections of one of its users."""
         return [one for one in self.connections if one.user == user]
 
 
@@ -159,7 +159,7 @@ def list_applications() -> list[ListedApplication]:
 
 
 def granted_privileges() -> tuple[Privilege, ...]:
-    """What the role of each application's user allows on this installation."""
+    """The privileges of each application's role on this installation."""
     active = settings.current()
     return rights.privileges(active.master_db, active.tenant_db)
 

@@ -44,7 +44,7 @@ def privileges(master_database: str, tenant_database: str) -> tuple[Privilege, .
 
 
 def creation_script(user: str, password: str, granted: tuple[Privilege, ...]) -> str:
-    """What makes the user and its role when an administrator pastes it into mongosh."""
+    """A script that creates the user and its role, for an administrator to paste into mongosh."""
     role = {
         "role": user,
         "privileges": [
@@ -67,7 +67,7 @@ def creation_script(user: str, password: str, granted: tuple[Privilege, ...]) ->
 
 
 def removal_script(users: list[str]) -> str:
-    """What drops the users and their roles when an administrator pastes it into mongosh."""
+    """A script that drops the users and their roles, likewise."""
     lines = ['admin = db.getSiblingDB("admin");']
     for user in users:
         lines += [f'admin.dropUser("{user}");', f'admin.dropRole("{user}");']

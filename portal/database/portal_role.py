@@ -35,7 +35,7 @@ class Rights:
 
     @property
     def privilege(self) -> dict[str, Any]:
-        """As ``createRole`` takes it."""
+        """The privilege in the form of ``createRole``."""
         on = {"cluster": True} if self.database is None else {"db": self.database, "collection": ""}
         return {"resource": on, "actions": list(self.actions)}
 
