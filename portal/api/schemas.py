@@ -340,7 +340,7 @@ class NewSecretAnswer(KeyAnswer):
 class CredentialUser(Response):
     """A MongoDB user of a credential."""
 
-    name = fields.String(required=True, metadata={"example": "credentialK3f9ZpQw7LxV2mTb8RdY"})
+    name = fields.String(required=True, metadata={"example": "credentialK3f9ZpQw7LxV"})
     created_at = _time(required=True)
     ends_at = _time(required=True, allow_none=True, metadata=_ENDS_AT)
     seen_at = _time(required=True, allow_none=True, metadata={"description": "connected"})

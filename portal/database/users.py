@@ -23,7 +23,7 @@ from pymongo.read_preferences import Nearest
 from pymongo.server_description import ServerDescription
 
 _ALPHABET = string.ascii_letters + string.digits
-_NAME_CHARACTERS = 20
+_NAME_CHARACTERS = 12
 _PASSWORD_CHARACTERS = 40
 _USER_NOT_FOUND = 11
 _ROLE_NOT_FOUND = 31

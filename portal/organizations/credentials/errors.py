@@ -89,12 +89,12 @@ class StillInUse(Conflict):
     code = "still_in_use"
     field = "although_in_use"
     message = (
-        "It is in use: {count} open connections, by {applications}. They break at once. Tick the "
+        "It is in use, by {applications}; open connections: {count}. They break at once. Tick the "
         "box to end it all the same"
     )
     api_message = (
-        "It is in use: {count} open connections, by {applications}. Send although_in_use to end it "
-        "all the same. Nothing was changed."
+        "It is in use, by {applications}; open connections: {count}. Send although_in_use to end "
+        "it all the same. Nothing was changed."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from portal import settings
@@ -73,9 +73,13 @@ def try_hosts() -> Hosts:
     PyMongoError where the portal's own MongoDB doesn't answer."""
     uri = customers_uri()
     own = client().admin.command("hello")
-    names = _hosts_of(uri)
     silent, foreign = [], []
     advertised: set[str] = set()
+    try:
+        names = _hosts_of(uri)
+    except ConfigurationError:  # no answer from DNS
+        names = []
+        silent.append(ConnectionString.of(uri).hosts)
     for name in names:
         try:
             told = _ask(uri, name)
