@@ -218,6 +218,7 @@ BODIES = {
     "POST /org/<name:name>/adopt": {"uuid": "4c019639-7e90-4fb9-b912-814c9f056732"},
     "POST /org/<name:name>/keys": {"name": "Nightly export", "role": "viewer"},
     "POST /org/<name:name>/credentials": {"name": "Weekly report", "reach": "read"},
+    "POST /org/<name:name>/indexes": {"keys": {"title": 1}},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }
@@ -292,6 +293,11 @@ class World:
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
             address = address.replace("<public_id>", self.session_of(role))
+        if "<document_id>" in address or "<index_name>" in address:
+            stored = tenant_database()[self.organization.placement.collection]
+            stored.replace_one({"_id": 1}, {}, upsert=True)
+            stored.create_index("title", name="by_title")
+            address = address.replace("<document_id>", "1").replace("<index_name>", "by_title")
         for name in (
             "passkey_id",
             "key_id",

@@ -247,7 +247,10 @@ def update_document(name: str, document_id: str) -> Response:
 @logged_in
 @documents.response(200, schemas.RemovedAnswer)
 def delete_document(name: str, document_id: str) -> Response:
-    """Delete a document"""
+    """Delete a document
+
+    With `If-Match` only the version that you read.
+    """
     access = access_to_documents(name, "documents.write")
     key = key_for(access.organization, f"documents/{document_id}", b"")
     made, repeated = writing.delete_document(

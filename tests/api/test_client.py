@@ -55,7 +55,10 @@ def api(app, tmp_path_factory):
     document = app.test_client().get("/docs/openapi.json").json
     (folder / "openapi.json").write_text(json.dumps(document))
     config = Config.from_sources(
-        ConfigFile(post_hooks=[]),
+        ConfigFile(
+            post_hooks=[],
+            content_type_overrides={"application/x-ndjson": "application/octet-stream"},
+        ),
         MetaType.NONE,
         folder / "openapi.json",
         "utf-8",

@@ -1,0 +1,128 @@
+"""Streams and hang-ups at a real worker."""
+
+import json
+import socket
+import time
+from contextlib import ExitStack
+
+import pytest
+import requests
+from bson import ObjectId
+
+from tests.processes import portal, wait_until
+from tests.visitor import PASSWORD
+
+pytestmark = pytest.mark.processes
+NDJSON = "application/x-ndjson"
+SLOW = 3
+# Tens of seconds of work for the server.
+LONG = json.dumps(
+    {
+        "pipeline": [
+            {"$set": {"r": {"$range": [0, 3_000_000]}}},
+            {"$project": {"s": {"$reduce": {"input": "$r", "initialValue": 0, "in": {"$add": ["$$value", "$$this"]}}}}},
+        ]
+    }
+)  # fmt: skip
+
+
+class Remote:
+    """An owner's program, at a portal of one worker."""
+
+    def __init__(self, url):
+        self.url, self.http = url, requests.Session()
+        credentials = {"email": "mara@acme.example", "password": PASSWORD}
+        made = self.http.post(
+            f"{url}/org/create", json={"organization_name": "Acme Corp", **credentials}
+        )
+        assert made.status_code == 201
+        token = self.http.post(f"{url}/admin/login", json=credentials).json()["token"]
+        self.http.headers["Authorization"] = f"Bearer {token}"
+        self.documents = f"{url}/org/acme-corp/documents"
+
+    def insert(self, data):
+        return self.http.post(self.documents, data=data, headers={"Content-Type": NDJSON})
+
+    def count(self):
+        return self.http.post(f"{self.documents}/count", json={}).json()["count"]
+
+    def open(self, path, body, *headers):
+        """A connection on which so much of a request was sent."""
+        host, port = self.url.removeprefix("http://").split(":")
+        connection = socket.create_connection((host, int(port)), timeout=30)
+        head = [
+            f"POST /org/acme-corp/documents{path} HTTP/1.1",
+            f"Host: {host}:{port}",
+            f"Authorization: {self.http.headers['Authorization']}",
+            *headers,
+        ]
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        return connection
+
+
+@pytest.fixture(scope="module")
+def remote(server):
+    with portal(server, f"data_{ObjectId()}") as running:
+        yield Remote(running.url)
+
+
+def lines(first, last):
+    return "".join(json.dumps({"_id": n}) + "\n" for n in range(first, last)).encode()
+
+
+CHUNKED = ("Transfer-Encoding: chunked", f"Content-Type: {NDJSON}")
+
+
+def chunk(part):
+    return b"%x\r\n%s\r\n" % (len(part), part)
+
+
+def test_a_body_of_unknown_length_is_read_as_it_comes(remote):
+    before = remote.count()
+    answer = remote.insert(lines(n, n + 100) for n in range(0, 3000, 100))
+    assert answer.json() == {"status": "success", "inserted": 3000, "repeated": 0}
+    assert remote.count() == before + 3000
+    elsewhere = remote.http.put(f"{remote.url}/org/update", data=iter([b"{}"]))
+    assert elsewhere.status_code == 411
+
+
+def test_a_stream_that_breaks_off_is_not_taken_for_whole(remote):
+    before = remote.count()
+    with remote.open("", chunk(lines(10_000, 20_000)), *CHUNKED) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    inserted = remote.count() - before
+    assert "import_stopped" in answer
+    assert f" {inserted} documents are inserted" in answer.replace('"', " ")
+    assert 0 < inserted < 10_000
+
+
+@pytest.mark.attack("D2")
+def test_slow_senders_take_no_thread_that_others_need(remote):
+    with ExitStack() as open_ones:
+        for _ in range(8):
+            open_ones.enter_context(remote.open("", b"5\r\n", *CHUNKED))
+        wait_until(lambda: remote.insert(lines(0, 1)).status_code == 503)
+        began = time.monotonic()
+        assert remote.http.get(remote.documents).status_code == 200
+        assert time.monotonic() - began < SLOW
+    wait_until(lambda: remote.insert(lines(30_000, 30_001)).status_code in (200, 422))
+
+
+def running(bare_client):
+    found = bare_client.admin.aggregate(
+        [{"$currentOp": {}}, {"$match": {"command.aggregate": "org_acme_corp"}}]
+    )
+    return [each for each in found if each["command"].get("comment")]
+
+
+@pytest.mark.attack("D2")
+def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client):
+    body = LONG.encode()
+    with remote.open(
+        "/aggregate", body, f"Content-Length: {len(body)}", "Content-Type: application/json"
+    ):
+        wait_until(lambda: running(bare_client))
+    began = time.monotonic()
+    wait_until(lambda: not running(bare_client))
+    assert time.monotonic() - began < SLOW
