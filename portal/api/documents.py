@@ -71,10 +71,10 @@ _OF_CHANGES = (DuplicateDocument, DocumentInvalid, WriteRefused)
 def list_documents(query: dict[str, Any], name: str) -> Response:
     """Read documents
 
-    A page, sorted by `_id` or as asked. Send the `next` of a page as `after` of the next call: every
-    document that matches throughout comes once. With `Accept: application/x-ndjson` all of them
-    come as a stream, one a line; its last line is `{"$end": {"documents": …, "inexact": …}}`, and
-    without it the stream broke off.
+    A page, sorted by `_id` or as asked. Send the `next` of a page as `after` of the next call:
+    every document that matches throughout comes once. With `Accept: application/x-ndjson` all of
+    them come as a stream, one a line; its last line is `{"$end": {"documents": …, "inexact": …}}`,
+    and without it the stream broke off.
     """
     access = access_to_documents(name, "documents.read")
     parsed = {

@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from portal import clock
 from portal.data.handles import documents_of
 from portal.database.connection import client
+from portal.database.portal_role import internal_database
 from portal.documents.organizations import Organization
 from portal.settings import current
 from portal.web.context import IdempotencyKey
@@ -30,7 +31,7 @@ Write = Callable[[Any], Answer]
 
 def records() -> Collection[dict[str, Any]]:
     """The records, in the portal's own database beside the tenant database."""
-    return client()[f"{current().tenant_db}_internal"][COLLECTION]
+    return client()[internal_database(current().tenant_db)][COLLECTION]
 
 
 def prepare() -> None:

@@ -24,11 +24,12 @@ from portal.data.errors import (
     TooManyIndexes,
     reading,
 )
-from portal.data.handles import documents_of
 from portal.database.connection import client
+from portal.database.portal_role import internal_database
 from portal.database.transactions import transactional
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.storage import tenant_of
 from portal.settings import current
 from portal.tenants.queries import check_filter
 from portal.web import rate_limits
@@ -83,13 +84,13 @@ class ListedIndex:
 
 def builds() -> Collection[dict[str, Any]]:
     """The records of builds, in the portal's own database beside the tenant database."""
-    return client()[f"{current().tenant_db}_internal"][COLLECTION]
+    return client()[internal_database(current().tenant_db)][COLLECTION]
 
 
 def list_indexes(organization: Organization) -> list[ListedIndex]:
     """The indexes there are, and the builds that run or failed."""
     with reading():
-        existing = [_listed(dict(index)) for index in documents_of(organization).list_indexes()]
+        existing = [_listed(dict(index)) for index in tenant_of(organization).list_indexes()]
     ready = {index.name for index in existing}
     pending = builds().find({"organization": organization.id}).sort("at", 1)
     return existing + [_pending(build) for build in pending if build["name"] not in ready]
@@ -150,7 +151,7 @@ def drop_index(access: Access, name: str, context: RequestContext) -> None:
 
     record_dropped()
     try:
-        documents_of(access.organization).drop_index(name)
+        tenant_of(access.organization).drop_index(name)
     except OperationFailure as error:
         if error.code != _INDEX_NOT_FOUND:
             raise
@@ -216,7 +217,7 @@ def _create(organization: Organization, spec: IndexSpec) -> None:
         options["partialFilterExpression"] = spec.partial_filter
     if spec.expire_after_seconds is not None:
         options["expireAfterSeconds"] = spec.expire_after_seconds
-    documents_of(organization).create_index(list(spec.keys.items()), **options)
+    tenant_of(organization).create_index(list(spec.keys.items()), **options)
 
 
 def _cause_of(error: Exception) -> str:

@@ -111,7 +111,7 @@ def test_slow_senders_take_no_thread_that_others_need(remote):
 
 def running(bare_client):
     found = bare_client.admin.aggregate(
-        [{"$currentOp": {}}, {"$match": {"command.aggregate": "org_acme_corp"}}]
+        [{"$currentOp": {"allUsers": True}}, {"$match": {"command.aggregate": "org_acme_corp"}}]
     )
     return [each for each in found if each["command"].get("comment")]
 

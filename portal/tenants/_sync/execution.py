@@ -329,7 +329,9 @@ def open_cursor(
     """
     command["collectionUUID"] = located.uuid
     try:
-        return database.cursor_command(command, session=session, codec_options=codec_options)
+        # The database's own options are those of the parts after the first.
+        decoding = database.with_options(codec_options=codec_options)
+        return decoding.cursor_command(command, session=session, codec_options=codec_options)
     except OperationFailure as error:
         raise rejection(error) or error from error
 
