@@ -48,6 +48,8 @@ class FakePortal:
         )
         self.master = self.client[f"{name}_master"]
         self.data = self.client[f"{name}_data"]
+        for view in (ORGANIZATIONS, SLUGS):
+            self.master.create_collection(view, check_exists=False)
 
     def __enter__(self) -> "FakePortal":
         return self

@@ -12,6 +12,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Mapping
+from threading import Semaphore
 from typing import Any
 
 from bson import Int64
@@ -84,7 +85,8 @@ class AsyncClusters:
         self._scope = AsyncScoped(dict)
         self._stream_scope = AsyncScoped(dict)
         self._max_streams = max_streams
-        self._open_streams = 0
+        self.after_fork()
+        renew_after_fork(self)
         if MAIN not in self._uris:
             raise UnknownCluster(MAIN)
 
@@ -113,15 +115,16 @@ class AsyncClusters:
             found = made.setdefault((cluster, uri), self._client(uri, **pool))
         return found
 
-    def begin_stream(self) -> None:
-        """Count a stream. Raises TooManyStreams."""
-        if self._open_streams >= self._max_streams:
+    def take_stream(self) -> Semaphore:
+        """What to release at a stream's end. Raises TooManyStreams."""
+        slots = self._slots
+        if not slots.acquire(blocking=False):
             raise TooManyStreams(self._max_streams)
-        self._open_streams += 1
+        return slots
 
-    def end_stream(self) -> None:
-        """Count a stream's end."""
-        self._open_streams -= 1
+    def after_fork(self) -> None:
+        """Begin anew in a child, which has none of the parent's streams."""
+        self._slots = Semaphore(self._max_streams)
 
     async def close(self) -> None:
         """Close all clients of this process, or event loop. The next use makes new ones."""

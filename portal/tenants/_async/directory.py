@@ -76,25 +76,27 @@ class AsyncDirectory:
         if checked is not None:
             return checked
 
-        async def read() -> ObjectId:
+        async def read() -> ObjectId | None:
             found = await self._find(SLUGS, slug)
-            if found is None:
-                raise Unknown(slug)
-            if used is not None:
-                self._entries.check_slug(slug, used, found["organization"])
-            return found["organization"]
+            return None if found is None else found["organization"]
 
-        return await self._share(("slug", slug), read)
+        found = await self._share(("slug", slug), read)
+        if found is None:
+            raise Unknown(slug)
+        if used is not None:
+            self._entries.check_slug(slug, used, found)
+        return found
 
     async def _read(self, organization_id: ObjectId) -> Entry:
-        async def read() -> Entry:
+        async def read() -> Entry | None:
             found = await self._find(ORGANIZATIONS, organization_id)
-            if found is None:
-                self._entries.forget(organization_id)
-                raise Unknown(organization_id)
-            return Entry.from_document(found)
+            return None if found is None else Entry.from_document(found)
 
-        return await self._share(("organization", organization_id), read)
+        entry = await self._share(("organization", organization_id), read)
+        if entry is None:
+            self._entries.forget(organization_id)
+            raise Unknown(organization_id)
+        return entry
 
     async def _share(self, key: tuple[str, Any], read: AsyncRead[Result]) -> Result:
         return await self._flights.get().share(key, read)

@@ -65,7 +65,7 @@ class AsyncExecution(Protocol):
     async def change(self, verb: str, **fields: Any) -> dict[str, Any]:
         """The reply to an idempotent command that changes the collection."""
 
-    async def look(self, session: AsyncClientSession, located: Located) -> None:
+    async def look(self, session: AsyncClientSession | None, located: Located) -> None:
         """Keep the collection from being renamed until the transaction ends. Raises Moved."""
 
     async def transact(self, body: AsyncBody[Result]) -> Result:
@@ -90,7 +90,7 @@ class AsyncFenced:
             command = {verb: located.name, **fields}
             return await send(self.database(located), command, located, options)
 
-        return await self._execute(attempt, seconds=_seconds(fields))
+        return await self.execute(attempt, seconds=_seconds(fields))
 
     async def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
         options = self.codec_options
@@ -103,7 +103,7 @@ class AsyncFenced:
             await send(database, {"find": located.name, **ANY}, located, options)
             return reply
 
-        return await self._execute(attempt, seconds=_seconds(fields))
+        return await self.execute(attempt, seconds=_seconds(fields))
 
     async def open(self, verb: str, **fields: Any) -> AsyncCommandCursor:
         options = self.codec_options
@@ -112,7 +112,7 @@ class AsyncFenced:
             command = {verb: located.name, **fields}
             return await open_cursor(self.database(located), command, located, options)
 
-        return await self._execute(attempt, seconds=_seconds(fields))
+        return await self.execute(attempt, seconds=_seconds(fields))
 
     async def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
         options = write_options(self.codec_options)
@@ -133,7 +133,7 @@ class AsyncFenced:
 
         answered = False
         try:
-            reply = await self._execute(attempt)
+            reply = await self.execute(attempt)
             answered = True
             return reply
         except OperationFailure as error:
@@ -153,7 +153,7 @@ class AsyncFenced:
             check_write(reply, single=True)
             return reply
 
-        return await self._execute(attempt, seconds=_seconds(fields, limits.INDEX_SECONDS))
+        return await self.execute(attempt, seconds=_seconds(fields, limits.INDEX_SECONDS))
 
     async def transact(self, body: AsyncBody[Result]) -> Result:
         async def attempt(located: Located) -> Result:
@@ -169,7 +169,7 @@ class AsyncFenced:
                     return await session.with_transaction(run, **TRANSACTION)
 
         # The driver made all safe retries; after a commit with unknown result there are none.
-        return await self._execute(attempt, retryable=False)
+        return await self.execute(attempt, retryable=False)
 
     async def begin(self) -> tuple[AsyncClientSession, Located]:
         """A session in a transaction that has looked at the collection, and where that is."""
@@ -184,10 +184,11 @@ class AsyncFenced:
                 raise
             return session, located
 
-        return await self._execute(attempt)
+        return await self.execute(attempt)
 
-    async def look(self, session: AsyncClientSession, located: Located) -> None:
-        """Keep the collection from being renamed until the transaction ends. Raises Moved."""
+    async def look(self, session: AsyncClientSession | None, located: Located) -> None:
+        """Check that the collection is there, and in a transaction keep it from being renamed until
+        that ends. Raises Moved."""
         database = self.database(located)
         await send(database, {"find": located.name, **ANY}, located, self.codec_options, session)
 
@@ -195,7 +196,7 @@ class AsyncFenced:
         """The database that the collection is in."""
         return self._place.connection(located).database(located.entry.database)
 
-    async def _execute(
+    async def execute(
         self,
         attempt: AsyncAttempt[Result],
         *,
@@ -280,7 +281,7 @@ class AsyncInTransaction:
     async def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
         raise NotOffered(verb, "use it outside of the transaction")
 
-    async def look(self, session: AsyncClientSession, located: Located) -> None:
+    async def look(self, session: AsyncClientSession | None, located: Located) -> None:
         """Nothing, since its beginning did."""
 
     async def transact(self, body: AsyncBody[Result]) -> Result:

@@ -1,6 +1,6 @@
 """An application's organizations, and the handles of each."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from .connections import AsyncClusters
 from .directory import AsyncDirectory, AsyncListed, AsyncPlace
 from .execution import AsyncFenced, AsyncInTransaction
 from .operations import AsyncOperations
+from .streams import AsyncSharedStream, AsyncStream
 
 _UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
 
@@ -45,6 +46,11 @@ class AsyncTenant(AsyncOperations):
     def __init__(self, place: AsyncPlace, codec_options: CodecOptions | None = None) -> None:
         super().__init__(AsyncFenced(place, codec_options))
         self._place = place
+
+    @property
+    def place(self) -> AsyncPlace:
+        """What the library knows of the organization's place."""
+        return self._place
 
     @property
     def id(self) -> ObjectId:
@@ -96,6 +102,23 @@ class AsyncTenant(AsyncOperations):
 
         return await self._execution.transact(run)
 
+    async def watch(
+        self, pipeline: Sequence[Mapping[str, Any]] = (), **options: Any
+    ) -> AsyncStream:
+        """The changes of the organization's documents from now on, whatever its name.
+
+        ``options`` are PyMongo's, but for sessions and expanded events. Each stream has the server
+        look at all changes in the database; many organizations are followed by
+        ``AsyncTenants.watch``. Raises TooManyStreams, and NotOffered in the portal.
+        """
+        if not isinstance(self._place, AsyncListed):
+            raise NotOffered("watch", "use Tenants, which has connections for streams")
+        clusters = self._place.directory.clusters
+        await self.find_one({}, {"_id": 1})  # raises where what is known is out of date
+        stream = AsyncStream(clusters, [self._place], self.codec_options, pipeline, options)
+        await stream.open()
+        return stream
+
     def _in(self, session: AsyncClientSession, located: Located) -> AsyncTransaction:
         database, options = self._execution.database(located), self._execution.codec_options
         return AsyncTransaction(AsyncInTransaction(session, located, database, options))
@@ -141,6 +164,20 @@ class AsyncTenants:
     def by_id(self, organization_id: ObjectId | str) -> AsyncTenant:
         """The organization with this id. Nothing is read before its first use."""
         return AsyncTenant(AsyncListed(self._directory, id=ObjectId(organization_id)))
+
+    async def watch(
+        self,
+        tenants: Iterable[AsyncTenant],
+        pipeline: Sequence[Mapping[str, Any]] = (),
+        **options: Any,
+    ) -> AsyncSharedStream:
+        """The changes of many organizations' documents by one stream, each as a pair of the
+        organization's id and the change. Otherwise like ``AsyncTenant.watch``."""
+        places = [tenant.place for tenant in tenants]
+        codec_options = self._clusters.connection(MAIN).client.codec_options
+        stream = AsyncSharedStream(self._clusters, places, codec_options, pipeline, options)
+        await stream.open()
+        return stream
 
     def replace_uri(self, cluster: str, uri: str) -> None:
         """Use another URI for a cluster from the next operation on, as after a rotated password."""

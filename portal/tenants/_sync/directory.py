@@ -76,25 +76,27 @@ class Directory:
         if checked is not None:
             return checked
 
-        def read() -> ObjectId:
+        def read() -> ObjectId | None:
             found = self._find(SLUGS, slug)
-            if found is None:
-                raise Unknown(slug)
-            if used is not None:
-                self._entries.check_slug(slug, used, found["organization"])
-            return found["organization"]
+            return None if found is None else found["organization"]
 
-        return self._share(("slug", slug), read)
+        found = self._share(("slug", slug), read)
+        if found is None:
+            raise Unknown(slug)
+        if used is not None:
+            self._entries.check_slug(slug, used, found)
+        return found
 
     def _read(self, organization_id: ObjectId) -> Entry:
-        def read() -> Entry:
+        def read() -> Entry | None:
             found = self._find(ORGANIZATIONS, organization_id)
-            if found is None:
-                self._entries.forget(organization_id)
-                raise Unknown(organization_id)
-            return Entry.from_document(found)
+            return None if found is None else Entry.from_document(found)
 
-        return self._share(("organization", organization_id), read)
+        entry = self._share(("organization", organization_id), read)
+        if entry is None:
+            self._entries.forget(organization_id)
+            raise Unknown(organization_id)
+        return entry
 
     def _share(self, key: tuple[str, Any], read: Read[Result]) -> Result:
         return self._flights.get().share(key, read)

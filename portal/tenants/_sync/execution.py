@@ -65,7 +65,7 @@ class Execution(Protocol):
     def change(self, verb: str, **fields: Any) -> dict[str, Any]:
         """The reply to an idempotent command that changes the collection."""
 
-    def look(self, session: ClientSession, located: Located) -> None:
+    def look(self, session: ClientSession | None, located: Located) -> None:
         """Keep the collection from being renamed until the transaction ends. Raises Moved."""
 
     def transact(self, body: Body[Result]) -> Result:
@@ -90,7 +90,7 @@ class Fenced:
             command = {verb: located.name, **fields}
             return send(self.database(located), command, located, options)
 
-        return self._execute(attempt, seconds=_seconds(fields))
+        return self.execute(attempt, seconds=_seconds(fields))
 
     def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
         options = self.codec_options
@@ -103,7 +103,7 @@ class Fenced:
             send(database, {"find": located.name, **ANY}, located, options)
             return reply
 
-        return self._execute(attempt, seconds=_seconds(fields))
+        return self.execute(attempt, seconds=_seconds(fields))
 
     def open(self, verb: str, **fields: Any) -> CommandCursor:
         options = self.codec_options
@@ -112,7 +112,7 @@ class Fenced:
             command = {verb: located.name, **fields}
             return open_cursor(self.database(located), command, located, options)
 
-        return self._execute(attempt, seconds=_seconds(fields))
+        return self.execute(attempt, seconds=_seconds(fields))
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
         options = write_options(self.codec_options)
@@ -133,7 +133,7 @@ class Fenced:
 
         answered = False
         try:
-            reply = self._execute(attempt)
+            reply = self.execute(attempt)
             answered = True
             return reply
         except OperationFailure as error:
@@ -153,7 +153,7 @@ class Fenced:
             check_write(reply, single=True)
             return reply
 
-        return self._execute(attempt, seconds=_seconds(fields, limits.INDEX_SECONDS))
+        return self.execute(attempt, seconds=_seconds(fields, limits.INDEX_SECONDS))
 
     def transact(self, body: Body[Result]) -> Result:
         def attempt(located: Located) -> Result:
@@ -169,7 +169,7 @@ class Fenced:
                     return session.with_transaction(run, **TRANSACTION)
 
         # The driver made all safe retries; after a commit with unknown result there are none.
-        return self._execute(attempt, retryable=False)
+        return self.execute(attempt, retryable=False)
 
     def begin(self) -> tuple[ClientSession, Located]:
         """A session in a transaction that has looked at the collection, and where that is."""
@@ -184,10 +184,11 @@ class Fenced:
                 raise
             return session, located
 
-        return self._execute(attempt)
+        return self.execute(attempt)
 
-    def look(self, session: ClientSession, located: Located) -> None:
-        """Keep the collection from being renamed until the transaction ends. Raises Moved."""
+    def look(self, session: ClientSession | None, located: Located) -> None:
+        """Check that the collection is there, and in a transaction keep it from being renamed until
+        that ends. Raises Moved."""
         database = self.database(located)
         send(database, {"find": located.name, **ANY}, located, self.codec_options, session)
 
@@ -195,7 +196,7 @@ class Fenced:
         """The database that the collection is in."""
         return self._place.connection(located).database(located.entry.database)
 
-    def _execute(
+    def execute(
         self,
         attempt: Attempt[Result],
         *,
@@ -280,7 +281,7 @@ class InTransaction:
     def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
         raise NotOffered(verb, "use it outside of the transaction")
 
-    def look(self, session: ClientSession, located: Located) -> None:
+    def look(self, session: ClientSession | None, located: Located) -> None:
         """Nothing, since its beginning did."""
 
     def transact(self, body: Body[Result]) -> Result:

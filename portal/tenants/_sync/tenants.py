@@ -1,6 +1,6 @@
 """An application's organizations, and the handles of each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from .connections import Clusters
 from .directory import Directory, Listed, Place
 from .execution import Fenced, InTransaction
 from .operations import Operations
+from .streams import SharedStream, Stream
 
 _UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
 
@@ -45,6 +46,11 @@ class Tenant(Operations):
     def __init__(self, place: Place, codec_options: CodecOptions | None = None) -> None:
         super().__init__(Fenced(place, codec_options))
         self._place = place
+
+    @property
+    def place(self) -> Place:
+        """What the library knows of the organization's place."""
+        return self._place
 
     @property
     def id(self) -> ObjectId:
@@ -94,6 +100,21 @@ class Tenant(Operations):
 
         return self._execution.transact(run)
 
+    def watch(self, pipeline: Sequence[Mapping[str, Any]] = (), **options: Any) -> Stream:
+        """The changes of the organization's documents from now on, whatever its name.
+
+        ``options`` are PyMongo's, but for sessions and expanded events. Each stream has the server
+        look at all changes in the database; many organizations are followed by
+        ``AsyncTenants.watch``. Raises TooManyStreams, and NotOffered in the portal.
+        """
+        if not isinstance(self._place, Listed):
+            raise NotOffered("watch", "use Tenants, which has connections for streams")
+        clusters = self._place.directory.clusters
+        self.find_one({}, {"_id": 1})  # raises where what is known is out of date
+        stream = Stream(clusters, [self._place], self.codec_options, pipeline, options)
+        stream.open()
+        return stream
+
     def _in(self, session: ClientSession, located: Located) -> Transaction:
         database, options = self._execution.database(located), self._execution.codec_options
         return Transaction(InTransaction(session, located, database, options))
@@ -139,6 +160,20 @@ class Tenants:
     def by_id(self, organization_id: ObjectId | str) -> Tenant:
         """The organization with this id. Nothing is read before its first use."""
         return Tenant(Listed(self._directory, id=ObjectId(organization_id)))
+
+    def watch(
+        self,
+        tenants: Iterable[Tenant],
+        pipeline: Sequence[Mapping[str, Any]] = (),
+        **options: Any,
+    ) -> SharedStream:
+        """The changes of many organizations' documents by one stream, each as a pair of the
+        organization's id and the change. Otherwise like ``AsyncTenant.watch``."""
+        places = [tenant.place for tenant in tenants]
+        codec_options = self._clusters.connection(MAIN).client.codec_options
+        stream = SharedStream(self._clusters, places, codec_options, pipeline, options)
+        stream.open()
+        return stream
 
     def replace_uri(self, cluster: str, uri: str) -> None:
         """Use another URI for a cluster from the next operation on, as after a rotated password."""

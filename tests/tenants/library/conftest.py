@@ -115,6 +115,10 @@ class Blocking:
         return call
 
     def _unwrap(self, value):
+        if isinstance(value, list):
+            return [self._unwrap(each) for each in value]
+        if isinstance(value, Blocking):
+            return value.wrapped
         if not inspect.isfunction(value):
             return value
 
@@ -207,11 +211,14 @@ class Sent(monitoring.CommandListener):
     """The names of commands that clients of the library send, and the views that they read."""
 
     def __init__(self):
-        self.names = []
+        self.names, self.views = [], []
 
     def started(self, event):
         if event.command_name not in ("hello", "ping", "endSessions", "killCursors"):
             self.names.append(event.command_name)
+        read = event.command.get(event.command_name)
+        if str(read).startswith("directory_"):
+            self.views.append(read)
 
     def succeeded(self, event):
         pass

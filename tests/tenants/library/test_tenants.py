@@ -1,0 +1,513 @@
+"""Organizations found by the directory, and handles that outlive what it said."""
+
+import asyncio
+import gc
+import os
+import pickle
+import secrets
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pymongo
+import pytest
+from bson import ObjectId
+from pymongo.errors import ConfigurationError, PyMongoError
+
+from tests.tenants.library.conftest import APPLICATION, library
+
+directory, errors, limits = library("directory"), library("errors"), library("limits")
+VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
+
+
+@pytest.fixture
+def reads(listener):
+    """The views that ``tenants`` read, in order."""
+    return listener.views
+
+
+def an_entry(n=1, *, version=1, epoch=1, slug=None, **fields):
+    number = f"{n:024x}"
+    return directory.Entry.from_document(
+        {
+            "_id": ObjectId(number),
+            "slug": slug or f"organization-{n}",
+            "state": "active",
+            "version": version,
+            "epoch": epoch,
+            "placement": {
+                "strategy": "collection",
+                "cluster": "main",
+                "database": "tenant_db",
+                "collection": f"org_organization_{n}",
+                "uuid": uuid4(),
+            },
+            **fields,
+        }
+    )
+
+
+# Finding
+
+
+def test_a_handle_reads_nothing_before_its_first_use(tenants, acme, reads, sent):
+    found = tenants["acme"]
+    assert sent == []
+    found.insert_one({"_id": 1})
+    assert reads == [directory.SLUGS, directory.ORGANIZATIONS]
+    assert found.id == acme
+    assert tenants["acme"].find_one() == tenants.by_id(str(acme)).find_one() == {"_id": 1}
+    assert reads == [directory.SLUGS, directory.ORGANIZATIONS]
+
+
+def test_an_old_slug_leads_to_the_organization(tenants, fake, acme):
+    fake.rename(acme, "limited")
+    assert tenants["acme"].resolve() == tenants["limited"].resolve() == acme
+
+
+def test_what_nobody_has_is_unknown_and_not_kept(tenants, fake, acme, reads):
+    nobody = tenants["nobody"]
+    for found in (nobody, tenants.by_id(ObjectId())):
+        with pytest.raises(errors.Unknown) as told:
+            found.insert_one({})
+        assert str(told.value.organization) in str(told.value)
+    new = fake.create("nobody")
+    assert nobody.resolve() == new
+    for wrong in ("../admin", "", "$where", "a" * 1000, "\0"):
+        with pytest.raises((errors.Unknown, pymongo.errors.PyMongoError, ValueError)):
+            tenants[wrong].find_one()
+    with pytest.raises(TypeError):
+        tenants[{"$gt": ""}]
+
+
+def test_a_handle_pickles_as_its_id(tenants, acme):
+    by_slug = tenants["acme"]
+    with pytest.raises(errors.NotResolved, match="resolve"):
+        pickle.dumps(by_slug)
+    by_slug.resolve()
+    for handle in (by_slug, tenants.by_id(acme)):
+        assert pickle.loads(pickle.dumps(handle)) == acme
+
+
+def test_an_organization_that_is_being_created_is_waited_for(tenants, fake, acme, monkeypatch):
+    uuid = fake.entry(acme)["placement"]["uuid"]
+    fake.update(acme, **{"placement.uuid": None})
+    monkeypatch.setattr(limits, "CREATION_SECONDS", 0.05)
+    with pytest.raises(errors.NotReady):
+        tenants["acme"].find_one()
+    monkeypatch.setattr(limits, "CREATION_SECONDS", 5)
+    waiting = ThreadPoolExecutor().submit(tenants["acme"].insert_one, {"_id": 1})
+    fake.update(acme, **{"placement.uuid": uuid})
+    assert waiting.result(5).inserted_id == 1
+
+
+# What was known before
+
+
+def test_a_thousand_waiting_writers_read_the_directory_once(tenants, fake, acme, reads, raw):
+    store = tenants.by_id(acme)
+    store.find_one()
+    reads.clear()
+    ready = threading.Barrier(101)
+
+    def write(n):
+        ready.wait()
+        for each in range(10):
+            store.insert_one({"_id": n * 10 + each})
+
+    with ThreadPoolExecutor(100) as pool:
+        writing = [pool.submit(write, n) for n in range(100)]
+        with fake.operation(acme, "rename", "org_other"):
+            fake.move(acme, "org_other")
+            ready.wait()
+            for each in writing:
+                each.result()
+            fake.update(acme, slug="other", **{"placement.collection": "org_other"})
+    assert reads == [directory.ORGANIZATIONS]
+    assert raw.org_other.count_documents({}) == 1000
+
+
+def test_an_organization_that_was_restored_is_found_again(tenants, fake, acme):
+    store = tenants["acme"]
+    store.insert_one({"_id": 1})
+    fake.trash(acme)
+    for _ in range(2):
+        with pytest.raises(errors.Trashed):
+            store.find_one()
+    fake.restore(acme, "back")
+    assert store.find_one() == {"_id": 1}
+    fake.purge(acme)
+    with pytest.raises(errors.Purged):
+        store.find_one()
+
+
+def test_a_trashed_or_purged_organization_tells_it_before_it_is_done(tenants, fake, acme, raw):
+    store = tenants["acme"]
+    store.insert_one({"_id": 1})
+    with fake.operation(acme, "trash", f"trash_{acme}"):
+        store.insert_one({"_id": 2})
+        fake.move(acme, f"trash_{acme}")
+        with pytest.raises(errors.Trashed):
+            store.insert_one({"_id": 3})
+        fake.move(acme, "org_acme")
+    with fake.operation(acme, "purge", "org_acme"):
+        store.insert_one({"_id": 4})
+        raw.org_acme.drop()
+        with pytest.raises(errors.Purged):
+            store.insert_one({"_id": 5})
+
+
+def test_renames_there_and_back_while_nobody_looked_change_nothing(tenants, fake, acme, reads):
+    store = tenants["acme"]
+    store.insert_one({"_id": 1})
+    reads.clear()
+    for name in ("b", "c", "acme"):
+        fake.rename(acme, name)
+    fake.restore(fake.trash(acme), "acme")
+    assert store.find_one() == {"_id": 1}
+    assert reads == []
+
+
+def test_a_name_that_another_organization_took_means_that_one_to_whoever_asks_now(
+    tenants, fake, acme
+):
+    before = tenants["acme"]
+    before.insert_one({"_id": "first"})
+    fake.rename(acme, "moved")
+    fake.master[directory.SLUGS].delete_one({"_id": "acme"})  # nobody holds it any more
+    other = fake.create("acme")
+    now = tenants["acme"]
+    now.insert_one({"_id": "second"})
+    assert (before.id, now.id) == (acme, other)
+    assert [found["_id"] for found in before.find()] == ["first"]
+    assert [found["_id"] for found in now.find()] == ["second"]
+
+
+def test_a_name_of_a_trashed_organization_means_whoever_has_it_now(tenants, fake, acme):
+    tenants["acme"].find_one()
+    fake.trash(acme)
+    with pytest.raises(errors.Unknown):
+        tenants["acme"].find_one()
+    other = fake.create("acme")
+    assert tenants["acme"].resolve() == other
+
+
+def test_an_answer_counts_only_if_it_is_newer():
+    entries = directory.Entries(10)
+    newer, older = an_entry(version=5), an_entry(version=4)
+    assert entries.accept(newer).entry is newer
+    assert entries.accept(older).entry is newer  # asked for before, and came late
+    restored = an_entry(version=1, epoch=2)
+    assert entries.accept(restored).entry is restored
+    assert entries.accept(newer).entry is restored
+
+
+def test_master_data_set_back_without_a_new_epoch_are_told(tenants, fake, acme):
+    store = tenants["acme"]
+    fake.rename(acme, "b")
+    store.find_one()
+    entry = fake.entry(acme)
+    fake.rename(acme, "c")
+    store.find_one()
+    fake.master[directory.ORGANIZATIONS].replace_one({"_id": acme}, entry)
+    fake.move(acme, "org_b")
+    with pytest.raises(errors.DirectorySetBack, match="adopt-restored"):
+        store.find_one()
+    fake.master[directory.ORGANIZATIONS].update_one({"_id": acme}, {"$inc": {"epoch": 1}})
+    store.find_one()
+
+
+def test_a_collection_that_was_restored_under_another_uuid_is_followed(tenants, fake, acme, raw):
+    store = tenants["acme"]
+    store.find_one()
+    raw.org_acme.drop()
+    raw.org_acme.insert_one({"_id": "restored"})
+    with pytest.raises(errors.CollectionMissing):
+        store.find_one()
+    fake.update(acme, **{"placement.uuid": fake._uuid("org_acme")})
+    assert store.find_one() == {"_id": "restored"}
+
+
+# Other versions, other installations
+
+
+def test_fields_of_a_newer_portal_are_passed_over(tenants, fake, acme):
+    fake.update(acme, format=7, news={"a": 1}, **{"placement.zone": "eu"})
+    tenants["acme"].insert_one({})
+
+
+def test_what_only_a_newer_portal_knows_is_told(tenants, fake, acme):
+    store = tenants["acme"]
+    fake.update(acme, **{"placement.strategy": "database"})
+    with pytest.raises(errors.UnknownStrategy, match="update portal-tenants"):
+        store.insert_one({})
+    fake.update(acme, state="frozen", **{"placement.strategy": "collection"})
+    with pytest.raises(errors.UnknownState, match="frozen"):
+        store.insert_one({})
+    fake.update(acme, state="active", **{"placement.cluster": "berlin"})
+    with pytest.raises(errors.UnknownCluster, match="berlin"):
+        store.insert_one({})
+
+
+def test_a_cluster_is_found_by_its_name_and_may_get_another_uri(connect, fake, acme, server_uri):
+    fake.update(acme, **{"placement.cluster": "berlin"})
+    away = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50"
+    tenants = connect({"main": fake.uri, "berlin": away})
+    with pytest.raises(PyMongoError), pymongo.timeout(0.3):
+        tenants["acme"].insert_one({})
+    tenants.replace_uri("berlin", server_uri)
+    tenants["acme"].insert_one({})
+    with pytest.raises(errors.UnknownCluster, match="main"):
+        connect({"berlin": server_uri})
+
+
+def test_a_database_without_a_directory_is_told_with_what_to_do(connect, fake, acme):
+    elsewhere = connect(fake.uri.replace(fake.master.name, "nowhere"))
+    for found in (elsewhere["acme"], elsewhere.by_id(acme)):
+        with pytest.raises(errors.DirectoryMissing, match="flask applications"):
+            found.find_one()
+    with pytest.raises(ConfigurationError, match="master database"):
+        connect(fake.uri.replace(fake.master.name, ""))
+
+
+@pytest.fixture
+def user(bare, fake, server_uri):
+    """Makes a MongoDB user with these rights; returns the URI."""
+    made = []
+
+    def make(*privileges):
+        name = f"app{secrets.token_hex(4)}"
+        made.append(name)
+        bare.admin.command("createRole", name, privileges=list(privileges), roles=[])
+        bare.admin.command("createUser", name, pwd=name, roles=[name])
+        host = fake.uri.rpartition("@")[2]
+        return f"mongodb://{name}:{name}@{host}"
+
+    yield make
+    for name in made:
+        bare.admin.command("dropUser", name)
+        bare.admin.command("dropRole", name)
+
+
+def test_an_applications_rights_are_enough(connect, fake, acme, user):
+    verbs = ["find", "insert", "update", "remove", "createIndex", "dropIndex", "listIndexes"]
+    verbs += ["changeStream"]
+    rights = [
+        *(
+            {"resource": {"db": fake.master.name, "collection": v}, "actions": ["find"]}
+            for v in VIEWS
+        ),
+        {"resource": {"db": fake.data.name, "collection": ""}, "actions": verbs},
+    ]
+    tenants = connect(user(*rights))
+    store = tenants["acme"]
+    with pytest.raises(errors.Unknown):
+        tenants["nobody"].find_one()
+    store.insert_many([{"_id": n} for n in range(3)])
+    store.update_many({}, {"$set": {"a": 1}})
+    assert store.find_one_and_delete({"_id": 2}) == {"_id": 2, "a": 1}
+    store.drop_index(store.create_index("a"))
+    assert [index["name"] for index in store.list_indexes()] == ["_id_"]
+    assert store.distinct("a") == [1]
+    assert store.estimated_document_count() == store.count_documents({}) == 2
+    with store.watch() as stream:
+        store.delete_many({})
+        assert stream.next()["operationType"] == "delete"
+
+
+def test_a_user_who_may_not_read_the_directory_is_told(connect, fake, acme, user):
+    tenants = connect(
+        user({"resource": {"db": fake.data.name, "collection": ""}, "actions": ["find"]})
+    )
+    with pytest.raises(errors.DirectoryMissing):
+        tenants["acme"].find_one()
+
+
+# Many
+
+
+def test_wrong_names_leave_nothing_behind(tenants):
+    with pytest.raises(errors.Unknown):
+        tenants["nobody"].find_one()
+
+    def ask(numbers):
+        for n in numbers:
+            with pytest.raises(errors.Unknown):
+                tenants[f"nobody-{n}"].find_one()
+
+    ask(range(100))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        ask(range(100, 400))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_those_who_ask_for_one_wrong_name_at_once_share_a_read(tenants, reads):
+    with pytest.raises(errors.Unknown):
+        tenants["nobody"].find_one()
+    reads.clear()
+
+    def ask(n):
+        ready.wait()
+        with pytest.raises(errors.Unknown):
+            tenants["nobody"].find_one()
+
+    ready = threading.Barrier(50)
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(ask, range(50)))
+    assert len(reads) < 50
+
+
+def test_ten_thousand_organizations_take_less_than_five_kilobytes_each(tenants):
+    documents = [an_entry(n) for n in range(10_000)]
+    ids = [entry.id for entry in documents]
+    del documents
+    gc.collect()
+    tracemalloc.start()
+    try:
+        entries = directory.Entries(limits.MAX_ENTRIES)
+        for n in range(10_000):
+            entries.accept(an_entry(n))
+        handles = [tenants.by_id(each) for each in ids]
+        each = tracemalloc.get_traced_memory()[0] / len(handles)
+    finally:
+        tracemalloc.stop()
+    assert len(entries) == 10_000
+    assert each < 5_000
+
+
+def test_the_least_recently_used_is_forgotten_and_found_again(connect, fake):
+    tenants = connect(fake.uri, max_entries=2)
+    ids = [fake.create(name) for name in ("a", "b", "c")]
+    for _ in range(2):
+        for each in ids:
+            tenants.by_id(each).insert_one({})
+    assert all(tenants.by_id(each).count_documents({}) == 2 for each in ids)
+    entries = directory.Entries(2)
+    for n in range(4):
+        entries.accept(an_entry(n))
+        entries.get(an_entry(0).id)
+    assert len(entries) == 2
+    assert entries.of_slug("organization-0")
+    assert entries.of_slug("organization-1") is None
+
+
+def test_a_result_stays_with_its_organization_whoever_reads_it(tenants, fake):
+    """The first to begin ends first, so that nothing is right by luck."""
+    stores = [tenants.by_id(fake.create(name)) for name in ("a", "b")]
+    for n, store in enumerate(stores):
+        store.insert_many([{"of": n} for _ in range(300)])
+    results = [store.find(batch_size=10) for store in stores]
+    for result in results:
+        next(result)
+    with ThreadPoolExecutor(2) as pool:
+        read = list(pool.map(lambda result: {found["of"] for found in result}, reversed(results)))
+    assert read == [{1}, {0}]
+
+
+def test_waiting_for_a_connection_is_bounded(connect, fake, acme, failing):
+    tenants = connect(fake.uri, maxPoolSize=1)
+
+    def find_again_until(first):
+        while not first.done():
+            with pymongo.timeout(0.1):
+                tenants["acme"].find_one()
+
+    tenants["acme"].find_one()
+    failing("find", {"times": 1}, blockConnection=True, blockTimeMS=600)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(tenants["acme"].find_one)
+        with pytest.raises(PyMongoError) as away:
+            find_again_until(first)
+        assert away.value.timeout
+        assert first.result() is None
+
+
+# Processes and event loops
+
+
+@pytest.mark.processes
+def test_a_child_gets_clients_of_its_own_once_and_leaves_the_parents_alone(fake, acme, bare):
+    tenants = library().Tenants(fake.uri, appname=APPLICATION)
+    store = tenants["acme"]
+    store.insert_one({"_id": "parent"})
+    ready = threading.Barrier(8)
+
+    def write(n):
+        ready.wait()
+        store.update_one({"_id": "parent"}, {"$inc": {"n": 1}})
+        return id(tenants._clusters.connection("main"))
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                made = set(pool.map(write, range(8)))
+            store.insert_one({"_id": "child"})
+            status = 0 if len(made) == 1 else 2
+        finally:
+            os._exit(status)
+    for _ in range(20):
+        store.update_one({"_id": "parent"}, {"$inc": {"n": 1}})
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.find_one({"_id": "parent"}) == {"_id": "parent", "n": 28}
+    assert store.find_one({"_id": "child"})
+    tenants.close()
+
+
+def test_each_event_loop_has_clients_of_its_own(fake, acme):
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
+
+    async def write(n):
+        await asyncio.gather(*(tenants["acme"].insert_one({"loop": n}) for _ in range(5)))
+        count = await tenants["acme"].count_documents({})
+        await tenants.close()
+        return count
+
+    assert [asyncio.run(write(n)) for n in range(3)] == [5, 10, 15]
+
+
+def test_a_loop_that_was_closed_without_closing_tenants_leaves_them_usable(fake, acme):
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
+
+    async def write():
+        await tenants["acme"].insert_one({})
+        return await tenants["acme"].count_documents({})
+
+    assert [asyncio.run(write()) for _ in range(2)] == [1, 2]
+
+
+def test_a_task_that_is_cancelled_leaves_the_others_their_answer(fake, acme):
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
+
+    async def read():
+        first, *others = [asyncio.create_task(tenants["acme"].find_one()) for _ in range(5)]
+        await asyncio.sleep(0)
+        first.cancel()
+        found = await asyncio.gather(first, *others, return_exceptions=True)
+        await tenants.close()
+        return found
+
+    first, *others = asyncio.run(read())
+    assert isinstance(first, asyncio.CancelledError)
+    assert others == [None] * 4
+
+
+# Tests of applications
+
+
+def test_tests_of_applications_stand_apart(server_uri, tenants, fake, acme):
+    with library("testing").FakePortal(server_uri) as other:
+        other.create("acme")
+        other.tenants()["acme"].insert_one({"_id": "other"})
+        assert tenants["acme"].find_one() is None
+        with pytest.raises(errors.Unknown):
+            tenants.by_id(other.entry("acme")["_id"]).find_one()
+    with pytest.raises(KeyError):
+        fake.rename("nobody", "somebody")
