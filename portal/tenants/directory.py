@@ -22,7 +22,6 @@ from bson import Binary, ObjectId
 
 from .errors import (
     CollectionMissing,
-    DirectorySetBack,
     Misplaced,
     NotReady,
     Purged,
@@ -77,6 +76,12 @@ class Entry:
         )
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which documents may be reached."""
+        removing = self.operation in ("trash", "purge")
+        return (self.collection,) if removing or not self.target else (self.collection, self.target)
+
+    @property
     def settled(self) -> bool:
         """Whether documents can be reached, and the answer may be kept."""
         return self.state == _ACTIVE and self.strategy == STRATEGY and self.uuid is not None
@@ -107,9 +112,9 @@ class Located:
     doubted: tuple[str | None] | None = None
 
     @classmethod
-    def of(cls, entry: Entry) -> "Located":
+    def of(cls, entry: Entry, name: str | None = None) -> "Located":
         """The recorded place. Raises the reason why documents can't be reached there."""
-        return cls(entry, entry.collection, Binary.from_uuid(entry.check()))
+        return cls(entry, name or entry.collection, Binary.from_uuid(entry.check()))
 
     def is_at(self, other: "Located | None") -> bool:
         """Tell whether both say the same."""
@@ -129,7 +134,7 @@ def follow(entry: Entry, used: Located, found: str | None) -> Located:
         raise Trashed(entry.id) if entry.operation == "trash" else Purged(entry.id)
     if found is None and entry.operation == "purge":
         raise Purged(entry.id)
-    if found is not None and found in (entry.collection, entry.target):
+    if found is not None and found in entry.names:
         return replace(current, name=found)
     tried = used.entry.order == entry.order and used.doubted == (found,)
     if tried and found is None:
@@ -170,26 +175,19 @@ class Entries:
         organization_id = self._ids.get(slug)
         return None if organization_id is None else self.get(organization_id)
 
-    def accept(self, entry: Entry, used: Located | None = None) -> Located | None:
-        """Keep an answer if it is newer than what is known, and return what is known then; ``None``
-        for an organization whose documents can't be reached.
-
-        Raises DirectorySetBack if the answer was asked for after ``used``, and is older.
-        """
+    def accept(self, entry: Entry, name: str | None = None) -> None:
+        """Keep an answer if it is newer than what is known, and tells where documents are; with the
+        ``name`` that the server told, if it records that."""
         with self._lock:
             known = self._located.get(entry.id)
             if known is not None and known.entry.order >= entry.order:
-                if known.entry.order > entry.order and used is not None and known.is_at(used):
-                    raise DirectorySetBack(entry.id)
-                return known
+                return
             self._forget(entry.id)
-            if not entry.settled:
-                return None
-            located = self._located[entry.id] = Located.of(entry)
-            self._ids[entry.slug] = entry.id
-            if len(self._located) > self._limit:
-                self._forget(next(iter(self._located)))
-            return located
+            if entry.settled:
+                self._located[entry.id] = Located.of(entry, name if name in entry.names else None)
+                self._ids[entry.slug] = entry.id
+                if len(self._located) > self._limit:
+                    self._forget(next(iter(self._located)))
 
     def move(self, located: Located) -> Located:
         """Keep the name that the collection was found under."""

@@ -13,7 +13,7 @@ from pymongo.read_concern import ReadConcern
 
 from .. import limits
 from ..directory import MAIN, ORGANIZATIONS, SLUGS, Entries, Entry, Located, follow
-from ..errors import DirectoryMissing, NotReady, NotResolved, Unknown
+from ..errors import DirectoryMissing, DirectorySetBack, NotReady, NotResolved, Unknown
 from ..fence import pauses
 from ..runtime import AsyncFlights, AsyncRead, AsyncScoped, Result, async_sleep, renew_after_fork
 from .connections import AsyncClusters, AsyncConnection
@@ -48,7 +48,7 @@ class AsyncDirectory:
         for pause_seconds in pauses():
             entry = await self._read(organization_id)
             try:
-                return self._entries.accept(entry) or Located.of(entry)
+                return self._entries.get(organization_id) or Located.of(entry)
             except NotReady:
                 if time.monotonic() > deadline:
                     raise
@@ -61,9 +61,13 @@ class AsyncDirectory:
         known = self._entries.get(used.entry.id)
         if known is not None and not known.is_at(used) and used.doubted is None:
             return known
-        entry = await self._read(used.entry.id)
-        known = self._entries.accept(entry, used)
-        return self._entries.move(follow(known.entry if known else entry, used, found))
+        entry = await self._read(used.entry.id, found)
+        known = self._entries.get(used.entry.id)
+        if known is None:
+            return follow(entry, used, found)
+        if known.entry.order > entry.order and known.is_at(used):
+            raise DirectorySetBack(entry.id)
+        return self._entries.move(follow(known.entry, used, found))
 
     def known_by_slug(self, slug: str) -> Located | None:
         """The place of the organization that had the slug when it was last read."""
@@ -87,10 +91,15 @@ class AsyncDirectory:
             self._entries.check_slug(slug, used, found)
         return found
 
-    async def _read(self, organization_id: ObjectId) -> Entry:
+    async def _read(self, organization_id: ObjectId, name: str | None = None) -> Entry:
         async def read() -> Entry | None:
             found = await self._find(ORGANIZATIONS, organization_id)
-            return None if found is None else Entry.from_document(found)
+            if found is None:
+                return None
+            entry = Entry.from_document(found)
+            # Before the read counts as done: whoever comes later finds it, or reads anew.
+            self._entries.accept(entry, name)
+            return entry
 
         entry = await self._share(("organization", organization_id), read)
         if entry is None:

@@ -13,7 +13,7 @@ from pymongo.synchronous.collection import Collection
 
 from .. import limits
 from ..directory import MAIN, ORGANIZATIONS, SLUGS, Entries, Entry, Located, follow
-from ..errors import DirectoryMissing, NotReady, NotResolved, Unknown
+from ..errors import DirectoryMissing, DirectorySetBack, NotReady, NotResolved, Unknown
 from ..fence import pauses
 from ..runtime import Flights, Read, Result, Scoped, renew_after_fork, sleep
 from .connections import Clusters, Connection
@@ -48,7 +48,7 @@ class Directory:
         for pause_seconds in pauses():
             entry = self._read(organization_id)
             try:
-                return self._entries.accept(entry) or Located.of(entry)
+                return self._entries.get(organization_id) or Located.of(entry)
             except NotReady:
                 if time.monotonic() > deadline:
                     raise
@@ -61,9 +61,13 @@ class Directory:
         known = self._entries.get(used.entry.id)
         if known is not None and not known.is_at(used) and used.doubted is None:
             return known
-        entry = self._read(used.entry.id)
-        known = self._entries.accept(entry, used)
-        return self._entries.move(follow(known.entry if known else entry, used, found))
+        entry = self._read(used.entry.id, found)
+        known = self._entries.get(used.entry.id)
+        if known is None:
+            return follow(entry, used, found)
+        if known.entry.order > entry.order and known.is_at(used):
+            raise DirectorySetBack(entry.id)
+        return self._entries.move(follow(known.entry, used, found))
 
     def known_by_slug(self, slug: str) -> Located | None:
         """The place of the organization that had the slug when it was last read."""
@@ -87,10 +91,15 @@ class Directory:
             self._entries.check_slug(slug, used, found)
         return found
 
-    def _read(self, organization_id: ObjectId) -> Entry:
+    def _read(self, organization_id: ObjectId, name: str | None = None) -> Entry:
         def read() -> Entry | None:
             found = self._find(ORGANIZATIONS, organization_id)
-            return None if found is None else Entry.from_document(found)
+            if found is None:
+                return None
+            entry = Entry.from_document(found)
+            # Before the read counts as done: whoever comes later finds it, or reads anew.
+            self._entries.accept(entry, name)
+            return entry
 
         entry = self._share(("organization", organization_id), read)
         if entry is None:
