@@ -59,10 +59,13 @@ def events(organization):
 
 
 def test_a_key_may_at_most_what_an_admin_may_without_keys_and_leaving():
-    assert (
-        ROLES[Role.ADMIN] - {"keys.manage", "invitations.manage", "organization.leave"}
-        == FOR_API_KEYS
-    )
+    for_people = {
+        "keys.manage",
+        "credentials.manage",
+        "invitations.manage",
+        "organization.leave",
+    }
+    assert ROLES[Role.ADMIN] - for_people == FOR_API_KEYS
     documents = {"documents.read", "documents.write", "indexes.manage"}
     assert of_api_key(Role.ADMIN) == FOR_API_KEYS - documents
     assert of_api_key(Role.VIEWER) == ROLES[Role.VIEWER] - {"organization.leave"}

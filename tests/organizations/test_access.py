@@ -38,6 +38,7 @@ def test_who_is_not_logged_in_is_asked_to_and_led_back(visitor, page):
 ALLOWED = {
     Role.VIEWER: {"organization.view", "organization.leave", "members.view", "audit.view"},
     Role.ADMIN: {"organization.rename", "members.manage", "invitations.manage", "keys.manage",
+            "credentials.manage",
             "audit.export", "documents.read", "documents.write", "indexes.manage"},
     Role.OWNER: {"organization.delete", "documents.share", "organization.restore", "organization.purge", "organization.adopt",
             "organization.require_second_factor", "owners.manage"},
@@ -51,7 +52,7 @@ MAY = {
 
 def test_roles_and_keys_have_exactly_these_permissions():
     # What keys were given as a role before there was a data API gives none of it.
-    not_for_keys = {"keys.manage", "invitations.manage", "organization.leave",
+    not_for_keys = {"keys.manage", "credentials.manage", "invitations.manage", "organization.leave",
                     "documents.read", "documents.write", "indexes.manage"}  # fmt: skip
     assert ROLES == MAY
     assert {role: of_api_key(role) for role in MAY} == {

@@ -6,6 +6,7 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError, WriteConcernError
 
+from portal.database.connection import tenant_database
 from portal.database.transactions import transaction
 from portal.tenants import collections
 from portal.tenants.collections import (
@@ -27,7 +28,7 @@ def names(tenant_db):
 
 def test_a_collection_is_created_with_its_transaction_or_not_at_all(tenant_db):
     def body():
-        create_collection(tenant_db, "new_1")
+        create_collection(tenant_database(), "new_1")  # by the client whose transaction it is
         raise KeyError
 
     with pytest.raises(KeyError):
