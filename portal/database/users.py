@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-import pymongo
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
@@ -312,8 +311,7 @@ def _members(
         maxPoolSize=1,
         **options,
     ) as client:
-        with pymongo.timeout(seconds):  # a caller's would take the place of the client's
-            client.admin.with_options(read_preference=Nearest()).command("ping")
+        # Without a command, which any member might refuse: the driver would turn from that one.
         while True:
             described = client.topology_description.server_descriptions()
             silent = [address for address, one in described.items() if not one.is_server_type_known]
@@ -321,6 +319,10 @@ def _members(
                 break
             time.sleep(_PAUSE_SECONDS)
         readable = [address for address, one in described.items() if one.is_readable]
+        if not readable:
+            raise ServerSelectionTimeoutError(
+                f"none of {', '.join(map(_shown, described))} answers"
+            )
         yield one_by_one(readable), [_shown(address) for address in silent]
 
 
@@ -330,16 +332,22 @@ def _shown(address: tuple[str, int | None]) -> str:
 
 def _read_until_known(database: Database, collection: str, deadline: float) -> None:
     """Read from the member, again where it doesn't know the user yet."""
-    readable = database.with_options(read_preference=Nearest())
+    # ``command`` doesn't take the database's read preference.
+    options: dict[str, Any] = {"limit": 1, "singleBatch": True, "read_preference": Nearest()}
+    refusal: OperationFailure | None = None
     while True:
         try:
-            readable.command("find", collection, limit=1, singleBatch=True)
+            database.command("find", collection, **options)
             return
         except OperationFailure as error:
             if error.code not in (UNAUTHORIZED, _AUTHENTICATION_FAILED):
                 raise
-            if time.monotonic() > deadline:
-                raise
+            refusal = error
+        except ServerSelectionTimeoutError as error:
+            # The driver turns from a member that refused a sign-in, for half a second or more.
+            raise refusal or error from error
+        if time.monotonic() > deadline:
+            raise refusal
         time.sleep(_PAUSE_SECONDS)
 
 

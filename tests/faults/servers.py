@@ -71,7 +71,8 @@ class OneMember(_Own):
 class ThreeMembers(_Own):
     """A replica set in which one may die."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *arguments):
+        self._arguments = arguments
         key = folder / "key"
         key.touch(mode=0o600)
         key.write_text(secrets.token_hex(128))
@@ -100,6 +101,7 @@ class ThreeMembers(_Own):
                 # locks for so long and a half, 90 s by default.
                 *("--setParameter", "transactionLifetimeLimitSeconds=15"),
                 *("--logpath", f"{data}.log", "--logappend"),
+                *self._arguments,
             ],
             stdout=subprocess.DEVNULL,
             preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (it takes no lock)
@@ -143,9 +145,12 @@ class ThreeMembers(_Own):
             return False
         return {member["stateStr"] for member in members} == {"PRIMARY", "SECONDARY"}
 
-    @contextmanager
     def primary_stopped(self):
-        process = self._processes[wait_until(self.primary)]
+        return self.stopped(wait_until(self.primary))
+
+    @contextmanager
+    def stopped(self, port):
+        process = self._processes[port]
         os.kill(process.pid, signal.SIGSTOP)
         try:
             yield
