@@ -112,6 +112,9 @@ def test_names_and_passwords_need_no_escape():
         ("mongodb+srv://u:p@c.x.example/other?tls=true", "mongodb+srv://me:pw@c.x.example/d?authSource=s&replicaSet=real&tls=true"),
         ("mongodb+srv://c.x.example", "mongodb+srv://me:pw@c.x.example/d?authSource=s&replicaSet=real&tls=true"),
         ("mongodb://u:p%40@a/?authSource=x&authMechanism=PLAIN&appName=p&tlsCAFile=%2Fca&tlsCertificateKeyFilePassword=x&compressors=zstd", "mongodb://me:pw@a/d?authSource=s&replicaSet=real&tls=false&compressors=zstd"),
+        ("mongodb://u:p@a?authSource=admin", "mongodb://me:pw@a/d?authSource=s&replicaSet=real&tls=false"),
+        ("mongodb://a/?tlsAllowInvalidCertificates=true&tls=true", "mongodb://me:pw@a/d?authSource=s&replicaSet=real&tlsAllowInvalidCertificates=true&tls=true"),
+        ("mongodb://%2Ftmp%2Fmongodb-27017.sock/", "mongodb://me:pw@%2Ftmp%2Fmongodb-27017.sock/d?authSource=s&replicaSet=real&tls=false"),
         ("mongodb://[::1]:27018/", "mongodb://me:pw@[::1]:27018/d?authSource=s&replicaSet=real&tls=false"),
     ],
 )  # fmt: skip

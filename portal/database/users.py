@@ -38,7 +38,9 @@ PROOF = "portal: proof"
 _PAUSE_SECONDS = 0.05
 # Of a connection string's user, and of its machine's files.
 _OWN_OPTIONS = re.compile(r"auth\w*|appname|tls\w*file\w*|ssl_\w*file\w*", re.I)
-_MACHINE_OPTIONS = re.compile(r"tlscafile|tlscrlfile|tlsallowinvalid\w*|tlsinsecure", re.I)
+_MACHINE_OPTIONS = re.compile(
+    r"tls(ca|crl|certificatekey)file(password)?|tlsallow\w*|tlsinsecure", re.I
+)
 ADMINISTRATION = (
     "createRole",
     "createUser",
@@ -239,7 +241,7 @@ def prove(
 
 def machine_options(uri: str) -> dict[str, str]:
     """The options in ``uri`` that this machine needs to reach the servers and that no other machine
-    can use: its file of trusted certificates, and its exceptions from checking them."""
+    can use: its files of certificates, and its exceptions from checking them."""
     query = uri.partition("?")[2]
     options = (one.partition("=") for one in re.split("[&;]", query) if one)
     return {name: unquote(value) for name, _, value in options if _MACHINE_OPTIONS.fullmatch(name)}

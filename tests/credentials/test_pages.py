@@ -288,3 +288,18 @@ def test_hosts_that_customers_may_not_reach_are_told(mara, settings_with, log, m
 
 def client_port():
     return hosts.client().address[1]
+
+
+@pytest.mark.parametrize(
+    ("uri", "names", "local"),
+    [
+        ("mongodb://localhost,127.0.0.1:2/", ["localhost:27017", "127.0.0.1:2"], True),
+        ("mongodb://[::1]/", ["[::1]:27017"], True),
+        ("mongodb://%2Ftmp%2Fmongodb-27017.sock/", [], True),
+        ("mongodb://127.0.0.1,db.example/", ["127.0.0.1:27017", "db.example:27017"], False),
+    ],
+)
+def test_hosts_are_tried_one_by_one(uri, names, local):
+    """Row U6."""
+    assert hosts._hosts_of(uri) == names
+    assert hosts._is_local(uri) is local

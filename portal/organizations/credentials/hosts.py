@@ -122,7 +122,8 @@ def _for_user(uri: str, name: str, password: str) -> str:
 def _hosts_of(uri: str) -> list[str]:
     """The hosts with their ports. Asks DNS where the URI names an SRV record."""
     found = parse_uri(uri)["nodelist"]
-    return [f"{host}:{port}" for host, port in found]
+    # A socket has no port.
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found if port]
 
 
 def _ask(uri: str, name: str) -> dict[str, Any]:
@@ -140,6 +141,8 @@ def _is_local(uri: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
+    if "%2f" in host.casefold():  # a socket
+        return True
     name = host.rpartition(":")[0] if host.count(":") == 1 else host.partition("]")[0].lstrip("[")
     name = name or host
     try:

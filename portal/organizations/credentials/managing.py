@@ -329,7 +329,12 @@ def _prove(
         # Customers' hosts need not be reachable from here.
         log.warning("credential.hosts_unreachable", error=str(error)[:300])
         own = hosts.portals_connection_string(user, password)
-        proof = users.prove(own, database, collection, seconds=_PROOF_SECONDS, **hosts.options(own))
+        try:
+            proof = users.prove(
+                own, database, collection, seconds=_PROOF_SECONDS, **hosts.options(own)
+            )
+        except ConnectionFailure as again:
+            raise errors.NotProven from again
         reachable = False
     return NewConnectionString(credential_id, uri, proof, reachable)
 
