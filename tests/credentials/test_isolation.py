@@ -2,6 +2,7 @@
 else. MongoDB itself refuses the rest."""
 
 import time
+from functools import partial
 
 import pytest
 from pymongo import MongoClient
@@ -10,6 +11,7 @@ from pymongo.errors import OperationFailure
 from portal.database import users
 from portal.documents.audit import AuditEvent
 from portal.documents.credentials import Credential, Reach
+from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.credentials import managing
 from portal.organizations.lifecycle import renaming
 from portal.organizations.lifecycle.errors import CredentialsNotCarried, SlugTaken
@@ -246,3 +248,33 @@ def test_an_organization_without_credentials_costs_no_further_command(acme, comm
         "revokePrivilegesFromRole",
         "rolesInfo",
     ]
+
+
+@pytest.mark.attack("X2")
+@pytest.mark.parametrize("moment", ["before it is made", "before it is told"])
+def test_a_user_that_is_made_while_a_rename_runs_is_dropped(acme, tenant_db, monkeypatch, moment):
+    """Else one that somebody has could make a collection under the old name."""
+    rename = partial(rename_organization, acme, "Other", a_context())
+    create, prove = users.create_user, managing._prove
+
+    def create_late(*arguments):
+        rename()
+        create(*arguments)
+
+    def prove_early(*arguments):
+        new = prove(*arguments)
+        rename()
+        return new
+
+    if moment == "before it is made":
+        monkeypatch.setattr(users, "create_user", create_late)
+    else:
+        monkeypatch.setattr(managing, "_prove", prove_early)
+    with pytest.raises(OrganizationRenamed):
+        managing.create_credential(
+            an_access(acme), "Weekly report", Reach.WRITE, a_context(the_owner(acme))
+        )
+    assert not users.users_in(tenant_db, PREFIX) | set(users.roles_in(tenant_db, PREFIX))
+    assert not Credential.objects
+    assert fresh(acme).credentials == 0
+    assert tenant_db.list_collection_names() == ["org_other"]
