@@ -93,7 +93,7 @@ class Secret(fields.String):
 
 
 class ToldOnce(fields.Nested):
-    """What is answered along with a secret, and not kept either."""
+    """A nested answer beside a secret, not kept either."""
 
 
 class Body(ma.Schema):

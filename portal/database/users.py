@@ -201,7 +201,7 @@ def roles_in(database: Database, prefix: str) -> dict[str, frozenset[Privilege]]
 
 
 def missing_rights(database: Database, actions: Iterable[str] = ADMINISTRATION) -> list[str]:
-    """Those of the ``actions`` on ``database`` that the client's own user lacks, sorted."""
+    """The ``actions`` on ``database`` that the client's own user lacks, sorted."""
     return _missing(database.client, actions, lambda resource: _covers(resource, database.name))
 
 

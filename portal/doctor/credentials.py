@@ -91,7 +91,7 @@ def find_mismatched() -> Iterator[Finding]:
 
 
 def find_dead_users() -> Iterator[Finding]:
-    """Those that may be dropped."""
+    """Users and roles that reach no organization, and may be dropped."""
     return (finding for finding in find_mismatched() if finding.kind is DEAD_USER)
 
 

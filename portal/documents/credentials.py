@@ -9,7 +9,7 @@ from portal.documents import MasterDocument, MasterPart, index_where_set
 
 
 class Reach(StrEnum):
-    """What a credential may do with its organization's documents."""
+    """The rights of a credential over its organization's documents."""
 
     READ = "read"
     WRITE = "write"

@@ -25,7 +25,7 @@ _LOOPBACK_NAMES = ("localhost",)
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What the hosts that customers get led to when they were tried from here.
+    """The result of trying from here the hosts that customers get.
 
     ``silent`` ones didn't answer, ``foreign`` ones belong to another set, and the set tells drivers
     to go on to ``advertised`` names that aren't among those hosts. ``local`` ones reach this
@@ -63,7 +63,7 @@ def portals_connection_string(name: str, password: str) -> str:
 
 
 def tried() -> Hosts:
-    """What trying the hosts led to, the last time that this process did."""
+    """The result of this process's latest trial of the hosts."""
     uri = customers_uri()
     return _found.get(uri) or Hosts(local=_is_local(uri))
 
@@ -101,7 +101,7 @@ def try_hosts() -> Hosts:
 
 
 def options(uri: str) -> dict[str, Any]:
-    """What this machine needs beside ``uri`` to connect by it: its own certificates, with TLS."""
+    """The options that this machine needs beside ``uri``: its own certificates, with TLS."""
     base = ConnectionString.of(uri)
     given = {option.casefold(): value for option, value in base.options}
     tls = given.get("tls", given.get("ssl", str(base.srv))).casefold() == "true"

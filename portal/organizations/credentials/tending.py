@@ -1,5 +1,5 @@
-"""What becomes of credentials' users without a request: those of an abandoned creation, of an
-overlap whose day has come, and of a revocation that MongoDB didn't answer are dropped.
+"""The background work on credentials' users: it drops those of an abandoned creation, of an overlap
+whose day has come, and of a revocation that MongoDB didn't answer.
 
 One thread per worker. All of it is idempotent, so it needs no lease.
 """
@@ -112,7 +112,7 @@ def _forget(credential_id: ObjectId, names: list[str]) -> None:
 
 
 def next_due(credential: Credential) -> datetime | None:
-    """When there is something to do about the credential's users next, if ever."""
+    """The time of the next work on the credential's users, if there is any."""
     times = [
         user.ended_at or (user.ends_at if user.ready_at else user.created_at + ABANDONED_AFTER)
         for user in credential.users

@@ -39,7 +39,7 @@ _PENDING = "It is revoked here. MongoDB did not answer: it is tried again until 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What was done here, and perhaps not yet ``in_mongodb``."""
+    """A change that is done here, and perhaps not yet ``in_mongodb``."""
 
     in_mongodb: bool
 
