@@ -143,3 +143,13 @@ def test_whenever_a_process_falls_asleep_it_breaks_nothing(world, scenario, figu
                 error.add_note(f"{scenario}: asleep at {point}, others {name}")
                 raise
     figure(f"asleep at {len(points)} points, while others did {len(ways)} things, 0 broken")
+
+
+@pytest.mark.attack("F1", "X2")
+@pytest.mark.parametrize("command", ["revokePrivilegesFromRole", "grantPrivilegesToRole"])
+def test_privileges_that_come_late_are_set_right(world, command):
+    """No fence keeps those of a credential from being given under a name that is over."""
+    world.begin(RENAME)
+    with world.asleep(RENAME, f"{command} to be sent #1"):
+        others_go_on(world, rename_away_again)
+    check_all_is_there(world, RENAME)
