@@ -13,6 +13,7 @@ from portal import settings as portal_settings
 from portal.audit.trail import events_of
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
+from portal.documents.credentials import Credential
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
@@ -24,6 +25,7 @@ from portal.organizations.members import errors, listing, managing, ownership
 from portal.web import errors as web_errors
 from tests.factories import (
     a_context,
+    a_credential,
     a_key,
     a_member,
     a_person,
@@ -338,6 +340,20 @@ def test_a_page_that_ends_a_role_lists_the_keys_that_outlast_it(owner, acme, joi
         assert "Another's" not in told
         assert "Elsewhere" not in told
         assert page.html.select_one(f"main aside a[href='{PATH}/keys']")
+
+
+def test_a_page_that_ends_a_role_lists_the_credentials_that_outlast_it(owner, acme, join):
+    teo = join("teo@acme.example", Role.ADMIN)
+    a_credential(acme, name="Weekly report")
+    Credential.objects.update(set__created_by=teo.id)
+    a_credential(acme, name="Another's")
+    for deed in ("remove", "role"):
+        page = owner.get(f"{PATH}/members/{teo.id}/{deed}")
+        told = re_text(page.html.select_one("main"))
+        assert "made a MongoDB user, which goes on working" in told
+        assert "Weekly report" in told
+        assert "Another's" not in told
+        assert page.html.select_one(f"main aside a[href='{PATH}/credentials']")
 
 
 def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):

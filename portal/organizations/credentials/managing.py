@@ -245,6 +245,15 @@ def credentials_of(organization: Organization) -> list[ListedCredential]:
     return _listed({"organization": organization.id})
 
 
+def names_by(organization: Organization, account_id: ObjectId) -> list[str]:
+    """The names of the organization's credentials that the account made, sorted; no read where it
+    has none."""
+    if not organization.credentials:
+        return []
+    made = Credential.objects(organization=organization.id, created_by=account_id, revoked_at=None)
+    return sorted(made.scalar("name"))
+
+
 def credential_of(
     organization: Organization, credential_id: str | ObjectId | None
 ) -> ListedCredential:

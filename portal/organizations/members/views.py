@@ -17,8 +17,10 @@ from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, parse_object_id
 from portal.organizations.api_keys import managing as api_keys_managing
+from portal.organizations.credentials import managing as credentials_managing
 from portal.organizations.members import accepting, inviting, listing, managing, ownership
 from portal.organizations.members.forms import AnswerForm, InviteForm, JoinForm, OfferForm, RoleForm
+from portal.organizations.members.listing import ListedMember
 from portal.web.forms import IdempotentForm
 from portal.web.requests import request_context, sort_key_argument, user_agent
 
@@ -54,8 +56,7 @@ def role(access: Access, account_id: str) -> ResponseReturnValue:
         role_given = "an admin" if changed.role == Role.ADMIN else f"a {changed.role}"
         flash(f"{isolated(changed.email)} is {role_given} now.", "ok")
         return _to_members(access)
-    keys = api_keys_managing.keys_by(access.organization, member.account_id)
-    shown = {"member": member, "withdrawing": IdempotentForm(), "keys": keys}
+    shown = {"member": member, "withdrawing": IdempotentForm(), **_left_by(access, member)}
     return render_page("members/role.html", access, form, **shown)
 
 
@@ -73,8 +74,18 @@ def remove(access: Access, account_id: str) -> ResponseReturnValue:
             "ok",
         )
         return _to_members(access)
-    keys = api_keys_managing.keys_by(access.organization, member.account_id)
-    return render_page("members/remove.html", access, form, member=member, keys=keys)
+    return render_page(
+        "members/remove.html", access, form, member=member, **_left_by(access, member)
+    )
+
+
+def _left_by(access: Access, member: ListedMember) -> dict[str, object]:
+    """The API keys and credentials that the member made: they work on, and their secrets may be
+    known."""
+    return {
+        "keys": api_keys_managing.keys_by(access.organization, member.account_id),
+        "credentials": credentials_managing.names_by(access.organization, member.account_id),
+    }
 
 
 @blueprint.route("/organizations/<slug>/leave", methods=["GET", "POST"])
