@@ -16,6 +16,7 @@ from pymongo.uri_parser import parse_uri
 from portal import settings
 from portal.database.connection import client, tenant_database
 from portal.database.users import ConnectionString, machine_options
+from portal.documents.credentials import Credential
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ def tried() -> Hosts:
 
 
 def try_hosts() -> Hosts:
-    """Try each host from here, and warn in the log of what customers will run into. Raises
+    """Try each host from here, and warn in the log of what customers run into. Raises
     PyMongoError where the portal's own MongoDB doesn't answer."""
     uri = customers_uri()
     own = client().admin.command("hello")
@@ -92,12 +93,17 @@ def try_hosts() -> Hosts:
     # Behind an SRV record the names are those that DNS told just now.
     unknown = tuple(sorted(advertised - set(names)))
     found = Hosts(tuple(silent), tuple(foreign), unknown, _is_local(uri))
-    if found.wrong and found != _found.get(uri):
+    if found.wrong and found != _found.get(uri) and are_given_out():
         log.warning(
             "credentials.hosts", silent=silent, foreign=foreign, advertised=found.advertised
         )
     _found[uri] = found
     return found
+
+
+def are_given_out() -> bool:
+    """Tell whether customers get these hosts: a setting names them, or there are credentials."""
+    return bool(settings.current().credentials_uri or Credential.objects.only("id").first())
 
 
 def options(uri: str) -> dict[str, Any]:
