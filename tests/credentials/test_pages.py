@@ -12,9 +12,10 @@ from portal.documents.audit import AuditEvent
 from portal.documents.credentials import Credential, Reach
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
-from portal.organizations.credentials import hosts, managing, tending
+from portal.organizations.credentials import hosts, managing, tending, usage
 from portal.organizations.lifecycle.privileges import PREFIX
 from tests.factories import a_credential, a_member, an_organization
+from tests.processes import wait_until
 from tests.visitor import Visitor
 
 PAGE = "/organizations/acme-corp/credentials"
@@ -303,3 +304,18 @@ def test_hosts_are_tried_one_by_one(uri, names, local):
     """Row U6."""
     assert hosts._hosts_of(uri) == names
     assert hosts._is_local(uri) is local
+
+
+def test_who_connected_is_remembered_after_they_left(mara, connect):
+    """Row U2."""
+    theirs = connect(uri_on(make(mara)), appName="their shop")
+    theirs.tenant_test.org_acme_corp.find_one()
+    tending.run_once()
+    theirs.close()
+    name = Credential.objects.get().users[0].name
+    wait_until(lambda: not usage.open_connections([name]))
+    [user] = Credential.objects.get().users
+    assert user.seen_by == ["their shop"]
+    row = " ".join(mara.get(PAGE).html.tbody.tr.get_text(" ").split())
+    assert "by their shop" in row
+    assert "now," not in row
