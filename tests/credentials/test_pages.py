@@ -228,6 +228,16 @@ def test_where_the_portal_may_not_make_users_the_page_says_which_right_is_missin
     assert not Credential.objects
 
 
+@pytest.mark.parametrize("code", [13, 59, 115, 8000])
+def test_a_server_that_lets_nobody_make_users_is_said_to(mara, fail_command, code):
+    """As Atlas, and services in MongoDB's place."""
+    with fail_command("createRole", code):
+        answer = make(mara)
+    assert (answer.status, answer.heading) == (503, "The portal may not make MongoDB users")
+    assert not Credential.objects
+    assert Organization.objects.get().credentials == 0
+
+
 @pytest.mark.attack("T1")
 def test_credentials_of_others_are_not_there(mara):
     a_credential(an_organization("Kestrel"))

@@ -25,7 +25,7 @@ from portal.database import users
 from portal.database.connection import tenant_database
 from portal.database.paging import join
 from portal.database.transactions import transactional, within_transaction
-from portal.database.users import UNAUTHORIZED, Proof
+from portal.database.users import UNAUTHORIZED, Privilege, Proof
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.documents.credentials import Credential, CredentialUser, Reach
@@ -55,6 +55,10 @@ MADE, ROTATED, ENDED, REVOKED = (
 )
 IN_WORDS = {Reach.READ: "read", Reach.WRITE: "read and write"}
 _PROOF_SECONDS = 1.5
+_REFUSED = (UNAUTHORIZED, 18)  # 18: authentication failed
+# Unauthorized; a service in MongoDB's place that has no such command: command not found, not
+# supported, and what Atlas answers, where users are made by its own API.
+_NO_ADMINISTRATION = (UNAUTHORIZED, 59, 115, 8000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +319,7 @@ def _make_user(
 
     try:
         privileges = privileges_on(collection, credential.reach)
-        users.create_user(tenant_database(), user, password, privileges)
+        _create_user(user, password, privileges)
         new = _prove(credential.id, user, password, collection)
         make_ready()
     except Exception as error:
@@ -325,6 +329,15 @@ def _make_user(
             raise
         raise refusal from error
     return new
+
+
+def _create_user(user: str, password: str, privileges: tuple[Privilege, ...]) -> None:
+    try:
+        users.create_user(tenant_database(), user, password, privileges)
+    except OperationFailure as error:
+        if error.code not in _NO_ADMINISTRATION:
+            raise
+        raise errors.MissingRights(tenant_database().name, "createRole, createUser") from error
 
 
 def _prove(
@@ -370,7 +383,7 @@ def _refusal_of(error: Exception) -> Exception | None:
     """The words for a server's refusal; ``None`` for any other error."""
     if not isinstance(error, OperationFailure):
         return None
-    return errors.NotProven() if error.code in (UNAUTHORIZED, 18) else None
+    return errors.NotProven() if error.code in _REFUSED else None
 
 
 def _check_rights() -> None:
