@@ -71,20 +71,22 @@ def groups():
 
 
 @pytest.mark.parametrize("group", groups(), ids=lambda group: group.database or "cluster")
-def test_each_right_that_is_missing_is_told_at_the_start(group, portal_without, log, monkeypatch):
+def test_each_right_that_is_missing_is_known(group, portal_without):
     portal_without(group)
-    monkeypatch.setattr(connection.directory, "prepare", lambda *_: None)  # master may be closed
     assert connection.missing_rights() == [group]
     assert str(group).endswith(group.database or "the cluster")
 
 
-def test_a_start_without_a_right_is_logged(portal_without, log, monkeypatch):
-    *_, reports, _ = groups()
-    portal_without(reports)
+def test_a_start_without_a_right_says_which_also_where_it_fails_for_it(
+    portal_without, log, monkeypatch
+):
+    master, *_ = groups()
+    portal_without(master)
     monkeypatch.setattr(connection._state, "prepared", False)
-    connection.prepare()
+    with pytest.raises(OperationFailure):
+        connection.prepare()
     [told] = log.named("database.rights_missing")
-    assert told["missing"] == [str(reports)]
+    assert told["missing"] == [str(master)]
     assert "docs/operating.md" in told["note"]
 
 

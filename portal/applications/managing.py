@@ -58,13 +58,16 @@ class MadeUser:
 
 @dataclass(frozen=True, slots=True)
 class ListedApplication:
-    """An application with the open connections of its users to the members that are up."""
+    """An application with the open connections of its users to the members that are up; ``None``
+    where the portal may not list them."""
 
     application: Application
-    connections: list[Connection]
+    connections: list[Connection] | None
 
-    def connections_of(self, user: str | None) -> list[Connection]:
+    def connections_of(self, user: str | None) -> list[Connection] | None:
         """The open connections of one of its users."""
+        if self.connections is None:
+            return None
         return [one for one in self.connections if one.user == user]
 
 
@@ -149,9 +152,10 @@ def find_application(name: str) -> Application:
 def list_applications() -> list[ListedApplication]:
     """All applications by name, with their open connections."""
     found = list(Application.objects.order_by("name"))
-    names = [user for application in found for user in application.users]
-    uri, wanted = portable_uri(settings.current().mongo_uri), {"$in": names}
-    seen = users.connections_on_all(uri, _HOME, wanted) if names else []
+    if not found or not users.may_list_connections(client()):
+        return [ListedApplication(application, None) for application in found]
+    names = {"$in": [user for application in found for user in application.users]}
+    seen = users.connections_on_all(portable_uri(settings.current().mongo_uri), _HOME, names)
     return [
         ListedApplication(application, [one for one in seen if one.user in application.users])
         for application in found

@@ -70,8 +70,8 @@ def rotate_application(
             return
         listed = _listed(name)
         former = listed.connections_of(listed.application.former_user)
-        if former and not yes:
-            _ask(former, "The former user has open connections. Drop it all the same?")
+        if listed.application.former_user and former != [] and not yes:
+            _ask(former, "The former user may be in use. Drop it all the same?")
         script = managing.finish_rotation(name, admin, context, dropped=dropped)
         _print_removal(script, f"flask applications rotate {name} --finish --dropped")
 
@@ -127,9 +127,9 @@ def _print_removal(script: str | None, then: str) -> None:
         click.echo("Dropped. Its open connections are refused.")
 
 
-def _ask(connections: list[Connection], question: str) -> None:
-    for one in connections:
-        click.echo(f"  {_words(one)}", err=True)
+def _ask(connections: list[Connection] | None, question: str) -> None:
+    for line in _indented(connections):
+        click.echo(line, err=True)
     click.confirm(question, abort=True, err=True)
 
 
@@ -146,7 +146,10 @@ def _lines(listed: ListedApplication) -> Iterator[str]:
         yield from _indented(listed.connections_of(application.former_user))
 
 
-def _indented(connections: list[Connection]) -> Iterator[str]:
+def _indented(connections: list[Connection] | None) -> Iterator[str]:
+    if connections is None:
+        yield "  connections unknown: the portal's MongoDB user lacks inprog on the cluster"
+        return
     words = sorted(map(_words, connections))
     for each in dict.fromkeys(words):
         yield f"  {words.count(each)} x {each}"

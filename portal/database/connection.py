@@ -147,17 +147,18 @@ def prepare() -> None:
     if _state.prepared:
         return
     check_server(client())
-    # Data before indexes: a unique index may cover a field that a migration fills in.
-    migrations.run_migrations(master_database())
-    for document in _state.documents:
-        document.ensure_indexes()
-    directory.prepare(master_database(), portal_settings.current().tenant_db)
+    # Before whatever may fail for lack of one.
     if missing := missing_rights():
         log.warning(
             "database.rights_missing",
             missing=[str(rights) for rights in missing],
             note="grant the user of MONGO_URI the portal's role (docs/operating.md)",
         )
+    # Data before indexes: a unique index may cover a field that a migration fills in.
+    migrations.run_migrations(master_database())
+    for document in _state.documents:
+        document.ensure_indexes()
+    directory.prepare(master_database(), portal_settings.current().tenant_db)
     if words := describe_clocks():
         log.warning("database.clocks_differ", note=words)
     _state.prepared = True

@@ -151,7 +151,7 @@ def test_a_former_user_that_is_in_use_is_asked_about(add, command):
         client.get_default_database()[directory.SLUGS].find_one()
         asked = command("applications", "rotate", "shop", "--finish")
         assert asked.returncode == 1
-        assert "  worker, from 127.0.0.1\n" in asked.stderr
+        assert "  1 x worker, from 127.0.0.1\n" in asked.stderr
         assert works(before)
         assert command("applications", "rotate", "shop", "--finish", "--yes").returncode == 0
     assert not works(before)
@@ -165,6 +165,23 @@ def test_what_is_gone_can_be_removed(add, command, admin):
     assert command("applications", "remove", "shop", "--yes").returncode == 0
     assert not Application.objects
     assert command("applications", "remove", "shop", "--yes").returncode == 2
+
+
+def test_a_name_can_be_given_again(add, command):
+    before = add()
+    assert command("applications", "remove", "shop", "--yes").returncode == 0
+    after = add()
+    assert (works(before), works(after)) == (False, True)
+
+
+def test_without_the_right_to_see_connections_the_operator_is_asked(add, command, monkeypatch):
+    add()
+    assert command("applications", "rotate", "shop").returncode == 0
+    monkeypatch.setattr(users, "may_list_connections", lambda client: False)
+    listed = command("applications", "list")
+    assert listed.stdout.count("connections unknown: the portal's MongoDB user lacks inprog") == 2
+    asked = command("applications", "rotate", "shop", "--finish")
+    assert (asked.returncode, "may be in use" in asked.stderr) == (1, True)
 
 
 def test_nothing_is_removed_without_a_yes(add, command):
