@@ -231,6 +231,17 @@ def test_forms_of_an_organization_with_faults(page, check, mara, path):
     check(page)
 
 
+def test_a_replaced_collection(page, check, mara, tenant_db):
+    an_organization("Acme Corp", mara)
+    list(tenant_db.org_acme_corp.aggregate([{"$out": "org_acme_corp"}]))
+    for path in ("", "/adopt"):
+        page.goto(f"/organizations/acme-corp{path}")
+        check(page)
+    page.get_by_role("button", name="Take it over").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+
+
 def test_long_lists_and_a_running_operation(page, check, mara, master_db):
     for n in range(27):
         an_organization(f"Org {n:02}", mara)
