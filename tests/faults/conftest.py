@@ -8,6 +8,7 @@ from bson import ObjectId
 pytest.register_assert_rewrite("tests.faults.invariant")
 from tests.faults import invariant  # noqa: E402
 from tests.faults.world import World  # noqa: E402
+from tests.rights import admit  # noqa: E402
 
 
 def pytest_itemcollected(item):
@@ -16,9 +17,10 @@ def pytest_itemcollected(item):
 
 
 @pytest.fixture
-def databases(bare_client):
+def databases(bare_client, server):
     """The name of two fresh databases, and what is in them afterwards, straight from MongoDB."""
     name = f"fault_{ObjectId()}"[:30]
+    admit(server.admin_uri, f"master_{name}", f"tenant_{name}")
     yield name
     bare_client.drop_database(f"master_{name}")
     bare_client.drop_database(f"tenant_{name}")
