@@ -12,22 +12,9 @@ from portal.applications.errors import ApplicationChanged
 from portal.database import directory, users
 from portal.documents.applications import Application
 from portal.web.context import RequestContext
+from tests.applications.conftest import works
 from tests.factories import an_organization
 from tests.processes import at_once
-
-AUTHENTICATION_FAILED = 18
-
-
-def works(uri):
-    """The URI is enough for an application to find an organization, and to write."""
-    with MongoClient(uri, timeoutMS=5000) as client:
-        try:
-            client.get_default_database()[directory.ORGANIZATIONS].find_one()
-        except OperationFailure as error:
-            if error.code != AUTHENTICATION_FAILED:
-                raise
-            return False
-    return True
 
 
 @pytest.fixture
