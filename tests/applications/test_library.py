@@ -49,6 +49,12 @@ def test_it_reads_and_writes(acme):
     assert len(list(acme.aggregate([{"$match": {}}]))) == 5  # fmt: skip
 
 
+def test_it_watches(acme):
+    with acme.watch(max_await_time_ms=100) as stream:
+        acme.insert_one({"_id": "seen"})
+        assert next(stream)["documentKey"] == {"_id": "seen"}
+
+
 def test_it_manages_indexes(acme):
     name = acme.create_index("n")
     assert name in acme.index_information()
