@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portal.errors import Conflict, Invalid, NotFound
+from portal.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 @dataclass
@@ -68,8 +68,21 @@ class RotationUnproven(Conflict):
 
     code = "rotation_unproven"
     message = (
-        "The new user of {name} was never made, so the application needs the former one. Make it "
-        "first: flask applications rotate {name}"
+        "The new user of {name} is not in MongoDB, so the application needs the former one. Make "
+        "another first: flask applications rotate {name}"
+    )
+
+
+@dataclass
+class UserNotProven(Unavailable):
+    """No member of MongoDB lets the new user in."""
+
+    name: str
+
+    code = "user_not_proven"
+    message = (
+        "MongoDB made a user for {name} and doesn't let it read the directory, so its URI isn't "
+        "shown. Call the command again: that makes another."
     )
 
 

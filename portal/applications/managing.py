@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 from mongoengine import Q
 from pymongo import MongoClient
-from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from portal import clock, settings
@@ -28,6 +27,7 @@ from portal.applications.errors import (
     NoFormerUser,
     RotationUnfinished,
     RotationUnproven,
+    UserNotProven,
 )
 from portal.audit.trail import installation, record
 from portal.database import directory, users
@@ -106,6 +106,9 @@ def finish_rotation(
     if application.user_state == UserState.PENDING:
         raise RotationUnproven(name)
     if administrator is not None:
+        if not users.users_in(administrator[_HOME], application.user):  # dropped, or not pasted yet
+            _write_state(application, UserState.PENDING)  # so that a rotation makes another
+            raise RotationUnproven(name)
         _drop_user(administrator, former)
     elif not dropped:
         return rights.removal_script([former])
@@ -239,22 +242,30 @@ def _make_user(
         replica_set=client().admin.command("hello").get("setName"),
     )
     if administrator is None:
-        _write_state(application, UserState.BY_HAND)
+        if not _write_state(application, UserState.BY_HAND):
+            raise ApplicationChanged(application.name)
         return MadeUser(uri, script=rights.creation_script(user, password, granted_privileges()))
     home = administrator[_HOME]
     if abandoned:
         users.drop_user(home, abandoned)
+    users.create_user(home, user, password, granted_privileges())
+    proof, refusal = _prove(uri)
+    if not _write_state(application, UserState.PROVEN if proof else UserState.PENDING):
+        users.drop_user(home, user)
+        raise ApplicationChanged(application.name) from refusal
+    if proof is None:
+        raise UserNotProven(application.name) from refusal
+    return MadeUser(uri, proof=proof)
+
+
+def _prove(uri: str) -> tuple[Proof | None, OperationFailure | None]:
+    """The proof that the new user may read the directory, or why no member lets it."""
     options: dict[str, Any] = users.machine_options(settings.current().mongo_uri)
     try:
-        users.create_user(home, user, password, granted_privileges())
         proof = users.prove(uri, settings.current().master_db, directory.ORGANIZATIONS, **options)
-    except OperationFailure as error:
-        if Application.objects(name=application.name, user=user):
-            raise
-        raise _overtaken(application, home) from error
-    if not _write_state(application, UserState.PROVEN):
-        raise _overtaken(application, home)
-    return MadeUser(uri, proof=proof)
+    except OperationFailure as refusal:
+        return None, refusal
+    return proof, None
 
 
 def _drop_user(administrator: MongoClient, user: str, database: str = _HOME) -> None:
@@ -270,12 +281,6 @@ def _drop_user(administrator: MongoClient, user: str, database: str = _HOME) -> 
         elif error.code != _USER_NOT_FOUND:
             raise
     users.drop_user(administrator[database], user)
-
-
-def _overtaken(application: Application, home: Database) -> ApplicationChanged:
-    """The error where another call gave the application another user; the one made here is gone."""
-    users.drop_user(home, application.user)
-    return ApplicationChanged(application.name)
 
 
 def _write_state(application: Application, state: UserState) -> bool:

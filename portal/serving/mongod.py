@@ -197,8 +197,11 @@ def _uri(user: str, password: str, port: int) -> str:
 def _secret_file(path: Path) -> Path:
     if not path.exists():
         fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_hex(128))
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(128))
+            file.flush()
+            os.fsync(file.fileno())
         fresh.rename(path)  # atomic
     return path
 

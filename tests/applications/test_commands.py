@@ -108,7 +108,9 @@ def test_one_that_was_not_finished_is_taken_up_again(add, command, admin, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(users, "prove", lambda *_, **__: lost())
-        assert command("applications", "add", "shop").returncode == 2
+        told = command("applications", "add", "shop")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "its URI isn't shown. Call the command again" in told.stderr
     assert Application.objects.get().user_state == "pending"
     assert works(add())
     assert users_there(admin) == {Application.objects.get().user}
@@ -142,6 +144,18 @@ def test_a_former_user_that_is_in_use_is_asked_about(add, command):
         assert works(before)
         assert command("applications", "rotate", "shop", "--finish", "--yes").returncode == 0
     assert not works(before)
+
+
+def test_the_former_user_stays_where_the_new_one_is_gone(add, command, admin):
+    before = add()
+    assert command("applications", "rotate", "shop").returncode == 0
+    users.drop_user(admin["admin"], Application.objects.get().user)
+    told = command("applications", "rotate", "shop", "--finish")
+    assert (told.returncode, "is not in MongoDB" in told.stderr) == (2, True)
+    assert works(before)
+    another = command("applications", "rotate", "shop").stdout.strip()
+    assert command("applications", "rotate", "shop", "--finish").returncode == 0
+    assert (works(before), works(another)) == (False, True)
 
 
 def test_what_is_gone_can_be_removed(add, command, admin):
