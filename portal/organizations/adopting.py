@@ -54,14 +54,8 @@ def adopt_replacement(
 
     Raises NameNotConfirmed, NotReplaced; what ``begin_change`` raises.
     """
-    organization = access.organization
-    check_confirmed(confirm_name, organization.name)
-    found = find_replacement(organization)
-    if uuid == str(organization.placement.uuid):
-        return organization
-    if found is None or uuid != str(found.uuid):
-        raise NotReplaced(organization.name)
-    return _adopt(access, organization.placement.uuid, found.uuid, context)
+    check_confirmed(confirm_name, access.organization.name)
+    return _adopt(access, uuid, find_replacement(access.organization), context)
 
 
 def uuid_of_nobodys(name: str) -> UUID | None:
@@ -94,12 +88,20 @@ def write_adoption(
 
 
 @transactional
-def _adopt(access: Access, recorded: UUID, found: UUID, context: RequestContext) -> Organization:
+def _adopt(
+    access: Access, uuid: str, found: Replacement | None, context: RequestContext
+) -> Organization:
     organization = begin_change(
         access, context, ADOPTED, access.organization.id, permission="organization.adopt"
     )
-    name = access.organization.placement.collection
-    adopted = write_adoption(organization.id, name, recorded, found, context.origin)
+    if uuid == str(organization.placement.uuid):
+        return organization
+    if found is None or uuid != str(found.uuid):
+        raise NotReplaced(organization.name)
+    shown = access.organization.placement
+    adopted = write_adoption(
+        organization.id, shown.collection, shown.uuid, found.uuid, context.origin
+    )
     if adopted is None:
         raise NotReplaced(organization.name)
     return adopted

@@ -13,7 +13,9 @@ from tests.program import Program, fault
 from tests.visitor import PASSWORD
 
 CREATED = {"id", "organization_name", "slug", "collection_name", "created_at"}
-SEEN = CREATED | {"role", "documents", "bytes", "operation"}
+SEEN = CREATED | {
+    "role", "documents", "bytes", "operation", "collection_state", "replacement"
+}  # fmt: skip
 
 
 def test_creating_makes_account_organization_and_collection(program, tenant_db):
