@@ -20,5 +20,5 @@ client: MongoClient[dict[str, Any]] = MongoClient(os.environ["MONGO_URI"], conne
 
 @app.get("/")
 def one() -> str:
-    document = client.bare.documents.find_one({"_id": 1})
+    document = client[os.environ["TENANT_DB"]].documents.find_one({"_id": 1})
     return document["name"] if document else ""

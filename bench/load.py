@@ -42,7 +42,7 @@ class Served:
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
     """Pages of one worker beside a bare Flask view with one ``find_one`` that is served in the
     same way, by turns."""
-    environment.client.bare.documents.replace_one({"_id": 1}, {"name": "x"}, upsert=True)
+    environment.client.tenant_bare.documents.replace_one({"_id": 1}, {"name": "x"}, upsert=True)
     options = {"workers": 1, "wait": False, "stderr": environment.log}
     running = environment.portal
     page = OrganizationPage(running, "Load")
@@ -61,7 +61,7 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
         for _ in range(scale.repeats):
             for name, target in targets.items():
                 seen[name].append(_serve(target, scale.load_seconds))
-    environment.client.drop_database("bare")
+    environment.client.drop_database("tenant_bare")
     medians = {name: _median(runs) for name, runs in seen.items()}
     floor = medians[_FLOOR].per_second
     figures = []
