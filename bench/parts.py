@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench import (
     auditing,
+    documents,
     load,
     memory,
     pages,
@@ -35,6 +36,7 @@ PARTS = (
     Part("audit", "a change with its audit event and without", auditing.measure),
     Part("rename", "a rename with few documents and with many", renaming.measure),
     Part("pages", "CPU and time of an organization's page", pages.measure),
+    Part("documents", "streams of documents against PyMongo’s methods", documents.measure),
     Part("load", "pages a second against a bare Flask view", load.measure),
     Part("slow-clients", "a page beside clients that send slowly", slow_clients.measure),
     Part("memory", "resident memory of worker and mongod", memory.measure),

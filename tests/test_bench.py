@@ -38,6 +38,11 @@ FIGURES = {
         "floor: two transactions, renameCollection",
         "rename by JSON",
     ],
+    "documents": [
+        "export of 100 documents as ndjson",
+        "import of 100 documents as ndjson",
+        "worker’s memory beyond its own meanwhile",
+    ],
     "pages": [
         "organization page, CPU of the worker",
         "organization page, wall, one client",

@@ -10,11 +10,11 @@ from flask import Response
 from portal.api.replay import REPLAYED
 from portal.data import extended_json
 from portal.data.document_ids import address_of
-from portal.data.elements import framed_id, id_of
 from portal.data.importing import END
 from portal.data.queries import Query
 from portal.data.reading import Page, export
 from portal.documents.organizations import Organization
+from portal.tenants.elements import framed_id, id_of
 from portal.web import bodies, streaming
 
 log = structlog.get_logger()

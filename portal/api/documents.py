@@ -32,7 +32,6 @@ from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER
 from portal.data import extended_json, importing, queries, reading, writing
 from portal.data.document_ids import address_of, parse_document_id
-from portal.data.elements import id_of
 from portal.data.errors import (
     DocumentInvalid,
     DocumentNotFound,
@@ -46,6 +45,7 @@ from portal.data.errors import (
 from portal.data.etags import etag_of
 from portal.data.queries import Query
 from portal.documents.organizations import Organization
+from portal.tenants.elements import id_of
 from portal.web import bodies, hangups
 from portal.web.context import IdempotencyKey
 from portal.web.errors import Overloaded
@@ -145,9 +145,9 @@ def insert_documents(name: str) -> Response:
     """Insert documents
 
     One, or an array of up to 1,000: all or none. Or a stream of any number as
-    `application/x-ndjson`, one a line, in batches of 500: where it stops, the answer says at which
-    line, and how many are inserted. Sent again with the same `Idempotency-Key`, batches that are
-    inserted are passed over. A document without `_id` gets an ObjectId.
+    `application/x-ndjson`, one a line, in batches of 2,000: where it stops, the answer says at
+    which line, and how many are inserted. Sent again with the same `Idempotency-Key`, batches that
+    are inserted are passed over. A document without `_id` gets an ObjectId.
     """
     access = access_to_documents(name, "documents.write")
     organization = access.organization

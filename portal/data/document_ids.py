@@ -15,8 +15,8 @@ from bson import ObjectId
 from bson.errors import BSONError
 
 from portal.data import extended_json
-from portal.data.elements import field_of, framed
 from portal.data.errors import InvalidDocumentId, InvalidExtendedJson
+from portal.tenants.elements import field_of, framed
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _WORD = re.compile(r"[\w.:@-]+")

@@ -7,6 +7,7 @@ and numbers, never a document.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, Self
 
 from pymongo.client_session import ClientSession
@@ -34,8 +35,9 @@ def records() -> Collection[dict[str, Any]]:
     return client()[internal_database(current().tenant_db)][COLLECTION]
 
 
-def prepare() -> None:
-    """Create the index that deletes records after KEPT. Idempotent."""
+@cache
+def _prepare() -> None:
+    """Create the index that deletes records after KEPT, once in a process."""
     records().create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
 
 
@@ -51,6 +53,7 @@ def write_once(
     handle = documents_of(organization)
     if key is None:
         return handle.with_transaction(write), False
+    _prepare()
     known = _find(key)
     if known is not None:
         return known, True
@@ -83,6 +86,8 @@ class Progress:
     @classmethod
     def of(cls, key: IdempotencyKey | None, counts: dict[str, int]) -> Self:
         """By the record of the ``key``, else at the beginning. Raises IdempotencyKeyReused."""
+        if key is not None:
+            _prepare()
         record = _record(key) if key else None
         if record is None:
             return cls(0, None, counts)

@@ -1,7 +1,8 @@
 """Importing a stream of documents, one a line, in batches."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pymongo
@@ -9,18 +10,17 @@ from bson.raw_bson import RawBSONDocument
 from werkzeug.exceptions import HTTPException
 
 from portal.data import extended_json
-from portal.data.elements import field_of, with_id
 from portal.data.errors import ImportStopped, InvalidExtendedJson, writing
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
+from portal.tenants.elements import field_of
 from portal.web.context import IdempotencyKey
-from portal.web.errors import InvalidInput
 
 END = "$end"
 """The only key of a stream's last line: what an export ends with, and an import may."""
-BATCH_DOCUMENTS = 500
+BATCH_DOCUMENTS = 2000
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_SECONDS = 10
 
@@ -34,6 +34,10 @@ class Imported:
     inserted: int
     repeated: int
 
+    def plus(self, other: "Imported") -> "Imported":
+        """The sum."""
+        return Imported(self.inserted + other.inserted, self.repeated + other.repeated)
+
 
 def import_lines(organization: Organization, parts: Iterable[bytes], make_key: MakeKey) -> Imported:
     """Insert the documents of a stream in their order, each batch of BATCH_DOCUMENTS or BATCH_BYTES
@@ -44,26 +48,34 @@ def import_lines(organization: Organization, parts: Iterable[bytes], make_key: M
     documents that are inserted, at the first line that can't be read or batch that is refused.
     """
     done = Imported(0, 0)
-    line = 1
-    try:
-        for number, batch in enumerate(_batches(_lines(parts))):
-            line = batch.first_line
-            repeated = _insert(organization, batch.documents, make_key(number, batch.content))
-            count = len(batch.documents)
-            done = replace(
-                done,
-                inserted=done.inserted + count,
-                repeated=done.repeated + (count if repeated else 0),
-            )
-    except InvalidExtendedJson as error:
-        raise ImportStopped(error.fields, done.inserted) from error
-    except InvalidInput:
-        raise
-    except PortalError as error:
-        raise ImportStopped({f"line {line}": error.api_words}, done.inserted) from error
-    except HTTPException as error:
-        raise ImportStopped({"stream": f"It broke off: {error.name}."}, done.inserted) from error
+    fault: Exception | None = None
+    # The next batch is read while one is inserted.
+    with ThreadPoolExecutor(1, "import") as thread:
+        waiting: Future[Imported] | None = None
+        batches = enumerate(_batches(_lines(parts)))
+        while True:
+            try:
+                number, batch = next(batches, (0, None))
+            except (InvalidExtendedJson, HTTPException) as error:
+                fault, batch = error, None
+            try:
+                done = done.plus(waiting.result()) if waiting else done
+            except _BatchRefused as refused:
+                raise ImportStopped(refused.fields, done.inserted) from refused
+            if batch is None:
+                break
+            key = make_key(number, batch.content)
+            waiting = thread.submit(_insert, organization, batch, key)
+    if isinstance(fault, InvalidExtendedJson):
+        raise ImportStopped(fault.fields, done.inserted) from fault
+    if isinstance(fault, HTTPException):
+        raise ImportStopped({"stream": f"It broke off: {fault.name}."}, done.inserted) from fault
     return done
+
+
+@dataclass
+class _BatchRefused(Exception):
+    fields: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +85,18 @@ class _Batch:
     content: bytes
 
 
-def _insert(organization: Organization, documents: list[bytes], key: IdempotencyKey | None) -> bool:
-    whole = [RawBSONDocument(with_id(document)[0], RAW) for document in documents]
-
+def _insert(organization: Organization, batch: _Batch, key: IdempotencyKey | None) -> Imported:
     def insert(handle: Any) -> Answer:
         with writing():
-            handle.insert_many(whole)
-        return {"inserted": len(whole)}
+            handle.insert_many([RawBSONDocument(document, RAW) for document in batch.documents])
+        return {"inserted": len(batch.documents)}
 
-    with pymongo.timeout(BATCH_SECONDS):
-        return write_once(organization, key, insert)[1]
+    try:
+        with pymongo.timeout(BATCH_SECONDS):
+            answer, repeated = write_once(organization, key, insert)
+    except PortalError as error:
+        raise _BatchRefused({f"line {batch.first_line}": error.api_words}) from error
+    return Imported(answer["inserted"], answer["inserted"] if repeated else 0)
 
 
 def _batches(lines: Iterator[tuple[int, bytes]]) -> Iterator[_Batch]:

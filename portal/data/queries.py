@@ -15,8 +15,8 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from portal.data import extended_json
-from portal.data.elements import field_of, framed
 from portal.data.errors import InvalidQuery, reading
+from portal.tenants.elements import field_of, framed
 from portal.tenants.queries import check_filter
 
 LARGEST_PAGE = 1000

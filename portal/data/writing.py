@@ -8,7 +8,6 @@ from bson.raw_bson import RawBSONDocument
 
 from portal.data import plans
 from portal.data.document_ids import decoded
-from portal.data.elements import field_of, framed, framed_id, id_of, with_id
 from portal.data.errors import (
     DocumentNotFound,
     InvalidQuery,
@@ -24,6 +23,7 @@ from portal.data.queries import beyond, cursor_of
 from portal.data.reading import READ_SECONDS
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
+from portal.tenants.elements import field_of, framed, framed_id, id_of, with_id
 from portal.tenants.queries import check_update
 from portal.web.context import IdempotencyKey
 

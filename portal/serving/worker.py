@@ -144,6 +144,12 @@ class BufferingWorker(ThreadWorker):
             self.poller.unregister(conn.sock)
             self._close(conn)
 
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        """Answer a request; where the connection will be closed, the answer says so."""
+        if not conn.arrival.ends:
+            req.force_close()
+        return super().handle_request(req, conn)
+
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         # Nobody knows how much of a request without end was read.
         return conn.arrival.ends and super()._keepalive_after(conn, keepalive)

@@ -12,6 +12,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING
 from pymongo.errors import ConfigurationError
 
+from .elements import field_of
+from .elements import with_id as encoded_with_id
 from .errors import NotOffered, QueryRefused
 from .queries import check_expressions, check_filter
 
@@ -145,8 +147,7 @@ def with_id(document: Any) -> Any:
     if not isinstance(document, Mapping):
         raise TypeError(f"a document is a mapping, not {type(document).__name__}")
     if isinstance(document, RawBSONDocument):
-        document = RawBSONDocument(bytes(document.raw), _TOLERANT)
-        return document if "_id" in document else _raw_with_id(document.raw)
+        return RawBSONDocument(encoded_with_id(bytes(document.raw))[0], _TOLERANT)
     if "_id" not in document:
         document["_id"] = ObjectId()  # type: ignore[index]
     return document
@@ -155,7 +156,10 @@ def with_id(document: Any) -> Any:
 def id_of(document: Any) -> Any:
     """The document's ``_id``, whatever else of an encoded one Python has no values for."""
     if isinstance(document, RawBSONDocument):
-        document = RawBSONDocument(bytes(document.raw), _TOLERANT)
+        found = field_of(bytes(document.raw), "_id")
+        if found is None:
+            raise KeyError("_id")
+        return RawBSONDocument(found, _TOLERANT)[""]
     return document["_id"]
 
 
@@ -164,8 +168,3 @@ def raw_without_id(document: RawBSONDocument) -> RawBSONDocument:
     length = len(bson.encode({"_id": id_of(document)}, codec_options=_TOLERANT)) - 5
     rest = bytes(document.raw)[4 + length :]
     return RawBSONDocument((len(rest) + 4).to_bytes(4, "little") + rest)
-
-
-def _raw_with_id(raw: Any) -> RawBSONDocument:
-    own = bson.encode({"_id": ObjectId()})[4:-1]
-    return RawBSONDocument((len(raw) + len(own)).to_bytes(4, "little") + own + raw[4:], _TOLERANT)

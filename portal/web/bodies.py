@@ -5,6 +5,7 @@ one, or one of unknown length, is read by the thread: only where the endpoint ta
 access is checked, in one of few slots, and not slower than PART_BYTES in PATIENCE_SECONDS.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,7 +57,7 @@ def check(default: str) -> None:
         abort(415)  # the portal never decompresses
     if large:
         streams = request.mimetype == accepted.stream
-        request.max_content_length = None if streams else accepted.most_bytes
+        request.max_content_length = sys.maxsize if streams else accepted.most_bytes
         if streams or is_large():
             return
     body = request.get_data()

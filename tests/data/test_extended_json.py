@@ -10,7 +10,7 @@ from bson.binary import Binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.data.elements import field_of, with_id
+from portal.tenants.elements import field_of, with_id
 from portal.data.errors import InvalidExtendedJson
 from portal.data.extended_json import is_exact, parse, parse_array, parse_value, render
 

@@ -351,7 +351,7 @@ class AsyncOperations:
 
         def statements() -> Iterator[Statement]:
             for document in map(with_id, documents):
-                ids.append(document["_id"])
+                ids.append(id_of(document))
                 yield Statement("insert", document)
 
         await self._write_all(statements(), ordered, **given(others, comment=comment))

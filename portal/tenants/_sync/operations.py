@@ -347,7 +347,7 @@ class Operations:
 
         def statements() -> Iterator[Statement]:
             for document in map(with_id, documents):
-                ids.append(document["_id"])
+                ids.append(id_of(document))
                 yield Statement("insert", document)
 
         self._write_all(statements(), ordered, **given(others, comment=comment))
