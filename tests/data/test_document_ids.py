@@ -65,6 +65,7 @@ def test_what_stands_for_no_value_is_refused(text):
         parse_document_id(text)
 
 
+@pytest.mark.attack("Q3")
 def test_an_etag_is_of_the_bytes_the_organization_and_the_secret():
     acme, kestrel = ObjectId(), ObjectId()
     five, as_long = bson.encode({"a": 5}), bson.encode({"a": Int64(5)})

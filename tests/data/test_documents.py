@@ -121,6 +121,7 @@ def test_faults_in_a_body_are_told_with_their_place(writer, stored):
     assert stored.count_documents({}) == 0
 
 
+@pytest.mark.attack("Q3")
 def test_errors_name_keys_and_never_values(writer, stored):
     stored.create_index([("email", 1), ("tenant", 1)], unique=True)
     stored.insert_one({"email": "secret@acme.example", "tenant": 7})
@@ -225,6 +226,7 @@ FORBIDDEN = [
     {"$or": [{"a": 1}, {"$and": [{"$where": "1"}]}]},
     {"$expr": {"$function": {"body": "f", "args": [], "lang": "js"}}},
     {"a": {"$not": {"$where": "1"}}},
+    {"a": {"$elemMatch": {"$where": "1"}}},
 ]
 STAGES = [
     {"$lookup": {"from": "org_other", "as": "x", "pipeline": []}},
@@ -241,7 +243,7 @@ STAGES = [
 ]
 
 
-@pytest.mark.attack("Q1")
+@pytest.mark.attack("Q2")
 @pytest.mark.parametrize("query", FORBIDDEN, ids=str)
 def test_a_filter_runs_no_code_anywhere(writer, stored, query):
     stored.insert_one({"_id": 1})
@@ -270,7 +272,7 @@ def test_a_filter_runs_no_code_anywhere(writer, stored, query):
     assert stored.find_one() == {"_id": 1}
 
 
-@pytest.mark.attack("Q1")
+@pytest.mark.attack("Q2")
 @pytest.mark.parametrize("stage", STAGES, ids=str)
 def test_a_pipeline_stays_in_its_collection(writer, stage):
     answer = writer.send("POST", f"{ACME}/aggregate", json.dumps({"pipeline": [stage]}))

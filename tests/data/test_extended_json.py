@@ -10,9 +10,9 @@ from bson.binary import Binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.tenants.elements import field_of, with_id
 from portal.data.errors import InvalidExtendedJson
 from portal.data.extended_json import is_exact, parse, parse_array, parse_value, render
+from portal.tenants.elements import field_of, with_id
 
 ID = "6b0bfaa698c9c3e915f0b483"
 REFUSED = {

@@ -39,6 +39,7 @@ def test_an_index_is_built_listed_and_dropped(writer, stored, acme):
     assert first.details == {"name": "a_1__id_1", "fields": "a, _id"}
 
 
+@pytest.mark.attack("Q3")
 def test_a_failed_build_stays_with_its_cause_and_without_values(writer, stored):
     stored.insert_many([{"email": "secret"}, {"email": "secret"}])
     answer = create(writer, keys={"email": 1}, unique=True)

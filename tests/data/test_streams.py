@@ -68,6 +68,7 @@ def test_text_that_is_no_utf_8_inside_spoils_no_page(writer, stored):
     assert len(listed["inexact"]) == 1
 
 
+@pytest.mark.attack("D4")
 def test_a_stream_stops_at_its_first_fault_and_goes_on_where_it_stopped(
     writer, stored, monkeypatch
 ):
@@ -118,6 +119,7 @@ def test_only_these_endpoints_take_streams_and_large_bodies(writer, stored):
     assert fault(writer.insert("x" * (17 * 1024 * 1024)))[0] == 413
 
 
+@pytest.mark.attack("D4")
 def test_streams_leave_threads_for_others(writer, stored):
     stored.insert_many({"a": n} for n in range(10))
     held = [

@@ -97,7 +97,7 @@ def test_a_stream_that_breaks_off_is_not_taken_for_whole(remote):
     assert 0 < inserted < 10_000
 
 
-@pytest.mark.attack("D2")
+@pytest.mark.attack("D4")
 def test_slow_senders_take_no_thread_that_others_need(remote):
     with ExitStack() as open_ones:
         for _ in range(8):
@@ -116,7 +116,7 @@ def running(bare_client):
     return [each for each in found if each["command"].get("comment")]
 
 
-@pytest.mark.attack("D2")
+@pytest.mark.attack("D4")
 def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client):
     body = LONG.encode()
     with remote.open(
