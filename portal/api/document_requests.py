@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import marshmallow as ma
-from flask import request
+from flask import Response, g, request
 from flask_login import current_user
 
-from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, faults_of
+from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical, faults_of
 from portal.api.refusals import Refusal
 from portal.api.replay import HEADER, PARAMETER, REFUSALS
 from portal.data import extended_json
@@ -60,8 +61,16 @@ def access_to_documents(name: str, permission: str) -> Access:
     """The caller's access to an organization's documents. Raises what ``access_by_name`` raises,
     TooManyAttempts."""
     access = access_by_name(name, permission)
+    below = quote(request.path.split(f"/{name}", 1)[-1])
+    g.link = canonical(access, access.organization, below)
     rate_limits.count_attempt(rate_limits.DOCUMENTS, current_user.idempotency_scope)
     return access
+
+
+def with_link(response: Response) -> Response:
+    """Add the canonical URL to the answer to a request by an old slug."""
+    response.headers.update(g.pop("link", {}))
+    return response
 
 
 def takes_json(

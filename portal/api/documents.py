@@ -19,6 +19,7 @@ from portal.api.document_requests import (
     takes_documents,
     takes_json,
     update_body,
+    with_link,
 )
 from portal.api.document_responses import (
     RawJson,
@@ -51,6 +52,7 @@ from portal.web.context import IdempotencyKey
 from portal.web.errors import Overloaded
 
 documents = ApiBlueprint("documents", __name__, url_prefix="/org", description="Documents")
+documents.after_request(with_link)
 
 _IF_MATCH = {
     "name": "If-Match",

@@ -10,6 +10,7 @@ from portal.api.document_requests import (
     access_to_documents,
     body_query,
     takes_json,
+    with_link,
 )
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER, Answer, takes_key
@@ -25,6 +26,7 @@ from portal.web.errors import Overloaded
 from portal.web.requests import request_context
 
 indexes = ApiBlueprint("indexes", __name__, url_prefix="/org", description="Indexes")
+indexes.after_request(with_link)
 
 _OF_CHANGES = (*OF_READING, *replay.REFUSALS, InvalidIndex, Overloaded)
 

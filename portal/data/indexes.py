@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pymongo
@@ -38,6 +39,7 @@ from portal.web.context import RequestContext
 COLLECTION = "index_builds"
 MOST_INDEXES = 20
 BUILD_SECONDS = 600
+KEPT = timedelta(days=30)
 AWAITED_SECONDS = 2.5
 CREATED, DROPPED = "index_created", "index_dropped"
 READY, BUILDING, FAILED = "ready", "building", "failed"
@@ -85,6 +87,12 @@ class ListedIndex:
 def builds() -> Collection[dict[str, Any]]:
     """The records of builds, in the portal's own database beside the tenant database."""
     return client()[internal_database(current().tenant_db)][COLLECTION]
+
+
+@cache
+def _prepare() -> None:
+    """Create the index that deletes records after KEPT, once in a process."""
+    builds().create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
 
 
 def list_indexes(organization: Organization) -> list[ListedIndex]:
@@ -193,6 +201,7 @@ def _build(organization: Organization, spec: IndexSpec, done: threading.Event) -
     known = {"organization": organization.id, "name": spec.full_name}
     started = {"keys": list(spec.keys.items()), "unique": spec.unique, "at": clock.now()}
     try:
+        _prepare()
         builds().replace_one(known, {**known, **started, "state": BUILDING}, upsert=True)
         with pymongo.timeout(BUILD_SECONDS):
             _create(organization, spec)

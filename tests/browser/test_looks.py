@@ -94,7 +94,7 @@ def renaming(mara, master_db):
 
 
 def pages_of(slug):
-    below = ("", "/connect", "/activity", "/settings", "/rename", "/delete")
+    below = ("", "/connect", "/activity", "/settings", "/viewers", "/rename", "/delete")
     return ["/organizations", "/organizations?q=a", "/organizations?q=!", "/organizations/new", "/trash"] + [
         f"/organizations/{slug}{path}" for path in below
     ]  # fmt: skip

@@ -9,8 +9,9 @@ from bson.raw_bson import RawBSONDocument
 
 from portal.data import plans
 from portal.data.document_ids import address_of
+from portal.organizations.lifecycle.renaming import rename_organization
 from tests.data.conftest import ACME, DataProgram
-from tests.factories import a_key, an_organization
+from tests.factories import a_context, a_key, an_organization
 from tests.program import fault
 
 
@@ -53,7 +54,7 @@ def test_many_are_inserted_or_none(writer, stored):
 
 
 @pytest.mark.parametrize(
-    "value", ["", "a/b", "..", "%2F", ObjectId("507f1f77bcf86cd799439011"), "507f1f77bcf86cd799439011", None, -5, Int64(5), 0.5, {"b": 1, "a": 2}],
+    "value", ["", "a/b", "..", "%2F", "8/zn6MXCRkK/MeMgi27eJQ==", "a&b?c#d", "https://fr.test.ca/page%2F%3Ffilter%5Blang%5D%3Dfr", ObjectId("507f1f77bcf86cd799439011"), "507f1f77bcf86cd799439011", None, -5, Int64(5), 0.5, {"b": 1, "a": 2}],
     ids=repr,
 )  # fmt: skip
 def test_every_id_has_a_url(writer, stored, value):
@@ -351,6 +352,18 @@ def test_keys_without_the_permission_are_refused(app, acme):
         writes = program.insert("{}").status_code
         assert reads == (200 if "documents.read" in permissions else 403)
         assert writes == (201 if "documents.write" in permissions else 403)
+
+
+def test_an_old_address_leads_on_and_an_id_never_changes(writer, stored, acme):
+    stored.insert_one({"_id": 1})
+    rename_organization(acme, "Acme & Daughters", a_context())
+    by_old = writer.one("1")
+    assert (
+        by_old.headers["Link"]
+        == '<http://localhost/org/acme-and-daughters/documents/1>; rel="canonical"'
+    )
+    by_id = writer.get(f"/org/by-id/{acme.id}/documents/1")
+    assert by_id.json == by_old.json
 
 
 @pytest.mark.attack("T1")

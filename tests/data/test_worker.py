@@ -126,3 +126,10 @@ def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client):
     began = time.monotonic()
     wait_until(lambda: not running(bare_client))
     assert time.monotonic() - began < SLOW
+
+
+def test_two_lengths_of_one_body_are_refused(remote):
+    """A proxy before the portal may believe the other one."""
+    both = ("Content-Length: 5", *CHUNKED)
+    with remote.open("", chunk(lines(40_000, 40_001)) + b"0\r\n\r\n", *both) as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400")
