@@ -43,7 +43,9 @@ def list_indexes(name: str) -> dict[str, Any]:
     return {"indexes": [asdict(each) for each in services.list_indexes(access.organization)]}
 
 
-@indexes.post("/<name:name>/indexes", refusals=(*_OF_CHANGES, TooManyIndexes, TooManyBuilds))
+@indexes.post(
+    "/<name:name>/indexes", refusals=(*_OF_CHANGES, TooManyIndexes, TooManyBuilds, IndexNotFound)
+)
 @takes_json(schemas.NewIndexBody, PARAMETER)
 @logged_in
 @indexes.response(201, schemas.IndexAnswer)
@@ -76,9 +78,11 @@ def drop_index(name: str, index_name: str) -> dict[str, Any]:
 
 
 def _replay_created(organization: Organization) -> Answer:
-    listed = services.list_indexes(organization)
-    last = max(listed, key=lambda index: index.state != services.READY)
-    return {"index": asdict(last)}, 201, {}
+    wanted = services.IndexSpec(**body_query(schemas.NewIndexBody)).full_name
+    for index in services.list_indexes(organization):
+        if index.name == wanted:
+            return {"index": asdict(index)}, 201, {}
+    raise IndexNotFound  # dropped since
 
 
 replay.install(

@@ -157,7 +157,7 @@ def test_a_key_makes_nobody_an_admin(app, owner, given):
     program = Program(app, a_key(acme, **given))
     answer = program.put(f"/org/acme-corp/members/{teo.id}", {"role": "admin"})
     assert fault(answer)[:2] == (403, "forbidden")
-    needed = "documents.read" if given["role"] else "audit.export"
+    needed = "credentials.manage" if given["role"] else "audit.export"
     assert f"needs the permission {needed}" in answer.json["error"]["message"]
     for member in (teo, ann):
         answer = program.put(f"/org/acme-corp/members/{member.id}", {"role": "viewer"})
