@@ -62,7 +62,7 @@ class Remote:
 
 @pytest.fixture(scope="module")
 def remote(server):
-    with portal(server, f"data_{ObjectId()}") as running:
+    with portal(server, f"data_{ObjectId()}", workers=1) as running:
         yield Remote(running.url)
 
 
