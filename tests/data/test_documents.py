@@ -374,3 +374,32 @@ def test_an_organization_of_others_looks_like_none(app, writer):
             method, f"/org/kestrel/documents{path}", "{}" if method == "POST" else None
         )
         assert fault(answer) == (404, "not_found", set())
+
+
+def test_dots_dollars_and_order_of_keys_stay(writer, stored):
+    """By its _id alone a document is read, changed and deleted, whatever its keys are."""
+    odd = {
+        "_id": 1,
+        "a.b": 1,
+        "a": {"b": 2},
+        "10": 1,
+        "2": 2,
+        "nested": {"$x": 1, "$set": {"y": 1}},
+    }
+    stored.insert_one(odd)
+    before = raw_of(stored, 1)
+    read = writer.one("1").json
+    assert read["exact"] is True
+    assert list(read["document"]) == list(odd)
+    assert writer.send("PUT", f"{ACME}/1", json.dumps(read["document"])).json["modified"] == 0
+    assert raw_of(stored, 1) == before
+    assert writer.send("PATCH", f"{ACME}/1", '{"$set": {"a.b": 3}}').status_code == 200
+    assert stored.find_one() == {**odd, "a": {"b": 3}}
+    assert writer.delete(f"{ACME}/1").json["deleted"] == 1
+
+
+def test_a_document_named_like_an_operator_is_read_and_deleted(writer, stored):
+    stored.insert_one({"_id": 1, "$x": 1})
+    assert writer.one("1").json["document"]["$x"] == {"$numberInt": "1"}
+    assert fault(writer.send("PUT", f"{ACME}/1", '{"$x": 2}'))[:2] == (422, "invalid_query")
+    assert writer.delete(f"{ACME}/1").json["deleted"] == 1

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from portal.data import importing, reading
 from portal.data.document_ids import address_of
+from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import streaming
 from tests.data.conftest import ACME
 from tests.data.test_extended_json import keys, values
-from tests.factories import an_organization
+from tests.factories import a_context, an_organization
 from tests.program import fault
 
 NDJSON = "application/x-ndjson"
@@ -134,6 +135,20 @@ def test_streams_leave_threads_for_others(writer, stored):
     for answer in held:
         answer.close()
     assert send(writer, "{}").status_code == 200
+
+
+def test_a_rename_in_between_is_not_noticed(writer, stored, acme, monkeypatch):
+    monkeypatch.setattr(reading, "_EXPORTED_AT_ONCE", 10)
+    stored.insert_many({"_id": n} for n in range(30))
+    headers = {**AS_STREAM, "Authorization": f"Bearer {writer.token}"}
+    answer = writer.client.get(ACME, headers=headers, buffered=False)
+    parts = answer.iter_encoded()
+    text = next(parts) + next(parts)
+    rename_organization(acme, "Other", a_context())
+    text += b"".join(parts)
+    ids = [json.loads(line)["_id"]["$numberInt"] for line in text.splitlines()[:-1]]
+    assert ids == [str(n) for n in range(30)]
+    assert json.loads(text.splitlines()[-1])["$end"]["documents"] == 30
 
 
 documents = st.lists(
