@@ -21,7 +21,7 @@ APT_INSTALL := test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get 
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast faults check format sync-tenants settings lock sbom bench lighthouse screenshots html openapi scan clean
+.PHONY: help run test test-fast faults check format sync-tenants wheel settings lock sbom bench lighthouse screenshots html openapi scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ format: $(VENV)/installed-test  ## formats the code
 
 sync-tenants: $(VENV)/installed-test  ## writes portal/tenants/_sync again, after a change of portal/tenants/_async
 	$(BIN)/python -m tests.sync_tenants
+
+wheel: $(VENV)/installed-test  ## builds what applications install, portal-tenants, into build/wheels/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheels portal/tenants
 
 settings: $(VENV)/installed  ## writes the table in docs/settings.md, .env.example, and the role in compose and docs/operating.md
 	$(BIN)/python -m portal.serving.settings_docs

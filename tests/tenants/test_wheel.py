@@ -1,0 +1,102 @@
+"""What applications install: the library alone, with PyMongo and nothing else."""
+
+import email
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from portal.tenants.unsupported import INSTEAD
+
+TOP = Path(__file__).parents[2]
+LIBRARY = TOP / "portal" / "tenants"
+SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
+PYMONGO = ("pymongo", "bson", "gridfs", "dns")
+ALONE = """
+import portal_tenants, portal_tenants.testing, sys
+print(portal_tenants.__file__, *sorted(name for name in sys.modules if name.startswith("portal")))
+"""
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheels")
+    build = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
+    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", folder, LIBRARY)
+    subprocess.run([*build, *options], check=True)
+    [built] = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="session")
+def python(wheel, tmp_path_factory):
+    """Python in an environment with the wheel and PyMongo."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    packages = next(folder.glob("lib/python*/site-packages"))
+    with zipfile.ZipFile(wheel) as unpacked:
+        unpacked.extractall(packages)
+    for name in PYMONGO:
+        (packages / name).symlink_to(SITE_PACKAGES / name)
+    return folder / "bin" / "python"
+
+
+@pytest.mark.processes
+def test_the_wheel_has_the_library_and_no_way_to_rename_or_drop(wheel):
+    assert re.fullmatch(r"portal_tenants-[\d.]+-py3-none-any\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as unpacked:
+        names = set(unpacked.namelist())
+        [metadata] = [name for name in names if name.endswith("METADATA")]
+        described = email.message_from_bytes(unpacked.read(metadata))
+        assert [re.match(r"[\w-]+", each)[0] for each in described.get_all("Requires-Dist")] == [
+            "pymongo"
+        ]
+        assert "portal_tenants/py.typed" in names
+        assert {"portal_tenants/_sync/tenants.py", "portal_tenants/testing.py"} <= names
+        assert "portal_tenants/collections.py" not in names
+        assert not [name for name in names if ".." in name or name.startswith("portal/")]
+
+
+@pytest.mark.processes
+def test_the_wheel_needs_pymongo_alone(python):
+    told = subprocess.run([python, "-I", "-c", ALONE], capture_output=True, text=True, check=True)
+    file, *modules = told.stdout.split()
+    assert Path(file).is_relative_to(python.parents[1])
+    assert modules
+    assert all(name.startswith("portal_tenants") for name in modules)
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "stream or rename_before_it or rights_are_enough or child or loop",
+        pytest.param("", marks=pytest.mark.full),
+    ],
+)
+def test_the_librarys_own_tests_pass_over_the_wheel(python, server, chosen, tmp_path):
+    packages = next(python.parents[1].glob("lib/python*/site-packages"))
+    (packages / "pytest.pth").write_text(f"{SITE_PACKAGES}\n")  # behind the wheel and PyMongo
+    library = "tests/tenants/library"
+    told = subprocess.run(
+        [python, "-m", "pytest", "-c", os.devnull, "--rootdir", TOP, "--confcutdir", library,
+         "-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--basetemp", tmp_path / "wheel",
+         "--override-ini", "markers=slow\nprocesses", "-k", chosen, library],
+        cwd=TOP, capture_output=True, text=True, check=False,
+        env={**os.environ, "TENANTS_LIBRARY": "portal_tenants", "TENANTS_SERVER": server.uri},
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert re.search(r"\d\d+ passed", told.stdout)
+
+
+def test_what_isnt_offered_stands_in_the_readme_with_what_to_use():
+    readme = (LIBRARY / "README.md").read_text()
+    table = readme.split("## What isn't offered")[1].split("##")[0]
+    assert set(INSTEAD) <= set(re.findall(r"\w+", table))
