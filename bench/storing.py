@@ -1,68 +1,170 @@
-"""The cost of the tenant store beside PyMongo's own methods."""
+"""The cost of the tenant library beside PyMongo's own methods, in both forms."""
 
-from collections.abc import Callable
+import asyncio
+import gc
+import threading
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+from bson import ObjectId
+from pymongo import AsyncMongoClient, monitoring
 from pymongo.write_concern import WriteConcern
 
 from bench.environment import Environment
 from bench.report import Figure
 from bench.scale import Scale
-from bench.timing import interleaved_medians, timed
+from bench.timing import Timed, interleaved_medians, timed
 from portal.organizations.storage import tenant_of
 from portal.settings import current
+from portal.tenants import AsyncTenant, Tenant
+from portal.tenants.testing import FakePortal
 from tests.factories import an_organization
 
 _BULK = 500
 _DOCUMENTS = 2000
+_ORGANIZATIONS = 10_000
+_WRITERS = 1000
+_MAJORITY = WriteConcern("majority")
+# Whether each is a quick one, and how a collection does it, plain or an organization's.
+_WORKS: dict[str, tuple[bool, Callable[[Any, int], Any]]] = {
+    "find one": (True, lambda c, n: c.find_one({"_id": n})),
+    "find, a page of 25": (
+        True,
+        lambda c, n: c.find({"_id": {"$lt": n + 100}}, sort=[("_id", -1)], limit=25).to_list(),
+    ),
+    "find all, 2,000": (False, lambda c, n: c.find({"_id": {"$type": "int"}}).to_list()),
+    "count": (True, lambda c, n: c.count_documents({"_id": {"$lt": 1000}})),
+    "insert one": (True, lambda c, n: c.insert_one({"name": f"Document {n}", "n": 0})),
+    "update one": (True, lambda c, n: c.update_one({"_id": n}, {"$inc": {"n": 1}})),
+    f"insert many, {_BULK}": (
+        False,
+        lambda c, n: c.insert_many([{"name": f"Document {n}"} for _ in range(_BULK)]),
+    ),
+}
 
 
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
-    """The store's methods and PyMongo's without a fence, both acknowledged by a majority."""
+    """The library's methods and PyMongo's without a fence, both acknowledged by a majority; what an
+    application's process needs for many organizations."""
     organization = an_organization("Store")
-    store = tenant_of(organization)
     plain = environment.client[current().tenant_db].get_collection(
-        organization.placement.collection, write_concern=WriteConcern("majority")
+        organization.placement.collection, write_concern=_MAJORITY
     )
     plain.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
-    many = [{"name": f"Document {n}"} for n in range(_BULK)]
-    figures = []
-
-    def compare(
-        what: str, rounds: int, unfenced: Callable[[int], object], fenced: Callable[[int], object]
-    ) -> None:
-        base, cost = interleaved_medians(rounds, timed(unfenced), timed(fenced))
-        figures.append(Figure.in_ms(what, cost, base, "plain PyMongo"))
-
-    quick = 10 * scale.rounds
-    compare("get", quick, lambda n: plain.find_one({"_id": n}), store.find_one)
-    compare(
-        "find, a page of 25",
-        quick,
-        lambda n: list(plain.find({"_id": {"$lt": n + 100}}, sort=[("_id", -1)], limit=25)),
-        lambda n: list(store.find({"_id": {"$lt": n + 100}}, sort=[("_id", -1)], limit=25)),
-    )
-    compare(
-        "count",
-        quick,
-        lambda n: plain.count_documents({"_id": {"$lt": 1000}}),
-        lambda n: store.count_documents({"_id": {"$lt": 1000}}),
-    )
-    compare(
-        "insert one",
-        quick,
-        lambda n: plain.insert_one({"name": f"Document {n}", "n": 0}),
-        lambda n: store.insert_one({"name": f"Document {n}", "n": 0}),
-    )
-    compare(
-        "update one",
-        quick,
-        lambda n: plain.update_one({"_id": n}, {"$inc": {"n": 1}}),
-        lambda n: store.update_one({"_id": n}, {"$inc": {"n": 1}}),
-    )
-    compare(
-        f"insert many, {_BULK}",
-        scale.rounds,
-        lambda n: plain.insert_many([dict(each) for each in many]),
-        lambda n: store.insert_many([dict(each) for each in many]),
-    )
+    figures = _beside(plain, tenant_of(organization), scale)
+    with FakePortal(environment.server.uri) as fake:
+        acme = fake.create("acme")
+        many = fake.data.org_acme
+        many.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
+        figures += asyncio.run(_beside_asynchronous(environment, fake, acme, scale))
+        figures.append(_reads_of_waiting_writers(fake, acme))
+        figures.append(_memory_of_organizations(fake))
     return figures
+
+
+def _beside(plain: Any, tenant: Tenant, scale: Scale) -> list[Figure]:
+    return [
+        _compared(
+            what,
+            scale.rounds * (10 if quick else 1),
+            timed(lambda n, work=work: work(plain, n)),  # type: ignore[misc]
+            timed(lambda n, work=work: work(tenant, n)),  # type: ignore[misc]
+        )
+        for what, (quick, work) in _WORKS.items()
+    ]
+
+
+async def _beside_asynchronous(
+    environment: Environment, fake: FakePortal, acme: ObjectId, scale: Scale
+) -> list[Figure]:
+    tenants = fake.async_tenants(tz_aware=True)
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        environment.server.uri, uuidRepresentation="standard", tz_aware=True
+    )
+    plain = client[fake.data.name].get_collection("org_acme", write_concern=_MAJORITY)
+    tenant: AsyncTenant = tenants.by_id(acme)
+    figures = []
+    for what, (quick, work) in _WORKS.items():
+        rounds = scale.rounds * (10 if quick else 1)
+        base, cost = await _medians(rounds, plain, tenant, work)
+        figures.append(Figure.in_ms(f"{what}, asynchronous", cost, base, "plain PyMongo"))
+    await tenants.close()
+    await client.close()
+    return figures
+
+
+async def _medians(
+    rounds: int, plain: Any, tenant: Any, work: Callable[[Any, int], Awaitable[Any]]
+) -> list[float]:
+    """As ``interleaved_medians``, in the running event loop."""
+    taken: list[list[float]] = [[], []]
+    for n in range(rounds):
+        for which in (n % 2, 1 - n % 2):
+            begin = time.perf_counter()
+            await work((plain, tenant)[which], n)
+            taken[which].append(time.perf_counter() - begin)
+    return [sorted(seconds)[rounds // 2] for seconds in taken]
+
+
+def _compared(what: str, rounds: int, unfenced: Timed, fenced: Timed) -> Figure:
+    base, cost = interleaved_medians(rounds, unfenced, fenced)
+    return Figure.in_ms(what, cost, base, "plain PyMongo")
+
+
+class _DirectoryReads(monitoring.CommandListener):
+    def __init__(self) -> None:
+        self.count = 0
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.count += str(event.command.get("find")).startswith("directory_")
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+def _reads_of_waiting_writers(fake: FakePortal, acme: ObjectId) -> Figure:
+    """The times that the directory is read when writers meet a rename."""
+    reads = _DirectoryReads()
+    with fake.tenants(event_listeners=[reads], maxPoolSize=100) as tenants:
+        tenant = tenants.by_id(acme)
+        tenant.find_one()
+        reads.count = 0
+        ready = threading.Barrier(_WRITERS + 1)
+
+        def write() -> None:
+            ready.wait()
+            tenant.insert_one({})
+
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            writing = [pool.submit(write) for _ in range(_WRITERS)]
+            fake.rename(acme, "renamed")
+            ready.wait()
+            for each in writing:
+                each.result()
+    return Figure(f"directory reads of {_WRITERS} writers at a rename", reads.count, "")
+
+
+def _memory_of_organizations(fake: FakePortal) -> Figure:
+    """What a process keeps of each organization that it has used."""
+    [entry] = fake.master.directory_organizations.find(limit=1)
+    ids = [ObjectId() for _ in range(_ORGANIZATIONS)]
+    fake.master.directory_organizations.insert_many(
+        {**entry, "_id": each, "slug": f"organization-{n}"} for n, each in enumerate(ids)
+    )
+    with fake.tenants() as tenants:
+        tenants.by_id(ids[0]).find_one()
+        gc.collect()
+        tracemalloc.start()
+        handles = [tenants.by_id(each) for each in ids]
+        for handle in handles:
+            handle.find_one()
+        gc.collect()
+        each_bytes = tracemalloc.get_traced_memory()[0] / len(handles)
+        tracemalloc.stop()
+    return Figure(f"memory of each of {_ORGANIZATIONS:,} organizations", each_bytes / 1000, "KB")
