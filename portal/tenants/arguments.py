@@ -144,6 +144,10 @@ def collation_document(collation: Any) -> Any:
 
 def with_id(document: Any) -> Any:
     """The document with an ``_id``, which is set in what the caller gave, as by PyMongo."""
+    if isinstance(document, dict):
+        if "_id" not in document:
+            document["_id"] = ObjectId()
+        return document
     if not isinstance(document, Mapping):
         raise TypeError(f"a document is a mapping, not {type(document).__name__}")
     if isinstance(document, RawBSONDocument):

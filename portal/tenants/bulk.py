@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson.codec_options import CodecOptions
@@ -19,8 +19,7 @@ from .queries import check_replacement, check_update
 _FIELDS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One part of a command that writes: a document to insert, or which ones to change and how."""
 
     verb: str

@@ -60,10 +60,15 @@ def _out_of_time() -> ExecutionTimeout:
     return ExecutionTimeout("the time limit ended while the directory was being read", 50)
 
 
-def buffered(cursor: Any) -> int:
-    """How many documents PyMongo's cursor has received and not returned, which it doesn't tell
-    publicly; so none where it can't be told."""
-    return len(getattr(cursor, "_data", ()))
+def take_received(cursor: Any) -> list[Any]:
+    """Take what PyMongo's cursor has received and not returned yet. Publicly it tells no more than
+    one document at a time, which is right as well, and slower."""
+    received = getattr(cursor, "_data", None)
+    if not received:
+        return []
+    taken = list(received)
+    received.clear()
+    return taken
 
 
 class AsyncFlights:

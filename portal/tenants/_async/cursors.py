@@ -13,7 +13,7 @@ from ..arguments import Sort, collation_document, hint_value, id_of, raw_without
 from ..errors import CursorLost
 from ..fence import is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
-from ..runtime import buffered
+from ..runtime import take_received
 from .execution import AsyncExecution
 
 
@@ -44,17 +44,19 @@ class AsyncResults:
         """The next document. Raises StopAsyncIteration at the end, and CursorLost."""
         if not self._part:
             await self._read_part()
-        self._read += 1
-        self._last = self._part.popleft()
-        return self._last
+        return self._take(1)[0]
 
     async def to_list(self, length: int | None = None) -> list[Any]:
         """The documents up to the end, or at most ``length``."""
         documents: list[Any] = []
-        async for document in self:
-            documents.append(document)
-            if len(documents) == length:
-                break
+        while length is None or len(documents) < length:
+            if not self._part:
+                try:
+                    await self._read_part()
+                except StopAsyncIteration:
+                    break
+            wanted = len(self._part) if length is None else length - len(documents)
+            documents += self._take(wanted)
         return documents
 
     async def close(self) -> None:
@@ -85,15 +87,27 @@ class AsyncResults:
     def _command(self) -> dict[str, Any]:
         return self._fields
 
+    def _take(self, wanted: int) -> list[Any]:
+        """At most ``wanted`` of the documents that were received."""
+        if wanted < len(self._part):
+            taken = [self._part.popleft() for _ in range(wanted)]
+        else:
+            taken = list(self._part)
+            self._part.clear()
+        self._read += len(taken)
+        self._last = taken[-1]
+        return taken
+
     async def _read_part(self) -> None:
         """Read the next part. Raises StopAsyncIteration at the end."""
+        if not self._read and await self._read_whole():
+            return
         while not self._ended:
             cursor = await self.open()
             try:
                 with pymongo.timeout(limits.OPERATION_SECONDS):
                     self._part.append(await cursor.next())
-                    if rest := buffered(cursor):
-                        self._part.extend(await cursor.to_list(rest))
+                self._part.extend(take_received(cursor))
                 return
             except StopAsyncIteration:
                 self._ended = True
@@ -101,6 +115,10 @@ class AsyncResults:
                 self._recover(error)
                 self._cursor = None
         raise StopAsyncIteration
+
+    async def _read_whole(self) -> bool:
+        """Read a result at once that one reply has room for; tell whether there was anything."""
+        return False
 
     def _recover(self, error: PyMongoError) -> None:
         """Raise unless the result goes on after ``error`` by another command."""
@@ -170,11 +188,6 @@ class AsyncFound(AsyncResults):
         self.__init__(self._execution, self._fields)  # type: ignore[misc]
         return self
 
-    async def next(self) -> Any:
-        """The next document. Raises StopAsyncIteration at the end, and CursorLost."""
-        document = await super().next()
-        return self._without_id(document) if self._hides_id else document
-
     def __aiter__(self) -> "AsyncFound":
         return self
 
@@ -200,6 +213,24 @@ class AsyncFound(AsyncResults):
             fields.pop("skip", None)
             fields["filter"] = beyond(fields["filter"], id_of(self._last), fields["sort"]["_id"])
         return fields
+
+    async def _read_whole(self) -> bool:
+        # A page, which is what most ask for, takes less by a command than by a cursor.
+        limit = self._fields.get("limit") or 0
+        if not 0 < limit <= limits.BATCH_DOCUMENTS or "batchSize" in self._fields:
+            return False
+        if self._cursor is not None or self._ended:
+            return False
+        reply = await self._execution.read("find", **self._command(), batchSize=limit)
+        if reply["cursor"]["id"]:  # more than the 16 MB of a reply, so it is read again in parts
+            return False
+        self._part.extend(reply["cursor"]["firstBatch"])
+        self._ended = True
+        return bool(self._part)
+
+    def _take(self, wanted: int) -> list[Any]:
+        taken = super()._take(wanted)
+        return [self._without_id(document) for document in taken] if self._hides_id else taken
 
     @property
     def _follows_ids(self) -> bool:

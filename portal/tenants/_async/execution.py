@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import pymongo
-from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.codec_options import CodecOptions, DatetimeConversion, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -35,6 +35,7 @@ TRANSACTION: dict[str, Any] = {
     "write_concern": WriteConcern("majority"),
     "read_preference": ReadPreference.PRIMARY,
 }
+_NO_TYPES = TypeRegistry()
 _MAJORITY = {"w": "majority"}
 
 
@@ -85,6 +86,9 @@ class AsyncFenced:
 
     async def read(self, verb: str, **fields: Any) -> dict[str, Any]:
         options = self.codec_options
+        if options.type_registry != _NO_TYPES:  # which a command's reply isn't decoded by
+            found = await (await self.open(verb, **fields)).to_list()
+            return {"cursor": {"id": 0, "firstBatch": found}}
 
         async def attempt(located: Located) -> dict[str, Any]:
             command = {verb: located.name, **fields}
