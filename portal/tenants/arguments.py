@@ -30,7 +30,8 @@ _INSTEAD_OF = {
     "cursor_type": "use watch()",
     "no_cursor_timeout": "sorted by _id, a result goes on after its cursor timed out",
     "bypass_document_validation": "a validator binds every application",
-    "raw_batches": "use with_options(codec_options=...) and RawBSONDocument",
+    "raw_data": "it is for time series, which no organization has",
+    "rawData": "it is for time series, which no organization has",
 }
 
 

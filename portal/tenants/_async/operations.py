@@ -536,7 +536,7 @@ class AsyncOperations:
 
     async def _update_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
         """Update in batches, and count into ``result``."""
-        async for ids in self._ids(parts):
+        async for ids in self._ids(parts, fields):
             batch = {**_among(parts, ids), "multi": True, "upsert": False}
             reply = await self._write_batch("update", updates=[batch], **fields)
             result["n"] += reply["n"]
@@ -550,7 +550,7 @@ class AsyncOperations:
 
     async def _delete_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
         """Delete in batches, and count into ``result``."""
-        async for ids in self._ids(parts):
+        async for ids in self._ids(parts, fields):
             batch = {**_among(parts, ids), "limit": 0}
             result["n"] += (await self._write_batch("delete", deletes=[batch], **fields))["n"]
 
@@ -567,11 +567,11 @@ class AsyncOperations:
 
         return await self._execution.transact(body)
 
-    async def _ids(self, parts: Document) -> AsyncIterator[list[Any]]:
+    async def _ids(self, parts: Document, options: Document) -> AsyncIterator[list[Any]]:
         """The ``_id``s of the matching documents, in batches, in ascending order."""
-        options = {name: parts[name] for name in ("hint", "collation") if name in parts}
-        fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}, **options}
-        fields["batchSize"] = limits.BATCH_DOCUMENTS
+        chosen = {name: parts[name] for name in ("hint", "collation") if name in parts}
+        fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}}
+        fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
         ids = []
         async for document in AsyncFound(self._execution, fields):
             ids.append(id_of(document))

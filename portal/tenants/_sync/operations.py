@@ -530,7 +530,7 @@ class Operations:
 
     def _update_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
         """Update in batches, and count into ``result``."""
-        for ids in self._ids(parts):
+        for ids in self._ids(parts, fields):
             batch = {**_among(parts, ids), "multi": True, "upsert": False}
             reply = self._write_batch("update", updates=[batch], **fields)
             result["n"] += reply["n"]
@@ -544,7 +544,7 @@ class Operations:
 
     def _delete_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
         """Delete in batches, and count into ``result``."""
-        for ids in self._ids(parts):
+        for ids in self._ids(parts, fields):
             batch = {**_among(parts, ids), "limit": 0}
             result["n"] += (self._write_batch("delete", deletes=[batch], **fields))["n"]
 
@@ -561,11 +561,11 @@ class Operations:
 
         return self._execution.transact(body)
 
-    def _ids(self, parts: Document) -> Iterator[list[Any]]:
+    def _ids(self, parts: Document, options: Document) -> Iterator[list[Any]]:
         """The ``_id``s of the matching documents, in batches, in ascending order."""
-        options = {name: parts[name] for name in ("hint", "collation") if name in parts}
-        fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}, **options}
-        fields["batchSize"] = limits.BATCH_DOCUMENTS
+        chosen = {name: parts[name] for name in ("hint", "collation") if name in parts}
+        fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}}
+        fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
         ids = []
         for document in Found(self._execution, fields):
             ids.append(id_of(document))

@@ -384,6 +384,9 @@ def test_array_filters_and_hints_are_pymongos(store):
     assert store.find_one(1)["a"] == [1, 25, 29]
     with pytest.raises(OperationFailure):
         store.delete_many({}, hint="nothing")
+    named = {"$expr": {"$eq": ["$_id", "$$id"]}}
+    assert store.update_many(named, {"$set": {"b": 1}}, let={"id": 1}).modified_count == 1
+    assert store.delete_many(named, let={"id": 1}).deleted_count == 1
 
 
 def test_a_key_that_exists_is_told_and_nothing_changed(store, raw):
