@@ -63,6 +63,13 @@ class FakePortal:
         self.client.drop_database(self.master)
         self.client.close()
 
+    def clear(self) -> None:
+        """Delete all organizations, which is quicker than another ``FakePortal``."""
+        for name in self.data.list_collection_names():
+            self.data.drop_collection(name)
+        for view in (ORGANIZATIONS, SLUGS):
+            self.master[view].delete_many({})
+
     def tenants(self, **options: Any) -> Tenants:
         """What the application calls ``Tenants`` for, over these databases."""
         return Tenants(self.uri, **options)

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import os
 import threading
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -19,6 +20,16 @@ from tests.tenants.breaking_line import BreakingLine
 
 LIBRARY = os.environ.get("TENANTS_LIBRARY", "portal.tenants")
 APPLICATION = "shop"  # the appname by which the server fails its commands and no others
+
+
+@pytest.fixture(autouse=True)
+def empty_database():
+    """The portal's databases aren't used here."""
+
+
+@pytest.fixture(autouse=True)
+def undocumented():
+    """Nor is its API."""
 
 
 def library(module=""):
@@ -170,24 +181,48 @@ def loop():
     loop.close()
 
 
+@contextmanager
+def connecting(request):
+    """Makes ``Tenants``, or ``AsyncTenants`` that blocks."""
+    with ExitStack() as stack:
+
+        def make(uri, **options):
+            options = {"tz_aware": True, "appname": APPLICATION, **options}
+            if request.param == "sync":
+                return stack.enter_context(library().Tenants(uri, **options))
+            tenants = Blocking(
+                library().AsyncTenants(uri, **options), request.getfixturevalue("loop")
+            )
+            stack.callback(tenants.close)
+            return tenants
+
+        yield make
+
+
 @pytest.fixture(params=["sync", "async"])
 def connect(request):
-    """Makes ``Tenants``, or ``AsyncTenants`` that blocks."""
-    made = []
+    with connecting(request) as make:
+        yield make
 
-    def make(uri, **options):
-        options = {"tz_aware": True, "appname": APPLICATION, **options}
-        if request.param == "sync":
-            tenants = library().Tenants(uri, **options)
-        else:
-            asynchronous = library().AsyncTenants(uri, **options)
-            tenants = Blocking(asynchronous, request.getfixturevalue("loop"))
-        made.append(tenants)
-        return tenants
 
-    yield make
-    for tenants in made:
-        tenants.close()
+# Where a test needs nothing of its own, these are made once, since clients cost more than it does.
+
+
+@pytest.fixture(scope="session")
+def shared_fake(server_uri):
+    with library("testing").FakePortal(server_uri) as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def shared_listener():
+    return Sent()
+
+
+@pytest.fixture(scope="session", params=["sync", "async"])
+def shared_tenants(request, shared_fake, shared_listener):
+    with connecting(request) as make:
+        yield make(shared_fake.uri, event_listeners=[shared_listener])
 
 
 @pytest.fixture

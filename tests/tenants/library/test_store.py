@@ -27,6 +27,23 @@ QueryRefused, PartialWrite = errors.QueryRefused, errors.PartialWrite
 
 
 @pytest.fixture
+def fake(shared_fake):
+    shared_fake.clear()
+    return shared_fake
+
+
+@pytest.fixture
+def listener(shared_listener):
+    shared_listener.names.clear()
+    return shared_listener
+
+
+@pytest.fixture
+def tenants(shared_tenants):
+    return shared_tenants
+
+
+@pytest.fixture
 def renaming(fake, acme):
     """Renames the organization to and fro until the test has what it wants."""
     stopped = threading.Event()
