@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
-from portal_tenants import AsyncTenant, AsyncTenants, Purged, Trashed, Unknown
+from portal_tenants import AsyncTenant, AsyncTenants
+from portal_tenants.errors import StateError
 from pydantic import BaseModel
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
@@ -64,9 +65,7 @@ async def ship(number: str, tenant: Tenant) -> dict[str, int]:
     return {"shipped": shipped.modified_count}
 
 
-@app.exception_handler(Unknown)
-@app.exception_handler(Trashed)
-@app.exception_handler(Purged)
+@app.exception_handler(StateError)  # unknown, in the trash, purged …
 async def gone(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=410)
 

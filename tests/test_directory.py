@@ -8,11 +8,13 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from portal.database import directory
-from portal.documents.organizations import OperationKind
-from portal.organizations.lifecycle import engine
+from portal.database.transactions import transactional
+from portal.documents.organizations import OperationKind, SlugState
+from portal.organizations.access.lookup import access_to
+from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from tests.factories import a_context, an_organization, fresh, intend
+from tests.factories import a_context, a_person, an_organization, fresh, intend, the_owner
 
 VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
 UNAUTHORIZED = 13
@@ -88,6 +90,26 @@ def test_a_claimed_slug_leads_nowhere_before_its_rename_is_done(acme, master_db)
     intend(acme, rename)
     master_db["slugs"].insert_one({"_id": "other", "organization": acme.id, "state": "target"})
     assert master_db[directory.SLUGS].find_one("other") is None
+
+
+def test_an_old_slug_leads_on_while_the_organization_takes_it_back(acme, master_db):
+    by_owner = a_context(the_owner(acme))
+    rename_organization(acme, "Acme Limited", by_owner)
+    back = engine.new_operation(
+        OperationKind.RENAME, "org_acme_corp", by_owner, name="Acme Corp", slug="acme-corp"
+    )
+    claim_back(fresh(acme), back)
+    assert master_db[directory.SLUGS].find_one("acme-corp")["state"] == "old"
+    assert access_to("acme-corp", a_person(the_owner(acme))).organization == acme
+
+
+@transactional
+def claim_back(organization, operation):
+    """As a rename does first."""
+    engine.write_intent(organization, operation, a_context())
+    slugs.claim_slug(
+        operation.slug, organization.id, SlugState.TARGET, a_context(), organization.id
+    )
 
 
 def test_a_version_grows_with_each_change(acme, entry):

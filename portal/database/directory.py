@@ -97,16 +97,18 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
         "epoch": {"$literal": epoch},
         "format": {"$literal": FORMAT},
     }
-    claimed = {"state": {"$in": ["current", "old"]}}
+    # The target of a rename is not yet the organization's, unless it was before.
+    regained = {"state": "target", "held_until": {"$exists": True}}
+    leading = {"$or": [{"state": {"$in": ["current", "old"]}}, regained]}
     slug = {
         "organization": 1,
-        "state": 1,
+        "state": {"$cond": [{"$eq": ["$state", "current"]}, "current", "old"]},
         "epoch": {"$literal": epoch},
         "format": {"$literal": FORMAT},
     }
     return {
         ORGANIZATIONS: ("organizations", [{"$project": organization}]),
-        SLUGS: ("slugs", [{"$match": claimed}, {"$project": slug}]),
+        SLUGS: ("slugs", [{"$match": leading}, {"$project": slug}]),
     }
 
 

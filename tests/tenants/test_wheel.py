@@ -4,20 +4,17 @@ import email
 import os
 import re
 import subprocess
-import sys
 import sysconfig
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from portal.tenants.unsupported import INSTEAD
+from tests.environments import TOP, build_wheel, make_environment
 
-TOP = Path(__file__).parents[2]
 LIBRARY = TOP / "portal" / "tenants"
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
-PYMONGO = ("pymongo", "bson", "gridfs", "dns")
 ALONE = """
 import portal_tenants, portal_tenants.testing, sys
 print(portal_tenants.__file__, *sorted(name for name in sys.modules if name.startswith("portal")))
@@ -26,25 +23,13 @@ print(portal_tenants.__file__, *sorted(name for name in sys.modules if name.star
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheels")
-    build = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
-    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", folder, LIBRARY)
-    subprocess.run([*build, *options], check=True)
-    [built] = folder.iterdir()
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="session")
 def python(wheel, tmp_path_factory):
     """Python in an environment with the wheel and PyMongo."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True)
-    packages = next(folder.glob("lib/python*/site-packages"))
-    with zipfile.ZipFile(wheel) as unpacked:
-        unpacked.extractall(packages)
-    for name in PYMONGO:
-        (packages / name).symlink_to(SITE_PACKAGES / name)
-    return folder / "bin" / "python"
+    return make_environment(tmp_path_factory.mktemp("environment"), wheel, "pymongo")
 
 
 @pytest.mark.processes

@@ -31,7 +31,11 @@ from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR, of_member
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
 
-_LEADS = {"$in": [SlugState.CURRENT, SlugState.OLD]}
+# The target of a rename leads to the organization only if it did before: an old slug of its own.
+_LEADS = [
+    {"state": {"$in": [SlugState.CURRENT, SlugState.OLD]}},
+    {"state": SlugState.TARGET, "held_until": {"$exists": True}},
+]
 _BY_ID = re.compile(r"by-id/([0-9a-f]{24})")
 
 
@@ -87,7 +91,7 @@ def access_to(
     the ``permission`` is to leave; Forbidden without the ``permission``.
     """
     if read is None or isinstance(principal, OrganizationKey):
-        read = _read_access({"_id": slug, "state": _LEADS}, principal)
+        read = _read_access({"_id": slug, "$or": _LEADS}, principal)
     found = next(iter(read), None)
     if found is None:
         raise NotFound(slug)
@@ -159,7 +163,7 @@ def stages_along(slug: str, joins: Sequence[dict[str, Any]] = ()) -> list[dict[s
     """The stages that find, along with an account's session, what ``access_to`` reads. ``joins``
     add to a member's access from ``organization``."""
     pipeline = [
-        *_from_slug({"_id": slug, "state": _LEADS}, [locked_out("$$enrolled")]),
+        *_from_slug({"_id": slug, "$or": _LEADS}, [locked_out("$$enrolled")]),
         *_with_membership([{"$match": {"$expr": {"$eq": ["$account", "$$account"]}}}]),
         *joins,
     ]

@@ -1,0 +1,207 @@
+"""An application goes on, whatever happens to organizations, portals and primaries."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+import pytest
+import requests
+from pymongo import MongoClient
+
+from portal.applications import managing
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
+from portal.web.context import RequestContext
+from tests.environments import TOP, build_wheel, make_environment
+from tests.factories import a_context, an_organization, fresh, the_owner
+from tests.faults.servers import ThreeMembers
+from tests.faults.shop import WRITERS, Customers, shop
+from tests.processes import portal, wait_until
+from tests.visitor import PASSWORD
+
+NAMES = ("Acme Corp", "Acme & Daughters")
+GONE = 410
+AWAY = 503
+LONG_SECONDS = 300
+LONG_RENAMES = 200
+LONG_TRASHINGS = 20
+PORTAL_STOPPED_SECONDS = 120
+PRIMARIES_KILLED = 4
+
+
+@pytest.fixture(scope="session")
+def shop_python(tmp_path_factory):
+    """Python in an environment with the library's wheel, FastAPI and its server alone."""
+    wheel = build_wheel(tmp_path_factory.mktemp("wheels"))
+    needs = ("pymongo", "fastapi", "uvicorn")
+    return make_environment(tmp_path_factory.mktemp("shop"), wheel, *needs)
+
+
+@pytest.fixture
+def application_uri(admin):
+    return managing.add_application("shop", admin, RequestContext()).uri
+
+
+def check_each_placed_once(collection, customers):
+    """Each order that was acknowledged is there exactly once, and no other."""
+    there = Counter(order["_id"] for order in collection.find({"title": {"$exists": True}}))
+    acknowledged = {number for _, number in customers.placed}
+    assert len(acknowledged) == len(customers.placed)
+    assert acknowledged <= there.keys()
+    # One that was not acknowledged may be there: its answer was lost, or its customer stopped.
+    assert len(there.keys() - acknowledged) <= 8
+
+
+def rename(organization, times):
+    by_owner = a_context(the_owner(organization))
+    for n in range(times):
+        rename_organization(fresh(organization), NAMES[(n + 1) % 2], by_owner)
+
+
+def trash_and_restore(organization, tenant_db, customers, times):
+    """Nothing is written meanwhile, though customers try."""
+    by_owner = a_context(the_owner(organization))
+    for _ in range(times):
+        trashed = trash_organization(fresh(organization), None, by_owner)
+        collection = tenant_db[trashed.placement.collection]
+        before, enough = collection.count_documents({}), customers.refused[GONE] + WRITERS
+        wait_until(lambda enough=enough: customers.refused[GONE] >= enough)
+        assert collection.count_documents({}) == before
+        restore_organization(fresh(organization), NAMES[0], by_owner)
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(180)
+def test_orders_are_placed_once_whatever_happens_to_the_organization(
+    shop_python, application_uri, tenant_db, tmp_path, figure
+):
+    """Without any portal: the application doesn't notice."""
+    organization = an_organization(NAMES[0])
+    with (tmp_path / "shop.log").open("w") as log, shop(shop_python, application_uri, log) as url:
+        with Customers(url, organization.slug) as customers:
+            customers.more(50)
+            rename(organization, 10)
+            customers.more(50)
+            assert not customers.refused
+            trash_and_restore(organization, tenant_db, customers, 2)
+            customers.more(50)
+    assert set(customers.refused) <= {GONE}
+    check_each_placed_once(tenant_db[fresh(organization).placement.collection], customers)
+    figure(
+        f"{len(customers.placed)} orders, refused in the trash {customers.refused[GONE]} times, "
+        f"longest wait of a customer {customers.longest_gap:.2f} s"
+    )
+
+
+@pytest.fixture
+def three_members(tmp_path):
+    server = ThreeMembers(tmp_path)
+    yield server
+    server.end()
+
+
+class Owner:
+    """A program of the organization's owner, with the portal's API."""
+
+    def __init__(self, url):
+        self.url, self.renamed = url, 0
+        account = {"email": "mara@acme.example", "password": PASSWORD}
+        made = requests.post(
+            f"{url}/org/create", json={"organization_name": NAMES[0], **account}, timeout=30
+        )
+        self.id = made.json()["organization"]["id"]
+        token = requests.post(f"{url}/admin/login", json=account, timeout=30).json()["token"]
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def change(self, method, path, done, body=None):
+        """Until it is done, whatever is killed meanwhile."""
+        wait_until(lambda: self._ask(method, path, body) in done, 60)
+
+    def _ask(self, method, path, body):
+        try:
+            return requests.request(
+                method, self.url + path, json=body or {}, headers=self.headers, timeout=30
+            ).status_code
+        except requests.RequestException:
+            return None
+
+    def rename(self):
+        self.renamed += 1
+        # 409: an earlier try was carried out, or is still.
+        body = {"new_organization_name": NAMES[self.renamed % 2]}
+        self.change("PUT", f"/org/update/by-id/{self.id}", (200, 409), body)
+
+    def trash(self):
+        self.change("DELETE", f"/org/delete/by-id/{self.id}", (200, 404, 409))
+
+    def restore(self):
+        body = {"organization_name": NAMES[self.renamed % 2]}
+        self.change("POST", f"/org/trash/{self.id}/restore", (200, 409), body)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_orders_are_placed_once_for_minutes_while_everything_happens(
+    shop_python, three_members, tmp_path, figure
+):
+    three_members.settings_of("shop")
+    began = time.monotonic()
+    with ExitStack() as everything:
+        log = everything.enter_context((tmp_path / "shop.log").open("w"))
+        running = everything.enter_context(portal(three_members, "shop", stderr=log))
+        owner = Owner(running.url)
+        uri = an_application_of(three_members, "shop")
+        url = everything.enter_context(shop(shop_python, uri, log))
+        client = everything.enter_context(MongoClient(three_members.admin_uri))
+        with Customers(url, "acme-corp") as customers:
+            customers.more(100)
+            for killed in range(PRIMARIES_KILLED):
+                for _ in range(LONG_RENAMES // PRIMARIES_KILLED):
+                    owner.rename()
+                for _ in range(LONG_TRASHINGS // PRIMARIES_KILLED):
+                    owner.trash()
+                    owner.restore()
+                port = three_members.kill_primary()
+                customers.more(100)
+                three_members.start(port)
+                wait_until(three_members.all_are_well, 120)
+                figure(f"killed {killed + 1}: {dict(customers.refused)}")
+            customers.more(100)
+            refused = customers.refused.copy()
+            running.kill()
+            stopped = time.monotonic()
+            while time.monotonic() - stopped < PORTAL_STOPPED_SECONDS:
+                customers.more(100)
+            assert customers.refused == refused, "the portal was stopped, and it was noticed"
+            while time.monotonic() - began < LONG_SECONDS:
+                customers.more(100)
+        assert set(customers.refused) <= {GONE, AWAY}
+        [collection] = [
+            client["tenant_shop"][name] for name in client["tenant_shop"].list_collection_names()
+        ]
+        check_each_placed_once(collection, customers)
+    figure(
+        f"{len(customers.placed)} orders in {time.monotonic() - began:.0f} s, refused "
+        f"{dict(customers.refused)}, longest wait of a customer {customers.longest_gap:.1f} s"
+    )
+
+
+def an_application_of(server, name):
+    """The URI of an application, as the command prints it."""
+    environment = {
+        "MONGO_URI": server.uri,
+        "MASTER_DB": f"master_{name}",
+        "TENANT_DB": f"tenant_{name}",
+        "JWT_SECRET": server.settings["jwt_secret"],
+        "SECRET_KEY": server.settings["secret_key"],
+        "MONGO_ADMIN_URI": server.admin_uri,
+    }
+    told = subprocess.run(
+        [sys.executable, "-m", "flask", "applications", "add", name],
+        cwd=TOP, env={**os.environ, **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    [uri] = [line for line in told.stdout.splitlines() if line.startswith("mongodb://")]
+    return uri
