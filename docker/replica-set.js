@@ -33,18 +33,16 @@ const role = {
       resource: { db: TENANT_DB, collection: "" },
       actions: [
         "find", "insert", "update", "remove", "createCollection",
-        "listCollections", "createIndex", "dropIndex", "listIndexes", "collMod",
-        "dropCollection", "renameCollectionSameDB", "collStats", "indexStats", "changeStream",
-        "createRole", "createUser", "dropRole", "dropUser", "grantRole",
-        "revokeRole", "viewRole", "viewUser",
+        "listCollections", "createIndex", "dropIndex", "listIndexes", "dropCollection",
+        "renameCollectionSameDB", "collStats", "createRole", "createUser", "dropRole",
+        "dropUser", "grantRole", "revokeRole", "viewRole", "viewUser",
       ],
     },
     {
       resource: { db: TENANT_DB + "_internal", collection: "" },
       actions: [
         "find", "insert", "update", "remove", "createCollection",
-        "listCollections", "createIndex", "dropIndex", "listIndexes", "collMod",
-        "dropCollection", "renameCollectionSameDB",
+        "listCollections", "createIndex", "dropIndex", "listIndexes", "dropCollection",
       ],
     },
     {

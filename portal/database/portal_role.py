@@ -19,8 +19,7 @@ ROLE = "portal"
 
 _DOCUMENTS = ("find", "insert", "update", "remove")
 _COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex", "listIndexes")
-_LIFECYCLE = ("collMod", "dropCollection", "renameCollectionSameDB")
-_FIGURES = ("collStats", "indexStats", "changeStream")
+_LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats")
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection.
 _CLUSTER = ("getDefaultRWConcern", "inprog")
 _ROLE_NOT_FOUND = 31
@@ -58,10 +57,8 @@ def rights(master_database: str, tenant_database: str) -> tuple[Rights, ...]:
     """All that the portal needs on these databases."""
     return (
         Rights(master_database, (*_DOCUMENTS, *_COLLECTIONS, "collMod")),
-        Rights(
-            tenant_database, (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE, *_FIGURES, *ADMINISTRATION)
-        ),
-        Rights(internal_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE)),
+        Rights(tenant_database, (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE, *ADMINISTRATION)),
+        Rights(internal_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS, "dropCollection")),
         Rights(reports_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS)),
         Rights(None, _CLUSTER),
     )
