@@ -143,6 +143,25 @@ def test_what_nginx_refuses_is_json_for_programs_and_a_page_for_people(server, d
             check(nginx, 502, "unavailable", data="{}")
 
 
+@pytest.mark.slow
+def test_nginx_passes_streams_of_documents_on(server, databases, tmp_path):
+    nginx = Nginx(tmp_path, free_port())
+    log_in = {"email": "mara@acme.example", "password": PASSWORD}
+    with portal(server, databases, workers=1, **behind(nginx.port)) as running:
+        nginx.serve(re.search(r"server 127.0.0.1:(\d+)", nginx.conf)[1], port_of(running))
+        with nginx.running():
+            named = {"organization_name": "Acme Corp", **log_in}
+            assert ask("post", f"{nginx.url}/org/create", json=named).status_code == 201
+            token = ask("post", f"{nginx.url}/admin/login", json=log_in).json()["token"]
+            documents, bearer = f"{nginx.url}/org/acme-corp/documents", f"Bearer {token}"
+            headers = {"Authorization": bearer, "Content-Type": "application/x-ndjson"}
+            lines = ('{"text": "%s"}\n' % ("x" * 1000) * 100 for _ in range(20))
+            sent = ask("post", documents, data=(line.encode() for line in lines), headers=headers)
+            assert sent.json()["inserted"] == 2000
+            headers = {"Authorization": bearer, "Accept": "application/x-ndjson"}
+            assert ask("get", documents, headers=headers).text.count("\n") == 2001
+
+
 def check(nginx, status, code, **sent):
     """nginx's own refusal, on a path of the API, and on a page."""
     for path in ("/org/create", "/auth/check", "/admin/login"):

@@ -61,7 +61,7 @@ class ListQuery(DocumentQuery):
 
 
 class DocumentsQueryBody(Body):
-    """What is too long for a URL."""
+    """A query that is too long for a URL."""
 
     filter = fields.Dict(metadata={"example": _FILTER})
     sort = fields.Dict(metadata={"example": _SORT})
