@@ -228,15 +228,18 @@ def _split(document: bytes) -> tuple[bytes, bytes]:
 
 def _hook(pairs: list[tuple[str, Any]]) -> Any:
     if len(pairs) == 1:
-        [(key, value)] = pairs
-        if key[:1] == "$" and key in SPECIAL_KEYS:
-            # What a pattern can't tell, such as a range, libbson refuses.
-            plain = _QUICK.get(key)
-            dated = key == "$date" and value is _INT64
-            if not dated and (type(value) is not str or plain is None or not plain(value)):
+        key, value = pairs[0]
+        plain = _QUICK.get(key)
+        if plain is None:
+            if key in SPECIAL_KEYS:
                 raise _Piecewise
+            return _SOMETHING
+        # What a pattern can't tell, such as a range, libbson refuses.
+        if type(value) is str and plain(value):
             return _INT64 if key == "$numberLong" else value
-        return _SOMETHING
+        if key == "$date" and value is _INT64:
+            return value
+        raise _Piecewise
     content = dict(pairs)
     if len(content) != len(pairs):
         raise _Piecewise

@@ -15,7 +15,7 @@ from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
-from portal.tenants.elements import field_of
+from portal.tenants.elements import field_of, with_id
 from portal.web.context import IdempotencyKey
 
 END = "$end"
@@ -88,7 +88,7 @@ class _Batch:
 def _insert(organization: Organization, batch: _Batch, key: IdempotencyKey | None) -> Imported:
     def insert(handle: Any) -> Answer:
         with writing():
-            handle.insert_many([RawBSONDocument(document, RAW) for document in batch.documents])
+            handle.insert_encoded([RawBSONDocument(each, RAW) for each in batch.documents])
         return {"inserted": len(batch.documents)}
 
     try:
@@ -117,6 +117,8 @@ def _batches(lines: Iterator[tuple[int, bytes]]) -> Iterator[_Batch]:
             documents, content, size_bytes = [], [], 0
         if not documents:
             first = number
+        if document[5:9] != b"_id\0":
+            document = with_id(document)[0]
         documents.append(document)
         content.append(line)
         size_bytes += len(document)

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pymongo
+from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import WriteError
+from pymongo.errors import BulkWriteError, WriteError
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -356,6 +357,17 @@ class AsyncOperations:
 
         await self._write_all(statements(), ordered, **given(others, comment=comment))
         return InsertManyResult(ids, True)
+
+    async def insert_encoded(
+        self, documents: Sequence[RawBSONDocument], *, comment: Any = None
+    ) -> int:
+        """Insert documents that fit one command and have an ``_id``, in their order, like
+        ``insert_many`` but without decoding any; their number. Raises BulkWriteError."""
+        content = {"documents": documents, "ordered": True, **given({}, comment=comment)}
+        reply = await self._execution.write("insert", single=False, **content)
+        if errors := reply.get("writeErrors"):
+            raise BulkWriteError({"nInserted": reply["n"], "writeErrors": errors})
+        return reply["n"]
 
     async def bulk_write(
         self,

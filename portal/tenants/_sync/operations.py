@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pymongo
+from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel, ReturnDocument
-from pymongo.errors import WriteError
+from pymongo.errors import BulkWriteError, WriteError
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -352,6 +353,15 @@ class Operations:
 
         self._write_all(statements(), ordered, **given(others, comment=comment))
         return InsertManyResult(ids, True)
+
+    def insert_encoded(self, documents: Sequence[RawBSONDocument], *, comment: Any = None) -> int:
+        """Insert documents that fit one command and have an ``_id``, in their order, like
+        ``insert_many`` but without decoding any; their number. Raises BulkWriteError."""
+        content = {"documents": documents, "ordered": True, **given({}, comment=comment)}
+        reply = self._execution.write("insert", single=False, **content)
+        if errors := reply.get("writeErrors"):
+            raise BulkWriteError({"nInserted": reply["n"], "writeErrors": errors})
+        return reply["n"]
 
     def bulk_write(
         self,
