@@ -1,12 +1,14 @@
 """Documents by the API: exact, versioned, bounded, once."""
 
 import json
+from dataclasses import replace
 
 import bson
 import pytest
 from bson import Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
 
+from portal import settings as portal_settings
 from portal.data import plans
 from portal.data.document_ids import address_of
 from portal.organizations.lifecycle.renaming import rename_organization
@@ -403,3 +405,13 @@ def test_a_document_named_like_an_operator_is_read_and_deleted(writer, stored):
     assert writer.one("1").json["document"]["$x"] == {"$numberInt": "1"}
     assert fault(writer.send("PUT", f"{ACME}/1", '{"$x": 2}'))[:2] == (422, "invalid_query")
     assert writer.delete(f"{ACME}/1").json["deleted"] == 1
+
+
+def test_requests_are_limited_for_each_key(app, acme, writer, settings):
+    portal_settings.activate(replace(settings, rate_limits=True, document_limit=2))
+    try:
+        assert [writer.get(ACME).status_code for _ in range(3)] == [200, 200, 429]
+        other = DataProgram(app, a_key(acme, None, ["documents.read"], "Another"))
+        assert other.get(ACME).status_code == 200
+    finally:
+        portal_settings.activate(settings)

@@ -123,6 +123,16 @@ IDS = [None, 1, 2.5, Int64(2**60), "$a", "b", {"a": 1}, ObjectId(), uuid4(), Fal
        datetime(2026, 1, 1, tzinfo=UTC)]  # fmt: skip
 
 
+def test_encoded_documents_are_inserted_as_they_are(store, raw):
+    documents = [RawBSONDocument(bson.encode({"_id": n, "n": Int64(n)})) for n in range(3)]
+    assert store.insert_encoded(documents) == 3
+    found = raw.org_acme.with_options(bson.CodecOptions(document_class=RawBSONDocument))
+    assert [bytes(each.raw) for each in found.find()] == [bytes(each.raw) for each in documents]
+    with pytest.raises(BulkWriteError) as refused:
+        store.insert_encoded([RawBSONDocument(bson.encode({"_id": n})) for n in (3, 0, 4)])
+    assert refused.value.details["nInserted"] == 1
+
+
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("size", [1, 5, 100])
 def test_a_result_has_ids_of_all_types_each_once_in_order_through_renames(
