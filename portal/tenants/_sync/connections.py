@@ -12,7 +12,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Mapping
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import Any
 
 from bson import Int64
@@ -32,8 +32,9 @@ _numbers = itertools.count(2**40)
 class Connection:
     """A client of one cluster, for all of its organizations. Thread-safe."""
 
-    def __init__(self, client: MongoClient) -> None:
+    def __init__(self, client: MongoClient, uri: str = "") -> None:
         self.client = client
+        self.uri = uri
         self._databases: dict[str, Database] = {}
         self._sessions: deque[tuple[ClientSession, float]] = deque()
         renew_after_fork(self)
@@ -81,7 +82,7 @@ class Clusters:
         self, uris: Mapping[str, str], max_streams: int, client_options: dict[str, Any]
     ) -> None:
         self._uris = dict(uris)
-        self._options = {"uuidRepresentation": "standard", **client_options}
+        self._options = {"uuidRepresentation": "standard", "connect": False, **client_options}
         self._scope = Scoped(dict)
         self._stream_scope = Scoped(dict)
         self._max_streams = max_streams
@@ -92,13 +93,14 @@ class Clusters:
 
     def connection(self, cluster: str) -> Connection:
         """The connection to a cluster. Raises UnknownCluster."""
-        made = self._scope.get()
-        uri = self._uri(cluster)
-        found = made.get((cluster, uri))
-        if found is None:
-            # Two threads may each make one, of which one is kept; neither has connected yet.
-            connection = Connection(self._client(uri, retryWrites=False))
-            found = made.setdefault((cluster, uri), connection)
+        made, uri = self._scope.get(), self._uri(cluster)
+        found = made.get(cluster)
+        if found is None or found.uri != uri:
+            with self._lock:
+                found = made.get(cluster)
+                if found is None or found.uri != uri:
+                    # A former one ends with the last operation that still uses it.
+                    found = made[cluster] = Connection(self._client(uri), uri)
         return found
 
     def replace_uri(self, cluster: str, uri: str) -> None:
@@ -107,13 +109,13 @@ class Clusters:
 
     def stream_client(self, cluster: str) -> MongoClient:
         """The client for change streams alone, so that no other operation waits for them."""
-        made = self._stream_scope.get()
-        uri = self._uri(cluster)
-        found = made.get((cluster, uri))
-        if found is None:
-            pool = {"maxPoolSize": self._max_streams, "minPoolSize": 0}
-            found = made.setdefault((cluster, uri), self._client(uri, **pool))
-        return found
+        made, uri = self._stream_scope.get(), self._uri(cluster)
+        with self._lock:
+            known_uri, client = made.get(cluster, ("", None))
+            if known_uri != uri:
+                client = self._client(uri, maxPoolSize=self._max_streams, minPoolSize=0)
+                made[cluster] = uri, client
+        return client
 
     def take_stream(self) -> Semaphore:
         """What to release at a stream's end. Raises TooManyStreams."""
@@ -124,6 +126,7 @@ class Clusters:
 
     def after_fork(self) -> None:
         """Begin anew in a child, which has none of the parent's streams."""
+        self._lock = Lock()
         self._slots = Semaphore(self._max_streams)
 
     def close(self) -> None:
@@ -131,7 +134,7 @@ class Clusters:
         connections, streams = self._scope.pop() or {}, self._stream_scope.pop() or {}
         for connection in connections.values():
             connection.client.close()
-        for client in streams.values():
+        for _, client in streams.values():
             client.close()
 
     def _uri(self, cluster: str) -> str:
@@ -141,4 +144,4 @@ class Clusters:
             raise UnknownCluster(cluster) from None
 
     def _client(self, uri: str, **options: Any) -> MongoClient:
-        return MongoClient(uri, connect=False, **{**self._options, **options})
+        return MongoClient(uri, **{**self._options, **options})

@@ -120,15 +120,18 @@ class Fenced:
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
         options = write_options(self.codec_options)
-        taken: tuple[Connection, ClientSession, Any] | None = None
+        taken: tuple[str, Connection, ClientSession, Any] | None = None
 
         def attempt(located: Located) -> Mapping[str, Any]:
             nonlocal taken
             connection = self._place.connection(located)
-            if taken is None or taken[0] is not connection:
+            # All tries are for one connection, also where its URI is replaced meanwhile: a server
+            # knows a number by its session, and a session by its user.
+            if taken is None or taken[0] != located.entry.cluster:
                 # The number is drawn when the session is held: one drawn before might be lower.
-                taken = connection, connection.take_session(), next_number()
-            _, session, number = taken
+                session = connection.take_session()
+                taken = located.entry.cluster, connection, session, next_number()
+            _, connection, session, number = taken
             database = connection.database(located.entry.database)
             command = {verb: located.name, **fields, "txnNumber": number, "writeConcern": _MAJORITY}
             reply = send(database, command, located, options, session)
@@ -146,7 +149,7 @@ class Fenced:
         finally:
             # A write that may still run in the server would make the session's next one wait.
             if answered and taken is not None:
-                taken[0].return_session(taken[1])
+                taken[1].return_session(taken[2])
 
     def change(self, verb: str, **fields: Any) -> dict[str, Any]:
         options = self.codec_options
