@@ -54,10 +54,10 @@ def bare(server_uri):
 
 
 @pytest.fixture
-def fake(server_uri):
+def fake(shared_fake):
     """What the portal would do."""
-    with library("testing").FakePortal(server_uri) as portal:
-        yield portal
+    shared_fake.clear()
+    return shared_fake
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def connect(request):
         yield make
 
 
-# Where a test needs nothing of its own, these are made once, since clients cost more than it does.
+# These are made once, since clients cost more than most tests do.
 
 
 @pytest.fixture(scope="session")
@@ -226,8 +226,8 @@ def shared_tenants(request, shared_fake, shared_listener):
 
 
 @pytest.fixture
-def tenants(connect, fake, listener):
-    return connect(fake.uri, event_listeners=[listener])
+def tenants(shared_tenants):
+    return shared_tenants
 
 
 @pytest.fixture
@@ -269,8 +269,9 @@ def sent(listener):
 
 
 @pytest.fixture
-def listener():
-    return Sent()
+def listener(shared_listener):
+    shared_listener.names.clear()
+    return shared_listener
 
 
 @pytest.fixture

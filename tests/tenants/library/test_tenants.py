@@ -15,10 +15,27 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import ConfigurationError, PyMongoError
 
-from tests.tenants.library.conftest import APPLICATION, library
+from tests.tenants.library.conftest import APPLICATION, Sent, library
 
 directory, errors, limits = library("directory"), library("errors"), library("limits")
 VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
+
+
+@pytest.fixture
+def fake(server_uri):
+    with library("testing").FakePortal(server_uri) as portal:
+        yield portal
+
+
+@pytest.fixture
+def listener():
+    return Sent()
+
+
+@pytest.fixture
+def tenants(connect, fake, listener):
+    """``Tenants`` that know nothing yet."""
+    return connect(fake.uri, event_listeners=[listener])
 
 
 @pytest.fixture

@@ -1,0 +1,386 @@
+"""Writing a tenant's documents, by PyMongo's names."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReturnDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError, WriteError
+from pymongo.results import (
+    BulkWriteResult,
+    DeleteResult,
+    InsertManyResult,
+    InsertOneResult,
+    UpdateResult,
+)
+
+from .. import limits
+from ..arguments import (
+    Document,
+    Sort,
+    given,
+    id_of,
+    projection_document,
+    statement,
+    variables,
+    with_id,
+)
+from ..bulk import Batch, Outcome, Statement, batches, counting_partial, statement_of
+from ..directory import Located
+from ..fence import check_write
+from ..queries import check_filter, check_replacement, check_update
+from .cursors import AsyncFound
+from .execution import AsyncExecution, send, write_options
+
+Update = Document | Sequence[Document]
+
+
+class AsyncWriting:
+    """The operations that write."""
+
+    _execution: AsyncExecution
+
+    # Writing single documents
+
+    async def insert_one(
+        self, document: Any, *, comment: Any = None, **others: Any
+    ) -> InsertOneResult:
+        """Insert the document. A missing ``_id`` is set in it."""
+        document = with_id(document)
+        fields = given(others, comment=comment)
+        await self._execution.write("insert", documents=[document], **fields)
+        return InsertOneResult(document["_id"], True)
+
+    async def update_one(
+        self,
+        filter: Document,
+        update: Update,
+        upsert: bool = False,
+        *,
+        array_filters: Sequence[Document] | None = None,
+        collation: Any = None,
+        hint: Any = None,
+        sort: Sort | None = None,
+        let: Document | None = None,
+        comment: Any = None,
+        **others: Any,
+    ) -> UpdateResult:
+        """Update one matching document. ``update`` consists of operators, or is a pipeline of
+        ``queries.UPDATE_STAGES``."""
+        parts = statement(filter, hint, collation, array_filters, sort)
+        check_update(update)
+        fields = given(others, let=variables(let), comment=comment)
+        return await self._update({**parts, "u": update, "upsert": bool(upsert)}, **fields)
+
+    async def replace_one(
+        self,
+        filter: Document,
+        replacement: Document,
+        upsert: bool = False,
+        *,
+        collation: Any = None,
+        hint: Any = None,
+        sort: Sort | None = None,
+        let: Document | None = None,
+        comment: Any = None,
+        **others: Any,
+    ) -> UpdateResult:
+        """Replace one matching document; its ``_id`` stays."""
+        parts = statement(filter, hint, collation, None, sort)
+        check_replacement(replacement)
+        fields = given(others, let=variables(let), comment=comment)
+        return await self._update({**parts, "u": replacement, "upsert": bool(upsert)}, **fields)
+
+    async def delete_one(
+        self,
+        filter: Document,
+        *,
+        collation: Any = None,
+        hint: Any = None,
+        let: Document | None = None,
+        comment: Any = None,
+        **others: Any,
+    ) -> DeleteResult:
+        """Delete one matching document."""
+        parts = statement(filter, hint, collation)
+        fields = given(others, let=variables(let), comment=comment)
+        reply = await self._execution.write("delete", deletes=[{**parts, "limit": 1}], **fields)
+        return DeleteResult({"n": reply["n"]}, True)
+
+    async def find_one_and_update(
+        self,
+        filter: Document,
+        update: Update,
+        projection: Document | Iterable[str] | None = None,
+        sort: Sort | None = None,
+        upsert: bool = False,
+        return_document: bool = ReturnDocument.BEFORE,
+        *,
+        array_filters: Sequence[Document] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Update one matching document, and return it as it was, or as it is; in a transaction.
+
+        ``options`` are ``hint``, ``collation``, ``max_time_ms``, ``let`` and ``comment``.
+        """
+        check_update(update)
+        for each in array_filters or ():
+            check_filter(each)
+        action = given(
+            {}, update=update, upsert=bool(upsert), new=return_document, arrayFilters=array_filters
+        )
+        return await self._find_and_modify(action, filter, projection, sort, **options)
+
+    async def find_one_and_replace(
+        self,
+        filter: Document,
+        replacement: Document,
+        projection: Document | Iterable[str] | None = None,
+        sort: Sort | None = None,
+        upsert: bool = False,
+        return_document: bool = ReturnDocument.BEFORE,
+        **options: Any,
+    ) -> Any:
+        """Replace one matching document, otherwise like ``find_one_and_update``."""
+        check_replacement(replacement)
+        action = {"update": replacement, "upsert": bool(upsert), "new": return_document}
+        return await self._find_and_modify(action, filter, projection, sort, **options)
+
+    async def find_one_and_delete(
+        self,
+        filter: Document,
+        projection: Document | Iterable[str] | None = None,
+        sort: Sort | None = None,
+        **options: Any,
+    ) -> Any:
+        """Delete one matching document and return it, otherwise like ``find_one_and_update``."""
+        return await self._find_and_modify({"remove": True}, filter, projection, sort, **options)
+
+    # Writing many documents
+
+    async def insert_many(
+        self, documents: Iterable[Any], ordered: bool = True, *, comment: Any = None, **others: Any
+    ) -> InsertManyResult:
+        """Insert the documents in their order, each once; missing ``_id``s are set in them.
+
+        Resumes at the exact document after a rename. Raises BulkWriteError for those that the
+        server refuses, after the first one, or unless ``ordered`` after all. What else stops it is
+        raised from PartialWrite if documents were inserted before, and else by itself.
+        """
+        if isinstance(documents, Mapping) or not isinstance(documents, Iterable) or not documents:
+            raise TypeError("documents must be a non-empty list")
+        ids = []
+
+        def statements() -> Iterator[Statement]:
+            for document in map(with_id, documents):
+                ids.append(id_of(document))
+                yield Statement("insert", document)
+
+        await self._write_all(statements(), ordered, **given(others, comment=comment))
+        return InsertManyResult(ids, True)
+
+    async def insert_encoded(
+        self, documents: Sequence[RawBSONDocument], *, comment: Any = None
+    ) -> int:
+        """Insert documents that fit one command and have an ``_id``, in their order, like
+        ``insert_many`` but without decoding any; their number. Raises BulkWriteError."""
+        content = {"documents": documents, "ordered": True, **given({}, comment=comment)}
+        reply = await self._execution.write("insert", single=False, **content)
+        if errors := reply.get("writeErrors"):
+            raise BulkWriteError({"nInserted": reply["n"], "writeErrors": errors})
+        return reply["n"]
+
+    async def bulk_write(
+        self,
+        requests: Iterable[Any],
+        ordered: bool = True,
+        *,
+        let: Document | None = None,
+        comment: Any = None,
+        **others: Any,
+    ) -> BulkWriteResult:
+        """Execute PyMongo's InsertOne, UpdateOne, UpdateMany, ReplaceOne, DeleteOne and DeleteMany
+        in their order, each by the promise of the method of its name. Errors are as of
+        ``insert_many``."""
+        fields = given(others, let=variables(let), comment=comment)
+        statements = [statement_of(request) for request in requests]
+        return BulkWriteResult(await self._write_all(statements, ordered, **fields), True)
+
+    async def update_many(
+        self,
+        filter: Document,
+        update: Update,
+        upsert: bool = False,
+        array_filters: Sequence[Document] | None = None,
+        *,
+        collation: Any = None,
+        hint: Any = None,
+        let: Document | None = None,
+        comment: Any = None,
+        **others: Any,
+    ) -> UpdateResult:
+        """Update all matching documents, in batches of 500.
+
+        Each document is updated at most once, and exactly once if it matches throughout the call;
+        so ``$inc`` is right however often the collection is renamed. A document that starts or
+        stops matching meanwhile is updated if it matches when its batch runs. Batches are atomic.
+        Raises PartialWrite with the number of documents changed by earlier batches, if there are
+        any; else the error itself.
+        """
+        parts = statement(filter, hint, collation, array_filters)
+        check_update(update)
+        fields = given(others, let=variables(let), comment=comment)
+        result: dict[str, Any] = {"n": 0, "nModified": 0}
+        with counting_partial(lambda: result["nModified"]):
+            await self._update_all({**parts, "u": update, "upsert": bool(upsert)}, result, **fields)
+        return UpdateResult(result, True)
+
+    async def delete_many(
+        self,
+        filter: Document,
+        *,
+        collation: Any = None,
+        hint: Any = None,
+        let: Document | None = None,
+        comment: Any = None,
+        **others: Any,
+    ) -> DeleteResult:
+        """Delete all matching documents, in batches like ``update_many``."""
+        parts = statement(filter, hint, collation)
+        fields = given(others, let=variables(let), comment=comment)
+        result = {"n": 0}
+        with counting_partial(lambda: result["n"]):
+            await self._delete_all(parts, result, **fields)
+        return DeleteResult(result, True)
+
+    async def _update(self, parts: Document, **fields: Any) -> UpdateResult:
+        reply = await self._execution.write("update", updates=[parts], **fields)
+        result = {"n": reply["n"], "nModified": reply["nModified"]}
+        for upserted in reply.get("upserted", ()):
+            result["upserted"] = upserted["_id"]
+        return UpdateResult(result, True)
+
+    async def _find_and_modify(
+        self,
+        action: Document,
+        filter: Document,
+        projection: Document | Iterable[str] | None,
+        sort: Sort | None,
+        *,
+        hint: Any = None,
+        collation: Any = None,
+        max_time_ms: int | None = None,
+        let: Document | None = None,
+        comment: Any = None,
+        **others: Any,
+    ) -> Any:
+        parts = statement(filter, hint, collation, None, sort)
+        fields = given(
+            others,
+            query=parts.pop("q"),
+            fields=None if projection is None else projection_document(projection),
+            let=variables(let),
+            comment=comment,
+        )
+        options = self._execution.codec_options
+
+        async def body(session: AsyncClientSession, located: Located) -> Any:
+            # The command takes no fence. A fenced one before it in the transaction keeps the
+            # collection from being renamed until that ends.
+            await self._execution.look(session, located)
+            database = self._execution.database(located)
+            command = {"findAndModify": located.name, **fields, **parts, **action}
+            return await database.command(command, session=session, codec_options=options)
+
+        seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
+        with pymongo.timeout(seconds):
+            return (await self._execution.transact(body))["value"]
+
+    async def _write_all(
+        self, statements: Iterable[Statement], ordered: bool, **fields: Any
+    ) -> dict[str, Any]:
+        """Execute the statements in their order, and return PyMongo's result."""
+        outcome = Outcome()
+        with counting_partial(lambda: outcome.done):
+            for batch in batches(statements, self._execution.codec_options):
+                if batch.verb in ("update", "delete") and batch.many:
+                    await self._write_many(batch, outcome, **fields)
+                else:
+                    content = {batch.content: batch.encoded, "ordered": ordered}
+                    reply = await self._execution.write(
+                        batch.verb, single=False, **content, **fields
+                    )
+                    outcome.add(batch, reply)
+                if ordered and outcome.errors:
+                    break
+        return outcome.result()
+
+    async def _write_many(self, batch: Batch, outcome: Outcome, **fields: Any) -> None:
+        """Execute one statement on many documents."""
+        [parts] = batch.bodies
+        result: dict[str, Any] = {"n": 0, "nModified": 0}
+        try:
+            if batch.verb == "update":
+                await self._update_all(parts, result, **fields)
+            else:
+                await self._delete_all(parts, result, **fields)
+        except WriteError as error:
+            result["writeErrors"] = [{**(error.details or {}), "index": 0}]
+        if "upserted" in result:
+            result["upserted"] = [{"index": 0, "_id": result["upserted"]}]
+        outcome.add(batch, result)
+
+    async def _update_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
+        """Update in batches, and count into ``result``."""
+        async for ids in self._ids(parts, fields):
+            batch = {**_among(parts, ids), "multi": True, "upsert": False}
+            reply = await self._write_batch("update", updates=[batch], **fields)
+            result["n"] += reply["n"]
+            result["nModified"] += reply["nModified"]
+        if parts["upsert"] and not result["n"]:
+            reply = await self._write_batch("update", updates=[{**parts, "multi": True}], **fields)
+            result["n"] += reply["n"]
+            result["nModified"] += reply["nModified"]
+            for upserted in reply.get("upserted", ()):
+                result["upserted"] = upserted["_id"]
+
+    async def _delete_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
+        """Delete in batches, and count into ``result``."""
+        async for ids in self._ids(parts, fields):
+            batch = {**_among(parts, ids), "limit": 0}
+            result["n"] += (await self._write_batch("delete", deletes=[batch], **fields))["n"]
+
+    async def _write_batch(self, verb: str, **fields: Any) -> Mapping[str, Any]:
+        """The reply to a command on many documents, in a transaction."""
+        options = write_options(self._execution.codec_options)
+
+        async def body(session: AsyncClientSession, located: Located) -> Mapping[str, Any]:
+            database = self._execution.database(located)
+            command = {verb: located.name, **fields}
+            reply = await send(database, command, located, options, session)
+            check_write(reply, single=True)
+            return reply
+
+        return await self._execution.transact(body)
+
+    async def _ids(self, parts: Document, options: Document) -> AsyncIterator[list[Any]]:
+        """The ``_id``s of the matching documents, in batches, in ascending order."""
+        chosen = {name: parts[name] for name in ("hint", "collation") if name in parts}
+        fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}}
+        fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
+        ids = []
+        async for document in AsyncFound(self._execution, fields):
+            ids.append(id_of(document))
+            if len(ids) == limits.BATCH_DOCUMENTS:
+                yield ids
+                ids = []
+        if ids:
+            yield ids
+
+
+def _among(parts: Document, ids: list[Any]) -> dict[str, Any]:
+    """A statement on those of its documents that have one of ``ids``."""
+    among = {"$and": [parts["q"], {"_id": {"$in": ids}}]}
+    return {**{name: value for name, value in parts.items() if name != "hint"}, "q": among}

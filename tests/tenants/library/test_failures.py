@@ -1,0 +1,147 @@
+"""A server that fails, and lines that break."""
+
+import time
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError, WriteConcernError
+
+from tests.tenants.library.conftest import library
+from tests.tenants.library.works import AFTERWARDS, FEW, READS, VERBS, WRITES, content, told
+
+limits = library("limits")
+
+
+FAULTS = [
+    {"closeConnection": True},
+    {"errorCode": 91},
+    {"errorCode": 11600},
+    # The command was executed, and yet its answer is an error.
+    {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}},
+    {"writeConcernError": {"code": 91, "errmsg": "shutting down"}},
+    {"writeConcernError": {"code": 11600, "errmsg": "interrupted at shutdown"}},
+]
+
+
+@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+def test_a_write_that_fails_twice_is_executed_once(store, raw, failing, name, fault):
+    raw.org_acme.insert_many(FEW)
+    failing(VERBS[name], {"times": 2}, **fault)
+    WRITES[name](store)
+    assert content(raw) == AFTERWARDS[name]
+
+
+@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_write_whose_answer_was_lost_is_executed_once(
+    over_the_line, line, raw, fake, acme, name, renamed
+):
+    raw.org_acme.insert_many(FEW)
+    line.break_after(VERBS[name], (lambda: fake.rename(acme, "other")) if renamed else str)
+    WRITES[name](over_the_line.by_id(acme))
+    assert line.broken_at == [VERBS[name]]
+    assert content(raw) == AFTERWARDS[name]
+
+
+@pytest.mark.parametrize("verb", ["update", "commitTransaction", "find"])
+def test_a_batch_whose_answer_was_lost_is_executed_once(over_the_line, line, raw, acme, verb):
+    raw.org_acme.insert_many(FEW)
+    store = over_the_line.by_id(acme)
+    store.find_one()
+    line.break_after(verb)
+    assert told(store.update_many({"n": 0}, {"$inc": {"n": 1}})) == (4, 4)
+    assert line.broken_at == [verb]
+    assert content(raw) == AFTERWARDS["update_many"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "fault"),
+    [
+        ("update", {"closeConnection": True}),
+        ("update", {"errorCode": 91}),
+        ("commitTransaction", {"closeConnection": True}),
+        ("commitTransaction", {"errorCode": 91}),
+        ("commitTransaction", {"writeConcernError": {"code": 91, "errmsg": "shutting down"}}),
+        ("commitTransaction", {"writeConcernError": {"code": 64, "errmsg": "timed out"}}),
+    ],
+)
+@pytest.mark.parametrize("name", ["update_many", "transaction"])
+def test_a_batch_that_fails_is_executed_once(store, raw, failing, verb, fault, name):
+    raw.org_acme.insert_many(FEW)
+    failing(verb, {"times": 2}, **fault)
+    if name == "transaction" and verb == "update":
+        with pytest.raises(PyMongoError) as stopped:
+            WRITES[name](store)
+        assert stopped.value.has_error_label("TransientTransactionError")
+        assert content(raw) == FEW
+    else:
+        WRITES[name](store)
+        assert content(raw) == AFTERWARDS[name]
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 11600}], ids=repr)
+def test_a_read_that_fails_is_sent_again(store, failing, name, fault):
+    store.insert_many(map(dict, FEW))
+    expected = READS[name](store)
+    verbs = {"find": "find", "find_one": "find", "list_indexes": "listIndexes"}
+    failing(verbs.get(name, "aggregate"), {"times": 2}, **fault)
+    assert READS[name](store) == expected
+
+
+@pytest.mark.parametrize("name", [*WRITES, *READS])
+@pytest.mark.parametrize(
+    "fault", [{"closeConnection": True}, {"blockConnection": True, "blockTimeMS": 400}], ids=repr
+)
+def test_a_server_that_stays_away_is_told_in_the_callers_time(store, failing, name, fault):
+    store.insert_many(map(dict, FEW))
+    verbs = ["insert", "update", "delete", "find", "aggregate", "findAndModify", "listIndexes"]
+    failing("ping", "alwaysOn", failCommands=verbs, **fault)
+    begin = time.monotonic()
+    with pytest.raises(PyMongoError) as away, pymongo.timeout(0.2):
+        {**WRITES, **READS}[name](store)
+    assert away.value.timeout or away.value.has_error_label("TransientTransactionError")
+    assert time.monotonic() - begin < 1.2
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_write_that_no_majority_has_is_not_acknowledged(store, failing, name):
+    store.insert_many(map(dict, FEW))
+    unknown = {"code": 64, "errmsg": "waiting for replication timed out"}
+    failing(VERBS[name], "alwaysOn", writeConcernError=unknown)
+    with pytest.raises(PyMongoError) as away, pymongo.timeout(0.3):
+        WRITES[name](store)
+    assert away.value.timeout
+    never = {"code": 100, "errmsg": "not enough members"}
+    failing(VERBS[name], "alwaysOn", writeConcernError=never)
+    with pytest.raises(WriteConcernError):
+        WRITES[name](store)
+
+
+def test_a_batch_whose_end_stays_unknown_is_never_begun_again(store, raw, failing, monkeypatch):
+    raw.org_acme.insert_many(FEW)
+    monkeypatch.setattr(limits, "TRANSACTION_SECONDS", 0.5)
+    unknown = {"code": 91, "errmsg": "shutting down"}
+    failing("commitTransaction", "alwaysOn", writeConcernError=unknown)
+    with pytest.raises(PyMongoError):
+        store.update_many({"n": 0}, {"$inc": {"n": 1}})
+    assert content(raw) == AFTERWARDS["update_many"]
+
+
+def test_a_write_during_an_operation_that_doesnt_end_ends_in_the_callers_time(
+    store, fake, acme, raw
+):
+    with fake.fenced(acme):
+        with pytest.raises(PyMongoError) as away, pymongo.timeout(0.5):
+            store.insert_one({"_id": 1})
+        assert away.value.timeout
+    store.insert_one({"_id": 1})
+    assert content(raw) == [{"_id": 1}]
+
+
+def test_a_write_during_an_operation_waits_for_its_end(store, fake, acme, raw):
+    held = fake.fence(acme, 0.2)
+    store.insert_one({"_id": 1})
+    held.join()
+    assert content(raw) == [{"_id": 1}]

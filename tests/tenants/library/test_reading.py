@@ -1,0 +1,141 @@
+"""Reading an organization's documents."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import bson
+import pytest
+from bson import Int64, ObjectId, Regex
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from tests.tenants.library.conftest import library
+from tests.tenants.library.works import ids
+
+errors = library("errors")
+
+
+def test_a_document_comes_back_as_it_was_with_aware_times_and_native_uuids(store):
+    document = {"_id": uuid4(), "at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "deep": [{"a": 1}]}
+    store.insert_one(document)
+    assert store.find_one(document["_id"]) == document
+    assert list(store.find()) == [document]
+    assert list(store.aggregate([{"$match": {}}])) == [document]
+    assert store.find_one()["at"].utcoffset().total_seconds() == 0
+
+
+@pytest.mark.parametrize("query", [Regex(".*"), ["a"], "$a"])
+def test_an_id_is_a_value_and_never_a_query(store, query):
+    store.insert_many([{"_id": "a"}, {"_id": 1}])
+    assert store.find_one(query) is None
+
+
+IDS = [None, 1, 2.5, Int64(2**60), "$a", "b", {"a": 1}, ObjectId(), uuid4(), False,
+       datetime(2026, 1, 1, tzinfo=UTC)]  # fmt: skip
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_a_result_has_ids_of_all_types_each_once_in_order_through_renames(
+    store, raw, fake, acme, size, direction
+):
+    raw.org_acme.insert_many({"_id": key} for key in IDS)
+    ordered = ids(raw.org_acme.find(sort={"_id": direction}))
+    assert len(ordered) == len(IDS)
+    found, names = [], ["acme", "other"]
+    for document in store.find(sort=[("_id", direction)], batch_size=size):
+        found.append(document["_id"])
+        fake.rename(acme, names[len(found) % 2])
+    assert found == ordered
+
+
+def test_an_unsorted_result_goes_on_through_renames_in_the_order_of_ids(store, fake, acme):
+    store.insert_many({"_id": n, "even": n % 2 == 0} for n in range(10))
+    for options in ({}, {"projection": {"_id": 0, "even": 1}}, {"limit": 4}, {"skip": 1}):
+        found = store.find({"even": True}, batch_size=1, **options)
+        first = next(found)
+        fake.rename(acme, "other")
+        rest = list(found)
+        fake.rename(acme, "acme")
+        whole = list(store.find({"even": True}, **options))
+        assert [first, *rest] == whole
+        assert len(whole) == (4 if {"limit", "skip"} & set(options) else 5)
+
+
+def test_a_result_in_another_order_says_that_it_was_lost(store, fake, acme):
+    store.insert_many({"_id": n, "n": -n} for n in range(10))
+    found = store.find(sort="n", batch_size=2)
+    assert next(found)["_id"] == 9
+    fake.rename(acme, "other")
+    next(found)
+    with pytest.raises(errors.CursorLost) as lost:
+        next(found)
+    assert lost.value.read == 2
+    assert ids(store.find(sort="n")) == list(range(9, -1, -1))
+
+
+def test_an_aggregation_of_many_parts_says_that_it_was_lost(store, fake, acme):
+    store.insert_many({"_id": n} for n in range(10))
+    found = store.aggregate([{"$match": {}}], batchSize=2)
+    next(found)
+    fake.rename(acme, "other")
+    with pytest.raises(errors.CursorLost):
+        found.to_list()
+
+
+def test_a_result_goes_on_where_a_reply_is_full_at_16_mb(store):
+    store.insert_many({"_id": n, "x": "x" * 5_000_000} for n in range(8))
+    assert ids(store.find(sort="_id")) == list(range(8))
+    assert ids(store.aggregate([{"$sort": {"_id": 1}}])) == list(range(8))
+
+
+def test_finding_takes_pymongos_options(store):
+    store.insert_many({"_id": n, "a": n % 3, "b": "B"} for n in range(9))
+    store.create_index("a")
+    assert ids(store.find({"a": 1}, sort=[("_id", -1)], skip=1, limit=1)) == [4]
+    assert list(store.find({"_id": 1}, ["a"])) == [{"_id": 1, "a": 1}]
+    assert store.find_one({"_id": 1}, {"_id": 0, "a": 0}) == {"b": "B"}
+    assert list(store.find({"_id": 1}, {"_id": 0, "a": 0})) == [{"b": "B"}]
+    assert store.find_one(sort={"a": -1, "_id": -1})["_id"] == 8
+    assert ids(store.find({"a": 2}, hint="a_1").sort("_id", -1).limit(2)) == [8, 5]
+    assert len(store.find({"b": "b"}, collation={"locale": "en", "strength": 2}).to_list()) == 9
+    assert len(store.find({"$expr": {"$eq": ["$a", "$$n"]}}, let={"n": 0}).to_list(2)) == 2
+    with pytest.raises(OperationFailure):
+        store.find(hint="nothing").to_list()
+    with store.find(batch_size=2) as found:
+        next(found)
+    assert list(found) == []
+
+
+def test_counting_counts_what_matches(store, fake, acme):
+    store.insert_many({"_id": n} for n in range(30))
+    assert store.count_documents({}) == 30
+    assert store.count_documents({}, skip=5, limit=10) == 10
+    assert store.count_documents({"_id": {"$lt": 7}}, hint="_id_") == 7
+    assert store.count_documents({"_id": "x"}) == 0
+    fake.rename(acme, "other")
+    assert store.estimated_document_count() == 30
+
+
+def test_distinct_values_are_those_of_arrays_too(store, raw):
+    store.insert_many(
+        [{"a": 1}, {"a": [1, 2, None]}, {"a": {"b": [3, 4]}}, {"a": [{"b": 4}, {"b": 5}]}, {"c": 1},
+         {"a": []}, {"a": [[6]]}, {"a": [[{"b": 7}]]}]
+    )  # fmt: skip
+    for key in ("a", "a.b", "c", "nothing"):
+        plain = raw.org_acme.distinct(key)
+        assert sorted(store.distinct(key), key=repr) == sorted(plain, key=repr)
+    assert store.distinct("a", {"a": 2}) == [None, 1, 2]
+
+
+def test_documents_travel_encoded_if_asked_for(store):
+    options = bson.CodecOptions(document_class=RawBSONDocument)
+    raw = store.with_options(codec_options=options)
+    document = RawBSONDocument(bson.encode({"_id": {"b": 1, "a": 2}, "x": bson.DatetimeMS(2**60)}))
+    raw.insert_one(document)
+    assert raw.find_one().raw == document.raw
+    assert [found.raw for found in raw.find()] == [document.raw]
+    assert [found.raw for found in raw.aggregate([])] == [document.raw]
+    with pytest.raises(DuplicateKeyError):
+        raw.insert_one(document)
+    assert next(raw.find({}, {"_id": 0})).raw == bson.encode({"x": bson.DatetimeMS(2**60)})
