@@ -25,8 +25,6 @@ from tests.factories import an_organization
 
 _BULK = 500
 _DOCUMENTS = 2000
-_ORGANIZATIONS = 10_000
-_WRITERS = 1000
 _MAJORITY = WriteConcern("majority")
 # Whether each is a quick one, and how a collection does it, plain or an organization's.
 _WORKS: dict[str, tuple[bool, Callable[[Any, int], Any]]] = {
@@ -60,8 +58,8 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
         many = fake.data.org_acme
         many.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
         figures += asyncio.run(_beside_asynchronous(environment, fake, acme, scale))
-        figures.append(_reads_of_waiting_writers(fake, acme))
-        figures.append(_memory_of_organizations(fake))
+        figures.append(_reads_of_waiting_writers(fake, acme, 10 * scale.rounds))
+        figures.append(_memory_of_organizations(fake, scale.documents // 10))
     return figures
 
 
@@ -128,32 +126,32 @@ class _DirectoryReads(monitoring.CommandListener):
         pass
 
 
-def _reads_of_waiting_writers(fake: FakePortal, acme: ObjectId) -> Figure:
+def _reads_of_waiting_writers(fake: FakePortal, acme: ObjectId, writers: int) -> Figure:
     """The times that the directory is read when writers meet a rename."""
     reads = _DirectoryReads()
     with fake.tenants(event_listeners=[reads], maxPoolSize=100) as tenants:
         tenant = tenants.by_id(acme)
         tenant.find_one()
         reads.count = 0
-        ready = threading.Barrier(_WRITERS + 1)
+        ready = threading.Barrier(writers + 1)
 
         def write() -> None:
             ready.wait()
             tenant.insert_one({})
 
-        with ThreadPoolExecutor(_WRITERS) as pool:
-            writing = [pool.submit(write) for _ in range(_WRITERS)]
+        with ThreadPoolExecutor(writers) as pool:
+            writing = [pool.submit(write) for _ in range(writers)]
             fake.rename(acme, "renamed")
             ready.wait()
             for each in writing:
                 each.result()
-    return Figure(f"directory reads of {_WRITERS} writers at a rename", reads.count, "")
+    return Figure(f"directory reads of {writers:,} writers at a rename", reads.count, "")
 
 
-def _memory_of_organizations(fake: FakePortal) -> Figure:
+def _memory_of_organizations(fake: FakePortal, organizations: int) -> Figure:
     """What a process keeps of each organization that it has used."""
     [entry] = fake.master.directory_organizations.find(limit=1)
-    ids = [ObjectId() for _ in range(_ORGANIZATIONS)]
+    ids = [ObjectId() for _ in range(organizations)]
     fake.master.directory_organizations.insert_many(
         {**entry, "_id": each, "slug": f"organization-{n}"} for n, each in enumerate(ids)
     )
@@ -167,4 +165,4 @@ def _memory_of_organizations(fake: FakePortal) -> Figure:
         gc.collect()
         each_bytes = tracemalloc.get_traced_memory()[0] / len(handles)
         tracemalloc.stop()
-    return Figure(f"memory of each of {_ORGANIZATIONS:,} organizations", each_bytes / 1000, "KB")
+    return Figure(f"memory of each of {organizations:,} organizations", each_bytes / 1000, "KB")

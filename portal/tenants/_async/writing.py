@@ -51,7 +51,7 @@ class AsyncWriting:
         document = with_id(document)
         fields = given(others, comment=comment)
         await self._execution.write("insert", documents=[document], **fields)
-        return InsertOneResult(document["_id"], True)
+        return InsertOneResult(id_of(document), True)
 
     async def update_one(
         self,

@@ -49,7 +49,7 @@ class Writing:
         document = with_id(document)
         fields = given(others, comment=comment)
         self._execution.write("insert", documents=[document], **fields)
-        return InsertOneResult(document["_id"], True)
+        return InsertOneResult(id_of(document), True)
 
     def update_one(
         self,
