@@ -178,11 +178,18 @@ def encoded(fields):
 
 
 FORMS = {
-    "/signup": ("organization_name", "email", "password", "idempotency_key"),
+    "/signup": (
+        "organization_name",
+        "email",
+        "password",
+        "viewers_read_documents",
+        "idempotency_key",
+    ),
     "/signup/finish": ("token", "organization_name", "email", "password", "idempotency_key"),
     "/signup/password": ("organization_name", "email", "password"),
     "/login": ("email", "password", "next"),
-    "/organizations/new": ("organization_name", "idempotency_key"),
+    "/organizations/new": ("organization_name", "viewers_read_documents", "idempotency_key"),
+    "/organizations/<slug>/viewers": ("viewers_read_documents", "idempotency_key"),
     "/organizations/<slug>/rename": ("organization_name", "idempotency_key"),
     "/organizations/<slug>/delete": ("confirm_name", "idempotency_key"),
     "/organizations/<slug>/members/<account_id>/role": ("role", "idempotency_key"),
@@ -375,6 +382,8 @@ each_pattern = pytest.mark.parametrize(
         "/organizations/acme-corp/credentials/{}/rotate",
         "/org/{}",
         "/org/{}/members",
+        "/org/acme-corp/documents/{}",
+        "/org/acme-corp/indexes/{}",
         "/static/{}",
         "/{}",
     ],
