@@ -189,6 +189,7 @@ FORMS = {
     "/signup/password": ("organization_name", "email", "password"),
     "/login": ("email", "password", "next"),
     "/organizations/new": ("organization_name", "viewers_read_documents", "idempotency_key"),
+    "/organizations/<slug>/adopt": ("uuid", "confirm_name", "idempotency_key"),
     "/organizations/<slug>/viewers": ("viewers_read_documents", "idempotency_key"),
     "/organizations/<slug>/rename": ("organization_name", "idempotency_key"),
     "/organizations/<slug>/delete": ("confirm_name", "idempotency_key"),
