@@ -1,5 +1,6 @@
 """Streams of documents in and out, beside PyMongo's own methods."""
 
+import statistics
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,20 +25,24 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
     """Export and import of many documents by a program, and the memory of the worker meanwhile."""
     program = _Program(environment.portal.url)
     plain = environment.client[TENANT_DB]["org_documents"]
-    worker, count = worker_of(environment.portal), scale.documents
-    made = list(map(_document, range(count)))
-    inserting = seconds_of(lambda: plain.insert_many(made))
-    finding = seconds_of(lambda: list(plain.find()))
-    program.export()  # the worker's first streams
+    worker, made = worker_of(environment.portal), list(map(_document, range(scale.documents)))
+    plain.insert_many(made)
     text = program.export()
+    # The worker's first stream in.
     plain.delete_many({})
     program.send(text[:_PART_BYTES].rpartition(b"\n")[0])
-    plain.delete_many({})
-    before = resident_mb(worker)
+    before, rounds = resident_mb(worker), []
     with _highest(lambda: resident_mb(worker)) as highest:
-        importing = seconds_of(lambda: program.send(text))
-        exporting = seconds_of(program.export)
-    words = f"{count:,} documents as ndjson"
+        for _ in range(scale.repeats):
+            plain.delete_many({})
+            inserting = seconds_of(lambda: plain.insert_many(made))
+            finding = seconds_of(lambda: list(plain.find()))
+            plain.delete_many({})
+            importing = seconds_of(lambda: program.send(text))
+            exporting = seconds_of(program.export)
+            rounds.append((finding, exporting, inserting, importing))
+    finding, exporting, inserting, importing = map(statistics.median, zip(*rounds, strict=True))
+    words = f"{scale.documents:,} documents as ndjson"
     return [
         Figure.in_ms(f"export of {words}", exporting, finding, "find"),
         Figure.in_ms(f"import of {words}", importing, inserting, "insert_many"),
