@@ -53,7 +53,7 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
     )
     plain.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
     figures = _beside(plain, tenant_of(organization), scale)
-    with FakePortal(environment.server.uri) as fake:
+    with FakePortal(environment.server.admin_uri) as fake:
         acme = fake.create("acme")
         many = fake.data.org_acme
         many.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
@@ -80,7 +80,7 @@ async def _beside_asynchronous(
 ) -> list[Figure]:
     tenants = fake.async_tenants(tz_aware=True)
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-        environment.server.uri, uuidRepresentation="standard", tz_aware=True
+        environment.server.admin_uri, uuidRepresentation="standard", tz_aware=True
     )
     plain = client[fake.data.name].get_collection("org_acme", write_concern=_MAJORITY)
     tenant: AsyncTenant = tenants.by_id(acme)
