@@ -1,7 +1,7 @@
 """Access to an organization's tenant collection, whatever its current name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -151,7 +151,7 @@ class _Place:
             return _located(_repaired(organization))
 
     def confirm(self, used: Located) -> None:
-        self.located = used
+        self.located = replace(used, doubted=None)
 
     def connection(self, located: Located) -> Connection:
         return _connections.get(client())

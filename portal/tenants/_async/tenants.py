@@ -49,7 +49,7 @@ class AsyncTenant(AsyncOperations):
 
     @property
     def place(self) -> AsyncPlace:
-        """What the library knows of the organization's place."""
+        """The organization's place, as far as it is known."""
         return self._place
 
     @property

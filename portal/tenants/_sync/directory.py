@@ -225,5 +225,8 @@ class Listed:
     def connection(self, located: Located) -> Connection:
         return self.directory.clusters.connection(located.entry.cluster)
 
+    def __repr__(self) -> str:
+        return str(self._bound.get("id", repr(self._slug)))
+
     def _bind(self, organization_id: ObjectId) -> None:
         self._bound.setdefault("id", organization_id)  # atomic: the first of two threads binds

@@ -49,7 +49,7 @@ class Tenant(Operations):
 
     @property
     def place(self) -> Place:
-        """What the library knows of the organization's place."""
+        """The organization's place, as far as it is known."""
         return self._place
 
     @property
