@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 import bson
@@ -16,6 +17,7 @@ from .arguments import statement, with_id
 from .errors import PartialWrite
 from .queries import check_replacement, check_update
 
+_FIRST_TAKEN = 16
 _FIELDS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
@@ -35,13 +37,23 @@ class Batch:
     many: bool
     first: int
     bodies: list[Any] = field(default_factory=list)
-    encoded: list[RawBSONDocument] = field(default_factory=list)
+    encoded: list[Any] = field(default_factory=list)
     size_bytes: int = 0
 
     @property
     def content(self) -> str:
         """The command's field for them."""
         return _FIELDS[self.verb]
+
+    def add(self, bodies: list[Any], encoded: list[Any], size_bytes: int) -> None:
+        """Take these in too."""
+        self.bodies += bodies
+        self.encoded += encoded
+        self.size_bytes += size_bytes
+
+    def next(self) -> "Batch":
+        """An empty batch of the same kind behind this one."""
+        return Batch(self.verb, self.many, self.first + len(self.bodies))
 
     def takes(self, statement: Statement, size_bytes: int) -> bool:
         """Tell whether the statement fits too."""
@@ -118,6 +130,33 @@ def statement_of(request: Any) -> Statement:
     return Statement("update", changed, many)
 
 
+def insertions(documents: Iterable[Any], codec_options: CodecOptions) -> Iterator[Batch]:
+    """Documents to insert, in batches that fit one command.
+
+    Several at a time are encoded for their size, more where they turn out to be small: one by one
+    takes as long as all the rest of an insert.
+    """
+    batch, take, source = Batch("insert", False, 0), _FIRST_TAKEN, iter(documents)
+    while taken := list(islice(source, min(take, limits.BATCH_DOCUMENTS - len(batch.bodies)))):
+        size_bytes = len(bson.encode({"": taken}, codec_options=codec_options))
+        parts = [(taken, size_bytes)]
+        if size_bytes > limits.BATCH_BYTES:
+            parts = [
+                ([each], len(bson.encode(each, codec_options=codec_options))) for each in taken
+            ]
+        for part, part_bytes in parts:
+            if batch.bodies and batch.size_bytes + part_bytes > limits.BATCH_BYTES:
+                yield batch
+                batch = batch.next()
+            batch.add(part, part, part_bytes)
+        if len(batch.bodies) == limits.BATCH_DOCUMENTS:
+            yield batch
+            batch = batch.next()
+        take = max(1, min(2 * take, limits.BATCH_BYTES * len(taken) // size_bytes))
+    if batch.bodies:
+        yield batch
+
+
 def batches(statements: Iterable[Statement], codec_options: CodecOptions) -> Iterator[Batch]:
     """The statements in their order, encoded once, in batches of one kind that fit one command. One
     on many documents stands by itself."""
@@ -128,9 +167,7 @@ def batches(statements: Iterable[Statement], codec_options: CodecOptions) -> Ite
             if batch is not None:
                 yield batch
             batch = Batch(each.verb, each.many, index)
-        batch.bodies.append(each.body)
-        batch.encoded.append(RawBSONDocument(encoded))
-        batch.size_bytes += len(encoded)
+        batch.add([each.body], [RawBSONDocument(encoded)], len(encoded))
     if batch is not None:
         yield batch
 

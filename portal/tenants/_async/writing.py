@@ -27,7 +27,7 @@ from ..arguments import (
     variables,
     with_id,
 )
-from ..bulk import Batch, Outcome, Statement, batches, counting_partial, statement_of
+from ..bulk import Batch, Outcome, batches, counting_partial, insertions, statement_of
 from ..directory import Located
 from ..fence import check_write
 from ..queries import check_filter, check_replacement, check_update
@@ -173,12 +173,13 @@ class AsyncWriting:
             raise TypeError("documents must be a non-empty list")
         ids = []
 
-        def statements() -> Iterator[Statement]:
+        def numbered() -> Iterator[Any]:
             for document in map(with_id, documents):
                 ids.append(id_of(document))
-                yield Statement("insert", document)
+                yield document
 
-        await self._write_all(statements(), ordered, **given(others, comment=comment))
+        parts = insertions(numbered(), self._execution.codec_options)
+        await self._write_all(parts, ordered, **given(others, comment=comment))
         return InsertManyResult(ids, True)
 
     async def insert_encoded(
@@ -206,7 +207,8 @@ class AsyncWriting:
         ``insert_many``."""
         fields = given(others, let=variables(let), comment=comment)
         statements = [statement_of(request) for request in requests]
-        return BulkWriteResult(await self._write_all(statements, ordered, **fields), True)
+        parts = batches(statements, self._execution.codec_options)
+        return BulkWriteResult(await self._write_all(parts, ordered, **fields), True)
 
     async def update_many(
         self,
@@ -299,12 +301,12 @@ class AsyncWriting:
             return (await self._execution.transact(body))["value"]
 
     async def _write_all(
-        self, statements: Iterable[Statement], ordered: bool, **fields: Any
+        self, parts: Iterable[Batch], ordered: bool, **fields: Any
     ) -> dict[str, Any]:
-        """Execute the statements in their order, and return PyMongo's result."""
+        """Execute the batches in their order, and return PyMongo's result."""
         outcome = Outcome()
         with counting_partial(lambda: outcome.done):
-            for batch in batches(statements, self._execution.codec_options):
+            for batch in parts:
                 if batch.verb in ("update", "delete") and batch.many:
                     await self._write_many(batch, outcome, **fields)
                 else:

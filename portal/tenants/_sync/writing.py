@@ -27,7 +27,7 @@ from ..arguments import (
     variables,
     with_id,
 )
-from ..bulk import Batch, Outcome, Statement, batches, counting_partial, statement_of
+from ..bulk import Batch, Outcome, batches, counting_partial, insertions, statement_of
 from ..directory import Located
 from ..fence import check_write
 from ..queries import check_filter, check_replacement, check_update
@@ -171,12 +171,13 @@ class Writing:
             raise TypeError("documents must be a non-empty list")
         ids = []
 
-        def statements() -> Iterator[Statement]:
+        def numbered() -> Iterator[Any]:
             for document in map(with_id, documents):
                 ids.append(id_of(document))
-                yield Statement("insert", document)
+                yield document
 
-        self._write_all(statements(), ordered, **given(others, comment=comment))
+        parts = insertions(numbered(), self._execution.codec_options)
+        self._write_all(parts, ordered, **given(others, comment=comment))
         return InsertManyResult(ids, True)
 
     def insert_encoded(self, documents: Sequence[RawBSONDocument], *, comment: Any = None) -> int:
@@ -202,7 +203,8 @@ class Writing:
         ``insert_many``."""
         fields = given(others, let=variables(let), comment=comment)
         statements = [statement_of(request) for request in requests]
-        return BulkWriteResult(self._write_all(statements, ordered, **fields), True)
+        parts = batches(statements, self._execution.codec_options)
+        return BulkWriteResult(self._write_all(parts, ordered, **fields), True)
 
     def update_many(
         self,
@@ -294,13 +296,11 @@ class Writing:
         with pymongo.timeout(seconds):
             return (self._execution.transact(body))["value"]
 
-    def _write_all(
-        self, statements: Iterable[Statement], ordered: bool, **fields: Any
-    ) -> dict[str, Any]:
-        """Execute the statements in their order, and return PyMongo's result."""
+    def _write_all(self, parts: Iterable[Batch], ordered: bool, **fields: Any) -> dict[str, Any]:
+        """Execute the batches in their order, and return PyMongo's result."""
         outcome = Outcome()
         with counting_partial(lambda: outcome.done):
-            for batch in batches(statements, self._execution.codec_options):
+            for batch in parts:
                 if batch.verb in ("update", "delete") and batch.many:
                     self._write_many(batch, outcome, **fields)
                 else:
