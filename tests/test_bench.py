@@ -24,12 +24,21 @@ FIGURES = {
         "… without zxcvbn too",
     ],
     "store": [
-        "get",
-        "find, a page of 25",
-        "count",
-        "insert one",
-        "update one",
-        "insert many, 500",
+        *(
+            f"{work}{form}"
+            for form in ("", ", asynchronous")
+            for work in (
+                "find one",
+                "find, a page of 25",
+                "find all, 2,000",
+                "count",
+                "insert one",
+                "update one",
+                "insert many, 500",
+            )
+        ),
+        "directory reads of 20 writers at a rename",
+        "memory of each of 10 organizations",
     ],
     "audit": ["change of a display name, no event", "change of a display name"],
     "rename": [
@@ -37,11 +46,6 @@ FIGURES = {
         "rename by HTTP, 100 documents",
         "floor: two transactions, renameCollection",
         "rename by JSON",
-    ],
-    "documents": [
-        "export of 100 documents as ndjson",
-        "import of 100 documents as ndjson",
-        "worker’s memory beyond its own meanwhile",
     ],
     "pages": [
         "organization page, CPU of the worker",
@@ -75,6 +79,11 @@ FIGURES = {
                 "a token's check",
             )
         ),
+    ],
+    "documents": [
+        "export of 100 documents as ndjson",
+        "import of 100 documents as ndjson",
+        "worker’s memory beyond its own meanwhile",
     ],
     "load": [
         f"{page}, {figure}"
@@ -120,7 +129,8 @@ def environment(server, tmp_path_factory):
 def test_each_part_gives_its_figures(environment, part):
     figures = part.measure(environment, TINY)
     assert [figure.what for figure in figures] == FIGURES[part.name]
-    assert all(figure.value > 0 for figure in figures)
+    assert all(figure.value > 0 for figure in figures if figure.unit != "MB")
+    assert all(figure.value >= 0 for figure in figures)
     assert all(figure.ratio > 0 for figure in figures if figure.to)
 
 

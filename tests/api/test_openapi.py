@@ -261,7 +261,7 @@ def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
 @pytest.mark.attack("D3")
 @EXAMPLES
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
+@pytest.mark.parametrize("role", [pytest.param(Role.VIEWER, marks=pytest.mark.full), Role.ADMIN])
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.slow
 def test_the_api_keeps_to_its_document_with_a_key(app, mode, role, examples):

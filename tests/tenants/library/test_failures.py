@@ -15,11 +15,13 @@ limits = library("limits")
 FAULTS = [
     {"closeConnection": True},
     {"errorCode": 91},
-    {"errorCode": 11600},
+    pytest.param({"errorCode": 11600}, marks=pytest.mark.full),
     # The command was executed, and yet its answer is an error.
     {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}},
-    {"writeConcernError": {"code": 91, "errmsg": "shutting down"}},
-    {"writeConcernError": {"code": 11600, "errmsg": "interrupted at shutdown"}},
+    *(
+        pytest.param({"writeConcernError": {"code": code, "errmsg": words}}, marks=pytest.mark.full)
+        for code, words in ((91, "shutting down"), (11600, "interrupted at shutdown"))
+    ),
 ]
 
 
