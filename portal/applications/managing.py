@@ -10,11 +10,13 @@ step may be interrupted, and called again. What is gone already counts as droppe
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
 from mongoengine import Q
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from portal import clock, settings
@@ -32,10 +34,12 @@ from portal.applications.errors import (
 from portal.audit.trail import installation, record
 from portal.database import directory, users
 from portal.database.connection import client
+from portal.database.portal_role import reports_database
 from portal.database.transactions import transactional, within_transaction
 from portal.database.users import Connection, ConnectionString, Privilege, Proof
 from portal.documents.applications import Application, UserState
 from portal.settings.checks import portable_uri
+from portal.tenants.reports import PROCESSES
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -44,6 +48,8 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _HOME = "admin"
 _USER_NOT_FOUND = 11
 _UNAUTHORIZED = 13
+_REPORTS_SECONDS = 30 * 24 * 3600
+_MAX_REPORTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,22 @@ class MadeUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """The processes of an application that reported one version of the library lately."""
+
+    user: str
+    library: str
+    processes: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ListedApplication:
-    """An application with the open connections of its users to the members that are up; ``None``
-    where the portal may not list them."""
+    """An application with what its processes reported, and the open connections of its users to the
+    members that are up; ``None`` where the portal may not list them."""
 
     application: Application
+    reported: list[Reported]
     connections: list[Connection] | None
 
     def connections_of(self, user: str | None) -> list[Connection] | None:
@@ -81,6 +98,7 @@ def add_application(
     """
     if not _NAME.fullmatch(name):
         raise InvalidApplicationName(name)
+    _reports().create_index("at", expireAfterSeconds=_REPORTS_SECONDS)
     return _make_user(*_write_addition(name, context), administrator)
 
 
@@ -153,14 +171,16 @@ def find_application(name: str) -> Application:
 
 
 def list_applications() -> list[ListedApplication]:
-    """All applications by name, with their open connections."""
+    """All applications by name, with their open connections and reports."""
     found = list(Application.objects.order_by("name"))
-    if not found or not users.may_list_connections(client()):
-        return [ListedApplication(application, None) for application in found]
-    names = {"$in": [user for application in found for user in application.users]}
-    seen = users.connections_on_all(portable_uri(settings.current().mongo_uri), _HOME, names)
+    names = [user for application in found for user in application.users]
+    reported, seen = _reported_by(names), _connections_of(names)
     return [
-        ListedApplication(application, [one for one in seen if one.user in application.users])
+        ListedApplication(
+            application,
+            [one for one in reported if one.user in application.users],
+            None if seen is None else [one for one in seen if one.user in application.users],
+        )
         for application in found
     ]
 
@@ -175,6 +195,37 @@ def user_prefix() -> str:
     """The beginning of the names of this installation's users."""
     active = settings.current()
     return rights.user_prefix(active.master_db, active.tenant_db)
+
+
+def _connections_of(names: list[str]) -> list[Connection] | None:
+    if not names or not users.may_list_connections(client()):
+        return None
+    uri = portable_uri(settings.current().mongo_uri)
+    return users.connections_on_all(uri, _HOME, {"$in": names})
+
+
+def _reports() -> Collection:
+    return client()[reports_database(settings.current().tenant_db)][PROCESSES]
+
+
+def _reported_by(names: list[str]) -> list[Reported]:
+    """By user and version of the library; applications write whatever they like there."""
+    rows = _reports().aggregate(
+        [
+            {"$match": {"user": {"$in": names}, "library": {"$type": "string"}}},
+            {"$match": {"at": {"$type": "date"}}},
+            {
+                "$group": {
+                    "_id": {"user": "$user", "library": {"$substrCP": ["$library", 0, 20]}},
+                    "processes": {"$sum": 1},
+                    "last_at": {"$max": "$at"},
+                }
+            },
+            {"$sort": {"last_at": -1}},
+            {"$limit": _MAX_REPORTED},
+        ]
+    )
+    return [Reported(**row.pop("_id"), **row) for row in rows]
 
 
 @transactional

@@ -140,6 +140,10 @@ def _lines(listed: ListedApplication) -> Iterator[str]:
         state = f"to be removed since {application.ending_since:%Y-%m-%d}"
     since = f"since {application.user_since:%Y-%m-%d}"
     yield f"{application.name}  {application.user}  {since}  {state}"
+    for one in listed.reported:
+        version = plain(one.library) or "unknown"
+        started = f"{one.processes} processes, the last {one.last_at:%Y-%m-%d %H:%M} UTC"
+        yield f"  started with portal-tenants {version}: {started}"
     yield from _indented(listed.connections_of(application.user))
     if application.former_user:
         yield f"{application.name}  {application.former_user}  until the rotation is finished"

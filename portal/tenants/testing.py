@@ -29,6 +29,7 @@ from pymongo import MongoClient
 
 from . import AsyncTenants, Tenants
 from .directory import MAIN, ORGANIZATIONS, SLUGS, STRATEGY
+from .reports import reports_of
 
 _EPOCH = 1
 
@@ -60,6 +61,7 @@ class FakePortal:
     def close(self) -> None:
         """Drop the databases."""
         self.client.drop_database(self.data)
+        self.client.drop_database(reports_of(self.data.name))
         self.client.drop_database(self.master)
         self.client.close()
 

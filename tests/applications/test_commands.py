@@ -10,11 +10,14 @@ from pymongo.errors import OperationFailure
 from portal.applications import managing
 from portal.applications.errors import ApplicationChanged
 from portal.database import directory, users
+from portal.database.portal_role import reports_database
 from portal.documents.applications import Application
+from portal.tenants import Tenants
+from portal.tenants.reports import PROCESSES, reports_of
 from portal.web.context import RequestContext
 from tests.applications.conftest import works
 from tests.factories import an_organization
-from tests.processes import at_once
+from tests.processes import at_once, wait_until
 
 
 @pytest.fixture
@@ -53,6 +56,25 @@ def test_applications_are_listed_with_their_connections(add, command):
     assert listed[0].startswith("shop  app")
     assert listed[0].endswith("proven")
     assert listed[1] == "  1 x shop\\x1b[2J web, from 127.0.0.1"
+
+
+def test_applications_are_listed_with_what_their_processes_reported(add, command, admin, tenant_db):
+    acme = an_organization("Acme Corp")
+    uri = add()
+    reports = admin[reports_database(tenant_db.name)][PROCESSES]
+    for _ in range(2):
+        with Tenants(uri) as tenants:
+            tenants.by_id(acme.id).insert_one({})
+            tenants.by_id(acme.id).insert_one({})
+    wait_until(lambda: reports.count_documents({}) == 2)
+    [report, _] = reports.find()
+    assert report["clusters"] == ["main"]
+    told = {"user": report["user"], "at": report["at"]}
+    reports.insert_many([{**told, "library": "\x1b[2J"}, {**told, "library": 5}, {"user": 1}])
+    assert reports.index_information()["at_1"]["expireAfterSeconds"] == 30 * 24 * 3600
+    listed = command("applications", "list").stdout
+    assert "  started with portal-tenants unknown: 2 processes, the last 20" in listed
+    assert "portal-tenants \\x1b[2J: 1 processes" in listed
 
 
 def test_what_operators_did_is_in_the_installations_trail(add, command):
@@ -224,3 +246,7 @@ def test_an_administrator_who_is_none_is_told_of(command, admin, server, monkeyp
     assert told.returncode == 2
     assert words in told.stderr
     assert not Application.objects
+
+
+def test_library_and_portal_mean_the_same_database_of_reports():
+    assert reports_of("tenant_db") == reports_database("tenant_db")

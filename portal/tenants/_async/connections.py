@@ -91,6 +91,11 @@ class AsyncClusters:
         if MAIN not in self._uris:
             raise UnknownCluster(MAIN)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the clusters that have a URI."""
+        return sorted(self._uris)
+
     def connection(self, cluster: str) -> AsyncConnection:
         """The connection to a cluster. Raises UnknownCluster."""
         made, uri = self._scope.get(), self._uri(cluster)

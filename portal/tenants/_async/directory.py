@@ -17,6 +17,7 @@ from ..errors import DirectoryMissing, DirectorySetBack, NotReady, NotResolved, 
 from ..fence import pauses
 from ..runtime import AsyncFlights, AsyncRead, AsyncScoped, Result, async_sleep, renew_after_fork
 from .connections import AsyncClusters, AsyncConnection
+from .reports import AsyncReports
 
 _UNAUTHORIZED = 13
 _CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -35,6 +36,7 @@ class AsyncDirectory:
         self._master = master
         self._entries = Entries(max_entries)
         self._flights = AsyncScoped(AsyncFlights)
+        self._reports = AsyncReports(clusters)
         self._seen = False
         renew_after_fork(self._entries)
 
@@ -99,6 +101,7 @@ class AsyncDirectory:
             entry = Entry.from_document(found)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
             self._entries.accept(entry, name)
+            await self._reports.send(entry.database)
             return entry
 
         entry = await self._share(("organization", organization_id), read)

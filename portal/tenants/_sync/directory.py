@@ -17,6 +17,7 @@ from ..errors import DirectoryMissing, DirectorySetBack, NotReady, NotResolved, 
 from ..fence import pauses
 from ..runtime import Flights, Read, Result, Scoped, renew_after_fork, sleep
 from .connections import Clusters, Connection
+from .reports import Reports
 
 _UNAUTHORIZED = 13
 _CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -35,6 +36,7 @@ class Directory:
         self._master = master
         self._entries = Entries(max_entries)
         self._flights = Scoped(Flights)
+        self._reports = Reports(clusters)
         self._seen = False
         renew_after_fork(self._entries)
 
@@ -99,6 +101,7 @@ class Directory:
             entry = Entry.from_document(found)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
             self._entries.accept(entry, name)
+            self._reports.send(entry.database)
             return entry
 
         entry = self._share(("organization", organization_id), read)
