@@ -7,8 +7,10 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -32,6 +34,7 @@ from tests.rights import admit
 from tests.visitor import Visitor
 
 TOP = Path(__file__).parent.parent
+MEMORY = Path("/dev/shm")
 TENANT_DATABASES = "^tenant_test(_internal|_reports)?$"
 BROWSER = {"page", "new_context", "browser"}
 PROCESSES = {"flask", "running"}
@@ -159,8 +162,16 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mongod")
+def memory():
+    """A folder in memory, where there is enough of it: what is there is lost with the machine."""
+    enough = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30
+    with tempfile.TemporaryDirectory(dir=MEMORY if enough else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def server(memory):
+    folder = memory / "mongod"
     with processes_allowed(True):
         running = mongod.start(
             folder,

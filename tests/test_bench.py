@@ -159,6 +159,7 @@ def test_results_tell_the_machine_the_versions_and_all_figures():
 
 
 @pytest.mark.processes
+@pytest.mark.full
 def test_the_table_stands_alone_at_the_end_and_the_log_elsewhere():
     ran = subprocess.run(
         [sys.executable, "-m", "bench", "--tiny", "audit", "sign-up"],

@@ -271,7 +271,7 @@ class Multiple(dict):
             super().__setitem__(key, value)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_reload_takes_the_settings_of_env_and_loses_no_request(server, databases, tmp_path, unit):
     folder, port = a_clone(tmp_path, "build"), free_port()
     admit(server.admin_uri, f"master_{databases}", f"tenant_{databases}")

@@ -54,8 +54,9 @@ OVERLAPS = """() => {
 }"""
 
 # What has an edge in plain colours or needs one where grounds are gone, and shows none.
+# Checkboxes are the browser's own drawing.
 WITHOUT_EDGE = """() => [...document.querySelectorAll(
-  "input:not([type=hidden]), .btn:not(.btn-quiet), .chip, .flash, .error-summary, progress"
+  "input:not([type=hidden], .check > [type=checkbox]), .btn:not(.btn-quiet), .chip, .flash, .error-summary, progress"
 )].filter((element) => {
   const { borderTopWidth, borderTopStyle, borderTopColor } = getComputedStyle(element);
   return borderTopStyle === "none" || parseFloat(borderTopWidth) < 1 ||
