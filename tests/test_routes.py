@@ -296,7 +296,7 @@ class World:
         if "<document_id>" in address or "<index_name>" in address:
             stored = tenant_database()[self.organization.placement.collection]
             stored.replace_one({"_id": 1}, {}, upsert=True)
-            stored.create_index("title", name="by_title")
+            stored.create_index("routed", name="by_title")
             address = address.replace("<document_id>", "1").replace("<index_name>", "by_title")
         for name in (
             "passkey_id",

@@ -1,7 +1,5 @@
 """The library needs no right that an application's MongoDB user hasn't."""
 
-import asyncio
-
 import pytest
 from pymongo import DeleteOne, InsertOne, UpdateOne
 
@@ -12,6 +10,7 @@ from portal.tenants import AsyncTenants, Tenants
 from portal.tenants.errors import Trashed
 from portal.web.context import RequestContext
 from tests.factories import a_context, an_organization, fresh
+from tests.tenants.library.works import in_a_loop
 
 
 @pytest.fixture
@@ -85,4 +84,4 @@ def test_its_asynchronous_form_needs_no_more(uri, organization):
             await acme.insert_one({"_id": 1})
             return await acme.count_documents({})
 
-    assert asyncio.run(use()) == 1
+    assert in_a_loop(use()) == 1

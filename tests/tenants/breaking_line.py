@@ -4,6 +4,8 @@ import socket
 import struct
 import threading
 
+MORE_TO_COME = 2
+
 
 class BreakingLine:
     """A line to the server that breaks when asked to, after the server has done what it was sent."""
@@ -31,6 +33,8 @@ class BreakingLine:
         with near, socket.create_connection(("127.0.0.1", self.port)) as far:
             while (asked := message_of(near)) is not None:
                 far.sendall(asked)
+                if struct.unpack("<I", asked[16:20])[0] & MORE_TO_COME:
+                    continue  # it has no answer
                 answer = message_of(far)
                 # Behind 25 bytes of lengths and flags, and one for its type, stands the command.
                 if self._verb and asked[26:].startswith(f"{self._verb}\0".encode()):

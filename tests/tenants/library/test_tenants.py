@@ -16,6 +16,7 @@ from bson import ObjectId
 from pymongo.errors import ConfigurationError, PyMongoError
 
 from tests.tenants.library.conftest import APPLICATION, Sent, library
+from tests.tenants.library.works import in_a_loop
 
 directory, errors, limits = library("directory"), library("errors"), library("limits")
 VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
@@ -490,7 +491,7 @@ def test_each_event_loop_has_clients_of_its_own(fake, acme):
         await tenants.close()
         return count
 
-    assert [asyncio.run(write(n)) for n in range(3)] == [5, 10, 15]
+    assert [in_a_loop(write(n)) for n in range(3)] == [5, 10, 15]
 
 
 def test_a_loop_that_was_closed_without_closing_tenants_leaves_them_usable(fake, acme):
@@ -500,7 +501,7 @@ def test_a_loop_that_was_closed_without_closing_tenants_leaves_them_usable(fake,
         await tenants["acme"].insert_one({})
         return await tenants["acme"].count_documents({})
 
-    assert [asyncio.run(write()) for _ in range(2)] == [1, 2]
+    assert [in_a_loop(write()) for _ in range(2)] == [1, 2]
 
 
 def test_a_task_that_is_cancelled_leaves_the_others_their_answer(fake, acme):
@@ -514,7 +515,7 @@ def test_a_task_that_is_cancelled_leaves_the_others_their_answer(fake, acme):
         await tenants.close()
         return found
 
-    first, *others = asyncio.run(read())
+    first, *others = in_a_loop(read())
     assert isinstance(first, asyncio.CancelledError)
     assert others == [None] * 4
 

@@ -1,9 +1,16 @@
 """Operations of each kind, and what is there after them."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pymongo
+
+
+def in_a_loop(coroutine):
+    """Its result, from an event loop in a thread: a browser's driver may occupy this one's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def content(raw):
