@@ -1,4 +1,4 @@
-"""What viewers may beyond their role: an owner lets them read documents."""
+"""The owners' switch that lets viewers read documents."""
 
 from portal.audit.trail import record
 from portal.database.transactions import transactional
