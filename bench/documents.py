@@ -91,7 +91,7 @@ def _document(n: int) -> dict[str, Any]:
 
 @contextmanager
 def _highest(figure: Callable[[], float]) -> Iterator[list[float]]:
-    """What the figure was every 20 ms within the block."""
+    """The figure every 20 ms within the block."""
     seen, stopped = [figure()], threading.Event()
 
     def look() -> None:

@@ -149,7 +149,7 @@ def _reads_of_waiting_writers(fake: FakePortal, acme: ObjectId, writers: int) ->
 
 
 def _memory_of_organizations(fake: FakePortal, organizations: int) -> Figure:
-    """What a process keeps of each organization that it has used."""
+    """The memory of a process for each organization that it has used."""
     [entry] = fake.master.directory_organizations.find(limit=1)
     ids = [ObjectId() for _ in range(organizations)]
     fake.master.directory_organizations.insert_many(

@@ -75,7 +75,7 @@ def write_once(
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a write of many documents has come: the number of its batches, the last ``_id``, and
+    """The progress of a write of many documents: the number of its batches, the last ``_id``, and
     what was counted; the ``answer`` once it is done."""
 
     batch: int

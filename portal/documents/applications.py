@@ -8,7 +8,7 @@ from portal.documents import MasterDocument
 
 
 class UserState(StrEnum):
-    """How far an application's current MongoDB user is known to be there."""
+    """The state of an application's current MongoDB user, as far as known."""
 
     PENDING = "pending"
     BY_HAND = "by hand"

@@ -66,7 +66,7 @@ class Batch:
 
 
 class Outcome:
-    """What became of the statements so far."""
+    """The results of the statements so far."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -96,7 +96,7 @@ class Outcome:
         self.done += len(batch.bodies) - len(errors)
 
     def result(self) -> dict[str, Any]:
-        """What PyMongo's results are made of. Raises BulkWriteError, and InvalidOperation where
+        """The content of PyMongo's results. Raises BulkWriteError, and InvalidOperation where
         there was nothing to do."""
         if self._empty:
             raise InvalidOperation("No operations to execute")

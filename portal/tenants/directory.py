@@ -83,7 +83,7 @@ class Entry:
 
     @property
     def settled(self) -> bool:
-        """Whether documents can be reached, and the answer may be kept."""
+        """True if documents can be reached, and the answer may be kept."""
         return self.state == _ACTIVE and self.strategy == STRATEGY and self.uuid is not None
 
     def check(self) -> UUID:
@@ -163,7 +163,7 @@ class Entries:
         return len(self._located)
 
     def get(self, organization_id: ObjectId) -> Located | None:
-        """What is known of the organization."""
+        """The known place of the organization."""
         with self._lock:
             located = self._located.get(organization_id)
             if located is not None:
@@ -171,7 +171,7 @@ class Entries:
             return located
 
     def of_slug(self, slug: str) -> Located | None:
-        """What is known of the organization that had this slug; another may have it since."""
+        """The known place of the organization that had this slug; another may have it since."""
         organization_id = self._ids.get(slug)
         return None if organization_id is None else self.get(organization_id)
 

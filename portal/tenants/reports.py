@@ -1,4 +1,4 @@
-"""What a process of an application tells of itself."""
+"""Reports of an application's processes."""
 
 import importlib.metadata
 import os

@@ -134,7 +134,7 @@ class AsyncScoped:
         renew_after_fork(self)
 
     def get(self) -> Any:
-        """What belongs to the running event loop."""
+        """The running event loop's own."""
         loop = asyncio.get_running_loop()
         made = self._made.get(loop)
         if made is None:
@@ -142,7 +142,7 @@ class AsyncScoped:
         return made
 
     def pop(self) -> Any:
-        """What belongs to the running event loop, if anything, which is not kept any more."""
+        """The running event loop's own, if there is one, which is not kept any more."""
         return self._made.pop(asyncio.get_running_loop(), None)
 
     def clear(self) -> None:
@@ -165,12 +165,12 @@ class Scoped:
         renew_after_fork(self)
 
     def get(self) -> Any:
-        """What belongs to this process."""
+        """This process's own."""
         made = self._made
         return self._flights.share("made", self._make_once) if made is None else made
 
     def pop(self) -> Any:
-        """What belongs to this process, if anything, which is not kept any more."""
+        """This process's own, if there is one, which is not kept any more."""
         made, self._made = self._made, None
         return made
 

@@ -73,11 +73,11 @@ class FakePortal:
             self.master[view].delete_many({})
 
     def tenants(self, **options: Any) -> Tenants:
-        """What the application calls ``Tenants`` for, over these databases."""
+        """``Tenants`` over these databases, as the application makes them."""
         return Tenants(self.uri, **options)
 
     def async_tenants(self, **options: Any) -> AsyncTenants:
-        """What the application calls ``AsyncTenants`` for, over these databases."""
+        """``AsyncTenants`` over these databases, as the application makes them."""
         return AsyncTenants(self.uri, **options)
 
     def create(self, slug: str) -> ObjectId:
@@ -167,7 +167,7 @@ class FakePortal:
         return thread
 
     def entry(self, organization: str | ObjectId) -> dict[str, Any]:
-        """What the directory says of an organization. Raises KeyError."""
+        """The directory's entry of an organization. Raises KeyError."""
         key = "_id" if isinstance(organization, ObjectId) else "slug"
         found = self._entries.find_one({key: organization}, sort=[("state", 1)])
         if found is None:

@@ -37,7 +37,7 @@ class AsyncResults:
 
     @property
     def alive(self) -> bool:
-        """Whether there may be more."""
+        """True while there may be more."""
         return bool(self._part) or not self._ended
 
     async def next(self) -> Any:
@@ -234,7 +234,7 @@ class AsyncFound(AsyncResults):
 
     @property
     def _follows_ids(self) -> bool:
-        """Whether the last document's ``_id`` tells where to go on."""
+        """True if the last document's ``_id`` tells where to go on."""
         fields = self._fields
         if sort := fields.get("sort"):
             return list(sort) == ["_id"]

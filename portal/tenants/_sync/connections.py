@@ -123,7 +123,7 @@ class Clusters:
         return client
 
     def take_stream(self) -> Semaphore:
-        """What to release at a stream's end. Raises TooManyStreams."""
+        """A slot, to be released at a stream's end. Raises TooManyStreams."""
         slots = self._slots
         if not slots.acquire(blocking=False):
             raise TooManyStreams(self._max_streams)

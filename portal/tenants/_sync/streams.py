@@ -56,12 +56,12 @@ class Stream:
 
     @property
     def alive(self) -> bool:
-        """Whether there may be more changes."""
+        """True while there may be more changes."""
         return self._stream is not None and self._stream.alive
 
     @property
     def resume_token(self) -> Mapping[str, Any] | None:
-        """Where another stream goes on, as ``start_after``."""
+        """The token after which another stream goes on, as ``start_after``."""
         return None if self._stream is None else self._stream.resume_token
 
     def open(self) -> None:
