@@ -23,6 +23,7 @@ from portal.documents.installation import Installation
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
+from portal.documents.pools import Pool
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
@@ -76,6 +77,7 @@ DOCUMENTS = (
     Credential,
     Installation,
     Application,
+    Pool,
 )
 MAIL_KINDS = (
     *account_mails.KINDS,

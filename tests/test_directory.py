@@ -1,6 +1,7 @@
 """The directory tells applications where an organization's documents are, and nothing else."""
 
 import secrets
+from uuid import uuid4
 
 import pytest
 from pymongo import MongoClient
@@ -10,13 +11,14 @@ from pymongo.read_concern import ReadConcern
 from portal.database import directory
 from portal.database.transactions import transactional
 from portal.documents.organizations import OperationKind, SlugState
+from portal.documents.pools import Pool
 from portal.organizations.access.lookup import access_to
 from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, a_person, an_organization, fresh, intend, the_owner
 
-VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
+VIEWS = (directory.ORGANIZATIONS, directory.SLUGS, directory.POOLS)
 UNAUTHORIZED = 13
 
 
@@ -33,7 +35,7 @@ def entry(master_db):
 
 @pytest.fixture
 def application(server, bare_client, master_db):
-    """The master database, for a MongoDB user that may read the two views."""
+    """The master database, for a MongoDB user that may read the three views."""
     name, password = f"reader_{secrets.token_hex(4)}", secrets.token_hex(8)
     allowed = [
         {"resource": {"db": master_db.name, "collection": view}, "actions": ["find"]}
@@ -64,9 +66,31 @@ def test_an_entry_tells_slug_state_and_placement(acme, entry, tenant_db):
             "collection": "org_acme_corp",
             "uuid": acme.placement.uuid,
         },
-        "format": 1,
+        "format": 2,
     }
     assert epoch > 1_700_000_000
+
+
+def test_an_entry_of_a_shared_placement_names_its_pool(acme, entry, master_db, tenant_db):
+    shared = {"strategy": "shared", "cluster": "main", "pool": 3}
+    master_db.organizations.update_one({"_id": acme.id}, {"$set": {"placement": shared}})
+    assert entry(acme)["placement"] == {**shared, "database": tenant_db.name}
+
+
+def test_a_pool_tells_its_generation_and_the_next(master_db, tenant_db):
+    uuid = uuid4()
+    Pool(id=3, uuid=uuid, generation=4, next_generation=5).save()
+    found = master_db[directory.POOLS].find_one(3)
+    assert found.pop("epoch") > 1_700_000_000
+    assert found == {
+        "_id": 3,
+        "cluster": "main",
+        "database": tenant_db.name,
+        "uuid": uuid,
+        "generation": 4,
+        "next_generation": 5,
+        "format": 2,
+    }
 
 
 def test_an_entry_tells_the_target_of_a_running_operation(acme, entry):
@@ -138,7 +162,8 @@ def test_an_organization_of_the_first_version_counts_from_nought(acme, entry, ma
 
 
 def test_entries_are_read_by_index(acme, master_db):
-    for view, key in zip(VIEWS, (acme.id, "acme-corp"), strict=True):
+    Pool(id=1).save()
+    for view, key in zip(VIEWS, (acme.id, "acme-corp", 1), strict=True):
         explained = master_db.command(
             "explain", {"find": view, "filter": {"_id": key}}, verbosity="executionStats"
         )

@@ -11,7 +11,7 @@ from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical,
 from portal.api.replay import Answer
 from portal.database import directory
 from portal.database.connection import master_database
-from portal.documents.organizations import Organization
+from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
 from portal.errors import NotFound
 from portal.organizations.access.lookup import parse_object_id, visible_in_any_state
 
@@ -29,13 +29,17 @@ class RunningOperation(schemas.Response):
 
 
 class Placement(schemas.Response):
-    """The place of an organization's documents. ``uuid`` is null while it is being created."""
+    """The place of an organization's documents. ``collection`` and ``uuid`` are null where that is
+    a shared collection, the ``pool``'s; ``uuid`` also while the collection is being created."""
 
-    strategy = fields.String(required=True, metadata={"example": directory.STRATEGY})
-    cluster = fields.String(required=True, metadata={"example": directory.CLUSTER})
+    strategy = fields.String(required=True, metadata={"example": Strategy.COLLECTION.value})
+    cluster = fields.String(required=True, metadata={"example": MAIN_CLUSTER})
     database = fields.String(required=True, metadata={"example": "tenant_db"})
-    collection = fields.String(required=True, metadata={"example": "org_acme_corp"})
+    collection = fields.String(
+        required=True, allow_none=True, metadata={"example": "org_acme_corp"}
+    )
     uuid = fields.UUID(required=True, allow_none=True, metadata=_UUID)
+    pool = fields.Integer(required=True, allow_none=True, metadata={"example": None})
 
 
 class Entry(schemas.Response):
@@ -94,5 +98,5 @@ def _answer(organization: Organization, headers: dict[str, str]) -> Answer | Res
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:
-    placement = {"uuid": None, **entry["placement"]}
+    placement = {"collection": None, "uuid": None, "pool": None, **entry["placement"]}
     return {"operation": None, **entry, "placement": placement}

@@ -1,6 +1,6 @@
 """The rights of an application's MongoDB user, and how it is recognized.
 
-It reads the two views of the directory and works in the tenant database: nothing else of the master
+It reads the three views of the directory and works in the tenant database: nothing else of the master
 database, where password hashes are. Whoever may insert into a database creates collections in it,
 and ``$out`` replaces one, UUID included (verified on 6.0.5); so an application is trusted with all
 tenant data, and what is the portal's own beside them is in the internal database.
@@ -38,6 +38,7 @@ def privileges(master_database: str, tenant_database: str) -> tuple[Privilege, .
     return (
         Privilege(master_database, directory.ORGANIZATIONS, frozenset({"find"})),
         Privilege(master_database, directory.SLUGS, frozenset({"find"})),
+        Privilege(master_database, directory.POOLS, frozenset({"find"})),
         Privilege(tenant_database, "", frozenset(_VERBS)),
         Privilege(reports_database(tenant_database), "", frozenset({"insert"})),
     )

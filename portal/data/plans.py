@@ -6,7 +6,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from portal.data.errors import IndexNeeded
-from portal.database.connection import client, tenant_database
+from portal.database.clusters import database_of
 from portal.documents.organizations import Organization
 
 MOST_SCANNED = 100_000
@@ -66,9 +66,10 @@ def _check(
     kind, placement = next(iter(command)), organization.placement
     explained = {**command, kind: placement.collection, "collectionUUID": placement.uuid}
     try:
-        plan = tenant_database().command(
+        database = database_of(placement)
+        plan = database.command(
             {"explain": explained, "verbosity": "queryPlanner"},
-            codec_options=client().codec_options,
+            codec_options=database.client.codec_options,
         )
     except OperationFailure:
         return  # the query itself is refused likewise, or follows its collection elsewhere

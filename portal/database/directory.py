@@ -1,20 +1,25 @@
 """The directory: read-only views of master data, by which applications find organizations.
 
-An application's MongoDB user may read the two views and nothing else of the master database: a
+An application's MongoDB user may read the three views and nothing else of the master database: a
 view needs no right to its collection. (Verified on 6.0.5: ``$lookup`` from a view, change streams,
 the view's definition and writing are refused, code 13.)
 
 ``directory_organizations`` has a document for each organization, found by ``_id``:
 
 - ``slug``, ``state``, ``version``: grows with each change of placement, state or operation;
-- ``placement``: ``strategy``, ``cluster``, ``database``, ``collection`` and ``uuid``, which is
-  missing while the collection is being created;
+- ``placement``: ``strategy``, ``cluster`` and ``database``; for a collection of its own
+  ``collection`` and ``uuid``, which is missing while it is being created; for a shared one its
+  ``pool``;
 - ``operation``, while one runs: its ``kind``, and the ``collection`` that it is about;
 - ``epoch`` of the installation, within which versions are comparable;
 - ``format`` of the view: a later one may have further fields, none of another meaning.
 
 ``directory_slugs`` has the ``organization`` and ``state`` of each slug, ``current`` or ``old``,
 found by ``_id``.
+
+``directory_pools`` has the shared collections, found by the number in ``_id``: ``cluster``,
+``database``, ``uuid``, and the ``generation`` of the name, ``shared_<_id>_<generation>``. While
+that changes, ``next_generation`` is the next one: the collection has either name.
 """
 
 from typing import Any
@@ -25,13 +30,12 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from portal.documents.installation import INSTALLATION, Installation
+from portal.documents.organizations import MAIN_CLUSTER, Strategy
 
 ORGANIZATIONS = "directory_organizations"
 SLUGS = "directory_slugs"
-FORMAT = 1
-STRATEGY = "collection"
-CLUSTER = "main"
-"""The name of the only cluster, the one of ``MONGO_URI``."""
+POOLS = "directory_pools"
+FORMAT = 2
 
 _NAMESPACE_EXISTS = 48
 _NOW_SECONDS = {"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}}
@@ -81,11 +85,12 @@ def _create_views(master: Database, tenant_database: str, epoch: int) -> None:
 
 def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[dict[str, Any]]]]:
     placement = {
-        "strategy": {"$literal": STRATEGY},
-        "cluster": {"$literal": CLUSTER},
-        "database": {"$literal": tenant_database},
+        "strategy": {"$ifNull": ["$placement.strategy", Strategy.COLLECTION]},
+        "cluster": {"$ifNull": ["$placement.cluster", MAIN_CLUSTER]},
+        "database": {"$ifNull": ["$placement.database", {"$literal": tenant_database}]},
         "collection": 1,
         "uuid": 1,
+        "pool": 1,
     }
     organization = {
         "slug": 1,
@@ -94,6 +99,15 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
         "placement": placement,
         "operation.kind": 1,
         "operation.collection": 1,
+        "epoch": {"$literal": epoch},
+        "format": {"$literal": FORMAT},
+    }
+    pool = {
+        "cluster": 1,
+        "database": {"$ifNull": ["$database", {"$literal": tenant_database}]},
+        "uuid": 1,
+        "generation": 1,
+        "next_generation": 1,
         "epoch": {"$literal": epoch},
         "format": {"$literal": FORMAT},
     }
@@ -109,6 +123,7 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
     return {
         ORGANIZATIONS: ("organizations", [{"$project": organization}]),
         SLUGS: ("slugs", [{"$match": leading}, {"$project": slug}]),
+        POOLS: ("pools", [{"$project": pool}]),
     }
 
 

@@ -20,6 +20,23 @@ class DatabaseUnavailable(Unavailable):
 
 
 @dataclass
+class UnknownCluster(Unavailable):
+    """This portal has no cluster of this name."""
+
+    cluster: str
+
+    code = "unknown_cluster"
+    title = "This organization’s documents can’t be reached"
+    message = (
+        "They are in the cluster {cluster}, which this portal doesn’t know. Nothing was changed. "
+        "Contact whoever runs the portal."
+    )
+
+    def __str__(self) -> str:
+        return f"no cluster is called {self.cluster!r}"
+
+
+@dataclass
 class MigrationRunning(Unavailable):
     """Another portal is migrating master data to this version's shape."""
 

@@ -37,11 +37,32 @@ class Failure(StrEnum):
     USERS_REFUSED = "MongoDB users can't be changed"
 
 
-class Placement(MasterPart):
-    """The place of an organization's documents. The UUID is authoritative, the name repairable."""
+class Strategy(StrEnum):
+    """The ways in which an organization's documents are kept apart from others'."""
 
-    collection = fields.StringField(required=True)
+    COLLECTION = "collection"
+    DATABASE = "database"
+    SHARED = "shared"
+
+
+MAIN_CLUSTER = "main"
+"""The cluster of ``MONGO_URI``, which has the master data."""
+
+
+class Placement(MasterPart):
+    """The place of an organization's documents.
+
+    Of its own collection the UUID is authoritative, the name repairable. A shared one is a pool's,
+    which is renamed at each fence: its record has name and UUID. The first versions wrote neither
+    strategy nor cluster; without a ``database`` it is the tenant database.
+    """
+
+    strategy = fields.StringField(required=True, default=Strategy.COLLECTION)
+    cluster = fields.StringField(required=True, default=MAIN_CLUSTER)
+    database = fields.StringField()
+    collection = fields.StringField()
     uuid = fields.UUIDField(binary=True)
+    pool = fields.IntField()
 
 
 class Operation(MasterPart):
@@ -94,6 +115,9 @@ class Organization(MasterDocument):
     # Grows with each change of state, placement or operation, in the same write. The first
     # versions wrote none.
     version = fields.IntField(default=0)
+    # Set by whoever runs the portal; the placement policy goes by them.
+    plan = fields.StringField()
+    region = fields.StringField()
     operation = fields.EmbeddedDocumentField(Operation)
     rolled_back = fields.EmbeddedDocumentField(RolledBack, db_field="turned_back")
     created_at = fields.DateTimeField(required=True)
@@ -121,6 +145,7 @@ class Organization(MasterDocument):
         "indexes": [
             index_where_set("operation.lease_until"),
             "placement.uuid",
+            index_where_set("placement.pool"),
             index_where_set("purge_at"),
             index_where_set("warn_at"),
         ],

@@ -12,6 +12,7 @@ from uuid import UUID
 from bson import ObjectId
 
 from portal.audit.trail import record
+from portal.database.clusters import database_of
 from portal.database.connection import tenant_database
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.audit import Origin
@@ -43,7 +44,8 @@ def find_replacement(organization: Organization) -> Replacement | None:
     found = uuid_of_nobodys(name)
     if found is None:
         return None
-    return Replacement(found, tenant_database()[name].estimated_document_count())
+    documents = database_of(organization.placement)[name].estimated_document_count()
+    return Replacement(found, documents)
 
 
 def adopt_replacement(

@@ -10,10 +10,10 @@ import structlog
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient
 
 from portal import clock
-from portal.database.connection import client, tenant_database
+from portal.database.clusters import client_of, database_of
+from portal.database.connection import client
 from portal.database.transactions import forbid_in_transaction
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.errors import NotFound, PortalError
@@ -28,7 +28,7 @@ from portal.organizations.lifecycle.engine import in_progress, repair_organizati
 from portal.tenants import Tenant, collections
 from portal.tenants._sync.connections import Connection
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
-from portal.tenants.directory import MAIN, STRATEGY, Entry, Located, follow
+from portal.tenants.directory import Entry, Located, follow
 from portal.tenants.errors import CollectionMissing as Missing
 from portal.tenants.errors import Misplaced, NotReady, Purged, Trashed
 from portal.web.context import RequestContext
@@ -82,10 +82,10 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
     uuid, name = organization.placement.uuid, organization.placement.collection
     if uuid is None:
         return Stored()
-    given = (pipeline,) if pipeline else ()
+    given, database = (pipeline,) if pipeline else (), database_of(organization.placement)
     for _ in range(MAX_FOLLOWED):
         try:
-            return Stored(*collections.figures_and_documents(tenant_database(), uuid, name, *given))
+            return Stored(*collections.figures_and_documents(database, uuid, name, *given))
         except CollectionElsewhere as found:
             actual = found.actual_name
         except CollectionMissing:
@@ -154,19 +154,19 @@ class _Place:
         self.located = replace(used, doubted=None)
 
     def connection(self, located: Located) -> Connection:
-        return _connections.get(client())
+        return _connections.get(located.entry.cluster)
 
 
 class _Connections:
-    """The connection of this process's client, which is another one after a reconfiguration."""
+    """The connections of this process's clients, which are others after a reconfiguration."""
 
     def __init__(self) -> None:
-        self._made: Connection | None = None
+        self._made: dict[str, Connection] = {}
 
-    def get(self, client: MongoClient) -> Connection:
-        made = self._made
-        if made is None or made.client is not client:
-            made = self._made = Connection(client)
+    def get(self, cluster: str) -> Connection:
+        made, current = self._made.get(cluster), client_of(cluster)
+        if made is None or made.client is not current:
+            made = self._made[cluster] = Connection(current)
         return made
 
 
@@ -180,9 +180,9 @@ def _entry(organization: Organization) -> Entry:
         slug=organization.slug,
         state=organization.state,
         order=(0, organization.version),
-        strategy=STRATEGY,
-        cluster=MAIN,
-        database=tenant_database().name,
+        strategy=placement.strategy,
+        cluster=placement.cluster,
+        database=database_of(placement).name,
         collection=placement.collection,
         uuid=placement.uuid,
         operation=operation and operation.kind,

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from portal.audit.trail import begin_chain, delete_chain
 from portal.database.cascade import delete_belongings
-from portal.database.connection import tenant_database
+from portal.database.clusters import database_of
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
@@ -142,7 +142,9 @@ def _insert_organization(
         organization, "organization.created", context.origin, name=name.shown, slug=name.slug
     )
     engine.insert_with_intent(organization, context)
-    collections.create_collection(tenant_database(), organization.placement.collection)
+    collections.create_collection(
+        database_of(organization.placement), organization.placement.collection
+    )
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )
@@ -153,9 +155,9 @@ def _record_uuid(organization: Organization) -> Organization:
     if organization.placement.uuid:
         return organization
     name = organization.placement.collection
-    if collections.uuid_of(tenant_database(), name) is None:
+    if collections.uuid_of(database_of(organization.placement), name) is None:
         _create_missing(organization)
-    uuid = collections.uuid_of(tenant_database(), name)
+    uuid = collections.uuid_of(database_of(organization.placement), name)
     if uuid is None:  # dropped by hand just now
         raise engine.RollBack(Failure.COLLECTION_MISSING)
     return engine.update_if_held(organization, set__placement__uuid=uuid)
@@ -168,7 +170,9 @@ def _create_missing(organization: Organization) -> None:
     Renewing the lease writes the document, so a late attempt creates nothing. Raises LeaseLost.
     """
     engine.renew_lease(organization)
-    collections.create_collection(tenant_database(), organization.placement.collection)
+    collections.create_collection(
+        database_of(organization.placement), organization.placement.collection
+    )
 
 
 def _finish_create(organization: Organization) -> Organization:

@@ -6,7 +6,7 @@ had lost its lease did.
 
 import structlog
 
-from portal.database.connection import tenant_database
+from portal.database.clusters import database_of
 from portal.documents.organizations import Failure, OperationKind, Organization
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.privileges import give_privileges_back, take_privileges_again
@@ -45,20 +45,22 @@ def drop_collection(organization: Organization) -> Organization:
     if uuid is None:
         return organization
     try:
-        collections.drop_collection(tenant_database(), uuid, name)
+        collections.drop_collection(database_of(organization.placement), uuid, name)
     except CollectionElsewhere as found:
         _check_current(organization, found)
-        collections.drop_collection(tenant_database(), uuid, found.actual_name)
+        collections.drop_collection(database_of(organization.placement), uuid, found.actual_name)
     return organization
 
 
 def _rename(organization: Organization, name: str, new_name: str) -> None:
     uuid = organization.placement.uuid
     try:
-        collections.rename_collection(tenant_database(), uuid, name, new_name)
+        collections.rename_collection(database_of(organization.placement), uuid, name, new_name)
     except CollectionElsewhere as found:
         _check_current(organization, found)
-        collections.rename_collection(tenant_database(), uuid, found.actual_name, new_name)
+        collections.rename_collection(
+            database_of(organization.placement), uuid, found.actual_name, new_name
+        )
 
 
 def _check_current(organization: Organization, found: CollectionElsewhere) -> None:
