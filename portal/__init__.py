@@ -17,12 +17,14 @@ from portal.documents.api_keys import ApiKey, ProvisioningKey
 from portal.documents.applications import Application
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
+from portal.documents.capacity import CapacityReading
 from portal.documents.credentials import Credential
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.installation import Installation
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
+from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
@@ -78,6 +80,8 @@ DOCUMENTS = (
     Installation,
     Application,
     Pool,
+    PlacementPolicy,
+    CapacityReading,
 )
 MAIL_KINDS = (
     *account_mails.KINDS,

@@ -39,6 +39,7 @@ WORDS = {
     "application.rotated": "Application {name} given another MongoDB user",
     "application.rotation_finished": "Former MongoDB user of application {name} dropped",
     "installation.epoch_begun": "Restored data taken over, applications told: epoch {epoch}",
+    "placement_policy.set": "Placement policy changed to version {version}",
     "organization.created": "Organization created",
     "organization.documents_hidden": "Viewers may no longer read documents",
     "organization.documents_shared": "Viewers may read documents",

@@ -1,0 +1,1 @@
+"""Placements: where a new organization's documents go, how much fits, which should move."""

@@ -1,0 +1,331 @@
+"""Capacity: what a cluster holds, what it may hold, and when that is full.
+
+A collection and each of its indexes is a file, which costs ``mongod`` memory and time at its start;
+files that are in use are open, and at the limit of open files ``mongod`` aborts. So the wall is
+told in files, and nothing is put on a cluster near it. Hosted clusters count the same under the
+name of namespaces.
+
+A reading costs the server 1 to 2 ms, so it is kept for a few seconds, and what this process puts
+there meanwhile is added to it. The nearer the wall the shorter it is kept: what all processes may
+add unseen stays far below what is left beyond ``full_at_percent``.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import pymongo
+import structlog
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from portal import clock, settings
+from portal.database.clusters import client_of
+from portal.database.transactions import TRANSACTION_SECONDS, forbid_in_transaction
+from portal.documents.capacity import CapacityReading
+from portal.documents.organizations import Strategy
+from portal.errors import Unavailable
+from portal.placement.policies import Limits, Policy
+
+log = structlog.get_logger()
+
+KEPT_SECONDS = 5
+DATABASES_KEPT_SECONDS = 60
+READING_SECONDS = 1
+STORED_EVERY_SECONDS = 600
+FORECAST_DAYS = 30
+# From the decision to the commit: a transaction may take as long.
+IN_FLIGHT_SECONDS = TRANSACTION_SECONDS
+# Unauthorized, CommandNotFound, and what Atlas answers for either.
+_NOT_PERMITTED = (13, 59, 8000)
+# Measured on 6.0.5 where idle files are closed: a collection with its index takes 60 KB of memory,
+# and 1.2 ms of the start, on a busy machine 3.
+_MEMORY_OF_A_FILE = 32 * 1024
+_SHARE_OF_MEMORY = 0.25
+_STARTED_IN_A_MINUTE = 40_000
+# Idle files are closed, so that more fit than may be open; a part of the limit is for connections.
+_FILES_FOR_EACH_OPEN = 1.4
+_OPEN_AT_MOST = 0.8
+_FILES_OF_A_COLLECTION = 2
+# To make one takes the server 8 ms among 100, 70 ms among 2,000.
+_DATABASES = 2_000
+# What is counted needs no more of ``serverStatus``.
+_SLIM = dict.fromkeys(
+    (
+        "asserts", "batchedDeletes", "defaultRWConcern", "electionMetrics",
+        "extra_info", "flowControl", "globalLock", "indexBulkBuilder", "locks",
+        "logicalSessionRecordCache", "metrics", "mirroredReads", "network", "opLatencies",
+        "opcounters", "opcountersRepl", "oplogTruncation", "readConcernCounters", "repl",
+        "scramCache", "security", "storageEngine", "tcmalloc", "tenantMigrations",
+        "trafficRecording", "transactions", "transportSecurity", "twoPhaseCommitCoordinator",
+    ),
+    0,
+)  # fmt: skip
+
+
+OPEN_FILES, FILES = "open files", "collections and indexes"
+COLLECTIONS, DATABASES = "collections", "databases"
+
+
+class Wall(StrEnum):
+    """The reasons why a cluster may hold no more."""
+
+    MEMORY = "by its memory"
+    START = "by the time that its start may take"
+    OPEN_FILES = "by the files that it may open"
+    DATABASES = "by the time that making one takes"
+    POLICY = "by the policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a cluster told about itself; ``None`` is what it may not tell."""
+
+    at: datetime
+    collections: int
+    indexes: int
+    databases: int | None = None
+    open_files: int | None = None
+    max_open_files: int | None = None
+    memory_bytes: int | None = None
+
+    @property
+    def files(self) -> int:
+        """Collections and indexes, a file each."""
+        return self.collections + self.indexes
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One kind of thing that a cluster holds, up to a limit with its reason."""
+
+    what: str
+    held: int
+    limit: int
+    wall: Wall
+    each: int = 1  # how many of it an organization takes
+
+    @property
+    def percent(self) -> float:
+        """How full it is."""
+        return 100 * self.held / self.limit
+
+    def room(self, full_at_percent: int) -> int:
+        """How many more organizations it has room for; below 0 where there are too many."""
+        return (self.limit * full_at_percent // 100 - self.held) // self.each
+
+
+@dataclass
+class _Known:
+    """What this process knows of a cluster, and when it has put what there."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    reading: Reading | None = None
+    read_at: float = -math.inf
+    databases_read_at: float = -math.inf
+    stored_at: float = -math.inf
+    collections: deque[float] = field(default_factory=deque)
+    databases: deque[float] = field(default_factory=deque)
+
+
+_known: dict[str, _Known] = {}
+
+
+def take(cluster: str, strategy: Strategy, policy: Policy) -> bool:
+    """Count a collection, or a database with one, that is about to be made on the cluster; False
+    where it is full, or where nobody knows how much it may hold.
+
+    Not inside a transaction. What is counted and then not made counts for some seconds.
+    """
+    forbid_in_transaction()
+    known = _known.setdefault(cluster, _Known())
+    in_database = strategy == Strategy.DATABASE
+    with known.lock:
+        _refresh(known, cluster, policy, in_database=in_database)
+        if _room(known, cluster, policy, in_database=in_database) < 1:
+            return False
+        now = time.monotonic()
+        known.collections.append(now)
+        if in_database:
+            known.databases.append(now)
+        return True
+
+
+def free_share(cluster: str, policy: Policy) -> float:
+    """How much of a cluster is free, from 0 to 1, by this process's last reading; 1 without one."""
+    known = _known.get(cluster)
+    if known is None or known.reading is None:
+        return 1
+    gauges = gauges_of(known.reading, policy.limits_of(cluster))
+    return max(0, 1 - max((gauge.percent for gauge in gauges), default=100) / 100)
+
+
+def read(cluster: str, *, databases: bool) -> Reading:
+    """Ask the cluster's primary how much it holds, with its ``databases`` or without.
+
+    Raises PyMongoError, and Unavailable as ``client_of`` does.
+    """
+    client = client_of(cluster)
+    with pymongo.timeout(READING_SECONDS):
+        host = _if_permitted(client, {"hostInfo": 1})
+        memory = host.get("system", {}).get("memLimitMB")
+        return Reading(
+            at=clock.now(),
+            databases=len(client.list_database_names()) if databases else None,
+            max_open_files=host.get("extra", {}).get("extra", {}).get("maxOpenFiles"),
+            memory_bytes=memory and memory * 1024 * 1024,
+            **_counted(client),
+        )
+
+
+def gauges_of(reading: Reading, limits: Limits) -> list[Gauge]:
+    """How full the cluster is, by all that limits it; empty where it tells no limit, and the
+    operator none either."""
+    gauges = []
+    most, files = reading.max_open_files, partial(Gauge, each=_FILES_OF_A_COLLECTION)
+    if most and reading.open_files is not None:
+        at_most = int(most * _OPEN_AT_MOST)
+        gauges.append(files(OPEN_FILES, reading.open_files, at_most, Wall.OPEN_FILES))
+    if limits.namespaces:
+        gauges.append(files(FILES, reading.files, limits.namespaces, Wall.POLICY))
+    if limits.collections:
+        gauges.append(Gauge(COLLECTIONS, reading.collections, limits.collections, Wall.POLICY))
+    if most and not limits.namespaces and not limits.collections:
+        gauges.append(files(FILES, reading.files, *_derived_limit(most, reading.memory_bytes)))
+    if gauges and reading.databases is not None:
+        wall = Wall.POLICY if limits.databases else Wall.DATABASES
+        gauges.append(Gauge(DATABASES, reading.databases, limits.databases or _DATABASES, wall))
+    return gauges
+
+
+def days_until_full(cluster: str, gauge: Gauge, full_at_percent: int) -> float | None:
+    """The days until a gauge of collections or indexes is full at the rate of the last 30 days;
+    ``None`` where it doesn't grow, and on the first day, which tells no rate."""
+    since = clock.now() - timedelta(days=FORECAST_DAYS)
+    first = CapacityReading.objects(cluster=cluster, at__gte=since).order_by("at").first()
+    if first is None:
+        return None
+    days = (clock.now() - first.at) / timedelta(days=1)
+    grown = (gauge.held - _held_then(first, gauge.what)) / gauge.each
+    if days < 1 or grown <= 0:
+        return None
+    return max(0, gauge.room(full_at_percent)) / (grown / days)
+
+
+def last_reading(cluster: str) -> Reading | None:
+    """The last reading of the cluster by any process, as stored."""
+    stored = CapacityReading.objects(cluster=cluster).order_by("-at").first()
+    return stored and Reading(**{name: getattr(stored, name) for name in Reading.__slots__})
+
+
+def store(cluster: str, reading: Reading) -> None:
+    """Store the reading as the cluster's last one of its day."""
+    values = {f"set__{name}": value for name, value in asdict(reading).items()}
+    CapacityReading.objects(id=f"{cluster} {reading.at:%Y-%m-%d}").update_one(
+        upsert=True, set__cluster=cluster, **values
+    )
+
+
+def _held_then(stored: CapacityReading, what: str) -> int:
+    return stored.collections + (stored.indexes if what == FILES else 0)
+
+
+def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) -> None:
+    """Read the cluster again where the reading is old, or where what this process put there since
+    is more than a twentieth of the room that it leaves."""
+    now = time.monotonic()
+    if now - known.read_at < KEPT_SECONDS:
+        since = sum(at > known.read_at for at in known.collections)
+        missing = in_database and known.reading and known.reading.databases is None
+        room = _room(known, cluster, policy, in_database=in_database)
+        if not missing and not (since and room < 20 * since):
+            return
+    known.read_at = now
+    databases = in_database and now - known.databases_read_at >= DATABASES_KEPT_SECONDS
+    try:
+        reading = read(cluster, databases=databases)
+    except (PyMongoError, Unavailable) as error:
+        # The last one goes on counting, with all that is put there on top.
+        log.warning("capacity.unreadable", cluster=cluster, error=str(error))
+        known.reading = known.reading or last_reading(cluster)
+        return
+    _forget_older(known.collections, now - IN_FLIGHT_SECONDS)
+    if databases:
+        known.databases_read_at = now
+        _forget_older(known.databases, now - IN_FLIGHT_SECONDS)
+    elif known.reading:
+        reading = replace(reading, databases=known.reading.databases)
+    known.reading = reading
+    if now - known.stored_at >= STORED_EVERY_SECONDS:
+        known.stored_at = now
+        store(cluster, reading)
+
+
+def _room(known: _Known, cluster: str, policy: Policy, *, in_database: bool) -> int:
+    """How many more collections, or databases with one, the cluster takes.
+
+    What this process put there in the last seconds before the reading counts twice where the
+    reading has it: it may have been on its way.
+    """
+    if known.reading is None:
+        return 0
+    made = len(known.collections)
+    expected = replace(
+        known.reading,
+        collections=known.reading.collections + made,
+        indexes=known.reading.indexes + made,
+        open_files=known.reading.open_files
+        and known.reading.open_files + _FILES_OF_A_COLLECTION * made,
+        databases=(known.reading.databases or 0) + len(known.databases) if in_database else None,
+    )
+    full_at = policy.guard.full_at_percent
+    gauges = gauges_of(expected, policy.limits_of(cluster))
+    return min((gauge.room(full_at) for gauge in gauges), default=0)
+
+
+def _counted(client: MongoClient) -> dict[str, Any]:
+    """What the server counts anyway. One that may not tell, as some hosted ones, has its tenant
+    collections counted by name, and an index of each."""
+    status = _if_permitted(client, {"serverStatus": 1, **_SLIM})
+    if "catalogStats" not in status:
+        names = len(client[settings.current().tenant_db].list_collection_names())
+        return {"collections": names, "indexes": names}
+    catalog = status["catalogStats"]
+    open_files = status.get("wiredTiger", {}).get("connection", {}).get("files currently open")
+    connections = status.get("connections", {}).get("current", 0)
+    return {
+        "collections": catalog["collections"] + catalog["timeseries"],
+        "indexes": status.get("indexStats", {}).get("count", catalog["collections"]),
+        "open_files": open_files and open_files + connections,
+    }
+
+
+def _if_permitted(client: MongoClient, command: dict[str, Any]) -> dict[str, Any]:
+    """The server's answer; empty where it, or its role, doesn't let the portal ask."""
+    try:
+        return client.admin.command(command)
+    except OperationFailure as error:
+        if error.code not in _NOT_PERMITTED:
+            raise
+        return {}
+
+
+def _derived_limit(max_open_files: int, memory_bytes: int | None) -> tuple[int, Wall]:
+    limits = [
+        (int(max_open_files * _FILES_FOR_EACH_OPEN), Wall.OPEN_FILES),
+        (_STARTED_IN_A_MINUTE, Wall.START),
+    ]
+    if memory_bytes:
+        limits.append((int(memory_bytes * _SHARE_OF_MEMORY / _MEMORY_OF_A_FILE), Wall.MEMORY))
+    return min(limits)
+
+
+def _forget_older(times: deque[float], than: float) -> None:
+    while times and times[0] <= than:
+        times.popleft()

@@ -1,0 +1,57 @@
+"""Choosing the placement of a new organization, by the policy and by what clusters hold."""
+
+import random
+from collections.abc import Iterable
+
+import structlog
+
+from portal.documents.organizations import Organization, Placement, Strategy
+from portal.placement import capacity
+from portal.placement.clusters import PlaceableCluster, placeable_clusters
+from portal.placement.policies import Policy, current_policy
+
+log = structlog.get_logger()
+
+
+def choose(plan: str | None, region: str | None) -> Placement:
+    """The strategy and the cluster of an organization that is about to be made, by one version of
+    the policy.
+
+    Bound to a ``region`` it is placed there or nowhere. Where the clusters that the policy wants
+    are away, others of the region take it; where none has room for a collection of its own, it
+    shares one. Not inside a transaction. Raises UnknownRegion, RegionUnavailable,
+    ClustersUnavailable, and PyMongoError where master data can't be read.
+    """
+    policy = current_policy()
+    clusters = placeable_clusters(region)
+    rule = policy.rule_for(plan, _organizations())
+    named = [cluster for cluster in clusters if rule.clusters and cluster.name in rule.clusters]
+    candidates = _by_weight(named or clusters, policy)
+    roomy = (one for one in candidates if capacity.take(one.name, rule.strategy, policy))
+    placed = None if rule.strategy == Strategy.SHARED else next(roomy, None)
+    cluster = placed or candidates[0]
+    strategy = rule.strategy if placed else Strategy.SHARED
+    log.info(
+        "placement.chosen",
+        strategy=strategy,
+        wanted=rule.strategy,
+        cluster=cluster.name,
+        policy=policy.version,
+        plan=plan,
+    )
+    return Placement(strategy=strategy, cluster=cluster.name)
+
+
+def _organizations() -> int:
+    """How many there are, purged ones included: the server's own count, which takes it no time."""
+    return Organization._get_collection().estimated_document_count()
+
+
+def _by_weight(clusters: Iterable[PlaceableCluster], policy: Policy) -> list[PlaceableCluster]:
+    """The clusters in random order, the heavier and the emptier sooner in proportion."""
+
+    def key(cluster: PlaceableCluster) -> float:
+        weight = cluster.weight * capacity.free_share(cluster.name, policy)
+        return random.random() ** (1 / weight) if weight else 0  # noqa: S311 (no secret)
+
+    return sorted(clusters, key=key, reverse=True)

@@ -1,0 +1,96 @@
+"""Errors of placements, and their words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from portal.errors import Conflict, Invalid, Unavailable
+
+
+@dataclass
+class InvalidPlan(Invalid):
+    """A name that a plan can't have."""
+
+    plan: str
+
+    code = "invalid_plan"
+    field = "plan"
+    message = "Name the plan by 1 to 40 lowercase letters, digits and -, like large or team-2024"
+
+
+@dataclass
+class InvalidRegion(Invalid):
+    """A name that a region can't have."""
+
+    region: str
+
+    code = "invalid_region"
+    field = "region"
+    message = "Name the region by 1 to 40 lowercase letters, digits and -, like eu-central"
+
+
+@dataclass
+class UnknownRegion(Invalid):
+    """No cluster is in the region, so nothing may hold an organization that is bound to it."""
+
+    region: str
+
+    code = "unknown_region"
+    field = "region"
+    message = (
+        "No cluster of this portal is in {region}, and documents that are bound to a region are "
+        "kept nowhere else"
+    )
+
+
+@dataclass
+class RegionUnavailable(Unavailable):
+    """No cluster of the region takes an organization now."""
+
+    region: str
+
+    code = "region_unavailable"
+    title = "No organization can be made there now"
+    message = (
+        "Every cluster in {region} is away or closed to new organizations, and documents that are "
+        "bound to a region are kept nowhere else. Nothing was created. Try again later."
+    )
+
+
+@dataclass
+class ClustersUnavailable(Unavailable):
+    """No cluster takes an organization now."""
+
+    code = "clusters_unavailable"
+    title = "No organization can be made now"
+    message = (
+        "Every cluster is away or closed to new organizations. Nothing was created. Try again "
+        "later."
+    )
+
+
+@dataclass
+class InvalidPolicy(Invalid):
+    """A policy with faults, each by the name of its field or by its line."""
+
+    faults: Mapping[str, str]
+
+    code = "invalid_policy"
+    message = "The policy was not changed.\n{listed}"
+
+    @property
+    def listed(self) -> str:
+        """The faults, one a line."""
+        return "\n".join(f"{place}: {reason}" for place, reason in self.faults.items())
+
+
+@dataclass
+class PolicyChanged(Conflict):
+    """The policy was changed since it was read."""
+
+    version: int
+
+    code = "policy_changed"
+    message = (
+        "The policy is at version {version} meanwhile. Look at it (flask placement policy show), "
+        "then set yours again. Nothing was changed."
+    )

@@ -1,0 +1,380 @@
+"""The policy of placements: its text, checked, and its versions.
+
+It is TOML, kept as its operator wrote it, comments included. ``DEFAULT`` is in force until a first
+version is set.
+"""
+
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import time
+from functools import lru_cache
+from typing import Any
+
+import marshmallow as ma
+import structlog
+from marshmallow import fields, validate
+from mongoengine.errors import NotUniqueError
+
+from portal import clock
+from portal.audit.trail import installation, record
+from portal.database.transactions import transactional
+from portal.documents.organizations import Strategy
+from portal.documents.placement_policy import PlacementPolicy
+from portal.placement.errors import InvalidPolicy, PolicyChanged
+from portal.settings.checks import IDENTIFIER
+from portal.web.context import RequestContext
+
+log = structlog.get_logger()
+
+LONGEST_TEXT = 100_000
+
+DEFAULT = """\
+# Where a new organization's documents go: the first rule that matches it decides.
+[[place]]
+strategy = "collection"   # or "database", or "shared"
+# plans = ["small"]       # only organizations of these plans
+# first = 5000            # only while there are fewer organizations than this
+# clusters = ["main"]     # there, unless none of them takes it; else wherever there is room
+
+[guard]
+full_at_percent = 95      # of what a cluster may hold: from there on organizations are shared
+
+# What a cluster may hold follows from what it tells. Say it where that is wrong, or, for a hosted
+# one, where it tells nothing.
+# [limits.main]
+# namespaces = 5000       # collections and indexes together, as hosted tiers count them
+# collections = 20000
+# databases = 1000
+
+# Which should move. One that is over any of these should leave its shared collection ...
+[promote]
+documents = 100_000
+bytes = 1_000_000_000
+operations_a_day = 100_000
+
+# ... and one that is under all of these may go into one.
+[demote]
+documents = 1_000
+bytes = 10_000_000
+operations_a_day = 100
+idle_days = 90
+
+[moves]
+settled_days = 7          # as long a figure has to be over or under, and an organization has stayed
+a_day = 100               # at most so many are proposed
+hours = "22:00-05:00"     # when they may be carried out, in UTC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule for new organizations. ``None`` matches each plan, each number, each cluster."""
+
+    strategy: Strategy
+    plans: tuple[str, ...] | None = None
+    first: int | None = None
+    clusters: tuple[str, ...] | None = None
+
+    @property
+    def matches_all(self) -> bool:
+        """True where no organization gets past it."""
+        return self.plans is None and self.first is None
+
+    def matches(self, plan: str | None, organizations: int) -> bool:
+        """Tell whether the rule is for one of this ``plan`` where there are so many already."""
+        of_plan = self.plans is None or plan in self.plans
+        return of_plan and (self.first is None or organizations < self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How near to what it may hold a cluster takes another collection or database."""
+
+    full_at_percent: int = 95
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a cluster may hold, as far as an operator says it."""
+
+    namespaces: int | None = None
+    collections: int | None = None
+    databases: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The figures over any of which an organization should leave its shared collection."""
+
+    documents: int | None = None
+    bytes: int | None = None
+    operations_a_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demotion:
+    """The figures under all of which an organization may go into a shared collection."""
+
+    documents: int | None = None
+    bytes: int | None = None
+    operations_a_day: int | None = None
+    idle_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How long figures have to hold, how many organizations may move, and in which hours."""
+
+    settled_days: int = 7
+    a_day: int = 100
+    hours: tuple[time, time] | None = None
+
+    def allowed_at(self, now: time) -> bool:
+        """Tell whether the hours, which may go past midnight, include ``now``."""
+        if self.hours is None:
+            return True
+        begin, end = self.hours
+        return begin <= now < end if begin <= end else now >= begin or now < end
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A version of the policy. Without ``promote`` or ``demote`` no move is proposed there."""
+
+    place: tuple[Rule, ...]
+    guard: Guard = Guard()
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    promote: Promotion | None = None
+    demote: Demotion | None = None
+    moves: Moves = Moves()
+    version: int = 0
+
+    def rule_for(self, plan: str | None, organizations: int) -> Rule:
+        """The first rule that matches; the last one matches all."""
+        return next(rule for rule in self.place if rule.matches(plan, organizations))
+
+    def limits_of(self, cluster: str) -> Limits:
+        """What the policy says that the cluster may hold."""
+        return self.limits.get(cluster, Limits())
+
+    @property
+    def clusters(self) -> set[str]:
+        """The names of the clusters that it speaks of."""
+        return {name for rule in self.place for name in rule.clusters or ()} | set(self.limits)
+
+
+class _Number(fields.Integer):
+    """A whole number of at least ``least``."""
+
+    def __init__(self, least: int = 0, most: int | None = None) -> None:
+        super().__init__(strict=True, validate=validate.Range(least, most))
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, bool):  # a number, to Python
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class _Names(fields.List):
+    """One or more plans, regions or clusters."""
+
+    def __init__(self) -> None:
+        name = fields.String(
+            validate=validate.Regexp(
+                re.compile(rf"{IDENTIFIER.pattern}\Z"),
+                error="Use 1 to 40 lowercase letters, digits and -.",
+            )
+        )
+        super().__init__(name, validate=validate.Length(min=1, error="Name one or more."))
+
+    def _deserialize(self, *given: Any, **options: Any) -> Any:
+        return tuple(super()._deserialize(*given, **options))
+
+
+class _Hours(fields.String):
+    """From when until when, as 22:00-05:00."""
+
+    default_error_messages = {"hours": "Write it as 22:00-05:00."}
+
+    def _deserialize(self, *given: Any, **options: Any) -> Any:
+        text = super()._deserialize(*given, **options)
+        try:
+            begin, end = map(time.fromisoformat, text.split("-"))
+        except ValueError as error:
+            raise self.make_error("hours") from error
+        return begin, end
+
+
+class _Section(ma.Schema):
+    made: type
+
+    @ma.post_load
+    def _make(self, values: dict[str, Any], **_: Any) -> Any:
+        return self.made(**values)
+
+
+class _Rule(_Section):
+    made = Rule
+    strategy = fields.Enum(Strategy, by_value=True, required=True)
+    plans = _Names()
+    first = _Number(1)
+    clusters = _Names()
+
+
+class _Guard(_Section):
+    made = Guard
+    full_at_percent = _Number(1, 100)
+
+
+class _Limits(_Section):
+    made = Limits
+    namespaces = _Number(1)
+    collections = _Number(1)
+    databases = _Number(1)
+
+
+class _Promotion(_Section):
+    made = Promotion
+    documents = _Number(1)
+    bytes = _Number(1)
+    operations_a_day = _Number(1)
+
+
+class _Demotion(_Section):
+    made = Demotion
+    documents = _Number(1)
+    bytes = _Number(1)
+    operations_a_day = _Number(1)
+    idle_days = _Number(1)
+
+
+class _Moves(_Section):
+    made = Moves
+    settled_days = _Number(1)
+    a_day = _Number(1)
+    hours = _Hours()
+
+
+class _Policy(_Section):
+    made = Policy
+    place = fields.List(
+        fields.Nested(_Rule),
+        required=True,
+        validate=validate.Length(min=1, error="Write one or more rules."),
+    )
+    guard = fields.Nested(_Guard)
+    limits = fields.Dict(keys=fields.String(), values=fields.Nested(_Limits))
+    promote = fields.Nested(_Promotion)
+    demote = fields.Nested(_Demotion)
+    moves = fields.Nested(_Moves)
+
+    @ma.post_load
+    def _make(self, values: dict[str, Any], **_: Any) -> Any:
+        return Policy(**{**values, "place": tuple(values["place"])})
+
+    @ma.validates_schema
+    def _check_rules(self, values: dict[str, Any], **_: Any) -> None:
+        rules = values["place"]
+        for number, rule in enumerate(rules[:-1], 1):
+            if rule.matches_all:
+                raise ma.ValidationError({"place": {number: ["No organization gets this far."]}})
+        if not rules[-1].matches_all:
+            last = len(rules) - 1
+            raise ma.ValidationError(
+                {
+                    "place": {
+                        last: ["The last rule has neither plans nor first: it is for the rest."]
+                    }
+                }
+            )
+
+    @ma.validates_schema
+    def _check_gap(self, values: dict[str, Any], **_: Any) -> None:
+        promote, demote = values.get("promote"), values.get("demote")
+        for name in ("documents", "bytes", "operations_a_day") if promote and demote else ():
+            over, under = getattr(promote, name), getattr(demote, name)
+            if over is not None and under is not None and under > over / 2:
+                raise ma.ValidationError(
+                    {
+                        "demote": {
+                            name: ["Half of what promote has, at most: else they go to and fro."]
+                        }
+                    }
+                )
+
+
+def current_policy() -> Policy:
+    """The policy in force: its highest version, or the default.
+
+    One that this portal doesn't understand was set by a newer one beside it, and is passed over for
+    the one before.
+    """
+    for stored in PlacementPolicy.objects.order_by("-id").limit(10):
+        try:
+            return _parsed(stored.text, stored.id)
+        except InvalidPolicy as error:
+            log.error("placement_policy.not_understood", version=stored.id, error=error.listed)
+    return _parsed(DEFAULT, 0)
+
+
+def current_text() -> tuple[int, str]:
+    """The version in force, and its text."""
+    stored = PlacementPolicy.objects.order_by("-id").first()
+    return (stored.id, stored.text) if stored else (0, DEFAULT)
+
+
+def set_policy(
+    text: str, replaces: int, known_clusters: Collection[str], context: RequestContext
+) -> Policy:
+    """Put the ``text`` in force in place of the version that it ``replaces``, and record that.
+
+    Raises InvalidPolicy, also for a cluster that isn't among those known, and PolicyChanged where
+    another version is in force; then nothing is changed.
+    """
+    policy = _parsed(text, replaces + 1)
+    if unknown := sorted(policy.clusters - set(known_clusters)):
+        raise InvalidPolicy(dict.fromkeys(unknown, "There is no cluster of this name."))
+    _insert(policy.version, text, context)
+    return policy
+
+
+def _insert(version: int, text: str, context: RequestContext) -> None:
+    @transactional
+    def insert() -> None:
+        in_force, _ = current_text()
+        if version != in_force + 1:
+            raise PolicyChanged(in_force)
+        PlacementPolicy(id=version, text=text, set_at=clock.now()).save(force_insert=True)
+        record(installation(), "placement_policy.set", context.origin, version=str(version))
+
+    try:
+        insert()
+    except NotUniqueError as error:
+        raise PolicyChanged(current_text()[0]) from error
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str, version: int) -> Policy:
+    """Raises InvalidPolicy."""
+    if len(text) > LONGEST_TEXT:
+        raise InvalidPolicy({"the text": f"Use {LONGEST_TEXT:,} characters at most."})
+    try:
+        policy = _Policy().load(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        reason, _, place = str(error).rstrip(")").partition(" (at ")
+        raise InvalidPolicy({place or "the text": f"{reason}."}) from error
+    except ma.ValidationError as error:
+        raise InvalidPolicy(dict(_faults(error.normalized_messages()))) from error
+    return replace(policy, version=version)
+
+
+def _faults(messages: Any, *path: str) -> Iterator[tuple[str, str]]:
+    """The messages by the field that each is about; rules are counted from 1."""
+    if isinstance(messages, dict):
+        for key, nested in messages.items():
+            name = f"rule {key + 1}" if path == ("place",) and isinstance(key, int) else str(key)
+            yield from _faults(nested, *path, name)
+    else:
+        yield ", ".join(path), " ".join(messages)
