@@ -55,7 +55,7 @@ const role = {
     {
       resource: { cluster: true },
       actions: [
-        "getDefaultRWConcern", "inprog",
+        "getDefaultRWConcern", "inprog", "hostInfo", "serverStatus",
       ],
     },
   ],

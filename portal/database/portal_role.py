@@ -20,8 +20,9 @@ ROLE = "portal"
 _DOCUMENTS = ("find", "insert", "update", "remove")
 _COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex", "listIndexes")
 _LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats")
-# getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection.
-_CLUSTER = ("getDefaultRWConcern", "inprog")
+# getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
+# hostInfo and serverStatus: how many collections the server may hold, and does.
+_CLUSTER = ("getDefaultRWConcern", "inprog", "hostInfo", "serverStatus")
 _ROLE_NOT_FOUND = 31
 
 
