@@ -40,7 +40,7 @@ _WITH_QUERY = (
     "documents.get_document",
 )
 """The endpoints whose schemas check it."""
-_FOR_PROVISIONING = "org.create_organization"
+_FOR_PROVISIONING = ("org.create_organization", "org.set_plan")
 
 OF_ACCESS: tuple[Refusal, ...] = (
     NotFound,
@@ -92,11 +92,11 @@ class ApiBlueprint(Blueprint):
         register = super().route(rule, **options)
         [method] = options["methods"]
         common = OF_EVERY_REQUEST if method == "GET" else OF_EVERY_REQUEST + OF_BODIES
-        parsing = (MalformedJson,) if method in ("POST", "PUT") else ()
+        parsing = (MalformedJson,) if method in ("POST", "PUT", "PATCH") else ()
 
         def decorate(view: View) -> View:
             endpoint = f"{self.name}.{view.__name__}"
-            key = () if endpoint == _FOR_PROVISIONING else (NotForProvisioning,)
+            key = () if endpoint in _FOR_PROVISIONING else (NotForProvisioning,)
             found = self.refusals.responses(endpoint, (*common, *key, *parsing, *refusals))
             return register(self.doc(operationId=view.__name__, responses=found)(view))
 
@@ -140,12 +140,12 @@ def canonical(access: Access, organization: Organization, below: str = "") -> di
 
 
 def _check_request() -> None:
-    """Refuse invalid credentials, provisioning keys except at their endpoint, and unknown or
+    """Refuse invalid credentials, provisioning keys except at their endpoints, and unknown or
     repeated query parameters."""
     _read_access_along()
     if "Authorization" in request.headers and not current_user.is_authenticated:
         raise NotAuthenticated
-    if is_provisioning() and request.endpoint != _FOR_PROVISIONING:
+    if is_provisioning() and request.endpoint not in _FOR_PROVISIONING:
         raise NotForProvisioning
     if request.args and request.endpoint not in _WITH_QUERY:
         raise InvalidInput(dict.fromkeys(request.args, "Unknown query parameter."))

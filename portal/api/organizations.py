@@ -20,9 +20,10 @@ from portal.documents.organizations import OperationKind, Organization, Organiza
 from portal.email_addresses import InvalidEmail
 from portal.errors import NotFound, PortalError
 from portal.identity.accounts.errors import EmailTaken, SignUpClosed
+from portal.identity.api_keys.errors import ProvisioningRequired
 from portal.identity.authentication.errors import WeakPassword
 from portal.identity.sessions.errors import AccountRequired
-from portal.organizations import adopting, directory, signing_up
+from portal.organizations import adopting, directory, planning, signing_up
 from portal.organizations.access.errors import (
     NotInTrash,
     OrganizationPurged,
@@ -42,6 +43,7 @@ from portal.organizations.lifecycle.errors import (
     TenantCollectionMissing,
 )
 from portal.organizations.storage import Stored, stored_by
+from portal.placement.errors import InvalidPlan, InvalidRegion, OutsideRegion
 from portal.web.errors import InvalidInput, MalformedJson, Overloaded, TooManyAttempts
 from portal.web.requests import request_context
 
@@ -177,6 +179,35 @@ def adopt_replacement(body: dict[str, str], name: str) -> Answer:
         raise OrganizationRenamed(access.organization.name, access.organization.slug)
     adopted = adopting.adopt_replacement(access, body["uuid"], None, request_context())
     return _changed(access, adopted)
+
+
+@org.patch(
+    "/<name:name>/plan",
+    refusals=(
+        *replay.REFUSALS,
+        NotFound,
+        ProvisioningRequired,
+        InvalidPlan,
+        InvalidRegion,
+        OutsideRegion,
+    ),
+)
+@takes_key
+@logged_in
+@org.arguments(schemas.PlanBody)
+@org.response(200, schemas.PlanAnswer)
+def set_plan(body: dict[str, str | None], name: str) -> Answer:
+    """Set an organization's plan or region
+
+    By its current slug, or by `by-id/` and its id, also in the trash. With a provisioning key:
+    members read both, and ask whoever runs the portal. The placement policy goes by the plan. A
+    region binds the organization's documents to clusters there, and is refused while they are
+    elsewhere.
+    """
+    if not is_provisioning():
+        raise ProvisioningRequired
+    organization = planning.find_organization(name.removeprefix("by-id/"))
+    return _planned(planning.set_plan(organization.id, request_context(), **body))
 
 
 @org.put("/update/<name:name>", refusals=_OF_RENAMING)
@@ -323,6 +354,8 @@ def _details(access: Access, organization: Organization, stored: Stored) -> Answ
     figures = stored.figures
     details = _created(organization) | {
         "role": access.role,
+        "plan": organization.plan,
+        "region": organization.region,
         "documents": figures.documents if figures else None,
         "bytes": figures.size_bytes if figures else None,
         "collection_state": stored.state,
@@ -345,6 +378,10 @@ def _created(organization: Organization) -> dict[str, Any]:
         else organization.placement.collection,
         "created_at": organization.created_at,
     }
+
+
+def _planned(organization: Organization) -> Answer:
+    return {"organization": organization}, 200, {}
 
 
 def _replay_create(organization: Organization) -> Answer:
@@ -370,6 +407,7 @@ replay.install(
     org,
     {
         OperationKind.CREATE: (schemas.CreatedAnswer, _replay_create),
+        planning.PLAN_SET: (schemas.PlanAnswer, _planned),
         adopting.ADOPTED: (schemas.OrganizationAnswer, _replay_change),
         OperationKind.RENAME: (schemas.OrganizationAnswer, _replay_change),
         OperationKind.TRASH: (schemas.DeletedAnswer, _replay_trash),

@@ -26,6 +26,8 @@ _NAME = {
 }
 _SHOWN_NAME = {"example": "Acme Corp"}
 _SLUG_EXAMPLE = {"example": "acme-corp"}
+_PLAN = {"description": "by which its placement is chosen", "example": "large"}
+_REGION = {"description": "in which its documents stay", "example": "eu-central"}
 _SLUG = {
     "description": "the address; left out, it is made of the name. Not 24 digits and letters a to "
     "f: that is an id",
@@ -132,6 +134,13 @@ class CreateBody(Body):
     )
 
 
+class PlanBody(Body):
+    """What is left out stays; null takes it away."""
+
+    plan = fields.String(allow_none=True, metadata=_PLAN)
+    region = fields.String(allow_none=True, metadata=_REGION)
+
+
 class LogInBody(Body):
     email = fields.String(required=True, metadata=_EMAIL)
     password = fields.String(required=True, load_only=True, metadata=_PASSWORD_EXAMPLE)
@@ -178,6 +187,15 @@ class Organization(Response):
     created_at = _time(required=True)
 
 
+class PlannedOrganization(Response):
+    """An organization's plan and region, null where it has none."""
+
+    id = fields.String(required=True, metadata=_ID)
+    slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
+    plan = fields.String(required=True, allow_none=True, metadata=_PLAN)
+    region = fields.String(required=True, allow_none=True, metadata=_REGION)
+
+
 class Operation(Response):
     """A lifecycle operation that runs."""
 
@@ -208,6 +226,8 @@ class OrganizationDetails(Organization):
     replacement = fields.Nested(Replacement, required=True, allow_none=True)
 
     role = Choice("Role", required=True, allow_none=True, metadata=_ROLE)
+    plan = fields.String(required=True, allow_none=True, metadata=_PLAN)
+    region = fields.String(required=True, allow_none=True, metadata=_REGION)
     documents = fields.Integer(required=True, allow_none=True, metadata={"example": 1200})
     bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 86016})
     operation = fields.Nested(Operation, required=True, allow_none=True)
@@ -434,6 +454,10 @@ class AskedAnswer(Success):
 
 class OrganizationAnswer(Success):
     organization = fields.Nested(OrganizationDetails, required=True)
+
+
+class PlanAnswer(Success):
+    organization = fields.Nested(PlannedOrganization, required=True)
 
 
 class DeletedAnswer(Success):

@@ -43,6 +43,7 @@ WORDS = {
     "organization.created": "Organization created",
     "organization.documents_hidden": "Viewers may no longer read documents",
     "organization.documents_shared": "Viewers may read documents",
+    "organization.plan_set": "Plan or region set",
     "organization.purged": "Purged",
     "organization.rename_failed": "Rename to {name} undone: {reason}",
     "organization.renamed": "Renamed from {name_before} to {name}",

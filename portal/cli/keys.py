@@ -19,7 +19,8 @@ keys = AppGroup("keys", help="Provisioning keys, and the portal's signing secret
 def create_provisioning_key(name: str) -> None:
     """Create a provisioning key named NAME and show it once.
 
-    With it a program can sign up organizations by POST /org/create, and do nothing else.
+    With it a program can sign up organizations by POST /org/create, set their plans and regions by
+    PATCH /org/…/plan, and do nothing else.
     """
     try:
         click.echo(credentials.create_provisioning_key(name))

@@ -1,18 +1,21 @@
-"""``flask organizations``: help for organizations that nobody can manage."""
+"""``flask organizations``: plans and regions; help for organizations that nobody can manage."""
 
 import click
-from bson import ObjectId
 from flask.cli import AppGroup
 
 from portal.cli.accounts import account_with
 from portal.cli.running import CommandFailed, on_database
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization
+from portal.errors import NotFound, PortalError
 from portal.identity.sessions.errors import AddressNotVerified
+from portal.organizations import planning
 from portal.organizations.members import ownership
 from portal.organizations.members.errors import AlreadyOwner
 from portal.web.context import OPERATOR, RequestContext
 
-organizations = AppGroup("organizations", help="Organizations that nobody can manage.")
+organizations = AppGroup(
+    "organizations", help="Plans and regions of organizations, and their owners."
+)
 
 
 @organizations.command("set-owner")
@@ -38,10 +41,34 @@ def set_owner(slug: str, address: str) -> None:
     click.echo(f"{account.email} is an owner of {organization.name}. All owners are told by mail.")
 
 
+@organizations.command("set")
+@click.argument("slug")
+@click.option("--plan", help="Its plan, by which the placement policy goes; '' for none.")
+@click.option("--region", help="The region that its documents stay in; '' for any.")
+@on_database
+def set_plan(slug: str, plan: str | None, region: str | None) -> None:
+    """Set the plan or the region of the organization with this SLUG.
+
+    What is left out stays. The audit trail names the operator. Give the id of an organization in
+    the trash as SLUG.
+    """
+    organization = _organization_with(slug)
+    given = {"plan": plan, "region": region}
+    chosen = {name: value or None for name, value in given.items() if value is not None}
+    try:
+        organization = planning.set_plan(organization.id, RequestContext(OPERATOR), **chosen)
+    except PortalError as error:
+        raise CommandFailed(error.words) from error
+    click.echo(
+        f"{organization.name}: plan {organization.plan or 'none'}, region "
+        f"{organization.region or 'any'}."
+    )
+
+
 def _organization_with(slug: str) -> Organization:
-    found = Organization.objects(slug=slug, state=OrganizationState.ACTIVE).first()
-    if found is None and ObjectId.is_valid(slug):
-        found = Organization.objects(id=slug, state__ne=OrganizationState.PURGED).first()
-    if found is None:
-        raise CommandFailed(f"There is no organization {slug}. Give the id of one in the trash.")
-    return found
+    try:
+        return planning.find_organization(slug)
+    except NotFound as error:
+        raise CommandFailed(
+            f"There is no organization {slug}. Give the id of one in the trash."
+        ) from error

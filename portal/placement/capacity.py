@@ -240,14 +240,14 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
     """Read the cluster again where the reading is old, or where what this process put there since
     is more than a twentieth of the room that it leaves."""
     now = time.monotonic()
-    if now - known.read_at < KEPT_SECONDS:
+    databases = in_database and now - known.databases_read_at >= DATABASES_KEPT_SECONDS
+    if now - known.read_at < KEPT_SECONDS and not databases:
         since = sum(at > known.read_at for at in known.collections)
-        missing = in_database and known.reading and known.reading.databases is None
-        room = _room(known, cluster, policy, in_database=in_database)
-        if not missing and not (since and room < 20 * since):
+        if not since or _room(known, cluster, policy, in_database=in_database) >= 20 * since:
             return
     known.read_at = now
-    databases = in_database and now - known.databases_read_at >= DATABASES_KEPT_SECONDS
+    if databases:
+        known.databases_read_at = now
     try:
         reading = read(cluster, databases=databases)
     except (PyMongoError, Unavailable) as error:
@@ -257,7 +257,6 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
         return
     _forget_older(known.collections, now - IN_FLIGHT_SECONDS)
     if databases:
-        known.databases_read_at = now
         _forget_older(known.databases, now - IN_FLIGHT_SECONDS)
     elif known.reading:
         reading = replace(reading, databases=known.reading.databases)
@@ -273,16 +272,16 @@ def _room(known: _Known, cluster: str, policy: Policy, *, in_database: bool) -> 
     What this process put there in the last seconds before the reading counts twice where the
     reading has it: it may have been on its way.
     """
-    if known.reading is None:
+    reading = known.reading
+    if reading is None or (in_database and reading.databases is None):
         return 0
-    made = len(known.collections)
+    made, opened = len(known.collections), _FILES_OF_A_COLLECTION * len(known.collections)
     expected = replace(
-        known.reading,
-        collections=known.reading.collections + made,
-        indexes=known.reading.indexes + made,
-        open_files=known.reading.open_files
-        and known.reading.open_files + _FILES_OF_A_COLLECTION * made,
-        databases=(known.reading.databases or 0) + len(known.databases) if in_database else None,
+        reading,
+        collections=reading.collections + made,
+        indexes=reading.indexes + made,
+        open_files=reading.open_files and reading.open_files + opened,
+        databases=(reading.databases or 0) + len(known.databases) if in_database else None,
     )
     full_at = policy.guard.full_at_percent
     gauges = gauges_of(expected, policy.limits_of(cluster))

@@ -24,7 +24,7 @@ def choose(plan: str | None, region: str | None) -> Placement:
     """
     policy = current_policy()
     clusters = placeable_clusters(region)
-    rule = policy.rule_for(plan, _organizations())
+    rule = policy.rule_for(plan, _organizations)
     named = [cluster for cluster in clusters if rule.clusters and cluster.name in rule.clusters]
     candidates = _by_weight(named or clusters, policy)
     roomy = (one for one in candidates if capacity.take(one.name, rule.strategy, policy))
@@ -43,7 +43,7 @@ def choose(plan: str | None, region: str | None) -> Placement:
 
 
 def _organizations() -> int:
-    """How many there are, purged ones included: the server's own count, which takes it no time."""
+    """How many there are, purged ones included, by the server's own count."""
     return Organization._get_collection().estimated_document_count()
 
 

@@ -30,6 +30,6 @@ def placeable_clusters(region: str | None) -> list[PlaceableCluster]:
     return found
 
 
-def check_in_region(cluster: str, region: str) -> bool:
+def is_in_region(cluster: str, region: str) -> bool:
     """Tell whether the cluster is in the region."""
     return any(one.name == cluster and one.region == region for one in known_clusters())

@@ -43,6 +43,21 @@ class UnknownRegion(Invalid):
 
 
 @dataclass
+class OutsideRegion(Conflict):
+    """The organization's documents are outside the region that it shall be bound to."""
+
+    name: str
+    region: str
+    cluster: str
+
+    code = "outside_region"
+    message = (
+        "The documents of {name} are on the cluster {cluster}, which is not in {region}. Have them "
+        "moved there first. Nothing was changed."
+    )
+
+
+@dataclass
 class RegionUnavailable(Unavailable):
     """No cluster of the region takes an organization now."""
 

@@ -6,7 +6,7 @@ version is set.
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import time
 from functools import lru_cache
@@ -82,10 +82,11 @@ class Rule:
         """True where no organization gets past it."""
         return self.plans is None and self.first is None
 
-    def matches(self, plan: str | None, organizations: int) -> bool:
-        """Tell whether the rule is for one of this ``plan`` where there are so many already."""
+    def matches(self, plan: str | None, organizations: Callable[[], int]) -> bool:
+        """Tell whether the rule is for one of this ``plan`` where there are so many already, who
+        are only counted where the rule asks."""
         of_plan = self.plans is None or plan in self.plans
-        return of_plan and (self.first is None or organizations < self.first)
+        return of_plan and (self.first is None or organizations() < self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class Policy:
     moves: Moves = Moves()
     version: int = 0
 
-    def rule_for(self, plan: str | None, organizations: int) -> Rule:
+    def rule_for(self, plan: str | None, organizations: Callable[[], int]) -> Rule:
         """The first rule that matches; the last one matches all."""
         return next(rule for rule in self.place if rule.matches(plan, organizations))
 

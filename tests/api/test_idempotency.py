@@ -122,6 +122,12 @@ def given_two_users_by(owner):
     return ids
 
 
+def provisioned(owner):
+    """Asked by a provisioning key from here on."""
+    owner.token = credentials.create_provisioning_key("Billing")
+    return {}
+
+
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
 def replaced(owner):
     list(tenant_database().org_acme_corp.aggregate([{"$out": "org_acme_corp"}]))
@@ -151,6 +157,7 @@ CALLS = {
     "POST /org/{name}/keys": (nothing, {"name": "Nightly export", "role": "viewer"}),
     "POST /org/{name}/keys/{key_id}/rotate": (given_key_by, None),
     "DELETE /org/{name}/keys/{key_id}": (given_key_by, None),
+    "PATCH /org/{name}/plan": (provisioned, {"plan": "large"}),
     "POST /org/{name}/adopt": (replaced, the_replacement),
     "POST /org/{name}/indexes": (nothing, {"keys": {"title": 1}}),
     "DELETE /org/{name}/indexes/{index_name}": (indexed_by, None),

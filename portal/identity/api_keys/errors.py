@@ -4,11 +4,24 @@ from portal.errors import NotFound, Refused
 
 
 class NotForProvisioning(Refused):
+    """A provisioning key, where only others may."""
+
     code = "provisioning_only"
     title = "This key may not do this"
     message = (
-        "A provisioning key is for POST /org/create and nothing else. Send an organization’s "
-        "key, or the token of a person. Nothing was changed."
+        "A provisioning key is for POST /org/create and PATCH /org/…/plan, and nothing else. Send "
+        "an organization’s key, or the token of a person. Nothing was changed."
+    )
+
+
+class ProvisioningRequired(Refused):
+    """Another principal, where only a provisioning key may."""
+
+    code = "provisioning_required"
+    title = "Only a provisioning key may do this"
+    message = (
+        "Plans and regions are set by whoever runs the portal: send a provisioning key, or ask "
+        "them. Nothing was changed."
     )
 
 

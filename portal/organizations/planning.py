@@ -1,0 +1,81 @@
+"""An organization's plan and region, by which its placement is chosen.
+
+Whoever runs the portal sets them, by command or by a provisioning program: a plan is what a
+customer pays for, and a region is often promised in a contract, so members only read both.
+"""
+
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from portal.audit.trail import record
+from portal.database.transactions import transactional
+from portal.documents.organizations import Organization, OrganizationState
+from portal.errors import NotFound
+from portal.placement.clusters import is_in_region
+from portal.placement.errors import OutsideRegion
+from portal.placement.identifiers import parse_plan, parse_region
+from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
+
+PLAN_SET = "plan_set"
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """In place of a value: leave it as it is."""
+
+
+UNCHANGED = Unchanged()
+
+
+def find_organization(name: str) -> Organization:
+    """The active organization with this slug, or one that isn't purged with this id. Raises
+    NotFound."""
+    found = Organization.objects(slug=name, state=OrganizationState.ACTIVE).first()
+    if found is None and ObjectId.is_valid(name):
+        found = Organization.objects(id=name, state__ne=OrganizationState.PURGED).first()
+    if found is None:
+        raise NotFound(name)
+    return found
+
+
+@transactional
+def set_plan(
+    organization_id: ObjectId,
+    context: RequestContext,
+    *,
+    plan: str | Unchanged | None = UNCHANGED,
+    region: str | Unchanged | None = UNCHANGED,
+) -> Organization:
+    """Set the plan, the region, or both; ``None`` takes one away. A no-op where they are so.
+
+    A region binds the organization: it is refused where its documents are in another one, until
+    they have moved. Raises NotFound where it was purged, InvalidPlan, InvalidRegion, OutsideRegion,
+    DuplicateRequest; then nothing is changed.
+    """
+    claim_key(context, organization_id, PLAN_SET, organization_id)
+    organization = Organization.objects(
+        id=organization_id, state__ne=OrganizationState.PURGED
+    ).first()
+    if organization is None:
+        raise NotFound(str(organization_id))
+    before = {"plan": organization.plan, "region": organization.region}
+    if not isinstance(plan, Unchanged):
+        organization.plan = None if plan is None else parse_plan(plan)
+    if not isinstance(region, Unchanged):
+        organization.region = None if region is None else parse_region(region)
+        if region and not is_in_region(organization.placement.cluster, region):
+            raise OutsideRegion(organization.name, region, organization.placement.cluster)
+    if before != {"plan": organization.plan, "region": organization.region}:
+        organization.update(set__plan=organization.plan, set__region=organization.region)
+        record(
+            organization,
+            "organization.plan_set",
+            context.origin,
+            plan=organization.plan,
+            plan_before=before["plan"],
+            region=organization.region,
+            region_before=before["region"],
+        )
+    return organization
