@@ -29,15 +29,16 @@ from portal.mail import transport
 from portal.serving import build, mongod
 from portal.settings import Settings, activate, current
 from tests import factories, pages
+from tests.faults.servers import OneMember
 from tests.mail.post_office import open_office
 from tests.rights import admit
 from tests.visitor import Visitor
 
 TOP = Path(__file__).parent.parent
 MEMORY = Path("/dev/shm")
-TENANT_DATABASES = "^tenant_test(_internal|_reports)?$"
+TENANT_DATABASES = "^(tenant_test(_internal|_reports)?|t_[0-9a-f]{24})$"
 BROWSER = {"page", "new_context", "browser"}
-PROCESSES = {"flask", "running"}
+PROCESSES = {"flask", "running", "second_cluster"}
 IMPATIENT = """
 from flask.cli import main
 from portal.database import connection
@@ -204,6 +205,34 @@ def forgo_the_disk(uri):
 
 
 @pytest.fixture(scope="session")
+def second_server(memory):
+    """The mongod of a second cluster, started for the first test that wants it."""
+    folder = memory / "second"
+    folder.mkdir()
+    with processes_allowed(True):
+        second = OneMember(
+            folder,
+            *("--setParameter", "enableTestCommands=1"),
+            *("--setParameter", "scramSHA256IterationCount=5000"),
+        )
+    yield second
+    second.end()
+
+
+@pytest.fixture
+def second_cluster(second_server, app):
+    """A second replica set of one member, empty, that the portal's user may use as the first one. A
+    test may ``kill`` it, have it ``stopped`` for a while, and ``start_again``; it has a ``uri``
+    and an ``admin_uri`` on which neither of these has an effect."""
+    if second_server.running.process.poll() is not None:
+        second_server.start_again()
+    admit(second_server.admin_uri, current().master_db, current().tenant_db)
+    with MongoClient(second_server.admin_uri) as admin:
+        drop_tenant_databases(admin)
+    return second_server
+
+
+@pytest.fixture(scope="session")
 def settings(server, tmp_path_factory):
     # A fail point can say "not primary", but nothing then changes that would make a monitor
     # look again that waits for the server to tell.
@@ -252,12 +281,18 @@ def empty(app, admin):
         master = admin[current().master_db]
         for name in filled(master):
             master[name].delete_many({})
-        drop_users(admin[current().tenant_db])
-        wanted = {"name": {"$regex": TENANT_DATABASES}}
-        for found in admin.list_databases(filter=wanted, nameOnly=True):
-            admin.drop_database(found["name"])
+        drop_tenant_databases(admin)
 
     return empty
+
+
+def drop_tenant_databases(admin):
+    """Drop what organizations have on a server, their users too."""
+    drop_users(admin[current().tenant_db])
+    wanted = {"name": {"$regex": TENANT_DATABASES}}
+    for found in admin.list_databases(filter=wanted, nameOnly=True):
+        drop_users(admin[found["name"]])
+        admin.drop_database(found["name"])
 
 
 @pytest.fixture(autouse=True)
