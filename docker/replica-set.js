@@ -46,16 +46,38 @@ const role = {
       ],
     },
     {
-      resource: { db: TENANT_DB + "_reports", collection: "" },
+      resource: { db: "", collection: "portal_tenant_documents" },
       actions: [
         "find", "insert", "update", "remove", "createCollection",
-        "listCollections", "createIndex", "dropIndex", "listIndexes",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_trashed_documents" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats",
+      ],
+    },
+    {
+      resource: { db: "", collection: "" },
+      actions: [
+        "listCollections",
       ],
     },
     {
       resource: { cluster: true },
       actions: [
         "getDefaultRWConcern", "inprog", "hostInfo", "serverStatus",
+      ],
+    },
+    {
+      resource: { db: TENANT_DB + "_reports", collection: "" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "listCollections", "createIndex", "dropIndex", "listIndexes",
       ],
     },
   ],

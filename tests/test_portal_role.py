@@ -1,8 +1,10 @@
 """The portal's MongoDB user has what it needs, and nothing that would make it more."""
 
 import stat
+from dataclasses import replace
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
@@ -13,6 +15,26 @@ from portal.serving import mongod, settings_docs
 
 UNAUTHORIZED = 13
 EVERYTHING = {"resource": {"anyResource": True}, "actions": ["anyAction"]}
+
+
+def test_the_portal_looks_after_a_database_of_an_organizations_own(app, admin):
+    """By the names of its collections: nothing else there is the portal's."""
+    own, name = client()[f"t_{ObjectId()}"], portal_role.OWN_COLLECTION
+    with client().start_session() as session, session.start_transaction():
+        own.create_collection(name, session=session)
+    own[name].insert_one({})
+    for source, target in (
+        (name, portal_role.TRASHED_COLLECTION),
+        (portal_role.TRASHED_COLLECTION, name),
+    ):
+        client().admin.command(
+            "renameCollection", f"{own.name}.{source}", to=f"{own.name}.{target}"
+        )
+    admin[own.name].reports.insert_one({})
+    assert {name, "reports"} == set(own.list_collection_names())
+    assert own.name in client().list_database_names()
+    assert refused(own.reports.find_one)
+    own.drop_collection(name)
 
 
 def refused(attempt):
@@ -42,6 +64,10 @@ def test_the_portal_can_not_make_itself_more(app):
         lambda: tenant.command("createRole", "evil", privileges=[EVERYTHING], roles=[]),
         lambda: master_database().command("createUser", "evil", pwd="x", roles=[]),
         lambda: client().elsewhere.documents.insert_one({}),
+        client().elsewhere.documents.find_one,
+        lambda: client().t_acme.command("createUser", "evil", pwd="x", roles=[]),
+        lambda: client().t_acme.command("createRole", "evil", privileges=[], roles=[]),
+        lambda: client().admin.command("renameCollection", "elsewhere.documents", to="elsewhere.portal_tenant_documents"),
         lambda: client().drop_database(tenant.name),
         lambda: admin.command("shutdown"),
     ):  # fmt: skip
@@ -70,11 +96,19 @@ def groups():
     return rights("master_test", "tenant_test")
 
 
-@pytest.mark.parametrize("group", groups(), ids=lambda group: group.database or "cluster")
+def missed(group):
+    """What the portal misses without it, since it may list collections in every database."""
+    if group.database == "":
+        return group
+    return replace(group, actions=tuple(one for one in group.actions if one != "listCollections"))
+
+
+@pytest.mark.parametrize("group", groups(), ids=str)
 def test_each_right_that_is_missing_is_known(group, portal_without):
     portal_without(group)
-    assert connection.missing_rights() == [group]
-    assert str(group).endswith(group.database or "the cluster")
+    assert connection.missing_rights() == [missed(group)]
+    place = "the cluster" if group.database is None else group.database or "every database"
+    assert str(group).endswith(place)
 
 
 def test_a_start_without_a_right_says_which_also_where_it_fails_for_it(
@@ -86,7 +120,7 @@ def test_a_start_without_a_right_says_which_also_where_it_fails_for_it(
     with pytest.raises(OperationFailure):
         connection.prepare()
     [told] = log.named("database.rights_missing")
-    assert told["missing"] == [str(master)]
+    assert told["missing"] == [str(missed(master))]
     assert "docs/operating.md" in told["note"]
 
 
@@ -124,8 +158,10 @@ def test_data_of_an_earlier_version_gets_the_restricted_user(tmp_path):
     try:
         assert stat.S_IMODE(mongod.administrator_file(tmp_path).stat().st_mode) == 0o600
         with MongoClient(carried.uri) as portal, MongoClient(carried.admin_uri) as admin:
-            assert not list(portal_role.missing_rights(portal, "other_master", "other_tenant"))
-            assert list(portal_role.missing_rights(portal, "master_db", "tenant_db"))
+            assert not list(
+                portal_role.missing_rights(portal, rights("other_master", "other_tenant"))
+            )
+            assert list(portal_role.missing_rights(portal, rights("master_db", "tenant_db")))
             assert refused(lambda: portal.admin.command("updateUser", "admin", pwd="x"))
             assert admin.admin.command("usersInfo", 1)["users"]
     finally:

@@ -167,7 +167,8 @@ def prepare() -> None:
 def missing_rights() -> list[Rights]:
     """The rights of the portal's role that the user of MONGO_URI lacks."""
     active = portal_settings.current()
-    return list(portal_role.missing_rights(client(), active.master_db, active.tenant_db))
+    needed = portal_role.rights(active.master_db, active.tenant_db)
+    return list(portal_role.missing_rights(client(), needed))
 
 
 def await_prepared() -> None:

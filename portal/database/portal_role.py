@@ -1,10 +1,12 @@
 """The role of the portal's own MongoDB user: the least that it needs, by database.
 
 Users are administered in the tenant database alone. With ``createUser`` and ``grantRole`` on
-``admin`` the portal could make itself root (verified on 6.0.5).
+``admin`` the portal could make itself root (verified on 6.0.5). So it is with these on all
+databases: there is no right to the databases ``t_…`` of organizations but by the names of
+collections, which are few.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +19,17 @@ from portal.database.users import ADMINISTRATION
 ROLE = "portal"
 """The name of the role and its user, both in ``admin``."""
 
+OWN_COLLECTION = "portal_tenant_documents"
+"""The name of the collection in an organization's own database."""
+
+TRASHED_COLLECTION = "portal_trashed_documents"
+"""The same while the organization is in the trash: a fixed name, since a right to any name in these
+databases would be one in all others as well."""
+
 _DOCUMENTS = ("find", "insert", "update", "remove")
 _COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex", "listIndexes")
 _LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats")
+_OWN = (*_DOCUMENTS, *(one for one in _COLLECTIONS if one != "listCollections"), *_LIFECYCLE)
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
 # hostInfo and serverStatus: how many collections the server may hold, and does.
 _CLUSTER = ("getDefaultRWConcern", "inprog", "hostInfo", "serverStatus")
@@ -28,19 +38,29 @@ _ROLE_NOT_FOUND = 31
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Actions on all collections of a ``database``, or on the cluster where that is ``None``."""
+    """Actions on a ``collection`` of a ``database``; on all of them where that is empty; on the
+    cluster where the database is ``None``."""
 
     database: str | None
     actions: tuple[str, ...]
+    collection: str = ""
 
     @property
     def privilege(self) -> dict[str, Any]:
         """The privilege in the form of ``createRole``."""
-        on = {"cluster": True} if self.database is None else {"db": self.database, "collection": ""}
+        cluster = self.database is None
+        on = {"cluster": True} if cluster else {"db": self.database, "collection": self.collection}
         return {"resource": on, "actions": list(self.actions)}
 
     def __str__(self) -> str:
-        return f"{', '.join(self.actions)} on {self.database or 'the cluster'}"
+        return f"{', '.join(self.actions)} on {self._resource}"
+
+    @property
+    def _resource(self) -> str:
+        if self.database is None:
+            return "the cluster"
+        named = f"{self.collection} in " if self.collection else ""
+        return named + (self.database or "every database")
 
 
 def internal_database(tenant_database: str) -> str:
@@ -55,12 +75,22 @@ def reports_database(tenant_database: str) -> str:
 
 
 def rights(master_database: str, tenant_database: str) -> tuple[Rights, ...]:
-    """All that the portal needs on these databases."""
+    """All that the portal needs on these databases of the cluster with the master data."""
     return (
         Rights(master_database, (*_DOCUMENTS, *_COLLECTIONS, "collMod")),
+        *tenant_rights(tenant_database),
+        Rights(reports_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS)),
+    )
+
+
+def tenant_rights(tenant_database: str) -> tuple[Rights, ...]:
+    """All that the portal needs on a cluster with organizations' documents."""
+    return (
         Rights(tenant_database, (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE, *ADMINISTRATION)),
         Rights(internal_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS, "dropCollection")),
-        Rights(reports_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS)),
+        *(Rights("", _OWN, name) for name in (OWN_COLLECTION, TRASHED_COLLECTION)),
+        # Tells what else is in an organization's database.
+        Rights("", ("listCollections",)),
         Rights(None, _CLUSTER),
     )
 
@@ -79,19 +109,18 @@ def write_role(
         admin.command("createRole", name, privileges=privileges, roles=[])
 
 
-def missing_rights(
-    client: MongoClient, master_database: str, tenant_database: str
-) -> Iterator[Rights]:
-    """The rights that the user of ``client`` lacks; none on a server without authentication."""
+def missing_rights(client: MongoClient, needed_rights: Iterable[Rights]) -> Iterator[Rights]:
+    """What the user of ``client`` lacks of these rights; nothing on a server without
+    authentication."""
     status = client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
     if not status["authenticatedUsers"]:
         return
     granted = status["authenticatedUserPrivileges"]
-    for needed in rights(master_database, tenant_database):
+    for needed in needed_rights:
         held = {action for each in granted if _covers(each, needed) for action in each["actions"]}
         lacking = tuple(action for action in needed.actions if action not in held)
         if lacking and "anyAction" not in held:
-            yield Rights(needed.database, lacking)
+            yield Rights(needed.database, lacking, needed.collection)
 
 
 def mongosh(master_expression: str = "MASTER_DB", tenant_expression: str = "TENANT_DB") -> str:
@@ -102,6 +131,7 @@ def mongosh(master_expression: str = "MASTER_DB", tenant_expression: str = "TENA
         "tenant": tenant_expression,
         internal_database("tenant"): f'{tenant_expression} + "{internal_database("")}"',
         reports_database("tenant"): f'{tenant_expression} + "{reports_database("")}"',
+        "": '""',
     }
     privileges = "".join(_in_javascript(each, names) for each in rights("master", "tenant"))
     head = f'const role = {{\n  role: "{ROLE}",\n  roles: [],\n  privileges: [\n'
@@ -114,14 +144,15 @@ def _covers(privilege: Mapping[str, Any], needed: Rights) -> bool:
         return True
     if needed.database is None:
         return bool(resource.get("cluster"))
-    return resource.get("collection") == "" and resource.get("db") in ("", needed.database)
+    database, collection = resource.get("db"), resource.get("collection")
+    return database in ("", needed.database) and collection in ("", needed.collection)
 
 
 def _in_javascript(needed: Rights, names: Mapping[str, str]) -> str:
     if needed.database is None:
         resource = "{ cluster: true }"
     else:
-        resource = f'{{ db: {names[needed.database]}, collection: "" }}'
+        resource = f'{{ db: {names[needed.database]}, collection: "{needed.collection}" }}'
     actions = "".join(_wrapped(needed.actions))
     return f"    {{\n      resource: {resource},\n      actions: [\n{actions}      ],\n    }},\n"
 
