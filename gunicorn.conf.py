@@ -8,8 +8,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from portal import logs
-from portal.database import rolling_upgrades
-from portal.identity.second_factors import sealing
+from portal.database import resealing, rolling_upgrades
 from portal.mail import sender
 from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
@@ -50,7 +49,7 @@ def post_worker_init(worker: Worker) -> None:
     runner.start()
     tending.start()
     sender.start(worker.wsgi)
-    sealing.start_resealing()
+    resealing.start_resealing()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:

@@ -18,6 +18,7 @@ from portal.documents.applications import Application
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
 from portal.documents.capacity import CapacityReading
+from portal.documents.clusters import Cluster
 from portal.documents.credentials import Credential
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.installation import Installation
@@ -82,6 +83,7 @@ DOCUMENTS = (
     Pool,
     PlacementPolicy,
     CapacityReading,
+    Cluster,
 )
 MAIL_KINDS = (
     *account_mails.KINDS,

@@ -7,10 +7,13 @@ from typing import Any
 
 from portal.api.schemas import ErrorAnswer
 from portal.database.errors import (
+    ClusterLost,
+    ClusterUnavailable,
     DatabaseNotPrepared,
     DatabaseUnavailable,
     MigrationFailed,
     MigrationRunning,
+    UnknownCluster,
 )
 from portal.errors import PortalError
 from portal.identity.sessions.errors import NotAuthenticated
@@ -28,6 +31,9 @@ OF_EVERY_REQUEST: tuple[Refusal, ...] = (
     DatabaseNotPrepared,
     MigrationRunning,
     MigrationFailed,
+    ClusterUnavailable,
+    ClusterLost,
+    UnknownCluster,
 )
 OF_BODIES: tuple[Refusal, ...] = (400, 411, 413, 415)
 

@@ -1,8 +1,8 @@
 """The rights of an application's MongoDB user, and how it is recognized.
 
-It reads the three views of the directory and works in the tenant database: nothing else of the master
-database, where password hashes are. Whoever may insert into a database creates collections in it,
-and ``$out`` replaces one, UUID included (verified on 6.0.5); so an application is trusted with all
+It reads the three views of the directory and works in the tenant database: nothing else of the
+master database, where password hashes are. Whoever may insert into a database creates collections
+in it, and ``$out`` replaces one, UUID included (verified on 6.0.5); so it is trusted with all
 tenant data, and what is the portal's own beside them is in the internal database.
 """
 

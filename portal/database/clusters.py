@@ -1,25 +1,365 @@
 """Clusters: the MongoDB deployments that organizations' documents are in.
 
-Master data are on the first one, ``main``.
+Master data are on the first one, ``main``; the others are in the registry among them, which is read
+every REGISTRY_SECONDS at most, and never for the first.
+
+A cluster that doesn't answer must not take the threads that others' requests need. So each is asked
+whether it answers before it is used, unless it just did: by one thread at a time, which waits
+PROBE_SECONDS. While it doesn't answer nobody waits; the driver's monitors see it come back.
 """
 
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+import pymongo
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from portal import settings
-from portal.database.connection import client
-from portal.database.errors import UnknownCluster
+from portal.database import connection, diagnosis
+from portal.database.connection import client, client_options
+from portal.database.errors import (
+    ClusterClosed,
+    ClusterLost,
+    ClusterUnavailable,
+    UnknownCluster,
+)
+from portal.database.transactions import forbid_in_transaction, within_transaction
+from portal.documents.clusters import Cluster
 from portal.documents.organizations import MAIN_CLUSTER, Placement
 from portal.documents.pools import Pool
+from portal.settings import sealing
+from portal.settings.checks import portable_uri
+
+log = structlog.get_logger()
+
+REGISTRY_SECONDS = 5
+PROBE_SECONDS = 2
+"""The time that one thread waits for a cluster that may not answer."""
+
+# Longer than any operation on a client that was replaced.
+_RETIRED_SECONDS = 120
+_UNKNOWN_SECONDS = 1
+_QUEUE_SECONDS = 0.5
+_SILENT_SECONDS = 0.5
+_RETRY_SECONDS = 2
+# Of the driver's monitors, which see a hung server after the sum of both.
+_MONITORS = {"heartbeatFrequencyMS": 3000, "connectTimeoutMS": 3000}
+_SILENCE = "it does not answer"
+
+_used: ContextVar[tuple[str, ...]] = ContextVar("used_clusters", default=())
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCluster:
+    """A cluster as the registry has it; ``open`` where it takes new organizations."""
+
+    name: str
+    region: str | None
+    weight: int
+    lost_at: datetime | None
+    open: bool
+    credentials_uri: str | None
 
 
 def client_of(cluster: str) -> MongoClient:
-    """This process's client of a cluster. Raises UnknownCluster."""
-    if cluster != MAIN_CLUSTER:
-        raise UnknownCluster(cluster)
-    return client()
+    """This process's client of a cluster, which answered lately. Raises UnknownCluster; ClusterLost
+    or another ClusterUnavailable after PROBE_SECONDS at most, at once where that is known."""
+    if cluster == MAIN_CLUSTER:
+        return client()
+    forbid_in_transaction()
+    link = _registry.link_to(cluster)
+    _used.set((cluster, *_used.get()))
+    link.check()
+    return link.client
 
 
 def database_of(placement: Placement | Pool) -> Database:
-    """The database that a tenant collection is in, or a pool's. Raises UnknownCluster."""
+    """The database that a tenant collection is in, or a pool's. Raises as ``client_of``."""
     return client_of(placement.cluster)[placement.database or settings.current().tenant_db]
+
+
+def is_available(cluster: str) -> bool:
+    """Tell whether a cluster answers."""
+    try:
+        client_of(cluster)
+    except (UnknownCluster, ClusterUnavailable):
+        return False
+    return True
+
+
+def known_clusters() -> list[KnownCluster]:
+    """All clusters by name, the first one first; what is told was so REGISTRY_SECONDS ago at
+    most."""
+    rows = _registry.rows()
+    main = rows.get(MAIN_CLUSTER) or Cluster(name=MAIN_CLUSTER)
+    others = [rows[name] for name in sorted(rows) if name != MAIN_CLUSTER]
+    return [_known(row) for row in (main, *others)]
+
+
+def find_cluster(cluster: str) -> KnownCluster:
+    """A cluster of the registry. Raises UnknownCluster."""
+    if cluster == MAIN_CLUSTER:
+        return known_clusters()[0]
+    return _known(_registry.row(cluster))
+
+
+def is_lost(cluster: str) -> bool:
+    """Tell whether a cluster was given up."""
+    return cluster != MAIN_CLUSTER and find_cluster(cluster).lost_at is not None
+
+
+def uri_of(cluster: str) -> str:
+    """The URI by which the portal reaches a cluster, with its password. Raises UnknownCluster,
+    ClusterUnavailable where no SECRET_KEY unseals it."""
+    if cluster == MAIN_CLUSTER:
+        return settings.current().mongo_uri
+    return _unsealed(_registry.row(cluster))
+
+
+@within_transaction
+def ensure_placeable(cluster: str) -> None:
+    """Have the caller's transaction fail if the cluster is closed before it is committed. Raises
+    ClusterClosed.
+
+    It writes the cluster's record, so of those that place organizations there at once each waits
+    for the one before: call it last. For the first cluster it does nothing, which is never closed.
+    """
+    if cluster == MAIN_CLUSTER:
+        return
+    still_open = Cluster.objects(name=cluster, removing_since=None, lost_at=None, weight__gt=0)
+    if not still_open.update_one(inc__placed=1):
+        raise ClusterClosed(cluster)
+
+
+def forget_registry() -> None:
+    """Read the registry at its next use: it was changed."""
+    _registry.forget()
+
+
+def begin_request() -> None:
+    """Forget which clusters this thread used before."""
+    _used.set(())
+
+
+def unavailable_in_request() -> ClusterUnavailable | None:
+    """The cluster beside the first that this request used and that doesn't answer, if there is
+    one."""
+    links = [_registry.link_made(name) for name in _used.get()]
+    silent = (link for link in links if link is not None and not link.answers)
+    return next((link.unavailable() for link in silent), None)
+
+
+def open_client(uri: str, **options: Any) -> MongoClient:
+    """A client with the same options as those for organizations' documents."""
+    given = {one.partition("=")[0].casefold() for one in uri.partition("?")[2].split("&")}
+    monitors = {name: value for name, value in _MONITORS.items() if name.casefold() not in given}
+    return MongoClient(portable_uri(uri), **{**client_options(), **monitors, **options})
+
+
+def reason_of(error: PyMongoError) -> str:
+    """A few words on why a cluster can't be used, which name no host."""
+    if diagnosis.refuses_credentials(error):
+        return "it refuses the portal’s user"
+    if isinstance(error, ConfigurationError):
+        return "its servers can’t be found"
+    return _SILENCE
+
+
+class _Link(CommandListener):
+    """This process's client of a cluster, and what was seen of the cluster through it."""
+
+    def __init__(self, name: str, uri: str) -> None:
+        self.name, self.uri = name, uri
+        listeners = [*client_options()["event_listeners"], self]
+        self.client: MongoClient = open_client(uri, event_listeners=listeners)
+        self._probing = Lock()
+        self._running: dict[int, float] = {}
+        self._answered_at: float | None = None
+        self._failed = self._down = False
+        self._probe_at = 0.0
+        self._reason = _SILENCE
+
+    @property
+    def answers(self) -> bool:
+        """True where nothing tells that the cluster doesn't answer any more."""
+        if self._answered_at is None or self._down or self._failed:
+            return False
+        waiting = min(tuple(self._running.values()), default=None)
+        since = None if waiting is None else max(waiting, self._answered_at)
+        silent = since is not None and time.monotonic() - since > _SILENT_SECONDS
+        return not silent and self.client.topology_description.has_writable_server()
+
+    def check(self) -> None:
+        """Return if the cluster answers. Raises ClusterUnavailable."""
+        if self.answers:
+            return
+        # The first to come finds out; while it is known to be down nobody waits for that.
+        if not self._probing.acquire(timeout=0 if self._down else self._patience):
+            raise self.unavailable()
+        try:
+            if not self.answers:
+                self._probe()
+        finally:
+            self._probing.release()
+
+    def unavailable(self) -> ClusterUnavailable:
+        """The error for whoever needs the cluster."""
+        return ClusterUnavailable(self.name, self._reason)
+
+    @property
+    def _patience(self) -> float:
+        return PROBE_SECONDS if self._answered_at is None else _QUEUE_SECONDS
+
+    def _probe(self) -> None:
+        if self._down and not self._may_be_back:
+            raise self.unavailable()
+        try:
+            with pymongo.timeout(PROBE_SECONDS):
+                self.client.admin.command("ping")
+        except PyMongoError as error:
+            self._reason = reason_of(error)
+            if not self._down:
+                reason = diagnosis.explain(error, self.client.topology_description, self.name)
+                log.warning("cluster.unavailable", cluster=self.name, error=reason)
+            self._down, self._probe_at = True, time.monotonic() + _RETRY_SECONDS
+            raise self.unavailable() from error
+        if self._down:
+            log.info("cluster.available", cluster=self.name)
+        self._down = False
+
+    @property
+    def _may_be_back(self) -> bool:
+        seen = self.client.topology_description
+        # Behind an SRV record there are no servers, and no monitors, until DNS tells them.
+        worth_it = seen.has_writable_server() or not seen.server_descriptions()
+        return worth_it and time.monotonic() > self._probe_at
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self._running[event.request_id] = time.monotonic()
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        self._running.pop(event.request_id, None)
+        self._answered_at, self._failed = time.monotonic(), False
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        self._running.pop(event.request_id, None)
+        if "code" in event.failure:  # an answer all the same
+            self._answered_at = time.monotonic()
+        else:
+            self._failed = True
+
+
+class _Registry:
+    """What this process knows of the registry, and its links to clusters."""
+
+    def __init__(self) -> None:
+        self._reading, self._linking = Lock(), Lock()
+        self._rows: dict[str, Cluster] = {}
+        self._read_at: float | None = None
+        self._links: dict[str, _Link] = {}
+        self._retired: list[tuple[float, _Link]] = []
+
+    def rows(self, newer_than: float = REGISTRY_SECONDS) -> dict[str, Cluster]:
+        """The records by name. While one thread reads them, others take what is known."""
+        if self._is_old(newer_than) and self._reading.acquire(blocking=self._read_at is None):
+            try:
+                if self._is_old(newer_than):
+                    self._rows = {row.name: row for row in Cluster.objects}
+                    self._read_at = time.monotonic()
+                    self._retire()
+            finally:
+                self._reading.release()
+        return self._rows
+
+    def row(self, name: str) -> Cluster:
+        """The record of a cluster that isn't the first. Raises UnknownCluster."""
+        found = self.rows().get(name) or self.rows(_UNKNOWN_SECONDS).get(name)
+        if found is None or found.uri is None:
+            raise UnknownCluster(name)
+        return found
+
+    def link_to(self, name: str) -> _Link:
+        """The link to a cluster. Raises UnknownCluster, ClusterLost, ClusterUnavailable."""
+        row = self.row(name)
+        if row.lost_at:
+            raise ClusterLost(name, row.lost_at)
+        uri = _unsealed(row)
+        link = self._links.get(name)
+        if link is None or link.uri != uri:
+            with self._linking:
+                link = self._links.get(name)
+                if link is None or link.uri != uri:
+                    link = self._replace(name, _make_link(name, uri))
+        return link
+
+    def link_made(self, name: str) -> _Link | None:
+        """The link to a cluster, if it was used."""
+        return self._links.get(name)
+
+    def forget(self) -> None:
+        """Read the records at their next use."""
+        self._read_at = None
+
+    def _replace(self, name: str, link: _Link) -> _Link:
+        if former := self._links.get(name):
+            self._retired.append((time.monotonic(), former))
+        self._links[name] = link
+        return link
+
+    def _is_old(self, seconds: float) -> bool:
+        return self._read_at is None or time.monotonic() - self._read_at > seconds
+
+    def _retire(self) -> None:
+        """Close the clients of former URIs and clusters, once nothing uses them any more."""
+        with self._linking:
+            now = time.monotonic()
+            for name in self._links.keys() - self._rows.keys():
+                self._retired.append((now, self._links.pop(name)))
+            over = [one for one in self._retired if one[0] < now - _RETIRED_SECONDS]
+            self._retired = [one for one in self._retired if one not in over]
+        for _, link in over:
+            link.client.close()
+
+
+_registry = _Registry()
+
+
+def _make_link(name: str, uri: str) -> _Link:
+    try:
+        return _Link(name, uri)
+    except PyMongoError as error:  # mongodb+srv:// and no answer from DNS
+        reason = diagnosis.explain(error, connection.client().topology_description, name)
+        log.warning("cluster.unavailable", cluster=name, error=reason)
+        raise ClusterUnavailable(name, reason_of(error)) from error
+
+
+def _unsealed(row: Cluster) -> str:
+    uri = sealing.unseal(row.uri)
+    if uri is None:
+        raise ClusterUnavailable(row.name, "its URI was sealed under another SECRET_KEY")
+    return uri
+
+
+def _known(row: Cluster) -> KnownCluster:
+    closed = row.lost_at or row.removing_since
+    return KnownCluster(
+        name=row.name,
+        region=row.region,
+        weight=row.weight,
+        lost_at=row.lost_at,
+        open=not closed and row.weight > 0,
+        credentials_uri=row.credentials_uri,
+    )

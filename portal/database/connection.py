@@ -26,9 +26,11 @@ from portal import clock
 from portal import settings as portal_settings
 from portal.database import diagnosis, directory, migrations, portal_role
 from portal.database.errors import (
+    ClusterUnavailable,
     DatabaseNotPrepared,
     DatabaseUnavailable,
     MigrationRunning,
+    UnknownCluster,
     UnsuitableServer,
 )
 from portal.database.portal_role import Rights
@@ -66,6 +68,8 @@ round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 
 _UNAVAILABLE = (
     DatabaseUnavailable,
+    ClusterUnavailable,
+    UnknownCluster,
     MigrationRunning,
     DatabaseNotPrepared,
     UnsuitableServer,
@@ -105,7 +109,16 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
     # PyMongo alone reads the connection string: MongoEngine would take the database in it for the
     # master database, and look servers up in DNS here.
     uri = portable_uri(settings.mongo_uri)
-    options: dict[str, Any] = {
+    mongoengine.connect(
+        settings.master_db,
+        mongo_client_class=lambda **given: MongoClient(uri, **client_options()),
+        uuidRepresentation="standard",  # MongoEngine warns without it
+    )
+
+
+def client_options() -> dict[str, Any]:
+    """The options of each client for data, beside those of its URI."""
+    return {
         "uuidRepresentation": "standard",
         "tz_aware": True,
         "connect": False,
@@ -113,11 +126,6 @@ def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
         "event_listeners": [_RoundTrips()],
         "timeoutMS": CLIENT_TIMEOUT_SECONDS * 1000,
     }
-    mongoengine.connect(
-        settings.master_db,
-        mongo_client_class=lambda **given: MongoClient(uri, **options),
-        uuidRepresentation="standard",  # MongoEngine warns without it
-    )
 
 
 def client() -> MongoClient:
@@ -206,8 +214,9 @@ def _prepare_for(waiting: Future[None]) -> None:
         waiting.set_result(None)
 
 
-def check_server(server: MongoClient) -> None:
-    """Raise UnsuitableServer for a server that lacks transactions or ``collectionUUID``."""
+def check_server(server: MongoClient, uri_name: str = "MONGO_URI") -> None:
+    """Raise UnsuitableServer for a server that lacks transactions or ``collectionUUID``; its URI
+    is called ``uri_name``."""
     hello = server.admin.command("hello")
     version = server.server_info()["version"]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
@@ -220,7 +229,7 @@ def check_server(server: MongoClient) -> None:
         )
     elif "setName" not in hello:
         raise UnsuitableServer(
-            "MONGO_URI names a standalone server. Transactions need a replica set; "
+            f"{uri_name} names a standalone server. Transactions need a replica set; "
             "one member is enough: start mongod with --replSet and run rs.initiate()."
         )
     _check_default_write_concern(server)
@@ -273,18 +282,20 @@ def explain(error: BaseException) -> str:
     return diagnosis.explain(error, client().topology_description)
 
 
-def server_time() -> datetime:
-    """The server's clock: the only one for times after which data is deleted."""
-    return client().admin.command("hello", codec_options=client().codec_options)["localTime"]
+def server_time(of: MongoClient | None = None) -> datetime:
+    """The clock of a server, by default the one with master data: the only one for times after
+    which data is deleted."""
+    server = of or client()
+    return server.admin.command("hello", codec_options=server.codec_options)["localTime"]
 
 
-def clock_difference() -> float:
+def clock_difference(of: MongoClient | None = None) -> float:
     """The seconds that this process's clock is ahead of the server's; behind it where negative.
 
     0 where the difference may be the time that the answer took.
     """
     asked = clock.now()
-    server = server_time()
+    server = server_time(of)
     answered = clock.now()
     if asked <= server <= answered:
         return 0
@@ -292,10 +303,10 @@ def clock_difference() -> float:
     return (nearest - server).total_seconds()
 
 
-def describe_clocks() -> str | None:
+def describe_clocks(of: MongoClient | None = None) -> str | None:
     """Words on this process's clock and what follows, where it differs from the server's by more
     than CLOCKS_DIFFER_SECONDS."""
-    difference = clock_difference()
+    difference = clock_difference(of)
     if abs(difference) <= CLOCKS_DIFFER_SECONDS:
         return None
     direction = "ahead of" if difference > 0 else "behind"

@@ -41,20 +41,21 @@ def refuses_credentials(error: BaseException) -> bool:
     return error.code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED)
 
 
-def explain(error: BaseException, known: TopologyDescription) -> str:
-    """One sentence on ``error``, given what is ``known`` of the servers."""
+def explain(error: BaseException, known: TopologyDescription, uri_name: str = "MONGO_URI") -> str:
+    """One sentence on ``error``, given what is ``known`` of the servers, whose URI is called
+    ``uri_name``."""
     error = root_cause(error)
     if isinstance(error, OperationFailure) and refuses_credentials(error):
         if error.code == _UNAUTHORIZED:
             return (
-                f"MongoDB doesn't allow the user of MONGO_URI {_refused(error)}: grant it the "
+                f"MongoDB doesn't allow the user of {uri_name} {_refused(error)}: grant it the "
                 "portal's role (docs/operating.md)."
             )
-        return "MongoDB refuses the user name or password in MONGO_URI."
+        return f"MongoDB refuses the user name or password in {uri_name}."
     if isinstance(error, ConfigurationError):
-        return f"The servers of MONGO_URI can't be found: {error}"[:_LONGEST]
+        return f"The servers of {uri_name} can't be found: {error}"[:_LONGEST]
     if isinstance(error, ConnectionFailure) and not known.has_writable_server():
-        return f"MongoDB has no primary that can be reached: {_members(known)}."
+        return f"MongoDB has no primary that can be reached: {_members(known, uri_name)}."
     return _short(error)[:_LONGEST]
 
 
@@ -64,10 +65,10 @@ def _refused(error: OperationFailure) -> str:
     return f"{named['command']} in {named['database']}" if named else "what the portal needs"
 
 
-def _members(known: TopologyDescription) -> str:
+def _members(known: TopologyDescription, uri_name: str) -> str:
     servers = known.server_descriptions()
     told = [f"{host}:{port} {_state(servers[host, port])}" for host, port in sorted(servers)]
-    return ", ".join(told) or "no member has the replicaSet that MONGO_URI names"
+    return ", ".join(told) or f"no member has the replicaSet that {uri_name} names"
 
 
 def _state(server: ServerDescription) -> str:

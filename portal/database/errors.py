@@ -1,6 +1,7 @@
 """Errors of the database, and their words."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from portal.errors import Unavailable
 
@@ -34,6 +35,56 @@ class UnknownCluster(Unavailable):
 
     def __str__(self) -> str:
         return f"no cluster is called {self.cluster!r}"
+
+
+@dataclass
+class ClusterUnavailable(Unavailable):
+    """The cluster with an organization's documents can't be used right now."""
+
+    cluster: str
+    reason: str
+
+    code = "cluster_unavailable"
+    title = "This organization’s documents can’t be reached"
+    message = (
+        "They are in the cluster {cluster}, and {reason}. Nothing is known to be lost, and other "
+        "clusters go on. Try again in a few seconds; if this persists, contact whoever runs the "
+        "portal."
+    )
+
+    def __str__(self) -> str:
+        return f"the cluster {self.cluster} can't be used: {self.reason}"
+
+
+class ClusterLost(ClusterUnavailable):
+    """The cluster with an organization's documents was given up."""
+
+    code = "cluster_lost"
+    title = "This organization’s documents are lost"
+    message = (
+        "They were in the cluster {cluster}, which {reason}. What the portal itself knows of the "
+        "organization is kept. Contact whoever runs the portal."
+    )
+
+    def __init__(self, cluster: str, lost_at: datetime) -> None:
+        super().__init__(cluster, f"was given up as lost on {lost_at:%Y-%m-%d}")
+
+
+@dataclass
+class ClusterClosed(Unavailable):
+    """The cluster takes no new organizations."""
+
+    cluster: str
+
+    code = "cluster_closed"
+    title = "There is no room for the organization right now"
+    message = (
+        "The cluster {cluster} takes no more organizations. Nothing was changed. Try again: then "
+        "another one is chosen."
+    )
+
+    def __str__(self) -> str:
+        return f"the cluster {self.cluster} takes no more organizations"
 
 
 @dataclass

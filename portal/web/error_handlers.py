@@ -13,7 +13,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from portal.database import connection
+from portal.database import clusters, connection
 from portal.database.errors import DatabaseUnavailable, UnsuitableServer
 from portal.errors import Action, PortalError, SeveralErrors
 from portal.web import stale_forms
@@ -104,7 +104,7 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
     if not connection.is_unavailable(error):
         return _answer_bug(error)
     log.warning("database.unavailable", error=connection.explain(error))
-    return answer_portal_error(DatabaseUnavailable())
+    return answer_portal_error(clusters.unavailable_in_request() or DatabaseUnavailable())
 
 
 def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:

@@ -15,7 +15,7 @@ from flask_login import current_user
 from structlog.contextvars import bound_contextvars
 from werkzeug.exceptions import HTTPException
 
-from portal.database import connection
+from portal.database import clusters, connection
 from portal.settings import Settings
 from portal.settings.checks import UNIX_SOCKET
 from portal.web import bodies
@@ -217,6 +217,7 @@ def _begin() -> None:
     g.request_id = request.environ[_ID]
     g.begun = time.perf_counter()
     connection.round_trips.set(0)
+    clusters.begin_request()
     if _HOST_REFUSED in request.environ and request.endpoint not in HEALTH:
         raise WrongHost
 

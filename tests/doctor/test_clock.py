@@ -42,7 +42,7 @@ def test_the_time_that_an_answer_takes_is_no_difference(monkeypatch):
     now = clock.now()
     asked_and_answered = iter([now, now + timedelta(seconds=60)])
     monkeypatch.setattr(clock, "now", lambda: next(asked_and_answered))
-    monkeypatch.setattr(connection, "server_time", lambda: now + timedelta(seconds=20))
+    monkeypatch.setattr(connection, "server_time", lambda of: now + timedelta(seconds=20))
     assert connection.clock_difference() == 0
 
 

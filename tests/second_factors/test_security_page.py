@@ -9,6 +9,7 @@ import pyotp
 import pytest
 
 from portal import clock, settings
+from portal.database.resealing import reseal_all
 from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
@@ -17,10 +18,10 @@ from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
 from portal.documents.sessions import Session
 from portal.identity.accounts.creating import verify_by_link
-from portal.identity.second_factors import enrollment, sealing, totp
-from portal.identity.second_factors.sealing import reseal_all
+from portal.identity.second_factors import enrollment, totp
 from portal.identity.sessions import browsers
 from portal.mail import sender
+from portal.settings import sealing
 from tests.factories import (
     a_context,
     a_member,

@@ -11,11 +11,12 @@ from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import Factor
-from portal.identity.second_factors import enrollment, sealing
+from portal.identity.second_factors import enrollment
 from portal.identity.second_factors.errors import WrongCode
 from portal.identity.second_factors.typed_codes import parse_code_of_app
 from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import AccountPrincipal
+from portal.settings import sealing
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 

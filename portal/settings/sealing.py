@@ -1,23 +1,12 @@
-"""Reversible encryption of stored secrets, with a key that is not in the database.
-
-What is sealed under a former SECRET_KEY is sealed again under the current one, so that the former
-can be dropped.
-"""
+"""Reversible encryption of stored secrets, with a key that is not in the database."""
 
 from base64 import urlsafe_b64encode
 
-import structlog
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from portal import settings
-from portal.database.background import start_loop
-from portal.documents.second_factors import AuthenticatorApp
-
-_PAUSE_SECONDS = 10
-
-log = structlog.get_logger()
 
 
 def seal(secret: str) -> str:
@@ -33,29 +22,7 @@ def unseal(sealed: str) -> str | None:
         return None
 
 
-def reseal_all() -> int:
-    """Seal the apps' secrets under the current SECRET_KEY that are not; how many there were. One
-    that changes meanwhile is sealed under it by that change."""
-    resealed = 0
-    for app in AuthenticatorApp.objects.only("secret"):
-        if fresh := _resealed(app.secret):
-            unchanged = AuthenticatorApp.objects(id=app.id, secret=app.secret)
-            resealed += unchanged.update_one(set__secret=fresh)
-    return resealed
-
-
-def start_resealing() -> None:
-    """Seal again in a thread of this worker, if there is a former SECRET_KEY. Call it after the
-    fork."""
-    if settings.current().secret_key_fallbacks:
-        start_loop("resealer", _reseal, pause_seconds=_PAUSE_SECONDS, once=True)
-
-
-def _reseal() -> None:
-    log.info("secrets.resealed", count=reseal_all())
-
-
-def _resealed(sealed: str) -> str | None:
+def resealed(sealed: str) -> str | None:
     """The same secret sealed under the current SECRET_KEY; ``None`` where it already is, or can't
     be unsealed."""
     try:
