@@ -23,7 +23,8 @@ from flask import request, request_finished
 from pymongo import MongoClient, monitoring
 
 from portal import create_app
-from portal.database import connection
+from portal.applications import following
+from portal.database import clusters, connection
 from portal.identity.authentication import passwords
 from portal.mail import transport
 from portal.serving import build, mongod
@@ -41,7 +42,8 @@ BROWSER = {"page", "new_context", "browser"}
 PROCESSES = {"flask", "running", "second_cluster"}
 IMPATIENT = """
 from flask.cli import main
-from portal.database import connection
+from portal.applications import following
+from portal.database import clusters, connection
 
 connection.CLIENT_TIMEOUT_SECONDS = 1
 main()
@@ -282,6 +284,8 @@ def empty(app, admin):
         for name in filled(master):
             master[name].delete_many({})
         drop_tenant_databases(admin)
+        clusters.forget_registry()
+        following.forget_followers()
 
     return empty
 

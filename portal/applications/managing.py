@@ -1,15 +1,17 @@
 """Adds applications, gives them other users, and removes them.
 
 Their users and roles are in ``admin``, since only a role there may reach two databases (code 49
-otherwise), and the portal's own user may make none there. So each service takes the client of an
-administrator, or ``None``: then it returns what one pastes into mongosh.
+otherwise), and the portal's own user may make none there. So each service takes the clients of
+administrators by cluster. Without one of the first cluster it returns what one pastes into mongosh;
+on the others nothing is done without one.
 
 An application is recorded before its user is made, and forgotten after that is dropped: so each
 step may be interrupted, and called again. What is gone already counts as dropped.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,11 +35,13 @@ from portal.applications.errors import (
 )
 from portal.audit.trail import installation, record
 from portal.database import directory, users
+from portal.database.clusters import client_of, is_available, known_clusters, uri_of
 from portal.database.connection import client
-from portal.database.portal_role import reports_database
+from portal.database.portal_role import OWN_COLLECTION, reports_database
 from portal.database.transactions import transactional, within_transaction
 from portal.database.users import Connection, ConnectionString, Privilege, Proof
 from portal.documents.applications import Application, UserState
+from portal.documents.organizations import MAIN_CLUSTER
 from portal.settings.checks import portable_uri
 from portal.tenants.reports import PROCESSES
 from portal.web.context import RequestContext
@@ -55,11 +59,13 @@ _MAX_REPORTED = 100
 @dataclass(frozen=True, slots=True)
 class MadeUser:
     """A new user's connection string, not to be had again: with the ``proof`` that it works, or
-    the ``script`` that makes the user."""
+    the ``script`` that makes the user; and those of the users of its name ``elsewhere``, by
+    cluster."""
 
     uri: str
     proof: Proof | None = None
     script: str | None = None
+    elsewhere: dict[str, "MadeUser"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,13 @@ class ListedApplication:
         return [one for one in self.connections if one.user == user]
 
 
-def add_application(
-    name: str, administrator: MongoClient | None, context: RequestContext
-) -> MadeUser:
-    """Add an application and make its user; one whose user was never made is taken up again.
+Administrators = Mapping[str, MongoClient]
+"""The clients of MongoDB's administrators, by cluster."""
+
+
+def add_application(name: str, administrators: Administrators, context: RequestContext) -> MadeUser:
+    """Add an application and make its user on each cluster with an administrator; one whose user
+    was never made is taken up again.
 
     Raises InvalidApplicationName, ApplicationExists; PyMongoError where its user can't be made or
     proven, which another call tries again.
@@ -99,21 +108,38 @@ def add_application(
     if not _NAME.fullmatch(name):
         raise InvalidApplicationName(name)
     _reports().create_index("at", expireAfterSeconds=_REPORTS_SECONDS)
-    return _make_user(*_write_addition(name, context), administrator)
+    return _make_users(*_write_addition(name, context), administrators)
+
+
+def extend_application(
+    name: str, cluster: str, administrator: MongoClient | None, context: RequestContext
+) -> MadeUser:
+    """Make the application's user on another cluster, or make it anew there: with another password.
+
+    Raises ApplicationNotFound, RotationUnproven, UserNotProven, UnknownCluster, ClusterUnavailable,
+    PyMongoError.
+    """
+    application = find_application(name)
+    if application.user_state == UserState.PENDING:
+        raise RotationUnproven(name)
+    made = _make_user_on(cluster, application, administrator)
+    _write_extension(application, cluster, context)
+    return made
 
 
 def rotate_application(
-    name: str, administrator: MongoClient | None, context: RequestContext
+    name: str, administrators: Administrators, context: RequestContext
 ) -> MadeUser:
-    """Make another user. The one before works until ``finish_rotation``.
+    """Make another user on each cluster with an administrator. The one before works until
+    ``finish_rotation``.
 
     Raises ApplicationNotFound, RotationUnfinished; PyMongoError as ``add_application``.
     """
-    return _make_user(*_write_rotation(name, context), administrator)
+    return _make_users(*_write_rotation(name, context), administrators)
 
 
 def finish_rotation(
-    name: str, administrator: MongoClient | None, context: RequestContext, *, dropped: bool = False
+    name: str, administrators: Administrators, context: RequestContext, *, dropped: bool = False
 ) -> str | None:
     """Drop the user before the last rotation, or return the script that does; ``dropped`` says that
     an administrator did it by hand. Raises ApplicationNotFound, NoFormerUser, RotationUnproven."""
@@ -123,11 +149,13 @@ def finish_rotation(
         raise NoFormerUser(name)
     if application.user_state == UserState.PENDING:
         raise RotationUnproven(name)
+    administrator = administrators.get(MAIN_CLUSTER)
     if administrator is not None:
         if not users.users_in(administrator[_HOME], application.user):  # dropped, or not pasted yet
             _write_state(application, UserState.PENDING)  # so that a rotation makes another
             raise RotationUnproven(name)
-        _drop_user(administrator, former)
+        for each in administrators.values():
+            _drop_user(each, former)
     elif not dropped:
         return rights.removal_script([former])
     _write_finished_rotation(name, former, context)
@@ -135,14 +163,15 @@ def finish_rotation(
 
 
 def remove_application(
-    name: str, administrator: MongoClient | None, context: RequestContext, *, dropped: bool = False
+    name: str, administrators: Administrators, context: RequestContext, *, dropped: bool = False
 ) -> str | None:
     """Drop all of its users and forget it, or return the script that drops them; ``dropped`` as in
     ``finish_rotation``. Raises ApplicationNotFound."""
     application = find_application(name)
-    if administrator is not None:
-        for user in application.users:
-            _drop_user(administrator, user)
+    if MAIN_CLUSTER in administrators:
+        for administrator in administrators.values():
+            for user in application.users:
+                _drop_user(administrator, user)
     elif not dropped:
         Application.objects(name=name, ending_since=None).update_one(set__ending_since=clock.now())
         return rights.removal_script(application.users)
@@ -185,9 +214,11 @@ def list_applications() -> list[ListedApplication]:
     ]
 
 
-def granted_privileges() -> tuple[Privilege, ...]:
-    """The privileges of each application's role on this installation."""
+def granted_privileges(cluster: str = MAIN_CLUSTER) -> tuple[Privilege, ...]:
+    """The privileges of each application's role on a cluster."""
     active = settings.current()
+    if cluster != MAIN_CLUSTER:
+        return rights.privileges_on_documents(active.tenant_db)
     return rights.privileges(active.master_db, active.tenant_db)
 
 
@@ -200,8 +231,12 @@ def user_prefix() -> str:
 def _connections_of(names: list[str]) -> list[Connection] | None:
     if not names or not users.may_list_connections(client()):
         return None
-    uri = portable_uri(settings.current().mongo_uri)
-    return users.connections_on_all(uri, _HOME, {"$in": names})
+    found = []
+    for cluster in known_clusters():
+        if cluster.lost_at is None and is_available(cluster.name):
+            uri = portable_uri(uri_of(cluster.name))
+            found += users.connections_on_all(uri, _HOME, {"$in": names})
+    return found
 
 
 def _reports() -> Collection:
@@ -278,6 +313,51 @@ def _write_another_user(known: Application, former: str | None = None) -> Applic
         set__user_state=UserState.PENDING,
         set__user_since=clock.now(),
         set__former_user=former or known.former_user,
+        unset__clusters=True,
+    )
+
+
+def _make_users(
+    application: Application, abandoned: str | None, administrators: Administrators
+) -> MadeUser:
+    """The user on the first cluster, then on the others. Where one fails, those before it stay, and
+    ``extend_application`` makes the rest."""
+    made = _make_user(application, abandoned, administrators.get(MAIN_CLUSTER))
+    elsewhere = {}
+    for cluster, administrator in administrators.items():
+        if cluster == MAIN_CLUSTER:
+            continue
+        if abandoned:
+            users.drop_user(administrator[_HOME], abandoned)
+        elsewhere[cluster] = _make_user_on(cluster, application, administrator)
+        _write_cluster(application, cluster)
+    return replace(made, elsewhere=elsewhere)
+
+
+def _make_user_on(
+    cluster: str, application: Application, administrator: MongoClient | None
+) -> MadeUser:
+    """The application's user on a cluster that isn't the first."""
+    user, password = application.user, users.random_password()
+    uri = _uri(cluster, user, password, settings.current().tenant_db)
+    if administrator is None:
+        script = rights.creation_script(user, password, granted_privileges(cluster))
+        return MadeUser(uri, script=script)
+    users.drop_user(administrator[_HOME], user)
+    users.create_user(administrator[_HOME], user, password, granted_privileges(cluster))
+    proof, refusal = _prove(cluster, uri, settings.current().tenant_db, OWN_COLLECTION)
+    if proof is None:
+        raise UserNotProven(application.name) from refusal
+    return MadeUser(uri, proof=proof)
+
+
+def _uri(cluster: str, user: str, password: str, database: str) -> str:
+    return ConnectionString.of(uri_of(cluster)).for_user(
+        user,
+        password,
+        database=database,
+        auth_source=_HOME,
+        replica_set=client_of(cluster).admin.command("hello").get("setName"),
     )
 
 
@@ -285,13 +365,8 @@ def _make_user(
     application: Application, abandoned: str | None, administrator: MongoClient | None
 ) -> MadeUser:
     user, password = application.user, users.random_password()
-    uri = ConnectionString.of(settings.current().mongo_uri).for_user(
-        user,
-        password,
-        database=settings.current().master_db,
-        auth_source=_HOME,
-        replica_set=client().admin.command("hello").get("setName"),
-    )
+    master = settings.current().master_db
+    uri = _uri(MAIN_CLUSTER, user, password, master)
     if administrator is None:
         if not _write_state(application, UserState.BY_HAND):
             raise ApplicationChanged(application.name)
@@ -300,7 +375,7 @@ def _make_user(
     if abandoned:
         users.drop_user(home, abandoned)
     users.create_user(home, user, password, granted_privileges())
-    proof, refusal = _prove(uri)
+    proof, refusal = _prove(MAIN_CLUSTER, uri, master, directory.ORGANIZATIONS)
     if not _write_state(application, UserState.PROVEN if proof else UserState.PENDING):
         users.drop_user(home, user)
         raise ApplicationChanged(application.name) from refusal
@@ -309,11 +384,13 @@ def _make_user(
     return MadeUser(uri, proof=proof)
 
 
-def _prove(uri: str) -> tuple[Proof | None, OperationFailure | None]:
-    """The proof that the new user may read the directory, or why no member lets it."""
-    options: dict[str, Any] = users.machine_options(settings.current().mongo_uri)
+def _prove(
+    cluster: str, uri: str, database: str, collection: str
+) -> tuple[Proof | None, OperationFailure | None]:
+    """The proof that the new user may read there, or why no member lets it."""
+    options: dict[str, Any] = users.machine_options(uri_of(cluster))
     try:
-        proof = users.prove(uri, settings.current().master_db, directory.ORGANIZATIONS, **options)
+        proof = users.prove(uri, database, collection, **options)
     except OperationFailure as refusal:
         return None, refusal
     return proof, None
@@ -338,6 +415,27 @@ def _write_state(application: Application, state: UserState) -> bool:
     """False where another call gave the application another user, or removed it, meanwhile."""
     own = Application.objects(name=application.name, user=application.user)
     return bool(own.update_one(set__user_state=state))
+
+
+def _write_cluster(application: Application, cluster: str) -> bool:
+    """False as of ``_write_state``."""
+    own = Application.objects(name=application.name, user=application.user)
+    return bool(own.update_one(add_to_set__clusters=cluster))
+
+
+@transactional
+def _write_extension(application: Application, cluster: str, context: RequestContext) -> None:
+    if not _write_cluster(application, cluster):
+        raise ApplicationChanged(application.name)
+    details = {"name": application.name, "cluster": cluster, "user": application.user}
+    record(
+        installation(),
+        "application.extended",
+        context.origin,
+        target=None,
+        target_email=None,
+        **details,
+    )
 
 
 @transactional

@@ -1,7 +1,8 @@
 """The rights of an application's MongoDB user, and how it is recognized.
 
-It reads the three views of the directory and works in the tenant database: nothing else of the
-master database, where password hashes are. Whoever may insert into a database creates collections
+It reads the three views of the directory, works in the tenant database, and with the one name that
+collections in organizations' own databases have: nothing else of the master database, where
+password hashes are. Whoever may insert into a database creates collections
 in it, and ``$out`` replaces one, UUID included (verified on 6.0.5); so it is trusted with all
 tenant data, and what is the portal's own beside them is in the internal database.
 """
@@ -10,7 +11,7 @@ import hashlib
 import json
 
 from portal.database import directory
-from portal.database.portal_role import reports_database
+from portal.database.portal_role import OWN_COLLECTION, reports_database
 from portal.database.users import Privilege
 
 _VERBS = (
@@ -34,13 +35,22 @@ def user_prefix(master_database: str, tenant_database: str) -> str:
 
 
 def privileges(master_database: str, tenant_database: str) -> tuple[Privilege, ...]:
-    """All that an application may."""
+    """All that an application may on the first cluster."""
     return (
+        *privileges_on_documents(tenant_database),
         Privilege(master_database, directory.ORGANIZATIONS, frozenset({"find"})),
         Privilege(master_database, directory.SLUGS, frozenset({"find"})),
         Privilege(master_database, directory.POOLS, frozenset({"find"})),
-        Privilege(tenant_database, "", frozenset(_VERBS)),
         Privilege(reports_database(tenant_database), "", frozenset({"insert"})),
+    )
+
+
+def privileges_on_documents(tenant_database: str) -> tuple[Privilege, ...]:
+    """All that it may on a cluster without the master data. The second reaches a collection of that
+    name in any database, since MongoDB knows no right by the beginning of a database's name."""
+    return (
+        Privilege(tenant_database, "", frozenset(_VERBS)),
+        Privilege("", OWN_COLLECTION, frozenset(_VERBS)),
     )
 
 

@@ -34,10 +34,15 @@ WORDS = {
     "account.sessions_ended": "Other sessions ended: {count}",
     "account.verification_sent": "Asked for another mail to verify the address",
     "application.added": "Application {name} added",
+    "application.extended": "Application {name} given a MongoDB user on cluster {cluster}",
     "application.removed": "Application {name} removed",
     "application.user_dropped": "Left over MongoDB user {user} dropped",
     "application.rotated": "Application {name} given another MongoDB user",
     "application.rotation_finished": "Former MongoDB user of application {name} dropped",
+    "cluster.added": "Cluster {name} added",
+    "cluster.changed": "Cluster {name} changed",
+    "cluster.lost": "Cluster {name} given up as lost",
+    "cluster.removed": "Cluster {name} removed",
     "installation.epoch_begun": "Restored data taken over, applications told: epoch {epoch}",
     "placement_policy.set": "Placement policy changed to version {version}",
     "organization.created": "Organization created",
@@ -86,7 +91,7 @@ WORDS = {
 """By action; filled with the event's details and ``target``, the e-mail of its target."""
 
 # In chains of accounts and of the installation, not of organizations.
-_OTHER_GROUPS = ("account", "application", "installation", "provisioning_key")
+_OTHER_GROUPS = ("account", "application", "cluster", "installation", "provisioning_key")
 
 
 class _Details(dict):

@@ -1,6 +1,6 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
 ``flask keys``, ``flask accounts``, ``flask organizations``, ``flask applications``,
-``flask migrate status``, ``flask doctor``.
+``flask clusters``, ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -11,6 +11,7 @@ from flask import Flask
 from portal.cli.accounts import accounts
 from portal.cli.applications import applications
 from portal.cli.audit import audit
+from portal.cli.clusters import clusters
 from portal.cli.doctor import examine_installation
 from portal.cli.keys import keys
 from portal.cli.lifecycle import lifecycle
@@ -26,6 +27,7 @@ COMMANDS = (
     accounts,
     organizations,
     applications,
+    clusters,
     migrate,
     examine_installation,
 )

@@ -1,19 +1,24 @@
 """The MongoDB administrator, whom some commands need: the portal's own user may make no other."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
+from environs import ValidationError
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from portal import settings
 from portal.cli.running import CommandFailed
 from portal.database import diagnosis, users
-from portal.database.connection import CLIENT_TIMEOUT_SECONDS, client
+from portal.database.clusters import client_of, known_clusters
+from portal.database.connection import CLIENT_TIMEOUT_SECONDS
 from portal.database.users import ConnectionString
-from portal.settings import instance
+from portal.documents.organizations import MAIN_CLUSTER
+from portal.errors import PortalError
+from portal.settings import checks, instance
 from portal.settings.checks import portable_uri
 
 _HOME = "admin"
@@ -28,6 +33,31 @@ admin_uri_option: Callable[[Any], Any] = click.option(
 )
 
 
+cluster_admin_uri_option: Callable[[Any], Any] = click.option(
+    "--cluster-admin-uri",
+    "cluster_admin_uris",
+    multiple=True,
+    metavar="NAME=URI",
+    help="The same of another cluster; also MONGO_ADMIN_URI_NAME, the name in capitals with _ in "
+    "place of -. May be given several times.",
+)
+
+
+@contextmanager
+def administrators(uri: str | None, others: Sequence[str]) -> Iterator[dict[str, MongoClient]]:
+    """The clients of administrators by cluster: of the first with this ``uri``, or of the embedded
+    server, and of the ``others``, each named as ``NAME=URI`` or in the environment. Raises
+    CommandFailed."""
+    uris = _uris_in_environment() | dict(map(_named, others))
+    with ExitStack() as stack:
+        opened = {}
+        if main := stack.enter_context(administrator(uri)):
+            opened[MAIN_CLUSTER] = main
+        for cluster in sorted(uris):
+            opened[cluster] = stack.enter_context(_opened(uris[cluster], cluster))
+        yield opened
+
+
 @contextmanager
 def administrator(uri: str | None) -> Iterator[MongoClient | None]:
     """A client of the administrator with this ``uri``, or of the embedded server's; ``None`` where
@@ -36,12 +66,25 @@ def administrator(uri: str | None) -> Iterator[MongoClient | None]:
     if uri is None:
         yield None
         return
+    with _opened(uri, MAIN_CLUSTER) as opened:
+        yield opened
+
+
+@contextmanager
+def _opened(uri: str, cluster: str) -> Iterator[MongoClient]:
+    """Without the URI in any words: it has a password."""
+    try:
+        checks.mongo_uri(uri)
+    except ValidationError as error:
+        raise CommandFailed(
+            f"The URI of the administrator of {cluster} {error.messages[0]}"
+        ) from error
     opened: MongoClient = MongoClient(
         portable_uri(uri), timeoutMS=CLIENT_TIMEOUT_SECONDS * 1000, appname="portal"
     )
     with opened:
         try:
-            _check(opened)
+            _check(opened, cluster)
         except PyMongoError as error:
             reason = diagnosis.explain(error, opened.topology_description)
             if isinstance(error, OperationFailure) and diagnosis.refuses_credentials(error):
@@ -61,12 +104,34 @@ def _embedded_uri() -> str | None:
     )
 
 
-def _check(opened: MongoClient) -> None:
-    own, theirs = (each.admin.command("hello") for each in (client(), opened))
+def _named(given: str) -> tuple[str, str]:
+    cluster, equals, uri = given.partition("=")
+    if not equals or not cluster or "://" in cluster:
+        raise click.UsageError("--cluster-admin-uri takes NAME=URI, like europe=mongodb://…")
+    return cluster, uri
+
+
+def _uris_in_environment() -> dict[str, str]:
+    """Those of the clusters that are registered."""
+    variables = {
+        known.name: f"MONGO_ADMIN_URI_{known.name.upper().replace('-', '_')}"
+        for known in known_clusters()
+        if known.name != MAIN_CLUSTER and known.lost_at is None
+    }
+    return {name: os.environ[each] for name, each in variables.items() if os.environ.get(each)}
+
+
+def _check(opened: MongoClient, cluster: str) -> None:
+    try:
+        portals = client_of(cluster)
+    except PortalError as error:
+        raise CommandFailed(f"{cluster}: {error}") from error
+    own, theirs = (each.admin.command("hello") for each in (portals, opened))
     if own.get("setName") != theirs.get("setName") or not (
         set(own.get("hosts", [])) & set(theirs.get("hosts", [])) or "hosts" not in own
     ):
-        raise CommandFailed("The administrator's URI leads to another MongoDB than MONGO_URI.")
+        portals_uri = "MONGO_URI" if cluster == MAIN_CLUSTER else f"the portal's for {cluster}"
+        raise CommandFailed(f"The administrator's URI leads to another MongoDB than {portals_uri}.")
     if missing := users.missing_rights(opened[_HOME]):
         raise CommandFailed(
             f"The administrator's user lacks {', '.join(missing)} on admin: userAdminAnyDatabase "

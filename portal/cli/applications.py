@@ -7,10 +7,17 @@ import click
 from flask.cli import AppGroup
 
 from portal.applications import managing
+from portal.applications.following import obstacle_of
 from portal.applications.managing import ListedApplication, MadeUser
-from portal.cli.administrators import admin_uri_option, administrator
+from portal.cli.administrators import (
+    admin_uri_option,
+    administrators,
+    cluster_admin_uri_option,
+)
 from portal.cli.running import CommandFailed, on_database, plain
+from portal.database.clusters import known_clusters
 from portal.database.users import Connection
+from portal.documents.organizations import MAIN_CLUSTER
 from portal.errors import PortalError
 from portal.web.context import OPERATOR, RequestContext
 
@@ -25,15 +32,36 @@ _NO_ADMINISTRATOR = (
 @applications.command("add")
 @click.argument("name")
 @admin_uri_option
+@cluster_admin_uri_option
 @on_database
-def add_application(name: str, admin_uri: str | None) -> None:
+def add_application(name: str, admin_uri: str | None, cluster_admin_uris: tuple[str, ...]) -> None:
     """Make a MongoDB user for the application NAME, and print its URI, once.
 
-    The user reads the directory, reads and writes the tenant database, and may do nothing else. The
-    URI is printed after it was tried on each member that is up.
+    The user reads the directory, reads and writes organizations' documents, and may do nothing
+    else. The URI is printed after it was tried on each member that is up; after it those of other
+    clusters with an administrator's URI, each behind the cluster's name.
     """
-    with administrator(admin_uri) as admin, _refusals():
-        _print(managing.add_application(name, admin, RequestContext(OPERATOR)))
+    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
+        _print(managing.add_application(name, admins, RequestContext(OPERATOR)))
+
+
+@applications.command("extend")
+@click.argument("name")
+@click.argument("cluster")
+@admin_uri_option
+@cluster_admin_uri_option
+@on_database
+def extend_application(
+    name: str, cluster: str, admin_uri: str | None, cluster_admin_uris: tuple[str, ...]
+) -> None:
+    """Make the MongoDB user of the application NAME on another CLUSTER, and print its URI, once.
+
+    One that was there is made anew, so a URI that was printed before ends. Without an
+    administrator's URI for the cluster you are told what to paste into mongosh there.
+    """
+    context = RequestContext(OPERATOR)
+    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
+        _print(managing.extend_application(name, cluster, admins.get(cluster), context))
 
 
 @applications.command("list")
@@ -54,9 +82,15 @@ def list_applications() -> None:
 @click.option("--yes", is_flag=True, help="With --finish: don't ask, though it is in use.")
 @click.option("--dropped", is_flag=True, help="With --finish: you dropped it in mongosh.")
 @admin_uri_option
+@cluster_admin_uri_option
 @on_database
 def rotate_application(
-    name: str, finish: bool, yes: bool, dropped: bool, admin_uri: str | None
+    name: str,
+    finish: bool,
+    yes: bool,
+    dropped: bool,
+    admin_uri: str | None,
+    cluster_admin_uris: tuple[str, ...],
 ) -> None:
     """Make another MongoDB user for the application NAME, and print its URI, once.
 
@@ -64,16 +98,16 @@ def rotate_application(
     connections.
     """
     context = RequestContext(OPERATOR)
-    with administrator(admin_uri) as admin, _refusals():
+    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
         if not finish:
-            _print(managing.rotate_application(name, admin, context))
+            _print(managing.rotate_application(name, admins, context))
             return
         listed = _listed(name)
         former = listed.connections_of(listed.application.former_user)
         if listed.application.former_user and former != [] and not yes:
             _ask(former, "The former user may be in use. Drop it all the same?")
-        script = managing.finish_rotation(name, admin, context, dropped=dropped)
-        _print_removal(script, f"flask applications rotate {name} --finish --dropped")
+        script = managing.finish_rotation(name, admins, context, dropped=dropped)
+        _print_removal(script, set(admins), f"flask applications rotate {name} --finish --dropped")
 
 
 @applications.command("remove")
@@ -81,16 +115,24 @@ def rotate_application(
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.option("--dropped", is_flag=True, help="You dropped its users in mongosh.")
 @admin_uri_option
+@cluster_admin_uri_option
 @on_database
-def remove_application(name: str, yes: bool, dropped: bool, admin_uri: str | None) -> None:
+def remove_application(
+    name: str,
+    yes: bool,
+    dropped: bool,
+    admin_uri: str | None,
+    cluster_admin_uris: tuple[str, ...],
+) -> None:
     """Drop the MongoDB users of the application NAME. Its open connections are refused at once;
     what it wrote stays."""
-    with administrator(admin_uri) as admin, _refusals():
+    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
         listed = _listed(name)
         if not yes:
             _ask(listed.connections, f"Remove {name}? It can't read or write from then on.")
-        script = managing.remove_application(name, admin, RequestContext(OPERATOR), dropped=dropped)
-        _print_removal(script, f"flask applications remove {name} --dropped")
+        context = RequestContext(OPERATOR)
+        script = managing.remove_application(name, admins, context, dropped=dropped)
+        _print_removal(script, set(admins), f"flask applications remove {name} --dropped")
 
 
 @contextmanager
@@ -107,6 +149,13 @@ def _listed(name: str) -> ListedApplication:
 
 
 def _print(made: MadeUser) -> None:
+    _print_uri(made, "")
+    for cluster, there in made.elsewhere.items():
+        _print_uri(there, f"{cluster} ")
+    click.echo("Keep it: it is stored nowhere, and not shown again.", err=True)
+
+
+def _print_uri(made: MadeUser, before: str) -> None:
     if made.script:
         click.echo(f"{_NO_ADMINISTRATOR}\n\n{made.script}\n", err=True)
     if made.proof:
@@ -116,15 +165,21 @@ def _print(made: MadeUser) -> None:
         ):
             for member in members:
                 click.echo(f"{member} {words}.", err=True)
-    click.echo(made.uri)
-    click.echo("Keep it: it is stored nowhere, and not shown again.", err=True)
+    click.echo(f"{before}{made.uri}")
 
 
-def _print_removal(script: str | None, then: str) -> None:
+def _print_removal(script: str | None, clusters: set[str], then: str) -> None:
     if script:
         click.echo(f"{_NO_ADMINISTRATOR}\n\n{script}\n\nThen: {then}", err=True)
     else:
         click.echo("Dropped. Its open connections are refused.")
+        known = {one.name for one in known_clusters() if one.lost_at is None}
+        if left := sorted(known - clusters):
+            click.echo(
+                f"Not on {', '.join(left)}: MONGO_ADMIN_URI_… names no administrator there. "
+                "flask doctor --drop-users drops it with one.",
+                err=True,
+            )
 
 
 def _ask(connections: list[Connection] | None, question: str) -> None:
@@ -145,6 +200,10 @@ def _lines(listed: ListedApplication) -> Iterator[str]:
         started = f"{one.processes} processes, the last {one.last_at:%Y-%m-%d %H:%M} UTC"
         yield f"  started with portal-tenants {version}: {started}"
     yield from _indented(listed.connections_of(application.user))
+    for cluster in known_clusters():
+        if cluster.name != MAIN_CLUSTER and cluster.lost_at is None:
+            obstacle = obstacle_of(application, cluster.name)
+            yield f"  {cluster.name}: {obstacle or 'can follow'}"
     if application.former_user:
         yield f"{application.name}  {application.former_user}  until the rotation is finished"
         yield from _indented(listed.connections_of(application.former_user))

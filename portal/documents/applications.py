@@ -27,6 +27,8 @@ class Application(MasterDocument):
     user_state = fields.StringField(required=True, choices=[state.value for state in UserState])
     user_since = fields.DateTimeField(required=True)
     former_user = fields.StringField()
+    # Those beside the first on which its current user was made.
+    clusters = fields.ListField(fields.StringField(), default=None)
     # Since when its removal waits for users that the portal may not drop.
     ending_since = fields.DateTimeField()
     created_at = fields.DateTimeField(required=True)

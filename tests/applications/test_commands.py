@@ -115,7 +115,7 @@ def test_a_name_belongs_to_one_application(add, command):
 def test_of_two_that_add_it_at_once_no_user_is_left_over(app, admin):
     def add():
         try:
-            return managing.add_application("shop", admin, RequestContext())
+            return managing.add_application("shop", {"main": admin}, RequestContext())
         except (managing.ApplicationExists, ApplicationChanged) as refused:
             return refused
 

@@ -12,7 +12,7 @@ from portal.web.context import RequestContext
 
 @pytest.fixture
 def shop(app, admin):
-    managing.add_application("shop", admin, RequestContext())
+    managing.add_application("shop", {"main": admin}, RequestContext())
     return Application.objects.get()
 
 

@@ -33,7 +33,7 @@ def fails_once(admin):
 
 
 def call(administrator, service, **options):
-    return service("shop", administrator, RequestContext(), **options)
+    return service("shop", {"main": administrator}, RequestContext(), **options)
 
 
 @pytest.mark.parametrize("command", ["createRole", "createUser"])

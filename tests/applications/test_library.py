@@ -20,7 +20,7 @@ def organization(app):
 
 @pytest.fixture
 def uri(app, admin):
-    return managing.add_application("shop", admin, RequestContext()).uri
+    return managing.add_application("shop", {"main": admin}, RequestContext()).uri
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def acme(app):
 @pytest.fixture
 def replace_by(app, admin, tenant_db, acme):
     """Have an application replace the collection, by documents with these ids."""
-    uri = managing.add_application("shop", admin, RequestContext()).uri
+    uri = managing.add_application("shop", {"main": admin}, RequestContext()).uri
 
     def replace(*ids):
         with MongoClient(uri) as client:

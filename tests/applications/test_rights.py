@@ -33,7 +33,7 @@ def acme(app):
 
 @pytest.fixture
 def uri(app, admin):
-    return managing.add_application("shop", admin, RequestContext()).uri
+    return managing.add_application("shop", {"main": admin}, RequestContext()).uri
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def end(admin):
     """Ways in which an application's access ends."""
 
     def removed():
-        managing.remove_application("shop", admin, RequestContext())
+        managing.remove_application("shop", {"main": admin}, RequestContext())
 
     def rotated():
-        managing.rotate_application("shop", admin, RequestContext())
-        managing.finish_rotation("shop", admin, RequestContext())
+        managing.rotate_application("shop", {"main": admin}, RequestContext())
+        managing.finish_rotation("shop", {"main": admin}, RequestContext())
 
     return {"removed": removed, "rotated": rotated}
 

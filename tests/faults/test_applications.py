@@ -42,8 +42,8 @@ def shop_python(tmp_path_factory):
 
 @pytest.fixture
 def application_uri(admin):
-    yield managing.add_application("shop", admin, RequestContext()).uri
-    managing.remove_application("shop", admin, RequestContext())
+    yield managing.add_application("shop", {"main": admin}, RequestContext()).uri
+    managing.remove_application("shop", {"main": admin}, RequestContext())
 
 
 def check_each_placed_once(collection, customers):

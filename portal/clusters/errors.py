@@ -1,0 +1,162 @@
+"""Errors of the registry of clusters, and their words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.errors import Conflict, Invalid, NotFound, Unavailable
+
+
+@dataclass
+class InvalidClusterName(Invalid):
+    """A name that a cluster can't have."""
+
+    name: str
+
+    code = "invalid_name"
+    message = (
+        "{name} is no name for a cluster: use 1 to 32 lowercase letters, digits and -, and not "
+        "main, which is the cluster of MONGO_URI"
+    )
+
+
+@dataclass
+class InvalidClusterUri(Invalid):
+    """A URI that leads nowhere; the reason repeats no piece of a password."""
+
+    reason: str
+
+    code = "invalid_uri"
+    message = "The URI {reason}"
+
+
+@dataclass
+class InvalidRegion(Invalid):
+    """A region that is none."""
+
+    region: str
+
+    code = "invalid_region"
+    message = "{region} is no region: use 1 to 40 lowercase letters, digits and -"
+
+
+@dataclass
+class InvalidWeight(Invalid):
+    """A weight that is none."""
+
+    weight: int
+
+    code = "invalid_weight"
+    message = "{weight} is no weight: use 0 to 1000; 0 takes no new organizations"
+
+
+@dataclass
+class ClusterExists(Conflict):
+    """A cluster of this name is registered already."""
+
+    name: str
+
+    code = "cluster_exists"
+    message = (
+        "There is a cluster {name} already. flask clusters change gives it another URI, region or "
+        "weight."
+    )
+
+
+@dataclass
+class ClusterNotFound(NotFound):
+    """No cluster of this name is registered."""
+
+    name: str
+
+    code = "cluster_not_found"
+    message = "There is no cluster {name}: flask clusters list shows them."
+
+
+@dataclass
+class ClusterSilent(Unavailable):
+    """A cluster that is to be looked at doesn't answer."""
+
+    name: str
+    reason: str
+
+    code = "cluster_silent"
+    message = "{name} was not changed. {reason}"
+
+
+@dataclass
+class ClusterUnsuitable(Conflict):
+    """A cluster that the portal can't use."""
+
+    name: str
+    problems: Sequence[str]
+
+    code = "cluster_unsuitable"
+    message = "{name} can't be used, and nothing was changed. {told}"
+
+    @property
+    def told(self) -> str:
+        """The problems as sentences."""
+        return " ".join(self.problems)
+
+
+@dataclass
+class ClusterKnown(Conflict):
+    """The URI of a new cluster leads to one that is registered."""
+
+    name: str
+    known: str
+
+    code = "cluster_known"
+    message = (
+        "The URI of {name} leads to the cluster {known}, which is registered already. Nothing was "
+        "changed."
+    )
+
+
+@dataclass
+class AnotherCluster(Conflict):
+    """The new URI of a cluster leads to another one."""
+
+    name: str
+
+    code = "another_cluster"
+    message = (
+        "The URI leads to another MongoDB than the one that was added as {name}, so its "
+        "organizations are not there. Nothing was changed. (A cluster that was restored elsewhere "
+        "has what is in <TENANT_DB>_internal, too.)"
+    )
+
+
+@dataclass
+class ClusterInUse(Conflict):
+    """A cluster that is to be removed holds something."""
+
+    name: str
+    organizations: int
+    first: Sequence[str]
+    pools: Sequence[int]
+
+    code = "cluster_in_use"
+    message = "{name} was not removed, and takes organizations as before. It holds {held}."
+
+    @property
+    def held(self) -> str:
+        """All that it holds in words."""
+        words = []
+        if self.organizations:
+            more = self.organizations - len(self.first)
+            names = ", ".join(self.first) + (f" and {more} more" if more else "")
+            words.append(f"{self.organizations} organizations ({names})")
+        if self.pools:
+            words.append(f"the shared collections {', '.join(map(str, self.pools))}")
+        return " and ".join(words)
+
+
+@dataclass
+class ClusterIsLost(Conflict):
+    """A cluster was given up, so it can't be changed."""
+
+    name: str
+
+    code = "cluster_is_lost"
+    message = "{name} was given up as lost. It can only be removed, once no organization is there."

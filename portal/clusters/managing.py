@@ -1,0 +1,313 @@
+"""Adds clusters, changes and removes them, and gives up those that are lost.
+
+Each cluster has an identity in a document of its own, which the registry knows: so a URI that leads
+to another one, or to one that is registered already, is refused.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymongo
+from environs import ValidationError
+from mongoengine.errors import NotUniqueError
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from portal import clock
+from portal.audit.trail import installation, record
+from portal.clusters import checking
+from portal.clusters.checking import Checked
+from portal.clusters.errors import (
+    AnotherCluster,
+    ClusterExists,
+    ClusterInUse,
+    ClusterIsLost,
+    ClusterKnown,
+    ClusterNotFound,
+    ClusterSilent,
+    ClusterUnsuitable,
+    InvalidClusterName,
+    InvalidClusterUri,
+    InvalidRegion,
+    InvalidWeight,
+)
+from portal.database import clusters
+from portal.database.clusters import KnownCluster, forget_registry, known_clusters, open_client
+from portal.database.connection import client
+from portal.database.errors import ClusterUnavailable
+from portal.database.transactions import transactional, within_transaction
+from portal.documents.applications import Application
+from portal.documents.clusters import Cluster
+from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
+from portal.documents.pools import Pool
+from portal.settings import checks, sealing
+from portal.web.context import RequestContext
+
+SHOWN_ORGANIZATIONS = 20
+HIGHEST_WEIGHT = 1000
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """New values of a cluster's fields; ``None`` leaves one as it is, an empty text unsets it."""
+
+    uri: str | None = field(default=None, repr=False)
+    region: str | None = None
+    weight: int | None = None
+    credentials_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCluster:
+    """A cluster with the number of its organizations; it ``answers`` where nothing is said."""
+
+    cluster: KnownCluster
+    organizations: int
+    silence: str | None
+
+
+def add_cluster(name: str, changes: Changes, context: RequestContext) -> Checked:
+    """Register a cluster after it was checked.
+
+    Raises InvalidClusterName, InvalidClusterUri, InvalidRegion, InvalidWeight, ClusterExists,
+    ClusterSilent, ClusterUnsuitable, ClusterKnown.
+    """
+    if not _NAME.fullmatch(name) or name == MAIN_CLUSTER:
+        raise InvalidClusterName(name)
+    values, uri = _values_of(changes), changes.uri or ""
+    if Cluster.objects(name=name).first():
+        raise ClusterExists(name)
+    with _opened(name, uri) as server:
+        checked = _check_suitable(name, server)
+        values["identity"] = checking.write_identity(server)
+        if checking.read_identity(client()) == values["identity"]:
+            checking.delete_identity(server)
+            raise ClusterKnown(name, MAIN_CLUSTER)
+    _insert(name, values, context)
+    forget_registry()
+    return checked
+
+
+def change_cluster(name: str, changes: Changes, context: RequestContext) -> Checked | None:
+    """Change what is given; another URI after the cluster that it leads to was checked. The result
+    of that.
+
+    Raises ClusterNotFound, ClusterIsLost, InvalidClusterUri, InvalidRegion, InvalidWeight,
+    ClusterSilent, ClusterUnsuitable, AnotherCluster.
+    """
+    values, known = _values_of(changes), find_record(name)
+    if known.lost_at:
+        raise ClusterIsLost(name)
+    checked = None
+    if changes.uri is not None:
+        if name == MAIN_CLUSTER:
+            raise InvalidClusterUri("of main is MONGO_URI")
+        with _opened(name, changes.uri) as server:
+            checked = _check_suitable(name, server)
+            if checking.read_identity(server) != known.identity:
+                raise AnotherCluster(name)
+    _write_changes(name, values, context)
+    forget_registry()
+    return checked
+
+
+def check_known(name: str) -> Checked:
+    """Check a cluster of the registry, or the first. Raises ClusterNotFound, ClusterIsLost,
+    ClusterSilent."""
+    if find_record(name).lost_at:
+        raise ClusterIsLost(name)
+    try:
+        uri = clusters.uri_of(name)
+    except ClusterUnavailable as unreadable:
+        raise ClusterSilent(name, f"{unreadable.reason}.") from unreadable
+    with _opened(name, uri) as server:
+        checked = checking.check_cluster(name, server)
+        known = find_record(name).identity
+        if name != MAIN_CLUSTER and checking.read_identity(server) != known:
+            checked.problems.append("It is another MongoDB than the one that was added.")
+    return checked
+
+
+def list_clusters() -> list[ListedCluster]:
+    """All clusters by name, the first one first."""
+    forget_registry()
+    counts = _count_organizations()
+    return [_listed(known, counts.get(known.name, 0)) for known in known_clusters()]
+
+
+def remove_cluster(name: str, context: RequestContext) -> None:
+    """Forget a cluster that holds nothing; what is on it stays as it is.
+
+    Raises ClusterNotFound, ClusterInUse. A process that dies in between leaves it closed: then
+    call it again.
+    """
+    if name == MAIN_CLUSTER:
+        raise ClusterNotFound(name)
+    find_record(name)
+    # Whoever places an organization there writes the same record: they come before, and are
+    # counted, or fail.
+    Cluster.objects(name=name).update_one(set__removing_since=clock.now())
+    forget_registry()
+    holds = _holds(name)
+    if holds is not None:
+        Cluster.objects(name=name).update_one(unset__removing_since=True)
+        forget_registry()
+        raise holds
+    _delete(name, context)
+    forget_registry()
+
+
+def lose_cluster(name: str, context: RequestContext) -> int:
+    """Give a cluster up for ever; how many organizations are lost with it.
+
+    From then on nothing waits for it: what runs there is due at once, and ends as given up. Its
+    organizations stay in master data. Raises ClusterNotFound, ClusterIsLost.
+    """
+    if name == MAIN_CLUSTER:
+        raise ClusterNotFound(name)
+    _write_lost(name, context)
+    forget_registry()
+    waiting = {"placement.cluster": name, "operation.lease_until": {"$exists": True}}
+    now = [{"$set": {"operation.lease_until": "$$NOW"}}]
+    Organization._get_collection().update_many(waiting, now)
+    return Organization.objects(placement__cluster=name, state__ne=OrganizationState.PURGED).count()
+
+
+def find_record(name: str) -> Cluster:
+    """The record of a cluster; that of the first may not be stored. Raises ClusterNotFound."""
+    found = Cluster.objects(name=name).first()
+    if found is None and name != MAIN_CLUSTER:
+        raise ClusterNotFound(name)
+    return found or Cluster(name=name)
+
+
+def _values_of(changes: Changes) -> dict[str, Any]:
+    """The fields to write. Raises the reason why a value can't be."""
+    values: dict[str, Any] = {}
+    try:
+        if changes.uri is not None:
+            checks.mongo_uri(changes.uri)
+            values["uri"] = sealing.seal(changes.uri)
+        if changes.credentials_uri is not None:
+            checks.customers_uri(changes.credentials_uri)
+            values["credentials_uri"] = changes.credentials_uri or None
+    except ValidationError as error:
+        raise InvalidClusterUri(str(error.messages[0])) from error
+    if changes.region is not None:
+        if changes.region and not _REGION.fullmatch(changes.region):
+            raise InvalidRegion(changes.region)
+        values["region"] = changes.region or None
+    if changes.weight is not None:
+        if not 0 <= changes.weight <= HIGHEST_WEIGHT:
+            raise InvalidWeight(changes.weight)
+        values["weight"] = changes.weight
+    return values
+
+
+@contextmanager
+def _opened(name: str, uri: str) -> Iterator[MongoClient]:
+    """A client for this look alone, for CHECK_SECONDS. Raises ClusterSilent."""
+    try:
+        with open_client(uri, timeoutMS=checking.CHECK_SECONDS * 1000) as server:
+            try:
+                yield server
+            except PyMongoError as error:
+                raise checking.silent(name, server, error) from error
+    except PyMongoError as error:  # mongodb+srv:// and no answer from DNS
+        raise checking.silent(name, client(), error) from error
+
+
+def _check_suitable(name: str, server: MongoClient) -> Checked:
+    checked = checking.check_cluster(name, server)
+    if checked.problems:
+        raise ClusterUnsuitable(name, checked.problems)
+    return checked
+
+
+@transactional
+def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
+    known = Cluster.objects(identity=values["identity"]).first()
+    if known:
+        raise ClusterKnown(name, known.name)
+    try:
+        cluster = Cluster(name=name, added_at=clock.now(), **values).save(force_insert=True)
+    except NotUniqueError as error:
+        raise ClusterExists(name) from error
+    _record("cluster.added", cluster, context)
+
+
+@transactional
+def _write_changes(name: str, values: dict[str, Any], context: RequestContext) -> None:
+    if name == MAIN_CLUSTER and not Cluster.objects(name=name).first():
+        Cluster(name=name, added_at=clock.now()).save(force_insert=True)
+    sets = {f"set__{key}": value for key, value in values.items() if value is not None}
+    unsets = {f"unset__{key}": True for key, value in values.items() if value is None}
+    changed = Cluster.objects(name=name).modify(new=True, set__name=name, **sets, **unsets)
+    if changed is None:
+        raise ClusterNotFound(name)
+    _record("cluster.changed", changed, context)
+
+
+@transactional
+def _write_lost(name: str, context: RequestContext) -> None:
+    if find_record(name).lost_at:
+        raise ClusterIsLost(name)
+    Cluster.objects(name=name).update_one(set__lost_at=clock.now())
+    record(installation(), "cluster.lost", context.origin, name=name)
+
+
+@transactional
+def _delete(name: str, context: RequestContext) -> None:
+    deleted = Cluster.objects(name=name, removing_since__ne=None).delete()
+    if not deleted:
+        raise ClusterNotFound(name)
+    Application.objects(clusters=name).update(pull__clusters=name)
+    record(installation(), "cluster.removed", context.origin, name=name)
+
+
+@within_transaction
+def _record(action: str, cluster: Cluster, context: RequestContext) -> None:
+    """Without the URI, which has a password."""
+    told = {"name": cluster.name, "region": cluster.region, "weight": str(cluster.weight)}
+    record(installation(), action, context.origin, target=None, target_email=None, **told)
+
+
+def _holds(name: str) -> ClusterInUse | None:
+    """The reason against removing it, if there is one."""
+    there = Organization.objects(placement__cluster=name, state__ne=OrganizationState.PURGED)
+    pools = list(Pool.objects(cluster=name).order_by("id").scalar("id"))
+    first = list(there.order_by("slug").limit(SHOWN_ORGANIZATIONS).scalar("slug"))
+    if not first and not pools:
+        return None
+    return ClusterInUse(name, there.count(), first, pools)
+
+
+def _count_organizations() -> dict[str, int]:
+    counted = Organization._get_collection().aggregate(
+        [
+            {"$match": {"state": {"$ne": OrganizationState.PURGED}}},
+            {
+                "$group": {
+                    "_id": {"$ifNull": ["$placement.cluster", MAIN_CLUSTER]},
+                    "count": {"$sum": 1},
+                }
+            },
+        ]
+    )
+    return {row["_id"]: row["count"] for row in counted}
+
+
+def _listed(known: KnownCluster, organizations: int) -> ListedCluster:
+    silence = None
+    if known.lost_at is None:
+        try:
+            with pymongo.timeout(checking.CHECK_SECONDS):
+                clusters.client_of(known.name)
+        except ClusterUnavailable as error:
+            silence = error.reason
+    return ListedCluster(known, organizations, silence)

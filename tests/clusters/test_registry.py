@@ -1,0 +1,353 @@
+"""The registry of clusters: what is taken in, what is kept of it, and how it is used."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from pymongo import MongoClient
+
+from portal import settings
+from portal.audit.trail import installation
+from portal.clusters import checking, managing
+from portal.clusters.errors import (
+    AnotherCluster,
+    ClusterExists,
+    ClusterInUse,
+    ClusterKnown,
+    ClusterNotFound,
+    ClusterSilent,
+    ClusterUnsuitable,
+    InvalidClusterName,
+    InvalidClusterUri,
+    InvalidRegion,
+    InvalidWeight,
+)
+from portal.clusters.managing import Changes
+from portal.database import clusters
+from portal.database.clusters import client_of, database_of, ensure_placeable
+from portal.database.errors import ClusterClosed, ClusterUnavailable, UnknownCluster
+from portal.database.resealing import reseal_all
+from portal.database.transactions import transaction
+from portal.documents.audit import AuditEvent
+from portal.documents.clusters import Cluster
+from portal.documents.organizations import Placement
+from portal.documents.pools import Pool
+from portal.web.context import RequestContext
+from tests.factories import an_organization
+from tests.processes import at_once
+
+CONTEXT = RequestContext()
+
+
+def password_in(uri):
+    return uri.partition("://")[2].partition("@")[0].partition(":")[2]
+
+
+def test_a_registered_cluster_is_used_by_its_name(europe, there):
+    database = database_of(Placement(cluster="europe"))
+    database.org_acme_corp.insert_one({"_id": 1})
+    assert there[settings.current().tenant_db].org_acme_corp.find_one() == {"_id": 1}
+    own = database_of(Placement(cluster="europe", database="t_acme"))
+    assert own.name == "t_acme"
+    assert own.client is database.client is client_of("europe")
+
+
+def test_a_client_has_the_options_of_the_first_one(europe):
+    options, first = client_of("europe").options, client_of("main").options
+    assert options.timeout == first.timeout
+    assert client_of("europe").codec_options == client_of("main").codec_options
+    assert options.pool_options.appname == "portal"
+
+
+def test_the_first_cluster_is_used_without_a_look_at_the_registry(app, commands):
+    assert client_of("main") is clusters.client()
+    database_of(Placement())
+    clusters.is_lost("main")
+    assert commands == []
+
+
+def test_the_registry_is_read_once_in_a_while(europe, commands):
+    client_of("europe")
+    commands.clear()
+    for _ in range(50):
+        client_of("europe")
+    assert "find" not in commands
+
+
+def test_a_name_that_nobody_registered_is_refused(app):
+    with pytest.raises(UnknownCluster):
+        client_of("europe")
+
+
+def test_a_uri_is_stored_sealed_and_told_nowhere(europe, master_db, command, log):
+    password = password_in(europe.uri)
+    stored = master_db.clusters.find_one("europe")
+    assert password not in str(stored)
+    assert clusters.uri_of("europe") == europe.uri
+    told = command("clusters", "list").stdout + command("clusters", "check").stdout
+    events = str([event.to_mongo() for event in AuditEvent.objects])
+    assert password not in told + events + log.text + repr(Cluster.objects.get(name="europe"))
+    assert password not in repr(Changes(europe.uri))
+
+
+def test_a_uri_lives_through_the_rotation_of_the_key(europe):
+    """As second factors do: with the old key as fallback, and without it after a start."""
+    old = settings.current()
+    new = replace(old, secret_key="n" * 40, secret_key_fallbacks=(old.secret_key,))
+    try:
+        settings.activate(new)
+        assert clusters.uri_of("europe") == europe.uri
+        assert (reseal_all(), reseal_all()) == (1, 0)
+        clusters.forget_registry()
+        settings.activate(replace(new, secret_key_fallbacks=()))
+        assert clusters.uri_of("europe") == europe.uri
+    finally:
+        settings.activate(old)
+    clusters.forget_registry()
+    with pytest.raises(ClusterUnavailable, match="another SECRET_KEY"):
+        client_of("europe")
+
+
+@pytest.mark.parametrize("name", ["main", "", "Europe", "-", "eu rope", "a" * 33, "$where", "é"])
+def test_a_name_that_no_cluster_can_have_is_refused(app, name):
+    with pytest.raises(InvalidClusterName):
+        managing.add_cluster(name, Changes("mongodb://localhost/"), CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        (Changes("localhost"), InvalidClusterUri),
+        (Changes("mongodb://us:pa@ss@localhost/"), InvalidClusterUri),
+        (Changes("mongodb://localhost/", credentials_uri="mongodb://u:p@db/"), InvalidClusterUri),
+        (Changes("mongodb://localhost/", region="Europe!"), InvalidRegion),
+        (Changes("mongodb://localhost/", weight=-1), InvalidWeight),
+        (Changes("mongodb://localhost/", weight=1001), InvalidWeight),
+    ],
+)
+def test_values_that_mean_nothing_are_refused_without_a_secret_in_the_words(app, changes, error):
+    with pytest.raises(error) as refusal:
+        managing.add_cluster("europe", changes, CONTEXT)
+    assert "pa@ss" not in refusal.value.words
+    assert not Cluster.objects
+
+
+def test_one_name_is_registered_once(europe):
+    with pytest.raises(ClusterExists):
+        managing.add_cluster("europe", Changes(europe.uri), CONTEXT)
+
+
+def test_one_cluster_is_registered_once(europe, server):
+    with pytest.raises(ClusterKnown, match="europe"):
+        managing.add_cluster("europa", Changes(europe.uri), CONTEXT)
+    with pytest.raises(ClusterKnown, match="main"):
+        managing.add_cluster("other", Changes(server.uri), CONTEXT)
+    assert checking.read_identity(client_of("main")) is None
+
+
+def test_of_two_who_register_one_cluster_at_once_one_does(second_cluster):
+    def add(name):
+        try:
+            managing.add_cluster(name, Changes(second_cluster.uri), CONTEXT)
+        except (ClusterKnown, ClusterExists):
+            return False
+        return True
+
+    done = at_once([lambda: add("europe"), lambda: add("asia"), lambda: add("europe")])
+    assert sorted(done) == [False, False, True]
+    assert len(Cluster.objects) == 1
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(checking, "CHECK_SECONDS", 1)
+
+
+def test_a_cluster_that_does_not_answer_is_not_registered(second_cluster, impatient):
+    second_cluster.kill()
+    with pytest.raises(ClusterSilent, match="127"):
+        managing.add_cluster("europe", Changes(second_cluster.uri), CONTEXT)
+    assert not Cluster.objects
+
+
+def test_a_wrong_password_is_told_as_such(second_cluster):
+    uri = second_cluster.uri.replace(password_in(second_cluster.uri), "wrong")
+    with pytest.raises(ClusterSilent, match="refuses the user name or password in europe"):
+        managing.add_cluster("europe", Changes(uri), CONTEXT)
+
+
+def test_a_wrong_name_of_the_replica_set_is_told_as_such(second_cluster, impatient):
+    uri = second_cluster.uri.replace("replicaSet=portal", "replicaSet=prtal")
+    with pytest.raises(ClusterSilent, match="no member has the replicaSet that europe names"):
+        managing.add_cluster("europe", Changes(uri), CONTEXT)
+
+
+def test_a_user_without_the_portals_role_is_told_what_it_lacks(second_cluster, there):
+    there.admin.command("createUser", "bare", pwd="bare", roles=["readAnyDatabase"])
+    try:
+        uri = second_cluster.uri.replace(f"portal:{password_in(second_cluster.uri)}", "bare:bare")
+        with pytest.raises(ClusterUnsuitable, match=r"lacks .*createUser.*docs/operating\.md"):
+            managing.add_cluster("europe", Changes(uri), CONTEXT)
+    finally:
+        there.admin.command("dropUser", "bare")
+
+
+def test_a_default_write_concern_that_loses_writes_is_told(second_cluster, there):
+    defaults = {"setDefaultRWConcern": 1, "writeConcern": {"w": "majority"}}
+    there.admin.command({**defaults, "defaultWriteConcern": {"w": 1}})
+    try:
+        with pytest.raises(ClusterUnsuitable, match="write concern is not majority"):
+            managing.add_cluster("europe", Changes(second_cluster.uri), CONTEXT)
+    finally:
+        there.admin.command({**defaults, "defaultWriteConcern": {"w": "majority"}})
+
+
+def test_another_uri_for_the_same_cluster_takes_the_place_of_the_first(europe, there):
+    before = client_of("europe")
+    there.admin.command("createUser", "other", pwd="other", roles=["root"])
+    try:
+        uri = europe.uri.replace(f"portal:{password_in(europe.uri)}", "other:other")
+        managing.change_cluster("europe", Changes(uri, region="eu"), CONTEXT)
+        after = client_of("europe")
+        assert after is not before
+        after.admin.command("ping")
+        before.admin.command("ping")  # what runs ends on the one that it has
+    finally:
+        there.admin.command("dropUser", "other")
+    assert clusters.find_cluster("europe").region == "eu"
+
+
+def test_a_uri_that_leads_to_another_cluster_is_refused(europe, server):
+    with pytest.raises(AnotherCluster):
+        managing.change_cluster("europe", Changes(server.uri), CONTEXT)
+    assert clusters.uri_of("europe") == europe.uri
+
+
+def test_region_and_weight_are_changed_of_the_first_too(europe):
+    managing.change_cluster("main", Changes(region="us", weight=0), CONTEXT)
+    managing.change_cluster("europe", Changes(weight=5), CONTEXT)
+    main, other = clusters.known_clusters()
+    assert (main.name, main.region, main.weight, main.open) == ("main", "us", 0, False)
+    assert (other.name, other.region, other.weight, other.open) == ("europe", None, 5, True)
+    managing.change_cluster("main", Changes(region="", weight=1), CONTEXT)
+    assert clusters.known_clusters()[0].region is None
+    with pytest.raises(InvalidClusterUri):
+        managing.change_cluster("main", Changes("mongodb://localhost/"), CONTEXT)
+
+
+def test_what_operators_did_is_in_the_installations_trail(europe):
+    managing.change_cluster("europe", Changes(weight=2), CONTEXT)
+    managing.remove_cluster("europe", CONTEXT)
+    events = AuditEvent.objects(chain=transaction(installation).id).order_by("seq")
+    assert [event.action for event in events] == [
+        "cluster.added",
+        "cluster.changed",
+        "cluster.removed",
+    ]
+
+
+def test_a_cluster_that_holds_organizations_is_not_removed(europe):
+    for number in range(22):
+        an_organization(f"Acme {number:02}").update(set__placement__cluster="europe")
+    Pool(id=3, cluster="europe").save()
+    with pytest.raises(ClusterInUse) as refusal:
+        managing.remove_cluster("europe", CONTEXT)
+    assert "22 organizations (acme-00, acme-01" in refusal.value.words
+    assert "acme-19 and 2 more) and the shared collections 3" in refusal.value.words
+    assert "acme-20" not in refusal.value.words
+    assert clusters.find_cluster("europe").open
+    transaction(lambda: ensure_placeable("europe"))
+
+
+def test_a_removed_cluster_is_not_known_any_more(europe):
+    managing.remove_cluster("europe", CONTEXT)
+    with pytest.raises(UnknownCluster):
+        client_of("europe")
+    with pytest.raises(ClusterClosed):
+        transaction(lambda: ensure_placeable("europe"))
+    for name in ("europe", "main"):
+        with pytest.raises(ClusterNotFound):
+            managing.remove_cluster(name, CONTEXT)
+    managing.add_cluster("europe", Changes(europe.uri), CONTEXT)
+
+
+def test_a_removal_that_died_midway_leaves_it_closed_and_is_finished_by_another(europe):
+    Cluster.objects(name="europe").update(set__removing_since="2026-01-01")
+    clusters.forget_registry()
+    assert not clusters.find_cluster("europe").open
+    with pytest.raises(ClusterClosed):
+        transaction(lambda: ensure_placeable("europe"))
+    managing.remove_cluster("europe", CONTEXT)
+    assert not Cluster.objects
+
+
+def test_a_sign_up_and_a_removal_at_once_leave_no_organization_on_a_removed_cluster(europe):
+    """The sign-up has placed its organization and isn't committed when the removal begins."""
+    organization = an_organization("Acme Corp")
+    placed, going = threading.Event(), threading.Event()
+
+    def place():
+        organization.update(set__placement__cluster="europe")
+        ensure_placeable("europe")
+        placed.set()
+        going.wait(1)
+
+    def remove():
+        placed.wait(5)
+        try:
+            managing.remove_cluster("europe", CONTEXT)
+        except ClusterInUse as refusal:
+            return refusal.organizations
+        finally:
+            going.set()
+        return None
+
+    assert at_once([lambda: transaction(place), remove])[1] == 1
+    assert clusters.find_cluster("europe").open
+
+
+def test_of_many_sign_ups_and_a_removal_each_is_on_a_cluster_that_is_there(europe):
+    organizations = [an_organization(f"Acme {number}") for number in range(6)]
+
+    def place(organization):
+        def move():
+            organization.update(set__placement__cluster="europe")
+            ensure_placeable("europe")
+
+        try:
+            transaction(move)
+        except ClusterClosed:
+            return False
+        return True
+
+    def remove():
+        try:
+            managing.remove_cluster("europe", CONTEXT)
+        except ClusterInUse:
+            return False
+        return True
+
+    *placed, removed = at_once([*(lambda each=each: place(each) for each in organizations), remove])
+    assert removed == (not Cluster.objects)
+    assert not (removed and any(placed))
+
+
+def test_a_closed_cluster_takes_no_organization(europe):
+    managing.change_cluster("europe", Changes(weight=0), CONTEXT)
+    with pytest.raises(ClusterClosed):
+        transaction(lambda: ensure_placeable("europe"))
+    transaction(lambda: ensure_placeable("main"))
+
+
+def test_a_client_of_a_former_uri_is_closed_in_the_end(europe, monkeypatch):
+    """So that many changes leave no connections open."""
+    former = client_of("europe")
+    former.admin.command("ping")
+    monkeypatch.setattr(clusters, "_RETIRED_SECONDS", -1)
+    managing.change_cluster("europe", Changes(f"{europe.uri}&appName=x"), CONTEXT)
+    client_of("europe")
+    clusters.forget_registry()
+    client_of("europe")
+    assert former._closed
+    with MongoClient(europe.uri) as client:
+        client.admin.command("ping")
