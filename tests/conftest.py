@@ -217,6 +217,8 @@ def second_server(memory):
             *("--setParameter", "enableTestCommands=1"),
             *("--setParameter", "scramSHA256IterationCount=5000"),
         )
+    # It is noticed sooner whether it is there.
+    second.uri += "&heartbeatFrequencyMS=500&connectTimeoutMS=1000"
     yield second
     second.end()
 

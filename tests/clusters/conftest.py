@@ -3,8 +3,10 @@
 import pytest
 from pymongo import MongoClient
 
+from portal import settings
 from portal.clusters import managing
 from portal.clusters.managing import Changes
+from portal.database.clusters import database_of
 from portal.web.context import RequestContext
 
 
@@ -22,3 +24,24 @@ def there(second_cluster):
         second_cluster.admin_uri, uuidRepresentation="standard", tz_aware=True
     ) as client:
         yield client
+
+
+@pytest.fixture
+def placed(europe, there):
+    """Has an organization's collection on the second cluster."""
+
+    def place(organization):
+        database = there[settings.current().tenant_db]
+        name = organization.placement.collection
+        made = database.create_collection(name)
+        made.insert_one({"title": "First"})
+        [found] = database.list_collections(filter={"name": name})
+        database_of(organization.placement).drop_collection(name)
+        organization.modify(
+            set__placement__cluster="europe",
+            set__placement__uuid=found["info"]["uuid"],
+            inc__version=1,
+        )
+        return organization
+
+    return place

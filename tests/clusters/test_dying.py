@@ -1,0 +1,145 @@
+"""A cluster that dies or hangs: its organizations are told so, and nobody else notices."""
+
+import time
+from contextlib import contextmanager
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError
+
+from portal.database import clusters
+from portal.database.clusters import PROBE_SECONDS, client_of
+from portal.database.errors import ClusterUnavailable
+from portal.documents.clusters import Cluster
+from tests.factories import an_organization, the_owner
+from tests.processes import at_once, wait_until
+from tests.visitor import Visitor
+
+UNAFFECTED_SECONDS = 1
+"""Ten times what a page takes, on a machine with other work."""
+
+
+@contextmanager
+def killed(server):
+    server.kill()
+    try:
+        yield
+    finally:
+        server.start_again()
+
+
+WAYS = pytest.mark.parametrize(
+    "dead", [killed, lambda server: server.stopped()], ids=["killed", "stopped"]
+)
+
+
+@pytest.fixture
+def visitors(app, placed):
+    """Owners of an organization there and of one here."""
+
+    def logged_in(organization):
+        visitor = Visitor(app)
+        visitor.log_in(the_owner(organization).email)
+        return visitor
+
+    there, here = placed(an_organization("Acme Corp")), an_organization("Globex")
+    return logged_in(there), logged_in(here)
+
+
+def timed(visit):
+    begun = time.monotonic()
+    return visit(), time.monotonic() - begun
+
+
+@WAYS
+def test_its_organizations_are_answered_503_with_the_reason_and_others_as_ever(
+    dead, visitors, europe, log
+):
+    there, here = visitors
+    assert there.get("/organizations/acme-corp").status == 200
+    with dead(europe):
+        for _ in range(3):
+            page, seconds = timed(lambda: there.get("/organizations/acme-corp"))
+            assert page.status == 503
+            assert seconds < 5  # the limit of a request, at most
+            assert "cluster europe" in page.text
+            assert "does not answer" in page.text
+            assert "127.0.0.1" not in page.text
+        assert seconds < UNAFFECTED_SECONDS  # as soon as it is known
+        for path in ("/organizations/globex", "/organizations", "/readyz"):
+            page, seconds = timed(lambda path=path: here.get(path))
+            assert page.status == 200
+            assert seconds < UNAFFECTED_SECONDS
+        # What the portal itself knows of the organization stays at hand.
+        assert there.get("/organizations/acme-corp/activity").status == 200
+    wait_until(lambda: there.get("/organizations/acme-corp").status == 200)
+    assert europe.uri not in log.text
+    assert len(log.named("cluster.unavailable")) == 1
+
+
+def ask():
+    with pymongo.timeout(4):  # as in a request
+        client_of("europe").admin.command("ping")
+
+
+@WAYS
+def test_nobody_waits_for_it_once_it_is_known(dead, europe):
+    ask()
+    with dead(europe):
+        with pytest.raises((ClusterUnavailable, PyMongoError)):
+            ask()
+        begun = time.monotonic()
+        for _ in range(200):
+            with pytest.raises(ClusterUnavailable):
+                ask()
+        # Once in a while one looks whether it is back.
+        assert time.monotonic() - begun < PROBE_SECONDS + UNAFFECTED_SECONDS
+    wait_until(lambda: clusters.is_available("europe"))
+
+
+@WAYS
+def test_many_who_ask_at_once_for_one_that_is_down_wait_as_long_as_one(dead, europe, monkeypatch):
+    monkeypatch.setattr(clusters, "_registry", clusters._Registry())
+
+    def refused():
+        with pytest.raises(ClusterUnavailable):
+            ask()
+
+    with dead(europe):
+        _, seconds = timed(lambda: at_once([refused] * 8))
+        assert seconds < PROBE_SECONDS + UNAFFECTED_SECONDS
+    wait_until(lambda: clusters.is_available("europe"))
+
+
+def test_a_command_that_takes_long_makes_it_no_suspect(europe, there):
+    """Others look whether it answers, which takes no time, and go on."""
+    slow = {
+        "failCommands": ["find"],
+        "blockConnection": True,
+        "blockTimeMS": 1500,
+        "appName": "portal",
+    }
+    there.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow})
+    ask()
+
+    def find():
+        client_of("europe").tenant_test.nothing.find_one()
+
+    def meanwhile():
+        time.sleep(0.7)  # longer than what makes it one
+        return [timed(ask)[1] for _ in range(5)]
+
+    _, seconds = at_once([find, meanwhile])
+    assert max(seconds) < 0.5
+
+
+def test_what_is_placed_there_can_be_told_from_what_is_not_known(europe, placed, visitor):
+    """A portal without the cluster in its registry refuses, and touches nothing."""
+    organization = placed(an_organization("Acme Corp"))
+    visitor.log_in(the_owner(organization).email)
+    Cluster.objects.delete()
+    clusters.forget_registry()
+    page = visitor.get("/organizations/acme-corp")
+    assert page.status == 503
+    assert "the cluster europe, which this portal doesn’t know" in page.text
+    assert visitor.get("/organizations").status == 200
