@@ -1,6 +1,6 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
-``flask keys``, ``flask accounts``, ``flask organizations``, ``flask applications``,
-``flask clusters``, ``flask migrate status``, ``flask doctor``.
+``flask keys``, ``flask accounts``, ``flask organizations``, ``flask placements``,
+``flask applications``, ``flask clusters``, ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -18,6 +18,7 @@ from portal.cli.lifecycle import lifecycle
 from portal.cli.mail import mail
 from portal.cli.migrate import migrate
 from portal.cli.organizations import organizations
+from portal.cli.placements import placements
 
 COMMANDS = (
     lifecycle,
@@ -26,6 +27,7 @@ COMMANDS = (
     keys,
     accounts,
     organizations,
+    placements,
     applications,
     clusters,
     migrate,

@@ -232,6 +232,11 @@ def store(cluster: str, reading: Reading) -> None:
     )
 
 
+def forget() -> None:
+    """Forget all readings of this process, as after a reconfiguration."""
+    _known.clear()
+
+
 def _held_then(stored: CapacityReading, what: str) -> int:
     return stored.collections + (stored.indexes if what == FILES else 0)
 

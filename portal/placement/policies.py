@@ -28,6 +28,7 @@ from portal.web.context import RequestContext
 
 log = structlog.get_logger()
 
+_VERSION = re.compile(r"\A# Version (\d{1,9})[ \t]*\r?\n")
 LONGEST_TEXT = 100_000
 
 DEFAULT = """\
@@ -324,6 +325,17 @@ def current_text() -> tuple[int, str]:
     """The version in force, and its text."""
     stored = PlacementPolicy.objects.order_by("-id").first()
     return (stored.id, stored.text) if stored else (0, DEFAULT)
+
+
+def with_version(text: str, version: int) -> str:
+    """The text with the version in its first line, where ``version_in`` reads it."""
+    return f"# Version {version}\n{_VERSION.sub('', text, count=1)}"
+
+
+def version_in(text: str) -> int | None:
+    """The version in the first line, if it has one."""
+    found = _VERSION.match(text)
+    return int(found[1]) if found else None
 
 
 def set_policy(

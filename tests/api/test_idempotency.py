@@ -12,6 +12,7 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.idempotency import KEPT, IdempotencyRecord
 from portal.documents.organizations import OperationKind, Organization
+from portal.identity.api_keys import credentials
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.engine import PLANS
 from portal.tenants import collections

@@ -1,0 +1,166 @@
+"""``flask placements``: where organizations are, how much fits, and the policy."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import click
+from bson import ObjectId
+from flask.cli import AppGroup
+from pymongo.errors import PyMongoError
+
+from portal.cli.running import CommandFailed, on_database
+from portal.database import directory
+from portal.database.connection import master_database
+from portal.documents.organizations import MAIN_CLUSTER, Strategy
+from portal.errors import NotFound, PortalError, Unavailable
+from portal.organizations import planning
+from portal.placement import capacity, listing, policies
+from portal.placement.capacity import Gauge
+from portal.placement.clusters import known_clusters
+from portal.placement.policies import Policy
+from portal.web.context import OPERATOR, RequestContext
+
+placements = AppGroup("placements", help="Where organizations' documents are, and may be.")
+policy_group = AppGroup("policy", help="Where new organizations go, and which should move.")
+placements.add_command(policy_group)
+
+_MOST_ROWS = 10_000
+_SOON_DAYS = 1000
+
+
+@placements.command("list")
+@click.option("--strategy", type=click.Choice([strategy.value for strategy in Strategy]))
+@click.option("--cluster")
+@click.option("--pool", type=int)
+@click.option("--plan")
+@click.option("--region")
+@click.option("--limit", type=click.IntRange(1, _MOST_ROWS), default=50, show_default=True)
+@click.option("--after", help="The id of the last one of the page before.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object for each, a line each.")
+@on_database
+def list_placements(limit: int, after: str | None, as_json: bool, **wanted: Any) -> None:
+    """List where organizations are, in the order of their creation."""
+    if after is not None and not ObjectId.is_valid(after):
+        raise CommandFailed("Give the id of an organization to --after: 24 digits and letters.")
+    page = listing.list_placements(
+        listing.Filter(**wanted), size=limit, after=ObjectId(after) if after else None
+    )
+    for row in page.rows:
+        told = _told(row)
+        click.echo(json.dumps(told) if as_json else "  ".join(str(v or "-") for v in told.values()))
+    if page.after is not None:
+        click.echo(f"There are more: --after {page.after}", err=True)
+    if not page.rows:
+        click.echo("There are none.", err=True)
+
+
+@placements.command("show")
+@click.argument("slug")
+@on_database
+def show_placement(slug: str) -> None:
+    """Show where the organization with this SLUG is, as applications read it, as JSON.
+
+    Give the id of an organization in the trash as SLUG.
+    """
+    try:
+        organization = planning.find_organization(slug)
+    except NotFound as error:
+        raise CommandFailed(
+            f"There is no organization {slug}. Give the id of one in the trash."
+        ) from error
+    entry = directory.find_organization(master_database(), organization.id) or {}
+    told = {"plan": organization.plan, "region": organization.region, **entry}
+    click.echo(json.dumps(told, indent=2, default=str))
+
+
+@placements.command("capacity")
+@on_database
+def show_capacity() -> None:
+    """Show how full each cluster is, and when it will be full at the rate of the last 30 days."""
+    policy = policies.current_policy()
+    for cluster in known_clusters():
+        for line in _capacity_of(cluster.name, policy):
+            click.echo(f"{cluster.name}  {line}")
+
+
+@policy_group.command("show")
+@on_database
+def show_policy() -> None:
+    """Show the policy in force, as `set` takes it back."""
+    version, text = policies.current_text()
+    click.echo(policies.with_version(text, version), nl=False)
+
+
+@policy_group.command("set")
+@click.argument("file", type=click.File())
+@on_database
+def set_policy(file: TextIO) -> None:
+    """Put the policy in FILE in force, or from standard input where that is -.
+
+    The file is what `show` told, changed: its first line has the version that it replaces, and
+    where another one is in force meanwhile, nothing is changed. Organizations stay where they are.
+    """
+    text = file.read()
+    version = policies.version_in(text)
+    if version is None:
+        raise CommandFailed(
+            "The first line has to name the version that the policy replaces, as `flask placements "
+            "policy show` tells it. Nothing was changed."
+        )
+    known = {cluster.name for cluster in known_clusters()}
+    with _refusals():
+        policy = policies.set_policy(text, version, known, RequestContext(OPERATOR))
+    click.echo(f"Version {policy.version} is in force.")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except PortalError as error:
+        raise CommandFailed(error.words) from error
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    placement = row["placement"]
+    return {
+        "id": str(row["_id"]),
+        "slug": row["slug"],
+        "state": row["state"],
+        "strategy": placement.get("strategy", Strategy.COLLECTION),
+        "cluster": placement.get("cluster", MAIN_CLUSTER),
+        "database": placement.get("database"),
+        "collection": placement.get("collection"),
+        "pool": placement.get("pool"),
+        "plan": row.get("plan"),
+        "region": row.get("region"),
+    }
+
+
+def _capacity_of(cluster: str, policy: Policy) -> Iterator[str]:
+    try:
+        reading = capacity.read(cluster, databases=True)
+    except (PyMongoError, Unavailable) as error:
+        yield f"can't be read: {error}"
+        return
+    gauges = capacity.gauges_of(reading, policy.limits_of(cluster))
+    if not gauges:
+        yield (
+            "tells no limit, so new organizations share collections: give the portal's role "
+            "hostInfo and serverStatus on the cluster, or write [limits] into the policy"
+        )
+    full_at = policy.guard.full_at_percent
+    for gauge in gauges:
+        yield (
+            f"{gauge.what}: {gauge.held:,} of {gauge.limit:,}, {gauge.wall}; "
+            f"{gauge.percent:.0f} %, full at {full_at} %{_forecast(cluster, gauge, full_at)}"
+        )
+
+
+def _forecast(cluster: str, gauge: Gauge, full_at: int) -> str:
+    days = capacity.days_until_full(cluster, gauge, full_at)
+    if days is None or days > _SOON_DAYS:
+        return ""
+    return f", at this rate in {days:.0f} days"

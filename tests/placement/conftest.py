@@ -1,0 +1,29 @@
+"""What placements are given."""
+
+import pytest
+
+from portal.documents.placement_policy import PlacementPolicy
+from portal.placement import capacity, policies
+from portal.placement.clusters import known_clusters
+from tests.factories import a_context
+
+
+@pytest.fixture(autouse=True)
+def nothing_known():
+    """As in a process that has read no cluster yet."""
+    capacity.forget()
+    yield
+    capacity.forget()
+
+
+@pytest.fixture
+def in_force(app):
+    """Put a policy in force."""
+
+    def set_policy(text):
+        version, _ = policies.current_text()
+        known = {cluster.name for cluster in known_clusters()}
+        return policies.set_policy(text, version, known, a_context())
+
+    yield set_policy
+    PlacementPolicy.objects.delete()

@@ -1,0 +1,225 @@
+"""A cluster takes no collection that would bring it near its wall."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect
+
+from portal import clock
+from portal.database.connection import tenant_database
+from portal.database.transactions import transactional
+from portal.documents.capacity import CapacityReading
+from portal.documents.organizations import Strategy
+from portal.placement import capacity
+from portal.placement.capacity import Gauge, Reading, Wall, gauges_of, take
+from portal.placement.policies import Guard, Limits, Policy, Rule
+from tests.placement.servers import with_file_limit
+
+PLACE = (Rule(Strategy.COLLECTION),)
+UNLIMITED = Policy(PLACE)
+
+
+def limited_to(collections, **limits):
+    """A policy by which ``main`` may hold so many collections."""
+    return Policy(
+        PLACE,
+        Guard(full_at_percent=100),
+        limits={"main": Limits(collections=collections, **limits)},
+    )
+
+
+def made(names, database=None):
+    """Make a collection, as a sign-up does a moment after it took one."""
+    (database if database is not None else tenant_database()).create_collection(next(names))
+
+
+@pytest.fixture
+def names():
+    return (f"org_{number}" for number in count())
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """Have the cluster be unreadable from now on."""
+
+    def lose():
+        def refuse(*_, **__):
+            raise AutoReconnect("away")
+
+        monkeypatch.setattr(capacity, "_counted", refuse)
+
+    return lose
+
+
+def test_the_server_tells_how_much_it_holds(app, names):
+    before = capacity.read("main", databases=True)
+    for _ in range(3):
+        made(names)
+    after = capacity.read("main", databases=True)
+    assert after.collections - before.collections == 3
+    assert after.files - before.files == 6
+    assert after.max_open_files > after.open_files > 0
+    assert after.databases >= 2
+    assert after.memory_bytes > 2**30
+
+
+def test_no_sign_up_runs_past_the_wall_however_many_there_are_at_once(app, names):
+    there = capacity.read("main", databases=False).collections
+    policy, taken, lock = limited_to(there + 12), [], threading.Lock()
+
+    def sign_up():
+        if take("main", Strategy.COLLECTION, policy):
+            with lock:
+                name = next(names)
+            taken.append(name)
+            tenant_database().create_collection(name)
+
+    threads = [threading.Thread(target=sign_up) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # What was just made may count twice for a moment, and so leave a place free; never one more.
+    assert 6 <= len(taken) <= 12
+    assert capacity.read("main", databases=False).collections <= there + 12
+
+
+def test_a_place_that_was_left_free_is_taken_later(app, names, monkeypatch):
+    monkeypatch.setattr(capacity, "IN_FLIGHT_SECONDS", 0)
+    monkeypatch.setattr(capacity, "KEPT_SECONDS", 0)
+    policy = limited_to(capacity.read("main", databases=False).collections + 5)
+    for _ in range(5):
+        assert take("main", Strategy.COLLECTION, policy)
+        made(names)
+    assert not take("main", Strategy.COLLECTION, policy)
+
+
+def test_it_is_full_before_the_wall(app):
+    there = capacity.read("main", databases=False).collections
+    policy = replace(limited_to(there + 1), guard=Guard(full_at_percent=95))
+    assert not take("main", Strategy.COLLECTION, policy)
+
+
+def test_a_database_needs_room_among_databases_too(app):
+    told = capacity.read("main", databases=True)
+    policy = limited_to(told.collections + 9, databases=told.databases + 2)
+    outcomes = [take("main", Strategy.DATABASE, policy) for _ in range(4)]
+    assert outcomes == [True, True, False, False]
+    assert take("main", Strategy.COLLECTION, policy)
+
+
+def test_where_it_cannot_be_read_the_last_reading_counts(app, away, monkeypatch):
+    policy = limited_to(capacity.read("main", databases=False).collections + 3)
+    assert take("main", Strategy.COLLECTION, policy)
+    away()
+    monkeypatch.setattr(capacity, "KEPT_SECONDS", 0)
+    outcomes = [take("main", Strategy.COLLECTION, policy) for _ in range(4)]
+    assert outcomes == [True, True, False, False]
+
+
+def test_another_process_left_its_last_reading(app, away):
+    policy = limited_to(capacity.read("main", databases=False).collections + 2)
+    assert take("main", Strategy.COLLECTION, policy)
+    capacity.forget()  # as in a process that begins
+    away()
+    assert take("main", Strategy.COLLECTION, policy)
+
+
+def test_without_any_reading_nothing_is_put_there(app, away):
+    away()
+    assert not take("main", Strategy.COLLECTION, UNLIMITED)
+    assert not take("main", Strategy.DATABASE, UNLIMITED)
+
+
+def test_it_is_asked_outside_of_transactions_only(app):
+    with pytest.raises(RuntimeError):
+        transactional(take)("main", Strategy.COLLECTION, UNLIMITED)
+
+
+@pytest.mark.parametrize(
+    ("told", "limits", "expected"),
+    [
+        ({}, Limits(), []),
+        ({}, Limits(databases=9), []),
+        (
+            {"max_open_files": 1000, "open_files": 100, "memory_bytes": 2**40},
+            Limits(),
+            [
+                Gauge("open files", 100, 800, Wall.OPEN_FILES, 2),
+                Gauge("collections and indexes", 70, 1400, Wall.OPEN_FILES, 2),
+            ],
+        ),
+        (
+            {"max_open_files": 10**6, "open_files": 100, "memory_bytes": 2**29},
+            Limits(),
+            [
+                Gauge("open files", 100, 800_000, Wall.OPEN_FILES, 2),
+                Gauge("collections and indexes", 70, 4096, Wall.MEMORY, 2),
+            ],
+        ),
+        (
+            {"max_open_files": 10**6, "memory_bytes": 2**40},
+            Limits(),
+            [Gauge("collections and indexes", 70, 40_000, Wall.START, 2)],
+        ),
+        (
+            {"databases": 7},
+            Limits(namespaces=500, databases=100),
+            [
+                Gauge("collections and indexes", 70, 500, Wall.POLICY, 2),
+                Gauge("databases", 7, 100, Wall.POLICY),
+            ],
+        ),
+    ],
+)
+def test_the_limit_follows_from_what_it_tells_or_the_policy_says(told, limits, expected):
+    reading = Reading(at=clock.now(), collections=30, indexes=40, **told)
+    assert gauges_of(reading, limits) == expected
+
+
+def test_a_forecast_goes_by_the_last_thirty_days(app):
+    gauge = Gauge("collections", 600, 1000, Wall.POLICY)
+    assert capacity.days_until_full("main", gauge, 95) is None
+    for days, collections in ((40, 0), (10, 500)):
+        at = clock.now() - timedelta(days=days)
+        capacity.store("main", Reading(at, collections, collections))
+    assert round(capacity.days_until_full("main", gauge, 95)) == 35
+    shrinking = replace(gauge, held=400)
+    assert capacity.days_until_full("main", shrinking, 95) is None
+
+
+def test_a_day_keeps_its_last_reading(app):
+    now = clock.now()
+    for held in (3, 4):
+        capacity.store("main", Reading(now, held, held))
+    assert CapacityReading.objects.get().collections == 4
+    assert capacity.last_reading("main").collections == 4
+
+
+def test_the_command_shows_how_full_it_is(command):
+    shown = command("placements", "capacity").stdout
+    for what in ("open files", "collections and indexes", "databases"):
+        assert f"main  {what}: " in shown
+    assert shown.count("full at 95 %") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_a_mongod_that_may_open_few_files_is_full_before_it_aborts(app, memory, monkeypatch, names):
+    with with_file_limit(memory / "limited", 700) as limited:
+        with MongoClient(limited.uri) as client:
+            monkeypatch.setattr(capacity, "client_of", lambda name: client)
+            made_there = 0
+            while take("main", Strategy.COLLECTION, UNLIMITED):
+                client["tenant_test"].create_collection(next(names))
+                made_there += 1
+            # 95 % of 80 % of 700, 2 a collection; what was made in the last 5 s counts twice.
+            assert 90 < made_there < 266
+            assert client.admin.command("ping")["ok"]
+            reading = capacity.read("main", databases=False)
+            assert reading.max_open_files == 700
+            assert reading.open_files < 600
