@@ -20,6 +20,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.capacity import CapacityReading
 from portal.documents.clusters import Cluster
 from portal.documents.credentials import Credential
+from portal.documents.figures import OrganizationFigures
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.installation import Installation
 from portal.documents.mails import Mail
@@ -83,6 +84,7 @@ DOCUMENTS = (
     Pool,
     PlacementPolicy,
     CapacityReading,
+    OrganizationFigures,
     Cluster,
 )
 MAIL_KINDS = (

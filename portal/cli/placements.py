@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, TextIO
 
 import click
@@ -12,13 +13,13 @@ from pymongo.errors import PyMongoError
 
 from portal.cli.running import CommandFailed, on_database
 from portal.database import directory
+from portal.database.clusters import known_clusters
 from portal.database.connection import master_database
 from portal.documents.organizations import MAIN_CLUSTER, Strategy
 from portal.errors import NotFound, PortalError, Unavailable
 from portal.organizations import planning
-from portal.placement import capacity, listing, policies
+from portal.placement import capacity, listing, measuring, policies, proposals
 from portal.placement.capacity import Gauge
-from portal.placement.clusters import known_clusters
 from portal.placement.policies import Policy
 from portal.web.context import OPERATOR, RequestContext
 
@@ -83,6 +84,35 @@ def show_capacity() -> None:
     for cluster in known_clusters():
         for line in _capacity_of(cluster.name, policy):
             click.echo(f"{cluster.name}  {line}")
+
+
+@placements.command("measure")
+@on_database
+def measure() -> None:
+    """Measure how large and how busy organizations are, for proposals.
+
+    Run it every night. Shared collections are read whole, on a secondary where there is one.
+    """
+    click.echo(f"{measuring.measure_organizations():,} organizations measured.")
+
+
+@placements.command("proposals")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object for each, a line each.")
+@on_database
+def list_proposals(as_json: bool) -> None:
+    """Say which organizations should move by the policy, and move none."""
+    policy = policies.current_policy()
+    found = proposals.propose_moves(policy)
+    for proposal in found:
+        if as_json:
+            click.echo(json.dumps(asdict(proposal), default=str))
+        else:
+            since = f" since {proposal.since:%Y-%m-%d}" if proposal.since else ""
+            click.echo(
+                f"{proposal.slug}  {proposal.strategy} → {proposal.to}  {proposal.reason}{since}"
+            )
+    should = "organization" if len(found) == 1 else "organizations"
+    click.echo(f"{len(found)} {should} should move.", err=True)
 
 
 @policy_group.command("show")

@@ -9,6 +9,7 @@ from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
+from portal.documents.figures import OrganizationFigures
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -30,6 +31,7 @@ BELONGS_TO = (
     BelongsTo(ApiKey, Organization, "organization"),
     BelongsTo(Invitation, Organization, "organization"),
     BelongsTo(Credential, Organization, "organization"),
+    BelongsTo(OrganizationFigures, Organization, "_id"),
     BelongsTo(Membership, Account, "account"),
     BelongsTo(Session, Account, "account"),
     BelongsTo(Browser, Account, "account"),

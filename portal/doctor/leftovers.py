@@ -19,6 +19,7 @@ from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
+from portal.documents.figures import OrganizationFigures
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -40,6 +41,9 @@ DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist",
 DEAD_SESSION = Kind(
     "dead_session", "Sessions of accounts that don't exist", "--repair deletes them."
 )
+DEAD_FIGURES = Kind(
+    "dead_figures", "Figures of organizations that don't exist", "--repair deletes them."
+)
 DEAD_BROWSER = Kind(
     "dead_browser", "Known browsers of accounts that don't exist", "--repair deletes them."
 )
@@ -59,8 +63,8 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """A class of documents that belong to others. ``replaceable`` ones come again with the
-    next log-in."""
+    """A class of documents that belong to others. ``replaceable`` ones come again, with the
+    next log-in or measurement."""
 
     word: str
     document: type[Document]
@@ -95,6 +99,7 @@ BELONGINGS = (
     # Pending log-ins among them. The stored id is a hash, so it may be shown.
     Belonging("session", Session, DEAD_SESSION, replaceable=True),
     Belonging("browser", Browser, DEAD_BROWSER, replaceable=True),
+    Belonging("figures", OrganizationFigures, DEAD_FIGURES, replaceable=True),
 )
 
 

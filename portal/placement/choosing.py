@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import structlog
 
+from portal.database.clusters import KnownCluster
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.placement import capacity
-from portal.placement.clusters import PlaceableCluster, placeable_clusters
+from portal.placement.clusters import placeable_clusters
 from portal.placement.policies import Policy, current_policy
 
 log = structlog.get_logger()
@@ -47,10 +48,10 @@ def _organizations() -> int:
     return Organization._get_collection().estimated_document_count()
 
 
-def _by_weight(clusters: Iterable[PlaceableCluster], policy: Policy) -> list[PlaceableCluster]:
+def _by_weight(clusters: Iterable[KnownCluster], policy: Policy) -> list[KnownCluster]:
     """The clusters in random order, the heavier and the emptier sooner in proportion."""
 
-    def key(cluster: PlaceableCluster) -> float:
+    def key(cluster: KnownCluster) -> float:
         weight = cluster.weight * capacity.free_share(cluster.name, policy)
         return random.random() ** (1 / weight) if weight else 0  # noqa: S311 (no secret)
 

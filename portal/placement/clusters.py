@@ -1,35 +1,21 @@
-"""Clusters as places for new organizations."""
+"""Clusters as places for organizations."""
 
-from dataclasses import dataclass
-
-from portal import settings
-from portal.documents.organizations import MAIN_CLUSTER
-from portal.placement.errors import UnknownRegion
+from portal.database.clusters import KnownCluster, find_cluster, is_available, known_clusters
+from portal.placement.errors import ClustersUnavailable, RegionUnavailable, UnknownRegion
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceableCluster:
-    """A cluster that takes organizations, more of them the larger its ``weight``."""
-
-    name: str
-    region: str | None = None
-    weight: int = 1
-
-
-def known_clusters() -> list[PlaceableCluster]:
-    """All clusters."""
-    return [PlaceableCluster(MAIN_CLUSTER, settings.current().main_region or None)]
-
-
-def placeable_clusters(region: str | None) -> list[PlaceableCluster]:
-    """The clusters that may take an organization: one that is bound to a ``region`` only those in
-    it. Raises UnknownRegion where none is."""
-    found = [one for one in known_clusters() if region is None or one.region == region]
-    if region and not found:
+def placeable_clusters(region: str | None) -> list[KnownCluster]:
+    """The clusters that take a new organization now: one that is bound to a ``region`` only those
+    in it. Raises UnknownRegion, RegionUnavailable, ClustersUnavailable where there is none."""
+    there = [one for one in known_clusters() if region is None or one.region == region]
+    if region and not there:
         raise UnknownRegion(region)
-    return found
+    taking = [one for one in there if one.open and is_available(one.name)]
+    if not taking:
+        raise RegionUnavailable(region) if region else ClustersUnavailable
+    return taking
 
 
 def is_in_region(cluster: str, region: str) -> bool:
-    """Tell whether the cluster is in the region."""
-    return any(one.name == cluster and one.region == region for one in known_clusters())
+    """Tell whether the cluster is in the region. Raises UnknownCluster."""
+    return find_cluster(cluster).region == region

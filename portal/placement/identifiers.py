@@ -1,7 +1,11 @@
 """The names of plans and regions."""
 
+import re
+
 from portal.placement.errors import InvalidPlan, InvalidRegion
-from portal.settings.checks import IDENTIFIER
+
+IDENTIFIER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+"""The name of a plan, a region or a cluster."""
 
 
 def parse_plan(typed: str) -> str:

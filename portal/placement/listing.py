@@ -11,6 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from portal.database.clusters import known_clusters
 from portal.database.paging import Page, page_from
 from portal.documents.organizations import (
     MAIN_CLUSTER,
@@ -18,7 +19,6 @@ from portal.documents.organizations import (
     OrganizationState,
     Strategy,
 )
-from portal.placement.clusters import known_clusters
 
 _SHOWN = ("slug", "state", "plan", "region", "placement")
 

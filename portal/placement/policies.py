@@ -23,7 +23,7 @@ from portal.database.transactions import transactional
 from portal.documents.organizations import Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.placement.errors import InvalidPolicy, PolicyChanged
-from portal.settings.checks import IDENTIFIER
+from portal.placement.identifiers import IDENTIFIER
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()

@@ -75,12 +75,6 @@ class Settings:
         default=_TENANT_DB,
         check=checks.database_name,
     )
-    main_region: str = _setting(
-        "region of the cluster of MONGO_URI, like eu-central; organizations that are bound to "
-        "another one are not kept there",
-        default="",
-        check=checks.region,
-    )
     credentials_uri: str = _setting(
         "hosts and options by which customers reach MongoDB, as a connection string without user; "
         "unset, those of MONGO_URI",

@@ -26,8 +26,6 @@ LONGEST_DAYS = 100 * 365
 HIGHEST_LIMIT = 1_000_000
 UNIX_SOCKET = "unix"
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")
-# Of a plan, a region, a cluster.
-IDENTIFIER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _SYSTEM_DATABASES = ("admin", "local", "config")
 _LONGEST_NAME = 60
 IMPLICIT_TLS_PORT = 465
@@ -44,12 +42,6 @@ def database_name(value: str) -> None:
         raise ValidationError(
             "must be 1 to 38 letters, digits, - or _, and none of admin, local, config."
         )
-
-
-def region(value: str) -> None:
-    """Accept no region, or the name of one."""
-    if value and not IDENTIFIER.fullmatch(value):
-        raise ValidationError("must be 1 to 40 lowercase letters, digits and -, like eu-central.")
 
 
 def secret(value: str) -> None:

@@ -12,6 +12,7 @@ from portal.database.transactions import transactional
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
+from portal.documents.figures import OrganizationFigures
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState, Slug
@@ -322,6 +323,13 @@ def a_membership(organization, account):
     ).save()
 
 
+def some_figures(organization):
+    now = clock.now()
+    OrganizationFigures(
+        id=organization.id, documents=1, bytes=9, indexes=1, measured_at=now, used_at=now
+    ).save()
+
+
 LEFT = {
     "membership": ("dead_membership", a_membership),
     "key": ("dead_key", lambda org, account: a_key(org)),
@@ -329,6 +337,7 @@ LEFT = {
     "session": ("dead_session", lambda org, account: a_session(account.email)),
     "waiting log-in": ("dead_session", lambda org, account: a_waiting_log_in(account)),
     "browser": ("dead_browser", lambda org, account: a_browser(account)),
+    "figures": ("dead_figures", lambda org, account: some_figures(org)),
     "passkey": ("dead_factor", lambda org, account: a_passkey(account)),
     "app and recovery codes": ("dead_factor", lambda org, account: an_app(account)),
 }  # fmt: skip
@@ -381,7 +390,7 @@ def test_what_a_backup_might_still_need_is_told_and_left(found, repair, tenant_d
     tenant_db.drop_collection("org_acme_corp")
     before = found()
     assert {name for name, _ in before} == {kind}
-    if kind in ("dead_session", "dead_browser"):  # the next log-in makes another
+    if kind in ("dead_session", "dead_browser", "dead_figures"):  # they come again
         assert {did for _, _, did in repair()} == {"deleted"}
         assert found() == []
     else:
@@ -428,7 +437,7 @@ def test_what_organizations_in_the_trash_have_is_no_damage(found):
 ON_THEIR_OWN = {
     "Account", "Organization", "Slug", "AuditEvent", "ProvisioningKey", "PendingSignUp",
     "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "IdempotencyRecord",
-    "Installation", "Application",
+    "Installation", "Application", "PlacementPolicy", "CapacityReading", "Pool", "Cluster",
 }  # fmt: skip
 
 

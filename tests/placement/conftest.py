@@ -2,9 +2,11 @@
 
 import pytest
 
+from portal import clock
+from portal.database.clusters import forget_registry, known_clusters
+from portal.documents.clusters import Cluster
 from portal.documents.placement_policy import PlacementPolicy
 from portal.placement import capacity, policies
-from portal.placement.clusters import known_clusters
 from tests.factories import a_context
 
 
@@ -27,3 +29,15 @@ def in_force(app):
 
     yield set_policy
     PlacementPolicy.objects.delete()
+
+
+@pytest.fixture
+def main_in(app):
+    """Have the first cluster be in a region."""
+
+    def set_region(region):
+        Cluster(name="main", region=region, added_at=clock.now()).save()
+        forget_registry()
+
+    yield set_region
+    forget_registry()

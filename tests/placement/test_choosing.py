@@ -9,13 +9,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from portal import clock
+from portal.database.clusters import KnownCluster
 from portal.documents.organizations import Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.placement import capacity
 from portal.placement import clusters as clusters_module
 from portal.placement.choosing import choose
-from portal.placement.clusters import PlaceableCluster
-from portal.placement.errors import UnknownRegion
+from portal.placement.errors import ClustersUnavailable, RegionUnavailable, UnknownRegion
 from tests.factories import an_organization
 
 
@@ -30,16 +30,18 @@ OWN = '[[place]]\nstrategy = "{}"\n'
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """Other clusters, in regions. What is put on one counts, and each takes as much as is said."""
+    """Other clusters by name: region, weight, and the room for collections of their own. Some may
+    be ``away``."""
     room = {}
 
-    def add(**clusters):
+    def add(away=(), **clusters):
         found = [
-            PlaceableCluster(name.replace("_", "-"), region, weight)
+            KnownCluster(name.replace("_", "-"), region, weight, None, weight > 0, None)
             for name, (region, weight, _) in clusters.items()
         ]
         room.update({name.replace("_", "-"): full for name, (_, _, full) in clusters.items()})
         monkeypatch.setattr(clusters_module, "known_clusters", lambda: found)
+        monkeypatch.setattr(clusters_module, "is_available", lambda name: name not in away)
 
     def take(cluster, strategy, policy):
         room[cluster] -= 1
@@ -133,3 +135,29 @@ def test_a_policy_that_changes_meanwhile_places_each_by_one_version(in_force, lo
     told = log.named("placement.chosen")
     assert told
     assert all(wanted[one["policy"]] == one["wanted"] for one in told)
+
+
+def test_a_cluster_that_is_away_or_closed_takes_none(elsewhere, app):
+    elsewhere(away=("fra-1",), fra_1=("eu", 9, 9), fra_2=("eu", 1, 9), fra_3=("eu", 0, 9))
+    assert {choose(None, "eu").cluster for _ in range(9)} == {"fra-2"}
+
+
+def test_where_all_of_a_region_are_away_none_elsewhere_takes_it(elsewhere, app):
+    elsewhere(away=("fra-1",), fra_1=("eu", 9, 9), nyc_1=("us", 9, 9))
+    with pytest.raises(RegionUnavailable):
+        choose(None, "eu")
+    assert choose(None, None).cluster == "nyc-1"
+
+
+def test_where_all_are_away_it_is_refused_with_words(elsewhere, app):
+    elsewhere(away=("fra-1",), fra_1=("eu", 9, 9))
+    with pytest.raises(ClustersUnavailable) as refused:
+        choose(None, None)
+    assert "Nothing was created" in refused.value.words
+
+
+def test_where_the_clusters_of_the_policy_are_away_others_take_it(elsewhere, app):
+    elsewhere(away=("fra-1",), fra_1=(None, 9, 9), fra_2=(None, 9, 9))
+    text = OWN.format("collection") + 'clusters = ["fra-1"]\n'
+    PlacementPolicy(id=1, text=text, set_at=clock.now()).save()
+    assert choose(None, None).cluster == "fra-2"

@@ -30,15 +30,15 @@ def plan_and_region():
     return organization.plan, organization.region
 
 
-def test_a_provisioning_key_sets_and_takes_away(billing, acme, settings_with):
-    with settings_with(main_region="eu-central"):
-        answer = billing.ask("PATCH", PATH, {"plan": "large", "region": "eu-central"})
-        assert answer.status_code == 200
-        told = {"id": str(acme.id), "slug": "acme-corp", "plan": "large", "region": "eu-central"}
-        assert answer.json["organization"] == told
-        assert plan_and_region() == ("large", "eu-central")
-        billing.ask("PATCH", PATH, {"plan": None})
-        assert plan_and_region() == (None, "eu-central")
+def test_a_provisioning_key_sets_and_takes_away(billing, acme, main_in):
+    main_in("eu-central")
+    answer = billing.ask("PATCH", PATH, {"plan": "large", "region": "eu-central"})
+    assert answer.status_code == 200
+    told = {"id": str(acme.id), "slug": "acme-corp", "plan": "large", "region": "eu-central"}
+    assert answer.json["organization"] == told
+    assert plan_and_region() == ("large", "eu-central")
+    billing.ask("PATCH", PATH, {"plan": None})
+    assert plan_and_region() == (None, "eu-central")
 
 
 def test_the_same_again_records_nothing(billing, acme):
@@ -64,9 +64,9 @@ def test_what_is_no_name_is_refused_at_its_field(billing, acme, field, wrong):
     assert plan_and_region() == (None, None)
 
 
-def test_a_region_where_its_documents_are_not_is_refused(billing, acme, settings_with):
-    with settings_with(main_region="us-east"):
-        answer = billing.ask("PATCH", PATH, {"plan": "large", "region": "eu-central"})
+def test_a_region_where_its_documents_are_not_is_refused(billing, acme, main_in):
+    main_in("us-east")
+    answer = billing.ask("PATCH", PATH, {"plan": "large", "region": "eu-central"})
     assert fault(answer)[:2] == (409, "outside_region")
     assert plan_and_region() == (None, None)
 

@@ -1,0 +1,202 @@
+"""Measures how large and how busy organizations are, for proposals.
+
+Of a collection of an organization's own the server has the figures, half a millisecond each. A
+shared one is read whole, on a secondary where there is one, once for all its organizations. Where a
+collection is renamed, dropped or away meanwhile, its organizations keep their last figures.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import structlog
+from bson import ObjectId
+from pymongo import ReadPreference, UpdateOne
+from pymongo.errors import OperationFailure, PyMongoError
+
+from portal import clock
+from portal.database.clusters import database_of
+from portal.database.paging import BATCH_SIZE, in_batches
+from portal.documents.figures import OrganizationFigures
+from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
+from portal.documents.pools import Pool
+from portal.errors import Unavailable
+from portal.placement.policies import Demotion, Policy, Promotion, current_policy
+
+log = structlog.get_logger()
+
+_POOL_SECONDS = 1800
+_DAY = timedelta(days=1)
+# The server counts the aggregation, and the looks at the figures in it.
+_OPERATIONS_OF_MEASURING = 4
+_OWN: list[dict[str, Any]] = [
+    {"$collStats": {"count": {}, "storageStats": {}, "latencyStats": {}}},
+    {
+        "$project": {
+            "documents": "$count",
+            "bytes": "$storageStats.size",
+            "indexes": "$storageStats.nindexes",
+            "operations": {"$add": ["$latencyStats.reads.ops", "$latencyStats.writes.ops"]},
+        }
+    },
+]
+_SHARED: list[dict[str, Any]] = [
+    {
+        "$group": {
+            "_id": "$_id.o",
+            "documents": {"$sum": 1},
+            "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
+        }
+    }
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An organization's figures now; without operations in a shared collection."""
+
+    id: ObjectId
+    strategy: Strategy
+    documents: int
+    bytes: int
+    indexes: int = 1
+    operations: int | None = None
+
+
+def measure_organizations() -> int:
+    """Measure all active organizations, and store their figures; the number of those measured."""
+    policy, count = current_policy(), 0
+    for batch in _batches(_measured()):
+        _store(batch, policy, clock.now())
+        count += len(batch)
+    return count
+
+
+def is_over(measured: Measured, a_day: int | None, thresholds: Promotion | None) -> bool:
+    """Tell whether any figure is over its threshold."""
+    if thresholds is None:
+        return False
+    pairs = (
+        (measured.documents, thresholds.documents),
+        (measured.bytes, thresholds.bytes),
+        (a_day, thresholds.operations_a_day),
+    )
+    return any(f is not None and most is not None and f > most for f, most in pairs)
+
+
+def is_under(
+    measured: Measured, a_day: int | None, idle: timedelta, thresholds: Demotion | None
+) -> bool:
+    """Tell whether all figures are under their thresholds; what isn't known is not."""
+    if thresholds is None:
+        return False
+    if thresholds.idle_days is not None and idle < thresholds.idle_days * _DAY:
+        return False
+    pairs = (
+        (measured.documents, thresholds.documents),
+        (measured.bytes, thresholds.bytes),
+        (a_day, thresholds.operations_a_day),
+    )
+    return all(most is None or (f is not None and f < most) for f, most in pairs)
+
+
+def _measured() -> Iterator[Measured]:
+    active = {"state": OrganizationState.ACTIVE, "placement.pool": {"$exists": False}}
+    for rows in in_batches(Organization, active, "placement"):
+        for row in rows:
+            yield from _own(row["_id"], Placement._from_son(row["placement"]))
+    for pool in Pool.objects(uuid__exists=True):
+        yield from _in_pool(pool)
+
+
+def _own(organization: ObjectId, placement: Placement) -> Iterator[Measured]:
+    try:
+        found = list(database_of(placement)[placement.collection].aggregate(_OWN))
+    except (OperationFailure, Unavailable) as error:
+        log.info("figures.not_measured", organization=str(organization), error=str(error))
+        return
+    for figures in found:
+        yield Measured(organization, Strategy(placement.strategy), **figures)
+
+
+def _in_pool(pool: Pool) -> Iterator[Measured]:
+    read = ReadPreference.SECONDARY_PREFERRED
+    try:
+        collection = database_of(pool).get_collection(
+            f"shared_{pool.id}_{pool.generation}", read_preference=read
+        )
+        found = collection.aggregate(_SHARED, allowDiskUse=True, maxTimeMS=_POOL_SECONDS * 1000)
+        for row in found:
+            yield Measured(row["_id"], Strategy.SHARED, row["documents"], row["bytes"])
+    except (PyMongoError, Unavailable) as error:
+        log.warning("figures.pool_not_measured", pool=pool.id, error=str(error))
+
+
+def _batches(all_measured: Iterable[Measured]) -> Iterator[list[Measured]]:
+    measured = iter(all_measured)
+    while batch := list(islice(measured, BATCH_SIZE)):
+        yield batch
+
+
+def _store(batch: list[Measured], policy: Policy, now: datetime) -> None:
+    ids = [measured.id for measured in batch]
+    before = {one["_id"]: one for one in OrganizationFigures.objects(id__in=ids).as_pymongo()}
+    living = set(Organization.objects(id__in=ids, state=OrganizationState.ACTIVE).scalar("id"))
+    writes = [
+        _write(measured, before.get(measured.id), policy, now)
+        for measured in batch
+        if measured.id in living
+    ]
+    if writes:
+        OrganizationFigures._get_collection().bulk_write(writes, ordered=False)
+
+
+def _write(
+    measured: Measured, before: dict[str, Any] | None, policy: Policy, now: datetime
+) -> UpdateOne:
+    a_day = _operations_a_day(measured, before, now)
+    used_at = before["used_at"] if before and _is_unused(measured, a_day, before) else now
+    shared = measured.strategy == Strategy.SHARED
+    over = shared and is_over(measured, a_day, policy.promote)
+    under = (
+        not shared
+        and measured.indexes == 1  # one's own can't come along
+        and is_under(measured, a_day, now - used_at, policy.demote)
+    )
+    since = before or {}
+    values = {
+        "documents": measured.documents,
+        "bytes": measured.bytes,
+        "indexes": measured.indexes,
+        "operations": measured.operations,
+        "operations_a_day": a_day,
+        "measured_at": now,
+        "used_at": used_at,
+        "over_since": since.get("over_since", now) if over else None,
+        "under_since": since.get("under_since", now) if under else None,
+    }
+    update = {"$set": {name: value for name, value in values.items() if value is not None}}
+    if absent := [name for name, value in values.items() if value is None]:
+        update["$unset"] = dict.fromkeys(absent, 1)
+    return UpdateOne({"_id": measured.id}, update, upsert=True)
+
+
+def _operations_a_day(
+    measured: Measured, before: dict[str, Any] | None, now: datetime
+) -> int | None:
+    """Since the measurement before, but for those that measuring takes; ``None`` where the counter
+    began anew since, and at first."""
+    if before is None or before.get("operations") is None or measured.operations is None:
+        return None
+    done = measured.operations - before["operations"]
+    days = (now - before["measured_at"]) / _DAY
+    if done < 0 or days <= 0:
+        return None
+    return round(max(0, done - _OPERATIONS_OF_MEASURING) / days)
+
+
+def _is_unused(measured: Measured, a_day: int | None, before: dict[str, Any]) -> bool:
+    same = (measured.documents, measured.bytes) == (before["documents"], before["bytes"])
+    return same and not a_day

@@ -1,0 +1,216 @@
+"""Which organizations should move: by figures that held for a while, and nobody to and fro."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from portal import clock
+from portal.database.connection import tenant_database
+from portal.documents.figures import OrganizationFigures
+from portal.documents.organizations import Organization, Strategy
+from portal.documents.pools import Pool
+from portal.placement.measuring import Measured, is_over, is_under, measure_organizations
+from portal.placement.policies import Demotion, Promotion, current_policy
+from portal.placement.proposals import Reason, propose_moves
+from tests.factories import an_organization
+
+POLICY = """
+[[place]]
+strategy = "collection"
+
+[promote]
+documents = 10
+
+[demote]
+documents = 3
+idle_days = 20
+
+[moves]
+settled_days = 7
+a_day = 2
+"""
+
+
+@pytest.fixture
+def days_later(monkeypatch):
+    """Move the clock."""
+    begun, passed = clock.now(), [timedelta()]
+
+    def move(days):
+        passed[0] += timedelta(days=days)
+        monkeypatch.setattr(clock, "now", lambda: begun + passed[0])
+
+    return move
+
+
+def in_pool(organization, documents):
+    """Have an organization live in a pool, with so many documents."""
+    if not Pool.objects(id=1):
+        tenant_database().create_collection("shared_1_1")
+        Pool(id=1, uuid=uuid4(), generation=1).save()
+    name = organization.placement.collection
+    tenant_database().drop_collection(name)
+    organization.update(
+        set__placement__strategy="shared", set__placement__pool=1, unset__placement__collection=1,
+        unset__placement__uuid=1,
+    )  # fmt: skip
+    write_shared(organization, documents)
+
+
+def write_shared(organization, documents):
+    pool = tenant_database()["shared_1_1"]
+    pool.delete_many({"_id.o": organization.id})
+    stored = [{"_id": {"o": organization.id, "i": number}} for number in range(documents)]
+    if stored:
+        pool.insert_many(stored)
+
+
+def proposed():
+    return [(one.slug, one.to) for one in propose_moves(current_policy())]
+
+
+def test_figures_are_those_of_each(app):
+    acme, kestrel = an_organization("Acme Corp"), an_organization("Kestrel")
+    tenant_database().org_acme_corp.insert_many([{"title": "First"}, {"title": "Second"}])
+    tenant_database().org_acme_corp.create_index("title")
+    in_pool(kestrel, 3)
+    assert measure_organizations() == 2
+    own, shared = (OrganizationFigures.objects.get(id=one.id) for one in (acme, kestrel))
+    assert (own.documents, own.bytes, own.indexes) == (2, 79, 2)
+    assert own.operations > 0
+    assert (shared.documents, shared.indexes, shared.operations) == (3, 1, None)
+    assert shared.bytes > 0
+
+
+def test_what_is_used_is_counted_by_day(app, days_later):
+    acme = an_organization("Acme Corp")
+    measure_organizations()
+    days_later(2)
+    for _ in range(20):
+        tenant_database().org_acme_corp.find_one()
+    measure_organizations()
+    figures = OrganizationFigures.objects.get(id=acme.id)
+    assert figures.operations_a_day in (9, 10)
+    assert figures.used_at == figures.measured_at
+    days_later(1)
+    measure_organizations()
+    assert OrganizationFigures.objects.get(id=acme.id).used_at == figures.used_at
+
+
+def test_one_that_grew_is_proposed_once_it_stayed_large(in_force, days_later):
+    in_force(POLICY)
+    acme = an_organization("Acme Corp")
+    in_pool(acme, 11)
+    measure_organizations()
+    assert proposed() == []
+    days_later(8)
+    measure_organizations()
+    assert proposed() == [("acme-corp", "collection")]
+    write_shared(acme, 10)
+    measure_organizations()
+    assert proposed() == []
+
+
+def test_one_that_goes_up_and_down_is_never_proposed(in_force, days_later):
+    in_force(POLICY)
+    acme = an_organization("Acme Corp")
+    in_pool(acme, 11)
+    for documents in (11, 9, 11, 9, 11):
+        write_shared(acme, documents)
+        measure_organizations()
+        days_later(4)
+        assert proposed() == []
+
+
+def test_one_that_is_small_and_idle_may_share_unless_it_has_what_sharing_has_not(
+    in_force, days_later
+):
+    in_force(POLICY)
+    for name in ("Acme", "Kestrel", "Juniper", "Sparrow"):
+        an_organization(name)
+    tenant_database().org_kestrel.create_index("title")
+    Organization.objects(slug="juniper").update(credentials=1)
+    tenant_database().org_sparrow.insert_many([{} for _ in range(3)])
+    for _ in range(5):
+        measure_organizations()
+        days_later(7)
+    assert proposed() == [("acme", "shared")]
+
+
+def test_at_most_so_many_as_the_policy_lets_move_the_longest_over_first(in_force, days_later):
+    in_force(POLICY)
+    for name in ("Acme", "Kestrel", "Juniper"):
+        in_pool(an_organization(name), 11)
+        measure_organizations()
+        days_later(1)
+    days_later(8)
+    assert proposed() == [("acme", "collection"), ("kestrel", "collection")]
+
+
+def test_one_outside_its_region_is_proposed_first(in_force, main_in, days_later):
+    in_force(POLICY)
+    in_pool(an_organization("Acme"), 11)
+    measure_organizations()
+    days_later(8)
+    an_organization("Kestrel")
+    main_in("us-east")
+    Organization.objects(slug="kestrel").update(region="eu-central")
+    first, second = propose_moves(current_policy())
+    assert (first.slug, first.reason) == ("kestrel", Reason.REGION)
+    assert second.slug == "acme"
+    main_in("eu-central")
+    assert proposed() == [("acme", "collection")]
+
+
+def test_one_in_the_trash_or_at_work_is_left_alone(in_force, days_later):
+    in_force(POLICY)
+    for name in ("Acme", "Kestrel"):
+        in_pool(an_organization(name), 11)
+    measure_organizations()
+    days_later(8)
+    Organization.objects(slug="acme").update(state="trashed")
+    Organization.objects(slug="kestrel").update(set__operation__collection="x")
+    assert proposed() == []
+
+
+def test_a_pool_that_cannot_be_read_leaves_the_last_figures(in_force, log):
+    acme = an_organization("Acme")
+    in_pool(acme, 11)
+    measure_organizations()
+    tenant_database().shared_1_1.rename("shared_1_2")
+    tenant_database().shared_1_2.drop()
+    assert measure_organizations() == 0
+    assert OrganizationFigures.objects.get(id=acme.id).documents == 11
+
+
+@given(
+    over=st.integers(2, 1000),
+    under=st.integers(1, 500),
+    documents=st.integers(0, 2000),
+    size=st.integers(0, 2000),
+    a_day=st.none() | st.integers(0, 2000),
+)
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_no_figures_are_over_and_under_at_once(over, under, documents, size, a_day):
+    """By a policy that is accepted: what demotes is half of what promotes at most."""
+    under = min(under, over // 2)
+    measured = Measured(ObjectId(), Strategy.SHARED, documents, size)
+    promote, demote = Promotion(over, over, over), Demotion(under, under, under)
+    idle = timedelta(days=99)
+    assert not (is_over(measured, a_day, promote) and is_under(measured, a_day, idle, demote))
+
+
+def test_the_commands_measure_and_propose(in_force, command, days_later):
+    in_force(POLICY)
+    in_pool(an_organization("Acme"), 11)
+    assert command("placements", "measure").stdout == "1 organizations measured.\n"
+    days_later(8)
+    told = command("placements", "proposals")
+    assert told.stdout.startswith("acme  shared → collection  it is over the thresholds of promote")
+    assert told.stderr == "1 organization should move.\n"
+    assert '"to": "collection"' in command("placements", "proposals", "--json").stdout
