@@ -9,6 +9,7 @@ from gunicorn.workers.base import Worker
 
 from portal import logs
 from portal.database import resealing, rolling_upgrades
+from portal.jobs import runner as jobs
 from portal.mail import sender
 from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
@@ -49,6 +50,7 @@ def post_worker_init(worker: Worker) -> None:
     runner.start()
     tending.start()
     sender.start(worker.wsgi)
+    jobs.start()
     resealing.start_resealing()
 
 

@@ -34,8 +34,9 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "listCollections", "createIndex", "dropIndex", "listIndexes", "dropCollection",
-        "renameCollectionSameDB", "collStats", "createRole", "createUser", "dropRole",
-        "dropUser", "grantRole", "revokeRole", "viewRole", "viewUser",
+        "renameCollectionSameDB", "collStats", "collMod", "createRole", "createUser",
+        "dropRole", "dropUser", "grantRole", "revokeRole", "viewRole",
+        "viewUser",
       ],
     },
     {
@@ -50,7 +51,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats",
+        "collStats", "collMod",
       ],
     },
     {
@@ -58,7 +59,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats",
+        "collStats", "collMod",
       ],
     },
     {

@@ -23,6 +23,7 @@ from portal.documents.credentials import Credential
 from portal.documents.figures import OrganizationFigures
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.installation import Installation
+from portal.documents.jobs import Job, JobItem
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
@@ -31,6 +32,7 @@ from portal.documents.pools import Pool
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
+from portal.documents.tenant_scripts import TenantScript
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
 from portal.identity.accounts import wiring
@@ -39,6 +41,7 @@ from portal.identity.authentication import attempts, cookies, passwords
 from portal.identity.authentication import views as authentication_views
 from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
+from portal.jobs import running
 from portal.mail import outbox, transport
 from portal.organizations import account_endings, signing_up
 from portal.organizations import views as organization_views
@@ -53,6 +56,7 @@ from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
 from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
+from portal.tenant_scripts import applying
 from portal.web import error_handlers, forms, headers, requests, static_files, template_filters
 from portal.web import views as home_views
 
@@ -86,6 +90,9 @@ DOCUMENTS = (
     CapacityReading,
     OrganizationFigures,
     Cluster,
+    Job,
+    JobItem,
+    TenantScript,
 )
 MAIL_KINDS = (
     *account_mails.KINDS,
@@ -96,6 +103,7 @@ MAIL_KINDS = (
     *api_key_mails.KINDS,
     *signing_up.KINDS,
 )
+JOB_KINDS = (*applying.KINDS,)
 ACCOUNT_ENDINGS = Wiring(
     on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(
@@ -112,6 +120,7 @@ def create_app(active: Settings) -> Flask:
     settings.activate(active)
     engine.install(PLANS)
     outbox.install(MAIL_KINDS)
+    running.install(JOB_KINDS)
     wiring.install(ACCOUNT_ENDINGS)
     logs.configure()
     connection.connect(active, DOCUMENTS)

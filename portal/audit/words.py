@@ -45,6 +45,12 @@ WORDS = {
     "cluster.removed": "Cluster {name} removed",
     "installation.epoch_begun": "Restored data taken over, applications told: epoch {epoch}",
     "placement_policy.set": "Placement policy changed to version {version}",
+    "job.cancelled": "Job cancelled: {title}",
+    "job.done": "Job done: {title}",
+    "job.failed": "Job failed: {title}",
+    "job.paused": "Job paused: {title}",
+    "job.resumed": "Job resumed: {title}",
+    "job.started": "Job started: {title}",
     "organization.created": "Organization created",
     "organization.documents_hidden": "Viewers may no longer read documents",
     "organization.documents_shared": "Viewers may read documents",
@@ -91,7 +97,7 @@ WORDS = {
 """By action; filled with the event's details and ``target``, the e-mail of its target."""
 
 # In chains of accounts and of the installation, not of organizations.
-_OTHER_GROUPS = ("account", "application", "cluster", "installation", "provisioning_key")
+_OTHER_GROUPS = ("account", "application", "cluster", "installation", "job", "provisioning_key")
 
 
 class _Details(dict):

@@ -1,6 +1,7 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
 ``flask keys``, ``flask accounts``, ``flask organizations``, ``flask placements``,
-``flask applications``, ``flask clusters``, ``flask migrate status``, ``flask doctor``.
+``flask applications``, ``flask clusters``, ``flask tenants apply``, ``flask jobs``,
+``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -13,12 +14,14 @@ from portal.cli.applications import applications
 from portal.cli.audit import audit
 from portal.cli.clusters import clusters
 from portal.cli.doctor import examine_installation
+from portal.cli.jobs import jobs
 from portal.cli.keys import keys
 from portal.cli.lifecycle import lifecycle
 from portal.cli.mail import mail
 from portal.cli.migrate import migrate
 from portal.cli.organizations import organizations
 from portal.cli.placements import placements
+from portal.cli.tenants import tenants
 
 COMMANDS = (
     lifecycle,
@@ -30,6 +33,8 @@ COMMANDS = (
     placements,
     applications,
     clusters,
+    tenants,
+    jobs,
     migrate,
     examine_installation,
 )

@@ -1,7 +1,6 @@
 """``flask applications``: the MongoDB users of the software that organizations use."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 from flask.cli import AppGroup
@@ -14,11 +13,10 @@ from portal.cli.administrators import (
     administrators,
     cluster_admin_uri_option,
 )
-from portal.cli.running import CommandFailed, on_database, plain
+from portal.cli.running import on_database, plain, refusals
 from portal.database.clusters import known_clusters
 from portal.database.users import Connection
 from portal.documents.organizations import MAIN_CLUSTER
-from portal.errors import PortalError
 from portal.web.context import OPERATOR, RequestContext
 
 applications = AppGroup("applications", help="Applications that use tenant data directly.")
@@ -41,7 +39,7 @@ def add_application(name: str, admin_uri: str | None, cluster_admin_uris: tuple[
     else. The URI is printed after it was tried on each member that is up; after it those of other
     clusters with an administrator's URI, each behind the cluster's name.
     """
-    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
+    with administrators(admin_uri, cluster_admin_uris) as admins, refusals():
         _print(managing.add_application(name, admins, RequestContext(OPERATOR)))
 
 
@@ -60,7 +58,7 @@ def extend_application(
     administrator's URI for the cluster you are told what to paste into mongosh there.
     """
     context = RequestContext(OPERATOR)
-    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
+    with administrators(admin_uri, cluster_admin_uris) as admins, refusals():
         _print(managing.extend_application(name, cluster, admins.get(cluster), context))
 
 
@@ -98,7 +96,7 @@ def rotate_application(
     connections.
     """
     context = RequestContext(OPERATOR)
-    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
+    with administrators(admin_uri, cluster_admin_uris) as admins, refusals():
         if not finish:
             _print(managing.rotate_application(name, admins, context))
             return
@@ -126,21 +124,13 @@ def remove_application(
 ) -> None:
     """Drop the MongoDB users of the application NAME. Its open connections are refused at once;
     what it wrote stays."""
-    with administrators(admin_uri, cluster_admin_uris) as admins, _refusals():
+    with administrators(admin_uri, cluster_admin_uris) as admins, refusals():
         listed = _listed(name)
         if not yes:
             _ask(listed.connections, f"Remove {name}? It can't read or write from then on.")
         context = RequestContext(OPERATOR)
         script = managing.remove_application(name, admins, context, dropped=dropped)
         _print_removal(script, set(admins), f"flask applications remove {name} --dropped")
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except PortalError as error:
-        raise CommandFailed(error.words) from error
 
 
 def _listed(name: str) -> ListedApplication:

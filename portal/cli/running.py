@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import structlog
 
 from portal import settings
 from portal.database import connection
+from portal.errors import PortalError
 from portal.settings import InvalidSettings, Settings, instance
 
 log = structlog.get_logger()
@@ -63,6 +65,15 @@ def _is_reachable(uri: str) -> bool:
 def plain(text: str) -> str:
     """Without control sequences: anybody may name a stray collection, or a client of MongoDB."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Tell a service's refusal in its words, as CommandFailed."""
+    try:
+        yield
+    except PortalError as error:
+        raise CommandFailed(error.words) from error
 
 
 def on_database(command: Callable[..., Any]) -> Callable[..., Any]:

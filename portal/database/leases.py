@@ -65,6 +65,6 @@ class LeasedQueue:
         }
 
 
-def summary(error: Exception) -> str:
+def summary(error: BaseException) -> str:
     """An error on one line, as stored and logged."""
     return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]

@@ -28,7 +28,8 @@ databases would be one in all others as well."""
 
 _DOCUMENTS = ("find", "insert", "update", "remove")
 _COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex", "listIndexes")
-_LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats")
+# collMod: validators, which scripts for tenants set.
+_LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats", "collMod")
 _OWN = (*_DOCUMENTS, *(one for one in _COLLECTIONS if one != "listCollections"), *_LIFECYCLE)
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
 # hostInfo and serverStatus: how many collections the server may hold, and does.

@@ -20,6 +20,7 @@ from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
 from portal.documents.figures import OrganizationFigures
+from portal.documents.jobs import JobItem
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -37,6 +38,7 @@ DEAD_MEMBERSHIP = Kind(
 DEAD_KEY = Kind("dead_key", "API keys of organizations that don't exist", _ADVICE)
 DEAD_CREDENTIAL = Kind("dead_credential", "Credentials of organizations that don't exist", _ADVICE)
 DEAD_INVITATION = Kind("dead_invitation", "Invitations to organizations that don't exist", _ADVICE)
+DEAD_JOB_ITEM = Kind("dead_job_item", "States in jobs of organizations that don't exist", _ADVICE)
 DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist", _ADVICE)
 DEAD_SESSION = Kind(
     "dead_session", "Sessions of accounts that don't exist", "--repair deletes them."
@@ -93,6 +95,7 @@ BELONGINGS = (
     Belonging("key", ApiKey, DEAD_KEY),
     Belonging("credential", Credential, DEAD_CREDENTIAL),
     Belonging("invitation", Invitation, DEAD_INVITATION),
+    Belonging("state in a job", JobItem, DEAD_JOB_ITEM),
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
     Belonging("passkey", Passkey, DEAD_FACTOR),
     Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR),

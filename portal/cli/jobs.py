@@ -1,0 +1,83 @@
+"""``flask jobs``: long work, how far it is, and how to stop it."""
+
+import click
+from flask.cli import AppGroup
+
+from portal.cli.running import on_database, plain, refusals
+from portal.documents.jobs import Job
+from portal.jobs import managing
+from portal.jobs.progress import describe
+from portal.jobs.running import KINDS
+from portal.web.context import OPERATOR, RequestContext
+
+jobs = AppGroup("jobs", help="Long work, how far it is, and how to stop it.")
+
+_MOST_LISTED = 50
+
+
+@jobs.command("list")
+@on_database
+def list_jobs() -> None:
+    """List the latest jobs, newest first."""
+    found = list(managing.latest_jobs(_MOST_LISTED))
+    for job in found:
+        click.echo(f"{job.id}  {job.state:<9}  {plain(job.title)}: {plain(describe(job))}")
+    if not found:
+        click.echo("There are no jobs.")
+
+
+@jobs.command("show")
+@click.argument("job_id", metavar="ID")
+@on_database
+def show_job(job_id: str) -> None:
+    """Show the job with this ID: its progress, its result, and why it stopped."""
+    with refusals():
+        job = managing.find_job(job_id)
+    rows = [
+        ("job", job.title),
+        ("state", job.state),
+        ("progress", describe(job)),
+        ("begun", f"{job.created_at:%Y-%m-%d %H:%M:%S} UTC, by {_starter(job)}"),
+        ("ended", f"{job.ended_at:%Y-%m-%d %H:%M:%S} UTC" if job.ended_at else None),
+        ("attempts", str(job.attempt - job.attempts_before)),
+        ("result", ", ".join(f"{name} {value:,}" for name, value in job.result.items())),
+        ("reason", job.reason),
+    ]
+    for name, value in rows:
+        if value:
+            click.echo(f"{name:<9} {plain(value)}")
+
+
+@jobs.command("pause")
+@click.argument("job_id", metavar="ID")
+@on_database
+def pause_job(job_id: str) -> None:
+    """Pause the job with this ID, behind what is in hand."""
+    with refusals():
+        job = managing.pause_job(job_id, RequestContext(OPERATOR))
+    click.echo(f"Paused. To go on: flask jobs resume {job.id}")
+
+
+@jobs.command("resume")
+@click.argument("job_id", metavar="ID")
+@on_database
+def resume_job(job_id: str) -> None:
+    """Have the paused job with this ID go on."""
+    with refusals():
+        job = managing.resume_job(job_id, RequestContext(OPERATOR))
+    kind = KINDS.get(job.kind)
+    click.echo(f"Resumed; it {kind.goes_on}." if kind else "Resumed.")
+
+
+@jobs.command("cancel")
+@click.argument("job_id", metavar="ID")
+@on_database
+def cancel_job(job_id: str) -> None:
+    """End the job with this ID for good. What it did stays done."""
+    with refusals():
+        managing.cancel_job(job_id, RequestContext(OPERATOR))
+    click.echo("Cancelled. What it did stays done.")
+
+
+def _starter(job: Job) -> str:
+    return job.origin.email or job.origin.actor_name or "the portal"

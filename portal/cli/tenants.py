@@ -1,0 +1,260 @@
+"""``flask tenants``: scripts for the documents of all organizations, or of some."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+from humanize import naturaldelta
+
+from portal import clock
+from portal.cli.running import on_database, plain, refusals
+from portal.documents.jobs import ItemState, Job, JobState
+from portal.documents.organizations import Strategy
+from portal.jobs import managing, running
+from portal.jobs.progress import describe
+from portal.tenant_scripts import applying, selecting
+from portal.tenant_scripts.applying import MOST_WORKERS, Pace, WaveProgress
+from portal.tenant_scripts.loading import Script, load_script
+from portal.tenant_scripts.selecting import Selection
+from portal.tenant_scripts.standing import Standing, Told, standing_of
+from portal.tenant_scripts.waves import Gate, Wave
+from portal.web.context import OPERATOR, RequestContext
+
+tenants = AppGroup("tenants", help="The documents of all organizations, or of some.")
+
+_NAMED_AT_ONCE = 5
+_LOOK_SECONDS = 1
+
+
+@tenants.command("apply")
+@click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--organization", "-o", multiple=True, metavar="SLUG", help="Only this; or its id.")
+@click.option(
+    "--from-file",
+    type=click.File(),
+    help="Only those in this file, a slug or id on each line; - reads them from standard input.",
+)
+@click.option("--plan", multiple=True, help="Only organizations on this plan.")
+@click.option("--region", multiple=True, help="Only organizations in this region.")
+@click.option(
+    "--strategy",
+    type=click.Choice([str(strategy) for strategy in Strategy]),
+    multiple=True,
+    help="Only organizations whose documents are placed so.",
+)
+@click.option("--canary", multiple=True, metavar="SLUG", help="Begin with this one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=Pace().workers,
+    show_default=True,
+    help="Organizations at a time.",
+)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
+@click.option(
+    "--max-failures",
+    type=click.FloatRange(0, 100),
+    default=Gate().failures_percent,
+    show_default=True,
+    help="Percent of a wave that may fail; one more, and no other begins.",
+)
+@click.option(
+    "--max-latency",
+    type=click.FloatRange(0),
+    default=Gate().latency_ms,
+    show_default=True,
+    help="Milliseconds that the portal's reads may take between two waves.",
+)
+@click.option("--edited", is_flag=True, help="Those that are done need nothing of the edit.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--status", is_flag=True, help="Only say which organizations have it.")
+@on_database
+def apply_script(
+    script: Path,
+    organization: tuple[str, ...],
+    from_file: Any,
+    plan: tuple[str, ...],
+    region: tuple[str, ...],
+    strategy: tuple[str, ...],
+    canary: tuple[str, ...],
+    workers: int,
+    rate: float | None,
+    max_failures: float,
+    max_latency: float,
+    edited: bool,
+    dry_run: bool,
+    status: bool,
+) -> None:
+    """Apply SCRIPT, a Python file with a function apply(tenant), to each active organization that
+    doesn't have it: to one first, then to 1 %, to 10 %, to the rest.
+
+    May be stopped or killed at any time: the same command goes on. Exit status: 0 all have it, 1
+    some failed or it was stopped, 2 the command failed.
+    """
+    with refusals():
+        loaded = load_script(script)
+        named = [*organization, *(_lines(from_file) if from_file else ())]
+        if from_file and not named:
+            raise click.UsageError("The file names no organization.")
+        if len(named) > selecting.MOST_NAMED:
+            raise click.UsageError(f"Name {selecting.MOST_NAMED:,} organizations at most.")
+        selection = Selection(selecting.find_ids(named), plan, region, strategy)
+        canaries = selecting.find_ids(canary)
+        if status:
+            sys.exit(_tell_standing(loaded, standing_of(loaded, selection)))
+        if dry_run:
+            applying.check_unedited(loaded, edited=edited)
+            standing = standing_of(loaded, selection)
+            _tell_plan(loaded, standing, applying.plan_waves(loaded, standing, canaries))
+            return
+        started = applying.start_or_join(
+            loaded, selection, RequestContext(OPERATOR), canary=canaries, edited=edited
+        )
+    if isinstance(started, Standing):
+        _tell_nothing_to_do(loaded, started)
+        return
+    _run(started, loaded, Pace(workers, rate), Gate(max_failures, max_latency))
+    sys.exit(_tell_end(managing.find_job(started.id), loaded, selection))
+
+
+def _lines(file: Any) -> Iterator[str]:
+    return filter(None, (line.partition("#")[0].strip() for line in file))
+
+
+def _run(job: Job, script: Script, pace: Pace, gate: Gate) -> None:
+    """Run the job, or follow the process that does, and go on where that one dies."""
+    click.echo(f"{plain(job.title)}: job {job.id}")
+    with _line_shown() as show:
+        watch = _watch(show)
+        work = partial(applying.apply_script, script=script, pace=pace, gate=gate, watch=watch)
+        while True:
+            leased = running.acquire(job.id)
+            if leased:
+                with suppress(running.Interrupted):  # by whom is told below
+                    running.run(leased, work)
+            job = managing.find_job(job.id)
+            if job.state != JobState.RUNNING:
+                return
+            show(f"another process works on it: {describe(job)}")
+            time.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def _line_shown() -> Iterator[Callable[[str], None]]:
+    """Shows a line that is written anew each time, on a terminal alone."""
+    width = 0
+
+    def show(line: str) -> None:
+        nonlocal width
+        if sys.stdout.isatty():
+            line = plain(line)[:100]
+            click.echo(f"\r{line:<{width}}", nl=False)
+            width = len(line)
+
+    try:
+        yield show
+    finally:
+        show("")
+        if width == 0 and sys.stdout.isatty():
+            click.echo("\r", nl=False)
+
+
+def _watch(show: Callable[[str], None]) -> Callable[[WaveProgress], None]:
+    def watch(progress: WaveProgress) -> None:
+        failed = f", {progress.failed:,} failed" if progress.failed else ""
+        line = f"{progress.wave.name:<6}  {progress.finished:,} of {progress.wave.size:,}{failed}"
+        if progress.over:
+            show("")
+            click.echo(f"\r{line}" if sys.stdout.isatty() else line)
+        else:
+            show(f"{line}  {progress.at or ''}")
+
+    return watch
+
+
+def _tell_nothing_to_do(script: Script, standing: Standing) -> None:
+    not_applicable = _not_applicable(standing)
+    click.echo(
+        f"Nothing to do: {standing.done:,} organizations have {script.name}{not_applicable}."
+    )
+    _tell_trashed(standing)
+
+
+def _tell_plan(script: Script, standing: Standing, waves: tuple[Wave, ...]) -> None:
+    if not waves:
+        _tell_nothing_to_do(script, standing)
+        return
+    click.echo(f"{script.name} would be applied to {standing.pending:,} organizations:")
+    for wave in waves:
+        click.echo(f"{wave.name:<6}  {wave.size:,}")
+    _tell_trashed(standing)
+
+
+def _tell_standing(script: Script, standing: Standing) -> int:
+    click.echo(f"{script.name} (sha256 {script.short_checksum})")
+    for words, number in (
+        ("have it", standing.done),
+        ("failed", standing.failed),
+        ("not applicable", standing.not_applicable),
+        ("begun, not ended", standing.begun),
+        ("not yet", standing.missing),
+        ("in the trash", standing.trashed),
+    ):
+        click.echo(f"{number:>9,}  {words}")
+    _tell_organizations(standing.told)
+    if standing.job:
+        job = standing.job
+        reason = f", {job.reason}" if job.reason else ""
+        click.echo(plain(f"Last job: {job.id}, {job.state}: {describe(job)}{reason}"))
+    return 1 if standing.pending else 0
+
+
+def _tell_end(job: Job, script: Script, selection: Selection) -> int:
+    standing = standing_of(script, selection)
+    failed = [told for told in standing.told if told.item.state == ItemState.FAILED]
+    took = naturaldelta((job.ended_at or clock.now()) - job.created_at)
+    if job.state == JobState.DONE:
+        counts = job.result
+        click.echo(
+            f"Applied to {counts[ItemState.DONE]:,} organizations in {took}, failed for "
+            f"{counts[ItemState.FAILED]:,}{_not_applicable(standing)}."
+        )
+    elif job.state == JobState.PAUSED:
+        click.echo(f"Paused. To go on: flask jobs resume {job.id}, then this command again.")
+    else:
+        reason = f": {plain(job.reason)}" if job.reason else ""
+        click.echo(f"{job.state.capitalize()} after {took}{reason}.")
+        click.echo("What was applied stays. Called again, this begins with one organization anew.")
+    _tell_organizations(failed)
+    _tell_trashed(standing)
+    return 0 if job.state == JobState.DONE and not standing.failed else 1
+
+
+def _tell_organizations(told: list[Told]) -> None:
+    """A line for each reason, and some organizations that it is of."""
+    by_reason: dict[str, list[str]] = {}
+    for one in told:
+        reason = f": {one.item.reason}" if one.item.reason else ""
+        by_reason.setdefault(f"{one.item.state}{reason}", []).append(one.slug)
+    for reason, slugs in by_reason.items():
+        more = len(slugs) - _NAMED_AT_ONCE
+        others = f" and {more:,} more" if more > 0 else ""
+        click.echo(plain(f"  {', '.join(slugs[:_NAMED_AT_ONCE])}{others}  {reason}"))
+
+
+def _not_applicable(standing: Standing) -> str:
+    number = standing.not_applicable
+    return f", not applicable to {number:,}" if number else ""
+
+
+def _tell_trashed(standing: Standing) -> None:
+    if standing.trashed:
+        click.echo(
+            f"{standing.trashed:,} in the trash are left out: call this again when one is restored."
+        )

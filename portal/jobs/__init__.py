@@ -1,0 +1,1 @@
+"""Jobs: long work that is leased, resumable, and may be killed at any time."""

@@ -1,0 +1,116 @@
+"""Jobs are started, paused, resumed and cancelled, by whichever process; who works on one notices
+within seconds."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from portal import clock
+from portal.audit.trail import installation, record
+from portal.database.transactions import transactional
+from portal.documents.jobs import Job, JobState, Progress
+from portal.jobs.errors import JobEnded, JobExists, JobNotFound, JobNotPaused
+from portal.jobs.running import JobKind
+from portal.web.context import RequestContext
+
+_OPEN = (JobState.RUNNING, JobState.PAUSED)
+_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def start_job(
+    kind: JobKind,
+    subject: str,
+    title: str,
+    context: RequestContext,
+    *,
+    total: int = 0,
+    parameters: dict[str, Any] | None = None,
+) -> Job:
+    """Start a job about ``subject``, in the audit trail as ``title``. Raises JobExists where one is
+    open."""
+    job = Job(
+        kind=kind.name,
+        subject=subject,
+        title=title,
+        open=True,
+        parameters=parameters or {},
+        origin=context.origin,
+        created_at=clock.now(),
+        due_at=_AT_ONCE,
+        progress=Progress(total=total),
+    )
+    try:
+        return _insert(job)
+    except DuplicateKeyError as error:
+        raise JobExists(open_job(kind, subject)) from error
+
+
+@transactional
+def _insert(job: Job) -> Job:
+    last = Job.objects(kind=job.kind, subject=job.subject).order_by("-attempt").first()
+    job.attempts_before = job.attempt = last.attempt if last else 0
+    job.id = Job._get_collection().insert_one(job.to_mongo().to_dict()).inserted_id
+    record(installation(), "job.started", job.origin, job=str(job.id), title=job.title)
+    return job
+
+
+def open_job(kind: JobKind, subject: str) -> Job | None:
+    """The job about ``subject`` that is running or paused, if there is one."""
+    return Job.objects(kind=kind.name, subject=subject, open=True).first()
+
+
+def find_job(job_id: str | ObjectId) -> Job:
+    """The job with this id. Raises JobNotFound."""
+    found = Job.objects(id=job_id).first() if ObjectId.is_valid(job_id) else None
+    if found is None:
+        raise JobNotFound(str(job_id))
+    return found
+
+
+def latest_jobs(most: int) -> Iterable[Job]:
+    """The jobs, newest first."""
+    return Job.objects.order_by("-id").limit(most)
+
+
+def pause_job(job_id: str, context: RequestContext) -> Job:
+    """Have whoever works on the job stop behind what is in hand. Raises JobNotFound, JobEnded."""
+    return _change(job_id, _OPEN, JobState.PAUSED, {"$unset": {"due_at": ""}}, context)
+
+
+def resume_job(job_id: str, context: RequestContext) -> Job:
+    """Have a paused job go on. Raises JobNotFound, JobEnded, JobNotPaused."""
+    due = {"$set": {"due_at": _AT_ONCE}, "$unset": {"tries": "", "cause": "", "last_error": ""}}
+    return _change(job_id, (JobState.PAUSED,), JobState.RUNNING, due, context)
+
+
+def cancel_job(job_id: str, context: RequestContext) -> Job:
+    """End the job for good, behind what is in hand. What was done stays done. Raises JobNotFound,
+    JobEnded."""
+    ended = {"$set": {"ended_at": clock.now()}, "$unset": {"due_at": "", "open": ""}}
+    return _change(job_id, _OPEN, JobState.CANCELLED, ended, context)
+
+
+@transactional
+def _change(
+    job_id: str,
+    states: tuple[JobState, ...],
+    state: JobState,
+    change: dict[str, Any],
+    context: RequestContext,
+) -> Job:
+    job = find_job(job_id)
+    changed = Job._get_collection().find_one_and_update(
+        {"_id": job.id, "state": {"$in": list(states)}},
+        {**change, "$set": {"state": state, **change.get("$set", {})}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if changed is None:
+        raise JobNotPaused(job_id) if job.state in _OPEN else JobEnded(job_id, job.state)
+    if job.state != state:
+        action = "job.resumed" if state == JobState.RUNNING else f"job.{state}"
+        record(installation(), action, context.origin, job=str(job.id), title=job.title)
+    return Job._from_son(changed)

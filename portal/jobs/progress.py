@@ -1,0 +1,61 @@
+"""Jobs in words: how far they are, how fast, and why one doesn't move."""
+
+from datetime import timedelta
+
+from humanize import intcomma, naturaldelta
+
+from portal import clock
+from portal.documents.jobs import Job, JobState
+from portal.jobs.running import KINDS
+
+STANDSTILL = timedelta(seconds=30)
+"""Without a movement for as long, a job says why."""
+
+
+def rate_of(job: Job) -> float | None:
+    """The number done a second by the attempt that runs, or ran last; ``None`` before its second
+    movement."""
+    progress = job.progress
+    if not progress.since or not progress.moved_at:
+        return None
+    seconds = (progress.moved_at - progress.since).total_seconds()
+    done = progress.done - progress.since_done
+    return done / seconds if seconds > 0 and done > 0 else None
+
+
+def standstill_of(job: Job) -> str | None:
+    """The reason why a running job has not moved for STANDSTILL, or not since its last attempt;
+    ``None`` while it moves."""
+    if job.state != JobState.RUNNING:
+        return None
+    now, progress = clock.now(), job.progress
+    if job.due_at <= now:
+        kind = KINDS.get(job.kind)
+        goes_on = kind.goes_on if kind else "goes on when a portal runs that knows its kind"
+        gone = "its process is gone" if job.attempt > job.attempts_before else "it has not begun"
+        return f"{gone}; it {goes_on}"
+    if job.last_error:
+        seconds = (job.due_at - now).total_seconds()
+        return f"tried again in {seconds:.0f} s, after {job.last_error}"
+    moved_at = max(filter(None, (progress.moved_at, progress.since, job.created_at)))
+    if now - moved_at < STANDSTILL:
+        return None
+    what = progress.note or progress.step or "its first step"
+    return f"no movement for {naturaldelta(now - moved_at)}: its process is alive, at {what}"
+
+
+def describe(job: Job) -> str:
+    """The job's progress on a line."""
+    progress = job.progress
+    words = [f"{intcomma(progress.done)} of {intcomma(progress.total)}"]
+    if job.state == JobState.RUNNING:
+        words += [progress.step] if progress.step else []
+        standstill, rate = standstill_of(job), rate_of(job)
+        if standstill:
+            return ", ".join([*words, standstill])
+        if rate:
+            left = timedelta(seconds=(progress.total - progress.done) / rate)
+            words += [f"{rate:,.1f} a second", f"about {naturaldelta(left)} left"]
+        if progress.moved_at:
+            words += [f"last movement {naturaldelta(clock.now() - progress.moved_at)} ago"]
+    return ", ".join(words)

@@ -1,0 +1,245 @@
+"""An attempt at a job: leased, renewed, reported, and ended.
+
+The lease is renewed by a thread of its own, so one step of the work may take long. That also tells
+the work when it was paused, cancelled, or overtaken; it stops at its next ``check``.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pymongo
+import structlog
+from bson import ObjectId
+from mongoengine import QuerySet
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal.audit.trail import installation, record
+from portal.database.leases import LeasedQueue, summary
+from portal.database.transactions import transactional
+from portal.documents.jobs import Job, JobState
+from portal.web.context import RequestContext
+
+log = structlog.get_logger()
+
+LEASE_SECONDS = 30
+RENEW_SECONDS = 2
+# Who was stopped for as long looks first whether it was overtaken.
+STALE_SECONDS = 10
+MOST_TRIES = 3
+"""The attempts that fail for one cause, without getting further, until the job has failed."""
+
+_QUEUE = LeasedQueue(
+    Job,
+    due_field="due_at",
+    attempt_field="attempt",
+    error_field="last_error",
+    lease_seconds=LEASE_SECONDS,
+)
+
+
+class Interrupted(Exception):
+    """The job was paused, cancelled, or acquired by another process."""
+
+
+class JobFailed(Exception):
+    """Raised by the work: the job can't go on, for a reason in words."""
+
+    def __init__(self, reason: str, result: dict[str, Any]) -> None:
+        super().__init__(reason)
+        self.reason, self.result = reason, result
+
+
+class Run:
+    """An attempt at a job, as its work sees it. Thread-safe."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.done = job.progress.done
+        self._reported: dict[str, Any] = {
+            "progress.since": "$$NOW",
+            "progress.since_done": self.done,
+            "last_error": "$$REMOVE",
+        }
+        self._interrupted: Interrupted | None = None
+        self._renewed = time.monotonic()
+        self._lock = threading.Lock()
+        self._renewing = threading.Lock()  # or an older report may be written after a newer one
+
+    def report(self, done: int, step: str, note: str | None = None) -> None:
+        """Note how far the job is, which is written within RENEW_SECONDS."""
+        values: dict[str, Any] = {"progress.done": done, "progress.step": {"$literal": step}}
+        if done != self.done:
+            values["progress.moved_at"] = "$$NOW"
+        values["progress.note"] = {"$literal": note} if note else "$$REMOVE"
+        with self._lock:
+            self.done = done
+            self._reported |= values
+
+    def check(self) -> None:
+        """Return if this attempt is still the job's. Raises Interrupted, and PyMongoError where
+        that can't be told."""
+        if self._interrupted:
+            raise self._interrupted
+        if time.monotonic() - self._renewed > STALE_SECONDS:
+            self.renew()
+
+    def renew(self) -> None:
+        """Begin the lease anew, and write what was reported. Raises as ``check``."""
+        with self._renewing:
+            with self._lock:
+                reported = self._reported.copy()
+            begun = time.monotonic()
+            with pymongo.timeout(STALE_SECONDS):
+                ours = self.held.update_one(__raw__=[{"$set": {**_QUEUE.lease, **reported}}])
+            if not ours:
+                self._interrupted = Interrupted(str(self.job.id))
+                raise self._interrupted
+            self._renewed = begun
+            with self._lock:
+                if self._reported == reported:
+                    self._reported = {}
+
+    @property
+    def held(self) -> QuerySet:
+        """The query for the job while this attempt may work on it."""
+        return _QUEUE.held(self.job.id, self.job.attempt).filter(state=JobState.RUNNING)
+
+    @contextmanager
+    def renewing(self) -> Iterator[None]:
+        """Renew the lease every RENEW_SECONDS until the block ends."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._renew_until, args=(over,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _renew_until(self, over: threading.Event) -> None:
+        while not over.wait(RENEW_SECONDS) and not self._interrupted:
+            try:
+                self.renew()
+            except Interrupted:
+                return
+            except (PyMongoError, MongoEngineException) as error:  # ``check`` raises it
+                log.warning("job.not_renewed", job=str(self.job.id), error=summary(error))
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """A kind of job.
+
+    ``work`` does it, from wherever an attempt before was killed, and returns its result, which is
+    small. It calls ``Run.check`` between its steps. A kind without ``work`` is run by a command
+    alone, which brings the work; ``goes_on`` tells how.
+    """
+
+    name: str
+    goes_on: str
+    work: Callable[[Run], dict[str, Any]] | None = None
+
+
+KINDS: dict[str, JobKind] = {}
+"""Every kind of job that this version knows, as installed."""
+
+
+def install(kinds: tuple[JobKind, ...]) -> None:
+    """Make these the kinds of jobs that this version knows."""
+    KINDS.clear()
+    KINDS.update({kind.name: kind for kind in kinds})
+
+
+def acquire_for_worker() -> Job | None:
+    """Lease a job that is due, of a kind that workers run. Kinds that only a newer version knows
+    are left to that."""
+    kinds = [kind.name for kind in KINDS.values() if kind.work]
+    return _QUEUE.acquire({"state": JobState.RUNNING, "kind": {"$in": kinds}}, sort={"due_at": 1})
+
+
+def acquire(job_id: ObjectId) -> Job | None:
+    """Lease this job, if it is due and not paused."""
+    return _QUEUE.acquire({"_id": job_id, "state": JobState.RUNNING})
+
+
+def run(job: Job, work: Callable[[Run], dict[str, Any]] | None = None) -> None:
+    """Run an acquired job to its end, which is written with its result, by the ``work`` that a
+    command brings, or else by its kind's.
+
+    Raises Interrupted; any other error that ``work`` raises, after it was written: then the job is
+    due again after a pause, or has failed, MOST_TRIES in a row for one cause.
+    """
+    running, work = Run(job), work or KINDS[job.kind].work
+    if work is None:
+        raise TypeError(f"a job of the kind {job.kind} {KINDS[job.kind].goes_on}")
+    try:
+        with running.renewing():
+            running.renew()
+            result = work(running)
+        _end(running, JobState.DONE, result)
+    except JobFailed as failed:
+        _end(running, JobState.FAILED, failed.result, failed.reason)
+    except Interrupted:
+        raise
+    except Exception as error:
+        _put_off(running, error)
+        raise
+    except BaseException:  # somebody ends the process
+        _release(running)
+        raise
+
+
+def _release(running: Run) -> None:
+    """Have the job due at once, so that nobody waits for its lease to run out."""
+    try:
+        running.held.update_one(__raw__=[{"$set": {"due_at": "$$NOW"}}])
+    except (PyMongoError, MongoEngineException) as error:  # then it runs out
+        log.warning("job.not_released", job=str(running.job.id), error=summary(error))
+
+
+def _end(running: Run, state: JobState, result: dict[str, Any], reason: str | None = None) -> None:
+    """Raises Interrupted."""
+    change = {
+        "state": state,
+        "result": {"$literal": result},
+        "reason": {"$literal": reason} if reason else "$$REMOVE",
+        "progress.done": running.done,
+        "ended_at": "$$NOW",
+        "due_at": "$$REMOVE",
+        "open": "$$REMOVE",
+    }
+
+    @transactional
+    def write() -> None:
+        if not running.held.update_one(__raw__=[{"$set": change}]):
+            raise Interrupted(str(running.job.id))
+        job = running.job
+        record(
+            installation(),
+            f"job.{state}",
+            RequestContext().origin,
+            job=str(job.id),
+            title=job.title,
+            reason=reason,
+        )
+
+    write()
+
+
+def _put_off(running: Run, error: Exception) -> None:
+    """Have the job tried again after a pause, or end it at the third failure for one cause."""
+    job, cause = running.job, type(error).__name__
+    further = running.done > job.progress.done
+    tries = 1 if further or job.cause != cause else (job.tries or 0) + 1
+    if tries >= MOST_TRIES:
+        reason = f"It stopped {tries} times at the same place: {summary(error)}"
+        _end(running, JobState.FAILED, {}, reason)
+        return
+    change = _QUEUE.delay(2**tries, error)
+    change |= {"tries": tries, "cause": cause, "progress.done": running.done}
+    running.held.update_one(__raw__=[{"$set": change}])

@@ -1,0 +1,371 @@
+"""A script reaches every organization once, in waves; one that fails stops only itself."""
+
+import threading
+
+import pytest
+
+from portal.documents.jobs import Job, JobItem
+from portal.documents.organizations import Organization
+from portal.documents.tenant_scripts import TenantScript
+from portal.jobs import running
+from portal.jobs.managing import cancel_job, find_job, latest_jobs, resume_job
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
+from portal.organizations.storage import tenant_of
+from portal.tenant_scripts.waves import waves_of
+from tests.factories import a_context, an_organization, fresh
+
+COUNT = """
+    def apply(tenant):
+        tenant.update_one({"_id": "runs"}, {"$inc": {"n": 1}}, upsert=True)
+"""
+FAIL_FOR_GLOBEX = """
+    def apply(tenant):
+        if tenant.find_one({"_id": "globex"}):
+            raise ValueError("no status")
+        tenant.update_one({"_id": "runs"}, {"$inc": {"n": 1}}, upsert=True)
+"""
+
+
+def runs(organization):
+    found = tenant_of(fresh(organization)).find_one({"_id": "runs"})
+    return found["n"] if found else 0
+
+
+def states():
+    return {item.organization: item.state for item in JobItem.objects}
+
+
+@pytest.fixture
+def some():
+    """Organizations whose collections are made at once."""
+
+    def make(number):
+        return [an_organization(f"Org {n:02}") for n in range(number)]
+
+    return make
+
+
+def test_every_organization_gets_it_once_and_then_nothing_is_to_be_done(script, apply, some):
+    organizations, path = some(12), script(COUNT)
+    told = apply(path)
+    assert told.returncode == 0
+    assert told.stdout.splitlines()[1:] == [
+        "canary  1 of 1",
+        "1 %     1 of 1",
+        "10 %    2 of 2",
+        "rest    8 of 8",
+        "Applied to 12 organizations in a moment, failed for 0.",
+    ]
+    assert [runs(one) for one in organizations] == [1] * 12
+    again = apply(path)
+    assert (again.returncode, again.stdout) == (
+        0,
+        "Nothing to do: 12 organizations have add_status.\n",
+    )
+    assert [runs(one) for one in organizations] == [1] * 12
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("total", "sizes"),
+    [(0, []), (1, [1]), (2, [1, 1]), (5, [1, 1, 1, 2]), (1203, [1, 13, 121, 1068])],
+)
+def test_waves_grow_until_all_are_in_them(total, sizes):
+    assert [wave.size for wave in waves_of(total)] == sizes
+
+
+def test_the_waves_between_have_old_and_new_organizations(script, apply, some):
+    organizations = some(20)
+    apply(script(COUNT))
+    chosen = [item.organization for item in JobItem.objects(wave=2)]
+    places = sorted([one.id for one in organizations].index(one) for one in chosen)
+    assert len(places) == 2
+    assert places[1] - places[0] >= 8
+
+
+def test_one_that_fails_stops_only_itself_and_is_told_and_tried_again(script, apply, some):
+    organizations = some(30)
+    globex = organizations[28]
+    tenant_of(globex).insert_one({"_id": "globex"})
+    told = apply(script(FAIL_FOR_GLOBEX))
+    assert told.returncode == 1
+    assert "Applied to 29 organizations" in told.stdout
+    assert "  org-28  failed: line 4: ValueError: no status" in told.stdout
+    assert states()[globex.id] == "failed"
+    tenant_of(globex).delete_one({"_id": "globex"})
+    again = apply(script(FAIL_FOR_GLOBEX))
+    assert again.returncode == 0
+    assert [runs(one) for one in organizations] == [1] * 30
+
+
+def test_many_that_fail_for_one_reason_are_told_on_one_line(script, apply, some):
+    some(9)
+    told = apply(script("def apply(tenant): tenant.nonsense()"), "--max-failures", 100)
+    [line] = [line for line in told.stdout.splitlines() if "failed: line" in line]
+    assert line.startswith("  org-00, org-01, org-02, org-03, org-04 and 4 more  failed: line 1: ")
+
+
+def test_a_failing_canary_stops_before_the_next_wave(script, apply, some):
+    organizations = some(12)
+    told = apply(script("def apply(tenant): raise ValueError('not here')"))
+    assert told.returncode == 1
+    assert "1 of the wave “canary” of 1 failed, 0 may" in told.stdout
+    assert set(states()) == {organizations[0].id}
+    [job] = latest_jobs(9)
+    assert (job.state, job.result["failed"]) == ("failed", 1)
+
+
+def test_a_wave_stops_as_soon_as_more_failed_than_may(script, apply, some):
+    organizations = some(40)
+    for one in organizations[20:]:
+        tenant_of(one).insert_one({"_id": "globex"})
+    told = apply(
+        script(FAIL_FOR_GLOBEX), "--workers", 1, "--max-failures", 10, "--canary", "org-00"
+    )
+    assert told.returncode == 1
+    failed = [state for state in states().values() if state == "failed"]
+    assert 1 <= len(failed) <= 4
+    assert "may" in told.stdout
+
+
+def test_a_named_canary_comes_first(script, apply, some):
+    organizations = some(6)
+    told = apply(script("def apply(tenant): raise ValueError"), "--canary", "org-03")
+    assert told.returncode == 1
+    assert set(states()) == {organizations[3].id}
+
+
+def test_the_check_of_a_script_counts(script, apply, some):
+    some(3)
+    text = """
+        def apply(tenant):
+            pass
+
+        def check(tenant):
+            return tenant.find_one() is not None
+    """
+    told = apply(script(text))
+    assert told.returncode == 1
+    assert "its check returned False" in told.stdout
+
+
+def test_slow_reads_of_the_portal_keep_the_gate_shut(script, apply, some):
+    organizations = some(6)
+    told = apply(script(COUNT), "--max-latency", 0)
+    assert told.returncode == 1
+    assert "behind the wave “canary” the portal's own reads take" in told.stdout
+    assert sum(runs(one) for one in organizations) == 1
+    assert apply(script(COUNT)).returncode == 0
+    assert [runs(one) for one in organizations] == [1] * 6
+
+
+def test_only_those_are_reached_that_are_chosen(script, apply, some, master_db, tmp_path):
+    organizations, path = some(6), script(COUNT)
+    listed = tmp_path / "some.txt"
+    listed.write_text(f"org-01  # by its slug\n\n{organizations[2].id}\n")
+    assert apply(path, "--from-file", listed).returncode == 0
+    assert apply(path, "-o", "org-03").returncode == 0
+    master_db.organizations.update_one({"slug": "org-04"}, {"$set": {"plan": "gold"}})
+    assert apply(path, "--plan", "gold").returncode == 0
+    assert [runs(one) for one in organizations] == [0, 1, 1, 1, 1, 0]
+    assert apply(path, "--strategy", "shared").stdout.startswith("Nothing to do")
+    assert apply(path, "--strategy", "collection").returncode == 0
+    assert [runs(one) for one in organizations] == [1] * 6
+
+
+def test_an_unknown_organization_is_told_before_anything_is_applied(script, apply, some):
+    some(2)
+    told = apply(script(COUNT), "-o", "org-01", "-o", "nobody", "--canary", "org-00")
+    assert told.returncode == 2
+    assert "There is no organization nobody. Nothing was applied." in told.stderr
+    assert not JobItem.objects
+
+
+def test_status_and_dry_run_change_nothing(script, apply, some):
+    organizations, path = some(4), script(COUNT)
+    told = apply(path, "--dry-run")
+    assert told.returncode == 0
+    assert "add_status would be applied to 4 organizations:\ncanary  1\n" in told.stdout
+    standing = apply(path, "--status")
+    assert standing.returncode == 1
+    assert "        4  not yet\n" in standing.stdout
+    for written in (Job, JobItem, TenantScript):
+        assert not written.objects
+    assert [runs(one) for one in organizations] == [0] * 4
+    apply(path)
+    standing = apply(path, "--status")
+    assert standing.returncode == 0
+    assert "        4  have it\n" in standing.stdout
+
+
+def test_an_organization_that_came_later_gets_it_by_the_next_run(script, apply, some):
+    some(2)
+    apply(script(COUNT))
+    late = an_organization("Late")
+    assert "        1  not yet\n" in apply(script(COUNT), "--status").stdout
+    assert "applied to 1 organizations" in apply(script(COUNT)).stdout
+    assert runs(late) == 1
+
+
+def test_one_made_while_it_runs_waits_for_the_next_run(script, apply, some, monkeypatch):
+    some(2)
+    made = []
+    begin = running.acquire
+
+    def acquire(job_id):
+        made.extend([] if made else [an_organization("Late")])
+        return begin(job_id)
+
+    monkeypatch.setattr(running, "acquire", acquire)
+    assert "Applied to 2 organizations" in apply(script(COUNT)).stdout
+    assert [runs(one) for one in made] == [0]
+    assert apply(script(COUNT)).returncode == 0
+    assert [runs(one) for one in made] == [1]
+
+
+def test_what_is_in_the_trash_is_left_out_and_told_until_it_is_restored(script, apply, some):
+    trashed, other = some(2)
+    trashed = trash_organization(trashed, trashed.name, a_context())
+    told = apply(script(COUNT))
+    assert told.returncode == 0
+    assert "1 in the trash are left out" in told.stdout
+    assert states() == {other.id: "done"}
+    restored = restore_organization(fresh(trashed), trashed.name, a_context())
+    assert apply(script(COUNT)).returncode == 0
+    assert runs(restored) == 1
+
+
+def test_one_that_is_trashed_meanwhile_is_left_to_a_later_run(script, apply, some, monkeypatch):
+    organizations = some(3)
+    find = Organization.objects
+
+    real = tenant_of
+
+    def of(organization):
+        if organization.id == organizations[1].id and organization.state == "active":
+            trash_organization(organization, organization.name, a_context())
+        return real(find(id=organization.id).first())
+
+    monkeypatch.setattr("portal.tenant_scripts.applying.tenant_of", of)
+    told = apply(script(COUNT))
+    assert told.returncode == 0
+    assert "Applied to 2 organizations" in told.stdout
+    assert organizations[1].id not in states()
+
+
+def test_a_renamed_one_goes_on_under_its_new_name(script, apply, some, monkeypatch):
+    organizations = some(2)
+    real = tenant_of
+
+    def of(organization):
+        handle = real(organization)
+        rename_organization(organization, f"{organization.name} Limited", a_context())
+        return handle
+
+    monkeypatch.setattr("portal.tenant_scripts.applying.tenant_of", of)
+    assert apply(script(COUNT)).returncode == 0
+    monkeypatch.undo()
+    assert [runs(one) for one in organizations] == [1, 1]
+
+
+def test_what_a_purged_one_had_is_forgotten(script, apply, some):
+    first, second = some(2)
+    apply(script(COUNT))
+    trashed = trash_organization(first, first.name, a_context())
+    purge_organization(fresh(trashed), trashed.name, a_context())
+    assert set(states()) == {second.id}
+
+
+def test_an_edited_script_is_refused_once_somebody_has_it(script, apply, some):
+    organizations = some(3)
+    broken = script("def apply(tenant): raise ValueError")
+    assert apply(broken).returncode == 1
+    assert apply(script(COUNT)).returncode == 0  # nobody had it, so it could be mended
+    edited = script(COUNT + "        # more")
+    for option in ([], ["--dry-run"]):
+        told = apply(edited, *option)
+        assert told.returncode == 2
+        assert "add_status was edited since it was applied to 3 organizations" in told.stderr
+        assert "a file of its own" in told.stderr
+    late = an_organization("Late")
+    assert apply(edited, "--edited").returncode == 0
+    assert [runs(one) for one in (*organizations, late)] == [1] * 4
+    assert apply(edited).returncode == 0
+
+
+def test_a_script_checked_out_on_another_system_is_the_same(script, apply, some, tmp_path):
+    some(1)
+    path = script(COUNT)
+    apply(path)
+    content = (tmp_path / "add_status.py").read_bytes()
+    (tmp_path / "add_status.py").write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert apply(path).stdout.startswith("Nothing to do")
+
+
+def test_a_paused_job_is_not_resumed_by_the_way(script, apply, some, monkeypatch):
+    monkeypatch.setattr(running, "RENEW_SECONDS", 0.02)
+    organizations = some(12)
+    stopping = """
+        import threading
+        from portal.jobs.managing import latest_jobs, pause_job
+        from tests.factories import a_context
+
+        def apply(tenant):
+            tenant.update_one({"_id": "runs"}, {"$inc": {"n": 1}}, upsert=True)
+            [job] = latest_jobs(9)
+            if job.attempt == 1:
+                pause_job(str(job.id), a_context())
+                threading.Event().wait(0.2)
+    """
+    path = script(stopping)
+    told = apply(path, "--workers", 1)
+    assert told.returncode == 1
+    [job] = latest_jobs(9)
+    assert f"Paused. To go on: flask jobs resume {job.id}" in told.stdout
+    assert sum(runs(one) for one in organizations) == 1  # what was in hand
+    refused = apply(path)
+    assert refused.returncode == 2
+    assert "is paused" in refused.stderr
+    resume_job(str(job.id), a_context())
+    assert apply(path).returncode == 0
+    assert [runs(one) for one in organizations] == [1] * 12
+    assert find_job(job.id).state == "done"
+
+
+def test_a_cancelled_job_ends_its_run_and_a_new_one_goes_on_with_the_rest(
+    script, apply, some, monkeypatch
+):
+    monkeypatch.setattr(running, "RENEW_SECONDS", 0.02)
+    organizations = some(8)
+    path, done = script(COUNT), threading.Event()
+    real = tenant_of
+
+    def of(organization):
+        if not done.is_set():
+            done.set()
+            [job] = latest_jobs(9)
+            cancel_job(str(job.id), a_context())
+        return real(organization)
+
+    monkeypatch.setattr("portal.tenant_scripts.applying.tenant_of", of)
+    told = apply(path, "--workers", 1)
+    assert told.returncode == 1
+    assert "Cancelled after" in told.stdout
+    assert 1 <= sum(runs(one) for one in organizations) < 8
+    assert apply(path).returncode == 0
+    assert [runs(one) for one in organizations] == [1] * 8
+    assert sorted(job.state for job in latest_jobs(9)) == ["cancelled", "done"]
+
+
+def test_another_selection_or_content_does_not_slip_into_an_open_job(script, apply, some):
+    some(3)
+    path = script("def apply(tenant): raise KeyboardInterrupt")
+    assert apply(path).returncode == 1
+    told = apply(path, "-o", "org-00")
+    assert told.returncode == 2
+    assert "for other organizations" in told.stderr
+    told = apply(script(COUNT))
+    assert told.returncode == 2
+    assert "with other content" in told.stderr
+    assert "flask jobs cancel" in told.stderr
