@@ -86,6 +86,7 @@ FIGURES = {
         "import of 100 documents as ndjson",
         "worker’s memory beyond its own meanwhile",
     ],
+    "scripts": ["nothing to do for 10 organizations"],
     "load": [
         f"{page}, {figure}"
         for page in ("bare view", "organization page", "list page", "log-in page", "JSON read")
