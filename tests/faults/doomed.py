@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pymongo
 
-from portal import DOCUMENTS, MAIL_KINDS, logs, settings
+from portal import DOCUMENTS, JOB_KINDS, MAIL_KINDS, logs, settings
 from portal.database import connection
 from portal.errors import PortalError
+from portal.jobs import running
 from portal.mail import outbox
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.plans import PLANS
@@ -101,6 +102,7 @@ def _live(active, telling, deed, arguments, fates):
     way = _Way(telling, fates)
     engine.install(PLANS)
     outbox.install(MAIL_KINDS)
+    running.install(JOB_KINDS)
     for plan in engine.PLANS.values():
         for direction in ("forward", "back"):
             # Plans are frozen, and were imported by name; this process is nobody else's.

@@ -8,6 +8,11 @@ def let_leases_run_out(master):
     )
 
 
+def let_jobs_be_due(master):
+    """As if the processes of all jobs had died half a minute ago."""
+    master.jobs.update_many({"due_at": {"$exists": True}}, [{"$set": {"due_at": "$created_at"}}])
+
+
 def let_transactions_run_out(client):
     """As if ``transactionLifetimeLimitSeconds`` had passed, after which the server ends what dead
     clients left open."""
