@@ -148,6 +148,7 @@ $(VENV)/nginx: $(VENV)/installed-test
 	@touch $@
 
 $(VENV)/browser: $(VENV)/installed-test
-	@$(BIN)/python -m tests.browser.chromium 2>/dev/null || { $(APT_INSTALL) chromium >/dev/null; } || $(BIN)/playwright install chromium || true
+	@command -v chromium-headless-shell >/dev/null || { $(APT_INSTALL) chromium-headless-shell >/dev/null; } \
+		|| $(BIN)/python -m tests.browser.chromium 2>/dev/null || $(BIN)/playwright install chromium || true
 	@$(BIN)/python -m tests.browser.chromium
 	@touch $@

@@ -1,4 +1,8 @@
-"""Finds a Chromium. Run as a program it says what to do where there is none."""
+"""Finds a Chromium. Run as a program it says what to do where there is none.
+
+Debian's headless shell is the same engine without a browser's windows, and takes a fifth of the
+processor time.
+"""
 
 import os
 import shutil
@@ -17,9 +21,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 HELP = """No Chromium was found, and the tests need a real browser. One of these brings it:
-  apt-get install chromium              (Debian, as root)
+  apt-get install chromium-headless-shell  (Debian, as root)
   .venv/bin/playwright install chromium --with-deps
-  CHROMIUM=/path/to/chromium make test  (one that is there already)
+  CHROMIUM=/path/to/chromium make test     (one that is there already)
 `make test-fast` runs tests that need none."""
 
 
@@ -27,6 +31,7 @@ def find_chromium():
     """The path of a Chromium: named by CHROMIUM, on PATH, or Playwright's own; else ``None``."""
     candidates = [
         os.environ.get("CHROMIUM"),
+        shutil.which("chromium-headless-shell"),
         shutil.which("chromium"),
         shutil.which("google-chrome"),
     ]
