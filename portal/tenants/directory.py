@@ -1,13 +1,18 @@
 """The directory's answers: the place of each organization's documents, and what follows of it.
 
-The portal keeps two read-only views in its master database. ``directory_organizations`` has the
+The portal keeps three read-only views in its master database. ``directory_organizations`` has the
 place of each organization's documents, with a version that grows with each change within an epoch
-of the installation; ``directory_slugs`` leads from a slug, also an old one, to an organization.
+of the installation; ``directory_slugs`` leads from a slug, also an old one, to an organization;
+``directory_pools`` has the collections that organizations share.
 
 An answer may be old, and that is no danger: a command under a name that the collection doesn't have
 any more is rejected by the server, which tells the actual name. That name is used only if the
 directory records it, as the placement or as the target of a running operation; names that begin
 with ``org_`` belong to active organizations only.
+
+A shared collection gets another name whenever one of its organizations must not be written any
+more, after that was recorded of the organization. So a name of it may be used for an organization
+only if the organization's entry was read *after* the pool's answer that has the name.
 """
 
 import sys
@@ -25,6 +30,7 @@ from .errors import (
     Misplaced,
     NotReady,
     Purged,
+    StateError,
     Trashed,
     UnknownState,
     UnknownStrategy,
@@ -32,18 +38,65 @@ from .errors import (
 
 ORGANIZATIONS = "directory_organizations"
 SLUGS = "directory_slugs"
-STRATEGY = "collection"
+POOLS = "directory_pools"
+COLLECTION, DATABASE, SHARED = "collection", "database", "shared"
+STRATEGIES = frozenset({COLLECTION, DATABASE, SHARED})
 MAIN = "main"
 """The cluster that has the directory."""
 
 _ACTIVE = "active"
+_REMOVING = ("trash", "purge")
 _MAX_CHECKED_SLUGS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PoolEntry:
+    """The directory's answer about a collection that organizations share. ``next_generation`` is
+    recorded before the collection gets its name."""
+
+    number: int
+    cluster: str
+    database: str
+    uuid: UUID
+    generation: int
+    next_generation: int | None = None
+    epoch: int = 0
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "PoolEntry":
+        """Read what this version knows, and pass over fields that a later one adds."""
+        return cls(
+            number=document["_id"],
+            cluster=sys.intern(document["cluster"]),
+            database=sys.intern(document["database"]),
+            uuid=document["uuid"],
+            generation=document["generation"],
+            next_generation=document.get("next_generation"),
+            epoch=document["epoch"],
+        )
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Grows with each change."""
+        return self.epoch, self.generation, self.next_generation or 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the collection may have now."""
+        generations = (self.generation, self.next_generation)
+        return tuple(pool_name(self.number, each) for each in generations if each is not None)
+
+
+def pool_name(number: int, generation: int) -> str:
+    """The name of a shared collection in one of its generations."""
+    return f"shared_{number}_{generation}"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The directory's answer about an organization. ``target`` is the collection's name when the
-    running ``operation`` is done."""
+    running ``operation`` is done. One that shares a collection has the number of its ``pool``,
+    and neither name nor UUID: those are the pool's."""
 
     id: ObjectId
     slug: str
@@ -56,6 +109,7 @@ class Entry:
     uuid: UUID | None
     operation: str | None = None
     target: str | None = None
+    pool: int | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Entry":
@@ -73,74 +127,100 @@ class Entry:
             uuid=placement.get("uuid"),
             operation=operation.get("kind"),
             target=operation.get("collection"),
+            pool=placement.get("pool"),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names under which documents may be reached."""
-        removing = self.operation in ("trash", "purge")
+        """The names under which documents may be reached in a collection of their own."""
+        removing = self.operation in _REMOVING
         return (self.collection,) if removing or not self.target else (self.collection, self.target)
 
-    @property
-    def settled(self) -> bool:
-        """True if documents can be reached, and the answer may be kept."""
-        return self.state == _ACTIVE and self.strategy == STRATEGY and self.uuid is not None
-
-    def check(self) -> UUID:
-        """The collection's UUID. Raises the reason why documents can't be reached now."""
+    def check(self) -> None:
+        """Raise the reason why documents can't be reached now."""
         if self.state == "trashed":
             raise Trashed(self.id)
         if self.state == "purged":
             raise Purged(self.id)
         if self.state != _ACTIVE:
             raise UnknownState(self.id, self.state)
-        if self.strategy != STRATEGY:
+        if self.strategy not in STRATEGIES:
             raise UnknownStrategy(self.id, self.strategy)
-        if self.uuid is None:
+        if self.strategy == SHARED:
+            # The pool's next name doesn't tell who left: the organization alone does.
+            if self.operation in _REMOVING:
+                raise Trashed(self.id) if self.operation == "trash" else Purged(self.id)
+        elif self.uuid is None:
             raise NotReady(self.id)
-        return self.uuid
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The place at which an operation is tried: an entry, and the name to use. ``doubted`` is the
-    name that the server told, if the directory didn't record it."""
+    """The place at which an operation is tried: an entry, and the name to use; for one that shares a
+    collection also the pool's answer, which was read before the entry. ``doubted`` is the name that
+    the server told, if the directory didn't record it."""
 
     entry: Entry
     name: str
     uuid: Binary
+    pool: PoolEntry | None = None
     doubted: tuple[str | None] | None = None
 
     @classmethod
-    def of(cls, entry: Entry, name: str | None = None) -> "Located":
-        """The recorded place. Raises the reason why documents can't be reached there."""
-        return cls(entry, name or entry.collection, Binary.from_uuid(entry.check()))
+    def of(cls, entry: Entry, pool: PoolEntry | None = None, found: str | None = None) -> "Located":
+        """The recorded place, under the name that the server ``found`` if that is recorded too.
+
+        ``pool`` is the answer about the entry's pool: the entry must have been read after it.
+        Raises the reason why documents can't be reached there.
+        """
+        entry.check()
+        if entry.strategy == SHARED:
+            if pool is None or pool.number != entry.pool:
+                raise CollectionMissing(entry.id)
+            names, uuid = pool.names, pool.uuid
+        else:
+            assert entry.uuid is not None
+            names, uuid, pool = entry.names, entry.uuid, None
+        name = found if found in names else names[0]
+        return cls(entry, name or "", Binary.from_uuid(uuid), pool)
+
+    @property
+    def order(self) -> tuple[tuple[int, ...], ...]:
+        """Grows with each change of what the directory says."""
+        return self.entry.order, () if self.pool is None else self.pool.order
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which documents may be reached."""
+        return self.entry.names if self.pool is None else self.pool.names
 
     def is_at(self, other: "Located | None") -> bool:
         """Tell whether both say the same."""
         return other is not None and self.entry is other.entry and self.name == other.name
 
 
-def follow(entry: Entry, used: Located, found: str | None) -> Located:
+def follow(
+    entry: Entry, used: Located, found: str | None, pool: PoolEntry | None = None
+) -> Located:
     """The place to go on at, where the server ``found`` the collection under another name than
-    ``used``, and ``entry`` was read since.
+    ``used``, and ``entry`` was read since, after ``pool`` where it shares a collection.
 
     Where it records another name than the one found, that is tried once more, since there may have
     been another rename meanwhile; and until the caller's time ends while an operation runs. Raises
     StateError otherwise.
     """
-    current = Located.of(entry)
-    if entry.operation in ("trash", "purge") and found == entry.target:
+    current = Located.of(entry, pool, found)
+    if entry.operation in _REMOVING and found == entry.target:
         raise Trashed(entry.id) if entry.operation == "trash" else Purged(entry.id)
     if found is None and entry.operation == "purge":
         raise Purged(entry.id)
-    if found is not None and found in entry.names:
-        return replace(current, name=found)
-    tried = used.entry.order == entry.order and used.doubted == (found,)
+    if found is not None and found in current.names:
+        return current
+    tried = used.order == current.order and used.doubted == (found,)
     if tried and found is None:
         raise CollectionMissing(entry.id)
     if tried and found is not None and not entry.operation:
-        raise Misplaced(entry.id, found, entry.collection)
+        raise Misplaced(entry.id, found, current.names[0])
     return replace(current, doubted=(found,))
 
 
@@ -158,6 +238,7 @@ class Entries:
         self._located: OrderedDict[ObjectId, Located] = OrderedDict()
         self._ids: dict[str, ObjectId] = {}
         self._checked: OrderedDict[str, tuple[Located, ObjectId]] = OrderedDict()
+        self._pools: Mapping[int, PoolEntry] = {}
 
     def __len__(self) -> int:
         return len(self._located)
@@ -175,19 +256,34 @@ class Entries:
         organization_id = self._ids.get(slug)
         return None if organization_id is None else self.get(organization_id)
 
-    def accept(self, entry: Entry, name: str | None = None) -> None:
-        """Keep an answer if it is newer than what is known, and tells where documents are; with the
-        ``name`` that the server told, if it records that."""
+    @property
+    def pools(self) -> Mapping[int, PoolEntry]:
+        """The latest answers about pools. What is read of an organization after this may be joined
+        with them."""
+        return self._pools
+
+    def accept(self, entry: Entry, pool: PoolEntry | None = None, found: str | None = None) -> None:
+        """Keep an answer if it is newer than what is known, and tells where documents are; under
+        the name that the server ``found``, if it records that."""
         with self._lock:
             known = self._located.get(entry.id)
-            if known is not None and known.entry.order >= entry.order:
+            if known is not None and known.order >= (entry.order, pool.order if pool else ()):
                 return
             self._forget(entry.id)
-            if entry.settled:
-                self._located[entry.id] = Located.of(entry, name if name in entry.names else None)
-                self._ids[entry.slug] = entry.id
-                if len(self._located) > self._limit:
-                    self._forget(next(iter(self._located)))
+            try:
+                self._located[entry.id] = Located.of(entry, pool, found)
+            except StateError:  # what can't be reached isn't kept
+                return
+            self._ids[entry.slug] = entry.id
+            if len(self._located) > self._limit:
+                self._forget(next(iter(self._located)))
+
+    def accept_pool(self, pool: PoolEntry) -> None:
+        """Keep an answer about a pool if it is newer than what is known."""
+        with self._lock:
+            known = self._pools.get(pool.number)
+            if known is None or pool.order > known.order:
+                self._pools = {**self._pools, pool.number: pool}
 
     def move(self, located: Located) -> Located:
         """Keep the name that the collection was found under."""

@@ -15,6 +15,17 @@ class TenantError(Exception):
 
 
 @dataclass(eq=False)
+class NeedsOwnPlacement(TenantError):
+    """An operation that an organization in a shared collection doesn't have. Nothing was sent."""
+
+    words = (
+        "{what} needs a collection of its own, and this organization shares one with others: "
+        "whoever runs the portal can place it so"
+    )
+    what: str
+
+
+@dataclass(eq=False)
 class QueryRefused(TenantError):
     """A filter, update, projection or pipeline that could reach beyond its collection, or run
     code. Nothing was sent."""
@@ -89,6 +100,14 @@ class CollectionMissing(StateError):
     """The organization's collection is gone from the database; the portal's doctor says more."""
 
     words = "the collection of organization {organization} is gone: run flask doctor"
+
+
+@dataclass(eq=False)
+class UnknownPool(TenantError):
+    """The collection that an organization shares isn't in the directory."""
+
+    words = "pool {pool} isn't in the directory: run flask doctor"
+    pool: int
 
 
 @dataclass(eq=False)

@@ -28,7 +28,7 @@ from bson import Binary, ObjectId
 from pymongo import MongoClient
 
 from . import AsyncTenants, Tenants
-from .directory import MAIN, ORGANIZATIONS, SLUGS, STRATEGY
+from .directory import COLLECTION, MAIN, ORGANIZATIONS, SLUGS
 from .reports import reports_of
 
 _EPOCH = 1
@@ -91,7 +91,7 @@ class FakePortal:
                 "state": "active",
                 "version": 1,
                 "placement": {
-                    "strategy": STRATEGY,
+                    "strategy": COLLECTION,
                     "cluster": MAIN,
                     "database": self.data.name,
                     "collection": collection,

@@ -12,8 +12,25 @@ from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.collection import Collection
 
 from .. import limits
-from ..directory import MAIN, ORGANIZATIONS, SLUGS, Entries, Entry, Located, follow
-from ..errors import DirectoryMissing, DirectorySetBack, NotReady, NotResolved, Unknown
+from ..directory import (
+    MAIN,
+    ORGANIZATIONS,
+    POOLS,
+    SLUGS,
+    Entries,
+    Entry,
+    Located,
+    PoolEntry,
+    follow,
+)
+from ..errors import (
+    DirectoryMissing,
+    DirectorySetBack,
+    NotReady,
+    NotResolved,
+    Unknown,
+    UnknownPool,
+)
 from ..fence import pauses
 from ..runtime import Flights, Read, Result, Scoped, renew_after_fork, sleep
 from .connections import Clusters, Connection
@@ -48,9 +65,9 @@ class Directory:
             return known
         deadline = time.monotonic() + limits.CREATION_SECONDS
         for pause_seconds in pauses():
-            entry = self._read(organization_id)
+            entry, pool = self._read(organization_id)
             try:
-                return self._entries.get(organization_id) or Located.of(entry)
+                return self._entries.get(organization_id) or Located.of(entry, pool)
             except NotReady:
                 if time.monotonic() > deadline:
                     raise
@@ -63,13 +80,15 @@ class Directory:
         known = self._entries.get(used.entry.id)
         if known is not None and not known.is_at(used) and used.doubted is None:
             return known
-        entry = self._read(used.entry.id, found)
+        if used.pool is not None and not self._is_recorded(used.pool.number, found):
+            self._read_pool(used.pool.number)
+        entry, pool = self._read(used.entry.id, found)
         known = self._entries.get(used.entry.id)
         if known is None:
-            return follow(entry, used, found)
+            return follow(entry, used, found, pool)
         if known.entry.order > entry.order and known.is_at(used):
             raise DirectorySetBack(entry.id)
-        return self._entries.move(follow(known.entry, used, found))
+        return self._entries.move(follow(known.entry, used, found, known.pool))
 
     def known_by_slug(self, slug: str) -> Located | None:
         """The place of the organization that had the slug when it was last read."""
@@ -93,22 +112,46 @@ class Directory:
             self._entries.check_slug(slug, used, found)
         return found
 
-    def _read(self, organization_id: ObjectId, name: str | None = None) -> Entry:
-        def read() -> Entry | None:
-            found = self._find(ORGANIZATIONS, organization_id)
-            if found is None:
-                return None
-            entry = Entry.from_document(found)
+    def _read(
+        self, organization_id: ObjectId, found: str | None = None
+    ) -> tuple[Entry, PoolEntry | None]:
+        def read() -> tuple[Entry, PoolEntry | None] | None:
+            while True:
+                pools = self._entries.pools  # known before the organization is read
+                document = self._find(ORGANIZATIONS, organization_id)
+                if document is None:
+                    return None
+                entry = Entry.from_document(document)
+                pool = None if entry.pool is None else pools.get(entry.pool)
+                if entry.pool is None or pool is not None:
+                    break
+                self._read_pool(entry.pool)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
-            self._entries.accept(entry, name)
+            self._entries.accept(entry, pool, found)
             self._reports.send(entry.database)
-            return entry
+            return entry, pool
 
-        entry = self._share(("organization", organization_id), read)
-        if entry is None:
+        answer = self._share(("organization", organization_id), read)
+        if answer is None:
             self._entries.forget(organization_id)
             raise Unknown(organization_id)
-        return entry
+        return answer
+
+    def _read_pool(self, number: int) -> None:
+        """Read a pool's answer. Raises UnknownPool."""
+
+        def read() -> bool:
+            document = self._find(POOLS, number)
+            if document is not None:
+                self._entries.accept_pool(PoolEntry.from_document(document))
+            return document is not None
+
+        if not self._share(("pool", number), read):
+            raise UnknownPool(number)
+
+    def _is_recorded(self, number: int, found: str | None) -> bool:
+        pool = self._entries.pools.get(number)
+        return pool is not None and found in pool.names
 
     def _share(self, key: tuple[str, Any], read: Read[Result]) -> Result:
         return self._flights.get().share(key, read)

@@ -262,7 +262,7 @@ def test_fields_of_a_newer_portal_are_passed_over(tenants, fake, acme):
 
 def test_what_only_a_newer_portal_knows_is_told(tenants, fake, acme):
     store = tenants["acme"]
-    fake.update(acme, **{"placement.strategy": "database"})
+    fake.update(acme, **{"placement.strategy": "sharded"})
     with pytest.raises(errors.UnknownStrategy, match="update portal-tenants"):
         store.insert_one({})
     fake.update(acme, state="frozen", **{"placement.strategy": "collection"})
