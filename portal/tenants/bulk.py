@@ -21,6 +21,14 @@ _FIRST_TAKEN = 16
 _FIELDS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
+class Encoded(list[Any]):
+    """Statements that are encoded, and as they were ``given``."""
+
+    def __init__(self, encoded: list[Any], given: list[Any]) -> None:
+        super().__init__(encoded)
+        self.given = given
+
+
 class Statement(NamedTuple):
     """One part of a command that writes: a document to insert, or which ones to change and how."""
 
@@ -41,9 +49,9 @@ class Batch:
     size_bytes: int = 0
 
     @property
-    def content(self) -> str:
+    def content(self) -> dict[str, Encoded]:
         """The command's field for them."""
-        return _FIELDS[self.verb]
+        return {_FIELDS[self.verb]: Encoded(self.encoded, self.bodies)}
 
     def add(self, bodies: list[Any], encoded: list[Any], size_bytes: int) -> None:
         """Take these in too."""

@@ -35,12 +35,11 @@ from .errors import (
     UnknownState,
     UnknownStrategy,
 )
+from .placements import SHARED, Placement, is_known, placement_of
 
 ORGANIZATIONS = "directory_organizations"
 SLUGS = "directory_slugs"
 POOLS = "directory_pools"
-COLLECTION, DATABASE, SHARED = "collection", "database", "shared"
-STRATEGIES = frozenset({COLLECTION, DATABASE, SHARED})
 MAIN = "main"
 """The cluster that has the directory."""
 
@@ -144,25 +143,23 @@ class Entry:
             raise Purged(self.id)
         if self.state != _ACTIVE:
             raise UnknownState(self.id, self.state)
-        if self.strategy not in STRATEGIES:
+        if not is_known(self.strategy):
             raise UnknownStrategy(self.id, self.strategy)
-        if self.strategy == SHARED:
-            # The pool's next name doesn't tell who left: the organization alone does.
-            if self.operation in _REMOVING:
-                raise Trashed(self.id) if self.operation == "trash" else Purged(self.id)
-        elif self.uuid is None:
-            raise NotReady(self.id)
+        # A shared collection's name doesn't tell who left it: the organization alone does.
+        if self.strategy == SHARED and self.operation in _REMOVING:
+            raise Trashed(self.id) if self.operation == "trash" else Purged(self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The place at which an operation is tried: an entry, and the name to use; for one that shares a
-    collection also the pool's answer, which was read before the entry. ``doubted`` is the name that
-    the server told, if the directory didn't record it."""
+    """The place at which an operation is tried: an entry, the name to use, and how documents are
+    kept there; for one that shares a collection also the pool's answer, which was read before the
+    entry. ``doubted`` is the name that the server told, if the directory didn't record it."""
 
     entry: Entry
     name: str
     uuid: Binary
+    placement: Placement
     pool: PoolEntry | None = None
     doubted: tuple[str | None] | None = None
 
@@ -174,15 +171,17 @@ class Located:
         Raises the reason why documents can't be reached there.
         """
         entry.check()
-        if entry.strategy == SHARED:
-            if pool is None or pool.number != entry.pool:
-                raise CollectionMissing(entry.id)
+        if entry.strategy != SHARED:
+            names, uuid, pool = entry.names, entry.uuid, None
+        elif pool is not None and pool.number == entry.pool:
             names, uuid = pool.names, pool.uuid
         else:
-            assert entry.uuid is not None
-            names, uuid, pool = entry.names, entry.uuid, None
-        name = found if found in names else names[0]
-        return cls(entry, name or "", Binary.from_uuid(uuid), pool)
+            raise CollectionMissing(entry.id)
+        if uuid is None:
+            raise NotReady(entry.id)
+        name = found if found is not None and found in names else names[0]
+        placement = placement_of(entry.strategy, entry.id)
+        return cls(entry, name, Binary.from_uuid(uuid), placement, pool)
 
     @property
     def order(self) -> tuple[tuple[int, ...], ...]:

@@ -7,21 +7,50 @@ _FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 
 _SIZED_STRING = (0x02, 0x0D, 0x0E)
 _SIZED_WHOLE = (0x03, 0x04, 0x0F)
 _BINARY, _REGEX, _DB_POINTER = 0x05, 0x0B, 0x0C
+_DOCUMENT, _ARRAY, _UNDEFINED, _OBJECT_ID = 0x03, 0x04, 0x06, 0x07
+_UNSTORABLE = frozenset({_ARRAY, _UNDEFINED, _REGEX})
+_OF = bytes((_OBJECT_ID,)) + b"o\0"
 
 
 def field_of(document: bytes, name: str) -> bytes | None:
     """The BSON of ``{"": value}`` for the first top-level field of this name; ``None`` without
     one."""
-    wanted = name.encode()
-    position, end = 4, len(document) - 1
-    while position < end:
-        kind = document[position]
-        key_end = document.index(0, position + 1)
-        value_end = _end_of(document, kind, key_end + 1)
-        if document[position + 1 : key_end] == wanted:
-            return framed(bytes((kind, 0)) + document[key_end + 1 : value_end])
-        position = value_end
-    return None
+    found = _find(document, name)
+    if found is None:
+        return None
+    start, value, end = found
+    return framed(bytes((document[start], 0)) + document[value:end])
+
+
+def with_wrapped_id(document: bytes, organization: ObjectId) -> bytes | None:
+    """The document with its ``_id`` in front, stored as ``{o: organization, i: _id}``; ``None``
+    without one. One of a type that the server refuses stays, so that it does."""
+    found = _find(document, "_id")
+    if found is None:
+        return None
+    start, value, end = found
+    kind = document[start]
+    if kind in _UNSTORABLE:
+        return document
+    wrapped = framed(_OF + organization.binary + bytes((kind,)) + b"i\0" + document[value:end])
+    rest = document[4:start] + document[end:-1]
+    return framed(bytes((_DOCUMENT,)) + b"_id\0" + wrapped + rest)
+
+
+def with_unwrapped_id(document: bytes) -> bytes:
+    """The document with its ``_id`` as it was before it was wrapped. Where a projection left
+    nothing of it, it has none."""
+    found = _find(document, "_id")
+    if found is None:
+        return document
+    start, value, end = found
+    inner = _find(document[value:end], "i")
+    if inner is None:
+        return framed(document[4:start] + document[end:-1])
+    kind_at, from_, to = (value + each for each in inner)
+    kind = document[kind_at : kind_at + 1]
+    own = kind + b"_id\0" + document[from_:to]
+    return framed(document[4:start] + own + document[end:-1])
 
 
 def id_of(document: bytes) -> bytes:
@@ -50,6 +79,20 @@ def with_id(document: bytes) -> tuple[bytes, bytes]:
 def framed(elements: bytes) -> bytes:
     """The document of these encoded elements."""
     return (len(elements) + 5).to_bytes(4, "little") + elements + b"\0"
+
+
+def _find(document: bytes, name: str) -> tuple[int, int, int] | None:
+    """Where the first top-level field of this name begins, where its value does, and where that
+    ends."""
+    wanted = name.encode()
+    position, end = 4, len(document) - 1
+    while position < end:
+        key_end = document.index(0, position + 1)
+        value_end = _end_of(document, document[position], key_end + 1)
+        if document[position + 1 : key_end] == wanted:
+            return position, key_end + 1, value_end
+        position = value_end
+    return None
 
 
 def _end_of(document: bytes, kind: int, start: int) -> int:

@@ -20,7 +20,7 @@ members, pages and the audit trail are left out.
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,10 +28,14 @@ from bson import Binary, ObjectId
 from pymongo import MongoClient
 
 from . import AsyncTenants, Tenants
-from .directory import COLLECTION, MAIN, ORGANIZATIONS, SLUGS
+from .directory import MAIN, ORGANIZATIONS, POOLS, SLUGS, PoolEntry, pool_name
+from .placements import COLLECTION, DATABASE, SHARED
+from .placements.database import DOCUMENTS, database_name
+from .placements.shared import Shared
 from .reports import reports_of
 
 _EPOCH = 1
+_FORMAT = 2
 
 
 class FakePortal:
@@ -49,7 +53,7 @@ class FakePortal:
         )
         self.master = self.client[f"{name}_master"]
         self.data = self.client[f"{name}_data"]
-        for view in (ORGANIZATIONS, SLUGS):
+        for view in (ORGANIZATIONS, SLUGS, POOLS):
             self.master.create_collection(view, check_exists=False)
 
     def __enter__(self) -> "FakePortal":
@@ -60,6 +64,7 @@ class FakePortal:
 
     def close(self) -> None:
         """Drop the databases."""
+        self._drop_databases()
         self.client.drop_database(self.data)
         self.client.drop_database(reports_of(self.data.name))
         self.client.drop_database(self.master)
@@ -67,9 +72,10 @@ class FakePortal:
 
     def clear(self) -> None:
         """Delete all organizations, which is quicker than another ``FakePortal``."""
+        self._drop_databases()
         for name in self.data.list_collection_names():
             self.data.drop_collection(name)
-        for view in (ORGANIZATIONS, SLUGS):
+        for view in (ORGANIZATIONS, SLUGS, POOLS):
             self.master[view].delete_many({})
 
     def tenants(self, **options: Any) -> Tenants:
@@ -80,25 +86,30 @@ class FakePortal:
         """``AsyncTenants`` over these databases, as the application makes them."""
         return AsyncTenants(self.uri, **options)
 
-    def create(self, slug: str) -> ObjectId:
-        """Create an organization; return its id."""
-        organization_id, collection = ObjectId(), _collection(slug)
-        self.data.create_collection(collection, check_exists=False)
+    def create(self, slug: str, strategy: str = COLLECTION, pool: int = 1) -> ObjectId:
+        """Create an organization; return its id. By the strategy ``shared`` it shares a collection
+        with the others of the ``pool``, by ``database`` it has a database of its own."""
+        organization_id = ObjectId()
+        placement: dict[str, Any] = {"strategy": strategy, "cluster": MAIN}
+        if strategy == SHARED:
+            self._make_pool(pool)
+            placement |= {"database": self.data.name, "pool": pool}
+        else:
+            database, collection = self.data.name, _collection(slug)
+            if strategy == DATABASE:
+                database, collection = database_name(organization_id), DOCUMENTS
+            self.client[database].create_collection(collection, check_exists=False)
+            uuid = _uuid(self.client[database], collection)
+            placement |= {"database": database, "collection": collection, "uuid": uuid}
         self._entries.insert_one(
             {
                 "_id": organization_id,
                 "slug": slug,
                 "state": "active",
                 "version": 1,
-                "placement": {
-                    "strategy": COLLECTION,
-                    "cluster": MAIN,
-                    "database": self.data.name,
-                    "collection": collection,
-                    "uuid": self._uuid(collection),
-                },
+                "placement": placement,
                 "epoch": _EPOCH,
-                "format": 1,
+                "format": _FORMAT,
             }
         )
         self._claim(slug, organization_id)
@@ -106,51 +117,75 @@ class FakePortal:
 
     def rename(self, organization: str | ObjectId, slug: str) -> None:
         """Rename an organization. Its slug before leads to it from now on, too."""
-        with self.operation(organization, "rename", _collection(slug)) as entry:
-            self.move(entry["_id"], _collection(slug))
-            self.update(entry["_id"], slug=slug, **{"placement.collection": _collection(slug)})
+        name = self._name(organization, slug)
+        with self.operation(organization, "rename", name) as entry:
+            self._place(entry["_id"], name, slug=slug)
             self._slugs.update_one({"_id": entry["slug"]}, {"$set": {"state": "old"}})
             self._claim(slug, entry["_id"])
 
     def trash(self, organization: str | ObjectId) -> ObjectId:
         """Put an organization into the trash; return its id. Its slugs are free then."""
-        organization_id = self.entry(organization)["_id"]
-        name = f"trash_{organization_id}"
-        with self.operation(organization_id, "trash", name):
-            self.move(organization_id, name)
-            self.update(organization_id, state="trashed", **{"placement.collection": name})
-            self._slugs.delete_many({"organization": organization_id})
-        return organization_id
+        entry = self.entry(organization)
+        name = f"trash_{entry['_id']}"
+        with self.operation(entry["_id"], "trash", name):
+            if entry["placement"]["strategy"] == SHARED:
+                self.advance_pool(entry["placement"]["pool"])
+            self._place(entry["_id"], name, state="trashed")
+            self._slugs.delete_many({"organization": entry["_id"]})
+        return entry["_id"]
 
     def restore(self, organization_id: ObjectId, slug: str) -> None:
         """Take an organization out of the trash, under this slug."""
-        with self.operation(organization_id, "restore", _collection(slug)):
-            self.move(organization_id, _collection(slug))
-            collection = {"placement.collection": _collection(slug)}
-            self.update(organization_id, state="active", slug=slug, **collection)
+        name = self._name(organization_id, slug)
+        with self.operation(organization_id, "restore", name):
+            self._place(organization_id, name, state="active", slug=slug)
             self._claim(slug, organization_id)
 
     def purge(self, organization: str | ObjectId) -> ObjectId:
         """Delete an organization's documents for good; return its id."""
         entry = self.entry(organization)
-        with self.operation(entry["_id"], "purge", entry["placement"]["collection"]):
-            self.data.drop_collection(entry["placement"]["collection"])
-            self.update(entry["_id"], state="purged")
-            self._slugs.delete_many({"organization": entry["_id"]})
-        return entry["_id"]
+        organization_id, placement = entry["_id"], entry["placement"]
+        with self.operation(organization_id, "purge", placement.get("collection", "")):
+            if placement["strategy"] == SHARED:
+                self.advance_pool(placement["pool"])
+                name = self.pool(placement["pool"]).names[0]
+                self.data[name].delete_many({"_id": Shared(organization_id).filters.range})
+            else:
+                self.client[placement["database"]].drop_collection(placement["collection"])
+            self.update(organization_id, state="purged")
+            self._slugs.delete_many({"organization": organization_id})
+        return organization_id
+
+    def pool(self, number: int) -> PoolEntry:
+        """The directory's entry of a shared collection."""
+        return PoolEntry.from_document(self._pools.find_one({"_id": number}))
+
+    def advance_pool(self, number: int) -> None:
+        """Give a shared collection its next name, as the portal does when one of its organizations
+        goes into the trash: all others notice nothing."""
+        pool = self.pool(number)
+        following = pool.generation + 1
+        self._pools.update_one({"_id": number}, {"$set": {"next_generation": following}})
+        self.data[pool.names[0]].rename(pool_name(number, following))
+        change = {"$set": {"generation": following}, "$unset": {"next_generation": ""}}
+        self._pools.update_one({"_id": number}, change)
 
     @contextmanager
     def fenced(self, organization: str | ObjectId) -> Iterator[None]:
         """Keep all reads and writes of an organization waiting in the body, as an operation does
-        that takes long."""
+        that takes long; also those of others that share its collection."""
         entry = self.entry(organization)
-        collection = entry["placement"]["collection"]
-        with self.operation(entry["_id"], "move", collection):
+        place = {f"placement.{name}": entry["placement"].get(name) for name in ("uuid", "pool")}
+        affected = [each["_id"] for each in self._entries.find(place)]
+        name = self._found(entry["_id"]).name
+        with ExitStack() as operations:
+            for each in affected:
+                operations.enter_context(self.operation(each, "move", name))
             self.move(entry["_id"], f"fenced_{entry['_id']}")
             try:
                 yield
             finally:
-                self.move(entry["_id"], collection)
+                self.move(entry["_id"], name)
 
     def fence(self, organization: str | ObjectId, seconds: float) -> threading.Thread:
         """Do so for some seconds, in a thread that has begun when this returns."""
@@ -181,10 +216,9 @@ class FakePortal:
 
     def move(self, organization: str | ObjectId, name: str) -> None:
         """Rename the collection alone, and leave the directory as it is."""
-        uuid = self.entry(organization)["placement"]["uuid"]
-        [found] = self.data.list_collections(filter={"info.uuid": Binary.from_uuid(uuid)})
-        if found["name"] != name:
-            self.data[found["name"]].rename(name)
+        found = self._found(organization)
+        if found.name != name:
+            found.rename(name)
 
     @contextmanager
     def operation(
@@ -197,13 +231,43 @@ class FakePortal:
         change = {"$unset": {"operation": ""}, "$inc": {"version": 1}}
         self._entries.update_one({"_id": entry["_id"]}, change)
 
-    def _claim(self, slug: str, organization_id: ObjectId) -> None:
-        claim = {"organization": organization_id, "state": "current", "epoch": _EPOCH, "format": 1}
-        self._slugs.replace_one({"_id": slug}, claim, upsert=True)
+    def _found(self, organization: str | ObjectId) -> Any:
+        """The collection, whatever its name."""
+        placement = self.entry(organization)["placement"]
+        pool = placement.get("pool")
+        uuid = placement["uuid"] if pool is None else self.pool(pool).uuid
+        database = self.client[placement["database"]]
+        [found] = database.list_collections(filter={"info.uuid": Binary.from_uuid(uuid)})
+        return database[found["name"]]
 
-    def _uuid(self, collection: str) -> Any:
-        [found] = self.data.list_collections(filter={"name": collection})
-        return found["info"]["uuid"]
+    def _name(self, organization: str | ObjectId, slug: str) -> str:
+        """The collection's name under a slug."""
+        own = self.entry(organization)["placement"]["strategy"] == COLLECTION
+        return _collection(slug) if own else DOCUMENTS
+
+    def _place(self, organization_id: ObjectId, name: str, **fields: Any) -> None:
+        """Give the collection its name, unless others share it, and record that."""
+        if self.entry(organization_id)["placement"]["strategy"] != SHARED:
+            self.move(organization_id, name)
+            fields["placement.collection"] = name
+        self.update(organization_id, **fields)
+
+    def _make_pool(self, number: int) -> None:
+        if self._pools.find_one({"_id": number}) is None:
+            name = pool_name(number, 1)
+            self.data.create_collection(name, check_exists=False)
+            record = {"cluster": MAIN, "database": self.data.name, "uuid": _uuid(self.data, name)}
+            stamp = {"generation": 1, "epoch": _EPOCH, "format": _FORMAT}
+            self._pools.insert_one({"_id": number, **record, **stamp})
+
+    def _claim(self, slug: str, organization_id: ObjectId) -> None:
+        claim = {"organization": organization_id, "state": "current"}
+        stamp = {"epoch": _EPOCH, "format": _FORMAT}
+        self._slugs.replace_one({"_id": slug}, {**claim, **stamp}, upsert=True)
+
+    def _drop_databases(self) -> None:
+        for entry in self._entries.find({"placement.strategy": DATABASE}):
+            self.client.drop_database(entry["placement"]["database"])
 
     @property
     def _entries(self) -> Any:
@@ -212,6 +276,15 @@ class FakePortal:
     @property
     def _slugs(self) -> Any:
         return self.master[SLUGS]
+
+    @property
+    def _pools(self) -> Any:
+        return self.master[POOLS]
+
+
+def _uuid(database: Any, collection: str) -> Any:
+    [found] = database.list_collections(filter={"name": collection})
+    return found["info"]["uuid"]
 
 
 def _collection(slug: str) -> str:

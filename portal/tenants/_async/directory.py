@@ -32,6 +32,7 @@ from ..errors import (
     UnknownPool,
 )
 from ..fence import pauses
+from ..placements import DATABASE
 from ..runtime import AsyncFlights, AsyncRead, AsyncScoped, Result, async_sleep, renew_after_fork
 from .connections import AsyncClusters, AsyncConnection
 from .reports import AsyncReports
@@ -128,7 +129,8 @@ class AsyncDirectory:
                 await self._read_pool(entry.pool)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
             self._entries.accept(entry, pool, found)
-            await self._reports.send(entry.database)
+            if entry.strategy != DATABASE:  # beside which there is no database of reports
+                await self._reports.send(entry.database)
             return entry, pool
 
         answer = await self._share(("organization", organization_id), read)

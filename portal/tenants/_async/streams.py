@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from threading import Semaphore
 from typing import Any
 
-from bson import ObjectId
+from bson import Binary, ObjectId
 from bson.codec_options import CodecOptions
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 
 from ..errors import NotOffered
+from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
 from .connections import AsyncClusters
 from .directory import AsyncPlace
@@ -30,7 +31,8 @@ class AsyncStream:
     """The changes of one organization's documents, with the methods of PyMongo's change stream.
 
     Renames are not noticed. What is in the trash doesn't change; after it was restored the stream
-    goes on. A purge is a ``drop``. On a connection of its own, so that nothing else waits for it.
+    goes on. A purge is a ``drop``, or in a shared collection the deletion of each document. On a
+    connection of its own, so that nothing else waits for it.
     """
 
     def __init__(
@@ -110,14 +112,19 @@ class AsyncStream:
         if len(databases) != 1:
             raise NotOffered("watch", "follow organizations of one database by each stream")
         [(cluster, name)] = databases
-        self._ids = {bytes(each.uuid): each.entry.id for each in located}
-        uuids = [each.uuid for each in located]
-        own = {"collectionUUID": {"$in": uuids}, "operationType": {"$in": _OPERATIONS}}
+        self._ids = {bytes(each.uuid): each.entry.id for each in located if each.pool is None}
+        shared: dict[Binary, list[ObjectId]] = {}
+        for each in located:
+            if each.pool is not None:
+                shared.setdefault(each.uuid, []).append(each.entry.id)
+        own = {"collectionUUID": {"$in": [each.uuid for each in located if each.pool is None]}}
+        changes = {"operationType": {"$in": _OPERATIONS}, "$or": [own, *changes_of(shared)]}
+        stages = [{"$match": changes}, *unwrapping_changes(list(shared)), *self._pipeline]
         database = self._clusters.stream_client(cluster).get_database(
             name, codec_options=self._codec_options
         )
         return await database.watch(
-            [{"$match": own}, *self._pipeline],
+            stages,
             show_expanded_events=True,  # with the UUID
             **self._options,
         )
@@ -125,11 +132,14 @@ class AsyncStream:
 
 class AsyncSharedStream(AsyncStream):
     """The changes of many organizations' documents, each as a pair of the organization's id and the
-    change. A pipeline must keep ``collectionUUID``."""
+    change. A pipeline must keep ``collectionUUID``, which is the id of one that shares its
+    collection."""
 
     async def try_next(self) -> Any:
         change = await super().try_next()
         if change is None:
             return None
-        uuid = change["collectionUUID"]
-        return self._ids[bytes(getattr(uuid, "bytes", uuid))], change
+        told = change["collectionUUID"]
+        if isinstance(told, ObjectId):
+            return told, change
+        return self._ids[bytes(getattr(told, "bytes", told))], change

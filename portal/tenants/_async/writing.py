@@ -32,7 +32,7 @@ from ..directory import Located
 from ..fence import check_write
 from ..queries import check_filter, check_replacement, check_update
 from .cursors import AsyncFound
-from .execution import AsyncExecution, send, write_options
+from .execution import AsyncExecution, send, send_unfenced, write_options
 
 Update = Document | Sequence[Document]
 
@@ -293,8 +293,10 @@ class AsyncWriting:
             # collection from being renamed until that ends.
             await self._execution.look(session, located)
             database = self._execution.database(located)
-            command = {"findAndModify": located.name, **fields, **parts, **action}
-            return await database.command(command, session=session, codec_options=options)
+            command = {**fields, **parts, **action}
+            return await send_unfenced(
+                database, "findAndModify", command, located, options, session
+            )
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
         with pymongo.timeout(seconds):
@@ -310,7 +312,7 @@ class AsyncWriting:
                 if batch.verb in ("update", "delete") and batch.many:
                     await self._write_many(batch, outcome, **fields)
                 else:
-                    content = {batch.content: batch.encoded, "ordered": ordered}
+                    content: dict[str, Any] = {**batch.content, "ordered": ordered}
                     reply = await self._execution.write(
                         batch.verb, single=False, **content, **fields
                     )
@@ -360,8 +362,7 @@ class AsyncWriting:
 
         async def body(session: AsyncClientSession, located: Located) -> Mapping[str, Any]:
             database = self._execution.database(located)
-            command = {verb: located.name, **fields}
-            reply = await send(database, command, located, options, session)
+            reply = await send(database, verb, fields, located, options, session)
             check_write(reply, single=True)
             return reply
 

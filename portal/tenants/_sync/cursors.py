@@ -1,6 +1,7 @@
 """Results that are read in parts, through renames where their order allows."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import pymongo
@@ -30,6 +31,7 @@ class Results:
         self._verb = verb
         self._fields = fields
         self._cursor: CommandCursor | None = None
+        self._unwrapped: Callable[[Any], Any] | None = None
         self._part: deque[Any] = deque()
         self._read = 0
         self._last: Any = None
@@ -81,7 +83,7 @@ class Results:
     def open(self) -> CommandCursor:
         """The server's cursor, for which the command is sent unless it was."""
         if self._cursor is None:
-            self._cursor = self._execution.open(self._verb, **self._command())
+            self._cursor, self._unwrapped = self._execution.open(self._verb, **self._command())
         return self._cursor
 
     def _command(self) -> dict[str, Any]:
@@ -108,6 +110,8 @@ class Results:
                 with pymongo.timeout(limits.OPERATION_SECONDS):
                     self._part.append(cursor.next())
                 self._part.extend(take_received(cursor))
+                if self._unwrapped is not None:
+                    self._part = deque(map(self._unwrapped, self._part))
                 return
             except StopIteration:
                 self._ended = True

@@ -32,6 +32,7 @@ from ..errors import (
     UnknownPool,
 )
 from ..fence import pauses
+from ..placements import DATABASE
 from ..runtime import Flights, Read, Result, Scoped, renew_after_fork, sleep
 from .connections import Clusters, Connection
 from .reports import Reports
@@ -128,7 +129,8 @@ class Directory:
                 self._read_pool(entry.pool)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
             self._entries.accept(entry, pool, found)
-            self._reports.send(entry.database)
+            if entry.strategy != DATABASE:  # beside which there is no database of reports
+                self._reports.send(entry.database)
             return entry, pool
 
         answer = self._share(("organization", organization_id), read)

@@ -2,7 +2,7 @@
 caller's time ends."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -39,6 +39,10 @@ _NO_TYPES = TypeRegistry()
 _MAJORITY = {"w": "majority"}
 
 
+Opened = tuple[CommandCursor, Callable[[Any], Any] | None]
+"""A cursor, and the function that unwraps its documents if they are wrapped."""
+
+
 class Execution(Protocol):
     """The ways in which a tenant's commands are executed. ``fields`` are the command's without its
     collection."""
@@ -56,7 +60,7 @@ class Execution(Protocol):
     def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
         """The reply to a command that takes no fence."""
 
-    def open(self, verb: str, **fields: Any) -> CommandCursor:
+    def open(self, verb: str, **fields: Any) -> Opened:
         """The server's cursor for a command that reads."""
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
@@ -87,12 +91,13 @@ class Fenced:
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
         options = self.codec_options
         if options.type_registry != _NO_TYPES:  # which a command's reply isn't decoded by
-            found = (self.open(verb, **fields)).to_list()
+            cursor, unwrapped = self.open(verb, **fields)
+            found = cursor.to_list()
+            found = found if unwrapped is None else [unwrapped(each) for each in found]
             return {"cursor": {"id": 0, "firstBatch": found}}
 
         def attempt(located: Located) -> dict[str, Any]:
-            command = {verb: located.name, **fields}
-            return send(self.database(located), command, located, options)
+            return send(self.database(located), verb, fields, located, options)
 
         return self.execute(attempt, seconds=_seconds(fields))
 
@@ -102,19 +107,18 @@ class Fenced:
         def attempt(located: Located) -> dict[str, Any]:
             database = self.database(located)
             # Between two fenced commands the name was the collection's.
-            send(database, {"find": located.name, **ANY}, located, options)
-            reply = database.command({verb: located.name, **fields}, codec_options=options)
-            send(database, {"find": located.name, **ANY}, located, options)
+            send(database, "find", ANY, located, options)
+            reply = send_unfenced(database, verb, fields, located, options)
+            send(database, "find", ANY, located, options)
             return reply
 
         return self.execute(attempt, seconds=_seconds(fields))
 
-    def open(self, verb: str, **fields: Any) -> CommandCursor:
+    def open(self, verb: str, **fields: Any) -> Opened:
         options = self.codec_options
 
-        def attempt(located: Located) -> CommandCursor:
-            command = {verb: located.name, **fields}
-            return open_cursor(self.database(located), command, located, options)
+        def attempt(located: Located) -> Opened:
+            return open_cursor(self.database(located), verb, fields, located, options)
 
         return self.execute(attempt, seconds=_seconds(fields))
 
@@ -133,8 +137,8 @@ class Fenced:
                 taken = located.entry.cluster, connection, session, next_number()
             _, connection, session, number = taken
             database = connection.database(located.entry.database)
-            command = {verb: located.name, **fields, "txnNumber": number, "writeConcern": _MAJORITY}
-            reply = send(database, command, located, options, session)
+            command = {**fields, "txnNumber": number, "writeConcern": _MAJORITY}
+            reply = send(database, verb, command, located, options, session)
             check_write(reply, single=single)
             return reply
 
@@ -155,8 +159,8 @@ class Fenced:
         options = self.codec_options
 
         def attempt(located: Located) -> dict[str, Any]:
-            command = {verb: located.name, **fields, "writeConcern": _MAJORITY}
-            reply = send(self.database(located), command, located, options)
+            command = {**fields, "writeConcern": _MAJORITY}
+            reply = send(self.database(located), verb, command, located, options)
             check_write(reply, single=True)
             return reply
 
@@ -197,7 +201,7 @@ class Fenced:
         """Check that the collection is there, and in a transaction keep it from being renamed until
         that ends. Raises Moved."""
         database = self.database(located)
-        send(database, {"find": located.name, **ANY}, located, self.codec_options, session)
+        send(database, "find", ANY, located, self.codec_options, session)
 
     def database(self, located: Located) -> Database:
         """The database that the collection is in."""
@@ -266,19 +270,16 @@ class InTransaction:
         return self._codec_options
 
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
-        command = {verb: self._located.name, **fields}
-        return self._send(command, self._codec_options)
+        return self._send(verb, fields, self._codec_options)
 
-    def open(self, verb: str, **fields: Any) -> CommandCursor:
-        command = {verb: self._located.name, **fields}
+    def open(self, verb: str, **fields: Any) -> Opened:
         with self.bounded():
             return open_cursor(
-                self._database, command, self._located, self._codec_options, self.session
+                self._database, verb, fields, self._located, self._codec_options, self.session
             )
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
-        command = {verb: self._located.name, **fields}
-        reply = self._send(command, write_options(self._codec_options))
+        reply = self._send(verb, fields, write_options(self._codec_options))
         check_write(reply, single=single)
         return reply
 
@@ -303,45 +304,66 @@ class InTransaction:
         transaction: the caller may end that in another context than the one that began it."""
         return pymongo.timeout(max(self._deadline - time.monotonic(), 0.001))
 
-    def _send(self, command: dict[str, Any], options: CodecOptions) -> dict[str, Any]:
+    def _send(self, verb: str, fields: dict[str, Any], options: CodecOptions) -> dict[str, Any]:
         with self.bounded():
-            return send(self._database, command, self._located, options, self.session)
+            return send(self._database, verb, fields, self._located, options, self.session)
 
 
 def send(
     database: Database,
-    command: dict[str, Any],
+    verb: str,
+    fields: Mapping[str, Any],
     located: Located,
     codec_options: CodecOptions,
     session: ClientSession | None = None,
 ) -> dict[str, Any]:
-    """The reply to a fenced command. Raises Moved, and PyMongo's errors."""
-    command["collectionUUID"] = located.uuid
+    """The reply to a fenced command, as its placement tells it. Raises Moved, and PyMongo's
+    errors."""
+    fenced = {**fields, "collectionUUID": located.uuid}
+    return send_unfenced(database, verb, fenced, located, codec_options, session)
+
+
+def send_unfenced(
+    database: Database,
+    verb: str,
+    fields: Mapping[str, Any],
+    located: Located,
+    codec_options: CodecOptions,
+    session: ClientSession | None = None,
+) -> dict[str, Any]:
+    """The reply to a command that takes no fence, likewise."""
+    placement = located.placement
+    command = {verb: located.name, **placement.command(verb, fields, codec_options)}
     try:
-        return database.command(command, session=session, codec_options=codec_options)
+        reply = database.command(command, session=session, codec_options=codec_options)
     except OperationFailure as error:
-        raise rejection(error) or error from error
+        raise rejection(error) or placement.error(error) from error
+    return placement.reply(verb, reply, codec_options)
 
 
 def open_cursor(
     database: Database,
-    command: dict[str, Any],
+    verb: str,
+    fields: Mapping[str, Any],
     located: Located,
     codec_options: CodecOptions,
     session: ClientSession | None = None,
-) -> CommandCursor:
+) -> Opened:
     """The cursor of a fenced command. Raises Moved, and PyMongo's errors.
 
     It needs no further fence: a cursor belongs to the collection with the UUID, and ends where that
     is renamed.
     """
-    command["collectionUUID"] = located.uuid
+    placement = located.placement
+    fenced = {**fields, "collectionUUID": located.uuid}
+    command = {verb: located.name, **placement.command(verb, fenced, codec_options)}
     try:
         # The database's own options are those of the parts after the first.
         decoding = database.with_options(codec_options=codec_options)
-        return decoding.cursor_command(command, session=session, codec_options=codec_options)
+        cursor = decoding.cursor_command(command, session=session, codec_options=codec_options)
     except OperationFailure as error:
-        raise rejection(error) or error from error
+        raise rejection(error) or placement.error(error) from error
+    return cursor, placement.unwrapping(verb, codec_options)
 
 
 def _seconds(fields: dict[str, Any], seconds: float = limits.OPERATION_SECONDS) -> float:

@@ -32,7 +32,7 @@ from ..directory import Located
 from ..fence import check_write
 from ..queries import check_filter, check_replacement, check_update
 from .cursors import Found
-from .execution import Execution, send, write_options
+from .execution import Execution, send, send_unfenced, write_options
 
 Update = Document | Sequence[Document]
 
@@ -289,8 +289,8 @@ class Writing:
             # collection from being renamed until that ends.
             self._execution.look(session, located)
             database = self._execution.database(located)
-            command = {"findAndModify": located.name, **fields, **parts, **action}
-            return database.command(command, session=session, codec_options=options)
+            command = {**fields, **parts, **action}
+            return send_unfenced(database, "findAndModify", command, located, options, session)
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
         with pymongo.timeout(seconds):
@@ -304,7 +304,7 @@ class Writing:
                 if batch.verb in ("update", "delete") and batch.many:
                     self._write_many(batch, outcome, **fields)
                 else:
-                    content = {batch.content: batch.encoded, "ordered": ordered}
+                    content: dict[str, Any] = {**batch.content, "ordered": ordered}
                     reply = self._execution.write(batch.verb, single=False, **content, **fields)
                     outcome.add(batch, reply)
                 if ordered and outcome.errors:
@@ -352,8 +352,7 @@ class Writing:
 
         def body(session: ClientSession, located: Located) -> Mapping[str, Any]:
             database = self._execution.database(located)
-            command = {verb: located.name, **fields}
-            reply = send(database, command, located, options, session)
+            reply = send(database, verb, fields, located, options, session)
             check_write(reply, single=True)
             return reply
 

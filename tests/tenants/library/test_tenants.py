@@ -248,7 +248,7 @@ def test_a_collection_that_was_restored_under_another_uuid_is_followed(tenants, 
     raw.org_acme.insert_one({"_id": "restored"})
     with pytest.raises(errors.CollectionMissing):
         store.find_one()
-    fake.update(acme, **{"placement.uuid": fake._uuid("org_acme")})
+    fake.update(acme, **{"placement.uuid": library("testing")._uuid(raw, "org_acme")})
     assert store.find_one() == {"_id": "restored"}
 
 

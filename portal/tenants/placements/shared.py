@@ -1,0 +1,263 @@
+"""A collection that many organizations share.
+
+The ``_id`` of a stored document is ``{o: organization, i: _id}``, so one organization's documents
+are a range of the index, in the order of an own collection's. Each command is bound to that range
+here, and what comes back is unwrapped: a caller neither sees the wrapping nor can forge it.
+
+What an own collection refuses is refused by the server as there. What needs one, such as indexes,
+is NeedsOwnPlacement.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import bson
+from bson import Binary, ObjectId
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import OperationFailure
+
+from ..elements import with_unwrapped_id, with_wrapped_id
+from ..errors import NeedsOwnPlacement
+from .filters import Filters, asks_meta, check_meta
+from .updates import UNWRAP, update_of
+
+_FILTERING = ("$match", "$sort", "$skip", "$limit")
+
+
+class Shared:
+    """The placement of one organization among others."""
+
+    __slots__ = ("filters", "organization")
+
+    def __init__(self, organization_id: ObjectId) -> None:
+        self.organization = organization_id
+        self.filters = Filters(organization_id)
+
+    def command(
+        self, verb: str, fields: Mapping[str, Any], codec_options: CodecOptions
+    ) -> Mapping[str, Any]:
+        """The fields of a command on the organization's documents alone. Raises
+        NeedsOwnPlacement."""
+        sent = {**fields, **self._chosen(fields)}
+        match verb:
+            case "find":
+                self._find(sent, fields)
+            case "aggregate":
+                sent["pipeline"] = self._pipeline(fields["pipeline"])
+            case "count":
+                sent["query"] = {"_id": self.filters.range}
+            case "insert":
+                sent["documents"] = [
+                    self._inserted(each, codec_options) for each in _statements(fields["documents"])
+                ]
+            case "update":
+                sent["updates"] = [
+                    self._update(each, codec_options) for each in _statements(fields["updates"])
+                ]
+            case "delete":
+                sent["deletes"] = [self._delete(each) for each in _statements(fields["deletes"])]
+            case "findAndModify":
+                self._find_and_modify(sent, fields, codec_options)
+            case "listIndexes":
+                pass
+            case "createIndexes" | "dropIndexes":
+                raise NeedsOwnPlacement("an index")
+            case _:
+                raise NeedsOwnPlacement(verb)
+        return sent
+
+    def reply(self, verb: str, reply: Any, codec_options: CodecOptions) -> Any:
+        """The reply to a command, without the wrapping."""
+        unwrapped = partial(_unwrapped, codec_options)
+        match verb:
+            case "find":
+                cursor = reply["cursor"]
+                found = [unwrapped(each) for each in cursor["firstBatch"]]
+                return {"cursor": {"id": cursor["id"], "firstBatch": found}}
+            case "listIndexes":
+                own = [each for each in reply["cursor"]["firstBatch"] if each["name"] == "_id_"]
+                return {"cursor": {"id": 0, "firstBatch": own}}
+            case "findAndModify":
+                value = reply["value"]
+                return {"value": None if value is None else unwrapped(value)}
+            case "insert" | "update" | "delete":
+                return self._written(reply)
+        return reply
+
+    def error(self, error: OperationFailure) -> OperationFailure:
+        """The server's error, without the wrapping."""
+        told = self._told(error.details or {})
+        if told is error.details:
+            return error
+        return type(error)(told.get("errmsg", ""), error.code, told, error._max_wire_version)
+
+    def unwrapping(self, verb: str, codec_options: CodecOptions) -> Callable[[Any], Any] | None:
+        """The function that unwraps a document of the command's cursor: pipelines do it
+        themselves."""
+        return partial(_unwrapped, codec_options) if verb == "find" else None
+
+    # Commands
+
+    def _find(self, sent: dict[str, Any], fields: Mapping[str, Any]) -> None:
+        sent["filter"] = self.filters.within(fields["filter"])
+        projection = fields.get("projection")
+        if projection is not None:
+            check_meta(projection)
+            sent["projection"] = self.filters.projection(projection)
+
+    def _pipeline(self, stages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The stages over the organization's documents. Those that find them come before the
+        documents are unwrapped, since they use the index only there."""
+        check_meta(stages)
+        first: list[Mapping[str, Any]] = []
+        rest = list(stages)
+        keeps_order = asks_meta(stages, "sortKey")
+        while rest and next(iter(rest[0])) in _FILTERING:
+            [(name, body)] = rest[0].items()
+            if name == "$match" and isinstance(body, Mapping) and "$jsonSchema" not in body:
+                body = self.filters.within(body)
+            elif name == "$sort" and isinstance(body, Mapping) and not keeps_order:
+                body = self.filters.sort(body)
+            elif name not in ("$skip", "$limit"):
+                break
+            first.append({name: body})
+            del rest[0]
+        if not first or "$match" not in first[0]:
+            first.insert(0, {"$match": {"_id": self.filters.range}})
+        return [*first, UNWRAP, *rest]
+
+    def _inserted(self, document: Any, codec_options: CodecOptions) -> RawBSONDocument:
+        encoded = (
+            bytes(document.raw)
+            if isinstance(document, RawBSONDocument)
+            else bson.encode(document, codec_options=codec_options)
+        )
+        wrapped = with_wrapped_id(encoded, self.organization)
+        if wrapped is None:
+            raise ValueError("a document to insert has an _id")
+        return RawBSONDocument(wrapped)
+
+    def _update(self, parts: Mapping[str, Any], codec_options: CodecOptions) -> dict[str, Any]:
+        upsert = bool(parts.get("upsert"))
+        update = update_of(self.filters, parts["q"], parts["u"], upsert, codec_options)
+        query = self.filters.within(parts["q"], upsert=upsert)
+        return {**parts, **self._chosen(parts), "q": query, "u": update}
+
+    def _delete(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        return {**parts, **self._chosen(parts), "q": self.filters.within(parts["q"])}
+
+    def _find_and_modify(
+        self, sent: dict[str, Any], fields: Mapping[str, Any], codec_options: CodecOptions
+    ) -> None:
+        query, upsert = fields["query"], bool(fields.get("upsert"))
+        if "update" in fields:
+            update = update_of(self.filters, query, fields["update"], upsert, codec_options)
+            sent["update"] = update
+        sent["query"] = self.filters.within(query, upsert=upsert)
+        if fields.get("fields") is not None:
+            check_meta(fields["fields"])
+            sent["fields"] = self.filters.projection(fields["fields"])
+
+    def _chosen(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """What a command says of how to find documents. Raises NeedsOwnPlacement for a collation:
+        by none but the index's own are an organization's documents found in it."""
+        collation = parts.get("collation")
+        if isinstance(collation, Mapping) and collation.get("locale") != "simple":
+            raise NeedsOwnPlacement("a collation")
+        chosen: dict[str, Any] = {}
+        if isinstance(hint := parts.get("hint"), Mapping) and "$natural" in hint:
+            chosen["hint"] = "_id_"
+        if sort := parts.get("sort"):
+            visible = asks_meta(parts.get("projection"), "sortKey")
+            chosen["sort"] = self.filters.sort(sort, visible=visible)
+        return chosen
+
+    # Replies
+
+    def _written(self, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+        told = dict(reply)
+        if "upserted" in reply:
+            told["upserted"] = [{**each, "_id": each["_id"]["i"]} for each in reply["upserted"]]
+        if "writeErrors" in reply:
+            told["writeErrors"] = [self._told(each) for each in reply["writeErrors"]]
+        return told
+
+    def _told(self, details: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What an error tells, or the same where it tells nothing of the wrapping."""
+        message = details.get("errmsg", "")
+        told = self._told_message(message)
+        key = details.get("keyValue")
+        wrapped = isinstance(key, Mapping) and isinstance(key.get("_id"), Mapping)
+        if told == message and not wrapped:
+            return details
+        changed = {**details, "errmsg": told}
+        if isinstance(key, Mapping) and isinstance(key.get("_id"), Mapping):
+            changed["keyValue"] = {**key, "_id": key["_id"].get("i")}
+        return changed
+
+    def _told_message(self, message: str) -> str:
+        begin = f"{{ o: ObjectId('{self.organization}'), i: "
+        while (start := message.find(begin)) >= 0:
+            inner = message[start + len(begin) :]
+            end = _closing(inner)
+            message = message[:start] + inner[:end].rstrip() + inner[end + 1 :]
+        return message.replace("_id.i", "_id")
+
+
+def changes_of(organizations: Mapping[Binary, list[ObjectId]]) -> list[dict[str, Any]]:
+    """Filters for the changes of these organizations, by the UUIDs of the collections that they
+    share."""
+    return [
+        {"collectionUUID": uuid, "documentKey._id.o": {"$in": sharing}}
+        for uuid, sharing in organizations.items()
+    ]
+
+
+def unwrapping_changes(uuids: Sequence[Binary]) -> list[dict[str, Any]]:
+    """The stages after which changes in these collections tell of documents as they were given, and
+    in place of the UUID the organization."""
+    if not uuids:
+        return []
+    shared = {"$in": ["$collectionUUID", list(uuids)]}
+    changed: dict[str, Any] = {
+        "collectionUUID": {"$cond": [shared, "$documentKey._id.o", "$collectionUUID"]}
+    }
+    for name in ("documentKey", "fullDocument", "fullDocumentBeforeChange"):
+        is_document = {"$eq": [{"$type": f"${name}"}, "object"]}
+        unwrapped = {"$mergeObjects": [f"${name}", {"_id": f"${name}._id.i"}]}
+        changed[name] = {"$cond": [{"$and": [shared, is_document]}, unwrapped, f"${name}"]}
+    return [{"$set": changed}]
+
+
+def _statements(content: Any) -> Any:
+    """The statements as they were given, before they were encoded."""
+    return getattr(content, "given", content)
+
+
+def _unwrapped(codec_options: CodecOptions, document: Any) -> Any:
+    if isinstance(document, RawBSONDocument):
+        return RawBSONDocument(with_unwrapped_id(bytes(document.raw)), codec_options)
+    if "_id" in document:
+        stored = document["_id"]
+        if "i" in stored:
+            document["_id"] = stored["i"]
+        else:  # nothing of it is left by a projection
+            del document["_id"]
+    return document
+
+
+def _closing(text: str) -> int:
+    """The index of the bracket that closes one opened before."""
+    depth, quote = 1, ""
+    for index, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        else:
+            depth += {"{": 1, "}": -1}.get(character, 0)
+            if not depth:
+                return index
+    return len(text)
