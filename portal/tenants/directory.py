@@ -177,7 +177,7 @@ class Located:
             names, uuid = pool.names, pool.uuid
         else:
             raise CollectionMissing(entry.id)
-        if uuid is None:
+        if uuid is None:  # it is being created
             raise NotReady(entry.id)
         name = found if found is not None and found in names else names[0]
         placement = placement_of(entry.strategy, entry.id)

@@ -66,8 +66,8 @@ class AsyncDirectory:
             return known
         deadline = time.monotonic() + limits.CREATION_SECONDS
         for pause_seconds in pauses():
-            entry, pool = await self._read(organization_id)
             try:
+                entry, pool = await self._read(organization_id)
                 return self._entries.get(organization_id) or Located.of(entry, pool)
             except NotReady:
                 if time.monotonic() > deadline:
@@ -82,7 +82,7 @@ class AsyncDirectory:
         if known is not None and not known.is_at(used) and used.doubted is None:
             return known
         if used.pool is not None and not self._is_recorded(used.pool.number, found):
-            await self._read_pool(used.pool.number)
+            await self._read_pool(used.pool.number, used.entry.id)
         entry, pool = await self._read(used.entry.id, found)
         known = self._entries.get(used.entry.id)
         if known is None:
@@ -126,7 +126,7 @@ class AsyncDirectory:
                 pool = None if entry.pool is None else pools.get(entry.pool)
                 if entry.pool is None or pool is not None:
                     break
-                await self._read_pool(entry.pool)
+                await self._read_pool(entry.pool, organization_id)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
             self._entries.accept(entry, pool, found)
             if entry.strategy != DATABASE:  # beside which there is no database of reports
@@ -139,17 +139,20 @@ class AsyncDirectory:
             raise Unknown(organization_id)
         return answer
 
-    async def _read_pool(self, number: int) -> None:
-        """Read a pool's answer. Raises UnknownPool."""
+    async def _read_pool(self, number: int, organization_id: ObjectId) -> None:
+        """Read a pool's answer. Raises UnknownPool, and NotReady while it is being created."""
 
-        async def read() -> bool:
+        async def read() -> dict[str, Any] | None:
             document = await self._find(POOLS, number)
-            if document is not None:
+            if document is not None and document.get("uuid") is not None:
                 self._entries.accept_pool(PoolEntry.from_document(document))
-            return document is not None
+            return document
 
-        if not await self._share(("pool", number), read):
+        document = await self._share(("pool", number), read)
+        if document is None:
             raise UnknownPool(number)
+        if document.get("uuid") is None:
+            raise NotReady(organization_id)
 
     def _is_recorded(self, number: int, found: str | None) -> bool:
         pool = self._entries.pools.get(number)

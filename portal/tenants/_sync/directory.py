@@ -66,8 +66,8 @@ class Directory:
             return known
         deadline = time.monotonic() + limits.CREATION_SECONDS
         for pause_seconds in pauses():
-            entry, pool = self._read(organization_id)
             try:
+                entry, pool = self._read(organization_id)
                 return self._entries.get(organization_id) or Located.of(entry, pool)
             except NotReady:
                 if time.monotonic() > deadline:
@@ -82,7 +82,7 @@ class Directory:
         if known is not None and not known.is_at(used) and used.doubted is None:
             return known
         if used.pool is not None and not self._is_recorded(used.pool.number, found):
-            self._read_pool(used.pool.number)
+            self._read_pool(used.pool.number, used.entry.id)
         entry, pool = self._read(used.entry.id, found)
         known = self._entries.get(used.entry.id)
         if known is None:
@@ -126,7 +126,7 @@ class Directory:
                 pool = None if entry.pool is None else pools.get(entry.pool)
                 if entry.pool is None or pool is not None:
                     break
-                self._read_pool(entry.pool)
+                self._read_pool(entry.pool, organization_id)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
             self._entries.accept(entry, pool, found)
             if entry.strategy != DATABASE:  # beside which there is no database of reports
@@ -139,17 +139,20 @@ class Directory:
             raise Unknown(organization_id)
         return answer
 
-    def _read_pool(self, number: int) -> None:
-        """Read a pool's answer. Raises UnknownPool."""
+    def _read_pool(self, number: int, organization_id: ObjectId) -> None:
+        """Read a pool's answer. Raises UnknownPool, and NotReady while it is being created."""
 
-        def read() -> bool:
+        def read() -> dict[str, Any] | None:
             document = self._find(POOLS, number)
-            if document is not None:
+            if document is not None and document.get("uuid") is not None:
                 self._entries.accept_pool(PoolEntry.from_document(document))
-            return document is not None
+            return document
 
-        if not self._share(("pool", number), read):
+        document = self._share(("pool", number), read)
+        if document is None:
             raise UnknownPool(number)
+        if document.get("uuid") is None:
+            raise NotReady(organization_id)
 
     def _is_recorded(self, number: int, found: str | None) -> bool:
         pool = self._entries.pools.get(number)
