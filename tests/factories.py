@@ -13,7 +13,7 @@ from portal.database.users import ConnectionString
 from portal.documents.accounts import Account
 from portal.documents.credentials import Credential, CredentialUser, Reach
 from portal.documents.memberships import Invitation, Membership, Role
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.identity.authentication.passwords import hash_password
@@ -24,7 +24,7 @@ from portal.identity.sessions.sessions import open_session
 from portal.organizations.access.lookup import Access
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle import creating
-from portal.organizations.lifecycle.engine import write_intent
+from portal.organizations.lifecycle.engine import PLANS, Plan, Way, write_intent
 from portal.organizations.lifecycle.privileges import PREFIX, privileges_on
 from portal.organizations.members.mails import INVITE
 from portal.permissions import ROLES
@@ -83,9 +83,10 @@ def _hash():
     return hash_password(PASSWORD)
 
 
-def an_organization(name="Acme Corp", account=None):
+def an_organization(name="Acme Corp", account=None, strategy=Strategy.COLLECTION, **placement):
     account = account or an_account(f"owner-{ObjectId()}@acme.example")
-    return creating.create_organization(account.id, name, a_context(account))
+    placed = Placement(strategy=strategy, **placement)
+    return creating.create_organization(account.id, name, a_context(account), placement=placed)
 
 
 def a_member(organization, role, email="teo@acme.example"):
@@ -174,6 +175,16 @@ def a_passkey(account, name="Laptop, work"):
         account=account.id, credential=name.encode(), public_key=b"k", sign_count=0, name=name,
         synced=False, added_at=clock.now(),
     ).save()  # fmt: skip
+
+
+def a_plan(kind, *forward, back=(), title="", doing=""):
+    """How an operation of the kind is done where an organization has a collection of its own."""
+    return Plan(kind, title, doing, {Strategy.COLLECTION: Way(forward, back)})
+
+
+def steps_of(kind):
+    """The steps of an operation where an organization has a collection of its own."""
+    return PLANS[kind].ways[Strategy.COLLECTION].forward
 
 
 def fresh(organization):

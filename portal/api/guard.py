@@ -26,6 +26,7 @@ from portal.organizations.access.errors import (
     OrganizationPurged,
     OrganizationTrashed,
     SecondFactorRequired,
+    UnknownStrategy,
 )
 from portal.organizations.access.lookup import Access, stages_along
 from portal.web.errors import InvalidInput, MalformedJson
@@ -49,6 +50,7 @@ OF_ACCESS: tuple[Refusal, ...] = (
     Forbidden,
     OrganizationTrashed,
     OrganizationPurged,
+    UnknownStrategy,
 )
 """The errors of ``access_by_name``."""
 

@@ -80,7 +80,8 @@ class Operation(MasterPart):
     lease_until = fields.DateTimeField()
     started_at = fields.DateTimeField(required=True)
     origin = fields.EmbeddedDocumentField(Origin, required=True)
-    collection = fields.StringField(required=True)
+    # Of an organization with a collection of its own.
+    collection = fields.StringField()
     name = fields.StringField()
     slug = fields.StringField()
     founds_account = fields.BooleanField()
@@ -145,7 +146,7 @@ class Organization(MasterDocument):
         "indexes": [
             index_where_set("operation.lease_until"),
             "placement.uuid",
-            index_where_set("placement.pool"),
+            index_where_set("placement.pool", "state"),
             ("placement.strategy", "placement.cluster", "_id"),
             index_where_set("plan", "placement.strategy", "placement.cluster", "_id"),
             index_where_set("region", "placement.strategy", "placement.cluster", "_id"),
@@ -156,11 +157,9 @@ class Organization(MasterDocument):
 
     @property
     def collections(self) -> tuple[str, ...]:
-        """The names that the tenant collection may have: placement's and the operation's."""
-        names = [self.placement.collection]
-        if self.operation:
-            names.append(self.operation.collection)
-        return tuple(names)
+        """The names that its own collection may have: placement's and the operation's."""
+        names = [self.placement.collection, self.operation and self.operation.collection]
+        return tuple(filter(None, names))
 
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

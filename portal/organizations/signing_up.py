@@ -16,6 +16,7 @@ from portal import clock
 from portal.database.transactions import transaction, transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
+from portal.documents.organizations import Placement
 from portal.documents.sign_ups import KEPT, PendingSignUp
 from portal.email_addresses import EmailAddress
 from portal.errors import Action, check_all
@@ -27,7 +28,7 @@ from portal.mail.links import LinkPurpose
 from portal.mail.outbox import MailKind
 from portal.mail.recipients import parse_recipient
 from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.creating import SignedUp, create_with_owner
+from portal.organizations.lifecycle.creating import SignedUp, create_with_owner, make_room
 from portal.organizations.lifecycle.engine import run_now
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
@@ -49,15 +50,16 @@ def sign_up(
     user_agent: str | None = None,
     typed_slug: str | None = None,
     *,
+    placement: Placement | None = None,
     viewers_read_documents: bool = False,
 ) -> SignedUp:
-    """Create an account, its organization with a collection of its own, and a session for the
-    browser ``user_agent``, if there is one.
+    """Create an account, its organization in this ``placement``, and a session for the browser
+    ``user_agent``, if there is one.
 
-    One transaction writes master data, the collection, and the intent to rename it. The actor is
-    the new account, or the provisioning key in ``context``. Once committed the sign-up is certain;
-    where the collection can't be renamed in time, the organization keeps the operation, which the
-    runner finishes.
+    One transaction writes master data, and what they say about the collection; for one of its own
+    also that, and the intent to rename it. The actor is the new account, or the provisioning key in
+    ``context``. Once committed the sign-up is certain; where the collection can't be made and
+    renamed in time, the organization keeps the operation, which the runner finishes.
     Raises SignUpClosed, TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or
     SeveralErrors of them), SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing
     is left.
@@ -69,10 +71,16 @@ def sign_up(
         rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, typed_slug, email, password)
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
+    placement = make_room(placement or Placement())
     with slugs.offering_a_free_slug(typed_slug):
         signed_up = transaction(
             lambda: create_with_owner(
-                name, owner, context, user_agent, viewers_read_documents=viewers_read_documents
+                name,
+                owner,
+                context,
+                user_agent,
+                placement=placement,
+                viewers_read_documents=viewers_read_documents,
             )
         )
         return SignedUp(signed_up.principal, run_now(signed_up.organization))
@@ -188,6 +196,7 @@ def finish_sign_up(
     user_agent: str,
     typed_slug: str | None = None,
     *,
+    placement: Placement | None = None,
     viewers_read_documents: bool = False,
 ) -> SignedUp:
     """Create the verified account, the organization, perhaps under another name, and a session for
@@ -207,12 +216,18 @@ def finish_sign_up(
         passwords.check_password(password, asked.email, name.shown)
         password_hash = passwords.hash_password(password)
     owner = NewAccount(ObjectId(), address, password_hash, verified_at=clock.now())
+    placement = make_room(placement or Placement())
 
     @transactional
     def finish() -> SignedUp:
         _end_pending(asked, owner.id)
         return create_with_owner(
-            name, owner, context, user_agent, viewers_read_documents=viewers_read_documents
+            name,
+            owner,
+            context,
+            user_agent,
+            placement=placement,
+            viewers_read_documents=viewers_read_documents,
         )
 
     with slugs.offering_a_free_slug(typed_slug):

@@ -1,6 +1,6 @@
 """Access to an organization's tenant collection, whatever its current name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -10,30 +10,51 @@ import structlog
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from pymongo.errors import ExecutionTimeout
 
 from portal import clock
 from portal.database.clusters import client_of, database_of
 from portal.database.connection import client
 from portal.database.transactions import forbid_in_transaction
-from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.documents.organizations import (
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Strategy,
+)
+from portal.documents.pools import Pool
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import (
     OrganizationPurged,
     OrganizationRenamed,
     OrganizationTrashed,
 )
+from portal.organizations.access.errors import UnknownStrategy as NewerStrategy
 from portal.organizations.adopting import Replacement, find_replacement
-from portal.organizations.lifecycle import errors
+from portal.organizations.lifecycle import errors, pools
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
 from portal.tenants import Tenant, collections
 from portal.tenants._sync.connections import Connection
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
-from portal.tenants.directory import Entry, Located, follow
+from portal.tenants.directory import Entry, Located, PoolEntry, follow
 from portal.tenants.errors import CollectionMissing as Missing
-from portal.tenants.errors import Misplaced, NotReady, Purged, Trashed
+from portal.tenants.errors import Misplaced, NotReady, Purged, Trashed, UnknownStrategy
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
+
+MAX_COUNTED = 10_000
+"""The number of documents in a pool that are counted for a page."""
+
+COUNTING_MS = 500
+_COUNT: tuple[dict[str, Any], ...] = (
+    {"$limit": MAX_COUNTED + 1},
+    {"$group": {
+        "_id": None,
+        "documents": {"$sum": 1},
+        "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
+    }},
+)  # fmt: skip
 
 MAX_FOLLOWED = 8
 """The number of renames that a read follows; the next takes longer than the read."""
@@ -73,12 +94,34 @@ class Stored:
 
 
 def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Stored:
-    """The figures of the tenant collection, and the documents that result from a ``pipeline``.
+    """The figures of the organization's documents, and those that result from a ``pipeline``, whose
+    first batch is all.
 
-    Follows the collection through renames. One with another name than recorded is repaired, unless
-    an operation runs. Raises NotFound or OrganizationPurged where the organization was purged since
-    it was read, OperationInProgress while it is.
+    Follows the collection through renames. One of its own with another name than recorded is
+    repaired, unless an operation runs. In a pool MAX_COUNTED documents are counted at most, and
+    none where that takes long. Raises NotFound or OrganizationPurged where the organization was
+    purged since it was read, OperationInProgress while it is.
     """
+    if organization.placement.strategy == Strategy.SHARED:
+        return _stored_in_pool(organization, pipeline)
+    return _stored_in_own(organization, pipeline)
+
+
+def _stored_in_pool(organization: Organization, pipeline: Sequence[Mapping[str, Any]]) -> Stored:
+    place = organization.placement.pool, organization.id
+    try:
+        documents = pools.read_documents(*place, pipeline) if pipeline else []
+        counted = pools.read_documents(*place, _COUNT, COUNTING_MS)
+    except CollectionMissing:
+        return Stored(missing=True)
+    except ExecutionTimeout:
+        return Stored()
+    number, size = (counted[0]["documents"], counted[0]["bytes"]) if counted else (0, 0)
+    figures = Figures(min(number, MAX_COUNTED), size, partial=number > MAX_COUNTED)
+    return Stored(figures, documents)
+
+
+def _stored_in_own(organization: Organization, pipeline: Sequence[Mapping[str, Any]]) -> Stored:
     uuid, name = organization.placement.uuid, organization.placement.collection
     if uuid is None:
         return Stored()
@@ -110,7 +153,10 @@ def tenant_of(organization: Organization) -> Tenant:
     dropped the collection in the database, and CollectionNameConflict where somebody renamed it and
     another one has its name.
     """
-    return Tenant(_Place(organization.id, _located(organization)))
+    pool = None
+    if organization.placement.strategy == Strategy.SHARED:
+        organization, pool = _read(organization.id, organization.placement.pool)
+    return Tenant(_Place(organization.id, _located(organization, pool)))
 
 
 @dataclass
@@ -136,11 +182,9 @@ class _Place:
 
         One that isn't recorded, while no operation runs, is repaired. Raises as ``tenant_of``.
         """
-        organization = Organization.objects(id=self.id).first()
-        if organization is None:
-            raise NotFound
+        organization, pool = _read(self.id, used.entry.pool)
         try:
-            return follow(_entry(organization), used, found)
+            return follow(_entry(organization), used, found, pool)
         except Trashed as trashed:
             raise OrganizationTrashed(organization.name) from trashed
         except (Purged, NotReady) as gone:
@@ -148,6 +192,9 @@ class _Place:
         except Missing as missing:
             raise errors.TenantCollectionMissing(organization.name) from missing
         except Misplaced:
+            if pool is not None:
+                pools.fence(pool.number)
+                return _located(*_read(self.id, pool.number))
             return _located(_repaired(organization))
 
     def confirm(self, used: Located) -> None:
@@ -183,20 +230,46 @@ def _entry(organization: Organization) -> Entry:
         strategy=placement.strategy,
         cluster=placement.cluster,
         database=database_of(placement).name,
-        collection=placement.collection,
+        collection=placement.collection or "",
         uuid=placement.uuid,
         operation=operation and operation.kind,
         target=operation and operation.collection,
+        pool=placement.pool,
     )
 
 
-def _located(organization: Organization) -> Located:
+def _read(organization_id: ObjectId, number: int | None) -> tuple[Organization, PoolEntry | None]:
+    """The organization, and its pool as that was *before*: so no fence lies between them that the
+    organization's record doesn't know of."""
+    pool = None if number is None else Pool.objects(id=number).first()
+    organization = Organization.objects(id=organization_id).first()
+    if organization is None:
+        raise NotFound
+    return organization, pool and _pool_entry(pool)
+
+
+def _pool_entry(pool: Pool) -> PoolEntry:
+    return PoolEntry(
+        number=pool.id,
+        cluster=pool.cluster,
+        database=database_of(pool).name,
+        uuid=pool.uuid,
+        generation=pool.generation,
+        next_generation=pool.next_generation,
+    )
+
+
+def _located(organization: Organization, pool: PoolEntry | None = None) -> Located:
     try:
-        return Located.of(_entry(organization))
+        return Located.of(_entry(organization), pool)
     except Trashed as trashed:
         raise OrganizationTrashed(organization.name) from trashed
     except Purged as purged:
         raise NotFound(organization.slug) from purged
+    except UnknownStrategy as unknown:
+        raise NewerStrategy(organization.name, organization.placement.strategy) from unknown
+    except Missing as missing:
+        raise errors.TenantCollectionMissing(organization.name) from missing
     except NotReady as created:
         raise in_progress(organization) from created
 

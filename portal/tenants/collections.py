@@ -11,6 +11,7 @@ Source: MongoDB manual, ``collectionUUID`` of renameCollection, drop and aggrega
 calling it again tells.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +26,11 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from portal.tenants.fence import check_write, rejection
 
-# DDL that waits for an open transaction blocks all writes to the collection, so each try is short;
-# the next follows immediately, since the server did the waiting.
-TRY_SECONDS = 0.5
 MAX_TRIES = 20
 
 _FEW = 20
+# A name that the portal may read in any database.
+_PROBED = "portal_tenant_documents"
 
 _STORAGE_FIGURES = ("storageStats.size", "storageStats.storageSize", "storageStats.indexSizes")
 _NAMESPACE_EXISTS = 48
@@ -67,6 +67,19 @@ class CollectionElsewhere(CollectionError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tries:
+    """The tries of a command whose result is unknown: each takes ``seconds``, and ``pauses`` are
+    between them. DDL that waits for an open transaction blocks all writes to the collection."""
+
+    seconds: float
+    pauses: tuple[float, ...]
+
+
+# The next follows immediately, since the server did the waiting.
+AT_ONCE = Tries(0.5, (0,) * (MAX_TRIES - 1))
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A listed collection."""
 
@@ -84,15 +97,18 @@ class IndexFigure:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The server's statistics of a tenant collection, sizes in bytes.
+    """The figures of a tenant's documents, sizes in bytes.
 
-    The number of documents is the server's counter, which may be slightly off after a crash.
+    Of a collection they are the server's statistics; the number of documents is its counter, which
+    may be slightly off after a crash. Of documents in a shared collection they are counted:
+    ``partial`` where there are more, and without what is the collection's.
     """
 
     documents: int
     size_bytes: int
-    disk_bytes: int
-    indexes: tuple[IndexFigure, ...]
+    disk_bytes: int | None = None
+    indexes: tuple[IndexFigure, ...] = ()
+    partial: bool = False
 
     @property
     def index_bytes(self) -> int:
@@ -113,7 +129,9 @@ def uuid_of(database: Database, name: str) -> UUID | None:
     return next((found.uuid for found in list_collections(database, name=name)), None)
 
 
-def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) -> None:
+def rename_collection(
+    database: Database, uuid: UUID, name: str, new_name: str, tries: Tries = AT_ONCE
+) -> None:
     """Make sure that the collection ``uuid`` has ``new_name``.
 
     In place whatever its size: documents, ``_id``s, indexes, options, validator and UUID stay.
@@ -129,7 +147,7 @@ def rename_collection(database: Database, uuid: UUID, name: str, new_name: str) 
         "to": f"{database.name}.{new_name}",
         "writeConcern": {"w": "majority"},
     }
-    _until_known(lambda: _rename(database, command, uuid, new_name))
+    _until_known(lambda: _rename(database, command, uuid, new_name), tries)
 
 
 def drop_collection(database: Database, uuid: UUID, name: str) -> None:
@@ -144,6 +162,43 @@ def drop_collection(database: Database, uuid: UUID, name: str) -> None:
         _until_known(lambda: _send(database, command, uuid))
     except CollectionMissing:
         return
+
+
+def read_documents(
+    database: Database,
+    uuid: UUID,
+    name: str,
+    pipeline: Sequence[Mapping[str, Any]],
+    max_time_ms: int | None = None,
+) -> list[RawBSONDocument]:
+    """The result of ``pipeline``, whose first batch is all, not decoded. Raises CollectionMissing
+    or CollectionElsewhere."""
+    limit = {} if max_time_ms is None else {"maxTimeMS": max_time_ms}
+    command = {"aggregate": name, "pipeline": list(pipeline), "cursor": {}, **limit}
+    return list(_send(database, command, uuid, _raw(database))["cursor"]["firstBatch"])
+
+
+def delete_some(
+    database: Database, uuid: UUID, name: str, query: Mapping[str, Any], size: int
+) -> bool:
+    """Delete the first ``size`` documents, by ``_id``, of those that match ``query``, which bounds
+    ``_id``; ``False`` where there was none. Acknowledged by a majority. Raises CollectionMissing or
+    CollectionElsewhere."""
+    some = {"filter": query, "projection": {"_id": 1}, "sort": {"_id": 1}, "limit": size}
+    try:
+        found = _send(database, {"find": name, **some, "singleBatch": True}, uuid, _raw(database))
+        rows = found["cursor"]["firstBatch"]
+        if not rows:
+            return False
+        # Not decoded: an id may be one that PyMongo can't make a value of.
+        bounded = {"$and": [query, {"_id": {"$lte": rows[-1]["_id"]}}]}
+        deletes = [{"q": bounded, "limit": 0}]
+        command = {"delete": name, "deletes": deletes, "writeConcern": {"w": "majority"}}
+        _send(database, command, uuid)
+    except OperationFailure as error:
+        if error.code not in _MOVED_MEANWHILE:
+            raise
+    return True
 
 
 def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
@@ -163,7 +218,7 @@ def figures_and_documents(
             # when it counts. So its figures are believed if the next command finds the collection
             # under the same name.
             figures = _figures(database, uuid, name)
-            return figures, _documents(database, uuid, name, pipeline)
+            return figures, read_documents(database, uuid, name, pipeline)
         except OperationFailure as error:
             if error.code not in _MOVED_MEANWHILE or not tries_left:
                 raise
@@ -213,22 +268,18 @@ def _figures(database: Database, uuid: UUID, name: str) -> Figures:
     )
 
 
-def _documents(
-    database: Database, uuid: UUID, name: str, pipeline: Sequence[Mapping[str, Any]]
-) -> list[RawBSONDocument]:
-    command = {"aggregate": name, "pipeline": list(pipeline), "cursor": {}}
-    raw = database.client.codec_options.with_options(document_class=RawBSONDocument)
-    return list(_send(database, command, uuid, raw)["cursor"]["firstBatch"])
+def _raw(database: Database) -> CodecOptions[RawBSONDocument]:
+    return database.client.codec_options.with_options(document_class=RawBSONDocument)
 
 
 def _name_of(database: Database, uuid: UUID) -> str | None:
     try:
-        _send(database, {"find": "new_", "limit": 1, "singleBatch": True}, uuid)
+        _send(database, {"find": _PROBED, "limit": 1, "singleBatch": True}, uuid)
     except CollectionElsewhere as elsewhere:
         return elsewhere.actual_name
     except CollectionMissing:
         return None
-    return "new_"
+    return _PROBED
 
 
 def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: str) -> None:
@@ -265,16 +316,17 @@ def _send(
     return reply
 
 
-def _until_known(attempt: Callable[[], object]) -> None:
+def _until_known(attempt: Callable[[], object], tries: Tries = AT_ONCE) -> None:
     """Call ``attempt`` again while its result is unknown, within the caller's time limit."""
-    for tries_left in reversed(range(MAX_TRIES)):
+    for pause in (*tries.pauses, None):
         try:
-            with pymongo.timeout(TRY_SECONDS):
+            with pymongo.timeout(tries.seconds):
                 attempt()
             return
         except PyMongoError as error:
-            if not _undecided(error) or not tries_left:
+            if not _undecided(error) or pause is None:
                 raise
+            time.sleep(pause)
 
 
 def _undecided(error: PyMongoError) -> bool:

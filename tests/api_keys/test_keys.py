@@ -12,7 +12,7 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Role
-from portal.documents.organizations import Failure
+from portal.documents.organizations import Failure, Strategy
 from portal.errors import NotFound, PortalError, SeveralErrors
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.mail import sender
@@ -28,7 +28,7 @@ from portal.organizations.api_keys.errors import (
 )
 from portal.organizations.api_keys.managing import LONGEST_LIFE, MAX_KEYS, OVERLAPS, NewSecret
 from portal.organizations.lifecycle import engine
-from portal.organizations.lifecycle.engine import Plan, RollBack
+from portal.organizations.lifecycle.engine import RollBack
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.permissions import ALL, FOR_API_KEYS, ROLES, of_api_key
@@ -36,6 +36,7 @@ from tests.factories import (
     a_context,
     a_key,
     a_member,
+    a_plan,
     an_access,
     an_account,
     an_organization,
@@ -229,7 +230,7 @@ def test_a_creation_that_is_turned_back_leaves_no_keys(monkeypatch):
         make(organization)
         raise RollBack(Failure.NAME_TAKEN)
 
-    failing = Plan("create", "", "", forward=(make_key_and_fail,), back=plan.back)
+    failing = a_plan("create", make_key_and_fail, back=plan.ways[Strategy.COLLECTION].back)
     monkeypatch.setitem(engine.PLANS, "create", failing)
     with pytest.raises(SlugTaken):
         an_organization("Acme Corp")

@@ -13,12 +13,19 @@ from portal.documents.audit import AuditEvent
 from portal.documents.credentials import Credential, Reach
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.credentials import managing
-from portal.organizations.lifecycle import renaming
 from portal.organizations.lifecycle.errors import CredentialsNotCarried, SlugTaken
 from portal.organizations.lifecycle.privileges import PREFIX
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from tests.factories import a_context, a_credential, an_access, an_organization, fresh, the_owner
+from tests.factories import (
+    a_context,
+    a_credential,
+    an_access,
+    an_organization,
+    fresh,
+    steps_of,
+    the_owner,
+)
 
 REFUSED = (13, 18)  # unauthorized, authentication failed
 
@@ -183,7 +190,7 @@ def test_a_revoked_one_is_refused_on_open_connections_within_a_second(
 def test_while_the_collection_has_no_settled_name_it_reaches_neither(acme, theirs, running_rename):
     """An insert under the old name would make a collection there, which nobody owns."""
     organization = fresh(acme)
-    take, rename, give, _ = renaming.RENAME.forward
+    take, rename, give, _ = steps_of("rename")
     take(organization)
     refused(theirs.org_acme_corp.insert_one, {})
     rename(organization)

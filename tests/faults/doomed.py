@@ -103,11 +103,12 @@ def _live(active, telling, deed, arguments, fates):
     engine.install(PLANS)
     outbox.install(MAIL_KINDS)
     running.install(JOB_KINDS)
-    for plan in engine.PLANS.values():
+    # Strategies have ways in common.
+    for steps in {id(each): each for plan in PLANS for each in plan.ways.values()}.values():
         for direction in ("forward", "back"):
-            # Plans are frozen, and were imported by name; this process is nobody else's.
-            steps = tuple(_watched(step, way) for step in getattr(plan, direction))
-            object.__setattr__(plan, direction, steps)
+            # They are frozen, and were imported by name; this process is nobody else's.
+            watched = tuple(_watched(step, way) for step in getattr(steps, direction))
+            object.__setattr__(steps, direction, watched)
     pymongo.monitoring.register(_Commands(way))
     settings.activate(active)
     logs.configure()

@@ -68,7 +68,7 @@ def test_each_kind_of_operation_has_its_scenarios(whole_lives):
         passed.setdefault(scenario.kind, set()).update(life.steps)
     assert {s.kind for s in SCENARIOS if s.name in DAILY} == set(engine.PLANS)
     for kind, plan in engine.PLANS.items():
-        steps = {step.__name__ for step in (*plan.forward, *plan.back)}
+        steps = {step.__name__ for way in plan.ways.values() for step in (*way.forward, *way.back)}
         missed = {name for name in steps if f"before {name} #1" not in passed.get(kind, ())}
         assert not missed, f"no scenario of {kind} comes to these steps"
 

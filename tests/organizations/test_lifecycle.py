@@ -9,13 +9,12 @@ from pymongo.errors import ConnectionFailure
 from portal import clock
 from portal.database.connection import server_time
 from portal.database.errors import DatabaseUnavailable
-from portal.documents.organizations import Operation, Organization
+from portal.documents.organizations import Operation, Organization, Strategy
 from portal.errors import NotFound
 from portal.organizations.access.errors import OrganizationRenamed
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.engine import (
     LeaseLost,
-    Plan,
     RollBack,
     acquire_lease,
     repair_organization,
@@ -28,7 +27,15 @@ from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.tenants import collections
-from tests.factories import a_context, an_account, an_organization, fresh, intend
+from tests.factories import (
+    a_context,
+    a_plan,
+    an_account,
+    an_organization,
+    fresh,
+    intend,
+    steps_of,
+)
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def copied(monkeypatch):
     def finish(organization):
         return update_if_held(organization, unset__operation=True)
 
-    plan = Plan("move", "Moving to {name}", "being moved", forward=(copy, finish))
+    plan = a_plan("move", copy, finish, title="Moving to {name}", doing="being moved")
     monkeypatch.setitem(engine.PLANS, "move", plan)
     return copied
 
@@ -127,7 +134,7 @@ def test_an_intent_is_written_once(copied):
 def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monkeypatch):
     """A process that was stopped past its lease wakes and sends what no fence is against."""
     organization = an_organization("Acme Corp")
-    finish = engine.PLANS["rename"].forward[-1]
+    finish = steps_of("rename")[-1]
 
     def overtaken(asleep):
         """Others finish it, and rename it once more, before the sleeper's command arrives."""
@@ -137,7 +144,7 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
         tenant_db.org_third.rename("org_other")  # the late command, as the server takes it
         return asleep
 
-    plan = Plan("rename", "", "", forward=(overtaken, finish))
+    plan = a_plan("rename", overtaken, finish)
     monkeypatch.setitem(engine.PLANS, "rename", plan)
     assert rename_organization(organization, "Other", a_context()).slug == "third"
     assert tenant_db.list_collection_names() == ["org_third"]
@@ -147,7 +154,7 @@ def test_a_rename_that_came_too_late_is_put_right_by_who_sent_it(tenant_db, monk
 def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
     organization = an_organization("Acme Corp")
     tenant_db.org_acme_corp.rename("by_hand")
-    finish = engine.PLANS["repair"].forward[-1]
+    finish = steps_of("repair")[-1]
 
     def overtaken(asleep):
         monkeypatch.undo()
@@ -156,7 +163,7 @@ def test_a_repair_that_came_too_late_is_put_right_too(tenant_db, monkeypatch):
         tenant_db.org_other.rename("org_acme_corp")  # the late command
         return asleep
 
-    plan = Plan("repair", "", "", forward=(overtaken, finish))
+    plan = a_plan("repair", overtaken, finish)
     monkeypatch.setitem(engine.PLANS, "repair", plan)
     assert repair_organization(organization, a_context()).slug == "other"
     assert tenant_db.list_collection_names() == ["org_other"]
@@ -176,7 +183,7 @@ def others_were_faster(monkeypatch):
                 run(fresh(asleep))
             raise LeaseLost
 
-        monkeypatch.setitem(engine.PLANS, kind, Plan(kind, "", "", forward=(overtaken,)))
+        monkeypatch.setitem(engine.PLANS, kind, a_plan(kind, overtaken))
 
     return prepare
 
@@ -206,8 +213,9 @@ def test_a_newborn_collection_that_was_dropped_by_hand_leaves_no_organization(
         return organization
 
     plan = engine.PLANS["create"]
-    record_uuid, *rest = plan.forward
-    dropped = Plan("create", "", "", forward=(record_uuid, drop, *rest), back=plan.back)
+    way = plan.ways[Strategy.COLLECTION]
+    record_uuid, *rest = way.forward
+    dropped = a_plan("create", record_uuid, drop, *rest, back=way.back)
     monkeypatch.setitem(engine.PLANS, "create", dropped)
     founder = an_account()
     with pytest.raises(DatabaseUnavailable):
@@ -228,7 +236,8 @@ def born_without(tenant_db, monkeypatch):
             return organization
 
         plan = engine.PLANS["create"]
-        older = Plan("create", "", "", forward=(bare, *plan.forward), back=plan.back)
+        way = plan.ways[Strategy.COLLECTION]
+        older = a_plan("create", bare, *way.forward, back=way.back)
         monkeypatch.setitem(engine.PLANS, "create", older)
         organization = an_organization("Acme Corp")
         monkeypatch.setitem(engine.PLANS, "create", plan)

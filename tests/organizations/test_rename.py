@@ -1,7 +1,6 @@
 """Renaming: the collection goes with the name, and nothing else changes."""
 
 import threading
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,13 +11,21 @@ from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Role
 from portal.documents.organizations import OperationKind, Organization, Slug, SlugState
-from portal.organizations.lifecycle import engine, renaming
+from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.slugs import MAX_OLD
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
-from tests.factories import a_context, a_member, an_account, an_organization, fresh
+from tests.factories import (
+    a_context,
+    a_member,
+    a_plan,
+    an_account,
+    an_organization,
+    fresh,
+    steps_of,
+)
 from tests.visitor import Visitor
 
 
@@ -225,8 +232,8 @@ def test_a_second_rename_meanwhile_is_refused(monkeypatch):
 
         return wait
 
-    first, *rest = renaming.RENAME.forward
-    slowed = replace(renaming.RENAME, forward=(slow(first), *rest))
+    first, *rest = steps_of(OperationKind.RENAME)
+    slowed = a_plan(OperationKind.RENAME, slow(first), *rest)
     monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, slowed)
     thread = threading.Thread(target=rename_organization, args=(organization, "Other", a_context()))
     thread.start()

@@ -1,15 +1,13 @@
 """What others left behind is finished, and one that can't be doesn't stop the rest."""
 
-from dataclasses import replace
-
 import pytest
 
 from portal.documents.organizations import Failure, OperationKind, Organization, Slug
-from portal.organizations.lifecycle import engine, renaming, runner
+from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.engine import acquire_lease, run_now
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.trashing import trash_organization
-from tests.factories import a_context, an_organization, fresh
+from tests.factories import a_context, a_plan, an_organization, fresh, steps_of
 from tests.processes import wait_until
 
 TEXT_OF_AN_EARLIER_VERSION = "the collection org_other exists already"
@@ -52,14 +50,14 @@ def test_one_that_fails_does_not_stop_the_others(master_db, monkeypatch):
     broken, sound = an_organization("Broken"), an_organization("Sound")
     an_unfinished_rename(master_db, broken, "one")
     an_unfinished_rename(master_db, sound, "two")
-    first, *rest = renaming.RENAME.forward
+    first, *rest = steps_of(OperationKind.RENAME)
 
     def breaking(organization):
         if organization.id == broken.id:
             raise RuntimeError("a bug")
         return first(organization)
 
-    plan = replace(renaming.RENAME, forward=(breaking, *rest))
+    plan = a_plan(OperationKind.RENAME, breaking, *rest)
     monkeypatch.setitem(engine.PLANS, OperationKind.RENAME, plan)
     assert runner.recover_due_operations() == 2
     assert fresh(sound).slug == "two"

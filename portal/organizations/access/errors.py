@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from portal.bidi import isolated
 from portal.documents.memberships import Role
-from portal.errors import Action, Conflict, Refused
+from portal.errors import Action, Conflict, Refused, Unavailable
 
 
 def back_to(name: str, slug: str) -> Action:
@@ -134,3 +134,18 @@ class OrganizationTrashed(Conflict):
     code = "organization_trashed"
     title = "The organization is in the trash"
     message = "{name} was deleted meanwhile. An owner can restore it from the trash."
+
+
+@dataclass
+class UnknownStrategy(Unavailable):
+    """The organization's documents are placed by a strategy that only a newer version knows."""
+
+    name: str
+    strategy: str
+
+    code = "unknown_strategy"
+    title = "Another version of the portal serves it"
+    message = (
+        "The documents of {name} are placed in a way that this version of the portal doesn’t know: "
+        "{strategy}. Nothing was changed. Try again in a few minutes: the portal is being updated."
+    )

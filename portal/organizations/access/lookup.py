@@ -27,6 +27,7 @@ from portal.identity.sessions.principals import (
     ProvisioningPrincipal,
 )
 from portal.organizations.access import errors
+from portal.organizations.access.strategies import check_strategy
 from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR, of_member
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
@@ -88,7 +89,8 @@ def access_to(
 
     Raises NotFound alike where there is no such organization, where it is in the trash, and where
     the principal doesn't belong to it; SecondFactorRequired where the account is locked out, unless
-    the ``permission`` is to leave; Forbidden without the ``permission``.
+    the ``permission`` is to leave; Forbidden without the ``permission``; UnknownStrategy where only
+    a newer version can reach its documents.
     """
     if read is None or isinstance(principal, OrganizationKey):
         read = _read_access({"_id": slug, "$or": _LEADS}, principal)
@@ -131,6 +133,7 @@ def visible_in_any_state(
     organization = Organization.objects(id=organization_id).first()
     if organization is None:
         raise NotFound(str(organization_id))
+    check_strategy(organization)
     return organization
 
 
@@ -140,7 +143,8 @@ def _access(
     principal: AccountPrincipal | OrganizationKey,
     permission: str | None,
 ) -> Access:
-    """The access that was ``found`` by ``_read_access``. Raises SecondFactorRequired, Forbidden."""
+    """The access that was ``found`` by ``_read_access``. Raises SecondFactorRequired, Forbidden,
+    UnknownStrategy."""
     key = principal if isinstance(principal, OrganizationKey) else None
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
@@ -156,6 +160,7 @@ def _access(
             raise errors.SecondFactorRequired(organization.name, organization.slug)
     if permission:
         access.require(permission)
+    check_strategy(organization)
     return access
 
 
@@ -259,6 +264,7 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     _check_second_factor(organization.id, account_id)
     if organization.state == OrganizationState.ACTIVE:
         raise errors.NotInTrash(organization.name, organization.slug)
+    check_strategy(organization)
     return Access(organization, Role.OWNER, organization.slug, ROLES[Role.OWNER])
 
 

@@ -1,15 +1,18 @@
 """Creating organizations: by sign-up, or for an account that exists.
 
-The tenant collection is created under a name made of the organization's id, unique by construction,
-in the transaction that writes the organization: so neither exists without the other. It is renamed
-last; so a foreign collection under the final name stops the creation, on every version of the
-server, and is never touched.
+A collection of its own is created under a name made of the organization's id, unique by
+construction, in the transaction that writes the organization: so neither exists without the other.
+It is renamed last; so a foreign collection under the final name stops the creation, on every
+version of the server, and is never touched. In another cluster it is created by the operation,
+after the commit, and the organization waits where that cluster is away. In a pool, which is there
+before, the transaction is all.
 """
 
 from dataclasses import dataclass
 
 from bson import ObjectId
 
+from portal import clock
 from portal.audit.trail import begin_chain, delete_chain
 from portal.database.cascade import delete_belongings
 from portal.database.clusters import database_of
@@ -17,21 +20,26 @@ from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import (
+    MAIN_CLUSTER,
     Failure,
     OperationKind,
     Organization,
     Placement,
     SlugState,
+    Strategy,
 )
 from portal.errors import NotFound
 from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.sessions.principals import AccountPrincipal
-from portal.organizations.lifecycle import engine, slugs
+from portal.organizations.lifecycle import engine, pools, slugs
+from portal.organizations.lifecycle.births import create_once
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
+from portal.organizations.lifecycle.naming import active_name, place_at_birth
 from portal.organizations.lifecycle.steps import drop_collection, rename_collection
 from portal.tenants import collections
 from portal.web import rate_limits
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,15 @@ class SignedUp:
     organization: Organization
 
 
+def make_room(placement: Placement) -> Placement:
+    """The placement of a new organization, as chosen, with a pool where it will be in one. Called
+    before the transaction that writes the organization. Raises what ``pool_with_room`` raises."""
+    if placement.strategy == Strategy.SHARED:
+        pool = pools.pool_with_room(placement.cluster)
+        placement.pool, placement.database = pool.id, pool.database
+    return placement
+
+
 @within_transaction
 def create_with_owner(
     name: OrganizationName,
@@ -49,11 +66,12 @@ def create_with_owner(
     context: RequestContext,
     user_agent: str | None,
     *,
+    placement: Placement,
     viewers_read_documents: bool = False,
 ) -> SignedUp:
-    """Write the account, its organization with its collection, and a session for the browser
-    ``user_agent``, if there is one. The caller runs the organization's operation after the commit.
-    Raises SlugTaken, EmailTaken.
+    """Write the account, its organization in the ``placement`` that ``make_room`` returned, and a
+    session for the browser ``user_agent``, if there is one. The caller runs the organization's
+    operation, if it has one, after the commit. Raises SlugTaken, EmailTaken.
     """
     organization_id = ObjectId()
     # First: where name and address are both taken, SlugTaken is the error to report.
@@ -64,6 +82,7 @@ def create_with_owner(
         name,
         owner.id,
         entered.context,
+        placement=placement,
         founds_account=True,
         viewers_read_documents=viewers_read_documents,
     )
@@ -76,15 +95,22 @@ def create_organization(
     context: RequestContext,
     typed_slug: str | None = None,
     *,
+    placement: Placement | None = None,
     viewers_read_documents: bool = False,
 ) -> Organization:
     """Create an organization for an existing account; otherwise like ``sign_up``."""
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name = parse_name(typed_name, typed_slug)
+    placement = make_room(placement or Placement())
     with slugs.offering_a_free_slug(typed_slug):
-        return engine.run_now(
-            _create_for(account_id, name, context, viewers_read_documents=viewers_read_documents)
+        created = _create_for(
+            account_id,
+            name,
+            context,
+            placement=placement,
+            viewers_read_documents=viewers_read_documents,
         )
+        return engine.run_now(created)
 
 
 @transactional
@@ -93,6 +119,7 @@ def _create_for(
     name: OrganizationName,
     context: RequestContext,
     *,
+    placement: Placement,
     viewers_read_documents: bool,
 ) -> Organization:
     if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
@@ -104,6 +131,7 @@ def _create_for(
         name,
         account_id,
         context,
+        placement=placement,
         founds_account=False,
         viewers_read_documents=viewers_read_documents,
     )
@@ -115,36 +143,41 @@ def _insert_organization(
     owner: ObjectId,
     context: RequestContext,
     *,
+    placement: Placement,
     founds_account: bool,
     viewers_read_documents: bool,
 ) -> Organization:
-    operation = engine.new_operation(
-        OperationKind.CREATE,
-        name.collection,
-        context,
-        name=name.shown,
-        slug=name.slug,
-        founds_account=founds_account,
-    )
-    now = operation.started_at
+    now = clock.now()
     organization = Organization(
         id=organization_id,
         name=name.shown,
         slug=name.slug,
-        placement=Placement(collection=f"new_{organization_id}"),
+        placement=place_at_birth(organization_id, placement),
         version=1,
         created_at=now,
         created_by=owner,
-        operation=operation,
         viewers_read_documents=viewers_read_documents or None,
     )
     begin_chain(
         organization, "organization.created", context.origin, name=name.shown, slug=name.slug
     )
-    engine.insert_with_intent(organization, context)
-    collections.create_collection(
-        database_of(organization.placement), organization.placement.collection
-    )
+    if engine.takes_steps(OperationKind.CREATE, placement.strategy):
+        organization.operation = engine.new_operation(
+            OperationKind.CREATE,
+            active_name(placement, name),
+            context,
+            name=name.shown,
+            slug=name.slug,
+            founds_account=founds_account,
+        )
+        engine.insert_with_intent(organization, context)
+    else:
+        claim_key(context, organization_id, OperationKind.CREATE)
+        organization.save(force_insert=True)
+    if organization.placement.collection and placement.cluster == MAIN_CLUSTER:
+        collections.create_collection(
+            database_of(organization.placement), organization.placement.collection
+        )
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )
@@ -163,12 +196,19 @@ def _record_uuid(organization: Organization) -> Organization:
     return engine.update_if_held(organization, set__placement__uuid=uuid)
 
 
-@transactional
 def _create_missing(organization: Organization) -> None:
-    """Create the collection of a sign-up that an earlier version committed without it.
+    """Create the collection in another cluster; in the first one that of a sign-up that an earlier
+    version committed without it. A late attempt creates nothing."""
+    placement = organization.placement
+    if placement.cluster == MAIN_CLUSTER:
+        _create_under_lease(organization)
+    else:
+        create_once(database_of(placement), placement.collection, organization.id)
 
-    Renewing the lease writes the document, so a late attempt creates nothing. Raises LeaseLost.
-    """
+
+@transactional
+def _create_under_lease(organization: Organization) -> None:
+    """Renewing the lease writes the document. Raises LeaseLost."""
     engine.renew_lease(organization)
     collections.create_collection(
         database_of(organization.placement), organization.placement.collection
@@ -178,8 +218,8 @@ def _create_missing(organization: Organization) -> None:
 def _finish_create(organization: Organization) -> Organization:
     return engine.update_if_held(
         organization,
-        set__placement__collection=organization.operation.collection,
         unset__operation=True,
+        **engine.new_place(organization.operation),
     )
 
 
@@ -205,6 +245,13 @@ CREATE = engine.Plan(
     kind=OperationKind.CREATE,
     title="Creating the collection",
     doing="being created",
-    forward=(_record_uuid, rename_collection, _finish_create),
-    back=(drop_collection, _undo_creation),
+    ways={
+        Strategy.COLLECTION: engine.Way(
+            forward=(_record_uuid, rename_collection, _finish_create),
+            back=(drop_collection, _undo_creation),
+        ),
+        Strategy.DATABASE: engine.Way(
+            forward=(_record_uuid, _finish_create), back=(drop_collection, _undo_creation)
+        ),
+    },
 )

@@ -6,11 +6,13 @@ an expired lease acquires it and restarts from the first step. An operation is r
 where a step raises RollBack; that is written into the document before anything is undone.
 
 Leases are set and compared with the server's clock, so no process's clock matters. A new kind
-of operation needs a ``Plan``, and its place in ``plans.PLANS``.
+of operation needs a ``Plan``, and its place in ``plans.PLANS``. Its steps depend on the strategy by
+which the organization's documents are placed; where that needs no step, because only master data
+change, the service writes intent and result in one transaction.
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,9 +39,11 @@ from portal.documents.organizations import (
     Organization,
     OrganizationState,
     RolledBack,
+    Strategy,
 )
-from portal.errors import NotFound, PortalError
+from portal.errors import NotFound, PortalError, Unavailable
 from portal.organizations.access.errors import NotInTrash, OrganizationPurged, OrganizationRenamed
+from portal.organizations.access.strategies import KNOWN, check_strategy
 from portal.organizations.lifecycle import errors
 from portal.tenants.collections import CollectionError
 from portal.web.context import RequestContext
@@ -60,19 +64,26 @@ Step = Callable[[Organization], Organization | Generator[None, None, Organizatio
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A kind of operation: its name, what pages call it, and its steps, forward and back.
+class Way:
+    """The steps of an operation, forward and back. Without ``back`` it can't be rolled back.
 
     A step is idempotent, and takes RUN_SECONDS at most. A longer one is a generator that yields at
-    least as often, wherever it may be interrupted; the lease is renewed there. ``title`` is
-    formatted with the operation's ``name``. A plan without ``back`` can't be rolled back.
+    least as often, wherever it may be interrupted; the lease is renewed there.
     """
+
+    forward: tuple[Step, ...]
+    back: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A kind of operation: its name, what pages call it, and its way by strategy; none where only
+    master data change. ``title`` is formatted with the operation's ``name``."""
 
     kind: OperationKind
     title: str
     doing: str
-    forward: tuple[Step, ...]
-    back: tuple[Step, ...] = ()
+    ways: Mapping[str, Way]
 
 
 PLANS: dict[str, Plan] = {}
@@ -105,10 +116,16 @@ def install(plans: tuple[Plan, ...]) -> None:
     PLANS.update({plan.kind: plan for plan in plans})
 
 
+def takes_steps(kind: OperationKind, strategy: Strategy) -> bool:
+    """Tell whether an operation of this kind has steps; else only master data change."""
+    return strategy in PLANS[kind].ways
+
+
 def new_operation(
-    kind: OperationKind, collection: str, context: RequestContext, **values: object
+    kind: OperationKind, collection: str | None, context: RequestContext, **values: object
 ) -> Operation:
-    """An operation that the caller starts now, on or towards the name ``collection``."""
+    """An operation that the caller starts now, on or towards the name ``collection``, if the
+    organization has one of its own."""
     return Operation(
         kind=kind, started_at=clock.now(), origin=context.origin, collection=collection, **values
     )
@@ -138,8 +155,10 @@ def write_intent(
 
     Raises OperationInProgress where another runs; OrganizationRenamed, NotInTrash,
     OrganizationPurged or NotFound where the document has changed since it was read;
-    DuplicateRequest where the same request did it already. Then nothing was written.
+    DuplicateRequest where the same request did it already; UnknownStrategy. Then nothing was
+    written.
     """
+    check_strategy(organization)
     _claim_key(organization.id, operation, context)
     as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
     written = write_intent_where(as_read, operation) if organization.state in states else None
@@ -202,16 +221,17 @@ def run(organization: Organization) -> Organization:
     Raises LeaseLost, RollBack once it is rolled back, PyMongoError where MongoDB did not respond in
     time: the operation stays written and is recovered later.
     """
-    plan, stored = PLANS[organization.operation.kind], organization.operation.failure
+    operation = organization.operation
+    way, stored = PLANS[operation.kind].ways[organization.placement.strategy], operation.failure
     if stored:
         rollback = RollBack(_failure_of(stored))
     else:
         try:
-            return _run_steps(organization, plan.forward)
+            return _run_steps(organization, way.forward)
         except RollBack as raised:
             rollback = raised
             organization = _write_failure(organization, rollback.failure)
-    _run_steps(organization, plan.back)
+    _run_steps(organization, way.back)
     raise rollback
 
 
@@ -231,11 +251,14 @@ def _write_failure(organization: Organization, failure: Failure) -> Organization
 
 
 def run_now(organization: Organization) -> Organization:
-    """Run the operation as far as possible; the runner finishes the rest.
+    """Run the organization's operation, if it has one, as far as possible; the runner finishes the
+    rest.
 
     Returns the organization with its operation, where that isn't finished. Raises SlugTaken,
     TenantCollectionMissing, CollectionNameConflict or DatabaseUnavailable where it was rolled back.
     """
+    if organization.operation is None:
+        return organization
     try:
         try:
             return run(organization)
@@ -246,7 +269,7 @@ def run_now(organization: Organization) -> Organization:
             "operation.turned_back", reason=str(rollback.failure), **log_context(organization)
         )
         raise _error_of(organization, rollback.failure) from rollback
-    except (PyMongoError, MongoEngineException, CollectionError) as error:
+    except (PyMongoError, MongoEngineException, CollectionError, Unavailable) as error:
         # The intent is committed, so the operation will be done, whatever the error.
         level = log.warning if connection.is_unavailable(error) else log.exception
         level("operation.left_to_runner", error=str(error), **log_context(organization))
@@ -298,6 +321,8 @@ def _overtaken(organization: Organization) -> Organization:
     if rolled_back and rolled_back.operation == organization.operation.id:
         raise RollBack(_failure_of(rolled_back.failure))
     if current.operation or current.state == OrganizationState.PURGED:
+        return current
+    if not takes_steps(OperationKind.REPAIR, current.placement.strategy):
         return current
     # This attempt's last command may have arrived after the other one had finished. Nothing fences
     # that off, and only the collection's name can be wrong.
@@ -379,6 +404,12 @@ def update_if_held(organization: Organization, **changes: object) -> Organizatio
     return changed
 
 
+def new_place(operation: Operation) -> dict[str, str]:
+    """The change of the placement by an operation that is done."""
+    target = operation.collection
+    return {"set__placement__collection": target} if target else {}
+
+
 def current_attempt(organization: Organization) -> QuerySet:
     """The query that matches the organization while this attempt at its operation is the last."""
     operation = organization.operation
@@ -409,5 +440,5 @@ def title_of(operation: Operation) -> str:
 
 def acquire_lease() -> Organization | None:
     """Acquire the lease of one operation that is due, if there is one: its lease expired, or it was
-    rescheduled. Kinds that only a newer version knows are left to that."""
-    return _QUEUE.acquire({"operation.kind": {"$in": list(PLANS)}})
+    rescheduled. Kinds and strategies that only a newer version knows are left to that."""
+    return _QUEUE.acquire({"operation.kind": {"$in": list(PLANS)}, **KNOWN})

@@ -1,15 +1,25 @@
 """Renaming organizations together with their tenant collections, and restoring them from the trash,
 which is a rename that also changes the state.
 
-The slug is claimed with the intent, and becomes current with the result.
+The slug is claimed with the intent, and becomes current with the result. Where no collection has
+the organization's name, both are written in one transaction.
 """
+
+from collections.abc import Callable
 
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
-from portal.documents.organizations import OperationKind, Organization, OrganizationState, SlugState
+from portal.documents.organizations import (
+    OperationKind,
+    Organization,
+    OrganizationState,
+    SlugState,
+    Strategy,
+)
 from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import OrganizationName, parse_name_for
+from portal.organizations.lifecycle.naming import active_name
 from portal.organizations.lifecycle.privileges import (
     give_privileges,
     give_privileges_back,
@@ -43,10 +53,9 @@ def rename_organization(
     if name.slug == organization.slug:
         return _change_display_name(organization, name, context)
     with slugs.offering_a_free_slug(typed_slug):
-        written = _commit_intent(
-            organization, OperationKind.RENAME, OrganizationState.ACTIVE, name, context
-        )
-        return engine.run_now(written)
+        kind, state = OperationKind.RENAME, OrganizationState.ACTIVE
+        begun = _begin(organization, kind, state, name, context, _write_rename)
+        return engine.run_now(begun)
 
 
 def restore_organization(
@@ -64,10 +73,9 @@ def restore_organization(
     rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
     name = parse_name_for(organization, typed_name, typed_slug)
     with slugs.offering_a_free_slug(typed_slug):
-        written = _commit_intent(
-            organization, OperationKind.RESTORE, OrganizationState.TRASHED, name, context
-        )
-        return engine.run_now(written)
+        kind, state = OperationKind.RESTORE, OrganizationState.TRASHED
+        begun = _begin(organization, kind, state, name, context, _write_restore)
+        return engine.run_now(begun)
 
 
 @transactional
@@ -86,22 +94,25 @@ def _change_display_name(
 
 
 @transactional
-def _commit_intent(
+def _begin(
     organization: Organization,
     kind: OperationKind,
     state: OrganizationState,
     name: OrganizationName,
     context: RequestContext,
+    result: Callable[[Organization], Organization],
 ) -> Organization:
     """Write the intent of an operation that gives the organization in this ``state`` the name, and
-    claim its slug. Raises SlugTaken, and what ``write_intent`` raises."""
+    claim its slug; where it takes no steps, write its ``result`` as well. Raises SlugTaken, and
+    what ``write_intent`` raises."""
+    placement = organization.placement
     operation = engine.new_operation(
-        kind, name.collection, context, name=name.shown, slug=name.slug
+        kind, active_name(placement, name), context, name=name.shown, slug=name.slug
     )
     written = engine.write_intent(organization, operation, context, states=(state,))
     holder = slugs.owned_holder(context.account, name.slug)
     slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
-    return written
+    return written if engine.takes_steps(kind, placement.strategy) else result(written)
 
 
 @within_transaction
@@ -113,8 +124,8 @@ def _write_name(organization: Organization, action: str, **changes: object) -> O
         organization,
         set__name=operation.name,
         set__slug=operation.slug,
-        set__placement__collection=operation.collection,
         unset__operation=True,
+        **engine.new_place(operation),
         **changes,
     )
     record(
@@ -139,19 +150,24 @@ def _release_name(organization: Organization, action: str) -> Organization:
     return undone
 
 
-@transactional
-def _finish_rename(organization: Organization) -> Organization:
+@within_transaction
+def _write_rename(organization: Organization) -> Organization:
     renamed = _write_name(organization, "organization.renamed")
     slugs.promote_target(organization.id, organization.slug, renamed.slug, organization.name)
     return renamed
+
+
+@transactional
+def _finish_rename(organization: Organization) -> Organization:
+    return _write_rename(organization)
 
 
 def _undo_rename(organization: Organization) -> Organization:
     return _release_name(organization, "organization.rename_failed")
 
 
-@transactional
-def _finish_restore(organization: Organization) -> Organization:
+@within_transaction
+def _write_restore(organization: Organization) -> Organization:
     restored = _write_name(
         organization,
         "organization.restored",
@@ -165,6 +181,11 @@ def _finish_restore(organization: Organization) -> Organization:
     return restored
 
 
+@transactional
+def _finish_restore(organization: Organization) -> Organization:
+    return _write_restore(organization)
+
+
 def _undo_restore(organization: Organization) -> Organization:
     return _release_name(organization, "organization.restore_failed")
 
@@ -173,13 +194,25 @@ RENAME = engine.Plan(
     kind=OperationKind.RENAME,
     title="Renaming to {name}",
     doing="being renamed",
-    forward=(take_privileges, rename_collection, give_privileges, _finish_rename),
-    back=(take_privileges_again, rename_collection_back, give_privileges_back, _undo_rename),
+    ways={
+        Strategy.COLLECTION: engine.Way(
+            forward=(take_privileges, rename_collection, give_privileges, _finish_rename),
+            back=(
+                take_privileges_again,
+                rename_collection_back,
+                give_privileges_back,
+                _undo_rename,
+            ),
+        )
+    },
+)
+_RESTORE_WAY = engine.Way(
+    forward=(rename_collection, give_privileges, _finish_restore),
+    back=(take_privileges_again, rename_collection_back, _undo_restore),
 )
 RESTORE = engine.Plan(
     kind=OperationKind.RESTORE,
     title="Restoring from the trash",
     doing="being restored",
-    forward=(rename_collection, give_privileges, _finish_restore),
-    back=(take_privileges_again, rename_collection_back, _undo_restore),
+    ways={Strategy.COLLECTION: _RESTORE_WAY, Strategy.DATABASE: _RESTORE_WAY},
 )

@@ -9,7 +9,7 @@ from portal.database.background import start_loop
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
-from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle import engine, pools
 from portal.organizations.lifecycle.engine import acquire_lease, log_context, reschedule, run_now
 from portal.organizations.lifecycle.trashing import warn_of_due_purge, write_due_purge
 
@@ -70,4 +70,5 @@ def run_once() -> None:
     recover_due_operations()
     send_due_warnings()
     start_due_purges()
+    pools.count_due()
     erase_closed()

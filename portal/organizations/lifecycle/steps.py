@@ -7,7 +7,7 @@ had lost its lease did.
 import structlog
 
 from portal.database.clusters import database_of
-from portal.documents.organizations import Failure, OperationKind, Organization
+from portal.documents.organizations import Failure, OperationKind, Organization, Strategy
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.privileges import give_privileges_back, take_privileges_again
 from portal.tenants import collections
@@ -85,10 +85,13 @@ def _undo_repair(organization: Organization) -> Organization:
     return engine.update_if_held(organization, unset__operation=True)
 
 
+_REPAIR_WAY = engine.Way(
+    forward=(take_privileges_again, rename_collection, give_privileges_back, _finish_repair),
+    back=(_undo_repair,),
+)
 REPAIR = engine.Plan(
     kind=OperationKind.REPAIR,
     title="Giving the collection its name back",
     doing="being repaired",
-    forward=(take_privileges_again, rename_collection, give_privileges_back, _finish_repair),
-    back=(_undo_repair,),
+    ways={Strategy.COLLECTION: _REPAIR_WAY, Strategy.DATABASE: _REPAIR_WAY},
 )

@@ -1,5 +1,6 @@
 """Moving organizations to the trash, and purging them, which is irreversible."""
 
+from collections.abc import Generator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,23 +10,34 @@ from pymongo import ReturnDocument
 from portal import settings
 from portal.audit.trail import record
 from portal.database.cascade import delete_belongings
+from portal.database.clusters import database_of
 from portal.database.connection import server_time
 from portal.database.leases import is_past
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Failure, OperationKind, Organization, OrganizationState
+from portal.documents.organizations import (
+    Failure,
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Strategy,
+)
 from portal.mail.links import link
 from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_owners
-from portal.organizations.lifecycle import engine, slugs, steps
+from portal.organizations.access.strategies import KNOWN
+from portal.organizations.lifecycle import engine, pools, slugs, steps
 from portal.organizations.lifecycle.names import check_confirmed
+from portal.organizations.lifecycle.naming import name_in_trash
 from portal.organizations.lifecycle.privileges import (
     drop_users,
     give_privileges_back,
     take_privileges,
 )
+from portal.tenants import collections
+from portal.tenants.collections import CollectionMissing
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -48,7 +60,8 @@ _WARNED_BY_NOBODY = {
 def trash_organization(
     organization: Organization, confirm_name: str | None, context: RequestContext
 ) -> Organization:
-    """Move the organization to the trash: rename its collection, free its slugs.
+    """Move the organization to the trash: rename its collection, or the one that it shares, so that
+    no writer finds it any more; free its slugs.
 
     Memberships are suspended until it is restored. ``confirm_name`` is what a person typed;
     programs send none.
@@ -57,15 +70,16 @@ def trash_organization(
     CollectionNameConflict.
     """
     check_confirmed(confirm_name, organization.name)
-    operation = engine.new_operation(OperationKind.TRASH, f"trash_{organization.id}", context)
+    operation = engine.new_operation(OperationKind.TRASH, name_in_trash(organization), context)
     return engine.run_now(engine.commit_intent(organization, operation, context))
 
 
 def purge_organization(
     organization: Organization, confirm_name: str | None, context: RequestContext
 ) -> Organization:
-    """Drop the collection of an active or trashed organization, and leave a tombstone and the audit
-    chain. It can't be rolled back. ``confirm_name`` is what a person typed; programs send none.
+    """Drop the collection of an active or trashed organization, or delete its documents from the
+    one that it shares, and leave a tombstone and the audit chain. It can't be rolled back.
+    ``confirm_name`` is what a person typed; programs send none.
 
     Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotInTrash,
     OrganizationPurged, NotFound.
@@ -81,7 +95,7 @@ def purge_organization(
 def write_due_purge() -> Organization | None:
     """Write the intent to purge into one organization whose time in the trash is over by the
     server's clock, if there is one; the caller runs it."""
-    due = {**is_past("purge_at"), "state": OrganizationState.TRASHED}
+    due = {**is_past("purge_at"), "state": OrganizationState.TRASHED, **KNOWN}
     found = Organization.objects(__raw__={**due, "operation": None}).first()
     if found is None:
         return None
@@ -96,7 +110,7 @@ def warn_of_due_purge() -> Organization | None:
     """Mail the owners of one organization that it will soon be purged, if one is due by the
     server's clock; that organization."""
     due = {"$or": [is_past("warn_at"), _WARNED_BY_NOBODY]}
-    settled = {"state": OrganizationState.TRASHED, "operation": None}
+    settled = {"state": OrganizationState.TRASHED, "operation": None, **KNOWN}
     found = Organization._get_collection().find_one_and_update(
         {**due, **settled},
         [{"$set": {"warned_of": "$purge_at"}}, {"$unset": "warn_at"}],
@@ -120,6 +134,21 @@ def _move_to_trash(organization: Organization) -> Organization:
         return organization
 
 
+def _fence(organization: Organization) -> Organization:
+    """Have writers find out that the organization is in the trash, or being purged."""
+    if organization.state == OrganizationState.ACTIVE:
+        try:
+            pools.fence(organization.placement.pool)
+        except CollectionMissing:  # somebody dropped it: there is nothing to write into
+            log.error("pool.missing", **engine.log_context(organization))
+    return organization
+
+
+def _delete_documents(organization: Organization) -> Generator[None, None, Organization]:
+    yield from pools.delete_documents(organization.placement.pool, organization.id)
+    return organization
+
+
 def _finish_trash(organization: Organization) -> Organization:
     return _write_trashed(organization, server_time())
 
@@ -131,12 +160,12 @@ def _write_trashed(organization: Organization, now: datetime) -> Organization:
     trashed = engine.update_if_held(
         organization,
         set__state=OrganizationState.TRASHED,
-        set__placement__collection=operation.collection,
         set__trashed_at=now,
         set__trashed_by=operation.origin.account,
         set__purge_at=purge_at,
         set__warn_at=purge_at - WARNED_BEFORE,
         unset__operation=True,
+        **engine.new_place(operation),
     )
     slugs.release_all(organization.id)
     email_owners(ORGANIZATION_TRASHED, trashed)
@@ -150,6 +179,15 @@ def _undo_trash(organization: Organization) -> Organization:
     kept = engine.update_if_held(organization, unset__operation=True)
     record(kept, "organization.trash_failed", operation.origin, reason=operation.failure)
     return kept
+
+
+def _tell_leftovers(organization: Organization) -> Organization:
+    """Tell what else is in the organization's database: it isn't the portal's to drop."""
+    database = database_of(organization.placement)
+    if names := [found.name for found in collections.list_collections(database)]:
+        told = {"database": database.name, "collections": sorted(names)}
+        log.warning("database.not_empty", **told, **engine.log_context(organization))
+    return organization
 
 
 def _finish_purge(organization: Organization) -> Organization:
@@ -192,18 +230,31 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
     }
 
 
+_TRASH_WAY = engine.Way(
+    forward=(take_privileges, _move_to_trash, _finish_trash),
+    back=(steps.rename_collection_back, give_privileges_back, _undo_trash),
+)
 TRASH = engine.Plan(
     kind=OperationKind.TRASH,
     title="Moving to the trash",
     doing="being deleted",
-    forward=(take_privileges, _move_to_trash, _finish_trash),
-    back=(steps.rename_collection_back, give_privileges_back, _undo_trash),
+    ways={
+        Strategy.COLLECTION: _TRASH_WAY,
+        Strategy.DATABASE: _TRASH_WAY,
+        Strategy.SHARED: engine.Way(forward=(_fence, _finish_trash)),
+    },
 )
 PURGE = engine.Plan(
     kind=OperationKind.PURGE,
     title="Purging",
     doing="being purged",
-    forward=(drop_users, steps.drop_collection, _finish_purge),
+    ways={
+        Strategy.COLLECTION: engine.Way(forward=(drop_users, steps.drop_collection, _finish_purge)),
+        Strategy.DATABASE: engine.Way(
+            forward=(drop_users, steps.drop_collection, _tell_leftovers, _finish_purge)
+        ),
+        Strategy.SHARED: engine.Way(forward=(_fence, _delete_documents, _finish_purge)),
+    },
 )
 
 ORGANIZATION_TRASHED = MailKind("organization_trashed", "{name} is in the trash", _about_trashed)

@@ -1,0 +1,281 @@
+"""Pools: collections that many organizations share.
+
+**Fence.** What keeps a writer that was suspended from writing for an organization that has been
+trashed, or has moved away, is another name for the whole collection: every store is refused under
+the old one, and reads its organization anew before it uses the new one. So a fence begins after the
+organization's intent is committed, and is done when the collection has a name that was recorded
+later. The next name is recorded before the rename: whoever reads the record in between knows both.
+
+Names are never used again, so a rename that arrives late finds no collection under its old name,
+and does nothing. Hence any number of processes may carry a fence out at once, and one fence serves
+all that wait for one.
+
+**Opening.** A pool is born under a name made of a random id, and gets its first name by a fence.
+Its number is the record's ``_id``, whose uniqueness decides races; whoever finds one that is half
+open carries on.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+import structlog
+from bson import MaxKey, ObjectId
+from bson.raw_bson import RawBSONDocument
+from mongoengine.errors import NotUniqueError
+from pymongo import ReturnDocument
+from pymongo.errors import PyMongoError
+
+from portal.database.clusters import database_of
+from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.pools import Pool
+from portal.errors import PortalError
+from portal.organizations.lifecycle.births import create_once
+from portal.tenants import collections
+from portal.tenants.collections import (
+    CollectionElsewhere,
+    CollectionError,
+    CollectionMissing,
+    CollectionNameTaken,
+    Tries,
+)
+
+log = structlog.get_logger()
+
+# A fence has the stores of all organizations of a pool read their places anew; and a pool is
+# copied, checked and lost as a whole.
+MAX_ORGANIZATIONS = 10_000
+MAX_BYTES = 32 * 2**30
+
+# Until the next count there may be that many seconds' sign-ups more in a pool.
+COUNTED_EVERY_SECONDS = 10
+FULL_COUNTED_EVERY_SECONDS = 600
+
+DELETED_AT_ONCE = 500
+
+# The rename waits for open transactions, and every operation in the pool waits behind it. What
+# isn't done by then, the engine reschedules.
+_BRIEFLY = Tries(0.2, (0.1, 0.2, 0.4, 0.8))
+
+
+def pool_with_room(cluster: str) -> Pool:
+    """A pool of the cluster with room for one more organization: the first that there is, else a
+    new one. Raises what ``finish_opening`` raises."""
+    while True:
+        # First: one that is opened from here on has this number, and a second one can't.
+        last = Pool.objects.order_by("-id").first()
+        pools = Pool.objects(cluster=cluster).order_by("id")
+        roomy = pools.filter(organizations__lt=MAX_ORGANIZATIONS, bytes__lt=MAX_BYTES)
+        if found := roomy.filter(generation__gte=1).first():
+            return found
+        half_open = pools.filter(generation=0).first()
+        half_open = half_open or _insert(last.id + 1 if last else 1, cluster)
+        if half_open:
+            return finish_opening(half_open)
+
+
+def finish_opening(pool: Pool) -> Pool:
+    """The pool, with a collection under its first name, whoever began to open it.
+
+    Raises CollectionError or PyMongoError where that isn't done in time, ClusterUnavailable; it may
+    be called again.
+    """
+    if pool.uuid is None:
+        pool = _create_collection(pool)
+    return _advance_to(1, pool)
+
+
+def fence(number: int) -> None:
+    """Have every store read its organization anew before it goes on in the pool.
+
+    What was committed before the call is known to each operation that succeeds after it. Raises
+    CollectionMissing where somebody dropped the pool's collection, PyMongoError where it can't be
+    renamed in time; it may be called again.
+    """
+    pool = _announce(number)
+    # The next name may have been read already, along with an organization as it was.
+    unread = (pool.next_generation or pool.generation) + 1
+    pool.next_generation = pool.next_generation or unread
+    _advance_to(unread, pool)
+
+
+def delete_documents(number: int, organization: ObjectId) -> Iterator[None]:
+    """Delete the organization's documents in small batches, between which it yields: a long command
+    would keep its neighbours waiting."""
+    pool, wanted = Pool.objects.get(id=number), range_of(organization)
+    database, name = database_of(pool), pool.collection
+    while True:
+        try:
+            batch = collections.delete_some(database, pool.uuid, name, wanted, DELETED_AT_ONCE)
+        except CollectionElsewhere as found:
+            name = found.actual_name
+        except CollectionMissing:
+            log.error("pool.missing", pool=number)
+            return
+        else:
+            if not batch:
+                return
+        yield
+
+
+def range_of(organization: ObjectId) -> dict[str, Any]:
+    """The filter for the organization's documents in a pool, by the index on ``_id``."""
+    return {"_id": {"$gt": {"o": organization}, "$lt": {"o": organization, "i": MaxKey(), "x": 0}}}
+
+
+def read_documents(
+    number: int,
+    organization: ObjectId,
+    pipeline: Sequence[Mapping[str, Any]],
+    max_time_ms: int | None = None,
+) -> list[RawBSONDocument]:
+    """The result of ``pipeline`` on the organization's documents, as they would be in a collection
+    of its own, whatever its state; not decoded. Raises CollectionMissing."""
+    pool = Pool.objects.get(id=number)
+    name, stages = pool.collection, _on_documents_of(organization, pipeline)
+    for tries_left in reversed(range(collections.MAX_TRIES)):
+        try:
+            return collections.read_documents(
+                database_of(pool), pool.uuid, name, stages, max_time_ms
+            )
+        except CollectionElsewhere as found:
+            if not tries_left:
+                raise
+            name = found.actual_name
+    raise AssertionError("the last try returns or raises")
+
+
+def _on_documents_of(
+    organization: ObjectId, pipeline: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    # What the pipeline begins with goes by the index on the stored ``_id``.
+    first = list(
+        takewhile(lambda stage: not stage.keys().isdisjoint(("$sort", "$limit")), pipeline)
+    )
+    unwrap = {"$set": {"_id": "$_id.i"}}
+    return [{"$match": range_of(organization)}, *first, unwrap, *pipeline[len(first) :]]
+
+
+def count_due() -> int:
+    """Count each pool that wasn't counted lately, by whichever portal comes first; how many there
+    were."""
+    counted = 0
+    while pool := _claim_count():
+        counted += 1
+        try:
+            count(pool)
+        except (CollectionError, PyMongoError, PortalError) as error:
+            # It was renamed just now, or its cluster is away: the others must not wait for it.
+            log.warning("pool.not_counted", pool=pool.id, error=repr(error))
+    return counted
+
+
+def count(pool: Pool) -> None:
+    """Record how much is in the pool. After the fact: a counter in the transaction of each sign-up
+    would have them wait for one another."""
+    Pool.objects(id=pool.id).update_one(set__organizations=organizations_in(pool))
+    figures = collections.collection_figures(database_of(pool), pool.uuid, pool.collection)
+    Pool.objects(id=pool.id).update_one(set__bytes=figures.size_bytes)
+
+
+def organizations_in(pool: Pool) -> int:
+    """The number of organizations that have their documents in the pool; by an index alone."""
+    kept = OrganizationState.ACTIVE, OrganizationState.TRASHED
+    return Organization.objects(placement__pool=pool.id, state__in=kept).count()
+
+
+def _insert(number: int, cluster: str) -> Pool | None:
+    """A record for one more pool, whose collection is not yet there; ``None`` where another process
+    was faster."""
+    try:
+        return Pool(id=number, cluster=cluster, next_generation=1).save(force_insert=True)
+    except NotUniqueError:
+        return None
+
+
+def _create_collection(pool: Pool) -> Pool:
+    database, name = database_of(pool), pool.collection
+    create_once(database, name, pool.birth)
+    without = Pool.objects(id=pool.id, birth=pool.birth, uuid=None)
+    if uuid := collections.uuid_of(database, name):
+        without.update_one(set__uuid=uuid)
+    elif without.update_one(set__birth=ObjectId()):  # dropped by hand just now: the next will do
+        raise CollectionMissing(name)
+    return Pool.objects.get(id=pool.id)
+
+
+def _announce(number: int) -> Pool:
+    """Record the pool's next generation, if none is; the record before.
+
+    Also where nothing changes this is a write, which a majority acknowledges: unlike a read, a
+    primary that was replaced can't answer it.
+    """
+    following = {"$add": ["$generation", 1]}
+    before = Pool._get_collection().find_one_and_update(
+        {"_id": number},
+        [{"$set": {"next_generation": {"$ifNull": ["$next_generation", following]}}}],
+    )
+    if before is None:
+        raise CollectionMissing(f"pool {number}")
+    return Pool._from_son(before)
+
+
+def _advance_to(generation: int, pool: Pool) -> Pool:
+    """The pool once it has reached this generation."""
+    while pool.generation < generation:
+        pool = _advance(pool)
+    return pool
+
+
+def _advance(pool: Pool) -> Pool:
+    """The pool's record after one more step towards its next generation, whoever took it."""
+    if pool.next_generation is None:
+        return _changed(pool, next_generation=pool.generation + 1)
+    try:
+        _rename(pool, pool.collection)
+    except CollectionNameTaken:  # by a stranger's: names are many
+        return _changed(pool, next_generation=pool.next_generation + 1)
+    except CollectionElsewhere as found:
+        # Another process is further; else somebody renamed it in the database, or a rename to a
+        # name that was taken came late.
+        current = _changed(pool, next_generation=pool.next_generation)
+        if _generations(current) == _generations(pool):
+            _rename(pool, found.actual_name)
+        return current
+    return _changed(pool, generation=pool.next_generation, next_generation=None)
+
+
+def _rename(pool: Pool, name: str) -> None:
+    new_name = pool.name_of(pool.next_generation)
+    collections.rename_collection(database_of(pool), pool.uuid, name, new_name, _BRIEFLY)
+
+
+def _changed(pool: Pool, **changes: int | None) -> Pool:
+    """The pool's record, with these changes if it was as in ``pool``. A write in any case, for the
+    reason of ``_announce``."""
+    unset = {name: True for name, value in changes.items() if value is None}
+    given = {name: value for name, value in changes.items() if value is not None}
+    as_read = dict(zip(("generation", "next_generation"), _generations(pool), strict=True))
+    changed = Pool._get_collection().find_one_and_update(
+        {"_id": pool.id, **as_read},
+        {**({"$set": given} if given else {}), **({"$unset": unset} if unset else {})},
+        return_document=ReturnDocument.AFTER,
+    )
+    return Pool._from_son(changed) if changed else Pool.objects.get(id=pool.id)
+
+
+def _generations(pool: Pool) -> tuple[int, int | None]:
+    return pool.generation, pool.next_generation
+
+
+def _claim_count() -> Pool | None:
+    """A pool that is due to be counted, which no other process then counts."""
+    full = [{"$gte": ["$organizations", MAX_ORGANIZATIONS]}, {"$gte": ["$bytes", MAX_BYTES]}]
+    seconds = {"$cond": [{"$or": full}, FULL_COUNTED_EVERY_SECONDS, COUNTED_EVERY_SECONDS]}
+    since = {"$dateSubtract": {"startDate": "$$NOW", "unit": "second", "amount": seconds}}
+    claimed = Pool._get_collection().find_one_and_update(
+        {"generation": {"$gte": 1}, "$expr": {"$lt": ["$counted_at", since]}},
+        [{"$set": {"counted_at": "$$NOW"}}],
+        return_document=ReturnDocument.AFTER,
+    )
+    return Pool._from_son(claimed) if claimed else None
