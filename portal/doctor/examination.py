@@ -8,10 +8,12 @@ import structlog
 from portal.doctor import (
     chains,
     credentials,
+    databases,
     leftovers,
     members,
     operations,
     placements,
+    pools,
     slugs,
     surroundings,
 )
@@ -27,6 +29,8 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     operations.find_stuck,
     placements.find_strays,
     placements.find_misplaced,
+    databases.find_amiss,
+    pools.find_amiss,
     slugs.find_idle,
     slugs.find_unheld,
     leftovers.find_dead,

@@ -7,12 +7,22 @@ from itertools import islice
 from uuid import UUID
 
 from bson import ObjectId
+from pymongo.database import Database
 
-from portal.database.connection import tenant_database
+from portal import settings
+from portal.database.clusters import client_of, database_of, is_available, known_clusters
 from portal.database.paging import BATCH_SIZE, in_batches
 from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
-from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.documents.organizations import (
+    MAIN_CLUSTER,
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
+from portal.documents.pools import Pool
 from portal.organizations.adopting import uuid_of_nobodys, write_adoption
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.tenants import collections
@@ -52,38 +62,39 @@ MISNAMED = Kind(
 
 _BIRTH_NAME = re.compile(r"new_([0-9a-f]{24})")
 _SETTLED = {"state": {"$ne": OrganizationState.PURGED}, "operation": None}
+# The first versions wrote no strategy, nor cluster.
+_OWN = {"placement.strategy": {"$in": [None, Strategy.COLLECTION, Strategy.DATABASE]}}
 _FIELDS = ("name", "slug", "state", "placement", "audit_head.seq")
 
 
+def reached_clusters() -> list[str]:
+    """The names of the clusters that answer now."""
+    return [known.name for known in known_clusters() if is_available(known.name)]
+
+
 def find_strays() -> Iterator[Finding]:
-    """Collections that belong to no organization."""
-    every = collections.list_collections(tenant_database())
-    while page := list(islice(every, BATCH_SIZE)):
-        owned = _owned({found.uuid for found in page})
-        suspects = [found for found in page if found.uuid not in owned]
-        restored = _restored(suspects)
-        for found in suspects:
-            if found not in restored and _is_stray(found):
-                yield _stray(found)
+    """Collections in tenant databases that belong to no organization and are no pool's."""
+    for cluster in reached_clusters():
+        database = client_of(cluster)[settings.current().tenant_db]
+        every = collections.list_collections(database)
+        while page := list(islice(every, BATCH_SIZE)):
+            yield from _strays_among(page, cluster, database)
 
 
 def find_misplaced() -> Iterator[Finding]:
-    """Organizations whose collection is missing, or has another name than recorded."""
-    for page in in_batches(Organization, _SETTLED, *_FIELDS):
-        names = [row["placement"]["collection"] for row in page]
-        listed = collections.list_collections(tenant_database(), name={"$in": names})
-        here = {found.name: found.uuid for found in listed}
-        suspects = [
-            row
-            for row in page
-            if here.get(row["placement"]["collection"], "") != row["placement"].get("uuid")
-        ]
-        yield from _misplaced(suspects)
-
-
-def _owned(uuids: set[UUID]) -> set[UUID]:
-    rows = found_by(Organization, "placement.uuid", uuids, "placement.uuid", "state")
-    return {row["placement"]["uuid"] for row in rows if row["state"] != OrganizationState.PURGED}
+    """Organizations whose own collection is missing, or has another name than recorded."""
+    within = {"placement.cluster": {"$in": [None, *reached_clusters()]}}
+    for page in in_batches(Organization, {**_SETTLED, **_OWN, **within}, *_FIELDS):
+        for database, rows in _by_database(page):
+            names = [row["placement"]["collection"] for row in rows]
+            listed = collections.list_collections(database, name={"$in": names})
+            here = {found.name: found.uuid for found in listed}
+            suspects = [
+                row
+                for row in rows
+                if here.get(row["placement"]["collection"], "") != row["placement"].get("uuid")
+            ]
+            yield from _misplaced(suspects, database)
 
 
 def find_restored() -> Iterator[Finding]:
@@ -92,12 +103,39 @@ def find_restored() -> Iterator[Finding]:
     return (finding for finding in find_misplaced() if finding.kind is RESTORED)
 
 
-def _restored(suspects: list[Found]) -> set[Found]:
+def _by_database(rows: list[Row]) -> Iterator[tuple[Database, list[Row]]]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        placement = row["placement"]
+        place = placement.get("cluster", MAIN_CLUSTER), placement.get("database", "")
+        groups.setdefault(place, []).append(row)
+    for group in groups.values():
+        yield database_of(Placement._from_son(group[0]["placement"])), group
+
+
+def _strays_among(page: list[Found], cluster: str, database: Database) -> Iterator[Finding]:
+    owned = _owned({found.uuid for found in page})
+    suspects = [found for found in page if found.uuid not in owned]
+    restored = _restored(suspects, cluster, database)
+    for found in suspects:
+        if found not in restored and _is_stray(found, database):
+            yield _stray(found, cluster, database)
+
+
+def _owned(uuids: set[UUID]) -> set[UUID]:
+    rows = found_by(Organization, "placement.uuid", uuids, "placement.uuid", "state")
+    kept = {row["placement"]["uuid"] for row in rows if row["state"] != OrganizationState.PURGED}
+    return kept | {row["uuid"] for row in found_by(Pool, "uuid", uuids, "uuid")}
+
+
+def _restored(suspects: list[Found], cluster: str, database: Database) -> set[Found]:
     """Select from nobody's collections those that an organization may take over."""
     named = {found.name: found for found in suspects}
-    wanted = {"placement.collection": {"$in": list(named)}, **_SETTLED}
-    rows = list(Organization._get_collection().find(wanted, {"placement": 1}))
-    actual = _actual_names(rows)
+    # In a database of its own it is not among the strays.
+    here = {"placement.cluster": {"$in": [cluster, *([None] if cluster == MAIN_CLUSTER else [])]}}
+    wanted = {"placement.collection": {"$in": list(named)}, "placement.database": None, **here}
+    rows = list(Organization._get_collection().find({**wanted, **_SETTLED}, {"placement": 1}))
+    actual = _actual_names(rows, database)
     return {
         named[row["placement"]["collection"]]
         for row in rows
@@ -105,41 +143,46 @@ def _restored(suspects: list[Found]) -> set[Found]:
     }
 
 
-def _is_stray(found: Found) -> bool:
+def _is_stray(found: Found, database: Database) -> bool:
     # A new collection's UUID is recorded just after its creation, and stays recorded as long as the
     # collection exists; so one without an owner both before and after it was seen is a stray.
-    return not _has_owner(found) and _name_of(found) is not None and not _has_owner(found)
+    if _has_owner(found) or _name_of(found, database) is None:
+        return False
+    return not _has_owner(found)
 
 
 def _has_owner(found: Found) -> bool:
     if _owned({found.uuid}):
         return True
-    born = _BIRTH_NAME.fullmatch(found.name)
-    return born is not None and bool(
-        Organization.objects(
-            id=ObjectId(born[1]), operation__kind=OperationKind.CREATE, placement__uuid=None
-        ).first()
+    if (born := _BIRTH_NAME.fullmatch(found.name)) is None:
+        return False
+    birth = ObjectId(born[1])
+    being_created = Organization.objects(
+        id=birth, operation__kind=OperationKind.CREATE, placement__uuid=None
     )
+    return bool(being_created.first() or Pool.objects(birth=birth, uuid=None).first())
 
 
-def _name_of(found: Found) -> str | None:
-    return collections.names_of(tenant_database(), [found.uuid]).get(found.uuid)
+def _name_of(found: Found, database: Database) -> str | None:
+    return collections.names_of(database, [found.uuid]).get(found.uuid)
 
 
-def _stray(found: Found) -> Finding:
+def _stray(found: Found, cluster: str, database: Database) -> Finding:
+    subject = found.name if cluster == MAIN_CLUSTER else f"{cluster}: {found.name}"
     if found.name == _aside(found):
-        return Finding(SET_ASIDE, found.name, "set aside by an earlier repair")
-    return Finding(STRAY, found.name, f"UUID {found.uuid}", repair=lambda: _set_aside(found))
+        return Finding(SET_ASIDE, subject, "set aside by an earlier repair")
+    repair = partial(_set_aside, found, cluster, database)
+    return Finding(STRAY, subject, f"UUID {found.uuid}", repair=repair)
 
 
-def _set_aside(found: Found) -> str | None:
-    name = _name_of(found)
+def _set_aside(found: Found, cluster: str, database: Database) -> str | None:
+    name = _name_of(found, database)
     if name is None:
         return None
     current = Found(name, found.uuid)
-    if _restored([current]) or not _is_stray(current):
+    if _restored([current], cluster, database) or not _is_stray(current, database):
         return None
-    collections.rename_collection(tenant_database(), found.uuid, name, _aside(found))
+    collections.rename_collection(database, found.uuid, name, _aside(found))
     return f"renamed to {_aside(found)}"
 
 
@@ -147,49 +190,52 @@ def _aside(found: Found) -> str:
     return f"stray_{found.uuid}"
 
 
-def _misplaced(rows: list[Row]) -> Iterator[Finding]:
+def _misplaced(rows: list[Row], database: Database) -> Iterator[Finding]:
     """Findings for those of the organizations that are unchanged since they were read, and whose
     collection is missing or misnamed."""
-    names = _actual_names(rows)
+    names = _actual_names(rows, database)
     settled = {row["_id"]: row for row in _settled(row["_id"] for row in rows)}
-    names_again = _actual_names(rows)  # a repair in between leaves no other trace
+    names_again = _actual_names(rows, database)  # a repair in between leaves no other trace
     for row in rows:
         name, uuid = row["placement"]["collection"], row["placement"].get("uuid")
         actual = names.get(uuid)
         if settled.get(row["_id"]) == row and actual == names_again.get(uuid) != name:
-            yield _misplacement(row, actual)
+            yield _misplacement(row, actual, database)
 
 
-def _misplacement(row: Row, actual: str | None) -> Finding:
+def _misplacement(row: Row, actual: str | None, database: Database) -> Finding:
     name, organization = row["placement"]["collection"], row["_id"]
     if actual is None:
         recorded = row["placement"].get("uuid")
-        if found := uuid_of_nobodys(name):
-            documents = tenant_database()[name].estimated_document_count()
+        if found := uuid_of_nobodys(database, name):
+            documents = database[name].estimated_document_count()
             words = (
                 f"{row['name']}: {name} has UUID {found}, not {recorded}; documents: {documents}"
             )
-            repair = partial(_adopt, organization, name, recorded, found)
+            repair = partial(_adopt, organization, database, name, recorded, found)
             return Finding(RESTORED, row["slug"], words, organization, repair)
         words = f"{row['name']}: {name}, UUID {recorded}"
         return Finding(MISSING, row["slug"], words, organization)
     words = f"{row['name']}: is {actual}, should be {name}"
-    return Finding(MISNAMED, row["slug"], words, organization, lambda: _restore_name(organization))
+    repair = partial(_restore_name, organization, database)
+    return Finding(MISNAMED, row["slug"], words, organization, repair)
 
 
-def _adopt(organization: ObjectId, name: str, recorded: UUID | None, found: UUID) -> str | None:
+def _adopt(
+    organization: ObjectId, database: Database, name: str, recorded: UUID | None, found: UUID
+) -> str | None:
     """Take over the collection ``found``, unless anything has changed since it was shown."""
-    came_back = collections.names_of(tenant_database(), filter(None, [recorded]))
-    if came_back or uuid_of_nobodys(name) != found:
+    came_back = collections.names_of(database, filter(None, [recorded]))
+    if came_back or uuid_of_nobodys(database, name) != found:
         return None
     origin = RequestContext().origin
     adopted = transaction(partial(write_adoption, organization, name, recorded, found, origin))
     return "taken over" if adopted else None
 
 
-def _actual_names(rows: list[Row]) -> dict[UUID, str]:
+def _actual_names(rows: list[Row], database: Database) -> dict[UUID, str]:
     uuids = (row["placement"].get("uuid") for row in rows)
-    return collections.names_of(tenant_database(), filter(None, uuids))
+    return collections.names_of(database, filter(None, uuids))
 
 
 def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
@@ -199,8 +245,8 @@ def _settled(organizations: Iterable[ObjectId]) -> list[Row]:
     return list(Organization._get_collection().find(wanted, dict.fromkeys(_FIELDS, 1)))
 
 
-def _restore_name(organization: ObjectId) -> str | None:
-    if not list(_misplaced(_settled([organization]))):
+def _restore_name(organization: ObjectId, database: Database) -> str | None:
+    if not list(_misplaced(_settled([organization]), database)):
         return None
     repaired = repair_organization(Organization.objects.get(id=organization), RequestContext())
     if repaired.operation:

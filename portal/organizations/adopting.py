@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from bson import ObjectId
+from pymongo.database import Database
 
 from portal.audit.trail import record
 from portal.database.clusters import database_of
-from portal.database.connection import tenant_database
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.audit import Origin
 from portal.documents.organizations import Organization, OrganizationState
@@ -39,13 +39,15 @@ def find_replacement(organization: Organization) -> Replacement | None:
     """The collection that stands under the recorded name while the recorded UUID is gone, unless it
     is another organization's; ``None`` too while an operation runs."""
     name, recorded = organization.placement.collection, organization.placement.uuid
-    if organization.operation or recorded is None or _exists(recorded):
+    if organization.operation or recorded is None:  # it is being created, or in a pool
         return None
-    found = uuid_of_nobodys(name)
+    database = database_of(organization.placement)
+    if collections.names_of(database, [recorded]):
+        return None
+    found = uuid_of_nobodys(database, name)
     if found is None:
         return None
-    documents = database_of(organization.placement)[name].estimated_document_count()
-    return Replacement(found, documents)
+    return Replacement(found, database[name].estimated_document_count())
 
 
 def adopt_replacement(
@@ -60,9 +62,9 @@ def adopt_replacement(
     return _adopt(access, uuid, find_replacement(access.organization), context)
 
 
-def uuid_of_nobodys(name: str) -> UUID | None:
+def uuid_of_nobodys(database: Database, name: str) -> UUID | None:
     """The UUID of the collection ``name``, if there is one and no organization's."""
-    found = collections.uuid_of(tenant_database(), name)
+    found = collections.uuid_of(database, name)
     living = Organization.objects(placement__uuid=found, state__ne=OrganizationState.PURGED)
     return None if found is None or living.first() else found
 
@@ -107,7 +109,3 @@ def _adopt(
     if adopted is None:
         raise NotReplaced(organization.name)
     return adopted
-
-
-def _exists(uuid: UUID) -> bool:
-    return bool(collections.names_of(tenant_database(), [uuid]))

@@ -34,6 +34,7 @@ _PROBED = "portal_tenant_documents"
 
 _STORAGE_FIGURES = ("storageStats.size", "storageStats.storageSize", "storageStats.indexSizes")
 _NAMESPACE_EXISTS = 48
+_INDEX_NOT_FOUND = 27
 # NamespaceNotFound, QueryPlanKilled: the collection was renamed or dropped while the command ran.
 _MOVED_MEANWHILE = (26, 175)
 _ANY: Sequence[Mapping[str, Any]] = ({"$limit": 1}, {"$project": {"_id": 1}})
@@ -199,6 +200,16 @@ def delete_some(
         if error.code not in _MOVED_MEANWHILE:
             raise
     return True
+
+
+def drop_index(database: Database, uuid: UUID, name: str, index: str) -> None:
+    """Make sure that the collection has no such index. Raises CollectionMissing or
+    CollectionElsewhere."""
+    try:
+        _until_known(lambda: _send(database, {"dropIndexes": name, "index": index}, uuid))
+    except OperationFailure as error:
+        if error.code != _INDEX_NOT_FOUND:
+            raise
 
 
 def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:

@@ -130,30 +130,32 @@ def read_documents(
     max_time_ms: int | None = None,
 ) -> list[RawBSONDocument]:
     """The result of ``pipeline`` on the organization's documents, as they would be in a collection
-    of its own, whatever its state; not decoded. Raises CollectionMissing."""
-    pool = Pool.objects.get(id=number)
-    name, stages = pool.collection, _on_documents_of(organization, pipeline)
-    for tries_left in reversed(range(collections.MAX_TRIES)):
-        try:
-            return collections.read_documents(
-                database_of(pool), pool.uuid, name, stages, max_time_ms
-            )
-        except CollectionElsewhere as found:
-            if not tries_left:
-                raise
-            name = found.actual_name
-    raise AssertionError("the last try returns or raises")
-
-
-def _on_documents_of(
-    organization: ObjectId, pipeline: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
+    of its own, whatever its state; the first batch is all, not decoded. Raises CollectionMissing.
+    """
     # What the pipeline begins with goes by the index on the stored ``_id``.
     first = list(
         takewhile(lambda stage: not stage.keys().isdisjoint(("$sort", "$limit")), pipeline)
     )
     unwrap = {"$set": {"_id": "$_id.i"}}
-    return [{"$match": range_of(organization)}, *first, unwrap, *pipeline[len(first) :]]
+    stages = [{"$match": range_of(organization)}, *first, unwrap, *pipeline[len(first) :]]
+    return read_stored(number, stages, max_time_ms)
+
+
+def read_stored(
+    number: int, pipeline: Sequence[Mapping[str, Any]], max_time_ms: int | None = None
+) -> list[RawBSONDocument]:
+    """The result of ``pipeline`` on all that is in the pool, as it is stored; otherwise like
+    ``read_documents``."""
+    pool = Pool.objects.get(id=number)
+    database, name = database_of(pool), pool.collection
+    for tries_left in reversed(range(collections.MAX_TRIES)):
+        try:
+            return collections.read_documents(database, pool.uuid, name, pipeline, max_time_ms)
+        except CollectionElsewhere as found:
+            if not tries_left:
+                raise
+            name = found.actual_name
+    raise AssertionError("the last try returns or raises")
 
 
 def count_due() -> int:
