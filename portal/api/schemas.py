@@ -183,7 +183,10 @@ class Organization(Response):
     id = fields.String(required=True, metadata=_ID)
     organization_name = fields.String(required=True, attribute="name", metadata=_SHOWN_NAME)
     slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
-    collection_name = fields.String(required=True, metadata={"example": "org_acme_corp"})
+    # Null where it has no collection of its own.
+    collection_name = fields.String(
+        required=True, allow_none=True, metadata={"example": "org_acme_corp"}
+    )
     created_at = _time(required=True)
 
 
@@ -219,7 +222,8 @@ class OrganizationDetails(Organization):
 
     ``collection_state`` is null while it is being created. `missing`: somebody dropped it in the
     database. `replaced`: another stands there instead, which an owner may take over. `misnamed`:
-    somebody renamed it, and another has its name.
+    somebody renamed it, and another has its name. ``partial`` where it shares a collection, and
+    has more documents there than are counted.
     """
 
     collection_state = Choice("CollectionState", required=True, allow_none=True)
@@ -230,6 +234,7 @@ class OrganizationDetails(Organization):
     region = fields.String(required=True, allow_none=True, metadata=_REGION)
     documents = fields.Integer(required=True, allow_none=True, metadata={"example": 1200})
     bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 86016})
+    partial = fields.Boolean(required=True)
     operation = fields.Nested(Operation, required=True, allow_none=True)
 
 

@@ -64,6 +64,14 @@ class Placement(MasterPart):
     uuid = fields.UUIDField(binary=True)
     pool = fields.IntField()
 
+    @property
+    def shown(self) -> str:
+        """The name on pages: of the collection or database that is the organization's alone, else
+        of the pool, whose collection has another name after each fence."""
+        if self.strategy == Strategy.SHARED:
+            return f"shared_{self.pool}"
+        return self.database if self.strategy == Strategy.DATABASE else self.collection
+
 
 class Operation(MasterPart):
     """A running lifecycle operation: its target, its requester, and the lease of its executor.

@@ -73,15 +73,17 @@ class CollectionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The figures of a tenant collection, and documents if they were asked for. Without figures it
-    can't be read now: it may be ``missing`` from the database, or ``elsewhere``, under a name that
-    can't be repaired. In place of one that is missing another may stand, its ``replacement``."""
+    """The figures of an organization's documents, and some of them if they were asked for. Without
+    figures the collection can't be read now: it may be ``missing`` from the database, or
+    ``elsewhere``, under a name that can't be repaired; or counting took too long, ``uncounted``. In
+    place of one that is missing another may stand, its ``replacement``."""
 
     figures: Figures | None = None
     documents: list[RawBSONDocument] = field(default_factory=list)
     missing: bool = False
     elsewhere: str | None = None
     replacement: Replacement | None = None
+    uncounted: bool = False
 
     @property
     def state(self) -> CollectionState | None:
@@ -90,7 +92,7 @@ class Stored:
             return CollectionState.REPLACED if self.replacement else CollectionState.MISSING
         if self.elsewhere:
             return CollectionState.MISNAMED
-        return CollectionState.PRESENT if self.figures else None
+        return CollectionState.PRESENT if self.figures or self.uncounted else None
 
 
 def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Stored:
@@ -109,13 +111,15 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
 
 def _stored_in_pool(organization: Organization, pipeline: Sequence[Mapping[str, Any]]) -> Stored:
     place = organization.placement.pool, organization.id
+    documents: list[RawBSONDocument] = []
     try:
-        documents = pools.read_documents(*place, pipeline) if pipeline else []
+        if pipeline:
+            documents = pools.read_documents(*place, pipeline)
         counted = pools.read_documents(*place, _COUNT, COUNTING_MS)
     except CollectionMissing:
         return Stored(missing=True)
     except ExecutionTimeout:
-        return Stored()
+        return Stored(documents=documents, uncounted=True)
     number, size = (counted[0]["documents"], counted[0]["bytes"]) if counted else (0, 0)
     figures = Figures(min(number, MAX_COUNTED), size, partial=number > MAX_COUNTED)
     return Stored(figures, documents)

@@ -39,7 +39,7 @@ from portal.organizations.forms import (
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import NotReplaced
 from portal.organizations.lifecycle.names import slug_of
-from portal.organizations.storage import stored_by
+from portal.organizations.storage import CollectionState, stored_by
 from portal.web import rate_limits
 from portal.web.requests import (
     choice_argument,
@@ -201,10 +201,10 @@ def overview(access: Access) -> ResponseReturnValue:
         access,
         stored_data=stored,
         latest=latest.as_shown(stored.documents)
-        if stored.figures and reads and not leaving
+        if stored.state == CollectionState.PRESENT and reads and not leaving
         else None,
         details=directory.details_from(access.along),
-        database=settings.current().tenant_db,
+        database=access.organization.placement.database or settings.current().tenant_db,
     )
 
 

@@ -2,16 +2,19 @@
 
 import pytest
 
-from portal.documents.organizations import OrganizationState, Slug, Strategy
+from portal.documents.accounts import Account
+from portal.documents.organizations import Organization, OrganizationState, Slug, Strategy
 from portal.documents.pools import Pool
 from portal.organizations import latest, storage
-from portal.organizations.lifecycle import pools
+from portal.organizations.lifecycle import pools, runner
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import stored_by
 from portal.settings import current
-from tests.factories import a_context, an_organization
+from tests.factories import a_context, an_organization, fresh, verify
+from tests.program import Program, fault
 
+PAGES = ("", "/activity", "/settings", "/rename", "/delete", "/connect", "/members")
 each_strategy = pytest.mark.parametrize("strategy", list(Strategy))
 
 
@@ -65,6 +68,39 @@ def test_of_many_documents_in_a_pool_only_so_many_are_counted(monkeypatch, admin
     assert (figures.documents, figures.partial) == (2, True)
 
 
+@each_strategy
+def test_every_page_of_an_organization_works(strategy, visitor, admin):
+    visitor.sign_up("Mine", "mara@acme.example")
+    owner = Account.objects.get(email="mara@acme.example")
+    verify()
+    organization = an_organization("Acme Corp", owner, strategy=strategy)
+    store(admin, organization, {"_id": "the first"})
+    for page in PAGES:
+        assert visitor.get(f"/organizations/acme-corp{page}").status == 200
+    overview = visitor.get("/organizations/acme-corp")
+    assert "the first" in overview.text
+    assert organization.placement.shown.partition("_")[2] in overview.text
+    trash_organization(organization, None, a_context())
+    for page in ("", "/restore", "/purge"):
+        assert visitor.get(f"/trash/{organization.id}{page}").status == 200
+
+
+@each_strategy
+def test_programs_see_an_organization(strategy, admin, app):
+    program = Program(app)
+    program.sign_up("Mine")
+    verify()
+    program.log_in()
+    owner = Account.objects.get(email="mara@acme.example")
+    organization = an_organization("Acme Corp", owner, strategy=strategy)
+    store(admin, organization, {"_id": 1})
+    told = program.get("/org/acme-corp").json["organization"]
+    assert (told["documents"], told["partial"], told["collection_state"]) == (1, False, "present")
+    placement = program.get("/org/acme-corp/placement").json["organization"]["placement"]
+    assert placement["strategy"] == strategy
+    assert placement["pool"] == (1 if strategy == Strategy.SHARED else None)
+
+
 def store(admin, organization, document):
     """Write a document where it is stored, as an application would."""
     placement = organization.placement
@@ -74,3 +110,48 @@ def store(admin, organization, document):
     else:
         name = placement.collection
     admin[placement.database or current().tenant_db][name].insert_one(document)
+
+
+UNKNOWN = "elastic"
+
+
+@pytest.fixture
+def placed_by_a_newer_version(visitor):
+    """An organization that a newer version beside this one placed in a way of its own."""
+    visitor.sign_up("Acme Corp", "mara@acme.example")
+    organization = Organization.objects.get()
+    Organization.objects.update(set__placement__strategy=UNKNOWN)
+    return fresh(organization)
+
+
+def test_one_placed_by_a_newer_version_answers_503_on_its_pages(placed_by_a_newer_version, visitor):
+    answer = visitor.get("/organizations/acme-corp")
+    assert answer.status == 503
+    assert UNKNOWN in answer.text
+    assert visitor.get("/organizations").status == 200
+    assert visitor.get("/organizations/acme-corp/rename").status == 503
+
+
+def test_one_placed_by_a_newer_version_answers_503_to_programs(placed_by_a_newer_version, app):
+    program = Program(app)
+    program.log_in()
+    for path in ("", "/placement", "/documents", "/members"):
+        assert fault(program.get(f"/org/acme-corp{path}"))[:2] == (503, "unknown_strategy")
+
+
+def test_the_runner_touches_nothing_of_one_placed_by_a_newer_version(
+    placed_by_a_newer_version, master_db
+):
+    past = placed_by_a_newer_version.created_at
+    operation = {
+        "id": placed_by_a_newer_version.id,
+        "kind": "trash",
+        "attempt": 1,
+        "lease_until": past,
+    }
+    trashed = {"state": "trashed", "purge_at": past, "warn_at": past}
+    for change in ({"operation": operation}, {**trashed, "operation": None}):
+        master_db.organizations.update_one({}, {"$set": change})
+        before = master_db.organizations.find_one()
+        runner.run_once()
+        assert master_db.organizations.find_one() == before
