@@ -358,7 +358,7 @@ def _details(access: Access, organization: Organization, stored: Stored) -> Answ
         "region": organization.region,
         "documents": figures.documents if figures else None,
         "bytes": figures.size_bytes if figures else None,
-        "partial": bool(figures and figures.partial),
+        "partial_figures": bool(figures and figures.partial),
         "collection_state": stored.state,
         "replacement": stored.replacement,
         "operation": organization.operation,

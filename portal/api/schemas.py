@@ -222,8 +222,8 @@ class OrganizationDetails(Organization):
 
     ``collection_state`` is null while it is being created. `missing`: somebody dropped it in the
     database. `replaced`: another stands there instead, which an owner may take over. `misnamed`:
-    somebody renamed it, and another has its name. ``partial`` where it shares a collection, and
-    has more documents there than are counted.
+    somebody renamed it, and another has its name. ``partial_figures`` where it shares a
+    collection, and has more documents there than are counted.
     """
 
     collection_state = Choice("CollectionState", required=True, allow_none=True)
@@ -234,7 +234,7 @@ class OrganizationDetails(Organization):
     region = fields.String(required=True, allow_none=True, metadata=_REGION)
     documents = fields.Integer(required=True, allow_none=True, metadata={"example": 1200})
     bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 86016})
-    partial = fields.Boolean(required=True)
+    partial_figures = fields.Boolean(required=True)
     operation = fields.Nested(Operation, required=True, allow_none=True)
 
 

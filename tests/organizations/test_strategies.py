@@ -5,11 +5,13 @@ import pytest
 from portal.documents.accounts import Account
 from portal.documents.organizations import Organization, OrganizationState, Slug, Strategy
 from portal.documents.pools import Pool
+from portal.errors import NotFound
 from portal.organizations import latest, storage
+from portal.organizations.access.errors import OrganizationTrashed
 from portal.organizations.lifecycle import pools, runner
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from portal.organizations.storage import stored_by
+from portal.organizations.storage import stored_by, tenant_of
 from portal.settings import current
 from tests.factories import a_context, an_organization, fresh, verify
 from tests.program import Program, fault
@@ -44,6 +46,36 @@ def test_documents_of_a_neighbour_stay_when_an_organization_is_purged(tenant_db,
     pool.reload()
     assert pool.generation == 2
     assert list(tenant_db[pool.collection].find()) == stored[3:]
+
+
+@each_strategy
+def test_its_documents_are_followed_through_all_of_it(strategy):
+    organization = an_organization("Acme Corp", strategy=strategy)
+    documents = tenant_of(organization)
+    documents.insert_one({"_id": 1})
+    renamed = rename_organization(organization, "Other", a_context())
+    documents.insert_one({"_id": 2})
+    trashed = trash_organization(renamed, None, a_context())
+    with pytest.raises(OrganizationTrashed):
+        documents.insert_one({"_id": 3})
+    with pytest.raises(OrganizationTrashed):
+        tenant_of(trashed)
+    restored = restore_organization(trashed, None, a_context())
+    documents.insert_one({"_id": 4})
+    assert [found["_id"] for found in tenant_of(restored).find()] == [1, 2, 4]
+    purge_organization(restored, None, a_context())
+    with pytest.raises(NotFound):
+        documents.find_one({})
+
+
+def test_neighbours_go_on_through_a_fence():
+    acme = an_organization("Acme Corp", strategy=Strategy.SHARED)
+    neighbour = an_organization("Neighbour", strategy=Strategy.SHARED)
+    documents = tenant_of(neighbour)
+    documents.insert_one({"_id": 1})
+    trash_organization(acme, None, a_context())
+    documents.insert_one({"_id": 2})
+    assert documents.count_documents({}) == 2
 
 
 @each_strategy
@@ -95,7 +127,7 @@ def test_programs_see_an_organization(strategy, admin, app):
     organization = an_organization("Acme Corp", owner, strategy=strategy)
     store(admin, organization, {"_id": 1})
     told = program.get("/org/acme-corp").json["organization"]
-    assert (told["documents"], told["partial"], told["collection_state"]) == (1, False, "present")
+    assert (told["documents"], told["partial_figures"], told["collection_state"]) == (1, False, "present")
     placement = program.get("/org/acme-corp/placement").json["organization"]["placement"]
     assert placement["strategy"] == strategy
     assert placement["pool"] == (1 if strategy == Strategy.SHARED else None)

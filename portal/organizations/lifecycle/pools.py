@@ -16,11 +16,11 @@ open carries on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
 from typing import Any
 
 import structlog
-from bson import MaxKey, ObjectId
+from bson import ObjectId
+from bson.codec_options import DEFAULT_CODEC_OPTIONS
 from bson.raw_bson import RawBSONDocument
 from mongoengine.errors import NotUniqueError
 from pymongo import ReturnDocument
@@ -39,6 +39,8 @@ from portal.tenants.collections import (
     CollectionNameTaken,
     Tries,
 )
+from portal.tenants.placements.filters import Filters
+from portal.tenants.placements.shared import Shared
 
 log = structlog.get_logger()
 
@@ -120,7 +122,7 @@ def delete_documents(number: int, organization: ObjectId) -> Iterator[None]:
 
 def range_of(organization: ObjectId) -> dict[str, Any]:
     """The filter for the organization's documents in a pool, by the index on ``_id``."""
-    return {"_id": {"$gt": {"o": organization}, "$lt": {"o": organization, "i": MaxKey(), "x": 0}}}
+    return {"_id": Filters(organization).range}
 
 
 def read_documents(
@@ -132,13 +134,10 @@ def read_documents(
     """The result of ``pipeline`` on the organization's documents, as they would be in a collection
     of its own, whatever its state; the first batch is all, not decoded. Raises CollectionMissing.
     """
-    # What the pipeline begins with goes by the index on the stored ``_id``.
-    first = list(
-        takewhile(lambda stage: not stage.keys().isdisjoint(("$sort", "$limit")), pipeline)
+    command = Shared(organization).command(
+        "aggregate", {"pipeline": pipeline}, DEFAULT_CODEC_OPTIONS
     )
-    unwrap = {"$set": {"_id": "$_id.i"}}
-    stages = [{"$match": range_of(organization)}, *first, unwrap, *pipeline[len(first) :]]
-    return read_stored(number, stages, max_time_ms)
+    return read_stored(number, command["pipeline"], max_time_ms)
 
 
 def read_stored(
