@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
+
+from tests.placing import collection_called, collections_on, pool_name, strategy_of
 
 STATES = {"active", "trashed", "purged"}
 OF_TRASH = {"trashed_at", "trashed_by", "purge_at"}
@@ -19,7 +22,7 @@ def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
     assert {o["state"] for o in organizations} <= STATES
     kept = [o for o in organizations if o["state"] != "purged"]
     tombstones = [o for o in organizations if o["state"] == "purged"]
-    _check_collections(tenant, kept, tombstones, strangers)
+    _check_collections(master, tenant, kept, tombstones, strangers)
     _check_credentials(master, tenant, kept, strangers)
     _check_slugs(master, organizations)
     _check_people(master, kept, tombstones, idle_accounts)
@@ -27,20 +30,40 @@ def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
     return organizations
 
 
-def _check_collections(tenant, kept, tombstones, strangers):
-    found = {c["name"]: c["info"]["uuid"].as_uuid() for c in tenant.list_collections()}
+def _check_collections(master, tenant, kept, tombstones, strangers):
+    found, pools = collections_on(tenant), list(master.pools.find())
     for name in strangers:
         found.pop(name)
+    for pool in pools:
+        assert pool.get("next_generation") is None or pool["generation"]
+        if pool["generation"]:
+            assert found.pop(pool_name(pool), None) == pool["uuid"]
+    own = [o for o in kept if strategy_of(o) != "shared"]
     names = {uuid: name for name, uuid in found.items()}
-    recorded = {o["placement"]["uuid"]: o["placement"]["collection"] for o in kept}
+    recorded = {o["placement"]["uuid"]: _recorded(o["placement"]) for o in own}
     assert set(names) == set(recorded)
     for uuid, name in recorded.items():
         # Where a stranger has the name there is none to give.
         assert names[uuid] == name or name in strangers
-    for organization in kept:
+    for organization in own:
         assert organization["placement"]["collection"] == _collection_of(organization)
     dropped = {(o.get("placement") or {}).get("uuid") for o in tombstones}
     assert not dropped & set(names)
+    for pool in pools:
+        _check_pool(tenant, pool, kept)
+
+
+def _recorded(placement):
+    database = placement.get("database")
+    return f"{database}.{placement['collection']}" if database else placement["collection"]
+
+
+def _check_pool(tenant, pool, kept):
+    """Nobody's documents are in it but its organizations'."""
+    if not pool["generation"]:
+        return
+    inside = {o["_id"] for o in kept if o["placement"].get("pool") == pool["_id"]}
+    assert set(tenant[pool_name(pool)].distinct("_id.o")) <= inside
 
 
 def _check_credentials(master, tenant, kept, strangers):
@@ -75,6 +98,9 @@ def _reached(tenant):
 
 
 def _collection_of(organization):
+    trashed = organization["state"] == "trashed"
+    if strategy_of(organization) == "database":
+        return "portal_trashed_documents" if trashed else "portal_tenant_documents"
     if organization["state"] == "trashed":
         return f"trash_{organization['_id']}"
     return "org_" + organization["slug"].replace("-", "_")
@@ -173,9 +199,10 @@ def picture(master, tenant):
             for event in master.audit_events.find()
         ),
         *(
-            f"collection {found['name']}: {found['info']['uuid'].as_uuid()} {_content(tenant[found['name']])}"
-            for found in tenant.list_collections()
+            f"collection {_but_generation(name)}: {uuid} {_content(collection_called(tenant, name))}"
+            for name, uuid in collections_on(tenant).items()
         ),
+        *(f"pool {pool['_id']}: {pool.get('uuid')}" for pool in master.pools.find()),
         *(
             f"credential of {c['organization']}: {[user['name'] for user in c['users']]}"
             for c in master.credentials.find()
@@ -183,7 +210,8 @@ def picture(master, tenant):
         *(f"role {name}: {reached}" for name, reached in _reached(tenant).items()),
         *(f"user {name}" for name in _users(tenant)),
     ]
-    names = {found["info"]["uuid"].as_uuid(): "nobody's" for found in tenant.list_collections()}
+    names = dict.fromkeys(collections_on(tenant).values(), "nobody's")
+    names |= {pool["uuid"]: "a pool's" for pool in master.pools.find({"uuid": {"$ne": None}})}
     names |= _names(organizations) | {a["_id"]: a["email"] for a in master.accounts.find()}
     for credential in master.credentials.find():
         names |= {user["name"]: "its user" for user in credential["users"]}
@@ -191,6 +219,11 @@ def picture(master, tenant):
     for identity, name in names.items():
         text = text.replace(str(identity), f"<{name}>")
     return sorted(text.splitlines())
+
+
+def _but_generation(name):
+    """Of a pool: however many fences there were."""
+    return re.sub(r"(shared_\d+)_\d+", r"\1", name)
 
 
 def _usable_links(master):

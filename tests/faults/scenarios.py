@@ -4,11 +4,19 @@ back."""
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from portal import clock
+from portal.database.clusters import database_of
 from portal.database.connection import tenant_database
+from portal.database.portal_role import OWN_COLLECTION, TRASHED_COLLECTION
 from portal.documents.accounts import Account
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import NotFound
 from portal.organizations.lifecycle import engine, runner
@@ -16,6 +24,7 @@ from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.signing_up import finish_sign_up, request_sign_up, sign_up
+from portal.organizations.storage import tenant_of
 from tests.factories import a_context, a_credential, an_account, an_organization
 from tests.visitor import PASSWORD
 
@@ -26,25 +35,27 @@ DOCUMENTS = [{"_id": n, "n": n * n} for n in range(3)]
 class Scenario:
     """``given`` makes what must be there, and returns what the ``deed`` takes; the deed is done
     by another process, so it takes ids. A collection that is a ``stranger`` turns it back; its
-    name may have the organization's id in it."""
+    name may have the organization's id in it, and that of an organization's own database."""
 
     name: str
     kind: str
     given: Callable[[], tuple]
     deed: Callable[..., object]
     stranger: str | None = None
+    strategy: Strategy = Strategy.COLLECTION
 
     def __str__(self):
         return self.name
 
 
-def an_owned(name="Acme Corp"):
-    """An organization with documents, an index and a credential, as (its id)."""
-    organization = an_organization(name, an_account("mara@acme.example"))
-    collection = tenant_database()[organization.placement.collection]
-    collection.insert_many(DOCUMENTS)
-    collection.create_index("n", unique=True)
-    a_credential(organization)
+def an_owned(strategy=Strategy.COLLECTION, name="Acme Corp"):
+    """An organization with documents, an index and a credential, where it may have them, as (its
+    id)."""
+    organization = an_organization(name, an_account("mara@acme.example"), strategy)
+    tenant_of(organization).insert_many(DOCUMENTS)
+    if strategy == Strategy.COLLECTION:
+        tenant_of(organization).create_index("n", unique=True)
+        a_credential(organization)
     return (organization.id,)
 
 
@@ -59,13 +70,13 @@ def an_idle_account():
 
 
 def renamed_before():
-    arguments = an_owned("First")
+    arguments = an_owned(name="First")
     rename_organization(find(*arguments, OrganizationState.ACTIVE), "Acme Corp", by_mara())
     return arguments
 
 
-def a_trashed():
-    arguments = an_owned()
+def a_trashed(strategy=Strategy.COLLECTION):
+    arguments = an_owned(strategy)
     trash(*arguments)
     return arguments
 
@@ -84,6 +95,14 @@ def moved_by_hand():
     return arguments
 
 
+def moved_in_its_database():
+    """To the only other name in it that the portal may touch."""
+    arguments = an_owned(Strategy.DATABASE)
+    database = database_of(Organization.objects.get(id=arguments[0]).placement)
+    database[OWN_COLLECTION].rename(TRASHED_COLLECTION)
+    return arguments
+
+
 def by_mara():
     return a_context(Account.objects(email="mara@acme.example").first())
 
@@ -96,8 +115,9 @@ def find(organization_id, *states):
     return found
 
 
-def sign_acme_up():
-    sign_up("Acme Corp", "mara@acme.example", PASSWORD, by_mara(), user_agent="a browser")
+def sign_acme_up(strategy=Strategy.COLLECTION):
+    who = "Acme Corp", "mara@acme.example", PASSWORD, by_mara()
+    sign_up(*who, user_agent="a browser", placement=Placement(strategy=strategy))
 
 
 def follow_link(asked_id):
@@ -171,3 +191,50 @@ SCENARIOS = [
     Scenario("repair", "repair", moved_by_hand, repair),
     Scenario("repair turned back", "repair", moved_by_hand, repair, "org_acme_corp"),
 ]
+
+
+def _by_strategy(strategy):
+    """The scenarios of a strategy that has others' steps."""
+    owned, trashed = partial(an_owned, strategy), partial(a_trashed, strategy)
+    told = {
+        "sign-up": ("create", tuple, partial(sign_acme_up, strategy)),
+        "rename": ("rename", owned, rename),
+        "trash": ("trash", owned, trash),
+        "restore": ("restore", trashed, restore),
+        "purge": ("purge", owned, purge),
+        "purge from the trash": ("purge", trashed, purge),
+    }
+    for name, what in told.items():
+        yield Scenario(f"{name}, {strategy}", *what, strategy=strategy)
+
+
+IN_DATABASES = [
+    *_by_strategy(Strategy.DATABASE),
+    *(
+        Scenario(f"{name}, database", *what, strategy=Strategy.DATABASE)
+        for name, what in {
+            "trash turned back": (
+                "trash",
+                partial(an_owned, Strategy.DATABASE),
+                trash,
+                f"t_{{0}}.{TRASHED_COLLECTION}",
+            ),
+            "restore turned back": (
+                "restore",
+                partial(a_trashed, Strategy.DATABASE),
+                restore,
+                f"t_{{0}}.{OWN_COLLECTION}",
+            ),
+            "repair": ("repair", moved_in_its_database, repair),
+            "repair turned back": (
+                "repair",
+                moved_in_its_database,
+                repair,
+                f"t_{{0}}.{OWN_COLLECTION}",
+            ),
+        }.items()
+    ),
+]
+IN_POOLS = list(_by_strategy(Strategy.SHARED))
+EVERY = [*SCENARIOS, *IN_DATABASES, *IN_POOLS]
+"""The scenarios of all strategies."""

@@ -2,14 +2,13 @@
 
 import pytest
 
-from portal.database.connection import tenant_database
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import stored_by
 from tests.factories import fresh
-from tests.faults.scenarios import DOCUMENTS, SCENARIOS, by_mara
+from tests.faults.scenarios import DOCUMENTS, EVERY, SCENARIOS, by_mara
 
 RENAME = next(scenario for scenario in SCENARIOS if scenario.name == "rename")
 
@@ -84,8 +83,7 @@ def check_all_is_there(world, scenario):
     world.check_whole()
     for organization in Organization.objects(state__ne="purged", name__ne="Bystander"):
         if scenario.kind != "create" and organization.placement.collection not in world.strangers:
-            collection = tenant_database()[organization.placement.collection]
-            assert list(collection.find().sort("_id", 1)) == DOCUMENTS
+            assert world.documents_of(organization) == DOCUMENTS
 
 
 @pytest.mark.attack("F1")
@@ -121,7 +119,7 @@ def test_a_name_that_a_dying_process_made_wrong_is_repaired(world, tenant_db):
 @pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", EVERY, ids=str)
 def test_whenever_a_process_falls_asleep_it_breaks_nothing(world, scenario, figure):
     world.begin(scenario)
     points = [

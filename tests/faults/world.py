@@ -1,12 +1,13 @@
 """The databases that a test and the processes it lets die have in common."""
 
-from portal.database.connection import client, tenant_database
+from portal.database.connection import client
 from portal.documents.accounts import Account
 from portal.organizations.lifecycle import runner
 from portal.settings import current
 from tests.factories import an_account, an_organization
 from tests.faults import doomed, invariant
 from tests.faults.lapse import let_leases_run_out, let_transactions_run_out
+from tests.placing import collection_called, documents_of, store
 
 
 def uuid_of(collection):
@@ -23,20 +24,22 @@ class World:
     def begin(self, scenario):
         """What the scenario wants, and somebody who has nothing to do with it."""
         self.empty()
-        bystander = an_organization("Bystander", an_account("bystander@else.example"))
-        tenant_database()[bystander.placement.collection].insert_one({"_id": "the bystander's"})
+        owner = an_account("bystander@else.example")
+        bystander = an_organization("Bystander", owner, scenario.strategy)
+        self.store(bystander, {"_id": "the bystander's"})
         self.arguments = scenario.given()
         self.idle = Account.objects.distinct("id")
         self.strangers = {}
         if scenario.stranger:
-            stranger = tenant_database()[scenario.stranger.format(*self.arguments)]
+            name = scenario.stranger.format(*self.arguments)
+            stranger = collection_called(self.tenant, name)
             stranger.insert_one({"_id": "a stranger's"})
-            self.strangers = {stranger.name: uuid_of(stranger)}
+            self.strangers = {name: uuid_of(stranger)}
 
     def drop_stranger(self):
         """Whoever made the collection that is in the way thinks better of it."""
         for name in self.strangers:
-            tenant_database()[name].drop()
+            collection_called(self.tenant, name).drop()
         self.strangers = {}
 
     def live(self, scenario, end=None):
@@ -75,10 +78,31 @@ class World:
         return self.picture()
 
     def check_whole(self):
-        master, tenant = client()[current().master_db], tenant_database()
-        invariant.check_whole(master, tenant, idle_accounts=self.idle, strangers=self.strangers)
+        invariant.check_whole(
+            self.master, self.tenant, idle_accounts=self.idle, strangers=self.strangers
+        )
         for name, uuid in self.strangers.items():
-            assert uuid_of(tenant[name]) == uuid
+            assert uuid_of(collection_called(self.tenant, name)) == uuid
 
     def picture(self):
-        return invariant.picture(client()[current().master_db], tenant_database())
+        return invariant.picture(self.master, self.tenant)
+
+    def store(self, organization, *documents):
+        """Write into the organization as an application would."""
+        store(self.tenant, organization.to_mongo(), self.pools, *documents)
+
+    def documents_of(self, organization):
+        """The organization's documents, as they are stored."""
+        return documents_of(self.tenant, organization.to_mongo(), self.pools)
+
+    @property
+    def master(self):
+        return self.admin[current().master_db]
+
+    @property
+    def tenant(self):
+        return self.admin[current().tenant_db]
+
+    @property
+    def pools(self):
+        return list(self.master.pools.find())

@@ -127,7 +127,11 @@ def test_programs_see_an_organization(strategy, admin, app):
     organization = an_organization("Acme Corp", owner, strategy=strategy)
     store(admin, organization, {"_id": 1})
     told = program.get("/org/acme-corp").json["organization"]
-    assert (told["documents"], told["partial_figures"], told["collection_state"]) == (1, False, "present")
+    assert (told["documents"], told["partial_figures"], told["collection_state"]) == (
+        1,
+        False,
+        "present",
+    )
     placement = program.get("/org/acme-corp/placement").json["organization"]["placement"]
     assert placement["strategy"] == strategy
     assert placement["pool"] == (1 if strategy == Strategy.SHARED else None)
