@@ -15,6 +15,7 @@ from portal.api.guard import (
     logged_in,
 )
 from portal.api.replay import OF_CHANGES, Answer, takes_key
+from portal.database.errors import ClusterClosed, ClusterUnavailable
 from portal.display_names import InvalidName
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
 from portal.email_addresses import InvalidEmail
@@ -43,7 +44,14 @@ from portal.organizations.lifecycle.errors import (
     TenantCollectionMissing,
 )
 from portal.organizations.storage import Stored, stored_by
-from portal.placement.errors import InvalidPlan, InvalidRegion, OutsideRegion
+from portal.placement.errors import (
+    ClustersUnavailable,
+    InvalidPlan,
+    InvalidRegion,
+    OutsideRegion,
+    RegionUnavailable,
+    UnknownRegion,
+)
 from portal.web.errors import InvalidInput, MalformedJson, Overloaded, TooManyAttempts
 from portal.web.requests import request_context
 
@@ -77,6 +85,9 @@ _OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF
 _MAX_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
+_BY_PROVISIONING = (
+    "Leave it out: whoever runs the portal sets it, by a provisioning key or command."
+)
 
 
 @org.post(
@@ -90,6 +101,13 @@ _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of 
         EmailTaken,
         SignUpClosed,
         Overloaded,
+        InvalidPlan,
+        InvalidRegion,
+        UnknownRegion,
+        RegionUnavailable,
+        ClustersUnavailable,
+        ClusterUnavailable,
+        ClusterClosed,
     ),
 )
 @takes_key
@@ -111,12 +129,15 @@ def create_organization(body: dict[str, Any]) -> Answer:
 
     Where the portal has `SIGNUP_REQUIRES_VERIFICATION` on, a new account's address has to be
     proved: the answer is 202, whether or not it has an account, and `organization` is null. Not so
-    by a provisioning key.
+    by a provisioning key, which alone may say `plan` and `region`.
 
     Where `SIGNUP` is `invited`, new accounts come by a provisioning key only, where it is `off` by
     none: the answer is 403 `sign_up_closed`. An account that exists goes on creating organizations.
     """
     name, slug, credentials = body["organization_name"], body.get("slug"), ("email", "password")
+    planned = {field: body[field] for field in ("plan", "region") if field in body}
+    if not is_provisioning():
+        _refuse(dict.fromkeys(planned, _BY_PROVISIONING))
     shared = {"viewers_read_documents": body["viewers_read_documents"]}
     if current_user.is_authenticated and not is_provisioning():
         account_id = current_user.account_id
@@ -132,7 +153,13 @@ def create_organization(body: dict[str, Any]) -> Answer:
             )
             return {"organization": None}, 202, {}
         signed_up = signing_up.sign_up(
-            name, body["email"], body["password"], request_context(), typed_slug=slug, **shared
+            name,
+            body["email"],
+            body["password"],
+            request_context(),
+            typed_slug=slug,
+            **shared,
+            **planned,
         )
         organization = signed_up.organization
     return {"organization": _created(organization)}, 201, {}

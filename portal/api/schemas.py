@@ -132,6 +132,8 @@ class CreateBody(Body):
         falsy={False},
         metadata={"description": "whether viewers may read its documents; an owner can change it"},
     )
+    plan = fields.String(metadata=_PLAN)
+    region = fields.String(metadata=_REGION)
 
 
 class PlanBody(Body):

@@ -32,6 +32,8 @@ from portal.organizations.lifecycle.creating import SignedUp, create_with_owner,
 from portal.organizations.lifecycle.engine import run_now
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
+from portal.placement.choosing import choose
+from portal.placement.identifiers import parse_plan, parse_region
 from portal.web import rate_limits
 from portal.web.context import IdempotencyKey, RequestContext
 from portal.web.errors import IdempotencyKeyReused
@@ -50,19 +52,21 @@ def sign_up(
     user_agent: str | None = None,
     typed_slug: str | None = None,
     *,
+    plan: str | None = None,
+    region: str | None = None,
     placement: Placement | None = None,
     viewers_read_documents: bool = False,
 ) -> SignedUp:
-    """Create an account, its organization in this ``placement``, and a session for the browser
-    ``user_agent``, if there is one.
+    """Create an account, its organization where the policy has one of this ``plan`` and ``region``
+    unless a ``placement`` is given, and a session for the browser ``user_agent``, if there is one.
 
     One transaction writes master data, and what they say about the collection; for one of its own
     also that, and the intent to rename it. The actor is the new account, or the provisioning key in
     ``context``. Once committed the sign-up is certain; where the collection can't be made and
     renamed in time, the organization keeps the operation, which the runner finishes.
     Raises SignUpClosed, TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or
-    SeveralErrors of them), SlugTaken, EmailTaken, DatabaseUnavailable, Overloaded; then nothing
-    is left.
+    SeveralErrors of them), InvalidPlan, InvalidRegion, SlugTaken, EmailTaken, DatabaseUnavailable,
+    Overloaded, and what ``choose`` raises; then nothing is left.
     """
     check_sign_up(invited=bool(context.actor.id))
     if context.actor.id:  # a provisioning key has a limit of its own
@@ -70,8 +74,9 @@ def sign_up(
     else:
         rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, typed_slug, email, password)
+    check_all(lambda: plan and parse_plan(plan), lambda: region and parse_region(region))
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
-    placement = make_room(placement or Placement())
+    placement = make_room(placement or choose(plan, region))
     with slugs.offering_a_free_slug(typed_slug):
         signed_up = transaction(
             lambda: create_with_owner(
@@ -80,6 +85,8 @@ def sign_up(
                 context,
                 user_agent,
                 placement=placement,
+                plan=plan,
+                region=region,
                 viewers_read_documents=viewers_read_documents,
             )
         )
@@ -196,7 +203,6 @@ def finish_sign_up(
     user_agent: str,
     typed_slug: str | None = None,
     *,
-    placement: Placement | None = None,
     viewers_read_documents: bool = False,
 ) -> SignedUp:
     """Create the verified account, the organization, perhaps under another name, and a session for
@@ -216,7 +222,7 @@ def finish_sign_up(
         passwords.check_password(password, asked.email, name.shown)
         password_hash = passwords.hash_password(password)
     owner = NewAccount(ObjectId(), address, password_hash, verified_at=clock.now())
-    placement = make_room(placement or Placement())
+    placement = make_room(choose())
 
     @transactional
     def finish() -> SignedUp:

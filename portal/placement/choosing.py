@@ -14,7 +14,7 @@ from portal.placement.policies import Policy, current_policy
 log = structlog.get_logger()
 
 
-def choose(plan: str | None, region: str | None) -> Placement:
+def choose(plan: str | None = None, region: str | None = None) -> Placement:
     """The strategy and the cluster of an organization that is about to be made, by one version of
     the policy.
 

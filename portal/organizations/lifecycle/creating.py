@@ -15,7 +15,7 @@ from bson import ObjectId
 from portal import clock
 from portal.audit.trail import begin_chain, delete_chain
 from portal.database.cascade import delete_belongings
-from portal.database.clusters import database_of
+from portal.database.clusters import database_of, ensure_placeable
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
@@ -36,6 +36,7 @@ from portal.organizations.lifecycle.births import create_once
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.naming import active_name, place_at_birth
 from portal.organizations.lifecycle.steps import drop_collection, rename_collection
+from portal.placement.choosing import choose
 from portal.tenants import collections
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -67,11 +68,13 @@ def create_with_owner(
     user_agent: str | None,
     *,
     placement: Placement,
+    plan: str | None = None,
+    region: str | None = None,
     viewers_read_documents: bool = False,
 ) -> SignedUp:
     """Write the account, its organization in the ``placement`` that ``make_room`` returned, and a
     session for the browser ``user_agent``, if there is one. The caller runs the organization's
-    operation, if it has one, after the commit. Raises SlugTaken, EmailTaken.
+    operation, if it has one, after the commit. Raises SlugTaken, EmailTaken, ClusterClosed.
     """
     organization_id = ObjectId()
     # First: where name and address are both taken, SlugTaken is the error to report.
@@ -83,6 +86,8 @@ def create_with_owner(
         owner.id,
         entered.context,
         placement=placement,
+        plan=plan,
+        region=region,
         founds_account=True,
         viewers_read_documents=viewers_read_documents,
     )
@@ -98,10 +103,11 @@ def create_organization(
     placement: Placement | None = None,
     viewers_read_documents: bool = False,
 ) -> Organization:
-    """Create an organization for an existing account; otherwise like ``sign_up``."""
+    """Create an organization for an existing account, where the policy has it unless a
+    ``placement`` is given; otherwise like ``sign_up``."""
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name = parse_name(typed_name, typed_slug)
-    placement = make_room(placement or Placement())
+    placement = make_room(placement or choose())
     with slugs.offering_a_free_slug(typed_slug):
         created = _create_for(
             account_id,
@@ -146,6 +152,8 @@ def _insert_organization(
     placement: Placement,
     founds_account: bool,
     viewers_read_documents: bool,
+    plan: str | None = None,
+    region: str | None = None,
 ) -> Organization:
     now = clock.now()
     organization = Organization(
@@ -154,6 +162,8 @@ def _insert_organization(
         slug=name.slug,
         placement=place_at_birth(organization_id, placement),
         version=1,
+        plan=plan,
+        region=region,
         created_at=now,
         created_by=owner,
         viewers_read_documents=viewers_read_documents or None,
@@ -181,6 +191,7 @@ def _insert_organization(
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )
+    ensure_placeable(placement.cluster)
     return organization
 
 

@@ -1,0 +1,90 @@
+"""A sign-up is placed by the policy, whoever asks for it."""
+
+import pytest
+
+from portal.database.clusters import database_of
+from portal.documents.organizations import Organization, Strategy
+from portal.documents.placement_policy import PlacementPolicy
+from portal.identity.api_keys import credentials
+from portal.organizations.storage import tenant_of
+from tests.factories import an_account
+from tests.program import PASSWORD, Program, fault
+
+SHARED_BUT_LARGE = """
+[[place]]
+strategy = "database"
+plans = ["large"]
+
+[[place]]
+strategy = "shared"
+"""
+
+
+@pytest.fixture
+def billing(app):
+    """The program that knows what customers pay for."""
+    return Program(app, credentials.create_provisioning_key("Billing"))
+
+
+def wanted(**more):
+    return {
+        "organization_name": "Acme Corp",
+        "email": "mara@acme.example",
+        "password": PASSWORD,
+        **more,
+    }
+
+
+def the_placement():
+    placement = Organization.objects.get().placement
+    return placement.strategy, placement.cluster
+
+
+def test_of_a_visitor_by_the_policy_in_force(app, in_force):
+    in_force(SHARED_BUT_LARGE)
+    assert Program(app).post("/org/create", wanted()).status_code == 201
+    assert the_placement() == (Strategy.SHARED, "main")
+    assert Organization.objects.get().placement.pool == 1
+
+
+def test_of_an_account_by_the_policy_in_force(app, in_force):
+    in_force(SHARED_BUT_LARGE)
+    an_account("mara@acme.example")
+    mara = Program(app)
+    mara.log_in("mara@acme.example")
+    assert mara.post("/org/create", {"organization_name": "Acme Corp"}).status_code == 201
+    assert the_placement() == (Strategy.SHARED, "main")
+
+
+def test_of_a_provisioning_program_by_the_plan_it_tells(billing, in_force, main_in):
+    in_force(SHARED_BUT_LARGE)
+    main_in("eu-central")
+    told = wanted(plan="large", region="eu-central")
+    assert billing.post("/org/create", told).status_code == 201
+    assert the_placement() == (Strategy.DATABASE, "main")
+    acme = Organization.objects.get()
+    assert (acme.plan, acme.region) == ("large", "eu-central")
+    assert database_of(acme.placement).name == f"t_{acme.id}"
+
+
+@pytest.mark.parametrize("field", ["plan", "region"])
+def test_nobody_else_says_plan_or_region(app, field):
+    refused = Program(app).post("/org/create", wanted(**{field: "large"}))
+    assert fault(refused)[::2] == (422, {field})
+    assert not Organization.objects
+
+
+def test_nothing_is_left_of_one_bound_to_a_region_that_nobody_has(billing):
+    refused = billing.post("/org/create", wanted(region="eu-central"))
+    assert fault(refused)[1] == "unknown_region"
+    assert not Organization.objects
+
+
+def test_the_policy_changed_meanwhile_moves_nobody(app, in_force):
+    in_force(SHARED_BUT_LARGE)
+    Program(app).post("/org/create", wanted())
+    tenant_of(Organization.objects.get()).insert_one({"_id": 1})
+    in_force('[[place]]\nstrategy = "collection"\n')
+    assert the_placement() == (Strategy.SHARED, "main")
+    assert tenant_of(Organization.objects.get()).find_one() == {"_id": 1}
+    assert PlacementPolicy.objects.count() == 2
