@@ -109,6 +109,7 @@ ROUTES = {
     "GET /organizations/<slug>/activity.csv": "audit.export",
     "GET /organizations/<slug>/activity.jsonl": "audit.export",
     "GET /organizations/<slug>/connect": "organization.view",
+    "GET /organizations/<slug>/placement": "organization.view",
     "GET /organizations/<slug>/settings": "organization.view",
     "GET /organizations/<slug>/second-factor": "organization.require_second_factor",
     "POST /organizations/<slug>/second-factor": "organization.require_second_factor",

@@ -39,6 +39,7 @@ from portal.organizations.forms import (
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import NotReplaced
 from portal.organizations.lifecycle.names import slug_of
+from portal.organizations.places import place_of
 from portal.organizations.storage import CollectionState, stored_by
 from portal.web import rate_limits
 from portal.web.requests import (
@@ -206,6 +207,13 @@ def overview(access: Access) -> ResponseReturnValue:
         details=directory.details_from(access.along),
         database=access.organization.placement.database or settings.current().tenant_db,
     )
+
+
+@blueprint.get("/organizations/<slug>/placement")
+@with_access("organization.view")
+def placement(access: Access) -> ResponseReturnValue:
+    place = place_of(access.organization)
+    return render_page("organizations/placement.html", access, place=place)
 
 
 @blueprint.get("/organizations/<slug>/settings")

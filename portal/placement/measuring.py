@@ -124,9 +124,7 @@ def _own(organization: ObjectId, placement: Placement) -> Iterator[Measured]:
 def _in_pool(pool: Pool) -> Iterator[Measured]:
     read = ReadPreference.SECONDARY_PREFERRED
     try:
-        collection = database_of(pool).get_collection(
-            f"shared_{pool.id}_{pool.generation}", read_preference=read
-        )
+        collection = database_of(pool).get_collection(pool.collection, read_preference=read)
         found = collection.aggregate(_SHARED, allowDiskUse=True, maxTimeMS=_POOL_SECONDS * 1000)
         for row in found:
             yield Measured(row["_id"], Strategy.SHARED, row["documents"], row["bytes"])

@@ -181,7 +181,7 @@ def test_pages_with_nothing_on_them(page, check):
         check(page)
 
 
-PAGES = ["", "/connect", "/activity", "/settings", "/viewers", "/rename", "/delete"]
+PAGES = ["", "/placement", "/connect", "/activity", "/settings", "/viewers", "/rename", "/delete"]
 
 
 def test_pages_of_an_organization(page, check, mara, tenant_db):

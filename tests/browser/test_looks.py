@@ -95,7 +95,16 @@ def renaming(mara, master_db):
 
 
 def pages_of(slug):
-    below = ("", "/connect", "/activity", "/settings", "/viewers", "/rename", "/delete")
+    below = (
+        "",
+        "/placement",
+        "/connect",
+        "/activity",
+        "/settings",
+        "/viewers",
+        "/rename",
+        "/delete",
+    )
     return ["/organizations", "/organizations?q=a", "/organizations?q=!", "/organizations/new", "/trash"] + [
         f"/organizations/{slug}{path}" for path in below
     ]  # fmt: skip

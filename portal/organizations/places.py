@@ -1,0 +1,157 @@
+"""What the place of an organization's documents means for it, in words for its admins."""
+
+from dataclasses import dataclass
+
+from portal import settings
+from portal.database.clusters import KnownCluster, find_cluster
+from portal.documents.organizations import (
+    MAIN_CLUSTER,
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
+
+MOST_COUNTED = 1000
+_COUNTING_MS = 500
+
+_OWN_TITLES = {
+    Strategy.COLLECTION: "In a collection of its own",
+    Strategy.DATABASE: "In a database of its own",
+    Strategy.SHARED: "In a collection that it shares",
+}
+_LEADS = {
+    Strategy.COLLECTION: (
+        "No other organization’s documents are in that collection, and who may reach another one "
+        "can’t reach this by it."
+    ),
+    Strategy.DATABASE: (
+        "No other organization’s documents are in that database, and who may reach another one "
+        "can’t reach this by it."
+    ),
+    Strategy.SHARED: (
+        "Each document there carries the mark of its organization, and whatever reads or writes "
+        "by this portal, its data API or its library stays within it."
+    ),
+}
+_ALTERNATIVES = {
+    Strategy.COLLECTION: (Strategy.DATABASE, "If it had a database of its own"),
+    Strategy.DATABASE: (Strategy.COLLECTION, "If it had a collection of its own"),
+    Strategy.SHARED: (Strategy.COLLECTION, "If it had a collection of its own"),
+}
+_APART = {
+    Strategy.COLLECTION: ("its own collection and rights", "machine and disk are shared"),
+    Strategy.DATABASE: ("its own database and rights", "machine and disk are shared"),
+    Strategy.SHARED: ("a mark on each document", "collection, machine and disk are shared"),
+}
+_INDEXES = {
+    Strategy.COLLECTION: ("its own", ""),
+    Strategy.DATABASE: ("its own", ""),
+    Strategy.SHARED: ("none of its own", "its documents are found by their id, or read one by one"),
+}
+_USERS = {
+    Strategy.COLLECTION: ("reach its collection alone", ""),
+    Strategy.DATABASE: ("reach its database alone", ""),
+    Strategy.SHARED: ("not offered", "they would reach the others’ documents too"),
+}
+_BACKUPS = {
+    Strategy.COLLECTION: ("with its cluster", "can be restored alone"),
+    Strategy.DATABASE: ("with its cluster", "can be restored alone"),
+    Strategy.SHARED: ("with its cluster", "restored alone it has to be picked out of the others"),
+}
+_RENAMING = {
+    Strategy.COLLECTION: ("the collection gets the new name", "MongoDB users have to use that"),
+    Strategy.DATABASE: ("nothing there changes", ""),
+    Strategy.SHARED: ("nothing there changes", ""),
+}
+_MEANINGS = (
+    ("Kept apart by", _APART),
+    ("Indexes", _INDEXES),
+    ("MongoDB users", _USERS),
+    ("Backup", _BACKUPS),
+    ("When it is renamed", _RENAMING),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A row of the page: what it is about, what holds here, with a remark, and what would hold in
+    the other place, where that differs."""
+
+    about: str
+    here: str
+    remark: str
+    there: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of an organization's documents: a sentence, what it means, and beside what."""
+
+    title: str
+    lead: str
+    meanings: tuple[Meaning, ...]
+    alternative: str
+    cluster: KnownCluster
+    database: str
+
+
+def place_of(organization: Organization) -> Place:
+    """The organization's place. One read at most, of the cluster's other organizations. Raises
+    UnknownCluster."""
+    placement = organization.placement
+    cluster, strategy = find_cluster(placement.cluster), Strategy(placement.strategy)
+    other, alternative = _ALTERNATIVES[strategy]
+    meanings = [_meaning(about, words[strategy], words[other]) for about, words in _MEANINGS]
+    return Place(
+        title=_title(placement, strategy, cluster),
+        lead=_LEADS[strategy],
+        meanings=(*meanings, _region(organization, cluster), _outage()),
+        alternative=alternative,
+        cluster=cluster,
+        database=placement.database or settings.current().tenant_db,
+    )
+
+
+def _meaning(about: str, here: tuple[str, str], there: tuple[str, str]) -> Meaning:
+    return Meaning(about, *here, "the same" if here == there else ", ".join(filter(None, there)))
+
+
+def _region(organization: Organization, cluster: KnownCluster) -> Meaning:
+    if organization.region:
+        kept = "nothing moves its documents out of there"
+        return Meaning("Region", f"{organization.region}, bound to it", kept, "the same")
+    return Meaning("Region", cluster.region or "not named", "it is bound to none", "the same")
+
+
+def _outage() -> Meaning:
+    waits = "reads and writes are answered 503 until it is back"
+    return Meaning("If that cluster stops", waits, "no acknowledged write is lost", "the same")
+
+
+def _title(placement: Placement, strategy: Strategy, cluster: KnownCluster) -> str:
+    where = f", in {cluster.region}" if cluster.region else ""
+    others = _others(placement, strategy)
+    if strategy == Strategy.SHARED:
+        return f"{_OWN_TITLES[strategy]} with {others}{where}."
+    return f"{_OWN_TITLES[strategy]}{where}, on a cluster that it shares with {others}."
+
+
+def _others(placement: Placement, strategy: Strategy) -> str:
+    """How many others are there, counted no further than MOST_COUNTED."""
+    where = {"placement.cluster": placement.cluster}
+    if placement.cluster == MAIN_CLUSTER:  # the first versions wrote none
+        where = {"placement.cluster": {"$in": [MAIN_CLUSTER, None]}}
+    strategies: list[str | None] = [*Strategy, None]
+    wanted = {"placement.strategy": {"$in": strategies}, **where}
+    if strategy == Strategy.SHARED:
+        wanted = {"placement.pool": placement.pool}
+    counted = Organization._get_collection().count_documents(
+        {**wanted, "state": {"$ne": OrganizationState.PURGED}},
+        limit=MOST_COUNTED + 2,
+        maxTimeMS=_COUNTING_MS,
+    )
+    others = max(0, counted - 1)
+    if others > MOST_COUNTED:
+        return f"more than {MOST_COUNTED:,} others"
+    return {0: "no other yet", 1: "1 other"}.get(others, f"{others:,} others")
