@@ -47,7 +47,10 @@ def test_every_member_is_led_there(viewer):
     ],
 )
 def test_it_says_what_each_place_means(viewer, strategy, title, apart, users):
-    move(strategy=strategy, **({"pool": 1} if strategy == "shared" else {}))
+    move(
+        strategy=strategy,
+        **{"shared": {"pool": 1}, "database": {"database": "t_1"}}.get(strategy, {}),
+    )
     page = viewer.get(HERE)
     assert page.html.select_one("h2.statement").get_text().startswith(title)
     rows = rows_of(page)

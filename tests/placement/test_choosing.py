@@ -31,10 +31,10 @@ OWN = '[[place]]\nstrategy = "{}"\n'
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Other clusters by name: region, weight, and the room for collections of their own. Some may
-    be ``away``."""
+    be ``away``, or have an application that can't reach them."""
     room = {}
 
-    def add(away=(), **clusters):
+    def add(away=(), unreachable=(), **clusters):
         found = [
             KnownCluster(name.replace("_", "-"), region, weight, None, weight > 0, None)
             for name, (region, weight, _) in clusters.items()
@@ -42,6 +42,9 @@ def elsewhere(monkeypatch):
         room.update({name.replace("_", "-"): full for name, (_, _, full) in clusters.items()})
         monkeypatch.setattr(clusters_module, "known_clusters", lambda: found)
         monkeypatch.setattr(clusters_module, "is_available", lambda name: name not in away)
+        monkeypatch.setattr(
+            clusters_module, "reachable_by_all_applications", lambda name: name not in unreachable
+        )
 
     def take(cluster, strategy, policy):
         room[cluster] -= 1
@@ -139,6 +142,11 @@ def test_a_policy_that_changes_meanwhile_places_each_by_one_version(in_force, lo
 
 def test_a_cluster_that_is_away_or_closed_takes_none(elsewhere, app):
     elsewhere(away=("fra-1",), fra_1=("eu", 9, 9), fra_2=("eu", 1, 9), fra_3=("eu", 0, 9))
+    assert {choose(None, "eu").cluster for _ in range(9)} == {"fra-2"}
+
+
+def test_where_an_application_cannot_follow_none_is_placed(elsewhere, app):
+    elsewhere(unreachable=("fra-1",), fra_1=("eu", 9, 9), fra_2=("eu", 1, 9))
     assert {choose(None, "eu").cluster for _ in range(9)} == {"fra-2"}
 
 
