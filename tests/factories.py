@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.database import users
+from portal.database.clusters import database_of, uri_of
 from portal.database.connection import tenant_database
 from portal.database.transactions import transaction, transactional
 from portal.database.users import ConnectionString
@@ -28,7 +29,6 @@ from portal.organizations.lifecycle.engine import PLANS, Plan, Way, write_intent
 from portal.organizations.lifecycle.privileges import PREFIX, privileges_on
 from portal.organizations.members.mails import INVITE
 from portal.permissions import ROLES
-from portal.settings import current
 from portal.tenants import collections
 from portal.web.context import AuditActor, RequestContext
 from tests.processes import wait_until
@@ -131,11 +131,11 @@ def a_credential(organization, reach=Reach.WRITE, name="Reporting"):
         created_by=organization.created_by,
     ).save(force_insert=True)
     Organization.objects(id=organization.id).update_one(inc__credentials=1)
-    privileges = privileges_on(organization.placement.collection, reach)
-    users.create_user(tenant_database(), user, password, privileges)
-    made = ConnectionString.of(current().mongo_uri)
-    database = tenant_database().name
-    return made.for_user(user, password, database=database, auth_source=database, replica_set=None)
+    home, collection = database_of(organization.placement), organization.placement.collection
+    users.create_user(home, user, password, privileges_on(home.name, collection, reach))
+    made = ConnectionString.of(uri_of(organization.placement.cluster))
+    own = {"database": home.name, "auth_source": home.name}
+    return made.for_user(user, password, **own, replica_set=None)
 
 
 def an_invitation(organization, inviter, email):

@@ -17,6 +17,7 @@ from portal.organizations.credentials.errors import (
     NoOverlap,
     NotProven,
     OverlapRunning,
+    SharedCollection,
     StillInUse,
     TooManyCredentials,
 )
@@ -34,7 +35,13 @@ from portal.web.requests import request_context
 org_credentials = ApiBlueprint(
     "org_credentials", __name__, url_prefix="/org", description="MongoDB users"
 )
-_OF_MAKING = (TooManyAttempts, MissingRights, OperationInProgress, NotProven)
+_OF_MAKING = (
+    TooManyAttempts,
+    SharedCollection,
+    MissingRights,
+    OperationInProgress,
+    NotProven,
+)
 
 
 @org_credentials.get("/<name:name>/credentials", refusals=OF_ACCESS)

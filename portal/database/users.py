@@ -247,11 +247,11 @@ def machine_options(uri: str) -> dict[str, str]:
     return {name: unquote(value) for name, _, value in options if _MACHINE_OPTIONS.fullmatch(name)}
 
 
-def connections_of(client: MongoClient, database: str, name: Any) -> list[Connection]:
-    """The open connections of users of ``database`` whose ``name`` matches, as a query writes it,
-    to the member that ``client`` reads from. Raises OperationFailure (13) unless
+def connections_of(client: MongoClient, database: str | None, name: Any) -> list[Connection]:
+    """The open connections of users of ``database``, or of any, whose ``name`` matches, as a query
+    writes it, to the member that ``client`` reads from. Raises OperationFailure (13) unless
     ``may_list_connections``."""
-    user = {"$elemMatch": {"db": database, "user": name}}
+    user = {"$elemMatch": {**({"db": database} if database else {}), "user": name}}
     admin = client.get_database("admin", read_preference=Nearest())
     operations = admin.aggregate(
         [
@@ -262,7 +262,7 @@ def connections_of(client: MongoClient, database: str, name: Any) -> list[Connec
     )
     return [
         Connection(
-            user=next(user["user"] for user in one["effectiveUsers"] if user["db"] == database),
+            user=next(u["user"] for u in one["effectiveUsers"] if database in (None, u["db"])),
             app_name=one.get("appName", ""),
             client=one.get("client", ""),
         )
@@ -271,7 +271,7 @@ def connections_of(client: MongoClient, database: str, name: Any) -> list[Connec
 
 
 def connections_on_all(
-    uri: str, database: str, name: Any, *, seconds: float = PROOF_SECONDS, **options: Any
+    uri: str, database: str | None, name: Any, *, seconds: float = PROOF_SECONDS, **options: Any
 ) -> list[Connection]:
     """The same to all members that answer within ``seconds``, reached by ``uri``."""
     with _members(uri, time.monotonic() + seconds, **options) as (up, _):

@@ -1,5 +1,5 @@
-"""Credentials compared with the MongoDB users they stand for: those in the tenant database whose
-names begin as ours do.
+"""Credentials compared with the MongoDB users they stand for: those whose names begin as ours do,
+in the tenant database of each cluster and in databases of organizations' own.
 
 A user is recorded before it is made, and dropped before its record is deleted. So one that is
 listed twice without a record in between has none.
@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from bson import ObjectId
+from mongoengine import QuerySet
+from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from portal import clock
+from portal import clock, settings
 from portal.audit.trail import record
 from portal.database import users
-from portal.database.connection import tenant_database
+from portal.database.clusters import client_of, is_available, known_clusters
 from portal.database.transactions import transactional
 from portal.database.users import UNAUTHORIZED, Privilege
 from portal.doctor.findings import Finding, Kind, NotRepaired
 from portal.documents.credentials import Credential, CredentialUser, Reach
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
 from portal.organizations.credentials import hosts
 from portal.organizations.credentials.managing import mark_revoked
 from portal.organizations.credentials.tending import tend
@@ -71,23 +73,8 @@ WRONG_HOSTS = Kind(
 
 def find_mismatched() -> Iterator[Finding]:
     """Users without a record, records without a user, and users that reach something else."""
-    try:
-        first = _look()
-        # A change may have been under way, so what stands out is looked at again.
-        found = _look() if first.unrecorded or first.missing else first
-    except OperationFailure as error:
-        if error.code != UNAUTHORIZED:
-            raise
-        if Credential.objects.first():
-            lacking = ", ".join(users.missing_rights(tenant_database()))
-            yield Finding(UNSEEN_USERS, tenant_database().name, f"it lacks {lacking}")
-        return
-    for name in sorted(first.unrecorded & found.unrecorded):
-        yield _unrecorded(name, found.roles.get(name))
-    for name in sorted(first.missing & found.missing):
-        yield _missing(name, found.recorded[name])
-    for name in sorted(found.recorded.keys() & found.users.keys()):
-        yield from _misgiven(name, found)
+    for home in _homes():
+        yield from _mismatched_in(home)
 
 
 def find_dead_users() -> Iterator[Finding]:
@@ -97,25 +84,91 @@ def find_dead_users() -> Iterator[Finding]:
 
 def find_wrong_hosts() -> Iterator[Finding]:
     """Hosts that customers get and that don't answer, or lead elsewhere."""
-    if not hosts.are_given_out():
+    for cluster in _answering_clusters():
+        if not hosts.are_given_out(cluster):
+            continue
+        found = hosts.try_hosts(cluster)
+        for names, words in (
+            (found.silent, "doesn't answer here"),
+            (found.foreign, "belongs to another replica set"),
+            (found.advertised, "is advertised, and not among the hosts of the connection string"),
+        ):
+            for name in names:
+                yield Finding(WRONG_HOSTS, name, words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """A database in which credentials' users are."""
+
+    cluster: str
+    database: str
+
+    @property
+    def opened(self) -> Database:
+        return client_of(self.cluster)[self.database]
+
+    @property
+    def words(self) -> str:
+        return self.database if self.cluster == MAIN_CLUSTER else f"{self.cluster}: {self.database}"
+
+    @property
+    def organizations(self) -> QuerySet:
+        """The organizations whose users are here."""
+        own = self.database != settings.current().tenant_db
+        # The first versions wrote no cluster.
+        clusters = [self.cluster, *([None] if self.cluster == MAIN_CLUSTER else [])]
+        return Organization.objects(
+            __raw__={
+                "placement.cluster": {"$in": clusters},
+                "placement.database": self.database if own else None,
+            }
+        )
+
+
+def _answering_clusters() -> list[str]:
+    return [known.name for known in known_clusters() if is_available(known.name)]
+
+
+def _homes() -> Iterator[_Home]:
+    answering = _answering_clusters()
+    for cluster in answering:
+        yield _Home(cluster, settings.current().tenant_db)
+    with_own = Organization.objects(placement__database__ne=None, credentials__gt=0)
+    for organization in with_own.only("placement"):
+        if organization.placement.cluster in answering:
+            yield _Home(organization.placement.cluster, organization.placement.database)
+
+
+def _mismatched_in(home: _Home) -> Iterator[Finding]:
+    try:
+        first = _look(home)
+        # A change may have been under way, so what stands out is looked at again.
+        found = _look(home) if first.unrecorded or first.missing else first
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        if Credential.objects.first():
+            lacking = ", ".join(users.missing_rights(home.opened))
+            yield Finding(UNSEEN_USERS, home.words, f"it lacks {lacking}")
         return
-    found = hosts.try_hosts()
-    for names, words in (
-        (found.silent, "doesn't answer here"),
-        (found.foreign, "belongs to another replica set"),
-        (found.advertised, "is advertised, and not among the hosts of the connection string"),
-    ):
-        for name in names:
-            yield Finding(WRONG_HOSTS, name, words)
+    for name in sorted(first.unrecorded & found.unrecorded):
+        yield _unrecorded(home, name, found.roles.get(name))
+    for name in sorted(first.missing & found.missing):
+        yield _missing(home, name, found.here[name])
+    for name in sorted(found.here.keys() & found.users.keys()):
+        yield from _misgiven(home, name, found)
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The users and roles that MongoDB has, by name, and the credentials that record them."""
+    """The users and roles that MongoDB has in a database, by name, the credentials that record any,
+    and those whose users should be here."""
 
     users: dict[str, frozenset[str]]
     roles: dict[str, frozenset[Privilege]]
     recorded: dict[str, Credential]
+    here: dict[str, Credential]
 
     @property
     def unrecorded(self) -> set[str]:
@@ -125,48 +178,54 @@ class _Look:
     def missing(self) -> set[str]:
         return {
             user.name
-            for credential in self.recorded.values()
+            for credential in self.here.values()
             for user in credential.users
             if user.ready_at and not user.ended_at and user.name not in self.users
         }
 
 
-def _look() -> _Look:
-    made = users.roles_of_users(tenant_database(), PREFIX)
-    roles = users.roles_in(tenant_database(), PREFIX)
+def _look(home: _Home) -> _Look:
+    made = users.roles_of_users(home.opened, PREFIX)
+    roles = users.roles_in(home.opened, PREFIX)
     recorded = {user.name: found for found in Credential.objects for user in found.users}
-    return _Look(made, roles, recorded)
+    wanted = {found.organization for found in recorded.values()}
+    placed = set(home.organizations.filter(id__in=list(wanted)).scalar("id"))
+    here = {name: found for name, found in recorded.items() if found.organization in placed}
+    return _Look(made, roles, recorded, here)
 
 
-def _unrecorded(name: str, privileges: frozenset[Privilege] | None) -> Finding:
-    organization, reach = _reached(privileges or frozenset())
+def _unrecorded(home: _Home, name: str, privileges: frozenset[Privilege] | None) -> Finding:
+    organization, reach = _reached(home, privileges or frozenset())
     if organization is None or reach is None:
         words = "has no role" if privileges is None else "reaches no organization"
-        return Finding(DEAD_USER, name, words, repair=partial(_drop, name))
+        return Finding(DEAD_USER, name, words, repair=partial(_drop, home, name))
     words = f"may {reach} {organization.placement.collection} of {organization.name}"
     repair = partial(_take_over, name, organization.id, reach)
     return Finding(UNRECORDED_USER, name, words, organization.id, repair)
 
 
-def _reached(privileges: frozenset[Privilege]) -> tuple[Organization | None, Reach | None]:
+def _reached(
+    home: _Home, privileges: frozenset[Privilege]
+) -> tuple[Organization | None, Reach | None]:
     """The organization whose collection a role reaches, and how; neither where that is none, or
     anything else as well."""
     names = {privilege.collection for privilege in privileges}
     if len(names) != 1:
         return None, None
     [name] = names
-    organization = Organization.objects(
+    organization = home.organizations.filter(
         placement__collection=name, state=OrganizationState.ACTIVE, operation=None
     ).first()
-    reaches = [each for each in Reach if privileges == set(privileges_on(name, each))]
+    given = {each: set(privileges_on(home.database, name, each)) for each in Reach}
+    reaches = [each for each in Reach if privileges == given[each]]
     return (organization, reaches[0]) if organization and reaches else (None, None)
 
 
-def _drop(name: str) -> str | None:
-    look = _look()
+def _drop(home: _Home, name: str) -> str | None:
+    look = _look(home)
     if name not in look.unrecorded:
         return None
-    users.drop_user(tenant_database(), name)
+    users.drop_user(home.opened, name)
     return "dropped"
 
 
@@ -192,14 +251,14 @@ def _take_over(name: str, organization_id: ObjectId, reach: Reach) -> str | None
     return "taken over"
 
 
-def _missing(name: str, credential: Credential) -> Finding:
+def _missing(home: _Home, name: str, credential: Credential) -> Finding:
     words = f"user of credential “{credential.name}”, which is gone"
-    repair = partial(_end_missing, name, credential.id)
+    repair = partial(_end_missing, home, name, credential.id)
     return Finding(MISSING_USER, name, words, credential.organization, repair)
 
 
-def _end_missing(name: str, credential_id: ObjectId) -> str | None:
-    if name in users.users_in(tenant_database(), PREFIX):
+def _end_missing(home: _Home, name: str, credential_id: ObjectId) -> str | None:
+    if name in users.users_in(home.opened, PREFIX):
         return None
     _mark_ended(name, credential_id)
     if not tend(credential_id):
@@ -228,19 +287,19 @@ def _mark_ended(name: str, credential_id: ObjectId) -> None:
     credential.save()
 
 
-def _misgiven(name: str, look: _Look) -> Iterator[Finding]:
-    credential = look.recorded[name]
+def _misgiven(home: _Home, name: str, look: _Look) -> Iterator[Finding]:
+    credential = look.here[name]
     if further := look.users[name]:
         words = f"has also {', '.join(sorted(further))}"
         yield Finding(FURTHER_ROLES, name, words, credential.organization)
-    if _differs(name, credential):
-        repair = partial(_give, name, credential.id)
+    if _differs(home, name, credential):
+        repair = partial(_give, home, name, credential.id)
         reached = look.roles.get(name, frozenset())
         words = f"reaches {', '.join(sorted(one.collection for one in reached)) or 'nothing'}"
         yield Finding(WRONG_PRIVILEGES, name, words, credential.organization, repair)
 
 
-def _differs(name: str, credential: Credential) -> bool:
+def _differs(home: _Home, name: str, credential: Credential) -> bool:
     """Tell whether the user's role has other privileges than it should, with no operation running
     on its organization meanwhile."""
     settled = {"id": credential.organization, "operation": None}
@@ -248,22 +307,22 @@ def _differs(name: str, credential: Credential) -> bool:
     if before is None or before.state == OrganizationState.PURGED:
         return False
     collection = before.placement.collection
-    here = collections.uuid_of(tenant_database(), collection) == before.placement.uuid
-    active = before.state == OrganizationState.ACTIVE
-    wanted = set(privileges_on(collection, credential.reach)) if active and here else set()
-    given = users.roles_in(tenant_database(), name).get(name)
+    here = collections.uuid_of(home.opened, collection) == before.placement.uuid
+    reaches = before.state == OrganizationState.ACTIVE and here
+    wanted = set(privileges_on(home.database, collection, credential.reach)) if reaches else set()
+    given = users.roles_in(home.opened, name).get(name)
     kept = Credential.objects(id=credential.id, users__name=name).first()
     ended = kept is None or any(user.ended_at for user in kept.users if user.name == name)
     unchanged = Organization.objects(**settled, version=before.version).first() is not None
     return not ended and unchanged and given != wanted
 
 
-def _give(name: str, credential_id: ObjectId) -> str | None:
+def _give(home: _Home, name: str, credential_id: ObjectId) -> str | None:
     credential = Credential.objects(id=credential_id).first()
-    if credential is None or not _differs(name, credential):
+    if credential is None or not _differs(home, name, credential):
         return None
     # An operation, so that no other one changes the collection's name meanwhile.
     repair_organization(Organization.objects.get(id=credential.organization), RequestContext())
-    if _differs(name, credential):
+    if _differs(home, name, credential):
         raise NotRepaired("MongoDB doesn't let the portal change it: see its log")
     return "given its privileges"

@@ -7,7 +7,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from portal import clock
-from portal.database import users
+from portal.database import connection, users
 from portal.documents.audit import AuditEvent
 from portal.documents.credentials import Credential, Reach
 from portal.documents.memberships import Membership, Role
@@ -219,7 +219,7 @@ def test_a_user_whose_maker_died_is_dropped(mara, tenant_db):
 def test_where_the_portal_may_not_make_users_the_page_says_which_right_is_missing(
     mara, tenant_db, monkeypatch
 ):
-    monkeypatch.setattr(managing, "missing_rights", lambda: ["createUser", "grantRole"])
+    monkeypatch.setattr(managing, "missing_rights", lambda _: ["createUser", "grantRole"])
     page = mara.get(PAGE)
     assert "It lacks createUser, grantRole on the database tenant_test" in page.text
     assert not page.html.find("a", string="Make a MongoDB user…")
@@ -298,7 +298,7 @@ def test_hosts_that_customers_may_not_reach_are_told(mara, settings_with, log, m
 
 
 def client_port():
-    return hosts.client().address[1]
+    return connection.client().address[1]
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_who_connected_is_remembered_after_they_left(mara, connect):
     tending.run_once()
     theirs.close()
     name = Credential.objects.get().users[0].name
-    wait_until(lambda: not usage.open_connections([name]))
+    wait_until(lambda: not usage.open_connections(Organization.objects.get(), [name]))
     [user] = Credential.objects.get().users
     assert user.seen_by == ["their shop"]
     row = " ".join(mara.get(PAGE).html.tbody.tr.get_text(" ").split())

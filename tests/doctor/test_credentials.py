@@ -55,7 +55,7 @@ def test_a_user_that_reaches_nothing_is_dropped_where_somebody_asks_for_it(
 ):
     half, whole = users.random_name(PREFIX), users.random_name(PREFIX)
     tenant_db.command("createRole", half, privileges=[], roles=[])
-    users.create_user(tenant_db, whole, "secret", privileges_on("org_gone", "read"))
+    users.create_user(tenant_db, whole, "secret", privileges_on("tenant_test", "org_gone", "read"))
     tenant_db.command("createRole", "theirs", privileges=[], roles=[])
     expected = [("dead_user", name) for name in sorted((half, whole))]
     assert found() == expected
@@ -83,7 +83,7 @@ def test_a_credential_whose_user_is_gone_is_revoked(acme, user, found, repair, t
 def test_privileges_that_somebody_changed_are_set_right(acme, user, found, repair, tenant_db):
     """Row U4: edited by hand."""
     for collection in ("org_else", None):
-        wrong = privileges_on(collection, "write") if collection else ()
+        wrong = privileges_on("tenant_test", collection, "write") if collection else ()
         users.set_privileges(tenant_db, user, wrong)
         assert found() == [("wrong_privileges", user)]
         assert repair() == [("wrong_privileges", user, "given its privileges")]
@@ -93,7 +93,7 @@ def test_privileges_that_somebody_changed_are_set_right(acme, user, found, repai
 
 def test_privileges_in_the_trash_are_taken(acme, user, found, repair, tenant_db):
     trash_organization(acme, None, a_context())
-    users.set_privileges(tenant_db, user, privileges_on("org_acme_corp", "write"))
+    users.set_privileges(tenant_db, user, privileges_on("tenant_test", "org_acme_corp", "write"))
     assert found() == [("wrong_privileges", user)]
     assert repair() == [("wrong_privileges", user, "given its privileges")]
     assert reached(tenant_db, user) == set()

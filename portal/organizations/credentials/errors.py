@@ -113,6 +113,23 @@ class MissingRights(Unavailable):
     )
 
 
+@dataclass
+class SharedCollection(Conflict):
+    """The organization's documents are among those of others, where no MongoDB user can be bound
+    to them."""
+
+    organization: str
+
+    code = "shared_collection"
+    title = "Not where it is now"
+    message = (
+        "The documents of {organization} are in a collection that it shares with other "
+        "organizations, and a MongoDB user would reach all of those. Nothing was changed. In a "
+        "collection or database of its own it can have users: ask whoever runs the portal to move "
+        "it."
+    )
+
+
 class NotProven(Unavailable):
     """A user was made, and MongoDB didn't take it in time."""
 

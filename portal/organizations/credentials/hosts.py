@@ -1,6 +1,7 @@
 """The hosts by which customers reach MongoDB: what a credential's connection string is made of.
 
-They are those of CREDENTIALS_URI, which need not be what the portal uses. A driver goes on from
+They are those of CREDENTIALS_URI, and for another cluster those that it was registered with; these
+need not be what the portal uses. A driver goes on from
 them to the names that the set advertises; so those must be reachable to customers as well.
 """
 
@@ -14,9 +15,17 @@ from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from portal import settings
-from portal.database.connection import client, tenant_database
+from portal.database.clusters import (
+    client_of,
+    database_of,
+    find_cluster,
+    is_available,
+    known_clusters,
+    uri_of,
+)
 from portal.database.users import ConnectionString, machine_options
 from portal.documents.credentials import Credential
+from portal.documents.organizations import MAIN_CLUSTER, Placement
 
 log = structlog.get_logger()
 
@@ -47,33 +56,46 @@ class Hosts:
 _found: dict[str, Hosts] = {}
 
 
-def customers_uri() -> str:
+def chosen_uri(cluster: str) -> str | None:
+    """The connection string without a user that somebody chose for customers of a cluster."""
+    if cluster == MAIN_CLUSTER:
+        return settings.current().credentials_uri or None
+    return find_cluster(cluster).credentials_uri
+
+
+def customers_uri(cluster: str) -> str:
     """The connection string, with or without a user, whose hosts and options customers get."""
-    active = settings.current()
-    return active.credentials_uri or active.mongo_uri
+    return chosen_uri(cluster) or uri_of(cluster)
 
 
-def connection_string(name: str, password: str) -> str:
-    """The string by which a customer connects as this user of the tenant database."""
-    return _for_user(customers_uri(), name, password)
+def connection_string(home: Placement, name: str, password: str) -> str:
+    """The string by which a customer connects as this user of the database of a placement."""
+    return _for_user(customers_uri(home.cluster), home, name, password)
 
 
-def portals_connection_string(name: str, password: str) -> str:
+def portals_connection_string(home: Placement, name: str, password: str) -> str:
     """The same by the hosts that the portal itself uses."""
-    return _for_user(settings.current().mongo_uri, name, password)
+    return _for_user(uri_of(home.cluster), home, name, password)
 
 
-def tried() -> Hosts:
+def tried(cluster: str) -> Hosts:
     """The result of this process's latest trial of the hosts."""
-    uri = customers_uri()
+    uri = customers_uri(cluster)
     return _found.get(uri) or Hosts(local=_is_local(uri))
 
 
-def try_hosts() -> Hosts:
-    """Try each host from here, and warn in the log of what customers run into. Raises
-    PyMongoError where the portal's own MongoDB doesn't answer."""
-    uri = customers_uri()
-    own = client().admin.command("hello")
+def try_all_hosts() -> None:
+    """Try those of each cluster that answers. Raises as ``try_hosts``."""
+    for known in known_clusters():
+        if known.lost_at is None and is_available(known.name):
+            try_hosts(known.name)
+
+
+def try_hosts(cluster: str = MAIN_CLUSTER) -> Hosts:
+    """Try each host from here, and warn in the log of what customers run into. Raises PyMongoError
+    or ClusterUnavailable where the portal's own MongoDB doesn't answer."""
+    uri = customers_uri(cluster)
+    own = client_of(cluster).admin.command("hello")
     silent, foreign = [], []
     advertised: set[str] = set()
     try:
@@ -83,7 +105,7 @@ def try_hosts() -> Hosts:
         silent.append(ConnectionString.of(uri).hosts)
     for name in names:
         try:
-            told = _ask(uri, name)
+            told = _ask(uri, name, cluster)
         except PyMongoError:
             silent.append(name)
             continue
@@ -93,35 +115,39 @@ def try_hosts() -> Hosts:
     # Behind an SRV record the names are those that DNS told just now.
     unknown = tuple(sorted(advertised - set(names)))
     found = Hosts(tuple(silent), tuple(foreign), unknown, _is_local(uri))
-    if found.wrong and found != _found.get(uri) and are_given_out():
+    if found.wrong and found != _found.get(uri) and are_given_out(cluster):
         log.warning(
-            "credentials.hosts", silent=silent, foreign=foreign, advertised=found.advertised
+            "credentials.hosts",
+            cluster=cluster,
+            silent=silent,
+            foreign=foreign,
+            advertised=found.advertised,
         )
     _found[uri] = found
     return found
 
 
-def are_given_out() -> bool:
-    """Tell whether customers get these hosts: a setting names them, or there are credentials."""
-    return bool(settings.current().credentials_uri or Credential.objects.only("id").first())
+def are_given_out(cluster: str) -> bool:
+    """Tell whether customers get these hosts: somebody chose them, or there are credentials."""
+    return bool(chosen_uri(cluster) or Credential.objects.only("id").first())
 
 
-def options(uri: str) -> dict[str, Any]:
+def options(uri: str, cluster: str) -> dict[str, Any]:
     """The options that this machine needs beside ``uri``: its own certificates, with TLS."""
     base = ConnectionString.of(uri)
     given = {option.casefold(): value for option, value in base.options}
     tls = given.get("tls", given.get("ssl", str(base.srv))).casefold() == "true"
-    return {"tls": True, **machine_options(settings.current().mongo_uri)} if tls else {}
+    return {"tls": True, **machine_options(uri_of(cluster))} if tls else {}
 
 
-def _for_user(uri: str, name: str, password: str) -> str:
-    database = tenant_database().name
+def _for_user(uri: str, home: Placement, name: str, password: str) -> str:
+    database = database_of(home)
     return ConnectionString.of(uri).for_user(
         name,
         password,
-        database=database,
-        auth_source=database,
-        replica_set=client().topology_description.replica_set_name,
+        database=database.name,
+        auth_source=database.name,
+        replica_set=database.client.topology_description.replica_set_name,
     )
 
 
@@ -132,11 +158,14 @@ def _hosts_of(uri: str) -> list[str]:
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found if port]
 
 
-def _ask(uri: str, name: str) -> dict[str, Any]:
+def _ask(uri: str, name: str, cluster: str) -> dict[str, Any]:
     """The ``hello`` of one host, without signing in."""
     bare: MongoClient
     with MongoClient(
-        f"mongodb://{name}/", directConnection=True, timeoutMS=_SECONDS * 1000, **options(uri)
+        f"mongodb://{name}/",
+        directConnection=True,
+        timeoutMS=_SECONDS * 1000,
+        **options(uri, cluster),
     ) as bare:
         return bare.admin.command("hello")
 

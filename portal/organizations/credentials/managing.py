@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 from bson import ObjectId
 from mongoengine.errors import MongoEngineException
+from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
@@ -22,14 +23,19 @@ from pymongo.errors import (
 from portal import clock
 from portal.audit.trail import record
 from portal.database import users
-from portal.database.connection import tenant_database
+from portal.database.clusters import database_of
 from portal.database.paging import join
 from portal.database.transactions import transactional, within_transaction
 from portal.database.users import UNAUTHORIZED, Privilege, Proof
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.documents.credentials import Credential, CredentialUser, Reach
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
 from portal.errors import check_all
 from portal.identity.sessions import sessions
 from portal.organizations.access.lookup import Access, begin_change
@@ -99,10 +105,15 @@ class ListedCredential:
     pending_since: datetime | None
 
 
-def missing_rights() -> list[str]:
-    """The actions on the tenant database that the portal's MongoDB user lacks to administer users;
-    one command."""
-    return users.missing_rights(tenant_database())
+def missing_rights(organization: Organization) -> list[str]:
+    """The actions on the organization's database that the portal's MongoDB user lacks to administer
+    users; one command. Raises ClusterUnavailable."""
+    return users.missing_rights(database_of(organization.placement))
+
+
+def may_have_credentials(organization: Organization) -> bool:
+    """Tell whether the organization has a collection that a MongoDB user may be bound to."""
+    return organization.placement.strategy != Strategy.SHARED
 
 
 def create_credential(
@@ -111,12 +122,12 @@ def create_credential(
     """Make a credential of the organization with a MongoDB user who may ``reach`` its documents.
 
     Raises InvalidCredentialName, InvalidReach (or SeveralErrors of them), TooManyAttempts,
-    MissingRights, TooManyCredentials, OperationInProgress, NotProven, Forbidden, NotFound,
-    DuplicateRequest; then there is no such user.
+    SharedCollection, MissingRights, ClusterUnavailable, TooManyCredentials, OperationInProgress,
+    NotProven, Forbidden, NotFound, DuplicateRequest; then there is no such user.
     """
     name, reach = check_all(lambda: _clean_name(name), lambda: _clean_reach(reach))
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
-    _check_rights()
+    _check_possible(access.organization)
     credential = Credential(
         id=ObjectId(),
         organization=access.organization.id,
@@ -151,13 +162,13 @@ def rotate_credential(
     """Give the credential a second user; the first works for ``overlap`` longer, or until somebody
     ends it.
 
-    Raises InvalidOverlap, CredentialNotFound, MissingRights, OverlapRunning, OperationInProgress,
-    NotProven, Forbidden, NotFound, DuplicateRequest; then nothing was changed.
+    Raises InvalidOverlap, CredentialNotFound, MissingRights, ClusterUnavailable, OverlapRunning,
+    OperationInProgress, NotProven, Forbidden, NotFound, DuplicateRequest; then nothing was changed.
     """
     if overlap not in OVERLAPS:
         raise errors.InvalidOverlap
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
-    _check_rights()
+    _check_possible(access.organization)
     user = _new_user()
 
     @transactional
@@ -190,7 +201,7 @@ def end_overlap(
     Forbidden, NotFound, DuplicateRequest."""
     former = _former(_stored(access, credential_id))
     if not although_in_use:
-        _check_unused(former.name)
+        _check_unused(access.organization, former.name)
 
     @transactional
     def end() -> None:
@@ -246,7 +257,7 @@ def mark_revoked(
 def credentials_of(organization: Organization) -> list[ListedCredential]:
     """The organization's credentials by name, with their open connections: one read, and one more
     of MongoDB's connections where there are any."""
-    return _listed({"organization": organization.id})
+    return _listed(organization, {})
 
 
 def names_by(organization: Organization, account_id: ObjectId) -> list[str]:
@@ -264,7 +275,7 @@ def credential_of(
     """The organization's credential with this id. Raises CredentialNotFound."""
     if not ObjectId.is_valid(credential_id):
         raise errors.CredentialNotFound
-    found = _listed({"organization": organization.id, "_id": ObjectId(credential_id)})
+    found = _listed(organization, {"_id": ObjectId(credential_id)})
     if not found:
         raise errors.CredentialNotFound
     return found[0]
@@ -297,7 +308,7 @@ def _make_user(
     """Make and prove the last user of the credential, as recorded; ``finish`` in the transaction
     that makes it ready. Drops it where anything fails."""
     user, password = credential.users[-1].name, users.random_password()
-    collection = organization.placement.collection
+    placement, home = organization.placement, database_of(organization.placement)
 
     @transactional
     def make_ready() -> None:
@@ -305,7 +316,8 @@ def _make_user(
             id=organization.id,
             state=OrganizationState.ACTIVE,
             operation=None,
-            placement__collection=collection,
+            placement__collection=placement.collection,
+            placement__uuid=placement.uuid,
         ).first()
         if unchanged is None:
             raise engine.refusal(organization)
@@ -318,9 +330,9 @@ def _make_user(
         stored.save()
 
     try:
-        privileges = privileges_on(collection, credential.reach)
-        _create_user(user, password, privileges)
-        new = _prove(credential.id, user, password, collection)
+        privileges = privileges_on(home.name, placement.collection, credential.reach)
+        _create_user(home, user, password, privileges)
+        new = _prove(credential.id, user, password, placement)
         make_ready()
     except Exception as error:
         _abandon(credential.id, user, context)
@@ -331,30 +343,33 @@ def _make_user(
     return new
 
 
-def _create_user(user: str, password: str, privileges: tuple[Privilege, ...]) -> None:
+def _create_user(
+    home: Database, user: str, password: str, privileges: tuple[Privilege, ...]
+) -> None:
     try:
-        users.create_user(tenant_database(), user, password, privileges)
+        users.create_user(home, user, password, privileges)
     except OperationFailure as error:
         if error.code not in _NO_ADMINISTRATION:
             raise
-        raise errors.MissingRights(tenant_database().name, "createRole, createUser") from error
+        raise errors.MissingRights(home.name, "createRole, createUser") from error
 
 
 def _prove(
-    credential_id: ObjectId, user: str, password: str, collection: str
+    credential_id: ObjectId, user: str, password: str, placement: Placement
 ) -> NewConnectionString:
-    uri, database = hosts.connection_string(user, password), tenant_database().name
-    reachable = True
+    def prove(uri: str) -> Proof:
+        options = hosts.options(uri, placement.cluster)
+        database = database_of(placement).name
+        return users.prove(uri, database, placement.collection, seconds=_PROOF_SECONDS, **options)
+
+    uri, reachable = hosts.connection_string(placement, user, password), True
     try:
-        proof = users.prove(uri, database, collection, seconds=_PROOF_SECONDS, **hosts.options(uri))
+        proof = prove(uri)
     except (ConnectionFailure, ConfigurationError) as error:
         # Customers' hosts need not be reachable from here.
         log.warning("credential.hosts_unreachable", error=str(error)[:300])
-        own = hosts.portals_connection_string(user, password)
         try:
-            proof = users.prove(
-                own, database, collection, seconds=_PROOF_SECONDS, **hosts.options(own)
-            )
+            proof = prove(hosts.portals_connection_string(placement, user, password))
         except ConnectionFailure as again:
             raise errors.NotProven from again
         reachable = False
@@ -386,14 +401,16 @@ def _refusal_of(error: Exception) -> Exception | None:
     return errors.NotProven() if error.code in _REFUSED else None
 
 
-def _check_rights() -> None:
-    missing = missing_rights()
-    if missing:
-        raise errors.MissingRights(tenant_database().name, ", ".join(missing))
+def _check_possible(organization: Organization) -> None:
+    if not may_have_credentials(organization):
+        raise errors.SharedCollection(organization.name)
+    if missing := missing_rights(organization):
+        database = database_of(organization.placement).name
+        raise errors.MissingRights(database, ", ".join(missing))
 
 
-def _check_unused(name: str) -> None:
-    connections = (usage.open_connections([name]) or {}).get(name)
+def _check_unused(organization: Organization, name: str) -> None:
+    connections = (usage.open_connections(organization, [name]) or {}).get(name)
     if connections:
         names = ", ".join(applications(connections)) or "applications that tell no name"
         raise errors.StillInUse(len(connections), names)
@@ -444,7 +461,8 @@ def _clean_reach(reach: str) -> Reach:
     return Reach(reach)
 
 
-def _listed(query: dict[str, ObjectId]) -> list[ListedCredential]:
+def _listed(organization: Organization, query: dict[str, ObjectId]) -> list[ListedCredential]:
+    query = {"organization": organization.id, **query}
     rows = list(
         Credential._get_collection().aggregate(
             [
@@ -456,7 +474,7 @@ def _listed(query: dict[str, ObjectId]) -> list[ListedCredential]:
         )
     )
     names = [user["name"] for row in rows for user in row["users"]]
-    connections = usage.open_connections(names) if names else {}
+    connections = usage.open_connections(organization, names) if names else {}
     return [_listed_credential(row, connections) for row in rows]
 
 

@@ -15,11 +15,13 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database import users
 from portal.database.background import start_loop
-from portal.database.connection import tenant_database
+from portal.database.clusters import database_of
+from portal.database.errors import ClusterLost
 from portal.database.leases import summary
 from portal.database.transactions import transactional
 from portal.documents.credentials import Credential, CredentialUser
 from portal.documents.organizations import Organization
+from portal.errors import Unavailable
 from portal.organizations.credentials import hosts, usage
 from portal.web.context import RequestContext
 
@@ -36,7 +38,7 @@ _MAX_AT_ONCE = 1000
 
 def start() -> None:
     """Start the thread of this worker; call it after the fork."""
-    start_loop("credentials_hosts", hosts.try_hosts, pause_seconds=600)
+    start_loop("credentials_hosts", hosts.try_all_hosts, pause_seconds=600)
     start_loop(_LOOP, run_once, pause_seconds=_PAUSE_SECONDS)
 
 
@@ -53,15 +55,28 @@ def tend(credential_id: ObjectId) -> bool:
     the last of them. False where that failed: it is tried again later, and the record says why."""
     try:
         ended = _end_due(credential_id)
-        for name in ended:
-            users.drop_user(tenant_database(), name)
         if ended:
+            _drop(credential_id, ended)
             _forget(credential_id, ended)
         return True
-    except (PyMongoError, MongoEngineException) as error:
+    except (PyMongoError, MongoEngineException, Unavailable) as error:
         log.warning("credential.not_tended", credential=str(credential_id), error=str(error))
         _postpone(credential_id, error)
         return False
+
+
+def _drop(credential_id: ObjectId, names: list[str]) -> None:
+    """Drop the users where their organization is placed; those of a lost cluster are gone."""
+    credential = Credential.objects(id=credential_id).only("organization").first()
+    organization = credential and Organization.objects(id=credential.organization).first()
+    if organization is None:
+        return
+    try:
+        home = database_of(organization.placement)
+    except ClusterLost:
+        return
+    for name in names:
+        users.drop_user(home, name)
 
 
 @transactional

@@ -7,11 +7,13 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
-from portal import clock, settings
+from portal import clock
 from portal.database import users
-from portal.database.connection import client, tenant_database
+from portal.database.clusters import client_of, is_available, known_clusters, uri_of
+from portal.database.errors import ClusterUnavailable
 from portal.database.users import UNAUTHORIZED, Connection
 from portal.documents.credentials import Credential
+from portal.documents.organizations import Organization
 from portal.organizations.lifecycle.privileges import PREFIX
 from portal.settings.checks import portable_uri
 
@@ -21,10 +23,13 @@ _MOST_APPLICATIONS = 10
 Connections = dict[str, list[Connection]]
 
 
-def open_connections(names: Iterable[str]) -> Connections | None:
-    """The open connections of the users with these ``names``, to all members; ``None`` where
-    MongoDB doesn't let the portal list them."""
-    return _list({"$in": list(names)})
+def open_connections(organization: Organization, names: Iterable[str]) -> Connections | None:
+    """The open connections of the organization's users with these ``names``, to all members;
+    ``None`` where MongoDB doesn't let the portal list them, or doesn't answer."""
+    try:
+        return _list(organization.placement.cluster, {"$in": list(names)})
+    except ClusterUnavailable:
+        return None
 
 
 def observe() -> None:
@@ -33,9 +38,11 @@ def observe() -> None:
     if not Credential.objects.only("id").first():
         return
     now = clock.now()
-    for name, connections in (_list({"$regex": f"^{PREFIX}"}) or {}).items():
-        seen = {"users.$.seen_at": now, "users.$.seen_by": applications(connections)}
-        Credential._get_collection().update_one({"users.name": name}, {"$set": seen})
+    for known in known_clusters():
+        if known.lost_at is None and is_available(known.name):
+            for name, connections in (_list(known.name, {"$regex": f"^{PREFIX}"}) or {}).items():
+                seen = {"users.$.seen_at": now, "users.$.seen_by": applications(connections)}
+                Credential._get_collection().update_one({"users.name": name}, {"$set": seen})
 
 
 def applications(connections: Iterable[Connection]) -> list[str]:
@@ -44,14 +51,15 @@ def applications(connections: Iterable[Connection]) -> list[str]:
     return sorted(names)[:_MOST_APPLICATIONS]
 
 
-def _list(name: dict[str, Any]) -> Connections | None:
-    database = tenant_database().name
+def _list(cluster: str, name: dict[str, Any]) -> Connections | None:
+    """By name alone, which is random: users are in the databases of many organizations."""
+    client = client_of(cluster)
     try:
-        if len(client().topology_description.readable_servers) > 1:
-            uri = portable_uri(settings.current().mongo_uri)
-            found = users.connections_on_all(uri, database, name, seconds=_SECONDS)
+        if len(client.topology_description.readable_servers) > 1:
+            uri = portable_uri(uri_of(cluster))
+            found = users.connections_on_all(uri, None, name, seconds=_SECONDS)
         else:
-            found = users.connections_of(client(), database, name)
+            found = users.connections_of(client, None, name)
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise

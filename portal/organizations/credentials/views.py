@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 
 from portal import settings
 from portal.bidi import isolated
+from portal.database.errors import ClusterUnavailable
 from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import PortalError
 from portal.identity.sessions.reauthentication import reauthenticated
@@ -47,12 +48,14 @@ class _Done:
 @blueprint.get("")
 @with_access("credentials.manage")
 def show_all(access: Access) -> ResponseReturnValue:
+    missing, away = _hindrances(access)
     return _page(
         "list",
         access,
         credentials=managing.credentials_of(access.organization),
         most=MAX_CREDENTIALS,
-        missing=managing.missing_rights(),
+        missing=missing,
+        away=away,
     )
 
 
@@ -152,16 +155,29 @@ def _replay(record: IdempotencyRecord) -> ResponseReturnValue:
     return _page("secret", access, credential=credential, new=None)
 
 
+def _hindrances(access: Access) -> tuple[list[str], str | None]:
+    """The rights that the portal lacks to make users, and words on a cluster that is away: users
+    can be revoked all the same."""
+    if not managing.may_have_credentials(access.organization):
+        return [], None
+    try:
+        return managing.missing_rights(access.organization), None
+    except ClusterUnavailable as error:
+        return [], error.words
+
+
 def _page(
     name: str, access: Access, form: IdempotentForm | None = None, **values: object
 ) -> ResponseReturnValue:
+    placement = access.organization.placement
     return render_page(
         f"credentials/{name}.html",
         access,
         form,
         in_words=IN_WORDS,
-        hosts=hosts.tried(),
-        hosts_are_set=bool(settings.current().credentials_uri),
-        database=settings.current().tenant_db,
+        hosts=hosts.tried(placement.cluster),
+        hosts_are_set=bool(hosts.chosen_uri(placement.cluster)),
+        database=placement.database or settings.current().tenant_db,
+        shared=not managing.may_have_credentials(access.organization),
         **values,
     )

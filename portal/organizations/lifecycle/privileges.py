@@ -10,7 +10,7 @@ import structlog
 from pymongo.errors import OperationFailure
 
 from portal.database import users
-from portal.database.connection import tenant_database
+from portal.database.clusters import database_of
 from portal.database.users import UNAUTHORIZED, Privilege
 from portal.documents.credentials import Credential, Reach
 from portal.documents.organizations import Failure, Organization, OrganizationState
@@ -26,9 +26,9 @@ _READ = frozenset({"find", "changeStream", "collStats", "listIndexes"})
 _ACTIONS = {Reach.READ: _READ, Reach.WRITE: _READ | {"insert", "update", "remove"}}
 
 
-def privileges_on(collection: str, reach: str) -> tuple[Privilege, ...]:
+def privileges_on(database: str, collection: str, reach: str) -> tuple[Privilege, ...]:
     """The privileges of a credential's role while the tenant collection has this name."""
-    return (Privilege(tenant_database().name, collection, _ACTIONS[Reach(reach)]),)
+    return (Privilege(database, collection, _ACTIONS[Reach(reach)]),)
 
 
 def take_privileges(organization: Organization) -> Organization:
@@ -70,9 +70,10 @@ def give_privileges_back(organization: Organization) -> Organization:
 def drop_users(organization: Organization) -> Organization:
     """Drop the users of the organization's credentials; the records are deleted with it."""
     if organization.credentials:
+        home = database_of(organization.placement)
         for credential in Credential.objects(organization=organization.id):
             for user in credential.users:
-                users.drop_user(tenant_database(), user.name)
+                users.drop_user(home, user.name)
     return organization
 
 
@@ -81,7 +82,7 @@ def _give(organization: Organization, collection: str) -> None:
     another one, where somebody interfered in the database."""
     if not organization.credentials:
         return
-    found = collections.uuid_of(tenant_database(), collection)
+    found = collections.uuid_of(database_of(organization.placement), collection)
     if found != organization.placement.uuid:
         log.error("privileges.not_given", collection=collection, **engine.log_context(organization))
         return
@@ -94,11 +95,12 @@ def _give(organization: Organization, collection: str) -> None:
 def _set_privileges(organization: Organization, collection: str | None) -> None:
     if not organization.credentials:
         return
+    home = database_of(organization.placement)
     for credential in Credential.objects(organization=organization.id):
-        wanted = privileges_on(collection, credential.reach) if collection else ()
+        wanted = privileges_on(home.name, collection, credential.reach) if collection else ()
         for user in credential.users:
             if user.ended_at is None:
-                users.set_privileges(tenant_database(), user.name, wanted)
+                users.set_privileges(home, user.name, wanted)
 
 
 def _log_refusal(organization: Organization, error: OperationFailure) -> None:
