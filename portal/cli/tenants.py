@@ -1,10 +1,12 @@
 """``flask tenants``: scripts for the documents of all organizations, or of some."""
 
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,10 @@ from portal.web.context import OPERATOR, RequestContext
 tenants = AppGroup("tenants", help="The documents of all organizations, or of some.")
 
 _NAMED_AT_ONCE = 5
+_REASONS_AT_END = 10
 _LOOK_SECONDS = 1
+# Who keeps the output looks whether there is any.
+_LINE_EVERY_SECONDS = 60
 
 
 @tenants.command("apply")
@@ -71,6 +76,9 @@ _LOOK_SECONDS = 1
     show_default=True,
     help="Milliseconds that the portal's reads may take between two waves.",
 )
+@click.option(
+    "--again", is_flag=True, help="Those that are named get it once more, though they have it."
+)
 @click.option("--edited", is_flag=True, help="Those that are done need nothing of the edit.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--status", is_flag=True, help="Only say which organizations have it.")
@@ -87,6 +95,7 @@ def apply_script(
     rate: float | None,
     max_failures: float,
     max_latency: float,
+    again: bool,
     edited: bool,
     dry_run: bool,
     status: bool,
@@ -104,6 +113,8 @@ def apply_script(
             raise click.UsageError("The file names no organization.")
         if len(named) > selecting.MOST_NAMED:
             raise click.UsageError(f"Name {selecting.MOST_NAMED:,} organizations at most.")
+        if again and not named:
+            raise click.UsageError("--again needs --organization or --from-file.")
         selection = Selection(selecting.find_ids(named), plan, region, strategy)
         canaries = selecting.find_ids(canary)
         if status:
@@ -114,7 +125,7 @@ def apply_script(
             _tell_plan(loaded, standing, applying.plan_waves(loaded, standing, canaries))
             return
         started = applying.start_or_join(
-            loaded, selection, RequestContext(OPERATOR), canary=canaries, edited=edited
+            loaded, selection, RequestContext(OPERATOR), canary=canaries, edited=edited, again=again
         )
     if isinstance(started, Standing):
         _tell_nothing_to_do(loaded, started)
@@ -130,52 +141,63 @@ def _lines(file: Any) -> Iterator[str]:
 def _run(job: Job, script: Script, pace: Pace, gate: Gate) -> None:
     """Run the job, or follow the process that does, and go on where that one dies."""
     click.echo(f"{plain(job.title)}: job {job.id}")
-    with _line_shown() as show:
-        watch = _watch(show)
-        work = partial(applying.apply_script, script=script, pace=pace, gate=gate, watch=watch)
-        while True:
+    line = _Line()
+    work = partial(applying.apply_script, script=script, pace=pace, gate=gate, watch=line.watch)
+    try:
+        while job.state == JobState.RUNNING:
             leased = running.acquire(job.id)
             if leased:
-                with suppress(running.Interrupted):  # by whom is told below
+                with suppress(running.Interrupted):  # by whom is told at the end
                     running.run(leased, work)
+            else:
+                line.show(f"waits: {describe(job)}")
+                time.sleep(_LOOK_SECONDS)
             job = managing.find_job(job.id)
-            if job.state != JobState.RUNNING:
-                return
-            show(f"another process works on it: {describe(job)}")
-            time.sleep(_LOOK_SECONDS)
-
-
-@contextmanager
-def _line_shown() -> Iterator[Callable[[str], None]]:
-    """Shows a line that is written anew each time, on a terminal alone."""
-    width = 0
-
-    def show(line: str) -> None:
-        nonlocal width
-        if sys.stdout.isatty():
-            line = plain(line)[:100]
-            click.echo(f"\r{line:<{width}}", nl=False)
-            width = len(line)
-
-    try:
-        yield show
+    except KeyboardInterrupt:
+        click.echo("\nStopped. The same command goes on.")
+        sys.exit(1)
     finally:
-        show("")
-        if width == 0 and sys.stdout.isatty():
-            click.echo("\r", nl=False)
+        line.end()
 
 
-def _watch(show: Callable[[str], None]) -> Callable[[WaveProgress], None]:
-    def watch(progress: WaveProgress) -> None:
+class _Line:
+    """The line that says how far the work is: written anew each time on a terminal, elsewhere every
+    _LINE_EVERY_SECONDS."""
+
+    def __init__(self) -> None:
+        self._anew = sys.stdout.isatty()
+        self._width = 0
+        self._next = time.monotonic() + _LINE_EVERY_SECONDS
+
+    def show(self, line: str) -> None:
+        """Show it in place of the one before."""
+        line = plain(line)
+        if self._anew:
+            line = line[: shutil.get_terminal_size().columns - 1]
+            click.echo(f"\r{line:<{self._width}}", nl=False)
+            self._width = len(line)
+        elif time.monotonic() > self._next:
+            self._next = time.monotonic() + _LINE_EVERY_SECONDS
+            click.echo(line)
+
+    def keep(self, line: str) -> None:
+        """Show it for good."""
+        click.echo(f"\r{line:<{self._width}}" if self._width else line)
+        self._width = 0
+
+    def watch(self, progress: WaveProgress) -> None:
+        """Show how far a wave is."""
         failed = f", {progress.failed:,} failed" if progress.failed else ""
         line = f"{progress.wave.name:<6}  {progress.finished:,} of {progress.wave.size:,}{failed}"
         if progress.over:
-            show("")
-            click.echo(f"\r{line}" if sys.stdout.isatty() else line)
+            self.keep(line)
         else:
-            show(f"{line}  {progress.at or ''}")
+            self.show(f"{line}  {progress.at or ''}")
 
-    return watch
+    def end(self) -> None:
+        """Clear what is shown."""
+        if self._width:
+            click.echo(f"\r{'':<{self._width}}\r", nl=False)
 
 
 def _tell_nothing_to_do(script: Script, standing: Standing) -> None:
@@ -231,21 +253,23 @@ def _tell_end(job: Job, script: Script, selection: Selection) -> int:
         reason = f": {plain(job.reason)}" if job.reason else ""
         click.echo(f"{job.state.capitalize()} after {took}{reason}.")
         click.echo("What was applied stays. Called again, this begins with one organization anew.")
-    _tell_organizations(failed)
+    _tell_organizations(failed, _REASONS_AT_END)
     _tell_trashed(standing)
     return 0 if job.state == JobState.DONE and not standing.failed else 1
 
 
-def _tell_organizations(told: list[Told]) -> None:
-    """A line for each reason, and some organizations that it is of."""
+def _tell_organizations(told: list[Told], most: int | None = None) -> None:
+    """A line for each reason, at most so many, and some organizations that it is of."""
     by_reason: dict[str, list[str]] = {}
     for one in told:
         reason = f": {one.item.reason}" if one.item.reason else ""
         by_reason.setdefault(f"{one.item.state}{reason}", []).append(one.slug)
-    for reason, slugs in by_reason.items():
+    for reason, slugs in islice(by_reason.items(), most):
         more = len(slugs) - _NAMED_AT_ONCE
         others = f" and {more:,} more" if more > 0 else ""
         click.echo(plain(f"  {', '.join(slugs[:_NAMED_AT_ONCE])}{others}  {reason}"))
+    if most is not None and len(by_reason) > most:
+        click.echo(f"  and for {len(by_reason) - most:,} other reasons: --status tells them")
 
 
 def _not_applicable(standing: Standing) -> str:

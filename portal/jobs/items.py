@@ -1,7 +1,7 @@
 """The states of the organizations that a job works on, which outlive the job."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,11 @@ class Items:
         """Leave what this attempt began to a later job, as if it had not been begun."""
         current = {**self._of(organization), "attempt": attempt, "state": ItemState.RUNNING}
         JobItem._get_collection().delete_one(current)
+
+    def forget(self, organizations: Sequence[ObjectId]) -> None:
+        """Forget what became of these, while no job is open."""
+        among = {**self._of(), "organization": {"$in": list(organizations)}}
+        JobItem._get_collection().delete_many(among)
 
     def between(self, first: ObjectId, last: ObjectId) -> dict[ObjectId, Item]:
         """The states there are of organizations with ids from ``first`` to ``last``."""

@@ -18,7 +18,6 @@ from bson import ObjectId
 
 from portal import clock
 from portal.database import connection
-from portal.database.leases import summary
 from portal.documents.jobs import ItemState, Job, JobState
 from portal.documents.organizations import Organization
 from portal.documents.tenant_scripts import TenantScript
@@ -30,7 +29,7 @@ from portal.organizations.access.errors import OrganizationTrashed
 from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.storage import tenant_of
 from portal.tenant_scripts.errors import JobPaused, ScriptEdited, ScriptRuns
-from portal.tenant_scripts.loading import Script, place_of
+from portal.tenant_scripts.loading import Script, describe_error
 from portal.tenant_scripts.selecting import Selected, Selection, select
 from portal.tenant_scripts.standing import KIND, Standing, items_of, standing_of
 from portal.tenant_scripts.waves import CANARY, Gate, Wave, waves_of
@@ -43,7 +42,6 @@ GATE_LOOKS = 3
 GATE_PAUSE_SECONDS = 5
 _READS = 9
 _FINISHED = (ItemState.DONE, ItemState.FAILED, ItemState.NOT_APPLICABLE)
-_LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +82,11 @@ def start_or_join(
     *,
     canary: tuple[ObjectId, ...] = (),
     edited: bool = False,
+    again: bool = False,
 ) -> Job | Standing:
     """The job that applies the script, started unless it is open; where nothing is to be done, how
-    the script stands.
+    the script stands. With ``again`` the named ones are to have it once more, as after a restore of
+    their documents.
 
     Raises JobPaused; ScriptRuns where an open one is of other content or for others; ScriptEdited
     where it was applied with other content, unless it was ``edited`` on purpose.
@@ -95,6 +95,8 @@ def start_or_join(
     if found:
         return _same(found, script, selection)
     check_unedited(script, edited=edited)
+    if again:
+        items_of(script).forget(selection.named)
     standing = standing_of(script, selection)
     if not standing.pending:
         return standing
@@ -227,8 +229,7 @@ class _Application:
         except (Exception, SystemExit) as error:  # a script may raise anything
             if connection.is_unavailable(error):
                 self.run.renew()  # raises where it isn't about this organization alone
-            place = place_of(self.script, error)
-            state, reason = ItemState.FAILED, f"{place}{summary(error)}"[:_LONGEST_REASON]
+            state, reason = ItemState.FAILED, describe_error(self.script, error)
         return state if self.items.end(one.id, attempt, state, reason) else None
 
     def _call(self, one: Selected) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from portal.database.leases import summary
+from portal.errors import PortalError
 from portal.tenant_scripts.errors import InvalidScript
 from portal.tenants import Tenant
 
@@ -59,15 +61,21 @@ def load_script(path: Path) -> Script:
     if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_SECONDS:
         raise _invalid(path, f"SECONDS is a number up to {LONGEST_SECONDS}")
     # The same file, whichever system it was checked out on.
-    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     checksum = hashlib.sha256(text).hexdigest()
     return Script(name, checksum, str(path), apply, check, seconds)
 
 
-def place_of(script: Script, error: BaseException) -> str:
-    """The line of the script that the error came through last, in words; empty if none."""
+def describe_error(script: Script, error: BaseException) -> str:
+    """An error that the script raised, with the line of the script that it came through last: in
+    words that can be stored, whatever it is."""
     line = _line(script.file, error)
-    return f"line {line}: " if line else ""
+    try:
+        words = error.api_words if isinstance(error, PortalError) else summary(error)
+    except Exception:  # its own str() fails
+        words = type(error).__name__
+    described = f"line {line}: {words}" if line else words
+    return described.encode("utf-8", "backslashreplace").decode()
 
 
 def _execute(path: Path, content: bytes) -> ModuleType:

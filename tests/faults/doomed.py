@@ -60,10 +60,24 @@ def live(active, deed, *arguments, end=None):
 def asleep(active, deed, *arguments, point, end=None):
     """A process that was stopped at a ``point``, and goes on when the block ends, perhaps to its
     ``end``."""
-    process, told = _start(active, deed, arguments, {end: signal.SIGKILL, point: signal.SIGSTOP})
+    fates = {end: signal.SIGKILL, point: signal.SIGSTOP}
+    with _stopped(active, deed, arguments, fates, f"it never came to {point}"):
+        yield
+
+
+@contextmanager
+def asleep_by_itself(active, deed, *arguments):
+    """A process that stops itself in what it does, and goes on when the block ends."""
+    with _stopped(active, deed, arguments, {}, "it never stopped"):
+        yield
+
+
+@contextmanager
+def _stopped(active, deed, arguments, fates, otherwise):
+    process, told = _start(active, deed, arguments, fates)
     try:
         wait_until(lambda: _is_stopped(process.pid) or not process.is_alive())
-        assert process.is_alive(), f"it never came to {point}"
+        assert process.is_alive(), otherwise
         yield
     finally:
         if process.is_alive():

@@ -23,10 +23,11 @@ from portal.tenant_scripts.selecting import Selection
 from portal.tenant_scripts.standing import Standing
 from portal.tenant_scripts.waves import Gate
 from tests.conftest import TOP
-from tests.factories import a_context, an_organization, fresh
+from tests.factories import a_context, fresh
 from tests.faults import doomed
 from tests.faults.lapse import let_jobs_be_due, let_transactions_run_out
-from tests.processes import wait_until
+from tests.processes import at_once, wait_until
+from tests.tenant_scripts.conftest import a_place
 
 COUNT = """
 def apply(tenant):
@@ -82,8 +83,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def organizations(empty_database):
-    return [an_organization(f"Org {n}") for n in range(4)]
+def organizations(empty_database, tenant_db):
+    return [a_place(tenant_db, f"Org {n}") for n in range(4)]
 
 
 @pytest.fixture
@@ -110,17 +111,23 @@ def points_of(settings, path):
     return doomed.live(settings, apply_once, path).points
 
 
-def begin_again(empty, organizations):
-    empty()
-    return [an_organization(one.name) for one in organizations]
+@pytest.fixture
+def begin_again(empty, tenant_db):
+    def begin_again(organizations):
+        empty()
+        return [a_place(tenant_db, one.name) for one in organizations]
+
+    return begin_again
 
 
-def test_killed_at_some_commands_it_is_carried_on(settings, path, organizations, recover, empty):
+def test_killed_at_some_commands_it_is_carried_on(
+    settings, path, organizations, recover, begin_again
+):
     """A sample, ``make faults`` tries all."""
     points = points_of(settings, path)
     check_recovered(organizations, "nowhere")
     for point in random.sample(points, 3):
-        organizations = begin_again(empty, organizations)
+        organizations = begin_again(organizations)
         doomed.live(settings, apply_once, path, end=point)
         recover()
         check_recovered(organizations, point)
@@ -129,11 +136,11 @@ def test_killed_at_some_commands_it_is_carried_on(settings, path, organizations,
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_killed_at_any_command_it_is_carried_on(
-    settings, path, organizations, recover, empty, figure
+    settings, path, organizations, recover, begin_again, figure
 ):
     points = points_of(settings, path)
     for point in points:
-        organizations = begin_again(empty, organizations)
+        organizations = begin_again(organizations)
         doomed.live(settings, apply_once, path, end=point)
         recover()
         check_recovered(organizations, point)
@@ -155,6 +162,13 @@ def command(server, path, *arguments):
     )  # fmt: skip
 
 
+def test_of_two_at_once_one_applies_it(path, organizations):
+    at_once([lambda: apply_once(path)] * 4)
+    assert runs(organizations) == [1] * 4
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.full
 def test_of_two_commands_at_once_each_organization_gets_it_once(server, path, organizations):
     both = [command(server, path) for _ in range(2)]
     told = [each.communicate(timeout=60) for each in both]
@@ -164,29 +178,26 @@ def test_of_two_commands_at_once_each_organization_gets_it_once(server, path, or
 
 
 def test_who_was_stopped_past_its_lease_writes_no_state(
-    server, path, organizations, recover, tmp_path
+    settings, path, organizations, recover, tmp_path
 ):
     """What it had in hand it did twice, which nothing can fence; so scripts are idempotent."""
     Path(path).write_text(STOPPING)
     (tmp_path / "stop").write_text(str(organizations[1].id))
-    asleep = command(server, path, "--workers", "1")
-    wait_until(lambda: doomed._is_stopped(asleep.pid))
-    recover()
-    [job] = Job.objects
-    assert (job.state, job.attempt, job.result["done"]) == ("done", 2, 4)
-    before = list(JobItem.objects.order_by("id").as_pymongo())
-    asleep.send_signal(signal.SIGCONT)
-    out, err = asleep.communicate(timeout=30)
-    assert list(JobItem.objects.order_by("id").as_pymongo()) == before, (out, err)
+    with doomed.asleep_by_itself(settings, apply_once, path):
+        recover()
+        [job] = Job.objects
+        assert (job.state, job.attempt, job.result["done"]) == ("done", 2, 4)
+        before = list(JobItem.objects.order_by("id").as_pymongo())
+    assert list(JobItem.objects.order_by("id").as_pymongo()) == before
     assert find_job(job.id).to_mongo() == job.to_mongo()
     assert sorted(runs(organizations)) == [1, 1, 1, 2]
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.full)])
 def test_killed_at_any_moment_the_same_command_goes_on(
-    server, tmp_path, recover, path, kills, figure
+    server, tmp_path, tenant_db, recover, path, kills, figure
 ):
-    organizations = [an_organization(f"Org {n}") for n in range(20)]
+    organizations = [a_place(tenant_db, f"Org {n:02}") for n in range(20)]
     Path(path).write_text(SLOW)
     (tmp_path / "slow").touch()
     for _ in range(kills):
@@ -206,8 +217,11 @@ def test_killed_at_any_moment_the_same_command_goes_on(
     figure(f"{kills} kills, {sum(counted) - 20} organizations got it twice")
 
 
-def test_paused_from_another_process_it_ends_and_resumed_it_goes_on(server, tmp_path, path):
-    organizations = [an_organization(f"Org {n:02}") for n in range(12)]
+@pytest.mark.full
+def test_paused_from_another_process_it_ends_and_resumed_it_goes_on(
+    server, tmp_path, tenant_db, path
+):
+    organizations = [a_place(tenant_db, f"Org {n:02}") for n in range(12)]
     Path(path).write_text(SLOW.replace("0.05", "1"))
     (tmp_path / "slow").touch()
     begun = command(server, path, "--workers", "1")

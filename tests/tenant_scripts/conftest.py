@@ -4,8 +4,12 @@ import subprocess
 import textwrap
 
 import pytest
+from bson import ObjectId
 
+from portal import clock
+from portal.documents.organizations import Organization, Placement, Slug
 from portal.tenant_scripts import applying
+from portal.tenants import collections
 
 
 @pytest.fixture
@@ -31,3 +35,28 @@ def apply(app, monkeypatch):
         return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
 
     return call
+
+
+@pytest.fixture
+def some(tenant_db):
+    """Organizations in no time: they have documents and a slug, and nobody who signed them up."""
+
+    def make(number):
+        return [a_place(tenant_db, f"Org {n:02}") for n in range(number)]
+
+    return make
+
+
+def a_place(tenant_db, name):
+    slug = name.lower().replace(" ", "-")
+    collection = "org_" + slug.replace("-", "_")
+    tenant_db.create_collection(collection)
+    organization = Organization(
+        name=name,
+        slug=slug,
+        placement=Placement(collection=collection, uuid=collections.uuid_of(tenant_db, collection)),
+        created_at=clock.now(),
+        created_by=ObjectId(),
+    ).save()
+    Slug(id=slug, organization=organization.id, state="current").save()
+    return organization

@@ -33,7 +33,6 @@ from tests.factories import an_organization
     ],
 )
 def test_what_is_no_script_is_refused(script, apply, text, words):
-    an_organization()
     told = apply(script(text))
     assert told.returncode == 2
     assert told.stdout == ""
