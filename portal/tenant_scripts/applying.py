@@ -33,6 +33,7 @@ from portal.tenant_scripts.loading import Script, describe_error
 from portal.tenant_scripts.selecting import Selected, Selection, select
 from portal.tenant_scripts.standing import KIND, Standing, items_of, standing_of
 from portal.tenant_scripts.waves import CANARY, Gate, Wave, waves_of
+from portal.tenants.errors import NeedsOwnPlacement
 from portal.web.context import RequestContext
 
 KINDS = (KIND,)
@@ -226,6 +227,8 @@ class _Application:
         except (OrganizationTrashed, OperationInProgress, NotFound):
             self.items.give_up(one.id, attempt)
             return SKIPPED
+        except NeedsOwnPlacement as error:
+            state, reason = ItemState.NOT_APPLICABLE, describe_error(self.script, error)
         except (Exception, SystemExit) as error:  # a script may raise anything
             if connection.is_unavailable(error):
                 self.run.renew()  # raises where it isn't about this organization alone

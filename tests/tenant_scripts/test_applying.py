@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 from portal.documents.jobs import Job, JobItem
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, Strategy
 from portal.documents.tenant_scripts import TenantScript
 from portal.jobs import running
 from portal.jobs.managing import cancel_job, find_job, latest_jobs, resume_job
@@ -489,3 +489,42 @@ def test_who_ends_the_command_is_told_how_to_go_on(script, apply, some):
     assert running.acquire(job.id)
     assert states() == {organizations[0].id: "running"}
     assert "        1  begun, not ended\n" in apply(path, "--status").stdout
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_a_script_for_documents_reaches_every_strategy(script, apply, strategy):
+    organization = an_organization("Acme Corp", strategy=strategy)
+    told = apply(script(COUNT))
+    assert told.returncode == 0, told
+    assert runs(organization) == 1
+
+
+def test_what_a_shared_collection_does_not_take_is_no_failure(script, apply):
+    """Told for the organization, not tried again there, and made up for when it has moved."""
+    shared = an_organization("Shared", strategy=Strategy.SHARED)
+    own = an_organization("Own")
+    path = script("def apply(tenant): tenant.create_index('status')")
+    told = apply(path)
+    assert told.returncode == 0
+    assert (
+        "Applied to 1 organizations in a moment, failed for 0, not applicable to 1." in told.stdout
+    )
+    assert states() == {shared.id: "not applicable", own.id: "done"}
+    assert "have add_status, not applicable to 1." in apply(path).stdout
+    standing = apply(path, "--status")
+    assert standing.returncode == 0
+    assert "  shared  not applicable: line 1: " in standing.stdout
+    placement = own.placement
+    Organization.objects(id=shared.id).update_one(set__placement__strategy=placement.strategy)
+    assert "        1  not yet\n" in apply(path, "--status").stdout
+
+
+def test_a_validator_is_not_applicable_in_a_shared_collection(script, apply):
+    an_organization("Shared", strategy=Strategy.SHARED)
+    text = """
+        from portal.tenant_scripts import set_validator
+
+        def apply(tenant):
+            set_validator(tenant, {"status": {"$type": "string"}})
+    """
+    assert "not applicable to 1" in apply(script(text)).stdout
