@@ -47,6 +47,7 @@ _LINE_EVERY_SECONDS = 60
 )
 @click.option("--plan", multiple=True, help="Only organizations on this plan.")
 @click.option("--region", multiple=True, help="Only organizations in this region.")
+@click.option("--cluster", multiple=True, help="Only organizations in this cluster.")
 @click.option(
     "--strategy",
     type=click.Choice([str(strategy) for strategy in Strategy]),
@@ -89,6 +90,7 @@ def apply_script(
     from_file: Any,
     plan: tuple[str, ...],
     region: tuple[str, ...],
+    cluster: tuple[str, ...],
     strategy: tuple[str, ...],
     canary: tuple[str, ...],
     workers: int,
@@ -115,7 +117,7 @@ def apply_script(
             raise click.UsageError(f"Name {selecting.MOST_NAMED:,} organizations at most.")
         if again and not named:
             raise click.UsageError("--again needs --organization or --from-file.")
-        selection = Selection(selecting.find_ids(named), plan, region, strategy)
+        selection = Selection(selecting.find_ids(named), plan, region, cluster, strategy)
         canaries = selecting.find_ids(canary)
         if status:
             sys.exit(_tell_standing(loaded, standing_of(loaded, selection)))

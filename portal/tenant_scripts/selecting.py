@@ -7,8 +7,10 @@ from typing import Any
 
 from bson import ObjectId
 
+from portal.database.clusters import known_clusters
 from portal.documents.jobs import ItemState
 from portal.documents.organizations import (
+    MAIN_CLUSTER,
     Organization,
     OrganizationState,
     Slug,
@@ -25,12 +27,13 @@ _TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All organizations, or those that are named, on one of the plans, in one of the regions, and
-    placed by one of the strategies; where a list is empty, any."""
+    """All organizations, or those that are named, on one of the plans, in one of the regions, in
+    one of the clusters, and placed by one of the strategies; where a list is empty, any."""
 
     named: tuple[ObjectId, ...] = ()
     plans: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
 
     @property
@@ -40,10 +43,9 @@ class Selection:
             "_id": self.named,
             "plan": self.plans,
             "region": self.regions,
-            "placement.strategy": self.strategies,
+            "placement.cluster": _or_none(self.clusters, MAIN_CLUSTER),
+            "placement.strategy": _or_none(self.strategies, Strategy.COLLECTION),
         }
-        if Strategy.COLLECTION in self.strategies:
-            wanted["placement.strategy"] += (None,)  # as the first versions wrote it
         return {name: {"$in": list(values)} for name, values in wanted.items() if values}
 
     @property
@@ -94,14 +96,20 @@ def find_ids(names: Sequence[str]) -> tuple[ObjectId, ...]:
 def select(
     selection: Selection, items: Items, *, created_before: datetime | None = None
 ) -> Iterator[Selected]:
-    """The active organizations of the selection in the order of their ids, read in pages."""
-    query: dict[str, Any] = {**selection.query, "state": OrganizationState.ACTIVE}
+    """The active organizations of the selection in the order of their ids, read in pages; without
+    those that were lost with their cluster."""
+    lost = [cluster.name for cluster in known_clusters() if cluster.lost_at]
+    reached: dict[str, Any] = {"state": OrganizationState.ACTIVE}
+    if lost:
+        reached["placement.cluster"] = {"$nin": lost}
     if created_before:
-        query["created_at"] = {"$lte": created_before}
+        reached["created_at"] = {"$lte": created_before}
     shown = {"slug": 1, "placement.strategy": 1}
     after: dict[str, Any] = {}
     while True:
-        page = Organization._get_collection().find({"$and": [query, after]}, shown)
+        page = Organization._get_collection().find(
+            {"$and": [selection.query, reached, after]}, shown
+        )
         rows = list(page.sort("_id", 1).limit(_PAGE))
         if not rows:
             return
@@ -116,3 +124,8 @@ def count_trashed(selection: Selection) -> int:
     """The organizations of the selection that are in the trash, where no script reaches them."""
     query = {**selection.query, "state": OrganizationState.TRASHED}
     return Organization._get_collection().count_documents(query)
+
+
+def _or_none(chosen: tuple[str, ...], default: str) -> tuple[str | None, ...]:
+    """With nothing in place of the default, as the first versions wrote it."""
+    return (*chosen, None) if default in chosen else chosen

@@ -1,0 +1,41 @@
+"""A script reaches organizations in other clusters, and does without one that is away."""
+
+import pytest
+
+from portal.clusters.managing import lose_cluster
+from portal.database.clusters import is_available
+from portal.documents.jobs import JobItem
+from portal.documents.organizations import Strategy
+from portal.organizations.storage import tenant_of
+from tests.clusters.conftest import europe  # noqa: F401 (fixture)
+from tests.factories import a_context, an_organization, fresh
+from tests.processes import wait_until
+
+INSERT = "def apply(tenant): tenant.update_one({'_id': 1}, {'$set': {'n': 1}}, upsert=True)"
+
+
+@pytest.mark.full
+def test_one_in_a_cluster_that_is_away_fails_alone_until_that_is_back(script, apply, europe):  # noqa: F811
+    here = an_organization("Here")
+    there = an_organization("There", strategy=Strategy.COLLECTION, cluster="europe")
+    europe.kill()
+    told = apply(script(INSERT), "--max-failures", 100)
+    assert told.returncode == 1
+    assert "  there  failed: " in told.stdout
+    assert "in the cluster europe" in told.stdout
+    assert tenant_of(fresh(here)).find_one()["n"] == 1
+    assert apply(script(INSERT), "--cluster", "main").stdout.startswith("Nothing to do: 1 org")
+    europe.start_again()
+    wait_until(lambda: is_available("europe"))
+    assert apply(script(INSERT), "--cluster", "europe").returncode == 0
+    assert tenant_of(fresh(there)).find_one()["n"] == 1
+
+
+@pytest.mark.full
+def test_one_that_was_lost_with_its_cluster_is_left_out(script, apply, europe):  # noqa: F811
+    here = an_organization("Here")
+    an_organization("There", strategy=Strategy.COLLECTION, cluster="europe")
+    europe.kill()
+    lose_cluster("europe", a_context())
+    assert apply(script(INSERT)).returncode == 0
+    assert [item.organization for item in JobItem.objects] == [here.id]
