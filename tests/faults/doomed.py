@@ -59,10 +59,10 @@ def live(active, deed, *arguments, end=None):
 @contextmanager
 def asleep(active, deed, *arguments, point, end=None):
     """A process that was stopped at a ``point``, and goes on when the block ends, perhaps to its
-    ``end``."""
+    ``end``; the list has its life then."""
     fates = {end: signal.SIGKILL, point: signal.SIGSTOP}
-    with _stopped(active, deed, arguments, fates, f"it never came to {point}"):
-        yield
+    with _stopped(active, deed, arguments, fates, f"it never came to {point}") as lives:
+        yield lives
 
 
 @contextmanager
@@ -78,11 +78,11 @@ def _stopped(active, deed, arguments, fates, otherwise):
     try:
         wait_until(lambda: _is_stopped(process.pid) or not process.is_alive())
         assert process.is_alive(), otherwise
-        yield
+        yield (lives := [])
     finally:
         if process.is_alive():
             os.kill(process.pid, signal.SIGCONT)
-            _life(told)
+            lives.append(_life(told))
         process.join()
 
 

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from portal.database.connection import client, tenant_database
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
 from portal.errors import NotFound, PortalError
 from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
@@ -21,6 +20,7 @@ from portal.organizations.storage import tenant_of
 from portal.settings import current
 from tests.factories import a_context, an_account
 from tests.faults.invariant import check_whole
+from tests.placing import documents_of
 from tests.processes import at_once
 
 NAMES = ("One", "Two", "Three")
@@ -109,6 +109,7 @@ class Interleavings(RuleBasedStateMachine):
     """One owner of a few organizations, with several browsers and programs."""
 
     counted: Counter
+    strategies: tuple
 
     def __init__(self):
         super().__init__()
@@ -132,7 +133,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def all_is_whole(self):
-        master, tenant = client()[current().master_db], tenant_database()
+        master, tenant = self.databases()
         check_whole(master, tenant, idle_accounts=[self.account.id])
 
     def _answer(self, deed):
@@ -150,7 +151,9 @@ class Interleavings(RuleBasedStateMachine):
     def _do(self, deed, subject, document):
         by = a_context(self.account)
         if deed.kind == "create":
-            return create_organization(self.account.id, deed.name, by).id
+            strategy = self.strategies[deed.number % len(self.strategies)]
+            placement = Placement(strategy=strategy)
+            return create_organization(self.account.id, deed.name, by, placement=placement).id
         organization = Organization.objects(id=subject, state__in=WANTED[deed.kind]).first()
         if organization is None:
             raise NotFound
@@ -176,15 +179,22 @@ class Interleavings(RuleBasedStateMachine):
     def _documents(self, organization):
         if organization.state == OrganizationState.PURGED:
             return frozenset()
-        found = [d["_id"] for d in tenant_database()[organization.placement.collection].find()]
+        master, tenant = self.databases()
+        pools = list(master.pools.find())
+        found = [d["_id"] for d in documents_of(tenant, organization.to_mongo(), pools)]
         assert len(found) == len(set(found))
         return frozenset(found)
 
 
-def interleave(empty_database, figure, examples, steps):
-    machine = type(
-        "Machine", (Interleavings,), {"counted": Counter(), "empty": staticmethod(empty_database)}
-    )
+def interleave(empty_database, admin, figure, strategies, examples, steps):
+    # As functions: Hypothesis looks through all else.
+    databases = admin[current().master_db], admin[current().tenant_db]
+    given = {
+        "empty": staticmethod(empty_database),
+        "databases": staticmethod(lambda: databases),
+        "strategies": strategies,
+    }
+    machine = type("Machine", (Interleavings,), {"counted": Counter(), **given})
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -203,12 +213,20 @@ def interleave(empty_database, figure, examples, steps):
 
 
 @pytest.mark.attack("N2")
-def test_what_is_done_at_once_comes_out_as_if_done_in_turn(empty_database, figure):
-    interleave(empty_database, figure, examples=12, steps=10)
+@pytest.mark.parametrize("strategies", [(Strategy.COLLECTION,), tuple(Strategy)], ids=len)
+def test_what_is_done_at_once_comes_out_as_if_done_in_turn(
+    empty_database, admin, figure, strategies
+):
+    interleave(empty_database, admin, figure, strategies, examples=12, steps=10)
 
 
 @pytest.mark.attack("N2")
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-def test_much_that_is_done_at_once_comes_out_as_if_done_in_turn(empty_database, figure):
-    interleave(empty_database, figure, examples=300, steps=20)
+@pytest.mark.parametrize(
+    "strategies", [*((each,) for each in Strategy), tuple(Strategy)], ids="-".join
+)
+def test_much_that_is_done_at_once_comes_out_as_if_done_in_turn(
+    empty_database, admin, figure, strategies
+):
+    interleave(empty_database, admin, figure, strategies, examples=100, steps=20)
