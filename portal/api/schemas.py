@@ -224,8 +224,9 @@ class OrganizationDetails(Organization):
 
     ``collection_state`` is null while it is being created. `missing`: somebody dropped it in the
     database. `replaced`: another stands there instead, which an owner may take over. `misnamed`:
-    somebody renamed it, and another has its name. ``partial_figures`` where it shares a
-    collection, and has more documents there than are counted.
+    somebody renamed it, and another has its name. `lost`: whoever runs the portal gave its cluster
+    up. ``partial_figures`` where it shares a collection, and has more documents there than are
+    counted.
     """
 
     collection_state = Choice("CollectionState", required=True, allow_none=True)

@@ -97,7 +97,7 @@ def check_cluster(name: str | None) -> None:
             bad += 1
             click.echo(f"{each}  {plain(error.words)}")
             continue
-        bad += bool(checked.problems)
+        bad += bool(checked.problems or checked.warnings)
         _print_checked(each, checked)
     sys.exit(1 if bad else 0)
 
@@ -138,8 +138,10 @@ def lose_cluster(name: str, confirm: str | None) -> None:
         question = f"The documents of its organizations are lost. Type {name} to confirm"
         if (confirm or click.prompt(question, err=True)) != name:
             raise CommandFailed("That is another name. Nothing was changed.")
+        waiting = managing.count_waiting(name)
         lost = managing.lose_cluster(name, RequestContext(OPERATOR))
-    ended = runner.recover_due_operations()
+    runner.recover_due_operations()
+    ended = waiting - managing.count_waiting(name)
     click.echo(f"{name} is given up: organizations lost: {lost}, operations ended: {ended}.")
 
 
@@ -153,7 +155,7 @@ def _refusals() -> Iterator[None]:
 
 def _print_checked(name: str, checked: Checked) -> None:
     click.echo(f"{name}  MongoDB {checked.version}, {checked.kind}")
-    for words in (*checked.problems, *checked.warnings):
+    for words in (*checked.problems, *checked.warnings, *checked.remarks):
         click.echo(f"  {plain(words)}")
 
 

@@ -25,12 +25,14 @@ _MOST_SHARDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of a check: ``problems`` make the cluster unusable, ``warnings`` don't."""
+    """The result of a check: ``problems`` make the cluster unusable, ``warnings`` ask for somebody
+    to act, ``remarks`` tell what is there."""
 
     version: str
     kind: str
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def check_cluster(name: str, server: MongoClient) -> Checked:
@@ -88,7 +90,7 @@ def _check(name: str, server: MongoClient) -> Checked:
     if connection.leaks_memory(server):
         found.warnings.append(_sentence(connection.LEAKS_MEMORY))
     if sharded:
-        found.warnings.extend(_look_behind_mongos(server))
+        found.remarks.extend(_look_behind_mongos(server))
     lacking = [str(rights) for rights in portal_role.missing_rights(server, _needed(name))]
     if lacking:
         found.problems.append(

@@ -166,16 +166,21 @@ def lose_cluster(name: str, context: RequestContext) -> int:
     """Give a cluster up for ever; how many organizations are lost with it.
 
     From then on nothing waits for it: what runs there is due at once, and ends as given up. Its
-    organizations stay in master data. Raises ClusterNotFound, ClusterIsLost.
+    organizations stay in master data. Portals know it after REGISTRY_SECONDS. Raises
+    ClusterNotFound, ClusterIsLost.
     """
     if name == MAIN_CLUSTER:
         raise ClusterNotFound(name)
     _write_lost(name, context)
     forget_registry()
-    waiting = {"placement.cluster": name, "operation.lease_until": {"$exists": True}}
     now = [{"$set": {"operation.lease_until": "$$NOW"}}]
-    Organization._get_collection().update_many(waiting, now)
+    Organization._get_collection().update_many(_waiting(name), now)
     return Organization.objects(placement__cluster=name, state__ne=OrganizationState.PURGED).count()
+
+
+def count_waiting(name: str) -> int:
+    """The number of operations that run on organizations in a cluster."""
+    return Organization._get_collection().count_documents(_waiting(name))
 
 
 def find_record(name: str) -> Cluster:
@@ -184,6 +189,10 @@ def find_record(name: str) -> Cluster:
     if found is None and name != MAIN_CLUSTER:
         raise ClusterNotFound(name)
     return found or Cluster(name=name)
+
+
+def _waiting(name: str) -> dict[str, Any]:
+    return {"placement.cluster": name, "operation.lease_until": {"$exists": True}}
 
 
 def _values_of(changes: Changes) -> dict[str, Any]:

@@ -118,7 +118,15 @@ def find_cluster(cluster: str) -> KnownCluster:
 
 def is_lost(cluster: str) -> bool:
     """Tell whether a cluster was given up."""
-    return cluster != MAIN_CLUSTER and find_cluster(cluster).lost_at is not None
+    if cluster == MAIN_CLUSTER:
+        return False
+    row = _registry.rows().get(cluster)
+    return row is not None and row.lost_at is not None
+
+
+def lost_cluster(cluster: str) -> ClusterLost:
+    """The error for whoever needs a cluster that was given up."""
+    return ClusterLost(cluster, _registry.row(cluster).lost_at)
 
 
 def uri_of(cluster: str) -> str:

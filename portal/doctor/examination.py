@@ -7,6 +7,7 @@ import structlog
 
 from portal.doctor import (
     chains,
+    clusters,
     credentials,
     databases,
     leftovers,
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 # Stuck operations first: the other checks ignore what they left half done. Owners and their offers
 # after memberships, whose repair may delete an owner's.
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    clusters.find_amiss,
     operations.find_stuck,
     placements.find_strays,
     placements.find_misplaced,

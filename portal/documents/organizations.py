@@ -35,6 +35,7 @@ class Failure(StrEnum):
     NAME_TAKEN = "name taken"
     COLLECTION_MISSING = "collection missing"
     USERS_REFUSED = "MongoDB users can't be changed"
+    CLUSTER_LOST = "cluster lost"
 
 
 class Strategy(StrEnum):

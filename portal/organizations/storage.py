@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ExecutionTimeout
 
 from portal import clock
-from portal.database.clusters import client_of, database_of
+from portal.database.clusters import client_of, database_of, is_lost
 from portal.database.connection import client
 from portal.database.transactions import forbid_in_transaction
 from portal.documents.organizations import (
@@ -69,14 +69,16 @@ class CollectionState(StrEnum):
     MISSING = "missing"
     REPLACED = "replaced"
     MISNAMED = "misnamed"
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The figures of an organization's documents, and some of them if they were asked for. Without
     figures the collection can't be read now: it may be ``missing`` from the database, or
-    ``elsewhere``, under a name that can't be repaired; or counting took too long, ``uncounted``. In
-    place of one that is missing another may stand, its ``replacement``."""
+    ``elsewhere``, under a name that can't be repaired; ``lost`` with its cluster; or counting took
+    too long, ``uncounted``. In place of one that is missing another may stand, its
+    ``replacement``."""
 
     figures: Figures | None = None
     documents: list[RawBSONDocument] = field(default_factory=list)
@@ -84,10 +86,13 @@ class Stored:
     elsewhere: str | None = None
     replacement: Replacement | None = None
     uncounted: bool = False
+    lost: bool = False
 
     @property
     def state(self) -> CollectionState | None:
         """The collection in a word; ``None`` while it is being created."""
+        if self.lost:
+            return CollectionState.LOST
         if self.missing:
             return CollectionState.REPLACED if self.replacement else CollectionState.MISSING
         if self.elsewhere:
@@ -102,8 +107,11 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
     Follows the collection through renames. One of its own with another name than recorded is
     repaired, unless an operation runs. In a pool MAX_COUNTED documents are counted at most, and
     none where that takes long. Raises NotFound or OrganizationPurged where the organization was
-    purged since it was read, OperationInProgress while it is.
+    purged since it was read, OperationInProgress while it is, ClusterUnavailable where its cluster
+    doesn't answer.
     """
+    if is_lost(organization.placement.cluster):
+        return Stored(lost=True)
     if organization.placement.strategy == Strategy.SHARED:
         return _stored_in_pool(organization, pipeline)
     return _stored_in_own(organization, pipeline)

@@ -29,7 +29,8 @@ from portal import clock
 from portal.bidi import isolated
 from portal.database import connection
 from portal.database.background import start_loop, wake
-from portal.database.errors import DatabaseUnavailable
+from portal.database.clusters import lost_cluster
+from portal.database.errors import ClusterLost, DatabaseUnavailable
 from portal.database.leases import LeasedQueue
 from portal.database.transactions import TRANSACTION_SECONDS, transactional, within_transaction
 from portal.documents.organizations import (
@@ -58,6 +59,8 @@ LONGEST_PAUSE_SECONDS = 45
 RUNNER = "runner"
 """The background loop that runs what is due."""
 
+# On a lost cluster these end as if it had done its part: nothing is left there to be in the way.
+_ENDED_WITHOUT_CLUSTER = (OperationKind.CREATE, OperationKind.TRASH, OperationKind.PURGE)
 _SPARE_SECONDS = LEASE_SECONDS - RUN_SECONDS - TRANSACTION_SECONDS
 
 Step = Callable[[Organization], Organization | Generator[None, None, Organization]]
@@ -218,8 +221,9 @@ def in_progress(organization: Organization) -> errors.OperationInProgress:
 def run(organization: Organization) -> Organization:
     """Run the organization's operation to its end; the organization after it.
 
-    Raises LeaseLost, RollBack once it is rolled back, PyMongoError where MongoDB did not respond in
-    time: the operation stays written and is recovered later.
+    Where its cluster was given up the operation ends, too: rolled back, if it is of a kind that
+    needs the collection. Raises LeaseLost, RollBack once it is rolled back, PyMongoError where
+    MongoDB did not respond in time: the operation stays written and is recovered later.
     """
     operation = organization.operation
     way, stored = PLANS[operation.kind].ways[organization.placement.strategy], operation.failure
@@ -227,11 +231,14 @@ def run(organization: Organization) -> Organization:
         rollback = RollBack(_failure_of(stored))
     else:
         try:
-            return _run_steps(organization, way.forward)
+            without_cluster = operation.kind in _ENDED_WITHOUT_CLUSTER
+            return _run_steps(organization, way.forward, pass_over_lost=without_cluster)
         except RollBack as raised:
             rollback = raised
-            organization = _write_failure(organization, rollback.failure)
-    _run_steps(organization, way.back)
+        except ClusterLost:
+            rollback = RollBack(Failure.CLUSTER_LOST)
+        organization = _write_failure(organization, rollback.failure)
+    _run_steps(organization, way.back, pass_over_lost=True)
     raise rollback
 
 
@@ -255,7 +262,8 @@ def run_now(organization: Organization) -> Organization:
     rest.
 
     Returns the organization with its operation, where that isn't finished. Raises SlugTaken,
-    TenantCollectionMissing, CollectionNameConflict or DatabaseUnavailable where it was rolled back.
+    TenantCollectionMissing, CollectionNameConflict, ClusterLost or DatabaseUnavailable where it was
+    rolled back.
     """
     if organization.operation is None:
         return organization
@@ -347,15 +355,25 @@ def _error_of(organization: Organization, failure: Failure) -> PortalError:
         return errors.TenantCollectionMissing(organization.name)
     if failure == Failure.USERS_REFUSED:
         return errors.CredentialsNotCarried(organization.name)
+    if failure == Failure.CLUSTER_LOST:
+        return lost_cluster(organization.placement.cluster)
     if operation.slug:
         return errors.SlugTaken(operation.slug)
     return errors.CollectionNameConflict(organization.name, operation.collection)
 
 
-def _run_steps(organization: Organization, steps: tuple[Step, ...]) -> Organization:
+def _run_steps(
+    organization: Organization, steps: tuple[Step, ...], *, pass_over_lost: bool
+) -> Organization:
+    """Run the steps; with ``pass_over_lost`` a step whose cluster was given up counts as done."""
     lease = _Lease(organization)
     for step in steps:
-        organization = _run_step(step, organization, lease)
+        try:
+            organization = _run_step(step, organization, lease)
+        except ClusterLost:
+            if not pass_over_lost:
+                raise
+            log.warning("operation.step_given_up", **log_context(organization))
     return organization
 
 

@@ -1,0 +1,146 @@
+"""A cluster that is gone for ever: nothing waits for it, and what was there is told as lost."""
+
+import pytest
+
+from portal.clusters import managing
+from portal.clusters.errors import ClusterIsLost
+from portal.clusters.managing import Changes
+from portal.database import clusters
+from portal.database.clusters import client_of
+from portal.database.errors import ClusterClosed, ClusterLost
+from portal.database.transactions import transaction
+from portal.documents.credentials import Credential
+from portal.documents.organizations import (
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Placement,
+    Slug,
+)
+from portal.organizations.credentials import tending
+from portal.organizations.credentials.managing import revoke_credential
+from portal.organizations.lifecycle import creating, runner
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
+from portal.web.context import RequestContext
+from tests.clusters.test_credentials import make
+from tests.factories import a_context, an_access, an_account, an_organization, the_owner
+
+CONTEXT = RequestContext()
+
+
+@pytest.fixture
+def lose(europe, command):
+    """Gives the second cluster up."""
+
+    def lose():
+        return command("clusters", "lost", "europe", "--confirm", "europe")
+
+    return lose
+
+
+def again(organization):
+    return Organization.objects.get(id=organization.id)
+
+
+def test_it_is_given_up_where_its_name_is_typed(europe, command):
+    refused = command("clusters", "lost", "europe", "--confirm", "eu")
+    assert (refused.returncode, clusters.is_lost("europe")) == (2, False)
+    done = command("clusters", "lost", "europe", "--confirm", "europe")
+    assert done.stdout == "europe is given up: organizations lost: 0, operations ended: 0.\n"
+    assert "lost since 20" in command("clusters", "list").stdout
+    assert command("clusters", "lost", "europe", "--confirm", "europe").returncode == 2
+    assert command("clusters", "lost", "main", "--confirm", "main").returncode == 2
+
+
+def test_its_organizations_are_shown_as_lost_and_can_be_deleted(placed, europe, lose, visitor):
+    organization = placed(an_organization("Acme Corp"))
+    visitor.log_in(the_owner(organization).email)
+    europe.kill()
+    assert "organizations lost: 1" in lose().stdout
+    page = visitor.get("/organizations/acme-corp")
+    assert page.status == 200
+    assert "Its documents are lost." in page.text
+    assert "the cluster europe" in page.text
+    assert visitor.get("/organizations/acme-corp/settings").status == 200
+    page = visitor.get("/organizations/acme-corp/credentials")
+    assert "which was given up as lost" in page.text
+    trash_organization(again(organization), None, CONTEXT)
+    purge_organization(again(organization), None, CONTEXT)
+    assert again(organization).state == OrganizationState.PURGED
+    managing.remove_cluster("europe", CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        (OperationKind.RENAME, OrganizationState.ACTIVE),
+        (OperationKind.TRASH, OrganizationState.TRASHED),
+        (OperationKind.PURGE, OrganizationState.PURGED),
+    ],
+)
+def test_an_operation_that_waits_for_it_ends(placed, europe, lose, kind, state):
+    organization = placed(an_organization("Acme Corp"))
+    europe.kill()
+    started = {
+        OperationKind.RENAME: lambda: rename_organization(organization, "Globex", CONTEXT),
+        OperationKind.TRASH: lambda: trash_organization(organization, None, CONTEXT),
+        OperationKind.PURGE: lambda: purge_organization(organization, None, CONTEXT),
+    }[kind]()
+    assert started.operation.kind == kind
+    assert lose().stdout == "europe is given up: organizations lost: 1, operations ended: 1.\n"
+    ended = again(organization)
+    assert (ended.operation, ended.state) == (None, state)
+    if kind == OperationKind.RENAME:
+        assert ended.slug == "acme-corp"
+        assert ended.rolled_back.failure == "cluster lost"
+        assert not Slug.objects(id="globex")
+
+
+def test_a_sign_up_that_waits_for_it_ends_and_its_organization_is_lost(europe, lose, visitor):
+    account = an_account("mara@acme.example")
+    europe.kill()
+    created = creating.create_organization(
+        account.id, "Acme Corp", a_context(account), placement=Placement(cluster="europe")
+    )
+    assert created.operation.kind == OperationKind.CREATE
+    assert "operations ended: 1" in lose().stdout
+    assert again(created).operation is None
+    visitor.log_in("mara@acme.example")
+    assert "Its documents are lost." in visitor.get("/organizations/acme-corp").text
+
+
+def test_what_begins_later_does_not_wait_for_it_either(placed, europe, lose):
+    organization = placed(an_organization("Acme Corp"))
+    lose()
+    with pytest.raises(ClusterLost):
+        rename_organization(organization, "Globex", CONTEXT)
+    assert again(organization).operation is None
+    with pytest.raises(ClusterLost):
+        client_of("europe")
+    with pytest.raises(ClusterClosed):
+        transaction(lambda: clusters.ensure_placeable("europe"))
+    with pytest.raises(ClusterIsLost):
+        managing.change_cluster("europe", Changes(weight=1), CONTEXT)
+    with pytest.raises(ClusterIsLost):
+        managing.check_known("europe")
+    assert runner.recover_due_operations() == 0
+
+
+def test_a_purge_that_is_due_is_done_without_it(placed, europe, lose):
+    organization = placed(an_organization("Acme Corp"))
+    lose()
+    trashed = trash_organization(again(organization), None, CONTEXT)
+    Organization.objects(id=trashed.id).update(set__purge_at="2026-01-01")
+    runner.run_once()
+    assert again(organization).state == OrganizationState.PURGED
+
+
+def test_its_credentials_are_revoked_and_dropped_without_it(placed, europe, lose):
+    organization = placed(an_organization("Acme Corp"))
+    made = make(organization)
+    lose()
+    _, dropped = revoke_credential(an_access(again(organization)), made.credential, CONTEXT)
+    assert dropped
+    tending.run_once()
+    assert not Credential.objects
