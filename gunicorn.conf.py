@@ -1,5 +1,9 @@
 """gunicorn's configuration, for both ``make run`` and ``gunicorn wsgi:app``."""
 
+import gc
+
+gc.disable()  # as wsgi.py does
+
 import resource
 from pathlib import Path
 
@@ -31,6 +35,8 @@ forwarded_allow_ips = ""
 limit_request_field_size = 8190
 logconfig_dict = logs.config()
 
+gc.freeze()  # workers share the memory of what their master imported
+gc.enable()
 
 # Each connection, those to MongoDB included, takes a file; the usual limit is 1,024.
 _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)

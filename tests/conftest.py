@@ -1,6 +1,9 @@
 """What every test stands on: a real mongod, the portal on it, an empty database."""
 
 import gc
+
+gc.disable()  # until all is imported and collected: nothing is garbage yet
+
 import io
 import json
 import logging
@@ -122,9 +125,11 @@ def pytest_sessionstart(session):
 
 def pytest_collection_finish():
     """What was imported and collected stays: the garbage collector needn't look through it again
-    and again."""
+    and again, nor through the rest at every few hundred objects."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 class CommandCounter(monitoring.CommandListener):
