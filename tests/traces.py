@@ -1,0 +1,57 @@
+"""What this process wrote since the databases were emptied, seen by the commands that it sent."""
+
+import re
+
+from pymongo import monitoring
+
+_WRITES = ("insert", "update", "delete", "findAndModify")
+_OF_COLLECTIONS = ("create", "createIndexes", "dropIndexes", "collMod", "drop", "dropDatabase")
+_NOTHING = (
+    "find", "getMore", "killCursors", "count", "distinct", "explain", "listCollections",
+    "listIndexes", "listDatabases", "collStats", "dbStats", "usersInfo", "rolesInfo",
+    "connectionStatus", "hello", "ping", "buildInfo", "serverStatus", "currentOp", "killOp",
+    "getParameter", "replSetGetConfig", "replSetGetStatus", "configureFailPoint",
+    "waitForFailPoint", "startSession", "endSessions", "killSessions", "commitTransaction",
+    "abortTransaction", "saslStart", "saslContinue", "logout",
+)  # fmt: skip
+
+
+class Traces(monitoring.CommandListener):
+    """``collections`` of which documents may have changed, each with its database's name;
+    ``databases`` of which collections may have. After another command, or where another process
+    may have written, it is ``unknown`` what changed."""
+
+    def __init__(self):
+        self.unknown, self.collections, self.databases = True, set(), set()
+
+    def forget(self):
+        self.__init__()
+        self.unknown = False
+
+    def touched(self, pattern):
+        """The databases of such names in which anything may have changed."""
+        names = self.databases | {database for database, _ in self.collections}
+        return {name for name in names if re.search(pattern, name)}
+
+    def started(self, event):
+        name, command = event.command_name, event.command
+        if name in _NOTHING or (name == "aggregate" and not _stores(command["pipeline"])):
+            return
+        if name in _WRITES:
+            self.collections.add((event.database_name, command[name]))
+        elif name in _OF_COLLECTIONS:
+            self.databases.add(event.database_name)
+        elif name == "renameCollection":
+            self.databases |= {command[key].partition(".")[0] for key in ("renameCollection", "to")}
+        else:
+            self.unknown = True
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+
+def _stores(pipeline):
+    return any("$out" in stage or "$merge" in stage for stage in pipeline)
