@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -69,9 +70,8 @@ def collected(server):
     with MongoClient(server.uri) as client:
         organizations = client["master_many"].organizations
         assert organizations.count_documents({"operation": {"$exists": True}}) == 0
-        return Counter(
-            one["placement"]["strategy"] for one in organizations.find({}, {"placement": 1})
-        )
+        by_strategy = {"$group": {"_id": "$placement.strategy", "count": {"$sum": 1}}}
+        return Counter({one["_id"]: one["count"] for one in organizations.aggregate([by_strategy])})
 
 
 def every_page_works(started, number):
@@ -109,7 +109,9 @@ def test_sign_ups_in_a_row_all_succeed_whatever_mongod_may_open(memory, count, l
         strategies = collected(server)
     tenth = max(30, count // 20)
     begun, ended = p95(seconds[5 : tenth + 5]), p95(seconds[-tenth:])
-    print(f"{strategies}; p95 {begun * 1000:.0f} ms at first, {ended * 1000:.0f} ms at last")
+    sys.stdout.write(
+        f"{strategies}; p95 {begun * 1000:.0f} ms at first, {ended * 1000:.0f} ms at last" + "\n"
+    )
     assert strategies["collection"] >= own
     assert strategies["shared"] >= count // 10
     assert ended <= 2 * begun
@@ -117,8 +119,92 @@ def test_sign_ups_in_a_row_all_succeed_whatever_mongod_may_open(memory, count, l
     begin = time.perf_counter()
     with limited_portal(folder, limit) as (started, server):
         ready = time.perf_counter() - begin
-        print(f"ready after {ready:.0f} s")
+        sys.stdout.write(f"ready after {ready:.0f} s\n")
         assert ready <= READY_SECONDS
         for number in range(0, count, max(1, count // 100)):
             every_page_works(started, number)
         assert not examine(server)
+
+
+def seed(client, numbers):
+    """Shared organizations with all that a sign-up writes, 10,000 in a pool; and the policy that has
+    the next ones share, too."""
+    master, now = client["master_many"], clock.now()
+    for begin in range(0, len(numbers), 5_000):
+        written = [seeded(number, now) for number in numbers[begin : begin + 5_000]]
+        for pool in {one["organizations"]["placement"]["pool"] for one in written}:
+            add_pool(client, pool, now)
+        for name in ("organizations", "slugs", "memberships", "accounts", "audit_events"):
+            master[name].insert_many([one[name] for one in written], ordered=False)
+    text = '[[place]]\nstrategy = "shared"\n'
+    master.placement_policies.replace_one({"_id": 1}, {"text": text, "set_at": now}, upsert=True)
+
+
+def seeded(number, now):
+    organization, account, slug = ObjectId(), ObjectId(), f"seeded-{number}"
+    # The first pool is for those who sign up.
+    placement = {"strategy": "shared", "cluster": "main", "pool": number // 10_000 + 2}
+    email = f"seeded{number}@acme.example"
+    return {
+        "organizations": {
+            "_id": organization, "name": f"Seeded {number}", "slug": slug, "state": "active",
+            "version": 1, "placement": placement, "created_at": now, "created_by": account,
+            "audit_head": {"seq": 1, "hash": "0" * 64, "at": now},
+        },
+        "slugs": {"_id": slug, "organization": organization, "state": "current"},
+        "memberships": {
+            "organization": organization, "account": account, "role": "owner", "since": now,
+        },
+        "accounts": {
+            "_id": account, "email": email, "email_key": email, "password_hash": "-",
+            "created_at": now,
+        },
+        "audit_events": {
+            "chain": organization, "seq": 1, "at": now, "action": "organization.created",
+            "hash": "0" * 64,
+        },
+    }  # fmt: skip
+
+
+def add_pool(client, number, now):
+    if client["master_many"].pools.find_one({"_id": number}) is None:
+        name = f"shared_{number}_1"
+        client["tenant_many"].create_collection(name)
+        [listed] = client["tenant_many"].list_collections(filter={"name": name})
+        client["master_many"].pools.insert_one(
+            {
+                "_id": number, "cluster": "main", "uuid": listed["info"]["uuid"], "generation": 1,
+                "organizations": 10_000, "bytes": 0, "counted_at": now,
+            }
+        )  # fmt: skip
+
+
+@pytest.mark.timeout(4 * 3600)
+@pytest.mark.parametrize(
+    ("count", "rounds"),
+    [
+        pytest.param(2_000, 30, id="2000"),
+        pytest.param(1_000_000, 300, id="1000000", marks=pytest.mark.full),
+    ],
+)
+def test_a_sign_up_among_a_million_takes_as_long_as_among_a_thousand(memory, count, rounds):
+    numbers = iter(range(4 * rounds))
+
+    def p95_of_sign_ups():
+        for number in islice(numbers, rounds):  # warm
+            sign_up(started, number)
+        return p95([sign_up(started, number) for number in islice(numbers, rounds)])
+
+    with limited_portal(memory / f"shared-{count}", 8_192) as (started, server):
+        with MongoClient(server.admin_uri) as client:
+            cache = "cache_size=1024M"
+            client.admin.command("setParameter", 1, wiredTigerEngineRuntimeConfig=cache)
+            seed(client, range(1_000))
+            among_few = p95_of_sign_ups()
+            seed(client, range(1_000, count))
+            among_many = p95_of_sign_ups()
+            assert collected(server)["shared"] == count + 4 * rounds
+    sys.stdout.write(
+        f"p95 {among_few * 1000:.0f} ms among 1,000, {among_many * 1000:.0f} among {count:,}" + "\n"
+    )
+    assert among_many <= 1.5 * among_few
