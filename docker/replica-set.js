@@ -71,7 +71,7 @@ const role = {
     {
       resource: { cluster: true },
       actions: [
-        "getDefaultRWConcern", "inprog", "hostInfo", "serverStatus",
+        "getDefaultRWConcern", "inprog", "hostInfo", "getCmdLineOpts", "serverStatus",
       ],
     },
     {

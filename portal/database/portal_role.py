@@ -32,8 +32,8 @@ _COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex
 _LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats", "collMod")
 _OWN = (*_DOCUMENTS, *(one for one in _COLLECTIONS if one != "listCollections"), *_LIFECYCLE)
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
-# hostInfo and serverStatus: how many collections the server may hold, and does.
-_CLUSTER = ("getDefaultRWConcern", "inprog", "hostInfo", "serverStatus")
+# hostInfo, getCmdLineOpts and serverStatus: how many collections the server may hold, and does.
+_CLUSTER = ("getDefaultRWConcern", "inprog", "hostInfo", "getCmdLineOpts", "serverStatus")
 _ROLE_NOT_FOUND = 31
 
 

@@ -20,6 +20,7 @@ class CapacityReading(MasterDocument):
     databases = fields.IntField()
     open_files = fields.IntField()
     max_open_files = fields.IntField()
+    closes_early = fields.BooleanField(required=True, default=False)
     memory_bytes = fields.IntField()
 
     meta = {"collection": "capacity_readings", "indexes": [("cluster", "at")]}

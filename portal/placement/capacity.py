@@ -11,6 +11,7 @@ add unseen stays far below what is left beyond ``full_at_percent``.
 """
 
 import math
+import re
 import threading
 import time
 from collections import deque
@@ -29,7 +30,7 @@ from portal import clock, settings
 from portal.database.clusters import client_of
 from portal.database.transactions import TRANSACTION_SECONDS, forbid_in_transaction
 from portal.documents.capacity import CapacityReading
-from portal.documents.organizations import Strategy
+from portal.documents.organizations import MAIN_CLUSTER, Strategy
 from portal.errors import Unavailable
 from portal.placement.policies import Limits, Policy
 
@@ -49,9 +50,12 @@ _NOT_PERMITTED = (13, 59, 8000)
 _MEMORY_OF_A_FILE = 32 * 1024
 _SHARE_OF_MEMORY = 0.25
 _STARTED_IN_A_MINUTE = 40_000
-# Idle files are closed, so that more fit than may be open; a part of the limit is for connections.
-_FILES_FOR_EACH_OPEN = 1.4
+# A part of the limit is for connections. More files than may be open fit where idle ones are closed
+# within seconds; by default it takes 10 minutes, in which a backup, say, opens all of them.
 _OPEN_AT_MOST = 0.8
+_FILES_FOR_EACH_OPEN = 1.4
+_EARLY_SECONDS = 60
+_CLOSING = re.compile(r"close_idle_time=(\d+)")
 _FILES_OF_A_COLLECTION = 2
 # To make one takes the server 8 ms among 100, 70 ms among 2,000.
 _DATABASES = 2_000
@@ -93,6 +97,7 @@ class Reading:
     databases: int | None = None
     open_files: int | None = None
     max_open_files: int | None = None
+    closes_early: bool = False
     memory_bytes: int | None = None
 
     @property
@@ -160,9 +165,10 @@ def take(cluster: str, strategy: Strategy, policy: Policy) -> bool:
 def free_share(cluster: str, policy: Policy) -> float:
     """How much of a cluster is free, from 0 to 1, by this process's last reading; 1 without one."""
     known = _known.get(cluster)
-    if known is None or known.reading is None:
+    reading = _expected(known, in_database=False) if known else None
+    if reading is None:
         return 1
-    gauges = gauges_of(known.reading, policy.limits_of(cluster))
+    gauges = gauges_of(reading, policy.limits_of(cluster))
     return max(0, 1 - max((gauge.percent for gauge in gauges), default=100) / 100)
 
 
@@ -175,12 +181,14 @@ def read(cluster: str, *, databases: bool) -> Reading:
     with pymongo.timeout(READING_SECONDS):
         host = _if_permitted(client, {"hostInfo": 1})
         memory = host.get("system", {}).get("memLimitMB")
+        listed = _if_permitted(client, {"listDatabases": 1, "nameOnly": True}) if databases else {}
         return Reading(
             at=clock.now(),
-            databases=len(client.list_database_names()) if databases else None,
+            databases=len(listed["databases"]) if listed else None,
+            closes_early=_closes_early(client),
             max_open_files=host.get("extra", {}).get("extra", {}).get("maxOpenFiles"),
             memory_bytes=memory and memory * 1024 * 1024,
-            **_counted(client),
+            **_counted(client, cluster),
         )
 
 
@@ -197,7 +205,7 @@ def gauges_of(reading: Reading, limits: Limits) -> list[Gauge]:
     if limits.collections:
         gauges.append(Gauge(COLLECTIONS, reading.collections, limits.collections, Wall.POLICY))
     if most and not limits.namespaces and not limits.collections:
-        gauges.append(files(FILES, reading.files, *_derived_limit(most, reading.memory_bytes)))
+        gauges.append(files(FILES, reading.files, *_derived_limit(reading, most)))
     if gauges and reading.databases is not None:
         wall = Wall.POLICY if limits.databases else Wall.DATABASES
         gauges.append(Gauge(DATABASES, reading.databases, limits.databases or _DATABASES, wall))
@@ -272,33 +280,43 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
 
 
 def _room(known: _Known, cluster: str, policy: Policy, *, in_database: bool) -> int:
-    """How many more collections, or databases with one, the cluster takes.
-
-    What this process put there in the last seconds before the reading counts twice where the
-    reading has it: it may have been on its way.
-    """
-    reading = known.reading
-    if reading is None or (in_database and reading.databases is None):
+    """How many more collections, or databases with one, the cluster takes."""
+    expected = _expected(known, in_database=in_database)
+    if expected is None or (in_database and expected.databases is None):
         return 0
-    made, opened = len(known.collections), _FILES_OF_A_COLLECTION * len(known.collections)
-    expected = replace(
-        reading,
-        collections=reading.collections + made,
-        indexes=reading.indexes + made,
-        open_files=reading.open_files and reading.open_files + opened,
-        databases=(reading.databases or 0) + len(known.databases) if in_database else None,
-    )
     full_at = policy.guard.full_at_percent
     gauges = gauges_of(expected, policy.limits_of(cluster))
     return min((gauge.room(full_at) for gauge in gauges), default=0)
 
 
-def _counted(client: MongoClient) -> dict[str, Any]:
-    """What the server counts anyway. One that may not tell, as some hosted ones, has its tenant
+def _expected(known: _Known, *, in_database: bool) -> Reading | None:
+    """The reading, with all that this process put there since; with its databases or without.
+
+    What it put there in the last seconds before the reading counts twice where the reading has it:
+    it may have been on its way.
+    """
+    reading = known.reading
+    if reading is None:
+        return None
+    made, opened = len(known.collections), _FILES_OF_A_COLLECTION * len(known.collections)
+    databases = None if reading.databases is None else reading.databases + len(known.databases)
+    return replace(
+        reading,
+        collections=reading.collections + made,
+        indexes=reading.indexes + made,
+        open_files=reading.open_files and reading.open_files + opened,
+        databases=databases if in_database else None,
+    )
+
+
+def _counted(client: MongoClient, cluster: str) -> dict[str, Any]:
+    """What the server counts anyway. One that may not tell, as some hosted ones, has the portal's
     collections counted by name, and an index of each."""
     status = _if_permitted(client, {"serverStatus": 1, **_SLIM})
     if "catalogStats" not in status:
         names = len(client[settings.current().tenant_db].list_collection_names())
+        if cluster == MAIN_CLUSTER:  # hosted tiers count those of all databases
+            names += len(client[settings.current().master_db].list_collection_names())
         return {"collections": names, "indexes": names}
     catalog = status["catalogStats"]
     open_files = status.get("wiredTiger", {}).get("connection", {}).get("files currently open")
@@ -320,13 +338,23 @@ def _if_permitted(client: MongoClient, command: dict[str, Any]) -> dict[str, Any
         return {}
 
 
-def _derived_limit(max_open_files: int, memory_bytes: int | None) -> tuple[int, Wall]:
+def _closes_early(client: MongoClient) -> bool:
+    """Tell whether the server is known to close idle files early."""
+    options = _if_permitted(client, {"getCmdLineOpts": 1}).get("parsed", {})
+    engine = options.get("storage", {}).get("wiredTiger", {}).get("engineConfig", {})
+    closing = _CLOSING.search(engine.get("configString", ""))
+    return closing is not None and int(closing[1]) <= _EARLY_SECONDS
+
+
+def _derived_limit(reading: Reading, max_open_files: int) -> tuple[int, Wall]:
+    for_each = _FILES_FOR_EACH_OPEN if reading.closes_early else _OPEN_AT_MOST
     limits = [
-        (int(max_open_files * _FILES_FOR_EACH_OPEN), Wall.OPEN_FILES),
+        (int(max_open_files * for_each), Wall.OPEN_FILES),
         (_STARTED_IN_A_MINUTE, Wall.START),
     ]
-    if memory_bytes:
-        limits.append((int(memory_bytes * _SHARE_OF_MEMORY / _MEMORY_OF_A_FILE), Wall.MEMORY))
+    if reading.memory_bytes:
+        room = int(reading.memory_bytes * _SHARE_OF_MEMORY / _MEMORY_OF_A_FILE)
+        limits.append((room, Wall.MEMORY))
     return min(limits)
 
 

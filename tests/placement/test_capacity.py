@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 from portal import clock
-from portal.database.connection import tenant_database
+from portal.database.connection import master_database, tenant_database
 from portal.database.transactions import transactional
 from portal.documents.capacity import CapacityReading
 from portal.documents.organizations import Strategy
@@ -65,6 +65,7 @@ def test_the_server_tells_how_much_it_holds(app, names):
     assert after.max_open_files > after.open_files > 0
     assert after.databases >= 2
     assert after.memory_bytes > 2**30
+    assert after.closes_early  # as the embedded server does
 
 
 def test_no_sign_up_runs_past_the_wall_however_many_there_are_at_once(app, names):
@@ -150,8 +151,13 @@ def test_it_is_asked_outside_of_transactions_only(app):
             Limits(),
             [
                 Gauge("open files", 100, 800, Wall.OPEN_FILES, 2),
-                Gauge("collections and indexes", 70, 1400, Wall.OPEN_FILES, 2),
+                Gauge("collections and indexes", 70, 800, Wall.OPEN_FILES, 2),
             ],
+        ),
+        (
+            {"max_open_files": 1000, "closes_early": True},
+            Limits(),
+            [Gauge("collections and indexes", 70, 1400, Wall.OPEN_FILES, 2)],
         ),
         (
             {"max_open_files": 10**6, "open_files": 100, "memory_bytes": 2**29},
@@ -223,3 +229,36 @@ def test_a_mongod_that_may_open_few_files_is_full_before_it_aborts(app, memory, 
             reading = capacity.read("main", databases=False)
             assert reading.max_open_files == 700
             assert reading.open_files < 600
+
+
+@pytest.fixture
+def hosted(admin):
+    """Have the server refuse what hosted ones refuse, or a role without rights on the cluster."""
+
+    def refuse(code, *commands):
+        failing = {"failCommands": list(commands), "errorCode": code}
+        admin.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=failing)
+
+    yield refuse
+    admin.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+@pytest.mark.parametrize("code", [13, 59, 8000])
+def test_a_server_that_tells_nothing_takes_none_unless_the_policy_says_how_many(app, hosted, code):
+    hosted(code, "serverStatus", "hostInfo", "getCmdLineOpts", "listDatabases")
+    assert not take("main", Strategy.COLLECTION, UNLIMITED)
+    reading = capacity.read("main", databases=True)
+    assert (reading.databases, reading.max_open_files, reading.closes_early) == (None, None, False)
+    master = master_database()
+    assert reading.collections >= len(master.list_collection_names())
+    capacity.forget()
+    assert take("main", Strategy.COLLECTION, limited_to(500))
+    assert not take("main", Strategy.DATABASE, limited_to(500))
+
+
+@pytest.mark.parametrize("missing", ["serverStatus", "hostInfo", "getCmdLineOpts"])
+def test_what_is_told_counts_though_another_answer_is_missing(app, hosted, missing):
+    hosted(13, missing)
+    reading = capacity.read("main", databases=False)
+    assert reading.collections > 0
+    assert bool(gauges_of(reading, Limits())) == (missing != "hostInfo")
