@@ -7,7 +7,9 @@ from portal import settings
 from portal.clusters import managing
 from portal.clusters.managing import Changes
 from portal.database.clusters import database_of
+from portal.documents.clusters import Cluster
 from portal.web.context import RequestContext
+from tests.conftest import drop_tenant_databases
 
 
 @pytest.fixture
@@ -45,3 +47,22 @@ def placed(europe, there):
         return organization
 
     return place
+
+
+@pytest.fixture
+def empty_everything(empty_database, there, second_cluster):
+    """Begins again with nothing, but for the second cluster's registration."""
+
+    def empty():
+        registered = list(Cluster._get_collection().find())
+        empty_database()
+        drop_tenant_databases(there)
+        Cluster._get_collection().insert_many(registered)
+
+    return empty
+
+
+@pytest.fixture
+def figure(record_property):
+    """Has a figure told at the end of the run."""
+    return lambda words: record_property("figure", words)

@@ -34,6 +34,7 @@ from portal.database.errors import ClusterLost, DatabaseUnavailable
 from portal.database.leases import LeasedQueue
 from portal.database.transactions import TRANSACTION_SECONDS, transactional, within_transaction
 from portal.documents.organizations import (
+    MAIN_CLUSTER,
     Failure,
     Operation,
     OperationKind,
@@ -55,6 +56,8 @@ log = structlog.get_logger()
 LEASE_SECONDS = 30
 # Shorter than the lease, also after a slow transaction for the intent: a running attempt holds it.
 RUN_SECONDS = 20
+# Another cluster may be away, and a request has to be answered in time all the same.
+ELSEWHERE_SECONDS = 2.5
 LONGEST_PAUSE_SECONDS = 45
 RUNNER = "runner"
 """The background loop that runs what is due."""
@@ -379,15 +382,17 @@ def _run_steps(
 
 def _run_step(step: Step, organization: Organization, lease: "_Lease") -> Organization:
     """Run a step, in as many parts as it has."""
+    elsewhere = organization.placement.cluster != MAIN_CLUSTER
+    seconds = ELSEWHERE_SECONDS if elsewhere else RUN_SECONDS
     lease.ensure()
-    with pymongo.timeout(RUN_SECONDS):
+    with pymongo.timeout(seconds):
         result = step(organization)
     if isinstance(result, Organization):
         return result
     while True:
         lease.ensure()
         try:
-            with pymongo.timeout(RUN_SECONDS):
+            with pymongo.timeout(seconds):
                 next(result)
         except StopIteration as end:
             return end.value
