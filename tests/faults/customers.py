@@ -19,6 +19,7 @@ from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.storage import tenant_of
 from tests.faults.doomed import processes
+from tests.placing import documents_of
 from tests.processes import wait_until
 from tests.visitor import PASSWORD
 
@@ -263,7 +264,12 @@ def _write(stopped, begun, written):
 
 def _any_active():
     one = [
-        {"$match": {"state": "active", "placement.uuid": {"$exists": True}}},
+        {
+            "$match": {
+                "state": "active",
+                "$or": [{"placement.uuid": {"$ne": None}}, {"placement.pool": {"$ne": None}}],
+            }
+        },
         {"$sample": {"size": 1}},
     ]
     found = next(Organization._get_collection().aggregate(one), None)
@@ -295,9 +301,9 @@ class Writers:
 
     def check(self, master, tenant):
         """Each acknowledged document is in its organization's collection and in no other."""
-        places = {}
+        places, pools = {}, list(master.pools.find())
         for organization in master.organizations.find({"state": {"$ne": "purged"}}):
-            for document in tenant[organization["placement"]["collection"]].find():
+            for document in documents_of(tenant, organization, pools):
                 assert document["organization"] == organization["_id"]
                 assert document["_id"] not in places
                 places[document["_id"]] = organization["_id"]

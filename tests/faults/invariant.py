@@ -142,7 +142,8 @@ def _check_people(master, kept, tombstones, idle_accounts):
 
 def _check_chains(master, organizations):
     """Events follow each other without a gap, each sealed over the one before, up to the head."""
-    heads = {s["_id"]: s.get("audit_head") for s in [*organizations, *master.accounts.find()]}
+    subjects = [*organizations, *master.accounts.find(), *master.installation.find()]
+    heads = {s["_id"]: s.get("audit_head") for s in subjects}
     chains = {}
     for event in master.audit_events.find().sort([("chain", 1), ("seq", 1)]):
         chains.setdefault(event["chain"], []).append(event)

@@ -8,7 +8,11 @@ from tempfile import TemporaryFile
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from portal.database import connection
+from portal.documents.organizations import MAIN_CLUSTER
 from portal.organizations.lifecycle import runner
+from portal.placement import policies
+from portal.web.context import RequestContext
 from tests.faults import doomed, invariant
 from tests.faults.customers import Crowd, Writers
 from tests.faults.lapse import let_leases_run_out
@@ -28,11 +32,34 @@ def _log_shown_on_failure():
             raise
 
 
+# A few of each, so that what happens to one strategy happens beside the others.
+MIXED = """
+[[place]]
+strategy = "database"
+first = 4
+
+[[place]]
+strategy = "collection"
+first = 8
+
+[[place]]
+strategy = "shared"
+"""
+
+
+def _set_policy(text):
+    connection.prepare()
+    policies.set_policy(text, 0, [MAIN_CLUSTER], RequestContext())
+
+
 @contextmanager
-def storm(server, figure, *, in_haste=False):
-    """Customers and writers at work on a portal. After the block, when they are done with what
-    they had begun, nothing that was acknowledged is lost, and all is whole."""
+def storm(server, figure, *, in_haste=False, policy=None):
+    """Customers and writers at work on a portal, whose organizations are placed by the ``policy``.
+    After the block, when they are done with what they had begun, nothing that was acknowledged is
+    lost, and all is whole."""
     active = server.settings_of("storm")
+    if policy is not None:
+        assert doomed.live(active, _set_policy, policy).raised is None
     with (
         MongoClient(
             server.admin_uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000

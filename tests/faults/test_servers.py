@@ -9,7 +9,7 @@ import pytest
 from pymongo import MongoClient
 
 from tests.faults.servers import OneMember, ThreeMembers
-from tests.faults.storm import storm
+from tests.faults.storm import MIXED, storm
 from tests.processes import Person, portal, wait_until
 
 
@@ -27,9 +27,13 @@ def three_members(tmp_path):
     server.end()
 
 
+each_policy = pytest.mark.parametrize("policy", [None, MIXED], ids=["default", "mixed"])
+
+
 @pytest.mark.attack("F1")
-def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, figure):
-    with storm(one_member, figure, in_haste=True) as crowd:
+@each_policy
+def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, figure, policy):
+    with storm(one_member, figure, in_haste=True, policy=policy) as crowd:
         crowd.get_going()
         one_member.kill()
         one_member.start_again()
@@ -67,8 +71,9 @@ def test_an_operation_that_a_killed_server_left_goes_on_as_soon_as_that_is_back(
 
 @pytest.mark.attack("F1")
 @pytest.mark.full
-def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure):
-    with storm(three_members, figure, in_haste=True) as crowd:
+@each_policy
+def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure, policy):
+    with storm(three_members, figure, in_haste=True, policy=policy) as crowd:
         crowd.get_going()
         killed = three_members.kill_primary()
         figure(f"{crowd.downtime_since(time.monotonic()):.1f} s without an answer after a kill")
@@ -82,10 +87,11 @@ def test_a_primary_that_is_killed_or_hangs_loses_nothing(three_members, figure):
 @pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figure):
+@each_policy
+def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figure, policy):
     """Nobody helps the recovery."""
     downtimes = []
-    with storm(one_member, figure) as crowd:
+    with storm(one_member, figure, policy=policy) as crowd:
         for _ in range(10):
             crowd.get_going(random.randint(10, 60))
             one_member.kill()
