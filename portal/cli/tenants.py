@@ -25,7 +25,7 @@ from portal.tenant_scripts.applying import MOST_WORKERS, Pace, WaveProgress
 from portal.tenant_scripts.loading import Script, load_script
 from portal.tenant_scripts.selecting import Selection
 from portal.tenant_scripts.standing import Standing, Told, standing_of
-from portal.tenant_scripts.waves import Gate, Wave
+from portal.tenant_scripts.waves import Gate
 from portal.web.context import OPERATOR, RequestContext
 
 tenants = AppGroup("tenants", help="The documents of all organizations, or of some.")
@@ -124,7 +124,7 @@ def apply_script(
         if dry_run:
             applying.check_unedited(loaded, edited=edited)
             standing = standing_of(loaded, selection)
-            _tell_plan(loaded, standing, applying.plan_waves(loaded, standing, canaries))
+            _tell_plan(loaded, standing, applying.plan_of(loaded, selection, standing, canaries))
             return
         started = applying.start_or_join(
             loaded, selection, RequestContext(OPERATOR), canary=canaries, edited=edited, again=again
@@ -210,12 +210,12 @@ def _tell_nothing_to_do(script: Script, standing: Standing) -> None:
     _tell_trashed(standing)
 
 
-def _tell_plan(script: Script, standing: Standing, waves: tuple[Wave, ...]) -> None:
-    if not waves:
+def _tell_plan(script: Script, standing: Standing, plan: applying.Plan) -> None:
+    if not plan.waves:
         _tell_nothing_to_do(script, standing)
         return
     click.echo(f"{script.name} would be applied to {standing.pending:,} organizations:")
-    for wave in waves:
+    for wave in plan.waves:
         click.echo(f"{wave.name:<6}  {wave.size:,}")
     _tell_trashed(standing)
 

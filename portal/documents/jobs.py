@@ -112,6 +112,7 @@ class JobItem(MasterDocument):
         "indexes": [
             {"fields": ["kind", "subject", "organization"], "unique": True},
             ["kind", "subject", "state"],
+            ["kind", "subject", "-attempt"],
             "organization",
         ],
     }

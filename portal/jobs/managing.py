@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from portal import clock
 from portal.audit.trail import installation, record
 from portal.database.transactions import transactional
-from portal.documents.jobs import Job, JobState, Progress
+from portal.documents.jobs import Job, JobItem, JobState, Progress
 from portal.jobs.errors import JobEnded, JobExists, JobNotFound, JobNotPaused
 from portal.jobs.running import JobKind
 from portal.web.context import RequestContext
@@ -51,8 +51,15 @@ def start_job(
 
 @transactional
 def _insert(job: Job) -> Job:
-    last = Job.objects(kind=job.kind, subject=job.subject).order_by("-attempt").first()
-    job.attempts_before = job.attempt = last.attempt if last else 0
+    # Of items as well, which stay when jobs are deleted.
+    highest = (
+        of.objects(kind=job.kind, subject=job.subject)
+        .order_by("-attempt")
+        .scalar("attempt")
+        .first()
+        for of in (Job, JobItem)
+    )
+    job.attempts_before = job.attempt = max((attempt or 0) for attempt in highest)
     job.id = Job._get_collection().insert_one(job.to_mongo().to_dict()).inserted_id
     record(installation(), "job.started", job.origin, job=str(job.id), title=job.title)
     return job

@@ -67,13 +67,22 @@ class WaveProgress:
 Watch = Callable[[WaveProgress], None]
 
 
-def plan_waves(
-    script: Script, standing: Standing, canary: tuple[ObjectId, ...] = ()
-) -> tuple[Wave, ...]:
-    """The waves of a job that would begin now; none where there is nothing to do. Reads only."""
-    named = select(Selection(named=canary), items_of(script)) if canary else ()
-    canaries = sum(one.is_pending for one in named)
-    return tuple(waves_of(standing.pending, canaries))
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The waves of a job, and those that are named to be the first one."""
+
+    waves: tuple[Wave, ...]
+    canary: tuple[ObjectId, ...]
+
+
+def plan_of(
+    script: Script, selection: Selection, standing: Standing, canary: tuple[ObjectId, ...] = ()
+) -> Plan:
+    """The plan of a job that would begin now, without waves where there is nothing to do; of the
+    ``canary`` those of the selection that lack the script. Reads only."""
+    named = select(selection.among(canary), items_of(script)) if canary else ()
+    pending = tuple(one.id for one in named if one.is_pending)
+    return Plan(tuple(waves_of(standing.pending, len(pending))), pending)
 
 
 def start_or_join(
@@ -101,12 +110,13 @@ def start_or_join(
     standing = standing_of(script, selection)
     if not standing.pending:
         return standing
+    plan = plan_of(script, selection, standing, canary)
     parameters = {
         "checksum": script.checksum,
         "selection": selection.stored,
-        "canary": list(canary),
+        "canary": list(plan.canary),
         "edited": edited,
-        "waves": [asdict(wave) for wave in plan_waves(script, standing, canary)],
+        "waves": [asdict(wave) for wave in plan.waves],
     }
     number = f"{standing.pending:,} organizations"
     title = f"{script.name} (sha256 {script.short_checksum}) applied to {number}"
@@ -150,7 +160,7 @@ class _Application:
         self.items = items_of(script)
         parameters = run.job.parameters
         self.selection = Selection(**{k: tuple(v) for k, v in parameters["selection"].items()})
-        self.canary = frozenset(parameters["canary"])
+        self.canary = tuple(parameters["canary"])
         self.waves = [Wave(**wave) for wave in parameters["waves"]]
         counts = self.items.counts(after_attempt=run.job.attempts_before)
         self.tallies = [counts.get(n, Counter()) for n in range(len(self.waves))]
@@ -183,9 +193,11 @@ class _Application:
                     self._collect(number, wave, running)
                 self._await_turn()
                 self.run.check()
+                self._check_failures(number, wave)
                 running[pool.submit(self._apply_to, one, number)] = one
             while running:
                 self._collect(number, wave, running)
+        self._check_failures(number, wave)  # also where an attempt before came to its end
         self._tell(number, wave, None, over=True)
 
     def _choose(self, number: int, wave: Wave) -> Iterator[Selected]:
@@ -196,7 +208,7 @@ class _Application:
         if missing <= 0:
             return iter(())
         if wave.name == CANARY and self.canary:
-            named = Selection(named=tuple(self.canary))
+            named = Selection(named=self.canary)
             return islice(filter(_is_wanted(self.run.job), select(named, self.items)), missing)
         before = self.run.job.created_at
         pending: Iterator[Selected] = filter(
@@ -248,7 +260,7 @@ class _Application:
     def _collect(
         self, number: int, wave: Wave, running: dict[Future[str | None], Selected]
     ) -> None:
-        """Wait a moment for some to end, count them, and stop where too many failed."""
+        """Wait a moment for some to end, and count them. Raises as ``_check_failures``."""
         ended, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
         for future in ended:
             del running[future]
@@ -257,12 +269,16 @@ class _Application:
                 self.tallies[number][state] += 1
         self.run.check()
         self._tell(number, wave, next((one.slug for one in running.values()), None))
-        failed, allowed = self.tallies[number][ItemState.FAILED], self.gate.failures_allowed(wave)
+        self._check_failures(number, wave)
+
+    def _check_failures(self, number: int, wave: Wave) -> None:
+        """Raise JobFailed where more of the wave failed than may, of those it is applicable to."""
+        tally = self.tallies[number]
+        failed, size = tally[ItemState.FAILED], wave.size - tally[ItemState.NOT_APPLICABLE]
+        allowed = self.gate.failures_allowed(size)
         if failed > allowed:
-            raise JobFailed(
-                f"{failed:,} of the wave “{wave.name}” of {wave.size:,} failed, {allowed:,} may",
-                self._result(),
-            )
+            words = f"{failed:,} of the wave “{wave.name}” of {size:,} failed, {allowed:,} may"
+            raise JobFailed(words, self._result())
 
     def _tell(self, number: int, wave: Wave, at: str | None, *, over: bool = False) -> None:
         finished, tally = self._finished(number), self.tallies[number]

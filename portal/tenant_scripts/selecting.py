@@ -1,7 +1,7 @@
 """The organizations that a script is for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from portal.jobs.items import Item, Items
 from portal.tenant_scripts.errors import UnknownOrganizations
 
 MOST_NAMED = 50_000
+NOBODY = ObjectId("0" * 24)
 _PAGE = 1000
 _TOLD = 5
 
@@ -47,6 +48,12 @@ class Selection:
             "placement.strategy": _or_none(self.strategies, Strategy.COLLECTION),
         }
         return {name: {"$in": list(values)} for name, values in wanted.items() if values}
+
+    def among(self, ids: tuple[ObjectId, ...]) -> "Selection":
+        """Those of the ``ids``, of which there is one at least, that are selected."""
+        named = tuple(one for one in ids if one in self.named) if self.named else ids
+        # Without a name it would be all of them.
+        return replace(self, named=named or (NOBODY,))
 
     @property
     def stored(self) -> dict[str, list[Any]]:

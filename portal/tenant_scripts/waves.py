@@ -23,9 +23,9 @@ class Gate:
     failures_percent: float = 5
     latency_ms: float = 250
 
-    def failures_allowed(self, wave: Wave) -> int:
-        """The number of organizations of the wave that may fail: of a single one, none."""
-        return int(wave.size * self.failures_percent / 100)
+    def failures_allowed(self, size: int) -> int:
+        """The number of organizations of ``size`` that may fail: of a single one, none."""
+        return int(size * self.failures_percent / 100)
 
 
 def waves_of(total: int, canaries: int = 1) -> Iterator[Wave]:

@@ -528,3 +528,61 @@ def test_a_validator_is_not_applicable_in_a_shared_collection(script, apply):
             set_validator(tenant, {"status": {"$type": "string"}})
     """
     assert "not applicable to 1" in apply(script(text)).stdout
+
+
+def test_a_canary_that_had_failed_when_its_process_died_still_stops_the_next_wave(
+    script, apply, some, master_db, monkeypatch
+):
+    organizations = some(6)
+    path = script("def apply(tenant): raise ValueError")
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(running, "_end", die)
+        assert apply(path).returncode == 1
+    [job] = latest_jobs(9)
+    assert (job.state, set(states())) == ("running", {organizations[0].id})
+    assert "of the wave “canary” of 1 failed" in apply(path).stdout
+    assert find_job(job.id).state == "failed"
+    assert set(states()) == {organizations[0].id}
+
+
+def test_what_it_is_not_applicable_to_does_not_hide_failures(script, apply, some):
+    some(1)
+    for n in range(12):
+        an_organization(f"Shared {n}", strategy=Strategy.SHARED)
+    some_more = [an_organization(f"Own {n}") for n in range(2)]
+    text = """
+        def apply(tenant):
+            tenant.list_indexes()
+            if tenant.find_one({"_id": "globex"}):
+                raise ValueError
+            tenant.create_index("status")
+    """
+    for one in some_more:
+        tenant_of(one).insert_one({"_id": "globex"})
+    told = apply(script(text), "--max-failures", 20, "--workers", 1)
+    assert told.returncode == 1
+    assert "failed, 0 may" in told.stdout
+
+
+def test_a_canary_is_one_of_those_that_are_chosen(script, apply, some):
+    organizations = some(5)
+    path = script(COUNT)
+    told = apply(path, "-o", "org-01", "-o", "org-02", "--canary", "org-03", "--canary", "org-02")
+    assert told.returncode == 0
+    assert [runs(one) for one in organizations] == [0, 1, 1, 0, 0]
+    assert JobItem.objects.get(wave=0).organization == organizations[2].id
+    assert apply(path, "-o", "org-04", "--canary", "org-03").returncode == 0
+    assert [runs(one) for one in organizations] == [0, 1, 1, 0, 1]
+
+
+def test_what_failed_is_tried_again_when_its_jobs_are_deleted(script, apply, some):
+    """Jobs are kept for 90 days, what became of organizations is kept."""
+    organizations = some(2)
+    apply(script("def apply(tenant): raise ValueError"), "--max-failures", 100)
+    Job.objects.delete()
+    assert apply(script(COUNT)).returncode == 0
+    assert [runs(one) for one in organizations] == [1, 1]
