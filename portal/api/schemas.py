@@ -237,7 +237,7 @@ class OrganizationDetails(Organization):
     region = fields.String(required=True, allow_none=True, metadata=_REGION)
     documents = fields.Integer(required=True, allow_none=True, metadata={"example": 1200})
     bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 86016})
-    partial_figures = fields.Boolean(required=True)
+    partial_figures = fields.Boolean(required=True, metadata={"example": False})
     operation = fields.Nested(Operation, required=True, allow_none=True)
 
 

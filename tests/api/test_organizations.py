@@ -14,7 +14,7 @@ from tests.visitor import PASSWORD
 
 CREATED = {"id", "organization_name", "slug", "collection_name", "created_at"}
 SEEN = CREATED | {
-    "plan", "region", "role", "documents", "bytes", "operation", "collection_state", "replacement"
+    "plan", "region", "role", "documents", "bytes", "partial_figures", "operation", "collection_state", "replacement"
 }  # fmt: skip
 
 
