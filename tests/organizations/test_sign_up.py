@@ -7,6 +7,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, Slug
 from portal.documents.sessions import Session
+from portal.placement.choosing import choose
 from tests.factories import an_account
 from tests.program import Program
 from tests.visitor import PASSWORD, Visitor
@@ -49,13 +50,14 @@ def test_what_a_sign_up_did_was_done_in_the_session_that_it_opened(visitor, app)
     assert AuditEvent.objects.order_by("-id").first().session is None
 
 
-def test_a_sign_up_takes_at_most_16_commands(visitor, commands):
+def test_a_sign_up_takes_at_most_17_commands(visitor, commands):
+    choose()  # what a process reads of clusters every few seconds
     hidden = visitor.hidden("/signup")
     fields = {"organization_name": "Acme Corp", "email": "mara@acme.example", "password": PASSWORD}
     commands.clear()
     answer = visitor.client.post("/signup", data={**hidden, **fields})
     assert answer.status_code == 303
-    assert len(commands) <= 16, commands
+    assert len(commands) <= 17, commands
 
 
 def test_a_taken_name_is_told_at_the_field_and_leaves_nothing(visitor, app):
