@@ -12,7 +12,11 @@ from pymongo import MongoClient
 
 from portal import settings
 from portal.audit.trail import installation, record
-from portal.cli.administrators import admin_uri_option, administrator
+from portal.cli.administrators import (
+    admin_uri_option,
+    administrators,
+    cluster_admin_uri_option,
+)
 from portal.cli.running import on_database, plain
 from portal.database import directory
 from portal.database.connection import master_database
@@ -38,12 +42,19 @@ from portal.web.context import OPERATOR, RequestContext
     "application, ask, and drop them.",
 )
 @admin_uri_option
+@cluster_admin_uri_option
 @click.option("--yes", is_flag=True, help="With --adopt-restored and --drop-users: don't ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and finding.")
 @with_appcontext
 @on_database
 def examine_installation(
-    repair: bool, adopt: bool, drop_users: bool, yes: bool, as_json: bool, admin_uri: str | None
+    repair: bool,
+    adopt: bool,
+    drop_users: bool,
+    yes: bool,
+    as_json: bool,
+    admin_uri: str | None,
+    cluster_admin_uris: tuple[str, ...],
 ) -> None:
     """Compare master data with the tenant collections, and with an administrator's URI the
     applications with MongoDB's users.
@@ -60,22 +71,22 @@ def examine_installation(
         shown = placements.find_restored()
         examinations = [_repair_shown(shown, placements.RESTORED, "Take over", ask=not yes)]
         sys.exit(1 if write(examinations) else 0)
-    with administrator(admin_uri) as admin:
+    with administrators(admin_uri, cluster_admin_uris) as admins:
         if drop_users:
-            examinations = _drop_users(admin, ask=not yes)
+            examinations = _drop_users(admins, ask=not yes)
         else:
             examinations = [examine(check, repair=repair) for check in CHECKS]
-            if admin:
-                of_applications = partial(applications.find_amiss, admin)
+            for cluster, admin in admins.items():
+                of_applications = partial(applications.find_amiss, cluster, admin)
                 examinations.append(examine(of_applications, repair=repair))
         sys.exit(1 if write(examinations) else 0)
 
 
-def _drop_users(admin: MongoClient | None, *, ask: bool) -> list[Iterator[Outcome]]:
+def _drop_users(admins: dict[str, MongoClient], *, ask: bool) -> list[Iterator[Outcome]]:
     shown = credentials.find_dead_users()
     dropped = [_repair_shown(shown, credentials.DEAD_USER, "Drop", ask=ask)]
-    if admin:
-        shown = applications.find_unrecorded(admin)
+    for cluster, admin in admins.items():
+        shown = applications.find_unrecorded(cluster, admin)
         dropped.append(_repair_shown(shown, applications.UNRECORDED, "Drop", ask=ask))
     return dropped
 

@@ -14,6 +14,7 @@ from portal.applications import managing
 from portal.database import users
 from portal.doctor.findings import Finding, Kind
 from portal.documents.applications import Application, UserState
+from portal.documents.organizations import MAIN_CLUSTER
 from portal.web.context import OPERATOR, RequestContext
 
 UNRECORDED = Kind(
@@ -36,23 +37,25 @@ ROLE_DIFFERS = Kind(
 _HOME = "admin"
 
 
-def find_amiss(administrator: MongoClient) -> Iterator[Finding]:
-    """Users without an application, applications without a user, and roles that differ."""
-    yield from find_unrecorded(administrator)
+def find_amiss(cluster: str, administrator: MongoClient) -> Iterator[Finding]:
+    """Users without an application, applications without a user, and roles that differ, on one
+    cluster."""
+    yield from find_unrecorded(cluster, administrator)
     there = _names(administrator)
     roles = users.roles_in(administrator[_HOME], managing.user_prefix())
     for application in Application.objects:
-        yield from _of_application(application, there, roles, administrator)
+        yield from _of_application(application, cluster, there, roles, administrator)
 
 
-def find_unrecorded(administrator: MongoClient) -> Iterator[Finding]:
+def find_unrecorded(cluster: str, administrator: MongoClient) -> Iterator[Finding]:
     """Users and roles without an application. Their repair drops them."""
     # Read in this order: an application is recorded before its user is made, and until it is gone.
     there = _names(administrator)
     known = {(_HOME, user) for application in Application.objects for user in application.users}
     for database, name in sorted((there - known) & _names(administrator)):
         repair = partial(_drop, administrator, database, name)
-        yield Finding(UNRECORDED, name, f"in {database}, of no application", repair=repair)
+        place = _in_words(database, cluster)
+        yield Finding(UNRECORDED, name, f"in {place}, of no application", repair=repair)
 
 
 def _names(administrator: MongoClient) -> set[tuple[str, str]]:
@@ -66,20 +69,29 @@ def _names(administrator: MongoClient) -> set[tuple[str, str]]:
 
 def _of_application(
     application: Application,
+    cluster: str,
     there: set[tuple[str, str]],
     roles: dict[str, frozenset[users.Privilege]],
     administrator: MongoClient,
 ) -> Iterator[Finding]:
-    wanted = frozenset(managing.granted_privileges())
+    wanted = frozenset(managing.granted_privileges(cluster))
     for user in application.users:
-        pending = user == application.user and application.user_state == UserState.PENDING
+        current = user == application.user
+        pending = current and application.user_state == UserState.PENDING
+        if cluster != MAIN_CLUSTER:  # it isn't recorded where the former one was made
+            pending = not current or cluster not in (application.clusters or ())
         if (_HOME, user) not in there:
             if not pending:
-                yield Finding(USER_GONE, application.name, f"{user} is not in MongoDB")
+                place = "MongoDB" if cluster == MAIN_CLUSTER else cluster
+                yield Finding(USER_GONE, application.name, f"{user} is not in {place}")
         elif roles.get(user, frozenset()) != wanted:
-            words = f"the role {user} allows something else"
-            repair = partial(_restore_role, administrator, user)
+            words = f"the role {user} in {_in_words(_HOME, cluster)} allows something else"
+            repair = partial(_restore_role, cluster, administrator, user)
             yield Finding(ROLE_DIFFERS, application.name, words, repair=repair)
+
+
+def _in_words(database: str, cluster: str) -> str:
+    return database if cluster == MAIN_CLUSTER else f"{database} of {cluster}"
 
 
 def _drop(administrator: MongoClient, database: str, name: str) -> str | None:
@@ -88,6 +100,7 @@ def _drop(administrator: MongoClient, database: str, name: str) -> str | None:
     return "dropped" if dropped else None
 
 
-def _restore_role(administrator: MongoClient, user: str) -> str | None:
-    restored = users.set_privileges(administrator[_HOME], user, list(managing.granted_privileges()))
+def _restore_role(cluster: str, administrator: MongoClient, user: str) -> str | None:
+    granted = list(managing.granted_privileges(cluster))
+    restored = users.set_privileges(administrator[_HOME], user, granted)
     return "given the rights of this version" if restored else None
