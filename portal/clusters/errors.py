@@ -142,14 +142,10 @@ class ClusterInUse(Conflict):
     @property
     def held(self) -> str:
         """All that it holds in words."""
-        words = []
-        if self.organizations:
-            more = self.organizations - len(self.first)
-            names = ", ".join(self.first) + (f" and {more} more" if more else "")
-            words.append(f"{self.organizations} organizations ({names})")
-        if self.pools:
-            words.append(f"the shared collections {', '.join(map(str, self.pools))}")
-        return " and ".join(words)
+        more = self.organizations - len(self.first)
+        names = ", ".join(self.first) + (f" and {more} more" if more else "")
+        shared = f", in the shared collections {', '.join(map(str, self.pools))}"
+        return f"{self.organizations} organizations ({names}){shared if self.pools else ''}"
 
 
 @dataclass

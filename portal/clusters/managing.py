@@ -243,6 +243,9 @@ def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
     known = Cluster.objects(identity=values["identity"]).first()
     if known:
         raise ClusterKnown(name, known.name)
+    if _holds(name) is None:
+        # Pools of an earlier cluster of this name, empty ones: their numbers stay taken.
+        Pool.objects(cluster=name).update(set__cluster=f"removed {name}")
     try:
         cluster = Cluster(name=name, added_at=clock.now(), **values).save(force_insert=True)
     except NotUniqueError as error:
@@ -289,10 +292,10 @@ def _record(action: str, cluster: Cluster, context: RequestContext) -> None:
 def _holds(name: str) -> ClusterInUse | None:
     """The reason against removing it, if there is one."""
     there = Organization.objects(placement__cluster=name, state__ne=OrganizationState.PURGED)
-    pools = list(Pool.objects(cluster=name).order_by("id").scalar("id"))
     first = list(there.order_by("slug").limit(SHOWN_ORGANIZATIONS).scalar("slug"))
-    if not first and not pools:
+    if not first:
         return None
+    pools = sorted(number for number in there.distinct("placement.pool") if number is not None)
     return ClusterInUse(name, there.count(), first, pools)
 
 

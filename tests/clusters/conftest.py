@@ -3,13 +3,13 @@
 import pytest
 from pymongo import MongoClient
 
-from portal import settings
 from portal.clusters import managing
 from portal.clusters.managing import Changes
-from portal.database.clusters import database_of
 from portal.documents.clusters import Cluster
+from portal.organizations.storage import tenant_of
 from portal.web.context import RequestContext
 from tests.conftest import drop_tenant_databases
+from tests.factories import an_organization
 
 
 @pytest.fixture
@@ -29,24 +29,15 @@ def there(second_cluster):
 
 
 @pytest.fixture
-def placed(europe, there):
-    """Has an organization's collection on the second cluster."""
+def in_europe(europe):
+    """Makes an organization on the second cluster, with a document."""
 
-    def place(organization):
-        database = there[settings.current().tenant_db]
-        name = organization.placement.collection
-        made = database.create_collection(name)
-        made.insert_one({"title": "First"})
-        [found] = database.list_collections(filter={"name": name})
-        database_of(organization.placement).drop_collection(name)
-        organization.modify(
-            set__placement__cluster="europe",
-            set__placement__uuid=found["info"]["uuid"],
-            inc__version=1,
-        )
+    def make(name):
+        organization = an_organization(name, cluster="europe")
+        tenant_of(organization).insert_one({"title": "First"})
         return organization
 
-    return place
+    return make
 
 
 @pytest.fixture

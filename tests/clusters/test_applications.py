@@ -65,14 +65,14 @@ def reported(admin, tenant_db):
 
 
 def test_a_user_is_made_on_each_cluster_with_an_administrator(
-    administrators, command, there, placed
+    administrators, command, there, in_europe
 ):
     told = command("applications", "add", "shop")
     main, elsewhere = told.stdout.splitlines()
     assert re.fullmatch(r"mongodb://app\w+:\w{40}@127\.0\.0\.1:\d+/master_test\?.*", main)
     name, uri = elsewhere.split()
     assert (name, names_there(there)) == ("europe", {Application.objects.get().user})
-    here, organization = an_organization("Globex"), placed(an_organization("Acme Corp"))
+    here, organization = an_organization("Globex"), in_europe("Acme Corp")
     with Tenants({"main": main, "europe": uri}) as tenants:
         tenants.by_id(organization.id).insert_one({"_id": 1})
         tenants.by_id(here.id).insert_one({"_id": 2})
@@ -206,9 +206,9 @@ def test_reports_of_any_shape_do_no_harm(shop, admin, tenant_db, command):
     assert command("applications", "list").returncode == 0
 
 
-def test_a_real_process_that_has_a_uri_is_known_to(administrators, command, placed, shop):
+def test_a_real_process_that_has_a_uri_is_known_to(administrators, command, in_europe, shop):
     uri = command("applications", "rotate", "shop").stdout.splitlines()
-    organization = placed(an_organization("Acme Corp"))
+    organization = in_europe("Acme Corp")
     uris = {"main": uri[0], "europe": uri[1].split()[1]}
     with Tenants(uris) as tenants:
         tenants.by_id(organization.id).find_one()

@@ -5,7 +5,6 @@ import json
 from portal.clusters import checking
 from portal.database import clusters, connection
 from portal.documents.clusters import Cluster
-from tests.factories import an_organization
 from tests.processes import wait_until
 
 
@@ -14,7 +13,7 @@ def findings(command):
     return told.returncode, [json.loads(line) for line in told.stdout.splitlines()]
 
 
-def test_a_cluster_from_its_registration_to_its_removal(second_cluster, flask):
+def test_a_cluster_from_its_registration_to_its_removal(second_cluster, flask, command):
     uri = second_cluster.uri
     added = flask("clusters", "add", "europe", "--region", "eu", CLUSTER_URI=uri)
     assert added.returncode == 0, added.stderr
@@ -22,19 +21,18 @@ def test_a_cluster_from_its_registration_to_its_removal(second_cluster, flask):
     assert "replica set portal" in added.stdout
     assert "Portals use it within 5 seconds." in added.stdout
     assert uri.partition("@")[0] not in added.stdout + added.stderr
-    listed = flask("clusters", "list").stdout.splitlines()
-    assert listed == [
+    clusters.forget_registry()  # as 5 seconds do
+    assert command("clusters", "list").stdout.splitlines() == [
         "main  weight 1  0 organizations  answers",
         "europe  region eu  weight 1  0 organizations  answers",
     ]
-    checked = flask("clusters", "check")
+    checked = command("clusters", "check")
     assert checked.returncode == 0
     assert [line.split()[0] for line in checked.stdout.splitlines()] == ["main", "europe"]
-    assert flask("clusters", "change", "europe", "--weight", "0").returncode == 0
-    assert "weight 0" in flask("clusters", "list").stdout
-    removed = flask("clusters", "remove", "europe")
-    assert removed.returncode == 0
-    assert flask("clusters", "remove", "europe").returncode == 2
+    assert command("clusters", "change", "europe", "--weight", "0").returncode == 0
+    assert "weight 0" in command("clusters", "list").stdout
+    assert command("clusters", "remove", "europe").returncode == 0
+    assert command("clusters", "remove", "europe").returncode == 2
 
 
 def test_a_uri_can_be_typed_where_no_one_sees_it(second_cluster, app):
@@ -45,8 +43,8 @@ def test_a_uri_can_be_typed_where_no_one_sees_it(second_cluster, app):
     assert clusters.uri_of("europe") == second_cluster.uri
 
 
-def test_what_is_refused_is_told_on_one_line_with_what_to_do(europe, placed, command):
-    placed(an_organization("Acme Corp"))
+def test_what_is_refused_is_told_on_one_line_with_what_to_do(europe, in_europe, command):
+    in_europe("Acme Corp")
     for arguments, words in (
         (("remove", "europe"), "europe was not removed, and takes organizations as before. It holds 1 organizations (acme-corp)."),
         (("add", "europe", "--uri", "mongodb://localhost/"), "flask clusters change"),
@@ -91,9 +89,9 @@ def test_a_check_tells_a_cluster_that_was_put_in_the_place_of_another(europe, th
 
 
 def test_the_doctor_never_says_all_well_of_a_cluster_that_it_did_not_see(
-    europe, placed, command, monkeypatch
+    europe, in_europe, command, monkeypatch
 ):
-    placed(an_organization("Acme Corp"))
+    in_europe("Acme Corp")
     assert command("doctor").stdout == "All well.\n"
     monkeypatch.setattr(checking, "CHECK_SECONDS", 1)
     europe.kill()
@@ -109,8 +107,8 @@ def test_the_doctor_never_says_all_well_of_a_cluster_that_it_did_not_see(
     assert findings(command) == (0, [])
 
 
-def test_the_doctor_finds_what_is_amiss_on_any_cluster(europe, placed, there, command):
-    organization = placed(an_organization("Acme Corp"))
+def test_the_doctor_finds_what_is_amiss_on_any_cluster(europe, in_europe, there, command):
+    organization = in_europe("Acme Corp")
     there.tenant_test.stray.insert_one({})
     there.tenant_test.org_acme_corp.drop()
     _, found = findings(command)
@@ -119,9 +117,9 @@ def test_the_doctor_finds_what_is_amiss_on_any_cluster(europe, placed, there, co
 
 
 def test_the_doctor_finds_organizations_in_a_cluster_that_nobody_registered(
-    europe, placed, command
+    europe, in_europe, command
 ):
-    placed(an_organization("Acme Corp"))
+    in_europe("Acme Corp")
     Cluster.objects.delete()
     clusters.forget_registry()
     _, found = findings(command)
@@ -137,9 +135,9 @@ def test_the_doctor_finds_a_removal_that_broke_off(europe, command):
 
 
 def test_the_doctor_tells_organizations_that_are_lost_and_that_does_no_harm(
-    europe, placed, command
+    europe, in_europe, command
 ):
-    placed(an_organization("Acme Corp"))
+    in_europe("Acme Corp")
     command("clusters", "lost", "europe", "--confirm", "europe")
     status, found = findings(command)
     assert [(one["kind"], one["harmless"]) for one in found] == [("lost_organizations", True)]

@@ -64,8 +64,8 @@ def granted(admin):
         admin.admin.command("dropRole", name)
 
 
-def test_a_user_on_another_cluster_is_made_there_and_connects_there(placed, there):
-    organization = placed(an_organization("Acme Corp"))
+def test_a_user_on_another_cluster_is_made_there_and_connects_there(in_europe, there):
+    organization = in_europe("Acme Corp")
     made = make(organization)
     assert made.proof.proven
     assert made.by_customers_hosts
@@ -82,8 +82,8 @@ def test_a_user_on_another_cluster_is_made_there_and_connects_there(placed, ther
     assert not Credential.objects
 
 
-def test_customers_get_the_hosts_that_were_chosen_for_the_cluster(placed):
-    organization = placed(an_organization("Acme Corp"))
+def test_customers_get_the_hosts_that_were_chosen_for_the_cluster(in_europe):
+    organization = in_europe("Acme Corp")
     chosen = Changes(credentials_uri="mongodb://127.0.0.1:1/?replicaSet=portal")
     registry.change_cluster("europe", chosen, RequestContext())
     made = make(organization)
@@ -91,8 +91,8 @@ def test_customers_get_the_hosts_that_were_chosen_for_the_cluster(placed):
     assert not made.by_customers_hosts
 
 
-def test_who_connected_there_is_seen(placed):
-    organization = placed(an_organization("Acme Corp"))
+def test_who_connected_there_is_seen(in_europe):
+    organization = in_europe("Acme Corp")
     with MongoClient(make(organization).uri, appname="their shop") as client:
         client.tenant_test.org_acme_corp.find_one()
         tending.run_once()
@@ -101,9 +101,9 @@ def test_who_connected_there_is_seen(placed):
 
 
 def test_a_credential_is_revoked_while_its_cluster_is_away_and_dropped_once_it_is_back(
-    placed, europe, visitor, there
+    in_europe, europe, visitor, there
 ):
-    organization = placed(an_organization("Acme Corp"))
+    organization = in_europe("Acme Corp")
     make(organization)
     visitor.log_in(the_owner(organization).email)
     [credential] = Credential.objects

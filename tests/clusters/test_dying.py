@@ -34,7 +34,7 @@ WAYS = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def visitors(app, placed):
+def visitors(app, in_europe):
     """Owners of an organization there and of one here."""
 
     def logged_in(organization):
@@ -42,7 +42,7 @@ def visitors(app, placed):
         visitor.log_in(the_owner(organization).email)
         return visitor
 
-    there, here = placed(an_organization("Acme Corp")), an_organization("Globex")
+    there, here = in_europe("Acme Corp"), an_organization("Globex")
     return logged_in(there), logged_in(here)
 
 
@@ -133,9 +133,9 @@ def test_a_command_that_takes_long_makes_it_no_suspect(europe, there):
     assert max(seconds) < 0.5
 
 
-def test_what_is_placed_there_can_be_told_from_what_is_not_known(europe, placed, visitor):
+def test_what_is_in_europe_there_can_be_told_from_what_is_not_known(europe, in_europe, visitor):
     """A portal without the cluster in its registry refuses, and touches nothing."""
-    organization = placed(an_organization("Acme Corp"))
+    organization = in_europe("Acme Corp")
     visitor.log_in(the_owner(organization).email)
     Cluster.objects.delete()
     clusters.forget_registry()

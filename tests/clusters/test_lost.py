@@ -24,7 +24,7 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.web.context import RequestContext
 from tests.clusters.test_credentials import make
-from tests.factories import a_context, an_access, an_account, an_organization, the_owner
+from tests.factories import a_context, an_access, an_account, the_owner
 
 CONTEXT = RequestContext()
 
@@ -53,8 +53,8 @@ def test_it_is_given_up_where_its_name_is_typed(europe, command):
     assert command("clusters", "lost", "main", "--confirm", "main").returncode == 2
 
 
-def test_its_organizations_are_shown_as_lost_and_can_be_deleted(placed, europe, lose, visitor):
-    organization = placed(an_organization("Acme Corp"))
+def test_its_organizations_are_shown_as_lost_and_can_be_deleted(in_europe, europe, lose, visitor):
+    organization = in_europe("Acme Corp")
     visitor.log_in(the_owner(organization).email)
     europe.kill()
     assert "organizations lost: 1" in lose().stdout
@@ -79,8 +79,8 @@ def test_its_organizations_are_shown_as_lost_and_can_be_deleted(placed, europe, 
         (OperationKind.PURGE, OrganizationState.PURGED),
     ],
 )
-def test_an_operation_that_waits_for_it_ends(placed, europe, lose, kind, state):
-    organization = placed(an_organization("Acme Corp"))
+def test_an_operation_that_waits_for_it_ends(in_europe, europe, lose, kind, state):
+    organization = in_europe("Acme Corp")
     europe.kill()
     started = {
         OperationKind.RENAME: lambda: rename_organization(organization, "Globex", CONTEXT),
@@ -110,8 +110,8 @@ def test_a_sign_up_that_waits_for_it_ends_and_its_organization_is_lost(europe, l
     assert "Its documents are lost." in visitor.get("/organizations/acme-corp").text
 
 
-def test_what_begins_later_does_not_wait_for_it_either(placed, europe, lose):
-    organization = placed(an_organization("Acme Corp"))
+def test_what_begins_later_does_not_wait_for_it_either(in_europe, europe, lose):
+    organization = in_europe("Acme Corp")
     lose()
     with pytest.raises(ClusterLost):
         rename_organization(organization, "Globex", CONTEXT)
@@ -127,8 +127,8 @@ def test_what_begins_later_does_not_wait_for_it_either(placed, europe, lose):
     assert runner.recover_due_operations() == 0
 
 
-def test_a_purge_that_is_due_is_done_without_it(placed, europe, lose):
-    organization = placed(an_organization("Acme Corp"))
+def test_a_purge_that_is_due_is_done_without_it(in_europe, europe, lose):
+    organization = in_europe("Acme Corp")
     lose()
     trashed = trash_organization(again(organization), None, CONTEXT)
     Organization.objects(id=trashed.id).update(set__purge_at="2026-01-01")
@@ -136,8 +136,8 @@ def test_a_purge_that_is_due_is_done_without_it(placed, europe, lose):
     assert again(organization).state == OrganizationState.PURGED
 
 
-def test_its_credentials_are_revoked_and_dropped_without_it(placed, europe, lose):
-    organization = placed(an_organization("Acme Corp"))
+def test_its_credentials_are_revoked_and_dropped_without_it(in_europe, europe, lose):
+    organization = in_europe("Acme Corp")
     made = make(organization)
     lose()
     _, dropped = revoke_credential(an_access(again(organization)), made.credential, CONTEXT)

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from pymongo import MongoClient
@@ -30,7 +31,7 @@ from portal.database.resealing import reseal_all
 from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent
 from portal.documents.clusters import Cluster
-from portal.documents.organizations import Placement
+from portal.documents.organizations import Placement, Strategy
 from portal.documents.pools import Pool
 from portal.web.context import RequestContext
 from tests.factories import an_organization
@@ -248,12 +249,13 @@ def test_what_operators_did_is_in_the_installations_trail(europe):
 
 def test_a_cluster_that_holds_organizations_is_not_removed(europe):
     for number in range(22):
-        an_organization(f"Acme {number:02}").update(set__placement__cluster="europe")
-    Pool(id=3, cluster="europe").save()
+        organization = an_organization(f"Acme {number:02}")
+        organization.update(set__placement__cluster="europe")
+    organization.update(set__placement__pool=3)
     with pytest.raises(ClusterInUse) as refusal:
         managing.remove_cluster("europe", CONTEXT)
     assert "22 organizations (acme-00, acme-01" in refusal.value.words
-    assert "acme-19 and 2 more) and the shared collections 3" in refusal.value.words
+    assert "acme-19 and 2 more), in the shared collections 3." in refusal.value.words
     assert "acme-20" not in refusal.value.words
     assert clusters.find_cluster("europe").open
     transaction(lambda: ensure_placeable("europe"))
@@ -269,6 +271,24 @@ def test_a_removed_cluster_is_not_known_any_more(europe):
         with pytest.raises(ClusterNotFound):
             managing.remove_cluster(name, CONTEXT)
     managing.add_cluster("europe", Changes(europe.uri), CONTEXT)
+
+
+def test_empty_shared_collections_are_left_behind_and_their_numbers_stay_taken(europe):
+    """An application may remember one by its number."""
+    Pool(id=3, cluster="europe", uuid=uuid4(), generation=5, next_generation=None).save()
+    managing.remove_cluster("europe", CONTEXT)
+    managing.add_cluster("europe", Changes(europe.uri), CONTEXT)
+    created = an_organization("Acme Corp", strategy=Strategy.SHARED, cluster="europe")
+    assert created.placement.pool == 4
+    assert Pool.objects.get(id=3).cluster == "removed europe"
+
+
+def test_a_cluster_that_an_older_backup_forgot_is_registered_again_as_it_was(europe):
+    Pool(id=3, cluster="europe").save()
+    an_organization("Acme Corp").update(set__placement__cluster="europe", set__placement__pool=3)
+    Cluster.objects.delete()
+    managing.add_cluster("europe", Changes(europe.uri), CONTEXT)
+    assert Pool.objects.get(id=3).cluster == "europe"
 
 
 def test_a_removal_that_died_midway_leaves_it_closed_and_is_finished_by_another(europe):
