@@ -5,6 +5,7 @@ to another one, or to one that is registered already, is refused.
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +36,13 @@ from portal.clusters.errors import (
     InvalidWeight,
 )
 from portal.database import clusters
-from portal.database.clusters import KnownCluster, forget_registry, known_clusters, open_client
+from portal.database.clusters import (
+    UNUSABLE_URI,
+    KnownCluster,
+    forget_registry,
+    known_clusters,
+    open_client,
+)
 from portal.database.connection import client
 from portal.database.errors import ClusterUnavailable
 from portal.database.transactions import transactional, within_transaction
@@ -200,7 +207,7 @@ def _values_of(changes: Changes) -> dict[str, Any]:
     values: dict[str, Any] = {}
     try:
         if changes.uri is not None:
-            checks.mongo_uri(changes.uri)
+            _check_uri(changes.uri)
             values["uri"] = sealing.seal(changes.uri)
         if changes.credentials_uri is not None:
             checks.customers_uri(changes.credentials_uri)
@@ -218,6 +225,18 @@ def _values_of(changes: Changes) -> dict[str, Any]:
     return values
 
 
+def _check_uri(uri: str) -> None:
+    """Raise ValidationError for a URI that the driver can't read, or takes only in part."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            checks.mongo_uri(uri)
+        except UserWarning as unknown:
+            raise ValidationError(
+                f"has something that the driver doesn't take: {unknown}"
+            ) from unknown
+
+
 @contextmanager
 def _opened(name: str, uri: str) -> Iterator[MongoClient]:
     """A client for this look alone, for CHECK_SECONDS. Raises ClusterSilent."""
@@ -227,8 +246,8 @@ def _opened(name: str, uri: str) -> Iterator[MongoClient]:
                 yield server
             except PyMongoError as error:
                 raise checking.silent(name, server, error) from error
-    except PyMongoError as error:  # mongodb+srv:// and no answer from DNS
-        raise checking.silent(name, client(), error) from error
+    except UNUSABLE_URI as error:
+        raise ClusterSilent(name, f"The portal can't use its URI: {error}") from error
 
 
 def _check_suitable(name: str, server: MongoClient) -> Checked:

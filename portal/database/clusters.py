@@ -4,8 +4,8 @@ Master data are on the first one, ``main``; the others are in the registry among
 every REGISTRY_SECONDS at most, and never for the first.
 
 A cluster that doesn't answer must not take the threads that others' requests need. So each is asked
-whether it answers before it is used, unless it just did: by one thread at a time, which waits
-PROBE_SECONDS. While it doesn't answer nobody waits; the driver's monitors see it come back.
+whether it answers before it is used, unless it just did: by one thread, which waits PROBE_SECONDS,
+as those do that come meanwhile. From then on nobody waits; the driver's monitors see it come back.
 """
 
 import time
@@ -28,7 +28,7 @@ from pymongo.monitoring import (
 )
 
 from portal import settings
-from portal.database import connection, diagnosis
+from portal.database import diagnosis
 from portal.database.connection import client, client_options
 from portal.database.errors import (
     ClusterClosed,
@@ -47,17 +47,19 @@ log = structlog.get_logger()
 
 REGISTRY_SECONDS = 5
 PROBE_SECONDS = 2
-"""The time that one thread waits for a cluster that may not answer."""
+"""The longest wait for a cluster that may not answer."""
 
-# Longer than any operation on a client that was replaced.
+# Longer than an export or import on a client that was replaced pauses between two commands.
 _RETIRED_SECONDS = 120
 _UNKNOWN_SECONDS = 1
-_QUEUE_SECONDS = 0.5
 _SILENT_SECONDS = 0.5
 _RETRY_SECONDS = 2
 # Of the driver's monitors, which see a hung server after the sum of both.
 _MONITORS = {"heartbeatFrequencyMS": 3000, "connectTimeoutMS": 3000}
 _SILENCE = "it does not answer"
+
+UNUSABLE_URI = (PyMongoError, ValueError, OSError)
+"""The errors of making a client: a file of certificates, for instance, isn't on this machine."""
 
 _used: ContextVar[tuple[str, ...]] = ContextVar("used_clusters", default=())
 
@@ -193,6 +195,7 @@ class _Link(CommandListener):
         self.name, self.uri = name, uri
         listeners = [*client_options()["event_listeners"], self]
         self.client: MongoClient = open_client(uri, event_listeners=listeners)
+        self._made_at = time.monotonic()
         self._probing = Lock()
         self._running: dict[int, float] = {}
         self._answered_at: float | None = None
@@ -215,7 +218,7 @@ class _Link(CommandListener):
         if self.answers:
             return
         # The first to come finds out; while it is known to be down nobody waits for that.
-        if not self._probing.acquire(timeout=0 if self._down else self._patience):
+        if not self._probing.acquire(timeout=0 if self._down else PROBE_SECONDS):
             raise self.unavailable()
         try:
             if not self.answers:
@@ -227,9 +230,10 @@ class _Link(CommandListener):
         """The error for whoever needs the cluster."""
         return ClusterUnavailable(self.name, self._reason)
 
-    @property
-    def _patience(self) -> float:
-        return PROBE_SECONDS if self._answered_at is None else _QUEUE_SECONDS
+    def is_idle(self, seconds: float) -> bool:
+        """Tell whether no command runs, and none did for so long."""
+        last = max(self._made_at, self._answered_at or 0.0)
+        return not self._running and time.monotonic() - last > seconds
 
     def _probe(self) -> None:
         if self._down and not self._may_be_back:
@@ -278,7 +282,7 @@ class _Registry:
         self._rows: dict[str, Cluster] = {}
         self._read_at: float | None = None
         self._links: dict[str, _Link] = {}
-        self._retired: list[tuple[float, _Link]] = []
+        self._retired: list[_Link] = []
 
     def rows(self, newer_than: float = REGISTRY_SECONDS) -> dict[str, Cluster]:
         """The records by name. While one thread reads them, others take what is known."""
@@ -323,7 +327,7 @@ class _Registry:
 
     def _replace(self, name: str, link: _Link) -> _Link:
         if former := self._links.get(name):
-            self._retired.append((time.monotonic(), former))
+            self._retired.append(former)
         self._links[name] = link
         return link
 
@@ -333,12 +337,11 @@ class _Registry:
     def _retire(self) -> None:
         """Close the clients of former URIs and clusters, once nothing uses them any more."""
         with self._linking:
-            now = time.monotonic()
             for name in self._links.keys() - self._rows.keys():
-                self._retired.append((now, self._links.pop(name)))
-            over = [one for one in self._retired if one[0] < now - _RETIRED_SECONDS]
-            self._retired = [one for one in self._retired if one not in over]
-        for _, link in over:
+                self._retired.append(self._links.pop(name))
+            over = [link for link in self._retired if link.is_idle(_RETIRED_SECONDS)]
+            self._retired = [link for link in self._retired if link not in over]
+        for link in over:
             link.client.close()
 
 
@@ -348,10 +351,9 @@ _registry = _Registry()
 def _make_link(name: str, uri: str) -> _Link:
     try:
         return _Link(name, uri)
-    except PyMongoError as error:  # mongodb+srv:// and no answer from DNS
-        reason = diagnosis.explain(error, connection.client().topology_description, name)
-        log.warning("cluster.unavailable", cluster=name, error=reason)
-        raise ClusterUnavailable(name, reason_of(error)) from error
+    except UNUSABLE_URI as error:
+        log.warning("cluster.unavailable", cluster=name, error=str(error))
+        raise ClusterUnavailable(name, "the portal can’t use its URI") from error
 
 
 def _unsealed(row: Cluster) -> str:

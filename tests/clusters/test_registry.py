@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from pymongo import MongoClient
+from pymongo.errors import InvalidOperation
 
 from portal import settings
 from portal.audit.trail import installation
@@ -33,8 +33,10 @@ from portal.documents.audit import AuditEvent
 from portal.documents.clusters import Cluster
 from portal.documents.organizations import Placement, Strategy
 from portal.documents.pools import Pool
+from portal.organizations.storage import tenant_of
+from portal.settings import sealing
 from portal.web.context import RequestContext
-from tests.factories import an_organization
+from tests.factories import an_organization, the_owner
 from tests.processes import at_once
 
 CONTEXT = RequestContext()
@@ -120,6 +122,10 @@ def test_a_name_that_no_cluster_can_have_is_refused(app, name):
     [
         (Changes("localhost"), InvalidClusterUri),
         (Changes("mongodb://us:pa@ss@localhost/"), InvalidClusterUri),
+        (Changes("mongodb://us:pa@ss@localhost:99999/"), InvalidClusterUri),
+        (Changes("mongodb://localhost/?tlsCAFil=/ca.pem"), InvalidClusterUri),
+        (Changes("mongodb://localhost/?connectTimeoutMS=soon"), InvalidClusterUri),
+        (Changes("mongodb://localhost/?tls=true&tlsCAFile=/nowhere/ca.pem"), InvalidClusterUri),
         (Changes("mongodb://localhost/", credentials_uri="mongodb://u:p@db/"), InvalidClusterUri),
         (Changes("mongodb://localhost/", region="Europe!"), InvalidRegion),
         (Changes("mongodb://localhost/", weight=-1), InvalidWeight),
@@ -359,15 +365,78 @@ def test_a_closed_cluster_takes_no_organization(europe):
     transaction(lambda: ensure_placeable("main"))
 
 
-def test_a_client_of_a_former_uri_is_closed_in_the_end(europe, monkeypatch):
-    """So that many changes leave no connections open."""
+def test_a_client_of_a_former_uri_is_closed_once_nothing_runs_on_it(europe, monkeypatch):
+    """So that many changes leave no connections open, and none breaks what runs."""
     former = client_of("europe")
     former.admin.command("ping")
-    monkeypatch.setattr(clusters, "_RETIRED_SECONDS", -1)
     managing.change_cluster("europe", Changes(f"{europe.uri}&appName=x"), CONTEXT)
     client_of("europe")
     clusters.forget_registry()
     client_of("europe")
-    assert former._closed
-    with MongoClient(europe.uri) as client:
-        client.admin.command("ping")
+    former.admin.command("ping")
+    monkeypatch.setattr(clusters, "_RETIRED_SECONDS", -1)
+    clusters.forget_registry()
+    client_of("europe")
+    with pytest.raises(InvalidOperation):
+        former.admin.command("ping")
+
+
+def test_a_removed_cluster_is_not_watched_any_more(europe, monkeypatch):
+    client_of("europe").admin.command("ping")
+    former = client_of("europe")
+    monkeypatch.setattr(clusters, "_RETIRED_SECONDS", -1)
+    managing.remove_cluster("europe", CONTEXT)
+    clusters.known_clusters()
+    with pytest.raises(InvalidOperation):
+        former.admin.command("ping")
+    assert not clusters.is_available("europe")
+
+
+def test_connections_grow_neither_with_organizations_nor_with_requests(
+    europe, there, in_europe, visitor
+):
+    def connections():
+        found = there.admin.aggregate(
+            [
+                {"$currentOp": {"allUsers": True, "idleConnections": True}},
+                {"$match": {"appName": "portal"}},
+                {"$count": "n"},
+            ]
+        )
+        return next(found)["n"]
+
+    organizations = [in_europe(f"Acme {number}") for number in range(3)]
+    visitor.log_in(the_owner(organizations[0]).email)
+    visitor.get("/organizations/acme-0")
+    before = connections()
+    organizations += [in_europe(f"Globex {number}") for number in range(10)]
+    for organization in organizations * 3:
+        tenant_of(organization).find_one()
+        visitor.get("/organizations/acme-0")
+    assert connections() <= before + 1  # a monitor's may come
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("mongodb://u:s3cret@127.0.0.1:1/?tls=true&tlsCAFile=/nowhere/ca.pem", "can’t use its URI"),
+        ("mongodb+srv://u:s3cret@nowhere.invalid/", "its servers can’t be found"),
+        ("mongodb://u:s3cret@nowhere.invalid/", "it does not answer"),
+        ("mongodb://u:s3cret@127.0.0.1:1/", "it does not answer"),
+    ],
+)
+def test_a_uri_that_works_elsewhere_and_not_here_is_told_without_its_password(
+    app, uri, reason, log, command, monkeypatch
+):
+    """Another portal registered it, where a file or a name is known that isn't here."""
+    Cluster(name="europe", uri=sealing.seal(uri), added_at="2026-01-01").save()
+    monkeypatch.setattr(checking, "CHECK_SECONDS", 1)
+    clusters.forget_registry()
+    with pytest.raises(ClusterUnavailable) as refusal:
+        client_of("europe")
+    assert reason in refusal.value.words
+    assert not clusters.is_available("europe")
+    checked, examined = command("clusters", "check"), command("doctor")
+    assert (checked.returncode, examined.returncode) == (1, 1)
+    told = checked.stdout + checked.stderr + examined.stdout + examined.stderr
+    assert "s3cret" not in told + log.text + refusal.value.words
