@@ -13,7 +13,7 @@ from mongoengine import QuerySet
 from mongoengine.errors import NotUniqueError
 
 from portal import clock
-from portal.database.transactions import transaction, transactional, within_transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.organizations import Placement
@@ -28,11 +28,10 @@ from portal.mail.links import LinkPurpose
 from portal.mail.outbox import MailKind
 from portal.mail.recipients import parse_recipient
 from portal.organizations.lifecycle import slugs
-from portal.organizations.lifecycle.creating import SignedUp, create_with_owner, make_room
+from portal.organizations.lifecycle.creating import SignedUp, create_with_owner, in_its_place
 from portal.organizations.lifecycle.engine import run_now
 from portal.organizations.lifecycle.errors import SlugTaken
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
-from portal.placement.choosing import choose
 from portal.placement.identifiers import parse_plan, parse_region
 from portal.web import rate_limits
 from portal.web.context import IdempotencyKey, RequestContext
@@ -76,20 +75,22 @@ def sign_up(
     name, address = _parse(typed_name, typed_slug, email, password)
     check_all(lambda: plan and parse_plan(plan), lambda: region and parse_region(region))
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
-    placement = make_room(placement or choose(plan, region))
-    with slugs.offering_a_free_slug(typed_slug):
-        signed_up = transaction(
-            lambda: create_with_owner(
-                name,
-                owner,
-                context,
-                user_agent,
-                placement=placement,
-                plan=plan,
-                region=region,
-                viewers_read_documents=viewers_read_documents,
-            )
+
+    @transactional
+    def create(chosen: Placement) -> SignedUp:
+        return create_with_owner(
+            name,
+            owner,
+            context,
+            user_agent,
+            placement=chosen,
+            plan=plan,
+            region=region,
+            viewers_read_documents=viewers_read_documents,
         )
+
+    with slugs.offering_a_free_slug(typed_slug):
+        signed_up = in_its_place(create, plan, region, placement)
         return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
@@ -222,22 +223,21 @@ def finish_sign_up(
         passwords.check_password(password, asked.email, name.shown)
         password_hash = passwords.hash_password(password)
     owner = NewAccount(ObjectId(), address, password_hash, verified_at=clock.now())
-    placement = make_room(choose())
 
     @transactional
-    def finish() -> SignedUp:
+    def finish(chosen: Placement) -> SignedUp:
         _end_pending(asked, owner.id)
         return create_with_owner(
             name,
             owner,
             context,
             user_agent,
-            placement=placement,
+            placement=chosen,
             viewers_read_documents=viewers_read_documents,
         )
 
     with slugs.offering_a_free_slug(typed_slug):
-        signed_up = finish()
+        signed_up = in_its_place(finish)
         return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 

@@ -38,13 +38,16 @@ log = structlog.get_logger()
 
 KEPT_SECONDS = 5
 DATABASES_KEPT_SECONDS = 60
+LIMITS_KEPT_SECONDS = 600
 READING_SECONDS = 1
 STORED_EVERY_SECONDS = 600
 FORECAST_DAYS = 30
 # From the decision to the commit: a transaction may take as long.
 IN_FLIGHT_SECONDS = TRANSACTION_SECONDS
-# Unauthorized, CommandNotFound, and what Atlas answers for either.
-_NOT_PERMITTED = (13, 59, 8000)
+REFUSED_SECONDS = 60
+# What Atlas answers instead of others' codes, and where its tier's limit is reached.
+_ATLAS_ERROR = 8000
+_NOT_PERMITTED = (13, 59, _ATLAS_ERROR)  # Unauthorized, CommandNotFound
 # Measured on 6.0.5 where idle files are closed: a collection with its index takes 60 KB of memory,
 # and 1.2 ms of the start, on a busy machine 3.
 _MEMORY_OF_A_FILE = 32 * 1024
@@ -75,6 +78,7 @@ _SLIM = dict.fromkeys(
 
 OPEN_FILES, FILES = "open files", "collections and indexes"
 COLLECTIONS, DATABASES = "collections", "databases"
+_LIMITING = ("max_open_files", "memory_bytes", "closes_early")
 
 
 class Wall(StrEnum):
@@ -134,7 +138,9 @@ class _Known:
     reading: Reading | None = None
     read_at: float = -math.inf
     databases_read_at: float = -math.inf
+    limits_read_at: float = -math.inf
     stored_at: float = -math.inf
+    refused_at: float = -math.inf
     collections: deque[float] = field(default_factory=deque)
     databases: deque[float] = field(default_factory=deque)
 
@@ -152,6 +158,8 @@ def take(cluster: str, strategy: Strategy, policy: Policy) -> bool:
     known = _known.setdefault(cluster, _Known())
     in_database = strategy == Strategy.DATABASE
     with known.lock:
+        if time.monotonic() - known.refused_at < REFUSED_SECONDS:
+            return False
         _refresh(known, cluster, policy, in_database=in_database)
         if _room(known, cluster, policy, in_database=in_database) < 1:
             return False
@@ -160,6 +168,18 @@ def take(cluster: str, strategy: Strategy, policy: Policy) -> bool:
         if in_database:
             known.databases.append(now)
         return True
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether a cluster refuses another collection, as hosted ones do at a limit that nobody
+    told."""
+    return isinstance(error, OperationFailure) and error.code == _ATLAS_ERROR
+
+
+def note_refusal(cluster: str) -> None:
+    """Put no more there for a while: the cluster refused another collection."""
+    log.error("capacity.refused", cluster=cluster, note="write its tier's limit into the policy")
+    _known.setdefault(cluster, _Known()).refused_at = time.monotonic()
 
 
 def free_share(cluster: str, policy: Policy) -> float:
@@ -172,23 +192,20 @@ def free_share(cluster: str, policy: Policy) -> float:
     return max(0, 1 - max((gauge.percent for gauge in gauges), default=100) / 100)
 
 
-def read(cluster: str, *, databases: bool) -> Reading:
-    """Ask the cluster's primary how much it holds, with its ``databases`` or without.
+def read(cluster: str, *, databases: bool, before: Reading | None = None) -> Reading:
+    """Ask the cluster's primary how much it holds, with its ``databases`` or without; what limits
+    it is taken from the reading ``before``, if one is given.
 
     Raises PyMongoError, and Unavailable as ``client_of`` does.
     """
     client = client_of(cluster)
     with pymongo.timeout(READING_SECONDS):
-        host = _if_permitted(client, {"hostInfo": 1})
-        memory = host.get("system", {}).get("memLimitMB")
-        listed = _if_permitted(client, {"listDatabases": 1, "nameOnly": True}) if databases else {}
+        names = _if_permitted(client, {"listDatabases": 1, "nameOnly": True}) if databases else {}
         return Reading(
             at=clock.now(),
-            databases=len(listed["databases"]) if listed else None,
-            closes_early=_closes_early(client),
-            max_open_files=host.get("extra", {}).get("extra", {}).get("maxOpenFiles"),
-            memory_bytes=memory and memory * 1024 * 1024,
+            databases=len(names["databases"]) if names else None,
             **_counted(client, cluster),
+            **({name: getattr(before, name) for name in _LIMITING} if before else _limits(client)),
         )
 
 
@@ -261,13 +278,16 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
     known.read_at = now
     if databases:
         known.databases_read_at = now
+    limits_known = now - known.limits_read_at < LIMITS_KEPT_SECONDS
     try:
-        reading = read(cluster, databases=databases)
+        reading = read(cluster, databases=databases, before=known.reading if limits_known else None)
     except (PyMongoError, Unavailable) as error:
         # The last one goes on counting, with all that is put there on top.
         log.warning("capacity.unreadable", cluster=cluster, error=str(error))
         known.reading = known.reading or last_reading(cluster)
         return
+    if not limits_known:
+        known.limits_read_at = now
     _forget_older(known.collections, now - IN_FLIGHT_SECONDS)
     if databases:
         _forget_older(known.databases, now - IN_FLIGHT_SECONDS)
@@ -338,12 +358,18 @@ def _if_permitted(client: MongoClient, command: dict[str, Any]) -> dict[str, Any
         return {}
 
 
-def _closes_early(client: MongoClient) -> bool:
-    """Tell whether the server is known to close idle files early."""
+def _limits(client: MongoClient) -> dict[str, Any]:
+    """What the server tells about its limits."""
+    host = _if_permitted(client, {"hostInfo": 1})
+    memory = host.get("system", {}).get("memLimitMB")
     options = _if_permitted(client, {"getCmdLineOpts": 1}).get("parsed", {})
     engine = options.get("storage", {}).get("wiredTiger", {}).get("engineConfig", {})
     closing = _CLOSING.search(engine.get("configString", ""))
-    return closing is not None and int(closing[1]) <= _EARLY_SECONDS
+    return {
+        "max_open_files": host.get("extra", {}).get("extra", {}).get("maxOpenFiles"),
+        "memory_bytes": memory and memory * 1024 * 1024,
+        "closes_early": closing is not None and int(closing[1]) <= _EARLY_SECONDS,
+    }
 
 
 def _derived_limit(reading: Reading, max_open_files: int) -> tuple[int, Wall]:

@@ -32,6 +32,22 @@ def in_force(app):
 
 
 @pytest.fixture
+def hosted(admin):
+    """Have the server refuse what hosted ones refuse, so many times or always."""
+
+    def refuse(code, *commands, times=None):
+        admin.admin.command(
+            "configureFailPoint",
+            "failCommand",
+            mode={"times": times} if times else "alwaysOn",
+            data={"failCommands": list(commands), "errorCode": code},
+        )
+
+    yield refuse
+    admin.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+@pytest.fixture
 def main_in(app):
     """Have the first cluster be in a region."""
 

@@ -231,18 +231,6 @@ def test_a_mongod_that_may_open_few_files_is_full_before_it_aborts(app, memory, 
             assert reading.open_files < 600
 
 
-@pytest.fixture
-def hosted(admin):
-    """Have the server refuse what hosted ones refuse, or a role without rights on the cluster."""
-
-    def refuse(code, *commands):
-        failing = {"failCommands": list(commands), "errorCode": code}
-        admin.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=failing)
-
-    yield refuse
-    admin.admin.command("configureFailPoint", "failCommand", mode="off")
-
-
 @pytest.mark.parametrize("code", [13, 59, 8000])
 def test_a_server_that_tells_nothing_takes_none_unless_the_policy_says_how_many(app, hosted, code):
     hosted(code, "serverStatus", "hostInfo", "getCmdLineOpts", "listDatabases")

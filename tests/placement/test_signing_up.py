@@ -3,6 +3,7 @@
 import pytest
 
 from portal.database.clusters import database_of
+from portal.documents.accounts import Account
 from portal.documents.organizations import Organization, Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.identity.api_keys import credentials
@@ -88,3 +89,22 @@ def test_the_policy_changed_meanwhile_moves_nobody(app, in_force):
     assert the_placement() == (Strategy.SHARED, "main")
     assert tenant_of(Organization.objects.get()).find_one() == {"_id": 1}
     assert PlacementPolicy.objects.count() == 2
+
+
+def test_where_a_hosted_server_refuses_another_collection_it_shares_one(app, hosted, log):
+    """At a limit that nobody told: "already using 500 collections of 500"."""
+    hosted(8000, "create", times=1)
+    assert Program(app).post("/org/create", wanted()).status_code == 201
+    assert the_placement() == (Strategy.SHARED, "main")
+    assert log.named("capacity.refused")[0]["cluster"] == "main"
+    # The next one doesn't try.
+    other = wanted(organization_name="Kestrel", email="teo@kestrel.example")
+    assert Program(app).post("/org/create", other).status_code == 201
+    assert Organization.objects.get(slug="kestrel").placement.strategy == Strategy.SHARED
+    assert len(log.named("capacity.refused")) == 1
+
+
+def test_where_it_refuses_shared_ones_too_nothing_is_created(app, hosted):
+    hosted(8000, "create")
+    assert fault(Program(app).post("/org/create", wanted()))[:2] == (503, "clusters_unavailable")
+    assert Organization.objects.count() == Account.objects.count() == 0

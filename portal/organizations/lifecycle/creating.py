@@ -8,14 +8,18 @@ after the commit, and the organization waits where that cluster is away. In a po
 before, the transaction is all.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bson import ObjectId
+from pymongo.errors import OperationFailure
 
 from portal import clock
 from portal.audit.trail import begin_chain, delete_chain
 from portal.database.cascade import delete_belongings
-from portal.database.clusters import database_of, ensure_placeable
+from portal.database.clusters import database_of, ensure_placeable, forget_registry
+from portal.database.errors import ClusterClosed
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
@@ -36,11 +40,15 @@ from portal.organizations.lifecycle.births import create_once
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.naming import active_name, place_at_birth
 from portal.organizations.lifecycle.steps import drop_collection, rename_collection
+from portal.placement import capacity
 from portal.placement.choosing import choose
+from portal.placement.errors import ClustersUnavailable
 from portal.tenants import collections
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
+
+Written = TypeVar("Written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,38 @@ def make_room(placement: Placement) -> Placement:
         pool = pools.pool_with_room(placement.cluster)
         placement.pool, placement.database = pool.id, pool.database
     return placement
+
+
+def in_its_place(
+    write: Callable[[Placement], Written],
+    plan: str | None = None,
+    region: str | None = None,
+    placement: Placement | None = None,
+) -> Written:
+    """The result of ``write``, a transaction that writes a new organization, in the ``placement``
+    or else where the policy has one of this ``plan`` and ``region``.
+
+    Chosen once more where the cluster was closed meanwhile, or refuses another collection at a
+    limit that nobody told; ``write`` wrote nothing then. Raises ClustersUnavailable where it
+    refuses shared ones, too, and what ``choose``, ``make_room`` and ``write`` raise.
+    """
+    if placement:
+        return write(make_room(placement))
+    chosen = choose(plan, region)
+    try:
+        return write(make_room(chosen))
+    except ClusterClosed:
+        forget_registry()
+    except OperationFailure as error:
+        if not capacity.is_refusal(error):
+            raise
+        capacity.note_refusal(chosen.cluster)
+    try:
+        return write(make_room(choose(plan, region)))
+    except OperationFailure as error:
+        if not capacity.is_refusal(error):
+            raise
+        raise ClustersUnavailable from error
 
 
 @within_transaction
@@ -107,14 +147,16 @@ def create_organization(
     ``placement`` is given; otherwise like ``sign_up``."""
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name = parse_name(typed_name, typed_slug)
-    placement = make_room(placement or choose())
     with slugs.offering_a_free_slug(typed_slug):
-        created = _create_for(
-            account_id,
-            name,
-            context,
+        created = in_its_place(
+            lambda chosen: _create_for(
+                account_id,
+                name,
+                context,
+                placement=chosen,
+                viewers_read_documents=viewers_read_documents,
+            ),
             placement=placement,
-            viewers_read_documents=viewers_read_documents,
         )
         return engine.run_now(created)
 
