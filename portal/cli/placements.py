@@ -93,7 +93,8 @@ def measure() -> None:
 
     Run it every night. Shared collections are read whole, on a secondary where there is one.
     """
-    click.echo(f"{measuring.measure_organizations():,} organizations measured.")
+    with _refusals():
+        click.echo(f"{measuring.measure_organizations():,} organizations measured.")
 
 
 @placements.command("proposals")

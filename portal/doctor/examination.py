@@ -44,6 +44,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     surroundings.find_leaking_server,
     surroundings.find_waiting_mails,
     surroundings.find_wrong_clock,
+    surroundings.find_full_clusters,
 )
 
 

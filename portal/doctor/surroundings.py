@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 
+from pymongo.errors import PyMongoError
+
 from portal.database import connection
+from portal.database.clusters import known_clusters
 from portal.doctor.findings import Finding, Kind
+from portal.errors import Unavailable
 from portal.mail import outbox
+from portal.placement import capacity, policies
 
 LEAKING_SERVER = Kind(
     "leaking_server",
@@ -21,6 +26,35 @@ WRONG_CLOCK = Kind(
     "A portal and a database server whose clocks differ",
     "Set the clock of both machines by NTP. It is the clock of this machine that was compared.",
 )
+
+
+FULL_CLUSTER = Kind(
+    "full_cluster",
+    "Clusters that are nearly full, or don't tell how much they may hold",
+    "New organizations share collections there. `flask placements capacity` shows why; the policy "
+    "sends them elsewhere, and says what a hosted cluster may hold.",
+)
+_NEARLY_FULL_PERCENT = 80
+
+
+def find_full_clusters() -> Iterator[Finding]:
+    """Clusters that take few more collections or none. One that doesn't answer is told of by
+    others."""
+    policy = policies.current_policy()
+    for cluster in known_clusters():
+        if not cluster.open:
+            continue
+        try:
+            reading = capacity.read(cluster.name, databases=True)
+        except (PyMongoError, Unavailable):
+            continue
+        gauges = capacity.gauges_of(reading, policy.limits_of(cluster.name))
+        if not gauges:
+            yield Finding(FULL_CLUSTER, cluster.name, "it tells no limit, and the policy none")
+        for gauge in gauges:
+            if gauge.percent >= _NEARLY_FULL_PERCENT:
+                held = f"{gauge.held:,} of {gauge.limit:,} {gauge.what}, {gauge.wall}"
+                yield Finding(FULL_CLUSTER, cluster.name, held)
 
 
 def find_leaking_server() -> Iterator[Finding]:

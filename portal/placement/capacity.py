@@ -56,6 +56,7 @@ _STARTED_IN_A_MINUTE = 40_000
 # A part of the limit is for connections. More files than may be open fit where idle ones are closed
 # within seconds; by default it takes 10 minutes, in which a backup, say, opens all of them.
 _OPEN_AT_MOST = 0.8
+_OPEN_BY_LOOPS = 0.6
 _FILES_FOR_EACH_OPEN = 1.4
 _EARLY_SECONDS = 60
 _CLOSING = re.compile(r"close_idle_time=(\d+)")
@@ -168,6 +169,15 @@ def take(cluster: str, strategy: Strategy, policy: Policy) -> bool:
         if in_database:
             known.databases.append(now)
         return True
+
+
+def may_open_more(cluster: str) -> bool:
+    """Tell whether the cluster has room for more open files, as far as it tells. Raises as
+    ``read``."""
+    reading = read(cluster, databases=False)
+    if reading.max_open_files is None or reading.open_files is None:
+        return True
+    return reading.open_files < reading.max_open_files * _OPEN_BY_LOOPS
 
 
 def is_refusal(error: Exception) -> bool:

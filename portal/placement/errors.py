@@ -84,6 +84,20 @@ class ClustersUnavailable(Unavailable):
 
 
 @dataclass
+class TooManyOpenFiles(Unavailable):
+    """A cluster has so many files open that it is better not to look at more."""
+
+    cluster: str
+
+    code = "too_many_open_files"
+    message = (
+        "{cluster} has more than 60 % of the files open that it may, and closes none. Raise its "
+        "limit (ulimit -n), or have it close idle ones early (docs/operating.md). Those measured "
+        "so far are stored."
+    )
+
+
+@dataclass
 class InvalidPolicy(Invalid):
     """A policy with faults, each by the name of its field or by its line."""
 

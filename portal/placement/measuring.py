@@ -5,6 +5,7 @@ shared one is read whole, on a secondary where there is one, once for all its or
 collection is renamed, dropped or away meanwhile, its organizations keep their last figures.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,11 +24,17 @@ from portal.documents.figures import OrganizationFigures
 from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
 from portal.documents.pools import Pool
 from portal.errors import Unavailable
+from portal.placement import capacity
+from portal.placement.errors import TooManyOpenFiles
 from portal.placement.policies import Demotion, Policy, Promotion, current_policy
 
 log = structlog.get_logger()
 
 _POOL_SECONDS = 1800
+# 100 collections and their indexes are 200 files.
+_BETWEEN_LOOKS = 100
+_PAUSE_SECONDS = 1
+_PATIENCE_SECONDS = 900
 _DAY = timedelta(days=1)
 # The server counts the aggregation, and the looks at the figures in it.
 _OPERATIONS_OF_MEASURING = 4
@@ -105,10 +112,31 @@ def is_under(
 def _measured() -> Iterator[Measured]:
     active = {"state": OrganizationState.ACTIVE, "placement.pool": {"$exists": False}}
     for rows in in_batches(Organization, active, "placement"):
-        for row in rows:
-            yield from _own(row["_id"], Placement._from_son(row["placement"]))
+        for number, row in enumerate(rows):
+            placement = Placement._from_son(row["placement"])
+            if number % _BETWEEN_LOOKS == 0:
+                _wait_for_room(placement.cluster)
+            yield from _own(row["_id"], placement)
     for pool in Pool.objects(uuid__exists=True):
         yield from _in_pool(pool)
+
+
+def _wait_for_room(cluster: str) -> None:
+    """Wait while much of what the cluster may open is open: each collection that is measured is
+    opened, and ``mongod`` aborts at its limit. Where that doesn't change, its idle files stay open
+    for longer than anybody would wait. Raises TooManyOpenFiles."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not _may_open_more(cluster):
+        if time.monotonic() > deadline:
+            raise TooManyOpenFiles(cluster)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _may_open_more(cluster: str) -> bool:
+    try:
+        return capacity.may_open_more(cluster)
+    except (PyMongoError, Unavailable):
+        return True  # its organizations aren't measured then
 
 
 def _own(organization: ObjectId, placement: Placement) -> Iterator[Measured]:

@@ -250,3 +250,14 @@ def test_what_is_told_counts_though_another_answer_is_missing(app, hosted, missi
     reading = capacity.read("main", databases=False)
     assert reading.collections > 0
     assert bool(gauges_of(reading, Limits())) == (missing != "hostInfo")
+
+
+def test_the_doctor_tells_of_a_cluster_that_is_nearly_full(command, in_force, hosted):
+    assert "full_cluster" not in command("doctor", "--json").stdout
+    rule = '[[place]]\nstrategy = "collection"\n'
+    in_force(rule + "[limits.main]\nnamespaces = 100\n")
+    [told] = command("doctor", "--json").stdout.splitlines()
+    assert "of 100 collections and indexes, by the policy" in told
+    in_force(rule)
+    hosted(13, "hostInfo")
+    assert "it tells no limit" in command("doctor").stdout

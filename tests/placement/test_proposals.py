@@ -14,6 +14,7 @@ from portal.database.connection import tenant_database
 from portal.documents.figures import OrganizationFigures
 from portal.documents.organizations import Organization, Strategy
 from portal.documents.pools import Pool
+from portal.placement import capacity, measuring
 from portal.placement.measuring import Measured, is_over, is_under, measure_organizations
 from portal.placement.policies import Demotion, Promotion, current_policy
 from portal.placement.proposals import Reason, propose_moves
@@ -214,3 +215,21 @@ def test_the_commands_measure_and_propose(in_force, command, days_later):
     assert told.stdout.startswith("acme  shared → collection  it is over the thresholds of promote")
     assert told.stderr == "1 organization should move.\n"
     assert '"to": "collection"' in command("placements", "proposals", "--json").stdout
+
+
+def test_measuring_waits_while_much_of_what_a_cluster_may_open_is_open(app, monkeypatch):
+    an_organization("Acme")
+    answers = iter([False, False, True])
+    monkeypatch.setattr(capacity, "may_open_more", lambda cluster: next(answers))
+    monkeypatch.setattr(measuring, "_PAUSE_SECONDS", 0)
+    assert measure_organizations() == 1
+    assert list(answers) == []
+
+
+def test_measuring_gives_up_where_that_does_not_change(app, monkeypatch, command):
+    an_organization("Acme")
+    monkeypatch.setattr(capacity, "may_open_more", lambda cluster: False)
+    monkeypatch.setattr(measuring, "_PATIENCE_SECONDS", 0)
+    refused = command("placements", "measure")
+    assert refused.returncode == 2
+    assert "closes none" in refused.stderr
