@@ -51,7 +51,7 @@ _INDEXES = {
 }
 _USERS = {
     Strategy.COLLECTION: ("reach its collection alone", ""),
-    Strategy.DATABASE: ("reach its database alone", ""),
+    Strategy.DATABASE: ("reach its database alone", "where the portal may make users there"),
     Strategy.SHARED: ("not offered", "they would reach the others’ documents too"),
 }
 _BACKUPS = {
@@ -64,8 +64,14 @@ _RENAMING = {
     Strategy.DATABASE: ("nothing there changes", ""),
     Strategy.SHARED: ("nothing there changes", ""),
 }
+_LIMITS = {
+    Strategy.COLLECTION: ("documents of up to 16 MB", "as many as its cluster has room for"),
+    Strategy.DATABASE: ("documents of up to 16 MB", "as many as its cluster has room for"),
+    Strategy.SHARED: ("documents of up to 16 MB", "a large or busy one should have its own"),
+}
 _MEANINGS = (
     ("Kept apart by", _APART),
+    ("Limits", _LIMITS),
     ("Indexes", _INDEXES),
     ("MongoDB users", _USERS),
     ("Backup", _BACKUPS),

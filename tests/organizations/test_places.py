@@ -57,7 +57,7 @@ def test_it_says_what_each_place_means(viewer, strategy, title, apart, users):
     assert apart in rows["Kept apart by"][0]
     assert users in rows["MongoDB users"][0]
     assert list(rows) == [
-        "Kept apart by", "Indexes", "MongoDB users", "Backup", "When it is renamed", "Region",
+        "Kept apart by", "Limits", "Indexes", "MongoDB users", "Backup", "When it is renamed", "Region",
         "If that cluster stops",
     ]  # fmt: skip
 
@@ -90,7 +90,7 @@ def test_a_region_is_told_and_what_binds_to_it(viewer, main_in):  # noqa: F811
     Organization.objects(slug="acme-corp").update(region="eu-central", plan="large")
     page = viewer.get(HERE)
     assert rows_of(page)["Region"][0].startswith("eu-central, bound to it")
-    assert "They can move it within eu-central" in page.text
+    assert "It is bound to eu-central, and stays there" in page.text
     pairs = {dt.get_text(): dt.find_next("dd").get_text() for dt in page.html.select(".pairs dt")}
     assert pairs["Plan"] == "large"
     assert pairs["Collection"] == "org_acme_corp"
