@@ -35,6 +35,7 @@ _REASONS_AT_END = 10
 _LOOK_SECONDS = 1
 # Who keeps the output looks whether there is any.
 _LINE_EVERY_SECONDS = 60
+_ANEW_EVERY_SECONDS = 0.1
 
 
 @tenants.command("apply")
@@ -163,23 +164,26 @@ def _run(job: Job, script: Script, pace: Pace, gate: Gate) -> None:
 
 
 class _Line:
-    """The line that says how far the work is: written anew each time on a terminal, elsewhere every
+    """The line that says how far the work is: written anew on a terminal, elsewhere a new one every
     _LINE_EVERY_SECONDS."""
 
     def __init__(self) -> None:
         self._anew = sys.stdout.isatty()
+        self._every_seconds = _ANEW_EVERY_SECONDS if self._anew else _LINE_EVERY_SECONDS
+        self._next = time.monotonic() + self._every_seconds
         self._width = 0
-        self._next = time.monotonic() + _LINE_EVERY_SECONDS
 
     def show(self, line: str) -> None:
         """Show it in place of the one before."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._every_seconds
         line = plain(line)
         if self._anew:
             line = line[: shutil.get_terminal_size().columns - 1]
             click.echo(f"\r{line:<{self._width}}", nl=False)
             self._width = len(line)
-        elif time.monotonic() > self._next:
-            self._next = time.monotonic() + _LINE_EVERY_SECONDS
+        else:
             click.echo(line)
 
     def keep(self, line: str) -> None:
