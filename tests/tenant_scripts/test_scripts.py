@@ -7,6 +7,7 @@ from bson import SON
 from pymongo.errors import WriteError
 
 from portal.documents.jobs import Job
+from portal.documents.organizations import Strategy
 from portal.organizations.storage import tenant_of
 from portal.tenant_scripts import set_validator
 from portal.tenant_scripts.errors import InvalidValidator
@@ -81,8 +82,9 @@ def test_indexes_are_built_and_dropped_as_pymongo_names_them(script, apply):
     assert "status_1" not in tenant_of(organization).index_information()
 
 
-def test_a_script_sets_a_validator_and_takes_it_away(script, apply):
-    organization = an_organization()
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.DATABASE])
+def test_a_script_sets_a_validator_and_takes_it_away(script, apply, strategy):
+    organization = an_organization(strategy=strategy)
     text = """
         from portal.tenant_scripts import set_validator
 

@@ -176,3 +176,28 @@ def test_a_wave_stops_as_soon_as_more_failed_than_may(script, apply, some):
     failed = [state for state in states().values() if state == "failed"]
     assert 1 <= len(failed) <= 3
     assert "may" in told.stdout
+
+
+def test_one_that_failed_is_not_tried_again_by_a_job_that_goes_on(script, apply, some, tmp_path):
+    organizations = some(5)
+    text = """
+        from pathlib import Path
+
+        def apply(tenant):
+            tenant.update_one({"_id": "runs"}, {"$inc": {"n": 1}}, upsert=True)
+            end = Path(__file__).with_name("end")
+            if tenant.find_one({"_id": "end"}) and end.exists():
+                end.unlink()
+                raise KeyboardInterrupt
+            if tenant.find_one({"_id": "globex"}):
+                raise ValueError
+    """
+    (tmp_path / "end").touch()
+    tenant_of(organizations[1]).insert_one({"_id": "globex"})
+    tenant_of(organizations[3]).insert_one({"_id": "end"})
+    for expected in (1, 1):
+        told = apply(script(text), "--max-failures", 100, "--workers", 1)
+        assert told.returncode == expected
+    [job] = latest_jobs(9)
+    assert (job.state, job.result["failed"], job.result["done"]) == ("done", 1, 4)
+    assert [runs(one) for one in organizations] == [1, 1, 1, 2, 1]
