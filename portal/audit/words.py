@@ -97,7 +97,15 @@ WORDS = {
 """By action; filled with the event's details and ``target``, the e-mail of its target."""
 
 # In chains of accounts and of the installation, not of organizations.
-_OTHER_GROUPS = ("account", "application", "cluster", "installation", "job", "provisioning_key")
+_OTHER_GROUPS = (
+    "account",
+    "application",
+    "cluster",
+    "installation",
+    "job",
+    "placement_policy",
+    "provisioning_key",
+)
 
 
 class _Details(dict):
