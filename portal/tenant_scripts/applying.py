@@ -226,7 +226,7 @@ class _Application:
         while (seconds := self.next_at - time.monotonic()) > 0:
             time.sleep(min(seconds, 1))
             self.run.check()
-        self.next_at = max(self.next_at, time.monotonic() - 1) + 1 / self.pace.rate
+        self.next_at = time.monotonic() + 1 / self.pace.rate
 
     def _apply_to(self, one: Selected, number: int) -> str | None:
         """Apply the script to an organization; the state it came to."""

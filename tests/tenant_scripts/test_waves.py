@@ -111,9 +111,9 @@ def test_at_most_so_many_begin_in_a_second(script, apply, some):
             times.append(time.monotonic())
             tenant.insert_one({"at": times[-1]})
     """
-    assert apply(script(begun), "--rate", 20, "--workers", 8).returncode == 0
+    assert apply(script(begun), "--rate", 10, "--workers", 8).returncode == 0
     at = sorted(tenant_of(one).find_one()["at"] for one in Organization.objects)
-    assert at[-1] - at[0] >= 0.2
+    assert at[-1] - at[0] >= 0.3  # half a second, but for a slow first one
 
 
 def test_a_canary_that_had_failed_when_its_process_died_still_stops_the_next_wave(
