@@ -142,9 +142,15 @@ def test_whatever_ends_it_no_process_is_left_and_its_data_is_there_the_next_time
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """One that the tests which only look share."""
-    with make_run(a_clone(tmp_path_factory.mktemp("running"), "build")) as running:
+    """One that the tests which only look share, beside the address of a proxy that isn't there."""
+    nobody = "http://127.0.0.1:1"
+    proxy = {"http_proxy": nobody, "HTTP_PROXY": nobody, "no_proxy": ""}
+    with make_run(a_clone(tmp_path_factory.mktemp("running"), "build"), **proxy) as running:
         yield running
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_the_portal_itself(running):
+    assert running.url
 
 
 @pytest.mark.attack("P1")
@@ -284,22 +290,12 @@ def test_a_signal_while_a_child_is_looked_at_keeps_nobody_from_waiting_for_it():
     assert child.wait(5) == -signal.SIGKILL
 
 
-def test_with_mongo_uri_nothing_is_embedded(clone, server):
-    secrets = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
-    databases = {"MASTER_DB": "master_uri", "TENANT_DB": "tenant_uri"}
-    admit(server.admin_uri, *databases.values())
-    with make_run(clone, MONGO_URI=server.uri, **secrets, **databases) as running:
-        assert running.processes()["mongod"] == []
-        assert not (clone / "instance" / "data").exists()
-        assert Person(running.url).sign_up().status_code == 303
-
-
 @pytest.mark.parametrize(
     ("faulty", "told"),
     [
         ({"PORT": "http"}, "PORT"),
         ({"MONGO_URI": "mongodb://127.0.0.1:1/"}, "JWT_SECRET"),
-        ({"TRASH_DAYS": "-1"}, "TRASH_DAYS"),
+        pytest.param({"TRASH_DAYS": "-1"}, "TRASH_DAYS", marks=pytest.mark.full),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_runs(clone, faulty, told):
@@ -312,16 +308,21 @@ def test_what_is_wrong_is_told_before_anything_runs(clone, faulty, told):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_port_that_is_still_held_is_waited_for(clone):
-    """By whom, is told: a gunicorn that finishes its requests, for instance."""
+def test_with_mongo_uri_nothing_is_embedded_and_a_port_that_is_held_is_waited_for(clone, server):
+    """By whom it is held, is told: a gunicorn that finishes its requests, for instance."""
+    secrets = {name.upper(): server.settings[name] for name in ("jwt_secret", "secret_key")}
+    databases = {"MASTER_DB": "master_uri", "TENANT_DB": "tenant_uri"}
+    admit(server.admin_uri, *databases.values())
     with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-        supervisor = start_make(clone, PORT=str(port))
+        port = str(held.getsockname()[1])
+        supervisor = start_make(clone, PORT=port, MONGO_URI=server.uri, **secrets, **databases)
         told = supervisor.stderr.readline()
         assert f"Port {port} is still in use by process {os.getpid()} (" in told
         assert "waiting up to 15 s" in told
     try:
         assert any("Portal: " in line for line in supervisor.stderr)
+        assert Person(f"http://localhost:{port}").sign_up().status_code == 303
+        assert not (clone / "instance" / "data").exists()
     finally:
         supervisor.terminate()
         supervisor.communicate()
@@ -337,12 +338,6 @@ def test_who_was_killed_may_be_started_again_at_once(clone):
     with make_run(clone, PORT=port) as again:
         assert again.url == running.url
     running.make.communicate()
-
-
-def test_a_proxy_in_the_environment_is_not_asked_for_the_portal_itself(clone):
-    nobody = "http://127.0.0.1:1"
-    with make_run(clone, http_proxy=nobody, HTTP_PROXY=nobody, no_proxy="") as running:
-        assert running.url
 
 
 @pytest.mark.full

@@ -82,16 +82,23 @@ def test_an_organization_without_its_collection_remains_after_a_repair(command, 
     assert command("doctor", "--repair").returncode == 1
 
 
+DOCTOR, LIFECYCLE_RUN = ("doctor",), ("lifecycle", "run")
+NO_SERVER = {"MONGO_URI": "mongodb://127.0.0.1:1/"}, "127.0.0.1:1"
+WRONG_SETTINGS = {"JWT_SECRET": ""}, "JWT_SECRET"
+NO_PORTAL = {"MONGO_URI": ""}, "Start the portal with `make run`"
+
+
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("command", "changes", "told"),
     [
-        ({"MONGO_URI": "mongodb://127.0.0.1:1/"}, "127.0.0.1:1"),
-        ({"JWT_SECRET": ""}, "JWT_SECRET"),
-        ({"MONGO_URI": ""}, "Start the portal with `make run`"),
+        pytest.param(DOCTOR, *NO_SERVER, id="no server"),
+        pytest.param(DOCTOR, *WRONG_SETTINGS, id="wrong settings"),
+        pytest.param(DOCTOR, *NO_PORTAL, id="no portal"),
+        pytest.param(LIFECYCLE_RUN, *NO_SERVER, id="no server to carry on with"),
+        pytest.param(LIFECYCLE_RUN, *WRONG_SETTINGS, marks=pytest.mark.full),
+        pytest.param(LIFECYCLE_RUN, *NO_PORTAL, marks=pytest.mark.full),
     ],
-    ids=["no server", "wrong settings", "no portal"],
 )
-@pytest.mark.parametrize("command", [("doctor",), ("lifecycle", "run")])
 def test_what_keeps_it_from_looking_is_told_in_words(flask, tmp_path, command, changes, told):
     for part in ("portal", "templates", "static", "build", "wsgi.py"):
         (tmp_path / part).symlink_to(TOP / part)
