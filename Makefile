@@ -33,7 +33,7 @@ test: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(A
 	$(BIN)/pytest $(T)
 
 test-fast: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)  ## runs the tests that need no browser, start no process and take no seconds
-	$(BIN)/pytest -m "not (browser or processes or slow or full)" $(T)
+	$(BIN)/pytest -n logical -m "not (browser or processes or slow or full)" $(T)
 
 faults: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
 	$(BIN)/pytest -m full --ignore tests/faults

@@ -114,8 +114,10 @@ sys.addaudithook(_refuse_processes)
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Half as many again as there are cores: many tests wait for processes that start or die."""
-    return -(-3 * len(os.sched_getaffinity(0)) // 2)
+    """With ``-n auto`` half as many again as there are cores: many tests wait for processes that
+    start or die. With ``-n logical`` no more: those of ``make test-fast`` don't."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if config.option.numprocesses == "logical" else -(-3 * cores // 2)
 
 
 def pytest_sessionstart(session):

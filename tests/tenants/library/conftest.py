@@ -19,6 +19,8 @@ from pymongo import monitoring
 from tests.tenants.breaking_line import BreakingLine
 
 LIBRARY = os.environ.get("TENANTS_LIBRARY", "portal.tenants")
+# The synchronous form is made of the other.
+FORMS = [pytest.param("sync", marks=pytest.mark.slow), "async"]
 APPLICATION = "shop"  # the appname by which the server fails its commands and no others
 
 
@@ -199,7 +201,7 @@ def connecting(request):
         yield make
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=FORMS)
 def connect(request):
     with connecting(request) as make:
         yield make
@@ -219,7 +221,7 @@ def shared_listener():
     return Sent()
 
 
-@pytest.fixture(scope="session", params=["sync", "async"])
+@pytest.fixture(scope="session", params=FORMS)
 def shared_tenants(request, shared_fake, shared_listener):
     with connecting(request) as make:
         yield make(shared_fake.uri, event_listeners=[shared_listener])
