@@ -145,6 +145,7 @@ def master_data():
 
 
 @pytest.mark.attack("C1")
+@pytest.mark.slow
 def test_every_form_needs_its_token(app, visitor):
     visitor.sign_up()
     other = Visitor(app)

@@ -102,6 +102,7 @@ def test_nobody_spends_the_tries_of_anothers_codes(app, limited):
 
 
 @pytest.mark.attack("A1")
+@pytest.mark.slow
 def test_who_knows_the_password_keeps_the_owners_browser_out_of_nothing(app, limited):
     mara = an_account("mara@acme.example")
     shown, codes = an_app(mara)

@@ -156,7 +156,9 @@ def test_the_right_password_waits_like_the_others(guesser, app, time_machine, ha
     assert Guesser(app).status(password=PASSWORD) == 303
 
 
-many = pytest.mark.parametrize("many", [40, pytest.param(1000, marks=pytest.mark.full)])
+many = pytest.mark.parametrize(
+    "many", [pytest.param(40, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.full)]
+)
 
 
 @pytest.mark.attack("A1")

@@ -139,6 +139,7 @@ def test_errors_name_keys_and_never_values(writer, stored):
     assert "000" not in refused.text
 
 
+@pytest.mark.slow
 def test_pages_have_every_document_once_where_values_are_equal(writer, stored):
     stored.insert_many({"_id": n, "a": n % 3, "b": n} for n in range(50))
     stored.insert_many(

@@ -185,6 +185,7 @@ values = st.recursive(
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(st.dictionaries(keys, values, max_size=4))
+@pytest.mark.slow
 def test_any_document_comes_back_or_is_told(document):
     encoded = bson.encode(document)
     text = render(encoded)

@@ -157,6 +157,7 @@ documents = st.lists(
 )
 
 
+@pytest.mark.slow
 def test_any_documents_go_out_and_in_again(writer, stored):
     @settings(
         max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck)
@@ -179,6 +180,7 @@ def test_any_documents_go_out_and_in_again(writer, stored):
 
 
 @pytest.mark.attack("T1")
+@pytest.mark.slow
 def test_two_tenants_with_equal_ids_never_meet(app, writer, stored, tenant_db):
     """Every operation on one leaves the other as it was, and sees nothing of it."""
     kestrel = an_organization("Kestrel")

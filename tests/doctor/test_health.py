@@ -32,6 +32,7 @@ from tests.factories import (
 from tests.visitor import PASSWORD
 
 
+@pytest.mark.slow
 def test_after_many_operations_there_is_nothing_to_find(found, time_machine):
     account = an_account("mara@acme.example")
     organizations = [an_organization(f"Org {n}", account) for n in range(6)]
@@ -69,6 +70,7 @@ def test_what_ends_leaves_nothing_behind(found):
     assert found() == []
 
 
+@pytest.mark.slow
 def test_more_than_a_page_is_examined_whole(found, monkeypatch, tenant_db, master_db):
     for module in (chains, paging, placements):
         monkeypatch.setattr(module, "BATCH_SIZE", 3)

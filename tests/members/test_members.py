@@ -286,6 +286,7 @@ def test_of_two_owners_who_go_at_the_same_moment_one_stays(acme, mara, join, fir
 
 
 @pytest.mark.attack("T4")
+@pytest.mark.slow
 def test_of_two_owners_who_demote_each_other_one_stays(acme, mara, join):
     idris = join("idris@acme.example", Role.OWNER)
     ways = {account.id: access_to("acme-corp", a_person(account)) for account in (mara, idris)}

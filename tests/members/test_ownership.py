@@ -177,6 +177,7 @@ def test_admins_offer_no_ownership(teo, join, enter):
 
 
 @pytest.mark.attack("T4")
+@pytest.mark.slow
 def test_an_owner_remains_whether_an_offer_is_accepted_or_the_giver_goes_first(acme, mara, teo):
     """The giver goes in the moment in which the offer is accepted."""
     giving, taking = access_to("acme-corp", a_person(mara)), access_to("acme-corp", a_person(teo))

@@ -14,6 +14,7 @@ TABS = 2
 
 @pytest.mark.attack("T1")
 @pytest.mark.parametrize("posts", [40, pytest.param(1000, marks=pytest.mark.full)])
+@pytest.mark.slow
 def test_interleaved_posts_on_two_organizations_and_none_on_the_wrong_one(app, posts):
     mara = an_account("mara@acme.example")
     slugs = [an_organization(name, mara).slug for name in ("Acme Corp", "Kestrel")]

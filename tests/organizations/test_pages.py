@@ -197,8 +197,15 @@ def test_a_long_list_is_paged_both_ways_by_address(visitor, monkeypatch):
     assert names(back) == names(second)
 
 
-@pytest.mark.parametrize("prefix", [None, "org-1"])
-@pytest.mark.parametrize("count", [1, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("count", "prefix"),
+    [
+        (1, None),
+        (1, "org-1"),
+        pytest.param(2000, None, marks=pytest.mark.full),
+        pytest.param(2000, "org-1", marks=pytest.mark.slow),
+    ],
+)
 def test_an_account_sees_each_of_its_organizations_once_both_ways(master_db, count, prefix):
     account = ObjectId()
     slugs = organizations_in_bulk(master_db, account, count)
