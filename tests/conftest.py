@@ -17,6 +17,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import cycle, groupby
 from pathlib import Path
 
 import pymongo
@@ -118,6 +119,31 @@ def pytest_xdist_auto_num_workers(config):
     start or die. With ``-n logical`` no more: those of ``make test-fast`` don't."""
     cores = len(os.sched_getaffinity(0))
     return cores if config.option.numprocesses == "logical" else -(-3 * cores // 2)
+
+
+@pytest.hookimpl(trylast=True)  # once they are shuffled
+def pytest_collection_modifyitems(items):
+    """Put those that take long at the beginning, so that none is waited for at the end, with those
+    of a browser by one worker, so that there is one browser. Each worker takes as many tests as
+    another, from the list's beginning on, and then from the others' ends."""
+    begins = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]
+    turns, rest = cycle(begins[1:] or begins), []
+    for _, module in groupby(items, lambda item: item.path):
+        turn = None
+        for item in module:
+            marks = {mark.name for mark in item.iter_markers()}
+            if "browser" in marks:
+                begins[0].append(item)
+            elif marks & {"processes", "slow"}:
+                turn = next(turns) if turn is None else turn
+                turn.append(item)
+            else:
+                rest.append(item)
+    each = -(-len(items) // len(begins))
+    items.clear()
+    for begin in begins:
+        items += [*begin, *rest[: max(each - len(begin), 0)]]
+        del rest[: max(each - len(begin), 0)]
 
 
 def pytest_sessionstart(session):
