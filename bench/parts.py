@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench import (
     auditing,
     documents,
+    lifecycle,
     load,
     memory,
     pages,
@@ -36,6 +37,11 @@ PARTS = (
     Part("store", "the tenant store against plain PyMongo", storing.measure),
     Part("audit", "a change with its audit event and without", auditing.measure),
     Part("rename", "a rename with few documents and with many", renaming.measure),
+    Part(
+        "lifecycle",
+        "lifecycle operations by strategy; a purge’s neighbours",
+        lifecycle.measure,
+    ),
     Part("pages", "CPU and time of an organization's page", pages.measure),
     Part("documents", "streams of documents against PyMongo’s methods", documents.measure),
     Part("scripts", "a script that every organization has", scripting.measure),

@@ -1,5 +1,6 @@
 """``make bench``: every part gives its figures, here at a size that takes a moment."""
 
+import itertools
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,19 @@ FIGURES = {
         "rename by HTTP, 100 documents",
         "floor: two transactions, renameCollection",
         "rename by JSON",
+    ],
+    "lifecycle": [
+        *(
+            f"{operation}, {strategy}, {documents} documents"
+            for strategy in ("collection", "database", "shared")
+            for operation, documents in (
+                *itertools.product(("rename", "trash", "restore"), (10, 100)),
+                ("purge", 10),
+            )
+        ),
+        "purge, shared, 100 documents",
+        "neighbour’s insert, p99",
+        "neighbour’s insert while 100 documents are purged, p99",
     ],
     "pages": [
         "organization page, CPU of the worker",
