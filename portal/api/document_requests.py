@@ -16,6 +16,7 @@ from portal.data.errors import (
     IndexNeeded,
     InvalidExtendedJson,
     InvalidQuery,
+    NeedsOwnPlacement,
     QueryCancelled,
     QueryTooSlow,
 )
@@ -44,6 +45,7 @@ OF_READING: tuple[Refusal, ...] = (
     InvalidExtendedJson,
     InvalidQuery,
     IndexNeeded,
+    NeedsOwnPlacement,
     QueryTooSlow,
     QueryCancelled,
     408,

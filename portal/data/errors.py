@@ -8,6 +8,7 @@ from typing import Any, Self
 from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
 
 from portal.errors import Conflict, Invalid, NotFound, PortalError, Unavailable
+from portal.tenants.errors import NeedsOwnPlacement as SharedRefusal
 from portal.tenants.errors import QueryRefused as StoreRefusal
 from portal.web.errors import InvalidInput
 
@@ -182,6 +183,21 @@ class TooManyIndexes(Conflict):
     message = "An organization has {limit} indexes at most. Drop one first."
 
 
+@dataclass
+class NeedsOwnPlacement(Conflict):
+    """An organization that shares a collection with others asks for ``what`` only one of its own
+    has."""
+
+    what: str
+
+    code = "needs_own_placement"
+    title = "It shares a collection with others"
+    message = (
+        "What was asked for needs a collection of its own ({what}), and this organization shares "
+        "one with others. Nothing was changed. Whoever runs the portal can place it apart."
+    )
+
+
 class TooManyBuilds(Unavailable):
     """The worker builds an index already."""
 
@@ -197,6 +213,8 @@ def reading() -> Iterator[None]:
         yield
     except StoreRefusal as error:
         raise InvalidQuery(f"{_sentence(error.reason)}") from error
+    except SharedRefusal as error:
+        raise NeedsOwnPlacement(error.what) from error
     except ExecutionTimeout as error:
         raise QueryTooSlow from error
     except OperationFailure as error:
@@ -210,6 +228,8 @@ def writing() -> Iterator[None]:
         yield
     except StoreRefusal as error:
         raise InvalidQuery(f"{_sentence(error.reason)}") from error
+    except SharedRefusal as error:
+        raise NeedsOwnPlacement(error.what) from error
     except ExecutionTimeout as error:
         raise QueryTooSlow from error
     except BulkWriteError as error:

@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock
 from portal.data.handles import documents_of
-from portal.database.connection import client
+from portal.database.clusters import client_of
 from portal.database.portal_role import internal_database
 from portal.documents.organizations import Organization
 from portal.settings import current
@@ -30,15 +30,16 @@ Answer = dict[str, Any]
 Write = Callable[[Any], Answer]
 
 
-def records() -> Collection[dict[str, Any]]:
-    """The records, in the portal's own database beside the tenant database."""
-    return client()[internal_database(current().tenant_db)][COLLECTION]
+def records(cluster: str) -> Collection[dict[str, Any]]:
+    """The records of writes in a cluster, in the portal's own database there. Raises
+    ClusterUnavailable."""
+    return client_of(cluster)[internal_database(current().tenant_db)][COLLECTION]
 
 
 @cache
-def _prepare() -> None:
+def _prepare(cluster: str) -> None:
     """Create the index that deletes records after KEPT, once in a process."""
-    records().create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
+    records(cluster).create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
 
 
 def write_once(
@@ -53,21 +54,23 @@ def write_once(
     handle = documents_of(organization)
     if key is None:
         return handle.with_transaction(write), False
-    _prepare()
-    known = _find(key)
+    cluster = organization.placement.cluster
+    _prepare(cluster)
+    known = _find(key, cluster)
     if known is not None:
         return known, True
 
     def write_and_record(handle: Any) -> Answer:
         _claim(organization, key, handle.session)
         answer = write(handle)
-        records().update_one({"_id": key.id}, {"$set": {"answer": answer}}, session=handle.session)
+        done = {"$set": {"answer": answer}}
+        records(cluster).update_one({"_id": key.id}, done, session=handle.session)
         return answer
 
     try:
         return handle.with_transaction(write_and_record), False
     except DuplicateRequest:
-        known = _find(key)
+        known = _find(key, cluster)
         if known is None:
             raise
         return known, True
@@ -84,11 +87,14 @@ class Progress:
     answer: Answer | None = None
 
     @classmethod
-    def of(cls, key: IdempotencyKey | None, counts: dict[str, int]) -> Self:
+    def of(
+        cls, organization: Organization, key: IdempotencyKey | None, counts: dict[str, int]
+    ) -> Self:
         """By the record of the ``key``, else at the beginning. Raises IdempotencyKeyReused."""
+        cluster = organization.placement.cluster
         if key is not None:
-            _prepare()
-        record = _record(key) if key else None
+            _prepare(cluster)
+        record = _record(key, cluster) if key else None
         if record is None:
             return cls(0, None, counts)
         progress = record["progress"]
@@ -104,7 +110,8 @@ class Progress:
             _claim(organization, key, session, progress=reached)
             return
         before = {"_id": key.id, "progress.batch": self.batch}
-        written = records().update_one(before, {"$set": {"progress": reached}}, session=session)
+        there = records(organization.placement.cluster)
+        written = there.update_one(before, {"$set": {"progress": reached}}, session=session)
         if not written.matched_count:
             raise DuplicateRequest
 
@@ -115,19 +122,20 @@ def _claim(
     record = {"mac": key.macs[0], "organization": organization.id, "at": clock.now(), **fields}
     expired = {"_id": key.id, "at": {"$lt": clock.now() - KEPT}}
     try:
-        records().replace_one(expired, record, upsert=True, session=session)
+        there = records(organization.placement.cluster)
+        there.replace_one(expired, record, upsert=True, session=session)
     except DuplicateKeyError as error:
         raise DuplicateRequest from error
 
 
-def _find(key: IdempotencyKey) -> Answer | None:
-    record = _record(key)
+def _find(key: IdempotencyKey, cluster: str) -> Answer | None:
+    record = _record(key, cluster)
     return record and record["answer"]
 
 
-def _record(key: IdempotencyKey) -> dict[str, Any] | None:
+def _record(key: IdempotencyKey, cluster: str) -> dict[str, Any] | None:
     """The record of this key. Raises IdempotencyKeyReused."""
-    record = records().find_one({"_id": key.id, "at": {"$gte": clock.now() - KEPT}})
+    record = records(cluster).find_one({"_id": key.id, "at": {"$gte": clock.now() - KEPT}})
     if record is not None and record["mac"] not in key.macs:
         raise IdempotencyKeyReused
     return record

@@ -21,6 +21,7 @@ from portal.audit.trail import record
 from portal.data.errors import (
     IndexNotFound,
     InvalidIndex,
+    NeedsOwnPlacement,
     TooManyBuilds,
     TooManyIndexes,
     reading,
@@ -28,7 +29,7 @@ from portal.data.errors import (
 from portal.database.connection import client
 from portal.database.portal_role import internal_database
 from portal.database.transactions import transactional
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, Strategy
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.storage import tenant_of
 from portal.settings import current
@@ -108,10 +109,12 @@ def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> Li
     """Build the index, or begin to: where it takes longer than AWAITED_SECONDS, its state says so.
     One that exists is ready at once. Recorded in the audit trail, without values.
 
-    Raises InvalidIndex, TooManyIndexes, TooManyBuilds where the worker builds one already,
-    TooManyAttempts, NotFound, Forbidden.
+    Raises InvalidIndex, NeedsOwnPlacement, TooManyIndexes, TooManyBuilds where the worker builds
+    one already, TooManyAttempts, NotFound, Forbidden.
     """
     _check(spec)
+    if access.organization.placement.strategy == Strategy.SHARED:
+        raise NeedsOwnPlacement("an index")
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     indexes = list_indexes(access.organization)
     same = next((index for index in indexes if index.name == spec.full_name), None)

@@ -5,9 +5,9 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
-from portal.data.errors import IndexNeeded
+from portal.data.errors import IndexNeeded, NeedsOwnPlacement
 from portal.database.clusters import database_of
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, Strategy
 
 MOST_SCANNED = 100_000
 _WHOLE_INDEX = ["[MinKey, MaxKey]"], ["[MaxKey, MinKey]"]
@@ -18,7 +18,7 @@ def check_find(
     organization: Organization, documents: int, query: Mapping[str, Any], sort: Mapping[str, int]
 ) -> None:
     """Raise IndexNeeded where a filter, in a collection of so many ``documents``, would be looked
-    for in all of them, or all be sorted in memory."""
+    for in all of them, or all be sorted in memory; NeedsOwnPlacement where it can have no index."""
     if documents > MOST_SCANNED and (query or list(sort) != ["_id"]):
         _check(organization, {"find": "", "filter": query, "sort": sort}, query, sort)
 
@@ -64,6 +64,10 @@ def _check(
     sort: Mapping[str, int],
 ) -> None:
     kind, placement = next(iter(command)), organization.placement
+    if placement.strategy == Strategy.SHARED:
+        if not any(name == "_id" for name, _ in _conditions(query)):
+            raise NeedsOwnPlacement(f"a search through more than {MOST_SCANNED:,} documents")
+        return
     explained = {**command, kind: placement.collection, "collectionUUID": placement.uuid}
     try:
         database = database_of(placement)

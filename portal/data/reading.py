@@ -18,7 +18,7 @@ from portal.data.queries import (
     check_sort,
     cursor_of,
 )
-from portal.database.connection import client
+from portal.database.clusters import client_of, is_available, known_clusters
 from portal.documents.organizations import Organization
 
 MOST_COUNTED = 100_000
@@ -131,11 +131,14 @@ def export(organization: Organization, query: Query, comment: str) -> Iterator[l
 
 
 def end_query(comment: str) -> None:
-    """End what runs in the server with this ``comment``."""
+    """End what runs with this ``comment``, in whichever cluster."""
     own = {"$currentOp": {"allUsers": False}}
     match = {"$match": {"command.comment": comment}}
-    for running in client().admin.aggregate([own, match]):
-        client().admin.command("killOp", op=running["opid"])
+    for known in known_clusters():
+        if is_available(known.name):
+            server = client_of(known.name).admin
+            for running in server.aggregate([own, match]):
+                server.command("killOp", op=running["opid"])
 
 
 def _first(found: Any) -> bytes:

@@ -178,7 +178,7 @@ def _write_many(
     write: Callable[[Any, dict[str, Any]], dict[str, int]],
     counts: dict[str, int],
 ) -> tuple[Answer, bool]:
-    progress = Progress.of(key, counts)
+    progress = Progress.of(organization, key, counts)
     if progress.answer is not None:
         return progress.answer, True
     handle = documents_of(organization)
@@ -192,7 +192,8 @@ def _write_many(
             raise
         raise PartlyDone(max(progress.counts.values()), error.api_words) from error
     if key is not None:
-        records().update_one({"_id": key.id}, {"$set": {"answer": progress.counts}}, upsert=False)
+        done = {"$set": {"answer": progress.counts}}
+        records(organization.placement.cluster).update_one({"_id": key.id}, done, upsert=False)
     return progress.counts, False
 
 

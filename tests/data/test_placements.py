@@ -1,0 +1,83 @@
+"""Documents by the API, wherever an organization is placed."""
+
+import json
+
+import pytest
+
+from portal.clusters import managing
+from portal.clusters.managing import Changes
+from portal.documents.accounts import Account
+from portal.documents.organizations import MAIN_CLUSTER, Strategy
+from portal.web.context import RequestContext
+from tests.factories import an_organization, verify
+from tests.program import Program, fault
+
+DOCUMENTS = "/org/acme-corp/documents"
+
+
+@pytest.fixture
+def place(app):
+    """A program of Acme Corp's owner, which is placed so."""
+
+    def place(strategy, cluster=MAIN_CLUSTER):
+        program = Program(app)
+        program.sign_up("Mine")
+        verify()
+        program.log_in()
+        owner = Account.objects.get(email="mara@acme.example")
+        an_organization("Acme Corp", owner, strategy, cluster=cluster)
+        return program
+
+    return place
+
+
+def use(program):
+    """Insert twice with one key, update many, read, and count."""
+    key = {"Idempotency-Key": "first-0123456789abcdef"}
+    for _ in range(2):
+        assert program.post(DOCUMENTS, {"_id": "a", "n": 1}, headers=key).status_code == 201
+    program.post(DOCUMENTS, {"_id": "b", "n": 2})
+    many = {"filter": {"n": {"$gt": 0}}, "update": {"$inc": {"n": 10}}}
+    for _ in range(2):
+        updated = program.post(
+            f"{DOCUMENTS}/update", many, headers={"Idempotency-Key": "many-0123456789abcdef"}
+        )
+        assert updated.status_code == 200
+    read = json.loads(program.get(DOCUMENTS).get_data(as_text=True))["documents"]
+    assert [each["_id"] for each in read] == ["a", "b"]
+    assert [int(each["n"]["$numberInt"]) for each in read] == [11, 12]
+    assert program.delete(f"{DOCUMENTS}/a").status_code == 200
+    assert program.post(f"{DOCUMENTS}/count", {"filter": {"n": 12}}).json["count"] == 1
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_documents_are_served_alike(place, strategy):
+    use(place(strategy))
+
+
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
+def test_documents_in_another_cluster_are_served_alike(second_cluster, place, strategy):
+    """The record of a key is there too, in the transaction of the write."""
+    managing.add_cluster("europe", Changes(second_cluster.uri), RequestContext())
+    use(place(strategy, "europe"))
+
+
+def test_an_index_in_a_shared_collection_is_refused_with_what_would_change(place):
+    program = place(Strategy.SHARED)
+    assert [index["name"] for index in program.get("/org/acme-corp/indexes").json["indexes"]] == [
+        "_id_"
+    ]
+    answer = program.post("/org/acme-corp/indexes", {"keys": {"n": 1}})
+    assert fault(answer)[:2] == (409, "needs_own_placement")
+    assert "place it apart" in answer.json["error"]["message"]
+
+
+def test_a_search_through_very_many_shared_documents_is_refused(place, monkeypatch):
+    monkeypatch.setattr("portal.data.plans.MOST_SCANNED", 1)
+    program = place(Strategy.SHARED)
+    for n in range(2):
+        program.post(DOCUMENTS, {"_id": n, "n": n})
+    found = program.post(f"{DOCUMENTS}/query", {"filter": {"n": 1}})
+    assert fault(found)[:2] == (409, "needs_own_placement")
+    found = program.post(f"{DOCUMENTS}/query", {"filter": {"_id": 1, "n": 1}})
+    assert found.status_code == 200
