@@ -31,6 +31,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     operations.find_stuck,
     placements.find_strays,
     placements.find_misplaced,
+    placements.find_unknown,
     databases.find_amiss,
     pools.find_amiss,
     slugs.find_idle,

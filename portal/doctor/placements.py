@@ -23,6 +23,7 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.documents.pools import Pool
+from portal.organizations.access.strategies import KNOWN
 from portal.organizations.adopting import uuid_of_nobodys, write_adoption
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.tenants import collections
@@ -60,6 +61,12 @@ MISNAMED = Kind(
     "--repair gives them the recorded name.",
 )
 
+UNKNOWN = Kind(
+    "unknown_strategy",
+    "Organizations that only a newer version of the portal can reach",
+    "Update this portal: until then it answers 503 for them, and touches nothing of theirs.",
+)
+
 _BIRTH_NAME = re.compile(r"new_([0-9a-f]{24})")
 _SETTLED = {"state": {"$ne": OrganizationState.PURGED}, "operation": None}
 # The first versions wrote no strategy, nor cluster.
@@ -95,6 +102,14 @@ def find_misplaced() -> Iterator[Finding]:
                 if here.get(row["placement"]["collection"], "") != row["placement"].get("uuid")
             ]
             yield from _misplaced(suspects, database)
+
+
+def find_unknown() -> Iterator[Finding]:
+    """Organizations that are placed by a strategy of a newer version."""
+    known = Organization.objects(__raw__={"$nor": [KNOWN]}).only("name", "slug", "placement")
+    for found in known:
+        words = f"{found.name}: {found.placement.strategy}"
+        yield Finding(UNKNOWN, found.slug, words, found.id)
 
 
 def find_restored() -> Iterator[Finding]:

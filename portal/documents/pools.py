@@ -26,6 +26,8 @@ class Pool(MasterDocument):
     organizations = fields.IntField(required=True, default=0)
     bytes = fields.IntField(required=True, default=0)
     counted_at = fields.DateTimeField()
+    # Set where somebody dropped the collection.
+    missing = fields.BooleanField()
 
     meta = {"collection": "pools"}
 

@@ -154,6 +154,12 @@ def test_one_of_many_bytes_makes_way_too(pool, tenant_db, monkeypatch):
     assert pools.pool_with_room(MAIN_CLUSTER).id == 2
 
 
+def test_one_that_somebody_dropped_takes_no_more(pool, tenant_db):
+    tenant_db.shared_1_1.drop()
+    pools.count_due()
+    assert pools.pool_with_room(MAIN_CLUSTER).id == 2
+
+
 def test_each_is_counted_by_one_portal_once_in_a_while(pool):
     assert sum(at_once([pools.count_due] * 4)) == 1
     assert pools.count_due() == 0

@@ -8,7 +8,7 @@ from portal.documents.pools import Pool
 from portal.errors import NotFound
 from portal.organizations import latest, storage
 from portal.organizations.access.errors import OrganizationTrashed
-from portal.organizations.lifecycle import pools, runner
+from portal.organizations.lifecycle import engine, pools, runner
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import stored_by, tenant_of
@@ -146,6 +146,38 @@ def store(admin, organization, document):
     else:
         name = placement.collection
     admin[placement.database or current().tenant_db][name].insert_one(document)
+
+
+@each_strategy
+def test_all_but_a_purge_take_as_long_for_many_documents_as_for_few(strategy, commands):
+    """By the same commands, none of which goes through the documents."""
+
+    def of(size):
+        organization = an_organization(f"Of {size}", strategy=strategy)
+        tenant_of(organization).insert_many({"_id": n} for n in range(size))
+        commands.clear()
+        renamed = rename_organization(organization, f"Renamed {size}", a_context())
+        trashed = trash_organization(renamed, None, a_context())
+        restore_organization(trashed, None, a_context())
+        return list(commands)
+
+    assert of(2) == of(3000)
+
+
+def test_a_purge_deletes_from_a_pool_in_small_batches_and_keeps_its_lease(commands, monkeypatch):
+    monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)  # as if each batch took long
+    organization = an_organization("Acme Corp", strategy=Strategy.SHARED)
+    tenant_of(organization).insert_many({"_id": n} for n in range(1200))
+    commands.clear()
+    purge_organization(organization, None, a_context())
+    between = "".join(each[0] for each in commands)
+    assert "fdufdufd" in between  # found, deleted, lease renewed
+
+
+def test_a_database_is_named_alike_where_a_file_system_folds_case():
+    organization = an_organization("Acme Corp", strategy=Strategy.DATABASE)
+    name = organization.placement.database
+    assert name == name.lower() == f"t_{organization.id}"
 
 
 UNKNOWN = "elastic"

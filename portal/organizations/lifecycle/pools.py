@@ -68,7 +68,7 @@ def pool_with_room(cluster: str) -> Pool:
         last = Pool.objects.order_by("-id").first()
         pools = Pool.objects(cluster=cluster).order_by("id")
         roomy = pools.filter(organizations__lt=MAX_ORGANIZATIONS, bytes__lt=MAX_BYTES)
-        if found := roomy.filter(generation__gte=1).first():
+        if found := roomy.filter(generation__gte=1, missing=None).first():
             return found
         half_open = pools.filter(generation=0).first()
         half_open = half_open or _insert(last.id + 1 if last else 1, cluster)
@@ -175,8 +175,12 @@ def count(pool: Pool) -> None:
     """Record how much is in the pool. After the fact: a counter in the transaction of each sign-up
     would have them wait for one another."""
     Pool.objects(id=pool.id).update_one(set__organizations=organizations_in(pool))
-    figures = collections.collection_figures(database_of(pool), pool.uuid, pool.collection)
-    Pool.objects(id=pool.id).update_one(set__bytes=figures.size_bytes)
+    try:
+        figures = collections.collection_figures(database_of(pool), pool.uuid, pool.collection)
+    except CollectionMissing:
+        Pool.objects(id=pool.id).update_one(set__missing=True)
+        raise
+    Pool.objects(id=pool.id).update_one(set__bytes=figures.size_bytes, unset__missing=True)
 
 
 def organizations_in(pool: Pool) -> int:
