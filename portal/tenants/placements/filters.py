@@ -216,10 +216,10 @@ def fixed(query: Mapping[str, Any]) -> set[str]:
     return paths
 
 
-def check_meta(part: Any) -> None:
-    """Raise NeedsOwnPlacement where ``$meta`` asks for the index's key, which is what is stored."""
-    if asks_meta(part, "indexKey"):
-        raise NeedsOwnPlacement("the meta value indexKey")
+def check_meta(part: Any, kind: str) -> None:
+    """Raise NeedsOwnPlacement where ``$meta`` asks for a kind that would show what is stored."""
+    if asks_meta(part, kind):
+        raise NeedsOwnPlacement(f"the meta value {kind}")
 
 
 def asks_meta(value: Any, kind: str) -> bool:

@@ -21,8 +21,9 @@ from pymongo.errors import OperationFailure
 from ..elements import with_unwrapped_id, with_wrapped_id
 from ..errors import NeedsOwnPlacement
 from .filters import Filters, asks_meta, check_meta
-from .updates import UNWRAP, update_of
+from .updates import UNWRAP, changing
 
+_OF_INDEXES = ("createIndexes", "dropIndexes")
 _FILTERING = ("$match", "$sort", "$skip", "$limit")
 
 
@@ -40,32 +41,11 @@ class Shared:
     ) -> Mapping[str, Any]:
         """The fields of a command on the organization's documents alone. Raises
         NeedsOwnPlacement."""
+        bind = BINDING.get(verb)
+        if bind is None:
+            raise NeedsOwnPlacement("an index" if verb in _OF_INDEXES else verb)
         sent = {**fields, **self._chosen(fields)}
-        match verb:
-            case "find":
-                self._find(sent, fields)
-            case "aggregate":
-                sent["pipeline"] = self._pipeline(fields["pipeline"])
-            case "count":
-                sent["query"] = {"_id": self.filters.range}
-            case "insert":
-                sent["documents"] = [
-                    self._inserted(each, codec_options) for each in _statements(fields["documents"])
-                ]
-            case "update":
-                sent["updates"] = [
-                    self._update(each, codec_options) for each in _statements(fields["updates"])
-                ]
-            case "delete":
-                sent["deletes"] = [self._delete(each) for each in _statements(fields["deletes"])]
-            case "findAndModify":
-                self._find_and_modify(sent, fields, codec_options)
-            case "listIndexes":
-                pass
-            case "createIndexes" | "dropIndexes":
-                raise NeedsOwnPlacement("an index")
-            case _:
-                raise NeedsOwnPlacement(verb)
+        bind(self, sent, codec_options)
         return sent
 
     def reply(self, verb: str, reply: Any, codec_options: CodecOptions) -> Any:
@@ -98,27 +78,25 @@ class Shared:
         themselves."""
         return partial(_unwrapped, codec_options) if verb == "find" else None
 
-    # Commands
+    # Commands. Each takes the fields as they were given, and binds them to the organization.
 
-    def _find(self, sent: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        sent["filter"] = self.filters.within(fields["filter"])
-        projection = fields.get("projection")
-        if projection is not None:
-            check_meta(projection)
-            sent["projection"] = self.filters.projection(projection)
+    def _find(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        sent["filter"] = self.filters.within(sent["filter"])
+        self._project(sent, "projection")
 
-    def _pipeline(self, stages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The stages over the organization's documents. Those that find them come before the
-        documents are unwrapped, since they use the index only there."""
-        check_meta(stages)
+    def _aggregate(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        """Bind the stages that find documents: the index serves only those before documents are
+        unwrapped."""
+        stages = sent["pipeline"]
+        for kind in ("indexKey", "sortKey"):
+            check_meta(stages, kind)
         first: list[Mapping[str, Any]] = []
         rest = list(stages)
-        keeps_order = asks_meta(stages, "sortKey")
         while rest and next(iter(rest[0])) in _FILTERING:
             [(name, body)] = rest[0].items()
             if name == "$match" and isinstance(body, Mapping) and "$jsonSchema" not in body:
                 body = self.filters.within(body)
-            elif name == "$sort" and isinstance(body, Mapping) and not keeps_order:
+            elif name == "$sort" and isinstance(body, Mapping):
                 body = self.filters.sort(body)
             elif name not in ("$skip", "$limit"):
                 break
@@ -126,7 +104,15 @@ class Shared:
             del rest[0]
         if not first or "$match" not in first[0]:
             first.insert(0, {"$match": {"_id": self.filters.range}})
-        return [*first, UNWRAP, *rest]
+        sent["pipeline"] = [*first, UNWRAP, *rest]
+
+    def _count(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        sent["query"] = {"_id": self.filters.range}
+
+    def _insert(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        sent["documents"] = [
+            self._inserted(each, codec_options) for each in _statements(sent["documents"])
+        ]
 
     def _inserted(self, document: Any, codec_options: CodecOptions) -> RawBSONDocument:
         encoded = (
@@ -139,26 +125,39 @@ class Shared:
             raise ValueError("a document to insert has an _id")
         return RawBSONDocument(wrapped)
 
-    def _update(self, parts: Mapping[str, Any], codec_options: CodecOptions) -> dict[str, Any]:
+    def _update(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        sent["updates"] = [
+            self._updated(each, codec_options) for each in _statements(sent["updates"])
+        ]
+
+    def _updated(self, parts: Mapping[str, Any], codec_options: CodecOptions) -> dict[str, Any]:
         upsert = bool(parts.get("upsert"))
-        update = update_of(self.filters, parts["q"], parts["u"], upsert, codec_options)
-        query = self.filters.within(parts["q"], upsert=upsert)
+        query, update = changing(self.filters, parts["q"], parts["u"], upsert, codec_options)
         return {**parts, **self._chosen(parts), "q": query, "u": update}
 
-    def _delete(self, parts: Mapping[str, Any]) -> dict[str, Any]:
-        return {**parts, **self._chosen(parts), "q": self.filters.within(parts["q"])}
+    def _delete(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        sent["deletes"] = [
+            {**parts, **self._chosen(parts), "q": self.filters.within(parts["q"])}
+            for parts in _statements(sent["deletes"])
+        ]
 
-    def _find_and_modify(
-        self, sent: dict[str, Any], fields: Mapping[str, Any], codec_options: CodecOptions
-    ) -> None:
-        query, upsert = fields["query"], bool(fields.get("upsert"))
-        if "update" in fields:
-            update = update_of(self.filters, query, fields["update"], upsert, codec_options)
-            sent["update"] = update
-        sent["query"] = self.filters.within(query, upsert=upsert)
-        if fields.get("fields") is not None:
-            check_meta(fields["fields"])
-            sent["fields"] = self.filters.projection(fields["fields"])
+    def _find_and_modify(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        if "update" in sent:
+            upsert = bool(sent.get("upsert"))
+            sent["query"], sent["update"] = changing(
+                self.filters, sent["query"], sent["update"], upsert, codec_options
+            )
+        else:
+            sent["query"] = self.filters.within(sent["query"])
+        self._project(sent, "fields")
+
+    def _list_indexes(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
+        """Nothing: the reply has the one index that each collection has."""
+
+    def _project(self, sent: dict[str, Any], name: str) -> None:
+        if sent.get(name) is not None:
+            check_meta(sent[name], "indexKey")
+            sent[name] = self.filters.projection(sent[name])
 
     def _chosen(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         """What a command says of how to find documents. Raises NeedsOwnPlacement for a collation:
@@ -170,7 +169,7 @@ class Shared:
         if isinstance(hint := parts.get("hint"), Mapping) and "$natural" in hint:
             chosen["hint"] = "_id_"
         if sort := parts.get("sort"):
-            visible = asks_meta(parts.get("projection"), "sortKey")
+            visible = asks_meta([parts.get("projection"), parts.get("fields")], "sortKey")
             chosen["sort"] = self.filters.sort(sort, visible=visible)
         return chosen
 
@@ -204,6 +203,19 @@ class Shared:
             end = _closing(inner)
             message = message[:start] + inner[:end].rstrip() + inner[end + 1 :]
         return message.replace("_id.i", "_id")
+
+
+BINDING: Mapping[str, Callable[[Shared, dict[str, Any], CodecOptions], None]] = {
+    "find": Shared._find,
+    "aggregate": Shared._aggregate,
+    "count": Shared._count,
+    "insert": Shared._insert,
+    "update": Shared._update,
+    "delete": Shared._delete,
+    "findAndModify": Shared._find_and_modify,
+    "listIndexes": Shared._list_indexes,
+}
+"""All commands that there are in a shared collection, and how each is bound to an organization."""
 
 
 def changes_of(organizations: Mapping[Binary, list[ObjectId]]) -> list[dict[str, Any]]:

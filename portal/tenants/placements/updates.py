@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bson
-from bson import ObjectId
+from bson import ObjectId, Timestamp
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
@@ -27,23 +27,28 @@ _SETTING = frozenset({"$set", "$setOnInsert", "$min", "$max"})
 _REPLACING = frozenset({"$replaceRoot", "$replaceWith"})
 
 
-def update_of(
+def changing(
     filters: Filters,
     query: Mapping[str, Any],
     update: Any,
     upsert: bool,
     codec_options: CodecOptions,
-) -> Any:
-    """The update of stored documents. Raises NeedsOwnPlacement."""
+) -> tuple[dict[str, Any], Any]:
+    """The filter and the update of stored documents. Raises NeedsOwnPlacement."""
     paths = fixed(query) if upsert else set()
-    if paths and "_id" not in paths:
+    if paths - {"_id"}:
         raise NeedsOwnPlacement("an upsert that finds by a part of _id")
     makes_id = upsert and not paths
+    changed: Any
     if isinstance(update, list | tuple):
-        return _pipeline(filters, update, makes_id)
-    if next(iter(update), "").startswith("$"):
-        return _operators(filters, update, makes_id)
-    return _replacement(filters, update, makes_id, codec_options)
+        changed = _pipeline(filters, update, makes_id)
+    elif next(iter(update), "").startswith("$"):
+        changed = _operators(filters, update, makes_id)
+    else:
+        changed = _replacement(filters, update, makes_id, codec_options)
+        if isinstance(changed, list):  # a replacement takes no fields from the filter
+            return filters.within({"$nor": [{"$nor": [query]}]}, upsert=True), changed
+    return filters.within(query, upsert=upsert), changed
 
 
 def _pipeline(filters: Filters, stages: Sequence[Any], makes_id: bool) -> list[Any]:
@@ -96,6 +101,8 @@ def _replacement(
         return RawBSONDocument(wrapped)
     if not makes_id:
         return document
+    if Timestamp(0, 0) in document.values():  # for which the server puts its time
+        raise NeedsOwnPlacement("an upsert of an empty timestamp")
     # A replacement with an _id would be refused where it replaces a document with another one.
     made = {"$ifNull": ["$_id", {"$literal": filters.wrap(ObjectId())}]}
     given = {"$literal": RawBSONDocument(encoded)}

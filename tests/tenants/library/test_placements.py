@@ -1,0 +1,285 @@
+"""The same answers and errors by each strategy, and nothing that crosses between organizations that
+share a collection."""
+
+import copy
+import math
+
+import bson
+import pymongo
+import pytest
+from bson import CodecOptions, MaxKey, ObjectId, Timestamp
+from bson.binary import UuidRepresentation
+from bson.raw_bson import RawBSONDocument
+from hypothesis import HealthCheck, given, settings
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from tests.tenants.library import operations
+from tests.tenants.library.conftest import APPLICATION, library
+
+errors = library("errors")
+shared_placement = library("placements.shared")
+
+STANDARD = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+STORED = [
+    {"_id": 1, "a": 1, "n": 1}, {"_id": 2, "a": 2, "n": 2}, {"_id": "a", "a": [1, 2]},
+    {"_id": {"x": 1}, "a": {"b": 1}}, {"_id": {"o": 1, "i": 2}, "b": 0},
+    {"_id": operations.OBJECT_IDS[0], "a": 1},
+]  # fmt: skip
+TOLD = ("inserted_id", "inserted_ids", "matched_count", "modified_count", "upserted_id",
+        "deleted_count", "bulk_api_result")  # fmt: skip
+POOL = 1
+
+
+class Placed:
+    """An organization by each strategy, and others in the same shared collection, with the same
+    ``_id``s."""
+
+    def __init__(self, fake, tenants, neighbours):
+        fake.clear()
+        self.neighbours = [fake.create(f"neighbour-{n}", "shared") for n in range(neighbours)]
+        self.ids = {
+            strategy: fake.create(strategy, strategy)
+            for strategy in ("collection", "database", "shared")
+        }
+        self.stores = {strategy: tenants.by_id(each) for strategy, each in self.ids.items()}
+        self.pool = fake.data[fake.pool(POOL).names[0]]
+        self.raw = {
+            strategy: fake.client[placement["database"]][placement["collection"]]
+            for strategy in ("collection", "database")
+            for placement in [fake.entry(strategy)["placement"]]
+        }
+        self.fill_neighbours()
+        self.others = {"_id.o": {"$ne": self.ids["shared"]}}
+        self.before = self.untouched()
+
+    def fill(self, strategy):
+        """Begin with the same documents, by no way of the library's."""
+        if strategy == "shared":
+            self.pool.delete_many({"_id.o": {"$nin": self.neighbours}})
+            self._fill_pool(self.ids[strategy])
+        else:
+            self.raw[strategy].delete_many({})
+            self.raw[strategy].insert_many(copy.deepcopy(STORED))
+
+    def untouched(self):
+        """All that isn't the organization's, encoded."""
+        found = self.pool.with_options(STANDARD.with_options(document_class=RawBSONDocument))
+        return [bytes(each.raw) for each in found.find(self.others, sort={"_id": 1})]
+
+    def check(self):
+        """Each stored document is of an organization, and the neighbours' are as they were."""
+        assert self.untouched() == self.before
+        of_own = {"_id": {"$gt": {"o": self.ids["shared"]},
+                          "$lt": {"o": self.ids["shared"], "i": MaxKey(), "x": 0}}}  # fmt: skip
+        own = self.pool.count_documents(of_own)
+        assert own + len(self.before) == self.pool.count_documents({})
+
+    def fill_neighbours(self):
+        """Begin with others' documents, by which they may be told apart."""
+        self.pool.delete_many({"_id.o": {"$in": self.neighbours}})
+        for each in self.neighbours:
+            self._fill_pool(each, theirs=True)
+
+    def _fill_pool(self, organization, **others):
+        self.pool.insert_many(
+            {**copy.deepcopy(each), "_id": {"o": organization, "i": each["_id"]}, **others}
+            for each in STORED
+        )
+
+
+@pytest.fixture(
+    scope="module", params=[1, pytest.param(49, marks=pytest.mark.full)], ids="beside {}".format
+)
+def placed(request, shared_fake):
+    with library().Tenants(shared_fake.uri, tz_aware=True, appname=APPLICATION) as tenants:
+        yield Placed(shared_fake, tenants, request.param)
+
+
+def outcome(store, operation):
+    """What an operation returns or raises, with the same placeholder for all that is new."""
+    name, arguments, options = copy.deepcopy(operation)
+    try:
+        result = getattr(store, name)(*arguments, **options)
+        if hasattr(result, "to_list"):
+            result = result.to_list()
+    except BulkWriteError as error:
+        failed = [(each["index"], code_of(each["code"])) for each in error.details["writeErrors"]]
+        return "BulkWriteError", failed, {n: v for n, v in error.details.items() if n[0] == "n"}
+    except errors.PartialWrite as error:
+        if isinstance(error.__cause__, errors.NeedsOwnPlacement):
+            raise error.__cause__ from None
+        return "PartialWrite", error.done, getattr(error.__cause__, "code", None)
+    except (PyMongoError, errors.QueryRefused, TypeError) as error:
+        key = comparable((getattr(error, "details", None) or {}).get("keyValue"))
+        return type(error).__name__, code_of(getattr(error, "code", None)), key
+    told = {key: getattr(result, key) for key in TOLD if hasattr(result, key)}
+    ordered = options.get("sort") or (name == "aggregate" and is_ordered(arguments[0]))
+    if not told and isinstance(result, list) and not ordered:
+        return in_order(result)
+    return comparable(told or result)
+
+
+def code_of(code):
+    """The code, but for one where an ``_id`` is refused for several reasons at once."""
+    return 66 if code in (28, 53, 54) else code
+
+
+def is_ordered(pipeline):
+    names = [next(iter(stage)) for stage in pipeline]
+    return "$sort" in names and {*names} <= {"$match", "$sort", "$skip", "$limit", "$set"}
+
+
+def in_order(values):
+    return sorted(
+        map(comparable, values), key=lambda each: bson.encode({"": each}, codec_options=STANDARD)
+    )
+
+
+def comparable(value):
+    if isinstance(value, ObjectId) and value not in operations.OBJECT_IDS:
+        return "<new>"
+    if isinstance(value, Timestamp) and value.time > 1:
+        return "<now>"
+    if isinstance(value, float) and math.isnan(value):
+        return "<nan>"
+    if isinstance(value, dict):
+        sets = ("ids", "types")  # whose order is anyhow
+        return {n: in_order(v) if n in sets else comparable(v) for n, v in value.items()}
+    return [comparable(each) for each in value] if isinstance(value, list) else value
+
+
+def is_of_one(store, operation):
+    """True unless more than one document matches where an order decides which one is meant."""
+    name, arguments, _ = operation
+    if name not in ("update_one", "replace_one", "delete_one"):
+        return True
+    try:
+        return store.count_documents(arguments[0], limit=2) < 2
+    except (PyMongoError, errors.QueryRefused):
+        return True
+
+
+def compare(placed, strategy, name, examples):
+    own, other = placed.stores["collection"], placed.stores[strategy]
+
+    @given(operation=operations.OPERATIONS[name])
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    def compared(operation):
+        for each in ("collection", strategy):
+            placed.fill(each)
+        if not is_of_one(own, operation):
+            return
+        try:
+            found = outcome(other, operation)
+        except errors.NeedsOwnPlacement:
+            assert strategy == "shared"
+        else:
+            assert found == outcome(own, operation), operation
+        if name in operations.WRITING:
+            placed.check()
+            assert in_order(other.find()) == in_order(own.find()) or found is None
+
+    compared()
+
+
+@pytest.mark.parametrize("name", operations.OPERATIONS)
+def test_a_shared_collection_gives_an_own_ones_answers_and_errors(placed, name):
+    compare(placed, "shared", name, 12)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("strategy", ["database", "shared"])
+@pytest.mark.parametrize("name", operations.OPERATIONS)
+def test_every_strategy_gives_the_same_answers_and_errors(placed, strategy, name):
+    compare(placed, strategy, name, 300)
+
+
+# The same, with the tenant taken out of one command at a time
+
+
+def without_tenant(value, *, finding=False):
+    """What is sent, without the organization in it."""
+    if isinstance(value, RawBSONDocument):
+        value = bson.decode(value.raw, STANDARD)
+    if isinstance(value, list):
+        return [without_tenant(each, finding=finding) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"o", "i"}:
+        return value["i"]
+    without = {}
+    for name, each in value.items():
+        inside = finding or name in ("q", "query", "filter", "$match")
+        if not (inside and name == "_id" and isinstance(each, dict)):
+            without[name] = without_tenant(each, finding=inside)
+        elif "i" in each:
+            without["_id.i"] = each["i"]
+    return without
+
+
+def each_command(store):
+    """One operation or more for each command that is bound to an organization, and whether all that
+    it tells is of that one."""
+    yield "find", lambda: len(store.find({}).to_list()) == len(STORED)
+    yield "find", lambda: store.find_one({"_id": 1}) == STORED[0]
+    yield "find", lambda: len(store.find({"$or": [{"_id": 1}, {"a": 1}]}).to_list()) == 3
+    yield "aggregate", lambda: store.count_documents({}) == len(STORED)
+    yield "aggregate", lambda: len(store.aggregate([{"$sample": {"size": 99}}]).to_list()) == 6
+    yield "count", lambda: store.estimated_document_count() == len(STORED)
+    yield "insert", lambda: store.insert_one({"_id": "new"}).inserted_id == "new"
+    yield "insert", lambda: store.insert_many([{"_id": "new"}]).inserted_ids == ["new"]
+    yield "update", lambda: store.update_many({}, {"$set": {"z": 1}}).modified_count == 6
+    yield "update", lambda: store.update_one({"_id": "no"}, {"$set": {"z": 1}}, upsert=True)
+    yield "update", lambda: store.update_one({"z": 1}, {"$set": {"y": 1}}, upsert=True)
+    yield "update", lambda: store.update_one({"z": 1}, [{"$set": {"y": 1}}], upsert=True)
+    yield "update", lambda: store.replace_one({"z": 1}, {"y": 1}, upsert=True)
+    yield "delete", lambda: store.delete_one({"n": 1}).deleted_count
+    yield "delete", lambda: store.delete_many({"n": {"$gt": 0}}).deleted_count == 2
+    yield "findAndModify", lambda: store.find_one_and_delete({"n": 1}, sort={"_id": 1})["_id"] == 1
+    new = {"upsert": True, "return_document": pymongo.ReturnDocument.AFTER}
+    yield "findAndModify", lambda: store.find_one_and_update({"z": 1}, {"$set": {"y": 1}}, **new)
+    yield "listIndexes", lambda: [*store.index_information()] == ["_id_"]
+
+
+KINDS = range(len([*each_command(None)]))
+
+
+def is_told_apart(placed, kind):
+    """Tell whether an operation reaches the organization's documents and no others."""
+    placed.fill("shared")
+    [*commands] = each_command(placed.stores["shared"])
+    try:
+        told = commands[kind][1]()
+        placed.check()
+    except (AssertionError, PyMongoError, TypeError):  # the last where a bare _id is unwrapped
+        return False
+    finally:
+        placed.fill_neighbours()
+    return bool(told)
+
+
+def test_each_command_is_tried_without_its_tenant():
+    assert {verb for verb, _ in each_command(None)} == set(shared_placement.BINDING)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_without_its_tenant_is_noticed(placed, monkeypatch, kind):
+    assert is_told_apart(placed, kind)
+    verb = [*each_command(None)][kind][0]
+    bind = shared_placement.BINDING[verb]
+
+    def unbound(*arguments):
+        bind(*arguments)
+        sent = arguments[1]
+        sent.update(without_tenant(sent))
+
+    if verb == "listIndexes":  # it finds no documents
+        return
+    monkeypatch.setitem(shared_placement.BINDING, verb, unbound)
+    assert not is_told_apart(placed, kind)
