@@ -7,10 +7,14 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
+from portal.clusters import managing as registry
+from portal.clusters.managing import Changes
 from portal.database import clusters
 from portal.database.clusters import PROBE_SECONDS, client_of
 from portal.database.errors import ClusterUnavailable
 from portal.documents.clusters import Cluster
+from portal.documents.organizations import Organization
+from portal.web.context import RequestContext
 from tests.factories import an_organization, the_owner
 from tests.processes import at_once, wait_until
 from tests.visitor import Visitor
@@ -143,3 +147,19 @@ def test_what_is_in_europe_there_can_be_told_from_what_is_not_known(europe, in_e
     assert page.status == 503
     assert "the cluster europe, which this portal doesn’t know" in page.text
     assert visitor.get("/organizations").status == 200
+
+
+def test_sign_ups_go_elsewhere(europe, visitor):
+    """Though the policy's weights would have all of them there."""
+    registry.change_cluster("europe", Changes(weight=1000), RequestContext())
+    registry.change_cluster("main", Changes(weight=1), RequestContext())
+    visitor.sign_up("Acme Corp", "mara@acme.example")
+    europe.kill()
+    clusters.forget_registry()
+    for number in range(3):
+        visitor.log_out()
+        visitor.sign_up(f"Globex {number}", f"teo{number}@globex.example")
+    placed = dict(Organization.objects.scalar("slug", "placement"))
+    assert placed.pop("acme-corp").cluster == "europe"
+    assert {placement.cluster for placement in placed.values()} == {"main"}
+    assert not Organization.objects(operation__ne=None)
