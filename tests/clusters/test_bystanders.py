@@ -27,6 +27,7 @@ def running(server, europe):
         yield running
 
 
+@pytest.mark.attack("D5")
 def test_a_crowd_that_asks_for_a_hanging_cluster_keeps_the_others_waiting_once_at_most(
     europe, in_europe, running, record_property
 ):

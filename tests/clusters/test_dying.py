@@ -15,7 +15,7 @@ from portal.database.errors import ClusterUnavailable
 from portal.documents.clusters import Cluster
 from portal.documents.organizations import Organization
 from portal.web.context import RequestContext
-from tests.factories import an_organization, the_owner
+from tests.factories import a_key, an_organization, the_owner
 from tests.processes import at_once, wait_until
 from tests.visitor import Visitor
 
@@ -147,6 +147,19 @@ def test_what_is_in_europe_there_can_be_told_from_what_is_not_known(europe, in_e
     assert page.status == 503
     assert "the cluster europe, which this portal doesn’t know" in page.text
     assert visitor.get("/organizations").status == 200
+
+
+def test_programs_are_told_so_too(europe, in_europe, app):
+    """By the data API and by the organization's own."""
+    secret = a_key(in_europe("Acme Corp"), None, ["organization.view", "documents.read"])
+    program = app.test_client()
+    europe.kill()
+    for path in ("/org/acme-corp", "/org/acme-corp/documents"):
+        answer = program.get(path, headers={"Authorization": f"Bearer {secret}"})
+        assert answer.status_code == 503
+        assert answer.json["error"]["code"] == "cluster_unavailable"
+        assert "the cluster europe" in answer.json["error"]["message"]
+        assert answer.headers["Retry-After"]
 
 
 def test_sign_ups_go_elsewhere(europe, visitor):
