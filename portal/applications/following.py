@@ -1,4 +1,4 @@
-"""Whether applications can follow an organization to a cluster: each needs a URI for it.
+"""Applications that follow organizations to other clusters, each by a URI for the cluster.
 
 An application's processes report for which clusters they have one, each when it first finds an
 organization. Without any report it is taken to have the URIs that were made for it.

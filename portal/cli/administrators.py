@@ -112,7 +112,7 @@ def _named(given: str) -> tuple[str, str]:
 
 
 def _uris_in_environment() -> dict[str, str]:
-    """Those of the clusters that are registered."""
+    """The URIs in variables of the environment that name a registered cluster."""
     variables = {
         known.name: f"MONGO_ADMIN_URI_{known.name.upper().replace('-', '_')}"
         for known in known_clusters()

@@ -275,7 +275,7 @@ class _Link(CommandListener):
 
 
 class _Registry:
-    """What this process knows of the registry, and its links to clusters."""
+    """The registry as this process knows it, and its links to clusters."""
 
     def __init__(self) -> None:
         self._reading, self._linking = Lock(), Lock()

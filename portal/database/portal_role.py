@@ -23,7 +23,7 @@ OWN_COLLECTION = "portal_tenant_documents"
 """The name of the collection in an organization's own database."""
 
 TRASHED_COLLECTION = "portal_trashed_documents"
-"""The same while the organization is in the trash: a fixed name, since a right to any name in these
+"""Its name while the organization is in the trash: a fixed one, since a right to any name in these
 databases would be one in all others as well."""
 
 _DOCUMENTS = ("find", "insert", "update", "remove")
@@ -111,7 +111,7 @@ def write_role(
 
 
 def missing_rights(client: MongoClient, needed_rights: Iterable[Rights]) -> Iterator[Rights]:
-    """What the user of ``client`` lacks of these rights; nothing on a server without
+    """The part of these rights that the user of ``client`` lacks; nothing on a server without
     authentication."""
     status = client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
     if not status["authenticatedUsers"]:

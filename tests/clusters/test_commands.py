@@ -81,6 +81,26 @@ def test_a_check_tells_a_clock_that_differs_and_a_server_that_leaks(europe, comm
     assert "CVE-2025-14847" in told.stdout
 
 
+def test_behind_mongos_a_check_tells_what_the_config_servers_have(europe, there):
+    """These documents, which any server may hold, are all that is asked there."""
+    assert checking._look_behind_mongos(clusters.client_of("europe"))[1:] == [
+        "The portal's user may not read the database config, which tells more."
+    ]
+    config = there.config
+    config.shards.insert_many([{"_id": "rs-1"}, {"_id": "rs-2"}])
+    config.settings.insert_one({"_id": "balancer", "stopped": True})
+    config.databases.insert_one({"_id": "tenant_test", "primary": "rs-2"})
+    config.collections.insert_one({"_id": "tenant_test.shared_1_1"})
+    try:
+        assert checking._look_behind_mongos(there)[1] == (
+            "Shards: rs-1, rs-2. The balancer is stopped. New collections are made on rs-2. "
+            "Sharded tenant collections: 1."
+        )
+    finally:
+        for name in ("shards", "settings", "databases", "collections"):
+            config[name].delete_many({})
+
+
 def test_a_check_tells_a_cluster_that_was_put_in_the_place_of_another(europe, there, command):
     there.tenant_test_internal.cluster.delete_many({})
     told = command("clusters", "check", "europe")

@@ -130,7 +130,7 @@ def test_a_command_that_takes_long_makes_it_no_suspect(europe, there):
         client_of("europe").tenant_test.nothing.find_one()
 
     def meanwhile():
-        time.sleep(0.7)  # longer than what makes it one
+        wait_until(lambda: not clusters._registry.link_made("europe").answers)
         return [timed(ask)[1] for _ in range(5)]
 
     _, seconds = at_once([find, meanwhile])
