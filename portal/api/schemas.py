@@ -137,7 +137,7 @@ class CreateBody(Body):
 
 
 class PlanBody(Body):
-    """What is left out stays; null takes it away."""
+    """A plan, a region, or both: null takes one away, and one left out stays."""
 
     plan = fields.String(allow_none=True, metadata=_PLAN)
     region = fields.String(allow_none=True, metadata=_REGION)

@@ -1,4 +1,4 @@
-"""What clusters held, day by day."""
+"""Readings of clusters' capacity, a day each."""
 
 from mongoengine import fields
 

@@ -1,4 +1,4 @@
-"""How large and how busy organizations are."""
+"""Figures of organizations: their size and their use."""
 
 from mongoengine import fields
 

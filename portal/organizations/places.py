@@ -1,4 +1,4 @@
-"""What the place of an organization's documents means for it, in words for its admins."""
+"""The place of an organization's documents, and its meaning, in words for admins."""
 
 from dataclasses import dataclass
 
@@ -144,7 +144,7 @@ def _title(placement: Placement, strategy: Strategy, cluster: KnownCluster) -> s
 
 
 def _others(placement: Placement, strategy: Strategy) -> str:
-    """How many others are there, counted no further than MOST_COUNTED."""
+    """The number of other organizations there in words, counted no further than MOST_COUNTED."""
     where = {"placement.cluster": placement.cluster}
     if placement.cluster == MAIN_CLUSTER:  # the first versions wrote none
         where = {"placement.cluster": {"$in": [MAIN_CLUSTER, None]}}

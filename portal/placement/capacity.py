@@ -94,7 +94,7 @@ class Wall(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a cluster told about itself; ``None`` is what it may not tell."""
+    """The answers of a cluster about itself; ``None`` for one that it may not give."""
 
     at: datetime
     collections: int
@@ -123,17 +123,17 @@ class Gauge:
 
     @property
     def percent(self) -> float:
-        """How full it is."""
+        """The held share of the limit."""
         return 100 * self.held / self.limit
 
     def room(self, full_at_percent: int) -> int:
-        """How many more organizations it has room for; below 0 where there are too many."""
+        """The number of organizations that fit yet; below 0 where there are too many."""
         return (self.limit * full_at_percent // 100 - self.held) // self.each
 
 
 @dataclass
 class _Known:
-    """What this process knows of a cluster, and when it has put what there."""
+    """A process's knowledge of a cluster, and the times at which it put something there."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     reading: Reading | None = None
@@ -193,7 +193,7 @@ def note_refusal(cluster: str) -> None:
 
 
 def free_share(cluster: str, policy: Policy) -> float:
-    """How much of a cluster is free, from 0 to 1, by this process's last reading; 1 without one."""
+    """The free share of a cluster, from 0 to 1, by this process's last reading; 1 without one."""
     known = _known.get(cluster)
     reading = _expected(known, in_database=False) if known else None
     if reading is None:
@@ -220,8 +220,8 @@ def read(cluster: str, *, databases: bool, before: Reading | None = None) -> Rea
 
 
 def gauges_of(reading: Reading, limits: Limits) -> list[Gauge]:
-    """How full the cluster is, by all that limits it; empty where it tells no limit, and the
-    operator none either."""
+    """The gauges of all that limits the cluster; none where it tells no limit, and the policy
+    none either."""
     gauges = []
     most, files = reading.max_open_files, partial(Gauge, each=_FILES_OF_A_COLLECTION)
     if most and reading.open_files is not None:
@@ -310,7 +310,7 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
 
 
 def _room(known: _Known, cluster: str, policy: Policy, *, in_database: bool) -> int:
-    """How many more collections, or databases with one, the cluster takes."""
+    """The number of collections, or databases with one, that the cluster takes yet."""
     expected = _expected(known, in_database=in_database)
     if expected is None or (in_database and expected.databases is None):
         return 0
@@ -340,7 +340,7 @@ def _expected(known: _Known, *, in_database: bool) -> Reading | None:
 
 
 def _counted(client: MongoClient, cluster: str) -> dict[str, Any]:
-    """What the server counts anyway. One that may not tell, as some hosted ones, has the portal's
+    """The server's own counters. One that may not tell them, as some hosted ones, has the portal's
     collections counted by name, and an index of each."""
     status = _if_permitted(client, {"serverStatus": 1, **_SLIM})
     if "catalogStats" not in status:
@@ -369,7 +369,7 @@ def _if_permitted(client: MongoClient, command: dict[str, Any]) -> dict[str, Any
 
 
 def _limits(client: MongoClient) -> dict[str, Any]:
-    """What the server tells about its limits."""
+    """The server's answers about its limits."""
     host = _if_permitted(client, {"hostInfo": 1})
     memory = host.get("system", {}).get("memLimitMB")
     options = _if_permitted(client, {"getCmdLineOpts": 1}).get("parsed", {})

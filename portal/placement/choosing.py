@@ -44,7 +44,7 @@ def choose(plan: str | None = None, region: str | None = None) -> Placement:
 
 
 def _organizations() -> int:
-    """How many there are, purged ones included, by the server's own count."""
+    """The number of organizations, purged ones included, by the server's own counter."""
     return Organization._get_collection().estimated_document_count()
 
 

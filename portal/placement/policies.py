@@ -92,14 +92,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How near to what it may hold a cluster takes another collection or database."""
+    """The share of its limits up to which a cluster takes another collection or database."""
 
     full_at_percent: int = 95
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a cluster may hold, as far as an operator says it."""
+    """Limits of a cluster, as far as an operator sets them."""
 
     namespaces: int | None = None
     collections: int | None = None
@@ -127,7 +127,7 @@ class Demotion:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """How long figures have to hold, how many organizations may move, and in which hours."""
+    """Limits to moves: the days that figures have to hold, the number a day, the hours."""
 
     settled_days: int = 7
     a_day: int = 100
@@ -158,7 +158,7 @@ class Policy:
         return next(rule for rule in self.place if rule.matches(plan, organizations))
 
     def limits_of(self, cluster: str) -> Limits:
-        """What the policy says that the cluster may hold."""
+        """The limits that the policy sets the cluster."""
         return self.limits.get(cluster, Limits())
 
     @property

@@ -79,7 +79,7 @@ def _out_of_region() -> Iterator[Proposal]:
 
 
 def _settled(since: str, policy: Policy, reason: Reason) -> Iterator[Proposal]:
-    """Those whose figures have held long enough, who have been where they are as long."""
+    """Organizations whose figures have held long enough, and that are as old at least."""
     before = clock.now() - timedelta(days=policy.moves.settled_days)
     shared = {"placement.strategy": Strategy.SHARED}
     is_there = shared if reason == Reason.OVER else {"placement.strategy": {"$ne": Strategy.SHARED}}

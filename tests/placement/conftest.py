@@ -1,4 +1,4 @@
-"""What placements are given."""
+"""Givens of tests of placements."""
 
 import pytest
 

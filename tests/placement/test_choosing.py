@@ -1,4 +1,4 @@
-"""Where a new organization goes."""
+"""The choice of a place for a new organization."""
 
 import threading
 from collections import Counter

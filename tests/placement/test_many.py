@@ -66,7 +66,7 @@ def p95(seconds):
 
 
 def collected(server):
-    """How many organizations there are by strategy; and none waits for anything."""
+    """The number of organizations by strategy, none of which waits for anything."""
     with MongoClient(server.uri) as client:
         organizations = client["master_many"].organizations
         assert organizations.count_documents({"operation": {"$exists": True}}) == 0
@@ -86,7 +86,7 @@ def every_page_works(started, number):
 
 
 def examine(server):
-    """What the doctor finds on all of them."""
+    """The findings of the doctor, by kind."""
     told = subprocess.run(
         [sys.executable, "-m", "flask", "doctor", "--json"],
         check=False, cwd=TOP, capture_output=True, text=True, timeout=1800,

@@ -1,4 +1,4 @@
-"""Which organizations should move: by figures that held for a while, and nobody to and fro."""
+"""Proposals of moves: by figures that held for a while, and for nobody to and fro."""
 
 from datetime import timedelta
 from uuid import uuid4
