@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 from flask.cli import AppGroup
 
 from portal.applications.following import Follower, followers_of
-from portal.cli.running import CommandFailed, on_database, plain
+from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.clusters import managing
 from portal.clusters.checking import Checked
 from portal.clusters.managing import Changes, ListedCluster
@@ -44,7 +43,7 @@ def add_cluster(
     """
     uri = uri or click.prompt("URI", hide_input=True, err=True)
     changes = Changes(uri, region, weight, credentials_uri)
-    with _refusals():
+    with refusals():
         _print_checked(name, managing.add_cluster(name, changes, RequestContext(OPERATOR)))
     click.echo(f"{name} is added. Portals use it within 5 seconds.")
     for follower in followers_of(name):
@@ -73,7 +72,7 @@ def change_cluster(
     if uri == "-":
         uri = click.prompt("URI", hide_input=True, err=True)
     changes = Changes(uri, region, weight, credentials_uri)
-    with _refusals():
+    with refusals():
         checked = managing.change_cluster(name, changes, RequestContext(OPERATOR))
     if checked:
         _print_checked(name, checked)
@@ -116,7 +115,7 @@ def list_clusters() -> None:
 @on_database
 def remove_cluster(name: str) -> None:
     """Forget the cluster NAME, which holds nothing any more. What is on it stays as it is."""
-    with _refusals():
+    with refusals():
         managing.remove_cluster(name, RequestContext(OPERATOR))
     click.echo(
         f"{name} is removed. The portal's user and applications' users there, and <TENANT_DB>… "
@@ -133,7 +132,7 @@ def lose_cluster(name: str, confirm: str | None) -> None:
 
     What waits for it ends as given up. Its organizations are shown as lost until they are deleted.
     """
-    with _refusals():
+    with refusals():
         managing.find_record(name)
         question = f"The documents of its organizations are lost. Type {name} to confirm"
         if (confirm or click.prompt(question, err=True)) != name:
@@ -143,14 +142,6 @@ def lose_cluster(name: str, confirm: str | None) -> None:
     runner.recover_due_operations()
     ended = waiting - managing.count_waiting(name)
     click.echo(f"{name} is given up: organizations lost: {lost}, operations ended: {ended}.")
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except PortalError as error:
-        raise CommandFailed(plain(error.words)) from error
 
 
 def _print_checked(name: str, checked: Checked) -> None:

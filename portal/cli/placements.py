@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -11,12 +10,12 @@ from bson import ObjectId
 from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
 
-from portal.cli.running import CommandFailed, on_database
+from portal.cli.running import CommandFailed, on_database, refusals
 from portal.database import directory
 from portal.database.clusters import known_clusters
 from portal.database.connection import master_database
 from portal.documents.organizations import MAIN_CLUSTER, Strategy
-from portal.errors import NotFound, PortalError, Unavailable
+from portal.errors import NotFound, Unavailable
 from portal.organizations import planning
 from portal.placement import capacity, listing, measuring, policies, proposals
 from portal.placement.capacity import Gauge
@@ -141,17 +140,9 @@ def set_policy(file: TextIO) -> None:
             "policy show` tells it. Nothing was changed."
         )
     known = {cluster.name for cluster in known_clusters()}
-    with _refusals():
+    with refusals():
         policy = policies.set_policy(text, version, known, RequestContext(OPERATOR))
     click.echo(f"Version {policy.version} is in force.")
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except PortalError as error:
-        raise CommandFailed(error.words) from error
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

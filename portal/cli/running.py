@@ -73,7 +73,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except PortalError as error:
-        raise CommandFailed(error.words) from error
+        raise CommandFailed(plain(error.words)) from error
 
 
 def on_database(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,7 +24,7 @@ from portal.tenant_scripts import applying, selecting
 from portal.tenant_scripts.applying import MOST_WORKERS, Pace, WaveProgress
 from portal.tenant_scripts.loading import Script, load_script
 from portal.tenant_scripts.selecting import Selection
-from portal.tenant_scripts.standing import Standing, Told, standing_of
+from portal.tenant_scripts.standing import MOST_TOLD, Standing, Told, in_words, standing_of
 from portal.tenant_scripts.waves import Gate
 from portal.web.context import OPERATOR, RequestContext
 
@@ -209,7 +209,7 @@ class _Line:
 def _tell_nothing_to_do(script: Script, standing: Standing) -> None:
     not_applicable = _not_applicable(standing)
     click.echo(
-        f"Nothing to do: {standing.done:,} organizations have {script.name}{not_applicable}."
+        f"Nothing to do for {script.name}: done for {in_words(standing.done)}{not_applicable}."
     )
     _tell_trashed(standing)
 
@@ -218,7 +218,7 @@ def _tell_plan(script: Script, standing: Standing, plan: applying.Plan) -> None:
     if not plan.waves:
         _tell_nothing_to_do(script, standing)
         return
-    click.echo(f"{script.name} would be applied to {standing.pending:,} organizations:")
+    click.echo(f"{script.name} would be applied to {in_words(standing.pending)}:")
     for wave in plan.waves:
         click.echo(f"{wave.name:<6}  {wave.size:,}")
     _tell_trashed(standing)
@@ -236,6 +236,7 @@ def _tell_standing(script: Script, standing: Standing) -> int:
     ):
         click.echo(f"{number:>9,}  {words}")
     _tell_organizations(standing.told)
+    _tell_cut(standing)
     if standing.job:
         job = standing.job
         reason = f", {job.reason}" if job.reason else ""
@@ -250,7 +251,7 @@ def _tell_end(job: Job, script: Script, selection: Selection) -> int:
     if job.state == JobState.DONE:
         counts = job.result
         click.echo(
-            f"Applied to {counts[ItemState.DONE]:,} organizations in {took}, failed for "
+            f"Applied to {in_words(counts[ItemState.DONE])} in {took}, failed for "
             f"{counts[ItemState.FAILED]:,}{_not_applicable(standing)}."
         )
     elif job.state == JobState.PAUSED:
@@ -260,6 +261,7 @@ def _tell_end(job: Job, script: Script, selection: Selection) -> int:
         click.echo(f"{job.state.capitalize()} after {took}{reason}.")
         click.echo("What was applied stays. Called again, this begins with one organization anew.")
     _tell_organizations(failed, _REASONS_AT_END)
+    _tell_cut(standing)
     _tell_trashed(standing)
     return 0 if job.state == JobState.DONE and not standing.failed else 1
 
@@ -276,6 +278,11 @@ def _tell_organizations(told: list[Told], most: int | None = None) -> None:
         click.echo(plain(f"  {', '.join(slugs[:_NAMED_AT_ONCE])}{others}  {reason}"))
     if most is not None and len(by_reason) > most:
         click.echo(f"  and for {len(by_reason) - most:,} other reasons: --status tells them")
+
+
+def _tell_cut(standing: Standing) -> None:
+    if len(standing.told) == MOST_TOLD:
+        click.echo(f"  These are of the first {MOST_TOLD:,}.")
 
 
 def _not_applicable(standing: Standing) -> str:

@@ -22,13 +22,13 @@ class ScriptEdited(Conflict):
     """The script was edited since it was applied to some organizations."""
 
     name: str
-    done: int
+    done: str
     before: str
     after: str
 
     code = "script_edited"
     message = (
-        "{name} was edited since it was applied to {done:,} organizations (sha256 {before}, now "
+        "{name} was edited since it was applied to {done} (sha256 {before}, now "
         "{after}). Give the change a file of its own. If those need nothing of it, --edited goes "
         "on with the others."
     )

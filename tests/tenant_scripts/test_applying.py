@@ -32,7 +32,7 @@ def test_every_organization_gets_it_once_and_then_nothing_is_to_be_done(script, 
     again = apply(path)
     assert (again.returncode, again.stdout) == (
         0,
-        "Nothing to do: 12 organizations have add_status.\n",
+        "Nothing to do for add_status: done for 12 organizations.\n",
     )
     assert [runs(one) for one in organizations] == [1] * 12
     assert Job.objects.count() == 1
@@ -82,7 +82,7 @@ def test_an_organization_that_came_later_gets_it_by_the_next_run(script, apply, 
     apply(script(COUNT))
     late = an_organization("Late")
     assert "        1  not yet\n" in apply(script(COUNT), "--status").stdout
-    assert "applied to 1 organizations" in apply(script(COUNT)).stdout
+    assert "applied to 1 organization" in apply(script(COUNT)).stdout
     assert runs(late) == 1
 
 
@@ -370,10 +370,10 @@ def test_what_a_shared_collection_does_not_take_is_no_failure(script, apply):
     told = apply(path)
     assert told.returncode == 0
     assert (
-        "Applied to 1 organizations in a moment, failed for 0, not applicable to 1." in told.stdout
+        "Applied to 1 organization in a moment, failed for 0, not applicable to 1." in told.stdout
     )
     assert states() == {shared.id: "not applicable", own.id: "done"}
-    assert "have add_status, not applicable to 1." in apply(path).stdout
+    assert "done for 1 organization, not applicable to 1." in apply(path).stdout
     standing = apply(path, "--status")
     assert standing.returncode == 0
     assert "  shared  not applicable: line 1: " in standing.stdout

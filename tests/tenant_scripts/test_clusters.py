@@ -24,7 +24,9 @@ def test_one_in_a_cluster_that_is_away_fails_alone_until_that_is_back(script, ap
     assert "  there  failed: " in told.stdout
     assert "in the cluster europe" in told.stdout
     assert tenant_of(fresh(here)).find_one()["n"] == 1
-    assert apply(script(INSERT), "--cluster", "main").stdout.startswith("Nothing to do: 1 org")
+    assert apply(script(INSERT), "--cluster", "main").stdout.startswith(
+        "Nothing to do for add_status: done for 1 org"
+    )
     europe.start_again()
     wait_until(lambda: is_available("europe"))
     assert apply(script(INSERT), "--cluster", "europe").returncode == 0
