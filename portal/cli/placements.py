@@ -92,7 +92,7 @@ def measure() -> None:
 
     Run it every night. Shared collections are read whole, on a secondary where there is one.
     """
-    with _refusals():
+    with refusals():
         click.echo(f"{measuring.measure_organizations():,} organizations measured.")
 
 

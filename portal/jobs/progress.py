@@ -1,10 +1,10 @@
 """Jobs in words: how far they are, how fast, and why one doesn't move."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from humanize import intcomma, naturaldelta
 
-from portal import clock
+from portal.database.connection import server_time
 from portal.documents.jobs import Job, JobState
 from portal.jobs.running import KINDS
 
@@ -23,12 +23,10 @@ def rate_of(job: Job) -> float | None:
     return done / seconds if seconds > 0 and done > 0 else None
 
 
-def standstill_of(job: Job) -> str | None:
+def standstill_of(job: Job, now: datetime) -> str | None:
     """The reason why a running job has not moved for STANDSTILL, or not since its last attempt;
-    ``None`` while it moves."""
-    if job.state != JobState.RUNNING:
-        return None
-    now, progress = clock.now(), job.progress
+    ``None`` while it moves. ``now`` is by the server's clock, as all its times are."""
+    progress = job.progress
     if job.due_at <= now:
         kind = KINDS.get(job.kind)
         goes_on = kind.goes_on if kind else "goes on when a portal runs that knows its kind"
@@ -37,7 +35,7 @@ def standstill_of(job: Job) -> str | None:
     if job.last_error:
         seconds = (job.due_at - now).total_seconds()
         return f"tried again in {seconds:.0f} s, after {job.last_error}"
-    moved_at = max(filter(None, (progress.moved_at, progress.since, job.created_at)))
+    moved_at = max(filter(None, (progress.moved_at, progress.since)), default=job.created_at)
     if now - moved_at < STANDSTILL:
         return None
     what = progress.note or progress.step or "its first step"
@@ -50,12 +48,13 @@ def describe(job: Job) -> str:
     words = [f"{intcomma(progress.done)} of {intcomma(progress.total)}"]
     if job.state == JobState.RUNNING:
         words += [progress.step] if progress.step else []
-        standstill, rate = standstill_of(job), rate_of(job)
+        now = server_time()
+        standstill, rate = standstill_of(job, now), rate_of(job)
         if standstill:
             return ", ".join([*words, standstill])
         if rate:
             left = timedelta(seconds=(progress.total - progress.done) / rate)
             words += [f"{rate:,.1f} a second", f"about {naturaldelta(left)} left"]
         if progress.moved_at:
-            words += [f"last movement {naturaldelta(clock.now() - progress.moved_at)} ago"]
+            words += [f"last movement {naturaldelta(now - progress.moved_at)} ago"]
     return ", ".join(words)

@@ -221,7 +221,7 @@ def test_no_movement_is_a_state_with_a_reason(kind, a_job, expire, monkeypatch):
     attempt.renew()
     later = clock.now() + timedelta(seconds=29)  # the lease lasts 30
     monkeypatch.setattr(progress, "STANDSTILL", timedelta(seconds=20))
-    monkeypatch.setattr(clock, "now", lambda: later)
+    monkeypatch.setattr(progress, "server_time", lambda: later)
     assert progress.describe(find_job(job.id)) == (
         "4 of 10, counting, no movement for 29 seconds: its process is alive, at acme-corp"
     )
