@@ -9,6 +9,7 @@ from portal.jobs.managing import find_job, latest_jobs
 from portal.organizations.storage import tenant_of
 from portal.tenant_scripts.waves import waves_of
 from tests.factories import an_organization
+from tests.faults.lapse import let_jobs_be_due
 from tests.tenant_scripts.outcomes import COUNT, FAIL_FOR_GLOBEX, runs, states
 
 
@@ -130,6 +131,7 @@ def test_a_canary_that_had_failed_when_its_process_died_still_stops_the_next_wav
         assert apply(path).returncode == 1
     [job] = latest_jobs(9)
     assert (job.state, set(states())) == ("running", {organizations[0].id})
+    let_jobs_be_due(master_db)
     assert "of the wave “canary” of 1 failed" in apply(path).stdout
     assert find_job(job.id).state == "failed"
     assert set(states()) == {organizations[0].id}
