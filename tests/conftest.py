@@ -16,12 +16,13 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from itertools import cycle, groupby
 from pathlib import Path
 
 import pymongo
 import pytest
+import segno
 from argon2 import PasswordHasher
 from flask import request, request_finished
 from pymongo import MongoClient, monitoring
@@ -131,10 +132,9 @@ def pytest_collection_modifyitems(items):
     for _, module in groupby(items, lambda item: item.path):
         turn = None
         for item in module:
-            marks = {mark.name for mark in item.iter_markers()}
-            if "browser" in marks:
+            if item.get_closest_marker("browser"):
                 begins[0].append(item)
-            elif marks & {"processes", "slow"}:
+            elif item.get_closest_marker("processes"):
                 turn = next(turns) if turn is None else turn
                 turn.append(item)
             else:
@@ -399,6 +399,14 @@ def quick_estimates():
     passwords.zxcvbn = lambda password, user_inputs: estimate(password, tuple(user_inputs))
     yield
     passwords.zxcvbn = ESTIMATE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_qr_codes():
+    """QR codes have the first of eight masks: to find the fairest is most of the work on a page."""
+    make, segno.make = segno.make, partial(segno.make, mask=0)
+    yield
+    segno.make = make
 
 
 @pytest.fixture

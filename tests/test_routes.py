@@ -433,6 +433,7 @@ def ask(world, worlds):
 
 
 @pytest.mark.attack("T3")
+@pytest.mark.slow  # all of them
 @pytest.mark.parametrize("role", ROLES_AND_NONE)
 @pytest.mark.parametrize("route", ROUTES)
 def test_who_gets_in_is_what_the_tables_say(world, ask, route, role):
@@ -460,6 +461,7 @@ def expected_by_key(route, kind):
 
 
 @pytest.mark.attack("T1", "T3")
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KEYS)
 @pytest.mark.parametrize("route", API)
 def test_what_a_key_gets_into_is_what_the_tables_say(app, world, ask, route, kind):
