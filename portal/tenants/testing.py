@@ -17,6 +17,7 @@ organization is made in milliseconds. The documents are real, and so is the serv
 members, pages and the audit trail are left out.
 """
 
+import itertools
 import secrets
 import threading
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ class FakePortal:
         self.client: MongoClient[dict[str, Any]] = MongoClient(
             uri, uuidRepresentation="standard", connect=False
         )
+        self._generations = itertools.count(1)  # never twice the same, also after "clear"
         self.master = self.client[f"{name}_master"]
         self.data = self.client[f"{name}_data"]
         for view in (ORGANIZATIONS, SLUGS, POOLS):
@@ -163,8 +165,7 @@ class FakePortal:
     def advance_pool(self, number: int) -> None:
         """Give a shared collection its next name, as the portal does when one of its organizations
         goes into the trash: all others notice nothing."""
-        pool = self.pool(number)
-        following = pool.generation + 1
+        pool, following = self.pool(number), next(self._generations)
         self._pools.update_one({"_id": number}, {"$set": {"next_generation": following}})
         self.data[pool.names[0]].rename(pool_name(number, following))
         change = {"$set": {"generation": following}, "$unset": {"next_generation": ""}}
@@ -254,10 +255,11 @@ class FakePortal:
 
     def _make_pool(self, number: int) -> None:
         if self._pools.find_one({"_id": number}) is None:
-            name = pool_name(number, 1)
+            generation = next(self._generations)
+            name = pool_name(number, generation)
             self.data.create_collection(name, check_exists=False)
             record = {"cluster": MAIN, "database": self.data.name, "uuid": _uuid(self.data, name)}
-            stamp = {"generation": 1, "epoch": _EPOCH, "format": _FORMAT}
+            stamp = {"generation": generation, "epoch": _EPOCH, "format": _FORMAT}
             self._pools.insert_one({"_id": number, **record, **stamp})
 
     def _claim(self, slug: str, organization_id: ObjectId) -> None:

@@ -9,7 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import bson
 from bson import MaxKey, ObjectId
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from bson.regex import Regex
 
 from ..errors import NeedsOwnPlacement
@@ -18,6 +21,7 @@ UNWRAPPED = {"$mergeObjects": ["$$ROOT", {"_id": "$_id.i"}]}
 """The expression for a stored document as it was given."""
 
 _ROOT = "documentAsGiven"
+_STANDARD: CodecOptions = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 _PATTERNS = (re.Pattern, Regex)
 _EXACT = frozenset({"$eq", "$ne", "$in", "$nin"})
 _BOUNDS = frozenset({"$gt", "$gte", "$lt", "$lte"})
@@ -208,10 +212,8 @@ def fixed(query: Mapping[str, Any]) -> set[str]:
         if name == "_id" or name.startswith("_id."):
             if _is_equality(value):
                 paths.add(name)
-        elif (name == "$and" and isinstance(value, list | tuple)) or (
-            name == "$or" and _is_single(value)
-        ):
-            for each in value:
+        elif name in ("$and", "$or") and isinstance(value, list | tuple):
+            for each in value if name == "$and" or len(value) == 1 else ():
                 paths |= fixed(each) if isinstance(each, Mapping) else set()
     return paths
 
@@ -281,7 +283,11 @@ def _is_no_value(value: Any) -> bool:
 
 
 def _is_single(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 1
+    """Tell whether these are one value, which the server looks for as it does by ``$eq``."""
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    first = bson.encode({"": value[0]}, codec_options=_STANDARD)
+    return all(bson.encode({"": each}, codec_options=_STANDARD) == first for each in value[1:])
 
 
 def _is_equality(condition: Any) -> bool:

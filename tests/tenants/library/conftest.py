@@ -232,16 +232,59 @@ def tenants(shared_tenants):
     return shared_tenants
 
 
+@pytest.fixture(
+    params=[
+        "collection",
+        *(pytest.param(each, marks=pytest.mark.full) for each in ("database", "shared")),
+    ]
+)
+def strategy(request):
+    """The way in which the organization's documents are kept."""
+    return request.param
+
+
 @pytest.fixture
-def acme(fake):
+def acme(fake, strategy):
     """The id of an organization."""
-    return fake.create("acme")
+    return fake.create("acme", strategy)
+
+
+@pytest.fixture
+def stored(fake, acme):
+    """That organization's documents, past the library."""
+    return Stored(fake, acme)
 
 
 @pytest.fixture
 def store(tenants, acme):
     """That organization's documents."""
     return tenants.by_id(acme)
+
+
+class Stored:
+    """The documents of an organization as they are stored, told as they were given."""
+
+    def __init__(self, fake, organization):
+        self._fake, self._id = fake, organization
+        self.shared = fake.entry(organization)["placement"]["strategy"] == "shared"
+
+    @property
+    def collection(self):
+        """The collection, whatever its name."""
+        return self._fake._found(self._id)
+
+    def insert_many(self, documents):
+        wrapped = [{**each, "_id": self._wrap(each["_id"])} for each in documents]
+        self.collection.insert_many(wrapped)
+
+    def find(self):
+        """All of them, by ``_id``."""
+        own = {"_id.o": self._id} if self.shared else {}
+        found = self.collection.find(own, sort={"_id": 1})
+        return [{**each, "_id": each["_id"]["i"]} for each in found] if self.shared else list(found)
+
+    def _wrap(self, document_id):
+        return {"o": self._id, "i": document_id} if self.shared else document_id
 
 
 class Sent(monitoring.CommandListener):

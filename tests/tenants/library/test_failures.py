@@ -7,7 +7,7 @@ import pytest
 from pymongo.errors import PyMongoError, WriteConcernError
 
 from tests.tenants.library.conftest import library
-from tests.tenants.library.works import AFTERWARDS, FEW, READS, VERBS, WRITES, content, told
+from tests.tenants.library.works import AFTERWARDS, FEW, READS, VERBS, WRITES, told
 
 limits = library("limits")
 
@@ -27,34 +27,34 @@ FAULTS = [
 
 @pytest.mark.parametrize("name", VERBS)
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-def test_a_write_that_fails_twice_is_executed_once(store, raw, failing, name, fault):
-    raw.org_acme.insert_many(FEW)
+def test_a_write_that_fails_twice_is_executed_once(store, stored, failing, name, fault):
+    stored.insert_many(FEW)
     failing(VERBS[name], {"times": 2}, **fault)
     WRITES[name](store)
-    assert content(raw) == AFTERWARDS[name]
+    assert stored.find() == AFTERWARDS[name]
 
 
 @pytest.mark.parametrize("name", VERBS)
 @pytest.mark.parametrize("renamed", [False, True])
 def test_a_write_whose_answer_was_lost_is_executed_once(
-    over_the_line, line, raw, fake, acme, name, renamed
+    over_the_line, line, stored, fake, acme, name, renamed
 ):
-    raw.org_acme.insert_many(FEW)
+    stored.insert_many(FEW)
     line.break_after(VERBS[name], (lambda: fake.rename(acme, "other")) if renamed else str)
     WRITES[name](over_the_line.by_id(acme))
     assert line.broken_at == [VERBS[name]]
-    assert content(raw) == AFTERWARDS[name]
+    assert stored.find() == AFTERWARDS[name]
 
 
 @pytest.mark.parametrize("verb", ["update", "commitTransaction", "find"])
-def test_a_batch_whose_answer_was_lost_is_executed_once(over_the_line, line, raw, acme, verb):
-    raw.org_acme.insert_many(FEW)
+def test_a_batch_whose_answer_was_lost_is_executed_once(over_the_line, line, stored, acme, verb):
+    stored.insert_many(FEW)
     store = over_the_line.by_id(acme)
     store.find_one()
     line.break_after(verb)
     assert told(store.update_many({"n": 0}, {"$inc": {"n": 1}})) == (4, 4)
     assert line.broken_at == [verb]
-    assert content(raw) == AFTERWARDS["update_many"]
+    assert stored.find() == AFTERWARDS["update_many"]
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def test_a_batch_whose_answer_was_lost_is_executed_once(over_the_line, line, raw
     ],
 )
 @pytest.mark.parametrize("name", ["update_many", "transaction"])
-def test_a_batch_that_fails_is_executed_once(store, raw, failing, verb, fault, name):
-    raw.org_acme.insert_many(FEW)
+def test_a_batch_that_fails_is_executed_once(store, stored, failing, verb, fault, name):
+    stored.insert_many(FEW)
     failing(verb, {"times": 2}, **fault)
     if name == "transaction" and verb == "update":
         with pytest.raises(PyMongoError) as stopped:
             WRITES[name](store)
         assert stopped.value.has_error_label("TransientTransactionError")
-        assert content(raw) == FEW
+        assert stored.find() == FEW
     else:
         WRITES[name](store)
-        assert content(raw) == AFTERWARDS[name]
+        assert stored.find() == AFTERWARDS[name]
 
 
 @pytest.mark.parametrize("name", READS)
@@ -121,29 +121,29 @@ def test_a_write_that_no_majority_has_is_not_acknowledged(store, failing, name):
         WRITES[name](store)
 
 
-def test_a_batch_whose_end_stays_unknown_is_never_begun_again(store, raw, failing, monkeypatch):
-    raw.org_acme.insert_many(FEW)
+def test_a_batch_whose_end_stays_unknown_is_never_begun_again(store, stored, failing, monkeypatch):
+    stored.insert_many(FEW)
     monkeypatch.setattr(limits, "TRANSACTION_SECONDS", 0.5)
     unknown = {"code": 91, "errmsg": "shutting down"}
     failing("commitTransaction", "alwaysOn", writeConcernError=unknown)
     with pytest.raises(PyMongoError):
         store.update_many({"n": 0}, {"$inc": {"n": 1}})
-    assert content(raw) == AFTERWARDS["update_many"]
+    assert stored.find() == AFTERWARDS["update_many"]
 
 
 def test_a_write_during_an_operation_that_doesnt_end_ends_in_the_callers_time(
-    store, fake, acme, raw
+    store, fake, acme, stored
 ):
     with fake.fenced(acme):
         with pytest.raises(PyMongoError) as away, pymongo.timeout(0.5):
             store.insert_one({"_id": 1})
         assert away.value.timeout
     store.insert_one({"_id": 1})
-    assert content(raw) == [{"_id": 1}]
+    assert stored.find() == [{"_id": 1}]
 
 
-def test_a_write_during_an_operation_waits_for_its_end(store, fake, acme, raw):
+def test_a_write_during_an_operation_waits_for_its_end(store, fake, acme, stored):
     held = fake.fence(acme, 0.2)
     store.insert_one({"_id": 1})
     held.join()
-    assert content(raw) == [{"_id": 1}]
+    assert stored.find() == [{"_id": 1}]

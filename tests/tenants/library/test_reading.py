@@ -10,7 +10,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from tests.tenants.library.conftest import library
-from tests.tenants.library.works import ids
+from tests.tenants.library.works import ids, own_collection
 
 errors = library("errors")
 
@@ -37,10 +37,10 @@ IDS = [None, 1, 2.5, Int64(2**60), "$a", "b", {"a": 1}, ObjectId(), uuid4(), Fal
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("size", [1, 5, 100])
 def test_a_result_has_ids_of_all_types_each_once_in_order_through_renames(
-    store, raw, fake, acme, size, direction
+    store, stored, fake, acme, size, direction
 ):
-    raw.org_acme.insert_many({"_id": key} for key in IDS)
-    ordered = ids(raw.org_acme.find(sort={"_id": direction}))
+    stored.insert_many({"_id": key} for key in IDS)
+    ordered = ids(stored.find())[::direction]
     assert len(ordered) == len(IDS)
     found, names = [], ["acme", "other"]
     for document in store.find(sort=[("_id", direction)], batch_size=size):
@@ -89,6 +89,7 @@ def test_a_result_goes_on_where_a_reply_is_full_at_16_mb(store):
     assert ids(store.aggregate([{"$sort": {"_id": 1}}])) == list(range(8))
 
 
+@own_collection
 def test_finding_takes_pymongos_options(store):
     store.insert_many({"_id": n, "a": n % 3, "b": "B"} for n in range(9))
     store.create_index("a")
@@ -117,6 +118,7 @@ def test_counting_counts_what_matches(store, fake, acme):
     assert store.estimated_document_count() == 30
 
 
+@own_collection
 def test_distinct_values_are_those_of_arrays_too(store, raw):
     store.insert_many(
         [{"a": 1}, {"a": [1, 2, None]}, {"a": {"b": [3, 4]}}, {"a": [{"b": 4}, {"b": 5}]}, {"c": 1},

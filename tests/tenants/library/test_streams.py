@@ -4,6 +4,7 @@ import pymongo
 import pytest
 
 from tests.tenants.library.conftest import library
+from tests.tenants.library.works import own_collection
 
 errors = library("errors")
 
@@ -45,6 +46,7 @@ def test_a_pipeline_sees_no_rename_and_stays_inside(store, fake, acme, quick):
         store.watch(session=object())
 
 
+@own_collection
 def test_a_strangers_changes_under_the_name_are_not_seen(store, fake, acme, raw, quick):
     with store.watch(**quick) as stream:
         fake.rename(acme, "other")

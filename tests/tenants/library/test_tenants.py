@@ -23,6 +23,12 @@ VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
 
 
 @pytest.fixture
+def strategy():
+    """The directory's answers are told by their names."""
+    return "collection"
+
+
+@pytest.fixture
 def fake(server_uri):
     with library("testing").FakePortal(server_uri) as portal:
         yield portal

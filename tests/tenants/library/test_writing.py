@@ -12,7 +12,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from tests.tenants.library.conftest import library
-from tests.tenants.library.works import at_once, content, ids, told
+from tests.tenants.library.works import at_once, ids, own_collection, told
 
 errors = library("errors")
 PartialWrite = errors.PartialWrite
@@ -78,7 +78,8 @@ def test_array_filters_and_hints_are_pymongos(store):
     assert store.delete_many(named, let={"id": 1}).deleted_count == 1
 
 
-def test_a_key_that_exists_is_told_and_nothing_changed(store, raw):
+@own_collection
+def test_a_key_that_exists_is_told_and_nothing_changed(store, stored):
     store.create_index("u", unique=True)
     store.insert_many([{"_id": 1, "u": 1}, {"_id": 2, "u": 2}])
     with pytest.raises(DuplicateKeyError) as refused:
@@ -90,7 +91,7 @@ def test_a_key_that_exists_is_told_and_nothing_changed(store, raw):
         assert refused.value.details["keyValue"] == {"u": 1}
     with pytest.raises(DuplicateKeyError):
         store.replace_one({"_id": 2}, {"u": 1})
-    assert content(raw) == [{"_id": 1, "u": 1}, {"_id": 2, "u": 2}]
+    assert stored.find() == [{"_id": 1, "u": 1}, {"_id": 2, "u": 2}]
 
 
 def test_inserting_many_stops_at_what_exists_and_says_how_many_were_before(store):
@@ -112,6 +113,7 @@ def test_inserting_many_without_order_inserts_all_that_can_be(store):
     assert store.count_documents({}) == 1000
 
 
+@own_collection
 def test_inserting_many_says_how_many_were_before_what_the_server_refuses(store, raw):
     raw.command({"collMod": "org_acme", "validator": {"a": {"$exists": True}}})
     with pytest.raises(BulkWriteError) as stopped:
@@ -172,6 +174,7 @@ def test_a_document_is_found_and_changed_in_one_step(store):
     assert store.find_one_and_delete({"_id": 7}) is None
 
 
+@own_collection
 def test_indexes_are_made_listed_and_dropped(store, fake, acme, raw):
     assert store.create_index([("a", 1), ("b", -1)], unique=True) == "a_1_b_-1"
     fake.rename(acme, "other")
@@ -186,6 +189,7 @@ def test_indexes_are_made_listed_and_dropped(store, fake, acme, raw):
         store.drop_index("*")
 
 
+@own_collection
 def test_a_batch_that_fails_changes_nothing_and_leaves_those_before(store, raw):
     """A unique key breaks in the second batch."""
     store.create_index("u", unique=True, sparse=True)
@@ -230,7 +234,7 @@ def test_threads_share_a_store(store, switching):
     assert store.find_one(1)["n"] == 800
 
 
-def test_a_transaction_is_kept_whole_or_not_at_all(store, raw):
+def test_a_transaction_is_kept_whole_or_not_at_all(store, stored):
     store.insert_one({"_id": 1, "n": 0})
     with store.transaction() as transaction:
         transaction.insert_one({"_id": 2})
@@ -239,13 +243,14 @@ def test_a_transaction_is_kept_whole_or_not_at_all(store, raw):
         assert transaction.count_documents({}) == len(transaction.find().to_list()) == 2
         transaction.delete_many({"_id": 2})
         transaction.bulk_write([pymongo.InsertOne({"_id": 3})])
-    assert content(raw) == [{"_id": 1, "n": 1}, {"_id": 3}]
+    assert stored.find() == [{"_id": 1, "n": 1}, {"_id": 3}]
     deleted_and_twice = [pymongo.DeleteMany({}), *[pymongo.InsertOne({"_id": 1})] * 2]
     with pytest.raises(BulkWriteError), store.transaction() as transaction:
         transaction.bulk_write(deleted_and_twice)
-    assert content(raw) == [{"_id": 1, "n": 1}, {"_id": 3}]
+    assert stored.find() == [{"_id": 1, "n": 1}, {"_id": 3}]
 
 
+@own_collection
 def test_a_rename_waits_for_a_transaction(store, fake, acme, raw):
     with store.transaction() as transaction:
         renaming = threading.Thread(target=lambda: fake.rename(acme, "other"))
@@ -272,6 +277,7 @@ def test_a_transaction_that_conflicts_is_run_again(store):
     assert store.find_one(1)["n"] == 4
 
 
+@own_collection
 def test_encoded_documents_are_inserted_as_they_are(store, raw):
     documents = [RawBSONDocument(bson.encode({"_id": n, "n": Int64(n)})) for n in range(3)]
     assert store.insert_encoded(documents) == 3

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pymongo
+import pytest
 
 
 def in_a_loop(coroutine):
@@ -13,10 +14,8 @@ def in_a_loop(coroutine):
         return thread.submit(asyncio.run, coroutine).result()
 
 
-def content(raw):
-    """All documents, wherever the collection is."""
-    [name] = raw.list_collection_names()
-    return list(raw[name].find(sort={"_id": 1}))
+own_collection = pytest.mark.parametrize("strategy", ["collection"])
+"""Of tests about a collection's name, its indexes, or what only an own one has."""
 
 
 def at_once(actions):
