@@ -13,7 +13,6 @@ from portal.documents.organizations import (
 )
 
 MOST_COUNTED = 1000
-_COUNTING_MS = 500
 
 _OWN_TITLES = {
     Strategy.COLLECTION: "In a collection of its own",
@@ -153,9 +152,7 @@ def _others(placement: Placement, strategy: Strategy) -> str:
     if strategy == Strategy.SHARED:
         wanted = {"placement.pool": placement.pool}
     counted = Organization._get_collection().count_documents(
-        {**wanted, "state": {"$ne": OrganizationState.PURGED}},
-        limit=MOST_COUNTED + 2,
-        maxTimeMS=_COUNTING_MS,
+        {**wanted, "state": {"$ne": OrganizationState.PURGED}}, limit=MOST_COUNTED + 2
     )
     others = max(0, counted - 1)
     if others > MOST_COUNTED:

@@ -42,12 +42,14 @@ LIMITS_KEPT_SECONDS = 600
 READING_SECONDS = 1
 STORED_EVERY_SECONDS = 600
 FORECAST_DAYS = 30
+SHORTEST_TREND = timedelta(days=7)
 # From the decision to the commit: a transaction may take as long.
 IN_FLIGHT_SECONDS = TRANSACTION_SECONDS
 REFUSED_SECONDS = 60
 # What Atlas answers instead of others' codes, and where its tier's limit is reached.
 _ATLAS_ERROR = 8000
 _NOT_PERMITTED = (13, 59, _ATLAS_ERROR)  # Unauthorized, CommandNotFound
+_REFUSALS = (264, _ATLAS_ERROR)  # TooManyFilesOpen
 # Measured on 6.0.5 where idle files are closed: a collection with its index takes 60 KB of memory,
 # and 1.2 ms of the start, on a busy machine 3.
 _MEMORY_OF_A_FILE = 32 * 1024
@@ -181,9 +183,9 @@ def may_open_more(cluster: str) -> bool:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Tell whether a cluster refuses another collection, as hosted ones do at a limit that nobody
-    told."""
-    return isinstance(error, OperationFailure) and error.code == _ATLAS_ERROR
+    """Tell whether a cluster refuses another collection: a hosted one does so at a limit that
+    nobody told, some versions where too many files are open."""
+    return isinstance(error, OperationFailure) and error.code in _REFUSALS
 
 
 def note_refusal(cluster: str) -> None:
@@ -240,17 +242,18 @@ def gauges_of(reading: Reading, limits: Limits) -> list[Gauge]:
 
 
 def days_until_full(cluster: str, gauge: Gauge, full_at_percent: int) -> float | None:
-    """The days until a gauge of collections or indexes is full at the rate of the last 30 days;
-    ``None`` where it doesn't grow, and on the first day, which tells no rate."""
+    """The days until a gauge is full at the rate of the last 30 days; ``None`` where it doesn't
+    grow, where less than a week tells no rate, and for what goes up and down."""
+    if gauge.what not in (FILES, COLLECTIONS):
+        return None
     since = clock.now() - timedelta(days=FORECAST_DAYS)
     first = CapacityReading.objects(cluster=cluster, at__gte=since).order_by("at").first()
-    if first is None:
+    if first is None or clock.now() - first.at < SHORTEST_TREND:
         return None
     days = (clock.now() - first.at) / timedelta(days=1)
-    grown = (gauge.held - _held_then(first, gauge.what)) / gauge.each
-    if days < 1 or grown <= 0:
-        return None
-    return max(0, gauge.room(full_at_percent)) / (grown / days)
+    then = first.collections + (first.indexes if gauge.what == FILES else 0)
+    grown = (gauge.held - then) / gauge.each
+    return max(0, gauge.room(full_at_percent)) / (grown / days) if grown > 0 else None
 
 
 def last_reading(cluster: str) -> Reading | None:
@@ -270,10 +273,6 @@ def store(cluster: str, reading: Reading) -> None:
 def forget() -> None:
     """Forget all readings of this process, as after a reconfiguration."""
     _known.clear()
-
-
-def _held_then(stored: CapacityReading, what: str) -> int:
-    return stored.collections + (stored.indexes if what == FILES else 0)
 
 
 def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) -> None:

@@ -194,8 +194,19 @@ def test_a_forecast_goes_by_the_last_thirty_days(app):
         at = clock.now() - timedelta(days=days)
         capacity.store("main", Reading(at, collections, collections))
     assert round(capacity.days_until_full("main", gauge, 95)) == 35
-    shrinking = replace(gauge, held=400)
+    shrinking, open_files = replace(gauge, held=400), replace(gauge, what="open files")
     assert capacity.days_until_full("main", shrinking, 95) is None
+    assert capacity.days_until_full("main", open_files, 95) is None
+    over = replace(gauge, held=980)
+    assert capacity.days_until_full("main", over, 95) == 0
+
+
+def test_the_first_week_tells_no_rate(app):
+    """What was put there on the first day goes on for no year."""
+    capacity.store("main", Reading(clock.now() - timedelta(days=6), 0, 0))
+    assert (
+        capacity.days_until_full("main", Gauge("collections", 600, 1000, Wall.POLICY), 95) is None
+    )
 
 
 def test_a_day_keeps_its_last_reading(app):

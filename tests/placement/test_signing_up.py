@@ -91,9 +91,10 @@ def test_the_policy_changed_meanwhile_moves_nobody(app, in_force):
     assert PlacementPolicy.objects.count() == 2
 
 
-def test_where_a_hosted_server_refuses_another_collection_it_shares_one(app, hosted, log):
-    """At a limit that nobody told: "already using 500 collections of 500"."""
-    hosted(8000, "create", times=1)
+@pytest.mark.parametrize("code", [8000, 264])
+def test_where_a_server_refuses_another_collection_it_shares_one(app, hosted, log, code):
+    """At a limit that nobody told: "already using 500 collections of 500", TooManyFilesOpen."""
+    hosted(code, "create", times=1)
     assert Program(app).post("/org/create", wanted()).status_code == 201
     assert the_placement() == (Strategy.SHARED, "main")
     assert log.named("capacity.refused")[0]["cluster"] == "main"
