@@ -73,7 +73,10 @@ def sign_up(
     else:
         rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, typed_slug, email, password)
-    check_all(lambda: plan and parse_plan(plan), lambda: region and parse_region(region))
+    check_all(
+        lambda: None if plan is None else parse_plan(plan),
+        lambda: None if region is None else parse_region(region),
+    )
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
 
     @transactional

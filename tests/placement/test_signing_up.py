@@ -109,3 +109,10 @@ def test_where_it_refuses_shared_ones_too_nothing_is_created(app, hosted):
     hosted(8000, "create")
     assert fault(Program(app).post("/org/create", wanted()))[:2] == (503, "clusters_unavailable")
     assert Organization.objects.count() == Account.objects.count() == 0
+
+
+@pytest.mark.parametrize("wrong", ["", "Large", "large plan", "-"])
+def test_a_provisioning_program_is_told_of_a_plan_that_is_no_name(billing, wrong):
+    answer = billing.post("/org/create", wanted(plan=wrong))
+    assert fault(answer) == (422, "invalid_plan", {"plan"})
+    assert Organization.objects.count() == 0
