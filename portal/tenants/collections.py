@@ -24,7 +24,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from portal.tenants.fence import check_write, rejection
+from portal.tenants.fence import Moved, check_write, rejection
 
 MAX_TRIES = 20
 
@@ -316,15 +316,18 @@ def _send(
         # Without options native UUIDs raise ValueError, and dates are naive.
         options = codec_options or database.client.codec_options
         reply = database.command(command, codec_options=options)
+        check_write(reply, single=True)
+    except Moved as moved:
+        raise _elsewhere(uuid, moved) from moved
     except OperationFailure as error:
-        moved = rejection(error)
-        if moved is None:
+        if (rejected := rejection(error)) is None:
             raise
-        if moved.name is None:
-            raise CollectionMissing(uuid) from error
-        raise CollectionElsewhere(uuid, moved.name) from error
-    check_write(reply, single=True)
+        raise _elsewhere(uuid, rejected) from error
     return reply
+
+
+def _elsewhere(uuid: UUID, moved: Moved) -> CollectionError:
+    return CollectionMissing(uuid) if moved.name is None else CollectionElsewhere(uuid, moved.name)
 
 
 def _until_known(attempt: Callable[[], object], tries: Tries = AT_ONCE) -> None:

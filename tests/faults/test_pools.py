@@ -28,8 +28,8 @@ WRITE_SECONDS = 3
 @pytest.fixture
 def uri(admin):
     """What an application of these databases connects by."""
-    yield managing.add_application("shop", admin, RequestContext()).uri
-    managing.remove_application("shop", admin, RequestContext())
+    yield managing.add_application("shop", {MAIN_CLUSTER: admin}, RequestContext()).uri
+    managing.remove_application("shop", {MAIN_CLUSTER: admin}, RequestContext())
 
 
 @pytest.fixture
@@ -151,3 +151,27 @@ def test_no_acknowledged_write_is_lost_while_neighbours_come_and_go(world, figur
     total = sum(map(len, written.values()))
     figure(f"{total} writes through {next(fences)} fences of their pool, 0 lost")
     assert Organization.objects(operation__ne=None).count() == 0
+
+
+def test_a_purge_goes_on_through_fences(world, monkeypatch):
+    """The collection gets another name between the batches, and within one."""
+    monkeypatch.setattr(pools, "DELETED_AT_ONCE", 20)
+    acme = an_organization("Acme Corp", strategy=Strategy.SHARED)
+    neighbour = an_organization("Neighbour", strategy=Strategy.SHARED)
+    for one in (acme, neighbour):
+        tenant_of(one).insert_many({"_id": n} for n in range(1000))
+    purged = threading.Event()
+
+    def fence_on():
+        while not purged.is_set():
+            pools.fence(1)
+
+    def purge_all():
+        try:
+            assert purge(acme).operation is None
+        finally:
+            purged.set()
+
+    at_once([fence_on, purge_all])
+    assert world.documents_of(fresh(acme)) == []
+    assert len(world.documents_of(fresh(neighbour))) == 1000

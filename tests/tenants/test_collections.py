@@ -15,6 +15,7 @@ from portal.tenants.collections import (
     CollectionNameTaken,
     collection_figures,
     create_collection,
+    delete_some,
     drop_collection,
     rename_collection,
     uuid_of,
@@ -184,3 +185,31 @@ def test_a_rename_waits_for_an_open_transaction_in_short_tries(tenant_db, bare_c
                 rename_collection(tenant_db, uuid, "org_a", "org_b")
         rename_collection(tenant_db, uuid, "org_a", "org_b")
     assert tenant_db.org_b.count_documents({}) == 1
+
+
+def test_documents_are_deleted_in_parts_from_no_other_collection(tenant_db):
+    uuid, other = a_collection(tenant_db, "org_a"), a_collection(tenant_db, "org_b")
+    for name in ("org_a", "org_b"):
+        tenant_db[name].insert_many({"_id": n} for n in range(5))
+    few = {"_id": {"$lt": 3}}
+    assert [delete_some(tenant_db, uuid, "org_a", few, 2) for _ in range(3)] == [True, True, False]
+    assert tenant_db.org_a.distinct("_id") == [3, 4]
+    with pytest.raises(CollectionElsewhere):
+        delete_some(tenant_db, other, "org_a", {"_id": {"$gte": 0}}, 2)
+    assert tenant_db.org_a.distinct("_id") == [3, 4]
+
+
+def test_a_delete_that_a_rename_meets_half_way_is_told_where_to_go_on(tenant_db, monkeypatch):
+    uuid = a_collection(tenant_db, "org_a")
+    tenant_db.org_a.insert_one({"_id": 1})
+    send = collections._send
+
+    def rename_before(database, command, *others):
+        if "delete" in command:
+            tenant_db.org_a.rename("org_b")
+        return send(database, command, *others)
+
+    monkeypatch.setattr(collections, "_send", rename_before)
+    with pytest.raises(CollectionElsewhere) as found:
+        delete_some(tenant_db, uuid, "org_a", {"_id": {"$gte": 0}}, 2)
+    assert found.value.actual_name == "org_b"

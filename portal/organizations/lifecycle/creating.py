@@ -213,28 +213,40 @@ def _insert_organization(
     begin_chain(
         organization, "organization.created", context.origin, name=name.shown, slug=name.slug
     )
-    if engine.takes_steps(OperationKind.CREATE, placement.strategy):
-        organization.operation = engine.new_operation(
-            OperationKind.CREATE,
-            active_name(placement, name),
-            context,
-            name=name.shown,
-            slug=name.slug,
-            founds_account=founds_account,
-        )
-        engine.insert_with_intent(organization, context)
-    else:
-        claim_key(context, organization_id, OperationKind.CREATE)
-        organization.save(force_insert=True)
-    if organization.placement.collection and placement.cluster == MAIN_CLUSTER:
-        collections.create_collection(
-            database_of(organization.placement), organization.placement.collection
-        )
+    _write(organization, name, context, founds_account=founds_account)
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )
     ensure_placeable(placement.cluster)
     return organization
+
+
+@within_transaction
+def _write(
+    organization: Organization,
+    name: OrganizationName,
+    context: RequestContext,
+    *,
+    founds_account: bool,
+) -> None:
+    """Write the organization with its operation, and its collection if that is in this cluster. In
+    a pool there is nothing more to do."""
+    placement = organization.placement
+    if not engine.takes_steps(OperationKind.CREATE, placement.strategy):
+        claim_key(context, organization.id, OperationKind.CREATE)
+        organization.save(force_insert=True)
+        return
+    organization.operation = engine.new_operation(
+        OperationKind.CREATE,
+        active_name(placement, name),
+        context,
+        name=name.shown,
+        slug=name.slug,
+        founds_account=founds_account,
+    )
+    engine.insert_with_intent(organization, context)
+    if placement.cluster == MAIN_CLUSTER:
+        collections.create_collection(database_of(placement), placement.collection)
 
 
 def _record_uuid(organization: Organization) -> Organization:
