@@ -169,7 +169,11 @@ class Tenants:
     ) -> SharedStream:
         """The changes of many organizations' documents by one stream, each as a pair of the
         organization's id and the change. Otherwise like ``AsyncTenant.watch``."""
-        places = [tenant.place for tenant in tenants]
+        followed = list(tenants)
+        places = [tenant.place for tenant in followed]
+        for tenant in followed:
+            if (tenant.place.locate()).pool is not None:
+                tenant.find_one({}, {"_id": 1})  # learns where what is known is out of date
         codec_options = self._clusters.connection(MAIN).client.codec_options
         stream = SharedStream(self._clusters, places, codec_options, pipeline, options)
         stream.open()

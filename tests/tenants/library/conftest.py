@@ -14,6 +14,8 @@ from typing import Any
 
 import pymongo
 import pytest
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from pymongo import monitoring
 
 from tests.tenants.breaking_line import BreakingLine
@@ -21,6 +23,7 @@ from tests.tenants.breaking_line import BreakingLine
 LIBRARY = os.environ.get("TENANTS_LIBRARY", "portal.tenants")
 # The synchronous form is made of the other.
 FORMS = [pytest.param("sync", marks=pytest.mark.slow), "async"]
+AWARE = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 APPLICATION = "shop"  # the appname by which the server fails its commands and no others
 
 
@@ -271,7 +274,7 @@ class Stored:
     @property
     def collection(self):
         """The collection, whatever its name."""
-        return self._fake._found(self._id)
+        return self._fake._found(self._id).with_options(AWARE)
 
     def insert_many(self, documents):
         wrapped = [{**each, "_id": self._wrap(each["_id"])} for each in documents]

@@ -62,6 +62,7 @@ def test_an_unsorted_result_goes_on_through_renames_in_the_order_of_ids(store, f
         assert len(whole) == (4 if {"limit", "skip"} & set(options) else 5)
 
 
+@own_collection
 def test_a_result_in_another_order_says_that_it_was_lost(store, fake, acme):
     store.insert_many({"_id": n, "n": -n} for n in range(10))
     found = store.find(sort="n", batch_size=2)
@@ -74,6 +75,7 @@ def test_a_result_in_another_order_says_that_it_was_lost(store, fake, acme):
     assert ids(store.find(sort="n")) == list(range(9, -1, -1))
 
 
+@own_collection
 def test_an_aggregation_of_many_parts_says_that_it_was_lost(store, fake, acme):
     store.insert_many({"_id": n} for n in range(10))
     found = store.aggregate([{"$match": {}}], batchSize=2)
