@@ -10,6 +10,7 @@ from bench import (
     load,
     memory,
     pages,
+    placements,
     renaming,
     scripting,
     signing_up,
@@ -35,6 +36,7 @@ PARTS = (
     Part("start", "from the command to /readyz 200", starting.measure),
     Part("sign-up", "a sign-up against the least that it could cost", signing_up.measure),
     Part("store", "the tenant store against plain PyMongo", storing.measure),
+    Part("placements", "a shared collection against an own one", placements.measure),
     Part("audit", "a change with its audit event and without", auditing.measure),
     Part("rename", "a rename with few documents and with many", renaming.measure),
     Part(

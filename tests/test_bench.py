@@ -42,6 +42,18 @@ FIGURES = {
         "directory reads of 20 writers at a rename",
         "memory of each of 10 organizations",
     ],
+    "placements": [
+        f"{work}, {which}"
+        for work in (
+            "get by id",
+            "update one",
+            "insert one",
+            "page of 50",
+            "count by a filter",
+            "aggregate",
+        )
+        for which in ("shared", "beside 1", "beside 10")
+    ],
     "audit": ["change of a display name, no event", "change of a display name"],
     "rename": [
         "rename by HTTP, 10 documents",

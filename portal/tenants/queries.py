@@ -30,6 +30,8 @@ UPDATE_OPERATORS = frozenset(
         "$pullAll", "$push", "$rename", "$set", "$setOnInsert", "$unset",
     }
 )  # fmt: skip
+# The stage that counts whatever comes, and looks at none of it.
+COUNTING = {"$group": {"_id": 1, "n": {"$sum": 1}}}
 # The server takes no deeper ones either; what Python could nest without end is refused here.
 MAX_DEPTH = 100
 

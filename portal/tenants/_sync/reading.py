@@ -12,7 +12,7 @@ from ..arguments import (
     hint_value,
     variables,
 )
-from ..queries import check_filter, check_pipeline
+from ..queries import COUNTING, check_filter, check_pipeline
 from .cursors import Found, Results
 from .execution import Execution
 
@@ -90,7 +90,7 @@ class Reading:
         pipeline: list[Document] = [{"$match": filter}]
         pipeline += [{"$skip": skip}] if skip else []
         pipeline += [{"$limit": limit}] if limit else []
-        pipeline.append({"$group": {"_id": 1, "n": {"$sum": 1}}})
+        pipeline.append(COUNTING)
         fields = given(
             others,
             hint=hint_value(hint),

@@ -20,6 +20,7 @@ from pymongo.errors import OperationFailure
 
 from ..elements import with_unwrapped_id, with_wrapped_id
 from ..errors import NeedsOwnPlacement
+from ..queries import COUNTING
 from .filters import Filters, asks_meta, check_meta
 from .updates import UNWRAP, changing
 
@@ -104,7 +105,8 @@ class Shared:
             del rest[0]
         if not first or "$match" not in first[0]:
             first.insert(0, {"$match": {"_id": self.filters.range}})
-        sent["pipeline"] = [*first, UNWRAP, *rest]
+        counts = rest and ("$count" in rest[0] or rest[0] == COUNTING)
+        sent["pipeline"] = [*first, *rest] if counts else [*first, UNWRAP, *rest]
 
     def _count(self, sent: dict[str, Any], codec_options: CodecOptions) -> None:
         sent["query"] = {"_id": self.filters.range}
