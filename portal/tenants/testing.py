@@ -14,7 +14,8 @@
 
 Each has databases of its own, which are dropped at its end; so tests may run beside each other. An
 organization is made in milliseconds. The documents are real, and so is the server's behaviour;
-members, pages and the audit trail are left out.
+members, pages and the audit trail are left out. An organization has a collection, unless ``create``
+is told another strategy.
 """
 
 import itertools

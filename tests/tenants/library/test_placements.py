@@ -285,3 +285,64 @@ def test_a_command_without_its_tenant_is_noticed(placed, monkeypatch, kind):
         return
     monkeypatch.setitem(shared_placement.BINDING, verb, unbound)
     assert not is_told_apart(placed, kind)
+
+
+def forged(other):
+    """An ``_id`` as it is stored for another organization."""
+    return {"o": other, "i": 1}
+
+
+# What got past libraries that put a tenant's id into queries: operations that were forgotten, ids
+# alone, second queries of one operation, and tenants that the caller names.
+ATTEMPTS = {
+    "an id of another": lambda s, o: s.find_one(forged(o)),
+    "a filter by another": lambda s, o: s.find({"_id.o": o}).to_list(),
+    "an alternative": lambda s, o: s.find({"$or": [{"_id": forged(o)}, {"theirs": True}]}).to_list(),
+    "all but none": lambda s, o: s.find({"$nor": [{"_id": {"$exists": False}}]}).to_list(),
+    "bounds of another": lambda s, o: s.find(
+        {"_id": {"$gte": {"o": o}, "$lt": {"o": o, "i": MaxKey(), "x": 0}}}
+    ).to_list(),
+    "the root": lambda s, o: s.find({"$expr": {"$eq": ["$$ROOT._id.o", o]}}).to_list(),
+    "a pipeline by another": lambda s, o: s.aggregate([{"$match": {"_id.o": o}}]).to_list(),
+    "a facet": lambda s, o: s.aggregate([{"$facet": {"a": [{"$match": {}}]}}]).to_list(),
+    "a sample": lambda s, o: s.aggregate([{"$sample": {"size": 999}}]).to_list(),
+    "distinct values": lambda s, o: s.distinct("theirs"),
+    "an update of all": lambda s, o: s.update_many({}, {"$set": {"mine": 1}}),
+    "an update of an id": lambda s, o: s.update_one({"_id": forged(o)}, {"$set": {"mine": 1}}),
+    "a tenant set": lambda s, o: s.update_one({"_id": 1}, {"$set": {"_id.o": o}}),
+    "an id set": lambda s, o: s.update_one({"_id": 1}, {"$set": {"_id": forged(o)}}),
+    "a tenant by pipeline": lambda s, o: s.update_one({"_id": 1}, [{"$set": {"_id.o": o}}]),
+    "an id by pipeline": lambda s, o: s.update_one(
+        {"_id": 1}, [{"$replaceWith": {"_id": {"$literal": forged(o)}}}]
+    ),
+    "a tenant renamed": lambda s, o: s.update_one({"_id": 1}, {"$rename": {"a": "_id.o"}}),
+    "a replacement": lambda s, o: s.replace_one({"_id": 1}, {"_id": forged(o), "mine": 1}),
+    "an upsert": lambda s, o: s.update_one({"_id": forged(o)}, {"$set": {"b": 1}}, upsert=True),
+    "an upsert by filter": lambda s, o: s.update_one({"theirs": {"$exists": True}}, {"$set": {"b": 1}}, True),
+    "an upserted replacement": lambda s, o: s.replace_one({"x": 1}, {"_id": forged(o)}, True),
+    "an insert": lambda s, o: s.insert_one({"_id": forged(o)}),
+    "an insert of many": lambda s, o: s.insert_many([{"_id": forged(o)}, {"o": o, "i": 1}]),
+    "a bulk": lambda s, o: s.bulk_write(
+        [pymongo.InsertOne({"_id": forged(o)}), pymongo.DeleteMany({"theirs": True})]
+    ),
+    "a deletion of all": lambda s, o: s.delete_many({}),
+    "a deletion of an id": lambda s, o: s.delete_one({"_id": forged(o)}),
+    "a deletion and return": lambda s, o: s.find_one_and_delete({"theirs": True}),
+    "a count": lambda s, o: s.count_documents({"theirs": True}) or None,
+    "another collection": lambda s, o: s.aggregate(
+        [{"$lookup": {"from": "shared_1_1", "pipeline": [], "as": "all"}}]
+    ).to_list(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_what_got_past_others_libraries_stays_inside(placed, attempt):
+    placed.fill("shared")
+    try:
+        found = ATTEMPTS[attempt](placed.stores["shared"], placed.neighbours[0])
+    except (PyMongoError, errors.QueryRefused):
+        found = None
+    placed.check()
+    assert "theirs" not in repr(found)
+    shown = placed.stores["shared"].find().to_list()
+    assert "theirs" not in repr(shown)
