@@ -2,7 +2,8 @@
 
 A stream on a collection ends at its rename, and behind two renames the server finds no place to go
 on at (code 280, seen on 6.0.5). So streams are on the database, for the collections of these UUIDs,
-and renames don't touch them.
+and renames don't touch them. Only in a database of its own an organization's collection keeps its
+name, but for the trash: the stream is on it then, and is begun again where that ended it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,8 @@ from bson.codec_options import CodecOptions
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 
 from ..errors import NotOffered
+from ..placements import DATABASE
+from ..placements.database import DOCUMENTS
 from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
 from .connections import AsyncClusters
@@ -21,6 +24,9 @@ from .directory import AsyncPlace
 
 # Of documents, and the end of a collection. Renames are nobody's business but the library's.
 _OPERATIONS = ["insert", "update", "replace", "delete", "drop"]
+# Ends a stream on one collection, at its way into the trash and out again.
+_INVALIDATE = "invalidate"
+_BEGINNINGS = frozenset({"resume_after", "start_after", "start_at_operation_time"})
 _OPTIONS = frozenset(
     {"full_document", "full_document_before_change", "resume_after", "start_after",
      "start_at_operation_time", "max_await_time_ms", "batch_size", "comment"}
@@ -76,7 +82,16 @@ class AsyncStream:
 
     async def try_next(self) -> Any:
         """The next change, or ``None`` if there is none within ``max_await_time_ms``."""
-        return await self._stream.try_next() if self._stream is not None and self.alive else None
+        if self._stream is None or not self.alive:
+            return None
+        change = await self._stream.try_next()
+        if change is not None and change.get("operationType") == _INVALIDATE:
+            self._options = {
+                name: value for name, value in self._options.items() if name not in _BEGINNINGS
+            } | {"start_after": change["_id"]}
+            self._stream = await self._open()
+            return None
+        return change
 
     async def next(self) -> Any:
         """The next change. Raises StopAsyncIteration once the stream is closed."""
@@ -123,7 +138,12 @@ class AsyncStream:
         database = self._clusters.stream_client(cluster).get_database(
             name, codec_options=self._codec_options
         )
-        return await database.watch(
+        watched: Any = database
+        if any(each.entry.strategy == DATABASE for each in located):
+            # All of such a database would need a right on each of them.
+            watched = database[DOCUMENTS]
+            stages[0] = {"$match": {"$or": [changes, {"operationType": _INVALIDATE}]}}
+        return await watched.watch(
             stages,
             show_expanded_events=True,  # with the UUID
             **self._options,
