@@ -19,7 +19,7 @@ from tests.tenants.library.conftest import APPLICATION, Sent, library
 from tests.tenants.library.works import in_a_loop
 
 directory, errors, limits = library("directory"), library("errors"), library("limits")
-VIEWS = (directory.ORGANIZATIONS, directory.SLUGS)
+VIEWS = (directory.ORGANIZATIONS, directory.SLUGS, directory.POOLS)
 
 
 @pytest.fixture
@@ -319,7 +319,8 @@ def user(bare, fake, server_uri):
         bare.admin.command("dropRole", name)
 
 
-def test_an_applications_rights_are_enough(connect, fake, acme, user):
+@pytest.mark.parametrize("strategy", ["collection", "database", "shared"])
+def test_an_applications_rights_are_enough(connect, fake, acme, strategy, user):
     verbs = ["find", "insert", "update", "remove", "createIndex", "dropIndex", "listIndexes"]
     verbs += ["changeStream"]
     rights = [
@@ -328,6 +329,7 @@ def test_an_applications_rights_are_enough(connect, fake, acme, user):
             for v in VIEWS
         ),
         {"resource": {"db": fake.data.name, "collection": ""}, "actions": verbs},
+        {"resource": {"db": "", "collection": "portal_tenant_documents"}, "actions": verbs},
     ]
     tenants = connect(user(*rights))
     store = tenants["acme"]
@@ -336,7 +338,8 @@ def test_an_applications_rights_are_enough(connect, fake, acme, user):
     store.insert_many([{"_id": n} for n in range(3)])
     store.update_many({}, {"$set": {"a": 1}})
     assert store.find_one_and_delete({"_id": 2}) == {"_id": 2, "a": 1}
-    store.drop_index(store.create_index("a"))
+    if strategy != "shared":
+        store.drop_index(store.create_index("a"))
     assert [index["name"] for index in store.list_indexes()] == ["_id_"]
     assert store.distinct("a") == [1]
     assert store.estimated_document_count() == store.count_documents({}) == 2
