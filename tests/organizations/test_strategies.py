@@ -171,7 +171,7 @@ def test_a_purge_deletes_from_a_pool_in_small_batches_and_keeps_its_lease(comman
     commands.clear()
     purge_organization(organization, None, a_context())
     between = "".join(each[0] for each in commands)
-    assert "fdufdufd" in between  # found, deleted, lease renewed
+    assert "fdufdufdufdufdufd" in between  # found, deleted, lease renewed
 
 
 def test_a_database_is_named_alike_where_a_file_system_folds_case():
