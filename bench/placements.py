@@ -43,22 +43,24 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
 
         own = filled(tenants.by_id(fake.create("own")))
         many = scale.documents // _NEIGHBOURS_DOCUMENTS
-        sharing = {}
-        for pool, neighbours in enumerate((1, many // 10, many), 1):
-            sharing[neighbours] = filled(tenants.by_id(fake.create(f"beside-{pool}", SHARED, pool)))
+        sharing = []
+        crowds = (1, many // 10, many)
+        for pool, neighbours in enumerate(crowds, 1):
+            tenant = filled(tenants.by_id(fake.create(f"beside-{pool}", SHARED, pool)))
+            sharing.append(tenant)
             _add_neighbours(fake, pool, neighbours)
         figures = []
         for what, work in _WORKS.items():
             rounds = scale.rounds * (5 if what == "aggregate" else 10)
             works = [
                 timed(lambda n, work=work, tenant=tenant: work(tenant, n))  # type: ignore[misc]
-                for tenant in (own, *sharing.values())
+                for tenant in (own, *sharing)
             ]
             base, few, *others = interleaved_medians(rounds, *works)
             figures.append(Figure.in_ms(f"{what}, shared", few, base, "a collection of its own"))
             figures += [
                 Figure.in_ms(f"{what}, beside {neighbours:,}", seconds, few, "beside 1")
-                for neighbours, seconds in zip([*sharing][1:], others, strict=True)
+                for neighbours, seconds in zip(crowds[1:], others, strict=True)
             ]
     return figures
 
