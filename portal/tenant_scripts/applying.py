@@ -178,7 +178,7 @@ class _Application:
         return self._result()
 
     def _interrupted(self) -> list[Selected]:
-        """Those that an attempt before this one began, and did not end."""
+        """The organizations that an earlier attempt began and did not end."""
         begun = self.items.in_state(ItemState.RUNNING, after_attempt=self.run.job.attempts_before)
         ids = tuple(item.organization for item in begun)
         return list(select(Selection(named=ids), self.items)) if ids else []
@@ -201,8 +201,8 @@ class _Application:
         self._tell(number, wave, None, over=True)
 
     def _choose(self, number: int, wave: Wave) -> Iterator[Selected]:
-        """Those of the wave that are not finished: named canaries; then some at even distances, so
-        that old and new, small and large ones are among them; in the last wave all that are left.
+        """The wave's unfinished organizations: named canaries; then some at even distances, so that
+        old and new, small and large ones are among them; in the last wave all that are left.
         """
         missing = wave.size - self._finished(number)
         if missing <= 0:

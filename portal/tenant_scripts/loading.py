@@ -37,7 +37,7 @@ class Script:
 
     @property
     def short_checksum(self) -> str:
-        """As much of the checksum as people compare."""
+        """The beginning of the checksum, as much as people compare."""
         return self.checksum[:12]
 
 
@@ -79,7 +79,7 @@ def describe_error(script: Script, error: BaseException) -> str:
 
 
 def _execute(path: Path, content: bytes) -> ModuleType:
-    """Of exactly the bytes that the checksum is of."""
+    """The module, made of exactly the bytes that the checksum is of."""
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     exec(compile(content, str(path), "exec"), module.__dict__)  # noqa: S102 (an operator's file)

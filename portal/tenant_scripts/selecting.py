@@ -50,7 +50,7 @@ class Selection:
         return {name: {"$in": list(values)} for name, values in wanted.items() if values}
 
     def among(self, ids: tuple[ObjectId, ...]) -> "Selection":
-        """Those of the ``ids``, of which there is one at least, that are selected."""
+        """The selection narrowed to ``ids``, of which there is one at least."""
         named = tuple(one for one in ids if one in self.named) if self.named else ids
         # Without a name it would be all of them.
         return replace(self, named=named or (NOBODY,))

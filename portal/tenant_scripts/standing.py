@@ -1,4 +1,4 @@
-"""What became of a script: which organizations have it, and which don't."""
+"""The standing of a script: the organizations that have it, and those that don't."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def in_words(number: int) -> str:
 
 
 def items_of(script: Script) -> Items:
-    """What became of organizations in all jobs of the script."""
+    """The states of organizations over all jobs of the script."""
     return Items(KIND.name, script.name)
 
 

@@ -82,8 +82,7 @@ def framed(elements: bytes) -> bytes:
 
 
 def _find(document: bytes, name: str) -> tuple[int, int, int] | None:
-    """Where the first top-level field of this name begins, where its value does, and where that
-    ends."""
+    """The positions of the first top-level field of this name: its begin, its value's, its end."""
     wanted = name.encode()
     position, end = 4, len(document) - 1
     while position < end:

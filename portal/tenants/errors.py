@@ -174,7 +174,7 @@ class NotResolved(TenantError, TypeError):
 
 @dataclass(eq=False)
 class TooManyStreams(TenantError):
-    """As many change streams are open as Tenants was told to allow."""
+    """The limit of open change streams that Tenants was given is reached."""
 
     words = "{limit} change streams are open: close one, raise max_streams, or use Tenants.watch"
     limit: int

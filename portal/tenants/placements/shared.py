@@ -162,8 +162,8 @@ class Shared:
             sent[name] = self.filters.projection(sent[name])
 
     def _chosen(self, parts: Mapping[str, Any]) -> dict[str, Any]:
-        """What a command says of how to find documents. Raises NeedsOwnPlacement for a collation:
-        by none but the index's own are an organization's documents found in it."""
+        """A command's fields about how to find documents. Raises NeedsOwnPlacement for a collation:
+        an organization's documents are found by the index's own alone."""
         collation = parts.get("collation")
         if isinstance(collation, Mapping) and collation.get("locale") != "simple":
             raise NeedsOwnPlacement("a collation")
