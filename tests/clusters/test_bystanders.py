@@ -2,6 +2,7 @@
 
 import threading
 import time
+from statistics import median
 
 import pytest
 
@@ -19,6 +20,17 @@ def logged_in(url, organization):
     person = Person(url)
     person.post("/login", email=the_owner(organization).email, password=PASSWORD)
     return person
+
+
+def watch(bystander):
+    """When each of the bystander's requests was sent, and how long it took."""
+    begun, seconds = time.monotonic(), []
+    while time.monotonic() - begun < WATCHED_SECONDS:
+        for path in ("/organizations/globex", "/readyz"):
+            asked = time.monotonic()
+            assert bystander.get(path).status_code == 200
+            seconds.append((asked - begun, time.monotonic() - asked))
+    return seconds
 
 
 @pytest.fixture
@@ -45,17 +57,15 @@ def test_a_crowd_that_asks_for_a_hanging_cluster_keeps_the_others_waiting_once_a
         threads = [threading.Thread(target=insist, args=(person,)) for person in crowd]
         for thread in threads:
             thread.start()
-        begun, seconds = time.monotonic(), []
-        while time.monotonic() - begun < WATCHED_SECONDS:
-            for path in ("/organizations/globex", "/readyz"):
-                asked = time.monotonic()
-                assert bystander.get(path).status_code == 200
-                seconds.append((asked - begun, time.monotonic() - asked))
-        over.set()
-        for thread in threads:
-            thread.join()
+        try:
+            seconds = watch(bystander)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
     assert statuses == {503}
-    slow = [(at, took) for at, took in seconds if took > UNAFFECTED_SECONDS]
-    record_property("figure", f"slower than a second: {len(slow)} of {len(seconds)}, {slow}")
-    assert max(took for _, took in seconds) < REQUEST_SECONDS + 2
-    assert all(at < REQUEST_SECONDS + 2 for at, _ in slow)
+    later = [took for at, took in seconds if at > REQUEST_SECONDS]
+    longest = max(took for _, took in seconds)
+    record_property("figure", f"longest {longest:.1f} s, median later {median(later):.2f} s")
+    assert longest < REQUEST_SECONDS + 2
+    assert median(later) < UNAFFECTED_SECONDS
