@@ -48,6 +48,8 @@ def given(others: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
 def variables(let: Document | None) -> Document | None:
     """Variables of a query. Raises QueryRefused."""
     check_expressions(let or {})
+    if let and "CURRENT" in let:  # "$_id" would be its field, also in what placements add
+        raise QueryRefused("CURRENT is the document, and no variable of let")
     return let
 
 

@@ -25,7 +25,8 @@ _STANDARD: CodecOptions = CodecOptions(uuid_representation=UuidRepresentation.ST
 _PATTERNS = (re.Pattern, Regex)
 _EXACT = frozenset({"$eq", "$ne", "$in", "$nin"})
 _BOUNDS = frozenset({"$gt", "$gte", "$lt", "$lte"})
-_FIND_OPERATORS = frozenset({"$elemMatch", "$slice", "$meta"})
+_OF_ARRAYS = frozenset({"$elemMatch", "$slice"})
+_FIND_OPERATORS = _OF_ARRAYS | {"$meta"}
 _LOGICAL = frozenset({"$and", "$or", "$nor"})
 # Each says something of fields one by one, or of their number.
 _PLAIN_SCHEMA = frozenset(
@@ -88,7 +89,7 @@ class Filters:
     def projection(self, projection: Mapping[str, Any]) -> dict[str, Any]:
         """The projection of ``find``, in the result of which ``_id`` is wrapped too."""
         return {
-            "_id" if path == "_id" and _is_flag(value) else stored(path): self._projected(value)
+            "_id" if path == "_id" and _is_whole(value) else stored(path): self._projected(value)
             for path, value in projection.items()
         }
 
@@ -218,10 +219,12 @@ def fixed(query: Mapping[str, Any]) -> set[str]:
     return paths
 
 
-def check_meta(part: Any, kind: str) -> None:
-    """Raise NeedsOwnPlacement where ``$meta`` asks for a kind that would show what is stored."""
-    if asks_meta(part, kind):
-        raise NeedsOwnPlacement(f"the meta value {kind}")
+def check_meta(part: Any, *kinds: str) -> None:
+    """Raise NeedsOwnPlacement where ``$meta`` asks for a kind that would show what is stored, or
+    how much others store."""
+    for kind in kinds:
+        if asks_meta(part, kind):
+            raise NeedsOwnPlacement(f"the meta value {kind}")
 
 
 def asks_meta(value: Any, kind: str) -> bool:
@@ -276,6 +279,12 @@ def _schema(schema: Any) -> Any:
 
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool | int | float)
+
+
+def _is_whole(value: Any) -> bool:
+    """Tell whether a projection says the same of a stored ``_id`` and of one as it was given: both
+    are there, and neither is an array."""
+    return _is_flag(value) or (isinstance(value, Mapping) and not _OF_ARRAYS.isdisjoint(value))
 
 
 def _is_no_value(value: Any) -> bool:

@@ -8,6 +8,7 @@ What an own collection refuses is refused by the server as there. What needs one
 is NeedsOwnPlacement.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,6 +27,9 @@ from .updates import UNWRAP, changing
 
 _OF_INDEXES = ("createIndexes", "dropIndexes")
 _FILTERING = ("$match", "$sort", "$skip", "$limit")
+_STORED_META = ("indexKey", "recordId")
+# Before the reason the server tells the whole query, as it was sent.
+_PLANNED = re.compile(r"error processing query: .* planner returned error :: caused by :: ", re.S)
 
 
 class Shared:
@@ -89,8 +93,7 @@ class Shared:
         """Bind the stages that find documents: the index serves only those before documents are
         unwrapped."""
         stages = sent["pipeline"]
-        for kind in ("indexKey", "sortKey"):
-            check_meta(stages, kind)
+        check_meta(stages, *_STORED_META, "sortKey")
         first: list[Mapping[str, Any]] = []
         rest = list(stages)
         while rest and next(iter(rest[0])) in _FILTERING:
@@ -158,7 +161,7 @@ class Shared:
 
     def _project(self, sent: dict[str, Any], name: str) -> None:
         if sent.get(name) is not None:
-            check_meta(sent[name], "indexKey")
+            check_meta(sent[name], *_STORED_META)
             sent[name] = self.filters.projection(sent[name])
 
     def _chosen(self, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,7 +207,8 @@ class Shared:
             inner = message[start + len(begin) :]
             end = _closing(inner)
             message = message[:start] + inner[:end].rstrip() + inner[end + 1 :]
-        return message.replace("_id.i", "_id")
+        told = message.replace("_id.i", "_id").replace("in element {i: ", "in element {_id: ")
+        return _PLANNED.sub("", told)
 
 
 BINDING: Mapping[str, Callable[[Shared, dict[str, Any], CodecOptions], None]] = {

@@ -23,6 +23,7 @@ UNWRAP = {"$set": {"_id": "$_id.i"}}
 """The stage after which documents are as they were given."""
 
 _ID_MISSING = {"$eq": [{"$type": "$_id"}, "missing"]}
+_ID_UNSTORABLE = {"$in": [{"$type": "$_id"}, ["array", "regex", "undefined"]]}
 _SETTING = frozenset({"$set", "$setOnInsert", "$min", "$max"})
 _REPLACING = frozenset({"$replaceRoot", "$replaceWith"})
 
@@ -57,7 +58,9 @@ def _pipeline(filters: Filters, stages: Sequence[Any], makes_id: bool) -> list[A
     # Without an _id the server keeps the one that the document has.
     missing = {"$literal": filters.wrap(ObjectId())} if makes_id else "$$REMOVE"
     wrapped = {"o": {"$literal": filters.organization}, "i": "$_id"}
-    return [UNWRAP, *stages, {"$set": {"_id": {"$cond": [_ID_MISSING, missing, wrapped]}}}]
+    # One of a type that the server refuses stays, so that it does.
+    present = {"$cond": [_ID_UNSTORABLE, "$_id", wrapped]}
+    return [UNWRAP, *stages, {"$set": {"_id": {"$cond": [_ID_MISSING, missing, present]}}}]
 
 
 def _may_drop_id(stage: Mapping[str, Any]) -> bool:
@@ -104,7 +107,8 @@ def _replacement(
     if Timestamp(0, 0) in document.values():  # for which the server puts its time
         raise NeedsOwnPlacement("an upsert of an empty timestamp")
     # A replacement with an _id would be refused where it replaces a document with another one.
-    made = {"$ifNull": ["$_id", {"$literal": filters.wrap(ObjectId())}]}
+    kept = {"o": {"$literal": filters.organization}, "i": "$_id.i"}
+    made = {"$cond": [_ID_MISSING, {"$literal": filters.wrap(ObjectId())}, kept]}
     given = {"$literal": RawBSONDocument(encoded)}
     return [{"$replaceWith": {"$mergeObjects": [{"_id": made}, given]}}]
 
