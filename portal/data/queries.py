@@ -26,7 +26,7 @@ _MAX_SORTED = 32  # fields of an index
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-_ARRAY, _UNDEFINED = 0x04, 0x06
+_ARRAY, _UNDEFINED, _DB_POINTER = 0x04, 0x06, 0x0C
 _NULL = b"\x07\0\0\0\x0a\0\0"
 
 
@@ -92,13 +92,15 @@ def check_projection(projection: Mapping[str, Any] | None, sort: Mapping[str, in
 
 def cursor_of(document: bytes, sort: Mapping[str, int]) -> str:
     """The cursor of the page after this document. Raises InvalidQuery where it can't be told what
-    comes after: its value is an array, or undefined."""
+    comes after: its value is an array, undefined, or a DBPointer, which decodes to another type."""
     parts = []
     for index, name in enumerate(sort):
         value = _value_at(document, name)
         kind = value[4]
-        if kind in (_ARRAY, _UNDEFINED):
-            raise InvalidQuery(f"Documents with a list in {name} can’t be sorted by it.")
+        if kind in (_ARRAY, _UNDEFINED, _DB_POINTER):
+            raise InvalidQuery(
+                f"Documents with a list or DBPointer in {name} can’t be sorted by it."
+            )
         parts.append(value[4:5] + str(index).encode() + b"\0" + value[6:-1])
     encoded = framed(b"".join(parts))
     return base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()

@@ -167,6 +167,19 @@ def test_a_list_cannot_be_paged_by(writer, stored):
     assert fault(refused)[:2] == (422, "invalid_query")
 
 
+def test_nothing_goes_on_for_ever_behind_an_id_that_a_query_cannot_carry(writer):
+    """A DBPointer is sent as another type, which is less: it would be behind itself."""
+    pointer = '{"$dbPointer": {"$ref": "a", "$id": {"$oid": "0123456789abcdef01234567"}}}'
+    assert writer.insert(f'[{{"_id": 1}}, {{"_id": {pointer}}}, {{"_id": 2}}]').status_code == 201
+    deleted = writer.send("POST", f"{ACME}/delete", '{"filter": {}}')
+    assert fault(deleted)[:2] == (422, "partly_done")
+    assert deleted.json["error"]["message"].startswith("2 documents are changed")
+    writer.insert(f'{{"_id": {pointer.replace("0123", "f123")}}}')
+    page = writer.get(ACME, query_string={"limit": 1})
+    assert fault(page)[:2] == (422, "invalid_query")
+    assert len(writer.get(ACME).json["documents"]) == 2
+
+
 @pytest.mark.parametrize("after", ["x", "AAAA", address_of(bson.encode({"": 1}))[1:] * 2])
 def test_a_forged_cursor_is_refused(writer, after):
     assert fault(writer.get(ACME, query_string={"after": after}))[:2] == (422, "invalid_query")
