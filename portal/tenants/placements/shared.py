@@ -30,6 +30,7 @@ _FILTERING = ("$match", "$sort", "$skip", "$limit")
 _STORED_META = ("indexKey", "recordId")
 # Before the reason the server tells the whole query, as it was sent.
 _PLANNED = re.compile(r"error processing query: .* planner returned error :: caused by :: ", re.S)
+_COLLIDED = re.compile(r"(Path collision at _id\.\S+ remaining portion )i\.")
 
 
 class Shared:
@@ -100,7 +101,7 @@ class Shared:
             [(name, body)] = rest[0].items()
             if name == "$match" and isinstance(body, Mapping) and "$jsonSchema" not in body:
                 body = self.filters.within(body)
-            elif name == "$sort" and isinstance(body, Mapping):
+            elif name == "$sort" and isinstance(body, Mapping) and "$natural" not in body:
                 body = self.filters.sort(body)
             elif name not in ("$skip", "$limit"):
                 break
@@ -208,7 +209,7 @@ class Shared:
             end = _closing(inner)
             message = message[:start] + inner[:end].rstrip() + inner[end + 1 :]
         told = message.replace("_id.i", "_id").replace("in element {i: ", "in element {_id: ")
-        return _PLANNED.sub("", told)
+        return _COLLIDED.sub(r"\1", _PLANNED.sub("", told))
 
 
 BINDING: Mapping[str, Callable[[Shared, dict[str, Any], CodecOptions], None]] = {
