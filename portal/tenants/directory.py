@@ -23,7 +23,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from bson import Binary, ObjectId
+from bson import Binary, ObjectId, Timestamp
 
 from .errors import (
     CollectionMissing,
@@ -238,6 +238,7 @@ class Entries:
         self._ids: dict[str, ObjectId] = {}
         self._checked: OrderedDict[str, tuple[Located, ObjectId]] = OrderedDict()
         self._pools: Mapping[int, PoolEntry] = {}
+        self._read_at: dict[str, Timestamp] = {}
 
     def __len__(self) -> int:
         return len(self._located)
@@ -276,6 +277,17 @@ class Entries:
             self._ids[entry.slug] = entry.id
             if len(self._located) > self._limit:
                 self._forget(next(iter(self._located)))
+
+    def read_at(self, uri: str) -> Timestamp | None:
+        """The time of the latest answer by this URI, by the server's clock."""
+        return self._read_at.get(uri)
+
+    def advance(self, uri: str, read_at: Timestamp | None) -> None:
+        """Note the time of an answer by this URI: what is read later must not be older."""
+        with self._lock:
+            known = self._read_at.get(uri)
+            if read_at is not None and (known is None or read_at > known):
+                self._read_at[uri] = read_at
 
     def accept_pool(self, pool: PoolEntry) -> None:
         """Keep an answer about a pool if it is newer than what is known."""

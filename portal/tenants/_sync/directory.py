@@ -163,7 +163,13 @@ class Directory:
 
     def _find(self, view: str, document_id: Any) -> dict[str, Any] | None:
         try:
-            found = self._view(view).find_one({"_id": document_id})
+            main = self.clusters.connection(MAIN)
+            with main.client.start_session(causal_consistency=True) as session:
+                # A new primary may not know yet what the one before it answered as committed.
+                if read_at := self._entries.read_at(main.uri):
+                    session.advance_operation_time(read_at)
+                found = self._view(view).find_one({"_id": document_id}, session=session)
+                self._entries.advance(main.uri, session.operation_time)
         except OperationFailure as error:
             if error.code == _UNAUTHORIZED:
                 raise DirectoryMissing(self._master) from error
