@@ -63,7 +63,8 @@ def test_every_error_of_the_services_says_what_it_is(kind):
     assert 400 <= HTTPStatus(kind.status) <= 503
     assert re.fullmatch("[a-z_]+", kind.code)
     for message in filter(None, (kind.message, kind.api_message)):
-        fields = {name for _, name, _, _ in string.Formatter().parse(message) if name}
+        named = (name for _, name, _, _ in string.Formatter().parse(message) if name)
+        fields = {name.partition(".")[0] for name in named}
         assert fields <= {*dir(kind), *getattr(kind, "__dataclass_fields__", ())}
 
 

@@ -96,6 +96,7 @@ def test_a_placement_is_what_the_directory_says(owner, acme, master_db):
             "database": "tenant_test",
             "collection": "org_acme_corp",
             "uuid": str(acme.placement.uuid),
+            "pool": None,
         },
         "operation": None,
     }

@@ -46,10 +46,11 @@ def test_requests_are_answered_503_until_it_is_done(server, databases, bare_clie
     migrating.insert_one(record)
     with portal(server, databases, workers=1, wait=False) as running:
         wait_until(lambda: _answers(running.url))
+        # Before it has looked at the migrations it says that it is starting.
+        wait_until(lambda: "being updated" in requests.get(running.url, timeout=10).text)
         answer = requests.get(running.url, timeout=10)
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
-        assert "being updated" in answer.text
         ready = requests.get(f"{running.url}/readyz", timeout=10)
         assert ready.text == "not ready: migration 1 of master data is running\n"
         migrating.update_one(DONE, {"$unset": {"holder": 1}})
