@@ -24,7 +24,7 @@ def choose(plan: str | None = None, region: str | None = None) -> Placement:
     ClustersUnavailable, and PyMongoError where master data can't be read.
     """
     policy = current_policy()
-    clusters = placeable_clusters(region)
+    clusters = placeable_clusters(region, followed=policy.guard.applications_follow)
     rule = policy.rule_for(plan, _organizations)
     named = [cluster for cluster in clusters if rule.clusters and cluster.name in rule.clusters]
     candidates = _by_weight(named or clusters, policy)

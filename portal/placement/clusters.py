@@ -5,16 +5,22 @@ from portal.database.clusters import KnownCluster, find_cluster, is_available, k
 from portal.placement.errors import ClustersUnavailable, RegionUnavailable, UnknownRegion
 
 
-def placeable_clusters(region: str | None) -> list[KnownCluster]:
-    """The clusters that take a new organization now, and that all applications reach; for one that
-    is bound to a ``region`` only those in it.
+def placeable_clusters(region: str | None, *, followed: bool = True) -> list[KnownCluster]:
+    """The clusters that take a new organization now, and that all applications reach unless they
+    need not be ``followed`` there; for one that is bound to a ``region`` only those in it.
 
     Raises UnknownRegion, RegionUnavailable, ClustersUnavailable where there is none.
     """
     there = [one for one in known_clusters() if region is None or one.region == region]
     if region and not there:
         raise UnknownRegion(region)
-    taking = [one for one in there if one.open and _is_reachable(one.name)]
+    taking = [
+        one
+        for one in there
+        if one.open
+        and is_available(one.name)
+        and (not followed or reachable_by_all_applications(one.name))
+    ]
     if not taking:
         raise RegionUnavailable(region) if region else ClustersUnavailable
     return taking
@@ -23,7 +29,3 @@ def placeable_clusters(region: str | None) -> list[KnownCluster]:
 def is_in_region(cluster: str, region: str) -> bool:
     """Tell whether the cluster is in the region. Raises UnknownCluster."""
     return find_cluster(cluster).region == region
-
-
-def _is_reachable(cluster: str) -> bool:
-    return is_available(cluster) and reachable_by_all_applications(cluster)

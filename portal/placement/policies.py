@@ -41,6 +41,7 @@ strategy = "collection"   # or "database", or "shared"
 
 [guard]
 full_at_percent = 95      # of what a cluster may hold: from there on organizations are shared
+applications_follow = true  # to no cluster that an application has no URI for; false forces it
 
 # What a cluster may hold follows from what it tells. Say it where that is wrong, or, for a hosted
 # one, where it tells nothing.
@@ -92,9 +93,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The share of its limits up to which a cluster takes another collection or database."""
+    """The share of its limits up to which a cluster takes another collection or database, and
+    whether it takes any that an application can't follow to."""
 
     full_at_percent: int = 95
+    applications_follow: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,7 @@ class _Rule(_Section):
 class _Guard(_Section):
     made = Guard
     full_at_percent = _Number(1, 100)
+    applications_follow = fields.Boolean(truthy={True}, falsy={False})
 
 
 class _Limits(_Section):

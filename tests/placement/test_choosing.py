@@ -150,6 +150,15 @@ def test_where_an_application_cannot_follow_none_is_placed(elsewhere, app):
     assert {choose(None, "eu").cluster for _ in range(9)} == {"fra-2"}
 
 
+def test_where_an_application_cannot_follow_one_is_placed_if_the_policy_forces_it(elsewhere, app):
+    elsewhere(unreachable=("fra-1",), fra_1=("eu", 9, 9))
+    with pytest.raises(RegionUnavailable):
+        choose(None, "eu")
+    text = OWN.format("collection") + "[guard]\napplications_follow = false\n"
+    PlacementPolicy(id=1, text=text, set_at=clock.now()).save()
+    assert choose(None, "eu").cluster == "fra-1"
+
+
 def test_where_all_of_a_region_are_away_none_elsewhere_takes_it(elsewhere, app):
     elsewhere(away=("fra-1",), fra_1=("eu", 9, 9), nyc_1=("us", 9, 9))
     with pytest.raises(RegionUnavailable):
