@@ -8,6 +8,7 @@ from pymongo.errors import OperationFailure
 from portal.data.errors import IndexNeeded, NeedsOwnPlacement
 from portal.database.clusters import database_of
 from portal.documents.organizations import Organization, Strategy
+from portal.tenants import Tenant
 
 MOST_SCANNED = 100_000
 _WHOLE_INDEX = ["[MinKey, MaxKey]"], ["[MaxKey, MinKey]"]
@@ -15,21 +16,21 @@ _RANGES = frozenset({"$gt", "$gte", "$lt", "$lte", "$ne", "$nin", "$not", "$exis
 
 
 def check_find(
-    organization: Organization, documents: int, query: Mapping[str, Any], sort: Mapping[str, int]
+    organization: Organization, handle: Tenant, query: Mapping[str, Any], sort: Mapping[str, int]
 ) -> None:
-    """Raise IndexNeeded where a filter, in a collection of so many ``documents``, would be looked
-    for in all of them, or all be sorted in memory; NeedsOwnPlacement where it can have no index."""
-    if documents > MOST_SCANNED and (query or list(sort) != ["_id"]):
+    """Raise IndexNeeded where a filter, among many documents, would be looked for in all of them,
+    or all be sorted in memory; NeedsOwnPlacement where it can have no index."""
+    if (query or list(sort) != ["_id"]) and _has_many(organization, handle):
         _check(organization, {"find": "", "filter": query, "sort": sort}, query, sort)
 
 
 def check_aggregate(
-    organization: Organization, documents: int, pipeline: Sequence[Mapping[str, Any]]
+    organization: Organization, handle: Tenant, pipeline: Sequence[Mapping[str, Any]]
 ) -> None:
     """Raise IndexNeeded where the filter that a pipeline begins with would be looked for in all
     documents. A pipeline without one is about all of them: its time limit bounds it."""
     query = pipeline[0].get("$match") if pipeline else None
-    if documents > MOST_SCANNED and query:
+    if query and _has_many(organization, handle):
         command = {"aggregate": "", "pipeline": [{"$match": query}], "cursor": {}}
         _check(organization, command, query, {})
 
@@ -55,6 +56,12 @@ def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                     yield from _conditions(each)
         elif not name.startswith("$"):
             yield name, condition
+
+
+def _has_many(organization: Organization, handle: Tenant) -> bool:
+    if organization.placement.strategy == Strategy.SHARED:  # where they are counted one by one
+        return handle.count_documents({}, limit=MOST_SCANNED + 1) > MOST_SCANNED
+    return handle.estimated_document_count() > MOST_SCANNED
 
 
 def _check(

@@ -73,9 +73,7 @@ def list_documents(organization: Organization, query: Query, comment: str | None
     check_projection(query.projection, sort)
     handle = documents_of(organization)
     with reading():
-        if query.filter or list(sort) != ["_id"]:
-            count = handle.estimated_document_count()
-            plans.check_find(organization, count, query.filter, sort)
+        plans.check_find(organization, handle, query.filter, sort)
         found = handle.find(
             beyond(query.filter, sort, query.after),
             query.projection,
@@ -97,10 +95,9 @@ def count_documents(
     counter. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
     handle = documents_of(organization)
     with reading():
-        documents = handle.estimated_document_count()
         if not query:
-            return Count(documents, estimated=True)
-        plans.check_find(organization, documents, query, {"_id": 1})
+            return Count(handle.estimated_document_count(), estimated=True)
+        plans.check_find(organization, handle, query, {"_id": 1})
         found = handle.count_documents(query, limit=MOST_COUNTED + 1, comment=comment)
     return Count(min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
@@ -111,7 +108,7 @@ def aggregate(
     """The result of a pipeline, at most 16 MB. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
     handle = documents_of(organization)
     with reading():
-        plans.check_aggregate(organization, handle.estimated_document_count(), pipeline)
+        plans.check_aggregate(organization, handle, pipeline)
         found = handle.aggregate(pipeline, comment=comment)
         return [bytes(document.raw) for document in found]
 

@@ -183,7 +183,7 @@ def _write_many(
         return progress.answer, True
     handle = documents_of(organization)
     with reading(), pymongo.timeout(READ_SECONDS):
-        plans.check_find(organization, handle.estimated_document_count(), query, {"_id": 1})
+        plans.check_find(organization, handle, query, {"_id": 1})
     try:
         while ids := _ids_after(handle, query, progress.after):
             progress = _write_batch(handle, organization, query, ids, key, write, progress)
