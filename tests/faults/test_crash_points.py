@@ -64,6 +64,7 @@ def check_crash(world, scenario, ends, before, after):
     return left
 
 
+@pytest.mark.full
 def test_each_kind_of_operation_has_its_scenarios(whole_lives):
     """Each step of each plan, forward and back, is passed in one of them."""
     passed = {}

@@ -27,7 +27,13 @@ def three_members(tmp_path):
     server.end()
 
 
-each_policy = pytest.mark.parametrize("policy", [None, MIXED], ids=["default", "mixed"])
+each_policy = pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(None, id="default"),
+        pytest.param(MIXED, id="mixed", marks=pytest.mark.full),
+    ],
+)
 
 
 @pytest.mark.attack("F1")

@@ -25,12 +25,12 @@ from tests.placement.servers import with_file_limit
 from tests.processes import Person, portal, wait_until
 from tests.visitor import PASSWORD
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.processes, pytest.mark.full]
 
 # Organizations, files that mongod may open, collections of their own at least; and how much slower
 # the last sign-ups may be than the first, which few of them on a busy machine don't tell.
 FEW = pytest.param(120, 400, 20, 10, id="120")
-MANY = pytest.param(20_000, 8192, 5_000, 2, id="20000", marks=pytest.mark.full)
+MANY = pytest.param(20_000, 8192, 5_000, 2, id="20000")
 READY_SECONDS = 60
 SECRET = secrets.token_hex(32)
 
@@ -186,7 +186,7 @@ def add_pool(client, number, now):
     ("count", "rounds", "slower"),
     [
         pytest.param(2_000, 10, 10, id="2000"),
-        pytest.param(1_000_000, 300, 1.5, id="1000000", marks=pytest.mark.full),
+        pytest.param(1_000_000, 300, 1.5, id="1000000"),
     ],
 )
 def test_a_sign_up_among_a_million_takes_as_long_as_among_a_thousand(memory, count, rounds, slower):
