@@ -190,7 +190,7 @@ class Shared:
         return told
 
     def _told(self, details: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What an error tells, or the same where it tells nothing of the wrapping."""
+        """An error's text without the wrapping, or the same where it tells nothing of that."""
         message = details.get("errmsg", "")
         told = self._told_message(message)
         key = details.get("keyValue")
