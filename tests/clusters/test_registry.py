@@ -31,7 +31,7 @@ from portal.database.resealing import reseal_all
 from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent
 from portal.documents.clusters import Cluster
-from portal.documents.organizations import Placement, Strategy
+from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.pools import Pool
 from portal.organizations.storage import tenant_of
 from portal.settings import sealing
@@ -356,6 +356,16 @@ def test_of_many_sign_ups_and_a_removal_each_is_on_a_cluster_that_is_there(europ
     *placed, removed = at_once([*(lambda each=each: place(each) for each in organizations), remove])
     assert removed == (not Cluster.objects)
     assert not (removed and any(placed))
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_an_organization_chosen_for_a_cluster_that_closes_then_is_not_created(europe, strategy):
+    before = an_organization("Acme Corp", None, strategy, cluster="europe")
+    # What this process knows of the registry is a moment old.
+    Cluster.objects(name="europe").update(set__removing_since="2026-01-01")
+    with pytest.raises(ClusterClosed):
+        an_organization("Other", None, strategy, cluster="europe")
+    assert [one.id for one in Organization.objects] == [before.id]
 
 
 def test_a_closed_cluster_takes_no_organization(europe):
