@@ -178,7 +178,8 @@ def _first_of(pool: Pool, ids: Any) -> list[Any]:
 
 
 def _miscount(pool: Pool) -> Iterator[Finding]:
-    counted_lately = pool.counted_at and clock.now() - pool.counted_at < _COUNTED_LATE
+    counted_at = pool.counted_at or pool.birth.generation_time  # there was none in it at first
+    counted_lately = clock.now() - counted_at < _COUNTED_LATE
     there = pools.organizations_in(pool)
     if there != pool.organizations and not counted_lately:
         words = f"{there}, counted as {pool.organizations}"

@@ -1,8 +1,11 @@
 """What the doctor finds where organizations share a collection, or have a database of their own."""
 
+from datetime import timedelta
+
 import pytest
 from bson import ObjectId
 
+from portal import clock
 from portal.database.portal_role import OWN_COLLECTION
 from portal.doctor.examination import CHECKS, examine
 from portal.documents.organizations import Organization, Strategy
@@ -118,8 +121,14 @@ def test_the_organizations_of_a_pool_are_found_without_reading_all_documents(
     assert "getMore" not in commands
 
 
-def test_a_pool_that_nobody_counts_is_counted():
+def test_a_pool_that_was_opened_just_now_is_no_finding():
     Pool.objects.update(set__organizations=7, unset__counted_at=True)
+    assert found() == []
+
+
+def test_a_pool_that_nobody_counts_is_counted():
+    long_ago = clock.now() - timedelta(days=1)
+    Pool.objects.update(set__organizations=7, set__counted_at=long_ago)
     check_mended(("miscounted_pool", "shared_1_1", "counted"))
 
 
