@@ -34,9 +34,9 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "listCollections", "createIndex", "dropIndex", "listIndexes", "dropCollection",
-        "renameCollectionSameDB", "collStats", "collMod", "createRole", "createUser",
-        "dropRole", "dropUser", "grantRole", "revokeRole", "viewRole",
-        "viewUser",
+        "renameCollectionSameDB", "collStats", "collMod", "changeStream", "createRole",
+        "createUser", "dropRole", "dropUser", "grantRole", "revokeRole",
+        "viewRole", "viewUser",
       ],
     },
     {
@@ -51,7 +51,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod",
+        "collStats", "collMod", "changeStream",
       ],
     },
     {
@@ -59,7 +59,23 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moving_documents" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
       ],
     },
     {

@@ -26,6 +26,7 @@ from portal.documents.installation import Installation
 from portal.documents.jobs import Job, JobItem
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
+from portal.documents.moves import Move
 from portal.documents.organizations import Organization, Slug
 from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
@@ -86,6 +87,7 @@ DOCUMENTS = (
     Installation,
     Application,
     Pool,
+    Move,
     PlacementPolicy,
     CapacityReading,
     OrganizationFigures,

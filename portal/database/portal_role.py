@@ -26,11 +26,25 @@ TRASHED_COLLECTION = "portal_trashed_documents"
 """Its name while the organization is in the trash: a fixed one, since a right to any name in these
 databases would be one in all others as well."""
 
+MOVING_COLLECTION = "portal_moving_documents"
+"""Its name until a move to it is done."""
+
+MOVED_COLLECTION = "portal_moved_documents"
+"""Its name once a move from it has begun to switch; then it is the old copy."""
+
 _DOCUMENTS = ("find", "insert", "update", "remove")
+# changeStream: moves follow what is written meanwhile.
+_FOLLOWED = ("changeStream",)
 _COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex", "listIndexes")
 # collMod: validators, which scripts for tenants set.
 _LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats", "collMod")
-_OWN = (*_DOCUMENTS, *(one for one in _COLLECTIONS if one != "listCollections"), *_LIFECYCLE)
+_OWN = (
+    *_DOCUMENTS,
+    *(one for one in _COLLECTIONS if one != "listCollections"),
+    *_LIFECYCLE,
+    *_FOLLOWED,
+)
+_IN_OWN_DATABASES = OWN_COLLECTION, TRASHED_COLLECTION, MOVING_COLLECTION, MOVED_COLLECTION
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
 # hostInfo, getCmdLineOpts and serverStatus: how many collections the server may hold, and does.
 _CLUSTER = ("getDefaultRWConcern", "inprog", "hostInfo", "getCmdLineOpts", "serverStatus")
@@ -87,9 +101,11 @@ def rights(master_database: str, tenant_database: str) -> tuple[Rights, ...]:
 def tenant_rights(tenant_database: str) -> tuple[Rights, ...]:
     """All that the portal needs on a cluster with organizations' documents."""
     return (
-        Rights(tenant_database, (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE, *ADMINISTRATION)),
+        Rights(
+            tenant_database, (*_DOCUMENTS, *_COLLECTIONS, *_LIFECYCLE, *_FOLLOWED, *ADMINISTRATION)
+        ),
         Rights(internal_database(tenant_database), (*_DOCUMENTS, *_COLLECTIONS, "dropCollection")),
-        *(Rights("", _OWN, name) for name in (OWN_COLLECTION, TRASHED_COLLECTION)),
+        *(Rights("", _OWN, name) for name in _IN_OWN_DATABASES),
         # Tells what else is in an organization's database.
         Rights("", ("listCollections",)),
         Rights(None, _CLUSTER),

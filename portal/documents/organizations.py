@@ -27,6 +27,7 @@ class OperationKind(StrEnum):
     RESTORE = "restore"
     PURGE = "purge"
     REPAIR = "repair"
+    MOVE = "move"
 
 
 class Failure(StrEnum):
@@ -94,6 +95,8 @@ class Operation(MasterPart):
     name = fields.StringField()
     slug = fields.StringField()
     founds_account = fields.BooleanField()
+    # The move that it is part of.
+    move = fields.ObjectIdField()
     last_error = fields.StringField()
     # The idempotency key of its request, if any: released when the operation is rolled back.
     request_key = fields.StringField()

@@ -1,0 +1,1 @@
+"""Moves of organizations: planned, begun, carried out, watched, and gone back on."""
