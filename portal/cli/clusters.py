@@ -15,6 +15,7 @@ from portal.database.clusters import known_clusters
 from portal.errors import PortalError
 from portal.organizations.lifecycle import runner
 from portal.web.context import OPERATOR, RequestContext
+from portal.web.counting import counted
 
 clusters = AppGroup("clusters", help="MongoDB deployments for organizations' documents.")
 
@@ -158,7 +159,7 @@ def _lines(listed: ListedCluster) -> Iterator[str]:
     if known.lost_at:
         state = f"lost since {known.lost_at:%Y-%m-%d}"
     region = f"region {known.region}  " if known.region else ""
-    held = f"{listed.organizations} organizations"
+    held = counted(listed.organizations, "organization")
     yield f"{known.name}  {region}weight {known.weight}  {held}  {state}"
     for follower in followers_of(known.name):
         if not follower.follows:

@@ -11,6 +11,7 @@ from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
 
 from portal.cli.running import CommandFailed, on_database, refusals
+from portal.cli.tables import print_table
 from portal.database import directory
 from portal.database.clusters import known_clusters
 from portal.database.connection import master_database
@@ -21,6 +22,7 @@ from portal.placement import capacity, listing, measuring, policies, proposals
 from portal.placement.capacity import Gauge
 from portal.placement.policies import Policy
 from portal.web.context import OPERATOR, RequestContext
+from portal.web.counting import counted
 
 placements = AppGroup("placements", help="Where organizations' documents are, and may be.")
 policy_group = AppGroup("policy", help="Where new organizations go, and which should move.")
@@ -47,9 +49,12 @@ def list_placements(limit: int, after: str | None, as_json: bool, **wanted: Any)
     page = listing.list_placements(
         listing.Filter(**wanted), size=limit, after=ObjectId(after) if after else None
     )
-    for row in page.rows:
-        told = _told(row)
-        click.echo(json.dumps(told) if as_json else "  ".join(str(v or "-") for v in told.values()))
+    told = [_told(row) for row in page.rows]
+    if as_json:
+        for row in told:
+            click.echo(json.dumps(row))
+    elif told:
+        print_table([*told[0]], [[*row.values()] for row in told])
     if page.after is not None:
         click.echo(f"There are more: --after {page.after}", err=True)
     if not page.rows:
@@ -93,7 +98,7 @@ def measure() -> None:
     Run it every night. Shared collections are read whole, on a secondary where there is one.
     """
     with refusals():
-        click.echo(f"{measuring.measure_organizations():,} organizations measured.")
+        click.echo(f"{counted(measuring.measure_organizations(), 'organization')} measured.")
 
 
 @placements.command("proposals")
@@ -111,8 +116,7 @@ def list_proposals(as_json: bool) -> None:
             click.echo(
                 f"{proposal.slug}  {proposal.strategy} → {proposal.to}  {proposal.reason}{since}"
             )
-    should = "organization" if len(found) == 1 else "organizations"
-    click.echo(f"{len(found)} {should} should move.", err=True)
+    click.echo(f"{counted(len(found), 'organization')} should move.", err=True)
 
 
 @policy_group.command("show")

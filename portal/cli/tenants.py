@@ -24,9 +24,10 @@ from portal.tenant_scripts import applying, selecting
 from portal.tenant_scripts.applying import MOST_WORKERS, Pace, WaveProgress
 from portal.tenant_scripts.loading import Script, load_script
 from portal.tenant_scripts.selecting import Selection
-from portal.tenant_scripts.standing import MOST_TOLD, Standing, Told, in_words, standing_of
+from portal.tenant_scripts.standing import MOST_TOLD, Standing, Told, standing_of
 from portal.tenant_scripts.waves import Gate
 from portal.web.context import OPERATOR, RequestContext
+from portal.web.counting import counted
 
 tenants = AppGroup("tenants", help="The documents of all organizations, or of some.")
 
@@ -207,10 +208,8 @@ class _Line:
 
 
 def _tell_nothing_to_do(script: Script, standing: Standing) -> None:
-    not_applicable = _not_applicable(standing)
-    click.echo(
-        f"Nothing to do for {script.name}: done for {in_words(standing.done)}{not_applicable}."
-    )
+    done = counted(standing.done, "organization")
+    click.echo(f"Nothing to do for {script.name}: done for {done}{_not_applicable(standing)}.")
     _tell_trashed(standing)
 
 
@@ -218,7 +217,7 @@ def _tell_plan(script: Script, standing: Standing, plan: applying.Plan) -> None:
     if not plan.waves:
         _tell_nothing_to_do(script, standing)
         return
-    click.echo(f"{script.name} would be applied to {in_words(standing.pending)}:")
+    click.echo(f"{script.name} would be applied to {counted(standing.pending, 'organization')}:")
     for wave in plan.waves:
         click.echo(f"{wave.name:<6}  {wave.size:,}")
     _tell_trashed(standing)
@@ -251,7 +250,7 @@ def _tell_end(job: Job, script: Script, selection: Selection) -> int:
     if job.state == JobState.DONE:
         counts = job.result
         click.echo(
-            f"Applied to {in_words(counts[ItemState.DONE])} in {took}, failed for "
+            f"Applied to {counted(counts[ItemState.DONE], 'organization')} in {took}, failed for "
             f"{counts[ItemState.FAILED]:,}{_not_applicable(standing)}."
         )
     elif job.state == JobState.PAUSED:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portal.errors import Conflict, Invalid, NotFound, Unavailable
+from portal.web.counting import counted
 
 
 @dataclass
@@ -145,7 +146,9 @@ class ClusterInUse(Conflict):
         more = self.organizations - len(self.first)
         names = ", ".join(self.first) + (f" and {more} more" if more else "")
         shared = f", in the shared collections {', '.join(map(str, self.pools))}"
-        return f"{self.organizations} organizations ({names}){shared if self.pools else ''}"
+        return (
+            f"{counted(self.organizations, 'organization')} ({names}){shared if self.pools else ''}"
+        )
 
 
 @dataclass

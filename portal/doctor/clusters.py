@@ -10,6 +10,7 @@ from portal.database.clusters import known_clusters
 from portal.doctor.findings import Finding, Kind
 from portal.documents.clusters import Cluster
 from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
+from portal.web.counting import counted
 
 SILENT = Kind(
     "silent_cluster",
@@ -71,7 +72,7 @@ def _organizations_without_documents() -> Iterator[Finding]:
     for name in sorted(living.distinct("placement.cluster")):
         there = living.filter(placement__cluster=name)
         if name not in known:
-            yield Finding(UNKNOWN, name, f"{there.count()} organizations")
+            yield Finding(UNKNOWN, name, counted(there.count(), "organization"))
         elif known[name].lost_at:
             since = f"{known[name].lost_at:%Y-%m-%d}"
-            yield Finding(LOST, name, f"{there.count()} organizations, since {since}")
+            yield Finding(LOST, name, f"{counted(there.count(), 'organization')}, since {since}")

@@ -31,10 +31,11 @@ from portal.organizations.storage import tenant_of
 from portal.tenant_scripts.errors import JobPaused, ScriptEdited, ScriptRuns
 from portal.tenant_scripts.loading import Script, describe_error
 from portal.tenant_scripts.selecting import Selected, Selection, select
-from portal.tenant_scripts.standing import KIND, Standing, in_words, items_of, standing_of
+from portal.tenant_scripts.standing import KIND, Standing, items_of, standing_of
 from portal.tenant_scripts.waves import CANARY, Gate, Wave, waves_of
 from portal.tenants.errors import NeedsOwnPlacement
 from portal.web.context import RequestContext
+from portal.web.counting import counted
 
 KINDS = (KIND,)
 SKIPPED = "skipped"
@@ -118,7 +119,7 @@ def start_or_join(
         "edited": edited,
         "waves": [asdict(wave) for wave in plan.waves],
     }
-    number = in_words(standing.pending)
+    number = counted(standing.pending, "organization")
     title = f"{script.name} (sha256 {script.short_checksum}) applied to {number}"
     try:
         return start_job(
@@ -134,7 +135,9 @@ def check_unedited(script: Script, *, edited: bool) -> None:
     if stored is None or stored.checksum == script.checksum or edited:
         return
     if done := items_of(script).any_done():
-        raise ScriptEdited(script.name, in_words(done), stored.checksum[:12], script.short_checksum)
+        raise ScriptEdited(
+            script.name, counted(done, "organization"), stored.checksum[:12], script.short_checksum
+        )
 
 
 def apply_script(run: Run, script: Script, pace: Pace, gate: Gate, watch: Watch) -> dict[str, int]:

@@ -41,11 +41,6 @@ class Standing:
         return self.failed + self.begun + self.missing
 
 
-def in_words(number: int) -> str:
-    """A number of organizations."""
-    return "1 organization" if number == 1 else f"{number:,} organizations"
-
-
 def items_of(script: Script) -> Items:
     """The states of organizations over all jobs of the script."""
     return Items(KIND.name, script.name)

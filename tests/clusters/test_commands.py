@@ -46,7 +46,7 @@ def test_a_uri_can_be_typed_where_no_one_sees_it(second_cluster, app):
 def test_what_is_refused_is_told_on_one_line_with_what_to_do(europe, in_europe, command):
     in_europe("Acme Corp")
     for arguments, words in (
-        (("remove", "europe"), "europe was not removed, and takes organizations as before. It holds 1 organizations (acme-corp)."),
+        (("remove", "europe"), "europe was not removed, and takes organizations as before. It holds 1 organization (acme-corp)."),
         (("add", "europe", "--uri", "mongodb://localhost/"), "flask clusters change"),
         (("change", "asia", "--weight", "1"), "There is no cluster asia"),
         (("change", "europe", "--uri", "http://localhost/"), "The URI must name a replica set"),
@@ -144,7 +144,7 @@ def test_the_doctor_finds_organizations_in_a_cluster_that_nobody_registered(
     clusters.forget_registry()
     _, found = findings(command)
     assert [(one["kind"], one["subject"], one["words"]) for one in found] == [
-        ("unknown_cluster", "europe", "1 organizations")
+        ("unknown_cluster", "europe", "1 organization")
     ]
 
 

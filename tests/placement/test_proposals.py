@@ -209,7 +209,7 @@ def test_no_figures_are_over_and_under_at_once(over, under, documents, size, a_d
 def test_the_commands_measure_and_propose(in_force, command, days_later):
     in_force(POLICY)
     in_pool(an_organization("Acme"), 11)
-    assert command("placements", "measure").stdout == "1 organizations measured.\n"
+    assert command("placements", "measure").stdout == "1 organization measured.\n"
     days_later(8)
     told = command("placements", "proposals")
     assert told.stdout.startswith("acme  shared → collection  it is over the thresholds of promote")
