@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
 from bs4 import BeautifulSoup
@@ -44,6 +45,28 @@ def at_once(actions):
     return answers
 
 
+@contextmanager
+def stopped(*pids):
+    """Have processes stop for a while; no thread of theirs runs in the block."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: all(map(is_stopped, pids)))
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def is_stopped(pid):
+    """Tell whether a process was stopped, all its threads: for a moment after SIGSTOP some run."""
+    try:
+        stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # a thread ended meanwhile
+    return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
+
+
 @dataclass
 class PortalProcess:
     """gunicorn with its workers, as an operator would run it."""
@@ -55,6 +78,12 @@ class PortalProcess:
         """SIGKILL to master and workers at once: a power cut."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def stopped(self):
+        """Have master and workers stop for a while."""
+        master = self.process.pid
+        workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        return stopped(master, *map(int, workers))
 
     def is_ready(self):
         try:

@@ -133,9 +133,8 @@ def test_what_nginx_refuses_is_json_for_programs_and_a_page_for_people(server, d
             large = ask("post", f"{nginx.url}/org/create", data="x" * 100_000)
             assert (large.status_code, large.json()["error"]["code"]) == (413, "too_large")
             assert large.headers["X-Request-ID"]  # that is the portal's own
-            os.killpg(running.process.pid, signal.SIGSTOP)
-            check(nginx, 504, "unavailable", data="{}")
-            os.killpg(running.process.pid, signal.SIGCONT)
+            with running.stopped():
+                check(nginx, 504, "unavailable", data="{}")
             wait_until(lambda: ask("get", f"{nginx.url}/readyz").status_code == 200)
             nginx.serve(port_of(running), free_port())
             nginx.reload()

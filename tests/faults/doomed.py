@@ -9,11 +9,11 @@ import inspect
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 
 import pymongo
 
@@ -24,7 +24,7 @@ from portal.jobs import running
 from portal.mail import outbox
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.plans import PLANS
-from tests.processes import wait_until
+from tests.processes import is_stopped, wait_until
 
 processes = multiprocessing.get_context("forkserver")
 # With pytest there, too, a child finds its parent's main module imported.
@@ -76,7 +76,7 @@ def asleep_by_itself(active, deed, *arguments):
 def _stopped(active, deed, arguments, fates, otherwise):
     process, told = _start(active, deed, arguments, fates)
     try:
-        wait_until(lambda: _is_stopped(process.pid) or not process.is_alive())
+        wait_until(lambda: is_stopped(process.pid) or not process.is_alive())
         assert process.is_alive(), otherwise
         yield (lives := [])
     finally:
@@ -106,10 +106,6 @@ def _life(told):
                 points.append(text)
             else:
                 raised = text
-
-
-def _is_stopped(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _live(active, telling, deed, arguments, fates):
@@ -149,7 +145,8 @@ class _Way:
         point = f"{point} #{self.passed[point]}"
         self.telling.send(("point", point))
         if point in self.fates:
-            os.kill(os.getpid(), self.fates[point])
+            # To this thread: sent to the process, the signal may reach it when it has gone on.
+            signal.pthread_kill(threading.get_ident(), self.fates[point])
 
 
 class _Commands(pymongo.monitoring.CommandListener):

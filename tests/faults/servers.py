@@ -2,10 +2,8 @@
 
 import os
 import secrets
-import signal
 import socket
 import subprocess
-from contextlib import contextmanager
 from functools import partial
 
 from pymongo import MongoClient
@@ -15,7 +13,7 @@ from portal.database.portal_role import ROLE
 from portal.serving import mongod
 from portal.serving.processes import die_with_parent
 from portal.settings import Settings
-from tests.processes import wait_until
+from tests.processes import stopped, wait_until
 from tests.rights import admit
 
 
@@ -56,13 +54,8 @@ class OneMember(_Own):
         """On the same data and port; returns when it takes writes."""
         self.running = self._start(port=self.running.port)
 
-    @contextmanager
     def stopped(self):
-        os.kill(self.running.process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.running.process.pid, signal.SIGCONT)
+        return stopped(self.running.process.pid)
 
     def end(self):
         self.kill()
@@ -148,14 +141,8 @@ class ThreeMembers(_Own):
     def primary_stopped(self):
         return self.stopped(wait_until(self.primary))
 
-    @contextmanager
     def stopped(self, port):
-        process = self._processes[port]
-        os.kill(process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(process.pid, signal.SIGCONT)
+        return stopped(self._processes[port].pid)
 
     def end(self):
         self._client.close()

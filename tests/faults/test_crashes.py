@@ -1,15 +1,14 @@
 """Processes and servers that die or hang in the middle."""
 
-import os
-import signal
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 import requests
 
 from tests.faults.lapse import let_leases_run_out
-from tests.processes import Person, at_once, portal, wait_until
+from tests.processes import Person, at_once, portal, stopped, wait_until
 from tests.visitor import PASSWORD
 
 
@@ -160,8 +159,7 @@ def test_a_database_that_hangs_is_a_503_in_5_seconds_and_well_again_by_itself(se
             lambda: person.get("/organizations"),
             lambda: person.get("/organizations/acme-corp"),
         ]
-        os.kill(server.running.process.pid, signal.SIGSTOP)
-        try:
+        with stopped(server.running.process.pid):
             for seconds, answer in at_once([lambda ask=ask: timed(ask) for ask in asking]):
                 assert seconds < 5
                 assert answer.status_code == 503
@@ -170,23 +168,19 @@ def test_a_database_that_hangs_is_a_503_in_5_seconds_and_well_again_by_itself(se
             assert person.get(static_file).status_code == 200
             assert person.get("/healthz").status_code == 200
             assert person.get("/readyz").status_code == 503
-        finally:
-            os.kill(server.running.process.pid, signal.SIGCONT)
         wait_until(lambda: person.get("/organizations/acme-corp").status_code == 200)
 
 
 def test_a_portal_that_starts_before_its_database_is_well_when_that_comes(
     server, databases, check_whole
 ):
-    os.kill(server.running.process.pid, signal.SIGSTOP)
-    try:
-        with portal(server, databases, workers=1, wait=False) as running:
+    with ExitStack() as running_portal:
+        with stopped(server.running.process.pid):
+            starting = portal(server, databases, workers=1, wait=False)
+            running = running_portal.enter_context(starting)
             person = Person(running.url)
             wait_until(lambda: person.get("/healthz").status_code == 200)
             assert person.get("/signup").status_code == 503
-            os.kill(server.running.process.pid, signal.SIGCONT)
-            wait_until(running.is_ready)
-            assert person.sign_up().status_code == 303
-            check_whole()
-    finally:
-        os.kill(server.running.process.pid, signal.SIGCONT)
+        wait_until(running.is_ready)
+        assert person.sign_up().status_code == 303
+        check_whole()
