@@ -28,6 +28,7 @@ from portal.tenants.fence import Moved, check_write, rejection
 
 MAX_TRIES = 20
 
+_NO_OPTIONS: Mapping[str, Any] = {}
 _FEW = 20
 # A name that the portal may read in any database.
 _PROBED = "portal_tenant_documents"
@@ -116,13 +117,15 @@ class Figures:
         return sum(index.size_bytes for index in self.indexes)
 
 
-def create_collection(database: Database, name: str) -> None:
+def create_collection(
+    database: Database, name: str, options: Mapping[str, Any] = _NO_OPTIONS
+) -> None:
     """Create the collection ``name`` in the caller's transaction: it exists once that is committed,
     and never otherwise, however late the command arrives.
 
     Raises OperationFailure where the server refuses.
     """
-    database.command({"create": name})
+    database.command({"create": name, **options})
 
 
 def uuid_of(database: Database, name: str) -> UUID | None:
@@ -141,7 +144,7 @@ def rename_collection(
     remains unknown.
     """
     if name == new_name:  # the server rejects that (code 20) whatever the UUID
-        _send(database, {"find": name, "limit": 1, "singleBatch": True}, uuid)
+        send(database, {"find": name, "limit": 1, "singleBatch": True}, uuid)
         return
     command = {
         "renameCollection": f"{database.name}.{name}",
@@ -160,7 +163,7 @@ def drop_collection(database: Database, uuid: UUID, name: str) -> None:
     """
     command = {"drop": name, "writeConcern": {"w": "majority"}}
     try:
-        _until_known(lambda: _send(database, command, uuid))
+        _until_known(lambda: send(database, command, uuid))
     except CollectionMissing:
         return
 
@@ -176,7 +179,7 @@ def read_documents(
     or CollectionElsewhere."""
     limit = {} if max_time_ms is None else {"maxTimeMS": max_time_ms}
     command = {"aggregate": name, "pipeline": list(pipeline), "cursor": {}, **limit}
-    return list(_send(database, command, uuid, _raw(database))["cursor"]["firstBatch"])
+    return list(send(database, command, uuid, _raw(database))["cursor"]["firstBatch"])
 
 
 def delete_some(
@@ -187,7 +190,7 @@ def delete_some(
     CollectionElsewhere."""
     some = {"filter": query, "projection": {"_id": 1}, "sort": {"_id": 1}, "limit": size}
     try:
-        found = _send(database, {"find": name, **some, "singleBatch": True}, uuid, _raw(database))
+        found = send(database, {"find": name, **some, "singleBatch": True}, uuid, _raw(database))
         rows = found["cursor"]["firstBatch"]
         if not rows:
             return False
@@ -195,7 +198,7 @@ def delete_some(
         bounded = {"$and": [query, {"_id": {"$lte": rows[-1]["_id"]}}]}
         deletes = [{"q": bounded, "limit": 0}]
         command = {"delete": name, "deletes": deletes, "writeConcern": {"w": "majority"}}
-        _send(database, command, uuid)
+        send(database, command, uuid)
     except OperationFailure as error:
         if error.code not in _MOVED_MEANWHILE:
             raise
@@ -206,7 +209,7 @@ def drop_index(database: Database, uuid: UUID, name: str, index: str) -> None:
     """Make sure that the collection has no such index. Raises CollectionMissing or
     CollectionElsewhere."""
     try:
-        _until_known(lambda: _send(database, {"dropIndexes": name, "index": index}, uuid))
+        _until_known(lambda: send(database, {"dropIndexes": name, "index": index}, uuid))
     except OperationFailure as error:
         if error.code != _INDEX_NOT_FOUND:
             raise
@@ -234,6 +237,29 @@ def figures_and_documents(
             if error.code not in _MOVED_MEANWHILE or not tries_left:
                 raise
     raise AssertionError("the last try returns or raises")
+
+
+def send(
+    database: Database,
+    command: dict[str, Any],
+    uuid: UUID,
+    codec_options: CodecOptions | None = None,
+) -> dict[str, Any]:
+    """The reply to a command on the collection ``uuid``, under the name in it. Raises
+    CollectionMissing, CollectionElsewhere, the error of a write's only statement."""
+    command["collectionUUID"] = uuid
+    try:
+        # Without options native UUIDs raise ValueError, and dates are naive.
+        options = codec_options or database.client.codec_options
+        reply = database.command(command, codec_options=options)
+        check_write(reply, single=True)
+    except Moved as moved:
+        raise _elsewhere(uuid, moved) from moved
+    except OperationFailure as error:
+        if (rejected := rejection(error)) is None:
+            raise
+        raise _elsewhere(uuid, rejected) from error
+    return reply
 
 
 def list_collections(database: Database, **wanted: Any) -> Iterator[Found]:
@@ -266,7 +292,7 @@ def _figures(database: Database, uuid: UUID, name: str) -> Figures:
         "cursor": {},
     }
     # One result per shard; a replica set is one.
-    stats = _send(database, command, uuid)["cursor"]["firstBatch"]
+    stats = send(database, command, uuid)["cursor"]["firstBatch"]
     sizes: dict[str, int] = {}
     for shard in stats:
         for index, size in shard["storageStats"]["indexSizes"].items():
@@ -285,7 +311,7 @@ def _raw(database: Database) -> CodecOptions[RawBSONDocument]:
 
 def _name_of(database: Database, uuid: UUID) -> str | None:
     try:
-        _send(database, {"find": _PROBED, "limit": 1, "singleBatch": True}, uuid)
+        send(database, {"find": _PROBED, "limit": 1, "singleBatch": True}, uuid)
     except CollectionElsewhere as elsewhere:
         return elsewhere.actual_name
     except CollectionMissing:
@@ -295,7 +321,7 @@ def _name_of(database: Database, uuid: UUID) -> str | None:
 
 def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: str) -> None:
     try:
-        _send(database.client.admin, command, uuid)
+        send(database.client.admin, command, uuid)
     except CollectionElsewhere as elsewhere:
         if elsewhere.actual_name != new_name:
             raise
@@ -303,27 +329,6 @@ def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: s
         if error.code == _NAMESPACE_EXISTS:
             raise CollectionNameTaken(new_name) from error
         raise
-
-
-def _send(
-    database: Database,
-    command: dict[str, Any],
-    uuid: UUID,
-    codec_options: CodecOptions | None = None,
-) -> dict[str, Any]:
-    command["collectionUUID"] = uuid
-    try:
-        # Without options native UUIDs raise ValueError, and dates are naive.
-        options = codec_options or database.client.codec_options
-        reply = database.command(command, codec_options=options)
-        check_write(reply, single=True)
-    except Moved as moved:
-        raise _elsewhere(uuid, moved) from moved
-    except OperationFailure as error:
-        if (rejected := rejection(error)) is None:
-            raise
-        raise _elsewhere(uuid, rejected) from error
-    return reply
 
 
 def _elsewhere(uuid: UUID, moved: Moved) -> CollectionError:

@@ -122,16 +122,16 @@ def test_figures_are_asked_for_again_after_a_rename_in_between(tenant_db, failin
 
 def test_figures_are_never_those_of_who_took_the_name_in_between(tenant_db, monkeypatch):
     uuid = a_collection(tenant_db, "org_a")
-    fenced = collections._send
+    fenced = collections.send
 
     def overtaken(database, command, fence, **options):
         """As the server does it: the fence is passed, then the name is another's, then counted."""
-        monkeypatch.setattr(collections, "_send", fenced)
+        monkeypatch.setattr(collections, "send", fenced)
         tenant_db.org_a.rename("org_b")
         tenant_db.org_a.insert_many([{}, {}])
         return database.command(command)
 
-    monkeypatch.setattr(collections, "_send", overtaken)
+    monkeypatch.setattr(collections, "send", overtaken)
     with pytest.raises(CollectionElsewhere) as found:
         collection_figures(tenant_db, uuid, "org_a")
     assert found.value.actual_name == "org_b"
@@ -202,14 +202,14 @@ def test_documents_are_deleted_in_parts_from_no_other_collection(tenant_db):
 def test_a_delete_that_a_rename_meets_half_way_is_told_where_to_go_on(tenant_db, monkeypatch):
     uuid = a_collection(tenant_db, "org_a")
     tenant_db.org_a.insert_one({"_id": 1})
-    send = collections._send
+    send = collections.send
 
     def rename_before(database, command, *others):
         if "delete" in command:
             tenant_db.org_a.rename("org_b")
         return send(database, command, *others)
 
-    monkeypatch.setattr(collections, "_send", rename_before)
+    monkeypatch.setattr(collections, "send", rename_before)
     with pytest.raises(CollectionElsewhere) as found:
         delete_some(tenant_db, uuid, "org_a", {"_id": {"$gte": 0}}, 2)
     assert found.value.actual_name == "org_b"

@@ -1,55 +1,20 @@
 """Creating collections outside of the transaction that needs them: in another cluster, or a pool's.
 
-A command that creates a collection can't be fenced by a UUID, which is not there yet. So it runs in
-a transaction of its cluster that also writes a token, and each token is written once: a process
-that was suspended and wakes late creates nothing.
+Their tokens are in the database for the portal's own data of each cluster.
 """
 
 from bson import ObjectId
-from pymongo import ReadPreference
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, OperationFailure
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from portal import settings
 from portal.database.portal_role import internal_database
 from portal.database.transactions import forbid_in_transaction
-from portal.tenants import collections
-from portal.tenants.collections import CollectionNameTaken
-
-TOKENS = "births"
-"""The collection of tokens, in the database for the portal's own data of each cluster."""
-
-_NAMESPACE_EXISTS = 48
+from portal.tenants import births
 
 
 def create_once(database: Database, name: str, token: ObjectId) -> None:
     """Create the collection ``name``, unless it was created for this ``token`` before, whatever
     became of it. Raises CollectionNameTaken."""
     forbid_in_transaction()
-    client = database.client
-    tokens = client[internal_database(settings.current().tenant_db)][TOKENS]
-
-    def create(session: ClientSession) -> None:
-        with session.bind(end_session=False):
-            tokens.insert_one({"_id": token})
-            collections.create_collection(database, name)
-
-    try:
-        with client.start_session() as session:
-            session.with_transaction(
-                create,
-                read_concern=ReadConcern("local"),
-                write_concern=WriteConcern("majority"),
-                read_preference=ReadPreference.PRIMARY,
-            )
-    except DuplicateKeyError:
-        return
-    except OperationFailure as error:
-        if error.code != _NAMESPACE_EXISTS:
-            raise
-        # Where two transactions make the collection of tokens as well, neither sees the other's.
-        if tokens.find_one({"_id": token}) is None:
-            raise CollectionNameTaken(name) from error
+    internal = database.client[internal_database(settings.current().tenant_db)]
+    births.create_once(database, internal, name, token)
