@@ -62,3 +62,14 @@ class DocumentTooLarge(MovingError):
     words = "a document of {size_bytes} bytes doesn't fit into a shared collection"
     id: bytes
     size_bytes: int
+
+
+@dataclass(eq=False)
+class DuplicatesRemain(MovingError):
+    """A unique index can't be built at the target, however often its documents are applied."""
+
+    words = (
+        "the target has documents of the same key in the unique index {index}, again and again: "
+        "look for such documents at the source"
+    )
+    index: str
