@@ -16,6 +16,7 @@ from humanize import naturaldelta
 
 from portal import clock
 from portal.cli.running import on_database, plain, refusals
+from portal.database.leases import Interrupted
 from portal.documents.jobs import ItemState, Job, JobState
 from portal.documents.organizations import Strategy
 from portal.jobs import managing, running
@@ -151,7 +152,7 @@ def _run(job: Job, script: Script, pace: Pace, gate: Gate) -> None:
         while job.state == JobState.RUNNING:
             leased = running.acquire(job.id)
             if leased:
-                with suppress(running.Interrupted):  # by whom is told at the end
+                with suppress(Interrupted):  # by whom is told at the end
                     running.run(leased, work)
             else:
                 line.show(f"waits: {describe(job)}")

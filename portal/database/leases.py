@@ -1,16 +1,29 @@
 """Leases by the server's clock: work recorded in documents, done by one process at a time."""
 
+import threading
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+import pymongo
+import structlog
 from mongoengine import Document, QuerySet
+from mongoengine.errors import MongoEngineException
 from pymongo import ReturnDocument
+from pymongo.errors import PyMongoError
+
+log = structlog.get_logger()
 
 _LONGEST_ERROR = 300
 
 
-def seconds_from_now(seconds: int) -> dict[str, Any]:
-    """``seconds`` from now by the server's clock, for an update pipeline."""
+class Interrupted(Exception):
+    """The work was paused or ended by somebody, or acquired by another process."""
+
+
+def seconds_from_now(seconds: int | dict[str, Any]) -> dict[str, Any]:
+    """``seconds`` from now by the server's clock, for an update pipeline; they may be an expression
+    of one."""
     return {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": seconds}}
 
 
@@ -33,7 +46,7 @@ class LeasedQueue:
     due_field: str
     attempt_field: str
     error_field: str
-    lease_seconds: int
+    lease_seconds: int | dict[str, Any]  # an expression where documents have different ones
 
     @property
     def lease(self) -> dict[str, Any]:
@@ -63,6 +76,81 @@ class LeasedQueue:
             self.due_field: seconds_from_now(seconds),
             self.error_field: {"$literal": summary(error)},
         }
+
+
+class Renewing:
+    """The lease of an acquired document, renewed in a thread of its own while the block runs, so
+    that one step of the work may take long. Thread-safe.
+
+    ``held`` is the query for the document while this attempt may work on it. Where it matches
+    nothing any more, ``check`` raises Interrupted.
+    """
+
+    def __init__(
+        self,
+        queue: LeasedQueue,
+        held: QuerySet,
+        name: str,
+        *,
+        renew_seconds: float,
+        stale_seconds: float,
+    ) -> None:
+        self.held = held
+        self._lease, self._name = queue.lease, name
+        self._renew_seconds, self.stale_seconds = renew_seconds, stale_seconds
+        self._reported: dict[str, Any] = {}
+        self._interrupted: Interrupted | None = None
+        self._renewed = time.monotonic()
+        self._lock = threading.Lock()
+        self._renewing = threading.Lock()  # or an older report may be written after a newer one
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._renew_until_over, daemon=True)
+
+    def report(self, values: dict[str, Any]) -> None:
+        """Have these values, for an update pipeline, written with the next renewal."""
+        with self._lock:
+            self._reported |= values
+
+    def check(self) -> None:
+        """Return if this attempt is still the document's. Whoever was stopped for ``stale_seconds``
+        looks. Raises Interrupted, and PyMongoError where that can't be told."""
+        if self._interrupted:
+            raise self._interrupted
+        if time.monotonic() - self._renewed > self.stale_seconds:
+            self.renew()
+
+    def renew(self) -> None:
+        """Begin the lease anew, and write what was reported. Raises as ``check``."""
+        with self._renewing:
+            with self._lock:
+                reported = self._reported.copy()
+            begun = time.monotonic()
+            with pymongo.timeout(self.stale_seconds):
+                ours = self.held.update_one(__raw__=[{"$set": {**self._lease, **reported}}])
+            if not ours:
+                self._interrupted = Interrupted(self._name)
+                raise self._interrupted
+            self._renewed = begun
+            with self._lock:
+                if self._reported == reported:
+                    self._reported = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _renew_until_over(self) -> None:
+        while not self._over.wait(self._renew_seconds) and not self._interrupted:
+            try:
+                self.renew()
+            except Interrupted:
+                return
+            except (PyMongoError, MongoEngineException) as error:  # ``check`` raises it
+                log.warning("lease.not_renewed", document=self._name, error=summary(error))
 
 
 def summary(error: BaseException) -> str:

@@ -3,8 +3,9 @@
 import structlog
 
 from portal.database.background import start_loop
+from portal.database.leases import Interrupted
 from portal.documents.jobs import Job
-from portal.jobs.running import Interrupted, acquire_for_worker, run
+from portal.jobs.running import acquire_for_worker, run
 
 log = structlog.get_logger()
 

@@ -4,14 +4,10 @@ The lease is renewed by a thread of its own, so one step of the work may take lo
 the work when it was paused, cancelled, or overtaken; it stops at its next ``check``.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pymongo
 import structlog
 from bson import ObjectId
 from mongoengine import QuerySet
@@ -19,7 +15,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.audit.trail import installation, record
-from portal.database.leases import LeasedQueue, summary
+from portal.database.leases import Interrupted, LeasedQueue, Renewing, summary
 from portal.database.transactions import transactional
 from portal.documents.jobs import Job, JobState
 from portal.web.context import RequestContext
@@ -42,10 +38,6 @@ _QUEUE = LeasedQueue(
 )
 
 
-class Interrupted(Exception):
-    """The job was paused, cancelled, or acquired by another process."""
-
-
 class JobFailed(Exception):
     """Raised by the work: the job can't go on, for a reason in words."""
 
@@ -60,15 +52,21 @@ class Run:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.done = job.progress.done
-        self._reported: dict[str, Any] = {
-            "progress.since": "$$NOW",
-            "progress.since_done": self.done,
-            "last_error": "$$REMOVE",
-        }
-        self._interrupted: Interrupted | None = None
-        self._renewed = time.monotonic()
-        self._lock = threading.Lock()
-        self._renewing = threading.Lock()  # or an older report may be written after a newer one
+        held = _QUEUE.held(job.id, job.attempt).filter(state=JobState.RUNNING)
+        self.lease = Renewing(
+            _QUEUE,
+            held,
+            f"job {job.id}",
+            renew_seconds=RENEW_SECONDS,
+            stale_seconds=STALE_SECONDS,
+        )
+        self.lease.report(
+            {
+                "progress.since": "$$NOW",
+                "progress.since_done": self.done,
+                "last_error": "$$REMOVE",
+            }
+        )
 
     def report(self, done: int, step: str, note: str | None = None) -> None:
         """Note how far the job is, which is written within RENEW_SECONDS."""
@@ -76,59 +74,22 @@ class Run:
         if done != self.done:
             values["progress.moved_at"] = "$$NOW"
         values["progress.note"] = {"$literal": note} if note else "$$REMOVE"
-        with self._lock:
-            self.done = done
-            self._reported |= values
+        self.done = done
+        self.lease.report(values)
 
     def check(self) -> None:
         """Return if this attempt is still the job's. Raises Interrupted, and PyMongoError where
         that can't be told."""
-        if self._interrupted:
-            raise self._interrupted
-        if time.monotonic() - self._renewed > STALE_SECONDS:
-            self.renew()
+        self.lease.check()
 
     def renew(self) -> None:
         """Begin the lease anew, and write what was reported. Raises as ``check``."""
-        with self._renewing:
-            with self._lock:
-                reported = self._reported.copy()
-            begun = time.monotonic()
-            with pymongo.timeout(STALE_SECONDS):
-                ours = self.held.update_one(__raw__=[{"$set": {**_QUEUE.lease, **reported}}])
-            if not ours:
-                self._interrupted = Interrupted(str(self.job.id))
-                raise self._interrupted
-            self._renewed = begun
-            with self._lock:
-                if self._reported == reported:
-                    self._reported = {}
+        self.lease.renew()
 
     @property
     def held(self) -> QuerySet:
         """The query for the job while this attempt may work on it."""
-        return _QUEUE.held(self.job.id, self.job.attempt).filter(state=JobState.RUNNING)
-
-    @contextmanager
-    def renewing(self) -> Iterator[None]:
-        """Renew the lease every RENEW_SECONDS until the block ends."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._renew_until, args=(over,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def _renew_until(self, over: threading.Event) -> None:
-        while not over.wait(RENEW_SECONDS) and not self._interrupted:
-            try:
-                self.renew()
-            except Interrupted:
-                return
-            except (PyMongoError, MongoEngineException) as error:  # ``check`` raises it
-                log.warning("job.not_renewed", job=str(self.job.id), error=summary(error))
+        return self.lease.held
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +139,7 @@ def run(job: Job, work: Callable[[Run], dict[str, Any]] | None = None) -> None:
     if work is None:
         raise TypeError(f"a job of the kind {job.kind} {KINDS[job.kind].goes_on}")
     try:
-        with running.renewing():
+        with running.lease:
             running.renew()
             result = work(running)
         _end(running, JobState.DONE, result)

@@ -7,11 +7,12 @@ import pytest
 from mongoengine.errors import OperationError
 
 from portal import clock
+from portal.database.leases import Interrupted
 from portal.documents.jobs import Job
 from portal.jobs import progress, runner, running
 from portal.jobs.errors import JobEnded, JobExists, JobNotFound, JobNotPaused
 from portal.jobs.managing import cancel_job, find_job, latest_jobs, pause_job, resume_job
-from portal.jobs.running import Interrupted, JobFailed, Run, acquire, run
+from portal.jobs.running import JobFailed, Run, acquire, run
 from tests.factories import a_context
 from tests.processes import at_once, wait_until
 
@@ -241,13 +242,13 @@ def test_a_report_is_written_again_where_the_database_was_away(kind, a_job, bare
     assert find_job(attempt.job.id).progress.done == 4
 
 
-def test_who_slept_looks_first_whether_it_is_still_his(kind, a_job, expire, monkeypatch):
+def test_who_slept_looks_first_whether_it_is_still_his(kind, a_job, expire):
     job = a_job()
     asleep = Run(acquire(job.id))
     asleep.check()
     expire(job)
     acquire(job.id)
-    monkeypatch.setattr(running, "STALE_SECONDS", 0)
+    asleep.lease.stale_seconds = 0
     with pytest.raises(Interrupted):
         asleep.check()
 
