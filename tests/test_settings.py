@@ -81,6 +81,7 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
         ("SIGNUP", "closed", "one of open, invited, off"),
         ("TRASH_DAYS", "0", "1 to"),
         ("TRASH_DAYS", "9999999", "1 to 36500"),
+        ("WAY_BACK_DAYS", "31", "1 to 30"),
         ("OLD_SLUG_DAYS", "9999999", "0 to 36500"),
         ("SIGNUP_LIMIT", "99999999999999999999", "1 to"),
         ("MONGO_URI", "mongodb://u:p@ss@h/", "@ as %40"),

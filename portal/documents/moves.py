@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from bson import ObjectId
 from mongoengine import fields
 
 from portal.documents import MasterDocument, MasterPart, index_where_set
@@ -88,7 +89,12 @@ class Move(MasterDocument):
     last_error = fields.StringField()
     tries = fields.IntField()
     cause = fields.StringField()
+    # Of the creation of the target's collection, which is done once.
+    birth = fields.ObjectIdField(required=True, default=ObjectId)
     token = fields.DictField()
+    # The way back's record, and where its stream begins: before anybody could write the target.
+    way_back = fields.ObjectIdField(required=True, default=ObjectId)
+    reverse_token = fields.DictField()
     copied_to = fields.BinaryField()
     progress = fields.EmbeddedDocumentField(MoveProgress, required=True, default=MoveProgress)
     verification = fields.EmbeddedDocumentField(VerificationResult)
@@ -99,6 +105,7 @@ class Move(MasterDocument):
     abort_wanted = fields.BooleanField()
     switch_wanted = fields.BooleanField()
     switch_at = fields.DateTimeField()
+    switch_in_hours = fields.BooleanField()
     without_way_back = fields.BooleanField()
     way_back_days = fields.IntField()
     documents_per_second = fields.IntField()
@@ -107,6 +114,7 @@ class Move(MasterDocument):
     # What it waits for, in words, and how often a fence failed for that.
     waits_for = fields.StringField()
     fences_failed = fields.IntField()
+    next_fence_at = fields.DateTimeField()
     pause_ms = fields.FloatField()
     until = fields.DateTimeField()  # of a way back
     created_at = fields.DateTimeField(required=True)

@@ -37,6 +37,12 @@ class Failure(StrEnum):
     COLLECTION_MISSING = "collection missing"
     USERS_REFUSED = "MongoDB users can't be changed"
     CLUSTER_LOST = "cluster lost"
+    BLOCKED = "another operation in the database held the fence up"
+    BEHIND = "the target did not catch up in time"
+    STREAM_LOST = "changes were missed"
+    PLACE_FAILED = "a place did not do its part in time"
+    DIFFERENT = "source and target differ"
+    ABORTED = "aborted"
 
 
 class Strategy(StrEnum):

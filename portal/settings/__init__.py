@@ -234,6 +234,11 @@ class Settings:
         default=30,
         check=partial(checks.between, 1, checks.LONGEST_DAYS),
     )
+    way_back_days: int = _setting(
+        "days an organization that was moved can go back, with all that was written since",
+        default=7,
+        check=partial(checks.between, 1, checks.LONGEST_WAY_BACK_DAYS),
+    )
     old_slug_days: int = _setting(
         "days an old slug is reserved for its organization",
         default=30,

@@ -23,6 +23,7 @@ SHORTEST_SECRET_BYTES = 32
 CORES = os.cpu_count() or 1
 # Later days and higher counts fit neither dates nor what MongoDB counts in.
 LONGEST_DAYS = 100 * 365
+LONGEST_WAY_BACK_DAYS = 30
 HIGHEST_LIMIT = 1_000_000
 UNIX_SOCKET = "unix"
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,38}")

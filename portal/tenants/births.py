@@ -58,3 +58,14 @@ def create_once(
         # Where two transactions make the collection of tokens as well, neither sees the other's.
         if tokens.find_one({"_id": token}) is None:
             raise CollectionNameTaken(name) from error
+
+
+def forestall(internal: Database, token: ObjectId) -> bool:
+    """Have nothing be created for this ``token`` any more; ``False`` where something was, or this
+    was done before."""
+    tokens = internal[TOKENS].with_options(write_concern=WriteConcern("majority"))
+    try:
+        tokens.insert_one({"_id": token})
+    except DuplicateKeyError:
+        return False
+    return True

@@ -13,6 +13,7 @@ change, the service writes intent and result in one transaction.
 
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,7 +33,7 @@ from portal.database.background import start_loop, wake
 from portal.database.clusters import lost_cluster
 from portal.database.errors import ClusterLost, DatabaseUnavailable
 from portal.database.leases import LeasedQueue
-from portal.database.transactions import TRANSACTION_SECONDS, transactional, within_transaction
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.organizations import (
     MAIN_CLUSTER,
     Failure,
@@ -54,8 +55,9 @@ from portal.web.idempotency import claim_key, release_key
 log = structlog.get_logger()
 
 LEASE_SECONDS = 30
-# Shorter than the lease, also after a slow transaction for the intent: a running attempt holds it.
-RUN_SECONDS = 20
+MOVE_LEASE_SECONDS = 5
+"""The lease of a move's operation: nobody can write the organization's documents meanwhile."""
+
 # Another cluster may be away, and a request has to be answered in time all the same.
 ELSEWHERE_SECONDS = 2.5
 LONGEST_PAUSE_SECONDS = 45
@@ -63,8 +65,16 @@ RUNNER = "runner"
 """The background loop that runs what is due."""
 
 # On a lost cluster these end as if it had done its part: nothing is left there to be in the way.
-_ENDED_WITHOUT_CLUSTER = (OperationKind.CREATE, OperationKind.TRASH, OperationKind.PURGE)
-_SPARE_SECONDS = LEASE_SECONDS - RUN_SECONDS - TRANSACTION_SECONDS
+# A move rolls itself back until its switch.
+_ENDED_WITHOUT_CLUSTER = (
+    OperationKind.CREATE,
+    OperationKind.TRASH,
+    OperationKind.PURGE,
+    OperationKind.MOVE,
+)
+# A step takes two thirds of the lease at most, which half of the rest is spared for: a running
+# attempt holds it, also after a slow transaction for the intent.
+_RUNNING, _SPARED = 2 / 3, 1 / 6
 
 Step = Callable[[Organization], Organization | Generator[None, None, Organization]]
 
@@ -73,8 +83,8 @@ Step = Callable[[Organization], Organization | Generator[None, None, Organizatio
 class Way:
     """The steps of an operation, forward and back. Without ``back`` it can't be rolled back.
 
-    A step is idempotent, and takes RUN_SECONDS at most. A longer one is a generator that yields at
-    least as often, wherever it may be interrupted; the lease is renewed there.
+    A step is idempotent, and takes two thirds of the lease at most. A longer one is a generator
+    that yields at least as often, wherever it may be interrupted; the lease is renewed there.
     """
 
     forward: tuple[Step, ...]
@@ -84,23 +94,26 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A kind of operation: its name, what pages call it, and its way by strategy; none where only
-    master data change. ``title`` is formatted with the operation's ``name``."""
+    master data change. ``title`` is formatted with the operation's ``name``. Steps are run
+    ``within`` a context, which ends what they opened."""
 
     kind: OperationKind
     title: str
     doing: str
     ways: Mapping[str, Way]
+    within: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 PLANS: dict[str, Plan] = {}
 """Every kind of operation that this version knows, as installed."""
 
+_IS_MOVE = {"$eq": ["$operation.kind", OperationKind.MOVE]}
 _QUEUE = LeasedQueue(
     Organization,
     due_field="operation.lease_until",
     attempt_field="operation.attempt",
     error_field="operation.last_error",
-    lease_seconds=LEASE_SECONDS,
+    lease_seconds={"$cond": [_IS_MOVE, MOVE_LEASE_SECONDS, LEASE_SECONDS]},
 )
 
 
@@ -228,6 +241,11 @@ def run(organization: Organization) -> Organization:
     needs the collection. Raises LeaseLost, RollBack once it is rolled back, PyMongoError where
     MongoDB did not respond in time: the operation stays written and is recovered later.
     """
+    with PLANS[organization.operation.kind].within():
+        return _run(organization)
+
+
+def _run(organization: Organization) -> Organization:
     operation = organization.operation
     way, stored = PLANS[operation.kind].ways[organization.placement.strategy], operation.failure
     if stored:
@@ -301,7 +319,8 @@ def repair_organization(organization: Organization, context: RequestContext) -> 
 def reschedule(organization: Organization, error: Exception) -> None:
     """Have the operation retried after a pause that grows with each attempt, and store the
     ``error``. Where even that can't be written, the operation is made due as soon as it can be."""
-    pause = min(2**organization.operation.attempt, LONGEST_PAUSE_SECONDS)
+    operation = organization.operation
+    pause = min(2**operation.attempt, LONGEST_PAUSE_SECONDS, _lease_seconds(operation))
     try:
         _delay(organization, pause, error)
     except (PyMongoError, MongoEngineException) as again:
@@ -352,6 +371,8 @@ def _failure_of(stored: str) -> Failure:
 def _error_of(organization: Organization, failure: Failure) -> PortalError:
     """The error that a service raises for an operation that was rolled back."""
     operation = organization.operation
+    if operation.kind == OperationKind.MOVE:
+        return errors.MoveRolledBack(organization.name, str(failure))
     if failure == Failure.COLLECTION_MISSING:
         if operation.kind == OperationKind.CREATE:
             return DatabaseUnavailable()
@@ -360,6 +381,11 @@ def _error_of(organization: Organization, failure: Failure) -> PortalError:
         return errors.CredentialsNotCarried(organization.name)
     if failure == Failure.CLUSTER_LOST:
         return lost_cluster(organization.placement.cluster)
+    return _name_taken(organization)
+
+
+def _name_taken(organization: Organization) -> PortalError:
+    operation = organization.operation
     if operation.slug:
         return errors.SlugTaken(operation.slug)
     return errors.CollectionNameConflict(organization.name, operation.collection)
@@ -371,6 +397,8 @@ def _run_steps(
     """Run the steps; with ``pass_over_lost`` a step whose cluster was given up counts as done."""
     lease = _Lease(organization)
     for step in steps:
+        if organization.operation is None:  # a step before ended it
+            break
         try:
             organization = _run_step(step, organization, lease)
         except ClusterLost:
@@ -383,7 +411,8 @@ def _run_steps(
 def _run_step(step: Step, organization: Organization, lease: "_Lease") -> Organization:
     """Run a step, in as many parts as it has."""
     elsewhere = organization.placement.cluster != MAIN_CLUSTER
-    seconds = ELSEWHERE_SECONDS if elsewhere else RUN_SECONDS
+    run_seconds = _lease_seconds(organization.operation) * _RUNNING
+    seconds = min(ELSEWHERE_SECONDS, run_seconds) if elsewhere else run_seconds
     lease.ensure()
     with pymongo.timeout(seconds):
         result = step(organization)
@@ -403,13 +432,18 @@ class _Lease:
 
     def __init__(self, organization: Organization) -> None:
         self.organization, self.since = organization, time.monotonic()
+        self.spared_seconds = _lease_seconds(organization.operation) * _SPARED
 
     def ensure(self) -> None:
-        """Renew it unless it lasts RUN_SECONDS more. Raises LeaseLost."""
-        if time.monotonic() - self.since < _SPARE_SECONDS:
+        """Renew it unless it lasts as long as a step. Raises LeaseLost."""
+        if time.monotonic() - self.since < self.spared_seconds:
             return
         renew_lease(self.organization)
         self.since = time.monotonic()
+
+
+def _lease_seconds(operation: Operation) -> int:
+    return MOVE_LEASE_SECONDS if operation.kind == OperationKind.MOVE else LEASE_SECONDS
 
 
 def renew_lease(organization: Organization) -> None:
@@ -461,7 +495,8 @@ def title_of(operation: Operation) -> str:
     return PLANS[operation.kind].title.format(name=isolated(operation.name or ""))
 
 
-def acquire_lease() -> Organization | None:
-    """Acquire the lease of one operation that is due, if there is one: its lease expired, or it was
-    rescheduled. Kinds and strategies that only a newer version knows are left to that."""
-    return _QUEUE.acquire({"operation.kind": {"$in": list(PLANS)}, **KNOWN})
+def acquire_lease(*kinds: OperationKind) -> Organization | None:
+    """Acquire the lease of one operation that is due, of these ``kinds`` or any, if there is one:
+    its lease expired, or it was rescheduled. Kinds and strategies that only a newer version knows
+    are left to that."""
+    return _QUEUE.acquire({"operation.kind": {"$in": list(kinds or PLANS)}, **KNOWN})

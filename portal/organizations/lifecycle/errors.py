@@ -168,3 +168,18 @@ class CredentialsNotCarried(Conflict):
         "would reach the old collection. Nothing was changed. Ask whoever runs the portal to grant "
         "it the administration of users, or revoke the credentials."
     )
+
+
+@dataclass
+class MoveRolledBack(Conflict):
+    """A move didn't switch: the organization is where it was, and the move as it was before."""
+
+    name: str
+    reason: str
+
+    code = "move_rolled_back"
+    title = "The move did not switch"
+    message = (
+        "{name} stays where it is for now: {reason}. Nothing was lost. The move goes on, and tries "
+        "again."
+    )

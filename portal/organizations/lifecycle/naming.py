@@ -5,19 +5,27 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from portal.database.portal_role import OWN_COLLECTION, TRASHED_COLLECTION
-from portal.documents.organizations import Organization, Placement, Strategy
+from portal.database.portal_role import (
+    MOVED_COLLECTION,
+    MOVING_COLLECTION,
+    OWN_COLLECTION,
+    TRASHED_COLLECTION,
+)
+from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
 from portal.organizations.lifecycle.names import OrganizationName
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
     """The name ``at_birth``, unique by construction, which nobody else has; those while the
-    organization is ``active``, and while it is ``in_trash``."""
+    organization is ``active``, and while it is ``in_trash``; those by a move: of a ``target`` until
+    it is done, and of a ``source`` from its fence on."""
 
     at_birth: Callable[[ObjectId], str]
     active: Callable[[OrganizationName], str]
     in_trash: Callable[[ObjectId], str]
+    target: Callable[[ObjectId], str]
+    source: Callable[[ObjectId], str]
 
 
 NAMINGS: dict[str, Naming] = {
@@ -25,11 +33,15 @@ NAMINGS: dict[str, Naming] = {
         at_birth=lambda organization_id: f"new_{organization_id}",
         active=lambda name: name.collection,
         in_trash=lambda organization_id: f"trash_{organization_id}",
+        target=lambda move_id: f"move_{move_id}",
+        source=lambda move_id: f"moving_{move_id}",
     ),
     Strategy.DATABASE: Naming(
         at_birth=lambda _: OWN_COLLECTION,
         active=lambda _: OWN_COLLECTION,
         in_trash=lambda _: TRASHED_COLLECTION,
+        target=lambda _: MOVING_COLLECTION,
+        source=lambda _: MOVED_COLLECTION,
     ),
 }
 
@@ -58,6 +70,28 @@ def name_in_trash(organization: Organization) -> str | None:
     """The name of its own collection while the organization is in the trash."""
     naming = NAMINGS.get(organization.placement.strategy)
     return naming.in_trash(organization.id) if naming else None
+
+
+def name_after_move(organization: Organization, target: Placement) -> str | None:
+    """The name of its own collection at the ``target`` of a move, once it is there."""
+    naming = NAMINGS.get(target.strategy)
+    if naming is None:
+        return None
+    if organization.state == OrganizationState.TRASHED:
+        return naming.in_trash(organization.id)
+    return naming.active(OrganizationName(organization.name, organization.slug))
+
+
+def name_as_target(target: Placement, move_id: ObjectId) -> str | None:
+    """The name of the target's own collection until the move is done."""
+    naming = NAMINGS.get(target.strategy)
+    return naming.target(move_id) if naming else None
+
+
+def name_as_source(source: Placement, move_id: ObjectId) -> str | None:
+    """The name of the source's own collection from the move's fence on."""
+    naming = NAMINGS.get(source.strategy)
+    return naming.source(move_id) if naming else None
 
 
 def database_name(organization_id: ObjectId) -> str:

@@ -1,6 +1,6 @@
 """Every kind of lifecycle operation."""
 
-from portal.organizations.lifecycle import creating, renaming, steps, trashing
+from portal.organizations.lifecycle import creating, moving, renaming, steps, trashing
 
 PLANS = (
     creating.CREATE,
@@ -9,4 +9,5 @@ PLANS = (
     renaming.RESTORE,
     trashing.PURGE,
     steps.REPAIR,
+    moving.MOVE,
 )

@@ -59,7 +59,7 @@ LONGEST_REST_SECONDS = 0.5
 
 # The rename waits for open transactions, and every operation in the pool waits behind it. What
 # isn't done by then, the engine reschedules.
-_BRIEFLY = Tries(0.2, (0.1, 0.2, 0.4, 0.8))
+BRIEFLY = Tries(0.2, (0.1, 0.2, 0.4, 0.8))
 
 
 def pool_with_room(cluster: str) -> Pool:
@@ -86,21 +86,22 @@ def finish_opening(pool: Pool) -> Pool:
     """
     if pool.uuid is None:
         pool = _create_collection(pool)
-    return _advance_to(1, pool)
+    return _advance_to(1, pool, BRIEFLY)
 
 
-def fence(number: int) -> None:
-    """Have every store read its organization anew before it goes on in the pool.
+def fence(number: int, tries: Tries = BRIEFLY) -> int:
+    """Have every store read its organization anew before it goes on in the pool; the generation
+    that its collection has reached, by a rename after the call.
 
     What was committed before the call is known to each operation that succeeds after it. Raises
     CollectionMissing where somebody dropped the pool's collection, PyMongoError where it can't be
-    renamed in time; it may be called again.
+    renamed in time, by these ``tries`` for each generation; it may be called again.
     """
     pool = _announce(number)
     # The next name may have been read already, along with an organization as it was.
     unread = (pool.next_generation or pool.generation) + 1
     pool.next_generation = pool.next_generation or unread
-    _advance_to(unread, pool)
+    return _advance_to(unread, pool, tries).generation
 
 
 def delete_documents(number: int, organization: ObjectId) -> Iterator[None]:
@@ -232,19 +233,19 @@ def _announce(number: int) -> Pool:
     return Pool._from_son(before)
 
 
-def _advance_to(generation: int, pool: Pool) -> Pool:
+def _advance_to(generation: int, pool: Pool, tries: Tries) -> Pool:
     """The pool once it has reached this generation."""
     while pool.generation < generation:
-        pool = _advance(pool)
+        pool = _advance(pool, tries)
     return pool
 
 
-def _advance(pool: Pool) -> Pool:
+def _advance(pool: Pool, tries: Tries = BRIEFLY) -> Pool:
     """The pool's record after one more step towards its next generation, whoever took it."""
     if pool.next_generation is None:
         return _changed(pool, next_generation=pool.generation + 1)
     try:
-        _rename(pool, pool.collection)
+        _rename(pool, pool.collection, tries)
     except CollectionNameTaken:  # by a stranger's: names are many
         return _changed(pool, next_generation=pool.next_generation + 1)
     except CollectionElsewhere as found:
@@ -252,14 +253,14 @@ def _advance(pool: Pool) -> Pool:
         # name that was taken came late.
         current = _changed(pool, next_generation=pool.next_generation)
         if _generations(current) == _generations(pool):
-            _rename(pool, found.actual_name)
+            _rename(pool, found.actual_name, tries)
         return current
     return _changed(pool, generation=pool.next_generation, next_generation=None)
 
 
-def _rename(pool: Pool, name: str) -> None:
+def _rename(pool: Pool, name: str, tries: Tries) -> None:
     new_name = pool.name_of(pool.next_generation)
-    collections.rename_collection(database_of(pool), pool.uuid, name, new_name, _BRIEFLY)
+    collections.rename_collection(database_of(pool), pool.uuid, name, new_name, tries)
 
 
 def _changed(pool: Pool, **changes: int | None) -> Pool:

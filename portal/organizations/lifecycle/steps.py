@@ -11,15 +11,22 @@ from portal.documents.organizations import Failure, OperationKind, Organization,
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.privileges import give_privileges_back, take_privileges_again
 from portal.tenants import collections
-from portal.tenants.collections import CollectionElsewhere, CollectionMissing, CollectionNameTaken
+from portal.tenants.collections import (
+    AT_ONCE,
+    CollectionElsewhere,
+    CollectionMissing,
+    CollectionNameTaken,
+    Tries,
+)
 
 log = structlog.get_logger()
 
 
 def rename_collection(organization: Organization) -> Organization:
     """Rename the collection to the operation's target, whatever it is called now."""
+    placement = organization.placement
     try:
-        _rename(organization, organization.placement.collection, organization.operation.collection)
+        rename_by_uuid(organization, placement.collection, organization.operation.collection)
     except CollectionNameTaken as error:
         raise engine.RollBack(Failure.NAME_TAKEN) from error
     except CollectionMissing as error:
@@ -30,7 +37,8 @@ def rename_collection(organization: Organization) -> Organization:
 def rename_collection_back(organization: Organization) -> Organization:
     """Rename the collection to its recorded name, in case an attempt renamed it."""
     try:
-        _rename(organization, organization.operation.collection, organization.placement.collection)
+        name = organization.operation.collection
+        rename_by_uuid(organization, name, organization.placement.collection)
     except (CollectionNameTaken, CollectionMissing) as error:
         # It is gone, or its name is taken: only the record can be rolled back.
         log.error(
@@ -52,15 +60,17 @@ def drop_collection(organization: Organization) -> Organization:
     return organization
 
 
-def _rename(organization: Organization, name: str, new_name: str) -> None:
-    uuid = organization.placement.uuid
+def rename_by_uuid(
+    organization: Organization, name: str, new_name: str, tries: Tries = AT_ONCE
+) -> None:
+    """Rename the organization's collection, which is probably called ``name``. Raises what
+    ``rename_collection`` raises but CollectionElsewhere, and LeaseLost."""
+    uuid, database = organization.placement.uuid, database_of(organization.placement)
     try:
-        collections.rename_collection(database_of(organization.placement), uuid, name, new_name)
+        collections.rename_collection(database, uuid, name, new_name, tries)
     except CollectionElsewhere as found:
         _check_current(organization, found)
-        collections.rename_collection(
-            database_of(organization.placement), uuid, found.actual_name, new_name
-        )
+        collections.rename_collection(database, uuid, found.actual_name, new_name, tries)
 
 
 def _check_current(organization: Organization, found: CollectionElsewhere) -> None:

@@ -39,8 +39,8 @@ class MoveOpen(Conflict):
     code = "move_open"
     title = "It has a move already"
     message = (
-        "{name} has the move {id}, which is {state}. One is open at a time: wait for its end, abort "
-        "it, or end its way back. Nothing was changed."
+        "{name} has the move {id}, which is {state}. One is open at a time: wait for its end, "
+        "abort it, or end its way back. Nothing was changed."
     )
 
 

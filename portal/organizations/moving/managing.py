@@ -18,8 +18,6 @@ from portal.organizations.access.lookup import Access
 from portal.organizations.moving.planning import Planned
 from portal.web.context import RequestContext
 
-LONGEST_WAY_BACK_DAYS = 30
-
 
 class Switch(StrEnum):
     """The time of a move's switch: as soon as it is verified, when somebody says so, within the
