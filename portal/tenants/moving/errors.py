@@ -1,5 +1,6 @@
 """Errors of moving documents. Others are PyMongo's: after those the same may be done again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,3 +74,41 @@ class DuplicatesRemain(MovingError):
         "look for such documents at the source"
     )
     index: str
+
+
+@dataclass(eq=False)
+class StructureUnfit(MovingError):
+    """The source's collection was changed so that it can't move there any more. ``reasons`` are
+    sentences."""
+
+    words = "the collection was changed meanwhile, and can't move there any more: {told}"
+    reasons: Sequence[str]
+
+    @property
+    def told(self) -> str:
+        return " ".join(self.reasons)
+
+    def __str__(self) -> str:
+        return self.words.format(told=self.told)
+
+
+@dataclass(eq=False)
+class StructureChanged(MovingError):
+    """Options or indexes of the source's collection were changed at the last moment, and the
+    target's aren't the same yet."""
+
+    words = "these were changed meanwhile and must be brought along first: {what}"
+    what: str
+
+
+@dataclass(eq=False)
+class VerificationFailed(MovingError):
+    """Documents at the target differ from the source's however often they are applied. ``ids`` are
+    the first of them, in words."""
+
+    words = "{number} documents at the target aren't those of the source, such as {first}"
+    ids: Sequence[str]
+    number: int
+
+    def __str__(self) -> str:
+        return self.words.format(number=self.number, first=self.ids[0])

@@ -154,7 +154,7 @@ def unfit(structure: Structure, strategy: str) -> list[str]:
 
 def left_behind(structure: Structure, strategy: str) -> list[str]:
     """What doesn't come along although the collection can move, each a sentence."""
-    if strategy != SHARED and _records_images(structure):
+    if strategy != SHARED and records_images(structure):
         return [
             "Images of documents before earlier changes stay behind: change streams find those of "
             "changes after the move."
@@ -207,6 +207,18 @@ def build_indexes(
     raise DuplicatesRemain(", ".join(index.name for index in missing))
 
 
+def records_images(structure: Structure) -> bool:
+    """Tell whether the server records images of documents before changes."""
+    return bool(structure.options.get(_PRE_IMAGES, {}).get("enabled"))
+
+
+def set_images(target: Place, structure: Structure) -> None:
+    """Have the server record images of documents before changes at the target, or not, as the
+    structure says. Raises PlaceGone."""
+    if records_images(read_structure(target)) != records_images(structure):
+        _run(target, "collMod", {_PRE_IMAGES: {"enabled": records_images(structure)}})
+
+
 def wake_indexes(target: Place, structure: Structure) -> None:
     """Have documents expire at the target as the structure's indexes say. Raises PlaceGone."""
     for index in structure.indexes:
@@ -229,7 +241,8 @@ def set_validator(target: Place, structure: Structure) -> None:
 
 def remove_validator(target: Place) -> None:
     """Have the server take whatever is written at the target. Raises PlaceGone."""
-    set_validator(target, PLAIN)
+    if read_structure(target).validation:
+        set_validator(target, PLAIN)
 
 
 def same_indexes(one: Structure, other: Structure) -> bool:
@@ -296,15 +309,11 @@ def _unfit_for_sharing(structure: Structure) -> list[str]:
         reasons.append("It has a validator, and a shared collection has none.")
     if "collation" in structure.options:
         reasons.append("Its collection has a collation, and a shared collection has none.")
-    if _records_images(structure):
+    if records_images(structure):
         reasons.append(
             "Its collection records images of documents before changes, and a shared one doesn’t."
         )
     return reasons
-
-
-def _records_images(structure: Structure) -> bool:
-    return bool(structure.options.get(_PRE_IMAGES, {}).get("enabled"))
 
 
 def _adapt(target: Place, wanted: Structure) -> list[Index]:
@@ -420,7 +429,7 @@ def _by_name(structure: Structure) -> dict[str, Index]:
 def _meaningful(structure: Structure) -> dict[str, Any]:
     """The options, but for those that say what a collection without them does."""
     told = {name: structure.options[name] for name in _AT_BIRTH if name in structure.options}
-    if not _records_images(structure):
+    if not records_images(structure):
         told.pop(_PRE_IMAGES, None)
     if structure.validation:
         told |= {"validationLevel": "strict", "validationAction": "error", **structure.validation}
