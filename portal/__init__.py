@@ -44,7 +44,7 @@ from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
 from portal.jobs import running
 from portal.mail import outbox, transport
-from portal.organizations import account_endings, signing_up
+from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
 from portal.organizations.activity import refusals
 from portal.organizations.activity import views as audit_views
@@ -153,6 +153,7 @@ def create_app(active: Settings) -> Flask:
         authentication_views,
         account_views,
         organization_views,
+        move_views,
         key_views,
         credential_views,
         audit_views,

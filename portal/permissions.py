@@ -33,6 +33,7 @@ _OWNER = _ADMIN | {
     "organization.restore",
     "organization.purge",
     "organization.adopt",
+    "organization.move",
     "organization.require_second_factor",
     "documents.share",
     "owners.manage",
@@ -66,6 +67,7 @@ WORDS = {
     "organization.restore": "restore it",
     "organization.purge": "purge it",
     "organization.adopt": "take over a collection that stands in place of its own",
+    "organization.move": "ask for its move to another place, and go back",
 }
 """Each permission in words."""
 

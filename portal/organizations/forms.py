@@ -3,9 +3,16 @@
 A missing field counts as empty.
 """
 
-from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField
+from wtforms import (
+    BooleanField,
+    EmailField,
+    HiddenField,
+    PasswordField,
+    RadioField,
+    StringField,
+)
 
-from portal.web.forms import IdempotentForm
+from portal.web.forms import DayField, IdempotentForm
 
 
 class NameForm(IdempotentForm):
@@ -55,3 +62,10 @@ class AdoptForm(ConfirmForm):
     """Takes over the collection with the ``uuid`` that was shown, confirmed likewise."""
 
     uuid = HiddenField(default="")
+
+
+class RequestMoveForm(IdempotentForm):
+    """Asks for a move to another region."""
+
+    region = RadioField("Where to", choices=[])
+    day = DayField("Not before this day")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portal import settings
-from portal.database.clusters import KnownCluster, find_cluster
+from portal.database.clusters import KnownCluster, find_cluster, known_clusters
 from portal.documents.organizations import (
     MAIN_CLUSTER,
     Organization,
@@ -11,6 +11,7 @@ from portal.documents.organizations import (
     Placement,
     Strategy,
 )
+from portal.organizations.moving.explaining import strategy_in_words
 
 MOST_COUNTED = 1000
 
@@ -116,6 +117,24 @@ def place_of(organization: Organization) -> Place:
         cluster=cluster,
         database=placement.database or settings.current().tenant_db,
     )
+
+
+def in_words(placement: Placement) -> str:
+    """A place in a few words, also in a cluster that isn't registered any more: “a collection of
+    its own in eu-central”."""
+    regions = {known.name: known.region for known in known_clusters()}
+    region = regions.get(placement.cluster)
+    where = f"in {region}" if region else f"on {placement.cluster}"
+    return f"{strategy_in_words(placement)} {where}"
+
+
+def changes_between(source: Placement, target: Placement) -> tuple[Meaning, ...]:
+    """The rows of what is different at the ``target``, where ``there`` tells of that."""
+    here, there = Strategy(source.strategy), Strategy(target.strategy)
+    rows = [_meaning(about, words[here], words[there]) for about, words in _MEANINGS]
+    if source.cluster != target.cluster:
+        rows.insert(0, Meaning("Cluster", source.cluster, "", target.cluster))
+    return tuple(row for row in rows if row.there != "the same")
 
 
 def _meaning(about: str, here: tuple[str, str], there: tuple[str, str]) -> Meaning:

@@ -22,7 +22,7 @@ from portal.identity.authentication import cookies
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
-from portal.organizations import adopting, directory, latest, sharing, signing_up
+from portal.organizations import adopting, directory, latest, moves, sharing, signing_up
 from portal.organizations.access import owners, replay
 from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
@@ -39,6 +39,7 @@ from portal.organizations.forms import (
 from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import NotReplaced
 from portal.organizations.lifecycle.names import slug_of
+from portal.organizations.moving import requesting
 from portal.organizations.places import place_of
 from portal.organizations.storage import CollectionState, stored_by
 from portal.web import rate_limits
@@ -212,8 +213,15 @@ def overview(access: Access) -> ResponseReturnValue:
 @blueprint.get("/organizations/<slug>/placement")
 @with_access("organization.view")
 def placement(access: Access) -> ResponseReturnValue:
-    place = place_of(access.organization)
-    return render_page("organizations/placement.html", access, place=place)
+    organization = access.organization
+    return render_page(
+        "organizations/placement.html",
+        access,
+        place=place_of(organization),
+        moving=moves.shown_move(organization),
+        former=moves.former_places(organization),
+        offered=requesting.offered_regions(organization),
+    )
 
 
 @blueprint.get("/organizations/<slug>/settings")

@@ -3,6 +3,7 @@
 from portal.applications.following import reachable_by_all_applications
 from portal.database.clusters import KnownCluster, find_cluster, is_available, known_clusters
 from portal.placement.errors import ClustersUnavailable, RegionUnavailable, UnknownRegion
+from portal.placement.policies import current_policy
 
 
 def placeable_clusters(region: str | None, *, followed: bool = True) -> list[KnownCluster]:
@@ -24,6 +25,15 @@ def placeable_clusters(region: str | None, *, followed: bool = True) -> list[Kno
     if not taking:
         raise RegionUnavailable(region) if region else ClustersUnavailable
     return taking
+
+
+def regions_offered(cluster: str) -> list[str]:
+    """The regions that owners may ask to be moved to, by the policy, from this cluster: others than
+    its own, in which a cluster takes organizations. Raises UnknownCluster."""
+    offered = current_policy().moves.offered_regions
+    here = find_cluster(cluster).region
+    there = {one.region for one in known_clusters() if one.open}
+    return [region for region in offered if region != here and region in there]
 
 
 def is_in_region(cluster: str, region: str) -> bool:

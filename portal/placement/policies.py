@@ -67,6 +67,7 @@ idle_days = 90
 settled_days = 7          # as long a figure has to be over or under, and an organization has stayed
 a_day = 100               # at most so many are proposed
 hours = "22:00-05:00"     # when they may be carried out, in UTC
+# offered_regions = ["eu-central"]  # owners may ask to be moved there; you decide on each
 """
 
 
@@ -130,11 +131,13 @@ class Demotion:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Limits to moves: the days that figures have to hold, the number a day, the hours."""
+    """Limits to moves: the days that figures have to hold, the number a day, the hours; and the
+    regions that owners may ask to be moved to."""
 
     settled_days: int = 7
     a_day: int = 100
     hours: tuple[time, time] | None = None
+    offered_regions: tuple[str, ...] = ()
 
     def allowed_at(self, now: time) -> bool:
         """Tell whether the hours, which may go past midnight, include ``now``."""
@@ -261,6 +264,7 @@ class _Moves(_Section):
     settled_days = _Number(1)
     a_day = _Number(1)
     hours = _Hours()
+    offered_regions = _Names()
 
 
 class _Policy(_Section):

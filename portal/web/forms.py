@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
-from wtforms import Field, HiddenField, SelectMultipleField
+from wtforms import DateField, Field, HiddenField, SelectMultipleField
 from wtforms.widgets import DateInput
 
 from portal.errors import PortalError, SeveralErrors
@@ -142,6 +142,18 @@ def _is_day(typed: str) -> bool:
         return date.fromisoformat(typed).isoformat() == typed
     except ValueError:
         return False
+
+
+class DayField(DateField):
+    """A date whose error shows the format."""
+
+    widget = DayInput()
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError("Enter a day like 2027-01-31") from error
 
 
 class _IdempotencyKeyField(HiddenField):

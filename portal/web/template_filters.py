@@ -29,7 +29,19 @@ def init_app(app: Flask) -> None:
     """Register the formats as filters, and icons; replace characters that HTML forbids, since pages
     show user input."""
     app.after_request(_keep_valid)
-    formats = (ago, exact, stamp, machine, day, days_until, size, bidi.bdi, bidi.isolated)
+    formats = (
+        ago,
+        exact,
+        stamp,
+        machine,
+        day,
+        days_until,
+        share_left,
+        seconds,
+        size,
+        bidi.bdi,
+        bidi.isolated,
+    )
     app.jinja_env.filters.update({one.__name__: one for one in formats})
     app.jinja_env.filters["count"] = humanize.intcomma
     app.jinja_env.globals.update(icon_svg=icon_svg, page_zone=page_zone)
@@ -98,6 +110,18 @@ def day(time: date) -> str:
 def days_until(time: datetime) -> int:
     """The number of days left, rounded up; 0 when the time is past."""
     return max(0, math.ceil((time - clock.now()) / timedelta(days=1)))
+
+
+def share_left(until: datetime, begun: datetime, width: int) -> int:
+    """The part of ``width`` that is left of the time from ``begun`` to ``until``."""
+    share = (until - clock.now()) / (until - begun) if until > begun else 0
+    return round(width * min(max(share, 0), 1))
+
+
+def seconds(time: timedelta) -> str:
+    """“0.4 s”, “3 minutes”."""
+    short = time < timedelta(seconds=60)
+    return f"{time.total_seconds():.1f} s" if short else humanize.naturaldelta(time)
 
 
 def page_zone() -> str:

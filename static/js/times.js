@@ -1,7 +1,10 @@
 // Gives times in the zone of the reader's browser, unless they chose one: the server writes them in
 // that, else in UTC.
 
-if (!document.documentElement.dataset.timeZone) giveTimes();
+if (!document.documentElement.dataset.timeZone) {
+  giveTimes();
+  document.addEventListener("replaced", giveTimes); // by refresh.js
+}
 
 function giveTimes() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;

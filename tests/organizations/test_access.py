@@ -40,7 +40,7 @@ ALLOWED = {
     Role.ADMIN: {"organization.rename", "members.manage", "invitations.manage", "keys.manage",
             "credentials.manage",
             "audit.export", "documents.read", "documents.write", "indexes.manage"},
-    Role.OWNER: {"organization.delete", "documents.share", "organization.restore", "organization.purge", "organization.adopt",
+    Role.OWNER: {"organization.delete", "documents.share", "organization.restore", "organization.purge", "organization.adopt", "organization.move",
             "organization.require_second_factor", "owners.manage"},
 }  # fmt: skip
 MAY = {

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from wtforms import DateField, RadioField, SelectMultipleField, StringField
+from wtforms import RadioField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
@@ -10,24 +10,12 @@ from wtforms.widgets import CheckboxInput
 from portal.documents.memberships import Role
 from portal.organizations.api_keys.managing import OVERLAPS
 from portal.permissions import FOR_API_KEYS, WORDS
-from portal.web.forms import DayInput, IdempotentForm
+from portal.web.forms import DayField, IdempotentForm
 
 CHOSEN = "chosen"
 _PERMISSIONS = [
     SelectChoice(name, words.capitalize()) for name, words in WORDS.items() if name in FOR_API_KEYS
 ]
-
-
-class _DayField(DateField):
-    """A date whose error shows the format."""
-
-    widget = DayInput()
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError as error:
-            raise ValueError("Enter a day like 2027-01-31") from error
 
 
 class NewKeyForm(IdempotentForm):
@@ -46,7 +34,7 @@ class NewKeyForm(IdempotentForm):
     permissions = SelectMultipleField(
         "Permissions", choices=_PERMISSIONS, option_widget=CheckboxInput()
     )
-    expires_on = _DayField("Last day (optional)", [Optional()])
+    expires_on = DayField("Last day (optional)", [Optional()])
 
     @property
     def role(self) -> Role | None:

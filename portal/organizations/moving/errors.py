@@ -117,3 +117,25 @@ class MovesNotOffered(Conflict):
         "Whoever runs the portal decides where organizations live, and offers no choice. Nothing "
         "was changed."
     )
+
+
+@dataclass
+class NoWayBack(Conflict):
+    """The organization has no way back: it ended, or there was none."""
+
+    name: str
+
+    code = "no_way_back"
+    title = "There is no way back"
+    message = "{name} has no way back that is open: it has ended, or was gone. Nothing was changed."
+
+
+@dataclass
+class NoRequest(Conflict):
+    """Nobody asked for a move of the organization, or it was decided on."""
+
+    name: str
+
+    code = "no_request"
+    title = "There is no request any more"
+    message = "{name} has no request of a move that is open. Nothing was changed."

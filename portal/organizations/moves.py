@@ -1,0 +1,213 @@
+"""An organization's move in words for its members: what it changes, how far it is, the way back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from humanize import intcomma, naturaldelta
+
+from portal.documents.moves import Move, MoveState, Outcome
+from portal.documents.organizations import Organization
+from portal.organizations.moving.explaining import Progress, progress_of
+from portal.organizations.moving.managing import latest_move_of
+from portal.organizations.places import Meaning, changes_between, in_words
+from portal.web.counting import counted
+
+MOST_FORMER_PLACES = 5
+
+
+class Phase(StrEnum):
+    """The part of a move's life that its page shows."""
+
+    REQUESTED = "requested"
+    UNDER_WAY = "under way"
+    WAY_BACK = "way back"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A station of a move. ``percent`` is of the current one, where that is known."""
+
+    words: str
+    note: str
+    done: bool = False
+    current: bool = False
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMove:
+    """A move as its page shows it. ``forward`` is the move itself where ``move`` is its way back;
+    ``source`` and ``target`` are its places in words."""
+
+    move: Move
+    forward: Move
+    phase: Phase
+    title: str
+    lead: str
+    source: str
+    target: str
+    progress: Progress
+    stations: tuple[Station, ...]
+    changes: tuple[Meaning, ...]
+
+    @property
+    def changes_by_itself(self) -> bool:
+        """True where another look in a few seconds may show something else."""
+        return self.phase in (Phase.UNDER_WAY, Phase.WAY_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class FormerPlace:
+    """A place where the organization lived until a move."""
+
+    words: str
+    move: Move
+
+
+_USUAL = "Members and applications read and write as usual."
+_WAITING = "Reads go on, and writes wait for it: none fails, none is lost."
+_UNDER_WAY = {
+    MoveState.COPYING: f"What is written meanwhile is copied again. {_USUAL}",
+    MoveState.VERIFYING: f"Each document is read on both sides, byte for byte. {_USUAL}",
+    MoveState.READY: f"The copy is equal, and is kept so. {_USUAL}",
+    MoveState.FENCED: _WAITING,
+    MoveState.SWITCHED: _WAITING,
+    MoveState.ENDING: f"It was aborted: the documents are where they were. {_USUAL}",
+}
+_GOING_BACK = {
+    MoveState.SHADOW: "The old copy follows every write. Going back takes the same pause, and "
+    "loses nothing that was written since.",
+    MoveState.FENCED: _WAITING,
+    MoveState.SWITCHED: _WAITING,
+    MoveState.ENDING: f"What is no longer needed is deleted. {_USUAL}",
+}
+_OVER = {
+    Outcome.MOVED: ("Moved", "Its documents are at their new place."),
+    Outcome.ABORTED: ("The move was aborted", "Its documents are where they were before."),
+    Outcome.DECLINED: ("The request was declined", "Nothing was changed."),
+    Outcome.WENT_BACK: ("It went back", "Its documents are at their old place again, with all that "
+    "was written meanwhile."),
+    Outcome.ENDED: ("The way back has ended", "The old copy is deleted."),
+    Outcome.LOST: ("The way back was lost", "The old copy could not follow, so nobody can go back "
+    "to it. A fresh move can: ask whoever runs this portal."),
+    Outcome.GIVEN_UP: ("The move was given up", "A cluster that it needed is gone for ever."),
+}  # fmt: skip
+
+
+def shown_move(organization: Organization) -> ShownMove | None:
+    """The organization's open move, or way back, or else its last one; ``None`` without any."""
+    move = latest_move_of(organization)
+    if move is None:
+        return None
+    forward = Move.objects(id=move.way_back_of).first() if move.way_back_of else move
+    forward = forward or move
+    phase, progress = _phase_of(move), progress_of(move)
+    title, lead = _words_of(move, phase, progress)
+    return ShownMove(
+        move=move,
+        forward=forward,
+        phase=phase,
+        title=title,
+        lead=lead,
+        source=in_words(forward.source),
+        target=in_words(forward.target),
+        progress=progress,
+        stations=tuple(_stations(move, progress)) if phase == Phase.UNDER_WAY else (),
+        changes=changes_between(forward.source, forward.target),
+    )
+
+
+def former_places(organization: Organization) -> Sequence[FormerPlace]:
+    """The places where the organization lived, the last one first, MOST_FORMER_PLACES at most."""
+    switched = Move.objects(organization=organization.id, switched_at__exists=True)
+    latest = switched.order_by("-switched_at").limit(MOST_FORMER_PLACES)
+    return [FormerPlace(in_words(move.source), move) for move in latest]
+
+
+def _phase_of(move: Move) -> Phase:
+    if not move.open:
+        return Phase.OVER
+    if move.state == MoveState.REQUESTED:
+        return Phase.REQUESTED
+    return Phase.WAY_BACK if move.way_back_of else Phase.UNDER_WAY
+
+
+def _words_of(move: Move, phase: Phase, progress: Progress) -> tuple[str, str]:
+    """A title and a sentence."""
+    if phase == Phase.OVER:
+        return _OVER.get(move.outcome, _OVER[Outcome.ENDED])
+    if phase == Phase.REQUESTED:
+        return (
+            f"Asked for: {in_words(move.target)}",
+            "Whoever runs this portal decides. Until then nothing changes.",
+        )
+    if phase == Phase.WAY_BACK:
+        return _way_back_title(move), _GOING_BACK[MoveState(move.state)]
+    lead = _UNDER_WAY[MoveState(move.state)]
+    pace = _pace(progress) if move.state in (MoveState.COPYING, MoveState.VERIFYING) else ""
+    return _title_under_way(move, progress), f"{pace}{lead}"
+
+
+def _way_back_title(move: Move) -> str:
+    place = in_words(move.target)
+    if move.state == MoveState.SHADOW and move.switch_wanted:
+        return f"Going back to {place}"
+    if move.state == MoveState.SHADOW:
+        return f"The way back to {place} is open"
+    if move.state == MoveState.ENDING:
+        return "The way back is over"
+    return f"Going back to {place} now"
+
+
+def _title_under_way(move: Move, progress: Progress) -> str:
+    about = f"of about {counted(progress.documents, 'document')}"
+    titles = {
+        MoveState.COPYING: f"Copying, {intcomma(progress.copied)} {about}",
+        MoveState.VERIFYING: f"Comparing, {intcomma(move.progress.verified or 0)} {about}",
+        MoveState.READY: "Ready to switch",
+        MoveState.FENCED: "Switching now",
+        MoveState.SWITCHED: "Switching now",
+        MoveState.ENDING: "Clearing up",
+    }
+    title = titles[MoveState(move.state)]
+    return f"{title}, paused" if move.paused else title
+
+
+def _pace(progress: Progress) -> str:
+    if not progress.rate:
+        return ""
+    left = f", about {naturaldelta(progress.seconds_left)} left" if progress.seconds_left else ""
+    return f"{progress.rate:,.0f} a second{left}. "
+
+
+def _stations(move: Move, progress: Progress) -> list[Station]:
+    at = list(_STATIONS).index(_AT[MoveState(move.state)])
+    return [
+        Station(
+            words,
+            note,
+            done=number < at,
+            current=number == at,
+            percent=progress.percent if number == at else None,
+        )
+        for number, (words, note) in enumerate(_STATIONS.items())
+    ]
+
+
+_STATIONS = {
+    "Copy": "while everybody works",
+    "Compare": "every document",
+    "Ready": "kept equal until the switch",
+    "Switch": "writes wait for a moment",
+    "Way back": "for days",
+}
+_AT = {
+    MoveState.COPYING: "Copy",
+    MoveState.VERIFYING: "Compare",
+    MoveState.READY: "Ready",
+    MoveState.FENCED: "Switch",
+    MoveState.SWITCHED: "Switch",
+    MoveState.ENDING: "Way back",
+}

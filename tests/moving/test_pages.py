@@ -1,0 +1,118 @@
+"""What members see of a move, and what owners may do about it."""
+
+import pytest
+
+from portal.documents.memberships import Role
+from portal.documents.moves import MoveState, Outcome
+from portal.documents.organizations import Organization
+from tests.factories import a_member, an_organization
+from tests.moving.records import a_move, a_way_back, moved
+
+PLACE = "/organizations/acme-corp/placement"
+HERE = f"{PLACE}/move"
+
+
+@pytest.fixture
+def acme(visitor):
+    """Acme Corp, to its owner."""
+    visitor.sign_up("Acme Corp", "mara@acme.example")
+    return Organization.objects.get(slug="acme-corp")
+
+
+def box_of(page):
+    return page.html.select_one("#move").get_text(" ", strip=True)
+
+
+def buttons_of(page):
+    return [button.get_text(strip=True) for button in page.html.select("#move .actions .btn")]
+
+
+def test_one_that_never_moved_has_no_page_of_a_move(acme, visitor):
+    assert visitor.get(HERE).location == PLACE
+    assert not visitor.get(PLACE).html.find("a", href=HERE)
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "percent"),
+    [
+        (MoveState.COPYING, "Copying, 2,440 of about 4,000 documents 61 % 600 a second, about 2 seconds left.", "61"),
+        (MoveState.VERIFYING, "Comparing, 1,000 of about 4,000 documents 25 %", "25"),
+        (MoveState.READY, "Ready to switch The copy is equal, and is kept so.", None),
+        (MoveState.FENCED, "Switching now Reads go on, and writes wait for it: none fails", None),
+        (MoveState.ENDING, "Clearing up It was aborted", None),
+    ],
+)  # fmt: skip
+def test_every_member_sees_how_far_it_is(acme, visitor, app, state, told, percent):
+    a_move(acme, state, progress={"verified": 1000})
+    visitor.log_out()
+    visitor.log_in(a_member(acme, Role.VIEWER).email)
+    page = visitor.get(HERE)
+    assert box_of(page).startswith(told)
+    assert page.html.select_one(".rail [aria-current=step] progress").get("value") == percent
+    assert page.html.select_one("#move")["data-refresh"]
+    assert buttons_of(page) == []
+    assert "It is being moved" in visitor.get(PLACE).text
+
+
+def test_what_does_not_get_on_says_why(acme, visitor):
+    a_move(acme, last_error="AutoReconnect: connection closed")
+    assert "tried again, after AutoReconnect: connection closed" in box_of(visitor.get(HERE))
+
+
+def test_it_tells_what_changes_and_what_stays_the_same(acme, visitor):
+    a_move(acme)
+    rows = visitor.get(HERE).html.select(".changes tbody tr")
+    told = [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])] for row in rows]
+    assert told == [["Cluster", "main", "europe"]]
+
+
+def test_the_way_back_says_until_when_and_what_it_costs(acme, visitor):
+    a_way_back(acme)
+    page = visitor.get(HERE)
+    told = box_of(page)
+    assert "The way back to a collection of its own on europe is open" in told
+    assert "5 days left" in told
+    assert "38 documents to come" in told
+    assert "5.1 MB" in told
+    assert "34 ms" in told
+    assert buttons_of(page) == ["Go back…", "End the way back now…"]
+    assert visitor.get(f"{HERE}/back").heading == "Go back to a collection of its own on europe?"
+    assert "5.1 MB" in visitor.get(f"{HERE}/end").text
+    assert "It can go back" in visitor.get(PLACE).text
+    assert "Lived before" in visitor.get(PLACE).text
+
+
+def test_owners_alone_go_back_or_end_it(acme, visitor):
+    a_way_back(acme)
+    visitor.log_out()
+    visitor.log_in(a_member(acme, Role.ADMIN).email)
+    assert buttons_of(visitor.get(HERE)) == []
+    assert visitor.get(f"{HERE}/back").status == 403
+    assert visitor.get(f"{HERE}/end").status == 403
+
+
+def test_nobody_goes_back_to_a_cluster_that_is_being_emptied(acme, visitor):
+    a_way_back(acme, drain="65a0")
+    page = visitor.get(HERE)
+    assert buttons_of(page) == ["End the way back now…"]
+    refused = visitor.post(f"{HERE}/back")
+    assert refused.status == 409
+    assert "the cluster europe is being emptied" in refused.text
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_the_end_of_one_is_told(acme, visitor, outcome):
+    moved(acme, acme.placement, outcome=outcome, reason="For a reason.")
+    page = visitor.get(HERE)
+    assert page.status == 200
+    assert "For a reason." in box_of(page)
+    assert "data-refresh" not in page.html.select_one("#move").attrs
+
+
+def test_no_other_organization_sees_it(acme, visitor):
+    a_move(acme)
+    stranger = an_organization("Kestrel")
+    visitor.log_out()
+    visitor.log_in(a_member(stranger, Role.OWNER, "kit@kestrel.example").email)
+    for below in ("", "/request", "/back", "/end"):
+        assert visitor.get(f"{HERE}{below}").status == 404
