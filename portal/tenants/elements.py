@@ -1,5 +1,7 @@
 """Elements of encoded documents: the exact bytes of a field, which decoding may change."""
 
+import re
+
 from bson import ObjectId
 
 _FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8,
@@ -9,6 +11,8 @@ _SIZED_WHOLE = (0x03, 0x04, 0x0F)
 _BINARY, _REGEX, _DB_POINTER = 0x05, 0x0B, 0x0C
 _DOCUMENT, _ARRAY, _UNDEFINED, _OBJECT_ID = 0x03, 0x04, 0x06, 0x07
 _UNSTORABLE = frozenset({_ARRAY, _UNDEFINED, _REGEX})
+_TIMESTAMP = 0x11
+_EMPTY_TIMESTAMP = re.compile(rb"\x11[^\0]*\0{9}")
 _OF = bytes((_OBJECT_ID,)) + b"o\0"
 
 
@@ -74,6 +78,22 @@ def with_id(document: bytes) -> tuple[bytes, bytes]:
         return document, found
     value = ObjectId().binary
     return framed(b"\x07_id\0" + value + document[4:-1]), framed(b"\x07\0" + value)
+
+
+def has_empty_timestamp(document: bytes) -> bool:
+    """Tell whether a top-level field but ``_id`` is ``Timestamp(0, 0)``, for which the server puts
+    its time when it inserts."""
+    if _EMPTY_TIMESTAMP.search(document) is None:  # at whatever level, or what looks like one
+        return False
+    position, end = 4, len(document) - 1
+    while position < end:
+        kind, key_end = document[position], document.index(0, position + 1)
+        value_end = _end_of(document, kind, key_end + 1)
+        empty = kind == _TIMESTAMP and not any(document[key_end + 1 : value_end])
+        if empty and document[position + 1 : key_end] != b"_id":
+            return True
+        position = value_end
+    return False
 
 
 def framed(elements: bytes) -> bytes:

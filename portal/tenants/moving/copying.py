@@ -1,24 +1,40 @@
-"""Copying all documents from a source to a target while they are written."""
+"""Copying all documents from a source to a target while they are written.
 
+Pages are read and written in rounds: in a round the next page is read while one is written, and
+between rounds changes are taken in and applied. No page is read before changes are taken in and
+written after they were applied: it would bring back what was deleted meanwhile.
+"""
+
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .following import Follower
-from .places import Place
+from .applying import apply_dirty
+from .following import MAX_DIRTY, MAX_DIRTY_BYTES, Follower, are_comparable
+from .places import Page, Place, read_page
 from .writing import Target
+
+ROUND_PAGES = 8
+ROUND_SECONDS = 1
+PAGE_DOCUMENTS = 1000
+PAGE_BYTES = 2 * 1024 * 1024
+"""The size of a page, as far as the one before tells how large documents are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
     """How far a copy is: ``after`` and ``token`` are where another process goes on, and belong
-    together. The numbers are those since the last call."""
+    together. The numbers are those since the last call. It hasn't ``caught_up`` while more is
+    written than it can apply; then nothing is copied."""
 
     after: bytes | None
     token: Mapping[str, Any]
     documents: int
     size_bytes: int
     applied: int
+    caught_up: bool
 
 
 def copy(
@@ -38,4 +54,106 @@ def copy(
     returns whether to go on; ``throttle`` tells the documents per second that may be copied. Raises
     what ``apply_dirty`` does.
     """
-    raise NotImplementedError
+    with ThreadPoolExecutor(1, "copy") as reader:
+        return _Copy(source, target, follower, after, throttle, reader).run(on_progress)
+
+
+class _Copy:
+    """One copy, and how far it is."""
+
+    def __init__(
+        self,
+        source: Place,
+        target: Target,
+        follower: Follower,
+        after: bytes | None,
+        throttle: Callable[[], int | None],
+        reader: ThreadPoolExecutor,
+    ) -> None:
+        self._source, self._target, self._follower = source, target, follower
+        self._after, self._throttle, self._reader = after, throttle, reader
+        self._average_bytes = 1
+        self._documents = self._size_bytes = self._applied = 0
+        # Applied, and perhaps not copied yet: the target has them as they are, or newer.
+        self._early: set[bytes] = set()
+
+    def run(self, on_progress: Callable[[Copied], bool]) -> bool:
+        for _ in self._target.clear(self._after):
+            if not on_progress(self._copied(caught_up=True)):
+                return False
+        complete = False
+        while True:
+            caught_up = self._catch_up(complete)
+            if not on_progress(self._copied(caught_up)):
+                return False
+            if complete and caught_up:
+                return True
+            if caught_up:
+                complete = self._copy_round()
+
+    def _catch_up(self, complete: bool) -> bool:
+        """Apply what was written since; ``False`` if there is more."""
+        # The next pages are read at a later time, and have those documents as they are then.
+        caught_up = self._follower.pump(beyond=None if complete else self._after)
+        after, dirty = self._after, self._follower.dirty
+        # Comparable ids that were taken in are those copied.
+        self._early.update(
+            each for each in dirty if after is None or not are_comparable(each, after)
+        )
+        if len(self._early) > MAX_DIRTY or sum(map(len, self._early)) > MAX_DIRTY_BYTES:
+            self._early.clear()
+        self._applied += apply_dirty(self._source, self._target, self._follower)
+        return caught_up
+
+    def _copy_round(self) -> bool:
+        """Copy some pages; ``True`` if there are no more."""
+        until = time.monotonic() + ROUND_SECONDS
+        following = self._read(self._after)
+        for left in reversed(range(ROUND_PAGES)):
+            page = following.result()
+            if not page.ids:
+                return True
+            begun = time.monotonic()
+            self._average_bytes = sum(map(len, page.documents)) // len(page.documents)
+            last = not left or begun > until
+            if not last:
+                following = self._read(page.ids[-1])
+            written = self._write(page)
+            self._after = page.ids[-1]
+            self._rest(len(page.ids), begun)
+            if last or not written:
+                return False
+        raise AssertionError("the last page of a round returns")
+
+    def _read(self, after: bytes | None) -> Future[Page]:
+        size, rate = min(PAGE_DOCUMENTS, PAGE_BYTES // self._average_bytes), self._throttle()
+        size = max(1, size if rate is None else min(size, rate // 4))
+        since = self._follower.position
+        return self._reader.submit(read_page, self._source, after, size, since=since)
+
+    def _write(self, page: Page) -> bool:
+        """Insert the page; where some of it is there already, leave it to be applied."""
+        pairs = zip(page.ids, page.documents, strict=True)
+        fresh = [document for id_, document in pairs if id_ not in self._early]
+        self._documents += len(page.ids)
+        self._size_bytes += sum(map(len, page.documents))
+        if self._target.replace((), fresh):
+            return True
+        self._follower.mark(page.ids)
+        return False
+
+    def _rest(self, documents: int, since: float) -> None:
+        if rate := self._throttle():
+            time.sleep(max(0, since + documents / rate - time.monotonic()))
+
+    def _copied(self, caught_up: bool) -> Copied:
+        copied = Copied(
+            self._after,
+            self._follower.token,
+            self._documents,
+            self._size_bytes,
+            self._applied,
+            caught_up,
+        )
+        self._documents = self._size_bytes = self._applied = 0
+        return copied

@@ -112,3 +112,14 @@ class VerificationFailed(MovingError):
 
     def __str__(self) -> str:
         return self.words.format(number=self.number, first=self.ids[0])
+
+
+@dataclass(eq=False)
+class TargetDiffers(MovingError):
+    """A key of a unique index belongs to a document of the target that the source doesn't have."""
+
+    words = (
+        "a document that isn't in the source stands in the way of another in the target of "
+        "organization {organization}: copy again"
+    )
+    organization: Any

@@ -1,12 +1,45 @@
-"""Following what is written at a place, by its change stream: which ids are to be read again."""
+"""Following what is written at a place, by its change stream: which ids are to be read again.
 
+The stream is on the database, where renames don't end it, for the collection of this UUID. In a
+database of an organization's own that would need a right to all databases, so there it is on the
+collection, under one name after the other: each rename ends it by an ``invalidate``, behind which
+it goes on under the next name. Its tokens are good for the name alone that the collection had then
+(error 280, seen on 6.0.5), so that is kept with them.
+
+Events are projected to keys: with documents they would be too large where those are (error 10334).
+"""
+
+import time
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from bson import Timestamp
+from bson import Binary, Timestamp
+from pymongo.change_stream import ChangeStream
+from pymongo.errors import OperationFailure, PyMongoError
 
-from .places import Place
+from ..elements import id_of
+from ..placements import DATABASE
+from .errors import NotReached, SourceGone, StreamLost
+from .places import RAW, Place
+
+MAX_DIRTY = 50_000
+MAX_DIRTY_BYTES = 8 * 1024 * 1024
+"""The ids that are kept; where there are more, they have to be applied first."""
+
+_ONE = {"limit": 1, "projection": {"_id": 1}, "singleBatch": True}
+_DATA, _NAME = "_data", "collection"
+_KEYS = {"$project": dict.fromkeys(("operationType", "documentKey", "clusterTime", "to"), 1)}
+_DOCUMENTS = frozenset({"insert", "update", "replace", "delete"})
+_STRUCTURE = frozenset({"createIndexes", "dropIndexes", "modify"})
+# InvalidResumeToken, ChangeStreamHistoryLost, CappedPositionLost, ChangeStreamFatalError, and an
+# event that is too large.
+_LOST = frozenset({260, 286, 136, 280, 10334})
+# The server answers so soon when there is nothing; a wait is made of many.
+_AWAIT_MS = 5
+_PUMP_SECONDS = 1
+_BATCH_EVENTS = 1000
+_TIMESTAMP, _OBJECT_ID = 0x82, 0x07
 
 
 class Follower:
@@ -18,54 +51,195 @@ class Follower:
     changed. ``renamed_to`` is the collection's name by its last rename that was seen.
     """
 
-    dirty: dict[bytes, Timestamp]
-    structure_changed: bool
-    renamed_to: str | None
-    last_event_at: datetime | None
-
     def __init__(self, place: Place, token: Mapping[str, Any] | None = None) -> None:
-        raise NotImplementedError
+        self.dirty: dict[bytes, Timestamp] = {}
+        self.structure_changed = False
+        self.renamed_to: str | None = None
+        self.last_event_at: datetime | None = None
+        self._place = place
+        self._size_bytes = 0
+        self._stream: ChangeStream | None = None
+        self._seen = dict(token or {})
+        if not token:
+            self._begin()
+        self._applied = self._seen
 
     @property
     def token(self) -> Mapping[str, Any]:
         """The token to be stored: all that came before it is applied. It moves while nothing is
         dirty, also where nothing is written."""
-        raise NotImplementedError
+        return self._applied
 
     @property
     def position(self) -> Timestamp:
         """The time up to which changes were seen, by the source's cluster."""
-        raise NotImplementedError
+        return _time_of_token(self._seen)
 
     def pump(self, seconds: float = 0, beyond: bytes | None = None) -> bool:
         """Take in the changes that there are, waiting ``seconds`` for the first; ``False`` if there
-        may be more, since as many ids are dirty as memory has room for.
+        may be more, since as many ids are dirty as memory has room for, or more are written all the
+        time.
 
         Ids that are ObjectIds behind ``beyond`` stay clean: for a copy that will read them yet.
         Raises StreamLost, SourceGone.
         """
-        raise NotImplementedError
+        begun, any_ = time.monotonic(), False
+        while not self._is_full and time.monotonic() < begun + max(seconds, _PUMP_SECONDS):
+            if self._take(beyond):
+                any_ = True
+            elif any_ or time.monotonic() >= begun + seconds:
+                return True
+        return False
 
     def mark(self, ids: Iterable[bytes]) -> None:
         """Have these ids applied too."""
-        raise NotImplementedError
+        for each in ids:
+            self._mark(each, self.position)
 
-    def reach(self, time: Timestamp, seconds: float) -> None:
-        """Take in all changes up to this time of the source's cluster. Raises NotReached, where
-        dirty ids must be applied first too; and as ``pump``."""
-        raise NotImplementedError
+    def clean(self, ids: Iterable[bytes], at: Timestamp) -> None:
+        """Forget these ids, as they were read ``at`` a time and applied; but for those that were
+        changed after it."""
+        for each in ids:
+            changed = self.dirty.get(each)
+            if changed is not None and changed <= at:
+                del self.dirty[each]
+                self._size_bytes -= len(each)
+        self._advance()
+
+    def reach(self, time_: Timestamp, seconds: float) -> None:
+        """Take in all changes up to this time of the source's cluster, as many as those are. Raises
+        NotReached, and as ``pump``."""
+        deadline = time.monotonic() + seconds
+        while self._take(None) or self.position < time_:
+            if time.monotonic() > deadline:
+                raise NotReached(time_, seconds)
 
     def wait_for_name(self, name: str, seconds: float) -> None:
-        """Take in all changes before the call, the last rename among them being to ``name``.
-        Raises NotReached, and as ``pump``."""
-        raise NotImplementedError
+        """Take in all changes that were made before the collection had this name, or a pool's had
+        one of its generation or a later one. Raises NotReached, and as ``pump``."""
+        deadline = time.monotonic() + seconds
+        while (named := self._time_under(name)) is None:
+            if time.monotonic() > deadline:
+                raise NotReached(name, seconds)
+            time.sleep(_AWAIT_MS / 1000)
+        self.reach(named, deadline - time.monotonic())
 
     def close(self) -> None:
         """End the stream."""
-        raise NotImplementedError
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     def __enter__(self) -> "Follower":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.dirty) >= MAX_DIRTY or self._size_bytes >= MAX_DIRTY_BYTES
+
+    def _begin(self) -> None:
+        """Begin at the present time, which is in the first token then; without, the one after it
+        is, and it couldn't be told whether what happened at that was seen."""
+        reply = self._place.read("find", _ONE)
+        self._seen[_NAME] = self._place.name
+        self._stream = self._open({"start_at_operation_time": reply["operationTime"]})
+        while _DATA not in self._seen:
+            self._take(None)
+
+    def _take(self, beyond: bytes | None) -> bool:
+        """Take one change in; ``False`` if there is none."""
+        try:
+            if self._stream is None:
+                after = {_DATA: self._seen[_DATA]}
+                self._stream = self._open({"start_after": after})
+            change = self._stream.try_next()
+        except PyMongoError as error:
+            self.close()
+            if isinstance(error, OperationFailure) and error.code in _LOST:
+                raise StreamLost(error.code) from error
+            raise
+        if change is not None:
+            self._note(change, beyond)
+        if (token := self._stream.resume_token) is not None:
+            self._seen = {**self._seen, _DATA: token[_DATA]}
+        if change is not None and change["operationType"] == "invalidate":
+            self.close()
+            self._seen[_NAME] = self.renamed_to
+        self._advance()
+        return change is not None
+
+    def _note(self, change: Mapping[str, Any], beyond: bytes | None) -> None:
+        kind = change["operationType"]
+        self.last_event_at = datetime.now(UTC)
+        if kind in _DOCUMENTS:
+            changed = id_of(self._place.given(bytes(change["documentKey"].raw)))
+            if beyond is None or not are_comparable(changed, beyond) or changed <= beyond:
+                self._mark(changed, change["clusterTime"])
+        elif kind == "rename":
+            self.renamed_to = change["to"]["coll"]
+        elif kind == "drop":
+            place = self._place
+            raise SourceGone(place.organization, place.database.name, place.uuid)
+        else:
+            self.structure_changed = self.structure_changed or kind in _STRUCTURE
+
+    def _mark(self, changed: bytes, at: Timestamp) -> None:
+        if changed not in self.dirty:
+            self._size_bytes += len(changed)
+        self.dirty[changed] = at
+
+    def _advance(self) -> None:
+        if not self.dirty:
+            self._applied = self._seen
+
+    def _time_under(self, name: str) -> Timestamp | None:
+        """The time at which the collection had the name; ``None`` if it hasn't. Whoever wrote later
+        knew the name."""
+        place = self._place
+        reply = place.read("find", _ONE)
+        reached = _generation(place.name) >= _generation(name) if place.shared else False
+        return reply["operationTime"] if reached or place.name == name else None
+
+    def _open(self, beginning: Mapping[str, Any]) -> ChangeStream:
+        place = self._place
+        watched: Any = place.database
+        if place.strategy == DATABASE:
+            watched = watched[self._seen[_NAME]]
+        return watched.with_options(codec_options=RAW).watch(
+            [{"$match": _changes_of(place)}, _KEYS],
+            show_expanded_events=True,  # with the UUID, and of renames
+            max_await_time_ms=_AWAIT_MS,
+            batch_size=_BATCH_EVENTS,
+            **beginning,
+        )
+
+
+def are_comparable(document_id: bytes, other: bytes) -> bool:
+    """Tell whether both are ObjectIds, which are ordered as their BSON is."""
+    return document_id[4] == other[4] == _OBJECT_ID
+
+
+def _changes_of(place: Place) -> dict[str, Any]:
+    """The filter for what happens to the organization's documents, and to their collection."""
+    changes: dict[str, Any] = {"collectionUUID": Binary.from_uuid(place.uuid)}
+    if place.shared:
+        own = {"documentKey._id.o": place.organization}
+        changes["$or"] = [own, {"operationType": {"$nin": list(_DOCUMENTS)}}]
+    return {"$or": [changes, {"operationType": "invalidate"}]}
+
+
+def _time_of_token(token: Mapping[str, Any]) -> Timestamp:
+    """The cluster time in a resume token, which is a key string in hexadecimal: behind one byte for
+    its type there are the seconds and the increment."""
+    data = bytes.fromhex(token[_DATA][:18])
+    if data[0] != _TIMESTAMP:
+        raise StreamLost(None)
+    return Timestamp(int.from_bytes(data[1:5]), int.from_bytes(data[5:9]))
+
+
+def _generation(name: str) -> int:
+    """The generation in the name of a pool's collection."""
+    return int(name.rpartition("_")[2])

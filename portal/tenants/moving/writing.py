@@ -2,17 +2,38 @@
 
 Each batch is one transaction that also changes the move's token, a document beside the target. A
 process that was suspended with a batch in hand is refused, since whoever takes a move over raises
-the attempt in the token first.
+the attempt in the token first. Names couldn't refuse it: a pool keeps its name, and so does an old
+copy that is in use again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+import pymongo
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
-from .places import Page, Place
+from ..elements import has_empty_timestamp, id_of
+from ..fence import Moved
+from .errors import DocumentTooLarge, Overtaken
+from .places import Place, read_page_ids
 
 TOKENS = "moves"
 """The collection of tokens, in the database for the portal's own data of each cluster."""
+
+KEPT_DAYS = 30
+"""The days for which the token of a move that has ended refuses whoever slept."""
+
+_NO_ATTEMPT = 2**31
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+CLEARED_AT_ONCE = 200
+# A batch of 16 MB takes half a second. The lease of a move is as long.
+BATCH_SECONDS = 10
 
 
 class Target:
@@ -20,33 +41,97 @@ class Target:
     another one has taken over, with nothing written; and PlaceGone, DocumentTooLarge."""
 
     def __init__(self, place: Place, move: ObjectId, attempt: int) -> None:
-        raise NotImplementedError
+        self.place = place
+        self._move, self._attempt = move, attempt
+        self._tokens = place.internal[TOKENS]
 
     def take_over(self) -> None:
         """Have all earlier attempts refused. The caller then checks that the move is still its own.
         Raises Overtaken if a later one did this."""
-        raise NotImplementedError
-
-    def insert(self, page: Page) -> bool:
-        """Insert all of these documents; ``False`` and nothing where one of the ids, or a key of
-        another unique index, is there already."""
-        raise NotImplementedError
+        raised = {"$max": {"attempt": self._attempt}}
+        self._tokens.update_one({"_id": self._move}, raised, upsert=True)
+        if not self._tokens.count_documents({"_id": self._move, "attempt": self._attempt}):
+            raise Overtaken(self._move, self._attempt)
 
     def replace(self, ids: Sequence[bytes], documents: Sequence[bytes]) -> bool:
         """Delete the documents of these ids and insert these instead; ``False`` and nothing where
-        another document has a key of a unique index."""
-        raise NotImplementedError
+        another one has an id or another unique key of theirs."""
+        commands = [*self._deletion(ids), *self._insertion(documents)]
+        try:
+            self._write(commands)
+        except DuplicateKeyError:
+            return False
+        return True
 
     def delete(self, ids: Sequence[bytes]) -> None:
         """Delete the documents of these ids, if they are there."""
-        raise NotImplementedError
+        self._write(list(self._deletion(ids)))
 
     def clear(self, after: bytes | None = None) -> Iterator[int]:
         """Delete the organization's documents, all or those behind an id, in small batches, after
         each of which it yields how many it deleted."""
-        raise NotImplementedError
+        while ids := read_page_ids(self.place, after, CLEARED_AT_ONCE):
+            self.delete(ids)
+            yield len(ids)
 
     def forget_token(self) -> None:
-        """Have this attempt refused as well, and leave nothing of it. Does nothing where another
-        one has taken over."""
-        raise NotImplementedError
+        """Have every attempt refused from now on, for good. What is left of the token stays for
+        KEPT_DAYS, since a process that was suspended before its ``take_over`` would write it anew.
+        """
+        self._tokens.create_index("ended_at", expireAfterSeconds=KEPT_DAYS * 86_400)
+        ended = {"$max": {"attempt": _NO_ATTEMPT}, "$currentDate": {"ended_at": True}}
+        self._tokens.update_one({"_id": self._move}, ended, upsert=True)
+
+    def _deletion(self, ids: Sequence[bytes]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        if ids:
+            yield "delete", {"deletes": [{"q": self.place.among(ids), "limit": 0}]}
+
+    def _insertion(self, documents: Sequence[bytes]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        inserted: list[RawBSONDocument] = []
+        updated: list[dict[str, Any]] = []
+        for each in documents:
+            stored = RawBSONDocument(self.place.stored(each))
+            if len(stored.raw) > MAX_DOCUMENT_BYTES:
+                raise DocumentTooLarge(id_of(each), len(each))
+            if has_empty_timestamp(each):
+                # Both an insert and a replacement put the server's time in its place.
+                whole = [{"$replaceWith": {"$literal": stored}}]
+                only = self.place.among([id_of(each)])
+                updated.append({"q": only, "u": whole, "upsert": True})
+            else:
+                inserted.append(stored)
+        if inserted:
+            yield "insert", {"documents": inserted, "ordered": False}
+        if updated:
+            yield "update", {"updates": updated, "ordered": False}
+
+    def _write(self, commands: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Carry all of these out, or none."""
+        while True:
+            try:
+                self._transact(lambda session: self._send(commands, session))
+            except Moved as moved:
+                self.place.follow(moved)
+            else:
+                return
+
+    def _send(
+        self, commands: Sequence[tuple[str, Mapping[str, Any]]], session: ClientSession
+    ) -> None:
+        mine = {"_id": self._move, "attempt": self._attempt}
+        if not self._tokens.update_one(
+            mine, {"$inc": {"batches": 1}}, session=session
+        ).matched_count:
+            raise Overtaken(self._move, self._attempt)
+        for verb, fields in commands:
+            self.place.send(verb, fields, session)
+
+    def _transact(self, body: Callable[[ClientSession], None]) -> None:
+        client = self.place.database.client
+        with pymongo.timeout(BATCH_SECONDS), client.start_session() as session:
+            session.with_transaction(
+                body,
+                read_concern=ReadConcern("local"),
+                write_concern=WriteConcern("majority"),
+                read_preference=ReadPreference.PRIMARY,
+            )
