@@ -11,6 +11,7 @@ then on, too, since movers write what was valid when it was written.
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,7 @@ BUILD_TRIES = 20
 MOST_DUPLICATES = 1000
 
 _RAW = CodecOptions(document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD)
+_SIMPLE = {"locale": "simple"}
 _ID_INDEX = "_id_"
 _MAX_TRIES = 20
 # NamespaceNotFound, QueryPlanKilled: renamed meanwhile; IndexNotFound: somebody was faster.
@@ -47,8 +49,9 @@ _INDEX_NOT_FOUND = 27
 _VALIDATION = ("validator", "validationLevel", "validationAction")
 _PRE_IMAGES = "changeStreamPreAndPostImages"
 _AT_BIRTH = ("collation", "storageEngine", "indexOptionDefaults", _PRE_IMAGES)
-# Written by versions before 4.2, and without a meaning today.
+# Written by earlier versions, and without a meaning today; and what goes with those that stay.
 _MEANINGLESS = ("autoIndexId", "flags", "temp", "recordPreImages")
+_OF_THOSE_STAYING = ("size", "max", "expireAfterSeconds", "pipeline")
 _TRAVELLING = {*_VALIDATION, *_AT_BIRTH, *_MEANINGLESS}
 # Those of an index that servers wrote once and refuse today.
 _FORMER = ("ns", "background", "dropDups")
@@ -91,8 +94,8 @@ class Index:
     @property
     def definition(self) -> dict[str, Any]:
         """The index as ``createIndexes`` takes it."""
-        # Without one it would be created with the collection's.
-        simple = {"collation": {"locale": "simple"}}
+        # Without one it would be created with the collection's. The first version knows none.
+        simple = {} if self.options["v"] == 1 else {"collation": _SIMPLE}
         return {"name": self.name, **simple, **self.options}
 
 
@@ -143,7 +146,7 @@ def unfit(structure: Structure, strategy: str) -> list[str]:
     """The reasons why a collection of this structure can't move to a place of this strategy, each a
     sentence; none where it can."""
     reasons = [words for option, words in _STAYING.items() if option in structure.options]
-    known = _TRAVELLING | _STAYING.keys()
+    known = {*_TRAVELLING, *_STAYING, *_OF_THOSE_STAYING}
     reasons += [
         f"Its collection has the option {option}, which this version of the portal doesn’t know."
         for option in structure.options
@@ -375,24 +378,42 @@ def _create_indexes(target: Place, indexes: list[Index], meanwhile: Callable[[],
 
 
 def _duplicates(target: Place, indexes: list[Index], error: DuplicateKeyError) -> list[bytes]:
-    """The ids of the target's documents with the key that was found twice."""
-    details = error.details or {}
-    key, value = details.get("keyPattern"), details.get("keyValue")
-    index = next((each for each in indexes if dict(each.options["key"]) == key), None)
-    if index is None or not value:
+    """The ids of documents at the target that have a key of the index in common, two of each key.
+
+    The server tells one key, and with a collation not the value that it was made of.
+    """
+    pattern = (error.details or {}).get("keyPattern", {})
+    index = next((each for each in indexes if dict(each.options["key"]) == pattern), None)
+    if index is None:
         return []
-    partial = index.options.get("partialFilterExpression", {})
+    fields = list(pattern)
+    levels = [each for name in fields for each in accumulate(name.split("."), "{}.{}".format)]
+    present = [{name: {"$exists": True}} for name in fields]
+    key = {str(n): {"$ifNull": [f"${name}", None]} for n, name in enumerate(fields)}
     command = {
-        "find": target.name,
-        "filter": {"$and": [dict(value), partial]},
-        "projection": {"_id": 1},
-        "collation": index.definition["collation"],
-        "limit": MOST_DUPLICATES,
-        "batchSize": MOST_DUPLICATES,
-        "singleBatch": True,
+        "aggregate": target.name,
+        "pipeline": [
+            {"$match": index.options.get("partialFilterExpression", {})},
+            {"$match": {"$or": present} if index.options.get("sparse") else {}},
+            *(
+                {"$unwind": {"path": f"${level}", "preserveNullAndEmptyArrays": True}}
+                for level in dict.fromkeys(levels)
+            ),
+            {"$group": {"_id": key, "first": {"$min": "$_id"}, "last": {"$max": "$_id"}}},
+            {"$match": {"$expr": {"$ne": ["$first", "$last"]}}},
+            {"$limit": MOST_DUPLICATES},
+        ],
+        "collation": index.options.get("collation", _SIMPLE),
+        "cursor": {"batchSize": MOST_DUPLICATES},
+        "allowDiskUse": True,
     }
-    found = send(target.database, command, target.uuid, _RAW)
-    return [field_of(row.raw, "_id") or b"" for row in found["cursor"]["firstBatch"]]
+    rows = send(target.database, command, target.uuid, _RAW)["cursor"]["firstBatch"]
+    return [
+        found
+        for row in rows
+        for name in ("first", "last")
+        if (found := field_of(row.raw, name)) is not None
+    ]
 
 
 def _run(place: Place, verb: str, fields: Mapping[str, Any]) -> None:
