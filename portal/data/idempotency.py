@@ -6,40 +6,20 @@ and numbers, never a document.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
 from typing import Any, Self
 
 from pymongo.client_session import ClientSession
-from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock
 from portal.data.handles import documents_of
-from portal.database.clusters import client_of
-from portal.database.portal_role import internal_database
+from portal.database.write_records import CHANGED, KEPT, prepare_records, records_of
 from portal.documents.organizations import Organization
-from portal.settings import current
 from portal.web.context import IdempotencyKey
 from portal.web.errors import DuplicateRequest, IdempotencyKeyReused
 
-KEPT = timedelta(hours=24)
-COLLECTION = "document_idempotency"
-
 Answer = dict[str, Any]
 Write = Callable[[Any], Answer]
-
-
-def records(cluster: str) -> Collection[dict[str, Any]]:
-    """The records of writes in a cluster, in the portal's own database there. Raises
-    ClusterUnavailable."""
-    return client_of(cluster)[internal_database(current().tenant_db)][COLLECTION]
-
-
-@cache
-def _prepare(cluster: str) -> None:
-    """Create the index that deletes records after KEPT, once in a process."""
-    records(cluster).create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
 
 
 def write_once(
@@ -55,7 +35,7 @@ def write_once(
     if key is None:
         return handle.with_transaction(write), False
     cluster = organization.placement.cluster
-    _prepare(cluster)
+    prepare_records(records_of(cluster).database)
     known = _find(key, cluster)
     if known is not None:
         return known, True
@@ -63,8 +43,8 @@ def write_once(
     def write_and_record(handle: Any) -> Answer:
         _claim(organization, key, handle.session)
         answer = write(handle)
-        done = {"$set": {"answer": answer}}
-        records(cluster).update_one({"_id": key.id}, done, session=handle.session)
+        done = {"$set": {"answer": answer}, **CHANGED}
+        records_of(cluster).update_one({"_id": key.id}, done, session=handle.session)
         return answer
 
     try:
@@ -93,7 +73,7 @@ class Progress:
         """By the record of the ``key``, else at the beginning. Raises IdempotencyKeyReused."""
         cluster = organization.placement.cluster
         if key is not None:
-            _prepare(cluster)
+            prepare_records(records_of(cluster).database)
         record = _record(key, cluster) if key else None
         if record is None:
             return cls(0, None, counts)
@@ -110,8 +90,9 @@ class Progress:
             _claim(organization, key, session, progress=reached)
             return
         before = {"_id": key.id, "progress.batch": self.batch}
-        there = records(organization.placement.cluster)
-        written = there.update_one(before, {"$set": {"progress": reached}}, session=session)
+        there = records_of(organization.placement.cluster)
+        change = {"$set": {"progress": reached}, **CHANGED}
+        written = there.update_one(before, change, session=session)
         if not written.matched_count:
             raise DuplicateRequest
 
@@ -121,9 +102,11 @@ def _claim(
 ) -> None:
     record = {"mac": key.macs[0], "organization": organization.id, "at": clock.now(), **fields}
     expired = {"_id": key.id, "at": {"$lt": clock.now() - KEPT}}
+    former = {name: "" for name in ("answer", "progress") if name not in fields}
+    change = {"$set": record, "$unset": former, **CHANGED}
     try:
-        there = records(organization.placement.cluster)
-        there.replace_one(expired, record, upsert=True, session=session)
+        there = records_of(organization.placement.cluster)
+        there.update_one(expired, change, upsert=True, session=session)
     except DuplicateKeyError as error:
         raise DuplicateRequest from error
 
@@ -135,7 +118,7 @@ def _find(key: IdempotencyKey, cluster: str) -> Answer | None:
 
 def _record(key: IdempotencyKey, cluster: str) -> dict[str, Any] | None:
     """The record of this key. Raises IdempotencyKeyReused."""
-    record = records(cluster).find_one({"_id": key.id, "at": {"$gte": clock.now() - KEPT}})
+    record = records_of(cluster).find_one({"_id": key.id, "at": {"$gte": clock.now() - KEPT}})
     if record is not None and record["mac"] not in key.macs:
         raise IdempotencyKeyReused
     return record

@@ -18,9 +18,10 @@ from portal.data.errors import (
 )
 from portal.data.etags import etag_of, matches
 from portal.data.handles import RAW, documents_of
-from portal.data.idempotency import Answer, Progress, records, write_once
+from portal.data.idempotency import Answer, Progress, write_once
 from portal.data.queries import beyond, cursor_of
 from portal.data.reading import READ_SECONDS
+from portal.database.write_records import CHANGED, records_of
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.tenants.elements import field_of, framed, framed_id, id_of, with_id
@@ -192,8 +193,8 @@ def _write_many(
             raise
         raise PartlyDone(max(progress.counts.values()), error.api_words) from error
     if key is not None:
-        done = {"$set": {"answer": progress.counts}}
-        records(organization.placement.cluster).update_one({"_id": key.id}, done, upsert=False)
+        done = {"$set": {"answer": progress.counts}, **CHANGED}
+        records_of(organization.placement.cluster).update_one({"_id": key.id}, done, upsert=False)
     return progress.counts, False
 
 

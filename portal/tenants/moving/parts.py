@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from bson import ObjectId
+
 from ..placements import SHARED
 from .errors import StructureChanged, StructureUnfit
 from .places import Place
@@ -49,11 +51,14 @@ class Phase(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Sides:
-    """The source and target of a move. ``apply`` has the target's documents of some ids be as the
-    source's; ``meanwhile`` is called about each second in what takes long."""
+    """The source and target of a move that is carried out by an ``attempt``. ``apply`` has the
+    target's documents of some ids be as the source's; ``meanwhile`` is called about each second in
+    what takes long."""
 
     source: Place
     target: Place
+    move: ObjectId
+    attempt: int
     apply: Callable[[Iterable[bytes]], object]
     meanwhile: Callable[[], object] = lambda: None
     _structure: Structure | None = field(default=None, init=False)
