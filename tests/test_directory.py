@@ -4,6 +4,7 @@ import secrets
 from uuid import uuid4
 
 import pytest
+from bson import Timestamp
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
@@ -66,7 +67,7 @@ def test_an_entry_tells_slug_state_and_placement(acme, entry, tenant_db):
             "collection": "org_acme_corp",
             "uuid": acme.placement.uuid,
         },
-        "format": 2,
+        "format": 3,
     }
     assert epoch > 1_700_000_000
 
@@ -75,6 +76,27 @@ def test_an_entry_of_a_shared_placement_names_its_pool(acme, entry, master_db, t
     shared = {"strategy": "shared", "cluster": "main", "pool": 3}
     master_db.organizations.update_one({"_id": acme.id}, {"$set": {"placement": shared}})
     assert entry(acme)["placement"] == {**shared, "database": tenant_db.name}
+
+
+def test_one_that_leaves_a_pool_has_a_state_that_older_libraries_refuse(acme, entry, master_db):
+    """They know no other reason not to write into the pool."""
+
+    def state(strategy, **fields):
+        change = {"placement.strategy": strategy, "operation.kind": "move", **fields}
+        master_db.organizations.update_one({"_id": acme.id}, {"$set": change})
+        return entry(acme)["state"]
+
+    assert state("shared") == "moving"
+    assert state("collection") == "active"
+    assert state("shared", state="trashed") == "trashed"
+
+
+def test_an_entry_tells_where_it_came_from_and_since_when(acme, entry, master_db):
+    came = {"moved_from": uuid4(), "moved_at": Timestamp(1_800_000_000, 7)}
+    change = {f"placement.{name}": value for name, value in came.items()}
+    master_db.organizations.update_one({"_id": acme.id}, {"$set": change})
+    assert came.items() <= entry(acme)["placement"].items()
+    assert fresh(acme).placement.moved_at == came["moved_at"]
 
 
 def test_a_pool_tells_its_generation_and_the_next(master_db, tenant_db):
@@ -89,7 +111,7 @@ def test_a_pool_tells_its_generation_and_the_next(master_db, tenant_db):
         "uuid": uuid,
         "generation": 4,
         "next_generation": 5,
-        "format": 2,
+        "format": 3,
     }
 
 
@@ -199,11 +221,11 @@ def test_an_application_reads_the_views_and_nothing_behind_them(acme, applicatio
 def test_a_portal_that_starts_later_leaves_what_a_newer_one_made(app, acme, entry, master_db):
     [listed] = master_db.list_collections(filter={"name": directory.ORGANIZATIONS})
     pipeline = listed["options"]["pipeline"]
-    newer = [{"$project": {**pipeline[0]["$project"], "format": {"$literal": 2}}}]
+    newer = [{"$project": {**pipeline[0]["$project"], "format": {"$literal": 4}}}]
     master_db.command("collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=newer)
     try:
         directory.prepare(master_db, "tenant_test")
-        assert entry(acme)["format"] == 2
+        assert entry(acme)["format"] == 4
     finally:
         master_db.command(
             "collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=pipeline

@@ -9,10 +9,14 @@ the view's definition and writing are refused, code 13.)
 - ``slug``, ``state``, ``version``: grows with each change of placement, state or operation;
 - ``placement``: ``strategy``, ``cluster`` and ``database``; for a collection of its own
   ``collection`` and ``uuid``, which is missing while it is being created; for a shared one its
-  ``pool``;
+  ``pool``; after a move ``moved_from``, the UUID of the collection before, and ``moved_at``, the
+  time of the cluster from which on changes there are the organization's;
 - ``operation``, while one runs: its ``kind``, and the ``collection`` that it is about;
 - ``epoch`` of the installation, within which versions are comparable;
 - ``format`` of the view: a later one may have further fields, none of another meaning.
+
+The ``state`` of one that leaves a shared collection is ``moving`` from before the fence until it is
+at its new place: what doesn't know that state writes nothing.
 
 ``directory_slugs`` has the ``organization`` and ``state`` of each slug, ``current`` or ``old``,
 found by ``_id``.
@@ -30,12 +34,17 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from portal.documents.installation import INSTALLATION, Installation
-from portal.documents.organizations import MAIN_CLUSTER, Strategy
+from portal.documents.organizations import (
+    MAIN_CLUSTER,
+    OperationKind,
+    OrganizationState,
+    Strategy,
+)
 
 ORGANIZATIONS = "directory_organizations"
 SLUGS = "directory_slugs"
 POOLS = "directory_pools"
-FORMAT = 2
+FORMAT = 3
 
 _NAMESPACE_EXISTS = 48
 _NOW_SECONDS = {"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}}
@@ -91,10 +100,19 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
         "collection": 1,
         "uuid": 1,
         "pool": 1,
+        "moved_from": 1,
+        "moved_at": 1,
+    }
+    leaving = {
+        "$and": [
+            {"$eq": ["$placement.strategy", Strategy.SHARED]},
+            {"$eq": ["$operation.kind", OperationKind.MOVE]},
+            {"$eq": ["$state", OrganizationState.ACTIVE]},
+        ]
     }
     organization = {
         "slug": 1,
-        "state": 1,
+        "state": {"$cond": [leaving, "moving", "$state"]},
         "version": {"$ifNull": ["$version", 0]},  # the first versions wrote none
         "placement": placement,
         "operation.kind": 1,

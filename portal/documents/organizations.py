@@ -63,6 +63,10 @@ class Placement(MasterPart):
     Of its own collection the UUID is authoritative, the name repairable. A shared one is a pool's,
     which is renamed at each fence: its record has name and UUID. The first versions wrote neither
     strategy nor cluster; without a ``database`` it is the tenant database.
+
+    After a move ``moved_from`` is the UUID of the collection, own or a pool's, that it came from;
+    ``moved_at`` a BSON timestamp of this place's cluster: the move wrote nothing here after it, and
+    nobody else anything before.
     """
 
     strategy = fields.StringField(required=True, default=Strategy.COLLECTION)
@@ -71,6 +75,8 @@ class Placement(MasterPart):
     collection = fields.StringField()
     uuid = fields.UUIDField(binary=True)
     pool = fields.IntField()
+    moved_from = fields.UUIDField(binary=True)
+    moved_at = fields.DynamicField()
 
     @property
     def shown(self) -> str:

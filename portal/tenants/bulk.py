@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError, InvalidOperation
 from . import limits
 from .arguments import statement, with_id
 from .errors import PartialWrite
+from .fence import is_rejection
 from .queries import check_replacement, check_update
 
 _FIRST_TAKEN = 16
@@ -71,6 +72,78 @@ class Batch:
             and len(self.bodies) < limits.BATCH_DOCUMENTS
             and self.size_bytes + size_bytes <= limits.BATCH_BYTES
         )
+
+
+class Sending:
+    """The statements of one command that writes, and the places that it is tried at.
+
+    A fence may stop a command in the middle. Sent again to the same collection it has the same
+    number, by which the server knows the statements that are done. In another one they are done as
+    well, since it was copied; so there the others are sent, as another command.
+    """
+
+    def __init__(self, verb: str, fields: Mapping[str, Any]) -> None:
+        self._field = _FIELDS[verb]
+        self._ordered = bool(fields.get("ordered", True))
+        self._statements = fields[self._field]
+        self._rest = [*range(len(self._statements))]
+        self._done: dict[str, Any] = {"n": 0, "nModified": 0, "upserted": [], "writeErrors": []}
+        self._uuid: Any = None
+        self._reply: Mapping[str, Any] | None = None
+
+    @property
+    def done(self) -> int:
+        """The number of statements that are done as far as replies told."""
+        self._leave()
+        return len(self._statements) - len(self._rest) - len(self._done["writeErrors"])
+
+    def begin(self, uuid: Any) -> bool:
+        """Begin a try in the collection ``uuid``. True where this is another command than before:
+        some of its statements were done elsewhere."""
+        moved, self._uuid = self._uuid not in (None, uuid), uuid
+        others = moved and self._leave()
+        self._reply = None
+        return others
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The command's field with the statements that are not yet done."""
+        if len(self._rest) == len(self._statements):
+            return {self._field: self._statements}
+        given = getattr(self._statements, "given", self._statements)
+        encoded = [self._statements[index] for index in self._rest]
+        return {self._field: Encoded(encoded, [given[index] for index in self._rest])}
+
+    def note(self, reply: Mapping[str, Any]) -> None:
+        """Note the reply to this try, whatever it says."""
+        self._reply = reply
+
+    def whole(self, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The reply to all statements, after the last one to some of them."""
+        if len(self._rest) == len(self._statements):
+            return reply
+        self._count(reply, reply.get("writeErrors", ()))
+        done = {name: value for name, value in self._done.items() if value or name != "writeErrors"}
+        return {**reply, **done}
+
+    def _leave(self) -> bool:
+        """Count what is done of a command that a fence stopped; tell whether anything is."""
+        reply, self._reply = self._reply, None
+        errors = [] if reply is None else reply.get("writeErrors", [])
+        stopped = [error["index"] for error in errors if is_rejection(error)]
+        if reply is None or not stopped:
+            return False
+        rest = range(stopped[0], len(self._rest)) if self._ordered else stopped
+        before = len(self._rest)
+        self._count(reply, [error for error in errors if not is_rejection(error)])
+        self._rest = [self._rest[index] for index in rest]
+        return len(self._rest) < before
+
+    def _count(self, reply: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> None:
+        self._done["n"] += reply["n"]
+        self._done["nModified"] += reply.get("nModified", 0)
+        for name, told in (("upserted", reply.get("upserted", ())), ("writeErrors", errors)):
+            self._done[name] += [{**each, "index": self._rest[each["index"]]} for each in told]
 
 
 class Outcome:
@@ -187,6 +260,8 @@ def counting_partial(done: Callable[[], int]) -> Iterator[None]:
         yield
     except BulkWriteError:
         raise
+    except PartialWrite as error:  # in the middle of a command
+        raise PartialWrite(done() + error.done) from error.__cause__
     except Exception as error:
         if not done():
             raise

@@ -10,6 +10,10 @@ any more is rejected by the server, which tells the actual name. That name is us
 directory records it, as the placement or as the target of a running operation; names that begin
 with ``org_`` belong to active organizations only.
 
+While an organization moves, its documents are out of reach between two names: the old place refuses
+commands, and tells a name that the directory doesn't record. Then ``Moving`` is raised, and whoever
+meets it waits until the directory says something else. At a new place the UUID is another one.
+
 A shared collection gets another name whenever one of its organizations must not be written any
 more, after that was recorded of the organization. So a name of it may be used for an organization
 only if the organization's entry was read *after* the pool's answer that has the name.
@@ -28,6 +32,7 @@ from bson import Binary, ObjectId, Timestamp
 from .errors import (
     CollectionMissing,
     Misplaced,
+    Moving,
     NotReady,
     Purged,
     StateError,
@@ -44,6 +49,8 @@ MAIN = "main"
 """The cluster that has the directory."""
 
 _ACTIVE = "active"
+_LEAVING = "moving"  # of one that leaves a shared collection, so that older versions stop
+_MOVE = "move"
 _REMOVING = ("trash", "purge")
 _MAX_CHECKED_SLUGS = 1000
 
@@ -95,7 +102,8 @@ def pool_name(number: int, generation: int) -> str:
 class Entry:
     """The directory's answer about an organization. ``target`` is the collection's name when the
     running ``operation`` is done. One that shares a collection has the number of its ``pool``,
-    and neither name nor UUID: those are the pool's."""
+    and neither name nor UUID: those are the pool's. One that has moved tells the UUID of the
+    collection that it came from, and since when changes at its place are its own."""
 
     id: ObjectId
     slug: str
@@ -109,6 +117,8 @@ class Entry:
     operation: str | None = None
     target: str | None = None
     pool: int | None = None
+    moved_from: UUID | None = None
+    moved_at: Timestamp | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Entry":
@@ -127,6 +137,8 @@ class Entry:
             operation=operation.get("kind"),
             target=operation.get("collection"),
             pool=placement.get("pool"),
+            moved_from=placement.get("moved_from"),
+            moved_at=placement.get("moved_at"),
         )
 
     @property
@@ -141,11 +153,14 @@ class Entry:
             raise Trashed(self.id)
         if self.state == "purged":
             raise Purged(self.id)
+        # A shared collection's name doesn't tell who leaves it: the organization alone does.
+        leaving = self.strategy == SHARED and self.operation == _MOVE
+        if leaving and self.state in (_ACTIVE, _LEAVING):
+            raise Moving(self.id, self.order)
         if self.state != _ACTIVE:
             raise UnknownState(self.id, self.state)
         if not is_known(self.strategy):
             raise UnknownStrategy(self.id, self.strategy)
-        # A shared collection's name doesn't tell who left it: the organization alone does.
         if self.strategy == SHARED and self.operation in _REMOVING:
             raise Trashed(self.id) if self.operation == "trash" else Purged(self.id)
 
@@ -206,15 +221,19 @@ def follow(
 
     Where it records another name than the one found, that is tried once more, since there may have
     been another rename meanwhile; and until the caller's time ends while an operation runs. Raises
-    StateError otherwise.
+    Moving where the collection is being left, and StateError otherwise.
     """
     current = Located.of(entry, pool, found)
+    if current.uuid != used.uuid:  # it has moved: nothing was found of its new place
+        return current
     if entry.operation in _REMOVING and found == entry.target:
         raise Trashed(entry.id) if entry.operation == "trash" else Purged(entry.id)
     if found is None and entry.operation == "purge":
         raise Purged(entry.id)
     if found is not None and found in current.names:
         return current
+    if found is not None and entry.operation == _MOVE:
+        raise Moving(entry.id, entry.order)
     tried = used.order == current.order and used.doubted == (found,)
     if tried and found is None:
         raise CollectionMissing(entry.id)

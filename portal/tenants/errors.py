@@ -56,10 +56,10 @@ class PartialWrite(TenantError):
 
 @dataclass(eq=False)
 class CursorLost(TenantError):
-    """The collection was renamed while a result was read, and its order doesn't tell where to go
-    on. ``read`` documents were returned. Sorted by ``_id`` alone, a result survives renames."""
+    """The collection was renamed, or moved, while a result was read, and its order doesn't tell
+    where to go on. ``read`` documents were returned. Sorted by ``_id`` alone, a result goes on."""
 
-    words = "renamed after {read} documents were read: read again, or sort by _id alone"
+    words = "renamed or moved after {read} documents were read: read again, or sort by _id alone"
     read: int
 
 
@@ -94,6 +94,17 @@ class NotReady(StateError):
     """The organization's collection is still being created."""
 
     words = "organization {organization} is being created: try again in a few seconds"
+
+
+@dataclass(eq=False)
+class Moving(StateError):
+    """The organization's documents are just being moved, and weren't at their new place within
+    ``moving_seconds``. ``version`` is the directory's, of its entry that says so."""
+
+    words = (
+        "organization {organization} is being moved: nothing was done, try again in a few seconds"
+    )
+    version: tuple[int, int]
 
 
 class CollectionMissing(StateError):

@@ -33,6 +33,8 @@ _TRANSIENT = frozenset(
      _QUERY_PLAN_KILLED, _WRITE_CONCERN_TIMEOUT}
 )  # fmt: skip
 _LONGEST_PAUSE_SECONDS = 0.25
+# Between two places of an organization, mostly for 20 to 80 ms.
+_SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.004, 0.1
 
 
 @dataclass(eq=False)
@@ -50,6 +52,11 @@ def rejection(error: OperationFailure) -> Moved | None:
     return Moved((error.details or {}).get("actualCollection"))
 
 
+def is_rejection(error: Mapping[str, Any]) -> bool:
+    """Tell whether this one of a reply's ``writeErrors`` is the rejection of a fence."""
+    return error["code"] == _COLLECTION_UUID_MISMATCH
+
+
 def check_write(reply: Mapping[str, Any], *, single: bool) -> None:
     """Raise what a reply to a write says that is otherwise ``ok``: Moved, and errors after which
     the same command may be sent again. With ``single``, the error of a statement as well."""
@@ -57,7 +64,7 @@ def check_write(reply: Mapping[str, Any], *, single: bool) -> None:
         kind = WTimeoutError if concern["code"] == _MAX_TIME_EXPIRED else WriteConcernError
         raise kind(concern["errmsg"], concern["code"], dict(reply))
     for error in reply.get("writeErrors", ()):
-        if error["code"] == _COLLECTION_UUID_MISMATCH:
+        if is_rejection(error):
             raise Moved(error.get("actualCollection"))
         if single or error["code"] in _TRANSIENT:
             raise write_error(error)
@@ -94,3 +101,13 @@ def pauses() -> Iterator[float]:
     while True:
         yield pause_seconds
         pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def polls() -> Iterator[float]:
+    """Seconds to wait before each look whether an organization is at its new place: a tenth of the
+    time that has passed, so that nobody waits much longer than the move takes."""
+    passed_seconds = 0.0
+    while True:
+        pause_seconds = max(_SHORTEST_POLL_SECONDS, passed_seconds / 10)
+        yield min(pause_seconds, _LONGEST_POLL_SECONDS)
+        passed_seconds += pause_seconds

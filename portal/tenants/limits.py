@@ -5,6 +5,8 @@ OPERATION_SECONDS = 20
 TRANSACTION_SECONDS = 5
 INDEX_SECONDS = 3600
 CREATION_SECONDS = 5
+# Half a second is much for a switch; whoever takes over from a process that died needs ten.
+MOVING_SECONDS = 15
 # A rename waits for a batch's transaction, and other writes wait for the rename.
 BATCH_DOCUMENTS = 500
 BATCH_BYTES = 8 * 1024 * 1024

@@ -51,7 +51,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _remaining() -> float | None:
+def remaining() -> float | None:
     """The seconds left of the caller's ``pymongo.timeout``, which PyMongo doesn't tell publicly."""
     return _csot.remaining()
 
@@ -81,7 +81,7 @@ class AsyncFlights:
         """The result of ``read``, or of one that runs. One that failed is begun again."""
         while flight := self._flights.get(key):
             try:
-                done, result = await asyncio.wait_for(asyncio.shield(flight), _remaining())
+                done, result = await asyncio.wait_for(asyncio.shield(flight), remaining())
             except TimeoutError:
                 raise _out_of_time() from None
             if done:
@@ -109,7 +109,7 @@ class Flights:
         # "setdefault" is atomic.
         while (flight := self._flights.setdefault(key, own)) is not own:
             try:
-                done, result = flight.result(_remaining())
+                done, result = flight.result(remaining())
             except TimeoutError:
                 raise _out_of_time() from None
             if done:

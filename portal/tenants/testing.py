@@ -21,41 +21,54 @@ is told another strategy.
 import itertools
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from bson import Binary, ObjectId
-from pymongo import MongoClient
+from bson.codec_options import DEFAULT_CODEC_OPTIONS
+from bson.raw_bson import RawBSONDocument
+from pymongo import IndexModel, MongoClient
 
 from . import AsyncTenants, Tenants
 from .directory import MAIN, ORGANIZATIONS, POOLS, SLUGS, PoolEntry, pool_name
+from .elements import with_unwrapped_id, with_wrapped_id
 from .placements import COLLECTION, DATABASE, SHARED
-from .placements.database import DOCUMENTS, database_name
+from .placements.database import ARRIVING, DOCUMENTS, LEFT, database_name
 from .placements.shared import Shared
 from .reports import reports_of
 
 _EPOCH = 1
-_FORMAT = 2
+_MOVE = "move"
+_FORMAT = 3
 
 
 class FakePortal:
     """A directory and a tenant database, in which the test does what people do in the portal.
 
-    Organizations are named by their current slug, or their id.
+    Organizations are named by their current slug, or their id. ``clusters`` are the URIs of further
+    clusters by name, to which they can be moved; it may be the same server.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, clusters: Mapping[str, str] | None = None) -> None:
         name = f"tenants_test_{secrets.token_hex(6)}"
         self.uri = _with_database(uri, f"{name}_master")
         """The URI for ``Tenants``."""
-        self.client: MongoClient[dict[str, Any]] = MongoClient(
-            uri, uuidRepresentation="standard", connect=False
-        )
+        self.uris = {MAIN: self.uri, **(clusters or {})}
+        """Those of all clusters."""
+        self._clients: dict[str, MongoClient[dict[str, Any]]] = {
+            cluster: MongoClient(each, uuidRepresentation="standard", connect=False)
+            for cluster, each in {MAIN: uri, **(clusters or {})}.items()
+        }
+        self.client = self._clients[MAIN]
+        self._databases = {
+            cluster: client[f"{name}_data" if cluster == MAIN else f"{name}_data_{cluster}"]
+            for cluster, client in self._clients.items()
+        }
         self._generations = itertools.count(1)  # never twice the same, also after "clear"
         self.master = self.client[f"{name}_master"]
-        self.data = self.client[f"{name}_data"]
+        self.data = self._databases[MAIN]
         for view in (ORGANIZATIONS, SLUGS, POOLS):
             self.master.create_collection(view, check_exists=False)
 
@@ -68,26 +81,28 @@ class FakePortal:
     def close(self) -> None:
         """Drop the databases."""
         self._drop_databases()
-        self.client.drop_database(self.data)
-        self.client.drop_database(reports_of(self.data.name))
         self.client.drop_database(self.master)
-        self.client.close()
+        for data in self._databases.values():
+            for name in (data.name, reports_of(data.name), f"{data.name}_internal"):
+                data.client.drop_database(name)
+            data.client.close()
 
     def clear(self) -> None:
         """Delete all organizations, which is quicker than another ``FakePortal``."""
         self._drop_databases()
-        for name in self.data.list_collection_names():
-            self.data.drop_collection(name)
+        for data in self._databases.values():
+            for name in data.list_collection_names():
+                data.drop_collection(name)
         for view in (ORGANIZATIONS, SLUGS, POOLS):
             self.master[view].delete_many({})
 
     def tenants(self, **options: Any) -> Tenants:
         """``Tenants`` over these databases, as the application makes them."""
-        return Tenants(self.uri, **options)
+        return Tenants(self.uris, **options)
 
     def async_tenants(self, **options: Any) -> AsyncTenants:
         """``AsyncTenants`` over these databases, as the application makes them."""
-        return AsyncTenants(self.uri, **options)
+        return AsyncTenants(self.uris, **options)
 
     def create(self, slug: str, strategy: str = COLLECTION, pool: int = 1) -> ObjectId:
         """Create an organization; return its id. By the strategy ``shared`` it shares a collection
@@ -151,13 +166,67 @@ class FakePortal:
         with self.operation(organization_id, "purge", placement.get("collection", "")):
             if placement["strategy"] == SHARED:
                 self.advance_pool(placement["pool"])
-                name = self.pool(placement["pool"]).names[0]
-                self.data[name].delete_many({"_id": Shared(organization_id).filters.range})
+                own = {"_id": Shared(organization_id).filters.range}
+                self._collection_at(placement).delete_many(own)
             else:
-                self.client[placement["database"]].drop_collection(placement["collection"])
+                self._collection_at(placement).drop()
             self.update(organization_id, state="purged")
             self._slugs.delete_many({"organization": organization_id})
         return organization_id
+
+    def relocate(
+        self,
+        organization: str | ObjectId,
+        strategy: str = COLLECTION,
+        cluster: str = MAIN,
+        pool: int = 1,
+    ) -> None:
+        """Move an organization's documents to another place, as the portal does while applications
+        read and write."""
+        with self.relocating(organization, strategy, cluster, pool):
+            pass
+
+    @contextmanager
+    def relocating(
+        self,
+        organization: str | ObjectId,
+        strategy: str = COLLECTION,
+        cluster: str = MAIN,
+        pool: int = 1,
+    ) -> Iterator[None]:
+        """Likewise, with the body between the two places: reads and writes of the organization wait
+        there. Where it raises, nothing is moved."""
+        entry, move = self.entry(organization), ObjectId()
+        organization_id, source = entry["_id"], entry["placement"]
+        self.update(organization_id, operation={"kind": _MOVE})
+        left = self._leave(entry, move)
+        try:
+            yield
+            target = self._arrive(organization_id, strategy, cluster, pool, move)
+            self._copy(left, source, target, organization_id)
+        except BaseException:
+            if source["strategy"] != SHARED:
+                left.rename(source["collection"])
+            self._end(organization_id)
+            raise
+        token = self._databases[cluster].client[f"{self._databases[cluster].name}_internal"].moves
+        with token.database.client.start_session() as session:
+            token.insert_one({"_id": move}, session=session)
+            came = {"moved_from": self._uuid_at(source), "moved_at": session.operation_time}
+        if strategy == SHARED:
+            change = {"$set": {"placement": target | came}, "$unset": {"operation": ""}}
+            self._entries.update_one({"_id": organization_id}, {**change, "$inc": {"version": 1}})
+        else:
+            name = self._name(organization_id, entry["slug"], strategy)
+            operation = {"kind": _MOVE, "collection": name}
+            self.update(organization_id, placement=target | came, operation=operation)
+            self._collection_at(target).rename(name)
+            self.update(organization_id, **{"placement.collection": name})
+            self._end(organization_id)
+        if source["strategy"] == SHARED:
+            self._collection_at(source).delete_many({"_id": Shared(organization_id).filters.range})
+        else:
+            left.drop()
 
     def pool(self, number: int) -> PoolEntry:
         """The directory's entry of a shared collection."""
@@ -168,7 +237,7 @@ class FakePortal:
         goes into the trash: all others notice nothing."""
         pool, following = self.pool(number), next(self._generations)
         self._pools.update_one({"_id": number}, {"$set": {"next_generation": following}})
-        self.data[pool.names[0]].rename(pool_name(number, following))
+        self._databases[pool.cluster][pool.names[0]].rename(pool_name(number, following))
         change = {"$set": {"generation": following}, "$unset": {"next_generation": ""}}
         self._pools.update_one({"_id": number}, change)
 
@@ -182,7 +251,7 @@ class FakePortal:
         name = self._found(entry["_id"]).name
         with ExitStack() as operations:
             for each in affected:
-                operations.enter_context(self.operation(each, "move", name))
+                operations.enter_context(self.operation(each, _MOVE, name))
             self.move(entry["_id"], f"fenced_{entry['_id']}")
             try:
                 yield
@@ -230,22 +299,83 @@ class FakePortal:
         entry = self.entry(organization)
         self.update(entry["_id"], operation={"kind": kind, "collection": target})
         yield entry
+        self._end(entry["_id"])
+
+    def _end(self, organization_id: ObjectId) -> None:
+        """Have the directory tell of no operation any more."""
         change = {"$unset": {"operation": ""}, "$inc": {"version": 1}}
-        self._entries.update_one({"_id": entry["_id"]}, change)
+        self._entries.update_one({"_id": organization_id}, change)
+
+    def _leave(self, entry: dict[str, Any], move: ObjectId) -> Any:
+        """Take the collection's name from it, and return it."""
+        placement = entry["placement"]
+        if placement["strategy"] == SHARED:
+            self.advance_pool(placement["pool"])
+            return self._collection_at(placement)
+        name = LEFT if placement["strategy"] == DATABASE else f"moving_{move}"
+        self.move(entry["_id"], name)
+        return self._databases[placement["cluster"]].client[placement["database"]][name]
+
+    def _arrive(
+        self, organization_id: ObjectId, strategy: str, cluster: str, pool: int, move: ObjectId
+    ) -> dict[str, Any]:
+        """The placement at which an organization arrives."""
+        placement: dict[str, Any] = {"strategy": strategy, "cluster": cluster}
+        data = self._databases[cluster]
+        if strategy == SHARED:
+            self._make_pool(pool, cluster)
+            return placement | {"database": data.name, "pool": pool}
+        name = f"move_{move}"
+        if strategy == DATABASE:
+            data, name = data.client[database_name(organization_id)], ARRIVING
+        data.create_collection(name, check_exists=False)
+        return placement | {
+            "database": data.name, "collection": name, "uuid": _uuid(data, name)
+        }  # fmt: skip
+
+    def _copy(
+        self, left: Any, source: dict[str, Any], target: dict[str, Any], organization_id: ObjectId
+    ) -> None:
+        """Copy the documents, and between collections of their own the indexes."""
+        shared = source["strategy"] == SHARED
+        query = {"_id": Shared(organization_id).filters.range} if shared else {}
+        raw = DEFAULT_CODEC_OPTIONS.with_options(document_class=RawBSONDocument)
+        found = [bytes(each.raw) for each in left.with_options(raw).find(query)]
+        documents = [with_unwrapped_id(each) for each in found] if shared else found
+        if target["strategy"] == SHARED:
+            documents = [with_wrapped_id(each, organization_id) or b"" for each in documents]
+        there = self._collection_at(target)
+        if documents:
+            there.insert_many([RawBSONDocument(each) for each in documents])
+        if not shared and target["strategy"] != SHARED:
+            indexes = [dict(each) for each in left.list_indexes() if each["name"] != "_id_"]
+            for index in indexes:
+                there.create_indexes([IndexModel(index.pop("key").items(), **index)])
+
+    def _collection_at(self, placement: dict[str, Any]) -> Any:
+        """The collection of a placement."""
+        data = self._databases[placement["cluster"]]
+        if placement["strategy"] == SHARED:
+            return data[self.pool(placement["pool"]).names[0]]
+        return data.client[placement["database"]][placement["collection"]]
+
+    def _uuid_at(self, placement: dict[str, Any]) -> Any:
+        """The UUID of that collection."""
+        pool = placement.get("pool")
+        return placement["uuid"] if pool is None else self.pool(pool).uuid
 
     def _found(self, organization: str | ObjectId) -> Any:
         """The collection, whatever its name."""
         placement = self.entry(organization)["placement"]
-        pool = placement.get("pool")
-        uuid = placement["uuid"] if pool is None else self.pool(pool).uuid
-        database = self.client[placement["database"]]
-        [found] = database.list_collections(filter={"info.uuid": Binary.from_uuid(uuid)})
+        uuid = Binary.from_uuid(self._uuid_at(placement))
+        database = self._clients[placement["cluster"]][placement["database"]]
+        [found] = database.list_collections(filter={"info.uuid": uuid})
         return database[found["name"]]
 
-    def _name(self, organization: str | ObjectId, slug: str) -> str:
-        """The collection's name under a slug."""
-        own = self.entry(organization)["placement"]["strategy"] == COLLECTION
-        return _collection(slug) if own else DOCUMENTS
+    def _name(self, organization: str | ObjectId, slug: str, strategy: str = "") -> str:
+        """The collection's name under a slug, by the strategy or a new one."""
+        strategy = strategy or self.entry(organization)["placement"]["strategy"]
+        return _collection(slug) if strategy == COLLECTION else DOCUMENTS
 
     def _place(self, organization_id: ObjectId, name: str, **fields: Any) -> None:
         """Give the collection its name, unless others share it, and record that."""
@@ -254,12 +384,12 @@ class FakePortal:
             fields["placement.collection"] = name
         self.update(organization_id, **fields)
 
-    def _make_pool(self, number: int) -> None:
+    def _make_pool(self, number: int, cluster: str = MAIN) -> None:
         if self._pools.find_one({"_id": number}) is None:
             generation = next(self._generations)
-            name = pool_name(number, generation)
-            self.data.create_collection(name, check_exists=False)
-            record = {"cluster": MAIN, "database": self.data.name, "uuid": _uuid(self.data, name)}
+            name, data = pool_name(number, generation), self._databases[cluster]
+            data.create_collection(name, check_exists=False)
+            record = {"cluster": cluster, "database": data.name, "uuid": _uuid(data, name)}
             stamp = {"generation": generation, "epoch": _EPOCH, "format": _FORMAT}
             self._pools.insert_one({"_id": number, **record, **stamp})
 
@@ -270,7 +400,8 @@ class FakePortal:
 
     def _drop_databases(self) -> None:
         for entry in self._entries.find({"placement.strategy": DATABASE}):
-            self.client.drop_database(entry["placement"]["database"])
+            placement = entry["placement"]
+            self._clients[placement["cluster"]].drop_database(placement["database"])
 
     @property
     def _entries(self) -> Any:

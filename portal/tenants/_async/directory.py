@@ -8,7 +8,7 @@ from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from .. import limits
@@ -26,14 +26,23 @@ from ..directory import (
 from ..errors import (
     DirectoryMissing,
     DirectorySetBack,
+    Moving,
     NotReady,
     NotResolved,
     Unknown,
     UnknownPool,
 )
-from ..fence import pauses
+from ..fence import pauses, polls
 from ..placements import DATABASE
-from ..runtime import AsyncFlights, AsyncRead, AsyncScoped, Result, async_sleep, renew_after_fork
+from ..runtime import (
+    AsyncFlights,
+    AsyncRead,
+    AsyncScoped,
+    Result,
+    async_sleep,
+    remaining,
+    renew_after_fork,
+)
 from .connections import AsyncClusters, AsyncConnection
 from .reports import AsyncReports
 
@@ -46,12 +55,16 @@ _CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
 class AsyncDirectory:
     """The directory in the database ``master``, and what it answered lately. Thread-safe.
 
-    Those who ask for the same at the same time share one read.
+    Those who ask for the same at the same time share one read, and those who wait for the same
+    organization to be at its new place share its reads.
     """
 
-    def __init__(self, clusters: AsyncClusters, master: str, max_entries: int) -> None:
+    def __init__(
+        self, clusters: AsyncClusters, master: str, max_entries: int, moving_seconds: float
+    ) -> None:
         self.clusters = clusters
         self._master = master
+        self._moving_seconds = moving_seconds
         self._entries = Entries(max_entries)
         self._flights = AsyncScoped(AsyncFlights)
         self._reports = AsyncReports(clusters)
@@ -60,10 +73,11 @@ class AsyncDirectory:
 
     async def locate(self, organization_id: ObjectId) -> Located:
         """The organization's place, as far as known. Waits CREATION_SECONDS for one that is being
-        created. Raises StateError."""
+        created, and ``moving_seconds`` for one that is between two places. Raises StateError."""
         known = self._entries.get(organization_id)
         if known is not None:
             return known
+        moved_by = time.monotonic() + self._moving_seconds
         deadline = time.monotonic() + limits.CREATION_SECONDS
         for pause_seconds in pauses():
             try:
@@ -72,12 +86,23 @@ class AsyncDirectory:
             except NotReady:
                 if time.monotonic() > deadline:
                     raise
+            except Moving as moving:
+                await self._wait(moving, moved_by)
             await async_sleep(pause_seconds)
         raise AssertionError("there are always more pauses")
 
     async def follow(self, used: Located, found: str | None) -> Located:
         """The place to go on at, after the server ``found`` the collection under another name than
-        ``used``. Reads the directory, unless it was read since. Raises StateError."""
+        ``used``. Reads the directory, unless it was read since, and waits ``moving_seconds`` for an
+        organization that is between two places. Raises StateError."""
+        moved_by = time.monotonic() + self._moving_seconds
+        while True:
+            try:
+                return await self._follow(used, found)
+            except Moving as moving:
+                await self._wait(moving, moved_by)
+
+    async def _follow(self, used: Located, found: str | None) -> Located:
         known = self._entries.get(used.entry.id)
         if known is not None and not known.is_at(used) and used.doubted is None:
             return known
@@ -90,6 +115,28 @@ class AsyncDirectory:
         if known.entry.order > entry.order and known.is_at(used):
             raise DirectorySetBack(entry.id)
         return self._entries.move(follow(known.entry, used, found, known.pool))
+
+    async def _wait(self, moving: Moving, deadline: float) -> None:
+        """Wait until the directory says something else of an organization that is ``moving``.
+        Raises that at the deadline."""
+
+        async def poll() -> None:
+            for pause_seconds in polls():
+                await async_sleep(pause_seconds)
+                entry, _ = await self._read(moving.organization)
+                if entry.order != moving.version:
+                    return
+
+        seconds, callers = deadline - time.monotonic(), remaining()
+        if seconds <= 0:
+            raise moving
+        try:
+            with pymongo.timeout(seconds):
+                await self._share(("moving", moving.organization), poll)
+        except PyMongoError as error:
+            if not error.timeout or (callers is not None and callers < seconds):
+                raise
+            raise moving from error
 
     def known_by_slug(self, slug: str) -> Located | None:
         """The place of the organization that had the slug when it was last read."""

@@ -18,8 +18,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from .. import limits
+from ..bulk import Sending
 from ..directory import Located
-from ..errors import NotOffered
+from ..errors import NotOffered, PartialWrite, StateError
 from ..fence import Moved, check_write, is_transient, pauses, rejection
 from ..runtime import AsyncAttempt, AsyncBody, Result, async_sleep
 from .connections import AsyncConnection, next_number
@@ -124,23 +125,33 @@ class AsyncFenced:
 
     async def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
         options = write_options(self.codec_options)
+        sending = Sending(verb, fields)
         taken: tuple[str, AsyncConnection, AsyncClientSession, Any] | None = None
 
         async def attempt(located: Located) -> Mapping[str, Any]:
             nonlocal taken
-            connection = self._place.connection(located)
+            # A try of which nothing is known is followed by one at the same place, which tells:
+            # the server knows its number, or rejects it. So what comes to another cluster, where
+            # its number isn't known, was not done.
+            another = sending.begin(located.uuid)
+            if taken is not None and (another or taken[0] != located.entry.cluster):
+                taken[1].return_session(taken[2])
+                taken = None
             # All tries are for one connection, also where its URI is replaced meanwhile: a server
             # knows a number by its session, and a session by its user.
-            if taken is None or taken[0] != located.entry.cluster:
+            if taken is None:
+                connection = self._place.connection(located)
                 # The number is drawn when the session is held: one drawn before might be lower.
                 session = connection.take_session()
                 taken = located.entry.cluster, connection, session, next_number()
             _, connection, session, number = taken
             database = connection.database(located.entry.database)
-            command = {**fields, "txnNumber": number, "writeConcern": _MAJORITY}
+            stamped = {"txnNumber": number, "writeConcern": _MAJORITY}
+            command = {**fields, **sending.content, **stamped}
             reply = await send(database, verb, command, located, options, session)
+            sending.note(reply)
             check_write(reply, single=single)
-            return reply
+            return sending.whole(reply)
 
         answered = False
         try:
@@ -149,6 +160,10 @@ class AsyncFenced:
             return reply
         except OperationFailure as error:
             answered = not error.timeout
+            raise
+        except StateError as error:
+            if sending.done:
+                raise PartialWrite(sending.done) from error
             raise
         finally:
             # A write that may still run in the server would make the session's next one wait.

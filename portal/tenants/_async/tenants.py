@@ -139,7 +139,8 @@ class AsyncTenants:
 
     Thread-safe and fork-safe: a child makes clients of its own at first use. No transaction, cursor
     or stream crosses a fork. There is one connection pool for each cluster, whatever the number of
-    organizations (two where change streams are used).
+    organizations (two where change streams are used). While an organization is moved to another
+    place, its operations wait for ``moving_seconds`` at most; then they raise Moving.
     """
 
     def __init__(
@@ -148,11 +149,13 @@ class AsyncTenants:
         *,
         max_streams: int = limits.MAX_STREAMS,
         max_entries: int = limits.MAX_ENTRIES,
+        moving_seconds: float = limits.MOVING_SECONDS,
         **client_options: Any,
     ) -> None:
         uris = {MAIN: uri} if isinstance(uri, str) else dict(uri)
         self._clusters = AsyncClusters(uris, max_streams, client_options)
-        self._directory = AsyncDirectory(self._clusters, database_of(uris[MAIN]), max_entries)
+        master = database_of(uris[MAIN])
+        self._directory = AsyncDirectory(self._clusters, master, max_entries, moving_seconds)
 
     def __getitem__(self, slug: str) -> AsyncTenant:
         """The organization with this slug, current or old. Nothing is read before its first use,

@@ -7,7 +7,7 @@ import pymongo
 from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.collection import Collection
 
@@ -26,14 +26,23 @@ from ..directory import (
 from ..errors import (
     DirectoryMissing,
     DirectorySetBack,
+    Moving,
     NotReady,
     NotResolved,
     Unknown,
     UnknownPool,
 )
-from ..fence import pauses
+from ..fence import pauses, polls
 from ..placements import DATABASE
-from ..runtime import Flights, Read, Result, Scoped, renew_after_fork, sleep
+from ..runtime import (
+    Flights,
+    Read,
+    Result,
+    Scoped,
+    remaining,
+    renew_after_fork,
+    sleep,
+)
 from .connections import Clusters, Connection
 from .reports import Reports
 
@@ -46,12 +55,16 @@ _CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
 class Directory:
     """The directory in the database ``master``, and what it answered lately. Thread-safe.
 
-    Those who ask for the same at the same time share one read.
+    Those who ask for the same at the same time share one read, and those who wait for the same
+    organization to be at its new place share its reads.
     """
 
-    def __init__(self, clusters: Clusters, master: str, max_entries: int) -> None:
+    def __init__(
+        self, clusters: Clusters, master: str, max_entries: int, moving_seconds: float
+    ) -> None:
         self.clusters = clusters
         self._master = master
+        self._moving_seconds = moving_seconds
         self._entries = Entries(max_entries)
         self._flights = Scoped(Flights)
         self._reports = Reports(clusters)
@@ -60,10 +73,11 @@ class Directory:
 
     def locate(self, organization_id: ObjectId) -> Located:
         """The organization's place, as far as known. Waits CREATION_SECONDS for one that is being
-        created. Raises StateError."""
+        created, and ``moving_seconds`` for one that is between two places. Raises StateError."""
         known = self._entries.get(organization_id)
         if known is not None:
             return known
+        moved_by = time.monotonic() + self._moving_seconds
         deadline = time.monotonic() + limits.CREATION_SECONDS
         for pause_seconds in pauses():
             try:
@@ -72,12 +86,23 @@ class Directory:
             except NotReady:
                 if time.monotonic() > deadline:
                     raise
+            except Moving as moving:
+                self._wait(moving, moved_by)
             sleep(pause_seconds)
         raise AssertionError("there are always more pauses")
 
     def follow(self, used: Located, found: str | None) -> Located:
         """The place to go on at, after the server ``found`` the collection under another name than
-        ``used``. Reads the directory, unless it was read since. Raises StateError."""
+        ``used``. Reads the directory, unless it was read since, and waits ``moving_seconds`` for an
+        organization that is between two places. Raises StateError."""
+        moved_by = time.monotonic() + self._moving_seconds
+        while True:
+            try:
+                return self._follow(used, found)
+            except Moving as moving:
+                self._wait(moving, moved_by)
+
+    def _follow(self, used: Located, found: str | None) -> Located:
         known = self._entries.get(used.entry.id)
         if known is not None and not known.is_at(used) and used.doubted is None:
             return known
@@ -90,6 +115,28 @@ class Directory:
         if known.entry.order > entry.order and known.is_at(used):
             raise DirectorySetBack(entry.id)
         return self._entries.move(follow(known.entry, used, found, known.pool))
+
+    def _wait(self, moving: Moving, deadline: float) -> None:
+        """Wait until the directory says something else of an organization that is ``moving``.
+        Raises that at the deadline."""
+
+        def poll() -> None:
+            for pause_seconds in polls():
+                sleep(pause_seconds)
+                entry, _ = self._read(moving.organization)
+                if entry.order != moving.version:
+                    return
+
+        seconds, callers = deadline - time.monotonic(), remaining()
+        if seconds <= 0:
+            raise moving
+        try:
+            with pymongo.timeout(seconds):
+                self._share(("moving", moving.organization), poll)
+        except PyMongoError as error:
+            if not error.timeout or (callers is not None and callers < seconds):
+                raise
+            raise moving from error
 
     def known_by_slug(self, slug: str) -> Located | None:
         """The place of the organization that had the slug when it was last read."""

@@ -9,6 +9,9 @@ from bson import ObjectId
 DOCUMENTS = "portal_tenant_documents"
 """The collection's name."""
 
+ARRIVING, LEFT = "portal_moving_documents", "portal_moved_documents"
+"""Its names where it moves to, before it gets its own, and where it was, from the fence on."""
+
 
 def database_name(organization_id: ObjectId) -> str:
     """The name of an organization's database."""

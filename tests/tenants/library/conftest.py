@@ -215,7 +215,8 @@ def connect(request):
 
 @pytest.fixture(scope="session")
 def shared_fake(server_uri):
-    with library("testing").FakePortal(server_uri) as portal:
+    # Another cluster is another session, whatever the server.
+    with library("testing").FakePortal(server_uri, {"berlin": server_uri}) as portal:
         yield portal
 
 
@@ -227,7 +228,7 @@ def shared_listener():
 @pytest.fixture(scope="session", params=FORMS)
 def shared_tenants(request, shared_fake, shared_listener):
     with connecting(request) as make:
-        yield make(shared_fake.uri, event_listeners=[shared_listener])
+        yield make(shared_fake.uris, event_listeners=[shared_listener])
 
 
 @pytest.fixture
@@ -336,4 +337,4 @@ def over_the_line(line, fake, connect):
     """``Tenants`` that reach the server by that line."""
     port = f":{line.port}/"
     uri = fake.uri.replace(port, f":{line.listener.getsockname()[1]}/")
-    return connect(uri.replace("replicaSet=portal", "directConnection=true"))
+    return connect({**fake.uris, "main": uri.replace("replicaSet=portal", "directConnection=true")})

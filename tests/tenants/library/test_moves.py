@@ -1,0 +1,354 @@
+"""Moves of an organization to another place, which operations wait for."""
+
+import itertools
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError
+
+from tests.tenants.library.conftest import library
+from tests.tenants.library.works import AFTERWARDS, FEW, READS, VERBS, WRITES, ids, told
+
+directory, errors = library("directory"), library("errors")
+
+STRATEGIES = ("collection", "database", "shared")
+CLUSTERS = ("main", "berlin")
+ELSEWHERE = {"main": 2, "berlin": 3}  # pools
+PAIRS = list(itertools.product(STRATEGIES, STRATEGIES, CLUSTERS))
+# Own to own, into a pool of another cluster, and out of a pool.
+TYPICAL = [
+    ("collection", "collection", "main"),
+    ("collection", "shared", "berlin"),
+    ("shared", "database", "main"),
+]
+
+
+def pairs(typical):
+    """Moves between all places, of which ``make test`` makes the typical ones."""
+    each = [pytest.param(*one, marks=() if one in typical else pytest.mark.full) for one in PAIRS]
+    return pytest.mark.parametrize(("strategy", "to", "cluster"), each)
+
+
+EACH_PAIR = pairs(TYPICAL)
+
+
+@pytest.fixture
+def elsewhere(fake, acme, to, cluster):
+    """Arguments of a move to there."""
+    return {"strategy": to, "cluster": cluster, "pool": ELSEWHERE[cluster]}
+
+
+class Fence:
+    """A move that stands between its two places until it goes on."""
+
+    def __init__(self, fake, organization, **place):
+        self._go_on, self._begun, self._place = threading.Event(), threading.Event(), place
+        self._thread = threading.Thread(target=self._move, args=[fake, organization])
+        self._thread.start()
+        assert self._begun.wait(10)
+
+    def _move(self, fake, organization):
+        with fake.relocating(organization, **self._place):
+            self._begun.set()
+            assert self._go_on.wait(20)
+
+    def go_on(self):
+        self._go_on.set()
+        self._thread.join()
+
+
+@pairs(TYPICAL[1:2])
+@pytest.mark.parametrize("name", [*WRITES, *READS])
+def test_no_operation_notices_a_move_before_it(store, stored, fake, acme, elsewhere, name):
+    store.insert_many(map(dict, FEW))
+    expected = READS[name](store) if name in READS else None
+    fake.relocate(acme, **elsewhere)
+    if name in READS:
+        assert READS[name](store) == expected
+    else:
+        WRITES[name](store)
+        assert type(stored)(fake, acme).find() == AFTERWARDS[name]
+
+
+class UndoneError(Exception):
+    """Has a move undone."""
+
+
+@contextmanager
+def between(fake, organization):
+    """The organization stands between two places; then the move is undone."""
+    with suppress(UndoneError), fake.relocating(organization):
+        yield
+        raise UndoneError
+
+
+@EACH_PAIR
+@pytest.mark.parametrize("name", ["update_one", "bulk_write", "transaction", "find"])
+def test_an_operation_that_meets_the_fence_goes_on_at_the_new_place(
+    store, stored, fake, acme, elsewhere, name
+):
+    store.insert_many(map(dict, FEW))
+    fence = Fence(fake, acme, **elsewhere)
+    outcome = []
+    working = threading.Thread(target=lambda: outcome.append({**WRITES, **READS}[name](store)))
+    working.start()
+    working.join(0.1)
+    assert working.is_alive()
+    fence.go_on()
+    working.join()
+    assert len(outcome) == 1
+    expected = FEW if name in READS else AFTERWARDS[name]
+    assert type(stored)(fake, acme).find() == expected
+
+
+@EACH_PAIR
+@pytest.mark.parametrize("name", VERBS)
+def test_a_write_whose_answer_was_lost_is_executed_once_also_elsewhere(
+    over_the_line, line, stored, fake, acme, elsewhere, name
+):
+    """Its try is repeated at the place that is left, by its number, before it goes on: also where
+    that isn't there any more."""
+    stored.insert_many(FEW)
+    line.break_after(VERBS[name], lambda: fake.relocate(acme, **elsewhere))
+    WRITES[name](over_the_line.by_id(acme))
+    assert line.broken_at == [VERBS[name]]
+    assert type(stored)(fake, acme).find() == AFTERWARDS[name]
+
+
+@EACH_PAIR
+@pytest.mark.parametrize("verb", ["update", "commitTransaction"])
+def test_a_batch_whose_answer_was_lost_is_executed_once_also_elsewhere(
+    over_the_line, line, stored, fake, acme, elsewhere, verb
+):
+    """The fence waits for a transaction that isn't decided, so the move follows that."""
+    stored.insert_many(FEW)
+    store = over_the_line.by_id(acme)
+    store.find_one()
+    moving = []
+
+    def move():
+        moving.append(threading.Thread(target=fake.relocate, args=[acme], kwargs=elsewhere))
+        moving[0].start()
+
+    line.break_after(verb, move)
+    assert told(store.update_many({"n": 0}, {"$inc": {"n": 1}})) == (4, 4)
+    moving[0].join()
+    assert line.broken_at == [verb]
+    assert type(stored)(fake, acme).find() == AFTERWARDS["update_many"]
+
+
+SKIPPED = {"insert": 1, "update": 50, "delete": 50}
+STOPPED = {
+    "insert": "hangDuringBatchInsert",
+    "update": "hangDuringBatchUpdate",
+    "delete": "hangDuringBatchRemove",
+}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "to", "cluster"),
+    [
+        ("collection", "collection", "berlin"),
+        pytest.param("collection", "collection", "main", marks=pytest.mark.full),
+        pytest.param("shared", "collection", "main", marks=pytest.mark.full),
+        pytest.param("collection", "shared", "berlin", marks=pytest.mark.full),
+    ],
+)
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("verb", STOPPED)
+def test_what_a_fence_stopped_in_the_middle_goes_on_with_the_rest(
+    store, stored, bare, fake, acme, elsewhere, verb, ordered
+):
+    """No statement is executed twice, and the result is that of all."""
+    count = 200
+    if verb != "insert":
+        stored.insert_many({"_id": n, "n": 0} for n in range(count))
+    requests = {
+        "insert": [pymongo.InsertOne({"_id": n, "n": 1, "x": "x" * 4000}) for n in range(count)],
+        "update": [
+            *(pymongo.UpdateOne({"_id": n}, {"$inc": {"n": 1}}) for n in range(count)),
+            pymongo.UpdateOne({"_id": "new"}, {"$inc": {"n": 1}}, upsert=True),
+        ],
+        "delete": [pymongo.DeleteOne({"_id": n}) for n in range(count)],
+    }[verb]
+    point, results = STOPPED[verb], []
+    namespace = fake._found(acme).full_name
+    mode, data = {"skip": SKIPPED[verb]}, {"nss": namespace, "namespace": namespace}
+    counted = bare.admin.command({"configureFailPoint": point, "mode": mode, "data": data})
+    writing = threading.Thread(
+        target=lambda: results.append(store.bulk_write(requests, ordered=ordered))
+    )
+    writing.start()
+    try:
+        entered = {"timesEntered": counted["count"] + 1, "maxTimeMS": 10_000}
+        bare.admin.command({"waitForFailPoint": point, **entered})
+        with fake.relocating(acme, **elsewhere):
+            # Those that are done are, and the others meet the fence.
+            bare.admin.command({"configureFailPoint": point, "mode": "off"})
+            writing.join(0.1)
+            there = list(fake._found(acme).find())
+            changed = sum(each["n"] == 1 for each in there)
+            some = count - len(there) if verb == "delete" else changed
+    finally:
+        bare.admin.command({"configureFailPoint": point, "mode": "off"})
+    writing.join()
+    assert 0 < some < count
+    expected = [{"_id": n, "n": 1} for n in range(count)] if verb != "delete" else []
+    if verb == "update":
+        expected.append({"_id": "new", "n": 1})
+        assert results[0].upserted_ids == {count: "new"}
+        assert results[0].modified_count == count
+    if verb == "insert":
+        assert results[0].inserted_count == count
+    if verb == "delete":
+        assert results[0].deleted_count == count
+    found = type(stored)(fake, acme).find()
+    assert [{"_id": each["_id"], "n": each["n"]} for each in found] == expected
+
+
+def test_a_write_waits_no_longer_than_it_was_told_and_nothing_is_done(
+    connect, stored, fake, acme, strategy
+):
+    store = connect(fake.uris, moving_seconds=0.3).by_id(acme)
+    fresh = connect(fake.uris, moving_seconds=0.3).by_id(acme)
+    store.insert_one({"_id": 0})
+    with between(fake, acme):
+        for each in (store, fresh):
+            begun = time.monotonic()
+            with pytest.raises(errors.Moving, match="nothing was done"):
+                each.insert_one({"_id": 1})
+            assert 0.3 <= time.monotonic() - begun < 1.5
+    assert ids(stored.find()) == [0]
+    store.insert_one({"_id": 2})
+    assert ids(stored.find()) == [0, 2]
+
+
+def test_the_callers_own_time_ends_as_ever(store, fake, acme, strategy):
+    store.find_one()
+    with between(fake, acme):
+        with pytest.raises(PyMongoError) as ended, pymongo.timeout(0.3):
+            store.insert_one({})
+        assert ended.value.timeout
+
+
+@pytest.mark.parametrize("strategy", ["collection", "shared"])
+def test_many_that_wait_share_few_reads_and_go_on_soon(store, fake, acme, stored, listener):
+    store.insert_one({"_id": 0, "n": 0})
+    fence, done = Fence(fake, acme, cluster="berlin"), []
+
+    def write():
+        done.append(store.update_one({"_id": 0}, {"$inc": {"n": 1}}))
+
+    writing = [threading.Thread(target=write) for _ in range(100)]
+    for each in writing:
+        each.start()
+    tried = None
+    while tried != (tried := listener.names.count("update")):  # until all of them wait
+        threading.Event().wait(0.2)
+    before = len(listener.views)
+    threading.Event().wait(0.5)
+    # However many wait, one of them looks, every few hundredths of a second by then.
+    assert 0 < len(listener.views) - before < 150
+    assert done == []
+    fence.go_on()
+    for each in writing:
+        each.join()
+    assert type(stored)(fake, acme).find() == [{"_id": 0, "n": 100}]
+
+
+def test_who_waits_looks_often_at_first():
+    """A switch takes 20 to 80 ms, and waiting mustn't take twice as long."""
+    passed, worst = 0.0, {}
+    for pause in itertools.islice(library("fence").polls(), 100):
+        if passed > 0:
+            worst[passed] = pause / passed
+        passed += pause
+        assert pause <= 0.1
+    assert all(share <= 0.25 for at, share in worst.items() if at >= 0.02)
+
+
+@EACH_PAIR
+def test_a_result_goes_on_behind_the_last_document_at_the_new_place(store, fake, acme, elsewhere):
+    store.insert_many({"_id": n, "n": -n} for n in range(50))
+    found = store.find(batch_size=10)
+    first = next(found)
+    lost = store.find(sort="n", batch_size=10)
+    next(lost)
+    fake.relocate(acme, **elsewhere)
+    assert ids([first, *found]) == [*range(50)]
+    with pytest.raises(errors.CursorLost, match="moved"):
+        lost.to_list()
+
+
+def test_a_write_stopped_in_the_middle_says_how_much_is_done_where_it_cant_go_on(
+    connect, stored, bare, fake, acme
+):
+    store = connect(fake.uris, moving_seconds=0.2).by_id(acme)
+    store.find_one()
+    point, outcome = "hangDuringBatchInsert", []
+
+    def insert():
+        with pytest.raises(errors.PartialWrite) as stopped:
+            store.insert_many({"_id": n, "x": "x" * 4000} for n in range(200))
+        outcome.append((stopped.value.done, type(stopped.value.__cause__)))
+
+    counted = bare.admin.command({"configureFailPoint": point, "mode": {"skip": 1}})
+    writing = threading.Thread(target=insert)
+    writing.start()
+    try:
+        entered = {"timesEntered": counted["count"] + 1, "maxTimeMS": 10_000}
+        bare.admin.command({"waitForFailPoint": point, **entered})
+        with between(fake, acme):
+            bare.admin.command({"configureFailPoint": point, "mode": "off"})
+            writing.join()
+    finally:
+        bare.admin.command({"configureFailPoint": point, "mode": "off"})
+    assert outcome == [(len(stored.find()), errors.Moving)]
+
+
+def test_a_cluster_without_a_uri_is_told_and_nothing_is_written(connect, fake, acme, stored):
+    store = connect(fake.uri).by_id(acme)
+    store.insert_one({"_id": 0})
+    fake.relocate(acme, cluster="berlin")
+    with pytest.raises(errors.UnknownCluster, match="berlin"):
+        store.insert_one({"_id": 1})
+    assert ids(stored.find()) == [0]
+
+
+def test_moves_there_and_back_again_are_followed(tenants, store, fake, acme):
+    """Also by who slept through some of them, and by its slug."""
+    by_slug, sleeper = tenants["acme"], tenants.by_id(acme)
+    sleeper.find_one()
+    for n, place in enumerate(
+        [("shared", "main"), ("database", "berlin"), ("shared", "main"), ("collection", "main")]
+    ):
+        fake.relocate(acme, *place, pool=ELSEWHERE[place[1]])
+        store.insert_one({"_id": n})
+        by_slug.update_one({"_id": n}, {"$set": {"seen": True}})
+    sleeper.insert_one({"_id": "awake"})
+    assert ids(store.find({"seen": True})) == [0, 1, 2, 3]
+    assert store.count_documents({}) == 5
+
+
+def test_one_that_leaves_a_pool_leaves_its_neighbours_alone(tenants, fake):
+    leaving, staying = (tenants.by_id(fake.create(each, "shared")) for each in ("a", "b"))
+    for each in (leaving, staying):
+        each.insert_one({"_id": 1, "of": str(each.id)})
+    with fake.relocating(leaving.id):
+        staying.update_one({"_id": 1}, {"$set": {"n": 1}})
+    assert leaving.find_one() == {"_id": 1, "of": str(leaving.id)}
+    assert staying.find_one() == {"_id": 1, "of": str(staying.id), "n": 1}
+
+
+@pytest.mark.parametrize("strategy", ["shared"])
+def test_a_library_that_doesnt_know_of_moves_writes_nothing_into_the_pool(
+    connect, fake, acme, stored
+):
+    """The directory tells it a state that it doesn't know."""
+    fake.update(acme, state="leaving")
+    with pytest.raises(errors.UnknownState, match="update portal-tenants"):
+        connect(fake.uri).by_id(acme).insert_one({})
+    assert stored.find() == []
