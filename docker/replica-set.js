@@ -71,7 +71,63 @@ const role = {
       ],
     },
     {
-      resource: { db: "", collection: "portal_moved_documents" },
+      resource: { db: "", collection: "portal_moved_documents_1" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents_2" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents_3" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents_4" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents_5" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents_6" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents_7" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_moved_documents_8" },
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",

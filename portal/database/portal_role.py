@@ -29,8 +29,9 @@ databases would be one in all others as well."""
 MOVING_COLLECTION = "portal_moving_documents"
 """Its name until a move to it is done."""
 
-MOVED_COLLECTION = "portal_moved_documents"
-"""Its name once a move from it has begun to switch; then it is the old copy."""
+MOVED_COLLECTIONS = tuple(f"portal_moved_documents_{number}" for number in range(1, 9))
+"""Its names once a move from it has begun to switch; then it is the old copy. Each fence takes the
+next, so that a rename on its way from an earlier one finds no collection under its name."""
 
 _DOCUMENTS = ("find", "insert", "update", "remove")
 # changeStream: moves follow what is written meanwhile.
@@ -44,7 +45,7 @@ _OWN = (
     *_LIFECYCLE,
     *_FOLLOWED,
 )
-_IN_OWN_DATABASES = OWN_COLLECTION, TRASHED_COLLECTION, MOVING_COLLECTION, MOVED_COLLECTION
+_IN_OWN_DATABASES = OWN_COLLECTION, TRASHED_COLLECTION, MOVING_COLLECTION, *MOVED_COLLECTIONS
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
 # hostInfo, getCmdLineOpts and serverStatus: how many collections the server may hold, and does.
 _CLUSTER = ("getDefaultRWConcern", "inprog", "hostInfo", "getCmdLineOpts", "serverStatus")

@@ -114,6 +114,12 @@ class Move(MasterDocument):
     # What it waits for, in words, and how often a fence failed for that.
     waits_for = fields.StringField()
     fences_failed = fields.IntField()
+    # The number of its last fence, counted over all moves of the organization.
+    fences = fields.IntField(required=True, default=0)
+    # What the last fence prepared for the switch is to be undone.
+    undo = fields.BooleanField()
+    # Of a way back: its target takes what is written.
+    prepared = fields.BooleanField()
     next_fence_at = fields.DateTimeField()
     pause_ms = fields.FloatField()
     until = fields.DateTimeField()  # of a way back

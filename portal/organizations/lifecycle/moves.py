@@ -8,9 +8,10 @@ what an earlier attempt has in hand is refused by the target, and nothing is wri
 overtaken in between.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
@@ -26,8 +27,11 @@ from portal.documents.moves import Move
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.pools import Pool
 from portal.tenants.collections import CollectionMissing
+from portal.tenants.moving.applying import apply_dirty
 from portal.tenants.moving.following import Follower
-from portal.tenants.moving.places import Place
+from portal.tenants.moving.parts import PARTS, Part, Phase, Sides, run
+from portal.tenants.moving.places import Place, time_of
+from portal.tenants.moving.verifying import verify_ids
 from portal.tenants.moving.writing import Target
 
 LEASE_SECONDS = 10
@@ -43,6 +47,13 @@ QUEUE = LeasedQueue(
 _MAJORITY = WriteConcern("majority")
 
 
+@dataclass(slots=True, eq=False)
+class MoveSides(Sides):
+    """The sides of a move for all its parts, the portal's own among them."""
+
+    move: Move = field(kw_only=True)
+
+
 class Attempt:
     """An attempt at a move: its source, its target, and the stream of what is written at the
     source, from the token of the record on. For one thread, in a ``with`` statement."""
@@ -50,7 +61,6 @@ class Attempt:
     def __init__(self, move: Move, source: Place, target: Place) -> None:
         self.move, self.source = move, source
         self.target = Target(target, move.id, move.attempt)
-        self.target_place = target
         self.follower = Follower(source, move.token or None)
 
     @classmethod
@@ -64,13 +74,38 @@ class Attempt:
         return cls(move, source, target)
 
     fenced_at: float | None = None
-    marker = ""
+    newest: tuple[bytes, ...] = ()
+    """The ids that were written last, to be compared once more when nobody writes."""
 
     def __enter__(self) -> "Attempt":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.follower.close()
+
+    def apply(self, ids: Iterable[bytes] = ()) -> int:
+        """Have the target's documents of these ids, and of all that are dirty, be as the source's;
+        how many those were."""
+        self.follower.mark(ids)
+        return apply_dirty(self.source, self.target, self.follower)
+
+    def sides(self, meanwhile: Callable[[], object] = lambda: None) -> MoveSides:
+        """The sides for all that travels beside the documents."""
+        return MoveSides(self.source, self.target.place, self.apply, meanwhile, move=self.move)
+
+    def drain(self, seconds: float) -> None:
+        """Apply all that was written until now, when nobody writes any more, compare it with what
+        was written last before, and have nothing be written to the target by this attempt from now
+        on. Raises NotReached, VerificationFailed, and as ``apply``."""
+        self.follower.reach(time_of(self.source), seconds)
+        newest = {*self.newest, *self.follower.dirty}
+        self.apply()
+        if newest:
+            verify_ids(
+                self.source, self.target.place, self.follower, self.apply, newest, fenced=True
+            )
+        run_parts(Phase.AFTER_FENCE, self.sides())
+        self.target.forget_token()
 
 
 def held(move: Move) -> QuerySet:
@@ -156,3 +191,21 @@ def keep_at_hand(attempt: Attempt) -> Attempt:
     """Have later steps use this attempt too; ``closing`` ends it."""
     _at_hand.set(attempt)
     return attempt
+
+
+MovePart = Part[MoveSides]
+"""A part that travels with an organization beside its documents."""
+
+_installed: list[MovePart] = []
+
+
+def install(portal_parts: tuple[MovePart, ...]) -> None:
+    """Make these the parts that travel beside what is kept with the documents."""
+    _installed[:] = portal_parts
+
+
+def run_parts(phase: Phase, sides: MoveSides) -> None:
+    """Carry a phase out for all that travels. May be run again. Raises what ``parts.run`` raises,
+    and those of the portal's parts."""
+    run(phase, PARTS, sides)
+    run(phase, tuple(_installed), sides)

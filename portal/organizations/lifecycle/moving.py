@@ -12,7 +12,7 @@ has another number; after it, the steps up to it do nothing.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,9 +24,11 @@ from pymongo.errors import ExecutionTimeout, NetworkTimeout, PyMongoError
 
 from portal import settings
 from portal.audit.trail import record
+from portal.database.clusters import database_of
 from portal.database.connection import server_time
 from portal.database.errors import ClusterLost
 from portal.database.leases import Interrupted
+from portal.database.portal_role import MOVED_COLLECTIONS
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.moves import Move, MoveProgress, MoveState, Outcome
 from portal.documents.organizations import (
@@ -48,16 +50,18 @@ from portal.organizations.lifecycle.privileges import (
 )
 from portal.organizations.lifecycle.steps import rename_by_uuid
 from portal.tenants import collections
-from portal.tenants.collections import CollectionError, Tries
-from portal.tenants.moving.applying import apply_dirty
+from portal.tenants.collections import AT_ONCE, CollectionElsewhere, CollectionError, Tries
 from portal.tenants.moving.errors import (
     MovingError,
     NotReached,
     Overtaken,
     PlaceGone,
     StreamLost,
+    StructureChanged,
+    StructureUnfit,
+    VerificationFailed,
 )
-from portal.tenants.moving.structures import read_structure, set_validator, wake_indexes
+from portal.tenants.moving.parts import Phase
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -101,7 +105,10 @@ def begin_switch(attempt: Attempt) -> Organization | None:
         return None
     waiting = held(move).filter(state__in=(MoveState.READY, MoveState.SHADOW), open=True)
     if not waiting.update_one(
-        set__state=MoveState.FENCED, set__token=dict(attempt.follower.token), unset__waits_for=True
+        set__state=MoveState.FENCED,
+        set__token=dict(attempt.follower.token),
+        inc__fences=1,
+        unset__waits_for=True,
     ):
         raise Interrupted(str(move.id))
     return organization
@@ -129,11 +136,10 @@ def _fence(organization: Organization) -> Organization:
         placement = organization.placement
         try:
             if placement.strategy == Strategy.SHARED:
-                generation = pools.fence(placement.pool, FENCE_TRIES)
-                attempt.marker = f"shared_{placement.pool}_{generation}"
+                pools.fence(placement.pool, FENCE_TRIES)
             else:
-                attempt.marker = name_as_source(placement, move.id) or ""
-                rename_by_uuid(organization, placement.collection, attempt.marker, FENCE_TRIES)
+                *earlier, name = _fenced_names(move)
+                _rename_from(placement, (placement.collection, *earlier), name, FENCE_TRIES)
         except PyMongoError as error:
             if not _is_timeout(error):
                 raise
@@ -141,20 +147,40 @@ def _fence(organization: Organization) -> Organization:
     return organization
 
 
-def _drain(organization: Organization) -> Organization:
-    """Apply all that was written before the fence.
+def _fenced_names(move: Move) -> list[str]:
+    """The names that the source's own collection may have by this fence and those before it."""
+    first = max(1, move.fences - len(MOVED_COLLECTIONS) + 1)
+    names = (name_as_source(move.source, move.id, n) for n in range(first, move.fences + 1))
+    return [name for name in names if name]
 
-    The rename is an event of the source's stream: what is behind it was refused. May be run again:
-    the token isn't stored from the intent on, so a stream that is opened anew sees the rename too,
-    and applying is idempotent.
+
+def _rename_from(placement: Placement, names: Sequence[str], new_name: str, tries: Tries) -> None:
+    """Rename the collection if it has one of these ``names``. Never from whatever name it has: a
+    process that was suspended here would undo a later fence when it wakes. Raises
+    CollectionElsewhere, and what ``rename_collection`` raises."""
+    database, uuid = database_of(placement), placement.uuid
+    try:
+        collections.rename_collection(database, uuid, names[0], new_name, tries)
+    except CollectionElsewhere as found:
+        if found.actual_name not in names:
+            raise
+        collections.rename_collection(database, uuid, found.actual_name, new_name, tries)
+
+
+def _drain(organization: Organization) -> Organization:
+    """Apply all that was written before the fence, and end the writing of the target.
+
+    What the source's cluster acknowledged before the fence isn't later than its time after it, up
+    to which the stream is read. May be run again: the token isn't stored from the intent on, and
+    applying is idempotent. With the move's token nothing that an earlier command has on its way can
+    reach the target any more when writers come there.
     """
     move = _move_of(organization)
     if _is_switched(organization):
         return organization
     with _or_back(organization):
         attempt = _attempt_for(organization, move)
-        attempt.follower.wait_for_name(attempt.marker, DRAIN_SECONDS)
-        apply_dirty(attempt.source, attempt.target, attempt.follower)
+        attempt.drain(DRAIN_SECONDS)
     return organization
 
 
@@ -205,14 +231,13 @@ def _name_target(organization: Organization) -> Organization:
     return organization
 
 
-def _complete_target(organization: Organization) -> Organization:
-    """Have the target check what is written, and expire documents, as the source did. May be run
-    again. The source is read under the name that it has from the fence on."""
+def _arrive(organization: Organization) -> Organization:
+    """Have what travels arrive that needs the target to be the organization's place."""
     move = _move_of(organization)
+    source = moves.place_of(organization.id, old_copy_of(move))
     target = moves.place_of(organization.id, organization.placement)
-    structure = read_structure(moves.place_of(organization.id, old_copy_of(move)))
-    set_validator(target, structure)
-    wake_indexes(target, structure)
+    sides = moves.MoveSides(source, target, lambda _: None, move=move)
+    moves.run_parts(Phase.AT_SWITCH, sides)
     return organization
 
 
@@ -279,6 +304,7 @@ def _way_back_of(move: Move, here: Placement, now: datetime) -> Move:
         target=old_copy_of(move),
         due_at=now,
         token=move.reverse_token,
+        fences=move.fences,
         progress=MoveProgress(documents=move.progress.documents, bytes=move.progress.bytes),
         origin=move.origin,
         drain=move.drain,
@@ -293,7 +319,7 @@ def old_copy_of(move: Move) -> Placement:
     """The placement of the source from the fence on."""
     placement = Placement._from_son(move.source.to_mongo())
     if placement.strategy != Strategy.SHARED:
-        placement.collection = name_as_source(placement, move.id)
+        placement.collection = name_as_source(placement, move.id, move.fences)
     return placement
 
 
@@ -303,9 +329,9 @@ def _name_back(organization: Organization) -> Organization:
     placement = organization.placement
     if placement.strategy == Strategy.SHARED:
         return organization
-    fenced_as = name_as_source(placement, organization.operation.move) or ""
+    names = _fenced_names(_move_of(organization))
     try:
-        rename_by_uuid(organization, fenced_as, placement.collection)
+        _rename_from(placement, names[::-1], placement.collection, AT_ONCE)
     except CollectionError as error:
         # It is gone, or its name is taken: only the record can be rolled back.
         log.error(
@@ -341,6 +367,7 @@ def _write_undone(organization: Organization, now: datetime) -> Organization:
         "set__next_fence_at": now + timedelta(seconds=min(2**failed, _LONGEST_PAUSE_SECONDS)),
         "set__due_at": now,
         "unset__abort_wanted": True,
+        "set__undo": True,
     }
     if failed >= MOST_FENCES or move.abort_wanted:
         # A person has to say that it is tried again; until then it is kept current.
@@ -407,6 +434,8 @@ def _or_back(organization: Organization) -> Iterator[None]:
 def _failure_of(error: Exception) -> Failure:
     if isinstance(error, NotReached):
         return Failure.BEHIND
+    if isinstance(error, VerificationFailed | StructureChanged | StructureUnfit):
+        return Failure.DIFFERENT
     if isinstance(error, StreamLost):
         return Failure.STREAM_LOST
     if isinstance(error, ClusterLost):
@@ -449,7 +478,7 @@ _WAY = engine.Way(
         _drain,
         _switch,
         _name_target,
-        _complete_target,
+        _arrive,
         _give_privileges,
         _end,
     ),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from portal.database.portal_role import (
-    MOVED_COLLECTION,
+    MOVED_COLLECTIONS,
     MOVING_COLLECTION,
     OWN_COLLECTION,
     TRASHED_COLLECTION,
@@ -19,13 +19,13 @@ from portal.organizations.lifecycle.names import OrganizationName
 class Naming:
     """The name ``at_birth``, unique by construction, which nobody else has; those while the
     organization is ``active``, and while it is ``in_trash``; those by a move: of a ``target`` until
-    it is done, and of a ``source`` from its fence on."""
+    it is done, and of a ``source`` from the fence of this number on."""
 
     at_birth: Callable[[ObjectId], str]
     active: Callable[[OrganizationName], str]
     in_trash: Callable[[ObjectId], str]
     target: Callable[[ObjectId], str]
-    source: Callable[[ObjectId], str]
+    source: Callable[[ObjectId, int], str]
 
 
 NAMINGS: dict[str, Naming] = {
@@ -34,14 +34,14 @@ NAMINGS: dict[str, Naming] = {
         active=lambda name: name.collection,
         in_trash=lambda organization_id: f"trash_{organization_id}",
         target=lambda move_id: f"move_{move_id}",
-        source=lambda move_id: f"moving_{move_id}",
+        source=lambda move_id, fence: f"moving_{move_id}_{fence}",
     ),
     Strategy.DATABASE: Naming(
         at_birth=lambda _: OWN_COLLECTION,
         active=lambda _: OWN_COLLECTION,
         in_trash=lambda _: TRASHED_COLLECTION,
         target=lambda _: MOVING_COLLECTION,
-        source=lambda _: MOVED_COLLECTION,
+        source=lambda _, fence: MOVED_COLLECTIONS[fence % len(MOVED_COLLECTIONS)],
     ),
 }
 
@@ -88,10 +88,10 @@ def name_as_target(target: Placement, move_id: ObjectId) -> str | None:
     return naming.target(move_id) if naming else None
 
 
-def name_as_source(source: Placement, move_id: ObjectId) -> str | None:
-    """The name of the source's own collection from the move's fence on."""
+def name_as_source(source: Placement, move_id: ObjectId, fence: int) -> str | None:
+    """The name of the source's own collection from the move's fence of this number on."""
     naming = NAMINGS.get(source.strategy)
-    return naming.source(move_id) if naming else None
+    return naming.source(move_id, fence) if naming else None
 
 
 def database_name(organization_id: ObjectId) -> str:

@@ -1,0 +1,168 @@
+"""The ends of moves: what isn't wanted any more goes, and nothing is left over.
+
+That is the target of a move that was aborted or given up; the old copy, of a way back whose time is
+over; or the new place, of one that was gone. A collection is dropped by its UUID, which never comes
+back; documents in a pool are deleted in transactions with the move's token, so that one on its way
+doesn't meet an organization that has come back.
+"""
+
+import time
+from typing import Protocol
+
+import structlog
+
+from portal.database.clusters import database_of, is_lost
+from portal.database.connection import server_time
+from portal.database.leases import Interrupted, Renewing
+from portal.database.transactions import transactional
+from portal.documents.moves import Move, MoveState, Outcome
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
+from portal.organizations.lifecycle.moves import held, internal_of, is_at, place_of
+from portal.organizations.lifecycle.moving import record_places
+from portal.organizations.lifecycle.naming import name_as_target
+from portal.tenants.births import forestall
+from portal.tenants.collections import (
+    CollectionElsewhere,
+    CollectionMissing,
+    drop_collection,
+    uuid_of,
+)
+from portal.tenants.moving.writing import TOKENS, Target
+
+log = structlog.get_logger()
+
+_LONGEST_REST_SECONDS = 0.5
+
+
+class Ending(Protocol):
+    """An attempt at a move that ends, and its lease."""
+
+    move: Move
+    lease: Renewing
+
+
+def end(run: Ending) -> None:
+    """Remove what isn't wanted any more, then the move's tokens, and close its record. May be run
+    again at any point: what is gone is done."""
+    move = run.move
+    unwanted = _unwanted(move)
+    if not is_lost(unwanted.cluster):
+        _remove(move, unwanted, run.lease)
+    for cluster in {move.source.cluster, move.target.cluster}:
+        if not is_lost(cluster):
+            run.lease.check()
+            ids = [move.id, move.way_back]
+            internal_of(cluster)[TOKENS].delete_many({"_id": {"$in": ids}})
+    run.lease.renew()
+    kept = held(move).filter(state=MoveState.ENDING, open=True)
+    done = kept.update_one(
+        set__state=MoveState.DONE,
+        set__ended_at=server_time(),
+        unset__open=True,
+        unset__due_at=True,
+        unset__token=True,
+        unset__reverse_token=True,
+    )
+    if not done:
+        raise Interrupted(str(move.id))
+
+
+@transactional
+def end_shadow(move: Move, outcome: Outcome, reason: str | None = None) -> None:
+    """Have a way back end, with its event. Raises Interrupted where this attempt isn't the last."""
+    now = server_time()
+    kept = held(move).filter(state=MoveState.SHADOW, open=True)
+    if not kept.update_one(
+        set__state=MoveState.ENDING, set__outcome=outcome, set__reason=reason, set__due_at=now
+    ):
+        raise Interrupted(str(move.id))
+    action = "way_back_lost" if outcome == Outcome.LOST else "way_back_ended"
+    _record(move, f"organization.{action}", reason=reason)
+
+
+@transactional
+def give_up(move: Move, reason: str) -> None:
+    """Have a move from or to a cluster that is lost end."""
+    now = server_time()
+    changes = {"set__outcome": Outcome.GIVEN_UP, "set__reason": reason}
+    open_move = Move.objects(id=move.id, open=True)
+    begun = open_move.filter(
+        state__in=(
+            MoveState.COPYING,
+            MoveState.VERIFYING,
+            MoveState.READY,
+            MoveState.SHADOW,
+            MoveState.ENDING,
+        )
+    )
+    given_up = begun.update_one(
+        set__state=MoveState.ENDING, set__due_at=now, unset__paused=True, **changes
+    )
+    given_up = given_up or open_move.filter(state=MoveState.REQUESTED).update_one(
+        set__state=MoveState.DONE,
+        set__ended_at=now,
+        unset__open=True,
+        unset__due_at=True,
+        **changes,
+    )
+    if given_up:
+        _record(move, "organization.move_given_up", reason=reason)
+
+
+def _record(move: Move, action: str, **details: str | None) -> None:
+    organization = Organization.objects(id=move.organization).first()
+    if organization is not None and organization.state != OrganizationState.PURGED:
+        record_places(organization, action, move, **details)
+
+
+def _unwanted(move: Move) -> Placement:
+    """The place that the organization doesn't live at, whatever became of the move."""
+    gone_there = (Outcome.MOVED, Outcome.WENT_BACK)
+    return move.source if move.outcome in gone_there else move.target
+
+
+def _remove(move: Move, unwanted: Placement, lease: Renewing) -> None:
+    organization = Organization.objects.get(id=move.organization)
+    if organization.state != OrganizationState.PURGED and is_at(organization, unwanted):
+        raise AssertionError(f"the organization of move {move.id} lives at what is to be removed")
+    if unwanted.strategy == Strategy.SHARED:
+        _clear(move, unwanted, lease)
+    else:
+        _drop(move, unwanted)
+
+
+def _clear(move: Move, unwanted: Placement, lease: Renewing) -> None:
+    """Delete the documents in a pool. After each batch it rests for as long as that took, so that
+    neighbours have the server half of the time."""
+    try:
+        target = Target(place_of(move.organization, unwanted), move.id, move.attempt)
+    except CollectionMissing:
+        return
+    target.take_over()
+    lease.renew()  # only now are earlier ones refused
+    begun = time.monotonic()
+    for _ in target.clear():
+        lease.check()
+        time.sleep(min(time.monotonic() - begun, _LONGEST_REST_SECONDS))
+        begun = time.monotonic()
+
+
+def _drop(move: Move, unwanted: Placement) -> None:
+    database, uuid, name = database_of(unwanted), unwanted.uuid, unwanted.collection
+    if uuid is None:
+        # Whoever was about to create it can't any more; if somebody did, it has this name.
+        if forestall(internal_of(unwanted.cluster), move.birth):
+            return
+        name = name_as_target(unwanted, move.id) or ""
+        uuid = uuid_of(database, name)
+        if uuid is None:
+            return
+    try:
+        drop_collection(database, uuid, name)
+    except CollectionElsewhere as found:
+        drop_collection(database, uuid, found.actual_name)

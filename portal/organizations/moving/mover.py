@@ -1,0 +1,439 @@
+"""Carries moves out: copies, verifies, follows, switches, and removes what is left over.
+
+Threads of each worker, for all moves: one copies, a move at a time, the other follows, in slices of
+time, those that are ready or kept current as a way back. Whoever acquires a move goes on from its
+record. All of it may be done again, and be done by several who each believe that the move is
+theirs: batches name the attempt, and every change of the record the attempt and the state.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
+
+from portal.database import connection
+from portal.database.background import start_loop, wake
+from portal.database.connection import server_time
+from portal.database.errors import ClusterUnavailable
+from portal.database.leases import Interrupted, Renewing, seconds_from_now, summary
+from portal.documents.moves import Move, MoveState, Outcome, VerificationResult
+from portal.documents.organizations import OperationKind, Organization
+from portal.errors import PortalError
+from portal.organizations.lifecycle import engine, moves
+from portal.organizations.lifecycle.moves import QUEUE, Attempt, MoveSides, held
+from portal.organizations.lifecycle.moving import begin_switch
+from portal.organizations.lifecycle.naming import name_after_move
+from portal.organizations.moving import ending, targets
+from portal.organizations.moving.exercising import exercise_way_back
+from portal.organizations.moving.pacing import Pace
+from portal.organizations.moving.stopping import Stopped, handle
+from portal.placement.policies import current_policy
+from portal.tenants.collections import uuid_of
+from portal.tenants.moving.copying import Copied, copy
+from portal.tenants.moving.errors import Overtaken
+from portal.tenants.moving.parts import Phase
+from portal.tenants.moving.places import time_of
+from portal.tenants.moving.verifying import Verification, verify, verify_ids
+
+log = structlog.get_logger()
+
+COPY, FOLLOW = "moves.copy", "moves.follow"
+"""The background loops."""
+
+MAX_AT_ONCE = 1000
+SLICE_SECONDS = 2
+MOST_DIRTY = 500
+"""The most ids that may be dirty when a fence begins: what is applied while writers wait."""
+
+PATIENCE_SECONDS = 60
+"""The time for which the backlog may not fall, until the source is written faster than it can be
+followed."""
+
+_RENEW_SECONDS, _STALE_SECONDS = 2, 6
+_REACH_SECONDS = 5
+_MOST_NEWEST = 100
+# Until a ready move, and a way back, is looked after again; a quiet one less often.
+_READY_SECONDS, _SHADOW_SECONDS, _QUIET_SECONDS = 1, 2, 30
+
+_COPYING = (MoveState.COPYING, MoveState.VERIFYING, MoveState.READY)
+
+
+def start() -> None:
+    """Start the threads of this worker; call it after the fork."""
+    start_loop(COPY, run_copies, pause_seconds=2)
+    start_loop(FOLLOW, run_due, pause_seconds=1)
+
+
+def run_copies() -> int:
+    """Carry on each move that is due and not ready yet; how many there were."""
+    return _run_each((MoveState.COPYING, MoveState.VERIFYING))
+
+
+def run_due() -> int:
+    """Finish each switch whose process is gone, and look after each move that is ready, kept as a
+    way back, or ending, and due; how many there were."""
+    finished = 0
+    while finished < MAX_AT_ONCE and (found := engine.acquire_lease(OperationKind.MOVE)):
+        finished += 1
+        log.warning("operation.taken_over", **engine.log_context(found))
+        _finish_switch(found)
+    return finished + _run_each((MoveState.READY, MoveState.SHADOW, MoveState.ENDING))
+
+
+def _run_each(states: tuple[MoveState, ...]) -> int:
+    ran = 0
+    wanted = {"open": True, "state": {"$in": list(states)}, "paused": {"$ne": True}}
+    while ran < MAX_AT_ONCE and (move := QUEUE.acquire(wanted, sort={"due_at": 1})):
+        ran += 1
+        carry_on(move)
+    return ran
+
+
+def carry_on(move: Move) -> None:
+    """Carry an acquired move on, as far as that goes now. What goes wrong is written into it."""
+    run = Run(move)
+    try:
+        with run.lease:
+            _WORK[MoveState(move.state)](run)
+    except (Interrupted, Overtaken, engine.LeaseLost) as over:
+        log.info("move.interrupted", move=str(move.id), reason=repr(over))
+    except Exception as error:  # the other moves must not wait for it
+        log.log(_level_of(error), "move.failed", exc_info=error, move=str(move.id))
+        try:
+            handle(run.move, error)
+        except (PyMongoError, MongoEngineException) as again:  # its lease runs out
+            log.warning("move.not_put_off", move=str(move.id), error=summary(again))
+
+
+def _finish_switch(organization: Organization) -> None:
+    try:
+        engine.run_now(organization)
+    except PortalError as error:
+        log.warning("move.rolled_back", reason=repr(error), **engine.log_context(organization))
+    except Exception as error:  # the other moves must not wait for it
+        log.exception("operation.failed", **engine.log_context(organization))
+        engine.reschedule(organization, error)
+
+
+def _level_of(error: Exception) -> int:
+    expected = connection.is_unavailable(error) or isinstance(error, ClusterUnavailable | Stopped)
+    return 30 if expected else 40
+
+
+class Run:
+    """An attempt at a move: the record as it was last read or written, and its lease."""
+
+    def __init__(self, move: Move) -> None:
+        self.move = move
+        states = _COPYING if move.state in _COPYING else (move.state,)
+        self.lease = Renewing(
+            QUEUE,
+            held(move).filter(state__in=states, open=True, paused__ne=True),
+            f"move {move.id}",
+            renew_seconds=_RENEW_SECONDS,
+            stale_seconds=_STALE_SECONDS,
+        )
+        self.lease.report({"last_error": "$$REMOVE"})
+
+    @property
+    def organization(self) -> Organization:
+        """The organization as it is now."""
+        return Organization.objects.get(id=self.move.organization)
+
+    def reload(self) -> Move:
+        """The record as it is now. Raises Interrupted."""
+        return self._own(held(self.move).filter(state=self.move.state, paused__ne=True).first())
+
+    def change(self, **changes: Any) -> Move:
+        """Change the record, if this attempt may. Raises Interrupted."""
+        kept = held(self.move).filter(state=self.move.state, open=True, paused__ne=True)
+        return self._own(kept.modify(new=True, **changes))
+
+    def release(self, seconds: int, **values: Any) -> None:
+        """Write what was reported, and have the move be due again."""
+        self.lease.report({"due_at": seconds_from_now(seconds), **values})
+        self.lease.renew()
+
+    def _own(self, found: Move | None) -> Move:
+        if found is None:
+            raise Interrupted(str(self.move.id))
+        self.move = found
+        return found
+
+
+def _copy(run: Run) -> None:
+    organization = run.organization
+    targets.check_source(organization, run.move)
+    targets.ensure_target(organization, run)
+    with Attempt.at(run.move, organization) as attempt:
+        if not run.move.token:  # before the first document is read
+            run.change(set__token=dict(attempt.follower.token))
+        sides = attempt.sides(meanwhile=lambda: _keep_up(run, attempt))
+        if run.move.state == MoveState.COPYING:
+            moves.run_parts(Phase.PREPARE, sides)
+            _copy_documents(run, attempt)
+            run.change(set__state=MoveState.VERIFYING)
+        catch_up(run, attempt)
+        _bring_parts(attempt, sides)
+        _verify(run, attempt)
+        run.change(set__state=MoveState.READY, unset__tries=True, unset__cause=True)
+        _follow(run, attempt)
+
+
+def _copy_documents(run: Run, attempt: Attempt) -> None:
+    copied, pace = run.move.progress.copied, Pace(run)
+
+    def on_progress(far: Copied) -> bool:
+        nonlocal copied
+        copied += far.documents
+        moved = {"progress.moved_at": "$$NOW", "progress.last_written_at": "$$NOW"}
+        run.lease.report(
+            {
+                "copied_to": {"$literal": far.after},
+                "token": {"$literal": dict(far.token)},
+                "progress.copied": copied,
+                "progress.dirty": len(attempt.follower.dirty),
+                "progress.rate": round(pace.rate_of(far.documents), 1),
+                **(moved if far.documents or far.applied else {}),
+            }
+        )
+        return _still_held(run)
+
+    source, target, follower = attempt.source, attempt.target, attempt.follower
+    finished = copy(
+        source,
+        target,
+        follower,
+        after=run.move.copied_to,
+        on_progress=on_progress,
+        throttle=pace.documents_per_second,
+    )
+    run.lease.renew()
+    if not finished:
+        raise Interrupted(str(run.move.id))
+
+
+def _still_held(run: Run) -> bool:
+    try:
+        run.lease.check()
+    except Interrupted:
+        return False
+    return True
+
+
+def catch_up(run: Run, attempt: Attempt) -> None:
+    """Apply what was written until few ids are dirty. Raises Stopped where the source is written
+    faster than that."""
+    least, since = float("inf"), time.monotonic()
+    while True:
+        run.lease.check()
+        caught_up = attempt.follower.pump()
+        backlog = len(attempt.follower.dirty)
+        if caught_up and backlog <= MOST_DIRTY:
+            return
+        _keep_up(run, attempt)
+        if backlog < 0.9 * least:
+            least, since = backlog, time.monotonic()
+        elif time.monotonic() - since > PATIENCE_SECONDS:
+            raise Stopped(
+                f"it is written faster than it can be followed: {backlog:,} documents are to be "
+                f"applied, and there were as many {PATIENCE_SECONDS} s ago",
+                at_once=True,
+            )
+
+
+def _keep_up(run: Run, attempt: Attempt) -> None:
+    """Apply what is dirty."""
+    applied = attempt.apply()
+    report: dict[str, Any] = {"progress.dirty": len(attempt.follower.dirty)}
+    if applied:
+        run.move.progress.applied += applied
+        report |= {
+            "progress.applied": run.move.progress.applied,
+            "progress.last_written_at": "$$NOW",
+            "progress.moved_at": "$$NOW",
+        }
+    _report_stream(run, attempt)
+    run.lease.report(report)
+
+
+def _report_stream(run: Run, attempt: Attempt) -> None:
+    follower = attempt.follower
+    run.lease.report({"token": {"$literal": dict(follower.token)}})
+    if follower.last_event_at:
+        run.lease.report({"progress.last_event_at": follower.last_event_at})
+
+
+def _bring_parts(attempt: Attempt, sides: MoveSides) -> None:
+    """Have the target have all that travels beside documents, as far as it is before the fence."""
+    attempt.follower.structure_changed = False  # what is changed from here on is seen again
+    moves.run_parts(Phase.BEFORE_READY, sides)
+
+
+def _verify(run: Run, attempt: Attempt) -> None:
+    """Compare every document. Raises VerificationFailed."""
+
+    def on_progress(far: Verification) -> bool:
+        run.lease.report({"progress.verified": far.documents, "progress.moved_at": "$$NOW"})
+        _report_stream(run, attempt)
+        return _still_held(run)
+
+    found = verify(
+        attempt.source,
+        attempt.target.place,
+        attempt.follower,
+        attempt.apply,
+        on_progress=on_progress,
+    )
+    if not found.complete:
+        raise Interrupted(str(run.move.id))
+    result = VerificationResult(
+        ranges=found.ranges,
+        documents=found.documents,
+        differences=found.differences,
+        repaired=found.repaired,
+        ids=found.shown_ids,
+        digest=found.digest,
+        at=server_time(),
+    )
+    run.change(set__verification=result, set__progress__documents=found.documents)
+
+
+def _ready(run: Run) -> None:
+    organization = run.organization
+    targets.check_source(organization, run.move)
+    with Attempt.at(run.move, organization) as attempt:
+        _undo_preparations(run, attempt)
+        _follow(run, attempt)
+
+
+def _shadow(run: Run) -> None:
+    if run.move.until <= server_time() and not run.move.switch_wanted:
+        ending.end_shadow(run.move, Outcome.ENDED)
+        wake(FOLLOW)
+        return
+    organization = run.organization
+    targets.check_source(organization, run.move)
+    with Attempt.at(run.move, organization) as attempt:
+        _undo_preparations(run, attempt)
+        if not run.move.prepared:
+            moves.run_parts(Phase.PREPARE, attempt.sides())
+            run.change(set__prepared=True)
+        if run.move.switch_wanted and not run.move.verification:
+            catch_up(run, attempt)
+            _bring_parts(attempt, attempt.sides(meanwhile=lambda: _keep_up(run, attempt)))
+            _verify(run, attempt)
+        _follow(run, attempt)
+
+
+def _undo_preparations(run: Run, attempt: Attempt) -> None:
+    """Undo what a fence that failed had prepared at the target."""
+    if run.move.undo:
+        moves.run_parts(Phase.UNDO, attempt.sides())
+        run.change(unset__undo=True)
+
+
+def _follow(run: Run, attempt: Attempt) -> None:
+    """Keep the target current for a slice of time, compare what is applied, and switch if that is
+    wanted now."""
+    until = time.monotonic() + SLICE_SECONDS
+    while True:
+        run.lease.check()
+        caught_up = attempt.follower.pump()
+        _apply_compared(run, attempt)
+        run.reload()
+        if caught_up and is_switch_due(run.move, server_time()):
+            if (obstacle := _switch(run, attempt)) is None:
+                return
+            run.lease.report({"waits_for": {"$literal": obstacle}})
+            break
+        if caught_up or time.monotonic() > until:
+            run.lease.report({"waits_for": "$$REMOVE"} if caught_up else {})
+            break
+    run.release(_pause_of(run.move, attempt))
+
+
+def _pause_of(move: Move, attempt: Attempt) -> int:
+    if move.state == MoveState.READY or move.switch_wanted:
+        return _READY_SECONDS
+    return _SHADOW_SECONDS if attempt.follower.last_event_at else _QUIET_SECONDS
+
+
+def _apply_compared(run: Run, attempt: Attempt) -> None:
+    """Apply what is dirty, and compare it."""
+    ids = list(attempt.follower.dirty)
+    _keep_up(run, attempt)
+    if not ids:
+        return
+    attempt.newest = (*attempt.newest, *ids)[-_MOST_NEWEST:]
+    found = verify_ids(attempt.source, attempt.target.place, attempt.follower, attempt.apply, ids)
+    if found.differences and run.move.verification:
+        log.error("move.differed", move=str(run.move.id), ids=found.shown_ids)
+        run.change(
+            inc__verification__differences=found.differences,
+            inc__verification__repaired=found.repaired,
+            push_all__verification__ids=found.shown_ids,
+        )
+
+
+def is_switch_due(move: Move, now: datetime) -> bool:
+    """Tell whether the move shall switch now, as persons and the policy want it."""
+    if move.next_fence_at and move.next_fence_at > now:
+        return False
+    if move.switch_at:
+        return move.switch_at <= now
+    if move.switch_in_hours:
+        return current_policy().moves.allowed_at(now.time())
+    return bool(move.switch_wanted)
+
+
+def _switch(run: Run, attempt: Attempt) -> str | None:
+    """Switch, if nothing stands in the way; else what does, in words. Whatever comes of the switch,
+    this attempt at the move is over then."""
+    organization = run.organization
+    if obstacle := _obstacle(organization, run.move, attempt):
+        return obstacle
+    sides = attempt.sides(meanwhile=lambda: _keep_up(run, attempt))
+    _bring_parts(attempt, sides)
+    if not run.move.way_back_of and not run.move.without_way_back:
+        token = exercise_way_back(run.move, attempt)
+        run.change(set__reverse_token=token)
+    catch_up(run, attempt)
+    attempt.follower.reach(time_of(attempt.source), _REACH_SECONDS)
+    attempt.apply()
+    begun = begin_switch(attempt)
+    if begun is None:
+        return _other_operation(run.organization)
+    with moves.at_hand(attempt):
+        _finish_switch(begun)
+    wake(FOLLOW)
+    return None
+
+
+def _obstacle(organization: Organization, move: Move, attempt: Attempt) -> str | None:
+    if organization.operation:
+        return _other_operation(organization)
+    target = attempt.target.place
+    final = name_after_move(organization, move.target)
+    if final and uuid_of(target.database, final) not in (None, target.uuid):
+        return f"a collection {target.database.name}.{final} that the portal did not make"
+    return None
+
+
+def _other_operation(organization: Organization) -> str:
+    if organization.operation is None:
+        return "its organization, which was changed just now"
+    return f"its organization, which is {engine.doing(organization.operation.kind)}"
+
+
+_WORK: dict[MoveState, Callable[[Run], None]] = {
+    MoveState.COPYING: _copy,
+    MoveState.VERIFYING: _copy,
+    MoveState.READY: _ready,
+    MoveState.SHADOW: _shadow,
+    MoveState.ENDING: ending.end,
+}
