@@ -154,6 +154,17 @@ def ensure_placeable(cluster: str) -> None:
         raise ClusterClosed(cluster)
 
 
+@within_transaction
+def ensure_kept(cluster: str) -> None:
+    """Have the caller's transaction fail if the cluster is removed or given up before it is
+    committed; one that takes no new organizations will do. Otherwise like ``ensure_placeable``."""
+    if cluster == MAIN_CLUSTER:
+        return
+    kept = Cluster.objects(name=cluster, removing_since=None, lost_at=None)
+    if not kept.update_one(inc__placed=1):
+        raise ClusterClosed(cluster)
+
+
 def forget_registry() -> None:
     """Read the registry at its next use: it was changed."""
     _registry.forget()

@@ -11,7 +11,6 @@ overtaken in between.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
@@ -45,13 +44,6 @@ QUEUE = LeasedQueue(
 )
 
 _MAJORITY = WriteConcern("majority")
-
-
-@dataclass(slots=True, eq=False)
-class MoveSides(Sides):
-    """The sides of a move for all its parts, the portal's own among them."""
-
-    move: Move = field(kw_only=True)
 
 
 class Attempt:
@@ -89,9 +81,10 @@ class Attempt:
         self.follower.mark(ids)
         return apply_dirty(self.source, self.target, self.follower)
 
-    def sides(self, meanwhile: Callable[[], object] = lambda: None) -> MoveSides:
+    def sides(self, meanwhile: Callable[[], object] = lambda: None) -> Sides:
         """The sides for all that travels beside the documents."""
-        return MoveSides(self.source, self.target.place, self.apply, meanwhile, move=self.move)
+        move = self.move
+        return Sides(self.source, self.target.place, move.id, move.attempt, self.apply, meanwhile)
 
     def drain(self, seconds: float) -> None:
         """Apply all that was written until now, when nobody writes any more, compare it with what
@@ -105,7 +98,8 @@ class Attempt:
                 self.source, self.target.place, self.follower, self.apply, newest, fenced=True
             )
         run_parts(Phase.AFTER_FENCE, self.sides())
-        self.target.forget_token()
+        # The next attempt has this number.
+        Target(self.target.place, self.move.id, self.move.attempt + 1).take_over()
 
 
 def held(move: Move) -> QuerySet:
@@ -127,7 +121,7 @@ def place_of(organization: ObjectId, placement: Placement) -> Place:
         organization=organization,
         strategy=placement.strategy,
         database=database.with_options(write_concern=_MAJORITY),
-        internal=internal_of(placement.cluster),
+        internal=internal_of(placement.cluster).with_options(write_concern=_MAJORITY),
         uuid=uuid,
         name=name,
         pool=placement.pool,
@@ -137,7 +131,7 @@ def place_of(organization: ObjectId, placement: Placement) -> Place:
 def internal_of(cluster: str) -> Database:
     """The database for the portal's own data of a cluster. Raises ClusterUnavailable."""
     name = internal_database(settings.current().tenant_db)
-    return client_of(cluster).get_database(name, write_concern=_MAJORITY)
+    return client_of(cluster)[name]
 
 
 def is_at(organization: Organization, placement: Placement) -> bool:
@@ -193,18 +187,15 @@ def keep_at_hand(attempt: Attempt) -> Attempt:
     return attempt
 
 
-MovePart = Part[MoveSides]
-"""A part that travels with an organization beside its documents."""
-
-_installed: list[MovePart] = []
+_installed: list[Part[Sides]] = []
 
 
-def install(portal_parts: tuple[MovePart, ...]) -> None:
+def install(portal_parts: tuple[Part[Sides], ...]) -> None:
     """Make these the parts that travel beside what is kept with the documents."""
     _installed[:] = portal_parts
 
 
-def run_parts(phase: Phase, sides: MoveSides) -> None:
+def run_parts(phase: Phase, sides: Sides) -> None:
     """Carry a phase out for all that travels. May be run again. Raises what ``parts.run`` raises,
     and those of the portal's parts."""
     run(phase, PARTS, sides)

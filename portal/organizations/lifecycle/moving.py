@@ -61,7 +61,7 @@ from portal.tenants.moving.errors import (
     StructureUnfit,
     VerificationFailed,
 )
-from portal.tenants.moving.parts import Phase
+from portal.tenants.moving.parts import Phase, Sides
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -236,7 +236,7 @@ def _arrive(organization: Organization) -> Organization:
     move = _move_of(organization)
     source = moves.place_of(organization.id, old_copy_of(move))
     target = moves.place_of(organization.id, organization.placement)
-    sides = moves.MoveSides(source, target, lambda _: None, move=move)
+    sides = Sides(source, target, move.id, move.attempt, lambda _: None)
     moves.run_parts(Phase.AT_SWITCH, sides)
     return organization
 

@@ -32,7 +32,7 @@ from portal.tenants.collections import (
     drop_collection,
     uuid_of,
 )
-from portal.tenants.moving.writing import TOKENS, Target
+from portal.tenants.moving.writing import Target, close_token
 
 log = structlog.get_logger()
 
@@ -56,8 +56,8 @@ def end(run: Ending) -> None:
     for cluster in {move.source.cluster, move.target.cluster}:
         if not is_lost(cluster):
             run.lease.check()
-            ids = [move.id, move.way_back]
-            internal_of(cluster)[TOKENS].delete_many({"_id": {"$in": ids}})
+            for one in (move.id, move.way_back_of or move.way_back):
+                close_token(internal_of(cluster), one)
     run.lease.renew()
     kept = held(move).filter(state=MoveState.ENDING, open=True)
     done = kept.update_one(

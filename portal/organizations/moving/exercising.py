@@ -25,7 +25,7 @@ def exercise_way_back(move: Move, attempt: Attempt) -> dict[str, Any]:
     marker = encode({"": ObjectId()})
     with Follower(attempt.target.place) as reverse:
         token = dict(reverse.token)
-        attempt.target.touch(marker)
+        attempt.target.exercise(marker)
         old_copy = Target(attempt.source, move.way_back, 0)
         old_copy.take_over()
         until = time.monotonic() + SECONDS

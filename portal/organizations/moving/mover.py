@@ -24,25 +24,23 @@ from portal.documents.moves import Move, MoveState, Outcome, VerificationResult
 from portal.documents.organizations import OperationKind, Organization
 from portal.errors import PortalError
 from portal.organizations.lifecycle import engine, moves
-from portal.organizations.lifecycle.moves import QUEUE, Attempt, MoveSides, held
+from portal.organizations.lifecycle.moves import QUEUE, Attempt, held
 from portal.organizations.lifecycle.moving import begin_switch
 from portal.organizations.lifecycle.naming import name_after_move
 from portal.organizations.moving import ending, targets
 from portal.organizations.moving.exercising import exercise_way_back
+from portal.organizations.moving.managing import COPY, FOLLOW
 from portal.organizations.moving.pacing import Pace
 from portal.organizations.moving.stopping import Stopped, handle
 from portal.placement.policies import current_policy
 from portal.tenants.collections import uuid_of
 from portal.tenants.moving.copying import Copied, copy
 from portal.tenants.moving.errors import Overtaken
-from portal.tenants.moving.parts import Phase
+from portal.tenants.moving.parts import Phase, Sides
 from portal.tenants.moving.places import time_of
 from portal.tenants.moving.verifying import Verification, verify, verify_ids
 
 log = structlog.get_logger()
-
-COPY, FOLLOW = "moves.copy", "moves.follow"
-"""The background loops."""
 
 MAX_AT_ONCE = 1000
 SLICE_SECONDS = 2
@@ -262,13 +260,11 @@ def _keep_up(run: Run, attempt: Attempt) -> None:
 
 
 def _report_stream(run: Run, attempt: Attempt) -> None:
-    follower = attempt.follower
-    run.lease.report({"token": {"$literal": dict(follower.token)}})
-    if follower.last_event_at:
-        run.lease.report({"progress.last_event_at": follower.last_event_at})
+    token = {"$literal": dict(attempt.follower.token)}
+    run.lease.report({"token": token, "progress.last_event_at": "$$NOW"})
 
 
-def _bring_parts(attempt: Attempt, sides: MoveSides) -> None:
+def _bring_parts(attempt: Attempt, sides: Sides) -> None:
     """Have the target have all that travels beside documents, as far as it is before the fence."""
     attempt.follower.structure_changed = False  # what is changed from here on is seen again
     moves.run_parts(Phase.BEFORE_READY, sides)

@@ -1,13 +1,58 @@
 """Plans of moves: what will be done, for how long, and what speaks against it, from one read."""
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
 from bson import ObjectId
+from humanize import intcomma
 
-from portal.documents.organizations import Organization, Placement, Strategy
+from portal.applications.following import followers_of
+from portal.database.clusters import database_of, find_cluster
+from portal.database.connection import server_time
+from portal.documents.moves import Move
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
+from portal.organizations.lifecycle import engine, moving, pools
+from portal.organizations.lifecycle.moves import place_of
+from portal.organizations.lifecycle.naming import database_name, name_after_move
+from portal.organizations.moving.errors import MoveOpen, NotMovable, UnreadablePlan
+from portal.tenants import collections
+from portal.tenants.collections import uuid_of
+from portal.tenants.moving.structures import Structure, left_behind, read_structure, unfit
+
+_IN_WORDS = {
+    Strategy.COLLECTION: "a collection of its own",
+    Strategy.DATABASE: "a database of its own",
+    Strategy.SHARED: "a shared collection",
+}
+# As measured, on two cores: documents of 1 KB, with writers.
+_COPIED_PER_SECOND = {Strategy.SHARED: 5_000}
+_OTHERS_COPIED_PER_SECOND = 8_000
+_VERIFIED_PER_SECOND = 40_000
+_BYTES_PER_SECOND = 8 * 2**20
+_LEAST_SECONDS = 1.0
+_PAUSE_MS, _SHARED_PAUSE_MS = 30.0, 60.0
+LONGEST_PAUSE_MS = 1000 * (
+    moving.FENCE_TRIES.seconds * (1 + len(moving.FENCE_TRIES.pauses))
+    + sum(moving.FENCE_TRIES.pauses)
+    + moving.DRAIN_SECONDS
+)
+# More documents than these are another plan.
+_GROWN, _GROWN_BY_FEW = 1.5, 1000
+_COUNTED_MS = 60_000
+_FIGURES = ({"$group": {
+    "_id": None,
+    "documents": {"$sum": 1},
+    "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
+}},)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +127,18 @@ class Plan:
         """What ``start_move`` compares with the world."""
         return Planned(self.wish, self.documents, dict(self.facts))
 
+    def differences_from(self, planned: "Planned") -> list[str]:
+        """What isn't any more as it was planned, each in a few words."""
+        names = [name for name in self.facts if self.facts[name] != planned.facts.get(name)]
+        found = [
+            f"{name} is {self.facts[name]}, and was {planned.facts.get(name)}" for name in names
+        ]
+        most = max(planned.documents * _GROWN, planned.documents + _GROWN_BY_FEW)
+        if self.documents > most:
+            now, before = intcomma(self.documents), intcomma(planned.documents)
+            found.append(f"there are {now} documents, and were {before}")
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -93,19 +150,198 @@ class Planned:
 
     def dumps(self) -> str:
         """As text of letters and digits, for a hidden field or an argument."""
-        raise NotImplementedError
+        told = [self.wish.strategy, self.wish.cluster, self.documents, dict(self.facts)]
+        return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
 
     @classmethod
     def loads(cls, text: str) -> Self:
         """From that text, which may come from anybody. Raises UnreadablePlan."""
-        raise NotImplementedError
+        try:
+            strategy, cluster, documents, facts = json.loads(base64.urlsafe_b64decode(text))
+            wish = Wish(Strategy(strategy), str(cluster))
+            return cls(wish, int(documents), {str(name): str(facts[name]) for name in facts})
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise UnreadablePlan from error
 
 
 def plan_move(organization: Organization, wish: Wish) -> Plan:
-    """The plan of a move of an active organization, with all that speaks against it in ``checks``;
-    documents are counted by reading.
+    """The plan of a move of an active organization, or of one in the trash, with all that speaks
+    against it in ``checks``; documents are counted by reading.
 
-    Raises UnknownCluster, NotMovable where the organization isn't active or is being changed, and
+    Raises UnknownCluster, NotMovable where the organization is purged or being changed, and
     MoveOpen where it moves already or has a way back.
     """
-    raise NotImplementedError
+    _check_movable(organization)
+    find_cluster(wish.cluster)
+    source = organization.placement
+    structure = read_structure(place_of(organization.id, source))
+    documents, size = _figures(organization)
+    pace = _COPIED_PER_SECOND.get(wish.strategy, _OTHERS_COPIED_PER_SECOND)
+    seconds = max(documents / pace, size / _BYTES_PER_SECOND) + documents / _VERIFIED_PER_SECOND
+    shared = Strategy.SHARED in (source.strategy, wish.strategy)
+    checks = tuple(_checks(organization, wish, structure))
+    return Plan(
+        organization=organization.id,
+        slug=organization.slug,
+        name=organization.name,
+        at=server_time(),
+        wish=wish,
+        source=source,
+        documents=documents,
+        bytes=size,
+        seconds=seconds + _LEAST_SECONDS,
+        documents_per_second=documents / seconds if seconds else float(pace),
+        pause_ms=_SHARED_PAUSE_MS if shared else _PAUSE_MS,
+        longest_pause_ms=LONGEST_PAUSE_MS,
+        changes=tuple(_changes(organization, wish, structure)),
+        left_behind=tuple(_left_behind(organization, wish, structure)),
+        checks=checks,
+        facts=_facts(organization, structure),
+    )
+
+
+def target_of(organization: Organization, wish: Wish) -> Placement:
+    """The placement that a wish means, with a pool where it will be in one. Raises what
+    ``pool_with_room`` raises."""
+    target = Placement(strategy=wish.strategy, cluster=wish.cluster)
+    if wish.strategy == Strategy.SHARED:
+        pool = pools.pool_with_room(wish.cluster)
+        target.pool, target.database = pool.id, pool.database
+    elif wish.strategy == Strategy.DATABASE:
+        target.database = database_name(organization.id)
+    return target
+
+
+def _check_movable(organization: Organization) -> None:
+    if organization.state == OrganizationState.PURGED:
+        raise NotMovable(organization.name, "it is deleted for good")
+    if organization.operation:
+        doing = engine.doing(organization.operation.kind)
+        raise NotMovable(organization.name, f"it is {doing}, so try again in a moment")
+    if found := Move.objects(organization=organization.id, open=True).first():
+        raise MoveOpen(organization.name, str(found.id), found.state)
+
+
+def _figures(organization: Organization) -> tuple[int, int]:
+    """The number of its documents, by reading, and their size."""
+    placement = organization.placement
+    if placement.strategy == Strategy.SHARED:
+        rows = pools.read_documents(placement.pool, organization.id, _FIGURES, _COUNTED_MS)
+        return (rows[0]["documents"], rows[0]["bytes"]) if rows else (0, 0)
+    place = place_of(organization.id, placement)
+    rows = place.read("aggregate", {
+        "pipeline": [{"$group": {"_id": None, "documents": {"$sum": 1}}}],
+        "hint": {"_id": 1},
+        "cursor": {},
+        "maxTimeMS": _COUNTED_MS,
+    })["cursor"]["firstBatch"]  # fmt: skip
+    figures = collections.collection_figures(place.database, place.uuid, place.name)
+    return (rows[0]["documents"] if rows else 0), figures.size_bytes
+
+
+def _checks(organization: Organization, wish: Wish, structure: Structure) -> list[Check]:
+    source, target = organization.placement, target_placement(organization, wish)
+    checks = [_check_elsewhere(source, wish)]
+    checks += _check_cluster(organization, wish)
+    reasons = unfit(structure, wish.strategy)
+    checks += [Check(reason, passed=False) for reason in reasons] or [
+        Check("Its collection can be brought along")
+    ]
+    checks.append(_check_credentials(organization, wish))
+    checks.append(_check_stray(organization, target))
+    checks += [
+        Check(f"{follower.application} can’t follow to {wish.cluster}: {follower.obstacle}", False)
+        for follower in followers_of(wish.cluster)
+        if not follower.follows
+    ] or [Check(f"All applications reach {wish.cluster}")]
+    return checks
+
+
+def target_placement(organization: Organization, wish: Wish) -> Placement:
+    """The placement that is wished, without a pool."""
+    own = wish.strategy == Strategy.DATABASE
+    return Placement(
+        strategy=wish.strategy,
+        cluster=wish.cluster,
+        database=database_name(organization.id) if own else None,
+    )
+
+
+def _check_elsewhere(source: Placement, wish: Wish) -> Check:
+    same = source.cluster == wish.cluster and source.strategy == wish.strategy
+    words = f"It already has {_IN_WORDS[wish.strategy]} on {wish.cluster}"
+    return Check(words, passed=False) if same else Check("It is another place")
+
+
+def _check_cluster(organization: Organization, wish: Wish) -> list[Check]:
+    cluster = find_cluster(wish.cluster)
+    if cluster.lost_at:
+        return [Check(f"The cluster {wish.cluster} was given up as lost", passed=False)]
+    if organization.region and organization.region != cluster.region:
+        words = f"It is bound to the region {organization.region}, and {wish.cluster} is in "
+        return [Check(words + (cluster.region or "none"), passed=False)]
+    return [Check("Its region allows it")] if organization.region else []
+
+
+def _check_credentials(organization: Organization, wish: Wish) -> Check:
+    """An own place in the same database has them as they are; there is none."""
+    if not organization.credentials:
+        return Check("It has no credentials that would have to be made anew")
+    if wish.strategy == Strategy.SHARED:
+        return Check("It has credentials, which reach no shared collection: revoke them", False)
+    return Check("It has credentials, which don’t travel: revoke them", passed=False)
+
+
+def _check_stray(organization: Organization, target: Placement) -> Check:
+    name = name_after_move(organization, target)
+    if name is None:
+        return Check("Nothing is in the way")
+    database = database_of(target)
+    if uuid_of(database, name) is None:
+        return Check(f"Nothing is called {name} on {target.cluster}")
+    words = f"{database.name} on {target.cluster} has a collection {name} that isn’t the portal’s"
+    return Check(words, passed=False)
+
+
+def _changes(organization: Organization, wish: Wish, structure: Structure) -> list[Change]:
+    source = organization.placement
+    changes = [Change("Placement", _IN_WORDS[Strategy(source.strategy)], _IN_WORDS[wish.strategy])]
+    if source.cluster != wish.cluster:
+        regions = find_cluster(source.cluster).region, find_cluster(wish.cluster).region
+        note = f"region {regions[0] or 'none'}, then {regions[1] or 'none'}"
+        changes.append(Change("Cluster", source.cluster, wish.cluster, note))
+    to_shared, from_shared = (Strategy.SHARED in (one,) for one in (wish.strategy, source.strategy))
+    if to_shared != from_shared:
+        own, none = "possible", "not possible"
+        now, after = (none, own) if from_shared else (own, none)
+        changes.append(Change("Indexes of its own", now, after))
+        changes.append(Change("App credentials", now, after))
+    return changes
+
+
+def _left_behind(organization: Organization, wish: Wish, structure: Structure) -> list[LeftBehind]:
+    found = [
+        LeftBehind(
+            "Cursors that are open at the switch",
+            "library and data API go on from the last key; others are told",
+        ),
+        LeftBehind(
+            "Change streams of other programs", "the library’s watch goes on at the new place"
+        ),
+    ]
+    found += [LeftBehind(words, "") for words in left_behind(structure, wish.strategy)]
+    return found
+
+
+def _facts(organization: Organization, structure: Structure) -> dict[str, str]:
+    placement = organization.placement
+    collection = placement.uuid or f"the shared collection {placement.pool}"
+    return {
+        "the place": f"{placement.strategy} on {placement.cluster}, {collection}",
+        "the state": organization.state,
+        "the number of indexes": str(len(structure.indexes)),
+        "the names of indexes": ", ".join(sorted(index.name for index in structure.indexes)),
+        "the options of the collection": ", ".join(sorted(structure.options)) or "none",
+        "the number of credentials": str(organization.credentials or 0),
+        "the region": organization.region or "none",
+    }
