@@ -1,11 +1,14 @@
 """Moving organizations from one place to another."""
 
+from itertools import permutations
+
 import pytest
 
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
+from portal.organizations.moving.managing import go_back
 from portal.organizations.storage import tenant_of
-from tests.factories import an_organization, fresh
+from tests.factories import a_context, an_organization, collections_in, fresh
 from tests.organizations.moving.conftest import make_due, move, run_movers
 
 SOME = [{"_id": number, "text": f"document {number}"} for number in range(50)]
@@ -15,15 +18,32 @@ def documents_of(organization):
     return list(tenant_of(fresh(organization)).find(sort=[("_id", 1)]))
 
 
-def test_an_organization_moves_to_a_database_of_its_own_and_can_go_back(app):
-    acme = an_organization("Acme Corp")
+def place(organization):
+    placement = fresh(organization).placement
+    return placement.strategy, placement.cluster
+
+
+@pytest.mark.parametrize(("source", "target"), list(permutations(Strategy, 2)))
+def test_an_organization_moves_and_goes_back_with_all_that_was_written(app, source, target):
+    acme = an_organization("Acme Corp", strategy=source)
     tenant_of(acme).insert_many(SOME)
-    moved = move(acme, Strategy.DATABASE)
-    assert (moved.state, moved.outcome) == (MoveState.DONE, Outcome.MOVED), repr(moved.to_mongo().to_dict())
-    here = fresh(acme)
-    assert here.placement.strategy == Strategy.DATABASE
-    assert here.operation is None
-    assert documents_of(acme) == SOME
+    moved = move(acme, target)
+    assert (moved.state, moved.outcome) == (MoveState.DONE, Outcome.MOVED), repr(moved.to_mongo())
     assert moved.verification.documents == 50
-    [way_back] = Move.objects(open=True)
-    assert way_back.state == MoveState.SHADOW
+    assert place(acme) == (target, "main")
+    assert fresh(acme).operation is None
+    assert documents_of(acme) == SOME
+
+    tenant_of(fresh(acme)).insert_one({"_id": 50})
+    tenant_of(fresh(acme)).delete_one({"_id": 0})
+    tenant_of(fresh(acme)).update_one({"_id": 1}, {"$set": {"text": "another"}})
+    before = documents_of(acme)
+    go_back(str(moved.id), a_context())
+    for _ in range(2):
+        make_due()
+        run_movers()
+    way_back = Move.objects.get(way_back_of=moved.id)
+    told = repr(way_back.to_mongo())
+    assert (way_back.state, way_back.outcome) == (MoveState.DONE, Outcome.WENT_BACK), told
+    assert place(acme) == (source, "main")
+    assert documents_of(acme) == before
