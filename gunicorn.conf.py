@@ -17,6 +17,7 @@ from portal.jobs import runner as jobs
 from portal.mail import sender
 from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
+from portal.organizations.moving import mover
 from portal.serving.listening import gunicorn_bind
 from portal.settings import load, load_supervisor
 
@@ -57,6 +58,7 @@ def post_worker_init(worker: Worker) -> None:
     tending.start()
     sender.start(worker.wsgi)
     jobs.start()
+    mover.start()
     resealing.start_resealing()
 
 

@@ -13,10 +13,11 @@ from portal.database.cascade import delete_belongings
 from portal.database.clusters import database_of
 from portal.database.connection import server_time
 from portal.database.leases import is_past
-from portal.database.transactions import transactional
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
+from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import (
     Failure,
     OperationKind,
@@ -210,8 +211,28 @@ def _write_tombstone(organization: Organization, now: datetime) -> Organization:
         unset__operation=True,
     )
     delete_belongings(Organization, organization.id)
+    _end_moves(organization, now)
     record(purged, "organization.purged", operation.origin, name=purged.name, slug=purged.slug)
     return purged
+
+
+@within_transaction
+def _end_moves(organization: Organization, now: datetime) -> None:
+    """Have an open move end, and the copy that it made go, or the old one; its place is gone."""
+    moves = Move.objects(organization=organization.id, open=True)
+    moves.filter(state=MoveState.REQUESTED).update_one(
+        set__state=MoveState.DONE,
+        set__outcome=Outcome.ABORTED,
+        set__ended_at=now,
+        unset__open=True,
+    )
+    moves.filter(way_back_of=None, state__ne=MoveState.ENDING).update_one(
+        set__outcome=Outcome.ABORTED
+    )
+    moves.filter(way_back_of__ne=None, state__ne=MoveState.ENDING).update_one(
+        set__outcome=Outcome.ENDED
+    )
+    moves.update_one(set__state=MoveState.ENDING, set__due_at=now, unset__paused=True)
 
 
 def _about_trashed(mail: Mail) -> dict[str, Any] | None:

@@ -8,8 +8,8 @@ from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
 from portal.organizations.moving.managing import go_back
 from portal.organizations.storage import tenant_of
-from tests.factories import a_context, an_organization, collections_in, fresh
-from tests.organizations.moving.conftest import make_due, move, run_movers
+from tests.factories import a_context, an_organization, fresh
+from tests.organizations.moving.carrying import make_due, move, run_movers
 
 SOME = [{"_id": number, "text": f"document {number}"} for number in range(50)]
 

@@ -1,7 +1,5 @@
 """Organizations that move, and movers that are run by the tests."""
 
-import pytest
-
 from portal.documents.moves import Move
 from portal.documents.organizations import MAIN_CLUSTER
 from portal.organizations.moving import mover
