@@ -14,11 +14,12 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
+from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from ..elements import has_empty_timestamp, id_of
+from ..elements import framed_id, has_empty_timestamp, id_of
 from ..fence import Moved
 from .errors import DocumentTooLarge, Overtaken
 from .places import Place, read_page_ids
@@ -74,13 +75,16 @@ class Target:
             self.delete(ids)
             yield len(ids)
 
+    def exercise(self, document_id: bytes) -> None:
+        """Insert and delete a document with nothing but this id, in one transaction, so that
+        nobody sees it but streams."""
+        self._write([*self._insertion([framed_id(document_id)]), *self._deletion([document_id])])
+
     def forget_token(self) -> None:
         """Have every attempt refused from now on, for good. What is left of the token stays for
         KEPT_DAYS, since a process that was suspended before its ``take_over`` would write it anew.
         """
-        self._tokens.create_index("ended_at", expireAfterSeconds=KEPT_DAYS * 86_400)
-        ended = {"$max": {"attempt": _NO_ATTEMPT}, "$currentDate": {"ended_at": True}}
-        self._tokens.update_one({"_id": self._move}, ended, upsert=True)
+        close_token(self.place.internal, self._move)
 
     def _deletion(self, ids: Sequence[bytes]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if ids:
@@ -135,3 +139,13 @@ class Target:
                 write_concern=WriteConcern("majority"),
                 read_preference=ReadPreference.PRIMARY,
             )
+
+
+def close_token(internal: Database, move: ObjectId) -> None:
+    """Have every attempt at the move refused on the cluster of ``internal``, for good. What is left
+    of the token stays for KEPT_DAYS, since a process that was suspended before its ``take_over``
+    would write it anew."""
+    tokens = internal[TOKENS]
+    tokens.create_index("ended_at", expireAfterSeconds=KEPT_DAYS * 86_400)
+    ended = {"$max": {"attempt": _NO_ATTEMPT}, "$currentDate": {"ended_at": True}}
+    tokens.update_one({"_id": move}, ended, upsert=True)
