@@ -51,10 +51,11 @@ from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
 from portal.organizations.credentials import views as credential_views
-from portal.organizations.lifecycle import engine, trashing
+from portal.organizations.lifecycle import engine, moves, trashing
 from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
+from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
 from portal.tenant_scripts import applying
@@ -121,6 +122,7 @@ def create_app(active: Settings) -> Flask:
     """The portal as a WSGI application. It connects to MongoDB on its first request."""
     settings.activate(active)
     engine.install(PLANS)
+    moves.install(PORTAL_PARTS)
     outbox.install(MAIL_KINDS)
     running.install(JOB_KINDS)
     wiring.install(ACCOUNT_ENDINGS)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from bson import ObjectId
+from bson import ObjectId, Timestamp
 from mongoengine import QuerySet
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
@@ -66,6 +66,9 @@ class Attempt:
         return cls(move, source, target)
 
     fenced_at: float | None = None
+    moved_at: Timestamp | None = None
+    """The time of the target's cluster after which this attempt wrote nothing there."""
+
     newest: tuple[bytes, ...] = ()
     """The ids that were written last, to be compared once more when nobody writes."""
 
@@ -98,8 +101,9 @@ class Attempt:
                 self.source, self.target.place, self.follower, self.apply, newest, fenced=True
             )
         run_parts(Phase.AFTER_FENCE, self.sides())
-        # The next attempt has this number.
-        Target(self.target.place, self.move.id, self.move.attempt + 1).take_over()
+        place = self.target.place
+        Target(place, self.move.id, self.move.attempt + 1).take_over()  # the next has this number
+        self.moved_at = time_of(place)
 
 
 def held(move: Move) -> QuerySet:

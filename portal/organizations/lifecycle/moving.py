@@ -193,20 +193,22 @@ def _switch(organization: Organization) -> Organization:
     move = _move_of(organization)
     if _is_switched(organization):
         return organization
-    attempt = moves.attempt_at_hand(move.id)
-    switched = _write_switch(organization, server_time())
-    if attempt is not None and attempt.fenced_at is not None:
+    attempt = _attempt_for(organization, move)
+    switched = _write_switch(organization, attempt, server_time())
+    if attempt.fenced_at is not None:
         milliseconds = (time.monotonic() - attempt.fenced_at) * 1000
         Move.objects(id=move.id).update_one(set__pause_ms=round(milliseconds, 1))
     return switched
 
 
 @transactional
-def _write_switch(organization: Organization, now: datetime) -> Organization:
+def _write_switch(organization: Organization, attempt: Attempt, now: datetime) -> Organization:
     move = _move_of(organization)
     if move.abort_wanted:
         raise engine.RollBack(Failure.ABORTED)
-    target = _as_found(move)
+    # Under the name that it has until it gets its own.
+    target = Placement._from_son(move.target.to_mongo())
+    target.moved_from, target.moved_at = attempt.source.uuid, attempt.moved_at
     switched = engine.update_if_held(
         organization,
         set__placement=target,
@@ -377,11 +379,6 @@ def _write_undone(organization: Organization, now: datetime) -> Organization:
     before = MoveState.SHADOW if move.way_back_of else MoveState.READY
     _change(move, MoveState.FENCED, before, **changes)
     return undone
-
-
-def _as_found(move: Move) -> Placement:
-    """The target's placement, under the name that it has until it gets its own."""
-    return Placement._from_son(move.target.to_mongo())
 
 
 def _is_switched(organization: Organization) -> bool:

@@ -1,0 +1,6 @@
+"""What travels with an organization beside what is kept with its documents."""
+
+from portal.organizations.moving.write_records import WRITE_RECORDS
+
+PORTAL_PARTS = (WRITE_RECORDS,)
+"""The portal's own parts, carried out behind those of documents."""
