@@ -26,7 +26,7 @@ from .errors import PlaceGone
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 BATCH_ID_BYTES = 4 * 1024 * 1024
-"""The most that the ids of one command may have; one may always have more."""
+"""The size of the ids that one command has at most."""
 
 _MIN_KEY, _MAX_KEY = encode({"": MinKey()}), encode({"": MaxKey()})
 
@@ -176,15 +176,17 @@ def read_batches(
         waiting += [some[half:], some[:half]]
 
 
-def in_batches(ids: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """These ids, as many at a time as one command takes."""
+def in_batches(
+    items: Iterable[bytes], number: int = BATCH_DOCUMENTS, size_bytes: int = BATCH_ID_BYTES
+) -> Iterator[list[bytes]]:
+    """The items, such as ids, so many and so large ones at a time; of larger ones each alone."""
     batch: list[bytes] = []
-    size_bytes = 0
-    for each in ids:
-        size_bytes += len(each)
-        if batch and (len(batch) == BATCH_DOCUMENTS or size_bytes > BATCH_ID_BYTES):
+    left_bytes = size_bytes
+    for each in items:
+        left_bytes -= len(each)
+        if batch and (len(batch) == number or left_bytes < 0):
             yield batch
-            batch, size_bytes = [], len(each)
+            batch, left_bytes = [], size_bytes - len(each)
         batch.append(each)
     if batch:
         yield batch

@@ -21,8 +21,9 @@ from pymongo.write_concern import WriteConcern
 
 from ..elements import framed_id, has_empty_timestamp, id_of
 from ..fence import Moved
+from ..limits import BATCH_BYTES
 from .errors import DocumentTooLarge, Overtaken
-from .places import Place, read_page_ids
+from .places import Place, in_batches, read_page_ids
 
 TOKENS = "moves"
 """The collection of tokens, in the database for the portal's own data of each cluster."""
@@ -91,23 +92,25 @@ class Target:
             yield "delete", {"deletes": [{"q": self.place.among(ids), "limit": 0}]}
 
     def _insertion(self, documents: Sequence[bytes]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        inserted: list[RawBSONDocument] = []
-        updated: list[dict[str, Any]] = []
-        for each in documents:
-            stored = RawBSONDocument(self.place.stored(each))
-            if len(stored.raw) > MAX_DOCUMENT_BYTES:
-                raise DocumentTooLarge(id_of(each), len(each))
-            if has_empty_timestamp(each):
-                # Both an insert and a replacement put the server's time in its place.
-                whole = [{"$replaceWith": {"$literal": stored}}]
-                only = self.place.among([id_of(each)])
-                updated.append({"q": only, "u": whole, "upsert": True})
-            else:
-                inserted.append(stored)
-        if inserted:
-            yield "insert", {"documents": inserted, "ordered": False}
-        if updated:
-            yield "update", {"updates": updated, "ordered": False}
+        empty = {each for each in documents if has_empty_timestamp(each)}
+        inserted = (self._stored(each) for each in documents if each not in empty)
+        for some in in_batches(inserted, len(documents), BATCH_BYTES):
+            yield "insert", {"documents": list(map(RawBSONDocument, some)), "ordered": False}
+        for each in empty:
+            yield "update", {"updates": [self._upsert(each)]}
+
+    def _upsert(self, document: bytes) -> dict[str, Any]:
+        """The update that inserts a document as it is: an insert and a replacement put the server's
+        time in place of an empty timestamp. There must be none of its id."""
+        whole = {"$literal": RawBSONDocument(self._stored(document))}
+        only = self.place.among([id_of(document)])
+        return {"q": only, "u": [{"$replaceWith": whole}], "upsert": True}
+
+    def _stored(self, document: bytes) -> bytes:
+        stored = self.place.stored(document)
+        if len(stored) > MAX_DOCUMENT_BYTES:
+            raise DocumentTooLarge(id_of(document), len(document))
+        return stored
 
     def _write(self, commands: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Carry all of these out, or none."""
