@@ -141,6 +141,12 @@ const role = {
       ],
     },
     {
+      resource: { db: "local", collection: "oplog.rs" },
+      actions: [
+        "collStats",
+      ],
+    },
+    {
       resource: { cluster: true },
       actions: [
         "getDefaultRWConcern", "inprog", "hostInfo", "getCmdLineOpts", "serverStatus",

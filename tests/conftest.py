@@ -30,6 +30,7 @@ from pymongo import MongoClient, monitoring
 from portal import create_app
 from portal.applications import following
 from portal.database import clusters, connection
+from portal.database.portal_role import ROLE
 from portal.identity.authentication import passwords
 from portal.mail import transport
 from portal.serving import build, mongod
@@ -525,6 +526,24 @@ def bare_client(server):
     """A client that isn't the portal's, and may do everything."""
     with MongoClient(server.admin_uri, uuidRepresentation="standard", tz_aware=True) as bare:
         yield bare
+
+
+@pytest.fixture
+def portal_without(app, admin, server):
+    """Take rights from the portal's user for a while."""
+    home = admin["admin"]
+    # Its own, and those by which it works on databases of other tests.
+    roles = home.command("usersInfo", ROLE)["users"][0]["roles"]
+    names = [role["role"] for role in roles]
+    before = home.command("rolesInfo", names, showPrivileges=True)["roles"]
+
+    def take(missing):
+        for name in names:
+            home.command("revokePrivilegesFromRole", name, privileges=[missing.privilege])
+
+    yield take
+    for role in before:
+        home.command("updateRole", role["role"], privileges=role["privileges"])
 
 
 @pytest.fixture

@@ -74,24 +74,6 @@ def test_the_portal_can_not_make_itself_more(app):
         assert refused(attempt)
 
 
-@pytest.fixture
-def portal_without(app, admin, server):
-    """Take rights from the portal's user for a while."""
-    home = admin["admin"]
-    # Its own, and those by which it works on databases of other tests.
-    roles = home.command("usersInfo", ROLE)["users"][0]["roles"]
-    names = [role["role"] for role in roles]
-    before = home.command("rolesInfo", names, showPrivileges=True)["roles"]
-
-    def take(missing):
-        for name in names:
-            home.command("revokePrivilegesFromRole", name, privileges=[missing.privilege])
-
-    yield take
-    for role in before:
-        home.command("updateRole", role["role"], privileges=role["privileges"])
-
-
 def groups():
     return rights("master_test", "tenant_test")
 

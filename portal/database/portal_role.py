@@ -48,6 +48,7 @@ _OWN = (
 _IN_OWN_DATABASES = OWN_COLLECTION, TRASHED_COLLECTION, MOVING_COLLECTION, *MOVED_COLLECTIONS
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
 # hostInfo, getCmdLineOpts and serverStatus: how many collections the server may hold, and does.
+# Its oplog's figures: whether it has room for a move. To read it would be to read all databases.
 _CLUSTER = ("getDefaultRWConcern", "inprog", "hostInfo", "getCmdLineOpts", "serverStatus")
 _ROLE_NOT_FOUND = 31
 
@@ -77,6 +78,10 @@ class Rights:
             return "the cluster"
         named = f"{self.collection} in " if self.collection else ""
         return named + (self.database or "every database")
+
+
+OPLOG = Rights("local", ("collStats",), "oplog.rs")
+"""The right without which moves go by the smallest size that the oplog may have."""
 
 
 def internal_database(tenant_database: str) -> str:
@@ -109,6 +114,7 @@ def tenant_rights(tenant_database: str) -> tuple[Rights, ...]:
         *(Rights("", _OWN, name) for name in _IN_OWN_DATABASES),
         # Tells what else is in an organization's database.
         Rights("", ("listCollections",)),
+        OPLOG,
         Rights(None, _CLUSTER),
     )
 
@@ -149,6 +155,7 @@ def mongosh(master_expression: str = "MASTER_DB", tenant_expression: str = "TENA
         "tenant": tenant_expression,
         internal_database("tenant"): f'{tenant_expression} + "{internal_database("")}"',
         reports_database("tenant"): f'{tenant_expression} + "{reports_database("")}"',
+        "local": '"local"',
         "": '""',
     }
     privileges = "".join(_in_javascript(each, names) for each in rights("master", "tenant"))
