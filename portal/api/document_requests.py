@@ -23,7 +23,7 @@ from portal.data.errors import (
 from portal.data.importing import MakeKey
 from portal.data.queries import decode, parse_query
 from portal.documents.organizations import Organization
-from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.access.errors import OrganizationMoving, OrganizationTrashed
 from portal.organizations.access.lookup import Access
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
@@ -37,6 +37,7 @@ from portal.web.idempotency import SYNTAX, program_idempotency_key
 
 OF_READING: tuple[Refusal, ...] = (
     *OF_ACCESS,
+    OrganizationMoving,
     OrganizationTrashed,
     OperationInProgress,
     TenantCollectionMissing,

@@ -9,17 +9,28 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock
 from portal.data.handles import documents_of
-from portal.database.write_records import CHANGED, KEPT, prepare_records, records_of
+from portal.database.write_records import CHANGED, KEPT, prepare_records, records_in, records_of
 from portal.documents.organizations import Organization
+from portal.tenants import Tenant
 from portal.web.context import IdempotencyKey
 from portal.web.errors import DuplicateRequest, IdempotencyKeyReused
 
 Answer = dict[str, Any]
+Records = Collection[dict[str, Any]]
 Write = Callable[[Any], Answer]
+
+
+def records_beside(handle: Tenant) -> Records:
+    """The records in the cluster that the documents are in, as far as their handle knows. Raises
+    ClusterUnavailable."""
+    there = records_of(handle.place.locate().entry.cluster)
+    prepare_records(there.database)
+    return there
 
 
 def write_once(
@@ -34,23 +45,25 @@ def write_once(
     handle = documents_of(organization)
     if key is None:
         return handle.with_transaction(write), False
-    cluster = organization.placement.cluster
-    prepare_records(records_of(cluster).database)
-    known = _find(key, cluster)
+    there = records_beside(handle)
+    known = _find(key, there)
     if known is not None:
         return known, True
 
     def write_and_record(handle: Any) -> Answer:
+        nonlocal there
+        # Since it was looked for the organization may have moved, and its records before it.
+        there = records_in(handle.session.client)
         _claim(organization, key, handle.session)
         answer = write(handle)
         done = {"$set": {"answer": answer}, **CHANGED}
-        records_of(cluster).update_one({"_id": key.id}, done, session=handle.session)
+        there.update_one({"_id": key.id}, done, session=handle.session)
         return answer
 
     try:
         return handle.with_transaction(write_and_record), False
     except DuplicateRequest:
-        known = _find(key, cluster)
+        known = _find(key, there)
         if known is None:
             raise
         return known, True
@@ -67,14 +80,9 @@ class Progress:
     answer: Answer | None = None
 
     @classmethod
-    def of(
-        cls, organization: Organization, key: IdempotencyKey | None, counts: dict[str, int]
-    ) -> Self:
+    def of(cls, handle: Tenant, key: IdempotencyKey | None, counts: dict[str, int]) -> Self:
         """By the record of the ``key``, else at the beginning. Raises IdempotencyKeyReused."""
-        cluster = organization.placement.cluster
-        if key is not None:
-            prepare_records(records_of(cluster).database)
-        record = _record(key, cluster) if key else None
+        record = _record(key, records_beside(handle)) if key else None
         if record is None:
             return cls(0, None, counts)
         progress = record["progress"]
@@ -90,7 +98,7 @@ class Progress:
             _claim(organization, key, session, progress=reached)
             return
         before = {"_id": key.id, "progress.batch": self.batch}
-        there = records_of(organization.placement.cluster)
+        there = records_in(session.client)
         change = {"$set": {"progress": reached}, **CHANGED}
         written = there.update_one(before, change, session=session)
         if not written.matched_count:
@@ -105,20 +113,20 @@ def _claim(
     former = {name: "" for name in ("answer", "progress") if name not in fields}
     change = {"$set": record, "$unset": former, **CHANGED}
     try:
-        there = records_of(organization.placement.cluster)
+        there = records_in(session.client)
         there.update_one(expired, change, upsert=True, session=session)
     except DuplicateKeyError as error:
         raise DuplicateRequest from error
 
 
-def _find(key: IdempotencyKey, cluster: str) -> Answer | None:
-    record = _record(key, cluster)
+def _find(key: IdempotencyKey, there: Records) -> Answer | None:
+    record = _record(key, there)
     return record and record["answer"]
 
 
-def _record(key: IdempotencyKey, cluster: str) -> dict[str, Any] | None:
+def _record(key: IdempotencyKey, there: Records) -> dict[str, Any] | None:
     """The record of this key. Raises IdempotencyKeyReused."""
-    record = records_of(cluster).find_one({"_id": key.id, "at": {"$gte": clock.now() - KEPT}})
+    record = there.find_one({"_id": key.id, "at": {"$gte": clock.now() - KEPT}})
     if record is not None and record["mac"] not in key.macs:
         raise IdempotencyKeyReused
     return record

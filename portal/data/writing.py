@@ -18,10 +18,10 @@ from portal.data.errors import (
 )
 from portal.data.etags import etag_of, matches
 from portal.data.handles import RAW, documents_of
-from portal.data.idempotency import Answer, Progress, write_once
+from portal.data.idempotency import Answer, Progress, records_beside, write_once
 from portal.data.queries import beyond, cursor_of
 from portal.data.reading import READ_SECONDS
-from portal.database.write_records import CHANGED, records_of
+from portal.database.write_records import CHANGED
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.tenants.elements import field_of, framed, framed_id, id_of, with_id
@@ -179,10 +179,10 @@ def _write_many(
     write: Callable[[Any, dict[str, Any]], dict[str, int]],
     counts: dict[str, int],
 ) -> tuple[Answer, bool]:
-    progress = Progress.of(organization, key, counts)
+    handle = documents_of(organization)
+    progress = Progress.of(handle, key, counts)
     if progress.answer is not None:
         return progress.answer, True
-    handle = documents_of(organization)
     with reading(), pymongo.timeout(READ_SECONDS):
         plans.check_find(organization, handle, query, {"_id": 1})
     try:
@@ -194,7 +194,7 @@ def _write_many(
         raise PartlyDone(max(progress.counts.values()), error.api_words) from error
     if key is not None:
         done = {"$set": {"answer": progress.counts}, **CHANGED}
-        records_of(organization.placement.cluster).update_one({"_id": key.id}, done, upsert=False)
+        records_beside(handle).update_one({"_id": key.id}, done, upsert=False)
     return progress.counts, False
 
 

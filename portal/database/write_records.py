@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 
@@ -24,7 +25,12 @@ CHANGED = {"$currentDate": {"changed": True}}
 
 def records_of(cluster: str) -> Collection[dict[str, Any]]:
     """The records of writes in a cluster. Raises ClusterUnavailable."""
-    return client_of(cluster)[internal_database(settings.current().tenant_db)][COLLECTION]
+    return records_in(client_of(cluster))
+
+
+def records_in(client: MongoClient[dict[str, Any]]) -> Collection[dict[str, Any]]:
+    """The records of writes in the cluster of a client."""
+    return client[internal_database(settings.current().tenant_db)][COLLECTION]
 
 
 @cache

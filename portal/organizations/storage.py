@@ -1,6 +1,7 @@
 """Access to an organization's tenant collection, whatever its current name."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -25,6 +26,7 @@ from portal.documents.organizations import (
 from portal.documents.pools import Pool
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import (
+    OrganizationMoving,
     OrganizationPurged,
     OrganizationRenamed,
     OrganizationTrashed,
@@ -38,7 +40,9 @@ from portal.tenants._sync.connections import Connection
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
 from portal.tenants.directory import Entry, Located, PoolEntry, follow
 from portal.tenants.errors import CollectionMissing as Missing
-from portal.tenants.errors import Misplaced, NotReady, Purged, Trashed, UnknownStrategy
+from portal.tenants.errors import Misplaced, Moving, NotReady, Purged, Trashed, UnknownStrategy
+from portal.tenants.fence import polls
+from portal.tenants.runtime import remaining
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -58,6 +62,13 @@ _COUNT: tuple[dict[str, Any], ...] = (
 
 MAX_FOLLOWED = 8
 """The number of renames that a read follows; the next takes longer than the read."""
+
+MOVING_SECONDS = 3
+"""The longest wait for an organization that is between two places; requests have a second more."""
+
+_SHOWN_MOVING_SECONDS = 1
+_SPARE_SECONDS = 0.3
+"""The time that a request needs to say that this was too short."""
 
 PAUSE_BETWEEN_REPAIRS = timedelta(seconds=10)
 
@@ -106,15 +117,38 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
 
     Follows the collection through renames. One of its own with another name than recorded is
     repaired, unless an operation runs. In a pool MAX_COUNTED documents are counted at most, and
-    none where that takes long. Raises NotFound or OrganizationPurged where the organization was
-    purged since it was read, OperationInProgress while it is, ClusterUnavailable where its cluster
-    doesn't answer.
+    none where that takes long, or where the organization is between two places of a move for more
+    than a second. Raises NotFound or OrganizationPurged where the organization was purged since it
+    was read, OperationInProgress while it is, ClusterUnavailable where its cluster doesn't answer.
     """
+    deadline = time.monotonic() + _SHOWN_MOVING_SECONDS
+    for pause_seconds in polls():
+        stored = _stored_at(organization, pipeline)
+        if not (stored.missing or stored.elsewhere):
+            return stored
+        current = Organization.objects(id=organization.id).first()
+        if current is None or not _moves(organization, current):
+            return stored
+        if time.monotonic() > deadline:
+            return Stored(uncounted=True)
+        organization = current
+        time.sleep(pause_seconds)
+    raise AssertionError("there are always more pauses")
+
+
+def _stored_at(organization: Organization, pipeline: Sequence[Mapping[str, Any]]) -> Stored:
     if is_lost(organization.placement.cluster):
         return Stored(lost=True)
     if organization.placement.strategy == Strategy.SHARED:
         return _stored_in_pool(organization, pipeline)
     return _stored_in_own(organization, pipeline)
+
+
+def _moves(organization: Organization, current: Organization) -> bool:
+    """Tell whether the organization has moved since it was read, or is being moved."""
+    before, now = organization.placement, current.placement
+    moved = (before.uuid, before.pool) != (now.uuid, now.pool)
+    return moved or bool(current.operation and current.operation.kind == OperationKind.MOVE)
 
 
 def _stored_in_pool(organization: Organization, pipeline: Sequence[Mapping[str, Any]]) -> Stored:
@@ -143,6 +177,9 @@ def _stored_in_own(organization: Organization, pipeline: Sequence[Mapping[str, A
             return Stored(*collections.figures_and_documents(database, uuid, name, *given))
         except CollectionElsewhere as found:
             actual = found.actual_name
+            current = Organization.objects(id=organization.id).first()
+            if current is not None and _moves(organization, current):
+                return Stored(elsewhere=actual)
         except CollectionMissing:
             _check_not_purged(organization)
             return Stored(missing=True, replacement=find_replacement(organization))
@@ -163,12 +200,16 @@ def tenant_of(organization: Organization) -> Tenant:
     Raises OrganizationTrashed; NotFound after a purge; OperationInProgress while its collection is
     being created. Operations also raise the former two; TenantCollectionMissing where somebody
     dropped the collection in the database, and CollectionNameConflict where somebody renamed it and
-    another one has its name.
+    another one has its name. This and they wait while the organization is between two places of a
+    move, for MOVING_SECONDS at most: then they raise OrganizationMoving, with nothing done.
     """
-    pool = None
-    if organization.placement.strategy == Strategy.SHARED:
-        organization, pool = _read(organization.id, organization.placement.pool)
-    return Tenant(_Place(organization.id, _located(organization, pool)))
+    if organization.placement.strategy != Strategy.SHARED:
+        return Tenant(_Place(organization.id, _located(organization)))
+
+    def locate() -> Located:
+        return _located(*_read(organization.id, organization.placement.pool))
+
+    return Tenant(_Place(organization.id, _awaiting_move(locate)))
 
 
 @dataclass
@@ -194,6 +235,9 @@ class _Place:
 
         One that isn't recorded, while no operation runs, is repaired. Raises as ``tenant_of``.
         """
+        return _awaiting_move(lambda: self._follow(used, found))
+
+    def _follow(self, used: Located, found: str | None) -> Located:
         organization, pool = _read(self.id, used.entry.pool)
         try:
             return follow(_entry(organization), used, found, pool)
@@ -252,12 +296,32 @@ def _entry(organization: Organization) -> Entry:
 
 def _read(organization_id: ObjectId, number: int | None) -> tuple[Organization, PoolEntry | None]:
     """The organization, and its pool as that was *before*: so no fence lies between them that the
-    organization's record doesn't know of."""
-    pool = None if number is None else Pool.objects(id=number).first()
-    organization = Organization.objects(id=organization_id).first()
-    if organization is None:
-        raise NotFound
-    return organization, pool and _pool_entry(pool)
+    organization's record doesn't know of. ``number`` is that of the pool where it was last."""
+    while True:
+        pool = None if number is None else Pool.objects(id=number).first()
+        organization = Organization.objects(id=organization_id).first()
+        if organization is None:
+            raise NotFound
+        if organization.placement.pool in (None, number):
+            return organization, pool and _pool_entry(pool)
+        number = organization.placement.pool
+
+
+def _awaiting_move(locate: Callable[[], Located]) -> Located:
+    """The place that ``locate`` tells, once the organization isn't between two of them. Raises
+    OrganizationMoving where that takes too long."""
+    left = remaining()
+    seconds = MOVING_SECONDS if left is None else min(MOVING_SECONDS, left - _SPARE_SECONDS)
+    deadline = time.monotonic() + seconds
+    for pause_seconds in polls():
+        try:
+            return locate()
+        except Moving as moving:
+            if time.monotonic() > deadline:
+                organization = Organization.objects(id=moving.organization).only("name").first()
+                raise OrganizationMoving(organization.name if organization else "") from moving
+        time.sleep(pause_seconds)
+    raise AssertionError("there are always more pauses")
 
 
 def _pool_entry(pool: Pool) -> PoolEntry:

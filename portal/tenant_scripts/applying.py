@@ -25,7 +25,7 @@ from portal.errors import NotFound
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import open_job, start_job
 from portal.jobs.running import JobFailed, Run
-from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.access.errors import OrganizationMoving, OrganizationTrashed
 from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.storage import tenant_of
 from portal.tenant_scripts.errors import JobPaused, ScriptEdited, ScriptRuns
@@ -239,7 +239,7 @@ class _Application:
         state, reason = ItemState.DONE, None
         try:
             self._call(one)
-        except (OrganizationTrashed, OperationInProgress, NotFound):
+        except (OrganizationTrashed, OrganizationMoving, OperationInProgress, NotFound):
             self.items.give_up(one.id, attempt)
             return SKIPPED
         except NeedsOwnPlacement as error:

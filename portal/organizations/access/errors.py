@@ -137,6 +137,20 @@ class OrganizationTrashed(Conflict):
 
 
 @dataclass
+class OrganizationMoving(Unavailable):
+    """The organization's documents are just being moved to another place."""
+
+    name: str
+
+    code = "organization_moving"
+    title = "This organization is being moved"
+    message = (
+        "The documents of {name} are on their way to another place, and take longer than they "
+        "should. Nothing was changed. Try again in a few seconds."
+    )
+
+
+@dataclass
 class UnknownStrategy(Unavailable):
     """The organization's documents are placed by a strategy that only a newer version knows."""
 

@@ -6,7 +6,9 @@ import pytest
 from bson import Int64, ObjectId
 
 from portal import clock
+from portal.data.handles import documents_of
 from portal.data.idempotency import Progress, write_once
+from portal.database.connection import client
 from portal.database.write_records import COLLECTION, KEPT
 from portal.organizations.moving.write_records import WRITE_RECORDS, copy_records
 from portal.settings import current
@@ -84,10 +86,11 @@ def test_records_travel_and_later_only_what_was_changed_since(sides, copied, acm
 def test_an_import_in_parts_goes_on_where_it_was(sides, copied, acme):
     """Its record is of an hour ago, and what changes in it is its progress."""
     handle_key = a_key("import")
-    progress = Progress.of(acme, handle_key, {"inserted": 0})
+    progress = Progress.of(documents_of(acme), handle_key, {"inserted": 0})
     for batch in range(1, 4):
         further = Progress(batch, b"%d" % batch, {"inserted": batch * 500})
-        progress.advance(acme, handle_key, further, None)
+        with client().start_session() as session:
+            progress.advance(acme, handle_key, further, session)
         progress = further
         assert copied() == 1
         [record] = records_at(sides.target).values()
