@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .applying import apply_dirty
-from .following import MAX_DIRTY, MAX_DIRTY_BYTES, Follower, are_comparable
+from .following import MAX_DIRTY, MAX_DIRTY_BYTES, Follower
 from .places import Page, Place, read_page
 from .writing import Target
 
@@ -21,6 +21,8 @@ ROUND_SECONDS = 1
 PAGE_DOCUMENTS = 1000
 PAGE_BYTES = 2 * 1024 * 1024
 """The size of a page, as far as the one before tells how large documents are."""
+
+_OBJECT_ID = 0x07
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class _Copy:
         self._early: set[bytes] = set()
 
     def run(self, on_progress: Callable[[Copied], bool]) -> bool:
+        if self._after is None:  # all documents are read from here on
+            self._follower.clean(list(self._follower.dirty), self._follower.position)
         for _ in self._target.clear(self._after):
             if not on_progress(self._copied(caught_up=True)):
                 return False
@@ -93,17 +97,25 @@ class _Copy:
 
     def _catch_up(self, complete: bool) -> bool:
         """Apply what was written since; ``False`` if there is more."""
-        # The next pages are read at a later time, and have those documents as they are then.
-        caught_up = self._follower.pump(beyond=None if complete else self._after)
-        after, dirty = self._after, self._follower.dirty
-        # Comparable ids that were taken in are those copied.
-        self._early.update(
-            each for each in dirty if after is None or not are_comparable(each, after)
-        )
+        will_read: Callable[[bytes], bool] = (lambda _: False) if complete else self._will_read
+        caught_up = self._follower.pump(skips=will_read)
+        self._early.update(each for each in self._follower.dirty if not self._was_read(each))
         if len(self._early) > MAX_DIRTY or sum(map(len, self._early)) > MAX_DIRTY_BYTES:
             self._early.clear()
         self._applied += apply_dirty(self._source, self._target, self._follower)
         return caught_up
+
+    def _will_read(self, document_id: bytes) -> bool:
+        """Tell whether the document will be read in a later page, as it is then, and written."""
+        after = self._after
+        if after is None:
+            return True
+        behind = _are_object_ids(document_id, after) and document_id > after
+        return behind and document_id not in self._early
+
+    def _was_read(self, document_id: bytes) -> bool:
+        after = self._after
+        return after is not None and _are_object_ids(document_id, after) and document_id <= after
 
     def _copy_round(self) -> bool:
         """Copy some pages; ``True`` if there are no more."""
@@ -157,3 +169,8 @@ class _Copy:
         )
         self._documents = self._size_bytes = self._applied = 0
         return copied
+
+
+def _are_object_ids(document_id: bytes, other: bytes) -> bool:
+    """Tell whether both are; their BSON has their order then."""
+    return document_id[4] == other[4] == _OBJECT_ID

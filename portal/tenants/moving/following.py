@@ -10,7 +10,7 @@ Events are projected to keys: with documents they would be too large where those
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ _LOST = frozenset({260, 286, 136, 280, 10334})
 _AWAIT_MS = 5
 _PUMP_SECONDS = 1
 _BATCH_EVENTS = 1000
-_TIMESTAMP, _OBJECT_ID = 0x82, 0x07
+_TIMESTAMP = 0x82
 
 
 class Follower:
@@ -75,17 +75,17 @@ class Follower:
         """The time up to which changes were seen, by the source's cluster."""
         return _time_of_token(self._seen)
 
-    def pump(self, seconds: float = 0, beyond: bytes | None = None) -> bool:
+    def pump(self, seconds: float = 0, *, skips: Callable[[bytes], bool] = lambda _: False) -> bool:
         """Take in the changes that there are, waiting ``seconds`` for the first; ``False`` if there
         may be more, since as many ids are dirty as memory has room for, or more are written all the
         time.
 
-        Ids that are ObjectIds behind ``beyond`` stay clean: for a copy that will read them yet.
-        Raises StreamLost, SourceGone.
+        Ids that ``skips`` is true of stay clean: a copy reads them later. Raises StreamLost,
+        SourceGone.
         """
         begun, any_ = time.monotonic(), False
         while not self._is_full and time.monotonic() < begun + max(seconds, _PUMP_SECONDS):
-            if self._take(beyond):
+            if self._take(skips):
                 any_ = True
             elif any_ or time.monotonic() >= begun + seconds:
                 return True
@@ -110,7 +110,7 @@ class Follower:
         """Take in all changes up to this time of the source's cluster, as many as those are. Raises
         NotReached, and as ``pump``."""
         deadline = time.monotonic() + seconds
-        while self._take(None) or self.position < time_:
+        while self._take() or self.position < time_:
             if time.monotonic() > deadline:
                 raise NotReached(time_, seconds)
 
@@ -147,9 +147,9 @@ class Follower:
         self._seen[_NAME] = self._place.name
         self._stream = self._open({"start_at_operation_time": reply["operationTime"]})
         while _DATA not in self._seen:
-            self._take(None)
+            self._take()
 
-    def _take(self, beyond: bytes | None) -> bool:
+    def _take(self, skips: Callable[[bytes], bool] = lambda _: False) -> bool:
         """Take one change in; ``False`` if there is none."""
         try:
             if self._stream is None:
@@ -162,7 +162,7 @@ class Follower:
                 raise StreamLost(error.code) from error
             raise
         if change is not None:
-            self._note(change, beyond)
+            self._note(change, skips)
         if (token := self._stream.resume_token) is not None:
             self._seen = {**self._seen, _DATA: token[_DATA]}
         if change is not None and change["operationType"] == "invalidate":
@@ -171,12 +171,12 @@ class Follower:
         self._advance()
         return change is not None
 
-    def _note(self, change: Mapping[str, Any], beyond: bytes | None) -> None:
+    def _note(self, change: Mapping[str, Any], skips: Callable[[bytes], bool]) -> None:
         kind = change["operationType"]
         self.last_event_at = datetime.now(UTC)
         if kind in _DOCUMENTS:
             changed = id_of(self._place.given(bytes(change["documentKey"].raw)))
-            if beyond is None or not are_comparable(changed, beyond) or changed <= beyond:
+            if not skips(changed):
                 self._mark(changed, change["clusterTime"])
         elif kind == "rename":
             self.renamed_to = change["to"]["coll"]
@@ -215,11 +215,6 @@ class Follower:
             batch_size=_BATCH_EVENTS,
             **beginning,
         )
-
-
-def are_comparable(document_id: bytes, other: bytes) -> bool:
-    """Tell whether both are ObjectIds, which are ordered as their BSON is."""
-    return document_id[4] == other[4] == _OBJECT_ID
 
 
 def _changes_of(place: Place) -> dict[str, Any]:
