@@ -10,11 +10,13 @@ All times are those of the source's cluster.
 """
 
 import hashlib
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import bson
 from bson import json_util
@@ -83,6 +85,8 @@ def verify(
     where the stream can't follow, and what ``apply`` does.
     """
     found, digest, after = Verification(), hashlib.sha256(), None
+    times: Counter[bytes] = Counter()
+    settle = partial(_settle, source, target, follower, apply, found, times)
     tries_left = TRIES
     with ThreadPoolExecutor(1, "move-verify") as reader:
         while not found.complete:
@@ -103,8 +107,10 @@ def verify(
                 if not tries_left or not _is_transient(error):
                     raise
             apply()
-            _settle(source, target, follower, apply, found, differing)
+            found.unsettled |= settle(set(), differing)
             found.digest = digest.hexdigest()
+            if found.complete:
+                found.unsettled = settle(found.unsettled, set())
             if not on_progress(found):
                 break
     return found
@@ -122,10 +128,12 @@ def verify_ids(
     """Compare the documents of these ids, and repair what differs; ``unsettled`` are those that
     were written whenever they were compared. With ``fenced`` nobody writes at the source, and the
     stream has seen all that was written: none is unsettled then. Raises like ``verify``."""
-    found = Verification(unsettled=set(ids))
-    found.documents = len(found.unsettled)
-    _settle(source, target, follower, apply, found, set(), fenced=fenced, tries=TRIES)
-    found.complete = True
+    suspects = set(ids)
+    found = Verification(documents=len(suspects), complete=True)
+    times: Counter[bytes] = Counter()
+    found.unsettled = _settle(
+        source, target, follower, apply, found, times, suspects, set(), fenced=fenced
+    )
     return found
 
 
@@ -197,32 +205,31 @@ def _settle(
     follower: Follower,
     apply: Callable[[], object],
     found: Verification,
+    times: Counter[bytes],
+    suspects: set[bytes],
     differing: set[bytes],
     *,
     fenced: bool = False,
-    tries: int = 1,
-) -> None:
-    """Compare once more what was dirty, and repair what differs, until nothing does. Dirty ids that
-    remain are left unsettled after some tries."""
-    times: Counter[bytes] = Counter()
+) -> set[bytes]:
+    """Compare suspects, and repair what differs, until nothing does; those that were dirty at each
+    of some tries. How often each differed is counted in ``times``."""
     _count(found, times, differing)
-    while found.unsettled or differing:
+    tries_left = TRIES
+    while differing or (suspects and tries_left):
+        tries_left -= 1
         follower.mark(differing)
         apply()
-        suspects = found.unsettled | differing
-        repaired = differing
-        differing, dirty = _compare(source, target, follower, suspects, fenced=fenced)
-        found.repaired += len(repaired - differing - dirty)
+        differing, suspects = _compare(
+            source, target, follower, suspects | differing, fenced=fenced
+        )
         _count(found, times, differing)
         failed = [each for each in differing if times[each] == _MOST_TIMES]
         if failed:
             raise VerificationFailed([_shown(each) for each in failed[:MOST_IDS]], len(failed))
-        found.unsettled = dirty
-        if len(dirty) > MOST_UNSETTLED:
-            raise NotReached("fewer documents that are written again and again", REACH_SECONDS)
-        tries -= 1
-        if not differing and tries <= 0:
-            return
+    if len(suspects) > MOST_UNSETTLED:
+        raise NotReached("fewer documents that are written again and again", REACH_SECONDS)
+    found.repaired = found.differences - sum(each in times for each in suspects)
+    return suspects
 
 
 def _count(found: Verification, times: Counter[bytes], differing: set[bytes]) -> None:
@@ -238,14 +245,21 @@ def _compare(
     """The ids whose documents differ, and those that do and are dirty."""
     differing: set[bytes] = set()
     left, size = list(ids), _FIRST_CHUNK
+    at, until, tries_left = None, -math.inf, TRIES
     while left:
-        chunk, left = left[:size], left[size:]
-        at = None
-        if not fenced:
-            at = time_of(source)
+        if not fenced and time.monotonic() > until:
+            at, until = time_of(source), time.monotonic() + GROUP_SECONDS
             follower.reach(at, REACH_SECONDS)
-        mine = read_ids(source, chunk, at=at)
-        theirs = read_ids(target, chunk)
+        chunk = left[-size:]
+        try:
+            mine, theirs = read_ids(source, chunk, at=at), read_ids(target, chunk)
+        except OperationFailure as error:
+            tries_left -= 1
+            if not tries_left or not _is_transient(error):
+                raise
+            until = -math.inf
+            continue
+        del left[-size:]
         differing |= _unequal(mine, theirs)
         size = _next_size(len(chunk), mine.values())
     dirty = set() if fenced else differing & follower.dirty.keys()
