@@ -110,7 +110,8 @@ class Follower:
         """Take in all changes up to this time of the source's cluster, as many as those are. Raises
         NotReached, and as ``pump``."""
         deadline = time.monotonic() + seconds
-        while self._take() or self.position < time_:
+        # All changes of a transaction have the same time. What is later may go on for ever.
+        while self.position <= time_ and (self._take() or self.position < time_):
             if time.monotonic() > deadline:
                 raise NotReached(time_, seconds)
 
