@@ -92,7 +92,8 @@ def test_one_that_leaves_a_pool_has_a_state_that_older_libraries_refuse(acme, en
 
 
 def test_an_entry_tells_where_it_came_from_and_since_when(acme, entry, master_db):
-    came = {"moved_from": uuid4(), "moved_at": Timestamp(1_800_000_000, 7)}
+    times = {"moved_at": Timestamp(1_800_000_000, 7), "left_at": Timestamp(1_900_000_000, 1)}
+    came = {"moved_from": uuid4(), **times}
     change = {f"placement.{name}": value for name, value in came.items()}
     master_db.organizations.update_one({"_id": acme.id}, {"$set": change})
     assert came.items() <= entry(acme)["placement"].items()

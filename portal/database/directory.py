@@ -9,8 +9,9 @@ the view's definition and writing are refused, code 13.)
 - ``slug``, ``state``, ``version``: grows with each change of placement, state or operation;
 - ``placement``: ``strategy``, ``cluster`` and ``database``; for a collection of its own
   ``collection`` and ``uuid``, which is missing while it is being created; for a shared one its
-  ``pool``; after a move ``moved_from``, the UUID of the collection before, and ``moved_at``, the
-  time of the cluster from which on changes there are the organization's;
+  ``pool``; after a move ``moved_from``, the UUID of the collection before, ``left_at``, the time of
+  its cluster up to which changes there were the organization's, and ``moved_at``, the time of this
+  place's cluster after which changes here are;
 - ``operation``, while one runs: its ``kind``, and the ``collection`` that it is about;
 - ``epoch`` of the installation, within which versions are comparable;
 - ``format`` of the view: a later one may have further fields, none of another meaning.
@@ -102,6 +103,7 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
         "pool": 1,
         "moved_from": 1,
         "moved_at": 1,
+        "left_at": 1,
     }
     leaving = {
         "$and": [

@@ -66,7 +66,8 @@ class Placement(MasterPart):
 
     After a move ``moved_from`` is the UUID of the collection, own or a pool's, that it came from;
     ``moved_at`` a BSON timestamp of this place's cluster: the move wrote nothing here after it, and
-    nobody else anything before.
+    nobody else anything before. ``left_at`` is one of the former place's: nobody but the move wrote
+    there after it.
     """
 
     strategy = fields.StringField(required=True, default=Strategy.COLLECTION)
@@ -77,6 +78,7 @@ class Placement(MasterPart):
     pool = fields.IntField()
     moved_from = fields.UUIDField(binary=True)
     moved_at = fields.DynamicField()
+    left_at = fields.DynamicField()
 
     @property
     def shown(self) -> str:

@@ -103,7 +103,8 @@ class Entry:
     """The directory's answer about an organization. ``target`` is the collection's name when the
     running ``operation`` is done. One that shares a collection has the number of its ``pool``,
     and neither name nor UUID: those are the pool's. One that has moved tells the UUID of the
-    collection that it came from, and since when changes at its place are its own."""
+    collection that it came from, until when changes there were its own, and since when they are at
+    its place."""
 
     id: ObjectId
     slug: str
@@ -119,6 +120,7 @@ class Entry:
     pool: int | None = None
     moved_from: UUID | None = None
     moved_at: Timestamp | None = None
+    left_at: Timestamp | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Entry":
@@ -139,7 +141,13 @@ class Entry:
             pool=placement.get("pool"),
             moved_from=placement.get("moved_from"),
             moved_at=placement.get("moved_at"),
+            left_at=placement.get("left_at"),
         )
+
+    @property
+    def moves(self) -> bool:
+        """True while it is being moved."""
+        return self.operation == _MOVE
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -184,6 +184,19 @@ class NotResolved(TenantError, TypeError):
 
 
 @dataclass(eq=False)
+class ChangesLost(TenantError):
+    """The organization has moved, and a change stream can't tell all of its changes from before
+    that to after it. The stream is closed; its ``resume_token`` still holds for others."""
+
+    words = (
+        "the changes of organization {organization}, which has moved, can't be followed: {reason}; "
+        "read its documents, and watch again"
+    )
+    organization: Any
+    reason: str
+
+
+@dataclass(eq=False)
 class TooManyStreams(TenantError):
     """The limit of open change streams that Tenants was given is reached."""
 

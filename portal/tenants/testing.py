@@ -202,6 +202,7 @@ class FakePortal:
         left = self._leave(entry, move)
         try:
             yield
+            left_at = self._now(source["cluster"], move)
             target = self._arrive(organization_id, strategy, cluster, pool, move)
             self._copy(left, source, target, organization_id)
         except BaseException:
@@ -209,10 +210,8 @@ class FakePortal:
                 left.rename(source["collection"])
             self._end(organization_id)
             raise
-        token = self._databases[cluster].client[f"{self._databases[cluster].name}_internal"].moves
-        with token.database.client.start_session() as session:
-            token.insert_one({"_id": move}, session=session)
-            came = {"moved_from": self._uuid_at(source), "moved_at": session.operation_time}
+        came = {"moved_from": self._uuid_at(source), "left_at": left_at}
+        came["moved_at"] = self._now(cluster, move)
         if strategy == SHARED:
             change = {"$set": {"placement": target | came}, "$unset": {"operation": ""}}
             self._entries.update_one({"_id": organization_id}, {**change, "$inc": {"version": 1}})
@@ -305,6 +304,13 @@ class FakePortal:
         """Have the directory tell of no operation any more."""
         change = {"$unset": {"operation": ""}, "$inc": {"version": 1}}
         self._entries.update_one({"_id": organization_id}, change)
+
+    def _now(self, cluster: str, move: ObjectId) -> Any:
+        """The time of a cluster, after all that was written there."""
+        tokens = self._clients[cluster][f"{self._databases[cluster].name}_internal"].moves
+        with self._clients[cluster].start_session() as session:
+            tokens.update_one({"_id": move}, {"$inc": {"n": 1}}, upsert=True, session=session)
+            return session.operation_time
 
     def _leave(self, entry: dict[str, Any], move: ObjectId) -> Any:
         """Take the collection's name from it, and return it."""

@@ -66,6 +66,7 @@ class Attempt:
         return cls(move, source, target)
 
     fenced_at: float | None = None
+    left_at: Timestamp | None = None
     moved_at: Timestamp | None = None
     """The time of the target's cluster after which this attempt wrote nothing there."""
 
@@ -93,7 +94,8 @@ class Attempt:
         """Apply all that was written until now, when nobody writes any more, compare it with what
         was written last before, and have nothing be written to the target by this attempt from now
         on. Raises NotReached, VerificationFailed, and as ``apply``."""
-        self.follower.reach(time_of(self.source), seconds)
+        self.left_at = time_of(self.source)
+        self.follower.reach(self.left_at, seconds)
         newest = {*self.newest, *self.follower.dirty}
         self.apply()
         if newest:

@@ -209,6 +209,7 @@ def _write_switch(organization: Organization, attempt: Attempt, now: datetime) -
     # Under the name that it has until it gets its own.
     target = Placement._from_son(move.target.to_mongo())
     target.moved_from, target.moved_at = attempt.source.uuid, attempt.moved_at
+    target.left_at = attempt.left_at
     switched = engine.update_if_held(
         organization,
         set__placement=target,

@@ -3,47 +3,63 @@
 A stream on a collection ends at its rename, and behind two renames the server finds no place to go
 on at (code 280, seen on 6.0.5). So streams are on the database, for the collections of these UUIDs,
 and renames don't touch them. Only in a database of its own an organization's collection keeps its
-name, but for the trash: the stream is on it then, and is begun again where that ended it.
+name, but for the trash and moves: the stream is on it then, and is begun again where that ended it.
+
+**Moves.** At another place an organization's collection is another one. Its former one is renamed
+before anybody writes at the new place, so at each rename the directory is read. It tells up to when
+changes at the former place were the organization's, and after when they are at the new one; all
+others there are the move's. So the stream is left at the first time, and begun at the second; in
+the same database it goes on behind the same token. What can't be told whole is ChangesLost.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Semaphore
 from typing import Any
 
-from bson import Binary, ObjectId
+from bson import Binary, ObjectId, Timestamp
 from bson.codec_options import CodecOptions
 from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.errors import OperationFailure
 
-from ..errors import NotOffered
+from ..directory import Located
+from ..errors import ChangesLost, NotOffered, TenantError
+from ..fence import polls
 from ..placements import DATABASE
-from ..placements.database import DOCUMENTS
+from ..placements.database import ARRIVING, DOCUMENTS
 from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
-from .connections import AsyncClusters
-from .directory import AsyncPlace
+from ..runtime import async_sleep
+from ..tokens import CLUSTER, COLLECTION, keeping, servers, time_of
+from .directory import AsyncDirectory, AsyncPlace
 
-# Of documents, and the end of a collection. Renames are nobody's business but the library's.
+# Of documents, and the end of a collection.
 _OPERATIONS = ["insert", "update", "replace", "delete", "drop"]
-# Ends a stream on one collection, at its way into the trash and out again.
-_INVALIDATE = "invalidate"
-_BEGINNINGS = frozenset({"resume_after", "start_after", "start_at_operation_time"})
+# Nobody's business but the library's. The latter ends a stream on one collection.
+_RENAME, _INVALIDATE = "rename", "invalidate"
+_INNER = (_RENAME, _INVALIDATE)
+_TOKENS = ("resume_after", "start_after")
+_BEGINNINGS = frozenset({*_TOKENS, "start_at_operation_time"})
+# InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost.
+_UNRESUMABLE = frozenset({260, 280, 286})
 _OPTIONS = frozenset(
     {"full_document", "full_document_before_change", "resume_after", "start_after",
      "start_at_operation_time", "max_await_time_ms", "batch_size", "comment"}
 )  # fmt: skip
+_HELD_SECONDS = 0.02
 
 
 class AsyncStream:
     """The changes of one organization's documents, with the methods of PyMongo's change stream.
 
-    Renames are not noticed. What is in the trash doesn't change; after it was restored the stream
-    goes on. A purge is a ``drop``, or in a shared collection the deletion of each document. On a
-    connection of its own, so that nothing else waits for it.
+    Renames and moves are not noticed. What is in the trash doesn't change; after it was restored
+    the stream goes on. A purge is a ``drop``, or in a shared collection the deletion of each
+    document. On a connection of its own, so that nothing else waits for it. Raises ChangesLost
+    where the organization has moved and changes would be left out.
     """
 
     def __init__(
         self,
-        clusters: AsyncClusters,
+        directory: AsyncDirectory,
         places: Iterable[AsyncPlace],
         codec_options: CodecOptions,
         pipeline: Sequence[Mapping[str, Any]],
@@ -53,45 +69,60 @@ class AsyncStream:
         for name in options:
             if name not in _OPTIONS:
                 raise TypeError(f"unexpected keyword argument {name!r}")
-        self._clusters = clusters
+        self._directory = directory
         self._places = list(places)
         self._codec_options = codec_options
-        self._pipeline = pipeline
+        self._pipeline = keeping(pipeline, _INNER)
         self._options = options
+        self._located: list[Located] = []
         self._ids: dict[bytes, ObjectId] = {}
-        self._slot: Semaphore | None = clusters.take_stream()
+        self._name = DOCUMENTS
+        self._after = ""
+        self._held = False  # behind a rename of which nothing is known yet
+        self._moved: list[Located] = []
+        self._slot: Semaphore | None = directory.clusters.take_stream()
         self._stream: AsyncChangeStream | None = None
 
     @property
     def alive(self) -> bool:
         """True while there may be more changes."""
-        return self._stream is not None and self._stream.alive
+        return self._slot is not None and self._stream is not None
 
     @property
     def resume_token(self) -> Mapping[str, Any] | None:
         """The token after which another stream goes on, as ``start_after``."""
-        return None if self._stream is None else self._stream.resume_token
+        token = None if self._stream is None else self._stream.resume_token
+        if token is None:
+            return None
+        return {**token, CLUSTER: self._located[0].entry.cluster, COLLECTION: self._name}
 
     async def open(self) -> None:
         """Begin. Changes that are made after this returns are seen."""
         try:
-            self._stream = await self._open()
+            known = [await place.locate() for place in self._places]
+            for pause_seconds in polls():
+                located = await self._directory.refresh(known)
+                if not any(each.entry.moves for each in located):
+                    self._check_beginning(located)
+                    await self._begin(located, self._options, self._first_name())
+                    # One that moved before this was begun would have left nothing to notice.
+                    known = await self._directory.refresh(located)
+                    if not any(each.entry.moves for each in known) and _same(located, known):
+                        return
+                await async_sleep(pause_seconds)
         except BaseException:
             await self.close()
             raise
 
     async def try_next(self) -> Any:
         """The next change, or ``None`` if there is none within ``max_await_time_ms``."""
-        if self._stream is None or not self.alive:
+        if not self.alive:
             return None
-        change = await self._stream.try_next()
-        if change is not None and change.get("operationType") == _INVALIDATE:
-            self._options = {
-                name: value for name, value in self._options.items() if name not in _BEGINNINGS
-            } | {"start_after": change["_id"]}
-            self._stream = await self._open()
-            return None
-        return change
+        try:
+            return await self._try_next()
+        except TenantError:
+            await self.close()
+            raise
 
     async def next(self) -> Any:
         """The next change. Raises StopAsyncIteration once the stream is closed."""
@@ -121,33 +152,172 @@ class AsyncStream:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def _open(self) -> AsyncChangeStream:
-        located = [await place.locate() for place in self._places]
-        databases = {(each.entry.cluster, each.entry.database) for each in located}
-        if len(databases) != 1:
-            raise NotOffered("watch", "follow organizations of one database by each stream")
-        [(cluster, name)] = databases
-        self._ids = {bytes(each.uuid): each.entry.id for each in located if each.pool is None}
-        shared: dict[Binary, list[ObjectId]] = {}
-        for each in located:
-            if each.pool is not None:
-                shared.setdefault(each.uuid, []).append(each.entry.id)
-        own = {"collectionUUID": {"$in": [each.uuid for each in located if each.pool is None]}}
-        changes = {"operationType": {"$in": _OPERATIONS}, "$or": [own, *changes_of(shared)]}
-        stages = [{"$match": changes}, *unwrapping_changes(list(shared)), *self._pipeline]
-        database = self._clusters.stream_client(cluster).get_database(
-            name, codec_options=self._codec_options
+    async def _try_next(self) -> Any:
+        if self._held and not await self._look():
+            await async_sleep(_HELD_SECONDS)
+            return None
+        stream, until = self._stream, self._left_at
+        before = None if stream is None else stream.resume_token
+        left = until is not None and before is not None and time_of(before) >= until
+        change = None if stream is None or left else await stream.try_next()
+        if until is not None and (left or (change and time_of(change["_id"]) > until)):
+            await self._leave(until, before)
+        elif change is not None:
+            return await self._take(change)
+        elif stream is not None and not stream.alive:
+            await self.close()
+        return None
+
+    async def _take(self, change: Any) -> Any:
+        """The change, unless it is nobody's business."""
+        kind = change.get("operationType")
+        if kind == _INVALIDATE:
+            await self._go_on(self._located, DOCUMENTS, change["_id"])
+        self._held = kind == _RENAME
+        # Tokens are in the order of changes.
+        return None if kind in _INNER or change["_id"]["_data"] <= self._after else change
+
+    # Moves
+
+    async def _look(self) -> bool:
+        """Read the directory behind a rename; tell whether it is known what that was."""
+        current = await self._directory.refresh(self._located)
+        if any(
+            each.entry.moves and _same([before], [each]) for before, each in self._pairs(current)
+        ):
+            return False  # between two places
+        self._held, self._moved = False, current
+        for before, now in self._pairs(current):
+            left = None if now.entry.moved_from is None else Binary.from_uuid(now.entry.moved_from)
+            if not _same([before], [now]) and (left != before.uuid or now.entry.left_at is None):
+                raise ChangesLost(now.entry.id, "it has moved more than once")
+        return True
+
+    @property
+    def _left_at(self) -> Timestamp | None:
+        """The time up to which changes are told before an organization is followed elsewhere."""
+        times = (
+            now.entry.left_at
+            for before, now in self._pairs(self._moved)
+            if not _same([before], [now])
         )
-        watched: Any = database
-        if any(each.entry.strategy == DATABASE for each in located):
-            # All of such a database would need a right on each of them.
-            watched = database[DOCUMENTS]
-            stages[0] = {"$match": {"$or": [changes, {"operationType": _INVALIDATE}]}}
-        return await watched.watch(
+        return min(filter(None, times), default=None)
+
+    async def _leave(self, until: Timestamp, token: Mapping[str, Any] | None) -> None:
+        """Follow the organizations that left until then at their new places."""
+        located = [
+            now if now.entry.left_at is not None and now.entry.left_at <= until else before
+            for before, now in self._pairs(self._moved)
+        ]
+        await self._go_on(located, ARRIVING, token)
+
+    async def _go_on(
+        self, located: list[Located], name: str, token: Mapping[str, Any] | None
+    ) -> None:
+        """Begin anew behind what was told. Raises ChangesLost."""
+        options = {field: each for field, each in self._options.items() if field not in _BEGINNINGS}
+        databases = {(each.entry.cluster, each.entry.database) for each in self._located + located}
+        moved_at = located[0].entry.moved_at
+        if len(databases) == 1:
+            options["start_after"] = {**(token or {}), CLUSTER: self._located[0].entry.cluster}
+        elif len(located) == 1 and moved_at is not None:
+            options["start_at_operation_time"] = Timestamp(moved_at.time, moved_at.inc + 1)
+        else:
+            gone = [now for before, now in self._pairs(located) if not _same([before], [now])]
+            raise ChangesLost(gone[0].entry.id, "others of this stream are in another database")
+        try:
+            await self._begin(located, options, name)
+        except OperationFailure as error:
+            if error.code not in _UNRESUMABLE:
+                raise
+            raise ChangesLost(located[0].entry.id, "they are no longer in the oplog") from error
+
+    def _pairs(self, others: list[Located]) -> list[tuple[Located, Located]]:
+        return list(zip(self._located, others, strict=False))
+
+    # The server's stream
+
+    def _first_name(self) -> str:
+        """The name to follow a collection by in a database of its own: that of the token's stream,
+        which may have been before a move was done."""
+        for name in _TOKENS:
+            if given := self._options.get(name):
+                return given.get(COLLECTION, DOCUMENTS)
+        return DOCUMENTS
+
+    def _check_beginning(self, located: list[Located]) -> None:
+        """Raise ChangesLost where the stream would begin before an organization moved to where it
+        is."""
+        tokens = [given for name in _TOKENS if (given := self._options.get(name))]
+        for each in located:
+            if (moved_at := each.entry.moved_at) is None:
+                continue
+            times = [self._options.get("start_at_operation_time"), *map(time_of, tokens)]
+            elsewhere = {token.get(CLUSTER) for token in tokens} - {None, each.entry.cluster}
+            if elsewhere or any(at is not None and at < moved_at for at in times):
+                raise ChangesLost(each.entry.id, "the stream would begin before its move")
+
+    async def _begin(self, located: list[Located], options: Mapping[str, Any], name: str) -> None:
+        """Open the server's stream of changes at these places; in a database of its own of the
+        collection ``name``."""
+        stages = self._stages(located)
+        first = located[0].entry
+        client = self._directory.clusters.stream_client(first.cluster)
+        database = client.get_database(first.database, codec_options=self._codec_options)
+        # All of an organization's own database would need a right on each of them.
+        watched: Any = database[name] if first.strategy == DATABASE else database
+        former, self._after = self._stream, ""
+        options = dict(options)
+        for field in _TOKENS:
+            if token := options.pop(field, None):
+                if first.strategy == DATABASE or CLUSTER not in token:
+                    options[field] = servers(token)
+                else:
+                    # The server finds no change that other organizations' streams leave out.
+                    self._after = token["_data"]
+                    options["start_at_operation_time"] = time_of(token)
+        self._stream = await watched.watch(
             stages,
             show_expanded_events=True,  # with the UUID
-            **self._options,
+            **options,
         )
+        self._located, self._name = located, name
+        self._ids = {bytes(each.uuid): each.entry.id for each in located if each.pool is None}
+        if former is not None:
+            await former.close()
+
+    def _stages(self, located: list[Located]) -> list[Mapping[str, Any]]:
+        if len({(each.entry.cluster, each.entry.database) for each in located}) != 1:
+            raise NotOffered("watch", "follow organizations of one database by each stream")
+        groups: dict[Timestamp | None, list[Located]] = {}
+        for each in located:
+            groups.setdefault(each.entry.moved_at, []).append(each)
+        shared: list[Binary] = []
+        followed: list[dict[str, Any]] = []
+        for moved_at, group in groups.items():
+            sharing: dict[Binary, list[ObjectId]] = {}
+            for each in group:
+                if each.pool is not None:
+                    sharing.setdefault(each.uuid, []).append(each.entry.id)
+            own = {"collectionUUID": {"$in": [each.uuid for each in group if each.pool is None]}}
+            later = {} if moved_at is None else {"clusterTime": {"$gt": moved_at}}
+            followed += [{**each, **later} for each in (own, *changes_of(sharing))]
+            shared += sharing
+        uuids = [each.uuid for each in located]
+        told: list[dict[str, Any]] = [
+            {"operationType": {"$in": _OPERATIONS}, "$or": followed},
+            {"operationType": _RENAME, "collectionUUID": {"$in": uuids}},
+            {"operationType": _INVALIDATE},
+        ]
+        return [{"$match": {"$or": told}}, *unwrapping_changes(shared), *self._pipeline]
+
+
+def _same(former: list[Located], now: list[Located]) -> bool:
+    """Tell whether these organizations have stayed where they were."""
+    return all(
+        (before.uuid, before.entry.moved_at) == (after.uuid, after.entry.moved_at)
+        for before, after in zip(former, now, strict=True)
+    )
 
 
 class AsyncSharedStream(AsyncStream):

@@ -113,9 +113,9 @@ class AsyncTenant(AsyncOperations):
         """
         if not isinstance(self._place, AsyncListed):
             raise NotOffered("watch", "use Tenants, which has connections for streams")
-        clusters = self._place.directory.clusters
         await self.find_one({}, {"_id": 1})  # raises where what is known is out of date
-        stream = AsyncStream(clusters, [self._place], self.codec_options, pipeline, options)
+        directory = self._place.directory
+        stream = AsyncStream(directory, [self._place], self.codec_options, pipeline, options)
         await stream.open()
         return stream
 
@@ -182,7 +182,7 @@ class AsyncTenants:
             if (await tenant.place.locate()).pool is not None:
                 await tenant.find_one({}, {"_id": 1})  # learns where what is known is out of date
         codec_options = self._clusters.connection(MAIN).client.codec_options
-        stream = AsyncSharedStream(self._clusters, places, codec_options, pipeline, options)
+        stream = AsyncSharedStream(self._directory, places, codec_options, pipeline, options)
         await stream.open()
         return stream
 

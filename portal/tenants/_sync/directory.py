@@ -1,6 +1,8 @@
 """Reading the directory, and what a handle knows of its organization."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pymongo
@@ -29,6 +31,7 @@ from ..errors import (
     Moving,
     NotReady,
     NotResolved,
+    StateError,
     Unknown,
     UnknownPool,
 )
@@ -46,6 +49,7 @@ from ..runtime import (
 from .connections import Clusters, Connection
 from .reports import Reports
 
+_REFRESHED_AT_ONCE = 1000
 _UNAUTHORIZED = 13
 _CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     uuid_representation=UuidRepresentation.STANDARD
@@ -137,6 +141,31 @@ class Directory:
             if not error.timeout or (callers is not None and callers < seconds):
                 raise
             raise moving from error
+
+    def refresh(self, known: Sequence[Located]) -> list[Located]:
+        """These places as the directory tells them now; unchanged where their organization can't be
+        reached at the moment. One read for many, and one more for each that has changed."""
+        current = []
+        for first in range(0, len(known), _REFRESHED_AT_ONCE):
+            some = known[first : first + _REFRESHED_AT_ONCE]
+            wanted = {"_id": {"$in": [each.entry.id for each in some]}}
+            orders = {
+                each["_id"]: (each["epoch"], each["version"])
+                for each in self._view(ORGANIZATIONS).find(wanted, {"epoch": 1, "version": 1})
+            }
+            for each in some:
+                changed = orders.get(each.entry.id, each.entry.order) != each.entry.order
+                current.append(self._refreshed(each) if changed else each)
+        return current
+
+    def _refreshed(self, known: Located) -> Located:
+        entry, pool = self._read(known.entry.id)
+        try:
+            return Located.of(entry, pool)
+        except Moving:
+            return replace(known, entry=entry)
+        except StateError:
+            return known
 
     def known_by_slug(self, slug: str) -> Located | None:
         """The place of the organization that had the slug when it was last read."""

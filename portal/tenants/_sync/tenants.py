@@ -109,9 +109,9 @@ class Tenant(Operations):
         """
         if not isinstance(self._place, Listed):
             raise NotOffered("watch", "use Tenants, which has connections for streams")
-        clusters = self._place.directory.clusters
         self.find_one({}, {"_id": 1})  # raises where what is known is out of date
-        stream = Stream(clusters, [self._place], self.codec_options, pipeline, options)
+        directory = self._place.directory
+        stream = Stream(directory, [self._place], self.codec_options, pipeline, options)
         stream.open()
         return stream
 
@@ -178,7 +178,7 @@ class Tenants:
             if (tenant.place.locate()).pool is not None:
                 tenant.find_one({}, {"_id": 1})  # learns where what is known is out of date
         codec_options = self._clusters.connection(MAIN).client.codec_options
-        stream = SharedStream(self._clusters, places, codec_options, pipeline, options)
+        stream = SharedStream(self._directory, places, codec_options, pipeline, options)
         stream.open()
         return stream
 

@@ -352,3 +352,113 @@ def test_a_library_that_doesnt_know_of_moves_writes_nothing_into_the_pool(
     with pytest.raises(errors.UnknownState, match="update portal-tenants"):
         connect(fake.uri).by_id(acme).insert_one({})
     assert stored.find() == []
+
+
+@pytest.fixture
+def quick():
+    return {"max_await_time_ms": 20}
+
+
+def changes_of(stream, count):
+    found = []
+    while len(found) < count:
+        if (change := stream.try_next()) is not None:
+            found.append((change["operationType"], change["documentKey"]["_id"]))
+    return found
+
+
+@EACH_PAIR
+def test_a_stream_tells_each_change_once_through_a_move(store, fake, acme, elsewhere, quick):
+    """What the move writes is nobody's change, and what was written before it is still told."""
+    store.insert_many({"_id": n} for n in range(3))
+    with store.watch(**quick) as stream:
+        store.insert_one({"_id": "before"})
+        store.delete_one({"_id": 0})
+        with fake.relocating(acme, **elsewhere):
+            assert changes_of(stream, 1) == [("insert", "before")]
+        store.update_one({"_id": 1}, {"$set": {"n": 1}})
+        fake.rename(acme, "other")
+        store.insert_one({"_id": "after"})
+        told = [("delete", 0), ("update", 1), ("insert", "after")]
+        assert changes_of(stream, 3) == told
+        for _ in range(3):
+            assert stream.try_next() is None
+        store.insert_one({"_id": "later"})
+        assert changes_of(stream, 1) == [("insert", "later")]
+        token = stream.resume_token
+    store.insert_one({"_id": "unseen"})
+    with store.watch(start_after=token, **quick) as stream:
+        assert changes_of(stream, 1) == [("insert", "unseen")]
+
+
+@pairs(TYPICAL[2:])
+def test_a_pipeline_that_leaves_out_all_else_ends_no_stream(store, fake, acme, elsewhere, quick):
+    with store.watch([{"$match": {"operationType": "delete"}}], **quick) as stream:
+        store.insert_one({"_id": 1})
+        fake.relocate(acme, **elsewhere)
+        store.delete_one({"_id": 1})
+        assert changes_of(stream, 1) == [("delete", 1)]
+
+
+def test_changes_that_would_be_left_out_are_told_as_lost(store, fake, acme, quick, strategy):
+    with store.watch(**quick) as stream:
+        store.insert_one({"_id": 1})
+        assert changes_of(stream, 1) == [("insert", 1)]
+        token = stream.resume_token
+        for cluster in ("berlin", "main"):
+            fake.relocate(acme, cluster=cluster)
+        with pytest.raises(errors.ChangesLost, match="more than once"):
+            changes_of(stream, 1)
+        assert not stream.alive
+    for before in (
+        {"start_after": token},
+        {"resume_after": {"_data": token["_data"]}},
+        {"start_at_operation_time": fake.entry(acme)["placement"]["moved_at"].__class__(1, 1)},
+    ):
+        with pytest.raises(errors.ChangesLost, match="before its move"):
+            store.watch(**before, **quick)
+    with store.watch(**quick) as stream:
+        token = stream.resume_token
+    fake.relocate(acme, cluster="berlin")
+    with pytest.raises(errors.ChangesLost):
+        store.watch(start_after=token)
+    assert store.watch().close() is None
+
+
+def test_a_stream_of_many_goes_on_in_their_database_and_tells_who_left_it(tenants, fake, quick):
+    pool, own = (tenants.by_id(fake.create(*each)) for each in (("a", "shared"), ("b",)))
+    third = tenants.by_id(fake.create("c"))
+    with tenants.watch([pool, own, third], **quick) as stream:
+
+        def told(count):
+            found = []
+            while len(found) < count:
+                if (change := stream.try_next()) is not None:
+                    found.append((change[0], change[1]["documentKey"]["_id"]))
+            return sorted(found, key=str)
+
+        for each in (pool, own):
+            each.insert_one({"_id": 1})
+        fake.relocate(pool.id)
+        fake.relocate(own.id, "shared", pool=2)
+        for each in (pool, own, third):
+            each.insert_one({"_id": 2})
+        expected = [(pool.id, 1), (own.id, 1), *((each.id, 2) for each in (pool, own, third))]
+        assert told(5) == sorted(expected, key=str)
+        own.insert_one({"_id": 3})
+        fake.relocate(third.id, cluster="berlin")
+        with pytest.raises(errors.ChangesLost, match=str(third.id)):
+            told(2)
+        token = stream.resume_token
+    with tenants.watch([pool, own], start_after=token, **quick) as stream:
+        own.insert_one({"_id": 4})
+        assert told(1)[-1][0] == own.id
+
+
+def test_a_stream_to_a_cluster_without_a_uri_says_so(connect, fake, acme, quick):
+    store = connect(fake.uri).by_id(acme)
+    with store.watch(**quick) as stream:
+        fake.relocate(acme, cluster="berlin")
+        with pytest.raises(errors.UnknownCluster, match="berlin"):
+            changes_of(stream, 1)
+        assert not stream.alive

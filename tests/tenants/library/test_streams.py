@@ -115,3 +115,26 @@ def test_many_organizations_are_followed_by_one_stream(tenants, fake, acme, stra
     assert [(each, change["documentKey"]["_id"]) for each, change in seen] == [
         (acme, 0), (ids[1], 1), (ids[3], 3), (acme, 9)
     ]  # fmt: skip
+
+
+def test_a_pipeline_shapes_changes_and_keeps_their_kind(store, fake, acme, quick):
+    """By which the library tells what happens to the collection."""
+    stages = [
+        {"$project": {"documentKey": 1}},
+        {"$set": {"seen": True}},
+        {"$match": {"documentKey._id": {"$gte": 2}}},
+        {"$unset": ["operationType"]},
+        {"$replaceWith": {"_id": "$_id", "id": "$documentKey._id", "seen": "$seen"}},
+        {"$redact": {"$cond": [{"$eq": ["$id", 3]}, "$$PRUNE", "$$KEEP"]}},
+        {"$project": {"operationType": 0}},
+    ]
+    with store.watch(stages, **quick) as stream:
+        store.insert_one({"_id": 1})
+        fake.rename(acme, "other")
+        store.insert_many([{"_id": 2}, {"_id": 3}, {"_id": 4}])
+        for n in (2, 4):
+            change = next(stream)
+            del change["_id"]
+            assert change == {"id": n, "seen": True, "operationType": "insert"}
+    with pytest.raises(errors.QueryRefused, match="keeps its operationType"):
+        store.watch([{"$set": {"operationType": "mine"}}])
