@@ -54,6 +54,7 @@ class Attempt:
         self.move, self.source = move, source
         self.target = Target(target, move.id, move.attempt)
         self.follower = Follower(source, move.token or None)
+        self.sides = Sides(source, target, move.id, move.attempt, self.apply)
 
     @classmethod
     def at(cls, move: Move, organization: Organization) -> "Attempt":
@@ -70,6 +71,9 @@ class Attempt:
     moved_at: Timestamp | None = None
     """The time of the target's cluster after which this attempt wrote nothing there."""
 
+    brought = False
+    """Set once the target was given the source's structure by this attempt."""
+
     newest: tuple[bytes, ...] = ()
     """The ids that were written last, to be compared once more when nobody writes."""
 
@@ -85,11 +89,6 @@ class Attempt:
         self.follower.mark(ids)
         return apply_dirty(self.source, self.target, self.follower)
 
-    def sides(self, meanwhile: Callable[[], object] = lambda: None) -> Sides:
-        """The sides for all that travels beside the documents."""
-        move = self.move
-        return Sides(self.source, self.target.place, move.id, move.attempt, self.apply, meanwhile)
-
     def drain(self, seconds: float) -> None:
         """Apply all that was written until now, when nobody writes any more, compare it with what
         was written last before, and have nothing be written to the target by this attempt from now
@@ -102,10 +101,20 @@ class Attempt:
             verify_ids(
                 self.source, self.target.place, self.follower, self.apply, newest, fenced=True
             )
-        run_parts(Phase.AFTER_FENCE, self.sides())
+        # Changes of the structure are in the stream as well.
+        self.sides.unchanged = self.brought and not self.follower.structure_changed
+        run_parts(Phase.AFTER_FENCE, self.sides)
         place = self.target.place
         Target(place, self.move.id, self.move.attempt + 1).take_over()  # the next has this number
         self.moved_at = time_of(place)
+
+    def bring_parts(self, meanwhile: Callable[[], object]) -> None:
+        """Have the target have all that travels beside documents, as far as it may before the
+        fence. ``meanwhile`` is called about each second. Raises as ``run_parts``."""
+        self.follower.structure_changed = False  # what is changed from here on is seen again
+        self.sides.unchanged, self.sides.meanwhile = False, meanwhile
+        run_parts(Phase.BEFORE_READY, self.sides)
+        self.brought = True
 
 
 def held(move: Move) -> QuerySet:

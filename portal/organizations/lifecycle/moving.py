@@ -22,7 +22,7 @@ import structlog
 from pymongo import ReturnDocument
 from pymongo.errors import ExecutionTimeout, NetworkTimeout, PyMongoError
 
-from portal import settings
+from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.clusters import database_of
 from portal.database.connection import server_time
@@ -104,13 +104,16 @@ def begin_switch(attempt: Attempt) -> Organization | None:
     if organization is None:
         return None
     waiting = held(move).filter(state__in=(MoveState.READY, MoveState.SHADOW), open=True)
-    if not waiting.update_one(
+    fenced = waiting.modify(
+        new=True,
         set__state=MoveState.FENCED,
         set__token=dict(attempt.follower.token),
         inc__fences=1,
         unset__waits_for=True,
-    ):
+    )
+    if fenced is None:
         raise Interrupted(str(move.id))
+    attempt.move = fenced
     return organization
 
 
@@ -127,9 +130,9 @@ def _fence(organization: Organization) -> Organization:
     one more generation. Writers may come back in between only by ``_name_back``, which the record
     of the failure precedes; from then on this isn't run.
     """
-    move = _move_of(organization)
     if _is_switched(organization):
         return organization
+    move = _move_of(organization)
     with _or_back(organization):
         attempt = _attempt_for(organization, move)
         attempt.fenced_at = time.monotonic()
@@ -175,9 +178,9 @@ def _drain(organization: Organization) -> Organization:
     applying is idempotent. With the move's token nothing that an earlier command has on its way can
     reach the target any more when writers come there.
     """
-    move = _move_of(organization)
     if _is_switched(organization):
         return organization
+    move = _move_of(organization)
     with _or_back(organization):
         attempt = _attempt_for(organization, move)
         attempt.drain(DRAIN_SECONDS)
@@ -190,11 +193,11 @@ def _switch(organization: Organization) -> Organization:
     What isn't known of the transaction the next attempt reads; it is not rolled back for that. Not
     run again: afterwards the organization lives at the target.
     """
-    move = _move_of(organization)
     if _is_switched(organization):
         return organization
+    move = _move_of(organization)
     attempt = _attempt_for(organization, move)
-    switched = _write_switch(organization, attempt, server_time())
+    switched = _write_switch(organization, attempt)
     if attempt.fenced_at is not None:
         milliseconds = (time.monotonic() - attempt.fenced_at) * 1000
         Move.objects(id=move.id).update_one(set__pause_ms=round(milliseconds, 1))
@@ -202,8 +205,8 @@ def _switch(organization: Organization) -> Organization:
 
 
 @transactional
-def _write_switch(organization: Organization, attempt: Attempt, now: datetime) -> Organization:
-    move = _move_of(organization)
+def _write_switch(organization: Organization, attempt: Attempt) -> Organization:
+    move, now = _recorded_move_of(organization), clock.now()
     if move.abort_wanted:
         raise engine.RollBack(Failure.ABORTED)
     # Under the name that it has until it gets its own.
@@ -263,7 +266,7 @@ def _write_named(organization: Organization, now: datetime) -> Organization:
 @within_transaction
 def _write_end(organization: Organization, now: datetime) -> Organization:
     """End the operation, and the move: with its way back, or else by having the old copy go."""
-    move = _move_of(organization)
+    move = _recorded_move_of(organization)
     ended = engine.update_if_held(organization, unset__operation=True)
     outcome = Outcome.WENT_BACK if move.way_back_of else Outcome.MOVED
     if move.way_back_of or move.without_way_back:
@@ -350,7 +353,7 @@ def _undo(organization: Organization) -> Organization:
 @transactional
 def _write_undone(organization: Organization, now: datetime) -> Organization:
     """Have the move be as before its fence, or end it where a person wants that."""
-    operation, move = organization.operation, _move_of(organization)
+    operation, move = organization.operation, _recorded_move_of(organization)
     failure = Failure(operation.failure)
     undone = engine.update_if_held(organization, unset__operation=True)
     if move.abort_wanted and not move.way_back_of:
@@ -387,6 +390,14 @@ def _is_switched(organization: Organization) -> bool:
 
 
 def _move_of(organization: Organization) -> Move:
+    """The move of the operation, as it was when its switch began: its places and names."""
+    move_id = organization.operation.move
+    attempt = moves.attempt_at_hand(move_id)
+    return attempt.move if attempt else Move.objects.get(id=move_id)
+
+
+def _recorded_move_of(organization: Organization) -> Move:
+    """The move of the operation as it is recorded now, with what persons want of it."""
     return Move.objects.get(id=organization.operation.move)
 
 

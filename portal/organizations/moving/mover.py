@@ -36,7 +36,7 @@ from portal.placement.policies import current_policy
 from portal.tenants.collections import uuid_of
 from portal.tenants.moving.copying import Copied, copy
 from portal.tenants.moving.errors import Overtaken
-from portal.tenants.moving.parts import Phase, Sides
+from portal.tenants.moving.parts import Phase
 from portal.tenants.moving.places import time_of
 from portal.tenants.moving.verifying import Verification, verify, verify_ids
 
@@ -170,13 +170,12 @@ def _copy(run: Run) -> None:
     with Attempt.at(run.move, organization) as attempt:
         if not run.move.token:  # before the first document is read
             run.change(set__token=dict(attempt.follower.token))
-        sides = attempt.sides(meanwhile=lambda: _keep_up(run, attempt))
         if run.move.state == MoveState.COPYING:
-            moves.run_parts(Phase.PREPARE, sides)
+            moves.run_parts(Phase.PREPARE, attempt.sides)
             _copy_documents(run, attempt)
             run.change(set__state=MoveState.VERIFYING)
         catch_up(run, attempt)
-        _bring_parts(attempt, sides)
+        attempt.bring_parts(lambda: _keep_up(run, attempt))
         _verify(run, attempt)
         run.change(set__state=MoveState.READY, unset__tries=True, unset__cause=True)
         _follow(run, attempt)
@@ -264,12 +263,6 @@ def _report_stream(run: Run, attempt: Attempt) -> None:
     run.lease.report({"token": token, "progress.last_event_at": "$$NOW"})
 
 
-def _bring_parts(attempt: Attempt, sides: Sides) -> None:
-    """Have the target have all that travels beside documents, as far as it is before the fence."""
-    attempt.follower.structure_changed = False  # what is changed from here on is seen again
-    moves.run_parts(Phase.BEFORE_READY, sides)
-
-
 def _verify(run: Run, attempt: Attempt) -> None:
     """Compare every document. Raises VerificationFailed."""
 
@@ -317,11 +310,11 @@ def _shadow(run: Run) -> None:
     with Attempt.at(run.move, organization) as attempt:
         _undo_preparations(run, attempt)
         if not run.move.prepared:
-            moves.run_parts(Phase.PREPARE, attempt.sides())
+            moves.run_parts(Phase.PREPARE, attempt.sides)
             run.change(set__prepared=True)
         if run.move.switch_wanted and not run.move.verification:
             catch_up(run, attempt)
-            _bring_parts(attempt, attempt.sides(meanwhile=lambda: _keep_up(run, attempt)))
+            attempt.bring_parts(lambda: _keep_up(run, attempt))
             _verify(run, attempt)
         _follow(run, attempt)
 
@@ -329,7 +322,7 @@ def _shadow(run: Run) -> None:
 def _undo_preparations(run: Run, attempt: Attempt) -> None:
     """Undo what a fence that failed had prepared at the target."""
     if run.move.undo:
-        moves.run_parts(Phase.UNDO, attempt.sides())
+        moves.run_parts(Phase.UNDO, attempt.sides)
         run.change(unset__undo=True)
 
 
@@ -393,8 +386,7 @@ def _switch(run: Run, attempt: Attempt) -> str | None:
     organization = run.organization
     if obstacle := _obstacle(organization, run.move, attempt):
         return obstacle
-    sides = attempt.sides(meanwhile=lambda: _keep_up(run, attempt))
-    _bring_parts(attempt, sides)
+    attempt.bring_parts(lambda: _keep_up(run, attempt))
     if not run.move.way_back_of and not run.move.without_way_back:
         token = exercise_way_back(run.move, attempt)
         run.change(set__reverse_token=token)

@@ -53,7 +53,8 @@ class Phase(StrEnum):
 class Sides:
     """The source and target of a move that is carried out by an ``attempt``. ``apply`` has the
     target's documents of some ids be as the source's; ``meanwhile`` is called about each second in
-    what takes long."""
+    what takes long. ``unchanged`` is set where nobody changed the source's structure since a phase
+    before, in which the target was given the same."""
 
     source: Place
     target: Place
@@ -61,6 +62,7 @@ class Sides:
     attempt: int
     apply: Callable[[Iterable[bytes]], object]
     meanwhile: Callable[[], object] = lambda: None
+    unchanged: bool = False
     _structure: Structure | None = field(default=None, init=False)
 
     @property
@@ -91,7 +93,8 @@ class Part(Generic[S_contra]):
 def run(phase: Phase, parts: Iterable[Part[S_contra]], sides: S_contra) -> None:
     """Carry the phase out for all parts in their order. Raises StructureUnfit, StructureChanged,
     DuplicatesRemain, PlaceGone, and what rooms above raise."""
-    sides.forget()
+    if not sides.unchanged:
+        sides.forget()
     for part in parts:
         if step := part.steps.get(phase):
             step(sides)
@@ -106,6 +109,8 @@ def _bring_structure(sides: Sides) -> None:
 
 
 def _ensure_same_structure(sides: Sides) -> None:
+    if sides.unchanged:
+        return
     reasons = unfit(sides.structure, sides.target.strategy)
     if reasons:
         raise StructureUnfit(reasons)
@@ -114,6 +119,11 @@ def _ensure_same_structure(sides: Sides) -> None:
     there = read_structure(sides.target)
     if not same_indexes(there.asleep, sides.structure.asleep):
         raise StructureChanged(", ".join(differences(there.asleep, sides.structure.asleep)))
+
+
+def _set_validator(sides: Sides) -> None:
+    if sides.structure.validation:  # else it has none
+        set_validator(sides.target, sides.structure)
 
 
 def _structure_differences(sides: Sides) -> list[str]:
@@ -153,7 +163,7 @@ VALIDATOR: Part[Sides] = Part(
     "validator",
     {
         Phase.PREPARE: lambda sides: remove_validator(sides.target),
-        Phase.AFTER_FENCE: lambda sides: set_validator(sides.target, sides.structure),
+        Phase.AFTER_FENCE: _set_validator,
         Phase.UNDO: lambda sides: remove_validator(sides.target),
     },
     _structure_differences,
