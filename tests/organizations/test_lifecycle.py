@@ -52,14 +52,14 @@ def copied(monkeypatch):
     def finish(organization):
         return update_if_held(organization, unset__operation=True)
 
-    plan = a_plan("move", copy, finish, title="Moving to {name}", doing="being moved")
-    monkeypatch.setitem(engine.PLANS, "move", plan)
+    plan = a_plan("copy", copy, finish, title="Copying to {name}", doing="being copied")
+    monkeypatch.setitem(engine.PLANS, "copy", plan)
     return copied
 
 
-def moving(organization):
+def copying(organization):
     operation = Operation(
-        kind="move",
+        kind="copy",
         started_at=clock.now(),
         origin=a_context().origin,
         collection="org_x",
@@ -74,27 +74,27 @@ def lease_of(organization):
 
 def test_a_new_kind_of_operation_is_carried_out_and_shown(visitor, copied):
     visitor.sign_up("Acme Corp")
-    organization = moving(Organization.objects.get())
+    organization = copying(Organization.objects.get())
     page = visitor.get("/organizations/acme-corp")
-    assert "Moving to fra-1" in page.text
-    assert "Being moved" in visitor.get("/organizations").text
+    assert "Copying to fra-1" in page.text
+    assert "Being copied" in visitor.get("/organizations").text
     answer = visitor.post("/organizations/acme-corp/rename", {"organization_name": "Third"})
-    assert "Acme Corp is being moved since" in answer.text
+    assert "Acme Corp is being copied since" in answer.text
     moved = run_now(organization)
     assert (moved.name, moved.operation, len(copied)) == ("Copied", None, 3)
 
 
 def test_a_step_that_takes_long_keeps_its_lease(copied, monkeypatch):
-    monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)
-    organization = moving(an_organization())
+    monkeypatch.setattr(engine, "_SPARED", 0)
+    organization = copying(an_organization())
     begun = lease_of(organization)
     run(organization)
     assert begun < copied[0] < copied[1] < copied[2]
 
 
 def test_a_step_that_takes_long_stops_where_it_was_overtaken(copied, monkeypatch, master_db):
-    monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)
-    organization = moving(an_organization())
+    monkeypatch.setattr(engine, "_SPARED", 0)
+    organization = copying(an_organization())
     master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
     with pytest.raises(LeaseLost):
         run(organization)
@@ -102,7 +102,7 @@ def test_a_step_that_takes_long_stops_where_it_was_overtaken(copied, monkeypatch
 
 
 def test_an_attempt_that_failed_is_tried_again_after_a_growing_pause(copied, master_db):
-    organization = moving(an_organization())
+    organization = copying(an_organization())
     pauses = []
     for attempt in range(1, 9):
         master_db.organizations.update_one({}, {"$set": {"operation.attempt": attempt}})
@@ -115,7 +115,7 @@ def test_an_attempt_that_failed_is_tried_again_after_a_growing_pause(copied, mas
 
 
 def test_who_was_overtaken_can_not_put_it_off(copied, master_db):
-    organization = moving(an_organization())
+    organization = copying(an_organization())
     master_db.organizations.update_one({}, {"$inc": {"operation.attempt": 1}})
     before = lease_of(organization)
     reschedule(organization, RuntimeError())
@@ -125,7 +125,7 @@ def test_who_was_overtaken_can_not_put_it_off(copied, master_db):
 def test_an_intent_is_written_once(copied):
     organization = an_organization()
     operation = Operation(
-        kind="move", started_at=clock.now(), origin=a_context().origin, collection="x"
+        kind="copy", started_at=clock.now(), origin=a_context().origin, collection="x"
     )
     assert engine.write_intent_where({"_id": organization.id}, operation)
     assert engine.write_intent_where({"_id": organization.id}, operation) is None
@@ -283,7 +283,7 @@ def test_who_was_overtaken_is_told_of_success_although_mongodb_is_away_then(
 
 def test_the_runner_has_no_more_to_do_at_once_than_it_can(copied, monkeypatch, master_db):
     for n in range(3):
-        moving(an_organization(f"Org {n}"))
+        copying(an_organization(f"Org {n}"))
     master_db.organizations.update_many({}, [{"$set": {"operation.lease_until": "$created_at"}}])
     monkeypatch.setattr(runner, "MAX_AT_ONCE", 2)
     assert [runner.recover_due_operations() for _ in range(3)] == [2, 1, 0]
