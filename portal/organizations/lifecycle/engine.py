@@ -320,7 +320,8 @@ def reschedule(organization: Organization, error: Exception) -> None:
     """Have the operation retried after a pause that grows with each attempt, and store the
     ``error``. Where even that can't be written, the operation is made due as soon as it can be."""
     operation = organization.operation
-    pause = min(2**operation.attempt, LONGEST_PAUSE_SECONDS, _lease_seconds(operation))
+    move = operation.kind == OperationKind.MOVE
+    pause = min(2**operation.attempt, MOVE_LEASE_SECONDS if move else LONGEST_PAUSE_SECONDS)
     try:
         _delay(organization, pause, error)
     except (PyMongoError, MongoEngineException) as again:

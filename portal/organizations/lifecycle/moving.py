@@ -51,6 +51,7 @@ from portal.organizations.lifecycle.privileges import (
 from portal.organizations.lifecycle.steps import rename_by_uuid
 from portal.tenants import collections
 from portal.tenants.collections import AT_ONCE, CollectionElsewhere, CollectionError, Tries
+from portal.tenants.moving.blockers import find_blockers
 from portal.tenants.moving.errors import (
     MovingError,
     NotReached,
@@ -76,6 +77,7 @@ MOST_FENCES = 3
 """The fences that fail for one cause, until a person has to say that it is tried again."""
 
 _LONGEST_PAUSE_SECONDS = 60
+_LONGEST_TOLD = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,6 @@ def begin_switch(attempt: Attempt) -> Organization | None:
         set__state=MoveState.FENCED,
         set__token=dict(attempt.follower.token),
         inc__fences=1,
-        unset__waits_for=True,
     )
     if fenced is None:
         raise Interrupted(str(move.id))
@@ -146,8 +147,16 @@ def _fence(organization: Organization) -> Organization:
         except PyMongoError as error:
             if not _is_timeout(error):
                 raise
+            _tell_blockers(attempt)
             raise engine.RollBack(Failure.BLOCKED) from error
     return organization
+
+
+def _tell_blockers(attempt: Attempt) -> None:
+    """Have the move tell who held the fence up."""
+    blockers = find_blockers(attempt.source, open_seconds=0)
+    told = ", ".join(map(str, blockers or ())) or "an operation that the database doesn’t tell"
+    held(attempt.move).update_one(set__waits_for=told[:_LONGEST_TOLD])
 
 
 def _fenced_names(move: Move) -> list[str]:
@@ -218,7 +227,7 @@ def _write_switch(organization: Organization, attempt: Attempt) -> Organization:
         set__placement=target,
         set__operation__collection=name_after_move(organization, target),
     )
-    _change(move, MoveState.FENCED, MoveState.SWITCHED, set__switched_at=now)
+    _change(move, MoveState.FENCED, MoveState.SWITCHED, set__switched_at=now, unset__waits_for=True)
     if target.strategy != Strategy.SHARED:
         return switched
     # Nobody may write into a pool while an operation runs, and there is nothing left to do.
@@ -375,6 +384,8 @@ def _write_undone(organization: Organization, now: datetime) -> Organization:
         "unset__abort_wanted": True,
         "set__undo": True,
     }
+    if failure != Failure.BLOCKED:
+        changes["set__waits_for"] = f"another try: {failure}"
     if failed >= MOST_FENCES or move.abort_wanted:
         # A person has to say that it is tried again; until then it is kept current.
         changes |= dict.fromkeys(

@@ -34,6 +34,7 @@ from portal.organizations.moving.pacing import Pace
 from portal.organizations.moving.stopping import Stopped, handle
 from portal.placement.policies import current_policy
 from portal.tenants.collections import uuid_of
+from portal.tenants.moving.blockers import find_blockers
 from portal.tenants.moving.copying import Copied, copy
 from portal.tenants.moving.errors import Overtaken
 from portal.tenants.moving.parts import Phase
@@ -53,7 +54,8 @@ followed."""
 
 _RENEW_SECONDS, _STALE_SECONDS = 2, 6
 _REACH_SECONDS = 5
-_MOST_NEWEST = 100
+_MOST_NEWEST = 50
+_LONGEST_TOLD = 300
 # Until a ready move, and a way back, is looked after again; a quiet one less often.
 _READY_SECONDS, _SHADOW_SECONDS, _QUIET_SECONDS = 1, 2, 30
 
@@ -341,7 +343,6 @@ def _follow(run: Run, attempt: Attempt) -> None:
             run.lease.report({"waits_for": {"$literal": obstacle}})
             break
         if caught_up or time.monotonic() > until:
-            run.lease.report({"waits_for": "$$REMOVE"} if caught_up else {})
             break
     run.release(_pause_of(run.move, attempt))
 
@@ -405,6 +406,9 @@ def _switch(run: Run, attempt: Attempt) -> str | None:
 def _obstacle(organization: Organization, move: Move, attempt: Attempt) -> str | None:
     if organization.operation:
         return _other_operation(organization)
+    # Long ones: what ends soon is waited for by the fence.
+    if blockers := find_blockers(attempt.source):
+        return ", ".join(map(str, blockers))[:_LONGEST_TOLD]
     target = attempt.target.place
     final = name_after_move(organization, move.target)
     if final and uuid_of(target.database, final) not in (None, target.uuid):

@@ -24,8 +24,11 @@ from portal.organizations.lifecycle import engine, moving, pools
 from portal.organizations.lifecycle.moves import place_of
 from portal.organizations.lifecycle.naming import database_name, name_after_move
 from portal.organizations.moving.errors import MoveOpen, NotMovable, UnreadablePlan
+from portal.organizations.moving.servers import check_servers
+from portal.organizations.moving.wishes import Check, Wish
 from portal.tenants import collections
 from portal.tenants.collections import uuid_of
+from portal.tenants.moving.oplog import copied_bytes
 from portal.tenants.moving.structures import Structure, left_behind, read_structure, unfit
 
 _IN_WORDS = {
@@ -53,22 +56,6 @@ _FIGURES = ({"$group": {
     "documents": {"$sum": 1},
     "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
 }},)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """The place that is wanted: a ``strategy``, and a cluster by name."""
-
-    strategy: Strategy
-    cluster: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A condition of a move, in words; ``passed`` where nothing speaks against the move."""
-
-    words: str
-    passed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +166,10 @@ def plan_move(organization: Organization, wish: Wish) -> Plan:
     pace = _COPIED_PER_SECOND.get(wish.strategy, _OTHERS_COPIED_PER_SECOND)
     seconds = max(documents / pace, size / _BYTES_PER_SECOND) + documents / _VERIFIED_PER_SECOND
     shared = Strategy.SHARED in (source.strategy, wish.strategy)
-    checks = tuple(_checks(organization, wish, structure))
+    checks = (
+        *_checks(organization, wish, structure),
+        *check_servers(source.cluster, wish, copied_bytes(documents, size), seconds),
+    )
     return Plan(
         organization=organization.id,
         slug=organization.slug,
