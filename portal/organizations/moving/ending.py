@@ -7,6 +7,7 @@ doesn't meet an organization that has come back.
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -35,6 +36,9 @@ from portal.tenants.collections import (
 from portal.tenants.moving.writing import Target, close_token
 
 log = structlog.get_logger()
+
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a move is due that somebody shall work on now."""
 
 _LONGEST_REST_SECONDS = 0.5
 
@@ -75,20 +79,25 @@ def end(run: Ending) -> None:
 @transactional
 def end_shadow(move: Move, outcome: Outcome, reason: str | None = None) -> None:
     """Have a way back end, with its event. Raises Interrupted where this attempt isn't the last."""
-    now = server_time()
     kept = held(move).filter(state=MoveState.SHADOW, open=True)
     if not kept.update_one(
-        set__state=MoveState.ENDING, set__outcome=outcome, set__reason=reason, set__due_at=now
+        set__state=MoveState.ENDING,
+        set__outcome=outcome,
+        set__reason=reason,
+        set__due_at=AT_ONCE,
     ):
         raise Interrupted(str(move.id))
     action = "way_back_lost" if outcome == Outcome.LOST else "way_back_ended"
     _record(move, f"organization.{action}", reason=reason)
 
 
-@transactional
 def give_up(move: Move, reason: str) -> None:
     """Have a move from or to a cluster that is lost end."""
-    now = server_time()
+    _write_given_up(move, reason, server_time())
+
+
+@transactional
+def _write_given_up(move: Move, reason: str, now: datetime) -> None:
     changes = {"set__outcome": Outcome.GIVEN_UP, "set__reason": reason}
     open_move = Move.objects(id=move.id, open=True)
     begun = open_move.filter(

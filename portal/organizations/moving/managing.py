@@ -7,7 +7,7 @@ A move is named by its id, or by the slug of its organization, whose open move i
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -28,6 +28,7 @@ from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.lifecycle.moves import lives_at
 from portal.organizations.lifecycle.moving import record_places
 from portal.organizations.moving import ending
+from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import (
     InvalidMoveOption,
     MoveImpossible,
@@ -55,7 +56,6 @@ COPY, FOLLOW = "moves.copy", "moves.follow"
 
 _COPYING = (MoveState.COPYING, MoveState.VERIFYING)
 _BEFORE_SWITCH = (*_COPYING, MoveState.READY)
-_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Switch(StrEnum):
@@ -99,7 +99,7 @@ def start_move(
     """
     plan = _plan_as(planned, organization, options)
     move = _new_move(organization, plan, context)
-    move.state, move.due_at = MoveState.COPYING, _AT_ONCE
+    move.state, move.due_at = MoveState.COPYING, AT_ONCE
     _set_options(move, options)
     try:
         started = _insert(move, plan.source, "organization.move_started", context)
@@ -153,7 +153,7 @@ def approve_move(move: str, planned: Planned, options: Options, context: Request
             "progress": approved.progress,
             "fences": approved.fences,
             "state": MoveState.COPYING,
-            "due_at": _AT_ONCE,
+            "due_at": AT_ONCE,
             **{name: getattr(approved, name) for name in _OPTIONS},
         }
         given = {f"set__{name}": value for name, value in changes.items() if value is not None}
@@ -228,7 +228,7 @@ def abort_move(move: str, reason: str | None, context: RequestContext) -> Move:
         ending_now = {
             "set__state": MoveState.ENDING,
             "set__outcome": Outcome.ABORTED,
-            "set__due_at": _AT_ONCE,
+            "set__due_at": AT_ONCE,
             "unset__paused": True,
             **({"set__reason": reason} if reason else {}),
         }
@@ -302,7 +302,7 @@ def end_way_back(move: str, context: RequestContext) -> Move:
         action="organization.way_back_ended",
         set__state=MoveState.ENDING,
         set__outcome=Outcome.ENDED,
-        set__due_at=_AT_ONCE,
+        set__due_at=AT_ONCE,
     )
     wake(FOLLOW)
     return ended
@@ -369,7 +369,7 @@ _AS_IF_NEW: dict[str, Any] = {
     "unset__cause": True,
     "unset__last_error": True,
     "unset__waits_for": True,
-    "set__due_at": _AT_ONCE,
+    "set__due_at": AT_ONCE,
 }
 _OPTIONS = (
     "switch_wanted",
@@ -507,6 +507,8 @@ def _end_request(
     reason: str | None = None,
     access: Access | None = None,
 ) -> Move:
+    now = server_time()
+
     @transactional
     def end() -> Move:
         if access is None:
@@ -520,7 +522,7 @@ def _end_request(
             set__state=MoveState.DONE,
             set__outcome=Outcome.DECLINED if done == "declined" else Outcome.ABORTED,
             set__reason=reason,
-            set__ended_at=server_time(),
+            set__ended_at=now,
             unset__open=True,
         )
         _record(ended, f"organization.move_{done}", context, reason=reason)

@@ -9,13 +9,9 @@ from portal.documents.organizations import Strategy
 from portal.organizations.moving.managing import go_back
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, fresh
-from tests.organizations.moving.carrying import make_due, move, run_movers
+from tests.organizations.moving.carrying import documents_of, left_over, move, run_due_movers
 
 SOME = [{"_id": number, "text": f"document {number}"} for number in range(50)]
-
-
-def documents_of(organization):
-    return list(tenant_of(fresh(organization)).find(sort=[("_id", 1)]))
 
 
 def place(organization):
@@ -24,7 +20,7 @@ def place(organization):
 
 
 @pytest.mark.parametrize(("source", "target"), list(permutations(Strategy, 2)))
-def test_an_organization_moves_and_goes_back_with_all_that_was_written(app, source, target):
+def test_an_organization_moves_and_goes_back_with_all_that_was_written(tenant_db, source, target):
     acme = an_organization("Acme Corp", strategy=source)
     tenant_of(acme).insert_many(SOME)
     moved = move(acme, target)
@@ -39,11 +35,10 @@ def test_an_organization_moves_and_goes_back_with_all_that_was_written(app, sour
     tenant_of(fresh(acme)).update_one({"_id": 1}, {"$set": {"text": "another"}})
     before = documents_of(acme)
     go_back(str(moved.id), a_context())
-    for _ in range(2):
-        make_due()
-        run_movers()
+    run_due_movers()
     way_back = Move.objects.get(way_back_of=moved.id)
     told = repr(way_back.to_mongo())
     assert (way_back.state, way_back.outcome) == (MoveState.DONE, Outcome.WENT_BACK), told
     assert place(acme) == (source, "main")
     assert documents_of(acme) == before
+    assert left_over(tenant_db) == []
