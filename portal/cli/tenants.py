@@ -1,6 +1,5 @@
 """``flask tenants``: scripts for the documents of all organizations, or of some."""
 
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from flask.cli import AppGroup
 from humanize import naturaldelta
 
 from portal import clock
+from portal.cli.progress_line import ProgressLine
 from portal.cli.running import on_database, plain, refusals
 from portal.database.leases import Interrupted
 from portal.documents.jobs import ItemState, Job, JobState
@@ -35,9 +35,6 @@ tenants = AppGroup("tenants", help="The documents of all organizations, or of so
 _NAMED_AT_ONCE = 5
 _REASONS_AT_END = 10
 _LOOK_SECONDS = 1
-# Who keeps the output looks whether there is any.
-_LINE_EVERY_SECONDS = 60
-_ANEW_EVERY_SECONDS = 0.1
 
 
 @tenants.command("apply")
@@ -146,8 +143,9 @@ def _lines(file: Any) -> Iterator[str]:
 def _run(job: Job, script: Script, pace: Pace, gate: Gate) -> None:
     """Run the job, or follow the process that does, and go on where that one dies."""
     click.echo(f"{plain(job.title)}: job {job.id}")
-    line = _Line()
-    work = partial(applying.apply_script, script=script, pace=pace, gate=gate, watch=line.watch)
+    line = ProgressLine()
+    watch = partial(_watch, line)
+    work = partial(applying.apply_script, script=script, pace=pace, gate=gate, watch=watch)
     try:
         while job.state == JobState.RUNNING:
             leased = running.acquire(job.id)
@@ -165,47 +163,14 @@ def _run(job: Job, script: Script, pace: Pace, gate: Gate) -> None:
         line.end()
 
 
-class _Line:
-    """The line that says how far the work is: written anew on a terminal, elsewhere a new one every
-    _LINE_EVERY_SECONDS."""
-
-    def __init__(self) -> None:
-        self._anew = sys.stdout.isatty()
-        self._every_seconds = _ANEW_EVERY_SECONDS if self._anew else _LINE_EVERY_SECONDS
-        self._next = time.monotonic() + self._every_seconds
-        self._width = 0
-
-    def show(self, line: str) -> None:
-        """Show it in place of the one before."""
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + self._every_seconds
-        line = plain(line)
-        if self._anew:
-            line = line[: shutil.get_terminal_size().columns - 1]
-            click.echo(f"\r{line:<{self._width}}", nl=False)
-            self._width = len(line)
-        else:
-            click.echo(line)
-
-    def keep(self, line: str) -> None:
-        """Show it for good."""
-        click.echo(f"\r{line:<{self._width}}" if self._width else line)
-        self._width = 0
-
-    def watch(self, progress: WaveProgress) -> None:
-        """Show how far a wave is."""
-        failed = f", {progress.failed:,} failed" if progress.failed else ""
-        line = f"{progress.wave.name:<6}  {progress.finished:,} of {progress.wave.size:,}{failed}"
-        if progress.over:
-            self.keep(line)
-        else:
-            self.show(f"{line}  {progress.at or ''}")
-
-    def end(self) -> None:
-        """Clear what is shown."""
-        if self._width:
-            click.echo(f"\r{'':<{self._width}}\r", nl=False)
+def _watch(line: ProgressLine, progress: WaveProgress) -> None:
+    """Show how far a wave is."""
+    failed = f", {progress.failed:,} failed" if progress.failed else ""
+    words = f"{progress.wave.name:<6}  {progress.finished:,} of {progress.wave.size:,}{failed}"
+    if progress.over:
+        line.keep(words)
+    else:
+        line.show(f"{words}  {progress.at or ''}")
 
 
 def _tell_nothing_to_do(script: Script, standing: Standing) -> None:

@@ -333,7 +333,7 @@ def test_one_whose_documents_were_restored_gets_it_once_more(script, apply, some
 
 
 def test_who_keeps_the_output_sees_that_it_goes_on(script, apply, some, monkeypatch):
-    monkeypatch.setattr(import_module("portal.cli.tenants"), "_LINE_EVERY_SECONDS", 0)
+    monkeypatch.setattr(import_module("portal.cli.progress_line"), "_LINE_EVERY_SECONDS", 0)
     some(5)
     told = apply(script(COUNT), "--workers", 1)
     assert told.stderr == ""
