@@ -14,6 +14,7 @@ from portal.clusters.managing import Changes, ListedCluster
 from portal.database.clusters import known_clusters
 from portal.errors import PortalError
 from portal.organizations.lifecycle import runner
+from portal.organizations.moving.managing import give_moves_up
 from portal.web.context import OPERATOR, RequestContext
 from portal.web.counting import counted
 
@@ -140,9 +141,13 @@ def lose_cluster(name: str, confirm: str | None) -> None:
             raise CommandFailed("That is another name. Nothing was changed.")
         waiting = managing.count_waiting(name)
         lost = managing.lose_cluster(name, RequestContext(OPERATOR))
+    given_up = give_moves_up(name)
     runner.recover_due_operations()
     ended = waiting - managing.count_waiting(name)
-    click.echo(f"{name} is given up: organizations lost: {lost}, operations ended: {ended}.")
+    click.echo(
+        f"{name} is given up: organizations lost: {lost}, operations ended: {ended}, moves and "
+        f"ways back ended: {given_up}."
+    )
 
 
 def _print_checked(name: str, checked: Checked) -> None:

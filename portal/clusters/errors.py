@@ -136,6 +136,8 @@ class ClusterInUse(Conflict):
     organizations: int
     first: Sequence[str]
     pools: Sequence[int]
+    moves: int = 0
+    first_moves: Sequence[str] = ()
 
     code = "cluster_in_use"
     message = "{name} was not removed, and takes organizations as before. It holds {held}."
@@ -143,6 +145,14 @@ class ClusterInUse(Conflict):
     @property
     def held(self) -> str:
         """All that it holds in words."""
+        held = [self._held_organizations] if self.organizations else []
+        if self.moves:
+            more = self.moves - len(self.first_moves)
+            held += [", ".join(self.first_moves) + (f" and {more} more moves" if more else "")]
+        return "; ".join(held)
+
+    @property
+    def _held_organizations(self) -> str:
         more = self.organizations - len(self.first)
         names = ", ".join(self.first) + (f" and {more} more" if more else "")
         shared = f", in the shared collections {', '.join(map(str, self.pools))}"
@@ -159,3 +169,16 @@ class ClusterIsLost(Conflict):
 
     code = "cluster_is_lost"
     message = "{name} was given up as lost. It can only be removed, once no organization is there."
+
+
+@dataclass
+class TakesOrganizations(Conflict):
+    """A cluster that is to be emptied takes new organizations."""
+
+    name: str
+
+    code = "takes_organizations"
+    message = (
+        "{name} takes new organizations, so it would never be empty. First: flask clusters change "
+        "{name} --weight 0. Nothing was moved."
+    )

@@ -34,6 +34,7 @@ from portal.clusters.errors import (
     InvalidClusterUri,
     InvalidRegion,
     InvalidWeight,
+    TakesOrganizations,
 )
 from portal.database import clusters
 from portal.database.clusters import (
@@ -48,6 +49,7 @@ from portal.database.errors import ClusterUnavailable
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.applications import Application
 from portal.documents.clusters import Cluster
+from portal.documents.moves import Move
 from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
 from portal.documents.pools import Pool
 from portal.settings import checks, sealing
@@ -160,11 +162,11 @@ def remove_cluster(name: str, context: RequestContext) -> None:
     # counted, or fail.
     Cluster.objects(name=name).update_one(set__removing_since=clock.now())
     forget_registry()
-    holds = _holds(name)
-    if holds is not None:
+    held = holds(name)
+    if held is not None:
         Cluster.objects(name=name).update_one(unset__removing_since=True)
         forget_registry()
-        raise holds
+        raise held
     _delete(name, context)
     forget_registry()
 
@@ -183,6 +185,34 @@ def lose_cluster(name: str, context: RequestContext) -> int:
     now = [{"$set": {"operation.lease_until": "$$NOW"}}]
     Organization._get_collection().update_many(_waiting(name), now)
     return Organization.objects(placement__cluster=name, state__ne=OrganizationState.PURGED).count()
+
+
+def holds(name: str) -> ClusterInUse | None:
+    """The reason against removing a cluster: organizations that are there, and moves and ways back
+    from or to it; ``None`` where there is none."""
+    here = [name, None] if name == MAIN_CLUSTER else [name]
+    there = Organization.objects(placement__cluster__in=here, state__ne=OrganizationState.PURGED)
+    # In this order: whoever leaves writes the way back in the same transaction.
+    first = list(there.order_by("slug").limit(SHOWN_ORGANIZATIONS).scalar("slug"))
+    moves = Move.objects(__raw__=moves_at(name)).order_by("slug")
+    told = [_in_words(move) for move in moves.limit(SHOWN_ORGANIZATIONS)]
+    if not first and not told:
+        return None
+    pools = sorted(number for number in there.distinct("placement.pool") if number is not None)
+    return ClusterInUse(name, there.count(), first, pools, moves.count(), told)
+
+
+def moves_at(name: str) -> dict[str, Any]:
+    """The query for the open moves and ways back from or to a cluster."""
+    return {"open": True, "$or": [{"source.cluster": name}, {"target.cluster": name}]}
+
+
+def check_closed(name: str) -> None:
+    """Return if the cluster takes no new organizations. Raises TakesOrganizations,
+    ClusterNotFound."""
+    known = find_record(name)
+    if known.weight and not known.lost_at:
+        raise TakesOrganizations(name)
 
 
 def count_waiting(name: str) -> int:
@@ -262,7 +292,7 @@ def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
     known = Cluster.objects(identity=values["identity"]).first()
     if known:
         raise ClusterKnown(name, known.name)
-    if _holds(name) is None:
+    if holds(name) is None:
         # Pools of an earlier cluster of this name, empty ones: their numbers stay taken.
         Pool.objects(cluster=name).update(set__cluster=f"removed {name}")
     try:
@@ -308,14 +338,11 @@ def _record(action: str, cluster: Cluster, context: RequestContext) -> None:
     record(installation(), action, context.origin, target=None, target_email=None, **told)
 
 
-def _holds(name: str) -> ClusterInUse | None:
-    """The reason against removing it, if there is one."""
-    there = Organization.objects(placement__cluster=name, state__ne=OrganizationState.PURGED)
-    first = list(there.order_by("slug").limit(SHOWN_ORGANIZATIONS).scalar("slug"))
-    if not first:
-        return None
-    pools = sorted(number for number in there.distinct("placement.pool") if number is not None)
-    return ClusterInUse(name, there.count(), first, pools)
+def _in_words(move: Move) -> str:
+    if not move.way_back_of:
+        return f"the move of {move.slug}"
+    until = f" until {move.until:%Y-%m-%d}" if move.until and move.state == "shadow" else ""
+    return f"the way back of {move.slug}{until}"
 
 
 def _count_organizations() -> dict[str, int]:

@@ -47,7 +47,10 @@ def test_it_is_given_up_where_its_name_is_typed(europe, command):
     refused = command("clusters", "lost", "europe", "--confirm", "eu")
     assert (refused.returncode, clusters.is_lost("europe")) == (2, False)
     done = command("clusters", "lost", "europe", "--confirm", "europe")
-    assert done.stdout == "europe is given up: organizations lost: 0, operations ended: 0.\n"
+    assert (
+        done.stdout
+        == "europe is given up: organizations lost: 0, operations ended: 0, moves and ways back ended: 0.\n"
+    )
     assert "lost since 20" in command("clusters", "list").stdout
     assert command("clusters", "lost", "europe", "--confirm", "europe").returncode == 2
     assert command("clusters", "lost", "main", "--confirm", "main").returncode == 2
@@ -88,7 +91,10 @@ def test_an_operation_that_waits_for_it_ends(in_europe, europe, lose, kind, stat
         OperationKind.PURGE: lambda: purge_organization(organization, None, CONTEXT),
     }[kind]()
     assert started.operation.kind == kind
-    assert lose().stdout == "europe is given up: organizations lost: 1, operations ended: 1.\n"
+    assert (
+        lose().stdout
+        == "europe is given up: organizations lost: 1, operations ended: 1, moves and ways back ended: 0.\n"
+    )
     ended = again(organization)
     assert (ended.operation, ended.state) == (None, state)
     if kind == OperationKind.RENAME:
