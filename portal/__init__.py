@@ -55,6 +55,7 @@ from portal.organizations.lifecycle import engine, moves, trashing
 from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
+from portal.organizations.moving import draining
 from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
@@ -106,7 +107,7 @@ MAIL_KINDS = (
     *api_key_mails.KINDS,
     *signing_up.KINDS,
 )
-JOB_KINDS = (*applying.KINDS,)
+JOB_KINDS = (*applying.KINDS, *draining.KINDS)
 ACCOUNT_ENDINGS = Wiring(
     on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(

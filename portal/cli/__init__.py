@@ -1,7 +1,7 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
 ``flask keys``, ``flask accounts``, ``flask organizations``, ``flask placements``,
-``flask applications``, ``flask clusters``, ``flask tenants apply``, ``flask jobs``,
-``flask migrate status``, ``flask doctor``.
+``flask applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``,
+``flask jobs``, ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -19,6 +19,7 @@ from portal.cli.keys import keys
 from portal.cli.lifecycle import lifecycle
 from portal.cli.mail import mail
 from portal.cli.migrate import migrate
+from portal.cli.moves import moves
 from portal.cli.organizations import organizations
 from portal.cli.placements import placements
 from portal.cli.tenants import tenants
@@ -33,6 +34,7 @@ COMMANDS = (
     placements,
     applications,
     clusters,
+    moves,
     tenants,
     jobs,
     migrate,

@@ -145,6 +145,8 @@ def _words_of(move: Move, phase: Phase, progress: Progress) -> tuple[str, str]:
         )
     if phase == Phase.WAY_BACK:
         return _way_back_title(move), _GOING_BACK[MoveState(move.state)]
+    if move.outcome == Outcome.MOVED:
+        return "Moved, clearing up", f"The old copy is deleted. {_USUAL}"
     lead = _UNDER_WAY[MoveState(move.state)]
     pace = _pace(progress) if move.state in (MoveState.COPYING, MoveState.VERIFYING) else ""
     return _title_under_way(move, progress), f"{pace}{lead}"

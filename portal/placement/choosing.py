@@ -9,6 +9,7 @@ from portal.database.clusters import KnownCluster
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.placement import capacity
 from portal.placement.clusters import placeable_clusters
+from portal.placement.errors import ClustersUnavailable, RegionUnavailable
 from portal.placement.policies import Policy, current_policy
 
 log = structlog.get_logger()
@@ -41,6 +42,19 @@ def choose(plan: str | None = None, region: str | None = None) -> Placement:
         plan=plan,
     )
     return Placement(strategy=strategy, cluster=cluster.name)
+
+
+def choose_other(cluster: str, region: str | None) -> str:
+    """Another cluster for an organization that leaves this one, by their weights and room.
+
+    Raises UnknownRegion, RegionUnavailable, ClustersUnavailable.
+    """
+    policy = current_policy()
+    taking = placeable_clusters(region, followed=policy.guard.applications_follow)
+    others = [one for one in taking if one.name != cluster]
+    if not others:
+        raise RegionUnavailable(region) if region else ClustersUnavailable
+    return _by_weight(others, policy)[0].name
 
 
 def _organizations() -> int:

@@ -139,3 +139,16 @@ class NoRequest(Conflict):
     code = "no_request"
     title = "There is no request any more"
     message = "{name} has no request of a move that is open. Nothing was changed."
+
+
+@dataclass
+class DrainPaused(Conflict):
+    """The run of many moves was paused."""
+
+    id: str
+
+    code = "drain_paused"
+    message = (
+        "This run is paused: flask jobs resume {id}, and then this command again. What moves goes "
+        "on meanwhile."
+    )

@@ -130,7 +130,9 @@ def describe(move: Move) -> str:
             words += [f"stream read {naturaldelta(progress.last_event)} ago"]
     if move.until and move.open:
         words += [f"until {move.until:%Y-%m-%d %H:%M} UTC"]
-    if progress.standstill:
+    if move.open and move.waits_for:
+        words += [f"waits for {move.waits_for}"]
+    elif progress.standstill:
         words += [progress.standstill]
     return ", ".join(words)
 
@@ -178,6 +180,8 @@ def _awaited(move: Move) -> str | None:
         return None
     if move.switch_at:
         return f"{move.switch_at:%Y-%m-%d %H:%M} UTC"
+    if move.switch_in_hours:
+        return "the hours of the placement policy"
     return "somebody who switches it"
 
 

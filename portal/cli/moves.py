@@ -1,0 +1,431 @@
+"""``flask moves``: moves of organizations from one place to another, and their ways back."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from portal.cli.running import CommandFailed, on_database, plain, refusals
+from portal.cli.runs import run_moves
+from portal.cli.tables import print_table
+from portal.cli.told_moves import (
+    move_as_json,
+    place_of,
+    plan_as_json,
+    print_plan,
+    rows_of,
+    time_of,
+    watch_move,
+)
+from portal.documents.moves import Move, MoveState
+from portal.documents.organizations import Organization, Strategy
+from portal.errors import NotFound
+from portal.organizations import planning as organizations
+from portal.organizations.moving import explaining, managing, planning
+from portal.organizations.moving.managing import Options, Switch, Throttle
+from portal.organizations.moving.planning import Plan, Planned, Wish
+from portal.settings.checks import LONGEST_WAY_BACK_DAYS
+from portal.web.context import OPERATOR, RequestContext
+
+moves = AppGroup("moves", help="Moves of organizations to other places, and the ways back.")
+
+moves.add_command(run_moves)
+
+_MOST_LISTED = 1000
+
+
+class _When(click.ParamType):
+    """A time; in UTC unless it says otherwise."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            when = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("Write it as 2026-12-24T03:00, in UTC, or with +01:00 behind it.", param, ctx)
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+_to = click.option(
+    "--to",
+    "strategy",
+    type=click.Choice([strategy.value for strategy in Strategy]),
+    help="How its documents are kept there; as now without it.",
+)
+_cluster = click.option("--cluster", help="Where; the present cluster without it.")
+_rate = click.option(
+    "--rate", type=click.IntRange(1), metavar="N", help="Copy at most so many documents a second."
+)
+_p99 = click.option(
+    "--neighbours-p99",
+    type=click.IntRange(1),
+    metavar="MS",
+    help="Copy so slowly that the neighbours' p99 stays below so many milliseconds.",
+)
+_without_way_back = click.option(
+    "--without-way-back", is_flag=True, help="Switch although nobody will be able to go back."
+)
+_way_back_days = click.option(
+    "--way-back-days",
+    type=click.IntRange(1, LONGEST_WAY_BACK_DAYS),
+    metavar="N",
+    help="Keep the way back for so long; 7 days without it.",
+)
+_named = click.argument("move", metavar="MOVE")
+
+
+@moves.command("plan")
+@click.argument("organization", metavar="ORGANIZATION")
+@_to
+@_cluster
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+@on_database
+def plan_move(organization: str, strategy: str | None, cluster: str | None, as_json: bool) -> None:
+    """Say what a move of ORGANIZATION, by its slug, would do, and what speaks against it.
+
+    Nothing begins. Exit status: 0 it may start, 1 something speaks against it, 2 the command
+    failed.
+    """
+    with refusals():
+        found = find_organization(organization)
+        plan = planning.plan_move(found, _wish(found, strategy, cluster))
+    if as_json:
+        click.echo(json.dumps(plan_as_json(plan), default=str))
+    else:
+        print_plan(plan)
+        if not plan.obstacles:
+            click.echo(
+                f"\nTo start it: flask moves start {plan.slug} --plan {plan.planned.dumps()}"
+            )
+    if plan.obstacles:
+        raise click.exceptions.Exit(1)
+
+
+@moves.command("start")
+@click.argument("organization", metavar="ORGANIZATION")
+@_to
+@_cluster
+@click.option("--plan", "text", help="The plan to apply, as flask moves plan printed it.")
+@click.option("--yes", is_flag=True, help="Without --plan: start the plan that is shown, unasked.")
+@click.option("--at", type=_When(), help="Switch at this time, or as soon after as it can.")
+@click.option("--in-hours", is_flag=True, help="Switch in the hours of the placement policy.")
+@click.option("--on-command", is_flag=True, help="Switch only by flask moves switch.")
+@_rate
+@_p99
+@_without_way_back
+@_way_back_days
+@on_database
+def start_move(
+    organization: str,
+    strategy: str | None,
+    cluster: str | None,
+    text: str | None,
+    yes: bool,
+    at: datetime | None,
+    in_hours: bool,
+    on_command: bool,
+    rate: int | None,
+    neighbours_p99: int | None,
+    without_way_back: bool,
+    way_back_days: int | None,
+) -> None:
+    """Move ORGANIZATION as planned; refused, with the difference, where something has changed.
+
+    The portals carry it out. Without --plan it is planned, shown and asked for.
+    """
+    switch = _switch(at, in_hours=in_hours, on_command=on_command)
+    options = Options(
+        switch or Switch.VERIFIED,
+        at,
+        Throttle(rate, neighbours_p99),
+        without_way_back,
+        way_back_days,
+    )
+    with refusals():
+        found = find_organization(organization)
+        if text:
+            planned = Planned.loads(text)
+        else:
+            planned = _confirmed(planning.plan_move(found, _wish(found, strategy, cluster)), yes)
+        move = managing.start_move(found, planned, options, RequestContext(OPERATOR))
+    _tell_started(move)
+
+
+@moves.command("approve")
+@_named
+@_to
+@_cluster
+@click.option("--yes", is_flag=True, help="Start the plan that is shown, unasked.")
+@click.option("--at", type=_When(), help="Switch at this time, instead of on the requested day.")
+@_rate
+@_p99
+@_without_way_back
+@_way_back_days
+@on_database
+def approve_move(
+    move: str,
+    strategy: str | None,
+    cluster: str | None,
+    yes: bool,
+    at: datetime | None,
+    rate: int | None,
+    neighbours_p99: int | None,
+    without_way_back: bool,
+    way_back_days: int | None,
+) -> None:
+    """Start MOVE, which owners have asked for: by its id, or its organization's slug."""
+    options = Options(
+        Switch.AT if at else Switch.VERIFIED,
+        at,
+        Throttle(rate, neighbours_p99),
+        without_way_back,
+        way_back_days,
+    )
+    with refusals():
+        requested = managing.find_move(move)
+        if requested.state != MoveState.REQUESTED:
+            raise CommandFailed(f"The move {requested.id} is {requested.state}, not requested.")
+        found = Organization.objects.get(id=requested.organization)
+        wish = Wish(
+            Strategy(strategy or requested.target.strategy), cluster or requested.target.cluster
+        )
+        planned = _confirmed(planning.plan_move(found, wish), yes)
+        started = managing.approve_move(
+            str(requested.id), planned, options, RequestContext(OPERATOR)
+        )
+    _tell_started(started)
+
+
+@moves.command("decline")
+@_named
+@click.option("--reason", required=True, help="Why, for the owners who asked for it.")
+@on_database
+def decline_move(move: str, reason: str) -> None:
+    """Decline MOVE, which owners have asked for."""
+    with refusals():
+        declined = managing.decline_move(move, reason, RequestContext(OPERATOR))
+    click.echo(f"Declined. The owners of {declined.slug} are told by mail.")
+
+
+@moves.command("list")
+@click.option("--all", "every", is_flag=True, help="Those that have ended as well.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object for each, a line each.")
+@on_database
+def list_moves(every: bool, as_json: bool) -> None:
+    """List the open moves, ways back and requests, newest first."""
+    found = list(managing.list_moves(only_open=not every, most=_MOST_LISTED))
+    if as_json:
+        for move in found:
+            click.echo(json.dumps(move_as_json(move), default=str))
+    elif found:
+        heads = ("id", "organization", "from", "to", "how far")
+        rows = [
+            (
+                move.id,
+                move.slug,
+                place_of(move.source),
+                place_of(move.target),
+                f"way back: {explaining.describe(move)}"
+                if move.way_back_of
+                else explaining.describe(move),
+            )
+            for move in found
+        ]
+        print_table(heads, rows)
+    if not found:
+        click.echo("There are none.", err=True)
+
+
+@moves.command("show")
+@_named
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+@click.option("--watch", is_flag=True, help="Go on telling how far it is until it is over.")
+@on_database
+def show_move(move: str, as_json: bool, watch: bool) -> None:
+    """Show MOVE, by its id or its organization's slug: how far it is, and what was verified."""
+    with refusals():
+        found = managing.find_move(move)
+    if as_json:
+        click.echo(json.dumps(move_as_json(found), default=str))
+        return
+    for name, value in rows_of(found):
+        click.echo(f"{name:<12} {plain(value)}")
+    if watch:
+        watch_move(found)
+
+
+@moves.command("explain")
+@_named
+@on_database
+def explain_move(move: str) -> None:
+    """Say what state MOVE is in, who or what is waited for, and what will happen."""
+    with refusals():
+        found = managing.find_move(move)
+    explained = explaining.explain(found)
+    rows = [
+        ("move", f"{explaining.title_of(found)} ({found.id})"),
+        ("state", explained.state),
+        ("waits for", explained.waited_for or "nobody"),
+        ("then", explained.happens_next),
+        ("possible", ", ".join(f"flask moves {verb}" for verb in explained.possible) or "nothing"),
+    ]
+    for name, value in rows:
+        click.echo(f"{name:<12} {plain(value)}")
+
+
+@moves.command("pause")
+@_named
+@on_database
+def pause_move(move: str) -> None:
+    """Pause MOVE behind the batch in hand; what was copied stays."""
+    with refusals():
+        paused = managing.pause_move(move, RequestContext(OPERATOR))
+    click.echo(f"Paused. To go on: flask moves resume {paused.id}")
+
+
+@moves.command("resume")
+@_named
+@on_database
+def resume_move(move: str) -> None:
+    """Have MOVE go on that was paused, or that stopped."""
+    with refusals():
+        managing.resume_move(move, RequestContext(OPERATOR))
+    click.echo("Resumed.")
+
+
+@moves.command("throttle")
+@_named
+@_rate
+@_p99
+@click.option("--none", "unlimited", is_flag=True, help="As fast as it goes.")
+@on_database
+def throttle_move(move: str, rate: int | None, neighbours_p99: int | None, unlimited: bool) -> None:
+    """Change how fast MOVE copies."""
+    if unlimited == bool(rate or neighbours_p99):
+        raise click.UsageError("Give --rate, --neighbours-p99 or both; or --none.")
+    with refusals():
+        managing.throttle_move(move, Throttle(rate, neighbours_p99), RequestContext(OPERATOR))
+    click.echo("The portals go by that within seconds.")
+
+
+@moves.command("switch")
+@_named
+@click.option("--now", is_flag=True, help="As soon as it is ready.")
+@click.option("--at", type=_When(), help="At this time, or as soon after as it can.")
+@click.option("--in-hours", is_flag=True, help="In the hours of the placement policy.")
+@click.option("--on-command", is_flag=True, help="Not before flask moves switch --now.")
+@_without_way_back
+@on_database
+def switch_move(
+    move: str,
+    now: bool,
+    at: datetime | None,
+    in_hours: bool,
+    on_command: bool,
+    without_way_back: bool,
+) -> None:
+    """Say when MOVE switches: now, without any option."""
+    switch = _switch(at, in_hours=in_hours, on_command=on_command, now=now) or Switch.VERIFIED
+    with refusals():
+        changed = managing.switch_move(
+            move,
+            RequestContext(OPERATOR),
+            switch=switch,
+            at=at,
+            without_way_back=True if without_way_back else None,
+        )
+    click.echo(f"{changed.slug}: {plain(explaining.describe(changed))}")
+
+
+@moves.command("abort")
+@_named
+@click.option("--reason", help="Why, for the record.")
+@on_database
+def abort_move(move: str, reason: str | None) -> None:
+    """End MOVE before its switch: the documents are where they were, the copy is removed."""
+    with refusals():
+        aborted = managing.abort_move(move, reason, RequestContext(OPERATOR))
+    click.echo(f"{aborted.slug} stays where it is. The portals remove the copy.")
+
+
+@moves.command("back")
+@_named
+@on_database
+def go_back(move: str) -> None:
+    """Go back by the way back of MOVE; nothing that was written since is lost."""
+    with refusals():
+        way_back = managing.go_back(move, RequestContext(OPERATOR))
+    place = explaining.place_in_words(way_back.target)
+    click.echo(f"{way_back.slug} goes back to {place} as soon as that has all that was written.")
+
+
+@moves.command("end")
+@_named
+@on_database
+def end_way_back(move: str) -> None:
+    """End the way back of MOVE now. The old copy is removed."""
+    with refusals():
+        ended = managing.end_way_back(move, RequestContext(OPERATOR))
+    click.echo(f"The way back of {ended.slug} has ended. The portals remove the old copy.")
+
+
+@moves.command("extend")
+@_named
+@click.option("--days", type=click.IntRange(1, LONGEST_WAY_BACK_DAYS), required=True, metavar="N")
+@on_database
+def extend_way_back(move: str, days: int) -> None:
+    """Keep the way back of MOVE for so many days from now."""
+    with refusals():
+        extended = managing.extend_way_back(move, days, RequestContext(OPERATOR))
+    click.echo(f"The way back of {extended.slug} is open until {time_of(extended.until)}.")
+
+
+def find_organization(slug: str) -> Organization:
+    """The organization with this slug, or id. Raises CommandFailed."""
+    try:
+        return organizations.find_organization(slug)
+    except NotFound as error:
+        raise CommandFailed(f"There is no organization {slug}.") from error
+
+
+def _wish(organization: Organization, strategy: str | None, cluster: str | None) -> Wish:
+    if strategy is None and cluster is None:
+        raise click.UsageError("Say where to: by --to, --cluster or both.")
+    present = organization.placement
+    return Wish(Strategy(strategy or present.strategy), cluster or present.cluster)
+
+
+def _switch(
+    at: datetime | None, *, in_hours: bool, on_command: bool, now: bool = False
+) -> Switch | None:
+    chosen = [
+        switch
+        for switch, given in (
+            (Switch.AT, at),
+            (Switch.IN_HOURS, in_hours),
+            (Switch.ON_COMMAND, on_command),
+            (Switch.VERIFIED, now),
+        )
+        if given
+    ]
+    if len(chosen) > 1:
+        raise click.UsageError("It switches at one time: give one option for that.")
+    return chosen[0] if chosen else None
+
+
+def _confirmed(plan: Plan, unasked: bool) -> Planned:
+    """Show the plan, and ask. Raises CommandFailed where something speaks against it."""
+    print_plan(plan)
+    if plan.obstacles:
+        raise CommandFailed(f"{plan.slug} was not moved: see what isn't checked above.")
+    if not unasked:
+        click.confirm("\nStart this move?", abort=True, err=True)
+    return plan.planned
+
+
+def _tell_started(move: Move) -> None:
+    click.echo(f"Started: {plain(explaining.title_of(move))}, {move.id}.")
+    click.echo(f"To see how far it is: flask moves show {move.slug} --watch")

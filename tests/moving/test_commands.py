@@ -1,0 +1,132 @@
+"""``flask moves``: what is told of moves, and of the clusters that they hold."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from portal import clock
+from portal.documents.moves import MoveState, Outcome
+from portal.documents.organizations import Organization, Placement
+from tests.clusters.conftest import europe, there  # noqa: F401
+from tests.factories import an_organization
+from tests.moving.records import a_move, a_way_back, moved
+
+IN_EUROPE = Placement(cluster="europe", collection="org_acme_corp")
+
+
+@pytest.fixture
+def acme(app):
+    return an_organization("Acme Corp")
+
+
+def test_open_ones_are_listed_and_all_on_request(acme, command):
+    assert command("moves", "list").stderr == "There are none.\n"
+    ended = moved(an_organization("Kestrel"), IN_EUROPE)
+    move = a_move(acme)
+    heads, row = command("moves", "list").stdout.splitlines()
+    assert heads.split() == ["id", "organization", "from", "to", "how", "far"]
+    assert row.startswith(
+        f"{move.id}  acme-corp     collection on main  collection on europe  copying"
+    )
+    told = [
+        json.loads(line) for line in command("moves", "list", "--all", "--json").stdout.splitlines()
+    ]
+    assert [one["id"] for one in told] == [str(move.id), str(ended.id)]
+    assert told[0]["state"] == "copying"
+
+
+def test_one_is_shown_by_its_id_and_by_its_organization(acme, command):
+    move = a_move(acme)
+    told = command("moves", "show", "acme-corp").stdout
+    assert told == command("moves", "show", str(move.id)).stdout
+    assert "2,440 of about 4,000 documents, 600 a second" in told
+    assert command("moves", "show", "kestrel").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "told"),
+    [
+        (MoveState.REQUESTED, {}, ("a person’s decision", "flask moves approve, flask moves decline")),
+        (MoveState.COPYING, {}, ("nobody", "all is compared", "flask moves pause, flask moves throttle")),
+        (MoveState.COPYING, {"paused": True}, ("somebody who resumes it", "flask moves resume")),
+        (MoveState.READY, {}, ("somebody who switches it", "writers wait for a moment")),
+        (MoveState.READY, {"waits_for": "opid 7, mongodump, 40 s"}, ("opid 7, mongodump, 40 s",)),
+        (MoveState.READY, {"switch_in_hours": True}, ("the hours of the placement policy",)),
+        (MoveState.READY, {"last_error": "AutoReconnect: closed"}, ("tried again, after AutoReconnect",)),
+        (MoveState.SHADOW, {}, ("the old copy follows", "flask moves back, flask moves extend")),
+    ],
+)  # fmt: skip
+def test_it_says_what_is_waited_for_and_what_will_happen(acme, command, state, fields, told):
+    a_move(acme, state, **fields)
+    explained = command("moves", "explain", "acme-corp").stdout
+    for words in told:
+        assert words in explained
+
+
+def test_that_no_portal_works_on_it_is_told(acme, command):
+    a_move(acme, due_at=clock.now() - timedelta(minutes=3))
+    told = command("moves", "explain", "acme-corp").stdout
+    assert "no portal has worked on it for 3 minutes" in told
+
+
+def test_a_copy_that_does_not_grow_is_told(acme, command):
+    long_ago = clock.now() - timedelta(minutes=2)
+    a_move(acme, progress={"moved_at": long_ago, "note": "range 3"})
+    assert (
+        "no movement for 2 minutes, at range 3" in command("moves", "explain", "acme-corp").stdout
+    )
+
+
+def test_a_stream_that_nobody_reads_is_told(acme, command):
+    a_way_back(acme, progress={"last_event_at": clock.now() - timedelta(minutes=5)})
+    told = command("moves", "explain", "acme-corp").stdout
+    assert "the stream of changes was last read 5 minutes ago" in told
+
+
+def test_options_that_say_nothing_or_two_things_are_refused(acme, command):
+    for arguments in (
+        ("plan", "acme-corp"),
+        ("start", "acme-corp", "--to", "shared", "--in-hours", "--on-command"),
+        ("start", "acme-corp", "--to", "shared", "--at", "tonight"),
+        ("throttle", "acme-corp"),
+        ("throttle", "acme-corp", "--none", "--rate", "7"),
+        ("switch", "acme-corp", "--now", "--at", "2030-01-01T03:00"),
+        ("run",),
+        ("run", "--from", "europe", "--policy"),
+        ("run", "--policy", "--to", "europe"),
+        ("run", "--from", "europe", "--hours", "night"),
+    ):
+        assert command("moves", *arguments).returncode == 2, arguments
+
+
+def test_a_cluster_is_not_removed_while_moves_and_ways_back_hold_it(europe, acme, command):  # noqa: F811
+    way_back = a_way_back(acme, IN_EUROPE)
+    move = a_move(an_organization("Kestrel"), target=IN_EUROPE)
+    refused = command("clusters", "remove", "europe")
+    assert refused.returncode == 2
+    until = f"{way_back.until:%Y-%m-%d}"
+    assert (
+        f"It holds the way back of acme-corp until {until}, the move of kestrel." in refused.stderr
+    )
+    move.update(unset__open=True)
+    way_back.update(unset__open=True, set__outcome=Outcome.ENDED)
+    assert command("clusters", "remove", "europe").returncode == 0
+
+
+def test_only_a_cluster_that_takes_no_organizations_is_emptied(europe, command):  # noqa: F811
+    refused = command("moves", "run", "--from", "europe")
+    assert refused.returncode == 2
+    assert "flask clusters change europe --weight 0" in refused.stderr
+    assert command("clusters", "change", "europe", "--weight", "0").returncode == 0
+    done = command("moves", "run", "--from", "europe")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "There is nothing to move.\neurope is empty: flask clusters remove europe\n" in done.stdout
+    )
+
+
+def test_the_organization_that_is_meant_has_to_be_there(app, command):
+    told = command("moves", "plan", "nobody", "--to", "shared")
+    assert (told.returncode, told.stderr) == (2, "Error: There is no organization nobody.\n")
+    assert not Organization.objects
