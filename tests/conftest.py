@@ -64,7 +64,8 @@ ESTIMATE = passwords.zxcvbn
 pymongo.common.MIN_HEARTBEAT_INTERVAL = 0.05
 
 
-# Else each portal, command and worker that is started compiles all of it again.
+# Else each run, portal, command and worker that is started compiles all of it again.
+sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
