@@ -149,23 +149,23 @@ def test_a_stranger_is_not_shown_a_form_of_an_organization(mara, app):
     assert other.send(RENAME, sent).status == 404
 
 
+OF_ANOTHER_SITE = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "null"},
+]
+
+
 @pytest.mark.attack("C1")
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Origin": "https://evil.example"},
-        {"Origin": "http://localhost.evil.example"},
-        {"Origin": "null"},
-    ],
-)
 @pytest.mark.parametrize("path", ["/login", "/signup", "/forgot", RENAME])
-def test_what_another_site_sends_is_neither_shown_nor_done(mara, app, headers, path):
+def test_what_another_site_sends_is_neither_shown_nor_done(mara, app, path):
     sent = {"csrf_token": Visitor(app).token(), "email": MARA, "organization_name": "Evil"}
-    page = mara.send(path, sent, headers=headers)
-    assert (page.status, page.heading) == (400, "This form is no longer valid")
-    assert "Evil" not in page.text
+    for headers in OF_ANOTHER_SITE:
+        page = mara.send(path, sent, headers=headers)
+        assert (page.status, page.heading) == (400, "This form is no longer valid"), headers
+        assert "Evil" not in page.text
 
 
 def test_a_script_gets_the_error(mara, app):

@@ -52,15 +52,17 @@ def test_a_hundred_come_unless_more_are_wanted_and_never_more_than_a_thousand(ow
     assert fault(feed(owner, "?limit=1001")) == (422, "invalid_input", {"limit"})
 
 
+HOSTILE = [
+    "after=-1", "after=x", "after=", "after=1e3", "after=1_0", "after=+1", "after=%201", "after=9" + "9" * 400,
+    "after=9007199254740992", "after=%EF%BC%91", "after=%00", "limit=0", "limit=-5", "limit=null", "limit[$gt]=1",
+    "before=1", "after=1&after=2", "after[]=1",
+]  # fmt: skip
+
+
 @pytest.mark.attack("Q1", "D3")
-@pytest.mark.parametrize(
-    "query",
-    ["after=-1", "after=x", "after=", "after=1e3", "after=1_0", "after=+1", "after=%201", "after=9" + "9" * 400,
-     "after=9007199254740992", "after=%EF%BC%91", "after=%00", "limit=0", "limit=-5", "limit=null", "limit[$gt]=1",
-     "before=1", "after=1&after=2", "after[]=1"],
-)  # fmt: skip
-def test_a_hostile_query_is_refused(owner, query):
-    assert feed(owner, f"?{query}").status_code == 422
+def test_a_hostile_query_is_refused(owner):
+    for query in HOSTILE:
+        assert feed(owner, f"?{query}").status_code == 422, query
 
 
 @pytest.mark.attack("T1", "T3")

@@ -72,14 +72,14 @@ TAMPERED = {
 
 
 @pytest.mark.attack("L2")
-@pytest.mark.parametrize(("tamper", "found"), TAMPERED.values(), ids=TAMPERED)
-def test_the_first_bad_event_is_named_and_how(master_db, tamper, found):
-    organization = a_lived_organization()
-    tamper(master_db, organization.id)
-    broken = list(find_broken())
-    assert [(b.chain, b.fault, b.seq) for b in broken] == (
-        [(organization.id, *found)] if found else []
-    )
+def test_the_first_bad_event_is_named_and_how(master_db):
+    expected = []
+    for name, (tamper, found) in TAMPERED.items():
+        organization = a_lived_organization(name)
+        tamper(master_db, organization.id)
+        if found:
+            expected.append((organization.id, *found))
+    assert sorted((b.chain, b.fault, b.seq) for b in find_broken()) == expected
 
 
 @pytest.mark.attack("L2")

@@ -82,23 +82,23 @@ def test_no_line_of_the_log_has_a_link_in_it(owner, mailed, enter, log):
     assert "/invitations/…" in {event["path"] for event in log.named("request.answered")}
 
 
-@pytest.mark.parametrize(
-    ("email", "role", "field"),
-    [
-        ("", Role.VIEWER, "email"),
-        ("lena", Role.VIEWER, "email"),
-        ("lena@acme.example\0", Role.VIEWER, "email"),
-        ("a@b\nBcc: c@d", Role.VIEWER, "email"),
-        ("x" * 10_000, Role.VIEWER, "email"),
-        (LENA, "owner", "role"),
-        (LENA, "", "role"),
-        (LENA, '{"$gt": ""}', "role"),
-    ],
-)
-def test_what_is_wrong_is_told_at_its_field_and_nothing_is_sent(owner, email, role, field):
-    answer = send(owner, email, role)
-    assert answer.status == 422
-    assert answer.fault(field)
+WRONG = [
+    ("", Role.VIEWER, "email"),
+    ("lena", Role.VIEWER, "email"),
+    ("lena@acme.example\0", Role.VIEWER, "email"),
+    ("a@b\nBcc: c@d", Role.VIEWER, "email"),
+    ("x" * 10_000, Role.VIEWER, "email"),
+    (LENA, "owner", "role"),
+    (LENA, "", "role"),
+    (LENA, '{"$gt": ""}', "role"),
+]
+
+
+def test_what_is_wrong_is_told_at_its_field_and_nothing_is_sent(owner):
+    for email, role, field in WRONG:
+        answer = send(owner, email, role)
+        assert answer.status == 422
+        assert answer.fault(field), (email, role)
     assert not Invitation.objects()
 
 

@@ -247,31 +247,31 @@ def test_a_search_is_offered_as_soon_as_there_is_more_than_a_page(visitor, monke
     assert form.label.get_text() == "Search by name"
 
 
-@pytest.mark.parametrize(
-    ("typed", "found"),
-    [
-        ("mull", ["Müller & Söhne"]),
-        ("MÜLLER", ["Müller & Söhne"]),
-        (" müller  &  sö ", ["Müller & Söhne"]),
-        ("muller\u3000s", ["Müller & Söhne"]),
-        ("o'b", ["O’Brien"]),
-        ("o’b", ["O’Brien"]),
-        ("o", ["O’Brien", "Oak"]),
-        ("new", []),
-        ("", ["Müller & Söhne", "Oak", "O’Brien"]),
-        (" \u200b", ["Müller & Söhne", "Oak", "O’Brien"]),
-        ("ller", []),
-        (".*", []),
-        ("oak-and-more", []),
-    ],
-)
-def test_a_search_finds_the_names_that_begin_so_however_they_are_written(visitor, typed, found):
+SEARCHES = [
+    ("mull", ["Müller & Söhne"]),
+    ("MÜLLER", ["Müller & Söhne"]),
+    (" müller  &  sö ", ["Müller & Söhne"]),
+    ("muller\u3000s", ["Müller & Söhne"]),
+    ("o'b", ["O’Brien"]),
+    ("o’b", ["O’Brien"]),
+    ("o", ["O’Brien", "Oak"]),
+    ("new", []),
+    ("", ["Müller & Söhne", "Oak", "O’Brien"]),
+    (" \u200b", ["Müller & Söhne", "Oak", "O’Brien"]),
+    ("ller", []),
+    (".*", []),
+    ("oak-and-more", []),
+]
+
+
+def test_a_search_finds_the_names_that_begin_so_however_they_are_written(visitor):
     visitor.sign_up("Müller & Söhne")
     for name in ("O’Brien", "Oak"):
         an_organization(name, Account.objects.get())
     an_organization("Mull of others")
-    page = visitor.get("/organizations", query_string={"q": typed})
-    assert sorted(names(page)) == sorted(found)
+    for typed, found in SEARCHES:
+        page = visitor.get("/organizations", query_string={"q": typed})
+        assert sorted(names(page)) == sorted(found), typed
 
 
 def test_a_search_is_paged_both_ways_and_stays_one(visitor, monkeypatch):
@@ -326,13 +326,15 @@ def test_a_page_of_a_search_that_is_gone_leads_to_the_search(visitor):
     assert answer.location == "/organizations?q=acme"
 
 
-@pytest.mark.parametrize("typed", ["%00", "acme%00", "%ED%A0%80", "%FF", "x" * 5000, "a'b", "$gt", "[]",
-                                   "%F0%9F%92%80", "{{7*7}}", "%25s%25d", "<b>", "~", "%0d%0aX:1"])  # fmt: skip
-def test_a_hostile_search_gets_an_answer(visitor, typed):
+HOSTILE_SEARCHES = ["%00", "acme%00", "%ED%A0%80", "%FF", "x" * 5000, "a'b", "$gt", "[]",
+                    "%F0%9F%92%80", "{{7*7}}", "%25s%25d", "<b>", "~", "%0d%0aX:1"]  # fmt: skip
+
+
+def test_a_hostile_search_gets_an_answer(visitor):
     visitor.sign_up("Acme Corp")
-    for path in (f"/organizations?q={typed}", f"/organizations?q={typed}&q={typed}"):
-        assert visitor.get(path).status == 200
-    assert visitor.get(f"/organizations?q[]={typed}&q[$gt]=").status == 200
+    for typed in HOSTILE_SEARCHES:
+        for query in (f"q={typed}", f"q={typed}&q={typed}", f"q[]={typed}&q[$gt]="):
+            assert visitor.get(f"/organizations?{query}").status == 200, query
 
 
 def test_a_search_is_cut_where_every_name_ends(visitor):
@@ -349,14 +351,14 @@ def test_a_search_shows_nobody_elses_and_nothing_from_the_trash(visitor):
     assert names(visitor.get("/organizations?q=acme")) == []
 
 
-@pytest.mark.parametrize("value", ["", "$gt", "[]", "a'b", "x" * 5000, "-1", "9" * 400, "%00"])
 @pytest.mark.parametrize("path", ["/organizations", "/organizations/acme-corp/activity"])
-def test_keys_of_pages_that_are_none_are_passed_over(visitor, path, value):
+def test_keys_of_pages_that_are_none_are_passed_over(visitor, path):
     visitor.sign_up("Acme Corp")
-    for key in ("before", "after"):
-        page = visitor.get(f"{path}?{key}={value}", follow_redirects=True)
-        assert page.status == 200
-        assert "Acme Corp" in page.text
+    for value in ("", "$gt", "[]", "a'b", "x" * 5000, "-1", "9" * 400, "%00"):
+        for key in ("before", "after"):
+            page = visitor.get(f"{path}?{key}={value}", follow_redirects=True)
+            assert page.status == 200, value
+            assert "Acme Corp" in page.text
 
 
 def test_activity_tells_who_did_what_newest_first(visitor):

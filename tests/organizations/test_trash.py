@@ -118,14 +118,12 @@ def test_the_trash_takes_two_round_trips_however_long(visitor, commands):
     assert len(commands) == 2, commands
 
 
-@pytest.mark.parametrize(
-    "value", ["", "$gt", "[]", "x" * 5000, "-1", "9" * 400, "%00", "%ED%A0%80"]
-)
-def test_keys_of_the_trash_that_are_none_are_passed_over(visitor, value):
+def test_keys_of_the_trash_that_are_none_are_passed_over(visitor):
     visitor.sign_up("Acme Corp")
     delete(visitor, "acme-corp", "Acme Corp")
-    for key in ("before", "after"):
-        assert names(visitor.get(f"/trash?{key}={value}")) == ["Acme Corp"]
+    for value in ("", "$gt", "[]", "x" * 5000, "-1", "9" * 400, "%00", "%ED%A0%80"):
+        for key in ("before", "after"):
+            assert names(visitor.get(f"/trash?{key}={value}")) == ["Acme Corp"], value
 
 
 def test_a_page_of_the_trash_that_is_gone_leads_to_the_first(visitor):
