@@ -9,7 +9,7 @@ from portal.tenants.moving.writing import Target
 from tests.tenants.moving.contents import an_id, documents, encoded, of_size
 
 STRATEGIES = ["collection", "database", "shared"]
-RENAMED = {"collection": "org_b", "database": "portal_moved_documents", "shared": "shared_1_2"}
+RENAMED = {"collection": "org_b", "database": "portal_moved_documents_1", "shared": "shared_1_2"}
 
 
 def fill(place, stored):
