@@ -1,10 +1,10 @@
 """Following what is written at a place, by its change stream: which ids are to be read again.
 
-The stream is on the database, where renames don't end it, for the collection of this UUID. In a
-database of an organization's own that would need a right to all databases, so there it is on the
-collection, under one name after the other: each rename ends it by an ``invalidate``, behind which
-it goes on under the next name. Its tokens are good for the name alone that the collection had then
-(error 280, seen on 6.0.5), so that is kept with them.
+The stream is on the collection, under one name after the other. One on the database, which renames
+don't end, would read all that others write there, and the copy itself (a third of its cost); and in
+databases of organizations' own the portal has no right to one. A rename ends a stream by an
+``invalidate``, behind which another one goes on under the next name. Tokens are good for that name
+alone which the collection had then (error 280, seen on 6.0.5), so it is kept with them.
 
 Events are projected to keys: with documents they would be too large where those are (error 10334).
 """
@@ -19,9 +19,8 @@ from pymongo.change_stream import ChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
 from ..elements import id_of
-from ..placements import DATABASE
 from .errors import NotReached, SourceGone, StreamLost
-from .places import RAW, Place
+from .places import RAW, Place, time_of
 
 MAX_DIRTY = 50_000
 MAX_DIRTY_BYTES = 8 * 1024 * 1024
@@ -144,9 +143,10 @@ class Follower:
     def _begin(self) -> None:
         """Begin at the present time, which is in the first token then; without, the one after it
         is, and it couldn't be told whether what happened at that was seen."""
-        reply = self._place.read("find", _ONE)
+        now = time_of(self._place)
+        self._place.read("find", _ONE)  # tells the name that it has now, or later
         self._seen[_NAME] = self._place.name
-        self._stream = self._open({"start_at_operation_time": reply["operationTime"]})
+        self._stream = self._open({"start_at_operation_time": now})
         while _DATA not in self._seen:
             self._take()
 
@@ -154,9 +154,12 @@ class Follower:
         """Take one change in; ``False`` if there is none."""
         try:
             if self._stream is None:
-                after = {_DATA: self._seen[_DATA]}
-                self._stream = self._open({"start_after": after})
+                self._stream = self._open({"start_after": {_DATA: self._seen[_DATA]}})
             change = self._stream.try_next()
+            renamed = change is not None and change["operationType"] == "rename"
+            if renamed:
+                self._stream.next()  # its end
+            token = self._stream.resume_token
         except PyMongoError as error:
             self.close()
             if isinstance(error, OperationFailure) and error.code in _LOST:
@@ -164,9 +167,9 @@ class Follower:
             raise
         if change is not None:
             self._note(change, skips)
-        if (token := self._stream.resume_token) is not None:
+        if token is not None:
             self._seen = {**self._seen, _DATA: token[_DATA]}
-        if change is not None and change["operationType"] == "invalidate":
+        if renamed:
             self.close()
             self._seen[_NAME] = self.renamed_to
         self._advance()
@@ -206,10 +209,8 @@ class Follower:
 
     def _open(self, beginning: Mapping[str, Any]) -> ChangeStream:
         place = self._place
-        watched: Any = place.database
-        if place.strategy == DATABASE:
-            watched = watched[self._seen[_NAME]]
-        return watched.with_options(codec_options=RAW).watch(
+        collection = place.database.get_collection(self._seen[_NAME], codec_options=RAW)
+        return collection.watch(
             [{"$match": _changes_of(place)}, _KEYS],
             show_expanded_events=True,  # with the UUID, and of renames
             max_await_time_ms=_AWAIT_MS,

@@ -5,6 +5,7 @@ from threading import Event, Thread
 
 import pytest
 from bson import ObjectId
+from pymongo import UpdateOne
 
 from portal.tenants.moving.applying import apply_dirty
 from portal.tenants.moving.errors import Overtaken, TargetDiffers
@@ -70,8 +71,7 @@ def test_documents_of_all_kinds_are_the_same_byte_for_byte(following, source, ta
 
 def test_what_is_applied_twice_or_in_another_order_is_the_same(following):
     pair = following()
-    for number in range(1200):
-        pair.collection.insert_one({"_id": number})
+    pair.collection.insert_many({"_id": number} for number in range(1200))
     pair.collection.delete_many({"_id": {"$lt": 100}})
     pair.catch_up()
     pair.follower.mark(map(an_id, reversed(range(1200))))
@@ -108,11 +108,15 @@ def with_unique_keys(pair, number):
 
 def test_unique_keys_that_change_hands_end_up_where_they_are_in_the_source(following):
     pair = following()
-    with_unique_keys(pair, 1500)
-    # Each takes the key of the next one; more than a batch, in the order that is worst.
-    pair.collection.update_one({"_id": 1499}, {"$unset": {"key": 1}})
-    for number in reversed(range(1499)):
-        pair.collection.update_one({"_id": number}, {"$set": {"key": number + 1}})
+    with_unique_keys(pair, 1200)
+    # Each takes the key of the next one; of more than a batch, in the order that is worst.
+    pair.collection.update_one({"_id": 1199}, {"$unset": {"key": 1}})
+    pair.collection.bulk_write(
+        [
+            UpdateOne({"_id": number}, {"$set": {"key": number + 1}})
+            for number in reversed(range(1199))
+        ]
+    )
     pair.catch_up()
     assert same(pair)
 

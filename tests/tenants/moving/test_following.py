@@ -179,19 +179,26 @@ def test_writes_before_a_fence_are_seen_however_often_it_was_tried(a_place, foll
         taken_over.wait_for_name("shared_1_9", 0.05)
 
 
-def test_a_token_between_two_renames_is_good_for_the_name_of_that_time(a_place, follower_of):
-    place = a_place("database")
-    first, back, _ = FENCED["database"]
-    follower = follower_of(place)
-    write(place, 1, place.name)
-    place.database[place.name].rename(first)
-    write(place, 2, first)
-    caught_up(follower, place)
-    follower.clean(ids(1, 2), follower.position)
-    write(place, 3, first)
-    place.database[first].rename(back)
-    write(place, 4, back)
-    assert caught_up(follower_of(place, follower.token), place) == ids(3, 4)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_another_process_may_take_over_after_each_change_and_rename(a_place, strategy):
+    place = a_place(strategy)
+    names = [place.name, *FENCED[strategy], *FENCED[strategy][1:]]
+    if place.shared:
+        names[-2:] = "shared_1_5", "shared_1_6"
+    with Follower(place) as follower:
+        token = follower.token
+    for number, (name, following_name) in enumerate(pairwise(names)):
+        write(place, number, name)
+        place.database[name].rename(following_name)
+    seen, until = [], time_of(place)
+    while follower.position < until:
+        with Follower(place, token) as follower:
+            follower._take()
+            seen += follower.dirty
+            follower.clean(list(follower.dirty), follower.position)
+            token = follower.token
+    assert seen == [an_id(number) for number in range(5)]
+    assert token["collection"] == names[-1]
 
 
 def test_changes_of_indexes_and_options_are_told(a_place, follower_of):
