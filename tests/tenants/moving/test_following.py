@@ -16,7 +16,11 @@ from tests.tenants.moving.test_places import fill
 STRATEGIES = ["collection", "database", "shared"]
 FENCED = {
     "collection": ("moving_1", "org_a", "moving_2"),
-    "database": ("portal_moved_documents_1", "portal_tenant_documents", "portal_moved_documents_1"),
+    "database": (
+        "portal_moved_documents_1",
+        "portal_tenant_documents",
+        "portal_moved_documents_2",
+    ),
     "shared": ("shared_1_2", "shared_1_3", "shared_1_4"),
 }
 
