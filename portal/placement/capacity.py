@@ -81,6 +81,7 @@ _SLIM = dict.fromkeys(
 
 OPEN_FILES, FILES = "open files", "collections and indexes"
 COLLECTIONS, DATABASES = "collections", "databases"
+IN_FILES = (OPEN_FILES, FILES)
 _LIMITING = ("max_open_files", "memory_bytes", "closes_early")
 
 
@@ -128,9 +129,13 @@ class Gauge:
         """The held share of the limit."""
         return 100 * self.held / self.limit
 
+    def free(self, full_at_percent: int) -> int:
+        """How much of it fits yet; below 0 where there is too much."""
+        return self.limit * full_at_percent // 100 - self.held
+
     def room(self, full_at_percent: int) -> int:
         """The number of organizations that fit yet; below 0 where there are too many."""
-        return (self.limit * full_at_percent // 100 - self.held) // self.each
+        return self.free(full_at_percent) // self.each
 
 
 @dataclass

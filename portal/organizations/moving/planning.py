@@ -25,6 +25,7 @@ from portal.organizations.lifecycle.moves import place_of
 from portal.organizations.lifecycle.naming import database_name, name_after_move
 from portal.organizations.moving.errors import MoveOpen, NotMovable, UnreadablePlan
 from portal.organizations.moving.servers import check_servers
+from portal.organizations.moving.sources import check_source
 from portal.organizations.moving.wishes import Check, Wish
 from portal.tenants import collections
 from portal.tenants.collections import uuid_of
@@ -161,14 +162,22 @@ def plan_move(organization: Organization, wish: Wish) -> Plan:
     _check_movable(organization)
     find_cluster(wish.cluster)
     source = organization.placement
-    structure = read_structure(place_of(organization.id, source))
+    place = place_of(organization.id, source)
+    structure = read_structure(place)
     documents, size = _figures(organization)
     pace = _COPIED_PER_SECOND.get(wish.strategy, _OTHERS_COPIED_PER_SECOND)
     seconds = max(documents / pace, size / _BYTES_PER_SECOND) + documents / _VERIFIED_PER_SECOND
     shared = Strategy.SHARED in (source.strategy, wish.strategy)
     checks = (
         *_checks(organization, wish, structure),
-        *check_servers(source.cluster, wish, copied_bytes(documents, size), seconds),
+        *check_source(organization, wish, place, structure, size),
+        *check_servers(
+            source.cluster,
+            wish,
+            copied_bytes=copied_bytes(documents, size),
+            seconds=seconds,
+            indexes=len(structure.indexes),
+        ),
     )
     return Plan(
         organization=organization.id,

@@ -1,5 +1,6 @@
 """Checks of the servers that a move is between: rights, room, and what their oplogs keep."""
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -24,12 +25,15 @@ _MARGIN = 2
 _known: dict[str, tuple[float, Oplog]] = {}
 
 
-def check_servers(source: str, wish: Wish, copied_bytes: int, seconds: float) -> Iterator[Check]:
+def check_servers(
+    source: str, wish: Wish, *, copied_bytes: int, seconds: float, indexes: int
+) -> Iterator[Check]:
     """The checks of the clusters that a move is between, which is expected to write so many bytes
-    in so many ``seconds``. Raises ClusterUnavailable, PyMongoError."""
+    in so many ``seconds``, and to build so many ``indexes``. Raises ClusterUnavailable,
+    PyMongoError."""
     for cluster in dict.fromkeys((source, wish.cluster)):
         yield _check_rights(cluster)
-    yield _check_room(wish)
+    yield _check_room(wish, indexes)
     written = copied_bytes if wish.cluster == source else 0
     yield _check_oplog(source, seconds, written)
     if wish.cluster != source:
@@ -54,13 +58,18 @@ def _check_rights(cluster: str) -> Check:
     return Check(f"The portal has its rights on {cluster}")
 
 
-def _check_room(wish: Wish) -> Check:
-    """A shared collection is there, or takes no more than one more."""
+def _check_room(wish: Wish, indexes: int) -> Check:
+    """A shared collection is there, or takes no more than one more. Each index takes a file, as
+    half of a collection does."""
     policy, in_database = current_policy(), wish.strategy == Strategy.DATABASE
     reading = capacity.read(wish.cluster, databases=in_database)
     gauges = capacity.gauges_of(reading, policy.limits_of(wish.cluster))
     full_at = policy.guard.full_at_percent
-    full = [gauge for gauge in gauges if gauge.room(full_at) < 1]
+    full = [
+        gauge
+        for gauge in gauges
+        if gauge.free(full_at) < gauge.each + (indexes if gauge.what in capacity.IN_FILES else 0)
+    ]
     if full and wish.strategy != Strategy.SHARED:
         told = ", ".join(f"{gauge.held:,} {gauge.what} of {gauge.limit:,}" for gauge in full)
         return Check(f"{wish.cluster} has no room: it holds {told}", passed=False)
@@ -68,14 +77,19 @@ def _check_room(wish: Wish) -> Check:
 
 
 def _check_oplog(cluster: str, seconds: float, copied_bytes: int) -> Check:
-    lacking = _oplog_of(cluster).lacks(_MARGIN * seconds, copied_bytes)
+    oplog = _oplog_of(cluster)
+    lacking = oplog.lacks(_MARGIN * seconds, copied_bytes)
+    unsure = "" if oplog.exact else f" (estimated: the portal lacks {portal_role.OPLOG})"
     if lacking:
+        # The server counts in units of 1,048,576 bytes.
+        size = math.ceil((oplog.max_bytes + lacking) / 2**20)
         words = (
             f"The oplog of {cluster} is too small by {naturalsize(lacking)} for the copy and those "
-            "who write meanwhile: enlarge it (replSetResizeOplog), also while it runs"
+            f"who write meanwhile: enlarge it, while it runs, by db.adminCommand("
+            f"{{replSetResizeOplog: 1, size: {size}}}){unsure}"
         )
         return Check(words, passed=False)
-    return Check(f"The oplog of {cluster} keeps what is written meanwhile")
+    return Check(f"The oplog of {cluster} keeps what is written meanwhile{unsure}")
 
 
 def _oplog_of(cluster: str) -> Oplog:
