@@ -56,6 +56,11 @@ _TRAVELLING = {*_VALIDATION, *_AT_BIRTH, *_MEANINGLESS}
 # Those of an index that servers wrote once and refuse today.
 _FORMER = ("ns", "background", "dropDups")
 _CHANGEABLE = ("expireAfterSeconds", "hidden")
+_OF_INDEXES = frozenset({
+    "v", "key", "unique", "sparse", "partialFilterExpression", "collation", "storageEngine",
+    "wildcardProjection", "weights", "default_language", "language_override", "textIndexVersion",
+    "2dsphereIndexVersion", "bits", "min", "max", "prepareUnique", *_CHANGEABLE,
+})  # fmt: skip
 _STAYING = {
     "capped": "Its collection is capped: MongoDB lets nothing be deleted there in a transaction.",
     "timeseries": "Its collection is one of time series, which can’t be followed while it is "
@@ -151,6 +156,13 @@ def unfit(structure: Structure, strategy: str) -> list[str]:
         f"Its collection has the option {option}, which this version of the portal doesn’t know."
         for option in structure.options
         if option not in known
+    ]
+    reasons += [
+        f"Its index {index.name} has the option {option}, which the portal doesn’t know: build it "
+        "anew without."
+        for index in structure.indexes
+        for option in index.options
+        if option not in _OF_INDEXES
     ]
     return reasons + (_unfit_for_sharing(structure) if strategy == SHARED else [])
 

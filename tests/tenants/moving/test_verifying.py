@@ -124,6 +124,23 @@ def test_a_number_of_another_type_is_a_difference(sides, admin):
     assert digest_of(both.source) == digest_of(both.target)
 
 
+def test_ids_in_the_order_of_a_collation_are_compared_in_that(a_place, admin, monkeypatch):
+    monkeypatch.setattr(verifying, "RANGE_DOCUMENTS", 2)
+    collation = {"locale": "de", "strength": 2}
+    both = Sides(*(a_place(COLLECTION, collation=collation) for _ in range(2)))
+    ids = ["B", "a", "ä", "C", "z", "Öl", "p", "~", "1", 1, None]
+    for place in (both.source, both.target):
+        put(admin, place, *(bson.encode({"_id": each}) for each in ids))
+    assert (both.verify().documents, both.verify().differences) == (len(ids), 0)
+    # The same to the index, and not to those who read it.
+    change(admin, both.target, an_id("a"), to=bson.encode({"_id": "A"}))
+    change(admin, both.target, an_id("p"))
+    found = both.verify()
+    both.follower.close()
+    assert {bson.decode(each)[""] for each in found.ids} == {"a", "A", "p"}
+    assert digest_of(both.source) == digest_of(both.target)
+
+
 def test_an_organization_without_documents_is_verified_too(sides, admin):
     both = sides(SHARED, COLLECTION, [])
     found = both.verify()
