@@ -7,10 +7,16 @@ import click
 from flask.cli import AppGroup
 
 from portal.applications.following import Follower, followers_of
+from portal.cli.administrators import (
+    admin_uri_option,
+    administrators,
+    cluster_admin_uri_option,
+)
 from portal.cli.running import CommandFailed, on_database, plain, refusals
-from portal.clusters import managing
+from portal.clusters import managing, oplogs
 from portal.clusters.checking import Checked
 from portal.clusters.managing import Changes, ListedCluster
+from portal.clusters.oplogs import LEAST_MEGABYTES
 from portal.database.clusters import known_clusters
 from portal.errors import PortalError
 from portal.organizations.lifecycle import runner
@@ -110,6 +116,28 @@ def list_clusters() -> None:
     for listed in managing.list_clusters():
         for line in _lines(listed):
             click.echo(line)
+
+
+@clusters.command("oplog")
+@click.argument("name")
+@click.argument("megabytes", type=click.IntRange(min=LEAST_MEGABYTES))
+@admin_uri_option
+@cluster_admin_uri_option
+@on_database
+def resize_oplog(
+    name: str, megabytes: int, admin_uri: str | None, cluster_admin_uris: tuple[str, ...]
+) -> None:
+    """Have the oplog of the cluster NAME keep MEGABYTES, from now on and while it runs.
+
+    A move needs one that keeps all that is written until its end, the copy included.
+    """
+    with administrators(admin_uri, cluster_admin_uris) as admins, refusals():
+        if name not in admins:
+            raise CommandFailed(f"Name an administrator of {name}: see --help.")
+        others = oplogs.resize_oplog(admins[name], megabytes)
+    click.echo(f"The oplog of {name} keeps {megabytes:,} MB.")
+    for member in others:
+        click.echo(f"Do the same on {member}: {oplogs.command(megabytes)}")
 
 
 @clusters.command("remove")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from humanize import naturalsize
 
 from portal import settings
+from portal.clusters.oplogs import LEAST_MEGABYTES
 from portal.database import portal_role
 from portal.database.clusters import client_of
 from portal.documents.organizations import Strategy
@@ -82,11 +83,11 @@ def _check_oplog(cluster: str, seconds: float, copied_bytes: int) -> Check:
     unsure = "" if oplog.exact else f" (estimated: the portal lacks {portal_role.OPLOG})"
     if lacking:
         # The server counts in units of 1,048,576 bytes.
-        size = math.ceil((oplog.max_bytes + lacking) / 2**20)
+        size = max(LEAST_MEGABYTES, math.ceil((oplog.max_bytes + lacking) / 2**20))
         words = (
             f"The oplog of {cluster} is too small by {naturalsize(lacking)} for the copy and those "
-            f"who write meanwhile: enlarge it, while it runs, by db.adminCommand("
-            f"{{replSetResizeOplog: 1, size: {size}}}){unsure}"
+            f"who write meanwhile: enlarge it, while it runs (flask clusters oplog {cluster} "
+            f"{size}){unsure}"
         )
         return Check(words, passed=False)
     return Check(f"The oplog of {cluster} keeps what is written meanwhile{unsure}")
