@@ -1,7 +1,8 @@
 """The rights of an application's MongoDB user, and how it is recognized.
 
-It reads the three views of the directory, works in the tenant database, and with the one name that
-collections in organizations' own databases have: nothing else of the master database, where
+It reads the three views of the directory, works in the tenant database, and with the two names that
+collections in organizations' own databases have, when they have just arrived there and later:
+nothing else of the master database, where
 password hashes are. Whoever may insert into a database creates collections
 in it, and ``$out`` replaces one, UUID included (verified on 6.0.5); so it is trusted with all
 tenant data, and what is the portal's own beside them is in the internal database.
@@ -11,7 +12,7 @@ import hashlib
 import json
 
 from portal.database import directory
-from portal.database.portal_role import OWN_COLLECTION, reports_database
+from portal.database.portal_role import MOVING_COLLECTION, OWN_COLLECTION, reports_database
 from portal.database.users import Privilege
 
 _VERBS = (
@@ -46,11 +47,11 @@ def privileges(master_database: str, tenant_database: str) -> tuple[Privilege, .
 
 
 def privileges_on_documents(tenant_database: str) -> tuple[Privilege, ...]:
-    """All that it may on a cluster without the master data. The second reaches a collection of that
-    name in any database, since MongoDB knows no right by the beginning of a database's name."""
+    """All that it may on a cluster without the master data. The latter reach collections of these
+    names in any database, since MongoDB knows no right by the beginning of a database's name."""
     return (
         Privilege(tenant_database, "", frozenset(_VERBS)),
-        Privilege("", OWN_COLLECTION, frozenset(_VERBS)),
+        *(Privilege("", name, frozenset(_VERBS)) for name in (OWN_COLLECTION, MOVING_COLLECTION)),
     )
 
 

@@ -218,7 +218,9 @@ class AsyncStream:
         options = {field: each for field, each in self._options.items() if field not in _BEGINNINGS}
         databases = {(each.entry.cluster, each.entry.database) for each in self._located + located}
         moved_at = located[0].entry.moved_at
-        if len(databases) == 1:
+        # In a database of its own a stream is on the collection, which is another one.
+        own = located[0].entry.strategy == DATABASE and name == ARRIVING
+        if len(databases) == 1 and not own:
             options["start_after"] = {**(token or {}), CLUSTER: self._located[0].entry.cluster}
         elif len(located) == 1 and moved_at is not None:
             options["start_at_operation_time"] = Timestamp(moved_at.time, moved_at.inc + 1)

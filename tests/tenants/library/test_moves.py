@@ -368,7 +368,7 @@ def changes_of(stream, count):
 
 
 @EACH_PAIR
-def test_a_stream_tells_each_change_once_through_a_move(store, fake, acme, elsewhere, quick):
+def test_a_stream_goes_on_through_a_move_and_repeats_nothing(store, fake, acme, elsewhere, quick):
     """What the move writes is nobody's change, and what was written before it is still told."""
     store.insert_many({"_id": n} for n in range(3))
     with store.watch(**quick) as stream:
