@@ -344,6 +344,8 @@ def _name_back(organization: Organization) -> Organization:
     placement = organization.placement
     if placement.strategy == Strategy.SHARED:
         return organization
+    if organization.operation.failure == Failure.BLOCKED and _has_its_name(placement):
+        return organization  # a rename would be held up as well
     names = _fenced_names(_move_of(organization))
     try:
         _rename_from(placement, names[::-1], placement.collection, AT_ONCE)
@@ -353,6 +355,14 @@ def _name_back(organization: Organization) -> Organization:
             "collection.not_moved_back", error=repr(error), **engine.log_context(organization)
         )
     return organization
+
+
+def _has_its_name(placement: Placement) -> bool:
+    """Tell whether the source has its recorded name, and no rename of the fence is on its way any
+    more: each took as long at most."""
+    time.sleep(FENCE_TRIES.seconds)
+    names = collections.names_of(database_of(placement), [placement.uuid])
+    return names.get(placement.uuid) == placement.collection
 
 
 def _undo(organization: Organization) -> Organization:

@@ -1,0 +1,258 @@
+"""What goes wrong while an organization moves, and what becomes of it."""
+
+from dataclasses import replace
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from portal.documents.moves import Move, MoveState, Outcome
+from portal.documents.organizations import Organization, Strategy
+from portal.organizations.lifecycle import engine, moving
+from portal.organizations.moving import managing, mover
+from portal.organizations.moving.managing import abort_move, go_back, switch_move
+from portal.organizations.storage import tenant_of
+from portal.tenants.moving.errors import StreamLost
+from portal.tenants.moving.following import Follower
+from tests.factories import a_context, an_organization, fresh
+from tests.organizations.moving.carrying import (
+    a_ready_move,
+    begin,
+    documents_of,
+    left_over,
+    make_due,
+    move,
+    now,
+    run_due_movers,
+    run_movers,
+)
+
+SOME = [{"_id": number} for number in range(20)]
+STEPS = [step.__name__ for step in moving.MOVE.ways[Strategy.COLLECTION].forward]
+UNTIL_SWITCH = STEPS[: STEPS.index("_switch")]
+
+
+class Killed(BaseException):
+    """Somebody killed the process."""
+
+
+@pytest.fixture
+def acme(app):
+    organization = an_organization("Acme Corp")
+    tenant_of(organization).insert_many(SOME)
+    return organization
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Has an error be raised once, before or after a step of the switch."""
+
+    def set_up(name, error, *, after):
+        def once(organization, step):
+            result = step(organization) if after else organization
+            if not raised:
+                raised.append(error)
+                raise error
+            return result if after else step(result)
+
+        def wrapped(step):
+            if step.__name__ != name:
+                return step
+            return lambda organization: once(organization, step)
+
+        raised = []
+        way = moving.MOVE.ways[Strategy.COLLECTION]
+        way = replace(way, forward=tuple(map(wrapped, way.forward)))
+        plan = replace(moving.MOVE, ways=dict.fromkeys(Strategy, way))
+        monkeypatch.setitem(engine.PLANS, "move", plan)
+        return raised
+
+    return set_up
+
+
+def as_if_leases_ran_out():
+    Organization._get_collection().update_many(
+        {"operation": {"$exists": True}}, [{"$set": {"operation.lease_until": "$$NOW"}}]
+    )
+    make_due()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", STEPS)
+def test_whoever_takes_over_a_switch_finishes_it(acme, tenant_db, at_step, step, after):
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    at_step(step, Killed(), after=after)
+    switch_move(str(ready.id), a_context())
+    make_due()
+    with pytest.raises(Killed):
+        run_movers()
+    as_if_leases_ran_out()
+    run_movers()
+    assert now(ready).outcome == Outcome.MOVED, repr(now(ready).to_mongo())
+    assert fresh(acme).operation is None
+    assert fresh(acme).placement.collection == "portal_tenant_documents"
+    tenant_of(fresh(acme)).insert_one({"_id": 20})
+    go_back(str(ready.id), a_context())
+    run_due_movers()
+    assert documents_of(acme) == [*SOME, {"_id": 20}]
+    assert left_over(tenant_db) == []
+
+
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
+@pytest.mark.parametrize("step", ["_fence", "_drain"])
+def test_a_failure_before_the_switch_gives_the_source_its_name_back(
+    app, monkeypatch, strategy, step
+):
+    acme = an_organization("Acme Corp", strategy=strategy)
+    tenant_of(acme).insert_many(SOME)
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    failing = {"_fence": "reach", "_drain": "reach"}[step]
+    fenced = []
+
+    def fail(self, *_):
+        if fresh(acme).operation:
+            fenced.append(True)
+            raise AutoReconnect("gone")
+        return reach(self, *_)
+
+    reach = getattr(Follower, failing)
+    monkeypatch.setattr(Follower, failing, fail)
+    switch_move(str(ready.id), a_context())
+    make_due()
+    run_movers()
+    assert fenced
+    assert fresh(acme).operation is None
+    tenant_of(fresh(acme)).insert_one({"_id": 20})
+    waiting = now(ready)
+    assert (waiting.state, waiting.fences_failed) == (MoveState.READY, 1)
+    assert "did not do its part" in waiting.waits_for
+    monkeypatch.undo()
+    waiting.update(unset__next_fence_at=True)
+    run_due_movers(1)
+    assert now(ready).outcome == Outcome.MOVED
+    assert documents_of(acme) == [*SOME, {"_id": 20}]
+
+
+def test_an_open_transaction_holds_the_fence_up_and_is_named(acme, tenant_db):
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    switch_move(str(ready.id), a_context())
+    with tenant_db.client.start_session() as session, session.start_transaction():
+        tenant_db.org_acme_corp.update_one({"_id": 1}, {"$set": {"n": 1}}, session=session)
+        for failed in (1, 2, 3):
+            assert now(ready).switch_wanted
+            Move.objects.update(unset__next_fence_at=True)
+            make_due()
+            run_movers()
+            assert now(ready).fences_failed == failed
+        assert "a transaction" in now(ready).waits_for
+        assert not now(ready).switch_wanted  # a person decides
+        assert fresh(acme).operation is None
+        session.abort_transaction()
+    run_due_movers(1)
+    assert now(ready).state == MoveState.READY
+    switch_move(str(ready.id), a_context())
+    run_due_movers(1)
+    assert now(ready).outcome == Outcome.MOVED
+
+
+def test_a_collection_in_the_way_is_waited_for(acme, tenant_db):
+    moved = move(acme, Strategy.SHARED)
+    tenant_db.create_collection("org_acme_corp")
+    Move.objects(way_back_of=moved.id).update(set__switch_wanted=True)
+    run_due_movers()
+    way_back = Move.objects.get(way_back_of=moved.id)
+    assert way_back.state == MoveState.SHADOW
+    assert "org_acme_corp" in way_back.waits_for
+    tenant_db.drop_collection("org_acme_corp")
+    run_due_movers()
+    assert now(way_back).outcome == Outcome.WENT_BACK
+
+
+@pytest.fixture
+def lose_the_stream(monkeypatch):
+    """As if the oplog no longer had what comes behind the token of the next stream."""
+
+    def lose():
+        def lost(self, *_):
+            monkeypatch.setattr(Follower, "pump", pump)
+            raise StreamLost(286)
+
+        pump = Follower.pump
+        monkeypatch.setattr(Follower, "pump", lost)
+
+    return lose
+
+
+def test_a_lost_stream_has_it_copied_again(acme, lose_the_stream):
+    ready = a_ready_move(acme, Strategy.SHARED)
+    tenant_of(acme).delete_one({"_id": 3})
+    lose_the_stream()
+    make_due()
+    mover.run_due()
+    again = now(ready)
+    assert (again.state, again.cause) == (MoveState.COPYING, "StreamLost")
+    assert "copied again" in again.waits_for
+    run_due_movers(1)
+    assert now(ready).state == MoveState.READY
+    switch_move(str(ready.id), a_context())
+    run_due_movers(1)
+    assert documents_of(acme) == [one for one in SOME if one["_id"] != 3]
+
+
+def test_a_lost_way_back_ends_at_once_and_a_fresh_move_may_begin(acme, tenant_db, lose_the_stream):
+    moved = move(acme, Strategy.DATABASE)
+    way_back = Move.objects.get(way_back_of=moved.id)
+    lose_the_stream()
+    run_due_movers()
+    assert now(way_back).outcome == Outcome.LOST
+    assert "oplog" in now(way_back).reason
+    assert left_over(tenant_db) == []
+    assert move(fresh(acme), Strategy.COLLECTION).outcome == Outcome.MOVED
+
+
+def test_who_was_overtaken_writes_nothing(acme):
+    begin(acme, Strategy.DATABASE)
+    asleep = mover.QUEUE.acquire({"open": True})
+    as_if_leases_ran_out()
+    run_movers()
+    mover.carry_on(asleep)
+    assert now(asleep).outcome == Outcome.MOVED
+    assert documents_of(acme) == SOME
+
+
+def test_an_abort_that_comes_while_it_is_fenced_is_done_before_the_switch(acme, tenant_db, at_step):
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    at_step("_switch", Killed(), after=False)
+    switch_move(str(ready.id), a_context())
+    make_due()
+    with pytest.raises(Killed):
+        run_movers()
+    assert now(ready).state == MoveState.FENCED
+    abort_move(str(ready.id), None, a_context())
+    as_if_leases_ran_out()
+    run_due_movers()
+    assert now(ready).outcome == Outcome.ABORTED
+    assert fresh(acme).placement.collection == "org_acme_corp"
+    tenant_of(fresh(acme)).insert_one({"_id": 20})
+    assert documents_of(acme) == [*SOME, {"_id": 20}]
+    assert left_over(tenant_db) == []
+
+
+def test_the_third_failure_for_one_cause_stops_and_says_it(acme, monkeypatch):
+    begun = begin(acme, Strategy.DATABASE)
+
+    def fail(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(mover, "copy", fail)
+    run_due_movers(2)
+    assert not now(begun).paused
+    run_due_movers(1)
+    stopped = now(begun)
+    assert stopped.paused
+    assert "a bug" in stopped.waits_for
+    monkeypatch.undo()
+    run_due_movers(1)
+    assert now(begun).state == MoveState.COPYING
+    managing.resume_move(str(begun.id), a_context())
+    run_movers()
+    assert now(begun).outcome == Outcome.MOVED
