@@ -248,6 +248,8 @@ def _name_target(organization: Organization) -> Organization:
 
 def _arrive(organization: Organization) -> Organization:
     """Have what travels arrive that needs the target to be the organization's place."""
+    if not moves.has_steps(Phase.AT_SWITCH):
+        return organization  # the source may be gone by now
     move = _move_of(organization)
     source = moves.place_of(organization.id, old_copy_of(move))
     target = moves.place_of(organization.id, organization.placement)

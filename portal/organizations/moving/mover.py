@@ -315,6 +315,7 @@ def _shadow(run: Run) -> None:
             moves.run_parts(Phase.PREPARE, attempt.sides)
             run.change(set__prepared=True)
         if run.move.switch_wanted and not run.move.verification:
+            targets.rename_target(run)
             catch_up(run, attempt)
             attempt.bring_parts(lambda: _keep_up(run, attempt))
             _verify(run, attempt)

@@ -6,9 +6,10 @@ from portal.database.clusters import database_of
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization, Strategy
 from portal.organizations.lifecycle.moves import internal_of, is_at, place_of
+from portal.organizations.lifecycle.moving import FENCE_TRIES
 from portal.organizations.lifecycle.naming import name_as_target
 from portal.organizations.moving.stopping import Stopped
-from portal.tenants.collections import CollectionMissing, CollectionNameTaken
+from portal.tenants.collections import CollectionMissing, CollectionNameTaken, rename_collection
 from portal.tenants.moving.structures import create_target, read_structure
 
 
@@ -52,3 +53,20 @@ def ensure_target(organization: Organization, run: Changing) -> None:
     except CollectionMissing as error:
         raise Stopped("somebody dropped the target in the database: abort the move") from error
     run.change(set__target__uuid=uuid, set__target__collection=name)
+
+
+def rename_target(run: Changing) -> None:
+    """Have the old copy be called as a move's target, before a way back is gone: applications have
+    a right to that name. May be run again; a process that was suspended here finds no collection
+    under the name that it knows."""
+    move = run.move
+    name = name_as_target(move.target, move.id)
+    if name is None or move.target.collection == name:
+        return
+    try:
+        database = database_of(move.target)
+        rename_collection(database, move.target.uuid, move.target.collection, name, FENCE_TRIES)
+    except CollectionNameTaken as error:
+        words = f"a collection {database.name}.{name} is in the way that the portal did not make"
+        raise Stopped(words) from error
+    run.change(set__target__collection=name)
