@@ -4,12 +4,24 @@ from itertools import product
 
 import pytest
 
+from portal.database.clusters import is_available
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
-from portal.organizations.moving.managing import go_back
+from portal.organizations.moving import mover
+from portal.organizations.moving.managing import go_back, switch_move
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, fresh
-from tests.organizations.moving.carrying import make_due, move, run_movers
+from tests.organizations.moving.carrying import (
+    a_ready_move,
+    begin,
+    documents_of,
+    make_due,
+    move,
+    now,
+    run_due_movers,
+    run_movers,
+)
+from tests.processes import wait_until
 
 SOME = [{"_id": number, "text": f"document {number}"} for number in range(50)]
 TYPICAL = (Strategy.COLLECTION, Strategy.COLLECTION)
@@ -32,12 +44,88 @@ def test_an_organization_moves_to_another_cluster_and_goes_back(europe, there, s
     tenant_of(here).insert_one({"_id": 50})
     tenant_of(here).delete_one({"_id": 0})
     go_back(str(moved.id), a_context())
-    for _ in range(2):
-        make_due()
-        run_movers()
+    run_due_movers()
     way_back = Move.objects.get(way_back_of=moved.id)
     told = repr(way_back.to_mongo())
     assert (way_back.state, way_back.outcome) == (MoveState.DONE, Outcome.WENT_BACK), told
     back = fresh(acme)
     assert (back.placement.strategy, back.placement.cluster) == (source, "main")
     assert [each["_id"] for each in tenant_of(back).find(sort=[("_id", 1)])] == list(range(1, 51))
+
+
+@pytest.fixture
+def acme(app):
+    organization = an_organization("Acme Corp")
+    tenant_of(organization).insert_many(SOME)
+    return organization
+
+
+def finished(a_move, outcome):
+    """Tell whether the move has come to its outcome, with all that is due done once more."""
+    run_due_movers(1)
+    return now(a_move).outcome == outcome
+
+
+def test_a_target_that_is_away_is_waited_for(europe, acme):
+    begun = begin(acme, Strategy.COLLECTION, "europe")
+    europe.kill()
+    for _ in range(4):
+        make_due()
+        run_movers()
+    waiting = now(begun)
+    assert (waiting.state, waiting.paused) == (MoveState.COPYING, None)
+    assert "europe" in waiting.waits_for
+    europe.start_again()
+    wait_until(lambda: is_available("europe"))
+    wait_until(lambda: finished(begun, Outcome.MOVED))
+    assert documents_of(acme) == SOME
+
+
+def test_a_target_that_dies_behind_the_fence_leaves_nobody_unwritable(europe, acme, monkeypatch):
+    ready = a_ready_move(acme, Strategy.COLLECTION, "europe")
+    begin_switch = mover.begin_switch
+
+    def and_die(attempt):
+        begun = begin_switch(attempt)
+        europe.kill()
+        return begun
+
+    monkeypatch.setattr(mover, "begin_switch", and_die)
+    switch_move(str(ready.id), a_context())
+    make_due()
+    run_movers()
+    monkeypatch.undo()
+    assert fresh(acme).operation is None
+    tenant_of(fresh(acme)).insert_one({"_id": 50})
+    assert now(ready).state == MoveState.READY
+    europe.start_again()
+    wait_until(lambda: is_available("europe"))
+    now(ready).update(unset__next_fence_at=True)
+    wait_until(lambda: finished(ready, Outcome.MOVED))
+    assert documents_of(acme) == [*SOME, {"_id": 50}]
+
+
+@pytest.mark.parametrize("when", ["copying", "ready", "way back"])
+def test_a_lost_cluster_ends_moves_and_ways_back(europe, acme, command, when):
+    if when == "copying":
+        open_move = begin(acme, Strategy.COLLECTION, "europe")
+    elif when == "ready":
+        open_move = a_ready_move(acme, Strategy.COLLECTION, "europe")
+    else:
+        moved = move(acme, Strategy.COLLECTION, "europe")
+        assert move_back_and_end(acme, moved)
+        open_move = move(fresh(acme), Strategy.DATABASE)
+        open_move = Move.objects.get(way_back_of=open_move.id)
+        Move.objects(id=open_move.id).update(set__target__cluster="europe")
+    europe.kill()
+    command("clusters", "lost", "europe", "--confirm", "europe")
+    run_due_movers()
+    assert (now(open_move).state, now(open_move).outcome) == (MoveState.DONE, Outcome.GIVEN_UP)
+    assert documents_of(acme) == SOME
+    assert not Move.objects(open=True)
+
+
+def move_back_and_end(organization, moved):
+    go_back(str(moved.id), a_context())
+    run_due_movers()
+    return fresh(organization).placement.cluster == "main"
