@@ -48,6 +48,7 @@ from portal.organizations.lifecycle.privileges import (
     give_privileges_back,
     take_privileges,
 )
+from portal.organizations.lifecycle.states import check_may_follow
 from portal.organizations.lifecycle.steps import rename_by_uuid
 from portal.tenants import collections
 from portal.tenants.collections import AT_ONCE, CollectionElsewhere, CollectionError, Tries
@@ -373,29 +374,20 @@ def _undo(organization: Organization) -> Organization:
 
 @transactional
 def _write_undone(organization: Organization, now: datetime) -> Organization:
-    """Have the move be as before its fence, or end it where a person wants that."""
+    """Have the move be as before its fence."""
     operation, move = organization.operation, _recorded_move_of(organization)
     failure = Failure(operation.failure)
     undone = engine.update_if_held(organization, unset__operation=True)
-    if move.abort_wanted and not move.way_back_of:
-        _change(
-            move,
-            MoveState.FENCED,
-            MoveState.ENDING,
-            set__outcome=Outcome.ABORTED,
-            set__due_at=now,
-            unset__abort_wanted=True,
-        )
-        return undone
     failed = (move.fences_failed or 0) + 1 if move.cause == failure else 1
     changes: dict[str, Any] = {
         "set__cause": failure,
         "set__fences_failed": failed,
         "set__next_fence_at": now + timedelta(seconds=min(2**failed, _LONGEST_PAUSE_SECONDS)),
         "set__due_at": now,
-        "unset__abort_wanted": True,
         "set__undo": True,
     }
+    if move.way_back_of:  # else the mover ends it
+        changes["unset__abort_wanted"] = True
     if failure != Failure.BLOCKED:
         changes["set__waits_for"] = f"another try: {failure}"
     if failed >= MOST_FENCES or move.abort_wanted:
@@ -428,6 +420,7 @@ def _recorded_move_of(organization: Organization) -> Move:
 def _change(move: Move, state: MoveState, following: MoveState, **changes: Any) -> None:
     """Change the state of a move that is in ``state``, in the transaction that checks the
     operation's lease."""
+    check_may_follow(state, following)
     kept = Move.objects(id=move.id, state=state)
     if not kept.update_one(set__state=following, **changes):
         raise engine.LeaseLost(str(move.organization))

@@ -90,3 +90,9 @@ In ENDING and DONE writers write wherever the organization's placement is."""
 def may_follow(state: MoveState, following: MoveState) -> bool:
     """Tell whether ``following`` may come after ``state``."""
     return following in RULES[state].next
+
+
+def check_may_follow(state: MoveState, following: MoveState) -> None:
+    """Raise AssertionError, a bug, unless ``following`` may come after ``state``."""
+    if not may_follow(state, following):
+        raise AssertionError(f"a move that is {state} can't be {following}")

@@ -27,6 +27,7 @@ from portal.organizations.lifecycle import engine, moves
 from portal.organizations.lifecycle.moves import QUEUE, Attempt, held
 from portal.organizations.lifecycle.moving import begin_switch
 from portal.organizations.lifecycle.naming import name_after_move
+from portal.organizations.lifecycle.states import check_may_follow
 from portal.organizations.moving import ending, targets
 from portal.organizations.moving.exercising import exercise_way_back
 from portal.organizations.moving.managing import COPY, FOLLOW
@@ -150,6 +151,8 @@ class Run:
 
     def change(self, **changes: Any) -> Move:
         """Change the record, if this attempt may. Raises Interrupted."""
+        if following := changes.get("set__state"):
+            check_may_follow(MoveState(self.move.state), following)
         kept = held(self.move).filter(state=self.move.state, open=True, paused__ne=True)
         return self._own(kept.modify(new=True, **changes))
 
@@ -295,6 +298,14 @@ def _verify(run: Run, attempt: Attempt) -> None:
 
 
 def _ready(run: Run) -> None:
+    if run.move.abort_wanted:  # since it was fenced, which is over
+        run.change(
+            set__state=MoveState.ENDING,
+            set__outcome=Outcome.ABORTED,
+            set__due_at=ending.AT_ONCE,
+            unset__abort_wanted=True,
+        )
+        return
     organization = run.organization
     targets.check_source(organization, run.move)
     with Attempt.at(run.move, organization) as attempt:
