@@ -56,6 +56,7 @@ from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
 from portal.organizations.moving import draining
+from portal.organizations.moving import mails as move_mails
 from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
@@ -106,6 +107,7 @@ MAIL_KINDS = (
     *member_mails.KINDS,
     *api_key_mails.KINDS,
     *signing_up.KINDS,
+    *move_mails.KINDS,
 )
 JOB_KINDS = (*applying.KINDS, *draining.KINDS)
 ACCOUNT_ENDINGS = Wiring(

@@ -23,9 +23,11 @@ from portal.documents.organizations import (
     Placement,
     Strategy,
 )
+from portal.organizations.access.owners import email_owners
 from portal.organizations.lifecycle.moves import held, internal_of, is_at, place_of
 from portal.organizations.lifecycle.moving import record_places
 from portal.organizations.lifecycle.naming import name_as_target
+from portal.organizations.moving.mails import WAY_BACK_LOST
 from portal.tenants.births import forestall
 from portal.tenants.collections import (
     CollectionElsewhere,
@@ -88,6 +90,8 @@ def end_shadow(move: Move, outcome: Outcome, reason: str | None = None) -> None:
     ):
         raise Interrupted(str(move.id))
     action = "way_back_lost" if outcome == Outcome.LOST else "way_back_ended"
+    if outcome == Outcome.LOST:
+        email_owners(WAY_BACK_LOST, Organization(id=move.organization), move=move.id)
     _record(move, f"organization.{action}", reason=reason)
 
 

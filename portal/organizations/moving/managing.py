@@ -25,6 +25,7 @@ from portal.documents.organizations import (
     Placement,
 )
 from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.access.owners import email_owners
 from portal.organizations.lifecycle.moves import lives_at
 from portal.organizations.lifecycle.moving import record_places
 from portal.organizations.moving import ending
@@ -39,6 +40,7 @@ from portal.organizations.moving.errors import (
     PlanChanged,
     WrongMoveState,
 )
+from portal.organizations.moving.mails import MOVE_APPROVED, MOVE_DECLINED
 from portal.organizations.moving.planning import Plan, Planned, plan_move, target_of
 from portal.placement.clusters import placeable_clusters, regions_offered
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
@@ -159,6 +161,7 @@ def approve_move(move: str, planned: Planned, options: Options, context: Request
         given = {f"set__{name}": value for name, value in changes.items() if value is not None}
         started = _changed(requested, (MoveState.REQUESTED,), "approved", **given)
         record_places(current, "organization.move_started", _as_done_by(started, context))
+        email_owners(MOVE_APPROVED, current, move=started.id)
         ensure_kept(started.target.cluster)
         return started
 
@@ -526,6 +529,8 @@ def _end_request(
             unset__open=True,
         )
         _record(ended, f"organization.move_{done}", context, reason=reason)
+        if done == "declined":
+            email_owners(MOVE_DECLINED, Organization(id=move.organization), move=ended.id)
         return ended
 
     return end()

@@ -13,7 +13,7 @@ from humanize import intcomma
 from portal.applications.following import followers_of
 from portal.database.clusters import database_of, find_cluster
 from portal.database.connection import server_time
-from portal.documents.moves import Move
+from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import (
     Organization,
     OrganizationState,
@@ -157,7 +157,7 @@ def plan_move(organization: Organization, wish: Wish) -> Plan:
     against it in ``checks``; documents are counted by reading.
 
     Raises UnknownCluster, NotMovable where the organization is purged or being changed, and
-    MoveOpen where it moves already or has a way back.
+    MoveOpen where it moves already or has a way back; a request is none yet.
     """
     _check_movable(organization)
     find_cluster(wish.cluster)
@@ -217,7 +217,8 @@ def _check_movable(organization: Organization) -> None:
     if organization.operation:
         doing = engine.doing(organization.operation.kind)
         raise NotMovable(organization.name, f"it is {doing}, so try again in a moment")
-    if found := Move.objects(organization=organization.id, open=True).first():
+    begun = Move.objects(organization=organization.id, open=True, state__ne=MoveState.REQUESTED)
+    if found := begun.first():
         raise MoveOpen(organization.name, str(found.id), found.state)
 
 
@@ -296,7 +297,7 @@ def _check_stray(organization: Organization, target: Placement) -> Check:
     if name is None:
         return Check("Nothing is in the way")
     database = database_of(target)
-    if uuid_of(database, name) is None:
+    if uuid_of(database, name) in (None, organization.placement.uuid):
         return Check(f"Nothing is called {name} on {target.cluster}")
     words = f"{database.name} on {target.cluster} has a collection {name} that isn’t the portal’s"
     return Check(words, passed=False)
