@@ -19,6 +19,7 @@ from portal.api.credentials import org_credentials
 from portal.api.documents import documents
 from portal.api.indexes import indexes
 from portal.api.members import org_members
+from portal.api.moves import org_moves
 from portal.api.organizations import org
 from portal.api.placements import placements
 from portal.organizations.lifecycle.names import RESERVED
@@ -124,6 +125,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         auth,
         org,
         placements,
+        org_moves,
         org_members,
         org_keys,
         org_credentials,

@@ -9,6 +9,7 @@ from marshmallow import fields
 from portal import display_names
 from portal.documents.credentials import Reach
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
+from portal.documents.moves import MoveState, Outcome
 from portal.documents.organizations import SLUG
 from portal.identity.authentication.passwords import LONGEST
 from portal.organizations.api_keys import managing
@@ -67,6 +68,8 @@ CHOICES = {
     "ApiKeyPermission": sorted(FOR_API_KEYS),
     "CredentialReach": list(Reach),
     "CollectionState": list(CollectionState),
+    "MoveState": list(MoveState),
+    "MoveOutcome": list(Outcome),
 }
 
 

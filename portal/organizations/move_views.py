@@ -10,7 +10,7 @@ from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.organizations.forms import RequestMoveForm
 from portal.organizations.moves import Phase
-from portal.organizations.moving import managing, requesting
+from portal.organizations.moving import requesting
 from portal.web.forms import IdempotentForm, see_other
 from portal.web.requests import request_context
 
@@ -34,7 +34,7 @@ def ask(access: Access) -> ResponseReturnValue:
     form = RequestMoveForm()
     form.region.choices = requesting.offered_regions(access.organization)
     asked = form.submit(
-        lambda: managing.request_move(access, form.region.data, form.day.data, request_context())
+        lambda: requesting.request_move(access, form.region.data, form.day.data, request_context())
     )
     if asked:
         return _back(access, "Whoever runs this portal decides, and tells you by mail.")

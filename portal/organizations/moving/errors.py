@@ -108,6 +108,13 @@ class InvalidMoveOption(Invalid):
     message = "{reason}"
 
 
+class InvalidMoveDay(InvalidMoveOption):
+    """A day on which nobody can be moved."""
+
+    code = "invalid_day"
+    field = "day"
+
+
 class MovesNotOffered(Conflict):
     """The placement policy doesn't let owners ask for moves, or there is no other region."""
 

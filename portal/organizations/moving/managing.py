@@ -31,6 +31,7 @@ from portal.organizations.lifecycle.moving import record_places
 from portal.organizations.moving import ending
 from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import (
+    InvalidMoveDay,
     InvalidMoveOption,
     MoveImpossible,
     MoveNotFound,
@@ -115,8 +116,8 @@ def request_move(access: Access, region: str, day: datetime, context: RequestCon
     """Have an owner ask for a move to a ``region`` on a ``day``; an operator decides. Owners are
     told of the decision by mail.
 
-    Raises Forbidden, MovesNotOffered, InvalidMoveOption (a day in the past, or more than a year
-    away), MoveOpen, NotMovable, UnknownRegion, DuplicateRequest.
+    Raises Forbidden, MovesNotOffered, InvalidMoveDay (in the past, or more than a year away),
+    MoveOpen, NotMovable, UnknownRegion, DuplicateRequest.
     """
     access.require("organization.move")
     organization = access.organization
@@ -599,8 +600,9 @@ def _check_at(at: datetime) -> None:
 
 def _check_day(day: datetime) -> None:
     if day < server_time() - timedelta(days=1):
-        raise InvalidMoveOption("Choose a day that isn’t over.")
-    _check_at(day)
+        raise InvalidMoveDay("Choose a day that isn’t over")
+    if day > server_time() + timedelta(days=LATEST_DAYS):
+        raise InvalidMoveDay("Choose a day within a year")
 
 
 def _check_days(days: int) -> None:

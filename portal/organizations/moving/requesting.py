@@ -1,5 +1,7 @@
 """Owners take part in moves: where they may ask to be moved, and how they go back."""
 
+from datetime import UTC, date, datetime, time
+
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
@@ -15,6 +17,12 @@ def offered_regions(organization: Organization) -> list[str]:
     if organization.region or managing.open_move_of(organization):
         return []
     return regions_offered(organization.placement.cluster)
+
+
+def request_move(access: Access, region: str, day: date, context: RequestContext) -> Move:
+    """Have an owner ask for a move to the region on a ``day`` in UTC. Raises what
+    ``managing.request_move`` raises."""
+    return managing.request_move(access, region, datetime.combine(day, time(), UTC), context)
 
 
 def withdraw_request(access: Access, context: RequestContext) -> Move:
