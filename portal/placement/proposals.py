@@ -1,7 +1,8 @@
 """Proposes which organizations should move, by figures that have held for a while.
 
 Nothing is moved. Promotion asks for more than demotion leaves, by half at least, and both for
-figures that held ``settled_days``: so nobody is proposed to and fro.
+figures that held ``settled_days``, for which an organization also stays after a move: so nobody is
+proposed to and fro.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from portal import clock
 from portal.database.clusters import known_clusters
 from portal.database.paging import join
 from portal.documents.figures import OrganizationFigures
+from portal.documents.moves import Move
 from portal.documents.organizations import (
     MAIN_CLUSTER,
     Organization,
@@ -51,7 +53,15 @@ class Proposal:
 
 def propose_moves(policy: Policy) -> list[Proposal]:
     """The moves of a day: as many as the policy allows, the most pressing first."""
-    return list(islice(_proposals(policy), policy.moves.a_day))
+    settled = (one for one in _proposals(policy) if _has_stayed(one.organization, policy))
+    return list(islice(settled, policy.moves.a_day))
+
+
+def _has_stayed(organization: ObjectId, policy: Policy) -> bool:
+    """Tell whether the organization neither moves, nor can go back, nor moved lately."""
+    before = clock.now() - timedelta(days=policy.moves.settled_days)
+    lately = {"$or": [{"open": True}, {"switched_at": {"$gt": before}}]}
+    return not Move.objects(__raw__={"organization": organization, **lately}).first()
 
 
 def _proposals(policy: Policy) -> Iterator[Proposal]:

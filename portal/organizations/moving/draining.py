@@ -141,10 +141,10 @@ class _Attempt:
             self.run.check()
             under_way = [move for move in self.moves.filter(open=True) if not _has_stopped(move)]
             self._check_failures()
-            self._check_neighbours()
-            self._tell(under_way, self._advance(under_way))
             if not self.queue and not under_way:
                 return self._result()
+            self._check_neighbours()
+            self._tell(under_way, self._advance(under_way))
             time.sleep(LOOK_SECONDS)
 
     def _clusters(self, survey: Survey) -> set[str]:
