@@ -28,7 +28,11 @@ from portal.web.context import OPERATOR, RequestContext
 
 
 @click.command("doctor")
-@click.option("--repair", is_flag=True, help="Repair what is safe to repair. Nothing is dropped.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Repair what is safe to repair. Nothing is dropped but copies that moves left over.",
+)
 @click.option(
     "--adopt-restored",
     "adopt",

@@ -9,10 +9,11 @@ from pymongo.database import Database
 
 from portal import settings
 from portal.database.clusters import client_of
-from portal.database.portal_role import OWN_COLLECTION
+from portal.database.portal_role import MOVED_COLLECTIONS, MOVING_COLLECTION, OWN_COLLECTION
 from portal.doctor.findings import Finding, Kind
 from portal.doctor.placements import reached_clusters
 from portal.documents.organizations import Organization, OrganizationState
+from portal.organizations.moving.leftovers import has_open_move, moves_of_collections
 from portal.tenants import collections
 
 STRAY_DATABASE = Kind(
@@ -34,6 +35,7 @@ OUTSIDE = Kind(
     "look into it, then rename it or drop it by hand.",
 )
 
+MOVES_COLLECTIONS = (MOVING_COLLECTION, *MOVED_COLLECTIONS)
 _OWN_DATABASE = re.compile(r"t_([0-9a-f]{24})")
 _SYSTEM = frozenset({"admin", "config", "local"})
 
@@ -59,6 +61,10 @@ def _amiss_in(database: Database, cluster: str, organization_id: ObjectId) -> It
         placement__database=database.name,
         state__ne=OrganizationState.PURGED,
     ).first()
+    of_moves = set(moves_of_collections(found.uuid for found in listed))
+    if has_open_move(organization_id, cluster):
+        of_moves |= {found.uuid for found in listed if found.name in MOVES_COLLECTIONS}
+    listed = [found for found in listed if found.uuid not in of_moves]
     if organization is None:
         still_there = {found.uuid for found in collections.list_collections(database)}
         if names := sorted(found.name for found in listed if found.uuid in still_there):

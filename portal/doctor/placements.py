@@ -14,6 +14,7 @@ from portal.database.clusters import client_of, database_of, is_available, known
 from portal.database.paging import BATCH_SIZE, in_batches
 from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
+from portal.documents.moves import Move
 from portal.documents.organizations import (
     MAIN_CLUSTER,
     OperationKind,
@@ -26,6 +27,7 @@ from portal.documents.pools import Pool
 from portal.organizations.access.strategies import KNOWN
 from portal.organizations.adopting import uuid_of_nobodys, write_adoption
 from portal.organizations.lifecycle.engine import repair_organization
+from portal.organizations.moving.leftovers import moves_of_collections
 from portal.tenants import collections
 from portal.tenants.collections import Found
 from portal.web.context import RequestContext
@@ -67,6 +69,7 @@ UNKNOWN = Kind(
     "Update this portal: until then it answers 503 for them, and touches nothing of theirs.",
 )
 
+_TARGET_NAME = re.compile(r"move_([0-9a-f]{24})")
 _BIRTH_NAME = re.compile(r"new_([0-9a-f]{24})")
 _SETTLED = {"state": {"$ne": OrganizationState.PURGED}, "operation": None}
 # The first versions wrote no strategy, nor cluster.
@@ -140,7 +143,9 @@ def _strays_among(page: list[Found], cluster: str, database: Database) -> Iterat
 def _owned(uuids: set[UUID]) -> set[UUID]:
     rows = found_by(Organization, "placement.uuid", uuids, "placement.uuid", "state")
     kept = {row["placement"]["uuid"] for row in rows if row["state"] != OrganizationState.PURGED}
-    return kept | {row["uuid"] for row in found_by(Pool, "uuid", uuids, "uuid")}
+    pools = {row["uuid"] for row in found_by(Pool, "uuid", uuids, "uuid")}
+    # Copies that a move needs; of those that it left over the check of moves tells.
+    return kept | pools | set(moves_of_collections(uuids))
 
 
 def _restored(suspects: list[Found], cluster: str, database: Database) -> set[Found]:
@@ -169,6 +174,8 @@ def _is_stray(found: Found, database: Database) -> bool:
 def _has_owner(found: Found) -> bool:
     if _owned({found.uuid}):
         return True
+    if target := _TARGET_NAME.fullmatch(found.name):  # recorded in a moment
+        return Move.objects(id=target[1], open=True).count() > 0
     if (born := _BIRTH_NAME.fullmatch(found.name)) is None:
         return False
     birth = ObjectId(born[1])

@@ -1,6 +1,6 @@
 """Pools compared with their records, and with the organizations that have documents in them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,11 +10,18 @@ from mongoengine import QuerySet
 
 from portal import clock
 from portal.database.clusters import database_of
-from portal.doctor.findings import Finding, Kind
+from portal.doctor.findings import Finding, Kind, NotRepaired
 from portal.doctor.placements import reached_clusters
-from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.documents.organizations import (
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
 from portal.documents.pools import Pool
 from portal.organizations.lifecycle import pools
+from portal.organizations.moving.leftovers import moves_in_pool, remove_left_over
 from portal.tenants import collections
 
 MISSING = Kind(
@@ -46,8 +53,9 @@ ADDED_OPTIONS = Kind(
 UNOWNED = Kind(
     "unowned_documents",
     "Documents in pools that belong to no organization there",
-    "--repair deletes those of purged organizations. Where the organization does not exist at all, "
-    "a backup may bring it back: delete them by hand if nothing will.",
+    "--repair deletes those of purged organizations, and what a move left over. Where the "
+    "organization does not exist at all, a backup may bring it back: delete them by hand if "
+    "nothing will.",
 )
 MISCOUNTED = Kind(
     "miscounted_pool",
@@ -130,12 +138,31 @@ def _unowned(pool: Pool) -> Iterator[Finding]:
         yield Finding(UNOWNED, pool.collection, f"a document whose id is {misfit!r}")
     for organization_id in _tenants(pool):
         if (why := _not_there(pool, organization_id)) and _has_documents(pool, organization_id):
-            repair = partial(_delete_purged, pool, organization_id) if why == _PURGED else None
+            repair = _repair_of(pool, organization_id, why)
             words = f"organization {organization_id}, which {why}"
             yield Finding(UNOWNED, pool.collection, words, organization_id, repair)
 
 
-_PURGED = "is purged"
+_PURGED, _ELSEWHERE = "is purged", "is placed elsewhere"
+
+
+def _repair_of(pool: Pool, organization_id: ObjectId, why: str) -> Callable[[], str | None] | None:
+    if why == _PURGED:
+        return partial(_delete_purged, pool, organization_id)
+    if why == _ELSEWHERE and moves_in_pool(organization_id, pool.id):
+        return partial(_remove_copy, pool, organization_id)
+    return None
+
+
+def _remove_copy(pool: Pool, organization_id: ObjectId) -> str | None:
+    if _not_there(pool, organization_id) != _ELSEWHERE:
+        return None
+    place = Placement(
+        strategy=Strategy.SHARED, cluster=pool.cluster, database=pool.database, pool=pool.id
+    )
+    if not remove_left_over(organization_id, place):
+        raise NotRepaired("their removal has begun, and a portal will complete it")
+    return "deleted"
 
 
 def _not_there(pool: Pool, organization_id: ObjectId) -> str | None:
@@ -146,7 +173,9 @@ def _not_there(pool: Pool, organization_id: ObjectId) -> str | None:
         return "does not exist"
     if found.operation is not None or found.placement.pool == pool.id:
         return _PURGED if found.state == OrganizationState.PURGED else None
-    return "is placed elsewhere"
+    if any(move.open for move in moves_in_pool(organization_id, pool.id)):
+        return None
+    return _ELSEWHERE
 
 
 def _delete_purged(pool: Pool, organization_id: ObjectId) -> str | None:

@@ -5,6 +5,9 @@ import threading
 import pytest
 
 from portal.organizations.moving import draining, mover
+from tests.api.conftest import owner  # noqa: F401
+from tests.clusters.conftest import europe, in_europe, there  # noqa: F401
+from tests.doctor.conftest import found, repair  # noqa: F401
 
 
 @pytest.fixture

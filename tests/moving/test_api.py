@@ -11,8 +11,6 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization
 from portal.placement import policies
 from portal.web.context import RequestContext
-from tests.api.conftest import owner  # noqa: F401
-from tests.clusters.conftest import europe, there  # noqa: F401
 from tests.factories import a_key
 from tests.moving.records import a_move, a_way_back
 from tests.program import Program, fault
@@ -22,12 +20,12 @@ A_DAY = (clock.now() + timedelta(days=9)).date().isoformat()
 
 
 @pytest.fixture
-def acme(owner):  # noqa: F811
+def acme(owner):
     return Organization.objects.get(slug="acme-corp")
 
 
 @pytest.fixture
-def offered(europe):  # noqa: F811
+def offered(europe):
     """The region eu-central is offered to owners."""
     clusters.change_cluster("europe", Changes(region="eu-central"), RequestContext())
     text = policies.DEFAULT.replace(
@@ -36,7 +34,7 @@ def offered(europe):  # noqa: F811
     policies.set_policy(text, 0, {"main", "europe"}, RequestContext())
 
 
-def test_it_says_how_far_a_move_is(owner, acme):  # noqa: F811
+def test_it_says_how_far_a_move_is(owner, acme):
     assert owner.get(HERE).json["move"] is None
     move = a_move(acme)
     told = owner.get(HERE).json["move"]
@@ -54,7 +52,7 @@ def test_it_says_how_far_a_move_is(owner, acme):  # noqa: F811
     assert owner.get(f"/org/by-id/{acme.id}/move").json["move"]["id"] == str(move.id)
 
 
-def test_a_key_that_sees_the_organization_sees_the_way_back(owner, acme):  # noqa: F811
+def test_a_key_that_sees_the_organization_sees_the_way_back(owner, acme):
     way_back = a_way_back(acme)
     program = Program(owner.client.application, a_key(acme))
     told = program.get(HERE).json["move"]
@@ -65,7 +63,7 @@ def test_a_key_that_sees_the_organization_sees_the_way_back(owner, acme):  # noq
     assert fault(program.post(HERE, {"region": "eu-central", "day": A_DAY}))[0] == 403
 
 
-def test_an_owner_asks_for_a_region_that_is_offered(owner, acme, offered):  # noqa: F811
+def test_an_owner_asks_for_a_region_that_is_offered(owner, acme, offered):
     asked = owner.post(
         HERE, {"region": "eu-central", "day": A_DAY}, headers={"Idempotency-Key": "a-move-to-eu"}
     )
@@ -83,7 +81,7 @@ def test_an_owner_asks_for_a_region_that_is_offered(owner, acme, offered):  # no
     assert Move.objects.get().state == MoveState.REQUESTED
 
 
-def test_what_is_not_offered_is_refused(owner, acme, offered):  # noqa: F811
+def test_what_is_not_offered_is_refused(owner, acme, offered):
     for body, status, code in (
         ({"region": "us-east", "day": A_DAY}, 409, "moves_not_offered"),
         ({"region": "eu-central", "day": "2020-01-01"}, 422, "invalid_day"),

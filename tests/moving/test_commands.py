@@ -8,7 +8,6 @@ import pytest
 from portal import clock
 from portal.documents.moves import MoveState, Outcome
 from portal.documents.organizations import Organization, Placement
-from tests.clusters.conftest import europe, there  # noqa: F401
 from tests.factories import an_organization
 from tests.moving.records import a_move, a_way_back, moved
 
@@ -100,7 +99,7 @@ def test_options_that_say_nothing_or_two_things_are_refused(acme, command):
         assert command("moves", *arguments).returncode == 2, arguments
 
 
-def test_a_cluster_is_not_removed_while_moves_and_ways_back_hold_it(europe, acme, command):  # noqa: F811
+def test_a_cluster_is_not_removed_while_moves_and_ways_back_hold_it(europe, acme, command):
     way_back = a_way_back(acme, IN_EUROPE)
     move = a_move(an_organization("Kestrel"), target=IN_EUROPE)
     refused = command("clusters", "remove", "europe")
@@ -114,7 +113,7 @@ def test_a_cluster_is_not_removed_while_moves_and_ways_back_hold_it(europe, acme
     assert command("clusters", "remove", "europe").returncode == 0
 
 
-def test_only_a_cluster_that_takes_no_organizations_is_emptied(europe, command):  # noqa: F811
+def test_only_a_cluster_that_takes_no_organizations_is_emptied(europe, command):
     refused = command("moves", "run", "--from", "europe")
     assert refused.returncode == 2
     assert "flask clusters change europe --weight 0" in refused.stderr

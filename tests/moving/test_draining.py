@@ -18,7 +18,6 @@ from portal.placement import policies
 from portal.placement.policies import current_policy
 from portal.placement.proposals import propose_moves
 from portal.web.context import RequestContext
-from tests.clusters.conftest import europe, in_europe, there  # noqa: F401
 from tests.factories import a_context, an_organization, fresh
 from tests.moving.records import a_move, a_way_back, moved
 from tests.processes import wait_until
@@ -27,13 +26,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def closed(europe):  # noqa: F811
+def closed(europe):
     """A second cluster that takes no new organizations."""
     clusters.change_cluster("europe", Changes(weight=0), RequestContext())
 
 
 @pytest.fixture
-def organizations(in_europe, closed):  # noqa: F811
+def organizations(in_europe, closed):
     """Three in Europe: the first has most documents."""
     made = []
     for number, name in enumerate(("Acme Corp", "Kestrel", "Verso Books")):
@@ -79,7 +78,7 @@ def test_a_cluster_is_emptied_smallest_first_and_held_by_ways_back(organizations
     assert command("clusters", "remove", "europe").returncode == 0
 
 
-def test_one_that_cannot_move_is_found_before_the_first_does(organizations, command, movers, there):  # noqa: F811
+def test_one_that_cannot_move_is_found_before_the_first_does(organizations, command, movers, there):
     there.tenant_test.command("collMod", "org_kestrel", validator={"n": {"$exists": True}})
     refused = run(command, "--strategy", "shared")
     assert refused.returncode == 2
@@ -109,7 +108,7 @@ def test_what_somebody_aborted_stays_aborted_until_it_is_named(organizations, co
 
 @pytest.mark.full
 def test_it_goes_on_with_what_another_call_began(organizations, command, movers):
-    acme, *_ = organizations
+
     command("moves", "start", "acme-corp", "--cluster", "main", "--yes", "--on-command")
     Move.objects.update(drain="from europe")
     wait_until(lambda: Move.objects.get().state == MoveState.READY)
