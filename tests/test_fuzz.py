@@ -1,6 +1,6 @@
 """Whatever is sent, nothing breaks, and what is refused changes nothing.
 
-Here each form is sent each hostile value, in several fields at once, and a few drawn at random;
+Here each form is sent each hostile value, in several fields at once, and one drawn at random;
 ``make faults`` sends each field each value beside plausible ones, and many more drawn at random.
 """
 
@@ -63,7 +63,7 @@ def examples(count):
     )
 
 
-few, many = examples(3), examples(150)
+one, many = examples(1), examples(150)
 # What a refused request may leave: who tried, how often, when it was seen, and what the form that
 # is shown again needs.
 TRACES = ("audit_events", "limit_counters", "challenges")
@@ -312,7 +312,7 @@ each_form = pytest.mark.parametrize("path", sorted(FORMS))
 @pytest.mark.attack("N1", "Q1", "D3")
 @each_form
 def test_no_form_breaks_and_refused_ones_change_nothing(home, path):
-    try_form(home, path, each_value_once(FORMS[path]), few)
+    try_form(home, path, each_value_once(FORMS[path]), one)
 
 
 @pytest.mark.attack("N1", "Q1", "D3")
@@ -348,9 +348,8 @@ def asking(app, home, known):
 def test_no_query_parameter_breaks_a_page(app, asking):
     """Each page gets each parameter, with one value or another."""
     for n, page in enumerate(pages(app)):
-        for m in range(3):
-            hostile = [NASTY[(n + 13 * m + k) % len(NASTY)] for k in range(len(QUERIES))]
-            asking.send("GET", page, list(zip(QUERIES, hostile, strict=True)))
+        hostile = [NASTY[(n + k) % len(NASTY)] for k in range(len(QUERIES))]
+        asking.send("GET", page, list(zip(QUERIES, hostile, strict=True)))
 
 
 @pytest.mark.attack("Q1", "D3")

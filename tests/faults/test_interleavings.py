@@ -213,11 +213,8 @@ def interleave(empty_database, admin, figure, strategies, examples, steps):
 
 
 @pytest.mark.attack("N2")
-@pytest.mark.parametrize("strategies", [(Strategy.COLLECTION,), tuple(Strategy)], ids=len)
-def test_what_is_done_at_once_comes_out_as_if_done_in_turn(
-    empty_database, admin, figure, strategies
-):
-    interleave(empty_database, admin, figure, strategies, examples=12, steps=10)
+def test_what_is_done_at_once_comes_out_as_if_done_in_turn(empty_database, admin, figure):
+    interleave(empty_database, admin, figure, tuple(Strategy), examples=12, steps=10)
 
 
 @pytest.mark.attack("N2")
