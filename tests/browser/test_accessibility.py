@@ -66,10 +66,10 @@ def check(request):
             assert found.violations_count == 0, (
                 f"{page.url} {scheme} {width} {forced_colors}\n{found.generate_report()}"
             )
-        for width in (390, 1440):
-            page.set_viewport_size({"width": width, "height": 844})
+        for wanted in (width, 390 if width == 1440 else 1440):  # that which it has comes first
+            page.set_viewport_size({"width": wanted, "height": 844})
             wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{page.url} is {wide} px wide at {width}"
+            assert wide <= wanted, f"{page.url} is {wide} px wide at {wanted}"
 
     return check
 
