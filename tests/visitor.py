@@ -101,8 +101,7 @@ class Visitor:
 
     def token(self, path="/login"):
         """The CSRF token that a page's form carries."""
-        page = self.get(path, follow_redirects=True)
-        return page.html.find("input", {"name": "csrf_token"})["value"]
+        return self.hidden(path)["csrf_token"]
 
     def sign_up(self, name="Acme Corp", email="mara@acme.example", password=PASSWORD, **fields):
         typed = {"organization_name": name, "email": email, "password": password, **fields}
