@@ -25,46 +25,56 @@ class Side(StrEnum):
 class Rule:
     """The rule of one state.
 
-    ``writable`` is the side where writers write, if they may; ``applied`` the side that movers
-    write documents to, each batch in a transaction with their attempt; ``next`` the states that may
-    follow. Whoever takes over raises the attempt, and then does what ``taken_over`` says; all of it
-    may have been done before.
+    ``writable`` is the only side where writers may write: in FENCED until the fence stands, and
+    again once the source has its name back. ``applied`` is the side that movers write documents
+    to, each batch in a transaction with their attempt; ``next`` the states that may follow. Whoever
+    takes over raises the attempt, and then does what ``taken_over`` says; all of it may have been
+    done before. ``may_abort`` says whether a person may still end it.
     """
 
     writable: Side | None
     applied: Side | None
     next: tuple[MoveState, ...]
     taken_over: str
+    may_abort: bool = False
 
 
 RULES: Mapping[MoveState, Rule] = {
     MoveState.REQUESTED: Rule(
-        Side.SOURCE, None, (MoveState.COPYING, MoveState.DONE), "wait for a person's decision"
+        Side.SOURCE,
+        None,
+        (MoveState.COPYING, MoveState.DONE),
+        "wait for a person's decision",
+        may_abort=True,
     ),
     MoveState.COPYING: Rule(
         Side.SOURCE,
         Side.TARGET,
         (MoveState.VERIFYING, MoveState.ENDING),
         "follow the stream from its stored token, and copy from the last stored page",
+        may_abort=True,
     ),
     MoveState.VERIFYING: Rule(
         Side.SOURCE,
         Side.TARGET,
         (MoveState.READY, MoveState.COPYING, MoveState.ENDING),
         "follow the stream from its stored token, and compare from the first range",
+        may_abort=True,
     ),
     MoveState.READY: Rule(
         Side.SOURCE,
         Side.TARGET,
         (MoveState.FENCED, MoveState.COPYING, MoveState.ENDING),
         "follow the stream from its stored token",
+        may_abort=True,
     ),
     MoveState.FENCED: Rule(
-        None,
+        Side.SOURCE,
         Side.TARGET,
         (MoveState.SWITCHED, MoveState.READY, MoveState.SHADOW),
-        "fence again, follow the stream up to the fence, then switch; or give the source its "
-        "name back",
+        "fence again, follow the stream up to the fence, then switch; or, if the fence failed or "
+        "an abort is wanted, give the source its name back, which needs no target",
+        may_abort=True,
     ),
     MoveState.SWITCHED: Rule(
         Side.TARGET,
@@ -77,6 +87,7 @@ RULES: Mapping[MoveState, Rule] = {
         Side.TARGET,
         (MoveState.FENCED, MoveState.ENDING),
         "follow the reverse stream from its stored token",
+        may_abort=True,
     ),
     MoveState.ENDING: Rule(
         None, None, (MoveState.DONE,), "remove what isn't wanted any more: a target, or an old copy"

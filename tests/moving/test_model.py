@@ -1,0 +1,362 @@
+"""Whatever happens to those who carry a move out, nothing is lost, and it ends: tried on a model,
+which goes by the portal's table of states. Mistakes put back in are found."""
+
+import itertools
+import random
+from collections import Counter
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from portal.documents.moves import MoveState
+from portal.organizations.lifecycle.states import RULES
+from tests.moving.model import (
+    Actor,
+    AnswerLost,
+    Away,
+    Follower,
+    Mover,
+    Refused,
+    Statement,
+    World,
+    Writer,
+)
+
+IDS = range(4)
+DISTURBANCES = "abort", "abort", "rename", "let the fence fail", "go back"
+KINDS = "inc", "replace", "delete"
+SIDES = "here", "there"
+# More than any of them needs for what it has begun.
+MANY_STEPS = 400
+PLACES = {
+    "own to own": (False, False),
+    "own to pool": (False, True),
+    "pool to own": (True, False),
+    "pool to pool": (True, True),
+}
+
+two = st.integers(0, 1)
+
+
+class Moves(RuleBasedStateMachine):
+    """Two movers and two writers; persons; and all that may go wrong."""
+
+    pools: tuple
+    mover: type = Mover
+    writer: type = Writer
+    world_type: type = World
+    seen: Counter
+
+    @initialize(
+        one_cluster=st.booleans(), goes_back=st.booleans(), documents=st.sets(st.sampled_from(IDS))
+    )
+    def begin(self, one_cluster, goes_back, documents):
+        self.world = self.world_type(dict(zip(SIDES, self.pools, strict=True)), one_cluster)
+        self.goes_back = goes_back
+        self.numbers = itertools.count(1)
+        self.movers = [self._mover(), self._mover()]
+        self.stores = [self.writer(self.world), self.writer(self.world)]
+        self.writers = [None, None]
+        self.person, self.awake = None, 0
+        for i in documents:
+            self.write(0, "replace", i, MANY_STEPS)
+
+    @rule(seed=st.integers(0, 2**32), steps=st.integers(20, 100))
+    def work(self, seed, steps):
+        """Mostly one mover, while the others sleep, with a command in hand."""
+        chance = random.Random(seed)
+        self.start(chance.random() < 0.2, chance.random() < 0.8, approved=True)
+        for _ in range(steps):
+            which = chance.random()
+            if which < 0.6:
+                self.movers[self.awake].step()
+            elif which < 0.63:
+                self.movers[not self.awake].step()
+            elif which < 0.83:
+                self._run(chance.choice(self.writers), 1)
+            elif which < 0.96:
+                self.write(chance.randrange(2), chance.choice(KINDS), chance.choice(IDS), 0)
+            elif which < 0.98:
+                self.fall_asleep()
+            else:
+                self.disturb(chance.choice(DISTURBANCES))
+
+    @rule(which=two, kind=st.sampled_from(KINDS), i=st.sampled_from(IDS), steps=st.integers(0, 5))
+    def write(self, which, kind, i, steps):
+        current = self.writers[which]
+        if current is None or current.ended:
+            statement = Statement(next(self.numbers), kind, i)
+            current = self.writers[which] = Actor(self.world, self.stores[which].write(statement))
+        self._run(current, steps)
+
+    @rule(state=st.sampled_from(MoveState), steps=st.integers(0, 12))
+    def let_move(self, state, steps):
+        """Until that state, and a little further."""
+        self.world.away = set()
+        mover = self.movers[self.awake]
+        for _ in range(60):
+            move = self.world.open_move()
+            if move is None or move.state in (state, MoveState.REQUESTED):
+                break
+            mover.step()
+        self._run(mover, steps)
+
+    @rule(
+        without=st.booleans(),
+        at_once=st.booleans(),
+        approved=st.sampled_from([True, True, True, False]),
+    )
+    def start(self, without, at_once, approved):
+        state = MoveState.COPYING if approved else MoveState.REQUESTED
+        self.world.start(without, at_once, state)
+
+    @rule()
+    def want_switch(self):
+        self.world.approve()
+        self.world.want_switch()
+
+    @rule(what=st.sampled_from(DISTURBANCES))
+    def disturb(self, what):
+        if what == "rename":
+            self.world.rename_organization()
+        elif what == "let the fence fail":
+            self.world.fail_fence()
+        elif what == "go back":
+            self.want_switch()
+        else:  # a person looks first, and then decides
+            if self.person is None or self.person.ended:
+                self.person = Actor(self.world, self._abort())
+            self.person.step()
+
+    @rule()
+    def fall_asleep(self):
+        """For so long that the other may go on."""
+        if move := self.world.open_move():
+            move.leased = False
+        self.awake = not self.awake
+
+    @rule(executed=st.booleans())
+    def mover_dies(self, executed):
+        self.movers[self.awake].die(executed)
+        self.movers[self.awake] = self._mover()
+        self.fall_asleep()
+
+    @rule(actor=st.integers(0, 2), executed=st.booleans())
+    def answer_is_lost(self, actor, executed):
+        if actor := [self.movers[self.awake], *self.writers][actor]:
+            actor.lose_answer(executed)
+
+    @rule(side=st.sampled_from(SIDES), away=st.booleans())
+    def fail(self, side, away):
+        if away:
+            self.world.away |= {self.world.clusters[side]}
+        else:
+            self.world.overrun(side)
+
+    def teardown(self):
+        if not hasattr(self, "world"):
+            return
+        self._give_back_what_target_cannot_take()
+        self.world.away = set()
+        self._end_all()
+        # Then those wake who slept over all of it.
+        for actor in [*self.movers, self.person, *self.writers]:
+            if actor:
+                self._wake(actor)
+        self._end_all()
+        self.write(0, "inc", 0, MANY_STEPS)
+        assert not list(self.world.leftovers()), "left over"
+        self.seen.update(self.world.seen)
+
+    def _give_back_what_target_cannot_take(self):
+        """A target that is away for good leaves nobody unwritable."""
+        move = self.world.open_move()
+        if move and move.state == MoveState.FENCED:
+            self.world.away = {self.world.clusters[move.target.side]}
+            if self.world.clusters[move.source.side] not in self.world.away:
+                self._alone(lambda: move.state != MoveState.FENCED)
+
+    def _end_all(self):
+        while move := self.world.open_move():
+            self.want_switch()
+            if move.state == MoveState.SHADOW and not self.goes_back:
+                self.world.abort(move)
+            self._alone(lambda move=move: not move.open)
+
+    def _alone(self, done):
+        """One who has just come carries on what the others have left."""
+        mover = self._mover()
+        for _ in range(MANY_STEPS):
+            if done():
+                return
+            if mover.step() is None and not self._held_by(mover):
+                self.fall_asleep()
+        raise AssertionError(f"no end: {self.world.open_move()}")
+
+    @staticmethod
+    def _held_by(mover):
+        return mover.commands.gi_yieldfrom is not None
+
+    def _wake(self, actor):
+        for _ in range(30):
+            actor.step()
+
+    def _run(self, actor, steps=MANY_STEPS):
+        for _ in range(steps):
+            if actor is None or actor.ended:
+                break
+            actor.step()
+
+    def _mover(self):
+        return Actor(self.world, self.mover(self.world).run())
+
+    def _abort(self):
+        seen = yield self.world.read_open
+        if seen:
+            yield partial(self.world.abort, seen)
+
+
+def explore(places, examples, steps=50, phases=(Phase.generate,), **mistake):
+    seen = Counter()
+    machine = type("Machine", (Moves,), {"pools": PLACES[places], "seen": seen, **mistake})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            report_multiple_bugs=False,
+            derandomize=True,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return seen
+
+
+each = pytest.mark.parametrize("places", PLACES)
+
+
+@each
+def test_a_move_loses_nothing_and_ends(places):
+    seen = explore(places, 60)
+    assert set(seen) == set(RULES) - {MoveState.DONE}
+
+
+# Mistakes, each of which somebody made: numbers are those of the ways that a prototype failed.
+
+
+class FencesByLook(Mover):
+    """3: what has been seen when the source is fenced is taken for all that was written."""
+
+    def drain(self):
+        end = yield partial(self.world.stream_end, self.move.source)
+        follower = Follower(self.world, self.move.source, self.move.position)
+        yield from follower.reach(end)
+        yield from self.fence()
+        yield from self.apply(follower)
+
+
+class NamesFirst(Mover):
+    """5: the target gets its final name before the switch."""
+
+    def switch(self, source, target):
+        if not target.pool:
+            name, final_name = self.move.target_name, f"org_{self.world.slug}"
+            yield from self.rename(target, [name], final_name)
+        yield from super().switch(source, target)
+
+
+class TakesReverseTokenLate(Mover):
+    """6: the reverse stream begins when writers have begun to write at the new place."""
+
+    def finish(self):
+        if not self.move.way_back_of:
+            position = yield partial(self.world.stream_end, self.move.target)
+            self.move = yield partial(self.world.update, self.move, reverse_position=position)
+        yield from super().finish()
+
+
+class AbortsWithoutLooking(World):
+    """8: an abort is no compare-and-set, so it may come after the switch."""
+
+    def abort(self, seen):
+        self.moves[seen.id].state = seen.state
+        super().abort(seen)
+
+
+class WritesWithoutToken(World):
+    """9: nothing keeps a batch of an earlier attempt from being written."""
+
+    def check_token(self, move, side):
+        self._server(side)
+
+
+class ForgetsTokens(World):
+    """The token is deleted at the end, and made again by whoever took over and slept."""
+
+    def close_token(self, move, side):
+        self._server(side)
+        self.tokens.pop((self.clusters[side], move.id), None)
+
+
+class NamesFencesAlike(World):
+    """A fence that was rolled back has the name of the next one: a rename that comes late gives
+    the old copy its name back."""
+
+    def intend_fence(self, move, **changes):
+        changed = super().intend_fence(move, **changes)
+        self.moves[move.id].fences = changed.fences = 1
+        return changed
+
+
+class AppliesWhatExerciseBrings(Mover):
+    """The exercise of the way back brings the copy's own batches, too."""
+
+    def apply_exercise(self, follower, source):
+        yield from self.apply_ids(self.move.target, source, follower.dirty)
+
+
+class SkipsWhatWasReadAhead(Mover):
+    """What lies beyond the page that was written last is taken for unread."""
+
+    def read_up_to(self, page, ahead):
+        return max(page)
+
+
+class StoresTokenFirst(Mover):
+    """The stream's token is stored before what it brought is applied."""
+
+    def apply(self, follower):
+        yield from self.store(follower)
+        yield from super().apply(follower)
+
+
+class AsksElsewhere(Writer):
+    """10: a store whose answer was lost asks at the new place, in another cluster."""
+
+    def send(self, place, name, statement):
+        try:
+            yield partial(self.world.execute, place, name, statement)
+        except (Refused, AnswerLost, Away):
+            return False
+        return True
+
+
+MISTAKES = {
+    FencesByLook: "mover",
+    NamesFirst: "mover",
+    TakesReverseTokenLate: "mover",
+    AbortsWithoutLooking: "world_type",
+    WritesWithoutToken: "world_type",
+    ForgetsTokens: "world_type",
+    NamesFencesAlike: "world_type",
+    AppliesWhatExerciseBrings: "mover",
+    SkipsWhatWasReadAhead: "mover",
+    StoresTokenFirst: "mover",
+    AsksElsewhere: "writer",
+}
