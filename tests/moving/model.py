@@ -702,21 +702,28 @@ class Mover:
             yield from self.go_on(MoveState.VERIFYING, follower)
 
     def copy(self, follower):
-        world, source, target = self.world, self.move.source, self.move.target
-        page = yield partial(world.read_page, source, self.move.copied_to)
+        """In rounds: a page is read while another is written, but none while what was written
+        meanwhile is applied; it would bring back what was deleted."""
+        page = yield from self.read_page(self.move.copied_to)
         while page:
-            ahead = yield partial(world.read_page, source, max(page))
-            try:
-                yield partial(world.insert, self.move, target, page)
-            except Duplicate:
-                yield from self.apply_ids(source, target, set(page))
-            yield from follower.pump(beyond=self.read_up_to(page, ahead))
+            ahead = yield from self.read_page(max(page))
+            for each in filter(None, (page, ahead)):
+                yield from self.insert(each)
+                copied_to = max(each)
+            yield from follower.pump(beyond=copied_to)
             yield from self.apply(follower)
-            yield from self.store(follower, copied_to=max(page))
-            page = ahead
+            yield from self.store(follower, copied_to=copied_to)
+            page = yield from self.read_page(copied_to)
 
-    def read_up_to(self, page, ahead):
-        return max(ahead, default=None)
+    def read_page(self, after):
+        return (yield partial(self.world.read_page, self.move.source, after))
+
+    def insert(self, page):
+        source, target = self.move.source, self.move.target
+        try:
+            yield partial(self.world.insert, self.move, target, page)
+        except Duplicate:
+            yield from self.apply_ids(source, target, set(page))
 
     def begin_again(self):
         nothing = {"position": None, "copied_to": None}

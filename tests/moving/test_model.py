@@ -321,11 +321,18 @@ class AppliesWhatExerciseBrings(Mover):
         yield from self.apply_ids(self.move.target, source, follower.dirty)
 
 
-class SkipsWhatWasReadAhead(Mover):
-    """What lies beyond the page that was written last is taken for unread."""
+class ReadsAhead(Mover):
+    """A page that was read before changes were applied is written after them."""
 
-    def read_up_to(self, page, ahead):
-        return max(page)
+    def copy(self, follower):
+        page = yield from self.read_page(self.move.copied_to)
+        while page:
+            ahead = yield from self.read_page(max(page))
+            yield from self.insert(page)
+            yield from follower.pump(beyond=max(ahead, default=None))
+            yield from self.apply(follower)
+            yield from self.store(follower, copied_to=max(page))
+            page = ahead
 
 
 class StoresTokenFirst(Mover):
@@ -356,7 +363,7 @@ MISTAKES = {
     ForgetsTokens: "world_type",
     NamesFencesAlike: "world_type",
     AppliesWhatExerciseBrings: "mover",
-    SkipsWhatWasReadAhead: "mover",
+    ReadsAhead: "mover",
     StoresTokenFirst: "mover",
     AsksElsewhere: "writer",
 }
