@@ -506,9 +506,10 @@ class World:
     def insert_and_delete_marker(self, move, place):
         self.apply(move, place, [MARKER], {})
 
-    def delete_some(self, move, place):
+    def delete_some(self, move, place, beyond):
         self.check_token(move, place.side)
-        ids = sorted(self._collection(place).documents)[:2]
+        documents = self._collection(place).documents
+        ids = sorted(i for i in documents if beyond is None or i > beyond)[:2]
         self._write(place, ids, {})
         return bool(ids)
 
@@ -689,9 +690,10 @@ class Mover:
             self.move = yield partial(world.update, self.move, target=target)
         source, target = self.move.source, self.move.target
         if self.move.position is None:
-            yield from self.empty(target)
             position = yield partial(world.stream_end, source)
             self.move = yield partial(world.update, self.move, position=position, copied_to=None)
+        # Written before somebody died, and perhaps deleted since.
+        yield from self.empty(target, beyond=self.move.copied_to)
         follower = Follower(world, source, self.move.position)
         try:
             yield from self.copy(follower)
@@ -910,8 +912,8 @@ class Mover:
         for place in (self.move.target, self.move.source):
             yield partial(self.world.close_token, self.move, place.side)
 
-    def empty(self, place):
-        while (yield partial(self.world.delete_some, self.move, place)):
+    def empty(self, place, beyond=None):
+        while (yield partial(self.world.delete_some, self.move, place, beyond)):
             continue
 
     def apply(self, follower):

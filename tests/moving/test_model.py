@@ -335,6 +335,15 @@ class ReadsAhead(Mover):
             page = ahead
 
 
+class KeepsWhatWasBeyond(Mover):
+    """Whoever goes on with a copy leaves what another wrote behind the last stored page, and
+    skips what happens there."""
+
+    def empty(self, place, beyond=None):
+        if beyond is None:
+            yield from super().empty(place)
+
+
 class StoresTokenFirst(Mover):
     """The stream's token is stored before what it brought is applied."""
 
@@ -364,6 +373,7 @@ MISTAKES = {
     NamesFencesAlike: "world_type",
     AppliesWhatExerciseBrings: "mover",
     ReadsAhead: "mover",
+    KeepsWhatWasBeyond: "mover",
     StoresTokenFirst: "mover",
     AsksElsewhere: "writer",
 }
