@@ -10,10 +10,9 @@ All times are those of the source's cluster.
 """
 
 import hashlib
-import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,11 +22,12 @@ from bson import json_util
 from bson.errors import BSONError
 from pymongo.errors import OperationFailure
 
+from ..elements import id_of
 from .errors import NotReached, VerificationFailed
 from .following import Follower
-from .places import Page, Place, read_ids, read_page, time_of
+from .places import Page, Place, read_batches, read_ids, read_page, time_of
 
-RANGE_DOCUMENTS = 1000
+RANGE_DOCUMENTS, RANGE_BYTES = 1000, 4 * 1024 * 1024
 GROUP_RANGES = 32
 GROUP_SECONDS = 5
 """The longest time that ranges are read at one cluster time: servers keep it for 300 s, and what is
@@ -38,8 +38,7 @@ MOST_IDS = 100
 MOST_UNSETTLED = 200_000
 TRIES = 10
 
-_CHUNK_BYTES = 8 * 1024 * 1024
-_FIRST_CHUNK, _LONGEST_CHUNK = 10, 500
+_FIRST_DOCUMENTS = 10
 # Differences that an apply leaves are applied once more.
 _MOST_TIMES = 3
 _LARGE_PAGE_BYTES = 4 * 1024 * 1024
@@ -85,6 +84,7 @@ def verify(
     where the stream can't follow, and what ``apply`` does.
     """
     found, digest, after = Verification(), hashlib.sha256(), None
+    size = _FIRST_DOCUMENTS
     times: Counter[bytes] = Counter()
     settle = partial(_settle, source, target, follower, apply, found, times)
     tries_left = TRIES
@@ -93,14 +93,16 @@ def verify(
             differing: set[bytes] = set()
             ranges = found.ranges
             try:
-                for each in _group(source, target, follower, after, reader):
+                for each in _group(source, target, follower, after, size, reader):
                     digest.update(b"".join(each.mine.documents))
                     found.ranges += 1
                     found.documents += len(each.mine.ids)
                     dirty = follower.dirty.keys() & each.differing
                     found.unsettled |= dirty
                     differing |= each.differing - dirty
-                    after = each.mine.ids[-1] if each.mine.ids else after
+                    if each.mine.ids:
+                        after = each.mine.ids[-1]
+                        size = each.next_size
                     found.complete = each.is_last
             except (NotReached, OperationFailure) as error:
                 tries_left = TRIES if found.ranges > ranges else tries_left - 1
@@ -152,6 +154,7 @@ class _Range:
 
     mine: Page
     differing: set[bytes]
+    next_size: int
     is_last: bool
 
 
@@ -160,15 +163,20 @@ def _group(
     target: Place,
     follower: Follower,
     after: bytes | None,
+    size: int,
     reader: ThreadPoolExecutor,
 ) -> Iterator[_Range]:
-    """Compare some ranges behind ``after`` at one time, once the stream has passed that."""
+    """Compare some ranges behind ``after`` at one time, once the stream has passed that; the first
+    of them of ``size`` documents."""
     at = time_of(source)
     follower.reach(at, REACH_SECONDS)
     until = time.monotonic() + GROUP_SECONDS
 
     def read(behind: bytes | None) -> Page:
-        return read_page(source, behind, RANGE_DOCUMENTS, at=at)
+        nonlocal size
+        page = read_page(source, behind, size, at=at)
+        size = _fitting(page.documents)
+        return page
 
     page = read(after)
     following = read(page.ids[-1]) if page.ids else page
@@ -176,7 +184,8 @@ def _group(
         bound = following.ids[0] if following.ids else None
         # Not where pages are large: those in memory are many already.
         ahead = reader.submit(read, following.ids[-1]) if bound and _is_small(following) else None
-        yield _Range(page, _differing(page, target, after, bound), bound is None)
+        differing = _differing(page, target, after, bound)
+        yield _Range(page, differing, size, is_last=bound is None)
         if bound is None or time.monotonic() > until:
             return
         after, page = page.ids[-1], following
@@ -186,10 +195,11 @@ def _group(
 def _differing(mine: Page, target: Place, after: bytes | None, bound: bytes | None) -> set[bytes]:
     """The ids of a range whose documents aren't the same at the target. It is read in pages, since
     it may have more than the source."""
-    theirs = read_page(target, after, RANGE_DOCUMENTS, before=bound)
+    size = len(mine.ids) + 1
+    theirs = read_page(target, after, size, before=bound)
     ids, documents = list(theirs.ids), list(theirs.documents)
     while theirs.ids:
-        theirs = read_page(target, theirs.ids[-1], RANGE_DOCUMENTS, before=bound)
+        theirs = read_page(target, theirs.ids[-1], size, before=bound)
         ids += theirs.ids
         documents += theirs.documents
     if ids == mine.ids and documents == mine.documents:
@@ -244,32 +254,31 @@ def _compare(
 ) -> tuple[set[bytes], set[bytes]]:
     """The ids whose documents differ, and those that do and are dirty."""
     differing: set[bytes] = set()
-    left, size = list(ids), _FIRST_CHUNK
-    at, until, tries_left = None, -math.inf, TRIES
+    left, tries_left = list(ids), TRIES
     while left:
-        if not fenced and time.monotonic() > until:
-            at, until = time_of(source), time.monotonic() + GROUP_SECONDS
+        at = None if fenced else time_of(source)
+        if at is not None:
             follower.reach(at, REACH_SECONDS)
-        chunk = left[-size:]
+        until = time.monotonic() + GROUP_SECONDS
         try:
-            mine, theirs = read_ids(source, chunk, at=at), read_ids(target, chunk)
+            for some, documents in read_batches(source, left, at=at):
+                mine = {id_of(document): document for document in documents}
+                differing |= _unequal(mine, read_ids(target, some))
+                left = left[len(some) :]
+                if time.monotonic() > until:
+                    break
         except OperationFailure as error:
             tries_left -= 1
             if not tries_left or not _is_transient(error):
                 raise
-            until = -math.inf
-            continue
-        del left[-size:]
-        differing |= _unequal(mine, theirs)
-        size = _next_size(len(chunk), mine.values())
     dirty = set() if fenced else differing & follower.dirty.keys()
     return differing - dirty, dirty
 
 
-def _next_size(size: int, documents: Iterable[bytes]) -> int:
-    """The number of documents to be read at once, after some of these sizes."""
-    each = sum(map(len, documents)) // size + 1
-    return max(1, min(_CHUNK_BYTES // each, 2 * size, _LONGEST_CHUNK))
+def _fitting(documents: Sequence[bytes]) -> int:
+    """The number of documents, after some, that are read at once."""
+    each = sum(map(len, documents)) // max(1, len(documents)) + 1
+    return max(1, min(RANGE_BYTES // each, RANGE_DOCUMENTS))
 
 
 def _unequal(mine: dict[bytes, bytes], theirs: dict[bytes, bytes]) -> set[bytes]:
