@@ -130,7 +130,7 @@ class Gauge:
         return 100 * self.held / self.limit
 
     def free(self, full_at_percent: int) -> int:
-        """How much of it fits yet; below 0 where there is too much."""
+        """The number of them that fits yet; below 0 where there are too many."""
         return self.limit * full_at_percent // 100 - self.held
 
     def room(self, full_at_percent: int) -> int:

@@ -1,5 +1,5 @@
-"""What stands in the way of a move at the server: operations that a rename waits for, or that a
-collection must not be changed under."""
+"""Operations in the way of a move at the server: a rename waits for them, or the collection must
+not be changed under them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def _transaction(operation: Mapping[str, Any]) -> Blocker | None:
 
 
 def _holding(place: Place) -> Iterator[Blocker]:
-    """What holds the whole server."""
+    """The operations that hold the whole server."""
     admin = place.database.client.admin
     if admin.command({"currentOp": 1, "opid": -1}).get("fsyncLock"):
         yield Blocker("fsyncLock, which lets nobody write")

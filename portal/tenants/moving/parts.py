@@ -1,5 +1,5 @@
-"""What travels with an organization: one tuple of parts, by which a move goes, and by which it is
-told that all has arrived.
+"""All that travels with an organization: one tuple of parts, by which a move goes, and by which it
+is told that all has arrived.
 
 A part has steps for phases of a move. Each may run any number of times, also after another process
 began it: it looks at what there is, and does what is missing. Parts of rooms above join in a tuple

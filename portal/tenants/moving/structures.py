@@ -32,7 +32,7 @@ from .errors import DuplicatesRemain, PlaceGone
 from .places import Place
 
 ASLEEP_SECONDS = 2**31 - 1
-"""What an index that expires documents waits for while it is asleep: 68 years, the longest. What is
+"""The time after which an index that is asleep deletes documents: 68 years, the longest. What is
 older than that is deleted by whatever the index says at the source."""
 
 MOST_NAMED = 5
@@ -168,7 +168,7 @@ def unfit(structure: Structure, strategy: str) -> list[str]:
 
 
 def left_behind(structure: Structure, strategy: str) -> list[str]:
-    """What doesn't come along although the collection can move, each a sentence."""
+    """The losses of a move of this collection, each a sentence: what doesn't come along."""
     if strategy != SHARED and records_images(structure):
         return [
             "Images of documents before earlier changes stay behind: change streams find those of "
@@ -266,8 +266,8 @@ def same_indexes(one: Structure, other: Structure) -> bool:
 
 
 def differences(one: Structure, other: Structure) -> list[str]:
-    """What differs between two structures, each in a few words: indexes by all their options, and
-    all options of the collections."""
+    """The differences between two structures, each in a few words: of indexes by all their options,
+    and of all options of the collections."""
     mine, others = _by_name(one), _by_name(other)
     names = sorted(mine.keys() | others.keys())
     differing = [f"index {name}" for name in names if mine.get(name) != others.get(name)]
