@@ -5,7 +5,7 @@ What was changed since the last time is copied, by the source's clock, in batche
 transaction with the move's token: who was overtaken copies nothing over what is newer.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -34,9 +34,16 @@ _UNTIL = "records_until"
 _TOLD = {"changed": 1, "batch": "$progress.batch", "answered": {"$type": "$answer"}}
 
 
-def copy_records(source: Place, target: Place, move: ObjectId, attempt: int) -> int:
+def copy_records(
+    source: Place,
+    target: Place,
+    move: ObjectId,
+    attempt: int,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> int:
     """Copy the organization's records that were changed since the last call for this ``move``; how
-    many there were. Nothing within one cluster. Raises Overtaken."""
+    many there were. Nothing within one cluster. ``meanwhile`` is called after each batch. Raises
+    Overtaken."""
     if not _is_elsewhere(source, target):
         return 0
     for place in (source, target):
@@ -51,6 +58,7 @@ def copy_records(source: Place, target: Place, move: ObjectId, attempt: int) -> 
         writes = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
         _write(target, writes, {"_id": move, "attempt": attempt}, rows[-1].get("changed"))
         copied += len(writes)
+        meanwhile()
     return copied
 
 
@@ -62,6 +70,10 @@ def missing_records(source: Place, target: Place) -> int:
 
 
 def _copy(sides: Sides) -> None:
+    copy_records(sides.source, sides.target, sides.move, sides.attempt, sides.meanwhile)
+
+
+def _copy_rest(sides: Sides) -> None:
     copy_records(sides.source, sides.target, sides.move, sides.attempt)
 
 
@@ -71,7 +83,7 @@ def _check(sides: Sides) -> list[str]:
 
 
 WRITE_RECORDS: Part[Sides] = Part(
-    "idempotency records", {Phase.BEFORE_READY: _copy, Phase.AFTER_FENCE: _copy}, _check
+    "idempotency records", {Phase.BEFORE_READY: _copy, Phase.AFTER_FENCE: _copy_rest}, _check
 )
 """Idempotency keys of documents' writes, of the last 24 hours."""
 
