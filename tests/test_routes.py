@@ -144,6 +144,8 @@ ROUTES = {
     "POST /organizations/<slug>/credentials/<credential_id>/rotate": "credentials.manage",
     "GET /organizations/<slug>/credentials/<credential_id>/end": "credentials.manage",
     "POST /organizations/<slug>/credentials/<credential_id>/end": "credentials.manage",
+    "GET /organizations/<slug>/credentials/<credential_id>/move": "credentials.manage",
+    "POST /organizations/<slug>/credentials/<credential_id>/move": "credentials.manage",
     "GET /organizations/<slug>/credentials/<credential_id>/revoke": "credentials.manage",
     "POST /organizations/<slug>/credentials/<credential_id>/revoke": "credentials.manage",
     "GET /organizations/<slug>/members": "members.view",

@@ -98,6 +98,7 @@ WORDS = {
     "invitation.withdrawn": "Invitation of {target} withdrawn",
     "invitation.withdrawn_with_role": "Open invitations sent by {target} withdrawn: {count}",
     "credential.created": "Credential “{name}” made: {reach}",
+    "credential.prepared": "Credential “{name}” given a user on {cluster}, for the move there",
     "credential.overlap_ended": "Old user of credential “{name}” ended",
     "credential.revoked": "Credential “{name}” revoked",
     "credential.rotated": "Credential “{name}” given another user",

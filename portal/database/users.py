@@ -213,10 +213,15 @@ def may_list_connections(client: MongoClient) -> bool:
 
 
 def prove(
-    uri: str, database: str, collection: str, *, seconds: float = PROOF_SECONDS, **options: Any
+    uri: str,
+    database: str,
+    collection: str | None,
+    *,
+    seconds: float = PROOF_SECONDS,
+    **options: Any,
 ) -> Proof:
-    """Sign in with exactly this ``uri`` and read from the collection, once on each member that is
-    up; a member may take ``seconds`` to hear of the user.
+    """Sign in with exactly this ``uri`` and read from the collection, if there is one, once on each
+    member that is up; a member may take ``seconds`` to hear of the user.
 
     ``options`` are what this machine needs beside it, as of ``machine_options``. Raises
     ServerSelectionTimeoutError where no member can be reached, OperationFailure where all refuse.
@@ -332,14 +337,16 @@ def _shown(address: tuple[str, int | None]) -> str:
     return f"{address[0]}:{address[1]}"
 
 
-def _read_until_known(database: Database, collection: str, deadline: float) -> None:
+def _read_until_known(database: Database, collection: str | None, deadline: float) -> None:
     """Read from the member, again where it doesn't know the user yet."""
-    # ``command`` doesn't take the database's read preference.
-    options: dict[str, Any] = {"limit": 1, "singleBatch": True, "read_preference": Nearest()}
+    command: dict[str, Any] = {"find": collection, "limit": 1, "singleBatch": True}
+    if collection is None:
+        command = {"connectionStatus": 1}
     refusal: OperationFailure | None = None
     while True:
         try:
-            database.command("find", collection, **options)
+            # ``command`` doesn't take the database's read preference.
+            database.command(command, read_preference=Nearest())
             return
         except OperationFailure as error:
             if error.code not in (UNAUTHORIZED, _AUTHENTICATION_FAILED):

@@ -27,7 +27,7 @@ from portal.organizations.credentials import hosts
 from portal.organizations.credentials.managing import mark_revoked
 from portal.organizations.credentials.tending import tend
 from portal.organizations.lifecycle.engine import repair_organization
-from portal.organizations.lifecycle.privileges import PREFIX, privileges_on
+from portal.organizations.lifecycle.privileges import PREFIX, home_of, privileges_on
 from portal.tenants import collections
 from portal.web.context import RequestContext
 
@@ -135,9 +135,12 @@ def _homes() -> Iterator[_Home]:
     for cluster in answering:
         yield _Home(cluster, settings.current().tenant_db)
     with_own = Organization.objects(placement__database__ne=None, credentials__gt=0)
-    for organization in with_own.only("placement"):
-        if organization.placement.cluster in answering:
-            yield _Home(organization.placement.cluster, organization.placement.database)
+    own = {home_of(organization.placement) for organization in with_own.only("placement")}
+    moving = Credential.objects(elsewhere__0__exists=True)
+    own |= {(each.cluster, each.database) for found in moving for each in found.elsewhere}
+    for cluster, database in sorted(own):
+        if cluster in answering and database != settings.current().tenant_db:
+            yield _Home(cluster, database)
 
 
 def _mismatched_in(home: _Home) -> Iterator[Finding]:
@@ -187,10 +190,16 @@ class _Look:
 def _look(home: _Home) -> _Look:
     made = users.roles_of_users(home.opened, PREFIX)
     roles = users.roles_in(home.opened, PREFIX)
-    recorded = {user.name: found for found in Credential.objects for user in found.users}
-    wanted = {found.organization for found in recorded.values()}
+    credentials = list(Credential.objects)
+    recorded = {user.name: found for found in credentials for user in found.all_users}
+    wanted = {found.organization for found in credentials}
     placed = set(home.organizations.filter(id__in=list(wanted)).scalar("id"))
-    here = {name: found for name, found in recorded.items() if found.organization in placed}
+    here = {
+        user.name: found
+        for found in credentials
+        if found.organization in placed
+        for user in found.users
+    }
     return _Look(made, roles, recorded, here)
 
 

@@ -107,6 +107,8 @@ class Move(MasterDocument):
     switch_at = fields.DateTimeField()
     switch_in_hours = fields.BooleanField()
     without_way_back = fields.BooleanField()
+    # It switches although credentials have no user at the target, which end so.
+    ends_credentials = fields.BooleanField()
     way_back_days = fields.IntField()
     documents_per_second = fields.IntField()
     neighbours_p99_ms = fields.IntField()

@@ -54,6 +54,17 @@ class TooManyCredentials(Conflict):
     )
 
 
+class NotTravelling(Conflict):
+    """The organization isn't about to move to where its credentials need other users."""
+
+    code = "not_travelling"
+    title = "No move needs another string"
+    message = (
+        "The organization is not about to move to where it would need one, or has moved just now. "
+        "Nothing was changed."
+    )
+
+
 @dataclass
 class OverlapRunning(Conflict):
     """A credential that is rotated already has two users."""

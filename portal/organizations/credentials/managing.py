@@ -133,14 +133,14 @@ def create_credential(
         organization=access.organization.id,
         name=name,
         reach=reach,
-        users=[_new_user()],
+        users=[new_user()],
         created_at=clock.now(),
         created_by=context.account,
     )
 
     @transactional
     def insert() -> Organization:
-        organization = _begin(access, context, MADE, credential.id)
+        organization = begin_credential_change(access, context, MADE, credential.id)
         # Writing the count makes two at once run one after the other.
         if (organization.credentials or 0) >= MAX_CREDENTIALS:
             raise errors.TooManyCredentials(MAX_CREDENTIALS)
@@ -151,7 +151,7 @@ def create_credential(
 
     def finish(organization: Organization, stored: Credential) -> None:
         details = {"name": stored.name, "reach": IN_WORDS[Reach(stored.reach)]}
-        _record(organization, "credential.created", stored, context, **details)
+        record_event(organization, "credential.created", stored, context, **details)
 
     return _make_user(insert(), credential, context, finish)
 
@@ -169,11 +169,11 @@ def rotate_credential(
         raise errors.InvalidOverlap
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     _check_possible(access.organization)
-    user = _new_user()
+    user = new_user()
 
     @transactional
     def add_user() -> tuple[Organization, Credential]:
-        organization = _begin(access, context, ROTATED, credential_id)
+        organization = begin_credential_change(access, context, ROTATED, credential_id)
         credential = _stored(access, credential_id, revoked_at=None)
         if len(credential.users) > 1:
             raise errors.OverlapRunning(credential.name)
@@ -185,7 +185,7 @@ def rotate_credential(
     def finish(organization: Organization, stored: Credential) -> None:
         if overlap is not None:
             stored.users[0].ends_at = clock.now() + overlap
-        _record(organization, "credential.rotated", stored, context, user=user.name)
+        record_event(organization, "credential.rotated", stored, context, user=user.name)
 
     new = _make_user(*add_user(), context, finish)
     if overlap == timedelta(0):
@@ -212,7 +212,7 @@ def end_overlap(
         ended = _former(credential)
         ended.ended_at = credential.due_at = clock.now()
         credential.save()
-        _record(organization, "credential.overlap_ended", credential, context, user=ended.name)
+        record_event(organization, "credential.overlap_ended", credential, context, user=ended.name)
 
     end()
     return tending.tend(credential_id)
@@ -248,10 +248,10 @@ def mark_revoked(
         return
     now = clock.now()
     credential.revoked_at = credential.due_at = now
-    for user in credential.users:
+    for user in credential.all_users:
         user.ended_at = user.ended_at or now
     credential.save()
-    _record(organization, "credential.revoked", credential, context)
+    record_event(organization, "credential.revoked", credential, context)
 
 
 def credentials_of(organization: Organization) -> list[ListedCredential]:
@@ -287,9 +287,11 @@ def is_pending(credential_id: ObjectId) -> bool:
 
 
 @within_transaction
-def _begin(
+def begin_credential_change(
     access: Access, context: RequestContext, kind: str, credential_id: ObjectId
 ) -> Organization:
+    """The organization as it is in the caller's transaction, by whom its credentials may be changed
+    now. Raises Forbidden, NotFound, DuplicateRequest, OperationInProgress."""
     sessions.lock_session(context)
     organization = begin_change(
         access, context, kind, credential_id, permission="credentials.manage"
@@ -331,21 +333,22 @@ def _make_user(
 
     try:
         privileges = privileges_on(home.name, placement.collection, credential.reach)
-        _create_user(home, user, password, privileges)
-        new = _prove(credential.id, user, password, placement)
+        create_user(home, user, password, privileges)
+        new = prove_user(credential.id, user, password, placement, placement.collection)
         make_ready()
     except Exception as error:
-        _abandon(credential.id, user, context)
-        refusal = _refusal_of(error)
+        abandon(credential.id, user, context)
+        refusal = refusal_of(error)
         if refusal is None:
             raise
         raise refusal from error
     return new
 
 
-def _create_user(
+def create_user(
     home: Database, user: str, password: str, privileges: tuple[Privilege, ...]
 ) -> None:
+    """Make the user with a role of its own. Raises MissingRights, PyMongoError."""
     try:
         users.create_user(home, user, password, privileges)
     except OperationFailure as error:
@@ -354,13 +357,20 @@ def _create_user(
         raise errors.MissingRights(home.name, "createRole, createUser") from error
 
 
-def _prove(
-    credential_id: ObjectId, user: str, password: str, placement: Placement
+def prove_user(
+    credential_id: ObjectId,
+    user: str,
+    password: str,
+    placement: Placement,
+    collection: str | None,
 ) -> NewConnectionString:
+    """The connection string of a user who signed in by it, and read from the collection if there is
+    one. Raises NotProven, OperationFailure."""
+
     def prove(uri: str) -> Proof:
         options = hosts.options(uri, placement.cluster)
         database = database_of(placement).name
-        return users.prove(uri, database, placement.collection, seconds=_PROOF_SECONDS, **options)
+        return users.prove(uri, database, collection, seconds=_PROOF_SECONDS, **options)
 
     uri, reachable = hosts.connection_string(placement, user, password), True
     try:
@@ -376,15 +386,18 @@ def _prove(
     return NewConnectionString(credential_id, uri, proof, reachable)
 
 
-def _abandon(credential_id: ObjectId, user: str, context: RequestContext) -> None:
+def abandon(credential_id: ObjectId, user: str, context: RequestContext) -> None:
     """Undo the record of a user that nobody was told of, and drop it."""
 
     @transactional
     def release() -> None:
         if context.idempotency_key:
             release_key(context.idempotency_key.id, credential_id)
-        ended = {"set__users__S__ended_at": clock.now(), "set__due_at": clock.now()}
-        Credential.objects(id=credential_id, users__name=user).update_one(**ended)
+        credential = Credential.objects(id=credential_id).first()
+        for each in credential.all_users if credential else ():
+            if each.name == user:
+                each.ended_at = credential.due_at = clock.now()
+                credential.save()
 
     try:
         release()
@@ -394,7 +407,7 @@ def _abandon(credential_id: ObjectId, user: str, context: RequestContext) -> Non
         tending.tend(credential_id)
 
 
-def _refusal_of(error: Exception) -> Exception | None:
+def refusal_of(error: Exception) -> Exception | None:
     """The words for a server's refusal; ``None`` for any other error."""
     if not isinstance(error, OperationFailure):
         return None
@@ -416,7 +429,8 @@ def _check_unused(organization: Organization, name: str) -> None:
         raise errors.StillInUse(len(connections), names)
 
 
-def _new_user() -> CredentialUser:
+def new_user() -> CredentialUser:
+    """The record of a user that is yet to be made."""
     return CredentialUser(name=users.random_name(PREFIX), created_at=clock.now())
 
 
@@ -437,13 +451,14 @@ def _stored(access: Access, credential_id: ObjectId, **wanted: object) -> Creden
 
 
 @within_transaction
-def _record(
+def record_event(
     organization: Organization,
     action: str,
     credential: Credential,
     context: RequestContext,
     **details: str,
 ) -> None:
+    """Record an event about a credential."""
     named = {"name": credential.name, **details}
     record(organization, action, context.origin, target=credential.id, **named)
 

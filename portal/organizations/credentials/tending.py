@@ -23,6 +23,7 @@ from portal.documents.credentials import Credential, CredentialUser
 from portal.documents.organizations import Organization
 from portal.errors import Unavailable
 from portal.organizations.credentials import hosts, usage
+from portal.organizations.lifecycle.privileges import drop_elsewhere
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -66,17 +67,21 @@ def tend(credential_id: ObjectId) -> bool:
 
 
 def _drop(credential_id: ObjectId, names: list[str]) -> None:
-    """Drop the users where their organization is placed; those of a lost cluster are gone."""
-    credential = Credential.objects(id=credential_id).only("organization").first()
+    """Drop the users where they are; those of a lost cluster are gone."""
+    credential = Credential.objects(id=credential_id).first()
     organization = credential and Organization.objects(id=credential.organization).first()
     if organization is None:
         return
+    for each in credential.elsewhere:
+        if each.user.name in names:
+            drop_elsewhere(each)
     try:
         home = database_of(organization.placement)
     except ClusterLost:
         return
-    for name in names:
-        users.drop_user(home, name)
+    for user in credential.users:
+        if user.name in names:
+            users.drop_user(home, user.name)
 
 
 @transactional
@@ -86,7 +91,7 @@ def _end_due(credential_id: ObjectId) -> list[str]:
     if credential is None:
         return []
     now = clock.now()
-    for user in credential.users:
+    for user in credential.all_users:
         if user.ended_at is None and _is_over(user, now):
             user.ended_at = now
             if user.ready_at:
@@ -101,7 +106,7 @@ def _end_due(credential_id: ObjectId) -> list[str]:
                     **details,
                 )
     credential.save()
-    return [user.name for user in credential.users if user.ended_at]
+    return [user.name for user in credential.all_users if user.ended_at]
 
 
 def _is_over(user: CredentialUser, now: datetime) -> bool:
@@ -117,7 +122,8 @@ def _forget(credential_id: ObjectId, names: list[str]) -> None:
     if credential is None:
         return
     credential.users = [user for user in credential.users if user.name not in names]
-    if credential.users:
+    credential.elsewhere = [one for one in credential.elsewhere if one.user.name not in names]
+    if credential.all_users:
         credential.due_at = next_due(credential)
         credential.last_error = None
         credential.save()
@@ -130,7 +136,7 @@ def next_due(credential: Credential) -> datetime | None:
     """The time of the next work on the credential's users, if there is any."""
     times = [
         user.ended_at or (user.ends_at if user.ready_at else user.created_at + ABANDONED_AFTER)
-        for user in credential.users
+        for user in credential.all_users
     ]
     return min((time for time in times if time), default=None)
 

@@ -16,8 +16,8 @@ from portal.errors import PortalError
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, access_to
-from portal.organizations.credentials import hosts, managing
-from portal.organizations.credentials.errors import CredentialNotFound
+from portal.organizations.credentials import hosts, managing, travelling
+from portal.organizations.credentials.errors import CredentialNotFound, NotTravelling
 from portal.organizations.credentials.forms import EndOverlapForm, NewCredentialForm, RotateForm
 from portal.organizations.credentials.managing import (
     IN_WORDS,
@@ -56,6 +56,7 @@ def show_all(access: Access) -> ResponseReturnValue:
         most=MAX_CREDENTIALS,
         missing=missing,
         away=away,
+        journey=travelling.journey_of(access.organization),
     )
 
 
@@ -108,6 +109,23 @@ def end_overlap(access: Access, credential_id: str) -> ResponseReturnValue:
     return _page("end", access, form, credential=credential)
 
 
+@blueprint.route("/<credential_id>/move", methods=["GET", "POST"])
+@with_access("credentials.manage")
+@reauthenticated
+def prepare(access: Access, credential_id: str) -> ResponseReturnValue:
+    credential = managing.credential_of(access.organization, credential_id)
+    journey = travelling.journey_of(access.organization)
+    if journey is None:
+        raise NotTravelling
+    form = IdempotentForm()
+    prepared = form.submit(
+        lambda: travelling.prepare_credential(access, credential.id, request_context())
+    )
+    if prepared:
+        return _page("arriving", access, credential=credential, new=prepared, journey=journey)
+    return _page("prepare", access, form, credential=credential, journey=journey)
+
+
 @blueprint.route("/<credential_id>/revoke", methods=["GET", "POST"])
 @with_access("credentials.manage")
 def revoke(access: Access, credential_id: str) -> ResponseReturnValue:
@@ -149,7 +167,7 @@ def _answer_refusal(error: DuplicateRequest | CredentialNotFound) -> ResponseRet
 def _replay(record: IdempotencyRecord) -> ResponseReturnValue:
     """The result of the first submission, without the connection string."""
     access = access_to((request.view_args or {})["slug"], current_user)
-    if record.kind not in (MADE, ROTATED):
+    if record.kind not in (MADE, ROTATED):  # a string for a move can be made again
         return redirect(url_for(".show_all", slug=access.organization.slug), 303)
     credential = managing.credential_of(access.organization, record.operation)
     return _page("secret", access, credential=credential, new=None)

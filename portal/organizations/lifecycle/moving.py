@@ -44,6 +44,7 @@ from portal.organizations.lifecycle import engine, moves, pools
 from portal.organizations.lifecycle.moves import Attempt, held, is_at, lives_at
 from portal.organizations.lifecycle.naming import name_after_move, name_as_source
 from portal.organizations.lifecycle.privileges import (
+    exchange_users,
     give_privileges,
     give_privileges_back,
     take_privileges,
@@ -223,6 +224,7 @@ def _write_switch(organization: Organization, attempt: Attempt) -> Organization:
     target = Placement._from_son(move.target.to_mongo())
     target.moved_from, target.moved_at = attempt.source.uuid, attempt.moved_at
     target.left_at = attempt.left_at
+    exchange_users(organization, target)
     switched = engine.update_if_held(
         organization,
         set__placement=target,

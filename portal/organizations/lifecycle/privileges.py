@@ -9,11 +9,13 @@ Without credentials, as the organization's document counts them, no step sends a
 import structlog
 from pymongo.errors import OperationFailure
 
+from portal import settings
 from portal.database import users
-from portal.database.clusters import database_of
+from portal.database.clusters import client_of, database_of, is_lost
+from portal.database.transactions import within_transaction
 from portal.database.users import UNAUTHORIZED, Privilege
-from portal.documents.credentials import Credential, Reach
-from portal.documents.organizations import Failure, Organization, OrganizationState
+from portal.documents.credentials import Credential, Reach, UserElsewhere
+from portal.documents.organizations import Failure, Organization, OrganizationState, Placement
 from portal.organizations.lifecycle import engine
 from portal.tenants import collections
 
@@ -74,7 +76,38 @@ def drop_users(organization: Organization) -> Organization:
         for credential in Credential.objects(organization=organization.id):
             for user in credential.users:
                 users.drop_user(home, user.name)
+            for each in credential.elsewhere:
+                drop_elsewhere(each)
     return organization
+
+
+def drop_elsewhere(one: UserElsewhere) -> None:
+    """Drop a user that isn't in the organization's database; one of a lost cluster is gone."""
+    if not is_lost(one.cluster):
+        users.drop_user(client_of(one.cluster)[one.database], one.user.name)
+
+
+@within_transaction
+def exchange_users(organization: Organization, target: Placement) -> None:
+    """Have the users that were made at the target be those of the organization's credentials, in
+    the transaction by which it moves there. The others stay where they are, and reach nothing."""
+    if not organization.credentials:
+        return
+    here, there = home_of(organization.placement), home_of(target)
+    for credential in Credential.objects(organization=organization.id):
+        arriving = [each for each in credential.elsewhere if (each.cluster, each.database) == there]
+        staying = [each for each in credential.elsewhere if each not in arriving]
+        left = [
+            UserElsewhere(user=user, cluster=here[0], database=here[1]) for user in credential.users
+        ]
+        credential.users = [each.user for each in arriving]
+        credential.elsewhere = staying + left
+        credential.save()
+
+
+def home_of(placement: Placement) -> tuple[str, str]:
+    """The cluster and the database in which the users of a placement's organization are."""
+    return placement.cluster, placement.database or settings.current().tenant_db
 
 
 def _give(organization: Organization, collection: str) -> None:

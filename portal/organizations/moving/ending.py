@@ -24,6 +24,7 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.organizations.access.owners import email_owners
+from portal.organizations.credentials.travelling import end_users_at
 from portal.organizations.lifecycle.moves import held, internal_of, is_at, place_of
 from portal.organizations.lifecycle.moving import record_places
 from portal.organizations.lifecycle.naming import name_as_target
@@ -59,6 +60,7 @@ def end(run: Ending) -> None:
     unwanted = _unwanted(move)
     if not is_lost(unwanted.cluster):
         _remove(move, unwanted, run.lease)
+    end_users_at(move.organization, unwanted)
     for cluster in {move.source.cluster, move.target.cluster}:
         if not is_lost(cluster):
             run.lease.check()

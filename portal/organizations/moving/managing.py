@@ -82,7 +82,8 @@ class Throttle:
 @dataclass(frozen=True, slots=True)
 class Options:
     """The way in which a move is carried out. ``at`` belongs to ``Switch.AT``. ``drain`` is the run
-    that it is part of."""
+    that it is part of. With ``ends_credentials`` it switches although credentials have no user at
+    the target, which end so."""
 
     switch: Switch = Switch.VERIFIED
     at: datetime | None = None
@@ -90,6 +91,7 @@ class Options:
     without_way_back: bool = False
     way_back_days: int | None = None
     drain: str | None = None
+    ends_credentials: bool = False
 
 
 def start_move(
@@ -384,6 +386,7 @@ _OPTIONS = (
     "documents_per_second",
     "neighbours_p99_ms",
     "drain",
+    "ends_credentials",
 )
 
 
@@ -561,6 +564,7 @@ def _set_options(move: Move, options: Options) -> None:
         "documents_per_second": options.throttle.documents_per_second,
         "neighbours_p99_ms": options.throttle.neighbours_p99_ms,
         "drain": options.drain,
+        "ends_credentials": options.ends_credentials or None,
     }
     for name, value in values.items():
         setattr(move, name, value)

@@ -23,6 +23,7 @@ from portal.database.leases import Interrupted, Renewing, seconds_from_now, summ
 from portal.documents.moves import Move, MoveState, Outcome, VerificationResult
 from portal.documents.organizations import OperationKind, Organization
 from portal.errors import PortalError
+from portal.organizations.credentials.travelling import travelling
 from portal.organizations.lifecycle import engine, moves
 from portal.organizations.lifecycle.moves import QUEUE, Attempt, held
 from portal.organizations.lifecycle.moving import begin_switch
@@ -418,6 +419,9 @@ def _switch(run: Run, attempt: Attempt) -> str | None:
 def _obstacle(organization: Organization, move: Move, attempt: Attempt) -> str | None:
     if organization.operation:
         return _other_operation(organization)
+    if not move.ends_credentials and (lacking := travelling(organization, move.target)):
+        names = ", ".join(sorted(each.name for each in lacking))
+        return f"owners, who have to make new strings of these MongoDB users: {names}"
     # Long ones: what ends soon is waited for by the fence.
     if blockers := find_blockers(attempt.source):
         return ", ".join(map(str, blockers))[:_LONGEST_TOLD]

@@ -13,6 +13,7 @@ from humanize import intcomma
 from portal.applications.following import followers_of
 from portal.database.clusters import database_of, find_cluster
 from portal.database.connection import server_time
+from portal.database.users import missing_rights
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import (
     Organization,
@@ -20,6 +21,7 @@ from portal.documents.organizations import (
     Placement,
     Strategy,
 )
+from portal.organizations.credentials.travelling import travelling
 from portal.organizations.lifecycle import engine, moving, pools
 from portal.organizations.lifecycle.moves import place_of
 from portal.organizations.lifecycle.naming import database_name, name_after_move
@@ -284,12 +286,16 @@ def _check_cluster(organization: Organization, wish: Wish) -> list[Check]:
 
 
 def _check_credentials(organization: Organization, wish: Wish) -> Check:
-    """An own place in the same database has them as they are; there is none."""
-    if not organization.credentials:
+    lacking = travelling(organization, target_placement(organization, wish))
+    if not lacking:
         return Check("It has no credentials that would have to be made anew")
     if wish.strategy == Strategy.SHARED:
         return Check("It has credentials, which reach no shared collection: revoke them", False)
-    return Check("It has credentials, which don’t travel: revoke them", passed=False)
+    home = database_of(target_placement(organization, wish))
+    if missing := missing_rights(home):
+        words = f"The portal may not make MongoDB users in {home.name} on {wish.cluster}"
+        return Check(f"{words}: it lacks {', '.join(missing)}", passed=False)
+    return Check("Its credentials can be given users there")
 
 
 def _check_stray(organization: Organization, target: Placement) -> Check:
@@ -329,6 +335,16 @@ def _left_behind(organization: Organization, wish: Wish, structure: Structure) -
             "Change streams of other programs", "the library’s watch goes on at the new place"
         ),
     ]
+    if lacking := travelling(organization, target_placement(organization, wish)):
+        names = ", ".join(sorted(each.name for each in lacking))
+        found.append(
+            LeftBehind(
+                f"Passwords of MongoDB users: {names}",
+                "before the switch owners make a new string of each, on the page of MongoDB users; "
+                "it waits for them unless it is told to end those without",
+                warning=True,
+            )
+        )
     found += [LeftBehind(words, "") for words in left_behind(structure, wish.strategy)]
     return found
 
