@@ -262,7 +262,7 @@ def test_an_organization_without_credentials_costs_no_further_command(acme, comm
 def test_a_user_that_is_made_while_a_rename_runs_is_dropped(acme, tenant_db, monkeypatch, moment):
     """Else one that somebody has could make a collection under the old name."""
     rename = partial(rename_organization, acme, "Other", a_context())
-    create, prove = users.create_user, managing._prove
+    create, prove = users.create_user, managing.prove_user
 
     def create_late(*arguments):
         rename()
@@ -276,7 +276,7 @@ def test_a_user_that_is_made_while_a_rename_runs_is_dropped(acme, tenant_db, mon
     if moment == "before it is made":
         monkeypatch.setattr(users, "create_user", create_late)
     else:
-        monkeypatch.setattr(managing, "_prove", prove_early)
+        monkeypatch.setattr(managing, "prove_user", prove_early)
     with pytest.raises(OrganizationRenamed):
         managing.create_credential(
             an_access(acme), "Weekly report", Reach.WRITE, a_context(the_owner(acme))
