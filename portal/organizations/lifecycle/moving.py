@@ -78,6 +78,11 @@ DRAIN_SECONDS = 2
 MOST_FENCES = 3
 """The fences that fail for one cause, until a person has to say that it is tried again."""
 
+NOT_WANTED = dict.fromkeys(
+    ("unset__switch_wanted", "unset__switch_at", "unset__switch_in_hours"), True
+)
+"""The change by which a move doesn't switch until a person says so."""
+
 _LONGEST_PAUSE_SECONDS = 60
 _LONGEST_TOLD = 300
 
@@ -394,9 +399,7 @@ def _write_undone(organization: Organization, now: datetime) -> Organization:
         changes["set__waits_for"] = f"another try: {failure}"
     if failed >= MOST_FENCES or move.abort_wanted:
         # A person has to say that it is tried again; until then it is kept current.
-        changes |= dict.fromkeys(
-            ("unset__switch_wanted", "unset__switch_at", "unset__switch_in_hours"), True
-        )
+        changes |= NOT_WANTED
     before = MoveState.SHADOW if move.way_back_of else MoveState.READY
     _change(move, MoveState.FENCED, before, **changes)
     return undone

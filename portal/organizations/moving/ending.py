@@ -58,7 +58,10 @@ def end(run: Ending) -> None:
     again at any point: what is gone is done."""
     move = run.move
     unwanted = _unwanted(move)
-    if not is_lost(unwanted.cluster):
+    if is_lost(move.source.cluster) and move.outcome == Outcome.GIVEN_UP:
+        # All that is left of the organization's documents; it isn't the portal's to decide on.
+        log.error("move.copy_kept", move=str(move.id), copy=unwanted.to_mongo().to_dict())
+    elif not is_lost(unwanted.cluster):
         _remove(move, unwanted, run.lease)
     end_users_at(move.organization, unwanted)
     for cluster in {move.source.cluster, move.target.cluster}:

@@ -54,7 +54,7 @@ LATEST_DAYS = 366
 KIND = "move"
 """The name of changes of moves for idempotency keys."""
 
-COPY, FOLLOW = "moves.copy", "moves.follow"
+COPY, FOLLOW, END = "moves.copy", "moves.follow", "moves.end"
 """The background loops of movers."""
 
 _COPYING = (MoveState.COPYING, MoveState.VERIFYING)
@@ -151,7 +151,7 @@ def approve_move(move: str, planned: Planned, options: Options, context: Request
     @transactional
     def approve() -> Move:
         claim_key(context, organization.id, KIND, requested.id)
-        current = _movable(organization, plan.source)
+        current = _movable(organization.id, plan.source)
         changes = {
             "target": approved.target,
             "source": approved.source,
@@ -246,7 +246,7 @@ def abort_move(move: str, reason: str | None, context: RequestContext) -> Move:
         return aborted
 
     aborted = abort()
-    wake(FOLLOW)
+    wake(END)
     return aborted
 
 
@@ -294,7 +294,7 @@ def go_back(move: str, context: RequestContext) -> Move:
         unset__fences_failed=True,
         **_AS_IF_NEW,
     )
-    wake(FOLLOW)
+    wake(COPY)
     return going
 
 
@@ -310,7 +310,7 @@ def end_way_back(move: str, context: RequestContext) -> Move:
         set__outcome=Outcome.ENDED,
         set__due_at=AT_ONCE,
     )
-    wake(FOLLOW)
+    wake(END)
     return ended
 
 
@@ -366,7 +366,7 @@ def give_moves_up(cluster: str) -> int:
     found = list(Move.objects(__raw__={"open": True, **there}))
     for move in found:
         ending.give_up(move, f"the cluster {cluster} was given up as lost")
-    wake(FOLLOW)
+    wake(END)
     return len(found)
 
 
@@ -431,25 +431,23 @@ def _insert(
     context: RequestContext,
     access: Access | None = None,
 ) -> Move:
-    organization = Organization(id=move.organization)
     if access is None:
         claim_key(context, move.organization, KIND, move.id)
     else:
-        organization = begin_change(
-            access, context, KIND, access.organization.id, permission="organization.move"
-        )
-    current = _movable(organization, source)
+        target = access.organization.id
+        begin_change(access, context, KIND, target, permission="organization.move")
+    current = _movable(move.organization, source)
     move.id = Move._get_collection().insert_one(move.to_mongo().to_dict()).inserted_id
     record_places(current, action, move)
     ensure_kept(move.target.cluster)
     return move
 
 
-def _movable(organization: Organization, source: Placement) -> Organization:
+def _movable(organization: ObjectId, source: Placement) -> Organization:
     """The organization as it is now, if it still lives there. Raises NotMovable, PlanChanged."""
-    current = Organization.objects(__raw__={"_id": organization.id, **lives_at(source)}).first()
+    current = Organization.objects(__raw__={"_id": organization, **lives_at(source)}).first()
     if current is None:
-        raise PlanChanged(organization.slug or "the organization", ["it lives elsewhere now"])
+        raise PlanChanged("the organization", ["it lives elsewhere now"])
     if current.state == OrganizationState.PURGED:
         raise NotMovable(current.name, "it is deleted for good")
     return current

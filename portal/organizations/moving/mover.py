@@ -1,14 +1,15 @@
 """Carries moves out: copies, verifies, follows, switches, and removes what is left over.
 
-Threads of each worker, for all moves: one copies, a move at a time, the other follows, in slices of
-time, those that are ready or kept current as a way back. Whoever acquires a move goes on from its
+Threads of each worker, for all moves: one copies and compares, a move at a time; one follows, in
+slices of time, those that are ready or kept current as a way back, and switches them; one removes
+what is left over. Whoever acquires a move goes on from its
 record. All of it may be done again, and be done by several who each believe that the move is
 theirs: batches name the attempt, and every change of the record the attempt and the state.
 """
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -26,12 +27,12 @@ from portal.errors import PortalError
 from portal.organizations.credentials.travelling import travelling
 from portal.organizations.lifecycle import engine, moves
 from portal.organizations.lifecycle.moves import QUEUE, Attempt, held
-from portal.organizations.lifecycle.moving import begin_switch
+from portal.organizations.lifecycle.moving import MOST_FENCES, begin_switch
 from portal.organizations.lifecycle.naming import name_after_move
 from portal.organizations.lifecycle.states import check_may_follow
 from portal.organizations.moving import ending, targets
 from portal.organizations.moving.exercising import exercise_way_back
-from portal.organizations.moving.managing import COPY, FOLLOW
+from portal.organizations.moving.managing import COPY, END, FOLLOW
 from portal.organizations.moving.pacing import Pace
 from portal.organizations.moving.stopping import Stopped, handle
 from portal.placement.policies import current_policy
@@ -58,8 +59,8 @@ _RENEW_SECONDS, _STALE_SECONDS = 2, 6
 _REACH_SECONDS = 5
 _MOST_NEWEST = 50
 _LONGEST_TOLD = 300
-# Until a ready move, and a way back, is looked after again; a quiet one less often.
-_READY_SECONDS, _SHADOW_SECONDS, _QUIET_SECONDS = 1, 2, 30
+# Until a move is looked after again: one that shall switch, one that is written, a quiet one.
+_SWITCHING_SECONDS, _BUSY_SECONDS, _QUIET_SECONDS = 1, 2, 30
 
 _COPYING = (MoveState.COPYING, MoveState.VERIFYING, MoveState.READY)
 
@@ -68,27 +69,43 @@ def start() -> None:
     """Start the threads of this worker; call it after the fork."""
     start_loop(COPY, run_copies, pause_seconds=2)
     start_loop(FOLLOW, run_due, pause_seconds=1)
+    start_loop(END, run_endings, pause_seconds=5)
 
 
 def run_copies() -> int:
-    """Carry on each move that is due and not ready yet; how many there were."""
-    return _run_each((MoveState.COPYING, MoveState.VERIFYING))
+    """Carry on each move that is due and not ready yet, and each way back that is gone and not
+    compared yet; how many there were."""
+    copied = _in_state(MoveState.COPYING, MoveState.VERIFYING)
+    return _run_each({"$or": [copied, {**_in_state(MoveState.SHADOW), **_UNCOMPARED}]})
+
+
+def run_endings() -> int:
+    """Carry on each move that is ending, and due; how many there were."""
+    return _run_each(_in_state(MoveState.ENDING))
 
 
 def run_due() -> int:
-    """Finish each switch whose process is gone, and look after each move that is ready, kept as a
-    way back, or ending, and due; how many there were."""
+    """Finish each switch whose process is gone, and look after each move that is ready or kept as a
+    way back, and due; how many there were."""
     finished = 0
     while finished < MAX_AT_ONCE and (found := engine.acquire_lease(OperationKind.MOVE)):
         finished += 1
         log.warning("operation.taken_over", **engine.log_context(found))
         _finish_switch(found)
-    return finished + _run_each((MoveState.READY, MoveState.SHADOW, MoveState.ENDING))
+    followed = _in_state(MoveState.READY, MoveState.SHADOW)
+    return finished + _run_each({**followed, "$nor": [_UNCOMPARED]})
 
 
-def _run_each(states: tuple[MoveState, ...]) -> int:
+def _in_state(*states: MoveState) -> dict[str, Any]:
+    return {"state": {"$in": list(states)}}
+
+
+_UNCOMPARED = {"way_back_of": {"$exists": True}, "switch_wanted": True, "verification": None}
+
+
+def _run_each(wanted: dict[str, Any]) -> int:
     ran = 0
-    wanted = {"open": True, "state": {"$in": list(states)}, "paused": {"$ne": True}}
+    wanted = {"open": True, "paused": {"$ne": True}, **wanted}
     while ran < MAX_AT_ONCE and (move := QUEUE.acquire(wanted, sort={"due_at": 1})):
         ran += 1
         carry_on(move)
@@ -174,6 +191,7 @@ def _copy(run: Run) -> None:
     targets.check_source(organization, run.move)
     targets.ensure_target(organization, run)
     with Attempt.at(run.move, organization) as attempt:
+        run.lease.report({"waits_for": "$$REMOVE"})
         if not run.move.token:  # before the first document is read
             run.change(set__token=dict(attempt.follower.token))
         if run.move.state == MoveState.COPYING:
@@ -317,7 +335,7 @@ def _ready(run: Run) -> None:
 def _shadow(run: Run) -> None:
     if run.move.until <= server_time() and not run.move.switch_wanted:
         ending.end_shadow(run.move, Outcome.ENDED)
-        wake(FOLLOW)
+        wake(END)
         return
     organization = run.organization
     targets.check_source(organization, run.move)
@@ -351,19 +369,21 @@ def _follow(run: Run, attempt: Attempt) -> None:
         _apply_compared(run, attempt)
         run.reload()
         if caught_up and is_switch_due(run.move, server_time()):
-            if (obstacle := _switch(run, attempt)) is None:
+            if (obstacle := _try_to_switch(run, attempt)) is None:
                 return
             run.lease.report({"waits_for": {"$literal": obstacle}})
             break
+        if not run.move.fences_failed:
+            run.lease.report({"waits_for": "$$REMOVE"})
         if caught_up or time.monotonic() > until:
             break
     run.release(_pause_of(run.move, attempt))
 
 
 def _pause_of(move: Move, attempt: Attempt) -> int:
-    if move.state == MoveState.READY or move.switch_wanted:
-        return _READY_SECONDS
-    return _SHADOW_SECONDS if attempt.follower.last_event_at else _QUIET_SECONDS
+    if move.switch_wanted or move.switch_at or move.switch_in_hours:
+        return _SWITCHING_SECONDS
+    return _BUSY_SECONDS if attempt.follower.last_event_at else _QUIET_SECONDS
 
 
 def _apply_compared(run: Run, attempt: Attempt) -> None:
@@ -374,8 +394,9 @@ def _apply_compared(run: Run, attempt: Attempt) -> None:
         return
     attempt.newest = (*attempt.newest, *ids)[-_MOST_NEWEST:]
     found = verify_ids(attempt.source, attempt.target.place, attempt.follower, attempt.apply, ids)
-    if found.differences and run.move.verification:
+    if found.differences:
         log.error("move.differed", move=str(run.move.id), ids=found.shown_ids)
+    if found.differences and run.move.verification:
         run.change(
             inc__verification__differences=found.differences,
             inc__verification__repaired=found.repaired,
@@ -392,6 +413,24 @@ def is_switch_due(move: Move, now: datetime) -> bool:
     if move.switch_in_hours:
         return current_policy().moves.allowed_at(now.time())
     return bool(move.switch_wanted)
+
+
+def _try_to_switch(run: Run, attempt: Attempt) -> str | None:
+    """Switch, like ``_switch``. What stops it is tried again, and the third time a person has to
+    say that it is: the target is kept current meanwhile."""
+    try:
+        return _switch(run, attempt)
+    except Stopped as stopped:
+        if stopped.at_once:
+            raise
+        failed = (run.move.fences_failed or 0) + 1
+        later = server_time() + timedelta(seconds=2**failed)
+        run.change(set__fences_failed=failed, set__next_fence_at=later)
+        if failed >= MOST_FENCES:
+            run.change(
+                unset__switch_wanted=True, unset__switch_at=True, unset__switch_in_hours=True
+            )
+        return str(stopped)
 
 
 def _switch(run: Run, attempt: Attempt) -> str | None:
