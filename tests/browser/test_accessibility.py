@@ -11,6 +11,7 @@ from bson import ObjectId
 from portal import clock
 from portal.documents.accounts import Account, Recovery
 from portal.documents.memberships import Membership, Role
+from portal.documents.moves import MoveState
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
@@ -39,6 +40,7 @@ from tests.factories import (
     an_invitation,
     an_organization,
 )
+from tests.moving.records import a_move, a_way_back
 from tests.processes import portal
 from tests.visitor import PASSWORD
 
@@ -194,6 +196,17 @@ def test_pages_of_an_organization(page, check, mara, tenant_db):
     )
     for path in PAGES:
         page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
+        check(page)
+
+
+def test_a_move_and_its_way_back(page, check, mara):
+    for number, state in enumerate((MoveState.REQUESTED, MoveState.COPYING, MoveState.FENCED)):
+        a_move(an_organization(f"Kestrel {number}", mara), state)
+        page.goto(f"/organizations/kestrel-{number}/placement/move")
+        check(page)
+    a_way_back(an_organization("Acme Corp", mara))
+    for path in ("/move", "/move/back", "/move/end", "/move/request", ""):
+        page.goto(f"/organizations/acme-corp/placement{path}")
         check(page)
 
 

@@ -1,12 +1,21 @@
 """What members see of a move, and what owners may do about it."""
 
+from datetime import timedelta
+
 import pytest
 
+from portal import clock
+from portal.clusters import managing as clusters
+from portal.clusters.managing import Changes
 from portal.documents.memberships import Role
 from portal.documents.moves import MoveState, Outcome
-from portal.documents.organizations import Organization
-from tests.factories import a_member, an_organization
+from portal.documents.organizations import Organization, Strategy
+from portal.organizations.storage import tenant_of
+from portal.placement import policies
+from portal.web.context import RequestContext
+from tests.factories import a_member, an_organization, fresh
 from tests.moving.records import a_move, a_way_back, moved
+from tests.organizations.moving.carrying import begin, left_over, run_due_movers, run_movers
 
 PLACE = "/organizations/acme-corp/placement"
 HERE = f"{PLACE}/move"
@@ -116,3 +125,71 @@ def test_no_other_organization_sees_it(acme, visitor):
     visitor.log_in(a_member(stranger, Role.OWNER, "kit@kestrel.example").email)
     for below in ("", "/request", "/back", "/end"):
         assert visitor.get(f"{HERE}{below}").status == 404
+
+
+@pytest.fixture
+def offered(europe):
+    """The region eu-central is offered to owners."""
+    clusters.change_cluster("europe", Changes(region="eu-central"), RequestContext())
+    offer = policies.DEFAULT.replace("# offered_regions", "offered_regions")
+    policies.set_policy(offer, 0, {"main", "europe"}, RequestContext())
+
+
+def test_an_owner_asks_for_a_region_and_withdraws_that(acme, visitor, offered):
+    assert visitor.get(PLACE).html.find("a", string="Ask for a move…")["href"] == f"{HERE}/request"
+    late = visitor.post(f"{HERE}/request", {"region": "eu-central", "day": "2020-01-01"})
+    assert (late.status, late.fault("day")) == (422, "Choose a day that isn’t over")
+    none = visitor.post(f"{HERE}/request", {"region": "us-east", "day": ""})
+    assert none.status == 422
+    day = (clock.now() + timedelta(days=9)).date()
+    asked = visitor.post(f"{HERE}/request", {"region": "eu-central", "day": day.isoformat()})
+    assert asked.location == HERE
+    page = visitor.get(HERE)
+    assert "Asked for: a collection of its own in eu-central" in box_of(page)
+    assert f"Not before {day:%-d %B %Y}" in box_of(page)
+    assert "A move is asked for" in visitor.get(PLACE).text
+    assert "Ask for a move…" not in visitor.get(PLACE).text
+    assert visitor.post(f"{HERE}/withdraw", form_at=HERE).location == HERE
+    assert "The move was aborted" in box_of(visitor.get(HERE))
+    assert "Ask for a move…" in visitor.get(PLACE).text
+    assert visitor.post(f"{HERE}/withdraw", form_at=f"{HERE}/request").status == 409
+
+
+def test_one_that_is_bound_to_a_region_has_no_choice(acme, visitor, offered):
+    Organization.objects.update(region="eu-west")
+    assert "It is bound to eu-west, and stays there." in visitor.get(PLACE).text
+    assert "it is bound to eu-west" in visitor.get(f"{HERE}/request").text
+
+
+def test_an_operator_declines_and_says_why(acme, visitor, offered, command):
+    day = (clock.now() + timedelta(days=9)).date().isoformat()
+    visitor.post(f"{HERE}/request", {"region": "eu-central", "day": day})
+    assert "requested" in command("moves", "list").stdout
+    declined = command("moves", "decline", "acme-corp", "--reason", "The contract says otherwise.")
+    assert declined.returncode == 0, declined.stderr
+    assert "The contract says otherwise." in box_of(visitor.get(HERE))
+
+
+def test_an_owner_goes_back_with_all_that_was_written(acme, visitor):
+    tenant_of(acme).insert_one({"_id": 1})
+    begin(acme, Strategy.SHARED)
+    run_movers()
+    tenant_of(fresh(acme)).insert_one({"_id": 2})
+    assert "The way back to a collection of its own on main is open" in box_of(visitor.get(HERE))
+    assert visitor.post(f"{HERE}/back").location == HERE
+    assert buttons_of(visitor.get(HERE)) == []
+    run_due_movers()
+    assert "It went back" in box_of(visitor.get(HERE))
+    assert fresh(acme).placement.strategy == Strategy.COLLECTION
+    assert tenant_of(fresh(acme)).count_documents({}) == 2
+    assert "Went back from" in visitor.get("/organizations/acme-corp/activity").text
+
+
+def test_an_owner_ends_the_way_back(acme, visitor, tenant_db):
+    begin(acme, Strategy.SHARED)
+    run_movers()
+    assert visitor.post(f"{HERE}/end").location == HERE
+    run_due_movers()
+    assert "The way back has ended The old copy is deleted." in box_of(visitor.get(HERE))
+    assert left_over(tenant_db) == []
+    assert visitor.post(f"{HERE}/back", form_at="/organizations/acme-corp/rename").status == 409
