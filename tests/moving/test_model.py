@@ -27,6 +27,14 @@ from tests.moving.model import (
 
 IDS = range(4)
 DISTURBANCES = "abort", "abort", "rename", "let the fence fail", "go back"
+FAULTS = (
+    "asleep",
+    "mover dies",
+    "mover gets no answer",
+    "writer gets no answer",
+    "cluster away",
+    "oplog overrun",
+)
 KINDS = "inc", "replace", "delete"
 SIDES = "here", "there"
 # More than any of them needs for what it has begun.
@@ -37,8 +45,6 @@ PLACES = {
     "pool to own": (True, False),
     "pool to pool": (True, True),
 }
-
-two = st.integers(0, 1)
 
 
 class Moves(RuleBasedStateMachine):
@@ -68,7 +74,7 @@ class Moves(RuleBasedStateMachine):
     def work(self, seed, steps):
         """Mostly one mover, while the others sleep, with a command in hand."""
         chance = random.Random(seed)
-        self.start(chance.random() < 0.2, chance.random() < 0.8, approved=True)
+        self.start(without=chance.random() < 0.2, at_once=chance.random() < 0.8, approved=True)
         for _ in range(steps):
             which = chance.random()
             if which < 0.6:
@@ -83,8 +89,10 @@ class Moves(RuleBasedStateMachine):
                 self.fall_asleep()
             else:
                 self.disturb(chance.choice(DISTURBANCES))
+            move = self.world.open_move()
+            if move and move.state == MoveState.FENCED and chance.random() < 0.1:
+                chance.choice([self.world.fail_fence, self.fall_asleep])()
 
-    @rule(which=two, kind=st.sampled_from(KINDS), i=st.sampled_from(IDS), steps=st.integers(0, 5))
     def write(self, which, kind, i, steps):
         current = self.writers[which]
         if current is None or current.ended:
@@ -96,6 +104,7 @@ class Moves(RuleBasedStateMachine):
     def let_move(self, state, steps):
         """Until that state, and a little further."""
         self.world.away = set()
+        self.start(without=False, at_once=True, approved=state != MoveState.REQUESTED)
         mover = self.movers[self.awake]
         for _ in range(60):
             move = self.world.open_move()
@@ -104,16 +113,10 @@ class Moves(RuleBasedStateMachine):
             mover.step()
         self._run(mover, steps)
 
-    @rule(
-        without=st.booleans(),
-        at_once=st.booleans(),
-        approved=st.sampled_from([True, True, True, False]),
-    )
-    def start(self, without, at_once, approved):
+    def start(self, *, without, at_once, approved):
         state = MoveState.COPYING if approved else MoveState.REQUESTED
         self.world.start(without, at_once, state)
 
-    @rule()
     def want_switch(self):
         self.world.approve()
         self.world.want_switch()
@@ -131,30 +134,30 @@ class Moves(RuleBasedStateMachine):
                 self.person = Actor(self.world, self._abort())
             self.person.step()
 
-    @rule()
     def fall_asleep(self):
         """For so long that the other may go on."""
         if move := self.world.open_move():
             move.leased = False
         self.awake = not self.awake
 
-    @rule(executed=st.booleans())
-    def mover_dies(self, executed):
-        self.movers[self.awake].die(executed)
-        self.movers[self.awake] = self._mover()
-        self.fall_asleep()
-
-    @rule(actor=st.integers(0, 2), executed=st.booleans())
-    def answer_is_lost(self, actor, executed):
-        if actor := [self.movers[self.awake], *self.writers][actor]:
-            actor.lose_answer(executed)
-
-    @rule(side=st.sampled_from(SIDES), away=st.booleans())
-    def fail(self, side, away):
-        if away:
-            self.world.away |= {self.world.clusters[side]}
+    @rule(what=st.sampled_from(FAULTS), executed=st.booleans(), which=st.integers(0, 1))
+    def interrupt(self, what, executed, which):
+        cluster = self.world.clusters[SIDES[which]]
+        if what == "asleep":
+            self.fall_asleep()
+        elif what == "mover dies":
+            self.movers[self.awake].die(executed)
+            self.movers[self.awake] = self._mover()
+            self.fall_asleep()
+        elif what == "mover gets no answer":
+            self.movers[self.awake].lose_answer(executed)
+        elif what == "writer gets no answer":
+            if self.writers[which]:
+                self.writers[which].lose_answer(executed)
+        elif what == "cluster away":
+            self.world.away ^= {cluster}
         else:
-            self.world.overrun(side)
+            self.world.overrun(SIDES[which])
 
     def teardown(self):
         if not hasattr(self, "world"):
@@ -314,13 +317,6 @@ class NamesFencesAlike(World):
         return changed
 
 
-class AppliesWhatExerciseBrings(Mover):
-    """The exercise of the way back brings the copy's own batches, too."""
-
-    def apply_exercise(self, follower, source):
-        yield from self.apply_ids(self.move.target, source, follower.dirty)
-
-
 class ReadsAhead(Mover):
     """A page that was read before changes were applied is written after them."""
 
@@ -363,17 +359,29 @@ class AsksElsewhere(Writer):
         return True
 
 
-MISTAKES = {
-    FencesByLook: "mover",
-    NamesFirst: "mover",
-    TakesReverseTokenLate: "mover",
-    AbortsWithoutLooking: "world_type",
-    WritesWithoutToken: "world_type",
-    ForgetsTokens: "world_type",
-    NamesFencesAlike: "world_type",
-    AppliesWhatExerciseBrings: "mover",
-    ReadsAhead: "mover",
-    KeepsWhatWasBeyond: "mover",
-    StoresTokenFirst: "mover",
-    AsksElsewhere: "writer",
-}
+MISTAKES = [
+    ("mover", FencesByLook, "own to own"),
+    ("mover", FencesByLook, "pool to own"),
+    ("mover", NamesFirst, "own to own"),
+    ("mover", TakesReverseTokenLate, "own to own"),
+    ("world_type", AbortsWithoutLooking, "own to own"),
+    ("world_type", WritesWithoutToken, "own to own"),
+    ("world_type", WritesWithoutToken, "own to pool"),
+    ("world_type", WritesWithoutToken, "pool to pool"),
+    ("world_type", ForgetsTokens, "own to pool"),
+    ("world_type", NamesFencesAlike, "own to own"),
+    ("mover", ReadsAhead, "own to own"),
+    ("mover", KeepsWhatWasBeyond, "own to own"),
+    ("mover", StoresTokenFirst, "own to own"),
+    ("writer", AsksElsewhere, "own to own"),
+]
+
+
+@pytest.mark.parametrize(
+    ("part", "mistake", "places"),
+    MISTAKES,
+    ids=[f"{mistake.__name__}, {places}" for _, mistake, places in MISTAKES],
+)
+def test_the_model_finds_each_mistake(part, mistake, places):
+    with pytest.raises(AssertionError):
+        explore(places, 600, **{part: mistake})
