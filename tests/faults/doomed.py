@@ -17,12 +17,12 @@ from functools import wraps
 
 import pymongo
 
-from portal import DOCUMENTS, JOB_KINDS, MAIL_KINDS, logs, settings
+from portal import DOCUMENTS, JOB_KINDS, MAIL_KINDS, PORTAL_PARTS, create_app, logs, settings
 from portal.database import connection
 from portal.errors import PortalError
 from portal.jobs import running
 from portal.mail import outbox
-from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle import engine, moves
 from portal.organizations.lifecycle.plans import PLANS
 from tests.processes import is_stopped, wait_until
 
@@ -111,14 +111,10 @@ def _life(told):
 def _live(active, telling, deed, arguments, fates):
     way = _Way(telling, fates)
     engine.install(PLANS)
+    moves.install(PORTAL_PARTS)
     outbox.install(MAIL_KINDS)
     running.install(JOB_KINDS)
-    # Strategies have ways in common.
-    for steps in {id(each): each for plan in PLANS for each in plan.ways.values()}.values():
-        for direction in ("forward", "back"):
-            # They are frozen, and were imported by name; this process is nobody else's.
-            watched = tuple(_watched(step, way) for step in getattr(steps, direction))
-            object.__setattr__(steps, direction, watched)
+    _watch_steps(way)
     pymongo.monitoring.register(_Commands(way))
     settings.activate(active)
     logs.configure()
@@ -133,6 +129,24 @@ def _live(active, telling, deed, arguments, fates):
         raise
 
 
+def _watch_steps(way):
+    # Strategies have ways in common.
+    for steps in {id(each): each for plan in PLANS for each in plan.ways.values()}.values():
+        for direction in ("forward", "back"):
+            # They are frozen, and were imported by name; this process is nobody else's.
+            watched = tuple(_watched(step, way) for step in getattr(steps, direction))
+            object.__setattr__(steps, direction, watched)
+
+
+def work_on(active, deed, *arguments, fates):
+    """Do the deed in this process, which sends itself a signal at the first point between steps
+    that has one in ``fates``."""
+    create_app(active)
+    _watch_steps(_Way(None, fates))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    deed(*arguments)
+
+
 class _Way:
     """Tells each point that is passed, and sends this process the signal that awaits it there."""
 
@@ -143,7 +157,8 @@ class _Way:
     def pass_by(self, point):
         self.passed[point] += 1
         point = f"{point} #{self.passed[point]}"
-        self.telling.send(("point", point))
+        if self.telling:
+            self.telling.send(("point", point))
         if point in self.fates:
             # To this thread: sent to the process, the signal may reach it when it has gone on.
             signal.pthread_kill(threading.get_ident(), self.fates[point])

@@ -1,0 +1,239 @@
+"""Moves whose processes die, sleep and wake, and whose servers fail, while applications write."""
+
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from portal.documents.moves import MoveState
+from portal.documents.organizations import Strategy
+from portal.organizations.moving.managing import Switch
+from tests.faults import moving
+from tests.faults.servers import OneMember
+from tests.processes import is_stopped, wait_until
+
+ENDED_SECONDS = 60
+AWAY_SECONDS = 60
+DOCUMENTS = 2000
+# Where a step tells it; the others are seen in the record.
+STEPS = {MoveState.FENCED: "after _fence", MoveState.SWITCHED: "after _switch"}
+STATES = [
+    MoveState.COPYING,
+    MoveState.VERIFYING,
+    MoveState.READY,
+    MoveState.FENCED,
+    MoveState.SWITCHED,
+    MoveState.SHADOW,
+    MoveState.ENDING,
+]
+STRATEGIES = [
+    (Strategy.COLLECTION, Strategy.COLLECTION),
+    (Strategy.SHARED, Strategy.DATABASE),
+    (Strategy.DATABASE, Strategy.SHARED),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    server = OneMember(tmp_path_factory.mktemp("home"), "--setParameter", "enableTestCommands=1")
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def europe(tmp_path_factory):
+    server = OneMember(tmp_path_factory.mktemp("europe"), "--setParameter", "enableTestCommands=1")
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def installed(home, europe, request):
+    """Makes an installation, which goes when the test is over."""
+    made = []
+
+    def install(strategy, documents=DOCUMENTS):
+        name = f"moves_{abs(hash(request.node.name)) % 10**8}_{len(made)}"
+        made.append(moving.Installation(home, europe, name, strategy, documents))
+        return made[-1]
+
+    yield install
+    for installation in made:
+        installation.close()
+
+
+def stopped_in(installation, state, target):
+    """Have a carrier of a move be stopped in that state."""
+    at = STEPS.get(state)
+    carrier = installation.carry(**({at: signal.SIGSTOP} if at else {}))
+    on_command = state == MoveState.READY
+    installation.do(moving.start, target, Switch.ON_COMMAND if on_command else Switch.VERIFIED)
+    if state == MoveState.ENDING:
+        wait_until(lambda: installation.moves(state="shadow"), 30)
+        installation.do(moving.end_way_back)
+    if not at:
+        seen = {"state": state} if state != MoveState.ENDING else {"way_back_of": {"$exists": True}}
+        wait_until(lambda: installation.moves(**seen), 30)
+        carrier.send(signal.SIGSTOP)
+    wait_until(lambda: is_stopped(carrier.process.pid), 30)
+    if on_command:
+        installation.do(moving.switch)
+    return carrier
+
+
+def killed(installation, carrier):
+    carrier.end()
+
+
+def slept(installation, carrier):
+    """Past its lease: it wakes when another has ended the move."""
+    installation.carry()
+    installation.wait_for_end(ENDED_SECONDS, way_back_of=None)
+    carrier.send(signal.SIGCONT)
+
+
+def both_killed(installation, carrier):
+    other = installation.carry()
+    time.sleep(0.5)
+    carrier.end()
+    other.end()
+
+
+def restarted(server):
+    def restart(installation, carrier):
+        one = getattr(installation, server)
+        one.kill()
+        carrier.send(signal.SIGCONT)
+        time.sleep(1)
+        one.start_again()
+
+    restart.__name__ = f"{server} killed"
+    return restart
+
+
+def target_away(installation, carrier):
+    with installation.europe.stopped():
+        carrier.send(signal.SIGCONT)
+        time.sleep(AWAY_SECONDS)
+
+
+def overrun(installation, carrier):
+    """The oplog no longer reaches back to where the stream should go on."""
+    lost = {"failCommands": ["getMore"], "errorCode": 286, "appName": "portal"}
+    for client in (installation.client, installation.there):
+        client.admin.command(
+            {"configureFailPoint": "failCommand", "mode": {"times": 2}, "data": lost}
+        )
+    carrier.send(signal.SIGCONT)
+    time.sleep(3)
+    for client in (installation.client, installation.there):
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+def writers_stopped(installation, carrier):
+    """Over the switch, with statements in hand."""
+    installation.writers.send(signal.SIGSTOP)
+    carrier.send(signal.SIGCONT)
+    installation.wait_for_end(ENDED_SECONDS, way_back_of=None)
+    installation.writers.send(signal.SIGCONT)
+
+
+FAULTS = [
+    killed,
+    slept,
+    both_killed,
+    restarted("home"),
+    restarted("europe"),
+    target_away,
+    overrun,
+    writers_stopped,
+]
+
+
+def end_it(installation, goes_back):
+    """Have the move end, and its way back; how many seconds each took."""
+    forward = installation.wait_for_end(ENDED_SECONDS, way_back_of=None)
+    if installation.moves(open=True, state="shadow"):
+        installation.do(moving.go_back if goes_back else moving.end_way_back)
+    return forward, installation.wait_for_end(ENDED_SECONDS)
+
+
+@pytest.mark.attack("F1")
+@pytest.mark.full
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("time_", range(3))
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("state", STATES)
+def test_whatever_fails_in_a_state_nothing_is_lost(installed, figure, state, fault, time_):
+    source, target = STRATEGIES[time_]
+    installation = installed(source)
+    with installation.writers as writers:
+        carrier = stopped_in(installation, state, target)
+        fault(installation, carrier)
+        installation.carry()
+        forward, back = end_it(installation, goes_back=time_ != 1)
+    total = installation.check()
+    figure(
+        f"{source} to {target}: {total} acknowledged, 0 lost, 0 doubled; {sum(writers.errors.values())} "
+        f"refused; ended {forward:.1f} s after the fault, and back {back:.1f} s"
+    )
+
+
+def random_faults(installation, chance, *, servers):
+    """One after the other, at any time."""
+
+    def restart():
+        one = chance.choice([installation.home, installation.europe])
+        one.kill()
+        one.start_again()
+
+    def kill():
+        installation.carriers[-1].end()
+        installation.carry()
+
+    def sleep():
+        sleeper = installation.carriers[-1]
+        sleeper.send(signal.SIGSTOP)
+        installation.carry()
+        waking = threading.Timer(chance.uniform(1, 4), sleeper.send, [signal.SIGCONT])
+        waking.start()
+        installation.waking.append(waking)
+
+    for _ in range(chance.randint(1, 3)):
+        time.sleep(chance.uniform(0, 1.5))
+        chance.choice([kill, sleep, restart] if servers else [kill, sleep])()
+        if not servers:
+            installation.time_passes()
+
+
+def run_schedule(installed, seed, *, servers):
+    chance = random.Random(seed)
+    source, target = chance.choice(STRATEGIES)
+    installation = installed(source, documents=chance.choice([0, 100, 2000]))
+    installation.waking = []
+    with installation.writers:
+        installation.carry()
+        installation.do(moving.start, target)
+        random_faults(installation, chance, servers=servers)
+        end_it(installation, goes_back=chance.random() < 0.5)
+        for waking in installation.waking:
+            waking.join()
+    return installation.check()
+
+
+@pytest.mark.attack("F1")
+def test_a_few_random_schedules_lose_nothing(installed):
+    for seed in range(5):
+        run_schedule(installed, seed, servers=False)
+
+
+@pytest.mark.attack("F1")
+@pytest.mark.full
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", range(300))
+def test_a_random_schedule_loses_nothing(installed, figure, seed):
+    """Its seed repeats it."""
+    total = run_schedule(installed, seed, servers=True)
+    figure(f"{total} acknowledged, 0 lost, 0 doubled")
