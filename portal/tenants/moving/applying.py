@@ -5,6 +5,8 @@ So it doesn't matter what happened, how often and in which order, nor whether it
 
 from collections.abc import Sequence
 
+from ..elements import id_of
+from ..limits import BATCH_BYTES
 from .errors import TargetDiffers
 from .following import Follower
 from .places import Place, in_batches, read_batches, time_of
@@ -26,7 +28,7 @@ def apply_dirty(source: Place, target: Target, follower: Follower) -> int:
         ids = next(in_batches(follower.dirty))
         seen = follower.position
         for some, documents in read_batches(source, ids, since=seen):
-            if target.replace(some, documents):
+            if _replace(target, some, documents):
                 follower.clean(some, seen)
             else:
                 _make_room(source, target, follower, some)
@@ -46,6 +48,15 @@ def _make_room(source: Place, target: Target, follower: Follower, ids: Sequence[
     for some in in_batches(list(follower.dirty)):
         target.delete(some)
     for some, documents in read_batches(source, ids, at=at):
-        if not target.replace(some, documents):
+        if not _replace(target, some, documents):
             raise TargetDiffers(source.organization)
         follower.clean(some, at)
+
+
+def _replace(target: Target, ids: Sequence[bytes], documents: Sequence[bytes]) -> bool:
+    """Replace the documents of these ids, in several transactions where one would be large: they
+    are dirty until all is done. ``False`` as ``replace``."""
+    first, *others = list(in_batches(documents, size_bytes=BATCH_BYTES)) or [[]]
+    return target.replace(ids, first) and all(
+        target.replace([id_of(each) for each in some], some) for some in others
+    )

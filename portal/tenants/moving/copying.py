@@ -11,9 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ..limits import BATCH_BYTES
 from .applying import apply_dirty
 from .following import MAX_DIRTY, MAX_DIRTY_BYTES, Follower
-from .places import Page, Place, read_page
+from .places import Page, Place, in_batches, read_page
 from .writing import Target
 
 ROUND_PAGES = 8
@@ -125,9 +126,10 @@ class _Copy:
             page = following.result()
             if not page.ids:
                 return True
-            begun = time.monotonic()
-            self._average_bytes = sum(map(len, page.documents)) // len(page.documents)
-            last = not left or begun > until
+            begun, size_bytes = time.monotonic(), sum(map(len, page.documents))
+            self._average_bytes = size_bytes // len(page.documents)
+            # Two large pages would be too much for memory.
+            last = not left or begun > until or size_bytes > 2 * PAGE_BYTES
             if not last:
                 following = self._read(page.ids[-1])
             written = self._write(page)
@@ -149,7 +151,10 @@ class _Copy:
         fresh = [document for id_, document in pairs if id_ not in self._early]
         self._documents += len(page.ids)
         self._size_bytes += sum(map(len, page.documents))
-        if self._target.replace((), fresh):
+        if all(
+            self._target.replace((), some)
+            for some in in_batches(fresh, PAGE_DOCUMENTS, BATCH_BYTES)
+        ):
             return True
         self._follower.mark(page.ids)
         return False

@@ -75,17 +75,19 @@ class Follower:
         return _time_of_token(self._seen)
 
     def pump(self, seconds: float = 0, *, skips: Callable[[bytes], bool] = lambda _: False) -> bool:
-        """Take in the changes that there are, waiting ``seconds`` for the first; ``False`` if there
-        may be more, since as many ids are dirty as memory has room for, or more are written all the
-        time.
+        """Take in the changes that there are now, waiting ``seconds`` for one where there is none;
+        ``False`` if there may be more, since as many ids are dirty as memory has room for.
 
         Ids that ``skips`` is true of stay clean: a copy reads them later. Raises StreamLost,
         SourceGone.
         """
-        begun, any_ = time.monotonic(), False
+        # What is written meanwhile may go on for ever.
+        now, begun, any_ = time_of(self._place), time.monotonic(), False
         while not self._is_full and time.monotonic() < begun + max(seconds, _PUMP_SECONDS):
             if self._take(skips):
                 any_ = True
+                if self.position > now:
+                    return True
             elif any_ or time.monotonic() >= begun + seconds:
                 return True
         return False

@@ -6,6 +6,7 @@ the attempt in the token first. Names couldn't refuse it: a pool keeps its name,
 copy that is in use again.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -32,10 +33,14 @@ KEPT_DAYS = 30
 """The days for which the token of a move that has ended refuses whoever slept."""
 
 _NO_ATTEMPT = 2**31
+# TransactionTooLargeForCache: a document of 16 MB and its copy in the oplog, in a cache of 256 MB.
+_TOO_LARGE_FOR_CACHE = 388
+_CACHE_PAUSE_SECONDS = 0.1
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 CLEARED_AT_ONCE = 200
-# A batch of 16 MB takes half a second. The lease of a move is as long.
-BATCH_SECONDS = 10
+# A batch of 16 MB takes half a second, on a busy server some. After that time the embedded server
+# ends a transaction by itself.
+BATCH_SECONDS = 15
 
 
 class Target:
@@ -114,13 +119,18 @@ class Target:
 
     def _write(self, commands: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Carry all of these out, or none."""
-        while True:
-            try:
-                self._transact(lambda session: self._send(commands, session))
-            except Moved as moved:
-                self.place.follow(moved)
-            else:
-                return
+        with pymongo.timeout(BATCH_SECONDS):
+            while True:
+                try:
+                    self._transact(lambda session: self._send(commands, session))
+                except Moved as moved:
+                    self.place.follow(moved)
+                except OperationFailure as error:
+                    if error.code != _TOO_LARGE_FOR_CACHE:
+                        raise
+                    time.sleep(_CACHE_PAUSE_SECONDS)  # it is, until others' is written
+                else:
+                    return
 
     def _send(
         self, commands: Sequence[tuple[str, Mapping[str, Any]]], session: ClientSession
@@ -135,7 +145,7 @@ class Target:
 
     def _transact(self, body: Callable[[ClientSession], None]) -> None:
         client = self.place.database.client
-        with pymongo.timeout(BATCH_SECONDS), client.start_session() as session:
+        with client.start_session() as session:
             session.with_transaction(
                 body,
                 read_concern=ReadConcern("local"),
