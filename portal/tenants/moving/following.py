@@ -19,7 +19,7 @@ from pymongo.change_stream import ChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
 from ..elements import id_of
-from .errors import NotReached, SourceGone, StreamLost
+from .errors import NotReached, PlaceGone, SourceGone, StreamLost
 from .places import RAW, Place, time_of
 
 MAX_DIRTY = 50_000
@@ -30,6 +30,7 @@ _ONE = {"limit": 1, "projection": {"_id": 1}, "singleBatch": True}
 _DATA, _NAME = "_data", "collection"
 _KEYS = {"$project": dict.fromkeys(("operationType", "documentKey", "clusterTime", "to"), 1)}
 _DOCUMENTS = frozenset({"insert", "update", "replace", "delete"})
+_ENDS = frozenset({"rename", "invalidate"})
 _STRUCTURE = frozenset({"createIndexes", "dropIndexes", "modify"})
 # InvalidResumeToken, ChangeStreamHistoryLost, CappedPositionLost, ChangeStreamFatalError, and an
 # event that is too large.
@@ -81,14 +82,14 @@ class Follower:
         Ids that ``skips`` is true of stay clean: a copy reads them later. Raises StreamLost,
         SourceGone.
         """
-        # What is written meanwhile may go on for ever.
-        now, begun, any_ = time_of(self._place), time.monotonic(), False
+        # What is written meanwhile may go on for ever. And a reply without changes may have come
+        # before the server has looked at all there is.
+        now, begun, any_ = self._now(), time.monotonic(), False
         while not self._is_full and time.monotonic() < begun + max(seconds, _PUMP_SECONDS):
-            if self._take(skips):
-                any_ = True
-                if self.position > now:
-                    return True
-            elif any_ or time.monotonic() >= begun + seconds:
+            taken = self._take(skips)
+            any_ = any_ or taken
+            reached = self.position > now or (self.position == now and not taken)
+            if reached and (any_ or time.monotonic() >= begun + seconds):
                 return True
         return False
 
@@ -158,8 +159,8 @@ class Follower:
             if self._stream is None:
                 self._stream = self._open({"start_after": {_DATA: self._seen[_DATA]}})
             change = self._stream.try_next()
-            renamed = change is not None and change["operationType"] == "rename"
-            if renamed:
+            kind = None if change is None else change["operationType"]
+            if kind == "rename":
                 self._stream.next()  # its end
             token = self._stream.resume_token
         except PyMongoError as error:
@@ -171,9 +172,10 @@ class Follower:
             self._note(change, skips)
         if token is not None:
             self._seen = {**self._seen, _DATA: token[_DATA]}
-        if renamed:
-            self.close()
+        if kind == "rename":
             self._seen[_NAME] = self.renamed_to
+        if kind in _ENDS:
+            self.close()
         self._advance()
         return change is not None
 
@@ -204,10 +206,17 @@ class Follower:
     def _time_under(self, name: str) -> Timestamp | None:
         """The time at which the collection had the name; ``None`` if it hasn't. Whoever wrote later
         knew the name."""
-        place = self._place
-        reply = place.read("find", _ONE)
+        now, place = self._now(), self._place
         reached = _generation(place.name) >= _generation(name) if place.shared else False
-        return reply["operationTime"] if reached or place.name == name else None
+        return now if reached or place.name == name else None
+
+    def _now(self) -> Timestamp:
+        """The present time of the source's cluster, at which the collection is there: the stream
+        doesn't tell of one that another was renamed over."""
+        try:
+            return self._place.read("find", _ONE)["operationTime"]
+        except PlaceGone as gone:
+            raise SourceGone(gone.organization, gone.database, gone.uuid) from gone
 
     def _open(self, beginning: Mapping[str, Any]) -> ChangeStream:
         place = self._place

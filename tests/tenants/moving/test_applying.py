@@ -79,6 +79,19 @@ def test_what_is_applied_twice_or_in_another_order_is_the_same(following):
     assert same(pair)
 
 
+def test_an_update_that_events_tell_ambiguously_is_applied_as_it_came_out(following):
+    pair = following()
+    pair.collection.insert_one({"_id": 1, "meta": {"10": {"a": 1}}, "arr": [{"10": 1}, {}, {}, 4]})
+    pair.catch_up()
+    change = [
+        {"$set": {"arr": {"$slice": ["$arr", 2]}}},
+        {"$set": {"arr.0.10": 99, "meta.10": {"b": 1}}},
+    ]
+    pair.collection.update_one({"_id": 1}, change)
+    pair.catch_up()
+    assert same(pair)
+
+
 def test_an_id_that_is_equal_to_another_takes_its_place(following):
     pair = following()
     pair.collection.insert_one({"_id": 1, "n": 1})

@@ -145,6 +145,7 @@ def test_what_is_deleted_while_its_page_is_in_hand_does_not_come_back(
     def meanwhile(self, *batch):
         if pair.collection.count_documents({}) == 100:  # the second page is being read
             pair.collection.delete_many({"_id": {"$in": list(ids)[::3]}})
+            pair.collection.update_many({"_id": {"$in": list(ids)[1::3]}}, {"$set": {"n": 1}})
         return write(self, *batch)
 
     monkeypatch.setattr(Target, "replace", meanwhile)

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from bson import Timestamp
 from pymongo.errors import AutoReconnect
 
 from portal.tenants.moving import following
@@ -10,7 +11,7 @@ from portal.tenants.moving.errors import NotReached, SourceGone, StreamLost
 from portal.tenants.moving.following import Follower
 from portal.tenants.moving.places import time_of
 from tests.tenants.moving.conftest import NEIGHBOUR
-from tests.tenants.moving.contents import IDS, an_id, framed_id, of_size
+from tests.tenants.moving.contents import IDS, an_id, framed_id
 from tests.tenants.moving.test_places import fill
 
 STRATEGIES = ["collection", "database", "shared"]
@@ -94,9 +95,12 @@ def test_ids_of_all_types_are_told_as_they_are_stored(a_place, follower_of, stra
 
 
 def test_a_document_of_16_mb_is_followed(a_place, follower_of):
-    place = a_place("collection")
+    place, rest = a_place("collection"), "x" * (16 * 1024 * 1024 - 40)
+    collection = place.database[place.name]
+    write(place, 1)
     follower = follower_of(place)
-    fill(place, [of_size(1, 16 * 1024 * 1024)])
+    collection.replace_one({"_id": 1}, {"a": rest})
+    collection.update_one({"_id": 1}, {"$unset": {"a": 1}, "$set": {"b": rest}})
     assert caught_up(follower, place) == ids(1)
 
 
@@ -224,7 +228,18 @@ def test_a_source_that_was_dropped_is_told(a_place, follower_of, strategy):
     follower = follower_of(place)
     place.database[place.name].drop()
     with pytest.raises(SourceGone):
-        follower.pump(5)
+        follower.reach(Timestamp(2**32 - 1, 1), 5)
+    with pytest.raises(SourceGone):
+        follower_of(place, follower.token).pump()
+
+
+def test_a_source_that_another_collection_was_renamed_over_is_told(a_place, follower_of, tenant_db):
+    place = a_place("collection")
+    follower = follower_of(place)
+    tenant_db.other.insert_one({})
+    tenant_db.other.rename(place.name, dropTarget=True)
+    with pytest.raises(SourceGone):
+        follower.pump()
 
 
 @pytest.mark.parametrize("code", [286, 136, 280])
