@@ -10,6 +10,7 @@ from portal.data.handles import documents_of
 from portal.data.idempotency import Progress, write_once
 from portal.database.connection import client
 from portal.database.write_records import COLLECTION, KEPT
+from portal.documents.organizations import Strategy
 from portal.organizations.moving.write_records import WRITE_RECORDS, copy_records
 from portal.settings import current
 from portal.tenants.moving.errors import Overtaken
@@ -18,7 +19,11 @@ from portal.tenants.moving.places import Place
 from portal.tenants.moving.writing import TOKENS
 from portal.tenants.placements import COLLECTION as OWN
 from portal.web.context import IdempotencyKey
+from tests.clusters.conftest import europe  # noqa: F401
+from tests.data.conftest import DataProgram
+from tests.factories import a_key as an_api_key
 from tests.factories import an_organization, fresh
+from tests.organizations.moving import carrying
 
 MOVE, ATTEMPT = ObjectId(), 3
 
@@ -145,3 +150,16 @@ def test_a_key_may_be_used_again_after_its_time(sides, acme):
     records.update_one({"_id": "key 1"}, {"$set": {"at": earlier, "progress": {"batch": 1}}})
     assert write(acme, "key 1", "second") == ({"answer": "second"}, False)
     assert "progress" not in records.find_one({"_id": "key 1"})
+
+
+def test_a_write_is_done_once_though_it_is_sent_again_at_another_cluster(app, acme, europe):  # noqa: F811
+    program = DataProgram(app, an_api_key(acme, None, ["documents.read", "documents.write"]))
+    once = {"Idempotency-Key": "once"}
+    first = program.insert('{"n": 1}', headers=once)
+    moved = carrying.move(acme, Strategy.DATABASE, "europe")
+    assert fresh(acme).placement.cluster == "europe", repr(moved.to_mongo())
+    again = program.insert('{"n": 1}', headers=once)
+    assert again.status_code == first.status_code == 201
+    assert again.json == {**first.json, "repeated": 1}
+    assert len(carrying.documents_of(acme)) == 1
+    assert program.insert('{"n": 2}', headers=once).status_code == 422
