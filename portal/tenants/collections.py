@@ -36,6 +36,7 @@ _PROBED = "portal_tenant_documents"
 _STORAGE_FIGURES = ("storageStats.size", "storageStats.storageSize", "storageStats.indexSizes")
 _NAMESPACE_EXISTS = 48
 _INDEX_NOT_FOUND = 27
+_TOO_LARGE_FOR_CACHE = 388
 # NamespaceNotFound, QueryPlanKilled: the collection was renamed or dropped while the command ran.
 _MOVED_MEANWHILE = (26, 175)
 _ANY: Sequence[Mapping[str, Any]] = ({"$limit": 1}, {"$project": {"_id": 1}})
@@ -166,6 +167,16 @@ def drop_collection(database: Database, uuid: UUID, name: str) -> None:
         _until_known(lambda: send(database, command, uuid))
     except CollectionMissing:
         return
+    except OperationFailure as error:
+        if error.code != _TOO_LARGE_FOR_CACHE:
+            raise
+        indexes = [each["name"] for each in database[name].list_indexes() if each["name"] != "_id_"]
+        if not indexes:
+            raise
+        # All definitions are written once for each index that goes. So the indexes go before.
+        for index in indexes:
+            drop_index(database, uuid, name, index)
+        drop_collection(database, uuid, name)
 
 
 def read_documents(
