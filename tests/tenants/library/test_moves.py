@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pymongo
@@ -463,3 +464,47 @@ def test_a_stream_to_a_cluster_without_a_uri_says_so(connect, fake, acme, quick)
         with pytest.raises(errors.UnknownCluster, match="berlin"):
             changes_of(stream, 1)
         assert not stream.alive
+
+
+def test_moves_that_follow_each_other_closely_leave_nobody_waiting(store, fake, acme, strategy):
+    """Who still waits for one is told of the next, and nobody until some time is over."""
+    store.insert_one({"_id": 0, "n": 0})
+    stopped, waits = threading.Event(), []
+
+    def write():
+        while not stopped.is_set():
+            begun = time.monotonic()
+            store.update_one({"_id": 0}, {"$inc": {"n": 1}})
+            waits.append(time.monotonic() - begun)
+
+    with ThreadPoolExecutor(8) as threads:
+        writing = [threads.submit(write) for _ in range(8)]
+        try:
+            for n in range(10):
+                fake.relocate(acme, cluster=CLUSTERS[n % 2])
+        finally:
+            stopped.set()
+        for each in writing:
+            each.result(10)
+    assert store.find_one() == {"_id": 0, "n": len(waits)}
+    assert max(waits) < 3
+
+
+def test_those_who_wait_hold_no_connection_that_others_need(connect, fake, acme, strategy):
+    tenants = connect(fake.uris, maxPoolSize=2)
+    store, other = tenants.by_id(acme), tenants.by_id(fake.create("other"))
+    for each in (store, other):
+        each.find_one()
+    fence = Fence(fake, acme, cluster="berlin")
+    with ThreadPoolExecutor(20) as threads:
+        waiting = [threads.submit(store.insert_one, {"_id": n}) for n in range(20)]
+        try:
+            with pymongo.timeout(5):
+                for n in range(20):
+                    other.insert_one({"_id": n})
+            assert not any(each.done() for each in waiting)
+        finally:
+            fence.go_on()
+        for each in waiting:
+            each.result(10)
+    assert store.count_documents({}) == other.count_documents({}) == 20
