@@ -74,6 +74,11 @@ _way_back_days = click.option(
     metavar="N",
     help="Keep the way back for so long; 7 days without it.",
 )
+_end_credentials = click.option(
+    "--end-credentials",
+    is_flag=True,
+    help="Switch although MongoDB users have no other string yet: those end.",
+)
 _named = click.argument("move", metavar="MOVE")
 
 
@@ -117,6 +122,7 @@ def plan_move(organization: str, strategy: str | None, cluster: str | None, as_j
 @_p99
 @_without_way_back
 @_way_back_days
+@_end_credentials
 @on_database
 def start_move(
     organization: str,
@@ -131,6 +137,7 @@ def start_move(
     neighbours_p99: int | None,
     without_way_back: bool,
     way_back_days: int | None,
+    end_credentials: bool,
 ) -> None:
     """Move ORGANIZATION as planned; refused, with the difference, where something has changed.
 
@@ -143,6 +150,7 @@ def start_move(
         Throttle(rate, neighbours_p99),
         without_way_back,
         way_back_days,
+        ends_credentials=end_credentials,
     )
     with refusals():
         found = find_organization(organization)
@@ -164,6 +172,7 @@ def start_move(
 @_p99
 @_without_way_back
 @_way_back_days
+@_end_credentials
 @on_database
 def approve_move(
     move: str,
@@ -175,6 +184,7 @@ def approve_move(
     neighbours_p99: int | None,
     without_way_back: bool,
     way_back_days: int | None,
+    end_credentials: bool,
 ) -> None:
     """Start MOVE, which owners have asked for: by its id, or its organization's slug."""
     options = Options(
@@ -183,6 +193,7 @@ def approve_move(
         Throttle(rate, neighbours_p99),
         without_way_back,
         way_back_days,
+        ends_credentials=end_credentials,
     )
     with refusals():
         requested = managing.find_move(move)
@@ -318,6 +329,7 @@ def throttle_move(move: str, rate: int | None, neighbours_p99: int | None, unlim
 @click.option("--in-hours", is_flag=True, help="In the hours of the placement policy.")
 @click.option("--on-command", is_flag=True, help="Not before flask moves switch --now.")
 @_without_way_back
+@_end_credentials
 @on_database
 def switch_move(
     move: str,
@@ -326,6 +338,7 @@ def switch_move(
     in_hours: bool,
     on_command: bool,
     without_way_back: bool,
+    end_credentials: bool,
 ) -> None:
     """Say when MOVE switches: now, without any option."""
     switch = _switch(at, in_hours=in_hours, on_command=on_command, now=now) or Switch.VERIFIED
@@ -336,6 +349,7 @@ def switch_move(
             switch=switch,
             at=at,
             without_way_back=True if without_way_back else None,
+            ends_credentials=True if end_credentials else None,
         )
     click.echo(f"{changed.slug}: {plain(explaining.describe(changed))}")
 

@@ -15,7 +15,12 @@ from portal.documents.organizations import Organization, Strategy
 from portal.organizations.credentials import managing, tending, travelling
 from portal.organizations.credentials.errors import NotTravelling
 from portal.organizations.lifecycle.privileges import PREFIX
-from portal.organizations.moving.managing import abort_move, end_way_back, go_back
+from portal.organizations.moving.managing import (
+    abort_move,
+    end_way_back,
+    go_back,
+    switch_move,
+)
 from portal.organizations.moving.planning import Wish, plan_move
 from portal.web.context import RequestContext
 from tests.factories import a_context, an_access, fresh
@@ -126,7 +131,11 @@ def test_another_string_for_the_move_ends_the_first(acme, make, connect, there):
 
 def test_a_move_may_end_those_without_a_new_string(acme, mara, make, connect, tenant_db):
     _, uri = make()
-    move = begin_move(fresh(acme), ends_credentials=True)
+    waiting = begin_move(fresh(acme))
+    assert waiting.state == MoveState.READY
+    switch_move(str(waiting.id), a_context(), ends_credentials=True)
+    run_due_movers()
+    move = Move.objects.get(id=waiting.id)
     assert (move.state, move.outcome) == (MoveState.DONE, Outcome.MOVED)
     with pytest.raises(OperationFailure, match="not authorized"):
         connect(uri).get_default_database().org_acme_corp.find_one()

@@ -257,12 +257,15 @@ def switch_move(
     switch: Switch = Switch.VERIFIED,
     at: datetime | None = None,
     without_way_back: bool | None = None,
+    ends_credentials: bool | None = None,
 ) -> Move:
     """Change when a move switches: with ``Switch.VERIFIED`` now, if it is ready. Raises
     MoveNotFound, WrongMoveState, InvalidMoveOption."""
     values = _switching(switch, at)
     if without_way_back is not None:
         values["without_way_back"] = without_way_back or None
+    if ends_credentials is not None:
+        values["ends_credentials"] = ends_credentials or None
     switched = _change(
         move,
         _BEFORE_SWITCH,
