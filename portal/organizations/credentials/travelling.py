@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bson import ObjectId
-from pymongo.errors import OperationFailure
 
 from portal import clock
 from portal.database import users
@@ -83,47 +82,61 @@ def prepare_credential(
     if missing := users.missing_rights(home):
         raise errors.MissingRights(home.name, ", ".join(missing))
     user, password = managing.new_user(), users.random_password()
-    cluster, database = home_of(move.target)
-
-    @transactional
-    def add_user() -> None:
-        managing.begin_credential_change(access, context, PREPARED, credential_id)
-        _check_open(move)
-        credential = _stored(access, credential_id)
-        one = UserElsewhere(user=user, cluster=cluster, database=database)
-        credential.elsewhere.append(one)
-        credential.due_at = tending.next_due(credential)
-        credential.save()
-
-    @transactional
-    def make_ready() -> None:
-        # The switch writes credentials as well, so it comes before this or after it.
-        _check_open(move)
-        credential = _stored(access, credential_id)
-        for each in credential.elsewhere:
-            if each.user.name == user.name:
-                each.user.ready_at = clock.now()
-            elif (each.cluster, each.database) == (cluster, database):
-                each.user.ended_at = credential.due_at = clock.now()
-        credential.due_at = tending.next_due(credential)
-        credential.save()
-        organization = Organization.objects.get(id=access.organization.id)
-        details = {"user": user.name, "cluster": cluster}
-        managing.record_event(organization, "credential.prepared", credential, context, **details)
-
-    add_user()
+    _add_user(access, credential_id, move, user, context)
     try:
         managing.create_user(home, user.name, password, ())
         new = managing.prove_user(credential_id, user.name, password, move.target, None)
-        make_ready()
+        _make_ready(access, credential_id, move, user, context)
     except Exception as error:
         managing.abandon(credential_id, user.name, context)
-        refusal = managing.refusal_of(error) if isinstance(error, OperationFailure) else None
+        refusal = managing.refusal_of(error)
         if refusal is None:
             raise
         raise refusal from error
     tending.tend(credential_id)
     return new
+
+
+@transactional
+def _add_user(
+    access: Access,
+    credential_id: ObjectId,
+    move: Move,
+    user: CredentialUser,
+    context: RequestContext,
+) -> None:
+    managing.begin_credential_change(access, context, PREPARED, credential_id)
+    _check_open(move)
+    credential = _stored(access, credential_id)
+    cluster, database = home_of(move.target)
+    one = UserElsewhere(user=user, cluster=cluster, database=database)
+    credential.elsewhere.append(one)
+    credential.due_at = tending.next_due(credential)
+    credential.save()
+
+
+@transactional
+def _make_ready(
+    access: Access,
+    credential_id: ObjectId,
+    move: Move,
+    user: CredentialUser,
+    context: RequestContext,
+) -> None:
+    """Have the user count, and the one that the credential had there end. The switch writes
+    credentials as well, so it comes before this or after it."""
+    _check_open(move)
+    credential, there = _stored(access, credential_id), home_of(move.target)
+    for each in credential.elsewhere:
+        if each.user.name == user.name:
+            each.user.ready_at = clock.now()
+        elif (each.cluster, each.database) == there:
+            each.user.ended_at = clock.now()
+    credential.due_at = tending.next_due(credential)
+    credential.save()
+    organization = Organization.objects.get(id=access.organization.id)
+    details = {"user": user.name, "cluster": move.target.cluster}
+    managing.record_event(organization, "credential.prepared", credential, context, **details)
 
 
 def end_users_at(organization_id: ObjectId, placement: Placement) -> None:
