@@ -11,7 +11,16 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from tests.tenants.library.conftest import library
-from tests.tenants.library.works import AFTERWARDS, FEW, READS, VERBS, WRITES, ids, told
+from tests.tenants.library.works import (
+    AFTERWARDS,
+    FEW,
+    READS,
+    VERBS,
+    WRITES,
+    ids,
+    own_collection,
+    told,
+)
 
 directory, errors = library("directory"), library("errors")
 
@@ -508,3 +517,46 @@ def test_those_who_wait_hold_no_connection_that_others_need(connect, fake, acme,
         for each in waiting:
             each.result(10)
     assert store.count_documents({}) == other.count_documents({}) == 20
+
+
+def test_a_write_of_which_nothing_can_be_learned_is_told_and_not_guessed(
+    over_the_line, line, stored, fake, acme, strategy
+):
+    """Its answer is lost, the place that is left can't be asked any more, and it was done."""
+    stored.insert_many(FEW)
+    store = over_the_line.by_id(acme)
+    store.find_one()
+
+    def move_and_cut():
+        fake.relocate(acme, cluster="berlin")
+        line.listener.close()
+
+    line.break_after("update", move_and_cut)
+    with pytest.raises(PyMongoError), pymongo.timeout(1):
+        store.update_one({"_id": 1}, {"$inc": {"n": 1}})
+    assert type(stored)(fake, acme).find() == AFTERWARDS["update_one"]
+
+
+@own_collection
+@pytest.mark.parametrize("to", ["collection", pytest.param("shared", marks=pytest.mark.full)])
+def test_an_index_is_built_at_the_new_place_if_there_may_be_one(store, fake, acme, to):
+    store.create_index("a")
+    fence, outcome = Fence(fake, acme, strategy=to, cluster="berlin", pool=3), []
+
+    def build():
+        try:
+            outcome.append(store.create_index("b"))
+        except errors.NeedsOwnPlacement as refused:
+            outcome.append(type(refused))
+
+    building = threading.Thread(target=build)
+    building.start()
+    building.join(0.1)
+    assert building.is_alive()
+    fence.go_on()
+    building.join()
+    if to == "shared":
+        assert outcome == [errors.NeedsOwnPlacement]
+    else:
+        assert outcome == ["b_1"]
+        assert {"_id_", "a_1", "b_1"} == set(store.index_information())
