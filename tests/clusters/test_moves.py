@@ -129,3 +129,14 @@ def move_back_and_end(organization, moved):
     go_back(str(moved.id), a_context())
     run_due_movers()
     return fresh(organization).placement.cluster == "main"
+
+
+def test_where_the_source_is_lost_the_copy_is_kept(europe, tenant_db, command):
+    acme = an_organization("Acme Corp", cluster="europe")
+    tenant_of(acme).insert_many(SOME)
+    ready = a_ready_move(acme, Strategy.COLLECTION)
+    europe.kill()
+    command("clusters", "lost", "europe", "--confirm", "europe")
+    run_due_movers()
+    assert now(ready).outcome == Outcome.GIVEN_UP
+    assert tenant_db[f"move_{ready.id}"].count_documents({}) == 50

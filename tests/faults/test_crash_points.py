@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from portal.documents.organizations import OperationKind
 from portal.organizations.lifecycle import engine
 from tests.faults.scenarios import EVERY, SCENARIOS
 
@@ -71,8 +72,10 @@ def test_each_kind_of_operation_has_its_scenarios(whole_lives):
     for scenario in EVERY:
         life, _, _ = whole_lives(scenario)
         passed.setdefault(scenario.kind, set()).update(life.steps)
-    assert {s.kind for s in SCENARIOS if s.name in DAILY} == set(engine.PLANS)
-    for kind, plan in engine.PLANS.items():
+    # Those of a move are passed in tests/organizations/moving/test_failing.py.
+    others = {kind: plan for kind, plan in engine.PLANS.items() if kind != OperationKind.MOVE}
+    assert {s.kind for s in SCENARIOS if s.name in DAILY} == set(others)
+    for kind, plan in others.items():
         steps = {step.__name__ for way in plan.ways.values() for step in (*way.forward, *way.back)}
         missed = {name for name in steps if f"before {name} #1" not in passed.get(kind, ())}
         assert not missed, f"no scenario of {kind} comes to these steps"

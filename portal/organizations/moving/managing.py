@@ -28,6 +28,7 @@ from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.access.owners import email_owners
 from portal.organizations.lifecycle.moves import lives_at
 from portal.organizations.lifecycle.moving import record_places
+from portal.organizations.lifecycle.states import RULES
 from portal.organizations.moving import ending
 from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import (
@@ -227,6 +228,8 @@ def abort_move(move: str, reason: str | None, context: RequestContext) -> Move:
         return _end_request(found, "aborted", context, reason=reason)
     if found.way_back_of and found.state == MoveState.SHADOW:
         raise WrongMoveState(str(found.id), "a way back", "aborted: end it, or go back")
+    if not RULES[MoveState(found.state)].may_abort:
+        raise WrongMoveState(str(found.id), found.state, "aborted")
 
     @transactional
     def abort() -> Move:

@@ -206,11 +206,15 @@ def _copy(run: Run) -> None:
 
 
 def _copy_documents(run: Run, attempt: Attempt) -> None:
-    copied, pace = run.move.progress.copied, Pace(run)
+    copied, pace, kept_up = run.move.progress.copied, Pace(run), time.monotonic()
 
     def on_progress(far: Copied) -> bool:
-        nonlocal copied
+        nonlocal copied, kept_up
         copied += far.documents
+        if far.caught_up:
+            kept_up = time.monotonic()
+        elif time.monotonic() - kept_up > PATIENCE_SECONDS:
+            raise _written_too_fast(len(attempt.follower.dirty))
         moved = {"progress.moved_at": "$$NOW", "progress.last_written_at": "$$NOW"}
         run.lease.report(
             {
@@ -260,11 +264,15 @@ def catch_up(run: Run, attempt: Attempt) -> None:
         if backlog < 0.9 * least:
             least, since = backlog, time.monotonic()
         elif time.monotonic() - since > PATIENCE_SECONDS:
-            raise Stopped(
-                f"it is written faster than it can be followed: {backlog:,} documents are to be "
-                f"applied, and there were as many {PATIENCE_SECONDS} s ago",
-                at_once=True,
-            )
+            raise _written_too_fast(backlog)
+
+
+def _written_too_fast(backlog: int) -> Stopped:
+    return Stopped(
+        f"it is written faster than it can be followed: {backlog:,} documents are to be applied, "
+        f"and that was no less {PATIENCE_SECONDS} s ago",
+        at_once=True,
+    )
 
 
 def _keep_up(run: Run, attempt: Attempt) -> None:

@@ -8,11 +8,12 @@ from pymongo.errors import AutoReconnect
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization, Strategy
 from portal.organizations.lifecycle import engine, moving
-from portal.organizations.moving import managing, mover
+from portal.organizations.moving import exercising, managing, mover
 from portal.organizations.moving.managing import abort_move, go_back, switch_move
 from portal.organizations.storage import tenant_of
 from portal.tenants.moving.errors import StreamLost
 from portal.tenants.moving.following import Follower
+from portal.tenants.moving.writing import Target
 from tests.factories import a_context, an_organization, fresh
 from tests.organizations.moving.carrying import (
     a_ready_move,
@@ -256,3 +257,35 @@ def test_the_third_failure_for_one_cause_stops_and_says_it(acme, monkeypatch):
     managing.resume_move(str(begun.id), a_context())
     run_movers()
     assert now(begun).outcome == Outcome.MOVED
+
+
+def test_what_is_written_faster_than_it_can_be_followed_stops_and_says_so(acme, monkeypatch):
+    begun = begin(acme, Strategy.DATABASE)
+    monkeypatch.setattr(mover, "MOST_DIRTY", -1)  # as if there were always more
+    monkeypatch.setattr(mover, "PATIENCE_SECONDS", 0)
+    run_movers()
+    stopped = now(begun)
+    assert stopped.paused
+    assert "written faster than it can be followed" in stopped.waits_for
+    assert documents_of(acme) == SOME
+    monkeypatch.undo()
+    managing.resume_move(str(begun.id), a_context())
+    run_movers()
+    assert now(begun).outcome == Outcome.MOVED
+
+
+def test_a_way_back_that_does_not_work_stops_the_switch(acme, monkeypatch):
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    monkeypatch.setattr(exercising, "SECONDS", 0.3)
+    monkeypatch.setattr(Target, "exercise", lambda *_: None)  # nothing arrives
+    switch_move(str(ready.id), a_context())
+    for _ in range(moving.MOST_FENCES):
+        now(ready).update(unset__next_fence_at=True)
+        run_due_movers(1)
+    stopped = now(ready)
+    assert (stopped.state, stopped.switch_wanted) == (MoveState.READY, None)
+    assert "the way back doesn't work" in stopped.waits_for
+    switch_move(str(ready.id), a_context(), without_way_back=True)
+    run_due_movers()
+    assert now(ready).outcome == Outcome.MOVED
+    assert not Move.objects(open=True)
