@@ -210,11 +210,6 @@ def install(portal_parts: tuple[Part[Sides], ...]) -> None:
     _installed[:] = portal_parts
 
 
-def has_steps(phase: Phase) -> bool:
-    """Tell whether anything that travels has a step in the phase."""
-    return any(phase in part.steps for part in (*PARTS, *_installed))
-
-
 def run_parts(phase: Phase, sides: Sides) -> None:
     """Carry a phase out for all that travels. May be run again. Raises what ``parts.run`` raises,
     and those of the portal's parts."""

@@ -64,7 +64,6 @@ from portal.tenants.moving.errors import (
     StructureUnfit,
     VerificationFailed,
 )
-from portal.tenants.moving.parts import Phase, Sides
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -251,18 +250,6 @@ def _name_target(organization: Organization) -> Organization:
     rename_by_uuid(
         organization, organization.placement.collection, organization.operation.collection
     )
-    return organization
-
-
-def _arrive(organization: Organization) -> Organization:
-    """Have what travels arrive that needs the target to be the organization's place."""
-    if not moves.has_steps(Phase.AT_SWITCH):
-        return organization  # the source may be gone by now
-    move = _move_of(organization)
-    source = moves.place_of(organization.id, old_copy_of(move))
-    target = moves.place_of(organization.id, organization.placement)
-    sides = Sides(source, target, move.id, move.attempt, lambda _: None)
-    moves.run_parts(Phase.AT_SWITCH, sides)
     return organization
 
 
@@ -508,7 +495,6 @@ _WAY = engine.Way(
         _drain,
         _switch,
         _name_target,
-        _arrive,
         _give_privileges,
         _end,
     ),

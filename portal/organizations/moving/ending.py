@@ -36,6 +36,7 @@ from portal.tenants.collections import (
     drop_collection,
     uuid_of,
 )
+from portal.tenants.moving.errors import Overtaken
 from portal.tenants.moving.writing import Target, close_token
 
 log = structlog.get_logger()
@@ -161,7 +162,11 @@ def _clear(move: Move, unwanted: Placement, lease: Renewing) -> None:
         target = Target(place_of(move.organization, unwanted), move.id, move.attempt)
     except CollectionMissing:
         return
-    target.take_over()
+    try:
+        target.take_over()
+    except Overtaken:
+        lease.renew()  # else by another attempt: the token is closed, which comes last
+        return
     lease.renew()  # only now are earlier ones refused
     begun = time.monotonic()
     for _ in target.clear():

@@ -38,15 +38,13 @@ class Phase(StrEnum):
     ``PREPARE`` comes before the first document is copied, and when a way back begins;
     ``BEFORE_READY`` once all are there, again whenever the source's structure changed, and before
     each fence; ``AFTER_FENCE`` when nobody writes any more, within the pause; ``UNDO`` where the
-    source got its name back instead of the switch; ``AT_SWITCH`` after the switch, when the source
-    may be gone.
+    source got its name back instead of the switch.
     """
 
     PREPARE = "prepare"
     BEFORE_READY = "before ready"
     AFTER_FENCE = "after the fence"
     UNDO = "undo"
-    AT_SWITCH = "at the switch"
 
 
 @dataclass(slots=True, eq=False)

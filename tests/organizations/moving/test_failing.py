@@ -7,8 +7,8 @@ from pymongo.errors import AutoReconnect
 
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization, Strategy
-from portal.organizations.lifecycle import engine, moving
-from portal.organizations.moving import exercising, managing, mover
+from portal.organizations.lifecycle import engine, moves, moving
+from portal.organizations.moving import ending, exercising, managing, mover
 from portal.organizations.moving.managing import abort_move, go_back, switch_move
 from portal.organizations.storage import tenant_of
 from portal.tenants.moving.errors import StreamLost
@@ -289,3 +289,25 @@ def test_a_way_back_that_does_not_work_stops_the_switch(acme, monkeypatch):
     run_due_movers()
     assert now(ready).outcome == Outcome.MOVED
     assert not Move.objects(open=True)
+
+
+def test_who_takes_over_an_end_that_was_nearly_done_writes_only_that(acme, monkeypatch):
+    moved = move(an_organization("Globex", strategy=Strategy.SHARED), Strategy.COLLECTION)
+    managing.end_way_back(str(moved.id), a_context())
+    way_back = Move.objects.get(way_back_of=moved.id)
+    cleared = []
+
+    def die(*_):
+        cleared.append(True)
+        raise Killed
+
+    close = ending.close_token
+    monkeypatch.setattr(ending, "close_token", die)
+    make_due()
+    with pytest.raises(Killed):
+        run_movers()
+    monkeypatch.undo()
+    for one in (way_back.id, moved.id):
+        close(moves.internal_of("main"), one)
+    run_due_movers()
+    assert (cleared, now(way_back).state) == ([True], MoveState.DONE)

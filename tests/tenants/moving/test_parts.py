@@ -62,7 +62,6 @@ def test_all_has_arrived_after_the_phases_of_a_move(sides, source, target):
     assert not new.options().get("validator")
     assert new.index_information()["at_1"]["expireAfterSeconds"] > 10**9
     run(Phase.AFTER_FENCE, PARTS, both)
-    run(Phase.AT_SWITCH, PARTS, both)
     assert not_arrived(both) == set()
 
 
