@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import time as time_of_day
 from functools import partial
 from typing import Any
@@ -179,14 +180,14 @@ def _run(course: Course, survey: Survey, pace: Pace) -> Job:
     context = RequestContext(OPERATOR)
     job = draining.start_or_join(course, survey, context)
     click.echo(f"{plain(job.title)}: job {job.id}")
-    line = ProgressLine()
+    line, told = ProgressLine(), _Told()
     work = partial(
         draining.run_moves,
         course=course,
         survey=survey,
         pace=pace,
         context=context,
-        watch=partial(_watch, line),
+        watch=partial(_watch, line, told),
     )
     try:
         while job.state == JobState.RUNNING:
@@ -203,10 +204,19 @@ def _run(course: Course, survey: Survey, pace: Pace) -> Job:
         sys.exit(1)
     finally:
         line.end()
+    _tell_left(told.left, "left where they are")
     return job
 
 
-def _watch(line: ProgressLine, progress: RunProgress) -> None:
+@dataclass(slots=True)
+class _Told:
+    """What is told at the end of a run."""
+
+    left: list[Left] = field(default_factory=list)
+
+
+def _watch(line: ProgressLine, told: _Told, progress: RunProgress) -> None:
+    told.left = list(progress.left)
     failed = f", {progress.failed:,} failed" if progress.failed else ""
     words = f"{progress.done:,} of {progress.total:,}{failed}"
     at = f"waits for {progress.waits_for}" if progress.waits_for else ", ".join(progress.at)

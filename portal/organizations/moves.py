@@ -165,6 +165,8 @@ def _way_back_title(move: Move) -> str:
 
 def _title_under_way(move: Move, progress: Progress) -> str:
     about = f"of about {counted(progress.documents, 'document')}"
+    if progress.copied > progress.documents:
+        about = f"documents, there were {intcomma(progress.documents)} at first"
     titles = {
         MoveState.COPYING: f"Copying, {intcomma(progress.copied)} {about}",
         MoveState.VERIFYING: f"Comparing, {intcomma(move.progress.verified or 0)} {about}",

@@ -9,7 +9,7 @@ from portal.database.clusters import KnownCluster
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.placement import capacity
 from portal.placement.clusters import placeable_clusters
-from portal.placement.errors import ClustersUnavailable, RegionUnavailable
+from portal.placement.errors import ClustersUnavailable, NoOtherCluster, RegionUnavailable
 from portal.placement.policies import Policy, current_policy
 
 log = structlog.get_logger()
@@ -47,13 +47,16 @@ def choose(plan: str | None = None, region: str | None = None) -> Placement:
 def choose_other(cluster: str, region: str | None) -> str:
     """Another cluster for an organization that leaves this one, by their weights and room.
 
-    Raises UnknownRegion, RegionUnavailable, ClustersUnavailable.
+    Raises UnknownRegion, NoOtherCluster.
     """
     policy = current_policy()
-    taking = placeable_clusters(region, followed=policy.guard.applications_follow)
+    try:
+        taking = placeable_clusters(region, followed=policy.guard.applications_follow)
+    except (RegionUnavailable, ClustersUnavailable) as error:
+        raise NoOtherCluster(cluster, region) from error
     others = [one for one in taking if one.name != cluster]
     if not others:
-        raise RegionUnavailable(region) if region else ClustersUnavailable
+        raise NoOtherCluster(cluster, region)
     return _by_weight(others, policy)[0].name
 
 

@@ -84,6 +84,25 @@ class ClustersUnavailable(Unavailable):
 
 
 @dataclass
+class NoOtherCluster(Unavailable):
+    """An organization is to leave a cluster, and no other takes it."""
+
+    cluster: str
+    region: str | None
+
+    code = "no_other_cluster"
+    message = (
+        "No other cluster than {cluster}{in_region} takes organizations now: they are away, closed "
+        "(weight 0), or not reached by every application"
+    )
+
+    @property
+    def in_region(self) -> str:
+        """The region in words, if it is bound to one."""
+        return f" in {self.region}" if self.region else ""
+
+
+@dataclass
 class TooManyOpenFiles(Unavailable):
     """A cluster has so many files open that it is better not to look at more."""
 

@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.documents.moves import MoveState, Outcome
+from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization, Placement
+from portal.organizations.storage import tenant_of
 from tests.factories import an_organization
 from tests.moving.records import a_move, a_way_back, moved
+from tests.organizations.moving.carrying import run_due_movers, run_movers
 
 IN_EUROPE = Placement(cluster="europe", collection="org_acme_corp")
 
@@ -97,6 +99,39 @@ def test_options_that_say_nothing_or_two_things_are_refused(acme, command):
         ("run", "--from", "europe", "--hours", "night"),
     ):
         assert command("moves", *arguments).returncode == 2, arguments
+
+
+def test_a_move_is_paused_throttled_and_aborted_twice_by_commands(acme, command):
+    told = command("moves", "start", "acme-corp", "--to", "shared", "--yes", "--on-command")
+    assert "Started: Move of acme-corp from a collection of its own on main" in told.stdout
+    assert command("moves", "pause", "acme-corp").returncode == 0
+    assert "copying, paused" in command("moves", "show", "acme-corp").stdout
+    assert command("moves", "throttle", "acme-corp", "--rate", "70").returncode == 0
+    assert command("moves", "resume", "acme-corp").returncode == 0
+    run_movers()
+    assert (
+        "waits for    somebody who switches it" in command("moves", "explain", "acme-corp").stdout
+    )
+    for _ in range(2):
+        aborted = command("moves", "abort", "acme-corp", "--reason", "Not today.")
+        assert aborted.stdout == "acme-corp stays where it is. The portals remove the copy.\n"
+    run_due_movers()
+    assert "aborted, Not today." in command("moves", "list", "--all").stdout
+    assert command("moves", "back", "acme-corp").returncode == 2
+
+
+def test_a_plan_is_applied_as_shown_or_refused_with_the_difference(acme, command):
+    planned = command("moves", "plan", "acme-corp", "--to", "shared")
+    assert planned.returncode == 0, planned.stdout
+    text = planned.stdout.rsplit(" ", 1)[1].strip()
+    tenant_of(acme).create_index("n")
+    refused = command("moves", "start", "acme-corp", "--plan", text)
+    assert refused.returncode == 2
+    assert "the number of indexes is 2, and was 1" in refused.stderr
+    unfit = command("moves", "plan", "acme-corp", "--to", "shared")
+    assert unfit.returncode == 1
+    assert "  NO  " in unfit.stdout
+    assert not Move.objects
 
 
 def test_a_cluster_is_not_removed_while_moves_and_ways_back_hold_it(europe, acme, command):

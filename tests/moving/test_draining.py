@@ -13,6 +13,7 @@ from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
 from portal.jobs import managing as jobs
 from portal.organizations.moving import draining, managing
+from portal.organizations.moving.errors import NotMovable
 from portal.organizations.storage import tenant_of
 from portal.placement import policies
 from portal.placement.policies import current_policy
@@ -88,6 +89,35 @@ def test_one_that_cannot_move_is_found_before_the_first_does(organizations, comm
     assert "2 moved" in others.stdout, others.stdout + others.stderr
     assert [where(one) for one in organizations] == ["main", "europe", "main"]
     assert "europe still holds 1 organization (kestrel)." in others.stdout
+
+
+def test_where_no_other_cluster_takes_them_it_says_so_before_anything_moves(organizations, command):
+    clusters.change_cluster("main", Changes(weight=0), RequestContext())
+    refused = run(command)
+    assert refused.returncode == 2
+    words = "acme-corp: No other cluster than europe takes organizations now"
+    assert words in refused.stdout
+    assert not Move.objects
+
+
+def test_one_that_is_in_the_way_at_its_turn_is_left_and_told(
+    organizations, command, movers, monkeypatch
+):
+    """What is found only then: it was fit when all were looked at."""
+    acme, kestrel, verso = organizations
+    start = managing.start_move
+
+    def start_but_one(organization, *given):
+        if organization.id == kestrel.id:
+            raise NotMovable(organization.name, "it is being renamed, so try again in a moment")
+        return start(organization, *given)
+
+    monkeypatch.setattr(managing, "start_move", start_but_one)
+    told = run(command)
+    assert told.returncode == 1
+    assert "1 organization left where they are:\n  kestrel: " in told.stdout
+    assert "it is being renamed" in told.stdout
+    assert [where(one) for one in (acme, kestrel, verso)] == ["main", "europe", "main"]
 
 
 @pytest.mark.full

@@ -63,6 +63,21 @@ def test_every_member_sees_how_far_it_is(acme, visitor, app, state, told, percen
     assert "It is being moved" in visitor.get(PLACE).text
 
 
+def test_more_documents_than_at_first_are_no_hundred_percent_and_no_time_left(acme, visitor):
+    a_move(acme, progress={"copied": 6_500})
+    page = visitor.get(HERE)
+    assert box_of(page).startswith(
+        "Copying, 6,500 documents, there were 4,000 at first 99 % 600 a second. "
+    )
+
+
+def test_a_ready_one_says_who_is_waited_for(acme, visitor):
+    move = a_move(acme, MoveState.READY)
+    assert "It switches when whoever runs this portal says so." in box_of(visitor.get(HERE))
+    move.update(set__switch_in_hours=True)
+    assert "It switches at an hour when few work." in box_of(visitor.get(HERE))
+
+
 def test_what_does_not_get_on_says_why(acme, visitor):
     a_move(acme, last_error="AutoReconnect: connection closed")
     assert "tried again, after AutoReconnect: connection closed" in box_of(visitor.get(HERE))

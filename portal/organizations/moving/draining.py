@@ -43,7 +43,9 @@ KINDS = (KIND,)
 MOST_FAILURES = 2
 """As many moves fail before the run does."""
 
-MOST_TRIES = 3
+MOST_TRIES = 10
+"""As often one is tried to begin, behind all others, before it is left where it is."""
+
 SUFFERING_LOOKS = 3
 LOOK_SECONDS = 1.0
 _COPIES = (MoveState.COPYING, MoveState.VERIFYING)
@@ -77,13 +79,15 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run is: ``at`` are the slugs of those that move."""
+    """How far a run is: ``at`` are those that move, and what each waits for; ``left`` those that
+    could not begin."""
 
     done: int
     total: int
     failed: int
     at: tuple[str, ...]
     waits_for: str | None = None
+    left: tuple[Left, ...] = ()
 
 
 Watch = Callable[[RunProgress], None]
@@ -142,6 +146,7 @@ class _Attempt:
             under_way = [move for move in self.moves.filter(open=True) if not _has_stopped(move)]
             self._check_failures()
             if not self.queue and not under_way:
+                self._tell(under_way, None)
                 return self._result()
             self._check_neighbours()
             self._tell(under_way, self._advance(under_way))
@@ -240,10 +245,11 @@ class _Attempt:
     def _tell(self, under_way: list[Move], waits_for: str | None) -> None:
         result = self._result()
         done = sum(result.values())
-        at = tuple(move.slug for move in under_way)
+        at = tuple(map(_at, under_way))
         self.run.report(done, "moving", waits_for or ", ".join(at))
         failed = result["failed"]
-        self.watch(RunProgress(done, self.run.job.progress.total, failed, at, waits_for))
+        total, left = self.run.job.progress.total, tuple(self.left)
+        self.watch(RunProgress(done, total, failed, at, waits_for, left))
 
     def _result(self) -> dict[str, int]:
         ended = list(self.moves.filter(open__ne=True))
@@ -272,6 +278,10 @@ def _has_stopped(move: Move) -> bool:
     if (move.fences_failed or 0) >= MOST_FENCES:
         return not (move.switch_wanted or move.switch_at or move.switch_in_hours)
     return bool(move.paused and move.last_error)
+
+
+def _at(move: Move) -> str:
+    return f"{move.slug} (waits for {move.waits_for})" if move.waits_for else move.slug
 
 
 def _why(move: Move) -> str:

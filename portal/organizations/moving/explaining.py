@@ -76,7 +76,8 @@ def progress_of(move: Move) -> Progress:
         percent=None if finished is None else _percent(finished, progress.documents),
         rate=rate,
         dirty=progress.dirty,
-        seconds_left=left / rate if rate and move.state in _WORKED_AT else None,
+        # There may be more than at the beginning: nobody knows how many.
+        seconds_left=left / rate if rate and left and move.state in _WORKED_AT else None,
         last_event=last_event,
         last_written=now - progress.last_written_at if progress.last_written_at else None,
         lag=last_event if move.state in _FOLLOWED else None,
