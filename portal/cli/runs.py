@@ -210,7 +210,7 @@ def _run(course: Course, survey: Survey, pace: Pace) -> Job:
 
 @dataclass(slots=True)
 class _Told:
-    """What is told at the end of a run."""
+    """Facts to be told at the end of a run."""
 
     left: list[Left] = field(default_factory=list)
 
@@ -239,7 +239,7 @@ def _tell_end(job: Job | None, survey: Survey) -> bool:
 
 
 def _tell_held(cluster: str) -> None:
-    """What still holds the cluster, if anything does."""
+    """Tell all that still holds the cluster."""
     holds = clusters.holds(cluster)
     if holds is None:
         click.echo(f"{cluster} is empty: flask clusters remove {cluster}")

@@ -1,5 +1,5 @@
-"""What moves left over on any cluster: collections, documents in pools are told with these, and
-tokens. And moves that don't get on."""
+"""Leftovers of moves on any cluster: copies and tokens; documents in pools are told with those. And
+moves that don't get on."""
 
 import re
 from collections.abc import Iterator

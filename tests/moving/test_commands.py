@@ -127,7 +127,7 @@ def test_a_plan_is_applied_as_shown_or_refused_with_the_difference(acme, command
     tenant_of(acme).create_index("n")
     refused = command("moves", "start", "acme-corp", "--plan", text)
     assert refused.returncode == 2
-    assert "the number of indexes is 2, and was 1" in refused.stderr
+    assert "the number of indexes is 1, and was 0" in refused.stderr
     unfit = command("moves", "plan", "acme-corp", "--to", "shared")
     assert unfit.returncode == 1
     assert "  NO  " in unfit.stdout

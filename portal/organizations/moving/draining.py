@@ -41,10 +41,10 @@ KIND = JobKind("moves", goes_on="goes on when flask moves run is called again")
 KINDS = (KIND,)
 
 MOST_FAILURES = 2
-"""As many moves fail before the run does."""
+"""The number of moves that fail until the run does."""
 
 MOST_TRIES = 10
-"""As often one is tried to begin, behind all others, before it is left where it is."""
+"""The tries to begin a move, each behind all others, until the organization is left."""
 
 SUFFERING_LOOKS = 3
 LOOK_SECONDS = 1.0

@@ -1,6 +1,6 @@
-"""What moves left over, and its removal.
+"""Leftovers of moves, and their removal.
 
-It is removed as the end of any move: with a record of its own, which is the organization's open
+A leftover is removed as the end of any move: with a record of its own, which is the organization's open
 move meanwhile, so that none begins that would meet it; and by the UUID, or in a pool in
 transactions with the record's token.
 """
@@ -49,7 +49,7 @@ def has_open_move(organization: ObjectId, cluster: str) -> bool:
 
 
 def tokens_in_use(tokens: Iterable[ObjectId]) -> set[ObjectId]:
-    """Those of the tokens that belong to an open move: its own, and that of the other direction."""
+    """Select the tokens that belong to an open move: its own, and that of the other direction."""
     wanted = {"$in": list(tokens)}
     names = ("_id", "way_back", "way_back_of")
     query: Mapping[str, Any] = {"open": True, "$or": [{name: wanted} for name in names]}
