@@ -13,7 +13,7 @@ from portal.documents.organizations import MAIN_CLUSTER, Organization, Placement
 from portal.organizations.access.lookup import Access
 from portal.organizations.moving import managing, requesting
 from portal.organizations.moving.errors import InvalidMoveDay, MoveOpen, MovesNotOffered, NotMovable
-from portal.organizations.moving.explaining import progress_of
+from portal.organizations.moving.explaining import progress_of, told_to_members
 from portal.placement.errors import RegionUnavailable, UnknownRegion
 from portal.web.requests import request_context
 
@@ -162,7 +162,7 @@ def _shown(move: Move, way_back: Move | None) -> dict[str, Any]:
         "rate": progress.rate,
         "dirty": progress.dirty,
         "seconds_left": progress.seconds_left,
-        "waits_for": (move.waits_for or progress.standstill) if move.open else None,
+        "waits_for": told_to_members(move),
         "way_back": _shown_way_back(way_back) if way_back and way_back.open else None,
     }
 

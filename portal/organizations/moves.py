@@ -8,7 +8,7 @@ from humanize import intcomma, naturaldelta
 
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
-from portal.organizations.moving.explaining import Progress, progress_of
+from portal.organizations.moving.explaining import Progress, progress_of, told_to_members
 from portal.organizations.moving.managing import latest_move_of
 from portal.organizations.places import Meaning, changes_between, in_words
 from portal.web.counting import counted
@@ -39,7 +39,8 @@ class Station:
 @dataclass(frozen=True, slots=True)
 class ShownMove:
     """A move as its page shows it. ``forward`` is the move itself where ``move`` is its way back;
-    ``source`` and ``target`` are its places in words."""
+    ``source`` and ``target`` are its places in words; ``waits_for`` is set where it doesn't get on.
+    """
 
     move: Move
     forward: Move
@@ -48,6 +49,7 @@ class ShownMove:
     lead: str
     source: str
     target: str
+    waits_for: str | None
     progress: Progress
     stations: tuple[Station, ...]
     changes: tuple[Meaning, ...]
@@ -113,6 +115,7 @@ def shown_move(organization: Organization) -> ShownMove | None:
         lead=lead,
         source=in_words(forward.source),
         target=in_words(forward.target),
+        waits_for=told_to_members(move),
         progress=progress,
         stations=tuple(_stations(move, progress)) if phase == Phase.UNDER_WAY else (),
         changes=changes_between(forward.source, forward.target),
@@ -148,7 +151,8 @@ def _words_of(move: Move, phase: Phase, progress: Progress) -> tuple[str, str]:
     if move.outcome == Outcome.MOVED:
         return "Moved, clearing up", f"The old copy is deleted. {_USUAL}"
     lead = _UNDER_WAY[MoveState(move.state)]
-    pace = _pace(progress) if move.state in (MoveState.COPYING, MoveState.VERIFYING) else ""
+    works = move.state in (MoveState.COPYING, MoveState.VERIFYING) and not move.paused
+    pace = _pace(progress) if works else ""
     return _title_under_way(move, progress), f"{pace}{lead}"
 
 
@@ -194,10 +198,14 @@ def _stations(move: Move, progress: Progress) -> list[Station]:
             note,
             done=number < at,
             current=number == at,
-            percent=progress.percent if number == at else None,
+            percent=_percent(move, progress) if number == at else None,
         )
         for number, (words, note) in enumerate(_STATIONS.items())
     ]
+
+
+def _percent(move: Move, progress: Progress) -> int | None:
+    return 100 if move.state == MoveState.READY else progress.percent
 
 
 _STATIONS = {

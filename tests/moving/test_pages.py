@@ -78,9 +78,23 @@ def test_a_ready_one_says_who_is_waited_for(acme, visitor):
     assert "It switches at an hour when few work." in box_of(visitor.get(HERE))
 
 
-def test_what_does_not_get_on_says_why(acme, visitor):
-    a_move(acme, last_error="AutoReconnect: connection closed")
-    assert "tried again, after AutoReconnect: connection closed" in box_of(visitor.get(HERE))
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"waits_for": "europe, which does not answer"}, "europe, which does not answer"),
+        ({"waits_for": "another try: AutoReconnect('10.0.0.7')"}, "another try: the portal tries"),
+        ({"waits_for": "a person, since Stopped: no room", "paused": True}, "whoever runs this"),
+        ({"last_error": "AutoReconnect: 10.0.0.7 closed"}, "a moment: the portal tries again"),
+    ],
+)
+def test_what_does_not_get_on_says_why_without_what_only_operators_know(
+    acme, visitor, fields, told
+):
+    a_move(acme, **fields)
+    page = visitor.get(HERE)
+    assert f"It waits for {told}" in box_of(page)
+    for secret in ("10.0.0.7", "Stopped", "AutoReconnect"):
+        assert secret not in page.text
 
 
 def test_it_tells_what_changes_and_what_stays_the_same(acme, visitor):

@@ -94,6 +94,20 @@ def explain(move: Move) -> Explanation:
     return Explanation(describe(move), waited_for, _next_of(move), tuple(_possible(move)))
 
 
+def told_to_members(move: Move) -> str | None:
+    """The reason why an open move doesn't get on, without what only its operator understands."""
+    if not move.open or move.state == MoveState.REQUESTED:
+        return None
+    if move.paused:
+        return "whoever runs this portal, who resumes it"
+    if not move.waits_for:
+        return (
+            "a moment: the portal tries again by itself" if progress_of(move).standstill else None
+        )
+    words, found, _ = move.waits_for.partition(":")
+    return "another try: the portal tries again by itself" if found else words
+
+
 def title_of(move: Move) -> str:
     """The move in a phrase: ``Move of acme-corp from a shared collection on main to a collection of
     its own on fra-2``."""

@@ -1,7 +1,7 @@
 """Leftovers of moves, and their removal.
 
-A leftover is removed as the end of any move: with a record of its own, which is the organization's open
-move meanwhile, so that none begins that would meet it; and by the UUID, or in a pool in
+A leftover is removed as the end of any move: with a record of its own, which is the organization's
+open move meanwhile, so that none begins that would meet it; and by the UUID, or in a pool in
 transactions with the record's token.
 """
 

@@ -1,5 +1,5 @@
-"""Selections of organizations that are to move: all on a cluster, or those that the policy proposes.
-All are looked at before the first one moves."""
+"""Selections of organizations that are to move: all on a cluster, or those that the policy
+proposes. All are looked at before the first one moves."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
