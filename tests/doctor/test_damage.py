@@ -438,7 +438,7 @@ ON_THEIR_OWN = {
     "Account", "Organization", "Slug", "AuditEvent", "ProvisioningKey", "PendingSignUp",
     "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "IdempotencyRecord",
     "Installation", "Application", "PlacementPolicy", "CapacityReading", "Pool", "Cluster",
-    "Job", "TenantScript",
+    "Job", "TenantScript", "Move",
 }  # fmt: skip
 
 

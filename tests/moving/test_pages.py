@@ -46,7 +46,7 @@ def test_one_that_never_moved_has_no_page_of_a_move(acme, visitor):
     [
         (MoveState.COPYING, "Copying, 2,440 of about 4,000 documents 61 % 600 a second, about 2 seconds left.", "61"),
         (MoveState.VERIFYING, "Comparing, 1,000 of about 4,000 documents 25 %", "25"),
-        (MoveState.READY, "Ready to switch The copy is equal, and is kept so.", None),
+        (MoveState.READY, "Ready to switch The copy is equal, and is kept so.", "100"),
         (MoveState.FENCED, "Switching now Reads go on, and writes wait for it: none fails", None),
         (MoveState.ENDING, "Clearing up It was aborted", None),
     ],
