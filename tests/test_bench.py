@@ -74,6 +74,34 @@ FIGURES = {
         "neighbour’s insert, p99",
         "neighbour’s insert while 100 documents are purged, p99",
     ],
+    "move": [
+        *(
+            figure
+            for pair in (
+                "own to own",
+                "collection to shared",
+                "shared to collection",
+                "database to shared",
+                "shared to database",
+            )
+            for figure in (
+                f"pause, {pair}",
+                f"pause, {pair}, the longest of {2 if pair == 'own to own' else 1}",
+                f"longest write meanwhile, {pair}",
+            )
+        ),
+        *(
+            f"{done} to {target}{writes}"
+            for target in ("database", "shared")
+            for writes in ("", ", with 400 writes/s")
+            for done in ("copied and verified", "copied")
+        ),
+        *(
+            f"neighbour’s write, {strategy}, p99{during}"
+            for strategy in ("collection", "shared")
+            for during in ("", ", others move", ", with open transactions")
+        ),
+    ],
     "pages": [
         "organization page, CPU of the worker",
         "organization page, wall, one client",

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -85,7 +86,7 @@ class Carrier:
     def __init__(self, active, **fates):
         given = {"fates": {f"{point} #1": signal for point, signal in fates.items()}}
         self.process = doomed.processes.Process(
-            target=doomed.work_on, args=(active, carry_moves), kwargs=given
+            target=doomed.work_on, args=(active, carry_moves), kwargs=given, daemon=True
         )
         self.process.start()
 
@@ -257,7 +258,7 @@ class Writers:
         self.stopped, begun = doomed.processes.Event(), doomed.processes.Event()
         self.told, telling = doomed.processes.Pipe(duplex=False)
         self.process = doomed.processes.Process(
-            target=write_until, args=(*self.arguments, self.stopped, begun, telling)
+            target=write_until, args=(*self.arguments, self.stopped, begun, telling), daemon=True
         )
         self.process.start()
         telling.close()
@@ -305,7 +306,7 @@ class Writers:
 def examine(telling):
     """Be the doctor; what it says where it finds anything."""
     result = create_app(current()).test_cli_runner().invoke(args=["doctor"])
-    telling.send(result.output if result.exit_code else "")
+    telling.send(result.output[:5000] if result.exit_code else "")
 
 
 def ask(active, deed, *arguments):
@@ -335,7 +336,7 @@ class Installation:
             EUROPE: europe.uri,
         }
         self.writers = Writers(self.active, uris, self.organization, key)
-        self.carriers = []
+        self.carriers, self.waking = [], []
 
     def do(self, deed, *arguments):
         life = doomed.live(self.active, deed, *arguments)
@@ -383,3 +384,13 @@ class Installation:
                 if name not in ("admin", "config", "local"):
                     client.drop_database(name)
             client.close()
+
+
+@contextmanager
+def installed(home, europe, strategy, documents):
+    """An installation that goes when the block ends."""
+    installation = Installation(home, europe, f"m_{ObjectId()}", strategy, documents)
+    try:
+        yield installation
+    finally:
+        installation.close()

@@ -4,6 +4,7 @@ import random
 import signal
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -50,18 +51,9 @@ def europe(tmp_path_factory):
 
 
 @pytest.fixture
-def installed(home, europe, request):
-    """Makes an installation, which goes when the test is over."""
-    made = []
-
-    def install(strategy, documents=DOCUMENTS):
-        name = f"moves_{abs(hash(request.node.name)) % 10**8}_{len(made)}"
-        made.append(moving.Installation(home, europe, name, strategy, documents))
-        return made[-1]
-
-    yield install
-    for installation in made:
-        installation.close()
+def installed(home, europe):
+    """Makes an installation for a block."""
+    return partial(moving.installed, home, europe)
 
 
 def stopped_in(installation, state, target):
@@ -168,13 +160,13 @@ def end_it(installation, goes_back):
 @pytest.mark.parametrize("state", STATES)
 def test_whatever_fails_in_a_state_nothing_is_lost(installed, figure, state, fault, time_):
     source, target = STRATEGIES[time_]
-    installation = installed(source)
-    with installation.writers as writers:
-        carrier = stopped_in(installation, state, target)
-        fault(installation, carrier)
-        installation.carry()
-        forward, back = end_it(installation, goes_back=time_ != 1)
-    total = installation.check()
+    with installed(source, DOCUMENTS) as installation:
+        with installation.writers as writers:
+            carrier = stopped_in(installation, state, target)
+            fault(installation, carrier)
+            installation.carry()
+            forward, back = end_it(installation, goes_back=time_ != 1)
+        total = installation.check()
     figure(
         f"{source} to {target}: {total} acknowledged, 0 lost, 0 doubled; {sum(writers.errors.values())} "
         f"refused; ended {forward:.1f} s after the fault, and back {back:.1f} s"
@@ -211,16 +203,16 @@ def random_faults(installation, chance, *, servers):
 def run_schedule(installed, seed, *, servers):
     chance = random.Random(seed)
     source, target = chance.choice(STRATEGIES)
-    installation = installed(source, documents=chance.choice([0, 100, 2000]))
-    installation.waking = []
-    with installation.writers:
-        installation.carry()
-        installation.do(moving.start, target)
-        random_faults(installation, chance, servers=servers)
-        end_it(installation, goes_back=chance.random() < 0.5)
-        for waking in installation.waking:
-            waking.join()
-    return installation.check()
+    documents = chance.choice([0, 100, 2000] if servers else [0, 100])
+    with installed(source, documents) as installation:
+        with installation.writers:
+            installation.carry()
+            installation.do(moving.start, target)
+            random_faults(installation, chance, servers=servers)
+            end_it(installation, goes_back=chance.random() < 0.5)
+            for waking in installation.waking:
+                waking.join()
+        return installation.check()
 
 
 @pytest.mark.attack("F1")
