@@ -4,6 +4,7 @@ Here each form is sent each hostile value, in several fields at once, and one dr
 ``make faults`` sends each field each value beside plausible ones, and many more drawn at random.
 """
 
+from functools import partial
 from urllib.parse import urlencode
 
 import pytest
@@ -16,11 +17,13 @@ from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, Membership, Role
+from portal.documents.moves import MoveState
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
+from portal.organizations.moving.managing import open_move_of
 from portal.settings import current
 from tests.factories import (
     a_context,
@@ -33,6 +36,7 @@ from tests.factories import (
     collections_in,
     verify,
 )
+from tests.moving.records import a_move, a_way_back
 from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.slow
@@ -129,6 +133,8 @@ def home(visitor):
 def a_path(rule, organization):
     """Of the organization, of one of its owner's in the trash, or of the owner."""
     account = Account.objects.get(email="mara@acme.example")
+    if rule in MOVES and open_move_of(organization) is None:
+        MOVES[rule](organization)
     if "<passkey_id>" in rule:
         passkey = Passkey.objects.first() or a_passkey(account)
         return rule.replace("<passkey_id>", str(passkey.id))
@@ -155,6 +161,14 @@ def a_path(rule, organization):
         trashed = an_organization(f"Trashed {ObjectId()}", account)
         trash_organization(trashed, None, a_context(account))
     return rule.replace("<organization_id>", str(trashed.id))
+
+
+# What there must be for more than a refusal.
+MOVES = {
+    "/organizations/<slug>/placement/move/withdraw": partial(a_move, state=MoveState.REQUESTED),
+    "/organizations/<slug>/placement/move/back": a_way_back,
+    "/organizations/<slug>/placement/move/end": a_way_back,
+}
 
 
 def a_member_of(organization):
@@ -223,6 +237,11 @@ FORMS = {
         "idempotency_key",
     ),
     "/organizations/<slug>/credentials/<credential_id>/revoke": ("idempotency_key",),
+    "/organizations/<slug>/credentials/<credential_id>/move": ("idempotency_key",),
+    "/organizations/<slug>/placement/move/request": ("region", "day", "idempotency_key"),
+    "/organizations/<slug>/placement/move/withdraw": ("idempotency_key",),
+    "/organizations/<slug>/placement/move/back": ("idempotency_key",),
+    "/organizations/<slug>/placement/move/end": ("idempotency_key",),
     "/organizations/<slug>/second-factor": ("starts_on", "lift"),
     "/login/second": ("code", "credential", "trust"),
     "/login/passkey": ("credential",),
