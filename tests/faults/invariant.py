@@ -40,7 +40,7 @@ def _check_collections(master, tenant, kept, tombstones, strangers):
             assert found.pop(pool_name(pool), None) == pool["uuid"]
     own = [o for o in kept if strategy_of(o) != "shared"]
     names = {uuid: name for name, uuid in found.items()}
-    recorded = {o["placement"]["uuid"]: _recorded(o["placement"]) for o in own}
+    recorded = {o["placement"]["uuid"]: recorded_name(o["placement"]) for o in own}
     assert set(names) == set(recorded)
     for uuid, name in recorded.items():
         # Where a stranger has the name there is none to give.
@@ -53,7 +53,8 @@ def _check_collections(master, tenant, kept, tombstones, strangers):
         _check_pool(tenant, pool, kept)
 
 
-def _recorded(placement):
+def recorded_name(placement):
+    """Its collection's, as ``collections_on`` calls it."""
     database = placement.get("database")
     return f"{database}.{placement['collection']}" if database else placement["collection"]
 

@@ -8,9 +8,13 @@ from portal.organizations.lifecycle.renaming import rename_organization, restore
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.storage import stored_by
 from tests.factories import fresh
+from tests.faults.invariant import recorded_name
 from tests.faults.scenarios import DOCUMENTS, EVERY, SCENARIOS, by_mara
 
-RENAME = next(scenario for scenario in SCENARIOS if scenario.name == "rename")
+RENAME, ROLLED_BACK = (
+    next(scenario for scenario in SCENARIOS if scenario.name == name)
+    for name in ("rename", "rename turned back")
+)
 
 
 def nothing(organization):
@@ -82,7 +86,8 @@ def check_all_is_there(world, scenario):
     look_at_all()
     world.check_whole()
     for organization in Organization.objects(state__ne="purged", name__ne="Bystander"):
-        if scenario.kind != "create" and organization.placement.collection not in world.strangers:
+        name = recorded_name(organization.placement.to_mongo())
+        if scenario.kind != "create" and name not in world.strangers:
             assert world.documents_of(organization) == DOCUMENTS
 
 
@@ -151,3 +156,12 @@ def test_privileges_that_come_late_are_set_right(world, command):
     with world.asleep(RENAME, f"{command} to be sent #1"):
         others_go_on(world, rename_away_again)
     check_all_is_there(world, RENAME)
+
+
+@pytest.mark.attack("F1")
+def test_privileges_taken_after_others_rolled_back_are_given_back(world):
+    """No lease guards roles: whoever finds its own lost sets them right."""
+    world.begin(ROLLED_BACK)
+    with world.asleep(ROLLED_BACK, "before take_privileges #1"):
+        others_go_on(world, nothing)
+    check_all_is_there(world, ROLLED_BACK)

@@ -348,20 +348,31 @@ def _overtaken(organization: Organization) -> Organization:
     current = Organization.objects(id=organization.id).first()
     if current is None:  # a creation was rolled back; nearly always since the name is taken
         raise RollBack(Failure.NAME_TAKEN)
+    set_right = _set_right(current)
     rolled_back = current.rolled_back
     if rolled_back and rolled_back.operation == organization.operation.id:
         raise RollBack(_failure_of(rolled_back.failure))
-    if current.operation or current.state == OrganizationState.PURGED:
-        return current
-    if not takes_steps(OperationKind.REPAIR, current.placement.strategy):
-        return current
-    # This attempt's last command may have arrived after the other one had finished. Nothing fences
-    # that off, and only the collection's name can be wrong.
+    return set_right
+
+
+def _set_right(organization: Organization) -> Organization:
+    """The organization after what this attempt did once it was overtaken is undone.
+
+    Its last command may have arrived after another attempt had finished, or rolled the operation
+    back. Nothing fences that off, and only the collection's name and the privileges of credentials
+    can be wrong.
+    """
+    if organization.operation or organization.state == OrganizationState.PURGED:
+        return organization
+    if not takes_steps(OperationKind.REPAIR, organization.placement.strategy):
+        return organization
     try:
-        return repair_organization(current, RequestContext())
+        return repair_organization(organization, RequestContext())
     except PortalError as error:  # the operation itself is done
-        log.warning("collection.not_repaired", reason=repr(error), organization=str(current.id))
-        return current
+        log.warning(
+            "collection.not_repaired", reason=repr(error), organization=str(organization.id)
+        )
+        return organization
 
 
 def _failure_of(stored: str) -> Failure:
