@@ -146,7 +146,7 @@ def read_ids(
     since: Timestamp | None = None,
     at: Timestamp | None = None,
 ) -> dict[bytes, bytes]:
-    """Those documents of these ids that there are, by id, which may be another one that is equal to
+    """The documents of these ids that there are, by id, which may be another one that is equal to
     the one asked for, such as 1.0 to 1. Otherwise like ``read_page``; of any size."""
     return {
         id_of(document): document

@@ -174,6 +174,7 @@ def test_a_copy_goes_on_where_another_process_left_it(following, small_pages):
     second.take_over()
     with pytest.raises(Overtaken):
         copied(pair)
+    assert stored[0].token["_data"]  # also where nothing was copied, nor written
     last = stored[-1]
     with Follower(pair.source, last.token) as follower:
         assert copied(pair, last.after, target=second, follower=follower)
