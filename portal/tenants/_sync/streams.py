@@ -9,7 +9,7 @@ name, but for the trash and moves: the stream is on it then, and is begun again 
 before anybody writes at the new place, so at each rename the directory is read. It tells up to when
 changes at the former place were the organization's, and after when they are at the new one; all
 others there are the move's. So the stream is left at the first time, and begun at the second; in
-the same database it goes on behind the same token. What can't be told whole is ChangesLost.
+the same database it goes on at the first for all. What can't be told whole is ChangesLost.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,6 +78,7 @@ class Stream:
         self._ids: dict[bytes, ObjectId] = {}
         self._name = DOCUMENTS
         self._after = ""
+        self._last: Mapping[str, Any] | None = None  # the token of the last change
         self._held = False  # behind a rename of which nothing is known yet
         self._moved: list[Located] = []
         self._slot: Semaphore | None = directory.clusters.take_stream()
@@ -92,6 +93,9 @@ class Stream:
     def resume_token(self) -> Mapping[str, Any] | None:
         """The token after which another stream goes on, as ``start_after``."""
         token = None if self._stream is None else self._stream.resume_token
+        # The server's may be beyond changes at a place that isn't followed yet.
+        if self._last is not None and (self._held or self._left_at is not None):
+            token = self._last
         if token is None:
             return None
         return {**token, CLUSTER: self._located[0].entry.cluster, COLLECTION: self._name}
@@ -161,7 +165,7 @@ class Stream:
         left = until is not None and before is not None and time_of(before) >= until
         change = None if stream is None or left else stream.try_next()
         if until is not None and (left or (change and time_of(change["_id"]) > until)):
-            self._leave(until, before)
+            self._leave(until)
         elif change is not None:
             return self._take(change)
         elif stream is not None and not stream.alive:
@@ -170,9 +174,9 @@ class Stream:
 
     def _take(self, change: Any) -> Any:
         """The change, unless it is nobody's business."""
-        kind = change.get("operationType")
+        kind, self._last = change.get("operationType"), change["_id"]
         if kind == _INVALIDATE:
-            self._go_on(self._located, DOCUMENTS, change["_id"])
+            self._go_on(self._located, DOCUMENTS)
         self._held = kind == _RENAME
         # Tokens are in the order of changes.
         return None if kind in _INNER or change["_id"]["_data"] <= self._after else change
@@ -203,30 +207,36 @@ class Stream:
         )
         return min(filter(None, times), default=None)
 
-    def _leave(self, until: Timestamp, token: Mapping[str, Any] | None) -> None:
+    def _leave(self, until: Timestamp) -> None:
         """Follow the organizations that left until then at their new places."""
         located = [
             now if now.entry.left_at is not None and now.entry.left_at <= until else before
             for before, now in self._pairs(self._moved)
         ]
-        self._go_on(located, ARRIVING, token)
+        self._go_on(located, ARRIVING, until)
 
-    def _go_on(self, located: list[Located], name: str, token: Mapping[str, Any] | None) -> None:
-        """Begin anew behind what was told. Raises ChangesLost."""
+    def _go_on(self, located: list[Located], name: str, until: Timestamp | None = None) -> None:
+        """Begin anew behind what was told: the last change, or all up to a time. Raises
+        ChangesLost."""
         options = {field: each for field, each in self._options.items() if field not in _BEGINNINGS}
         databases = {(each.entry.cluster, each.entry.database) for each in self._located + located}
         moved_at = located[0].entry.moved_at
         # In a database of its own a stream is on the collection, which is another one.
         own = located[0].entry.strategy == DATABASE and name == ARRIVING
-        if len(databases) == 1 and not own:
-            options["start_after"] = {**(token or {}), CLUSTER: self._located[0].entry.cluster}
+        after = ""
+        if until is None:
+            options["start_after"] = self._last
+        elif len(databases) == 1 and not own:
+            # Not at the server's token, which may be beyond changes at the new place.
+            options["start_at_operation_time"] = until
+            after = "" if self._last is None else self._last["_data"]
         elif len(located) == 1 and moved_at is not None:
             options["start_at_operation_time"] = Timestamp(moved_at.time, moved_at.inc + 1)
         else:
             gone = [now for before, now in self._pairs(located) if not _same([before], [now])]
             raise ChangesLost(gone[0].entry.id, "others of this stream are in another database")
         try:
-            self._begin(located, options, name)
+            self._begin(located, options, name, after)
         except OperationFailure as error:
             if error.code not in _UNRESUMABLE:
                 raise
@@ -257,16 +267,18 @@ class Stream:
             if elsewhere or any(at is not None and at < moved_at for at in times):
                 raise ChangesLost(each.entry.id, "the stream would begin before its move")
 
-    def _begin(self, located: list[Located], options: Mapping[str, Any], name: str) -> None:
+    def _begin(
+        self, located: list[Located], options: Mapping[str, Any], name: str, after: str = ""
+    ) -> None:
         """Open the server's stream of changes at these places; in a database of its own of the
-        collection ``name``."""
+        collection ``name``. Changes up to the token ``after`` are told already."""
         stages = self._stages(located)
         first = located[0].entry
         client = self._directory.clusters.stream_client(first.cluster)
         database = client.get_database(first.database, codec_options=self._codec_options)
         # All of an organization's own database would need a right on each of them.
         watched: Any = database[name] if first.strategy == DATABASE else database
-        former, self._after = self._stream, ""
+        former = self._stream
         options = dict(options)
         for field in _TOKENS:
             if token := options.pop(field, None):
@@ -274,14 +286,14 @@ class Stream:
                     options[field] = servers(token)
                 else:
                     # The server finds no change that other organizations' streams leave out.
-                    self._after = token["_data"]
+                    after = token["_data"]
                     options["start_at_operation_time"] = time_of(token)
         self._stream = watched.watch(
             stages,
             show_expanded_events=True,  # with the UUID
             **options,
         )
-        self._located, self._name = located, name
+        self._located, self._name, self._after = located, name, after
         self._ids = {bytes(each.uuid): each.entry.id for each in located if each.pool is None}
         if former is not None:
             former.close()

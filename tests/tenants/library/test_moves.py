@@ -560,3 +560,12 @@ def test_an_index_is_built_at_the_new_place_if_there_may_be_one(store, fake, acm
     else:
         assert outcome == ["b_1"]
         assert {"_id_", "a_1", "b_1"} == set(store.index_information())
+
+
+@pytest.mark.parametrize("strategy", ["shared"])
+def test_a_stream_that_hears_of_a_move_late_tells_what_was_written_there(store, fake, acme, quick):
+    """The server's token is beyond that by then, since nothing happens at the former place."""
+    with store.watch(**quick) as stream:
+        fake.relocate(acme)
+        store.insert_one({"_id": 1})
+        assert changes_of(stream, 1) == [("insert", 1)]
