@@ -76,7 +76,7 @@ def end_way_back():
 def carry_moves():
     """Be the movers of a worker, for ever."""
     while True:
-        if not mover.run_copies() + mover.run_due():
+        if not mover.run_once():
             time.sleep(0.1)
 
 

@@ -18,8 +18,7 @@ def movers(app, monkeypatch):
 
     def work():
         while not over.wait(0.02):
-            mover.run_copies()
-            mover.run_due()
+            mover.run_once()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -72,6 +72,11 @@ def start() -> None:
     start_loop(END, run_endings, pause_seconds=5)
 
 
+def run_once() -> int:
+    """Carry on all that is due, once; how many there were."""
+    return run_copies() + run_due() + run_endings()
+
+
 def run_copies() -> int:
     """Carry on each move that is due and not ready yet, and each way back that is gone and not
     compared yet; how many there were."""

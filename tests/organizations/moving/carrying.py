@@ -17,7 +17,7 @@ def begin(organization, strategy, cluster=MAIN_CLUSTER, **options):
 
 def run_movers():
     """Do all that is due, once."""
-    return mover.run_copies() + mover.run_due() + mover.run_endings()
+    return mover.run_once()
 
 
 def make_due():
