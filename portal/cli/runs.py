@@ -95,6 +95,11 @@ class _Hours(click.ParamType):
     metavar="N",
     help="Keep the ways back for so long.",
 )
+@click.option(
+    "--end-credentials",
+    is_flag=True,
+    help="Switch although MongoDB users have no new connection string: those end.",
+)
 @click.option("--dry-run", is_flag=True, help="Only look at all, and say what would be done.")
 @on_database
 def run_moves(
@@ -111,6 +116,7 @@ def run_moves(
     leave_unfit: bool,
     without_way_back: bool,
     way_back_days: int | None,
+    end_credentials: bool,
     dry_run: bool,
 ) -> None:
     """Move all organizations off a cluster, or those that the policy proposes; smallest first.
@@ -138,7 +144,14 @@ def run_moves(
                 "Nothing was moved. Mend what is in their way, or leave them: --leave-unfit."
             )
         pace = Pace(
-            at_once, rate, neighbours_p99, stop_above, hours, without_way_back, way_back_days
+            at_once,
+            rate,
+            neighbours_p99,
+            stop_above,
+            hours,
+            without_way_back,
+            way_back_days,
+            end_credentials,
         )
         job = _run(course, survey, pace) if survey.total else None
     all_moved = _tell_end(job, survey)

@@ -8,6 +8,7 @@ from portal.organizations import moves
 from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
+from portal.organizations.credentials import travelling
 from portal.organizations.forms import RequestMoveForm
 from portal.organizations.moves import Phase
 from portal.organizations.moving import requesting
@@ -25,7 +26,10 @@ def show(access: Access) -> ResponseReturnValue:
     if shown is None:
         return redirect(url_for("organizations.placement", slug=access.organization.slug), 303)
     withdrawing = IdempotentForm() if shown.phase == Phase.REQUESTED else None
-    return render_page("moves/move.html", access, shown=shown, withdrawing=withdrawing)
+    journey = travelling.journey_of(access.organization)
+    return render_page(
+        "moves/move.html", access, shown=shown, withdrawing=withdrawing, journey=journey
+    )
 
 
 @blueprint.route("/request", methods=["GET", "POST"])

@@ -13,9 +13,9 @@ from portal.documents.organizations import Organization, Strategy
 from portal.organizations.storage import tenant_of
 from portal.placement import policies
 from portal.web.context import RequestContext
-from tests.factories import a_member, an_organization, fresh
+from tests.factories import a_credential, a_member, an_organization, fresh
 from tests.moving.records import a_move, a_way_back, moved
-from tests.organizations.moving.carrying import begin, left_over, run_due_movers, run_movers
+from tests.organizations.moving.carrying import begin, left_over, now, run_due_movers, run_movers
 
 PLACE = "/organizations/acme-corp/placement"
 HERE = f"{PLACE}/move"
@@ -85,6 +85,10 @@ def test_a_ready_one_says_who_is_waited_for(acme, visitor):
         ({"waits_for": "another try: AutoReconnect('10.0.0.7')"}, "another try: the portal tries"),
         ({"waits_for": "a person, since Stopped: no room", "paused": True}, "whoever runs this"),
         ({"last_error": "AutoReconnect: 10.0.0.7 closed"}, "a moment: the portal tries again"),
+        (
+            {"waits_for": "owners, who have to make new strings of these MongoDB users: Weekly"},
+            "owners, who have to make new strings of these MongoDB users: Weekly",
+        ),
     ],
 )
 def test_what_does_not_get_on_says_why_without_what_only_operators_know(
@@ -222,3 +226,14 @@ def test_an_owner_ends_the_way_back(acme, visitor, tenant_db):
     assert "The way back has ended The old copy is deleted." in box_of(visitor.get(HERE))
     assert left_over(tenant_db) == []
     assert visitor.post(f"{HERE}/back", form_at="/organizations/acme-corp/rename").status == 409
+
+
+def test_users_that_need_a_new_string_before_the_switch_are_told(acme, visitor, europe):
+    a_credential(acme, name="Weekly report")
+    begun = begin(fresh(acme), Strategy.COLLECTION, "europe")
+    run_due_movers()
+    page = visitor.get(HERE)
+    assert "1 MongoDB user needs a new connection string" in page.text
+    assert page.html.find("a", string="Make new strings")
+    assert "owners, who have to make new strings of these MongoDB users" in box_of(page)
+    assert now(begun).state == MoveState.READY

@@ -64,6 +64,7 @@ class Pace:
     hours: tuple[time_of_day, time_of_day] | None = None
     without_way_back: bool = False
     way_back_days: int | None = None
+    ends_credentials: bool = False
 
     @property
     def throttle(self) -> Throttle:
@@ -201,6 +202,7 @@ class _Attempt:
             throttle=self.pace.throttle,
             without_way_back=self.pace.without_way_back,
             way_back_days=self.pace.way_back_days,
+            ends_credentials=self.pace.ends_credentials,
             drain=self.course.subject,
         )
         organization = Organization.objects(id=plan.organization).first()

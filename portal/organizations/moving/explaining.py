@@ -24,6 +24,8 @@ _STRATEGIES = {
     Strategy.DATABASE: "a database of its own",
     Strategy.SHARED: "a shared collection",
 }
+# Behind these stands an error as the server tells it.
+_OF_ERRORS = ("another try", "it is copied again", "a person")
 _WORKED_AT = (MoveState.COPYING, MoveState.VERIFYING)
 _FOLLOWED = (MoveState.COPYING, MoveState.VERIFYING, MoveState.READY, MoveState.SHADOW)
 _ABORTABLE = (MoveState.COPYING, MoveState.VERIFYING, MoveState.READY, MoveState.FENCED)
@@ -104,8 +106,9 @@ def told_to_members(move: Move) -> str | None:
         return (
             "a moment: the portal tries again by itself" if progress_of(move).standstill else None
         )
-    words, found, _ = move.waits_for.partition(":")
-    return "another try: the portal tries again by itself" if found else words
+    if move.waits_for.startswith(_OF_ERRORS):
+        return "another try: the portal tries again by itself"
+    return move.waits_for
 
 
 def title_of(move: Move) -> str:
