@@ -195,8 +195,7 @@ def _end(organization: Organization) -> None:
     """Carry its open move to its end."""
     while Move.objects(organization=organization.id, open=True):
         Move._get_collection().update_many({"open": True}, [{"$set": {"due_at": "$$NOW"}}])
-        mover.run_copies()
-        mover.run_due()
+        mover.run_once()
 
 
 def _move(organization: Organization, target: Strategy) -> Move:
