@@ -1,4 +1,4 @@
-"""What travels with an organization beside what is kept with its documents."""
+"""The parts that travel with an organization beside what is kept with its documents."""
 
 from portal.organizations.moving.write_records import WRITE_RECORDS
 

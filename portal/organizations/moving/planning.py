@@ -109,16 +109,16 @@ class Plan:
 
     @property
     def obstacles(self) -> tuple[str, ...]:
-        """What speaks against the move, in words: without any it may start."""
+        """The objections to the move, in words: without any it may start."""
         return tuple(check.words for check in self.checks if not check.passed)
 
     @property
     def planned(self) -> "Planned":
-        """What ``start_move`` compares with the world."""
+        """The part of it that ``start_move`` compares with the world."""
         return Planned(self.wish, self.documents, dict(self.facts))
 
     def differences_from(self, planned: "Planned") -> list[str]:
-        """What isn't any more as it was planned, each in a few words."""
+        """The differences from how it was planned, each in a few words."""
         names = [name for name in self.facts if self.facts[name] != planned.facts.get(name)]
         found = [
             f"{name} is {self.facts[name]}, and was {planned.facts.get(name)}" for name in names
@@ -139,7 +139,7 @@ class Planned:
     facts: Mapping[str, str]
 
     def dumps(self) -> str:
-        """As text of letters and digits, for a hidden field or an argument."""
+        """The plan as text of letters and digits, for a hidden field or an argument."""
         told = [self.wish.strategy, self.wish.cluster, self.documents, dict(self.facts)]
         return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
 

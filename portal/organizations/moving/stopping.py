@@ -1,5 +1,5 @@
-"""What becomes of a move when something goes wrong: it is tried again, begun again, stopped for a
-person to decide, or ended."""
+"""Failures of moves: after each one a move is tried again, begun again, stopped for a person to
+decide, or ended."""
 
 from typing import Any
 
