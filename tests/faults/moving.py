@@ -46,7 +46,8 @@ def set_up(uri, strategy, documents, telling):
     clusters.add_cluster(EUROPE, Changes(uri), RequestContext())
     acme = an_organization("Acme Corp", strategy=strategy)
     tenant = tenant_of(acme)
-    tenant.insert_many([{"_id": n, "text": "x" * 100} for n in range(documents)])
+    if documents:
+        tenant.insert_many([{"_id": n, "text": "x" * 100} for n in range(documents)])
     if strategy != Strategy.SHARED:
         tenant.create_index(UNIQUE, unique=True, sparse=True)
     key = a_key(acme, None, ["documents.read", "documents.write"])
