@@ -400,4 +400,4 @@ RARE = [
 )
 def test_the_model_finds_each_mistake(part, mistake, places):
     with pytest.raises(AssertionError):
-        explore(places, 5000, steps=15, **{part: mistake})
+        explore(places, 5000, steps=30, **{part: mistake})
