@@ -235,7 +235,8 @@ def _write_until(
         begun.set()
 
         def write(number: int) -> list[float]:
-            waits, due = [], time.monotonic()
+            waits: list[float] = []
+            due = time.monotonic()
             while not over.is_set():
                 one = {"_id": f"{number} {len(waits) % 1000}"}
                 waits.append(

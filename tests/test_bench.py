@@ -177,8 +177,10 @@ def environment(server, tmp_path_factory):
 @pytest.mark.parametrize(
     "part",
     [
-        # It starts what ``test_serve`` starts, and takes as long.
-        pytest.param(part, id=part.name, marks=pytest.mark.full if part.name == "start" else ())
+        # One starts what ``test_serve`` starts, the other many processes that write.
+        pytest.param(
+            part, id=part.name, marks=pytest.mark.full if part.name in ("start", "move") else ()
+        )
         for part in PARTS
     ],
 )
