@@ -75,10 +75,9 @@ def end_way_back():
 
 
 def carry_moves():
-    """Be the movers of a worker, for ever."""
-    while True:
-        if not mover.run_once():
-            time.sleep(0.1)
+    """Be a worker without requests, for ever."""
+    mover.start()
+    threading.Event().wait()
 
 
 class Carrier:
@@ -356,7 +355,11 @@ class Installation:
     def wait_for_end(self, seconds, **wanted):
         """Until no such move is open."""
         begun = time.monotonic()
-        wait_until(lambda: self.moves(open=True, **wanted) == [], seconds)
+        try:
+            wait_until(lambda: self.moves(open=True, **wanted) == [], seconds)
+        except AssertionError as error:
+            error.add_note(f"{self.moves()} {self.master.organizations.find_one()}")
+            raise
         return time.monotonic() - begun
 
     def time_passes(self):
