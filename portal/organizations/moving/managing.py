@@ -343,7 +343,7 @@ def find_move(move: str | ObjectId) -> Move:
     if found is None:
         organization = Organization.objects(slug=str(move)).order_by("-created_at").first()
         of_it = Move.objects(organization=organization.id) if organization else None
-        found = of_it and (of_it.filter(open=True).first() or of_it.order_by("-id").first())
+        found = of_it and (of_it.filter(open=True).first() or of_it.order_by("-created_at").first())
     if found is None:
         raise MoveNotFound(str(move))
     return found
