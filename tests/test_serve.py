@@ -293,7 +293,7 @@ def test_a_signal_while_a_child_is_looked_at_keeps_nobody_from_waiting_for_it():
 @pytest.mark.parametrize(
     ("faulty", "told"),
     [
-        ({"PORT": "http"}, "PORT"),
+        pytest.param({"PORT": "http"}, "PORT", marks=pytest.mark.full),
         ({"MONGO_URI": "mongodb://127.0.0.1:1/"}, "JWT_SECRET"),
         pytest.param({"TRASH_DAYS": "-1"}, "TRASH_DAYS", marks=pytest.mark.full),
     ],
