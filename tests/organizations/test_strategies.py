@@ -165,7 +165,7 @@ def test_all_but_a_purge_take_as_long_for_many_documents_as_for_few(strategy, co
 
 
 def test_a_purge_deletes_from_a_pool_in_small_batches_and_keeps_its_lease(commands, monkeypatch):
-    monkeypatch.setattr(engine, "_SPARE_SECONDS", 0)  # as if each batch took long
+    monkeypatch.setattr(engine, "_SPARED", 0)  # as if each batch took long
     organization = an_organization("Acme Corp", strategy=Strategy.SHARED)
     tenant_of(organization).insert_many({"_id": n} for n in range(1200))
     commands.clear()
