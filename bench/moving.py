@@ -33,6 +33,7 @@ from tests.factories import a_context, an_account, an_organization
 WRITERS, WRITES_PER_SECOND = 8, 400
 _AT_ONCE = 1000
 _SMALL = 1000
+_OPLOG_MB = 4000.0
 _TEXT = "x" * 980
 _OTHER_PAIRS = [
     (Strategy.COLLECTION, Strategy.SHARED),
@@ -46,6 +47,9 @@ _PROCESSES = multiprocessing.get_context("spawn")
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
     """Pauses while 8 writers write; the speed beside a bare batched copy; a neighbour's writes
     while others move, with open transactions and without."""
+    with MongoClient(environment.server.admin_uri) as client:
+        # The embedded server's 128 MB are too few for a copy of 100 MB beside writers.
+        client.admin.command("replSetResizeOplog", 1, size=_OPLOG_MB)
     moves = max(scale.rounds // 2, 2)
     own = itertools.cycle([Strategy.DATABASE, Strategy.COLLECTION])
     figures = _pauses(environment, Strategy.COLLECTION, own, moves, "own to own")
