@@ -10,6 +10,7 @@ import subprocess
 import threading
 from configparser import RawConfigParser
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -84,7 +85,14 @@ class Nginx:
         return ["nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf"]
 
     def reload(self):
+        """Have it serve by its files as they are now; until then those before it serve, too."""
+        before = self.workers()
         subprocess.run([*self.command, "-s", "reload"], check=True)
+        wait_until(lambda: not before & self.workers())
+
+    def workers(self):
+        master = (self.folder / "pid").read_text().strip()
+        return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
 
     @contextmanager
     def running(self):

@@ -214,7 +214,7 @@ def interleave(empty_database, admin, figure, strategies, examples, steps):
 
 @pytest.mark.attack("N2")
 def test_what_is_done_at_once_comes_out_as_if_done_in_turn(empty_database, admin, figure):
-    interleave(empty_database, admin, figure, tuple(Strategy), examples=12, steps=10)
+    interleave(empty_database, admin, figure, tuple(Strategy), examples=20, steps=10)
 
 
 @pytest.mark.attack("N2")

@@ -368,13 +368,18 @@ def test_wrong_names_leave_nothing_behind(tenants):
             with pytest.raises(errors.Unknown):
                 tenants[f"nobody-{n}"].find_one()
 
+    def grown_by(numbers):
+        before = tracemalloc.get_traced_memory()[0]
+        ask(numbers)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+
     ask(range(100))
     gc.collect()
     tracemalloc.start()
     try:
-        ask(range(100, 250))
-        gc.collect()
-        assert tracemalloc.get_traced_memory()[0] < 100_000
+        # Other threads of the process allocate as well, but not each time.
+        assert min(grown_by(range(n, n + 150)) for n in (100, 250, 400)) < 100_000
     finally:
         tracemalloc.stop()
 
