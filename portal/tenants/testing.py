@@ -56,7 +56,7 @@ class FakePortal:
         self.uri = _with_database(uri, f"{name}_master")
         """The URI for ``Tenants``."""
         self.uris = {MAIN: self.uri, **(clusters or {})}
-        """Those of all clusters."""
+        """The URIs of all clusters, by name."""
         self._clients: dict[str, MongoClient[dict[str, Any]]] = {
             cluster: MongoClient(each, uuidRepresentation="standard", connect=False)
             for cluster, each in {MAIN: uri, **(clusters or {})}.items()

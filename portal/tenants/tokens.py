@@ -8,7 +8,7 @@ from bson import Timestamp
 from .errors import QueryRefused
 
 CLUSTER, COLLECTION = "cluster", "collection"
-"""What the library adds to a token: where its stream was."""
+"""The fields that the library adds to a token: where its stream was."""
 
 _KIND = "operationType"
 
