@@ -11,6 +11,7 @@ from flask_wtf import CSRFProtect
 from portal import cli, logs, settings
 from portal.api import openapi
 from portal.api.refusals import FIELDS
+from portal.data.browsing import views as browsing_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -161,6 +162,7 @@ def create_app(active: Settings) -> Flask:
         move_views,
         key_views,
         credential_views,
+        browsing_views,
         audit_views,
         member_views,
         factor_views,

@@ -15,7 +15,9 @@ _VIEWER = frozenset(
         "audit.view",
     }
 )
-_DOCUMENTS = frozenset({"documents.read", "documents.write", "indexes.manage"})
+_DOCUMENTS = frozenset(
+    {"documents.read", "documents.write", "documents.unmask", "documents.mask", "indexes.manage"}
+)
 _ADMIN = (
     _VIEWER
     | _DOCUMENTS
@@ -36,6 +38,7 @@ _OWNER = _ADMIN | {
     "organization.move",
     "organization.require_second_factor",
     "documents.share",
+    "documents.erase",
     "owners.manage",
 }
 
@@ -58,10 +61,13 @@ WORDS = {
     "credentials.manage": "manage its credentials for MongoDB",
     "documents.read": "read its documents",
     "documents.write": "write its documents",
+    "documents.unmask": "see its sensitive fields",
+    "documents.mask": "say which of its fields are sensitive",
     "indexes.manage": "manage its indexes",
     "organization.leave": "leave it",
     "owners.manage": "manage owners",
     "documents.share": "let viewers read its documents",
+    "documents.erase": "erase documents for good, from their history too",
     "organization.require_second_factor": "require a second factor",
     "organization.delete": "delete it",
     "organization.restore": "restore it",

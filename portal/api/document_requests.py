@@ -12,6 +12,7 @@ from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical,
 from portal.api.refusals import Refusal
 from portal.api.replay import HEADER, PARAMETER, REFUSALS
 from portal.data import extended_json
+from portal.data.access import DocumentAccess, program_access
 from portal.data.errors import (
     IndexNeeded,
     InvalidExtendedJson,
@@ -34,6 +35,7 @@ from portal.web import bodies, rate_limits, streaming
 from portal.web.context import IdempotencyKey
 from portal.web.errors import InvalidInput, Overloaded, TooManyAttempts
 from portal.web.idempotency import SYNTAX, program_idempotency_key
+from portal.web.requests import request_context
 
 OF_READING: tuple[Refusal, ...] = (
     *OF_ACCESS,
@@ -68,6 +70,11 @@ def access_to_documents(name: str, permission: str) -> Access:
     g.link = canonical(access, access.organization, below)
     rate_limits.count_attempt(rate_limits.DOCUMENTS, current_user.idempotency_scope)
     return access
+
+
+def document_access_to(name: str, permission: str) -> DocumentAccess:
+    """The program's access to an organization's documents. Raises as ``access_to_documents``."""
+    return program_access(access_to_documents(name, permission), request_context())
 
 
 def with_link(response: Response) -> Response:

@@ -9,11 +9,11 @@ from flask import Response
 
 from portal.api.replay import REPLAYED
 from portal.data import extended_json
+from portal.data.access import DocumentAccess
 from portal.data.document_ids import address_of
 from portal.data.importing import END
 from portal.data.queries import Query
 from portal.data.reading import Page, export
-from portal.documents.organizations import Organization
 from portal.tenants.elements import framed_id, id_of
 from portal.web import bodies, streaming
 
@@ -66,20 +66,18 @@ def ids_and_addresses(ids: list[bytes]) -> dict[str, Any]:
     }
 
 
-def exported(organization: Organization, query: Query, comment: str, *, relaxed: bool) -> Response:
+def exported(access: DocumentAccess, query: Query, comment: str, *, relaxed: bool) -> Response:
     """All documents as a stream, one a line. Reads its first part now, so that refusals are
     answered as usual; one that fails later breaks off. Raises Overloaded."""
-    lines = _lines(organization, query, comment, relaxed=relaxed)
+    lines = _lines(access, query, comment, relaxed=relaxed)
     next(lines)  # once started, it releases its slot however the response ends
     return Response(lines, mimetype=bodies.NDJSON)
 
 
-def _lines(
-    organization: Organization, query: Query, comment: str, *, relaxed: bool
-) -> Iterator[str]:
+def _lines(access: DocumentAccess, query: Query, comment: str, *, relaxed: bool) -> Iterator[str]:
     with streaming.slot():
         count = inexact = 0
-        parts = export(organization, query, comment)
+        parts = export(access, query, comment)
         part = next(parts)
         yield ""
         try:

@@ -11,9 +11,9 @@ from portal.api import document_schemas as schemas
 from portal.api.document_requests import (
     OF_READING,
     OF_WRITING,
-    access_to_documents,
     batch_keys,
     body_query,
+    document_access_to,
     in_parts,
     key_for,
     takes_documents,
@@ -32,6 +32,7 @@ from portal.api.document_responses import (
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER
 from portal.data import extended_json, importing, queries, reading, writing
+from portal.data.access import DocumentAccess
 from portal.data.document_ids import address_of, parse_document_id
 from portal.data.errors import (
     DocumentInvalid,
@@ -78,14 +79,14 @@ def list_documents(query: dict[str, Any], name: str) -> Response:
     them come as a stream, one a line; its last line is `{"$end": {"documents": …, "inexact": …}}`,
     and without it the stream broke off.
     """
-    access = access_to_documents(name, "documents.read")
+    access = document_access_to(name, "documents.read")
     parsed = {
         part: queries.parse_query(query[part])
         for part in ("filter", "sort", "projection")
         if part in query
     }
     asked = Query(**parsed, limit=query["limit"], after=query.get("after"))
-    return _listed(access.organization, asked, relaxed=query["json"] == schemas.RELAXED)
+    return _listed(access, asked, relaxed=query["json"] == schemas.RELAXED)
 
 
 @documents.post(f"{_MANY}/query", refusals=(*OF_READING, Overloaded))
@@ -99,9 +100,9 @@ def query_documents(query: dict[str, Any], name: str) -> Response:
     Like the list, with filter, sort and projection as Extended JSON in the body. It changes
     nothing.
     """
-    access = access_to_documents(name, "documents.read")
+    access = document_access_to(name, "documents.read")
     asked = Query(**body_query(schemas.DocumentsQueryBody))
-    return _listed(access.organization, asked, relaxed=query["json"] == schemas.RELAXED)
+    return _listed(access, asked, relaxed=query["json"] == schemas.RELAXED)
 
 
 @documents.post(f"{_MANY}/count", refusals=(*OF_READING, Overloaded))
@@ -113,10 +114,10 @@ def count_documents(name: str) -> Response:
 
     Up to 100,000 of those that match; without a filter all, by the server's counter.
     """
-    access = access_to_documents(name, "documents.read")
+    access = document_access_to(name, "documents.read")
     query = body_query(schemas.CountBody).get("filter", {})
     with _ended_with_client() as comment:
-        count = reading.count_documents(access.organization, query, comment)
+        count = reading.count_documents(access, query, comment)
     return answer(asdict(count))
 
 
@@ -131,10 +132,10 @@ def aggregate_documents(query: dict[str, Any], name: str) -> Response:
     The stages that read nothing but this organization's documents and write nothing; the result
     has 16 MB at most. It changes nothing.
     """
-    access = access_to_documents(name, "documents.read")
+    access = document_access_to(name, "documents.read")
     pipeline = body_query(schemas.AggregateBody)["pipeline"]
     with _ended_with_client() as comment:
-        results = reading.aggregate(access.organization, pipeline, comment)
+        results = reading.aggregate(access, pipeline, comment)
     return results_answer(results, relaxed=query["json"] == schemas.RELAXED)
 
 
@@ -151,17 +152,15 @@ def insert_documents(name: str) -> Response:
     which line, and how many are inserted. Sent again with the same `Idempotency-Key`, batches that
     are inserted are passed over. A document without `_id` gets an ObjectId.
     """
-    access = access_to_documents(name, "documents.write")
-    organization = access.organization
+    access = document_access_to(name, "documents.write")
     if request.mimetype == bodies.NDJSON:
-        make_key = batch_keys(organization)
-        done = in_parts(lambda: importing.import_lines(organization, bodies.parts(), make_key))
+        make_key = batch_keys(access.organization)
+        done = in_parts(lambda: importing.import_lines(access, bodies.parts(), make_key))
         return answer(asdict(done))
     content = bodies.read()
     given = extended_json.parse_array(content)
-    made, repeated = writing.insert_documents(
-        organization, given, key_for(organization, "documents", content)
-    )
+    key = key_for(access.organization, "documents", content)
+    made, repeated = writing.insert_documents(access, given, key)
     ids = made["ids"]
     headers = {"Location": f"{request.base_url}/{address_of(ids[0])}"} if len(ids) == 1 else {}
     counts = {"inserted": len(ids), "repeated": len(ids) if repeated else 0}
@@ -179,11 +178,9 @@ def get_document(query: dict[str, Any], name: str, document_id: str) -> Response
     URL-encoded); another bare word is a string; `~` and base64url is exact for every type. Its
     `ETag` is of the whole document whatever the projection.
     """
-    access = access_to_documents(name, "documents.read")
+    access = document_access_to(name, "documents.read")
     projection = queries.parse_query(query["projection"]) if "projection" in query else None
-    whole, shown = reading.get_document(
-        access.organization, parse_document_id(document_id), projection
-    )
+    whole, shown = reading.get_document(access, parse_document_id(document_id), projection)
     relaxed = query["json"] == schemas.RELAXED
     text = extended_json.render(shown, relaxed=relaxed)
     exact = extended_json.is_exact(shown, extended_json.render(shown) if relaxed else text)
@@ -202,14 +199,14 @@ def replace_document(name: str, document_id: str) -> Response:
 
     Its `_id` stays. A missing one is not created. The answer has the new `ETag`.
     """
-    access = access_to_documents(name, "documents.write")
+    access = document_access_to(name, "documents.write")
     content = bodies.read()
     return _write_one(
         access.organization,
         document_id,
         content,
         lambda found, key: writing.replace_document(
-            access.organization,
+            access,
             found,
             extended_json.parse(content),
             request.headers.get("If-Match"),
@@ -228,14 +225,14 @@ def update_document(name: str, document_id: str) -> Response:
     The body has MongoDB's update operators, such as `$set`, or stages of an update. A missing
     document is not created. The answer has the new `ETag`.
     """
-    access = access_to_documents(name, "documents.write")
+    access = document_access_to(name, "documents.write")
     content = bodies.read()
     return _write_one(
         access.organization,
         document_id,
         content,
         lambda found, key: writing.update_document(
-            access.organization,
+            access,
             found,
             update_body(content),
             request.headers.get("If-Match"),
@@ -253,10 +250,10 @@ def delete_document(name: str, document_id: str) -> Response:
 
     With `If-Match` only the version that you read.
     """
-    access = access_to_documents(name, "documents.write")
+    access = document_access_to(name, "documents.write")
     key = key_for(access.organization, f"documents/{document_id}", b"")
     made, repeated = writing.delete_document(
-        access.organization,
+        access,
         parse_document_id(document_id),
         request.headers.get("If-Match"),
         key,
@@ -274,12 +271,12 @@ def update_documents(name: str) -> Response:
     Each once, in atomic batches of 500. Sent again with the same `Idempotency-Key` after an error,
     it goes on after the last batch. An empty filter is for all documents.
     """
-    access = access_to_documents(name, "documents.write")
+    access = document_access_to(name, "documents.write")
     body = body_query(schemas.UpdateManyBody)
     return _write_many(
         access.organization,
         "update",
-        lambda key: writing.update_many(access.organization, body["filter"], body["update"], key),
+        lambda key: writing.update_many(access, body["filter"], body["update"], key),
     )
 
 
@@ -292,20 +289,20 @@ def delete_documents(name: str) -> Response:
 
     In atomic batches of 500, like a change of many. An empty filter is for all documents.
     """
-    access = access_to_documents(name, "documents.write")
+    access = document_access_to(name, "documents.write")
     body = body_query(schemas.DeleteManyBody)
     return _write_many(
         access.organization,
         "delete",
-        lambda key: writing.delete_many(access.organization, body["filter"], key),
+        lambda key: writing.delete_many(access, body["filter"], key),
     )
 
 
-def _listed(organization: Organization, asked: Query, *, relaxed: bool) -> Response:
+def _listed(access: DocumentAccess, asked: Query, *, relaxed: bool) -> Response:
     if request.accept_mimetypes.best == bodies.NDJSON:
-        return exported(organization, asked, g.request_id, relaxed=relaxed)
+        return exported(access, asked, g.request_id, relaxed=relaxed)
     with _ended_with_client() as comment:
-        page = reading.list_documents(organization, asked, comment)
+        page = reading.list_documents(access, asked, comment)
     return page_answer(page, relaxed=relaxed)
 
 

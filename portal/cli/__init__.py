@@ -1,7 +1,7 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
 ``flask keys``, ``flask accounts``, ``flask organizations``, ``flask placements``,
 ``flask applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``,
-``flask jobs``, ``flask migrate status``, ``flask doctor``.
+``flask data``, ``flask jobs``, ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -13,6 +13,7 @@ from portal.cli.accounts import accounts
 from portal.cli.applications import applications
 from portal.cli.audit import audit
 from portal.cli.clusters import clusters
+from portal.cli.data import data
 from portal.cli.doctor import examine_installation
 from portal.cli.jobs import jobs
 from portal.cli.keys import keys
@@ -36,6 +37,7 @@ COMMANDS = (
     clusters,
     moves,
     tenants,
+    data,
     jobs,
     migrate,
     examine_installation,

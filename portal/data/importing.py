@@ -10,10 +10,10 @@ from bson.raw_bson import RawBSONDocument
 from werkzeug.exceptions import HTTPException
 
 from portal.data import extended_json
+from portal.data.access import DocumentAccess
 from portal.data.errors import ImportStopped, InvalidExtendedJson, writing
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
-from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.tenants.elements import field_of, with_id
 from portal.web.context import IdempotencyKey
@@ -39,7 +39,7 @@ class Imported:
         return Imported(self.inserted + other.inserted, self.repeated + other.repeated)
 
 
-def import_lines(organization: Organization, parts: Iterable[bytes], make_key: MakeKey) -> Imported:
+def import_lines(access: DocumentAccess, parts: Iterable[bytes], make_key: MakeKey) -> Imported:
     """Insert the documents of a stream in their order, each batch of BATCH_DOCUMENTS or BATCH_BYTES
     in a transaction of its own.
 
@@ -65,7 +65,7 @@ def import_lines(organization: Organization, parts: Iterable[bytes], make_key: M
             if batch is None:
                 break
             key = make_key(number, batch.content)
-            waiting = thread.submit(_insert, organization, batch, key)
+            waiting = thread.submit(_insert, access, batch, key)
     if isinstance(fault, InvalidExtendedJson):
         raise ImportStopped(fault.fields, done.inserted) from fault
     if isinstance(fault, HTTPException):
@@ -85,7 +85,7 @@ class _Batch:
     content: bytes
 
 
-def _insert(organization: Organization, batch: _Batch, key: IdempotencyKey | None) -> Imported:
+def _insert(access: DocumentAccess, batch: _Batch, key: IdempotencyKey | None) -> Imported:
     def insert(handle: Any) -> Answer:
         with writing():
             handle.insert_encoded([RawBSONDocument(each, RAW) for each in batch.documents])
@@ -93,7 +93,7 @@ def _insert(organization: Organization, batch: _Batch, key: IdempotencyKey | Non
 
     try:
         with pymongo.timeout(BATCH_SECONDS):
-            answer, repeated = write_once(organization, key, insert)
+            answer, repeated = write_once(access.organization, key, insert)
     except PortalError as error:
         raise _BatchRefused({f"line {batch.first_line}": error.api_words}) from error
     return Imported(answer["inserted"], answer["inserted"] if repeated else 0)

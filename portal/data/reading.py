@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pymongo
 
 from portal.data import plans
+from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
 from portal.data.errors import DocumentNotFound, InvalidQuery, reading
 from portal.data.handles import documents_of
@@ -19,7 +20,6 @@ from portal.data.queries import (
     cursor_of,
 )
 from portal.database.clusters import client_of, is_available, known_clusters
-from portal.documents.organizations import Organization
 
 MOST_COUNTED = 100_000
 READ_SECONDS = 4
@@ -47,11 +47,11 @@ class Count:
 
 
 def get_document(
-    organization: Organization, document_id: bytes, projection: dict[str, Any] | None = None
+    access: DocumentAccess, document_id: bytes, projection: dict[str, Any] | None = None
 ) -> tuple[bytes, bytes]:
     """The document with this ``_id``, whole and as the ``projection`` shows it, of one moment.
     Raises DocumentNotFound, InvalidQuery."""
-    handle, by_id = documents_of(organization), {"_id": {"$eq": decoded(document_id)}}
+    handle, by_id = documents_of(access.organization), {"_id": {"$eq": decoded(document_id)}}
     check_projection(projection, {})
 
     def read(handle: Any) -> tuple[bytes, bytes]:
@@ -64,16 +64,16 @@ def get_document(
         return read(handle) if projection is None else handle.with_transaction(read)
 
 
-def list_documents(organization: Organization, query: Query, comment: str | None) -> Page:
+def list_documents(access: DocumentAccess, query: Query, comment: str | None) -> Page:
     """A page of the documents that match. Following ``next`` gives every document once that
     matches throughout. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
     if not 1 <= query.limit <= LARGEST_PAGE:
         raise InvalidQuery(f"A page has 1 to {LARGEST_PAGE} documents.")
     sort = check_sort(query.sort)
     check_projection(query.projection, sort)
-    handle = documents_of(organization)
+    handle = documents_of(access.organization)
     with reading():
-        plans.check_find(organization, handle, query.filter, sort)
+        plans.check_find(access.organization, handle, query.filter, sort)
         found = handle.find(
             beyond(query.filter, sort, query.after),
             query.projection,
@@ -88,39 +88,37 @@ def list_documents(organization: Organization, query: Query, comment: str | None
     return Page(documents, cursor_of(documents[-1], sort) if more else None)
 
 
-def count_documents(
-    organization: Organization, query: dict[str, Any], comment: str | None
-) -> Count:
+def count_documents(access: DocumentAccess, query: dict[str, Any], comment: str | None) -> Count:
     """The number of documents that match, counted up to MOST_COUNTED; that of all by the server's
     counter. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
-    handle = documents_of(organization)
+    handle = documents_of(access.organization)
     with reading():
         if not query:
             return Count(handle.estimated_document_count(), estimated=True)
-        plans.check_find(organization, handle, query, {"_id": 1})
+        plans.check_find(access.organization, handle, query, {"_id": 1})
         found = handle.count_documents(query, limit=MOST_COUNTED + 1, comment=comment)
     return Count(min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
 
 def aggregate(
-    organization: Organization, pipeline: Sequence[dict[str, Any]], comment: str | None
+    access: DocumentAccess, pipeline: Sequence[dict[str, Any]], comment: str | None
 ) -> list[bytes]:
     """The result of a pipeline, at most 16 MB. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
-    handle = documents_of(organization)
+    handle = documents_of(access.organization)
     with reading():
-        plans.check_aggregate(organization, handle, pipeline)
+        plans.check_aggregate(access.organization, handle, pipeline)
         found = handle.aggregate(pipeline, comment=comment)
         return [bytes(document.raw) for document in found]
 
 
-def export(organization: Organization, query: Query, comment: str) -> Iterator[list[bytes]]:
+def export(access: DocumentAccess, query: Query, comment: str) -> Iterator[list[bytes]]:
     """All documents that match from the first page on, in parts, each within its own time limit.
     Raises what ``list_documents`` raises."""
     after = query.after
     while True:
         part = Query(query.filter, query.sort, query.projection, _EXPORTED_AT_ONCE, after)
         with pymongo.timeout(READ_SECONDS):
-            page = list_documents(organization, part, comment)
+            page = list_documents(access, part, comment)
         yield page.documents
         if page.next is None:
             return

@@ -7,6 +7,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 
 from portal.data import plans
+from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
 from portal.data.errors import (
     DocumentNotFound,
@@ -22,7 +23,6 @@ from portal.data.idempotency import Answer, Progress, records_beside, write_once
 from portal.data.queries import beyond, cursor_of
 from portal.data.reading import READ_SECONDS
 from portal.database.write_records import CHANGED
-from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.tenants.elements import field_of, framed, framed_id, id_of, with_id
 from portal.tenants.queries import check_update
@@ -34,7 +34,7 @@ _BY_ID = {"_id": 1}
 
 
 def insert_documents(
-    organization: Organization, documents: Sequence[bytes], key: IdempotencyKey | None
+    access: DocumentAccess, documents: Sequence[bytes], key: IdempotencyKey | None
 ) -> tuple[Answer, bool]:
     """Insert all of the documents, or none; their addresses and tags, and whether the key was used
     before. Raises InvalidQuery, DuplicateDocument, DocumentInvalid, WriteRefused."""
@@ -47,11 +47,11 @@ def insert_documents(
             handle.insert_many([RawBSONDocument(document, RAW) for document, _ in whole])
         return {"ids": [document_id for _, document_id in whole]}
 
-    return write_once(organization, key, insert)
+    return write_once(access.organization, key, insert)
 
 
 def replace_document(
-    organization: Organization,
+    access: DocumentAccess,
     document_id: bytes,
     document: bytes,
     if_match: str | None,
@@ -70,11 +70,11 @@ def replace_document(
     def replace(handle: Any, by_id: dict[str, Any]) -> Any:
         return handle.replace_one(by_id, RawBSONDocument(document, RAW))
 
-    return _write_one(organization, document_id, if_match, key, replace)
+    return _write_one(access, document_id, if_match, key, replace)
 
 
 def update_document(
-    organization: Organization,
+    access: DocumentAccess,
     document_id: bytes,
     update: dict[str, Any] | list[dict[str, Any]],
     if_match: str | None,
@@ -88,11 +88,11 @@ def update_document(
     def change(handle: Any, by_id: dict[str, Any]) -> Any:
         return handle.update_one(by_id, update)
 
-    return _write_one(organization, document_id, if_match, key, change)
+    return _write_one(access, document_id, if_match, key, change)
 
 
 def delete_document(
-    organization: Organization,
+    access: DocumentAccess,
     document_id: bytes,
     if_match: str | None,
     key: IdempotencyKey | None,
@@ -101,16 +101,16 @@ def delete_document(
 
     def delete(handle: Any) -> Answer:
         by_id = _by_id(document_id)
-        _check_version(organization, handle, by_id, if_match)
+        _check_version(access, handle, by_id, if_match)
         handle.delete_one(by_id)
         return {"deleted": 1}
 
     with writing():
-        return write_once(organization, key, delete)
+        return write_once(access.organization, key, delete)
 
 
 def update_many(
-    organization: Organization,
+    access: DocumentAccess,
     query: dict[str, Any],
     update: dict[str, Any] | list[dict[str, Any]],
     key: IdempotencyKey | None,
@@ -124,22 +124,22 @@ def update_many(
         result = handle.update_many(among, update)
         return {"matched": result.matched_count, "modified": result.modified_count}
 
-    return _write_many(organization, query, key, change, {"matched": 0, "modified": 0})
+    return _write_many(access, query, key, change, {"matched": 0, "modified": 0})
 
 
 def delete_many(
-    organization: Organization, query: dict[str, Any], key: IdempotencyKey | None
+    access: DocumentAccess, query: dict[str, Any], key: IdempotencyKey | None
 ) -> tuple[Answer, bool]:
     """Delete all documents that match, in atomic batches, like ``update_many``."""
 
     def delete(handle: Any, among: dict[str, Any]) -> dict[str, int]:
         return {"deleted": handle.delete_many(among).deleted_count}
 
-    return _write_many(organization, query, key, delete, {"deleted": 0})
+    return _write_many(access, query, key, delete, {"deleted": 0})
 
 
 def _write_one(
-    organization: Organization,
+    access: DocumentAccess,
     document_id: bytes,
     if_match: str | None,
     key: IdempotencyKey | None,
@@ -147,24 +147,24 @@ def _write_one(
 ) -> tuple[Answer, bool]:
     def check_and_write(handle: Any) -> Answer:
         by_id = _by_id(document_id)
-        _check_version(organization, handle, by_id, if_match)
+        _check_version(access, handle, by_id, if_match)
         with writing():
             result = write(handle, by_id)
         if not result.matched_count:
             raise DocumentNotFound
         stored = bytes(next(iter(handle.find(by_id, limit=1))).raw)
-        return {"modified": result.modified_count, "etag": etag_of(organization.id, stored)}
+        return {"modified": result.modified_count, "etag": etag_of(access.organization.id, stored)}
 
-    return write_once(organization, key, check_and_write)
+    return write_once(access.organization, key, check_and_write)
 
 
 def _check_version(
-    organization: Organization, handle: Any, by_id: dict[str, Any], if_match: str | None
+    access: DocumentAccess, handle: Any, by_id: dict[str, Any], if_match: str | None
 ) -> None:
     stored = next(iter(handle.find(by_id, limit=1)), None)
     if stored is None:
         raise DocumentNotFound
-    if if_match is not None and not matches(if_match, organization.id, bytes(stored.raw)):
+    if if_match is not None and not matches(if_match, access.organization.id, bytes(stored.raw)):
         raise PreconditionFailed
 
 
@@ -173,21 +173,21 @@ def _by_id(document_id: bytes) -> dict[str, Any]:
 
 
 def _write_many(
-    organization: Organization,
+    access: DocumentAccess,
     query: dict[str, Any],
     key: IdempotencyKey | None,
     write: Callable[[Any, dict[str, Any]], dict[str, int]],
     counts: dict[str, int],
 ) -> tuple[Answer, bool]:
-    handle = documents_of(organization)
+    handle = documents_of(access.organization)
     progress = Progress.of(handle, key, counts)
     if progress.answer is not None:
         return progress.answer, True
     with reading(), pymongo.timeout(READ_SECONDS):
-        plans.check_find(organization, handle, query, {"_id": 1})
+        plans.check_find(access.organization, handle, query, {"_id": 1})
     try:
         while ids := _ids_after(handle, query, progress.after):
-            progress = _write_batch(handle, organization, query, ids, key, write, progress)
+            progress = _write_batch(handle, access, query, ids, key, write, progress)
     except PortalError as error:
         if not any(progress.counts.values()):
             raise
@@ -200,7 +200,7 @@ def _write_many(
 
 def _write_batch(
     handle: Any,
-    organization: Organization,
+    access: DocumentAccess,
     query: dict[str, Any],
     ids: list[bytes],
     key: IdempotencyKey | None,
@@ -215,7 +215,7 @@ def _write_batch(
         counts = {name: progress.counts[name] + done[name] for name in done}
         advanced = Progress(progress.batch + 1, ids[-1], counts)
         if key is not None:
-            progress.advance(organization, key, advanced, handle.session)
+            progress.advance(access.organization, key, advanced, handle.session)
         return advanced
 
     return handle.with_transaction(write_and_record)

@@ -161,6 +161,10 @@ class Organization(MasterDocument):
     owners = fields.ListField(fields.ObjectIdField(), default=None)
     # Set by an owner; without it viewers see that there are documents, but none of them.
     viewers_read_documents = fields.BooleanField()
+    # Dotted paths of fields that only who has ``documents.unmask`` sees.
+    masked_fields = fields.ListField(fields.StringField(), default=None)
+    # What programs write by the API can be undone too.
+    records_programs = fields.BooleanField()
     # From when on it locks out members without a second factor.
     second_factor_from = fields.DateTimeField()
     # The number of its credentials; without any, operations need not look for them.

@@ -1,0 +1,41 @@
+"""Who reads or writes an organization's documents: what they may see, and what is kept of it."""
+
+from dataclasses import dataclass
+
+from portal.data.masks import NOTHING_MASKED, Mask
+from portal.documents.organizations import Organization
+from portal.organizations.access.lookup import Access
+from portal.web.context import OPERATOR, RequestContext
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAccess:
+    """Access to an organization's documents, of which ``mask`` hides some fields. Where it is
+    ``recorded``, each write can be undone."""
+
+    organization: Organization
+    mask: Mask
+    context: RequestContext
+    recorded: bool
+
+
+def document_access(access: Access, context: RequestContext) -> DocumentAccess:
+    """That of a member by pages, whose writes are recorded."""
+    return DocumentAccess(access.organization, _mask_of(access), context, recorded=True)
+
+
+def program_access(access: Access, context: RequestContext) -> DocumentAccess:
+    """That of a program, whose writes are recorded where the organization wants it."""
+    recorded = bool(access.organization.records_programs)
+    return DocumentAccess(access.organization, _mask_of(access), context, recorded=recorded)
+
+
+def operator_access(organization: Organization) -> DocumentAccess:
+    """That of commands on the portal's machine."""
+    return DocumentAccess(organization, NOTHING_MASKED, RequestContext(OPERATOR), recorded=True)
+
+
+def _mask_of(access: Access) -> Mask:
+    if access.can("documents.unmask"):
+        return NOTHING_MASKED
+    return Mask(frozenset(access.organization.masked_fields or ()))

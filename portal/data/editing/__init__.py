@@ -1,0 +1,1 @@
+"""Pages of one document: edited, inserted, duplicated, deleted."""

@@ -1,0 +1,1 @@
+"""Files of documents: recognized, read, written."""

@@ -1,0 +1,1 @@
+"""What was edited in an organization's documents, and undoing it."""

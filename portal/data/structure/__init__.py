@@ -1,0 +1,1 @@
+"""Pages of the whole of an organization's documents: shape, indexes, rules, masks."""

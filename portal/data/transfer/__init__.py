@@ -1,0 +1,1 @@
+"""Documents come in and go out as files."""
