@@ -119,7 +119,6 @@ _OTHER_GROUPS = (
     "application",
     "cluster",
     "installation",
-    "job",
     "placement_policy",
     "provisioning_key",
 )

@@ -10,7 +10,7 @@ from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
 from portal.documents.figures import OrganizationFigures
-from portal.documents.jobs import JobItem
+from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -33,6 +33,7 @@ BELONGS_TO = (
     BelongsTo(Invitation, Organization, "organization"),
     BelongsTo(Credential, Organization, "organization"),
     BelongsTo(OrganizationFigures, Organization, "_id"),
+    BelongsTo(Job, Organization, "organization"),
     BelongsTo(JobItem, Organization, "organization"),
     BelongsTo(Membership, Account, "account"),
     BelongsTo(Session, Account, "account"),

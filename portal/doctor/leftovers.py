@@ -20,7 +20,7 @@ from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
 from portal.documents.figures import OrganizationFigures
-from portal.documents.jobs import JobItem
+from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -38,6 +38,7 @@ DEAD_MEMBERSHIP = Kind(
 DEAD_KEY = Kind("dead_key", "API keys of organizations that don't exist", _ADVICE)
 DEAD_CREDENTIAL = Kind("dead_credential", "Credentials of organizations that don't exist", _ADVICE)
 DEAD_INVITATION = Kind("dead_invitation", "Invitations to organizations that don't exist", _ADVICE)
+DEAD_JOB = Kind("dead_job", "Jobs of organizations that don't exist", _ADVICE)
 DEAD_JOB_ITEM = Kind("dead_job_item", "States in jobs of organizations that don't exist", _ADVICE)
 DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist", _ADVICE)
 DEAD_SESSION = Kind(
@@ -66,12 +67,13 @@ class Owner:
 @dataclass(frozen=True, slots=True)
 class Belonging:
     """A class of documents that belong to others. ``replaceable`` ones come again, with the
-    next log-in or measurement."""
+    next log-in or measurement; ``optional`` ones may belong to nobody."""
 
     word: str
     document: type[Document]
     kind: Kind
     replaceable: bool = False
+    optional: bool = False
 
     @property
     def owners(self) -> dict[str, Owner]:
@@ -95,6 +97,7 @@ BELONGINGS = (
     Belonging("key", ApiKey, DEAD_KEY),
     Belonging("credential", Credential, DEAD_CREDENTIAL),
     Belonging("invitation", Invitation, DEAD_INVITATION),
+    Belonging("job", Job, DEAD_JOB, optional=True),
     Belonging("state in a job", JobItem, DEAD_JOB_ITEM),
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
     Belonging("passkey", Passkey, DEAD_FACTOR),
@@ -109,7 +112,8 @@ BELONGINGS = (
 def find_dead() -> Iterator[Finding]:
     """Documents of accounts and organizations that don't exist any more."""
     for belonging in BELONGINGS:
-        for page in in_batches(belonging.document, {}, *belonging.owners):
+        owned = {field: {"$exists": True} for field in belonging.owners if belonging.optional}
+        for page in in_batches(belonging.document, owned, *belonging.owners):
             for row in _suspects(belonging, page):
                 yield from _dead(belonging, row["_id"])
 

@@ -51,11 +51,15 @@ class Job(MasterDocument):
     ``attempt`` grows with each acquisition, also from one job of a subject to the next: the first
     of this one is greater than ``attempts_before``. ``tries`` counts the attempts that failed for
     one ``cause`` without getting further.
+
+    ``organization`` is the one whose members started it, in whose audit trail it stands; without
+    one it is the operator's.
     """
 
     kind = fields.StringField(required=True)
     subject = fields.StringField(required=True)
     title = fields.StringField(required=True)
+    organization = fields.ObjectIdField()
     state = fields.StringField(required=True, choices=tuple(JobState), default=JobState.RUNNING)
     open = fields.BooleanField()
     parameters = fields.DictField()
@@ -77,6 +81,7 @@ class Job(MasterDocument):
         "collection": "jobs",
         "indexes": [
             index_where_set("due_at"),
+            index_where_set("organization", "-id"),
             {
                 "fields": ["kind", "subject"],
                 "name": "one_open",

@@ -17,6 +17,14 @@ class JobNotFound(NotFound):
 
 
 @dataclass
+class OrganizationJobNotFound(NotFound):
+    """The organization has no job with this id."""
+
+    code = "job_not_found"
+    message = "There is no such job in this organization. Jobs that ended are kept for 90 days."
+
+
+@dataclass
 class JobExists(Conflict):
     """A job of this kind about the same is open."""
 

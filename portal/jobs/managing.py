@@ -10,11 +10,16 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock
-from portal.audit.trail import installation, record
 from portal.database.transactions import transactional
 from portal.documents.jobs import Job, JobItem, JobState, Progress
-from portal.jobs.errors import JobEnded, JobExists, JobNotFound, JobNotPaused
-from portal.jobs.running import JobKind
+from portal.jobs.errors import (
+    JobEnded,
+    JobExists,
+    JobNotFound,
+    JobNotPaused,
+    OrganizationJobNotFound,
+)
+from portal.jobs.running import JobKind, record_event
 from portal.web.context import RequestContext
 
 _OPEN = (JobState.RUNNING, JobState.PAUSED)
@@ -27,15 +32,18 @@ def start_job(
     title: str,
     context: RequestContext,
     *,
+    organization: ObjectId | None = None,
     total: int = 0,
     parameters: dict[str, Any] | None = None,
 ) -> Job:
-    """Start a job about ``subject``, in the audit trail as ``title``. Raises JobExists where one is
-    open."""
+    """Start a job about ``subject``, in the audit trail as ``title``: that of the ``organization``
+    if the job is one of its members', which then ends with it. Raises JobExists where one is open.
+    """
     job = Job(
         kind=kind.name,
         subject=subject,
         title=title,
+        organization=organization,
         open=True,
         parameters=parameters or {},
         origin=context.origin,
@@ -61,7 +69,7 @@ def _insert(job: Job) -> Job:
     )
     job.attempts_before = job.attempt = max((attempt or 0) for attempt in highest)
     job.id = Job._get_collection().insert_one(job.to_mongo().to_dict()).inserted_id
-    record(installation(), "job.started", job.origin, job=str(job.id), title=job.title)
+    record_event(job, "job.started", job.origin)
     return job
 
 
@@ -76,6 +84,26 @@ def find_job(job_id: str | ObjectId) -> Job:
     if found is None:
         raise JobNotFound(str(job_id))
     return found
+
+
+def find_job_of(organization: ObjectId, job_id: str | ObjectId) -> Job:
+    """The job of this organization with this id. Raises OrganizationJobNotFound."""
+    ids = {"id": job_id, "organization": organization}
+    found = Job.objects(**ids).first() if ObjectId.is_valid(job_id) else None
+    if found is None:
+        raise OrganizationJobNotFound
+    return found
+
+
+def jobs_of(
+    organization: ObjectId, kinds: tuple[JobKind, ...], most: int, before: ObjectId | None = None
+) -> list[Job]:
+    """The jobs of this organization of these kinds, newest first, starting behind ``before``."""
+    query: dict[str, Any] = {"organization": organization}
+    query["kind__in"] = [kind.name for kind in kinds]
+    if before:
+        query["id__lt"] = before
+    return list(Job.objects(**query).order_by("-id").limit(most))
 
 
 def latest_jobs(most: int) -> Iterable[Job]:
@@ -119,5 +147,5 @@ def _change(
         raise JobNotPaused(job_id) if job.state in _OPEN else JobEnded(job_id, job.state)
     if job.state != state:
         action = "job.resumed" if state == JobState.RUNNING else f"job.{state}"
-        record(installation(), action, context.origin, job=str(job.id), title=job.title)
+        record_event(job, action, context.origin)
     return Job._from_son(changed)

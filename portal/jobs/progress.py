@@ -1,5 +1,7 @@
 """Jobs in words: how far they are, how fast, and why one doesn't move."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from humanize import intcomma, naturaldelta
@@ -10,6 +12,63 @@ from portal.jobs.running import KINDS
 
 STANDSTILL = timedelta(seconds=30)
 """Without a movement for as long, a job says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A station of long work. ``percent`` is of the current one, where that is known."""
+
+    words: str
+    note: str
+    done: bool = False
+    current: bool = False
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownJob:
+    """A job as pages show it, by the component ``job_box``. ``waits_for`` is set where it doesn't
+    get on; without ``stations`` there is one bar of ``percent``."""
+
+    job: Job
+    title: str
+    lead: str
+    percent: int | None
+    waits_for: str | None
+    stations: Sequence[Station]
+
+    @property
+    def changes_by_itself(self) -> bool:
+        """True where another look in a few seconds may show something else."""
+        return self.job.state == JobState.RUNNING
+
+
+def shown_job(job: Job, title: str, stations: Sequence[Station] = ()) -> ShownJob:
+    """The job for a page; ``title`` says how far it is, such as “Writing, 200 of 900 records”."""
+    progress, words = job.progress, []
+    percent = progress.done * 100 // progress.total if progress.total else None
+    waits_for = None
+    if job.state == JobState.RUNNING:
+        waits_for, rate = standstill_of(job, server_time()), rate_of(job)
+        waits_for = waits_for and waits_for[0].upper() + waits_for[1:]
+        if rate and not waits_for:
+            words += [f"{rate:,.0f} a second"]
+            left = progress.total - progress.done
+            words += [f"about {naturaldelta(timedelta(seconds=left / rate))} left"] if left else []
+        pace = ", ".join(words)
+        lead = f"{pace}. {_GOES_ON}" if pace else _GOES_ON
+    else:
+        lead = job.reason or _ENDED[JobState(job.state)]
+    return ShownJob(job, title, lead, percent, waits_for, stations)
+
+
+_GOES_ON = "Close this page if you like: it goes on. Reading and writing go on as usual."
+_ENDED = {
+    JobState.PAUSED: "It is paused. Nothing is lost.",
+    JobState.CANCELLED: "It was cancelled. What it did until then stays done.",
+    JobState.FAILED: "It failed. What it did until then stays done.",
+    JobState.DONE: "It is done.",
+}
 
 
 def rate_of(job: Job) -> float | None:

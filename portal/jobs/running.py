@@ -15,9 +15,11 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.audit.trail import installation, record
-from portal.database.leases import Interrupted, LeasedQueue, Renewing, summary
-from portal.database.transactions import transactional
+from portal.database.leases import Interrupted, LeasedQueue, Renewing, seconds_from_now, summary
+from portal.database.transactions import transactional, within_transaction
+from portal.documents.audit import Origin
 from portal.documents.jobs import Job, JobState
+from portal.documents.organizations import Organization
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -44,6 +46,15 @@ class JobFailed(Exception):
     def __init__(self, reason: str, result: dict[str, Any]) -> None:
         super().__init__(reason)
         self.reason, self.result = reason, result
+
+
+class NotNow(Exception):
+    """Raised by the work: it can go on later, for a reason in words, such as an organization in the
+    trash. The job is due again in ``seconds``; that counts as no failure."""
+
+    def __init__(self, reason: str, seconds: int) -> None:
+        super().__init__(reason)
+        self.reason, self.seconds = reason, seconds
 
 
 class Run:
@@ -145,6 +156,8 @@ def run(job: Job, work: Callable[[Run], dict[str, Any]] | None = None) -> None:
         _end(running, JobState.DONE, result)
     except JobFailed as failed:
         _end(running, JobState.FAILED, failed.result, failed.reason)
+    except NotNow as later:
+        _postpone(running, later)
     except Interrupted:
         raise
     except Exception as error:
@@ -179,17 +192,26 @@ def _end(running: Run, state: JobState, result: dict[str, Any], reason: str | No
     def write() -> None:
         if not running.held.update_one(__raw__=[{"$set": change}]):
             raise Interrupted(str(running.job.id))
-        job = running.job
-        record(
-            installation(),
-            f"job.{state}",
-            RequestContext().origin,
-            job=str(job.id),
-            title=job.title,
-            reason=reason,
-        )
+        record_event(running.job, f"job.{state}", RequestContext().origin, reason)
 
     write()
+
+
+@within_transaction
+def record_event(job: Job, action: str, origin: Origin, reason: str | None = None) -> None:
+    """Record an event of the job: in the chain of its organization, if it has one."""
+    subject = Organization.objects.get(id=job.organization) if job.organization else installation()
+    record(subject, action, origin, job=str(job.id), title=job.title, reason=reason)
+
+
+def _postpone(running: Run, later: NotNow) -> None:
+    """Have the job due again when its work says, with its reason in words."""
+    change = {
+        "due_at": seconds_from_now(later.seconds),
+        "last_error": {"$literal": later.reason},
+        "progress.done": running.done,
+    }
+    running.held.update_one(__raw__=[{"$set": change}])
 
 
 def _put_off(running: Run, error: Exception) -> None:

@@ -8,6 +8,7 @@ from humanize import intcomma, naturaldelta
 
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
+from portal.jobs.progress import Station
 from portal.organizations.moving.explaining import Progress, progress_of, told_to_members
 from portal.organizations.moving.managing import latest_move_of
 from portal.organizations.places import Meaning, changes_between, in_words
@@ -23,17 +24,6 @@ class Phase(StrEnum):
     UNDER_WAY = "under way"
     WAY_BACK = "way back"
     OVER = "over"
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """A station of a move. ``percent`` is of the current one, where that is known."""
-
-    words: str
-    note: str
-    done: bool = False
-    current: bool = False
-    percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def test_those_to_choose_from_have_titles_of_their_own():
     assert len(set(titles)) == len(titles)
     assert not any("{" in title for title in titles)
     elsewhere = (
-        "account.", "application.", "cluster.", "installation.", "job.", "placement_policy.",
+        "account.", "application.", "cluster.", "installation.", "placement_policy.",
         "provisioning_key.",
     )  # fmt: skip
     assert {action for action, _ in choices} == {a for a in WORDS if not a.startswith(elsewhere)}

@@ -19,6 +19,8 @@ from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.documents.sessions import Browser, Session, SessionKind
 from portal.identity.authentication.logging_in import log_in
 from portal.identity.sessions import sessions
+from portal.jobs.managing import start_job
+from portal.jobs.running import JobKind
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.ownership import offer_ownership
@@ -330,6 +332,12 @@ def some_figures(organization):
     ).save()
 
 
+def a_job(organization):
+    kind = JobKind("count", goes_on="goes on by itself")
+    start_job(kind, "sheep", "Counting", a_context(), organization=organization.id)
+    start_job(kind, "goats", "Counting", a_context())  # the operator's
+
+
 LEFT = {
     "membership": ("dead_membership", a_membership),
     "key": ("dead_key", lambda org, account: a_key(org)),
@@ -337,6 +345,7 @@ LEFT = {
     "session": ("dead_session", lambda org, account: a_session(account.email)),
     "waiting log-in": ("dead_session", lambda org, account: a_waiting_log_in(account)),
     "browser": ("dead_browser", lambda org, account: a_browser(account)),
+    "job": ("dead_job", lambda org, account: a_job(org)),
     "figures": ("dead_figures", lambda org, account: some_figures(org)),
     "passkey": ("dead_factor", lambda org, account: a_passkey(account)),
     "app and recovery codes": ("dead_factor", lambda org, account: an_app(account)),
@@ -438,7 +447,7 @@ ON_THEIR_OWN = {
     "Account", "Organization", "Slug", "AuditEvent", "ProvisioningKey", "PendingSignUp",
     "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "IdempotencyRecord",
     "Installation", "Application", "PlacementPolicy", "CapacityReading", "Pool", "Cluster",
-    "Job", "TenantScript", "Move",
+    "TenantScript", "Move",
 }  # fmt: skip
 
 
