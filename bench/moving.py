@@ -23,8 +23,9 @@ from portal.database.clusters import database_of
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
 from portal.organizations.moving import mover
-from portal.organizations.moving.managing import Options, start_move
+from portal.organizations.moving.options import Options
 from portal.organizations.moving.planning import Wish, plan_move
+from portal.organizations.moving.starting import start_move
 from portal.organizations.storage import tenant_of
 from portal.settings import current
 from portal.tenants import Tenants

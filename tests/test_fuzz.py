@@ -23,7 +23,7 @@ from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
-from portal.organizations.moving.managing import open_move_of
+from portal.organizations.moving.finding import open_move_of
 from portal.settings import current
 from tests.factories import (
     a_context,

@@ -11,7 +11,7 @@ from portal.api.replay import OF_CHANGES, Answer, takes_key
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import MAIN_CLUSTER, Organization, Placement, Strategy
 from portal.organizations.access.lookup import Access
-from portal.organizations.moving import managing, requesting
+from portal.organizations.moving import changes, finding, requesting
 from portal.organizations.moving.errors import InvalidMoveDay, MoveOpen, MovesNotOffered, NotMovable
 from portal.organizations.moving.explaining import progress_of, told_to_members
 from portal.placement.errors import RegionUnavailable, UnknownRegion
@@ -139,7 +139,7 @@ def _answer(access: Access, status: int) -> Answer:
 
 
 def _latest(organization: Organization) -> dict[str, Any] | None:
-    latest = managing.latest_move_of(organization)
+    latest = finding.latest_move_of(organization)
     if latest is None:
         return None
     if latest.way_back_of is None:
@@ -202,4 +202,4 @@ def _replay_request(organization: Organization) -> Answer:
     return _answer(access, 201)
 
 
-replay.install(org_moves, {managing.KIND: (MoveAnswer, _replay_request)})
+replay.install(org_moves, {changes.KIND: (MoveAnswer, _replay_request)})

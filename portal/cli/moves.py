@@ -23,8 +23,8 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, Strategy
 from portal.errors import NotFound
 from portal.organizations import planning as organizations
-from portal.organizations.moving import explaining, managing, planning
-from portal.organizations.moving.managing import Options, Switch, Throttle
+from portal.organizations.moving import explaining, finding, managing, planning, starting, ways_back
+from portal.organizations.moving.options import Options, Switch, Throttle
 from portal.organizations.moving.planning import Plan, Planned, Wish
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 from portal.web.context import OPERATOR, RequestContext
@@ -158,7 +158,7 @@ def start_move(
             planned = Planned.loads(text)
         else:
             planned = _confirmed(planning.plan_move(found, _wish(found, strategy, cluster)), yes)
-        move = managing.start_move(found, planned, options, RequestContext(OPERATOR))
+        move = starting.start_move(found, planned, options, RequestContext(OPERATOR))
     _tell_started(move)
 
 
@@ -196,7 +196,7 @@ def approve_move(
         ends_credentials=end_credentials,
     )
     with refusals():
-        requested = managing.find_move(move)
+        requested = finding.find_move(move)
         if requested.state != MoveState.REQUESTED:
             raise CommandFailed(f"The move {requested.id} is {requested.state}, not requested.")
         found = Organization.objects.get(id=requested.organization)
@@ -204,7 +204,7 @@ def approve_move(
             Strategy(strategy or requested.target.strategy), cluster or requested.target.cluster
         )
         planned = _confirmed(planning.plan_move(found, wish), yes)
-        started = managing.approve_move(
+        started = starting.approve_move(
             str(requested.id), planned, options, RequestContext(OPERATOR)
         )
     _tell_started(started)
@@ -217,7 +217,7 @@ def approve_move(
 def decline_move(move: str, reason: str) -> None:
     """Decline MOVE, which owners have asked for."""
     with refusals():
-        declined = managing.decline_move(move, reason, RequestContext(OPERATOR))
+        declined = starting.decline_move(move, reason, RequestContext(OPERATOR))
     click.echo(f"Declined. The owners of {declined.slug} are told by mail.")
 
 
@@ -227,7 +227,7 @@ def decline_move(move: str, reason: str) -> None:
 @on_database
 def list_moves(every: bool, as_json: bool) -> None:
     """List the open moves, ways back and requests, newest first."""
-    found = list(managing.list_moves(only_open=not every, most=_MOST_LISTED))
+    found = list(finding.list_moves(only_open=not every, most=_MOST_LISTED))
     if as_json:
         for move in found:
             click.echo(json.dumps(move_as_json(move), default=str))
@@ -258,7 +258,7 @@ def list_moves(every: bool, as_json: bool) -> None:
 def show_move(move: str, as_json: bool, watch: bool) -> None:
     """Show MOVE, by its id or its organization's slug: how far it is, and what was verified."""
     with refusals():
-        found = managing.find_move(move)
+        found = finding.find_move(move)
     if as_json:
         click.echo(json.dumps(move_as_json(found), default=str))
         return
@@ -274,7 +274,7 @@ def show_move(move: str, as_json: bool, watch: bool) -> None:
 def explain_move(move: str) -> None:
     """Say what state MOVE is in, who or what is waited for, and what will happen."""
     with refusals():
-        found = managing.find_move(move)
+        found = finding.find_move(move)
     explained = explaining.explain(found)
     rows = [
         ("move", f"{explaining.title_of(found)} ({found.id})"),
@@ -371,7 +371,7 @@ def abort_move(move: str, reason: str | None) -> None:
 def go_back(move: str) -> None:
     """Go back by the way back of MOVE; nothing that was written since is lost."""
     with refusals():
-        way_back = managing.go_back(move, RequestContext(OPERATOR))
+        way_back = ways_back.go_back(move, RequestContext(OPERATOR))
     place = explaining.place_in_words(way_back.target)
     click.echo(f"{way_back.slug} goes back to {place} as soon as that has all that was written.")
 
@@ -382,7 +382,7 @@ def go_back(move: str) -> None:
 def end_way_back(move: str) -> None:
     """End the way back of MOVE now. The old copy is removed."""
     with refusals():
-        ended = managing.end_way_back(move, RequestContext(OPERATOR))
+        ended = ways_back.end_way_back(move, RequestContext(OPERATOR))
     click.echo(f"The way back of {ended.slug} has ended. The portals remove the old copy.")
 
 
@@ -393,7 +393,7 @@ def end_way_back(move: str) -> None:
 def extend_way_back(move: str, days: int) -> None:
     """Keep the way back of MOVE for so many days from now."""
     with refusals():
-        extended = managing.extend_way_back(move, days, RequestContext(OPERATOR))
+        extended = ways_back.extend_way_back(move, days, RequestContext(OPERATOR))
     click.echo(f"The way back of {extended.slug} is open until {time_of(extended.until)}.")
 
 

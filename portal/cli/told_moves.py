@@ -11,7 +11,7 @@ from humanize import naturaldelta, naturalsize
 from portal.cli.running import plain
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Placement
-from portal.organizations.moving import explaining, managing
+from portal.organizations.moving import explaining, finding
 from portal.organizations.moving.planning import Plan
 from portal.web.counting import counted
 
@@ -134,7 +134,7 @@ def watch_move(move: Move) -> None:
                 click.echo(f"{'':<12} {plain(words)}")
                 told = words
             time.sleep(_LOOK_SECONDS)
-            move = managing.find_move(move.id)
+            move = finding.find_move(move.id)
     except KeyboardInterrupt:
         return
     click.echo(f"{'':<12} {plain(explaining.describe(move))}")

@@ -10,7 +10,7 @@ from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
 from portal.jobs.progress import Station
 from portal.organizations.moving.explaining import Progress, progress_of, told_to_members
-from portal.organizations.moving.managing import latest_move_of
+from portal.organizations.moving.finding import latest_move_of
 from portal.organizations.places import Meaning, changes_between, in_words
 from portal.web.counting import counted
 

@@ -8,7 +8,8 @@ from portal.database.clusters import is_available
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
 from portal.organizations.moving import mover
-from portal.organizations.moving.managing import go_back, switch_move
+from portal.organizations.moving.managing import switch_move
+from portal.organizations.moving.ways_back import go_back
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, fresh
 from tests.organizations.moving.carrying import (

@@ -15,13 +15,9 @@ from portal.documents.organizations import Organization, Strategy
 from portal.organizations.credentials import managing, tending, travelling
 from portal.organizations.credentials.errors import NotTravelling
 from portal.organizations.lifecycle.privileges import PREFIX
-from portal.organizations.moving.managing import (
-    abort_move,
-    end_way_back,
-    go_back,
-    switch_move,
-)
+from portal.organizations.moving.managing import abort_move, switch_move
 from portal.organizations.moving.planning import Wish, plan_move
+from portal.organizations.moving.ways_back import end_way_back, go_back
 from portal.web.context import RequestContext
 from tests.factories import a_context, an_access, fresh
 from tests.organizations.moving.carrying import begin, run_due_movers, run_movers

@@ -19,8 +19,8 @@ from portal.clusters import managing as clusters
 from portal.clusters.managing import Changes
 from portal.database import connection
 from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
-from portal.organizations.moving import managing, mover
-from portal.organizations.moving.managing import Options, Switch
+from portal.organizations.moving import managing, mover, starting, ways_back
+from portal.organizations.moving.options import Options, Switch
 from portal.organizations.moving.planning import Wish, plan_move
 from portal.organizations.storage import tenant_of
 from portal.settings import current
@@ -59,7 +59,7 @@ def start(strategy, switch=Switch.VERIFIED):
     acme = Organization.objects.get(slug=SLUG)
     there = EUROPE if acme.placement.cluster == MAIN_CLUSTER else MAIN_CLUSTER
     planned = plan_move(acme, Wish(strategy, there)).planned
-    managing.start_move(acme, planned, Options(switch), a_context())
+    starting.start_move(acme, planned, Options(switch), a_context())
 
 
 def switch():
@@ -67,11 +67,11 @@ def switch():
 
 
 def go_back():
-    managing.go_back(SLUG, a_context())
+    ways_back.go_back(SLUG, a_context())
 
 
 def end_way_back():
-    managing.end_way_back(SLUG, a_context())
+    ways_back.end_way_back(SLUG, a_context())
 
 
 def carry_moves():

@@ -10,7 +10,7 @@ import pytest
 
 from portal.documents.moves import MoveState
 from portal.documents.organizations import Strategy
-from portal.organizations.moving.managing import Switch
+from portal.organizations.moving.options import Switch
 from tests.faults import moving
 from tests.faults.servers import OneMember
 from tests.processes import is_stopped, wait_until

@@ -10,7 +10,7 @@ from portal.database.portal_role import MOVED_COLLECTIONS
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization, Strategy
 from portal.organizations.lifecycle import pools
-from portal.organizations.moving.managing import end_way_back
+from portal.organizations.moving.ways_back import end_way_back
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, collections_in, fresh
 from tests.moving.records import a_move, a_way_back

@@ -12,7 +12,7 @@ from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
 from portal.jobs import managing as jobs
-from portal.organizations.moving import draining, managing
+from portal.organizations.moving import draining, managing, starting, ways_back
 from portal.organizations.moving.errors import NotMovable
 from portal.organizations.storage import tenant_of
 from portal.placement import policies
@@ -105,14 +105,14 @@ def test_one_that_is_in_the_way_at_its_turn_is_left_and_told(
 ):
     """What is found only then: it was fit when all were looked at."""
     acme, kestrel, verso = organizations
-    start = managing.start_move
+    start = starting.start_move
 
     def start_but_one(organization, *given):
         if organization.id == kestrel.id:
             raise NotMovable(organization.name, "it is being renamed, so try again in a moment")
         return start(organization, *given)
 
-    monkeypatch.setattr(managing, "start_move", start_but_one)
+    monkeypatch.setattr(starting, "start_move", start_but_one)
     told = run(command)
     assert told.returncode == 1
     assert "1 organization left where they are:\n  kestrel: " in told.stdout
@@ -218,7 +218,7 @@ def test_the_policy_sends_nobody_to_and_fro(large, command, movers):
     assert "1 moved." in done.stdout, done.stdout + done.stderr
     assert fresh(large).placement.strategy == "collection"
     assert "There is nothing to move." in command("moves", "run", "--policy").stdout
-    way_back = managing.go_back("acme-corp", a_context())
+    way_back = ways_back.go_back("acme-corp", a_context())
     wait_until(lambda: not Move.objects(open=True))
     assert fresh(large).placement.strategy == "shared"
     assert propose_moves(current_policy()) == []

@@ -25,10 +25,10 @@ from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobFailed, JobKind, Run
 from portal.organizations.lifecycle.moving import MOST_FENCES
-from portal.organizations.moving import managing
+from portal.organizations.moving import managing, starting
 from portal.organizations.moving.errors import DrainPaused
-from portal.organizations.moving.managing import Options, Switch, Throttle
 from portal.organizations.moving.neighbours import Neighbours
+from portal.organizations.moving.options import Options, Switch, Throttle
 from portal.organizations.moving.planning import Plan
 from portal.organizations.moving.surveying import Candidate, Course, Left, Survey, plan_of
 from portal.placement.policies import Moves
@@ -209,7 +209,7 @@ class _Attempt:
         if organization is None:
             return "it is gone"
         try:
-            managing.start_move(organization, plan.planned, options, self.context)
+            starting.start_move(organization, plan.planned, options, self.context)
         except PortalError as error:
             return error.words
         return None

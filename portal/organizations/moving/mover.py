@@ -31,8 +31,8 @@ from portal.organizations.lifecycle.moving import MOST_FENCES, begin_switch
 from portal.organizations.lifecycle.naming import name_after_move
 from portal.organizations.lifecycle.states import check_may_follow
 from portal.organizations.moving import ending, targets
+from portal.organizations.moving.changes import COPY, END, FOLLOW
 from portal.organizations.moving.exercising import exercise_way_back
-from portal.organizations.moving.managing import COPY, END, FOLLOW
 from portal.organizations.moving.pacing import Pace
 from portal.organizations.moving.stopping import Stopped, handle
 from portal.placement.policies import current_policy

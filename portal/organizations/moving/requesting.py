@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
-from portal.organizations.moving import managing
+from portal.organizations.moving import finding, starting, ways_back
 from portal.organizations.moving.errors import NoRequest, NotMovable, NoWayBack
 from portal.placement.clusters import regions_offered
 from portal.web.context import RequestContext
@@ -14,25 +14,25 @@ from portal.web.context import RequestContext
 def offered_regions(organization: Organization) -> list[str]:
     """The regions that owners may ask to be moved to; none for one that is bound to a region, or
     that has an open move or way back."""
-    if organization.region or managing.open_move_of(organization):
+    if organization.region or finding.open_move_of(organization):
         return []
     return regions_offered(organization.placement.cluster)
 
 
 def request_move(access: Access, region: str, day: date, context: RequestContext) -> Move:
     """Have an owner ask for a move to the region on a ``day`` in UTC. Raises what
-    ``managing.request_move`` raises."""
-    return managing.request_move(access, region, datetime.combine(day, time(), UTC), context)
+    ``starting.request_move`` raises."""
+    return starting.request_move(access, region, datetime.combine(day, time(), UTC), context)
 
 
 def withdraw_request(access: Access, context: RequestContext) -> Move:
     """Have an owner withdraw the request of a move. Raises Forbidden, NoRequest, WrongMoveState,
     DuplicateRequest."""
     access.require("organization.move")
-    move = managing.open_move_of(access.organization)
+    move = finding.open_move_of(access.organization)
     if move is None or move.state != MoveState.REQUESTED:
         raise NoRequest(access.organization.name)
-    return managing.withdraw_request(access, context)
+    return starting.withdraw_request(access, context)
 
 
 def go_back(access: Access, context: RequestContext) -> Move:
@@ -45,18 +45,18 @@ def go_back(access: Access, context: RequestContext) -> Move:
             access.organization.name,
             f"the cluster {cluster} is being emptied, so whoever runs the portal decides",
         )
-    return managing.go_back(str(way_back.id), context)
+    return ways_back.go_back(str(way_back.id), context)
 
 
 def end_way_back(access: Access, context: RequestContext) -> Move:
     """Have an owner end the way back. Raises Forbidden, NoWayBack, WrongMoveState,
     DuplicateRequest."""
-    return managing.end_way_back(str(_way_back_of(access).id), context)
+    return ways_back.end_way_back(str(_way_back_of(access).id), context)
 
 
 def _way_back_of(access: Access) -> Move:
     access.require("organization.move")
-    move = managing.open_move_of(access.organization)
+    move = finding.open_move_of(access.organization)
     if move is None or move.way_back_of is None:
         raise NoWayBack(access.organization.name)
     return move

@@ -3,8 +3,9 @@
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import MAIN_CLUSTER
 from portal.organizations.moving import mover
-from portal.organizations.moving.managing import Options, Switch, start_move
+from portal.organizations.moving.options import Options, Switch
 from portal.organizations.moving.planning import Wish, plan_move
+from portal.organizations.moving.starting import start_move
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, collections_in, fresh
 

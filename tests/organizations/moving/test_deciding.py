@@ -20,21 +20,18 @@ from portal.organizations.moving.errors import (
     UnreadablePlan,
     WrongMoveState,
 )
-from portal.organizations.moving.managing import (
-    Options,
-    Switch,
-    Throttle,
+from portal.organizations.moving.finding import find_move
+from portal.organizations.moving.managing import switch_move, throttle_move
+from portal.organizations.moving.options import Options, Switch, Throttle
+from portal.organizations.moving.planning import Planned, Wish, plan_move
+from portal.organizations.moving.starting import (
     approve_move,
     decline_move,
-    extend_way_back,
-    find_move,
     request_move,
     start_move,
-    switch_move,
-    throttle_move,
     withdraw_request,
 )
-from portal.organizations.moving.planning import Planned, Wish, plan_move
+from portal.organizations.moving.ways_back import extend_way_back
 from portal.organizations.storage import tenant_of
 from portal.web.context import RequestContext
 from tests.clusters.conftest import europe, there  # noqa: F401

@@ -8,8 +8,9 @@ from pymongo.errors import AutoReconnect
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization, Strategy
 from portal.organizations.lifecycle import engine, moves, moving
-from portal.organizations.moving import ending, exercising, managing, mover
-from portal.organizations.moving.managing import abort_move, go_back, switch_move
+from portal.organizations.moving import ending, exercising, managing, mover, ways_back
+from portal.organizations.moving.managing import abort_move, switch_move
+from portal.organizations.moving.ways_back import go_back
 from portal.organizations.storage import tenant_of
 from portal.tenants.moving.errors import StreamLost
 from portal.tenants.moving.following import Follower
@@ -293,7 +294,7 @@ def test_a_way_back_that_does_not_work_stops_the_switch(acme, monkeypatch):
 
 def test_who_takes_over_an_end_that_was_nearly_done_writes_only_that(acme, monkeypatch):
     moved = move(an_organization("Globex", strategy=Strategy.SHARED), Strategy.COLLECTION)
-    managing.end_way_back(str(moved.id), a_context())
+    ways_back.end_way_back(str(moved.id), a_context())
     way_back = Move.objects.get(way_back_of=moved.id)
     cleared = []
 

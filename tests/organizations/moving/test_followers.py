@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from portal.documents.organizations import Strategy
-from portal.organizations.moving.managing import go_back
+from portal.organizations.moving.ways_back import go_back
 from portal.settings import current
 from portal.tenants import Tenants
 from portal.tenants.testing import _with_database

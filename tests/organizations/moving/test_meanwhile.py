@@ -8,14 +8,8 @@ from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from portal.organizations.moving.managing import (
-    abort_move,
-    end_way_back,
-    go_back,
-    pause_move,
-    resume_move,
-    switch_move,
-)
+from portal.organizations.moving.managing import abort_move, pause_move, resume_move, switch_move
+from portal.organizations.moving.ways_back import end_way_back, go_back
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, collections_in, fresh
 from tests.organizations.moving.carrying import (

@@ -6,7 +6,7 @@ import pytest
 
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
-from portal.organizations.moving.managing import go_back
+from portal.organizations.moving.ways_back import go_back
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, fresh
 from tests.organizations.moving.carrying import documents_of, left_over, move, run_due_movers

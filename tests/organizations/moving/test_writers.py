@@ -10,7 +10,7 @@ import pytest
 
 from portal.documents.moves import Move, Outcome
 from portal.documents.organizations import Strategy
-from portal.organizations.moving.managing import go_back
+from portal.organizations.moving.ways_back import go_back
 from portal.settings import current
 from portal.tenants import Tenants
 from tests.factories import a_context, an_organization

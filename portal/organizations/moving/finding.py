@@ -1,0 +1,38 @@
+"""Moves are found by id, or by the organization that they are of."""
+
+from collections.abc import Iterable
+
+from bson import ObjectId
+
+from portal.documents.moves import Move
+from portal.documents.organizations import Organization
+from portal.organizations.moving.errors import MoveNotFound
+
+
+def find_move(move: str | ObjectId) -> Move:
+    """The move with this id, or the open one, else the latest, of the organization with this slug.
+    Raises MoveNotFound."""
+    found = Move.objects(id=move).first() if ObjectId.is_valid(move) else None
+    if found is None:
+        organization = Organization.objects(slug=str(move)).order_by("-created_at").first()
+        of_it = Move.objects(organization=organization.id) if organization else None
+        found = of_it and (of_it.filter(open=True).first() or of_it.order_by("-created_at").first())
+    if found is None:
+        raise MoveNotFound(str(move))
+    return found
+
+
+def open_move_of(organization: Organization) -> Move | None:
+    """The organization's open move or way back, if it has one."""
+    return Move.objects(organization=organization.id, open=True).first()
+
+
+def latest_move_of(organization: Organization) -> Move | None:
+    """The organization's last move, or its way back, whatever its state."""
+    return Move.objects(organization=organization.id).order_by("-created_at").first()
+
+
+def list_moves(*, only_open: bool = True, most: int = 100) -> Iterable[Move]:
+    """The moves and ways back, newest first."""
+    wanted = {"open": True} if only_open else {}
+    return Move.objects(**wanted).order_by("-id").limit(most)

@@ -1,0 +1,77 @@
+"""Ways back are gone, ended and extended."""
+
+from datetime import timedelta
+
+from portal.database.background import wake
+from portal.database.connection import server_time
+from portal.documents.moves import Move, MoveState, Outcome
+from portal.organizations.moving.changes import AS_IF_NEW, COPY, END, change_move
+from portal.organizations.moving.ending import AT_ONCE
+from portal.organizations.moving.errors import WrongMoveState
+from portal.organizations.moving.finding import find_move
+from portal.organizations.moving.options import check_days
+from portal.web.context import RequestContext
+
+
+def go_back(move: str, context: RequestContext) -> Move:
+    """Have the way back be gone: the organization lives at its old place again, with all that was
+    written since. ``move`` is the way back or the move that it belongs to. Raises MoveNotFound,
+    WrongMoveState where it is over or lost."""
+    way_back = _way_back(move)
+    going = change_move(
+        str(way_back.id),
+        (MoveState.SHADOW,),
+        "gone back on",
+        context,
+        action="organization.going_back",
+        set__switch_wanted=True,
+        unset__verification=True,
+        unset__next_fence_at=True,
+        unset__fences_failed=True,
+        **AS_IF_NEW,
+    )
+    wake(COPY)
+    return going
+
+
+def end_way_back(move: str, context: RequestContext) -> Move:
+    """Have the way back end now, and the old copy go. Raises MoveNotFound, WrongMoveState."""
+    ended = change_move(
+        str(_way_back(move).id),
+        (MoveState.SHADOW,),
+        "ended",
+        context,
+        action="organization.way_back_ended",
+        set__state=MoveState.ENDING,
+        set__outcome=Outcome.ENDED,
+        set__due_at=AT_ONCE,
+    )
+    wake(END)
+    return ended
+
+
+def extend_way_back(move: str, days: int, context: RequestContext) -> Move:
+    """Keep the way back for ``days`` from now, at most LONGEST_WAY_BACK_DAYS. Raises MoveNotFound,
+    WrongMoveState, InvalidMoveOption."""
+    check_days(days)
+    until = server_time() + timedelta(days=days)
+    return change_move(
+        str(_way_back(move).id),
+        (MoveState.SHADOW,),
+        "extended",
+        context,
+        action="organization.way_back_extended",
+        details={"until": f"{until:%Y-%m-%d}"},
+        set__until=until,
+    )
+
+
+def _way_back(move: str) -> Move:
+    """The way back that is meant. Raises MoveNotFound, WrongMoveState."""
+    found = find_move(move)
+    if found.way_back_of:
+        return found
+    way_back = Move.objects(way_back_of=found.id).first()
+    if way_back is None:
+        raise WrongMoveState(str(found.id), f"{found.state}, without a way back", "gone back on")
+    return way_back
