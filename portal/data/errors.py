@@ -157,6 +157,39 @@ class ImportStopped(InvalidInput):
 
 
 @dataclass
+class PathNotFound(Invalid):
+    """A change of a field inside of a value that has no fields, or at a position that a list
+    hasn't."""
+
+    path: tuple[str | int, ...]
+
+    code = "path_not_found"
+    title = "There is no such field"
+    message = "The document has no place for {name}. Nothing was changed."
+
+    @property
+    def name(self) -> str:
+        """The path in words."""
+        return words_of(self.path)
+
+
+@dataclass
+class FieldExists(Conflict):
+    """A field would get the name of another one beside it."""
+
+    path: tuple[str | int, ...]
+
+    code = "field_exists"
+    title = "There is such a field already"
+    message = "The document has a field {name} already. Nothing was changed."
+
+    @property
+    def name(self) -> str:
+        """The path in words."""
+        return words_of(self.path)
+
+
+@dataclass
 class InvalidIndex(Invalid):
     """An index that can't be built."""
 
@@ -204,6 +237,17 @@ class TooManyBuilds(Unavailable):
     code = "building_already"
     title = "Another index is being built"
     message = "Another index is being built. Try again once it is ready."
+
+
+def words_of(path: tuple[str | int, ...]) -> str:
+    """A literal path for people: a name with a dot or without a letter stands in quotes, bytes that
+    aren't UTF-8 as escapes."""
+    return ".".join(_name_in_words(part) for part in path) or "the document"
+
+
+def _name_in_words(part: str | int) -> str:
+    name = str(part).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return f"“{name}”" if not name.strip() or "." in name else name
 
 
 @contextmanager

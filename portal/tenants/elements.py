@@ -88,7 +88,7 @@ def has_empty_timestamp(document: bytes) -> bool:
     position, end = 4, len(document) - 1
     while position < end:
         kind, key_end = document[position], document.index(0, position + 1)
-        value_end = _end_of(document, kind, key_end + 1)
+        value_end = end_of_value(document, kind, key_end + 1)
         empty = kind == _TIMESTAMP and not any(document[key_end + 1 : value_end])
         if empty and document[position + 1 : key_end] != b"_id":
             return True
@@ -101,20 +101,9 @@ def framed(elements: bytes) -> bytes:
     return (len(elements) + 5).to_bytes(4, "little") + elements + b"\0"
 
 
-def _find(document: bytes, name: str) -> tuple[int, int, int] | None:
-    """The positions of the first top-level field of this name: its begin, its value's, its end."""
-    wanted = name.encode()
-    position, end = 4, len(document) - 1
-    while position < end:
-        key_end = document.index(0, position + 1)
-        value_end = _end_of(document, document[position], key_end + 1)
-        if document[position + 1 : key_end] == wanted:
-            return position, key_end + 1, value_end
-        position = value_end
-    return None
-
-
-def _end_of(document: bytes, kind: int, start: int) -> int:
+def end_of_value(document: bytes, kind: int, start: int) -> int:
+    """The end of the value of this type that begins at ``start``. Raises ValueError for a type that
+    BSON hasn't."""
     if kind in _FIXED:
         return start + _FIXED[kind]
     if kind == _REGEX:
@@ -129,3 +118,16 @@ def _end_of(document: bytes, kind: int, start: int) -> int:
     if kind == _DB_POINTER:
         return start + 4 + size + 12
     raise ValueError(f"no type of BSON: {kind}")
+
+
+def _find(document: bytes, name: str) -> tuple[int, int, int] | None:
+    """The positions of the first top-level field of this name: its begin, its value's, its end."""
+    wanted = name.encode()
+    position, end = 4, len(document) - 1
+    while position < end:
+        key_end = document.index(0, position + 1)
+        value_end = end_of_value(document, document[position], key_end + 1)
+        if document[position + 1 : key_end] == wanted:
+            return position, key_end + 1, value_end
+        position = value_end
+    return None
