@@ -67,6 +67,14 @@ class InvalidQuery(Invalid):
     message = "{reason} Nothing was changed."
 
 
+class UnappliedFilter(Invalid):
+    """A condition was begun and isn't part of the filter that is to be used."""
+
+    code = "unapplied_filter"
+    title = "A condition isn’t part of the filter yet"
+    message = "Add the condition that you began, or clear it, and try again. Nothing was changed."
+
+
 @dataclass
 class IndexNeeded(Invalid):
     """A query that would scan more documents than are allowed without an index."""
