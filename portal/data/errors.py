@@ -164,6 +164,14 @@ class ImportStopped(InvalidInput):
     )
 
 
+class EditOvertaken(Conflict):
+    """Another process appended the same batch to an edit of many documents."""
+
+    code = "edit_overtaken"
+    title = "Somebody else does this"
+    message = "Another process goes on with this edit. Look at it again in a moment."
+
+
 @dataclass
 class PathNotFound(Invalid):
     """A change of a field inside of a value that has no fields, or at a position that a list

@@ -1,0 +1,350 @@
+"""Recording of edits, by which they can be undone.
+
+An edit is a row beside the documents, and has a row for each document that it changed: the document
+as it was, and a digest of what it became. Both are written in the transaction of the change, so
+there is neither a change without its row nor the reverse. An edit of many documents is appended to
+batch by batch, each by compare-and-set; so a batch is done once, whoever does it.
+
+Rows of a document are numbered in the order of the changes. One larger than PART_BYTES is in parts.
+Insertions, of which nothing was before, share a row for each batch.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from bson import Binary, ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReturnDocument
+
+from portal import clock
+from portal.data.access import DocumentAccess
+from portal.data.errors import EditOvertaken
+from portal.data.handles import RAW, documents_of
+from portal.database.kept_beside import (
+    BEFORE_IMAGES,
+    EDITS,
+    Rows,
+    rows_in,
+    rows_of,
+    server_time_in,
+)
+from portal.database.write_records import CHANGED
+from portal.documents.organizations import Organization
+from portal.tenants import Tenant
+
+KEPT = timedelta(days=30)
+"""The time for which an edit can be undone."""
+
+PART_BYTES = 8 * 1024 * 1024
+BATCH_DOCUMENTS = 500
+BATCH_BYTES = 8 * 1024 * 1024
+"""The number and size of the documents that a batch has: of larger ones each is alone."""
+
+_DIGEST_BYTES = 16
+
+
+class EditKind(StrEnum):
+    """The kinds of edits."""
+
+    INSERT = "insert"
+    REPLACE = "replace"
+    UPDATE = "update"
+    DELETE = "delete"
+    BULK = "bulk"
+    IMPORT = "import"
+    UNDO = "undo"
+    ERASE = "erase"
+
+
+class EditState(StrEnum):
+    """The state of an edit: ``OPEN`` while batches may follow."""
+
+    OPEN = "open"
+    DONE = "done"
+
+
+class Refusal(StrEnum):
+    """The reasons for which an edit of many leaves a document as it is."""
+
+    CHANGED_LATER = "changed later"
+    DELETED_LATER = "deleted later"
+    ERASED = "erased"
+    NOT_KEPT = "not kept"
+    DUPLICATE = "duplicate key"
+    INVALID = "breaks a rule"
+    FIELD_EXISTS = "the new name exists"
+    NOT_A_DOCUMENT = "no field can be set there"
+    TOO_LARGE = "too large"
+    REFUSED = "refused by MongoDB"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a document, by the BSON of ``{"": _id}``: its bytes before, and after; ``None``
+    where there was, or is, no document."""
+
+    id: bytes
+    before: bytes | None = field(repr=False)
+    after: bytes | None = field(repr=False)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """True where the document stays to the byte."""
+        return self.before == self.after
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A document that an edit of many left as it is; ``detail`` may name an index, no value."""
+
+    id: bytes
+    refusal: Refusal
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An edit of many documents, as far as it is: the number of its ``batch``es, rows and bytes;
+    what its work ``counts``, and the ``position`` from which that goes on."""
+
+    organization: ObjectId
+    id: ObjectId
+    expires_at: datetime
+    batch: int = 0
+    documents: int = 0
+    rows: int = 0
+    size_bytes: int = 0
+    position: Any = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    state: EditState = EditState.OPEN
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """From its row."""
+        return cls(
+            organization=row["_id"]["o"],
+            id=row["_id"]["i"],
+            expires_at=row["expires_at"],
+            batch=row["batch"],
+            documents=row["documents"],
+            rows=row["rows"],
+            size_bytes=row["size"],
+            position=row.get("position"),
+            counts=row.get("counts", {}),
+            state=EditState(row["state"]),
+        )
+
+    @property
+    def key(self) -> dict[str, ObjectId]:
+        """The ``_id`` of its row."""
+        return {"o": self.organization, "i": self.id}
+
+
+def record_edit(
+    handle: Any,
+    access: DocumentAccess,
+    kind: EditKind,
+    changes: Sequence[Change],
+    *,
+    fields: Sequence[str] = (),
+    reason: str | None = None,
+) -> ObjectId | None:
+    """Record, in the transaction of ``handle``, an edit that is done with these changes; its id.
+    Nothing, and ``None``, where they change nothing."""
+    made = [change for change in changes if not change.changes_nothing]
+    if not made:
+        return None
+    edit = _insert(
+        handle, access, kind, title=None, fields=fields, reason=reason,
+        document=made[0].id if len(made) == 1 else None,
+    )  # fmt: skip
+    append(handle, edit, made, state=EditState.DONE)
+    return edit.id
+
+
+def open_edit(
+    handle: Any,
+    access: DocumentAccess,
+    kind: EditKind,
+    *,
+    title: str,
+    fields: Sequence[str] = (),
+    reason: str | None = None,
+    job: ObjectId | None = None,
+    undo_of: ObjectId | None = None,
+    edit_id: ObjectId | None = None,
+) -> Edit:
+    """Open an edit of many documents in the transaction of ``handle``. An ``edit_id`` that was
+    chosen before, such as one in a job's parameters, has it opened once: it is found again as it
+    is."""
+    found = edit_id and find_edit(handle, access.organization.id, edit_id)
+    if found:
+        return found
+    return _insert(
+        handle, access, kind, title=title, fields=fields, reason=reason, job=job,
+        undo_of=undo_of, edit_id=edit_id,
+    )  # fmt: skip
+
+
+def find_edit(handle: Any, organization_id: ObjectId, edit_id: ObjectId) -> Edit | None:
+    """The edit as far as it is, read in the transaction of ``handle``."""
+    row = _edits(handle).find_one(
+        {"_id": {"o": organization_id, "i": edit_id}}, session=handle.session
+    )
+    return None if row is None else Edit.of(row)
+
+
+def append(
+    handle: Any,
+    edit: Edit,
+    changes: Sequence[Change],
+    *,
+    left_alone: Sequence[LeftAlone] = (),
+    position: Any = None,
+    counts: Mapping[str, int] | None = None,
+    state: EditState = EditState.OPEN,
+) -> Edit:
+    """Append a batch to the edit in the transaction of its changes, which are in the order in which
+    they were made; the edit as it is then. ``counts`` are added. Raises EditOvertaken where this
+    batch was appended already: read the edit again, and go on from its ``position``."""
+    made = [change for change in changes if not change.changes_nothing]
+    rows = list(_rows(handle, edit, made, left_alone))
+    size_bytes = sum(len(row.get("before", b"")) + _ROW_BYTES for row in rows)
+    added = {
+        "batch": 1,
+        "documents": len(made),
+        "rows": len(made) + len(left_alone),
+        "size": size_bytes,
+        "rev": 1,
+        **{f"counts.{name}": number for name, number in (counts or {}).items()},
+    }
+    row = _edits(handle).find_one_and_update(
+        {"_id": edit.key, "batch": edit.batch, "state": EditState.OPEN},
+        {"$inc": added, "$set": {"position": position, "state": state}, **CHANGED},
+        return_document=ReturnDocument.AFTER,
+        session=handle.session,
+    )
+    if row is None:
+        raise EditOvertaken
+    if rows:
+        images = rows_in(handle.session.client, BEFORE_IMAGES)
+        images.insert_many(rows, session=handle.session)
+    return Edit.of(row)
+
+
+def close_edit(organization: Organization, edit: Edit) -> None:
+    """Close an edit of many, of which all batches are appended."""
+    edits_of(documents_of(organization)).update_one(
+        {"_id": edit.key}, {"$set": {"state": EditState.DONE}, "$inc": {"rev": 1}, **CHANGED}
+    )
+
+
+def edits_of(handle: Tenant) -> Rows:
+    """The rows of edits in the cluster that the documents are in, as far as their handle knows.
+    Raises ClusterUnavailable."""
+    return rows_of(handle.place.locate().entry.cluster, EDITS)
+
+
+def digest_of(document: bytes | None) -> bytes | None:
+    """The digest by which a document is known to be the same."""
+    if document is None:
+        return None
+    return hashlib.sha256(document).digest()[:_DIGEST_BYTES]
+
+
+# What a row takes beside a document.
+_ROW_BYTES = 200
+
+
+def _insert(
+    handle: Any,
+    access: DocumentAccess,
+    kind: EditKind,
+    *,
+    title: str | None,
+    fields: Sequence[str],
+    reason: str | None,
+    document: bytes | None = None,
+    job: ObjectId | None = None,
+    undo_of: ObjectId | None = None,
+    edit_id: ObjectId | None = None,
+) -> Edit:
+    now = clock.now()
+    row = {
+        "_id": {"o": access.organization.id, "i": edit_id or ObjectId()},
+        "kind": kind,
+        "at": now,
+        "origin": access.context.origin.to_mongo().to_dict(),
+        "title": title,
+        "fields": list(fields),
+        "reason": reason or None,
+        "state": EditState.OPEN,
+        "batch": 0,
+        "documents": 0,
+        "rows": 0,
+        "size": 0,
+        "rev": 0,
+        "expires_at": now + KEPT,
+        "changed": server_time_in(handle.session),
+    }
+    row |= {"document": value_of(document)} if document else {}
+    row |= {"job": job} if job else {}
+    row |= {"undo_of": undo_of} if undo_of else {}
+    _edits(handle).insert_one(row, session=handle.session)
+    return Edit.of(row)
+
+
+def value_of(document_id: bytes) -> Any:
+    """The value in the BSON of ``{"": _id}``, for a row: what it was encoded from is what is
+    stored."""
+    return RawBSONDocument(document_id, RAW)[""]
+
+
+def _edits(handle: Any) -> Rows:
+    return rows_in(handle.session.client, EDITS)
+
+
+def _rows(
+    handle: Any, edit: Edit, changes: Sequence[Change], left_alone: Sequence[LeftAlone]
+) -> Iterator[dict[str, Any]]:
+    common = {"changed": server_time_in(handle.session), "expires_at": edit.expires_at}
+    number, inserted = edit.rows, list[Change]()
+
+    def key(number: int, part: int = 0) -> dict[str, Any]:
+        return {"_id": {"o": edit.organization, "e": edit.id, "n": number, "p": part}}
+
+    def insertion() -> dict[str, Any]:
+        return {
+            **key(number - len(inserted)),
+            **common,
+            "inserted": len(inserted),
+            "ids": [value_of(change.id) for change in inserted],
+            "after": Binary(b"".join(digest_of(change.after) or b"" for change in inserted)),
+        }
+
+    for change in changes:
+        if change.before is None:
+            inserted.append(change)
+            number += 1
+            continue
+        if inserted:
+            yield insertion()
+            inserted.clear()
+        parts = range(0, len(change.before), PART_BYTES)
+        for part, start in enumerate(parts):
+            row = {**key(number, part), **common, "document": value_of(change.id)}
+            row["before"] = Binary(change.before[start : start + PART_BYTES])
+            if part == 0:
+                row |= {"parts": len(parts), "after": digest_of(change.after)}
+            yield row
+        number += 1
+    if inserted:
+        yield insertion()
+    for left in left_alone:
+        row = {**key(number), **common, "document": value_of(left.id), "refusal": left.refusal}
+        yield row | ({"detail": left.detail} if left.detail else {})
+        number += 1
