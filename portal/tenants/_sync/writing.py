@@ -189,6 +189,16 @@ class Writing:
             raise BulkWriteError({"nInserted": reply["n"], "writeErrors": errors})
         return reply["n"]
 
+    def replace_encoded(
+        self, document: RawBSONDocument, upsert: bool = False, *, comment: Any = None
+    ) -> UpdateResult:
+        """Replace the document with the same ``_id`` by exactly these bytes, fields that begin with
+        a dollar and empty timestamps included: ``replace_one`` refuses the former, and has the
+        server fill in the latter."""
+        update = [{"$replaceWith": {"$literal": document}}]
+        parts = {"q": {"_id": {"$eq": document["_id"]}}, "u": update, "upsert": bool(upsert)}
+        return self._update(parts, **given({}, comment=comment))
+
     def bulk_write(
         self,
         requests: Iterable[Any],

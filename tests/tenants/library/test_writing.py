@@ -8,6 +8,7 @@ import bson
 import pymongo
 import pytest
 from bson import Int64, ObjectId
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
@@ -16,6 +17,11 @@ from tests.tenants.library.works import at_once, ids, own_collection, told
 
 errors = library("errors")
 PartialWrite = errors.PartialWrite
+
+
+CODEC = CodecOptions(
+    document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
 
 
 @pytest.fixture
@@ -286,3 +292,28 @@ def test_encoded_documents_are_inserted_as_they_are(store, raw):
     with pytest.raises(BulkWriteError) as refused:
         store.insert_encoded([RawBSONDocument(bson.encode({"_id": n})) for n in (3, 0, 4)])
     assert refused.value.details["nInserted"] == 1
+
+
+EXOTIC = {
+    "a dollar in front": b"\x10$x\0\x01\0\0\0",
+    "an empty timestamp": b"\x11t\0" + bytes(8),
+    "a field twice": b"\x10n\0\x01\0\0\0\x10n\0\x02\0\0\0\x10$x\0\x01\0\0\0",
+    "no name, and a dot": b"\x10\0\x01\0\0\0\x10a.b\0\x02\0\0\0",
+    "undefined": b"\x06u\0\x10$x\0\x01\0\0\0",
+    "a symbol": b"\x0es\0\x02\0\0\0a\0\x11t\0" + bytes(8),
+    "a DBPointer": b"\x0cp\0\x02\0\0\0a\0" + bytes(12) + b"\x10$x\0\x01\0\0\0",
+    "a date beyond Python's": b"\x09d\0" + b"\xff" * 7 + b"\x7f" + b"\x10$x\0\x01\0\0\0",
+}
+
+
+@pytest.mark.parametrize("fields", EXOTIC.values(), ids=EXOTIC)
+def test_an_encoded_replacement_is_stored_to_the_byte(store, fields):
+    elements = b"\x10_id\0\x05\0\0\0" + fields
+    document = (len(elements) + 5).to_bytes(4, "little") + elements + b"\0"
+    encoded = RawBSONDocument(document, CODEC)
+    assert told(store.replace_encoded(encoded)) == (0, 0)
+    assert store.replace_encoded(encoded, upsert=True).upserted_id == 5
+    store.update_one({"_id": 5}, {"$set": {"later": 1}})
+    assert told(store.replace_encoded(encoded)) == (1, 1)
+    [found] = store.with_options(codec_options=CODEC).find()
+    assert bytes(found.raw) == document
