@@ -206,6 +206,7 @@ ROUTES = {
     "GET /org/<name:name>/credentials": "credentials.manage",
     "POST /org/<name:name>/credentials": "credentials.manage",
     "POST /org/<name:name>/credentials/<credential_id>/rotate": "credentials.manage",
+    "POST /org/<name:name>/credentials/<credential_id>/prepare-move": "credentials.manage",
     "POST /org/<name:name>/credentials/<credential_id>/end-overlap": "credentials.manage",
     "DELETE /org/<name:name>/credentials/<credential_id>": "credentials.manage",
     "GET /org/<name:name>/documents": "documents.read",

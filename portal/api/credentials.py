@@ -8,7 +8,7 @@ from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
 from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
-from portal.organizations.credentials import managing
+from portal.organizations.credentials import managing, travelling
 from portal.organizations.credentials.errors import (
     CredentialNotFound,
     InvalidCredentialName,
@@ -16,6 +16,7 @@ from portal.organizations.credentials.errors import (
     MissingRights,
     NoOverlap,
     NotProven,
+    NotTravelling,
     OverlapRunning,
     SharedCollection,
     StillInUse,
@@ -98,6 +99,26 @@ def rotate_credential(body: dict[str, int], name: str, credential_id: str) -> di
 
 
 @org_credentials.post(
+    "/<name:name>/credentials/<credential_id>/prepare-move",
+    refusals=(*OF_CHANGES, *_OF_MAKING, CredentialNotFound, NotTravelling),
+)
+@takes_key
+@logged_in
+@org_credentials.response(200, schemas.NewConnectionStringAnswer)
+def prepare_credential(name: str, credential_id: str) -> dict[str, Any]:
+    """Give a credential a MongoDB user where the organization moves to
+
+    It has signed in there, and reaches the collection from the switch of the move on; the switch
+    waits until each credential has one. The connection string is told once, and a repeated call is
+    answered without it. One that was prepared before ends.
+    """
+    access = access_by_name(name, "credentials.manage")
+    credential = managing.credential_of(access.organization, credential_id)
+    new = travelling.prepare_credential(access, credential.id, request_context())
+    return _with_secret(access, new)
+
+
+@org_credentials.post(
     "/<name:name>/credentials/<credential_id>/end-overlap",
     refusals=(*OF_CHANGES, CredentialNotFound, NoOverlap, StillInUse),
 )
@@ -167,6 +188,7 @@ replay.install(
     {
         MADE: (schemas.NewConnectionStringAnswer, _replay_make),
         ROTATED: (schemas.NewConnectionStringAnswer, _replay_change),
+        travelling.PREPARED: (schemas.NewConnectionStringAnswer, _replay_change),
         ENDED: (schemas.CredentialAnswer, _replay_change),
         REVOKED: (schemas.RevokedAnswer, _replay_revoke),
     },

@@ -24,6 +24,7 @@ from portal.documents.organizations import Organization, Strategy
 from portal.errors import NotFound
 from portal.organizations import planning as organizations
 from portal.organizations.moving import explaining, finding, managing, planning, starting, ways_back
+from portal.organizations.moving.changes import check_state
 from portal.organizations.moving.options import Options, Switch, Throttle
 from portal.organizations.moving.planning import Plan, Planned, Wish
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
@@ -197,8 +198,7 @@ def approve_move(
     )
     with refusals():
         requested = finding.find_move(move)
-        if requested.state != MoveState.REQUESTED:
-            raise CommandFailed(f"The move {requested.id} is {requested.state}, not requested.")
+        check_state(requested, (MoveState.REQUESTED,), "approved")
         found = Organization.objects.get(id=requested.organization)
         wish = Wish(
             Strategy(strategy or requested.target.strategy), cluster or requested.target.cluster

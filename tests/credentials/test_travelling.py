@@ -21,6 +21,7 @@ from portal.organizations.moving.ways_back import end_way_back, go_back
 from portal.web.context import RequestContext
 from tests.factories import a_context, an_access, fresh
 from tests.organizations.moving.carrying import begin, run_due_movers, run_movers
+from tests.program import Program, fault
 
 PAGE = "/organizations/acme-corp/credentials"
 
@@ -107,15 +108,24 @@ def test_owners_make_new_strings_before_the_switch_which_waits_for_them(
     assert len(Credential.objects.get().all_users) == 1
 
 
-def test_another_string_for_the_move_ends_the_first(acme, make, connect, there):
+def test_another_string_for_the_move_ends_the_first(app, acme, make, connect, there):
     credential, _ = make()
+    program = Program(app)
+    program.log_in()
+    by_json = f"/org/acme-corp/credentials/{credential}/prepare-move"
+    assert fault(program.post(by_json))[:2] == (409, NotTravelling.code)
     move = begin_move(fresh(acme))
     first = prepare(acme, credential)
-    second = prepare(acme, credential)
+    key = {"headers": {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}}
+    second = program.post(by_json, **key)
+    assert second.status_code == 200
     assert len(there()) == 1
     with pytest.raises(OperationFailure):
         connect(first.uri).admin.command("ping")
-    connect(second.uri).admin.command("ping")
+    connect(second.json["connection_string"]).admin.command("ping")
+    again = program.post(by_json, **key)
+    assert again.json["credential"]["id"] == str(credential)
+    assert "connection_string" not in again.json
     abort_move(str(move.id), None, a_context())
     run_due_movers()
     assert there() == set()

@@ -7,7 +7,7 @@ import pytest
 
 from portal import clock
 from portal.documents.moves import Move, MoveState, Outcome
-from portal.documents.organizations import Organization, Placement
+from portal.documents.organizations import Organization, Placement, Strategy
 from portal.organizations.storage import tenant_of
 from tests.factories import an_organization
 from tests.moving.records import a_move, a_way_back, moved
@@ -118,6 +118,40 @@ def test_a_move_is_paused_throttled_and_aborted_twice_by_commands(acme, command)
     run_due_movers()
     assert "aborted, Not today." in command("moves", "list", "--all").stdout
     assert command("moves", "back", "acme-corp").returncode == 2
+
+
+def test_a_move_is_switched_kept_and_gone_back_on_by_commands(acme, command):
+    tenant_of(acme).insert_one({"_id": 1})
+    command("moves", "start", "acme-corp", "--to", "shared", "--yes", "--on-command")
+    run_movers()
+    assert command("moves", "switch", "acme-corp", "--now").returncode == 0
+    run_movers()
+    extended = command("moves", "extend", "acme-corp", "--days", "9")
+    day = clock.now() + timedelta(days=9)
+    assert f"The way back of acme-corp is open until {day:%Y-%m-%d}" in extended.stdout
+    assert Organization.objects.get(id=acme.id).placement.strategy == Strategy.SHARED
+    back = command("moves", "back", "acme-corp")
+    assert back.stdout == (
+        "acme-corp goes back to a collection of its own on main as soon as that has all that was "
+        "written.\n"
+    )
+    run_movers()
+    back_again = Organization.objects.get(id=acme.id)
+    assert back_again.placement.uuid == acme.placement.uuid
+    assert tenant_of(back_again).find_one() == {"_id": 1}
+
+
+def test_a_request_is_approved_by_a_command_and_switches_on_its_day(acme, command):
+    tomorrow = clock.now() + timedelta(days=1)
+    shared = Placement(strategy=Strategy.SHARED)
+    a_move(acme, MoveState.REQUESTED, shared, due_at=None, requested_for=tomorrow)
+    approved = command("moves", "approve", "acme-corp", "--yes")
+    assert "Started: Move of acme-corp" in approved.stdout, approved.stderr
+    move = Move.objects.get()
+    assert move.state == MoveState.COPYING
+    assert abs(move.switch_at - tomorrow) < timedelta(seconds=1)
+    run_movers()
+    assert Move.objects.get(id=move.id).state == MoveState.READY
 
 
 def test_a_plan_is_applied_as_shown_or_refused_with_the_difference(acme, command):
