@@ -29,12 +29,19 @@ from pymongo import MongoClient, monitoring
 
 from portal import create_app
 from portal.applications import following
-from portal.database import clusters, connection
+from portal.data import importing, reading, writing
+from portal.database import clusters, connection, migrations, transactions
 from portal.database.portal_role import ROLE
 from portal.identity.authentication import passwords
 from portal.mail import transport
+from portal.organizations import storage
+from portal.organizations.credentials import hosts, managing, usage
+from portal.organizations.lifecycle import engine
+from portal.placement import capacity
 from portal.serving import build, mongod
 from portal.settings import Settings, activate, current
+from portal.tenants import limits
+from portal.web import requests, streaming
 from tests import factories, pages
 from tests.faults.servers import OneMember
 from tests.mail.post_office import open_office
@@ -59,6 +66,31 @@ main()
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PORTALS_OWN = passwords._hasher
 ESTIMATE = passwords.zxcvbn
+# How long the portal waits for MongoDB, or for its turn, before it tells whoever asked to try again.
+SHORT_LIMITS = (
+    (capacity, "READING_SECONDS"),
+    (clusters, "PROBE_SECONDS"),
+    (clusters, "_SILENT_SECONDS"),
+    (connection, "PREPARING_SECONDS"),
+    (engine, "ELSEWHERE_SECONDS"),
+    (hosts, "_SECONDS"),
+    (importing, "BATCH_SECONDS"),
+    (limits, "CREATION_SECONDS"),
+    (limits, "TRANSACTION_SECONDS"),
+    (managing, "_PROOF_SECONDS"),
+    (migrations, "WAIT_SECONDS"),
+    (passwords, "_WAIT_SECONDS"),
+    (reading, "READ_SECONDS"),
+    (requests, "REQUEST_SECONDS"),
+    (storage, "MOVING_SECONDS"),
+    (storage, "_SHOWN_MOVING_SECONDS"),
+    (streaming, "READ_SECONDS"),
+    (transactions, "TRANSACTION_SECONDS"),
+    (transport, "_ASK_SECONDS"),
+    (usage, "_SECONDS"),
+    (writing, "READ_SECONDS"),
+)
+PATIENCE_SECONDS = 30
 # How long the driver looks away after a server that failed, and waits for one at a time; half a
 # second is kind to a cluster, and nobody's here.
 pymongo.common.MIN_HEARTBEAT_INTERVAL = 0.05
@@ -367,6 +399,31 @@ def filled(database):
         for name in factories.collections_in(database)
     ]  # fmt: skip
     return [found["_id"] for found in database.nothing.aggregate(unions)]
+
+
+def set_limits(limits):
+    for (module, name), seconds in limits.items():
+        setattr(module, name, seconds)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience():
+    """A machine that stands still for some seconds fails no test: where the portal waits for a
+    moment it waits for long, but in a test that has ``real_limits``. Tells both."""
+    real = {(module, name): getattr(module, name) for module, name in SHORT_LIMITS}
+    long = dict.fromkeys(SHORT_LIMITS, PATIENCE_SECONDS)
+    set_limits(long)
+    yield real, long
+    set_limits(real)
+
+
+@pytest.fixture
+def real_limits(patience):
+    """The portal waits no longer than it promises, as a test needs where nobody answers."""
+    real, long = patience
+    set_limits(real)
+    yield
+    set_limits(long)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -120,7 +120,7 @@ def test_the_database_of_the_uri_is_where_its_user_is_and_no_more(settings):
 
 
 @pytest.fixture
-def away(settings):
+def away(settings, real_limits):
     """The portal on another MongoDB for a while."""
 
     def at(uri):

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from pymongo import MongoClient
 
 from portal.clusters import checking
@@ -60,6 +61,7 @@ def test_what_is_refused_is_told_on_one_line_with_what_to_do(europe, in_europe, 
         assert words in told.stdout + told.stderr
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_a_check_tells_one_that_does_not_answer_and_goes_on(europe, command, monkeypatch):
     monkeypatch.setattr(checking, "CHECK_SECONDS", 1)
     europe.kill()
@@ -110,6 +112,7 @@ def test_a_check_tells_a_cluster_that_was_put_in_the_place_of_another(europe, th
     assert "another MongoDB than the one that was added" in told.stdout
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_the_doctor_never_says_all_well_of_a_cluster_that_it_did_not_see(
     europe, in_europe, command, monkeypatch
 ):

@@ -82,6 +82,7 @@ def test_a_user_on_another_cluster_is_made_there_and_connects_there(in_europe, t
     assert not Credential.objects
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_customers_get_the_hosts_that_were_chosen_for_the_cluster(in_europe):
     organization = in_europe("Acme Corp")
     chosen = Changes(credentials_uri="mongodb://127.0.0.1:1/?replicaSet=portal")
@@ -100,6 +101,7 @@ def test_who_connected_there_is_seen(in_europe):
     assert user.seen_by == ["their shop"]
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_a_credential_is_revoked_while_its_cluster_is_away_and_dropped_once_it_is_back(
     in_europe, europe, visitor, there
 ):

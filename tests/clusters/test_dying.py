@@ -19,6 +19,7 @@ from tests.factories import a_key, an_organization, the_owner
 from tests.processes import at_once, wait_until
 from tests.visitor import Visitor
 
+pytestmark = pytest.mark.usefixtures("real_limits")
 UNAFFECTED_SECONDS = 1
 """Ten times what a page takes, on a machine with other work."""
 

@@ -70,6 +70,7 @@ def test_an_organization_lives_through_it_all_there(europe, tenants_there, tenan
     assert not collections_on(tenant_db)
 
 
+@pytest.mark.usefixtures("real_limits")
 @pytest.mark.parametrize("strategy", OWN)
 def test_a_sign_up_whose_cluster_dies_is_success_and_is_finished_when_it_is_back(
     europe, carry_on, strategy
@@ -84,6 +85,7 @@ def test_a_sign_up_whose_cluster_dies_is_success_and_is_finished_when_it_is_back
     tenant_of(whole).insert_one({"_id": 1})
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_one_that_waits_for_its_cluster_is_shown_so(europe, visitor):
     with europe.stopped():
         organization = sign_acme_up(Strategy.COLLECTION)
@@ -168,6 +170,7 @@ def test_one_whose_name_a_stranger_has_there_is_rolled_back(europe, tenants_ther
     assert list(collections_on(tenants_there)) == ["org_acme_corp"]
 
 
+@pytest.mark.usefixtures("real_limits")
 @each_strategy
 def test_one_that_is_trashed_while_its_cluster_is_away_is_trashed_when_it_is_back(
     europe, carry_on, strategy
@@ -179,6 +182,7 @@ def test_one_that_is_trashed_while_its_cluster_is_away_is_trashed_when_it_is_bac
     assert fresh(organization).state == OrganizationState.TRASHED
 
 
+@pytest.mark.usefixtures("real_limits")
 @each_strategy
 def test_a_purge_while_its_cluster_is_away_is_finished_when_it_is_back(
     europe, carry_on, tenants_there, strategy

@@ -27,6 +27,7 @@ from tests.clusters.test_credentials import make
 from tests.factories import a_context, an_access, an_account, the_owner
 
 CONTEXT = RequestContext()
+pytestmark = pytest.mark.usefixtures("real_limits")
 
 
 @pytest.fixture

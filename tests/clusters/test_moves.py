@@ -67,6 +67,7 @@ def finished(a_move, outcome):
     return now(a_move).outcome == outcome
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_a_target_that_is_away_is_waited_for(europe, acme):
     begun = begin(acme, Strategy.COLLECTION, "europe")
     europe.kill()
@@ -82,6 +83,7 @@ def test_a_target_that_is_away_is_waited_for(europe, acme):
     assert documents_of(acme) == SOME
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_a_target_that_dies_behind_the_fence_leaves_nobody_unwritable(europe, acme, monkeypatch):
     ready = a_ready_move(acme, Strategy.COLLECTION, "europe")
     begin_switch = mover.begin_switch
@@ -106,6 +108,7 @@ def test_a_target_that_dies_behind_the_fence_leaves_nobody_unwritable(europe, ac
     assert documents_of(acme) == [*SOME, {"_id": 50}]
 
 
+@pytest.mark.usefixtures("real_limits")
 @pytest.mark.parametrize("when", ["copying", "ready", "way back"])
 def test_a_lost_cluster_ends_moves_and_ways_back(europe, acme, command, when):
     if when == "copying":
@@ -132,6 +135,7 @@ def move_back_and_end(organization, moved):
     return fresh(organization).placement.cluster == "main"
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_where_the_source_is_lost_the_copy_is_kept(europe, tenant_db, command):
     acme = an_organization("Acme Corp", cluster="europe")
     tenant_of(acme).insert_many(SOME)

@@ -170,6 +170,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(checking, "CHECK_SECONDS", 1)
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_a_cluster_that_does_not_answer_is_not_registered(second_cluster, impatient):
     second_cluster.kill()
     with pytest.raises(ClusterSilent, match="127"):
@@ -426,6 +427,7 @@ def test_connections_grow_neither_with_organizations_nor_with_requests(
     assert connections() <= before + 1  # a monitor's may come
 
 
+@pytest.mark.usefixtures("real_limits")
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [

@@ -14,6 +14,7 @@ from tests.processes import wait_until
 INSERT = "def apply(tenant): tenant.update_one({'_id': 1}, {'$set': {'n': 1}}, upsert=True)"
 
 
+@pytest.mark.usefixtures("real_limits")
 @pytest.mark.full
 def test_one_in_a_cluster_that_is_away_fails_alone_until_that_is_back(script, apply, europe):  # noqa: F811
     here = an_organization("Here")
@@ -33,6 +34,7 @@ def test_one_in_a_cluster_that_is_away_fails_alone_until_that_is_back(script, ap
     assert tenant_of(fresh(there)).find_one()["n"] == 1
 
 
+@pytest.mark.usefixtures("real_limits")
 @pytest.mark.full
 def test_one_that_was_lost_with_its_cluster_is_left_out(script, apply, europe):  # noqa: F811
     here = an_organization("Here")
