@@ -1,0 +1,84 @@
+"""Errors of imports and exports, and their words. None has a value of a document in it."""
+
+from dataclasses import dataclass
+
+from portal.errors import Conflict, Gone, Invalid, NotFound
+
+
+class TransferNotFound(NotFound):
+    """No such import or export, or no longer."""
+
+    code = "transfer_not_found"
+    message = "There is no such import or export in this organization, or it was discarded."
+
+
+@dataclass
+class FileTooLarge(Invalid):
+    """The file is larger than one may be."""
+
+    limit_bytes: int
+
+    code = "file_too_large"
+    title = "This file is too large"
+    message = (
+        "A file has {limit} at most. Split it, or compress it with gzip. Nothing was imported."
+    )
+    field = "file"
+
+    @property
+    def limit(self) -> str:
+        """The limit in words."""
+        return f"{self.limit_bytes // 1024**3} GiB"
+
+
+@dataclass
+class TooMuchKept(Conflict):
+    """The organization's files have all the space that they may have."""
+
+    limit_bytes: int
+
+    code = "too_many_files"
+    title = "There are too many files"
+    message = (
+        "The files of an organization have {limit} together at most. Discard an upload or export "
+        "that is no longer needed; each is deleted after 7 days."
+    )
+    field = "file"
+
+    @property
+    def limit(self) -> str:
+        """The limit in words."""
+        return f"{self.limit_bytes // 1024**3} GiB"
+
+
+@dataclass
+class ChunkRefused(Invalid):
+    """A part of an upload that is empty, too large, or comes after its end."""
+
+    number: int
+
+    code = "part_refused"
+    title = "This part can’t be taken"
+    message = (
+        "Part {number} was refused: each part has 1 MiB but for the last one, and none comes after "
+        "the upload is complete."
+    )
+
+
+@dataclass
+class UploadIncomplete(Conflict):
+    """Parts of an upload are missing."""
+
+    missing: int
+
+    code = "upload_incomplete"
+    title = "The upload is not complete"
+    message = "Part {missing} is missing or has another size. Send it, then complete the upload."
+
+
+class FileGone(Gone):
+    """The content of a file was deleted."""
+
+    code = "file_gone"
+    title = "This file is gone"
+    message = "Its content was deleted: files are kept for 7 days. Upload or export it again."
