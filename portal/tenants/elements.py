@@ -1,6 +1,7 @@
 """Elements of encoded documents: the exact bytes of a field, which decoding may change."""
 
 import re
+from collections.abc import Iterator
 
 from bson import ObjectId
 
@@ -94,6 +95,18 @@ def has_empty_timestamp(document: bytes) -> bool:
             return True
         position = value_end
     return False
+
+
+def elements_of(document: bytes, start: int = 0) -> Iterator[tuple[int, bytes, int, int]]:
+    """The elements of the document that begins at ``start``, in their order: the type of each, its
+    encoded name, and where its value begins and ends."""
+    position = start + 4
+    end = start + int.from_bytes(document[start:position], "little") - 1
+    while position < end:
+        key_end = document.index(0, position + 1)
+        value_end = _end_of(document, document[position], key_end + 1)
+        yield document[position], document[position + 1 : key_end], key_end + 1, value_end
+        position = value_end
 
 
 def framed(elements: bytes) -> bytes:
