@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
 
-from portal.errors import Conflict, Invalid, NotFound, PortalError, Unavailable
+from portal.errors import Conflict, Invalid, NotFound, PortalError, Refused, Unavailable
 from portal.tenants.errors import NeedsOwnPlacement as SharedRefusal
 from portal.tenants.errors import QueryRefused as StoreRefusal
 from portal.web.errors import InvalidInput
@@ -87,6 +87,51 @@ class IndexNeeded(Invalid):
         "This would read more than 100,000 documents one by one. Create the index {keys}, or "
         "narrow the filter to fields that have one."
     )
+
+
+@dataclass
+class FieldMasked(Refused):
+    """What was asked reads or changes the value at ``path``, which is masked; without the value."""
+
+    path: str
+
+    code = "field_masked"
+    title = "This field is sensitive"
+    message = (
+        "“{path}” is sensitive: you may not filter, sort, compute, index or write by it, nor by "
+        "what it is in. Nothing was read or changed. Take it away, or ask an admin."
+    )
+    api_message = (
+        "{path} is sensitive: without the permission documents.unmask nothing may filter, sort, "
+        "compute, index or write by it, nor by what it is in. Nothing was read or changed."
+    )
+
+
+@dataclass
+class WholeDocumentMasked(Refused):
+    """What was asked reads or changes documents as a whole, by ``what``, with masked fields in
+    them."""
+
+    what: str
+
+    code = "field_masked"
+    title = "Some fields are sensitive"
+    message = (
+        "{what} reads or replaces whole documents, and some of their fields are sensitive. Name "
+        "the fields that you need instead. Nothing was read or changed."
+    )
+
+
+@dataclass
+class InvalidMask(Invalid):
+    """A path that can't be masked."""
+
+    reason: str
+
+    code = "invalid_mask"
+    field = "path"
+    title = "This can’t be made sensitive"
+    message = "{reason} Nothing was changed."
 
 
 class QueryTooSlow(Invalid):
