@@ -251,6 +251,20 @@ class FieldExists(Conflict):
 
 
 @dataclass
+class EditTooLarge(Invalid):
+    """An edit of which more would be kept than an organization may have."""
+
+    documents: int
+
+    code = "edit_too_large"
+    title = "This is too much to be undone"
+    message = (
+        "Of {documents} documents and more it would keep over 1 GB, which is all that is kept of "
+        "edits. Change fewer documents at once."
+    )
+
+
+@dataclass
 class InvalidIndex(Invalid):
     """An index that can't be built."""
 

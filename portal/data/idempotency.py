@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
@@ -72,12 +73,13 @@ def write_once(
 @dataclass(frozen=True, slots=True)
 class Progress:
     """The progress of a write of many documents: the number of its batches, the last ``_id``, and
-    what was counted; the ``answer`` once it is done."""
+    what was counted; the ``edit`` that it is recorded as; the ``answer`` once it is done."""
 
     batch: int
     after: bytes | None
     counts: dict[str, int]
     answer: Answer | None = None
+    edit: ObjectId | None = None
 
     @classmethod
     def of(cls, handle: Tenant, key: IdempotencyKey | None, counts: dict[str, int]) -> Self:
@@ -86,14 +88,20 @@ class Progress:
         if record is None:
             return cls(0, None, counts)
         progress = record["progress"]
-        return cls(progress["batch"], progress["after"], progress["counts"], record.get("answer"))
+        return cls(
+            progress["batch"],
+            progress["after"],
+            progress["counts"],
+            record.get("answer"),
+            progress.get("edit"),
+        )
 
     def advance(
         self, organization: Organization, key: IdempotencyKey, to: Self, session: ClientSession
     ) -> None:
         """Record in the batch's transaction that it is done. Raises DuplicateRequest where another
         request did it."""
-        reached = {"batch": to.batch, "after": to.after, "counts": to.counts}
+        reached = {"batch": to.batch, "after": to.after, "counts": to.counts, "edit": to.edit}
         if self.batch == 0:
             _claim(organization, key, session, progress=reached)
             return

@@ -1,21 +1,31 @@
 """Importing a stream of documents, one a line, in batches."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pymongo
+from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from werkzeug.exceptions import HTTPException
 
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
 from portal.data.errors import ImportStopped, InvalidExtendedJson, writing
+from portal.data.exact import insert_exactly
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
+from portal.data.recording import (
+    Change,
+    EditKind,
+    append,
+    close_edit,
+    open_edit,
+    prepare_recording,
+)
 from portal.errors import PortalError
-from portal.tenants.elements import field_of, with_id
+from portal.tenants.elements import field_of, id_of, with_id, with_id_in_front
 from portal.web.context import IdempotencyKey
 
 END = "$end"
@@ -48,6 +58,7 @@ def import_lines(access: DocumentAccess, parts: Iterable[bytes], make_key: MakeK
     documents that are inserted, at the first line that can't be read or batch that is refused.
     """
     done = Imported(0, 0)
+    recorder = _Recorder(access)
     fault: Exception | None = None
     # The next batch is read while one is inserted.
     with ThreadPoolExecutor(1, "import") as thread:
@@ -61,11 +72,13 @@ def import_lines(access: DocumentAccess, parts: Iterable[bytes], make_key: MakeK
             try:
                 done = done.plus(waiting.result()) if waiting else done
             except _BatchRefused as refused:
+                recorder.close()
                 raise ImportStopped(refused.fields, done.inserted) from refused
             if batch is None:
                 break
             key = make_key(number, batch.content)
-            waiting = thread.submit(_insert, access, batch, key)
+            waiting = thread.submit(_insert, access, batch, key, recorder)
+    recorder.close()
     if isinstance(fault, InvalidExtendedJson):
         raise ImportStopped(fault.fields, done.inserted) from fault
     if isinstance(fault, HTTPException):
@@ -85,10 +98,37 @@ class _Batch:
     content: bytes
 
 
-def _insert(access: DocumentAccess, batch: _Batch, key: IdempotencyKey | None) -> Imported:
+class _Recorder:
+    """The edit that a stream is recorded as, opened with its first batch, if it is recorded."""
+
+    def __init__(self, access: DocumentAccess) -> None:
+        self._access = access
+        self._id = ObjectId() if access.recorded else None
+        if access.recorded:
+            prepare_recording(access.organization)
+
+    def append(self, handle: Any, documents: Sequence[bytes]) -> None:
+        """Record a batch in the transaction that inserts it."""
+        if self._id is None:
+            return
+        title = "Inserted a stream of documents"
+        edit = open_edit(handle, self._access, EditKind.IMPORT, title=title, edit_id=self._id)
+        append(handle, edit, [Change(id_of(each), None, each) for each in documents])
+
+    def close(self) -> None:
+        """Close the edit, when no batch follows."""
+        if self._id is not None:
+            close_edit(self._access.organization, self._id)
+
+
+def _insert(
+    access: DocumentAccess, batch: _Batch, key: IdempotencyKey | None, recorder: _Recorder
+) -> Imported:
     def insert(handle: Any) -> Answer:
+        documents = [with_id_in_front(each) for each in batch.documents]
         with writing():
-            handle.insert_encoded([RawBSONDocument(each, RAW) for each in batch.documents])
+            insert_exactly(handle, documents)
+        recorder.append(handle, documents)
         return {"inserted": len(batch.documents)}
 
     try:

@@ -10,20 +10,23 @@ Insertions, of which nothing was before, share a row for each batch.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Self
 
-from bson import Binary, ObjectId
+from bson import Binary, MaxKey, ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 
 from portal import clock
 from portal.data.access import DocumentAccess
-from portal.data.errors import EditOvertaken
+from portal.data.errors import EditOvertaken, EditTooLarge
 from portal.data.handles import RAW, documents_of
+from portal.data.patching import differences
 from portal.database.kept_beside import (
     BEFORE_IMAGES,
     EDITS,
@@ -44,15 +47,24 @@ BATCH_DOCUMENTS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 """The number and size of the documents that a batch has: of larger ones each is alone."""
 
+MOST_BYTES = 1024**3
+"""The size of an organization's before-images: where there are more, the oldest go."""
+
+SLACK_BYTES = 16 * 1024 * 1024
+"""What a process records of an organization until it looks whether there is too much."""
+
+MOST_FIELDS = 50
+"""The number of fields that an edit names."""
+
 _DIGEST_BYTES = 16
+_recorded_bytes: Counter[ObjectId] = Counter()
 
 
 class EditKind(StrEnum):
     """The kinds of edits."""
 
     INSERT = "insert"
-    REPLACE = "replace"
-    UPDATE = "update"
+    CHANGE = "change"
     DELETE = "delete"
     BULK = "bulk"
     IMPORT = "import"
@@ -113,6 +125,7 @@ class Edit:
 
     organization: ObjectId
     id: ObjectId
+    kind: EditKind
     expires_at: datetime
     batch: int = 0
     documents: int = 0
@@ -128,6 +141,7 @@ class Edit:
         return cls(
             organization=row["_id"]["o"],
             id=row["_id"]["i"],
+            kind=EditKind(row["kind"]),
             expires_at=row["expires_at"],
             batch=row["batch"],
             documents=row["documents"],
@@ -209,11 +223,21 @@ def append(
     state: EditState = EditState.OPEN,
 ) -> Edit:
     """Append a batch to the edit in the transaction of its changes, which are in the order in which
-    they were made; the edit as it is then. ``counts`` are added. Raises EditOvertaken where this
-    batch was appended already: read the edit again, and go on from its ``position``."""
+    they were made; the edit as it is then. ``counts`` are added.
+
+    Raises EditOvertaken where this batch was appended already: read the edit again, and go on from
+    its ``position``; EditTooLarge where its images would have more than MOST_BYTES. An undo goes on
+    without images then.
+    """
     made = [change for change in changes if not change.changes_nothing]
     rows = list(_rows(handle, edit, made, left_alone))
     size_bytes = sum(len(row.get("before", b"")) + _ROW_BYTES for row in rows)
+    if edit.size_bytes + size_bytes > MOST_BYTES:
+        if edit.kind != EditKind.UNDO:
+            raise EditTooLarge(len(made) + edit.documents)
+        rows = [_without_image(row) for row in rows if row["_id"]["p"] == 0]
+        size_bytes = 0
+    _recorded_bytes[edit.organization] += size_bytes
     added = {
         "batch": 1,
         "documents": len(made),
@@ -236,11 +260,55 @@ def append(
     return Edit.of(row)
 
 
-def close_edit(organization: Organization, edit: Edit) -> None:
+def close_edit(organization: Organization, edit_id: ObjectId) -> None:
     """Close an edit of many, of which all batches are appended."""
     edits_of(documents_of(organization)).update_one(
-        {"_id": edit.key}, {"$set": {"state": EditState.DONE}, "$inc": {"rev": 1}, **CHANGED}
+        {"_id": {"o": organization.id, "i": edit_id}},
+        {"$set": {"state": EditState.DONE}, "$inc": {"rev": 1}, **CHANGED},
     )
+
+
+def prepare_recording(organization: Organization) -> None:
+    """Have the collections there, which no transaction can index. Raises ClusterUnavailable."""
+    edits_of(documents_of(organization))
+
+
+def changed_fields(before: bytes, after: bytes) -> list[str]:
+    """The fields that differ, for people; MOST_FIELDS of them."""
+    paths = islice(differences(before, after), MOST_FIELDS)
+    named = (".".join(map(str, path)) for path in paths)
+    return [name.encode(errors="replace").decode() for name in named]
+
+
+def trim(organization: Organization) -> None:
+    """Give up the oldest before-images of an organization that has more than MOST_BYTES of them.
+    Each process looks after it has recorded SLACK_BYTES."""
+    if _recorded_bytes[organization.id] < SLACK_BYTES:
+        return
+    del _recorded_bytes[organization.id]
+    edits = edits_of(documents_of(organization))
+    own = {"_id.o": organization.id, "size": {"$gt": 0}}
+    kept_bytes = 0
+    for row in edits.find(own, {"size": 1}).sort("_id", -1):
+        kept_bytes += row["size"]
+        if kept_bytes > MOST_BYTES:
+            _give_up(edits, row["_id"])
+
+
+def _give_up(edits: Rows, key: Mapping[str, Any]) -> None:
+    given_up = {"$set": {"given_up": True, "size": 0}, "$inc": {"rev": 1}, **CHANGED}
+    edits.update_one({"_id": key}, given_up)
+    images = edits.database[BEFORE_IMAGES]
+    images.delete_many(rows_between(key["o"], key["i"], 0, None))
+
+
+def rows_between(
+    organization: ObjectId, edit: ObjectId, first: int, end: int | None
+) -> dict[str, Any]:
+    """The filter for an edit's rows from the number ``first`` to before ``end``, or all behind."""
+    of_edit = {"o": organization, "e": edit}
+    bound = MaxKey() if end is None else end
+    return {"_id": {"$gte": {**of_edit, "n": first}, "$lt": {**of_edit, "n": bound}}}
 
 
 def edits_of(handle: Tenant) -> Rows:
@@ -306,6 +374,10 @@ def value_of(document_id: bytes) -> Any:
 
 def _edits(handle: Any) -> Rows:
     return rows_in(handle.session.client, EDITS)
+
+
+def _without_image(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: row[name] for name in row if name != "before"}, "parts": 0}
 
 
 def _rows(

@@ -1,10 +1,11 @@
 """Writing an organization's documents, encoded as they were sent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pymongo
-from bson.raw_bson import RawBSONDocument
+from bson import ObjectId
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
@@ -18,14 +19,45 @@ from portal.data.errors import (
     writing,
 )
 from portal.data.etags import etag_of, matches
-from portal.data.handles import RAW, documents_of
+from portal.data.exact import (
+    among,
+    by_id,
+    delete_exactly,
+    insert_exactly,
+    read_among,
+    read_one,
+    replace_exactly,
+)
+from portal.data.handles import documents_of
 from portal.data.idempotency import Answer, Progress, records_beside, write_once
+from portal.data.patching import elements
 from portal.data.queries import beyond, cursor_of
 from portal.data.reading import READ_SECONDS
+from portal.data.recording import (
+    BATCH_BYTES,
+    MOST_FIELDS,
+    Change,
+    EditKind,
+    append,
+    changed_fields,
+    close_edit,
+    open_edit,
+    prepare_recording,
+    record_edit,
+    trim,
+)
 from portal.database.write_records import CHANGED
 from portal.errors import PortalError
-from portal.tenants.elements import field_of, framed, framed_id, id_of, with_id
-from portal.tenants.queries import check_update
+from portal.tenants.elements import (
+    field_of,
+    framed,
+    framed_id,
+    id_of,
+    with_id,
+    with_id_in_front,
+)
+from portal.tenants.moving.places import in_batches
+from portal.tenants.queries import UPDATE_OPERATORS, check_update
 from portal.web.context import IdempotencyKey
 
 MOST_INSERTED = 1000
@@ -34,20 +66,28 @@ _BY_ID = {"_id": 1}
 
 
 def insert_documents(
-    access: DocumentAccess, documents: Sequence[bytes], key: IdempotencyKey | None
+    access: DocumentAccess,
+    documents: Sequence[bytes],
+    key: IdempotencyKey | None,
+    *,
+    reason: str | None = None,
 ) -> tuple[Answer, bool]:
-    """Insert all of the documents, or none; their addresses and tags, and whether the key was used
-    before. Raises InvalidQuery, DuplicateDocument, DocumentInvalid, WriteRefused."""
+    """Insert all of the documents to the byte, or none; their addresses and tags, and whether the
+    key was used before. Raises InvalidQuery, DuplicateDocument, DocumentInvalid, WriteRefused."""
     if not 1 <= len(documents) <= MOST_INSERTED:
         raise InvalidQuery(f"Send 1 to {MOST_INSERTED} documents at once, or a stream of more.")
-    whole = [with_id(document) for document in documents]
+    whole = [with_id_in_front(with_id(document)[0]) for document in documents]
+    changes = [Change(id_of(document), None, document) for document in whole]
 
     def insert(handle: Any) -> Answer:
         with writing():
-            handle.insert_many([RawBSONDocument(document, RAW) for document, _ in whole])
-        return {"ids": [document_id for _, document_id in whole]}
+            for batch in in_batches(whole, MOST_INSERTED, BATCH_BYTES):
+                insert_exactly(handle, batch)
+        if access.recorded:
+            record_edit(handle, access, EditKind.INSERT, changes, reason=reason)
+        return {"ids": [change.id for change in changes]}
 
-    return write_once(access.organization, key, insert)
+    return _write_once(access, key, insert)
 
 
 def replace_document(
@@ -56,21 +96,25 @@ def replace_document(
     document: bytes,
     if_match: str | None,
     key: IdempotencyKey | None,
+    *,
+    reason: str | None = None,
 ) -> tuple[Answer, bool]:
-    """Replace the document with this ``_id``, which stays. Raises DocumentNotFound,
-    PreconditionFailed, InvalidQuery, and what ``insert_documents`` raises."""
-    if any(name.startswith("$") for name in RawBSONDocument(document, RAW)):
-        raise InvalidQuery("A replacement has no field that begins with a dollar.")
+    """Replace the document with this ``_id``, which stays, by exactly these bytes. The same bytes
+    write nothing. Fields named like update operators may stay, but not come. Raises
+    DocumentNotFound, PreconditionFailed, InvalidQuery, and what ``insert_documents`` raises."""
     given = field_of(document, "_id")
     if given is not None and decoded(given) != decoded(document_id):
         raise InvalidQuery("The _id of a document stays: send the one in the path, or none.")
     if given is None:
         document = framed(document_id[4:5] + b"_id\0" + document_id[6:-1] + document[4:-1])
+    document = with_id_in_front(document)
 
-    def replace(handle: Any, by_id: dict[str, Any]) -> Any:
-        return handle.replace_one(by_id, RawBSONDocument(document, RAW))
+    def replace(handle: Any, stored: bytes) -> None:
+        _check_no_operators(stored, document)
+        if stored != document:
+            replace_exactly(handle, [document])
 
-    return _write_one(access, document_id, if_match, key, replace)
+    return _write_one(access, document_id, if_match, key, replace, reason)
 
 
 def update_document(
@@ -79,16 +123,18 @@ def update_document(
     update: dict[str, Any] | list[dict[str, Any]],
     if_match: str | None,
     key: IdempotencyKey | None,
+    *,
+    reason: str | None = None,
 ) -> tuple[Answer, bool]:
     """Update the document with this ``_id`` by the store's operators or stages. A missing one is
     not created. Otherwise like ``replace_document``."""
     with writing():
         check_update(update)
 
-    def change(handle: Any, by_id: dict[str, Any]) -> Any:
-        return handle.update_one(by_id, update)
+    def change(handle: Any, stored: bytes) -> None:
+        handle.update_one(by_id(document_id), update)
 
-    return _write_one(access, document_id, if_match, key, change)
+    return _write_one(access, document_id, if_match, key, change, reason)
 
 
 def delete_document(
@@ -96,17 +142,21 @@ def delete_document(
     document_id: bytes,
     if_match: str | None,
     key: IdempotencyKey | None,
+    *,
+    reason: str | None = None,
 ) -> tuple[Answer, bool]:
     """Delete the document with this ``_id``. Raises DocumentNotFound, PreconditionFailed."""
 
     def delete(handle: Any) -> Answer:
-        by_id = _by_id(document_id)
-        _check_version(access, handle, by_id, if_match)
-        handle.delete_one(by_id)
+        stored = _stored(access, handle, document_id, if_match)
+        delete_exactly(handle, [document_id])
+        if access.recorded:
+            change = Change(id_of(stored), stored, None)
+            record_edit(handle, access, EditKind.DELETE, [change], reason=reason)
         return {"deleted": 1}
 
     with writing():
-        return write_once(access.organization, key, delete)
+        return _write_once(access, key, delete)
 
 
 def update_many(
@@ -124,7 +174,8 @@ def update_many(
         result = handle.update_many(among, update)
         return {"matched": result.matched_count, "modified": result.modified_count}
 
-    return _write_many(access, query, key, change, {"matched": 0, "modified": 0})
+    many = _Many(access, query, change, "Changed all that match a filter", updated_fields(update))
+    return _write_many(many, key, {"matched": 0, "modified": 0})
 
 
 def delete_many(
@@ -135,7 +186,30 @@ def delete_many(
     def delete(handle: Any, among: dict[str, Any]) -> dict[str, int]:
         return {"deleted": handle.delete_many(among).deleted_count}
 
-    return _write_many(access, query, key, delete, {"deleted": 0})
+    many = _Many(access, query, delete, "Deleted all that match a filter")
+    return _write_many(many, key, {"deleted": 0})
+
+
+def updated_fields(update: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fields that an update names, for people."""
+    stages = [update] if isinstance(update, Mapping) else update
+    named: dict[str, None] = {}
+    for stage in stages:
+        for body in stage.values():
+            names = body if isinstance(body, Mapping | list | tuple) else [body]
+            named |= {str(name): None for name in names}
+    return list(named)[:MOST_FIELDS]
+
+
+def _write_once(
+    access: DocumentAccess, key: IdempotencyKey | None, write: Callable[[Any], Answer]
+) -> tuple[Answer, bool]:
+    if access.recorded:
+        prepare_recording(access.organization)
+    done = write_once(access.organization, key, write)
+    if access.recorded:
+        trim(access.organization)
+    return done
 
 
 def _write_one(
@@ -143,51 +217,69 @@ def _write_one(
     document_id: bytes,
     if_match: str | None,
     key: IdempotencyKey | None,
-    write: Callable[[Any, dict[str, Any]], Any],
+    write: Callable[[Any, bytes], None],
+    reason: str | None,
 ) -> tuple[Answer, bool]:
     def check_and_write(handle: Any) -> Answer:
-        by_id = _by_id(document_id)
-        _check_version(access, handle, by_id, if_match)
+        before = _stored(access, handle, document_id, if_match)
         with writing():
-            result = write(handle, by_id)
-        if not result.matched_count:
+            write(handle, before)
+        after = read_one(handle, document_id)
+        if after is None:
             raise DocumentNotFound
-        stored = bytes(next(iter(handle.find(by_id, limit=1))).raw)
-        return {"modified": result.modified_count, "etag": etag_of(access.organization.id, stored)}
+        change = Change(id_of(before), before, after)
+        if access.recorded:
+            fields = changed_fields(before, after)
+            record_edit(handle, access, EditKind.CHANGE, [change], fields=fields, reason=reason)
+        etag = etag_of(access.organization.id, after)
+        return {"modified": int(not change.changes_nothing), "etag": etag}
 
-    return write_once(access.organization, key, check_and_write)
+    return _write_once(access, key, check_and_write)
 
 
-def _check_version(
-    access: DocumentAccess, handle: Any, by_id: dict[str, Any], if_match: str | None
-) -> None:
-    stored = next(iter(handle.find(by_id, limit=1)), None)
+def _check_no_operators(stored: bytes, document: bytes) -> None:
+    """Raise InvalidQuery for an update that was sent as a replacement."""
+    there = {each.name for each in elements(stored)}
+    for each in elements(document):
+        if each.name in UPDATE_OPERATORS and each.name not in there:
+            raise InvalidQuery(f"A replacement has no operators: {each.name}.")
+
+
+def _stored(access: DocumentAccess, handle: Any, document_id: bytes, if_match: str | None) -> bytes:
+    stored = read_one(handle, document_id)
     if stored is None:
         raise DocumentNotFound
-    if if_match is not None and not matches(if_match, access.organization.id, bytes(stored.raw)):
+    if if_match is not None and not matches(if_match, access.organization.id, stored):
         raise PreconditionFailed
+    return stored
 
 
-def _by_id(document_id: bytes) -> dict[str, Any]:
-    return {"_id": {"$eq": decoded(document_id)}}
+@dataclass(frozen=True, slots=True)
+class _Many:
+    """A write of all documents that match a filter, and what it is recorded as."""
+
+    access: DocumentAccess
+    query: dict[str, Any]
+    write: Callable[[Any, dict[str, Any]], dict[str, int]]
+    title: str
+    fields: Sequence[str] = ()
 
 
 def _write_many(
-    access: DocumentAccess,
-    query: dict[str, Any],
-    key: IdempotencyKey | None,
-    write: Callable[[Any, dict[str, Any]], dict[str, int]],
-    counts: dict[str, int],
+    many: _Many, key: IdempotencyKey | None, counts: dict[str, int]
 ) -> tuple[Answer, bool]:
-    handle = documents_of(access.organization)
+    organization = many.access.organization
+    handle = documents_of(organization)
     progress = Progress.of(handle, key, counts)
     if progress.answer is not None:
         return progress.answer, True
+    if many.access.recorded:
+        prepare_recording(organization)
     with reading(), pymongo.timeout(READ_SECONDS):
-        plans.check_find(access.organization, handle, query, {"_id": 1})
+        plans.check_find(organization, handle, many.query, {"_id": 1})
     try:
-        while ids := _ids_after(handle, query, progress.after):
-            progress = _write_batch(handle, access, query, ids, key, write, progress)
+        while ids := _ids_after(handle, many.query, progress.after):
+            progress = _write_batch(handle, many, ids, key, progress)
     except PortalError as error:
         if not any(progress.counts.values()):
             raise
@@ -195,30 +287,52 @@ def _write_many(
     if key is not None:
         done = {"$set": {"answer": progress.counts}, **CHANGED}
         records_beside(handle).update_one({"_id": key.id}, done, upsert=False)
+    if progress.edit is not None:
+        close_edit(organization, progress.edit)
+        trim(organization)
     return progress.counts, False
 
 
 def _write_batch(
-    handle: Any,
-    access: DocumentAccess,
-    query: dict[str, Any],
-    ids: list[bytes],
-    key: IdempotencyKey | None,
-    write: Callable[[Any, dict[str, Any]], dict[str, int]],
-    progress: Progress,
+    handle: Any, many: _Many, ids: list[bytes], key: IdempotencyKey | None, progress: Progress
 ) -> Progress:
-    among = {"$and": [query, {"_id": {"$in": [decoded(each) for each in ids]}}]}
-
     def write_and_record(handle: Any) -> Progress:
+        chosen, edit_id = ids, progress.edit
+        if many.access.recorded:
+            before, chosen = _before(handle, many.query, ids)
         with writing():
-            done = write(handle, among)
+            done = many.write(handle, among(chosen, many.query))
+        if many.access.recorded and before:
+            edit_id = edit_id or ObjectId()
+            edit = open_edit(
+                handle, many.access, EditKind.BULK,
+                title=many.title, fields=many.fields, edit_id=edit_id,
+            )  # fmt: skip
+            after = read_among(handle, before)
+            changes = [Change(each, was, after.get(each)) for each, was in before.items()]
+            append(handle, edit, changes)
         counts = {name: progress.counts[name] + done[name] for name in done}
-        advanced = Progress(progress.batch + 1, ids[-1], counts)
+        advanced = Progress(progress.batch + 1, chosen[-1], counts, edit=edit_id)
         if key is not None:
-            progress.advance(access.organization, key, advanced, handle.session)
+            progress.advance(many.access.organization, key, advanced, handle.session)
         return advanced
 
     return handle.with_transaction(write_and_record)
+
+
+def _before(
+    handle: Any, query: dict[str, Any], ids: list[bytes]
+) -> tuple[dict[bytes, bytes], list[bytes]]:
+    """The documents among these ids that match, and the ids up to the last of them: as many as are
+    kept at once."""
+    before: dict[bytes, bytes] = {}
+    size_bytes = 0
+    for document_id, document in read_among(handle, ids, query).items():
+        if before and size_bytes + len(document) > BATCH_BYTES:
+            return before, ids[: ids.index(next(reversed(before))) + 1]
+        before[document_id] = document
+        size_bytes += len(document)
+    return before, ids
 
 
 def _ids_after(handle: Any, query: dict[str, Any], after: bytes | None) -> list[bytes]:

@@ -81,6 +81,15 @@ def with_id(document: bytes) -> tuple[bytes, bytes]:
     return framed(b"\x07_id\0" + value + document[4:-1]), framed(b"\x07\0" + value)
 
 
+def with_id_in_front(document: bytes) -> bytes:
+    """The document as the server stores it: its ``_id`` in front."""
+    found = None if document[5:9] == b"_id\0" else _find(document, "_id")
+    if found is None:
+        return document
+    start, _, end = found
+    return framed(document[start:end] + document[4:start] + document[end:-1])
+
+
 def has_empty_timestamp(document: bytes) -> bool:
     """Tell whether a top-level field but ``_id`` is ``Timestamp(0, 0)``, for which the server puts
     its time when it inserts."""

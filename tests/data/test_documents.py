@@ -414,10 +414,13 @@ def test_dots_dollars_and_order_of_keys_stay(writer, stored):
     assert writer.delete(f"{ACME}/1").json["deleted"] == 1
 
 
-def test_a_document_named_like_an_operator_is_read_and_deleted(writer, stored):
-    stored.insert_one({"_id": 1, "$x": 1})
+def test_a_document_named_like_an_operator_is_read_replaced_and_deleted(writer, stored):
+    stored.insert_one({"_id": 1, "$x": 1, "$set": 1})
     assert writer.one("1").json["document"]["$x"] == {"$numberInt": "1"}
-    assert fault(writer.send("PUT", f"{ACME}/1", '{"$x": 2}'))[:2] == (422, "invalid_query")
+    assert writer.send("PUT", f"{ACME}/1", '{"$x": 2, "$set": 3}').json["modified"] == 1
+    assert stored.find_one() == {"_id": 1, "$x": 2, "$set": 3}
+    refused = writer.send("PUT", f"{ACME}/1", '{"$x": 2, "$unset": {"a": ""}}')
+    assert fault(refused)[:2] == (422, "invalid_query")
     assert writer.delete(f"{ACME}/1").json["deleted"] == 1
 
 

@@ -1,0 +1,79 @@
+"""Storing and reading documents to the byte, in a transaction.
+
+The server puts ``_id`` in front, and its time in place of an empty timestamp in a document that is
+inserted or replaced; PyMongo takes a replacement whose field begins with a dollar for operators.
+None of that happens here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReplaceOne
+
+from portal.data.document_ids import decoded
+from portal.data.handles import RAW
+from portal.tenants.elements import has_empty_timestamp, id_of
+
+
+def insert_exactly(handle: Any, documents: Sequence[bytes]) -> None:
+    """Insert documents that fit one command and have their ``_id`` in front. Raises
+    BulkWriteError."""
+    usual = [each for each in documents if not has_empty_timestamp(each)]
+    if usual:
+        handle.insert_encoded([RawBSONDocument(each, RAW) for each in usual])
+    for each in documents:
+        if has_empty_timestamp(each):
+            # Inserted first, so that one that exists is refused; the server's time goes then.
+            handle.insert_encoded([RawBSONDocument(each, RAW)])
+            handle.replace_encoded(RawBSONDocument(each, RAW))
+
+
+def replace_exactly(handle: Any, documents: Sequence[bytes]) -> None:
+    """Replace the documents that have the ``_id``s of these, which have it in front and fit one
+    command. Raises BulkWriteError, OperationFailure."""
+    usual = [each for each in documents if not _is_special(each)]
+    if usual:
+        handle.bulk_write(
+            [ReplaceOne(by_id(id_of(each)), RawBSONDocument(each, RAW)) for each in usual]
+        )
+    for each in documents:
+        if _is_special(each):
+            handle.replace_encoded(RawBSONDocument(each, RAW))
+
+
+def delete_exactly(handle: Any, ids: Sequence[bytes]) -> None:
+    """Delete the documents of these ids, each the BSON of ``{"": _id}``."""
+    if ids:
+        handle.delete_many(among(ids))
+
+
+def read_among(
+    handle: Any, ids: Iterable[bytes], query: dict[str, Any] | None = None
+) -> dict[bytes, bytes]:
+    """The documents of these ids that match, by the id as it is stored, in the order of ``_id``."""
+    found = handle.find(among(ids, query), sort=[("_id", 1)])
+    documents = (bytes(document.raw) for document in found)
+    return {id_of(document): document for document in documents}
+
+
+def among(ids: Iterable[bytes], query: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The filter for those documents of these ids that match."""
+    wanted: dict[str, Any] = {"_id": {"$in": [decoded(each) for each in ids]}}
+    return {"$and": [query, wanted]} if query else wanted
+
+
+def read_one(handle: Any, document_id: bytes) -> bytes | None:
+    """The document of this id, if there is one."""
+    found = next(iter(handle.find(by_id(document_id), limit=1)), None)
+    return None if found is None else bytes(found.raw)
+
+
+def by_id(document_id: bytes) -> dict[str, Any]:
+    """The filter for the document of this id."""
+    return {"_id": {"$eq": decoded(document_id)}}
+
+
+def _is_special(document: bytes) -> bool:
+    names = RawBSONDocument(document, RAW)
+    return has_empty_timestamp(document) or any(name.startswith("$") for name in names)
