@@ -113,7 +113,7 @@ def elements_of(document: bytes, start: int = 0) -> Iterator[tuple[int, bytes, i
     end = start + int.from_bytes(document[start:position], "little") - 1
     while position < end:
         key_end = document.index(0, position + 1)
-        value_end = _end_of(document, document[position], key_end + 1)
+        value_end = end_of_value(document, document[position], key_end + 1)
         yield document[position], document[position + 1 : key_end], key_end + 1, value_end
         position = value_end
 
