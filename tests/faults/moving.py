@@ -74,19 +74,25 @@ def end_way_back():
     ways_back.end_way_back(SLUG, a_context())
 
 
-def carry_moves():
+def carry_moves(begun):
     """Be a worker without requests, for ever."""
     mover.start()
+    begun.set()
     threading.Event().wait()
 
 
 class Carrier:
-    """A process that carries moves out until it is killed; at a step it may send itself a signal."""
+    """A process that carries moves out until it is killed; at a step it may send itself a signal.
+    ``begun`` is set once it looks for moves."""
 
     def __init__(self, active, **fates):
         given = {"fates": {f"{point} #1": signal for point, signal in fates.items()}}
+        self.begun = doomed.processes.Event()
         self.process = doomed.processes.Process(
-            target=doomed.work_on, args=(active, carry_moves), kwargs=given, daemon=True
+            target=doomed.work_on,
+            args=(active, carry_moves, self.begun),
+            kwargs=given,
+            daemon=True,
         )
         self.process.start()
 

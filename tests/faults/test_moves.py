@@ -88,7 +88,7 @@ def slept(installation, carrier):
 
 def both_killed(installation, carrier):
     other = installation.carry()
-    time.sleep(0.5)
+    wait_until(other.begun.is_set)
     carrier.end()
     other.end()
 
@@ -119,9 +119,18 @@ def overrun(installation, carrier):
             {"configureFailPoint": "failCommand", "mode": {"times": 2}, "data": lost}
         )
     carrier.send(signal.SIGCONT)
-    time.sleep(3)
+    wait_until(lambda: lost_twice(installation) or installation.moves(open=True) == [])
     for client in (installation.client, installation.there):
         client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+def lost_twice(installation):
+    point = "failpoint.failCommand"
+    told = [
+        client.admin.command("getParameter", 1, **{point: 1})
+        for client in (installation.client, installation.there)
+    ]
+    return any(each[point]["timesEntered"] == 2 for each in told)
 
 
 def writers_stopped(installation, carrier):
