@@ -12,6 +12,7 @@ from portal import cli, logs, settings
 from portal.api import openapi
 from portal.api.refusals import FIELDS
 from portal.data.browsing import views as browsing_views
+from portal.data.structure import views as structure_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -163,6 +164,7 @@ def create_app(active: Settings) -> Flask:
         key_views,
         credential_views,
         browsing_views,
+        structure_views,
         audit_views,
         member_views,
         factor_views,

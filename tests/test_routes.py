@@ -110,6 +110,7 @@ ROUTES = {
     "GET /organizations/<slug>/activity.csv": "audit.export",
     "GET /organizations/<slug>/activity.jsonl": "audit.export",
     "GET /organizations/<slug>/data": "documents.read",
+    "GET /organizations/<slug>/data/shape": "documents.read",
     "GET /organizations/<slug>/connect": "organization.view",
     "GET /organizations/<slug>/placement": "organization.view",
     "GET /organizations/<slug>/placement/move": "organization.view",

@@ -19,8 +19,8 @@ from portal.data.bson_types import (
     family_of,
 )
 from portal.data.shape import FIRST_DATE, LAST_DATE, MOST_TEXTS, Node, Path, Step, Survey
+from portal.data.shape_words import STRAY
 
-STRAY = 0.02
 _FAR = 3
 _FEW_TEXTS = 12
 _NOT_LIST: Mapping[str, Any] = {"$not": {"$type": "array"}}

@@ -4,11 +4,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import bson
 import pymongo
 from pymongo.errors import PyMongoError
 
 from portal import clock
+from portal.data import extended_json
 from portal.data.access import DocumentAccess
 from portal.data.bson_types import OBJECT
 from portal.data.errors import QueryTooSlow, reading
@@ -16,7 +19,9 @@ from portal.data.handles import documents_of
 from portal.data.outliers import Outlier, outliers_of
 from portal.data.shape import Node, Path, Step, Survey
 from portal.data.shape_words import (
+    Bar,
     Part,
+    bars_of,
     examples_of,
     parts_of,
     percent,
@@ -24,6 +29,7 @@ from portal.data.shape_words import (
     types_in_words,
     values_in_words,
 )
+from portal.errors import PortalError
 from portal.tenants import Tenant
 from portal.tenants.elements import id_of
 
@@ -46,6 +52,11 @@ class Found:
     documents: int | None
     filter: dict[str, object]
 
+    @property
+    def text(self) -> str:
+        """The filter as Extended JSON."""
+        return extended_json.render(bson.encode(self.filter), relaxed=True)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldShape:
@@ -63,6 +74,16 @@ class FieldShape:
     keys: tuple[str, ...] = ()
     different_keys: int = 0
     sensitive: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """The share of documents that have it."""
+        return percent(self.share)
+
+    @property
+    def bars(self) -> list[Bar]:
+        """Its types as the parts of a bar."""
+        return bars_of(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +112,7 @@ def shape_of(access: DocumentAccess) -> Shape:
             continue
         sensitive = _is_below(path, access.organization.masked_fields or ())
         found = [] if sensitive else outliers_of(survey, path, node, above)
+        found = [each for each in found if _may_filter(access, each.filter)]
         outliers += [(path, each) for each in found]
         rows.append((path, node, above, sensitive, found))
     counts = _counted(access, survey, outliers, complete=complete, total=total)
@@ -136,6 +158,14 @@ def _sample(handle: Tenant) -> Iterator[bytes]:
     drawn = handle.aggregate([{"$sample": {"size": SAMPLED}}], batchSize=_BATCH)
     for document in drawn:
         yield bytes(document.raw)
+
+
+def _may_filter(access: DocumentAccess, query: dict[str, Any]) -> bool:
+    try:
+        access.mask.check_filter(query)
+    except PortalError:
+        return False
+    return True
 
 
 def _is_below(path: Path, paths: object) -> bool:

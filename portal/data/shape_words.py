@@ -1,7 +1,7 @@
 """A survey of documents in words, a row a field."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,9 @@ from portal.data.shape import FIRST_DATE, LAST_DATE, Node, Path, Range, Step, nu
 from portal.tenants.elements import elements_of
 
 MISSING = "missing"
+BAR_WIDTH = 96
+STRAY = 0.02
+"""The share of documents below which a type is a stray."""
 _LONGEST_EXAMPLE = 24
 _FEW = 12
 _MOST_NAMES = 3
@@ -37,6 +40,27 @@ class Part:
 
     words: str
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A part of a bar of BAR_WIDTH: ``first``, ``second`` or ``stray``; what is missing is left."""
+
+    start: float
+    width: float
+    kind: str
+
+
+def bars_of(parts: Sequence[Part]) -> list[Bar]:
+    """The parts as a bar, each that there is wide enough to be seen."""
+    found, start = [], 0.0
+    types = [part for part in parts if part.words != MISSING]
+    for rank, part in enumerate(types):
+        width = max(part.share * BAR_WIDTH, 1.5)
+        kind = "first" if not rank else "stray" if part.share < STRAY else "second"
+        found.append(Bar(round(min(start, BAR_WIDTH - width), 1), round(width, 1), kind))
+        start += width
+    return found
 
 
 def shown_path(path: Path) -> str:
