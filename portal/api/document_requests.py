@@ -14,12 +14,14 @@ from portal.api.replay import HEADER, PARAMETER, REFUSALS
 from portal.data import extended_json
 from portal.data.access import DocumentAccess, program_access
 from portal.data.errors import (
+    FieldMasked,
     IndexNeeded,
     InvalidExtendedJson,
     InvalidQuery,
     NeedsOwnPlacement,
     QueryCancelled,
     QueryTooSlow,
+    WholeDocumentMasked,
 )
 from portal.data.importing import MakeKey
 from portal.data.queries import decode, parse_query
@@ -47,6 +49,8 @@ OF_READING: tuple[Refusal, ...] = (
     TooManyAttempts,
     InvalidExtendedJson,
     InvalidQuery,
+    FieldMasked,
+    WholeDocumentMasked,
     IndexNeeded,
     NeedsOwnPlacement,
     QueryTooSlow,

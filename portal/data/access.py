@@ -21,13 +21,13 @@ class DocumentAccess:
 
 def document_access(access: Access, context: RequestContext) -> DocumentAccess:
     """That of a member by pages, whose writes are recorded."""
-    return DocumentAccess(access.organization, _mask_of(access), context, recorded=True)
+    return DocumentAccess(access.organization, mask_of(access), context, recorded=True)
 
 
 def program_access(access: Access, context: RequestContext) -> DocumentAccess:
     """That of a program, whose writes are recorded where the organization wants it."""
     recorded = bool(access.organization.records_programs)
-    return DocumentAccess(access.organization, _mask_of(access), context, recorded=recorded)
+    return DocumentAccess(access.organization, mask_of(access), context, recorded=recorded)
 
 
 def operator_access(organization: Organization) -> DocumentAccess:
@@ -35,7 +35,8 @@ def operator_access(organization: Organization) -> DocumentAccess:
     return DocumentAccess(organization, NOTHING_MASKED, RequestContext(OPERATOR), recorded=True)
 
 
-def _mask_of(access: Access) -> Mask:
+def mask_of(access: Access) -> Mask:
+    """The fields that a member or key may not see."""
     if access.can("documents.unmask"):
         return NOTHING_MASKED
     return Mask(frozenset(access.organization.masked_fields or ()))

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
-from portal.data.errors import ImportStopped, InvalidExtendedJson, writing
+from portal.data.errors import FieldMasked, ImportStopped, InvalidExtendedJson, writing
 from portal.data.exact import insert_exactly
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
@@ -55,7 +55,8 @@ def import_lines(access: DocumentAccess, parts: Iterable[bytes], make_key: MakeK
 
     ``make_key`` makes a batch's idempotency key of its number and content: sent again with the
     same keys, batches that are inserted are passed over. Raises ImportStopped with the number of
-    documents that are inserted, at the first line that can't be read or batch that is refused.
+    documents that are inserted, at the first line that can't be read or batch that is refused;
+    FieldMasked where the first batch is, for a masked field.
     """
     done = Imported(0, 0)
     recorder = _Recorder(access)
@@ -73,6 +74,8 @@ def import_lines(access: DocumentAccess, parts: Iterable[bytes], make_key: MakeK
                 done = done.plus(waiting.result()) if waiting else done
             except _BatchRefused as refused:
                 recorder.close()
+                if isinstance(refused.error, FieldMasked) and not done.inserted:
+                    raise refused.error from refused
                 raise ImportStopped(refused.fields, done.inserted) from refused
             if batch is None:
                 break
@@ -88,7 +91,12 @@ def import_lines(access: DocumentAccess, parts: Iterable[bytes], make_key: MakeK
 
 @dataclass
 class _BatchRefused(Exception):
-    fields: dict[str, str]
+    error: PortalError
+    line: int
+
+    @property
+    def fields(self) -> dict[str, str]:
+        return {f"line {self.line}": self.error.api_words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +140,12 @@ def _insert(
         return {"inserted": len(batch.documents)}
 
     try:
+        for document in batch.documents:
+            access.mask.check_insert(document)
         with pymongo.timeout(BATCH_SECONDS):
             answer, repeated = write_once(access.organization, key, insert)
     except PortalError as error:
-        raise _BatchRefused({f"line {batch.first_line}": error.api_words}) from error
+        raise _BatchRefused(error, batch.first_line) from error
     return Imported(answer["inserted"], answer["inserted"] if repeated else 0)
 
 

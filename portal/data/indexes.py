@@ -18,6 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from portal import clock
 from portal.audit.trail import record
+from portal.data.access import mask_of
 from portal.data.errors import (
     IndexNotFound,
     InvalidIndex,
@@ -109,10 +110,13 @@ def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> Li
     """Build the index, or begin to: where it takes longer than AWAITED_SECONDS, its state says so.
     One that exists is ready at once. Recorded in the audit trail, without values.
 
-    Raises InvalidIndex, NeedsOwnPlacement, TooManyIndexes, TooManyBuilds where the worker builds
-    one already, TooManyAttempts, NotFound, Forbidden.
+    Raises InvalidIndex, FieldMasked, NeedsOwnPlacement, TooManyIndexes, TooManyBuilds where the
+    worker builds one already, TooManyAttempts, NotFound, Forbidden.
     """
     _check(spec)
+    mask = mask_of(access)
+    mask.check_keys(spec.keys)
+    mask.check_filter(spec.partial_filter or {})
     if access.organization.placement.strategy == Strategy.SHARED:
         raise NeedsOwnPlacement("an index")
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
@@ -211,7 +215,13 @@ def _build(organization: Organization, spec: IndexSpec, done: threading.Event) -
         builds().delete_one(known)
     except Exception as error:
         cause = _cause_of(error)
-        log.warning("index.build_failed", organization=str(organization.id), error=str(error)[:300])
+        # The server's words on a duplicate key have its values.
+        log.warning(
+            "index.build_failed",
+            organization=str(organization.id),
+            kind=type(error).__name__,
+            cause=cause,
+        )
         try:
             builds().update_one(known, {"$set": {"state": FAILED, "cause": cause}})
         except PyMongoError as unavailable:  # it reads as failed once its time is over

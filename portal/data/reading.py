@@ -20,6 +20,8 @@ from portal.data.queries import (
     cursor_of,
 )
 from portal.database.clusters import client_of, is_available, known_clusters
+from portal.tenants import Tenant
+from portal.tenants.queries import check_pipeline
 
 MOST_COUNTED = 100_000
 READ_SECONDS = 4
@@ -49,16 +51,18 @@ class Count:
 def get_document(
     access: DocumentAccess, document_id: bytes, projection: dict[str, Any] | None = None
 ) -> tuple[bytes, bytes]:
-    """The document with this ``_id``, whole and as the ``projection`` shows it, of one moment.
-    Raises DocumentNotFound, InvalidQuery."""
+    """The document with this ``_id``, whole, for its version alone, and as the ``projection`` and
+    the mask show it, of one moment. Raises DocumentNotFound, InvalidQuery, FieldMasked."""
     handle, by_id = documents_of(access.organization), {"_id": {"$eq": decoded(document_id)}}
     check_projection(projection, {})
+    access.mask.check_projection(projection)
 
     def read(handle: Any) -> tuple[bytes, bytes]:
         whole = _first(handle.find(by_id, limit=1))
         if projection is None:
-            return whole, whole
-        return whole, _first(handle.find(by_id, projection, limit=1))
+            return whole, access.mask.hide(whole)
+        shown = _first(handle.find(by_id, projection, limit=1))
+        return whole, access.mask.hide(shown, projection)
 
     with reading():
         return read(handle) if projection is None else handle.with_transaction(read)
@@ -66,13 +70,16 @@ def get_document(
 
 def list_documents(access: DocumentAccess, query: Query, comment: str | None) -> Page:
     """A page of the documents that match. Following ``next`` gives every document once that
-    matches throughout. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
+    matches throughout. Raises InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
     if not 1 <= query.limit <= LARGEST_PAGE:
         raise InvalidQuery(f"A page has 1 to {LARGEST_PAGE} documents.")
     sort = check_sort(query.sort)
     check_projection(query.projection, sort)
+    access.mask.check_sort(sort)
+    access.mask.check_projection(query.projection)
     handle = documents_of(access.organization)
     with reading():
+        access.mask.check_filter(query.filter, lambda: text_paths(handle))
         plans.check_find(access.organization, handle, query.filter, sort)
         found = handle.find(
             beyond(query.filter, sort, query.after),
@@ -85,16 +92,18 @@ def list_documents(access: DocumentAccess, query: Query, comment: str | None) ->
         documents = [bytes(document.raw) for document in found]
     more = len(documents) > query.limit
     documents = documents[: query.limit]
-    return Page(documents, cursor_of(documents[-1], sort) if more else None)
+    following = cursor_of(documents[-1], sort) if more else None
+    return Page([access.mask.hide(each, query.projection) for each in documents], following)
 
 
 def count_documents(access: DocumentAccess, query: dict[str, Any], comment: str | None) -> Count:
     """The number of documents that match, counted up to MOST_COUNTED; that of all by the server's
-    counter. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
+    counter. Raises InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
     handle = documents_of(access.organization)
     with reading():
         if not query:
             return Count(handle.estimated_document_count(), estimated=True)
+        access.mask.check_filter(query, lambda: text_paths(handle))
         plans.check_find(access.organization, handle, query, {"_id": 1})
         found = handle.count_documents(query, limit=MOST_COUNTED + 1, comment=comment)
     return Count(min(found, MOST_COUNTED), more=found > MOST_COUNTED)
@@ -103,11 +112,14 @@ def count_documents(access: DocumentAccess, query: dict[str, Any], comment: str 
 def aggregate(
     access: DocumentAccess, pipeline: Sequence[dict[str, Any]], comment: str | None
 ) -> list[bytes]:
-    """The result of a pipeline, at most 16 MB. Raises InvalidQuery, IndexNeeded, QueryTooSlow."""
+    """The result of a pipeline over what the mask shows, at most 16 MB. Raises InvalidQuery,
+    FieldMasked, IndexNeeded, QueryTooSlow."""
     handle = documents_of(access.organization)
     with reading():
-        plans.check_aggregate(access.organization, handle, pipeline)
-        found = handle.aggregate(pipeline, comment=comment)
+        check_pipeline(pipeline)
+        visible = access.mask.visible(pipeline, lambda: text_paths(handle))
+        plans.check_aggregate(access.organization, handle, visible)
+        found = handle.aggregate(visible, comment=comment)
         return [bytes(document.raw) for document in found]
 
 
@@ -123,6 +135,11 @@ def export(access: DocumentAccess, query: Query, comment: str) -> Iterator[list[
         if page.next is None:
             return
         after = page.next
+
+
+def text_paths(handle: Tenant) -> list[str]:
+    """The paths that a text search reads: those of the collection's text index."""
+    return [path for index in handle.list_indexes() for path in index.get("weights", ())]
 
 
 def end_query(comment: str) -> None:
