@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from portal.data.errors import FieldMasked
 from portal.data.masked_paths import ways_to
-from portal.tenants.elements import end_of_value, framed
+from portal.tenants.elements import elements_of, framed
 
 MASKED = "•••"
 """The text in place of a masked value, of null and of a missing one alike."""
@@ -37,7 +37,7 @@ class _Fields:
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class _Element:
     """A field: its name, the type of its value, and both encoded."""
 
     name: bytes
@@ -80,38 +80,27 @@ def _fields(paths: tuple[str, ...], shown: tuple[str, ...]) -> _Fields:
     return root
 
 
-def elements_of(document: bytes) -> Iterator[Element]:
-    """The fields of an encoded document, in order; those that are there twice, too."""
-    position, end = 4, len(document) - 1
-    while position < end:
-        kind = document[position]
-        name_end = document.index(0, position + 1)
-        value_end = end_of_value(document, kind, name_end + 1)
-        name = document[position + 1 : name_end]
-        yield Element(name, kind, document[name_end + 1 : value_end])
-        position = value_end
+def _elements(document: bytes) -> Iterator[_Element]:
+    for kind, name, start, end in elements_of(document):
+        yield _Element(name, kind, document[start:end])
 
 
 def _hidden(document: bytes, fields: _Fields) -> bytes:
     # What is masked stands at the end, so that its place doesn't tell whether there was a value.
     kept, masked = [], list(fields.missing)
-    start, position, end = 4, 4, len(document) - 1
-    while position < end:
-        kind, name_end = document[position], document.index(0, position + 1)
-        value_end = end_of_value(document, kind, name_end + 1)
-        name = document[position + 1 : name_end]
-        if name in fields.below:
-            below = fields.below[name]
-            kept.append(document[start:position])
-            if below is None:
-                if name not in masked:
-                    masked.append(name)
-            else:
-                value = document[name_end + 1 : value_end]
-                kept.append(document[position : name_end + 1] + _hidden_value(kind, value, below))
-            start = value_end
-        position = value_end
-    kept.append(document[start:end])
+    copied = 4
+    for kind, name, start, end in elements_of(document):
+        if name not in fields.below:
+            continue
+        below = fields.below[name]
+        kept.append(document[copied : start - len(name) - 2])
+        if below is not None:
+            shown = _Element(name, kind, _hidden_value(kind, document[start:end], below))
+            kept.append(shown.encoded)
+        elif name not in masked:
+            masked.append(name)
+        copied = end
+    kept.append(document[copied:-1])
     return framed(b"".join(kept) + b"".join(_masked(name) for name in masked))
 
 
@@ -119,14 +108,14 @@ def _hidden_value(kind: int, value: bytes, fields: _Fields) -> bytes:
     if kind == _DOCUMENT:
         return _hidden(value, fields)
     if kind == _ARRAY:
-        hidden = (_hidden_element(each, fields) for each in elements_of(value))
+        hidden = (_hidden_element(each, fields) for each in _elements(value))
         return framed(b"".join(each.encoded for each in hidden))
     return value
 
 
-def _hidden_element(element: Element, fields: _Fields) -> Element:
+def _hidden_element(element: _Element, fields: _Fields) -> _Element:
     hidden = _hidden_value(element.kind, element.value, fields)
-    return Element(element.name, element.kind, hidden)
+    return _Element(element.name, element.kind, hidden)
 
 
 def _masked(name: bytes) -> bytes:
@@ -134,7 +123,7 @@ def _masked(name: bytes) -> bytes:
 
 
 def _masked_in(document: bytes, fields: _Fields, within: str) -> Iterator[str]:
-    for each in elements_of(document):
+    for each in _elements(document):
         if each.name not in fields.below:
             continue
         below = fields.below[each.name]
@@ -145,23 +134,23 @@ def _masked_in(document: bytes, fields: _Fields, within: str) -> Iterator[str]:
             yield from _masked_in_value(each, below, path)
 
 
-def _masked_in_value(element: Element, fields: _Fields, path: str) -> Iterator[str]:
+def _masked_in_value(element: _Element, fields: _Fields, path: str) -> Iterator[str]:
     if element.kind == _DOCUMENT:
         yield from _masked_in(element.value, fields, path)
     elif element.kind == _ARRAY:
-        for each in elements_of(element.value):
+        for each in _elements(element.value):
             yield from _masked_in_value(each, fields, path)
 
 
 def _merged(document: bytes, stored: bytes | None, fields: _Fields, within: str) -> bytes:
-    known: dict[bytes, Element] = {}
-    for each in elements_of(stored or framed(b"")):
+    known: dict[bytes, _Element] = {}
+    for each in _elements(stored or framed(b"")):
         if each.name in known and each.name in fields.below:
             raise FieldMasked(_join(within, each.name))  # twice there: neither can be told
         known[each.name] = each
-    merged: list[Element] = []
+    merged: list[_Element] = []
     given = set()
-    for each in elements_of(document):
+    for each in _elements(document):
         path = _join(within, each.name)
         if each.name not in fields.below:
             merged.append(each)
@@ -183,11 +172,11 @@ def _merged(document: bytes, stored: bytes | None, fields: _Fields, within: str)
 
 
 def _merged_element(
-    element: Element, former: Element | None, fields: _Fields, path: str
-) -> Element:
+    element: _Element, former: _Element | None, fields: _Fields, path: str
+) -> _Element:
     if element.kind == _DOCUMENT and (former is None or former.kind == _DOCUMENT):
         inner = None if former is None else former.value
-        return Element(element.name, _DOCUMENT, _merged(element.value, inner, fields, path))
+        return _Element(element.name, _DOCUMENT, _merged(element.value, inner, fields, path))
     if former is not None and element == _hidden_element(former, fields):
         return former
     if _holds_masked(former, fields) or next(_masked_in_value(element, fields, path), None):
@@ -196,7 +185,7 @@ def _merged_element(
 
 
 def _is_shown(
-    name: bytes, below: _Fields | None, known: Mapping[bytes, Element], fields: _Fields
+    name: bytes, below: _Fields | None, known: Mapping[bytes, _Element], fields: _Fields
 ) -> bool:
     """Tell whether the field, of a document that is stored, is shown as MASKED or has such in
     it."""
@@ -205,7 +194,7 @@ def _is_shown(
     return _holds_masked(known.get(name), below)
 
 
-def _holds_masked(element: Element | None, fields: _Fields) -> bool:
+def _holds_masked(element: _Element | None, fields: _Fields) -> bool:
     """Tell whether a field, as it is shown, has a masked value in it."""
     if element is None or element.kind not in (_DOCUMENT, _ARRAY):
         return False
@@ -213,8 +202,8 @@ def _holds_masked(element: Element | None, fields: _Fields) -> bool:
 
 
 def _in_order(
-    merged: list[Element], known: Mapping[bytes, Element], masked: set[bytes]
-) -> list[Element]:
+    merged: list[_Element], known: Mapping[bytes, _Element], masked: set[bytes]
+) -> list[_Element]:
     """The fields with the stored masked ones, each behind the field that it was stored behind."""
     ordered = list(merged)
     given = {each.name for each in merged}

@@ -32,7 +32,7 @@ from portal.data.handles import documents_of
 from portal.data.idempotency import Answer, Progress, records_beside, write_once
 from portal.data.patching import elements
 from portal.data.queries import beyond, cursor_of
-from portal.data.reading import READ_SECONDS
+from portal.data.reading import READ_SECONDS, text_paths
 from portal.data.recording import (
     BATCH_BYTES,
     MOST_FIELDS,
@@ -73,9 +73,12 @@ def insert_documents(
     reason: str | None = None,
 ) -> tuple[Answer, bool]:
     """Insert all of the documents to the byte, or none; their addresses and tags, and whether the
-    key was used before. Raises InvalidQuery, DuplicateDocument, DocumentInvalid, WriteRefused."""
+    key was used before. Raises InvalidQuery, FieldMasked where one has a masked field,
+    DuplicateDocument, DocumentInvalid, WriteRefused."""
     if not 1 <= len(documents) <= MOST_INSERTED:
         raise InvalidQuery(f"Send 1 to {MOST_INSERTED} documents at once, or a stream of more.")
+    for document in documents:
+        access.mask.check_insert(document)
     whole = [with_id_in_front(with_id(document)[0]) for document in documents]
     changes = [Change(id_of(document), None, document) for document in whole]
 
@@ -100,8 +103,9 @@ def replace_document(
     reason: str | None = None,
 ) -> tuple[Answer, bool]:
     """Replace the document with this ``_id``, which stays, by exactly these bytes. The same bytes
-    write nothing. Fields named like update operators may stay, but not come. Raises
-    DocumentNotFound, PreconditionFailed, InvalidQuery, and what ``insert_documents`` raises."""
+    write nothing. Fields named like update operators may stay, but not come. Masked fields have to
+    be sent as they are shown, and stay. Raises DocumentNotFound, PreconditionFailed, InvalidQuery,
+    FieldMasked, and what ``insert_documents`` raises."""
     given = field_of(document, "_id")
     if given is not None and decoded(given) != decoded(document_id):
         raise InvalidQuery("The _id of a document stays: send the one in the path, or none.")
@@ -111,8 +115,9 @@ def replace_document(
 
     def replace(handle: Any, stored: bytes) -> None:
         _check_no_operators(stored, document)
-        if stored != document:
-            replace_exactly(handle, [document])
+        merged = access.mask.merged(document, stored)
+        if stored != merged:
+            replace_exactly(handle, [merged])
 
     return _write_one(access, document_id, if_match, key, replace, reason)
 
@@ -130,6 +135,7 @@ def update_document(
     not created. Otherwise like ``replace_document``."""
     with writing():
         check_update(update)
+    access.mask.check_update(update)
 
     def change(handle: Any, stored: bytes) -> None:
         handle.update_one(by_id(document_id), update)
@@ -166,9 +172,11 @@ def update_many(
     key: IdempotencyKey | None,
 ) -> tuple[Answer, bool]:
     """Update all documents that match, each once, in atomic batches. With a key a repeated call
-    goes on after the last batch. Raises InvalidQuery, IndexNeeded, and what writes raise."""
+    goes on after the last batch. Raises InvalidQuery, FieldMasked, IndexNeeded, and what writes
+    raise."""
     with writing():
         check_update(update)
+    access.mask.check_update(update)
 
     def change(handle: Any, among: dict[str, Any]) -> dict[str, int]:
         result = handle.update_many(among, update)
@@ -276,6 +284,7 @@ def _write_many(
     if many.access.recorded:
         prepare_recording(organization)
     with reading(), pymongo.timeout(READ_SECONDS):
+        many.access.mask.check_filter(many.query, lambda: text_paths(handle))
         plans.check_find(organization, handle, many.query, {"_id": 1})
     try:
         while ids := _ids_after(handle, many.query, progress.after):
