@@ -192,8 +192,10 @@ class Selection:
 
 def selection_from(args: Args, *, building: bool = False) -> Selection:
     """The selection in the parameters of a URL. Raises InvalidQuery, InvalidExtendedJson for a text
-    that is no JSON, and, unless it is ``building`` one, UnappliedFilter where a condition was begun
-    that isn't part of it."""
+    that is no JSON, and UnappliedFilter where a condition was begun that isn't part of it.
+
+    Where one is ``building`` a selection it may have begun, and the ``filter`` isn't read yet.
+    """
     if not building and (args.get("field") or args.get("value")):
         raise UnappliedFilter
     groups = tuple(_group(text) for text in args.getlist("c") if text)
@@ -205,7 +207,8 @@ def selection_from(args: Args, *, building: bool = False) -> Selection:
         _sort([name for name in args.getlist("sort") if name]),
         tuple(dict.fromkeys(name for name in args.getlist("column") if name))[:MOST_COLUMNS],
     )
-    _ = selection.filter  # raises where a value isn't of its kind
+    if not building:
+        _ = selection.filter  # raises where a value isn't of its kind
     return selection
 
 

@@ -48,6 +48,18 @@ def index_for(query: Mapping[str, Any], sort: Mapping[str, int]) -> dict[str, in
     return {**equal, **sorts, **others}
 
 
+def index_of(
+    organization: Organization, query: Mapping[str, Any], sort: Mapping[str, int]
+) -> str | None:
+    """The index by which the server finds what a filter wants; ``None`` for none, and where it
+    can't be told."""
+    if organization.placement.strategy == Strategy.SHARED:
+        return None
+    plan = _explain(organization, {"find": "", "filter": query, "sort": sort})
+    names = (stage.get("indexName") for stage in _stages(plan) if stage["stage"] == "IXSCAN")
+    return next(names, None)
+
+
 def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, condition in query.items():
         if name == "$and" and isinstance(condition, list):
@@ -70,26 +82,32 @@ def _check(
     query: Mapping[str, Any],
     sort: Mapping[str, int],
 ) -> None:
-    kind, placement = next(iter(command)), organization.placement
-    if placement.strategy == Strategy.SHARED:
+    if organization.placement.strategy == Strategy.SHARED:
         if not any(name == "_id" for name, _ in _conditions(query)):
             raise NeedsOwnPlacement(f"a search through more than {MOST_SCANNED:,} documents")
         return
-    explained = {**command, kind: placement.collection, "collectionUUID": placement.uuid}
-    try:
-        database = database_of(placement)
-        plan = database.command(
-            {"explain": explained, "verbosity": "queryPlanner"},
-            codec_options=database.client.codec_options,
-        )
-    except OperationFailure:
-        return  # the query itself is refused likewise, or follows its collection elsewhere
+    plan = _explain(organization, command)
     stages = list(_stages(plan))
     scans = any(stage["stage"] == "COLLSCAN" or _reads_whole_index(stage) for stage in stages)
     sorts = any(stage["stage"] == "SORT" for stage in stages) and not query
     if scans or sorts:
         keys = index_for(query, sort)
         raise IndexNeeded(str(keys).replace("'", '"'))
+
+
+def _explain(organization: Organization, command: dict[str, Any]) -> Any:
+    """The server's plan; none where the query itself is refused likewise, or follows its collection
+    elsewhere."""
+    kind, placement = next(iter(command)), organization.placement
+    explained = {**command, kind: placement.collection, "collectionUUID": placement.uuid}
+    try:
+        database = database_of(placement)
+        return database.command(
+            {"explain": explained, "verbosity": "queryPlanner"},
+            codec_options=database.client.codec_options,
+        )
+    except OperationFailure:
+        return {}
 
 
 def _reads_whole_index(stage: Mapping[str, Any]) -> bool:

@@ -27,7 +27,8 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 _ARRAY, _UNDEFINED, _DB_POINTER = 0x04, 0x06, 0x0C
-_NULL = b"\x07\0\0\0\x0a\0\0"
+NULL = b"\x07\0\0\0\x0a\0\0"
+"""The BSON of ``{"": null}``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,14 @@ def check_projection(projection: Mapping[str, Any] | None, sort: Mapping[str, in
 def cursor_of(document: bytes, sort: Mapping[str, int]) -> str:
     """The cursor of the page after this document. Raises InvalidQuery where it can't be told what
     comes after: its value is an array, undefined, or a DBPointer, which decodes to another type."""
+    return cursor_of_values({name: _value_at(document, name) for name in sort})
+
+
+def cursor_of_values(values: Mapping[str, bytes]) -> str:
+    """The cursor behind these values of what is sorted by, each the BSON of ``{"": value}``. Raises
+    InvalidQuery as ``cursor_of``."""
     parts = []
-    for index, name in enumerate(sort):
-        value = _value_at(document, name)
+    for index, (name, value) in enumerate(values.items()):
         kind = value[4]
         if kind in (_ARRAY, _UNDEFINED, _DB_POINTER):
             raise InvalidQuery(
@@ -138,11 +144,11 @@ def _value_at(document: bytes, path: str) -> bytes:
     for part in path.split("."):
         value = field_of(document, part)
         if value is None:
-            return _NULL
+            return NULL
         if value[4] == _ARRAY:
             return value
         document = value[6:-1] if value[4] == 0x03 else framed(b"")
-    return value or _NULL
+    return value or NULL
 
 
 def _values_of(cursor: str, count: int) -> list[Any]:

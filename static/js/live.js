@@ -7,16 +7,19 @@
 
 const PAUSE_MILLISECONDS = 250;
 
-for (const field of document.querySelectorAll("[data-live]")) {
-  const into = document.getElementById(field.dataset.liveInto);
-  let pause;
-  let request;
-  field.addEventListener("input", () => {
-    clearTimeout(pause);
-    request?.abort();
-    pause = setTimeout(() => { request = ask(field, into); }, PAUSE_MILLISECONDS);
-  });
-}
+const running = new WeakMap(); // of each field its pause and request
+
+document.addEventListener("input", ({ target: field }) => {
+  if (!field.dataset.live) return;
+  const { pause, request } = running.get(field) ?? {};
+  clearTimeout(pause);
+  request?.abort();
+  const started = {};
+  started.pause = setTimeout(() => {
+    started.request = ask(field, document.getElementById(field.dataset.liveInto));
+  }, PAUSE_MILLISECONDS);
+  running.set(field, started);
+});
 
 function ask(field, into) {
   const request = new XMLHttpRequest();

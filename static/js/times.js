@@ -14,9 +14,16 @@ function giveTimes() {
     day: "numeric", month: "short", year: "numeric",
     hour: "2-digit", minute: "2-digit", second: "2-digit",
   });
+  const minute = new Intl.DateTimeFormat("en-GB", {
+    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit",
+  });
 
   for (const time of document.querySelectorAll("time[datetime*=T]")) {
     const moment = new Date(time.dateTime);
+    if ("stored" in time.dataset) {
+      time.textContent = (moment.getUTCSeconds() ? short : minute).format(moment).replace(",", "");
+      continue; // its title is what is stored
+    }
     time.title = whole.format(moment);
     if ("day" in time.dataset) time.textContent = day.format(moment);
     if ("exact" in time.dataset) time.textContent = short.format(moment).replace(",", "");

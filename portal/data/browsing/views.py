@@ -1,27 +1,218 @@
 """Pages of an organization's documents."""
 
-from flask import Blueprint, g, request
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from zoneinfo import available_timezones
+
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
+from portal import clock
 from portal.data import extended_json, reading
-from portal.data.access import document_access
-from portal.data.document_ids import address_of
-from portal.data.queries import Query
+from portal.data.access import DocumentAccess, document_access
+from portal.data.browsing import browsing, builder, rows
+from portal.data.browsing.builder import Builder
+from portal.data.browsing.errors import ValueNotFound
+from portal.data.browsing.fields import Sample, sample_fields
+from portal.data.browsing.links import JSON, TABLE, Links
+from portal.data.conditions import Selection, selection_from
+from portal.data.document_ids import parse_document_id
+from portal.data.errors import InvalidExtendedJson, InvalidQuery, QueryTooSlow
+from portal.data.patching import element_at
+from portal.data.reading import Count
+from portal.data.shown import LEGACY_UUIDS, Reader
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
-from portal.tenants.elements import id_of
-from portal.web.requests import request_context
+from portal.web import hangups
+from portal.web.requests import choice_argument, request_context
+from portal.web.template_filters import page_zone
 
 blueprint = Blueprint("browsing", __name__, url_prefix="/organizations/<slug>/data")
 
-_NEWEST_FIRST = {"_id": -1}
+_ROWS = {TABLE: 50, JSON: 20}
+_STRING, _BINARY = 0x02, 0x05
+_LONGEST_NAME = 60
 
 
 @blueprint.get("")
 @with_access("documents.read")
 def show(access: Access) -> ResponseReturnValue:
-    asked = Query(sort=_NEWEST_FIRST, after=request.args.get("after"))
     seen = document_access(access, request_context())
-    page = reading.list_documents(seen, asked, g.request_id)
-    rows = [(address_of(id_of(each)), extended_json.render(each)) for each in page.documents]
-    return render_page("browsing/documents.html", access, rows=rows, after=page.next)
+    selection = _with_columns(selection_from(request.args, building=True))
+    begun = builder.builder_from(request.args, selection)
+    links = _links(access, selection)
+    sample = sample_fields(seen)
+    if "add" in request.args and begun.is_open:
+        try:
+            made = builder.applied(begun, selection, sample, _zone(), request.args["add"])
+            return redirect(replace(links, selection=made).here())
+        except InvalidQuery as error:
+            begun = replace(begun, fault=error.reason)
+    elif "apply" in request.args:
+        return redirect(links.here())
+    return _page(access, seen, selection, begun, links, sample)
+
+
+@blueprint.get("/count")
+@with_access("documents.read")
+def count(access: Access) -> ResponseReturnValue:
+    """The part of the page that says how many there are."""
+    seen = document_access(access, request_context())
+    selection = selection_from(request.args, building=True)
+    found = _count(seen, selection)
+    links = _links(access, selection)
+    return render_template("browsing/count.html", found=found, selection=selection, links=links)
+
+
+@blueprint.get("/readings")
+@with_access("documents.read")
+def readings(access: Access) -> ResponseReturnValue:
+    """The part of the builder that asks what a typed value is."""
+    field, value = request.args.get("field", ""), request.args.get("value", "")
+    choices = builder.readings(field, (value[:200],), ())
+    return render_template("browsing/readings.html", choices=choices)
+
+
+@blueprint.get("/documents/<address>/value")
+@with_access("documents.read")
+def value(access: Access, address: str) -> ResponseReturnValue:
+    """A value of a document, whole, as a file."""
+    seen = document_access(access, request_context())
+    _, document = reading.get_document(seen, parse_document_id(address))
+    path = _path(request.args.get("path", ""))
+    found = element_at(seen.mask.hide(document), path)
+    if found is None:
+        raise ValueNotFound
+    content, kind, ending = _content(found.value)
+    answer = Response(content, content_type=kind)
+    name = "-".join([access.organization.slug, *path])[:_LONGEST_NAME]
+    answer.headers.set("Content-Disposition", "attachment", filename=f"{name}.{ending}")
+    return answer
+
+
+def _page(
+    access: Access,
+    seen: DocumentAccess,
+    selection: Selection,
+    begun: Builder,
+    links: Links,
+    sample: Sample,
+) -> ResponseReturnValue:
+    reader = Reader(clock.zone_of(page_zone()), links.legacy_uuid)
+    found, fault = None, ""
+    try:
+        _ = selection.filter
+    except (InvalidQuery, InvalidExtendedJson) as error:
+        fault = _told(error)
+    else:
+        with _ended_with_client() as comment:
+            found = browsing.browse(
+                seen,
+                selection,
+                after=request.args.get("after"),
+                before=request.args.get("before"),
+                limit=_ROWS[links.form],
+                comment=comment,
+            )
+    documents = found.page.documents if found and found.page else []
+    columns, table = rows.table_of(documents, selection.columns or sample.columns, reader)
+    having, lacking = builder.operators_for(begun, sample)
+    page = render_page(
+        "browsing/documents.html",
+        access,
+        selection=selection,
+        links=links,
+        begun=begun,
+        having=having,
+        lacking=lacking,
+        readings=builder.readings(begun.field, begun.values, begun.kinds),
+        sample=sample,
+        found=found,
+        fault=fault,
+        columns=columns,
+        rows=table,
+        json=rows.json_of(documents, reader) if links.form == JSON else [],
+        old_uuids=list(LEGACY_UUIDS) if rows.has_old_uuids(documents) else [],
+        counted=_counted(seen, selection, found),
+    )
+    answer = make_response(page)
+    answer.status_code = 422 if fault or begun.fault else 200
+    return answer
+
+
+def _counted(
+    seen: DocumentAccess, selection: Selection, found: browsing.Browsed | None
+) -> Count | str | None:
+    """The number of documents, where the page has it or was asked for it; or why not."""
+    if found is None or found.page is None:
+        return None
+    if "count" in request.args:
+        return _count(seen, selection)
+    return browsing.known_count(seen, selection)
+
+
+def _count(seen: DocumentAccess, selection: Selection) -> Count | str:
+    try:
+        with _ended_with_client() as comment:
+            return browsing.count(seen, selection, comment)
+    except QueryTooSlow:
+        return "Counting them takes more than 4 seconds."
+
+
+def _links(access: Access, selection: Selection) -> Links:
+    return Links(
+        access.organization.slug,
+        selection,
+        choice_argument("as", (TABLE, JSON)),
+        request.args.get("view", ""),
+        choice_argument("uuid", ("", *LEGACY_UUIDS)),
+    )
+
+
+def _zone() -> str:
+    """The zone that a date is typed in: the page's, else the browser's."""
+    return page_zone() or choice_argument("zone", ("", *available_timezones()))
+
+
+def _with_columns(selection: Selection) -> Selection:
+    """The selection with the columns that were typed, one a line."""
+    typed = request.args.get("columns")
+    if typed is None:
+        return selection
+    names = [line.strip() for line in typed.splitlines()]
+    return replace(selection, columns=tuple(dict.fromkeys(name for name in names if name)))
+
+
+def _told(error: InvalidQuery | InvalidExtendedJson) -> str:
+    if isinstance(error, InvalidQuery):
+        return error.reason
+    return " ".join(f"{place}: {reason}" for place, reason in error.fields.items())
+
+
+def _path(text: str) -> tuple[str, ...]:
+    try:
+        path = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueNotFound from error
+    if not isinstance(path, list) or not path or not all(isinstance(each, str) for each in path):
+        raise ValueNotFound
+    return tuple(path)
+
+
+def _content(found: bytes) -> tuple[bytes, str, str]:
+    """A value's own bytes, what they are, and the ending of their file."""
+    if found[4] == _STRING:
+        return found[10:-2], "text/plain; charset=utf-8", "txt"
+    if found[4] == _BINARY:
+        return found[11:-1], "application/octet-stream", "bin"
+    return extended_json.render_value(found).encode(), "application/json", "json"
+
+
+@contextmanager
+def _ended_with_client() -> Iterator[str]:
+    """The comment of a query, which ends in the server if the browser leaves the page."""
+    comment: str = g.request_id
+    with hangups.on_hang_up(lambda: reading.end_query(comment)):
+        yield comment

@@ -1,0 +1,90 @@
+"""A page of documents as somebody selected them, or why that can't be."""
+
+import time
+from dataclasses import dataclass
+
+from portal.data import plans, reading
+from portal.data.access import DocumentAccess
+from portal.data.conditions import Selection
+from portal.data.cutting import CutPage, list_cut
+from portal.data.errors import IndexNeeded, InvalidQuery, NeedsOwnPlacement, QueryTooSlow
+from portal.data.reading import Count
+from portal.documents.organizations import Strategy
+from portal.errors import PortalError
+
+NEWEST_FIRST = {"_id": -1}
+_REFUSALS = (IndexNeeded, InvalidQuery, NeedsOwnPlacement, QueryTooSlow)
+
+
+@dataclass(frozen=True, slots=True)
+class Browsed:
+    """A page, the sort and ``index`` that it was read by, and in how many milliseconds.
+
+    Without a ``page`` the filter was ``refused``; ``sort_refused`` says why it isn't sorted as
+    asked.
+    """
+
+    page: CutPage | None
+    sort: dict[str, int]
+    index: str | None = None
+    milliseconds: int = 0
+    refused: PortalError | None = None
+    sort_refused: PortalError | None = None
+
+
+def browse(
+    access: DocumentAccess,
+    selection: Selection,
+    *,
+    after: str | None,
+    before: str | None,
+    limit: int,
+    comment: str,
+) -> Browsed:
+    """The page behind or before a cursor. A sort that needs an index is left out, and told. Raises
+    InvalidQuery for a cursor that isn't one, FieldMasked."""
+    query = selection.filter
+    asked = dict(selection.sort) or NEWEST_FIRST
+    try:
+        return _browse(access, query, asked, after, before, limit, comment)
+    except _REFUSALS as error:
+        if list(asked) == ["_id"]:
+            return Browsed(None, asked, refused=error)
+        sort_refused = error
+    try:
+        found = _browse(access, query, NEWEST_FIRST, None, None, limit, comment)
+    except _REFUSALS as error:
+        return Browsed(None, NEWEST_FIRST, refused=error)
+    return Browsed(
+        found.page, found.sort, found.index, found.milliseconds, sort_refused=sort_refused
+    )
+
+
+def count(access: DocumentAccess, selection: Selection, comment: str) -> Count:
+    """The number of documents that match. Raises what ``reading.count_documents`` raises."""
+    return reading.count_documents(access, selection.filter, comment)
+
+
+def known_count(access: DocumentAccess, selection: Selection) -> Count | None:
+    """The number of all documents where the server has it at hand."""
+    if selection.filter or access.organization.placement.strategy == Strategy.SHARED:
+        return None
+    return reading.count_documents(access, {}, None)
+
+
+def _browse(
+    access: DocumentAccess,
+    query: dict[str, object],
+    sort: dict[str, int],
+    after: str | None,
+    before: str | None,
+    limit: int,
+    comment: str,
+) -> Browsed:
+    began = time.monotonic()
+    page = list_cut(access, query, sort, after=after, before=before, limit=limit, comment=comment)
+    took = round((time.monotonic() - began) * 1000)
+    index = None
+    if query or list(sort) != ["_id"]:
+        index = plans.index_of(access.organization, query, sort)
+    return Browsed(page, sort, index, took)

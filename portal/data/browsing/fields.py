@@ -1,0 +1,102 @@
+"""The fields that an organization's newest documents have: columns, and what a filter offers."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from portal.data.access import DocumentAccess
+from portal.data.cutting import list_cut
+from portal.data.nodes import EMPTY_TEXT, TYPES, Node
+from portal.data.patching import ARRAY, DOCUMENT
+from portal.data.shown import type_words
+
+SAMPLED = 100
+MOST_COLUMNS = 10
+_MOST_FIELDS = 400
+_LEVELS = 3
+_NEWEST_FIRST = {"_id": -1}
+_KINDS = {
+    "string": "text", "double": "number", "int": "number", "long": "number", "decimal": "number",
+    "date": "date", "bool": "boolean", "objectId": "objectid", "binData": "uuid",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class SampledField:
+    """A field of the sample: in how many documents it is, how many have which type (in words, the
+    commonest first), and how many are empty texts and lists."""
+
+    path: str
+    documents: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    nulls: int = 0
+    empty_texts: int = 0
+    empty_lists: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the newest ``documents`` have."""
+
+    documents: int
+    fields: dict[str, SampledField]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The commonest fields, in the order of the documents."""
+        top = [path for path, found in self.fields.items() if found.documents and "." not in path]
+        common = sorted(top, key=lambda path: -self.fields[path].documents)[:MOST_COLUMNS]
+        return tuple(path for path in top if path in common)
+
+
+def sample_fields(access: DocumentAccess) -> Sample:
+    """The fields of the newest documents."""
+    page = list_cut(access, {}, _NEWEST_FIRST, limit=SAMPLED)
+    found: dict[str, SampledField] = {}
+    for document in page.documents:
+        if document.node is not None:
+            _count(found, document.node)
+    return Sample(len(page.documents), found)
+
+
+def _count(found: dict[str, SampledField], document: Node) -> None:
+    seen: set[str] = set()
+    for path, node in _paths(document, "", _LEVELS):
+        if path not in found:
+            if len(found) >= _MOST_FIELDS:
+                continue
+            found[path] = SampledField(path)
+        entry = found[path]
+        if path not in seen:
+            seen.add(path)
+            entry.documents += 1
+        _count_value(entry, node)
+
+
+def _count_value(entry: SampledField, node: Node) -> None:
+    if node.is_masked:
+        return
+    kind = TYPES[node.kind]
+    entry.types[type_words(node)] += 1
+    if kind == "null":
+        entry.nulls += 1
+    elif kind != "array":
+        entry.kinds[_KINDS.get(kind, "json")] += 1
+    if not node.members and not node.is_cut:
+        entry.empty_lists += node.kind == ARRAY
+        entry.empty_texts += node.value == EMPTY_TEXT
+
+
+def _paths(node: Node, before: str, levels: int) -> Iterator[tuple[str, Node]]:
+    """The fields of a document, and those of documents in it and in its lists."""
+    for name, inner in node.members:
+        if not name or "." in name or name.startswith("$"):
+            continue  # named by no condition
+        path = before + name
+        yield path, inner
+        if levels > 1:
+            several = [each for _, each in inner.members] if inner.kind == ARRAY else [inner]
+            for each in several:
+                if each.kind == DOCUMENT:
+                    yield from _paths(each, f"{path}.", levels - 1)

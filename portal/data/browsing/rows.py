@@ -1,0 +1,116 @@
+"""Documents as the rows of a table, and as JSON."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from portal.data import nodes, shown
+from portal.data.cutting import CutDocument
+from portal.data.document_ids import address_of
+from portal.data.nodes import BINARY, Node
+from portal.data.shown import NUMBERS, Reader, Shown, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column by the path of its field, and whether it is one of numbers."""
+
+    path: str
+    is_number: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document in a table: its ``cells``, or the ``fault`` for which a table can't show it."""
+
+    address: str
+    id: Shown
+    cells: tuple[Shown, ...] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonDocument:
+    """A document as lines of JSON; ``None`` where it can't be read."""
+
+    address: str
+    id: Shown
+    lines: list[list[Token]] | None
+    size_bytes: int
+
+
+def table_of(
+    documents: Sequence[CutDocument], paths: Iterable[str], reader: Reader
+) -> tuple[list[Column], list[Row]]:
+    """The columns and rows of documents. A type is told where it isn't the usual one of its
+    column."""
+    paths = [path for path in paths if path != "_id"]
+    found = [[_at(document.node, path) for document in documents] for path in paths]
+    usual = [_usual(column) for column in found]
+    columns = [Column(path, kind in NUMBERS) for path, kind in zip(paths, usual, strict=True)]
+    ids = _usual([nodes.node_of(document.document_id) for document in documents])
+    rows = []
+    for index, document in enumerate(documents):
+        cells = [
+            shown.cell(column[index], reader, kind)
+            for column, kind in zip(found, usual, strict=True)
+        ]
+        rows.append(_row(document, tuple(cells), reader, ids))
+    return columns, rows
+
+
+def json_of(documents: Sequence[CutDocument], reader: Reader) -> list[JsonDocument]:
+    """Documents as JSON, in the words of the shell."""
+    return [
+        JsonDocument(
+            address_of(each.document_id),
+            _id(each, reader, None),
+            shown.lines(each.node, reader) if each.node else None,
+            each.size_bytes,
+        )
+        for each in documents
+    ]
+
+
+def has_old_uuids(documents: Iterable[CutDocument]) -> bool:
+    """Tell whether a UUID of the old subtype is among them, which has several readings."""
+    unseen = [node for each in documents if (node := each.node)]
+    while unseen:
+        node = unseen.pop()
+        if node.kind == BINARY and not node.is_cut and node.value[6:11] == _OLD_UUID:
+            return True
+        unseen += [inner for _, inner in node.members]
+    return False
+
+
+_OLD_UUID = b"\x10\0\0\0\x03"
+
+
+def _row(document: CutDocument, cells: tuple[Shown, ...], reader: Reader, ids: int | None) -> Row:
+    address, shown_id = address_of(document.document_id), _id(document, reader, ids)
+    if document.node is None:
+        return Row(address, shown_id, fault="Holds a text that is no UTF-8.")
+    if name := nodes.twice(document.node):
+        told = f"Holds the field {shown.visible(name)} twice."
+        return Row(address, shown_id, fault=f"{told} Kept as stored; a table can’t show both.")
+    return Row(address, shown_id, cells)
+
+
+def _id(document: CutDocument, reader: Reader, usual: int | None) -> Shown:
+    node = nodes.node_of(document.document_id)
+    found = shown.cell(node, reader, usual)
+    if node.kind == nodes.STRING and found.look == "text":
+        return replace(found, text=f'"{found.text}"', look="code")
+    return found
+
+
+def _at(document: Node | None, path: str) -> Node | None:
+    """The value at a path: a field that is called so, dots included, or one inside of others."""
+    if document is None:
+        return None
+    return document.member(path) or nodes.at(document, path.split("."))
+
+
+def _usual(column: Iterable[Node | None]) -> int | None:
+    kinds = Counter(node.kind for node in column if node and node.kind != nodes.NULL)
+    return kinds.most_common(1)[0][0] if kinds else None

@@ -1,0 +1,190 @@
+"""Documents for a page: the server sends what a page can show of them, however large they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from pymongo.errors import OperationFailure
+
+from portal.data import nodes, plans
+from portal.data.access import DocumentAccess
+from portal.data.errors import InvalidQuery, reading
+from portal.data.handles import documents_of
+from portal.data.nodes import Node
+from portal.data.queries import NULL, beyond, check_sort, cursor_of_values
+from portal.tenants.elements import field_of, framed, id_of
+
+WHOLE_BYTES = 1024
+"""The largest value that is sent whole."""
+LONGEST_TEXT = 200
+MOST_FIELDS = 300
+MOST_INNER_FIELDS = 20
+MOST_ELEMENTS = 3
+_LEVELS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CutDocument:
+    """What a page shows of a document: ``document_id`` is the BSON of ``{"": _id}``, ``node`` its
+    fields, ``None`` where they can't be read."""
+
+    document_id: bytes
+    node: Node | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutPage:
+    """Documents in their order, and the cursors of the pages around them if there are any."""
+
+    documents: list[CutDocument]
+    before: str | None
+    after: str | None
+
+
+def list_cut(
+    access: DocumentAccess,
+    query: Mapping[str, Any],
+    sort: Mapping[str, int],
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    limit: int,
+    comment: str | None = None,
+) -> CutPage:
+    """A page of the documents that match, behind or before a cursor. Raises InvalidQuery,
+    IndexNeeded, NeedsOwnPlacement, QueryTooSlow, FieldMasked."""
+    ordered = check_sort(sort)
+    access.mask.check_filter(query)
+    access.mask.check_sort(ordered)
+    handle = documents_of(access.organization)
+    cursor, backwards = (before, True) if before else (after, False)
+    way = {name: -each for name, each in ordered.items()} if backwards else ordered
+    with reading():
+        plans.check_find(access.organization, handle, dict(query), ordered)
+        stages: list[dict[str, Any]] = [
+            {"$match": beyond(dict(query), way, cursor)},
+            {"$sort": way},
+            {"$limit": limit + 1},
+        ]
+        found = _read(handle, stages, way, comment)
+    more = len(found) > limit
+    found = found[:limit]
+    if backwards:
+        found.reverse()
+    first, last = (found[0], found[-1]) if found else (None, None)
+    return CutPage(
+        [_document(access, row) for row in found],
+        _cursor(first, ordered) if first and (more if backwards else bool(after)) else None,
+        _cursor(last, ordered) if last and (backwards or more) else None,
+    )
+
+
+def entry(name: Any, value: Any, levels: int) -> dict[str, Any]:
+    """The expression of a value as ``nodes.node_of_row`` reads it: whole, or its beginning."""
+    kind = {"$type": value}
+    named = {} if name is None else {"k": name}
+    inner: dict[str, Any] = {"s": {"$bsonSize": {"v": value}}}
+    fields, items = inner, inner
+    if levels:
+        fields = {
+            **inner,
+            "n": {"$size": {"$objectToArray": value}},
+            "f": _members({"$objectToArray": value}, MOST_INNER_FIELDS, levels - 1),
+        }
+        items = {**inner, "n": {"$size": value}, "f": _elements(value, levels - 1)}
+    branches = [
+        ({"$lte": [{"$bsonSize": {"v": value}}, WHOLE_BYTES]}, {"v": value}),
+        (
+            {"$eq": [kind, "string"]},
+            {"v": {"$substrCP": [value, 0, LONGEST_TEXT]}, "s": {"$strLenBytes": value}},
+        ),
+        ({"$eq": [kind, "binData"]}, {"s": {"$binarySize": value}}),
+        ({"$eq": [kind, "object"]}, fields),
+        ({"$eq": [kind, "array"]}, items),
+    ]
+    cut = {
+        "$switch": {
+            "branches": [{"case": case, "then": then} for case, then in branches],
+            "default": inner,
+        }
+    }
+    return {"$mergeObjects": [{**named, "t": kind}, cut]}
+
+
+def _members(pairs: Any, most: int, levels: int) -> dict[str, Any]:
+    one = f"each{levels}"
+    inner = entry(f"$${one}.k", f"$${one}.v", levels)
+    return {"$map": {"input": {"$slice": [pairs, most]}, "as": one, "in": inner}}
+
+
+def _elements(value: Any, levels: int) -> dict[str, Any]:
+    one = f"item{levels}"
+    first = {"$slice": [value, MOST_ELEMENTS]}
+    return {"$map": {"input": first, "as": one, "in": entry(None, f"$${one}", levels)}}
+
+
+def _cut(sort: Mapping[str, int]) -> dict[str, Any]:
+    """The stage after which a document is what a page shows of it."""
+    pairs = {"$objectToArray": "$$ROOT"}
+    return {
+        "_id": "$_id",
+        "s": {"$bsonSize": "$$ROOT"},
+        "n": {"$size": pairs},
+        "f": _members(pairs, MOST_FIELDS, _LEVELS),
+        "o": {str(index): f"${name}" for index, name in enumerate(sort)},
+    }
+
+
+def _read(
+    handle: Any, stages: list[dict[str, Any]], sort: Mapping[str, int], comment: str | None
+) -> list[bytes]:
+    """The rows, each as ``_cut`` makes it. One that the server can't cut is read whole."""
+    try:
+        found = handle.aggregate([*stages, {"$replaceWith": _cut(sort)}], comment=comment)
+        return [bytes(row.raw) for row in found]
+    except OperationFailure as error:
+        if error.code not in _UNCUTTABLE:
+            raise
+    ids = handle.aggregate([*stages, {"$project": {"_id": 1}}], comment=comment)
+    return [_read_one(handle, id_of(bytes(row.raw)), sort, comment) for row in ids]
+
+
+def _read_one(
+    handle: Any, document_id: bytes, sort: Mapping[str, int], comment: str | None
+) -> bytes:
+    """A row, of a document that perhaps can't be cut: without fields where that is so."""
+    by_id = {"$match": {"_id": {"$eq": bson.decode(document_id)[""]}}}
+    try:
+        found = handle.aggregate([by_id, {"$replaceWith": _cut(sort)}], comment=comment)
+        for row in found:
+            return bytes(row.raw)
+    except OperationFailure as error:
+        if error.code not in _UNCUTTABLE:
+            raise
+    return framed(document_id[4:5] + b"_id\0" + document_id[6:-1])
+
+
+# Errors of $substrCP, such as for invalid UTF-8 in a text that would be cut.
+_UNCUTTABLE = range(34450, 34460)
+
+
+def _document(access: DocumentAccess, row: bytes) -> CutDocument:
+    document_id = id_of(row)
+    size = field_of(row, "s")
+    if size is None:
+        return CutDocument(document_id, None, 0)
+    node = nodes.node_of_row(framed(b"\x02t\0\x07\0\0\0object\0" + row[4:-1]))
+    if access.mask.paths:
+        masked = access.mask.hide(node.value[6:-1])
+        node = nodes.hidden(node, framed(b"\x03\0" + masked))
+    return CutDocument(document_id, node, int.from_bytes(size[6:-1], "little"))
+
+
+def _cursor(row: bytes, sort: Mapping[str, int]) -> str:
+    order = field_of(row, "o")
+    if order is None:
+        raise InvalidQuery("A document on this page can’t be read: sort by _id to read on.")
+    values = (field_of(order[6:-1], str(index)) for index in range(len(sort)))
+    return cursor_of_values({name: value or NULL for name, value in zip(sort, values, strict=True)})

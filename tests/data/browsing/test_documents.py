@@ -1,0 +1,175 @@
+"""The page of documents, as a person sees it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from bson import Binary, Decimal128, Int64, ObjectId
+from bson.datetime_ms import DatetimeMS
+
+from portal.documents.accounts import Account
+from portal.tenants.elements import framed
+from tests.data.browsing.conftest import DATA
+
+TWICE = framed(b"\x10_id\0\x01\0\0\0\x02status\0\x02\0\0\0a\0\x02status\0\x02\0\0\0b\0")
+NO_UTF8 = framed(b"\x10_id\0\x02\0\0\0\x02note\0\xd1\x07\0\0" + b"\xff\xfe" * 1000 + b"\0")
+OLD_TYPES = framed(
+    b"\x10_id\0\x03\0\0\0\x06u\0\x0es\0\x02\0\0\0x\0\x0cp\0\x02\0\0\0c\0" + bytes(12)
+)
+
+
+def test_documents_stand_newest_first_and_each_comes_once(onlooker, stored):
+    stored.insert_many([{"_id": number} for number in range(120)])
+    seen, page = [], onlooker.page()
+    while True:
+        seen += [cell.get_text(strip=True) for cell in page.html.select("tbody th")]
+        older = page.html.find("a", string="Older")
+        if not older:
+            break
+        page = onlooker.visitor.get(older["href"])
+    assert seen == [str(number) for number in reversed(range(120))]
+    newer = onlooker.visitor.get(page.html.find("a", string="Newer")["href"])
+    assert newer.html.select_one("tbody th").get_text(strip=True) == "69"
+
+
+def test_pages_sorted_by_equal_values_repeat_and_miss_nothing(onlooker, stored):
+    values = [1, None, "x", 2.5, Int64(1), Decimal128("1")]
+    stored.insert_many(
+        [{"_id": n, "f": values[n % 6]} if n % 7 else {"_id": n} for n in range(130)]
+    )
+    for sort in ("f", "-f"):
+        seen, page = [], onlooker.page(sort=sort)
+        while page:
+            seen += [cell.get_text(strip=True) for cell in page.html.select("tbody th")]
+            after = page.html.find("a", string="After")
+            page = onlooker.visitor.get(after["href"]) if after else None
+        assert len(seen) == 130
+        assert len(set(seen)) == 130
+
+
+def test_values_are_shown_by_their_type(onlooker, stored):
+    oid = ObjectId("65f0c2d4e8b7a913c0f55e10")
+    stored.insert_one(
+        {"_id": oid, "no": None, "nil": "", "due": datetime(2026, 11, 25, 7, 0, tzinfo=UTC),
+         "far": DatetimeMS(253402300800000 + 86400000 * 365 * 187), "hours": 3.5, "parts": [1, 2],
+         "who": {"team": "x", "shift": "y"}, "many": Int64(2**63 - 1)}
+    )  # fmt: skip
+    stored.insert_one({"_id": "20402", "hours": "0.5", "parts": []})
+    [first, text] = onlooker.rows()
+    assert first[0] == "65f0…5e10"
+    assert first[1:] == ["null", "empty text", "25 Nov 2026 07:00", "in the year 10186", "3.5",
+                         "[ 2 ]", "{ team, shift }", str(2**63 - 1)]  # fmt: skip
+    assert text[0] == '"20402" text'
+    assert text[1:] == ["missing", "missing", "missing", "missing", '"0.5" text', "[ ]", "missing",
+                        "missing"]  # fmt: skip
+
+
+def test_dates_are_in_the_zone_of_the_reader_with_the_offset_of_their_day(onlooker, stored):
+    Account.objects(email="mara@acme.example").update(time_zone="Europe/Berlin")
+    stored.insert_many(
+        [{"_id": 1, "d": datetime(2026, 7, 1, 12, tzinfo=UTC)},
+         {"_id": 2, "d": datetime(2026, 12, 1, 12, tzinfo=UTC)},
+         {"_id": 3, "d": datetime(1955, 3, 1, 12, tzinfo=UTC)},
+         {"_id": 4, "d": datetime(1, 1, 1, tzinfo=UTC)}]
+    )  # fmt: skip
+    assert [row[1] for row in onlooker.rows()] == [
+        "1 Jan 0001 00:53:28", "1 Mar 1955 13:00", "1 Dec 2026 13:00", "1 Jul 2026 14:00"
+    ]  # fmt: skip
+    [time] = onlooker.page(sort="_id").html.select("td time")[:1]
+    assert time["title"] == "2026-07-01T12:00:00Z"
+
+
+def test_what_no_table_can_show_is_one_row_with_the_reason(onlooker, insert_encoded, stored):
+    insert_encoded(TWICE, NO_UTF8, OLD_TYPES)
+    stored.insert_one({"_id": 4, "note": "fine"})
+    fine, old, bad, twice = onlooker.rows()
+    assert fine[0] == "4"
+    assert "undefined" in old
+    assert bad == ["2", "Holds a text that is no UTF-8. Open"]
+    assert twice[1].startswith("Holds the field status twice.")
+    assert onlooker.page(**{"as": "json"}).status == 200
+
+
+def test_a_long_value_never_leaves_the_server(onlooker, stored):
+    stored.insert_one(
+        {"_id": 1, "text": "ä" * 1_000_000, "vector": list(range(100_000)),
+         "blob": b"\x01" * 5_000_000, "deep": {"k": [{"x": "y" * 1_000_000}]}}
+    )  # fmt: skip
+    for form in ("table", "json"):
+        page = onlooker.page(**{"as": form})
+        assert page.status == 200
+        assert len(page.response.data) < 40_000
+    shown = page.text
+    assert "2 MB" in shown
+    assert "binary 5 MB" in shown
+    assert "99,997 more" in shown
+    whole = page.html.find("a", string="2 MB")
+    assert onlooker.visitor.get(whole["href"]).response.data.decode() == "ä" * 1_000_000
+
+
+def test_a_document_of_10_000_fields_is_a_page(onlooker, stored):
+    stored.insert_one({"_id": 1, **{f"field{n}": n for n in range(10_000)}})
+    assert onlooker.page().status == 200
+    assert "9,701 more" in onlooker.page(**{"as": "json"}).text
+
+
+def test_odd_names_are_fields_like_others(onlooker, stored):
+    stored.insert_one({"_id": {"a/..": ""}, "__proto__": 1, "a.b": 2, "$x": 3, "": 4, "<i>": 5})
+    told = "".join(onlooker.json_lines())
+    for name in ("__proto__", "a.b", "$x", "", "<i>"):
+        assert f'"{name}": ' in told
+    assert onlooker.page(column="a.b").html.select_one("tbody td").get_text() == "2"
+
+
+def test_json_says_each_type(onlooker, stored):
+    stored.insert_one({"_id": 1, "i": 1, "l": Int64(1), "d": 1.0, "n": Decimal128("1.0"),
+                       "u": Binary(bytes(16), 4), "o": Binary(bytes(16), 3)})  # fmt: skip
+    assert onlooker.json_lines()[2:-1] == [
+        '"i": 1,', '"l": Long("1"),', '"d": 1.0,', '"n": Decimal128("1.0"),',
+        '"u": UUID("00000000-0000-0000-0000-000000000000"),',
+        '"o": Binary.3(00000000000000000000000000000000, 16 bytes)',
+    ]  # fmt: skip
+    assert '"o": UUID("00000000' in onlooker.json_lines(uuid="java")[-2]
+
+
+def test_columns_stand_as_chosen_on_all_pages(onlooker, stored):
+    stored.insert_many([{"_id": n, "a": 1, "b": {"c": n}} for n in range(60)])
+    page = onlooker.page(columns="b.c\n\na\n", apply="1")
+    assert [head.get_text(strip=True) for head in page.html.select("thead th")] == [
+        "_id",
+        "b.c",
+        "a",
+    ]
+    older = onlooker.visitor.get(page.html.find("a", string="Older")["href"])
+    assert [head.get_text(strip=True) for head in older.html.select("thead th")] == [
+        "_id",
+        "b.c",
+        "a",
+    ]
+
+
+def test_the_page_comes_without_a_count_of_what_matches(onlooker, stored):
+    stored.insert_many([{"_id": n, "a": n % 2} for n in range(60)])
+    assert "60 documents." in onlooker.page().html.select_one("#count").text
+    url = {"c": '["a","is","number","1"]'}
+    page = onlooker.page(**url)
+    [ask] = page.html.select("#count a")
+    assert "30 documents." in onlooker.visitor.get(ask["href"]).html.select_one("#count").text
+    part = onlooker.visitor.get(page.html.select_one("#count")["data-later"])
+    assert part.html.select_one("#count").get_text(strip=True) == "30 documents."
+
+
+def test_an_empty_collection_says_so(onlooker, stored):
+    assert "There are no documents yet" in onlooker.page().text
+
+
+@pytest.mark.parametrize("query", [{"after": "x"}, {"c": "{"}, {"sort": "$x"}, {"before": "~~"}])
+def test_a_url_made_by_hand_is_refused_with_words(onlooker, stored, query):
+    stored.insert_one({"_id": 1})
+    assert onlooker.page(**query).status in (200, 422)
+
+
+def test_the_value_link_of_another_shape_is_not_found(onlooker, stored):
+    stored.insert_one({"_id": 1, "a": "x"})
+    for path in ("", "[]", "5", '["b"]', '["a","b"]', "[" * 5000):
+        url = f"{DATA}/documents/1/value"
+        assert onlooker.visitor.get(url, query_string={"path": path}).status == 404

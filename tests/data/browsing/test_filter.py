@@ -1,0 +1,117 @@
+"""The filter builder, as a person uses it."""
+
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from portal.documents.accounts import Account
+
+OID = "65f0c2d4e8b7a913c0f55e10"
+
+
+def test_a_condition_is_added_changed_and_removed(onlooker, stored):
+    stored.insert_many([{"_id": n, "status": ("done", "planned")[n % 2]} for n in range(4)])
+    page = onlooker.page(field="status")
+    assert "In 4 of 4 documents: text." in page.text
+    assert onlooker.find("status", "is", "done") == ["2", "0"]
+    url = {"c": '["status","is","text","done"]'}
+    assert onlooker.chips(**url) == ["status is “done”"]
+    change = onlooker.page(**url, edit="0.0")
+    assert change.value("value") == "done"
+    typed = {"field": "status", "operator": "is_not", "value": "done", "edit": "0.0", "add": "and"}
+    assert onlooker.chips(**url, **typed) == ["status is not “done”, missing counts"]
+    [remove] = change.html.select(".chip.two > a:last-child")
+    assert len(onlooker.visitor.get(remove["href"]).html.select("tbody tr")) == 4
+
+
+def test_or_makes_an_alternative_of_the_last_condition(onlooker, stored):
+    stored.insert_many([{"_id": n, "a": n, "b": 1} for n in range(4)])
+    url = {"c": ['["b","is","number","1"]', '["a","is","number","1"]']}
+    typed = {"field": "a", "operator": "is", "value": "2", "add": "or"}
+    page = onlooker.page(**url, **typed)
+    assert [row.th.get_text(strip=True) for row in page.html.select("tbody tr")] == ["2", "1"]
+    assert "b is 1" in page.html.select_one(".chips").text
+    assert len(page.html.select(".chips .any .chip")) == 2
+
+
+def test_a_value_is_taken_for_what_the_field_has(onlooker, stored):
+    stored.insert_many(
+        [{"_id": 1, "zip": "01067", "n": 5, "ok": True, "ref": ObjectId(OID)},
+         {"_id": 2, "zip": "1067", "n": "5", "ok": False, "ref": OID}]
+    )  # fmt: skip
+    assert onlooker.find("zip", "is", "01067") == ["1"]
+    assert onlooker.find("n", "is", "5") == ["2", "1"]
+    assert onlooker.find("n", "is", "5", kind="number") == ["1"]
+    assert onlooker.find("ok", "is", "true") == ["1"]
+    assert onlooker.find("ref", "is", OID) == ["2", "1"]
+    assert onlooker.find("ref", "is", OID, kind="objectid") == ["1"]
+    assert "This reads as an ObjectId" in onlooker.page(field="ref", value=OID).text
+
+
+def test_an_id_is_found_as_it_reads(onlooker, stored):
+    stored.insert_many([{"_id": ObjectId(OID)}, {"_id": OID}, {"_id": 7}])
+    assert len(onlooker.find("_id", "is", OID)) == 2
+    assert onlooker.find("_id", "is", "7") == ["7"]
+
+
+def test_a_day_is_that_of_the_readers_zone_and_stays_it_in_the_url(onlooker, stored):
+    Account.objects(email="mara@acme.example").update(time_zone="Europe/Berlin")
+    stored.insert_one({"_id": 1, "due": datetime(2026, 11, 24, 23, 30, tzinfo=UTC)})
+    assert onlooker.find("due", "is", "2026-11-25") == ["1"]
+    assert onlooker.find("due", "is", "2026-11-24") == []
+    typed = {"field": "due", "operator": "is", "value": "2026-11-25", "add": "and"}
+    page = onlooker.visitor.get("/organizations/acme-corp/data", query_string=typed)
+    assert "2026-11-25[Europe/Berlin]" in page.location.replace("%5B", "[").replace("%5D", "]")
+
+
+def test_one_of_takes_a_line_for_each_value(onlooker, stored):
+    stored.insert_many([{"_id": n, "a": n} for n in range(5)])
+    assert onlooker.find("a", "one_of", "1\r\n3\r\n\r\n") == ["3", "1"]
+
+
+def test_a_value_that_can_not_be_is_told_at_its_field_and_kept(onlooker, stored):
+    stored.insert_one({"_id": 1, "due": datetime(2026, 11, 24, tzinfo=UTC)})
+    page = onlooker.page(
+        field="due", operator="less_than", value="tomorrow", kind="date", add="and"
+    )
+    assert page.status == 422
+    assert "is no date" in page.fault("value")
+    assert page.value("value") == "tomorrow"
+    assert page.html.title.text.startswith("Error: ")
+    page = onlooker.page(field="due", operator="between", value="2026-01-01", add="and")
+    assert page.fault("value") == "Type both values."
+
+
+def test_extended_json_stands_beside_the_conditions(onlooker, stored):
+    stored.insert_many([{"_id": n, "a": n} for n in range(5)])
+    url = {"c": '["a","more_than","number","1"]', "filter": '{"a": {"$mod": [2, 0]}}'}
+    assert onlooker.ids(**url) == ["4", "2"]
+    for text, told in (
+        ("{", "Not valid JSON"),
+        ('{"$where": "1"}', "$where"),
+        ("[]", "Not an object"),
+    ):
+        page = onlooker.page(filter=text)
+        assert page.status == 422
+        assert told in page.fault("filter")
+        assert page.html.select_one("#filter").text == text
+
+
+def test_many_documents_are_not_read_one_by_one(onlooker, stored, monkeypatch):
+    monkeypatch.setattr("portal.data.plans.MOST_SCANNED", 50)
+    stored.insert_many([{"_id": n, "a": n, "b": n} for n in range(60)])
+    stored.create_index([("a", 1), ("_id", 1)])
+    page = onlooker.page(c='["b","is","number","1"]')
+    assert page.status == 200
+    assert "needs an index" in page.text
+    assert not page.html.select("tbody tr")
+    page = onlooker.page(sort="b")
+    assert "Sorted by _id, not by b." in page.text
+    assert len(page.html.select("tbody tr")) == 50
+    page = onlooker.page(sort="a")
+    assert "with index a_1__id_1" in page.text
+
+
+def test_a_filter_of_a_list_is_told_where_it_can_not_be_sorted(onlooker, stored):
+    stored.insert_many([{"_id": n, "a": [n]} for n in range(60)])
+    assert "Sorted by _id, not by a." in onlooker.page(sort="a").text
