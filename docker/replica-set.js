@@ -34,9 +34,9 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "listCollections", "createIndex", "dropIndex", "listIndexes", "dropCollection",
-        "renameCollectionSameDB", "collStats", "collMod", "changeStream", "createRole",
-        "createUser", "dropRole", "dropUser", "grantRole", "revokeRole",
-        "viewRole", "viewUser",
+        "renameCollectionSameDB", "collStats", "collMod", "indexStats", "changeStream",
+        "createRole", "createUser", "dropRole", "dropUser", "grantRole",
+        "revokeRole", "viewRole", "viewUser",
       ],
     },
     {
@@ -51,7 +51,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -59,7 +59,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -67,7 +67,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -75,7 +75,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -83,7 +83,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -91,7 +91,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -99,7 +99,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -107,7 +107,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -115,7 +115,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -123,7 +123,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {
@@ -131,7 +131,7 @@ const role = {
       actions: [
         "find", "insert", "update", "remove", "createCollection",
         "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
-        "collStats", "collMod", "changeStream",
+        "collStats", "collMod", "indexStats", "changeStream",
       ],
     },
     {

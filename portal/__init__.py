@@ -11,6 +11,7 @@ from flask_wtf import CSRFProtect
 from portal import cli, logs, settings
 from portal.api import openapi
 from portal.api.refusals import FIELDS
+from portal.data import index_builds
 from portal.data.browsing import views as browsing_views
 from portal.data.structure import views as structure_views
 from portal.database import connection
@@ -111,7 +112,7 @@ MAIL_KINDS = (
     *signing_up.KINDS,
     *move_mails.KINDS,
 )
-JOB_KINDS = (*applying.KINDS, *draining.KINDS)
+JOB_KINDS = (*applying.KINDS, *draining.KINDS, *index_builds.KINDS)
 ACCOUNT_ENDINGS = Wiring(
     on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(

@@ -226,6 +226,8 @@ ROUTES = {
     "DELETE /org/<name:name>/documents/<document_id>": "documents.write",
     "GET /org/<name:name>/indexes": "indexes.manage",
     "POST /org/<name:name>/indexes": "indexes.manage",
+    "POST /org/<name:name>/indexes/check": "indexes.manage",
+    "PATCH /org/<name:name>/indexes/<index_name>": "indexes.manage",
     "DELETE /org/<name:name>/indexes/<index_name>": "indexes.manage",
     "POST /admin/login": PUBLIC,
     "GET /auth/check": KNOWN,

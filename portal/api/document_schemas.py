@@ -1,5 +1,6 @@
 """The JSON about documents that programs send and get; values are Extended JSON."""
 
+from datetime import UTC
 from typing import Any
 
 import marshmallow as ma
@@ -106,6 +107,13 @@ class NewIndexBody(Body):
     expire_after_seconds = fields.Integer(
         validate=ma.validate.Range(0, 2**31 - 1), metadata={"example": 86400}
     )
+    default_language = fields.String(
+        metadata={"description": "of an index of texts", "enum": indexes.LANGUAGES}
+    )
+
+
+class ChangedIndexBody(Body):
+    hidden = fields.Boolean(required=True, truthy={True}, falsy={False}, metadata={"example": True})
 
 
 class DocumentAnswer(Success):
@@ -200,6 +208,34 @@ class Index(Response):
     expire_after_seconds = fields.Integer(
         required=True, allow_none=True, metadata={"example": 86400}
     )
+    default_language = fields.String(
+        required=True, allow_none=True, metadata={"description": "of texts", "example": None}
+    )
+    hidden = fields.Boolean(
+        required=True,
+        metadata={"description": "kept current, and used for no query", "example": False},
+    )
+    size_bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 20480})
+    operations = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "that used it since used_since", "example": 31022},
+    )
+    used_since = fields.AwareDateTime(
+        format="iso",
+        default_timezone=UTC,
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "when the server started, or the index was made",
+            "example": "2026-11-25T09:30:00+00:00",
+        },
+    )
+    percent = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "of the documents that a build has read", "example": None},
+    )
     cause = fields.String(
         required=True,
         allow_none=True,
@@ -207,6 +243,50 @@ class Index(Response):
             "description": "why a build failed",
             "example": "It took longer than 10 minutes.",
         },
+    )
+    conflicts = fields.List(
+        fields.String(metadata=_ADDRESS),
+        required=True,
+        metadata={"description": "addresses of documents that stood in its way"},
+    )
+
+
+class ConflictingDocuments(Response):
+    values = fields.String(
+        required=True, metadata={"description": "their key", "example": "“a@acme.example”"}
+    )
+    documents = fields.Integer(required=True, metadata={"example": 2})
+    addresses = fields.List(
+        fields.String(metadata=_ADDRESS),
+        required=True,
+        metadata={"description": "of two of them"},
+    )
+    missing = fields.Boolean(
+        required=True, metadata={"description": "they have none of the fields", "example": False}
+    )
+
+
+class IndexCheckAnswer(Success):
+    """Null where it could not be told within 2.5 seconds."""
+
+    conflicting = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "documents that a unique index can’t have", "example": 2},
+    )
+    conflicts = fields.List(fields.Nested(ConflictingDocuments), required=True)
+    deleted_at_once = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": f"documents that would expire within a minute, up to {MOST_COUNTED}",
+            "example": None,
+        },
+    )
+    without_date = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "documents that would never expire", "example": None},
     )
 
 
@@ -216,6 +296,10 @@ class IndexesAnswer(Success):
 
 class IndexAnswer(Success):
     index = fields.Nested(Index, required=True)
+
+
+class IndexHiddenAnswer(Success):
+    pass
 
 
 class IndexDroppedAnswer(Success):

@@ -1,7 +1,10 @@
 """An organization's indexes for programs."""
 
+import json
 from dataclasses import asdict
 from typing import Any
+
+import bson
 
 from portal.api import document_schemas as schemas
 from portal.api import replay
@@ -14,13 +17,10 @@ from portal.api.document_requests import (
 )
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER, Answer, takes_key
+from portal.data import extended_json, index_builds, index_conflicts
 from portal.data import indexes as services
-from portal.data.errors import (
-    IndexNotFound,
-    InvalidIndex,
-    TooManyBuilds,
-    TooManyIndexes,
-)
+from portal.data.access import program_access
+from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes
 from portal.documents.organizations import Organization
 from portal.web.errors import Overloaded
 from portal.web.requests import request_context
@@ -37,15 +37,16 @@ _OF_CHANGES = (*OF_READING, *replay.REFUSALS, InvalidIndex, Overloaded)
 def list_indexes(name: str) -> dict[str, Any]:
     """List the indexes of an organization
 
-    With those that are being built, and those that could not be: their `cause` says why.
+    With their sizes and use, those that are being built, and those that could not be: their
+    `cause` says why, `conflicts` name documents that stood in the way.
     """
     access = access_to_documents(name, "indexes.manage")
-    return {"indexes": [asdict(each) for each in services.list_indexes(access.organization)]}
+    listed = index_builds.list_indexes(access.organization)
+    found = services.with_figures(access.organization, listed)
+    return {"indexes": [_shown(each) for each in found]}
 
 
-@indexes.post(
-    "/<name:name>/indexes", refusals=(*_OF_CHANGES, TooManyIndexes, TooManyBuilds, IndexNotFound)
-)
+@indexes.post("/<name:name>/indexes", refusals=(*_OF_CHANGES, TooManyIndexes, IndexNotFound))
 @takes_json(schemas.NewIndexBody, PARAMETER)
 @logged_in
 @indexes.response(201, schemas.IndexAnswer)
@@ -59,8 +60,48 @@ def create_index(name: str) -> Answer:
     """
     access = access_to_documents(name, "indexes.manage")
     body = body_query(schemas.NewIndexBody)
-    index = services.create_index(access, services.IndexSpec(**body), request_context())
-    return {"index": asdict(index)}, 201 if index.state == services.READY else 202, {}
+    index = index_builds.create_index(access, services.IndexSpec(**body), request_context())
+    return {"index": _shown(index)}, 201 if index.state == services.READY else 202, {}
+
+
+@indexes.post("/<name:name>/indexes/check", refusals=(*OF_READING, InvalidIndex))
+@takes_json(schemas.NewIndexBody)
+@logged_in
+@indexes.response(200, schemas.IndexCheckAnswer)
+def check_index(name: str) -> dict[str, Any]:
+    """Check an index before it is built
+
+    Which documents stand in the way of a unique one; how many would be deleted at once by one with
+    `expire_after_seconds`. It changes nothing.
+    """
+    access = access_to_documents(name, "indexes.manage")
+    seen = program_access(access, request_context())
+    spec = services.IndexSpec(**body_query(schemas.NewIndexBody))
+    services.check_spec(seen, spec)
+    conflicts = index_conflicts.conflicts_of(seen, spec)
+    expiring = index_conflicts.expiring_by(seen, spec)
+    return {
+        "conflicting": None if conflicts is None else conflicts.documents,
+        "conflicts": [] if conflicts is None else [asdict(each) for each in conflicts.largest],
+        "deleted_at_once": expiring and expiring.at_once.count,
+        "without_date": expiring and expiring.without_date.count,
+    }
+
+
+@indexes.patch("/<name:name>/indexes/<index_name>", refusals=(*_OF_CHANGES, IndexNotFound))
+@takes_json(schemas.ChangedIndexBody, PARAMETER)
+@logged_in
+@indexes.response(200, schemas.IndexHiddenAnswer)
+def hide_index(name: str, index_name: str) -> dict[str, Any]:
+    """Hide an index, or show it again
+
+    A hidden one is used for no query, so that you see what dropping it would do. It is kept
+    current, so showing it again takes no time.
+    """
+    access = access_to_documents(name, "indexes.manage")
+    hidden = body_query(schemas.ChangedIndexBody)["hidden"]
+    services.hide_index(access, index_name, request_context(), hidden=hidden)
+    return {}
 
 
 @indexes.delete("/<name:name>/indexes/<index_name>", refusals=(*_OF_CHANGES, IndexNotFound))
@@ -70,18 +111,31 @@ def create_index(name: str) -> Answer:
 def drop_index(name: str, index_name: str) -> dict[str, Any]:
     """Drop an index
 
-    Or forget that it could not be built. That of `_id` stays.
+    Or stop its build, or forget that it could not be built. That of `_id` stays.
     """
     access = access_to_documents(name, "indexes.manage")
-    services.drop_index(access, index_name, request_context())
+    index_builds.drop_index(access, index_name, request_context())
     return {}
+
+
+def _shown(index: services.ListedIndex) -> dict[str, Any]:
+    operations, since = (index.use.operations, index.use.since) if index.use else (None, None)
+    partial = index.partial_filter
+    if partial is not None:
+        partial = json.loads(extended_json.render(bson.encode(partial), relaxed=True))
+    return {
+        **asdict(index),
+        "partial_filter": partial,
+        "operations": operations,
+        "used_since": since,
+    }
 
 
 def _replay_created(organization: Organization) -> Answer:
     wanted = services.IndexSpec(**body_query(schemas.NewIndexBody)).full_name
-    for index in services.list_indexes(organization):
+    for index in index_builds.list_indexes(organization):
         if index.name == wanted:
-            return {"index": asdict(index)}, 201, {}
+            return {"index": _shown(index)}, 201, {}
     raise IndexNotFound  # dropped since
 
 
@@ -89,6 +143,7 @@ replay.install(
     indexes,
     {
         services.CREATED: (schemas.IndexAnswer, _replay_created),
+        services.HIDDEN: (schemas.IndexHiddenAnswer, replay.success),
         services.DROPPED: (schemas.IndexDroppedAnswer, replay.success),
     },
 )

@@ -306,14 +306,6 @@ class NeedsOwnPlacement(Conflict):
     )
 
 
-class TooManyBuilds(Unavailable):
-    """The worker builds an index already."""
-
-    code = "building_already"
-    title = "Another index is being built"
-    message = "Another index is being built. Try again once it is ready."
-
-
 def words_of(path: tuple[str | int, ...]) -> str:
     """A literal path for people: a name with a dot or without a letter stands in quotes, bytes that
     aren't UTF-8 as escapes."""
@@ -355,7 +347,7 @@ def writing() -> Iterator[None]:
         faults = (error.details or {}).get("writeErrors") or [{}]
         raise _of_write(faults[0]) from error
     except OperationFailure as error:
-        if _is_transient(error):
+        if is_transient(error):
             raise
         raise _of_write(error.details or {}) from error
 
@@ -363,7 +355,7 @@ def writing() -> Iterator[None]:
 def _of_query(error: OperationFailure) -> Exception:
     if error.code in _INTERRUPTED:
         return QueryCancelled()
-    if _is_transient(error):
+    if is_transient(error):
         return error
     details = error.details or {}
     return InvalidQuery(_sentence(str(details.get("errmsg", ""))[:_LONGEST_REASON]))
@@ -387,7 +379,8 @@ _TRANSIENT = frozenset(
 )  # fmt: skip
 
 
-def _is_transient(error: OperationFailure) -> bool:
+def is_transient(error: OperationFailure) -> bool:
+    """Tell whether the same may succeed later: the server fails, moves or is asked too much."""
     return error.code in _TRANSIENT or error.has_error_label("TransientTransactionError")
 
 

@@ -1,57 +1,44 @@
-"""Indexes of an organization's collection: listed, built, dropped.
+"""Indexes of an organization's collection: listed, hidden, dropped; built by ``index_builds``."""
 
-A build runs in a thread of its own, BUILD_SECONDS at most. Its record says how it stands; that of a
-failed one stays, with its cause, until the index is dropped or built again.
-"""
-
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cache
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-import pymongo
-import structlog
-from pymongo.collection import Collection
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
 from portal import clock
 from portal.audit.trail import record
-from portal.data.access import mask_of
+from portal.data.access import DocumentAccess
 from portal.data.errors import (
     IndexNotFound,
     InvalidIndex,
     NeedsOwnPlacement,
-    TooManyBuilds,
-    TooManyIndexes,
     reading,
 )
-from portal.database.connection import client
-from portal.database.portal_role import internal_database
+from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.organizations import Organization, Strategy
 from portal.organizations.access.lookup import Access, begin_change
-from portal.organizations.storage import tenant_of
-from portal.settings import current
+from portal.organizations.storage import stored_by, tenant_of
+from portal.tenants.collections import CollectionError, send
 from portal.tenants.queries import check_filter
-from portal.web import rate_limits
 from portal.web.context import RequestContext
 
-COLLECTION = "index_builds"
 MOST_INDEXES = 20
-BUILD_SECONDS = 600
-KEPT = timedelta(days=30)
-AWAITED_SECONDS = 2.5
-CREATED, DROPPED = "index_created", "index_dropped"
+CREATED, DROPPED, HIDDEN = "index_created", "index_dropped", "index_hidden"
 READY, BUILDING, FAILED = "ready", "building", "failed"
 _KINDS = (1, -1, "text", "2dsphere", "hashed")
 _MAX_KEYS = 32
 _LONGEST_NAME = 100
-_DUPLICATE_KEY, _INDEX_NOT_FOUND = 11000, 27
-_builds = threading.BoundedSemaphore(1)
-
-log = structlog.get_logger()
+_LONGEST_EXPIRY = 2**31 - 1
+_INDEX_NOT_FOUND, _UNAUTHORIZED = 27, 13
+ID_INDEX = "_id_"
+# MongoDB's analyzers of text.
+LANGUAGES = (
+    "none", "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian",
+    "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "turkish",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +51,46 @@ class IndexSpec:
     partial_filter: Mapping[str, Any] | None = None
     expire_after_seconds: int | None = None
     name: str | None = None
+    default_language: str | None = None
 
     @property
     def full_name(self) -> str:
         """The given name, else the one of the server's tools."""
         return self.name or "_".join(f"{name}_{kind}" for name, kind in self.keys.items())
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options as ``createIndexes`` takes them."""
+        found: dict[str, Any] = {"name": self.full_name}
+        found |= {"unique": True} if self.unique else {}
+        found |= {"sparse": True} if self.sparse else {}
+        if self.partial_filter is not None:
+            found["partialFilterExpression"] = self.partial_filter
+        if self.expire_after_seconds is not None:
+            found["expireAfterSeconds"] = self.expire_after_seconds
+        if self.default_language is not None:
+            found["default_language"] = self.default_language
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The number of operations that used an index since a moment: a restart of the server, or the
+    index's birth."""
+
+    operations: int
+    since: datetime
+
+    @property
+    def days(self) -> float:
+        """The days since then."""
+        return (clock.now() - self.since).total_seconds() / 86400
+
 
 @dataclass(frozen=True, slots=True)
 class ListedIndex:
-    """An index, ready, building or failed with a ``cause``."""
+    """An index, ready, building or failed with a ``cause``, and documents that stood in its way by
+    their addresses. ``job`` is that of its build."""
 
     name: str
     keys: dict[str, Any]
@@ -82,95 +99,141 @@ class ListedIndex:
     sparse: bool = False
     partial_filter: dict[str, Any] | None = None
     expire_after_seconds: int | None = None
+    default_language: str | None = None
+    hidden: bool = False
+    size_bytes: int | None = None
+    use: Use | None = None
     cause: str | None = None
+    conflicts: tuple[str, ...] = ()
+    percent: int | None = None
     at: datetime | None = None
+    job: str | None = None
+
+    @property
+    def spec(self) -> IndexSpec:
+        """How it was asked for, or could be again."""
+        return IndexSpec(
+            self.keys,
+            self.unique,
+            self.sparse,
+            self.partial_filter,
+            self.expire_after_seconds,
+            self.name,
+            self.default_language,
+        )
 
 
-def builds() -> Collection[dict[str, Any]]:
-    """The records of builds, in the portal's own database beside the tenant database."""
-    return client()[internal_database(current().tenant_db)][COLLECTION]
-
-
-@cache
-def _prepare() -> None:
-    """Create the index that deletes records after KEPT, once in a process."""
-    builds().create_index("at", expireAfterSeconds=int(KEPT.total_seconds()))
-
-
-def list_indexes(organization: Organization) -> list[ListedIndex]:
-    """The indexes there are, and the builds that run or failed."""
+def ready_indexes(organization: Organization) -> list[ListedIndex]:
+    """The indexes that are there, without those that are being built."""
     with reading():
-        existing = [_listed(dict(index)) for index in tenant_of(organization).list_indexes()]
-    ready = {index.name for index in existing}
-    pending = builds().find({"organization": organization.id}).sort("at", 1)
-    return existing + [_pending(build) for build in pending if build["name"] not in ready]
+        handle = tenant_of(organization)
+        options: dict[str, Any] = {"includeBuildUUIDs": True}
+        if organization.placement.strategy == Strategy.SHARED:
+            options = {}
+        # The library's list has those that are being built among the others.
+        rows = handle._execution.read_between("listIndexes", **options)["cursor"]["firstBatch"]
+    return [_listed(dict(row)) for row in rows if "buildUUID" not in row]
 
 
-def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> ListedIndex:
-    """Build the index, or begin to: where it takes longer than AWAITED_SECONDS, its state says so.
-    One that exists is ready at once. Recorded in the audit trail, without values.
+def with_figures(organization: Organization, indexes: list[ListedIndex]) -> list[ListedIndex]:
+    """The indexes with their sizes, and with their use where the portal may read that."""
+    figures = stored_by(organization).figures
+    sizes = {index.name: index.size_bytes for index in figures.indexes} if figures else {}
+    uses = _uses(organization)
+    return [
+        replace(index, size_bytes=sizes.get(index.name), use=uses.get(index.name))
+        for index in indexes
+    ]
 
-    Raises InvalidIndex, FieldMasked, NeedsOwnPlacement, TooManyIndexes, TooManyBuilds where the
-    worker builds one already, TooManyAttempts, NotFound, Forbidden.
-    """
-    _check(spec)
-    mask = mask_of(access)
-    mask.check_keys(spec.keys)
-    mask.check_filter(spec.partial_filter or {})
+
+def check_spec(access: DocumentAccess, spec: IndexSpec) -> None:
+    """Raise InvalidIndex for an index that can't be, FieldMasked for one that reads what the caller
+    may not see, NeedsOwnPlacement in a shared collection."""
     if access.organization.placement.strategy == Strategy.SHARED:
         raise NeedsOwnPlacement("an index")
-    rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
-    indexes = list_indexes(access.organization)
-    same = next((index for index in indexes if index.name == spec.full_name), None)
-    if same and same.state == BUILDING:
-        return same
-    if len(indexes) - bool(same) >= MOST_INDEXES:
-        raise TooManyIndexes(MOST_INDEXES)
-    if not _builds.acquire(blocking=False):
-        raise TooManyBuilds
-    try:
-        _record_begun(access, spec, context)
-        done = threading.Event()
-        threading.Thread(
-            target=_build, args=(access.organization, spec, done), name="index-build", daemon=True
-        ).start()
-    except BaseException:
-        _builds.release()
-        raise
-    done.wait(AWAITED_SECONDS)
-    found = list_indexes(access.organization)
-    return next(index for index in found if index.name == spec.full_name)
+    _check(spec)
+    access.mask.check_keys(spec.keys)
+    if spec.partial_filter is not None:
+        with reading():
+            check_filter(spec.partial_filter)
+        access.mask.check_filter(spec.partial_filter)
 
 
-def drop_index(access: Access, name: str, context: RequestContext) -> None:
-    """Drop the index, or forget its failed build. Raises IndexNotFound, InvalidIndex for that of
-    ``_id``, NotFound, Forbidden."""
-    if name == "_id_":
-        raise InvalidIndex("The index of _id stays.")
-    listed = next((i for i in list_indexes(access.organization) if i.name == name), None)
-    if listed is None:
-        raise IndexNotFound
+def hide_index(access: Access, name: str, context: RequestContext, *, hidden: bool) -> None:
+    """Have the server use the index no longer, or again. Hidden, it is kept current, and a unique
+    one goes on refusing. Does nothing where it is so. Raises IndexNotFound, InvalidIndex for
+    that of ``_id``, NotFound, Forbidden."""
+    listed = _ready(access, name)
+    if listed.hidden == hidden:
+        return
+
+    @transactional
+    def record_hidden() -> None:
+        organization = begin_change(
+            access, context, HIDDEN, access.organization.id, permission="indexes.manage"
+        )
+        action = "index.hidden" if hidden else "index.unhidden"
+        record(organization, action, context.origin, name=name)
+
+    record_hidden()
+    tenant_of(access.organization)._execution.change(
+        "collMod", index={"name": name, "hidden": hidden}
+    )
+
+
+def drop_ready(access: Access, name: str, context: RequestContext) -> None:
+    """Drop the index. Raises IndexNotFound, InvalidIndex, NotFound, Forbidden."""
+    listed = _ready(access, name)
 
     @transactional
     def record_dropped() -> None:
         organization = begin_change(
             access, context, DROPPED, access.organization.id, permission="indexes.manage"
         )
-        record(
-            organization,
-            "index.dropped",
-            context.origin,
-            name=name,
-            fields=", ".join(listed.keys),
-        )
+        fields = ", ".join(listed.keys)
+        record(organization, "index.dropped", context.origin, name=name, fields=fields)
 
     record_dropped()
+    drop_if_there(access.organization, name)
+
+
+def drop_if_there(organization: Organization, name: str) -> None:
+    """Make sure that there is no index of this name, nor a build of one."""
     try:
-        tenant_of(access.organization).drop_index(name)
+        tenant_of(organization).drop_index(name)
     except OperationFailure as error:
         if error.code != _INDEX_NOT_FOUND:
             raise
-    builds().delete_one({"organization": access.organization.id, "name": name})
+
+
+def _ready(access: Access, name: str) -> ListedIndex:
+    if access.organization.placement.strategy == Strategy.SHARED:
+        raise NeedsOwnPlacement("an index")
+    if name == ID_INDEX:
+        raise InvalidIndex("The index of _id stays: every collection has it.")
+    listed = next((i for i in ready_indexes(access.organization) if i.name == name), None)
+    if listed is None:
+        raise IndexNotFound
+    return listed
+
+
+def _uses(organization: Organization) -> dict[str, Use]:
+    placement = organization.placement
+    if placement.strategy == Strategy.SHARED:
+        return {}
+    command = {"aggregate": placement.collection, "pipeline": [{"$indexStats": {}}], "cursor": {}}
+    try:
+        reply = send(database_of(placement), command, placement.uuid)
+    except CollectionError:  # it was renamed meanwhile
+        return {}
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        return {}
+    return {
+        row["name"]: Use(row["accesses"]["ops"], row["accesses"]["since"])
+        for row in reply["cursor"]["firstBatch"]
+    }
 
 
 def _check(spec: IndexSpec) -> None:
@@ -181,102 +244,45 @@ def _check(spec: IndexSpec) -> None:
             raise InvalidIndex("An index has names of fields, each of 100 characters at most.")
         if kind not in _KINDS or isinstance(kind, bool | float):
             raise InvalidIndex("A field is indexed by 1, -1, text, 2dsphere or hashed.")
-    if spec.partial_filter is not None:
-        with reading():
-            check_filter(spec.partial_filter)
     if len(spec.full_name) > _LONGEST_NAME or "\0" in spec.full_name or spec.full_name == "*":
         raise InvalidIndex("The name of an index has 100 characters at most: send a shorter one.")
     if list(spec.keys) == ["_id"]:
         raise InvalidIndex("There is an index of _id already.")
+    _check_expiry(spec)
+    if spec.default_language is not None and spec.default_language not in LANGUAGES:
+        raise InvalidIndex(f"The language of texts is one of {', '.join(LANGUAGES)}.")
 
 
-@transactional
-def _record_begun(access: Access, spec: IndexSpec, context: RequestContext) -> None:
-    organization = begin_change(
-        access, context, CREATED, access.organization.id, permission="indexes.manage"
-    )
-    record(
-        organization,
-        "index.created",
-        context.origin,
-        name=spec.full_name,
-        fields=", ".join(spec.keys),
-    )
+def _check_expiry(spec: IndexSpec) -> None:
+    if spec.expire_after_seconds is None:
+        return
+    if len(spec.keys) > 1 or next(iter(spec.keys.values())) not in (1, -1) or "_id" in spec.keys:
+        raise InvalidIndex("Documents expire by one field with dates, which isn’t _id.")
+    if not 0 <= spec.expire_after_seconds <= _LONGEST_EXPIRY:
+        raise InvalidIndex("Documents expire after 0 to 2,147,483,647 seconds.")
 
 
-def _build(organization: Organization, spec: IndexSpec, done: threading.Event) -> None:
-    known = {"organization": organization.id, "name": spec.full_name}
-    started = {"keys": list(spec.keys.items()), "unique": spec.unique, "at": clock.now()}
-    try:
-        _prepare()
-        builds().replace_one(known, {**known, **started, "state": BUILDING}, upsert=True)
-        with pymongo.timeout(BUILD_SECONDS):
-            _create(organization, spec)
-        builds().delete_one(known)
-    except Exception as error:
-        cause = _cause_of(error)
-        # The server's words on a duplicate key have its values.
-        log.warning(
-            "index.build_failed",
-            organization=str(organization.id),
-            kind=type(error).__name__,
-            cause=cause,
-        )
-        try:
-            builds().update_one(known, {"$set": {"state": FAILED, "cause": cause}})
-        except PyMongoError as unavailable:  # it reads as failed once its time is over
-            log.warning("index.build_not_recorded", error=str(unavailable)[:300])
-    finally:
-        _builds.release()
-        done.set()
-
-
-def _create(organization: Organization, spec: IndexSpec) -> None:
-    options: dict[str, Any] = {"name": spec.full_name}
-    options |= {"unique": True} if spec.unique else {}
-    options |= {"sparse": True} if spec.sparse else {}
-    if spec.partial_filter is not None:
-        options["partialFilterExpression"] = spec.partial_filter
-    if spec.expire_after_seconds is not None:
-        options["expireAfterSeconds"] = spec.expire_after_seconds
-    tenant_of(organization).create_index(list(spec.keys.items()), **options)
-
-
-def _cause_of(error: Exception) -> str:
-    """The cause of a failed build, without values of documents."""
-    if isinstance(error, PyMongoError) and error.timeout:
-        return f"It took longer than {BUILD_SECONDS // 60} minutes."
-    if isinstance(error, OperationFailure):
-        details = error.details or {}
-        if error.code == _DUPLICATE_KEY:
-            named = ", ".join(details.get("keyPattern") or {})
-            return f"Several documents have the same {named}; a missing field counts as null."
-        return f"MongoDB refuses it: {details.get('codeName') or 'code'} ({error.code})."
-    return "MongoDB could not be reached."
-
-
-def _listed(index: dict[str, Any]) -> ListedIndex:
+def _listed(index: Mapping[str, Any]) -> ListedIndex:
+    keys = dict(index["key"])
+    if "weights" in index:  # the server tells fields of text apart from the others
+        texts = dict.fromkeys(sorted(index["weights"]), "text")
+        before = {name: kind for name, kind in keys.items() if not name.startswith("_fts")}
+        keys = {**before, **texts}
     return ListedIndex(
         name=index["name"],
-        keys=dict(index["key"]),
+        keys=keys,
         state=READY,
-        unique=bool(index.get("unique")) or index["name"] == "_id_",
-        sparse=bool(index.get("sparse")),
+        unique=bool(index.get("unique", False)) or index["name"] == ID_INDEX,
+        sparse=bool(index.get("sparse", False)),
         partial_filter=index.get("partialFilterExpression"),
-        expire_after_seconds=index.get("expireAfterSeconds"),
+        expire_after_seconds=_whole(index.get("expireAfterSeconds")),
+        default_language=index.get("default_language") if "weights" in index else None,
+        hidden=bool(index.get("hidden", False)),
     )
 
 
-def _pending(build: Mapping[str, Any]) -> ListedIndex:
-    over = build["at"] + timedelta(seconds=BUILD_SECONDS + 60) < clock.now()
-    state, cause = build["state"], build.get("cause")
-    if state == BUILDING and over:
-        state, cause = FAILED, "The portal was stopped meanwhile."
-    return ListedIndex(
-        name=build["name"],
-        keys=dict(build["keys"]),
-        state=state,
-        unique=build["unique"],
-        cause=cause,
-        at=build["at"],
-    )
+def _whole(seconds: float | None) -> int | None:
+    """The seconds; the longest time where an old server was told no number."""
+    if seconds is None:
+        return None
+    return int(seconds) if seconds <= _LONGEST_EXPIRY else _LONGEST_EXPIRY

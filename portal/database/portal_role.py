@@ -37,8 +37,8 @@ _DOCUMENTS = ("find", "insert", "update", "remove")
 # changeStream: moves follow what is written meanwhile.
 _FOLLOWED = ("changeStream",)
 _COLLECTIONS = ("createCollection", "listCollections", "createIndex", "dropIndex", "listIndexes")
-# collMod: validators, which scripts for tenants set.
-_LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats", "collMod")
+# collMod: validators, and what is changed of indexes; indexStats: whether they are used.
+_LIFECYCLE = ("dropCollection", "renameCollectionSameDB", "collStats", "collMod", "indexStats")
 _OWN = (
     *_DOCUMENTS,
     *(one for one in _COLLECTIONS if one != "listCollections"),

@@ -10,7 +10,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock
-from portal.database.transactions import transactional
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.jobs import Job, JobItem, JobState, Progress
 from portal.jobs.errors import (
     JobEnded,
@@ -39,7 +39,39 @@ def start_job(
     """Start a job about ``subject``, in the audit trail as ``title``: that of the ``organization``
     if the job is one of its members', which then ends with it. Raises JobExists where one is open.
     """
-    job = Job(
+    job = _job(kind, subject, title, context, organization, total, parameters)
+    try:
+        return transactional(_insert)(job)
+    except DuplicateKeyError as error:
+        raise JobExists(open_job(kind, subject)) from error
+
+
+@within_transaction
+def start_job_with(
+    kind: JobKind,
+    subject: str,
+    title: str,
+    context: RequestContext,
+    *,
+    organization: ObjectId | None = None,
+    total: int = 0,
+    parameters: dict[str, Any] | None = None,
+) -> Job:
+    """Start a job in the caller's transaction, with what else that changes. Otherwise like
+    ``start_job``, but for DuplicateKeyError where one is open, which ends the transaction."""
+    return _insert(_job(kind, subject, title, context, organization, total, parameters))
+
+
+def _job(
+    kind: JobKind,
+    subject: str,
+    title: str,
+    context: RequestContext,
+    organization: ObjectId | None,
+    total: int,
+    parameters: dict[str, Any] | None,
+) -> Job:
+    return Job(
         kind=kind.name,
         subject=subject,
         title=title,
@@ -51,13 +83,9 @@ def start_job(
         due_at=_AT_ONCE,
         progress=Progress(total=total),
     )
-    try:
-        return _insert(job)
-    except DuplicateKeyError as error:
-        raise JobExists(open_job(kind, subject)) from error
 
 
-@transactional
+@within_transaction
 def _insert(job: Job) -> Job:
     # Of items as well, which stay when jobs are deleted.
     highest = (

@@ -1,11 +1,25 @@
 """Indexes by the API: bounded builds, and failed ones stay listed."""
 
 import json
+from datetime import timedelta
 
 import pytest
+from bson import encode
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo.errors import DuplicateKeyError
 
-from portal.data import indexes
+from portal import clock
+from portal.data import index_builds, index_conflicts
+from portal.data.access import operator_access
+from portal.data.document_ids import parse_document_id
+from portal.data.indexes import IndexSpec
+from portal.database.leases import Interrupted
 from portal.documents.audit import AuditEvent
+from portal.documents.jobs import Job
+from portal.jobs import managing, running
+from portal.jobs.runner import run_due_jobs
+from portal.web.context import RequestContext
 from tests.program import fault
 
 INDEXES = "/org/acme-corp/indexes"
@@ -34,9 +48,11 @@ def test_an_index_is_built_listed_and_dropped(writer, stored, acme):
     assert writer.delete(f"{INDEXES}/a_1__id_1").status_code == 200
     assert set(listed(writer)) == {"_id_"}
     assert fault(writer.delete(f"{INDEXES}/a_1__id_1")) == (404, "index_not_found", set())
-    [*_, first, _, last] = AuditEvent.objects(chain=acme.id).order_by("seq")
-    assert (first.action, last.action) == ("index.created", "index.dropped")
-    assert first.details == {"name": "a_1__id_1", "fields": "a, _id"}
+    events = list(AuditEvent.objects(chain=acme.id).order_by("seq"))[-4:]
+    assert [event.action for event in events] == [
+        "index.created", "job.started", "job.done", "index.dropped",
+    ]  # fmt: skip
+    assert events[0].details == {"name": "a_1__id_1", "fields": "a, _id"}
 
 
 @pytest.mark.attack("Q3")
@@ -88,12 +104,153 @@ def test_the_index_of_ids_stays(writer):
 
 
 def test_there_are_not_too_many(writer, monkeypatch):
-    monkeypatch.setattr(indexes, "MOST_INDEXES", 2)
+    monkeypatch.setattr(index_builds, "MOST_INDEXES", 2)
     assert create(writer, keys={"a": 1}).status_code == 201
     assert fault(create(writer, keys={"b": 1})) == (409, "too_many_indexes", set())
 
 
-def test_a_worker_builds_one_at_a_time(writer):
-    with indexes._builds:
-        assert fault(create(writer, keys={"a": 1})) == (503, "building_already", set())
+def test_a_worker_builds_one_at_a_time_and_the_next_waits_for_its_turn(writer):
+    with index_builds._builds:
+        answer = create(writer, keys={"a": 1})
+        assert (answer.status_code, answer.json["index"]["state"]) == (202, "building")
+        assert create(writer, keys={"a": 1}).json["index"]["state"] == "building"
+    assert run_due_jobs() == 1
+    assert listed(writer)["a_1"]["state"] == "ready"
+
+
+def test_a_build_whose_process_died_is_gone_on_with(writer, stored):
+    """The server has the index already, or goes on building it."""
+    with index_builds._builds:
+        create(writer, keys={"a": 1})
+    job = Job.objects.get(kind="index_build")
+    assert running.acquire(job.id)
+    stored.create_index("a")
+    Job.objects(id=job.id).update_one(set__due_at=job.created_at)
+    assert run_due_jobs() == 1
+    assert listed(writer)["a_1"]["state"] == "ready"
+
+
+def test_a_build_that_is_stopped_leaves_no_index(writer, stored):
+    with index_builds._builds:
+        create(writer, keys={"a": 1})
+        assert writer.delete(f"{INDEXES}/a_1").status_code == 200
+    assert run_due_jobs() == 0
+    assert set(listed(writer)) == {"_id_"}
+
+
+def test_a_build_that_was_stopped_while_the_server_built_it_is_taken_back(writer, stored):
+    with index_builds._builds:
+        create(writer, keys={"a": 1})
+    leased = running.acquire(Job.objects.get(kind="index_build").id)
+    run = running.Run(leased)
+    managing.cancel_job(str(leased.id), RequestContext())
+    with pytest.raises(Interrupted):
+        run.renew()
+    with pytest.raises(Interrupted):
+        index_builds.build_index(run)
+    assert set(stored.index_information()) == {"_id_"}
+
+
+def test_a_build_may_not_take_too_long(writer, monkeypatch):
+    with index_builds._builds:
+        create(writer, keys={"a": 1})
+    monkeypatch.setattr(index_builds, "BUILD_SECONDS", 0)
+    assert run_due_jobs() == 1
+    [failed] = [index for index in listed(writer).values() if index["state"] == "failed"]
+    assert "longer than" in failed["cause"]
+
+
+def test_a_failed_build_names_the_documents_in_its_way(writer, stored):
+    stored.insert_many([{"_id": n, "email": "secret"} for n in range(3)])
+    create(writer, keys={"email": 1}, unique=True)
+    [first, last] = listed(writer)["email_1"]["conflicts"]
+    assert [parse_document_id(each) for each in (first, last)] == [encode({"": 0}), encode({"": 2})]
+
+
+def test_another_index_of_the_same_name_is_refused(writer):
     assert create(writer, keys={"a": 1}).status_code == 201
+    answer = create(writer, keys={"a": 1}, unique=True)
+    assert fault(answer) == (422, "invalid_index", set())
+    assert not listed(writer)["a_1"]["unique"]
+
+
+def test_an_index_is_hidden_and_shown_again_without_being_built(writer, stored):
+    create(writer, keys={"a": 1})
+    for hidden in (True, True, False):
+        answer = writer.send("PATCH", f"{INDEXES}/a_1", json.dumps({"hidden": hidden}))
+        assert answer.status_code == 200
+        assert listed(writer)["a_1"]["hidden"] == hidden
+        assert stored.index_information()["a_1"].get("hidden", False) == hidden
+    assert Job.objects(kind="index_build").count() == 1
+
+
+def test_size_and_use_are_told(writer, stored):
+    create(writer, keys={"a": 1})
+    stored.insert_one({"a": 1})
+    stored.find_one({"a": 1})
+    found = listed(writer)["a_1"]
+    assert found["size_bytes"] > 0
+    assert found["operations"] == 1
+    assert found["used_since"]
+
+
+def check(writer, **body):
+    answer = writer.send("POST", f"{INDEXES}/check", json.dumps(body))
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def test_conflicts_of_a_unique_index_are_named_before_it_is_built(writer, stored):
+    stored.insert_many(
+        [{"_id": 1}, {"_id": 2}, {"_id": 3, "a": None}, {"_id": 4, "a": 7}, {"_id": 5, "a": 7.0},
+         {"_id": 6, "a": 8}, {"_id": 7, "a": [9, 9]}, {"_id": 8, "a": []}]
+    )  # fmt: skip
+    found = check(writer, keys={"a": 1}, unique=True)
+    assert found["conflicting"] == 5
+    missing, seven = found["conflicts"]
+    assert (missing["missing"], missing["documents"]) == (True, 3)
+    assert (seven["values"], seven["documents"]) == ("7", 2)
+    assert [parse_document_id(each) for each in seven["addresses"]] == [
+        encode({"": 4}), encode({"": 5}),
+    ]  # fmt: skip
+    within = check(writer, keys={"a": 1}, unique=True, partial_filter={"a": {"$gt": 7}})
+    assert within["conflicting"] == 0
+    assert check(writer, keys={"a": 1}, unique=True, sparse=True)["conflicting"] == 2
+    assert check(writer, keys={"a": 1})["conflicting"] == 0
+
+
+KEYS = st.sampled_from([None, 1, 2, [], [1], [1, 1], [1, 2], "x", {"b": 1}, ...])
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(first=st.lists(KEYS, min_size=1, max_size=4), sparse=st.booleans())
+def test_what_is_named_is_what_the_server_would_refuse(acme, stored, first, sparse):
+    stored.delete_many({})
+    documents = [{} if key is ... else {"a": key} for key in first]
+    stored.insert_many(documents)
+    spec = IndexSpec({"a": 1}, unique=True, sparse=sparse)
+    found = index_conflicts.conflicts_of(operator_access(acme), spec)
+    try:
+        stored.create_index("a", unique=True, sparse=sparse)
+        stored.drop_index("a_1")
+        refused = False
+    except DuplicateKeyError:
+        refused = True
+    assert bool(found.documents) == refused
+
+
+def test_what_would_expire_at_once_is_told_of_dates_alone(writer, stored):
+    now = clock.now()
+    stored.insert_many(
+        [{"at": now - timedelta(days=2)}, {"at": now}, {"at": "2020-01-01"}, {}, {"at": 5}]
+    )
+    found = check(writer, keys={"at": 1}, expire_after_seconds=86400)
+    assert (found["deleted_at_once"], found["without_date"]) == (1, 3)
+    refused = writer.send(
+        "POST",
+        f"{INDEXES}/check",
+        json.dumps({"keys": {"a": 1, "b": 1}, "expire_after_seconds": 1}),
+    )
+    assert fault(refused) == (422, "invalid_index", set())

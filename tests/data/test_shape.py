@@ -136,7 +136,9 @@ DOCUMENTS = st.lists(st.dictionaries(NAMES, VALUES, max_size=5), min_size=1, max
 EXACT = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(documents=DOCUMENTS)
 def test_each_link_matches_exactly_what_it_says(acme, stored, documents):
     stored.delete_many({})
@@ -144,7 +146,7 @@ def test_each_link_matches_exactly_what_it_says(acme, stored, documents):
     matches_what_it_says(acme, shape_of(operator_access(acme)))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(documents=DOCUMENTS)
 def test_any_document_can_be_surveyed(documents):
     survey = Survey()
