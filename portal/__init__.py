@@ -13,6 +13,7 @@ from portal.api import openapi
 from portal.api.refusals import FIELDS
 from portal.data import index_builds
 from portal.data.browsing import views as browsing_views
+from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
@@ -166,6 +167,7 @@ def create_app(active: Settings) -> Flask:
         credential_views,
         browsing_views,
         structure_views,
+        masks_views,
         audit_views,
         member_views,
         factor_views,

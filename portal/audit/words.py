@@ -105,6 +105,8 @@ WORDS = {
     "provisioning_key.created": "Provisioning key “{name}” made",
     "provisioning_key.revoked": "Provisioning key “{name}” revoked",
     "credential.taken_over": "Credential “{name}” taken over: its user had no record",
+    "field.masked": "Field “{field}” made sensitive",
+    "field.unmasked": "Field “{field}” made visible",
     "index.created": "Index “{name}” built on {fields}",
     "index.dropped": "Index “{name}” dropped",
     "index.forgotten": "Failed build of index “{name}” forgotten",

@@ -134,6 +134,20 @@ class InvalidMask(Invalid):
     message = "{reason} Nothing was changed."
 
 
+@dataclass
+class TooManyMasks(Conflict):
+    """The organization has as many sensitive fields as it may."""
+
+    limit: int
+
+    code = "too_many_masks"
+    field = "path"
+    title = "There are too many sensitive fields"
+    message = (
+        "An organization has {limit} sensitive fields at most. Choose what they are in instead."
+    )
+
+
 class QueryTooSlow(Invalid):
     """The server stopped a query at its time limit."""
 

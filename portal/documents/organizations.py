@@ -163,6 +163,8 @@ class Organization(MasterDocument):
     viewers_read_documents = fields.BooleanField()
     # Dotted paths of fields that only who has ``documents.unmask`` sees.
     masked_fields = fields.ListField(fields.StringField(), default=None)
+    # Fields that are suggested as sensitive no longer.
+    passed_over_fields = fields.ListField(fields.StringField(), default=None)
     # What programs write by the API can be undone too.
     records_programs = fields.BooleanField()
     # From when on it locks out members without a second factor.
