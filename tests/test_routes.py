@@ -234,6 +234,9 @@ ROUTES = {
     "POST /org/<name:name>/indexes": "indexes.manage",
     "POST /org/<name:name>/indexes/check": "indexes.manage",
     "PATCH /org/<name:name>/indexes/<index_name>": "indexes.manage",
+    "GET /org/<name:name>/masks": "documents.mask",
+    "POST /org/<name:name>/masks": "documents.mask",
+    "DELETE /org/<name:name>/masks": "documents.mask",
     "DELETE /org/<name:name>/indexes/<index_name>": "indexes.manage",
     "POST /admin/login": PUBLIC,
     "GET /auth/check": KNOWN,
@@ -249,6 +252,8 @@ BODIES = {
     "POST /org/<name:name>/keys": {"name": "Nightly export", "role": "viewer"},
     "POST /org/<name:name>/credentials": {"name": "Weekly report", "reach": "read"},
     "POST /org/<name:name>/indexes": {"keys": {"title": 1}},
+    "POST /org/<name:name>/masks": {"path": "iban"},
+    "DELETE /org/<name:name>/masks": {"path": "iban"},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }

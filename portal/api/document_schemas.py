@@ -147,6 +147,32 @@ class ResultsAnswer(Success):
     results = fields.List(fields.Dict(), required=True, metadata={"example": [{"n": 3}]})
 
 
+class MaskBody(Body):
+    path = fields.String(
+        required=True,
+        metadata={
+            "description": "the names to the field with dots between them, positions in lists left "
+            "out",
+            "example": "contact.email",
+        },
+    )
+
+
+class Mask(Response):
+    path = fields.String(required=True, metadata={"example": "contact.email"})
+    since = fields.AwareDateTime(
+        format="iso",
+        default_timezone=UTC,
+        required=True,
+        allow_none=True,
+        metadata={"example": "2026-11-25T08:00:00+00:00"},
+    )
+
+
+class MasksAnswer(Success):
+    masks = fields.List(fields.Nested(Mask), required=True)
+
+
 class CountAnswer(Success):
     count = fields.Integer(required=True, metadata={"example": 3})
     more = fields.Boolean(

@@ -18,6 +18,7 @@ from portal.api.audit import audit
 from portal.api.credentials import org_credentials
 from portal.api.documents import documents
 from portal.api.indexes import indexes
+from portal.api.masks import masks
 from portal.api.members import org_members
 from portal.api.moves import org_moves
 from portal.api.organizations import org
@@ -131,6 +132,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         org_credentials,
         documents,
         indexes,
+        masks,
         audit,
     )
     for part in parts:

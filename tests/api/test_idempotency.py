@@ -162,6 +162,8 @@ CALLS = {
     "POST /org/{name}/adopt": (replaced, the_replacement),
     "POST /org/{name}/indexes": (nothing, {"keys": {"title": 1}}),
     "DELETE /org/{name}/indexes/{index_name}": (indexed_by, None),
+    "POST /org/{name}/masks": (nothing, {"path": "iban"}),
+    "DELETE /org/{name}/masks": (nothing, {"path": "iban"}),
     "POST /org/{name}/credentials": (nothing, {"name": "Weekly report", "reach": "read"}),
     "POST /org/{name}/credentials/{credential_id}/rotate": (given_credential_by, None),
     "POST /org/{name}/credentials/{credential_id}/end-overlap": (given_two_users_by, None),
