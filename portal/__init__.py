@@ -14,6 +14,7 @@ from portal.api.refusals import FIELDS
 from portal.data import index_builds
 from portal.data.browsing import views as browsing_views
 from portal.data.structure import masks_views
+from portal.data.history import undoing
 from portal.data.structure import views as structure_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
@@ -114,6 +115,7 @@ MAIL_KINDS = (
     *move_mails.KINDS,
 )
 JOB_KINDS = (*applying.KINDS, *draining.KINDS, *index_builds.KINDS)
+JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND)
 ACCOUNT_ENDINGS = Wiring(
     on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(

@@ -56,7 +56,7 @@ SLACK_BYTES = 16 * 1024 * 1024
 MOST_FIELDS = 50
 """The number of fields that an edit names."""
 
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 _recorded_bytes: Counter[ObjectId] = Counter()
 
 
@@ -188,19 +188,25 @@ def open_edit(
     title: str,
     fields: Sequence[str] = (),
     reason: str | None = None,
+    document: bytes | None = None,
     job: ObjectId | None = None,
     undo_of: ObjectId | None = None,
     edit_id: ObjectId | None = None,
+    position: Any = None,
+    plan: bytes | None = None,
 ) -> Edit:
     """Open an edit of many documents in the transaction of ``handle``. An ``edit_id`` that was
     chosen before, such as one in a job's parameters, has it opened once: it is found again as it
-    is."""
+    is.
+
+    ``plan`` is what its work goes by, kept here since it may have values of documents.
+    """
     found = edit_id and find_edit(handle, access.organization.id, edit_id)
     if found:
         return found
     return _insert(
-        handle, access, kind, title=title, fields=fields, reason=reason, job=job,
-        undo_of=undo_of, edit_id=edit_id,
+        handle, access, kind, title=title, fields=fields, reason=reason, document=document,
+        job=job, undo_of=undo_of, edit_id=edit_id, position=position, plan=plan,
     )  # fmt: skip
 
 
@@ -268,6 +274,14 @@ def close_edit(organization: Organization, edit_id: ObjectId) -> None:
     )
 
 
+def assign_job(organization: Organization, edit_id: ObjectId, job: ObjectId) -> None:
+    """Note the job that works on the edit."""
+    edits_of(documents_of(organization)).update_one(
+        {"_id": {"o": organization.id, "i": edit_id}},
+        {"$set": {"job": job}, "$inc": {"rev": 1}, **CHANGED},
+    )
+
+
 def prepare_recording(organization: Organization) -> None:
     """Have the collections there, which no transaction can index. Raises ClusterUnavailable."""
     edits_of(documents_of(organization))
@@ -321,7 +335,7 @@ def digest_of(document: bytes | None) -> bytes | None:
     """The digest by which a document is known to be the same."""
     if document is None:
         return None
-    return hashlib.sha256(document).digest()[:_DIGEST_BYTES]
+    return hashlib.sha256(document).digest()[:DIGEST_BYTES]
 
 
 # What a row takes beside a document.
@@ -340,6 +354,8 @@ def _insert(
     job: ObjectId | None = None,
     undo_of: ObjectId | None = None,
     edit_id: ObjectId | None = None,
+    position: Any = None,
+    plan: bytes | None = None,
 ) -> Edit:
     now = clock.now()
     row = {
@@ -362,6 +378,8 @@ def _insert(
     row |= {"document": value_of(document)} if document else {}
     row |= {"job": job} if job else {}
     row |= {"undo_of": undo_of} if undo_of else {}
+    row |= {"position": position} if position is not None else {}
+    row |= {"plan": Binary(plan)} if plan is not None else {}
     _edits(handle).insert_one(row, session=handle.session)
     return Edit.of(row)
 

@@ -1,1 +1,1 @@
-"""What was edited in an organization's documents, and undoing it."""
+"""The history of an organization's documents: edits, undo, edits of many, erasing for good."""

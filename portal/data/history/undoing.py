@@ -1,0 +1,283 @@
+"""Undoing an edit, which is an edit too.
+
+Each document of the edit is put back if it is as the edit left it, by a digest of its bytes, in the
+reverse order of its changes. What was changed later keeps that; what can't be put back is refused,
+with the reason. Documents go in batches, each a transaction; where the server refuses one, those of
+its batch go one by one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+
+from portal.data.access import DocumentAccess
+from portal.data.exact import read_among, read_one
+from portal.data.handles import RAW, documents_of
+from portal.data.history.entries import Entry, entry_of
+from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept, EditRunning
+from portal.data.history.working import access_of, carry_out, store_changes, while_reachable
+from portal.data.patching import elements
+from portal.data.recording import (
+    BATCH_BYTES,
+    DIGEST_BYTES,
+    Change,
+    Edit,
+    EditKind,
+    EditState,
+    LeftAlone,
+    Refusal,
+    append,
+    assign_job,
+    digest_of,
+    find_edit,
+    open_edit,
+    prepare_recording,
+    rows_between,
+    trim,
+)
+from portal.database.kept_beside import BEFORE_IMAGES, EDITS, rows_in
+from portal.database.write_records import CHANGED
+from portal.documents.jobs import Job
+from portal.jobs.errors import JobExists
+from portal.jobs.managing import start_job
+from portal.jobs.running import JobKind, Run
+from portal.tenants.elements import field_of, id_of
+
+_AT_ONCE_IN_REQUEST = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """An undo that is done, or has its ``job``."""
+
+    id: ObjectId
+    job: Job | None = None
+
+
+def undo_edit(access: DocumentAccess, edit_id: str, *, reason: str | None = None) -> Undo:
+    """Undo the edit: at once where it is of one document, else by a job. One that is begun already
+    is told again.
+
+    Raises EditNotFound, EditNotKept, EditRunning, AlreadyUndone.
+    """
+    organization = access.organization
+    entry = entry_of(organization, edit_id)
+    prepare_recording(organization)
+    handle = documents_of(organization)
+    if not (entry.undo and entry.undo_open):
+        _check(entry)
+    small = entry.rows <= _AT_ONCE_IN_REQUEST
+    undo_id = handle.with_transaction(lambda handle: _open(handle, access, entry, reason).id)
+    if small:
+        _carry_out(handle, access, undo_id, entry.id)
+        trim(organization)
+        return Undo(undo_id)
+    try:
+        job = start_job(
+            KIND,
+            f"{organization.id}/{undo_id}",
+            f"Undo of an edit of {entry.documents} documents",
+            access.context,
+            organization=organization.id,
+            total=entry.rows,
+            parameters={"edit": undo_id, "undo_of": entry.id},
+        )
+    except JobExists as error:
+        job = error.job
+    assign_job(organization, undo_id, job.id)
+    return Undo(undo_id, job)
+
+
+def _check(entry: Entry) -> None:
+    if entry.given_up:
+        raise EditNotKept
+    if entry.running:
+        raise EditRunning
+    if not entry.can_be_undone:
+        raise AlreadyUndone
+
+
+def _open(handle: Any, access: DocumentAccess, entry: Entry, reason: str | None) -> Edit:
+    """The open undo of the edit, begun unless it is."""
+    edits = rows_in(handle.session.client, EDITS)
+    key = {"o": access.organization.id, "i": entry.id}
+    row = edits.find_one({"_id": key}, {"undo": 1}, session=handle.session)
+    begun = row and row.get("undo")
+    found = begun and find_edit(handle, access.organization.id, begun)
+    if found and found.state == EditState.OPEN:
+        return found
+    opened = open_edit(
+        handle, access, EditKind.UNDO, title=entry.words, fields=entry.fields, reason=reason,
+        undo_of=entry.id, document=entry.document, position=entry.rows,
+    )  # fmt: skip
+    # Of two at a time one meets the other here.
+    edits.update_one(
+        {"_id": key, "undo": begun},
+        {"$set": {"undo": opened.id}, "$inc": {"rev": 1}, **CHANGED},
+        session=handle.session,
+    )
+    return opened
+
+
+def _work(run: Run) -> dict[str, Any]:
+    parameters, access = run.job.parameters, access_of(run.job)
+
+    def tell(edit: Edit) -> None:
+        run.check()
+        run.report(run.job.progress.total - (edit.position or 0), "putting back")
+
+    with while_reachable():
+        assign_job(access.organization, parameters["edit"], run.job.id)
+        handle = documents_of(access.organization)
+        edit = _carry_out(handle, access, parameters["edit"], parameters["undo_of"], tell)
+        trim(access.organization)
+    return {"documents": edit.documents, "left": edit.rows - edit.documents}
+
+
+KIND = JobKind("undo", goes_on="goes on by itself", work=_work)
+"""The kind of jobs that undo edits of many documents."""
+
+
+def _carry_out(
+    handle: Any,
+    access: DocumentAccess,
+    undo_id: ObjectId,
+    undone_id: ObjectId,
+    tell: Callable[[Edit], None] = lambda edit: None,
+) -> Edit:
+    """Undo from where the undo is, batch by batch, to the end."""
+    organization = access.organization.id
+
+    def step(handle: Any, most: int, refused: LeftAlone | None) -> Edit:
+        undo = find_edit(handle, organization, undo_id)
+        if undo is None:
+            raise EditNotFound
+        if undo.state == EditState.DONE:
+            return undo
+        images, end = _images_before(handle, organization, undone_id, undo.position, most)
+        _meet_erasures(handle, organization, undone_id)
+        changes, left = _compare(handle, images)
+        if refused:
+            changes, left = [], [*left, replace(refused, id=changes[0].id)]
+        store_changes(handle, changes)
+        state = EditState.OPEN if end else EditState.DONE
+        counts = {"as before": len(images) - len(changes) - len(left)}
+        return append(
+            handle, undo, changes, left_alone=left, position=end, counts=counts, state=state
+        )
+
+    return carry_out(handle, step, tell)
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """A document of the edit: before, and the digest after."""
+
+    id: bytes
+    before: bytes | None
+    after: bytes | None
+    refusal: Refusal | None = None
+
+
+def _meet_erasures(handle: Any, organization: ObjectId, edit_id: ObjectId) -> None:
+    """Write what an erasure writes too, so that of the two one sees what the other did."""
+    rows_in(handle.session.client, EDITS).update_one(
+        {"_id": {"o": organization, "i": edit_id}},
+        {"$inc": {"rev": 1}, **CHANGED},
+        session=handle.session,
+    )
+
+
+def _compare(handle: Any, images: Sequence[_Image]) -> tuple[list[Change], list[LeftAlone]]:
+    """The changes that put documents back, and those that stay as they are. A document may have
+    several images, the latest first."""
+    ids = list(dict.fromkeys(image.id for image in images))
+    stored = read_among(handle, ids)
+    begun = {each: stored[each] if each in stored else _stored_otherwise(handle, each, stored)
+             for each in ids}  # fmt: skip
+    now, left = dict(begun), dict[bytes, LeftAlone]()
+    for image in images:
+        refusal = image.refusal or _refusal_of(image, now[image.id])
+        if refusal:
+            left.setdefault(image.id, LeftAlone(image.id, refusal))
+        elif image.id not in left and digest_of(now[image.id]) == image.after:
+            now[image.id] = image.before
+    changes = [
+        Change(id_of(was) if was else each, was, now[each])
+        for each, was in begun.items()
+        if was != now[each]
+    ]
+    return changes, list(left.values())
+
+
+def _stored_otherwise(handle: Any, document_id: bytes, stored: dict[bytes, bytes]) -> bytes | None:
+    """The document of this id where it is stored with another type of number, which is equal."""
+    return read_one(handle, document_id) if document_id[4] in _NUMBERS else None
+
+
+_NUMBERS = (0x01, 0x10, 0x12, 0x13)
+
+
+def _refusal_of(image: _Image, now: bytes | None) -> Refusal | None:
+    if digest_of(now) == image.after or now == image.before:
+        return None
+    return Refusal.DELETED_LATER if now is None else Refusal.CHANGED_LATER
+
+
+def _images_before(
+    handle: Any, organization: ObjectId, edit_id: ObjectId, end: int, most: int
+) -> tuple[list[_Image], int]:
+    """The images with numbers before ``end``, backwards, as many as are put back at once, and the
+    number of the last of them."""
+    rows = rows_in(handle.session.client, BEFORE_IMAGES).with_options(codec_options=RAW)
+    wanted = rows_between(organization, edit_id, 0, end)
+    images: list[_Image] = []
+    parts: list[bytes] = []
+    size_bytes = 0
+    found = rows.find(wanted, session=handle.session, batch_size=most).sort("_id", -1)
+    for row in found:
+        number = row["_id"]["n"]
+        if "inserted" in row:
+            some = _insertions(row, end - number, most - len(images))
+            images += some
+            end -= len(some)
+        elif "refusal" in row:
+            end = number
+        else:
+            parts.append(row.get("before", b""))
+            size_bytes += len(parts[-1])
+            if row["_id"]["p"]:
+                continue
+            images.append(_image_of(row, b"".join(reversed(parts))))
+            parts.clear()
+            end = number
+        if len(images) >= most or size_bytes >= BATCH_BYTES:
+            return images, end
+    return images, 0
+
+
+def _image_of(row: RawBSONDocument, before: bytes) -> _Image:
+    refusal = None
+    if row.get("erased"):
+        refusal = Refusal.ERASED
+    elif not row["parts"]:
+        refusal = Refusal.NOT_KEPT
+    return _Image(field_of(bytes(row.raw), "document") or b"", before, row["after"], refusal)
+
+
+def _insertions(row: RawBSONDocument, end: int, most: int) -> list[_Image]:
+    """The last ``most`` of a row's first ``end`` insertions, backwards."""
+    ids = [each.value for each in elements((field_of(bytes(row.raw), "ids") or b"")[6:-1])]
+    erased, after = set(row.get("erased", ())), row["after"]
+    return [
+        _Image(
+            ids[n],
+            None,
+            after[n * DIGEST_BYTES : (n + 1) * DIGEST_BYTES],
+            Refusal.ERASED if n in erased else None,
+        )
+        for n in range(min(end, len(ids)) - 1, max(min(end, len(ids)) - most, 0) - 1, -1)
+    ]

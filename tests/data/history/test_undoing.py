@@ -1,0 +1,134 @@
+"""Each edit can be undone, and says of each document what became of it."""
+
+import bson
+import pytest
+from bson import Int64, ObjectId
+
+from portal.data import recording
+from portal.data.history.entries import outcomes_of
+from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept
+from portal.data.history.undoing import undo_edit
+from portal.data.recording import Refusal
+
+
+def test_a_change_is_undone_to_the_byte_and_that_too(desk):
+    desk.insert({"_id": 1, "n": Int64(5), "d": 1.0, "s": "a"})
+    before = desk.stored()
+    changed = desk.replace({"_id": 1, "n": 5, "x": None}, reason="customer called")
+    assert (changed.words, changed.reason, changed.documents) == (
+        "Changed n, d, s, x", "customer called", 1
+    )  # fmt: skip
+    after = desk.stored()
+    undo = desk.undo(changed)
+    assert desk.stored() == before
+    assert (undo.documents, undo.left, undo.title) == (1, 0, changed.words)
+    assert desk.entry(changed).undone
+    with pytest.raises(AlreadyUndone):
+        desk.undo(changed)
+    desk.undo(undo)
+    assert desk.stored() == after
+    assert not desk.entry(changed).undone
+    desk.undo(changed)
+    assert desk.stored() == before
+
+
+def test_insertions_and_deletions_are_undone(desk):
+    inserted = desk.insert({"_id": "a"}, {"_id": 1.0}, {"_id": ObjectId()})
+    before = desk.stored()
+    deleted = desk.delete("a")
+    assert len(desk.stored()) == 2
+    desk.undo(deleted)
+    assert desk.stored() == before
+    undo = desk.undo(inserted)
+    assert desk.stored() == {}
+    desk.undo(undo)
+    assert desk.stored() == before
+
+
+def test_saving_the_same_bytes_writes_nothing_and_is_no_edit(desk):
+    inserted = desk.insert({"_id": 1, "n": Int64(5)})
+    assert desk.replace({"_id": 1, "n": Int64(5)}).id == inserted.id
+    assert len(desk.edits()) == 1
+
+
+def test_what_was_changed_or_deleted_later_is_left_alone_and_named(desk):
+    desk.insert(*({"_id": n, "n": 0} for n in range(4)))
+    bulk = desk.update_many({}, {"$set": {"n": 1}})
+    desk.replace({"_id": 1, "n": 2})
+    desk.delete(2)
+    desk.replace({"_id": 3, "n": 0})  # somebody put it back by hand
+    undo = desk.undo(bulk)
+    assert (undo.documents, undo.left, undo.counts["as before"]) == (1, 2, 1)
+    told = {each.shown_id: each.refusal for each in outcomes_of(desk.organization, undo)}
+    assert told == {"1": Refusal.CHANGED_LATER, "2": Refusal.DELETED_LATER}
+    assert {key: bson.decode(each)["n"] for key, each in desk.stored().items()} == {
+        0: 0,
+        1: 2,
+        3: 0,
+    }
+    again = desk.entry(bulk)
+    assert not again.undone
+    assert again.can_be_undone
+
+
+def test_what_the_server_refuses_does_not_keep_the_others_back(desk, tenant_db):
+    desk.insert(*({"_id": n, "k": n} for n in range(3)))
+    bulk = desk.update_many({}, [{"$set": {"k": {"$add": ["$k", 10]}}}])
+    collection = tenant_db[desk.organization.placement.collection]
+    collection.create_index("k", unique=True)
+    desk.insert({"_id": "other", "k": 1})
+    undo = desk.undo(bulk)
+    assert (undo.documents, undo.left) == (2, 1)
+    [refused] = outcomes_of(desk.organization, undo)
+    assert (refused.shown_id, refused.refusal, refused.detail) == ("1", Refusal.DUPLICATE, "k")
+    desk.delete("other")
+    assert desk.undo(bulk).documents == 1
+    assert [bson.decode(each)["k"] for each in desk.stored().values()] == [0, 1, 2]
+
+
+def test_unique_values_that_went_round_go_back_round(desk, tenant_db):
+    collection = tenant_db[desk.organization.placement.collection]
+    desk.insert({"_id": 1, "k": "a"}, {"_id": 2, "k": "b"})
+    first = desk.delete(1)
+    collection.create_index("k", unique=True)
+    second = desk.replace({"_id": 2, "k": "a"})
+    desk.undo(second)
+    assert desk.undo(first).left == 0
+    assert len(desk.stored()) == 2
+
+
+def test_many_documents_go_in_batches_and_the_same_undo_is_begun_once(desk, monkeypatch):
+    monkeypatch.setattr(recording, "BATCH_DOCUMENTS", 3)
+    inserted = desk.insert(*({"_id": n} for n in range(20)))
+    first = undo_edit(desk.access, str(inserted.id))
+    assert undo_edit(desk.access, str(inserted.id)) == first
+    assert len(desk.stored()) == 20
+    assert desk.entry(inserted).undo_open
+    undo = desk.undo(inserted)
+    assert undo.id == first.id
+    assert desk.stored() == {}
+
+
+def test_a_document_of_16_mb_is_kept_and_put_back(desk):
+    large = bson.encode({"_id": 1, "data": b"x" * (16 * 1024 * 1024 - 40)})
+    assert 16 * 1024 * 1024 - len(large) < 20
+    desk.insert(large)
+    changed = desk.replace({"_id": 1, "data": "small"})
+    assert len([row for row in desk.rows("before_images") if "before" in row]) == 2
+    desk.undo(changed)
+    assert desk.stored() == {1: large}
+    desk.undo(desk.delete(1))
+    assert desk.stored() == {1: large}
+
+
+def test_the_oldest_make_room_and_say_so(desk, monkeypatch):
+    monkeypatch.setattr(recording, "MOST_BYTES", 3000)
+    monkeypatch.setattr(recording, "SLACK_BYTES", 1)
+    desk.insert({"_id": 1, "data": "a" * 1000})
+    edits = [desk.replace({"_id": 1, "data": letter * 1000}) for letter in "bcd"]
+    assert [desk.entry(edit).given_up for edit in edits] == [True, False, False]
+    with pytest.raises(EditNotKept):
+        desk.undo(edits[0])
+    desk.undo(edits[2])
+    with pytest.raises(EditNotFound):
+        undo_edit(desk.access, str(ObjectId()))
