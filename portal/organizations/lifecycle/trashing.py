@@ -12,6 +12,7 @@ from portal.audit.trail import record
 from portal.database.cascade import delete_belongings
 from portal.database.clusters import database_of
 from portal.database.connection import server_time
+from portal.database.kept_beside import delete_all
 from portal.database.leases import is_past
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
@@ -182,6 +183,13 @@ def _undo_trash(organization: Organization) -> Organization:
     return kept
 
 
+def _delete_beside(organization: Organization) -> Generator[None, None, Organization]:
+    """Delete edits with their before-images, and files."""
+    for _ in delete_all(organization.placement.cluster, organization.id):
+        yield
+    return organization
+
+
 def _tell_leftovers(organization: Organization) -> Organization:
     """Tell what else is in the organization's database: it isn't the portal's to drop."""
     database = database_of(organization.placement)
@@ -270,11 +278,21 @@ PURGE = engine.Plan(
     title="Purging",
     doing="being purged",
     ways={
-        Strategy.COLLECTION: engine.Way(forward=(drop_users, steps.drop_collection, _finish_purge)),
-        Strategy.DATABASE: engine.Way(
-            forward=(drop_users, steps.drop_collection, _tell_leftovers, _finish_purge)
+        Strategy.COLLECTION: engine.Way(
+            forward=(drop_users, steps.drop_collection, _delete_beside, _finish_purge)
         ),
-        Strategy.SHARED: engine.Way(forward=(_fence, _delete_documents, _finish_purge)),
+        Strategy.DATABASE: engine.Way(
+            forward=(
+                drop_users,
+                steps.drop_collection,
+                _tell_leftovers,
+                _delete_beside,
+                _finish_purge,
+            )
+        ),
+        Strategy.SHARED: engine.Way(
+            forward=(_fence, _delete_documents, _delete_beside, _finish_purge)
+        ),
     },
 )
 

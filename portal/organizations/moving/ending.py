@@ -14,6 +14,7 @@ import structlog
 
 from portal.database.clusters import database_of, is_lost
 from portal.database.connection import server_time
+from portal.database.kept_beside import delete_all
 from portal.database.leases import Interrupted, Renewing
 from portal.database.transactions import transactional
 from portal.documents.moves import Move, MoveState, Outcome
@@ -65,6 +66,7 @@ def end(run: Ending) -> None:
     elif not is_lost(unwanted.cluster):
         _remove(move, unwanted, run.lease)
     end_users_at(move.organization, unwanted)
+    _forget_beside(move, unwanted, run.lease)
     for cluster in {move.source.cluster, move.target.cluster}:
         if not is_lost(cluster):
             run.lease.check()
@@ -153,6 +155,19 @@ def _remove(move: Move, unwanted: Placement, lease: Renewing) -> None:
         _clear(move, unwanted, lease)
     else:
         _drop(move, unwanted)
+
+
+def _forget_beside(move: Move, unwanted: Placement, lease: Renewing) -> None:
+    """Delete what is kept beside the documents in a cluster that the organization isn't in."""
+    organization = Organization.objects.get(id=move.organization)
+    lives_there = organization.placement.cluster == unwanted.cluster
+    if is_lost(unwanted.cluster) or (
+        lives_there and organization.state != OrganizationState.PURGED
+    ):
+        return
+    lease.renew()
+    for _ in delete_all(unwanted.cluster, organization.id):
+        lease.check()
 
 
 def _clear(move: Move, unwanted: Placement, lease: Renewing) -> None:

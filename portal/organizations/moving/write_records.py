@@ -13,13 +13,12 @@ from typing import Any
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReplaceOne
-from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from portal.database.transactions import TRANSACTION_SECONDS
 from portal.database.write_records import COLLECTION, prepare_records
+from portal.organizations.moving.tokens import write_rows
 from portal.tenants.moving.errors import Overtaken
 from portal.tenants.moving.parts import Part, Phase, Sides
 from portal.tenants.moving.places import Place
@@ -56,7 +55,9 @@ def copy_records(
         missing = _missing(target, rows)
         documents = _records(source, RawBSONDocument).find({"_id": {"$in": missing}})
         writes = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
-        _write(target, writes, {"_id": move, "attempt": attempt}, rows[-1].get("changed"))
+        until = {_UNTIL: rows[-1]["changed"]} if "changed" in rows[-1] else None
+        mine = {"_id": move, "attempt": attempt}
+        write_rows(target, _records(target, RawBSONDocument), writes, mine, until)
         copied += len(writes)
         meanwhile()
     return copied
@@ -111,25 +112,6 @@ def _missing(target: Place, rows: list[dict[str, Any]]) -> list[str]:
     wanted = {"_id": {"$in": [row["_id"] for row in rows]}}
     there = {row["_id"]: row for row in _records(target).find(wanted, _TOLD)}
     return [row["_id"] for row in rows if there.get(row["_id"]) != row]
-
-
-def _write(
-    target: Place, writes: list[ReplaceOne[Any]], token: dict[str, Any], until: datetime | None
-) -> None:
-    def write(session: ClientSession) -> None:
-        # Written in any case, so that it conflicts with whoever takes over meanwhile.
-        advanced = {"$inc": {"batches": 1}, **({"$max": {_UNTIL: until}} if until else {})}
-        tokens = target.internal[TOKENS]
-        if not tokens.update_one(token, advanced, session=session).matched_count:
-            raise Overtaken(token["_id"], token["attempt"])
-        _records(target, RawBSONDocument).bulk_write(writes, ordered=False, session=session)
-
-    if not writes:
-        return
-    with target.database.client.start_session() as session:
-        session.with_transaction(
-            write, read_concern=ReadConcern("local"), write_concern=WriteConcern("majority")
-        )
 
 
 def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

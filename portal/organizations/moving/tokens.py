@@ -1,0 +1,41 @@
+"""Rows beside documents, written to a move's target as long as the move is this attempt's."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import ReplaceOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from portal.tenants.moving.errors import Overtaken
+from portal.tenants.moving.places import Place
+from portal.tenants.moving.writing import TOKENS
+
+
+def write_rows(
+    target: Place,
+    rows: Collection[Any],
+    writes: Sequence[ReplaceOne[Any]],
+    token: Mapping[str, Any],
+    until: Mapping[str, datetime] | None = None,
+) -> None:
+    """Write to ``rows`` at the target, in one transaction that also raises the token's fields to
+    ``until``. Raises Overtaken, with nothing written, where another attempt took the move over."""
+
+    def write(session: ClientSession) -> None:
+        # Written in any case, so that it conflicts with whoever takes over meanwhile.
+        advanced = {"$inc": {"batches": 1}, **({"$max": dict(until)} if until else {})}
+        tokens = target.internal[TOKENS]
+        if not tokens.update_one(token, advanced, session=session).matched_count:
+            raise Overtaken(token["_id"], token["attempt"])
+        rows.bulk_write(writes, ordered=False, session=session)
+
+    if not writes:
+        return
+    with target.database.client.start_session() as session:
+        session.with_transaction(
+            write, read_concern=ReadConcern("local"), write_concern=WriteConcern("majority")
+        )

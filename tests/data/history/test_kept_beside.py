@@ -1,0 +1,98 @@
+"""What is kept beside documents goes where they go, and ends with them."""
+
+import bson
+import pytest
+
+from portal.database import kept_beside
+from portal.database.connection import server_time
+from portal.documents.organizations import Strategy
+from portal.organizations.lifecycle.trashing import purge_organization
+from portal.organizations.moving.kept_beside import KEPT_BESIDE, copy_rows, delete_strays
+from portal.settings import current
+from portal.tenants.moving.errors import Overtaken
+from portal.tenants.moving.parts import Phase, Sides, run
+from portal.tenants.moving.places import Place
+from portal.tenants.moving.writing import TOKENS
+from portal.tenants.placements import COLLECTION as OWN
+from tests.clusters.conftest import europe  # noqa: F401
+from tests.data.history.conftest import Desk
+from tests.factories import a_context, an_organization, fresh
+from tests.organizations.moving import carrying
+
+ATTEMPT = 3
+
+
+@pytest.fixture
+def sides(acme, admin):
+    """A source, and a target whose cluster is another one as far as rows know."""
+    tenants, name = admin[current().tenant_db], current().tenant_db
+
+    def place(internal):
+        uuid, collection = acme.placement.uuid, acme.placement.collection
+        return Place(acme.id, OWN, tenants, admin[internal], uuid, collection)
+
+    made = Sides(
+        place(f"{name}_internal"), place(f"{name}_reports"), acme.id, ATTEMPT, lambda ids: None
+    )
+    made.target.internal[TOKENS].insert_one({"_id": acme.id, "attempt": ATTEMPT})
+    return made
+
+
+def copy(sides):
+    return copy_rows(sides.source, sides.target, sides.move, ATTEMPT)
+
+
+def test_rows_travel_and_later_only_what_was_changed_since(sides, desk):
+    Desk(an_organization("Other", None)).insert({"_id": 1})
+    inserted = desk.insert({"_id": 1, "data": "a" * 9_000_000}, {"_id": 2})
+    changed = desk.replace({"_id": 1})
+    rows = 2 + 1 + 2
+    assert copy(sides) == rows
+    assert copy(sides) == 0
+    desk.undo(changed)
+    assert KEPT_BESIDE.check(sides) == ["3 rows of edits and files"]
+    assert copy(sides) == 3
+    assert KEPT_BESIDE.check(sides) == []
+    images = sides.source.internal[kept_beside.BEFORE_IMAGES]
+    images.delete_many({"_id.e": inserted.id})
+    assert delete_strays(sides.source, sides.target) == 1
+    for name in (kept_beside.EDITS, kept_beside.BEFORE_IMAGES):
+        there = list(sides.target.internal[name].find().sort("_id", 1))
+        assert there == desk.rows(name)
+
+
+def test_who_was_overtaken_copies_nothing(sides, desk):
+    desk.insert({"_id": 1})
+    sides.target.internal[TOKENS].update_one({}, {"$set": {"attempt": ATTEMPT + 1}})
+    with pytest.raises(Overtaken):
+        run(Phase.BEFORE_READY, [KEPT_BESIDE], sides)
+    assert sides.target.internal[kept_beside.EDITS].count_documents({}) == 0
+
+
+def test_the_time_of_rows_is_the_servers(desk):
+    desk.insert({"_id": 1})
+    [row] = desk.rows("before_images")
+    assert abs((server_time() - row["changed"]).total_seconds()) < 15
+
+
+def test_an_edit_is_undone_in_another_cluster_and_nothing_stays_behind(app, desk, europe):  # noqa: F811
+    desk.insert({"_id": 1, "n": 1})
+    changed = desk.replace({"_id": 1, "n": 2})
+    carrying.move(desk.organization, Strategy.DATABASE, "europe")
+    desk = Desk(fresh(desk.organization))
+    assert desk.organization.placement.cluster == "europe"
+    desk.undo(changed)
+    assert [bson.decode(each)["n"] for each in desk.stored().values()] == [1]
+    assert len(desk.rows("edits")) == 3
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_it_ends_with_the_organization_and_no_other(app, strategy):
+    desk, other = (Desk(an_organization(name, None, strategy)) for name in ("Acme", "Globex"))
+    for each in (desk, other):
+        each.insert({"_id": 1})
+        each.delete(1)
+    purge_organization(fresh(desk.organization), None, a_context())
+    assert desk.rows("edits") == desk.rows("before_images") == []
+    other.undo(other.latest())
+    assert len(other.stored()) == 1
