@@ -101,8 +101,9 @@ class Progress:
     ) -> None:
         """Record in the batch's transaction that it is done. Raises DuplicateRequest where another
         request did it."""
-        reached = {"batch": to.batch, "after": to.after, "counts": to.counts}
-        reached |= {"edit": to.edit} if to.edit else {}
+        reached: dict[str, Any] = {"batch": to.batch, "after": to.after, "counts": to.counts}
+        if to.edit:
+            reached["edit"] = to.edit
         if self.batch == 0:
             _claim(organization, key, session, progress=reached)
             return
