@@ -1,0 +1,221 @@
+"""Changes of fields, the same in many documents: set, rename, remove."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import bson
+
+from portal.data import extended_json
+from portal.data.condition_values import interval_of
+from portal.data.errors import FieldExists, InvalidExtendedJson, InvalidQuery, PathNotFound
+from portal.data.history.errors import InvalidChange
+from portal.data.masks import Mask
+from portal.data.patching import ARRAY, Change, Path, Rename, Set, Unset, element_at, patch
+from portal.data.recording import Refusal
+from portal.tenants.elements import framed
+
+MOST_CHANGES = 10
+LONGEST_FIELD = 200
+LARGEST_DOCUMENT_BYTES = 16 * 1024 * 1024
+KINDS = {
+    "text": "text",
+    "int32": "number, int32",
+    "int64": "number, int64",
+    "double": "number, double",
+    "decimal": "number, decimal",
+    "date": "date",
+    "boolean": "true or false",
+    "null": "null",
+    "objectid": "ObjectId",
+    "uuid": "UUID",
+    "json": "Extended JSON",
+}
+"""The types of values that a field can be set to, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Set a field, by its dotted path, to the value in the BSON of ``{"": value}``."""
+
+    field: str
+    value: bytes
+
+    words = "set"
+
+
+@dataclass(frozen=True, slots=True)
+class RenameField:
+    """Call a field otherwise, in its place."""
+
+    field: str
+    name: str
+
+    words = "rename"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveField:
+    """Remove a field."""
+
+    field: str
+
+    words = "remove"
+
+
+FieldChange = SetField | RenameField | RemoveField
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChanges:
+    """Changes that are made in each document of many, together."""
+
+    changes: tuple[FieldChange, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.changes) <= MOST_CHANGES:
+            raise InvalidChange(f"Choose 1 to {MOST_CHANGES} changes.")
+        for change in self.changes:
+            _check_field(change.field)
+            if isinstance(change, RenameField) and (not change.name or "\0" in change.name):
+                raise InvalidChange(f"Choose a new name for {change.field}.")
+        for one, other in permutations([change.field for change in self.changes], 2):
+            if other == one or other.startswith(f"{one}."):
+                raise InvalidChange(f"Choose one change of {one}.")
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that are named."""
+        named: dict[str, None] = {}
+        for change in self.changes:
+            named[change.field] = None
+            if isinstance(change, RenameField):
+                named[_sibling(change.field, change.name)] = None
+        return list(named)
+
+    @property
+    def title(self) -> str:
+        """The changes in words, without values."""
+        told = ", ".join(f"{change.words} {change.field}" for change in self.changes)
+        return told[:1].upper() + told[1:]
+
+    def check(self, mask: Mask) -> None:
+        """Raise FieldMasked where a masked field is named."""
+        for field in self.fields:
+            mask.check_path(field)
+
+    def applied(self, document: bytes) -> bytes | Refusal:
+        """The document with the changes, or why it can't have them. What they don't name stays to
+        the byte."""
+        try:
+            changed = patch(document, list(self._at(document)))
+        except FieldExists:
+            return Refusal.FIELD_EXISTS
+        except PathNotFound:
+            return Refusal.NOT_A_DOCUMENT
+        return changed if len(changed) <= LARGEST_DOCUMENT_BYTES else Refusal.TOO_LARGE
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The changes as documents of BSON."""
+        return [_stored(change) for change in self.changes]
+
+    def _at(self, document: bytes) -> Iterator[Change]:
+        for change in self.changes:
+            path = _path(document, change.field)
+            match change:
+                case SetField():
+                    yield Set(path, change.value)
+                case RemoveField():
+                    if element_at(document, path) is not None:
+                        yield Unset(path)
+                case RenameField():
+                    if element_at(document, path) is not None:
+                        yield Rename(path, change.name)
+
+
+def changes_from(stored: Sequence[dict[str, Any]]) -> FieldChanges:
+    """The changes from ``FieldChanges.stored``."""
+    made: list[FieldChange] = []
+    for each in stored:
+        field = each["field"]
+        if "set" in each:
+            made.append(SetField(field, bytes(each["set"])))
+        elif "rename" in each:
+            made.append(RenameField(field, each["rename"]))
+        else:
+            made.append(RemoveField(field))
+    return FieldChanges(tuple(made))
+
+
+def read_value(kind: str, text: str) -> bytes:
+    """The BSON of ``{"": value}`` for what was typed. Raises InvalidChange."""
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise InvalidChange("Choose a type.")
+    try:
+        return reader(text)
+    except (InvalidExtendedJson, InvalidQuery) as error:
+        raise InvalidChange(f"“{text[:40]}” is no {KINDS[kind]}.") from error
+
+
+def _check_field(field: str) -> None:
+    if not field or "\0" in field or len(field) > LONGEST_FIELD:
+        raise InvalidChange("Name a field.")
+    if any(part == "" or part.startswith("$") for part in field.split(".")):
+        raise InvalidChange(f"The field {field} can only be changed in one document at a time.")
+    if field.split(".", maxsplit=1)[0] == "_id":
+        raise InvalidChange("The _id of a document stays.")
+
+
+def _sibling(field: str, name: str) -> str:
+    before, dot, _ = field.rpartition(".")
+    return f"{before}{dot}{name}"
+
+
+def _path(document: bytes, field: str) -> Path:
+    """The path of a field: in a list, a number is a position."""
+    path: list[str | int] = []
+    for part in field.split("."):
+        inside = element_at(document, tuple(path)) if path else None
+        in_list = inside is not None and inside.kind == ARRAY
+        path.append(int(part) if in_list and part.isdecimal() else part)
+    return tuple(path)
+
+
+def _stored(change: FieldChange) -> dict[str, Any]:
+    match change:
+        case SetField():
+            return {"field": change.field, "set": change.value}
+        case RenameField():
+            return {"field": change.field, "rename": change.name}
+    return {"field": change.field, "remove": True}
+
+
+def _typed(name: str) -> Callable[[str], bytes]:
+    return lambda text: extended_json.parse_value(json.dumps({name: text.strip()}))
+
+
+def _one_of(*words: str) -> Callable[[str], bytes]:
+    def read(text: str) -> bytes:
+        if text.strip() not in words:
+            raise InvalidQuery("")
+        return extended_json.parse_value(text)
+
+    return read
+
+
+_READERS: dict[str, Callable[[str], bytes]] = {
+    "text": lambda text: bson.encode({"": text}),
+    "int32": _typed("$numberInt"),
+    "int64": _typed("$numberLong"),
+    "double": _typed("$numberDouble"),
+    "decimal": _typed("$numberDecimal"),
+    "date": lambda text: bson.encode({"": interval_of(text).start}),
+    "boolean": _one_of("true", "false"),
+    "null": lambda text: framed(b"\x0a\0"),
+    "objectid": _typed("$oid"),
+    "uuid": _typed("$uuid"),
+    "json": extended_json.parse_value,
+}
