@@ -16,6 +16,7 @@ from portal.data.browsing import views as browsing_views
 from portal.data.structure import masks_views
 from portal.data.history import undoing
 from portal.data.history import changing, undoing
+from portal.data.history import changing, erasing, undoing
 from portal.data.structure import views as structure_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
@@ -118,6 +119,7 @@ MAIL_KINDS = (
 JOB_KINDS = (*applying.KINDS, *draining.KINDS, *index_builds.KINDS)
 JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND)
 JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND, changing.KIND)
+JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND, changing.KIND, erasing.KIND)
 ACCOUNT_ENDINGS = Wiring(
     on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(

@@ -63,3 +63,14 @@ class InvalidChange(Invalid):
     code = "invalid_change"
     title = "This change can’t be made"
     message = "{reason}"
+
+
+@dataclass
+class OthersRunning(Conflict):
+    """Another job works on the organization's documents."""
+
+    title_of_job: str
+
+    code = "others_running"
+    title = "Something else works on the documents"
+    message = "“{title_of_job}” is not at its end. Wait for it, or cancel it. Nothing was changed."

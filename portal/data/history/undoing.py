@@ -263,9 +263,9 @@ def _image_of(row: RawBSONDocument, before: bytes) -> _Image:
     refusal = None
     if row.get("erased"):
         refusal = Refusal.ERASED
-    elif not row["parts"]:
+    elif not row.get("parts"):
         refusal = Refusal.NOT_KEPT
-    return _Image(field_of(bytes(row.raw), "document") or b"", before, row["after"], refusal)
+    return _Image(field_of(bytes(row.raw), "document") or b"", before, row.get("after"), refusal)
 
 
 def _insertions(row: RawBSONDocument, end: int, most: int) -> list[_Image]:

@@ -1,0 +1,207 @@
+"""Erasing a document for good: itself, what its edits keep of it, and the content of all files that
+may have it. What stays is that it was erased, by whom, when and why, under its id.
+
+A row of an edit that kept the document stays without it, so a later undo says that it was erased.
+Where the organization is between two clusters, what is beside the documents is erased at both.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from bson import Binary, ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from portal.data.access import DocumentAccess
+from portal.data.exact import by_id, delete_exactly
+from portal.data.handles import documents_of
+from portal.data.history.entries import shown_id
+from portal.data.history.errors import EditNotFound, OthersRunning
+from portal.data.history.working import access_of, while_reachable
+from portal.data.recording import (
+    DIGEST_BYTES,
+    EditKind,
+    assign_job,
+    close_edit,
+    edits_of,
+    open_edit,
+    prepare_recording,
+)
+from portal.database.clusters import is_lost
+from portal.database.kept_beside import (
+    BEFORE_IMAGES,
+    EDITS,
+    FILE_CHUNKS,
+    FILES,
+    rows_of,
+)
+from portal.database.write_records import CHANGED
+from portal.documents.jobs import Job
+from portal.documents.moves import Move
+from portal.documents.organizations import Organization
+from portal.jobs.errors import JobExists
+from portal.jobs.managing import start_job
+from portal.jobs.running import JobKind, Run
+
+_TRANSACTION: dict[str, Any] = {
+    "read_concern": ReadConcern("local"),
+    "write_concern": WriteConcern("majority"),
+}
+_AT_ONCE = 200
+
+
+def erase_document(
+    access: DocumentAccess, document_id: bytes, *, reason: str | None = None
+) -> tuple[ObjectId, Job]:
+    """Delete the document at once, and have a job erase what is kept of it; the edit and the job.
+    Raises OthersRunning while a job works on the organization's documents."""
+    organization = access.organization
+    others = Job.objects(organization=organization.id, open=True, kind__ne=KIND.name).first()
+    if others is not None:
+        raise OthersRunning(others.title)
+    prepare_recording(organization)
+
+    def delete(handle: Any) -> ObjectId:
+        delete_exactly(handle, [document_id])
+        edit = open_edit(
+            handle, access, EditKind.ERASE, title=f"Erased {shown_id(document_id)} for good",
+            reason=reason, document=document_id,
+        )  # fmt: skip
+        return edit.id
+
+    edit_id: ObjectId = documents_of(organization).with_transaction(delete)
+    try:
+        job = start_job(
+            KIND,
+            f"{organization.id}/{edit_id}",
+            f"Erasing {shown_id(document_id)} for good",
+            access.context,
+            organization=organization.id,
+            parameters={"edit": edit_id},
+        )
+    except JobExists as error:
+        job = error.job
+    assign_job(organization, edit_id, job.id)
+    return edit_id, job
+
+
+def exists(access: DocumentAccess, document_id: bytes) -> bool:
+    """Tell whether there is a document with this id."""
+    found = documents_of(access.organization).find_one(by_id(document_id), {"_id": 1})
+    return found is not None
+
+
+def _work(run: Run) -> dict[str, Any]:
+    edit_id, access = run.job.parameters["edit"], access_of(run.job)
+    organization = access.organization
+    with while_reachable():
+        assign_job(organization, edit_id, run.job.id)
+        edits = edits_of(documents_of(organization))
+        row = edits.find_one({"_id": {"o": organization.id, "i": edit_id}})
+        if row is None:
+            raise EditNotFound
+        erased, files = 0, 0
+        for cluster in _clusters_of(organization):
+            run.check()
+            internal = rows_of(cluster, EDITS).database
+            erased += _erase_images(internal, organization.id, row["document"], run.check)
+            files += _delete_files(internal, organization.id, run.check)
+        close_edit(organization, edit_id)
+    return {"images": erased, "files": files}
+
+
+KIND = JobKind("erasure", goes_on="goes on by itself", work=_work)
+"""The kind of jobs that erase documents for good."""
+
+
+def _clusters_of(organization: Organization) -> set[str]:
+    """The clusters that have something of the organization: two while it moves, or may go back."""
+    clusters = {organization.placement.cluster}
+    for move in Move.objects(organization=organization.id, open=True):
+        clusters |= {move.source.cluster, move.target.cluster}
+    return {cluster for cluster in clusters if not is_lost(cluster)}
+
+
+def _erase_images(
+    internal: Database, organization: ObjectId, value: Any, check: Callable[[], None]
+) -> int:
+    """Erase what edits keep of the document; how many rows."""
+    images, own = internal[BEFORE_IMAGES], {"_id.o": organization}
+    kept = {**own, "document": {"$eq": value}, "erased": {"$exists": False}}
+    kept["refusal"] = {"$exists": False}
+    erased = 0
+    while row := images.find_one(kept, {"_id": 1}):
+        check()
+        erased += _in_transaction(internal, row["_id"], _erase_image)
+    for row in images.find({**own, "inserted": {"$gt": 0}, "ids": {"$eq": value}}, {"_id": 1}):
+        check()
+
+        def erase(internal: Database, row_id: Any, session: ClientSession) -> int:
+            return _erase_insertion(internal, row_id, value, session)
+
+        erased += _in_transaction(internal, row["_id"], erase)
+    return erased
+
+
+def _in_transaction(
+    internal: Database,
+    row_id: dict[str, Any],
+    erase: Callable[[Database, Any, ClientSession], int],
+) -> int:
+    """Erase in a row, and change its edit, which an undo of that changes too: so of the two one
+    sees what the other did. What the edit went by may have values, too."""
+
+    def write(session: ClientSession) -> int:
+        internal[EDITS].update_one(
+            {"_id": {"o": row_id["o"], "i": row_id["e"]}},
+            {"$inc": {"rev": 1}, "$unset": {"plan": ""}, **CHANGED},
+            session=session,
+        )
+        return erase(internal, row_id, session)
+
+    with internal.client.start_session() as session:
+        done: int = session.with_transaction(write, **_TRANSACTION)
+        return done
+
+
+def _erase_image(internal: Database, row_id: Any, session: ClientSession) -> int:
+    gone = {"$set": {"erased": True, "parts": 0, "after": None}, "$unset": {"before": ""}}
+    gone |= {"$inc": {"rev": 1}, **CHANGED}
+    return internal[BEFORE_IMAGES].update_one({"_id": row_id}, gone, session=session).modified_count
+
+
+def _erase_insertion(internal: Database, row_id: Any, value: Any, session: ClientSession) -> int:
+    """Erase the digest of an insertion among others."""
+    images = internal[BEFORE_IMAGES]
+    at = images.aggregate(
+        [
+            {"$match": {"_id": row_id}},
+            {"$project": {"at": {"$indexOfArray": ["$ids", {"$literal": value}]}, "after": 1}},
+        ],
+        session=session,
+    )
+    found = next(iter(at), None)
+    if found is None or found["at"] < 0:
+        return 0
+    start = found["at"] * DIGEST_BYTES
+    digests = bytearray(found["after"])
+    digests[start : start + DIGEST_BYTES] = bytes(DIGEST_BYTES)
+    changed = {"$set": {"after": Binary(bytes(digests))}, "$addToSet": {"erased": found["at"]}}
+    changed |= {"$inc": {"rev": 1}, **CHANGED}
+    return images.update_one({"_id": row_id}, changed, session=session).modified_count
+
+
+def _delete_files(internal: Database, organization: ObjectId, check: Callable[[], None]) -> int:
+    """Delete the content of all files of imports and exports; how many files. Any may have the
+    document, and an upload that goes on begins anew."""
+    own = {"_id.o": organization}
+    ended = internal[FILES].update_many(
+        own, {"$currentDate": {"content_until": True, "changed": True}, "$inc": {"rev": 1}}
+    )
+    chunks = internal[FILE_CHUNKS]
+    while ids := [row["_id"] for row in chunks.find(own, {"_id": 1}).limit(_AT_ONCE)]:
+        chunks.delete_many({"_id": {"$in": ids}})
+        check()
+    return ended.modified_count

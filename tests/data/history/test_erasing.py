@@ -1,0 +1,100 @@
+"""A document that is erased for good comes back by nothing."""
+
+import bson
+import pytest
+
+from portal.data.history import erasing
+from portal.data.history.entries import outcomes_of
+from portal.data.history.erasing import erase_document
+from portal.data.history.errors import OthersRunning
+from portal.data.history.undoing import undo_edit
+from portal.data.recording import Refusal
+from portal.database.kept_beside import FILE_CHUNKS, FILES, rows_of
+from portal.jobs import runner
+
+CANARY = "canary-7f3a"
+
+
+def erase(desk, value, **options):
+    """Erase to the end."""
+    edit_id, _ = erase_document(desk.access, bson.encode({"": value}), **options)
+    runner.run_due_jobs()
+    return desk.entry(type("Edit", (), {"id": edit_id}))
+
+
+def kept_of(desk):
+    """All that is beside the documents, encoded."""
+    names = ("edits", "before_images", FILES, FILE_CHUNKS)
+    return b"".join(bson.encode(row) for name in names for row in desk.rows(name))
+
+
+def test_nothing_of_it_is_kept_but_that_it_was_erased(desk):
+    desk.insert({"_id": 1, "name": CANARY}, {"_id": 2, "name": "other"})
+    bulk = desk.update_many({}, {"$set": {"n": 1}})
+    desk.replace({"_id": 1, "name": CANARY, "large": CANARY * 1_000_000})
+    changed = desk.replace({"_id": 1, "name": CANARY})
+    assert CANARY.encode() in kept_of(desk)
+    entry = erase(desk, 1, reason="asked by letter")
+    assert CANARY.encode() not in kept_of(desk)
+    assert (entry.words, entry.reason, entry.open) == (
+        "Erased 1 for good", "asked by letter", False
+    )  # fmt: skip
+    assert set(desk.stored()) == {2}
+    undo = desk.undo(changed)
+    [left] = outcomes_of(desk.organization, undo)
+    assert (left.shown_id, left.refusal) == ("1", Refusal.ERASED)
+    undo = desk.undo(bulk)
+    assert (undo.documents, undo.left) == (1, 1)
+    assert bson.decode(desk.stored()[2]) == {"_id": 2, "name": "other"}
+
+
+def test_an_inserted_one_is_erased_among_others(desk):
+    inserted = desk.insert({"_id": 1}, {"_id": "a"}, {"_id": 2.5})
+    erase(desk, "a")
+    undo = desk.undo(inserted)
+    assert (undo.documents, undo.left) == (2, 1)
+    [left] = outcomes_of(desk.organization, undo)
+    assert (left.shown_id, left.refusal) == ('"a"', Refusal.ERASED)
+    erase(desk, 1)
+    again = desk.undo(undo)
+    assert (again.documents, again.left) == (1, 1)
+    assert set(desk.stored()) == {2.5}
+
+
+def test_files_that_may_have_it_lose_their_content(desk):
+    organization = desk.organization
+    cluster, file_id = organization.placement.cluster, organization.id
+    chunk = {"_id": {"o": organization.id, "f": file_id, "n": 0}, "data": CANARY.encode()}
+    rows_of(cluster, FILE_CHUNKS).insert_one(chunk)
+    other = {"_id": {"o": desk.access.context.account, "f": file_id, "n": 0}, "data": b"other"}
+    rows_of(cluster, FILE_CHUNKS).insert_one(other)
+    erase(desk, 1)
+    assert CANARY.encode() not in kept_of(desk)
+    assert rows_of(cluster, FILE_CHUNKS).count_documents({}) == 1
+
+
+def test_it_waits_for_nobody_who_works_on_the_documents(desk):
+    inserted = desk.insert({"_id": 1}, {"_id": 2})
+    undo_edit(desk.access, str(inserted.id))
+    with pytest.raises(OthersRunning):
+        erase(desk, 1)
+    assert set(desk.stored()) == {1, 2}
+    runner.run_due_jobs()
+    erase(desk, 1)
+
+
+def test_an_erasure_that_was_killed_goes_on(desk, monkeypatch):
+    desk.insert({"_id": 1, "name": CANARY})
+    desk.delete(1)
+
+    def die(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasing, "_delete_files", die)
+        with pytest.raises(SystemExit):
+            erase(desk, 1)
+    assert desk.latest().open
+    runner.run_due_jobs()
+    assert not desk.latest().open
+    assert CANARY.encode() not in kept_of(desk)
