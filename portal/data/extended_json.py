@@ -37,6 +37,8 @@ LARGEST_TEXT_BYTES = 16 * 1024 * 1024
 
 # A type, then a key that begins with a dollar; rarely anything else looks like it.
 _DOLLAR_KEY = re.compile(rb"[\x01-\x13\x7f\xff]\$")
+# Values of several encodings, of which the text keeps one.
+_SEVERAL_ENCODINGS = re.compile(r'"NaN"|"\$numberDecimal"')
 
 
 class _Piecewise(Exception):
@@ -58,6 +60,20 @@ def parse(text: bytes | str, where: str = "") -> bytes:
         return bsonjs.loads(decoded)
     except (_Piecewise, ValueError, RecursionError):
         return _read_piecewise(decoded, where)
+
+
+def parse_translated(
+    text: bytes | str, translate: Callable[[Pairs], Any], where: str = ""
+) -> bytes:
+    """Like ``parse``, but each object of the text is what ``translate`` makes of it, from the inner
+    ones outwards."""
+    decoder = json.JSONDecoder(
+        object_pairs_hook=lambda pairs: translate(Pairs(pairs)),
+        parse_int=Number,
+        parse_float=Number,
+        parse_constant=Constant,
+    )
+    return _document(_read_pieces(_decode(text, where), where, decoder), where)
 
 
 def parse_array(text: bytes | str) -> list[bytes]:
@@ -98,7 +114,7 @@ def is_exact(document: bytes, text: str) -> bool:
     if len(text) > LARGEST_TEXT_BYTES:
         return False
     try:
-        plain = not _DOLLAR_KEY.search(document) and '"NaN"' not in text
+        plain = not _DOLLAR_KEY.search(document) and not _SEVERAL_ENCODINGS.search(text)
         if plain and text.count("{") + text.count("[") <= MAX_DEPTH:
             _KEYS.decode(text)
             return True
@@ -123,9 +139,9 @@ def _read_piecewise(text: str, where: str) -> bytes:
     return _document(_read_pieces(text, where), where)
 
 
-def _read_pieces(text: str, where: str) -> Any:
+def _read_pieces(text: str, where: str, decoder: json.JSONDecoder | None = None) -> Any:
     try:
-        return _SLOW.decode(text)
+        return (decoder or _SLOW).decode(text)
     except json.JSONDecodeError as error:
         place = f"{where or f'line {error.lineno}'}, column {error.colno}"
         raise InvalidExtendedJson.at(place, f"not valid JSON: {error.msg}") from error

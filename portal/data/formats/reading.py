@@ -2,8 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from portal.data.formats.options import ReadOptions
-from portal.data.formats.records import Position, Record
+from portal.data.formats.bson_reading import read_bson
+from portal.data.formats.csv_reading import read_csv
+from portal.data.formats.errors import BrokenFile
+from portal.data.formats.json_reading import read_json_array, read_json_lines
+from portal.data.formats.options import Format, ReadOptions
+from portal.data.formats.records import Fault, Position, Record
+from portal.data.formats.unpacking import unpack
+
+START = Position()
 
 
 def read(
@@ -16,4 +23,24 @@ def read(
     goes on exactly with the next. Memory is bounded by the largest record. Never raises for what
     the file has: what is no document is a record with a fault, after a fatal one nothing follows.
     """
-    raise NotImplementedError
+    begin = position or START
+    number, line, end = begin.number, begin.lines, begin
+    try:
+        for record in _read(unpack(parts, options, begin.offset), options, begin):
+            number, line, end = record.number, record.line, record.end
+            yield record
+    except BrokenFile as error:
+        fault = Fault(error.reason, fatal=True)
+        yield Record(number + 1, line and line + 1, end, None, fault, b"")
+
+
+def _read(content: Iterator[bytes], options: ReadOptions, begin: Position) -> Iterator[Record]:
+    match options.format:
+        case Format.CSV:
+            return read_csv(content, options, begin)
+        case Format.JSON_LINES:
+            return read_json_lines(content, options, begin)
+        case Format.JSON_ARRAY:
+            return read_json_array(content, options, begin)
+        case Format.BSON:
+            return read_bson(content, begin)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 LARGEST_DOCUMENT_BYTES = 16 * 1024 * 1024
 """The largest document that MongoDB stores."""
+TOO_LARGE = "The document is larger than 16 MiB"
 
 
 class Position(NamedTuple):

@@ -1,36 +1,21 @@
 """Writing documents to a file, so that reading it gives the same documents."""
 
+import base64
+import gzip
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from itertools import islice
 
-from portal.data.formats.options import Column, WriteOptions
+import bsonjs
 
+from portal.data import extended_json
+from portal.data.formats.csv_writing import CsvRows
+from portal.data.formats.exact import decode_exactly
+from portal.data.formats.json_reading import OURS
+from portal.data.formats.options import Format, WriteOptions
+from portal.data.formats.written import Written
 
-@dataclass(slots=True)
-class Written:
-    """What was written so far.
-
-    ``wrapped`` documents stand as base64 of their BSON, since the format can't carry them.
-    ``long_cells`` are longer than a spreadsheet takes. ``left_out`` counts, by field, the documents
-    whose field has no column; ``changed`` those whose value another program reads otherwise (both
-    in an untyped CSV file only).
-    """
-
-    documents: int = 0
-    wrapped: int = 0
-    long_cells: int = 0
-    changed: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
-
-    def stored(self) -> dict[str, Any]:
-        """A document from which ``Written.of`` makes it again."""
-        return {**asdict(self), "left_out": list(self.left_out.items())}
-
-    @classmethod
-    def of(cls, stored: dict[str, Any]) -> "Written":
-        """What was ``stored``."""
-        return cls(**{**stored, "left_out": dict(stored["left_out"])})
+BATCH_DOCUMENTS = 1000
+_GZIP_LEVEL = 6
 
 
 class Writer:
@@ -42,33 +27,73 @@ class Writer:
     """
 
     def __init__(self, options: WriteOptions, written: Written | None = None) -> None:
-        raise NotImplementedError
+        self.written = written or Written()
+        self._options = options
+        self._rows = CsvRows(options, self.written) if options.format == Format.CSV else None
 
     def begin(self) -> bytes:
         """The start of the file."""
-        raise NotImplementedError
+        if self._rows is not None:
+            return self._packed(self._rows.heading().encode())
+        return self._packed(b"[" if self._options.format == Format.JSON_ARRAY else b"")
 
     def encode(self, documents: Iterable[bytes]) -> bytes:
         """The documents, added to ``written``."""
-        raise NotImplementedError
+        match self._options.format:
+            case Format.CSV:
+                assert self._rows is not None  # noqa: S101 (for the type checker)
+                return self._packed("".join(map(self._rows.row, documents)).encode())
+            case Format.BSON:
+                found = list(documents)
+                self.written.documents += len(found)
+                return self._packed(b"".join(found))
+            case Format.JSON_LINES:
+                return self._packed(
+                    "".join([self._json(each) + "\n" for each in documents]).encode()
+                )
+            case Format.JSON_ARRAY:
+                return self._packed(self._elements(documents))
 
     def end(self) -> bytes:
         """The end of the file."""
-        raise NotImplementedError
+        return self._packed(b"\n]\n" if self._options.format == Format.JSON_ARRAY else b"")
+
+    def _elements(self, documents: Iterable[bytes]) -> bytes:
+        pieces = []
+        for document in documents:
+            pieces.append(",\n" if self.written.documents else "\n")
+            pieces.append(self._json(document))
+        return "".join(pieces).encode()
+
+    def _json(self, document: bytes) -> str:
+        self.written.documents += 1
+        text = extended_json.render(document)
+        if _is_exact(document, text):
+            return text
+        self.written.wrapped += 1
+        return f'{{ "$bson" : "{base64.b64encode(document).decode()}" }}'
+
+    def _packed(self, content: bytes) -> bytes:
+        """A gzip is joined of gzips, so that a piece needs no other."""
+        if not self._options.gzip or not content:
+            return content
+        return gzip.compress(content, _GZIP_LEVEL, mtime=0)
+
+
+def _is_exact(document: bytes, text: str) -> bool:
+    """Tell whether a reader makes the same document of ``text``."""
+    nested = text.count("{") + text.count("[")
+    is_plain = b"$" not in document and '"NaN"' not in text and nested <= extended_json.MAX_DEPTH
+    if is_plain and len(text) <= extended_json.LARGEST_TEXT_BYTES and decode_exactly(document):
+        # Some decimals have several encodings.
+        return '"$numberDecimal"' not in text or bsonjs.loads(text) == document
+    return not OURS.match(document) and extended_json.is_exact(document, text)
 
 
 def write(documents: Iterable[bytes], options: WriteOptions) -> Iterator[bytes]:
     """The whole file in pieces."""
-    raise NotImplementedError
-
-
-class Survey:
-    """Finds the columns of a CSV file from documents: all of them, or a sample."""
-
-    def add(self, document: bytes) -> None:
-        """Take a document into account."""
-        raise NotImplementedError
-
-    def columns(self) -> tuple[Column, ...]:
-        """The columns in the documents' order, with their types. Sub-documents are flattened."""
-        raise NotImplementedError
+    writer, waiting = Writer(options), iter(documents)
+    yield writer.begin()
+    while batch := list(islice(waiting, BATCH_DOCUMENTS)):
+        yield writer.encode(batch)
+    yield writer.end()

@@ -1,0 +1,52 @@
+"""Reading BSON: documents one after another, as mongodump writes them."""
+
+from collections.abc import Iterator
+
+from portal.data.formats.errors import BrokenFile
+from portal.data.formats.exact import fault_of
+from portal.data.formats.records import LARGEST_DOCUMENT_BYTES, TOO_LARGE, Fault, Position, Record
+
+_SMALLEST_BYTES = 5
+_LARGEST_PASSED_BYTES = 64 * 1024 * 1024  # a longer one is a wrong length
+
+
+def read_bson(content: Iterator[bytes], begin: Position) -> Iterator[Record]:
+    """The records after ``begin``. One that is too large is passed over. Raises BrokenFile at a
+    wrong length, after which nothing can be found, and at the end of a file that is cut."""
+    offset, number = begin.offset, begin.number
+    waiting: list[bytes] = []
+    waiting_bytes, needed, passed = 0, 4, 0
+    for piece in content:
+        waiting.append(piece)
+        waiting_bytes += len(piece)
+        if waiting_bytes < needed:
+            continue
+        data = b"".join(waiting) if len(waiting) > 1 else piece
+        position = min(passed, len(data))
+        passed -= position
+        size, needed = len(data), 4
+        while position + 4 <= size:
+            length = int.from_bytes(data[position : position + 4], "little")
+            if not _SMALLEST_BYTES <= length <= _LARGEST_PASSED_BYTES:
+                raise BrokenFile(f"No BSON document begins at byte {offset:,}.")
+            is_large = length > LARGEST_DOCUMENT_BYTES
+            if position + length > size and not is_large:
+                needed = length
+                break
+            document = b"" if is_large else data[position : position + length]
+            passed = max(0, position + length - size)
+            position = min(position + length, size)
+            offset += length
+            number += 1
+            yield _record(document, Position(offset, 0, number))
+        waiting = [data[position:]] if position < size else []
+        waiting_bytes = size - position
+    if waiting_bytes or passed:
+        raise BrokenFile(f"The file ends in the middle of document {number + 1:,}.")
+
+
+def _record(document: bytes, end: Position) -> Record:
+    reason = fault_of(document) if document else TOO_LARGE
+    if reason:
+        return Record(end.number, 0, end, None, Fault(reason), document)
+    return Record(end.number, 0, end, document, None, document)

@@ -1,0 +1,171 @@
+"""Dates as files write them: layouts, in which each date is read exactly or not at all."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+_TOKENS = {
+    "YYYY": r"(?P<year>[0-9]{4})",
+    "YY": r"(?P<short>[0-9]{2})",
+    "MMM": r"(?P<word>[A-Za-z]{3})",
+    "MM": r"(?P<month>0[1-9]|1[0-2])",
+    "M": r"(?P<month>[1-9]|1[0-2])",
+    "DD": r"(?P<day>0[1-9]|[12][0-9]|3[01])",
+    "D": r"(?P<day>[1-9]|[12][0-9]|3[01])",
+    "HH": r"(?P<hour>[01][0-9]|2[0-3])",
+    "H": r"(?P<hour>1?[0-9]|2[0-3])",
+    "hh": r"(?P<hour>0[1-9]|1[0-2])",
+    "h": r"(?P<hour>[1-9]|1[0-2])",
+    "mm": r"(?P<minute>[0-5][0-9])",
+    "ss": r"(?P<second>[0-5][0-9])",
+    "SSS": r"(?P<fraction>[0-9]{3})",
+    "A": r"(?P<half>AM|PM|am|pm)",
+    "Z": r"(?P<offset>Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])",
+}
+_TOKEN = re.compile("|".join(sorted(_TOKENS, key=len, reverse=True)) + r"|'[^']*'|.", re.S)
+_ISO = re.compile(
+    r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12][0-9]|3[01])"
+    r"(?:[T ](?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])"
+    r"(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
+    r"(?P<offset>Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?"
+)
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+class NoDate(ValueError):
+    """A text that isn't a date of the layout; the reason is its words."""
+
+
+@lru_cache(64)
+def pattern_of(layout: str) -> re.Pattern[str]:
+    """The pattern of the texts that a layout writes; of ISO 8601 for an empty one. Raises
+    ValueError for a layout that is none."""
+    if not layout:
+        return _ISO
+    parts = []
+    for token in _TOKEN.findall(layout):
+        quoted = len(token) > 1 and token[0] == "'"
+        parts.append(_TOKENS.get(token) or re.escape(token.strip("'") if quoted else token))
+    try:
+        pattern = re.compile("".join(parts))
+    except re.error as error:
+        raise ValueError(f"The layout {layout} names a part of a date twice.") from error
+    names = set(pattern.groupindex)
+    if not ({"year", "short"} & names and {"month", "word"} & names and "day" in names):
+        raise ValueError(f"The layout {layout} has no year, month and day.")
+    return pattern
+
+
+@lru_cache(64)
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone; UTC for none. Raises ValueError for an unknown one."""
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"There is no time zone {name}.") from error
+
+
+def milliseconds_reader(layout: str, zone: str) -> Callable[[str], int]:
+    """A function from a text to milliseconds since 1970, which raises NoDate.
+
+    A time without offset is one of ``zone``; one that its clocks skip or have twice is refused.
+    """
+    match = pattern_of(layout).fullmatch
+    local = zone_of(zone)
+
+    def read(text: str) -> int:
+        found = match(text)
+        if found is None:
+            raise NoDate(f"Not a date like {example(layout)}")
+        moment, has_offset = _moment(found.groupdict())
+        if not has_offset:
+            moment = moment.replace(tzinfo=local)
+            _check_clock(moment, zone)
+        return (moment - EPOCH) // _MILLISECOND
+
+    return read
+
+
+def _moment(parts: dict[str, str | None]) -> tuple[datetime, bool]:
+    month = parts.get("month")
+    if month is None:
+        word = (parts.get("word") or "").capitalize()
+        month = str(_MONTHS.index(word) + 1) if word in _MONTHS else "0"
+    fraction = (parts.get("fraction") or "").ljust(3, "0")
+    if fraction[3:].strip("0"):
+        raise NoDate("More digits than milliseconds, which a date has")
+    try:
+        moment = datetime(  # noqa: DTZ001 (the caller gives it its zone)
+            _year(parts),
+            int(month),
+            int(parts["day"] or 1),
+            _hour(parts),
+            int(parts.get("minute") or 0),
+            int(parts.get("second") or 0),
+            int(fraction[:3]) * 1000,
+        )
+    except ValueError as error:
+        raise NoDate("No day of the calendar") from error
+    offset = parts.get("offset")
+    if offset is None:
+        return moment, False
+    return _less_offset(moment, offset).replace(tzinfo=UTC), True
+
+
+def _less_offset(moment: datetime, offset: str) -> datetime:
+    if offset == "Z":
+        return moment
+    minutes = int(offset[1:3]) * 60 + int(offset[-2:])
+    try:
+        return moment - timedelta(minutes=minutes if offset[0] == "+" else -minutes)
+    except OverflowError as error:
+        raise NoDate("No day of the calendar") from error
+
+
+def _year(parts: dict[str, str | None]) -> int:
+    short = parts.get("short")
+    if short is None:
+        return int(parts["year"] or 0)
+    return int(short) + (1900 if int(short) >= 70 else 2000)
+
+
+def _hour(parts: dict[str, str | None]) -> int:
+    hour, half = int(parts.get("hour") or 0), parts.get("half")
+    if half is None:
+        return hour
+    return hour % 12 + (12 if half.upper() == "PM" else 0)
+
+
+def _check_clock(moment: datetime, zone: str) -> None:
+    if moment.utcoffset() == moment.replace(fold=1).utcoffset():
+        return
+    there = moment.astimezone(UTC).astimezone(moment.tzinfo)
+    if there.replace(tzinfo=None) != moment.replace(tzinfo=None):
+        raise NoDate(f"{zone} has no such time: its clocks were put forward")
+    raise NoDate(f"{zone} has this time twice: its clocks were put back")
+
+
+def example(layout: str) -> str:
+    """A date in this layout, for words."""
+    if not layout:
+        return "2026-01-31T17:30:00Z"
+    values = {
+        "YYYY": "2026", "YY": "26", "MMM": "Jan", "MM": "01", "M": "1", "DD": "31", "D": "31",
+        "HH": "17", "H": "17", "hh": "05", "h": "5", "mm": "30", "ss": "00", "SSS": "000",
+        "A": "PM", "Z": "Z",
+    }  # fmt: skip
+    return "".join(values.get(token, token.strip("'")) for token in _TOKEN.findall(layout))
+
+
+def iso_text(milliseconds: int) -> str | None:
+    """The ISO 8601 text of a date of the years 1 to 9999; ``None`` for another."""
+    try:
+        moment = EPOCH + milliseconds * _MILLISECOND
+    except OverflowError:
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%S}".zfill(19) + f".{moment.microsecond // 1000:03}Z"

@@ -1,0 +1,95 @@
+"""Decoding BSON without a change, and telling where that can't be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import bson
+import bsonjs
+from bson import CodecOptions
+from bson.binary import UuidRepresentation
+from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
+
+from portal.tenants.elements import framed
+
+EXACT: CodecOptions[dict[str, Any]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_MS,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+)
+# What the driver raises for bytes that are no BSON, or whose values it can't make.
+UNDECODABLE = (BSONError, ValueError, TypeError, OverflowError, RecursionError)
+MAX_DEPTH = 180
+"""The deepest nesting that MongoDB stores, by its source; Extended JSON is read to less."""
+_NESTING = (b"\x03", b"\x04", b"\x0f")  # document, array, code with scope
+
+
+class Exact:
+    """The BSON of ``{"": value}`` for a value that Python's types would change."""
+
+    __slots__ = ("element",)
+
+    def __init__(self, element: bytes) -> None:
+        self.element = element
+
+
+def decode_exactly(document: bytes) -> dict[str, Any] | None:
+    """The document, whose encoding is the same bytes again; ``None`` where Python's types would
+    change it: a key twice, a deprecated type."""
+    try:
+        decoded = bson.decode(document, EXACT)
+        return decoded if bson.encode(decoded) == document else None
+    except UNDECODABLE:
+        return None
+
+
+def encode_exactly(document: Mapping[str, Any]) -> bytes:
+    """The BSON of a document that has Exact values in it."""
+    return framed(b"".join(_element(name, value) for name, value in document.items()))
+
+
+def fault_of(document: bytes) -> str | None:
+    """The reason for which bytes aren't a document that MongoDB stores; ``None`` for one that is,
+    but for its size."""
+    try:
+        bson.decode(document, EXACT)
+    except UNDECODABLE:
+        try:
+            bsonjs.dumps(document)  # has more types
+        except ValueError:
+            return "Not valid BSON"
+    # Only a document with many nested values can be deep.
+    if sum(document.count(kind) for kind in _NESTING) > MAX_DEPTH and _depth(document) > MAX_DEPTH:
+        return f"Nested deeper than {MAX_DEPTH} levels"
+    return None
+
+
+def _element(name: str, value: Any) -> bytes:
+    if isinstance(value, Exact):
+        kind, encoded = value.element[4:5], value.element[6:-1]
+    elif isinstance(value, dict):
+        kind, encoded = b"\x03", encode_exactly(value)
+    elif isinstance(value, list):
+        numbered = {str(index): each for index, each in enumerate(value)}
+        kind, encoded = b"\x04", encode_exactly(numbered)
+    else:
+        return bson.encode({name: value})[4:-1]
+    return kind + name.encode() + b"\0" + encoded
+
+
+def _depth(document: bytes) -> int:
+    """The number of levels, by libbson's text."""
+    text = bsonjs.dumps(document)
+    deepest = depth = 0
+    in_text = escaped = False
+    for character in text:
+        if in_text:
+            in_text = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            in_text = True
+        elif character in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "}]":
+            depth -= 1
+    return deepest

@@ -1,0 +1,224 @@
+"""Reading JSON: a document a line, or the elements of an array."""
+
+import base64
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from portal.data import extended_json
+from portal.data.errors import InvalidExtendedJson
+from portal.data.formats.csv_rows import BYTE_ORDER_MARK, shown
+from portal.data.formats.errors import BrokenFile
+from portal.data.formats.exact import fault_of
+from portal.data.formats.old_json import parse_old
+from portal.data.formats.options import ReadOptions
+from portal.data.formats.records import LARGEST_DOCUMENT_BYTES, TOO_LARGE, Fault, Position, Record
+from portal.tenants.elements import field_of
+
+END, ERROR, WRAPPED = "$end", "$error", "$bson"
+"""The first keys of documents that aren't ones: the end of a stream of the API, the reason for
+which the next line was refused, a document's BSON in base64."""
+OURS = re.compile(rb".{4}[\x02\x03]\$(?:end|error|bson)\0", re.S)
+"""The begin of the BSON of such a document."""
+LONGEST_TEXT_BYTES = 24 * 1024 * 1024
+"""The longest text of a document: 16 MiB in base64 fit."""
+
+_KEPT_BYTES = 1024  # of a text that is too long
+_TOO_LONG = "The line is longer than 24 MiB"
+_SPACE = re.compile(rb"[\s,]*+")
+_SCALAR = re.compile(rb'[^\s,\]\[{}"]++(?=[\s,\]\[{}"])')
+_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TOKEN = re.compile(_TEXT + rb"|[\[\]{}]", re.S)
+
+
+def _nested(levels: int) -> bytes:
+    inner = rb"|" + _nested(levels - 1) if levels else b""
+    return rb'\{(?:[^{}"]++|' + _TEXT + inner + rb")*+\}"
+
+
+# What is nested deeper is read token by token.
+_OBJECT = re.compile(_nested(3), re.S)
+
+
+class _Text(NamedTuple):
+    """The text of a document, the line that it begins in, and the place after it; ``None`` for a
+    text that is too long to be one."""
+
+    text: bytes
+    line: int
+    end_offset: int
+    end_lines: int
+    is_long: bool = False
+
+
+def read_json_lines(
+    content: Iterator[bytes], options: ReadOptions, begin: Position
+) -> Iterator[Record]:
+    """The records after ``begin``, each a line."""
+    return _records(_lines(content, begin), options, begin.number)
+
+
+def read_json_array(
+    content: Iterator[bytes], options: ReadOptions, begin: Position
+) -> Iterator[Record]:
+    """The records after ``begin``: elements of an array, or documents one after another."""
+    return _records(_elements(content, begin), options, begin.number)
+
+
+def _records(texts: Iterator[_Text], options: ReadOptions, number: int) -> Iterator[Record]:
+    parse = parse_old if options.old_json else extended_json.parse
+    for text, line, end_offset, end_lines, is_long in texts:
+        document: bytes | None = None
+        fault: Fault | None = None
+        is_skipped = not text.strip()
+        if is_long:
+            fault = Fault(_TOO_LONG, None, _start_of(text))
+        elif not is_skipped:
+            try:
+                document = parse(text)
+            except InvalidExtendedJson as error:
+                fault = _fault(error, text, options)
+            if document is not None and OURS.match(document):
+                document, fault = _unwrapped(document, number)
+                is_skipped = document is None and fault is None
+            if document is not None and len(document) > LARGEST_DOCUMENT_BYTES:
+                document, fault = None, Fault(TOO_LARGE, None, _start_of(text))
+        number += not is_skipped
+        end = Position(end_offset, end_lines, number)
+        yield Record(number, line, end, document, fault, text)
+
+
+def _unwrapped(document: bytes, before: int) -> tuple[bytes | None, Fault | None]:
+    """The document that a wrapper holds; nothing for what isn't one."""
+    if field_of(document, ERROR) is not None:
+        return None, None
+    ended, wrapped = field_of(document, END), field_of(document, WRAPPED)
+    if ended is not None:
+        told = field_of(ended[6:-1], "documents") if ended[4] == 3 else None
+        count = int.from_bytes(told[6:-1], "little") if told and told[4] in (0x10, 0x12) else None
+        if count in (None, before):
+            return None, None
+        return None, Fault(f"The file should have {count:,} documents, and {before:,} are here")
+    if wrapped is None or wrapped[4] != 2:
+        return document, None
+    try:
+        content = base64.b64decode(wrapped[10:-2], validate=True)
+    except ValueError:
+        return None, Fault("Not a document in base64")
+    reason = fault_of(content)
+    return (None, Fault(reason)) if reason else (content, None)
+
+
+def _fault(error: InvalidExtendedJson, text: bytes, options: ReadOptions) -> Fault:
+    [(place, reason)] = error.fields.items()
+    if not options.old_json and _is_old(text):
+        reason = f"{reason} It is in the dialect of mongoexport before 4.2."
+    is_field = place.startswith("/") and place != "/"
+    if not is_field and place != "/":
+        reason = f"{reason.removesuffix('.')} ({place})."
+    return Fault(reason, place if is_field else None, _start_of(text))
+
+
+def _is_old(text: bytes) -> bool:
+    try:
+        parse_old(text)
+    except InvalidExtendedJson:
+        return False
+    return True
+
+
+def _start_of(text: bytes) -> str:
+    return shown(text[:_KEPT_BYTES].decode(errors="surrogateescape").strip())
+
+
+def _lines(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
+    offset, line = begin.offset, begin.lines
+    carried, passed = b"", 0  # bytes of a line that is too long
+    for piece in content:
+        text = carried + piece
+        if offset == 0 and text.startswith(BYTE_ORDER_MARK):
+            text, offset = text[3:], 3
+        lines = text.split(b"\n")
+        carried = lines.pop()
+        for each in lines:
+            offset += len(each) + 1 + passed
+            line += 1
+            is_long = passed > 0 or len(each) > LONGEST_TEXT_BYTES
+            yield _Text(each, line, offset, line, is_long)
+            passed = 0
+        if len(carried) > LONGEST_TEXT_BYTES or passed:
+            passed += len(carried) - _KEPT_BYTES
+            carried = carried[:_KEPT_BYTES]
+    if carried:
+        yield _Text(carried, line + 1, offset + len(carried) + passed, line + 1, passed > 0)
+
+
+def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
+    """Raises BrokenFile where the text isn't balanced to its end."""
+    offset, lines = begin.offset, begin.lines
+    data, position, wanted = b"", 0, 0
+    # An array that isn't read from its start may be one of documents without brackets.
+    state = "start" if offset == 0 else "inside"
+    for piece in _with_end(content):
+        data = data[position:] + (piece or b"")
+        position = 0
+        if piece is not None and len(data) < wanted:
+            continue
+        if offset == 0 and data.startswith(BYTE_ORDER_MARK):
+            position = offset = 3
+        while True:
+            space = _SPACE.match(data, position)
+            start = space.end() if space else position
+            lines += data.count(b"\n", position, start)
+            offset += start - position
+            position = start
+            character = data[position : position + 1]
+            if not character:
+                break
+            if state == "after":
+                raise BrokenFile(f"Something follows the end of the array, in line {lines + 1:,}.")
+            if character == b"[" and state == "start":
+                state, position, offset = "array", position + 1, offset + 1
+                continue
+            if character == b"]" and state != "start":
+                state, position, offset = "after", position + 1, offset + 1
+                continue
+            end = _end_of(data, position, is_last=piece is None)
+            if end is None:
+                break
+            state = "inside" if state == "start" else state
+            text = data[position:end]
+            first, lines = lines + 1, lines + text.count(b"\n")
+            offset += end - position
+            position = end
+            yield _Text(text, first, offset, lines)
+        if len(data) - position > LONGEST_TEXT_BYTES:
+            raise BrokenFile(f"The document in line {lines + 1:,} is longer than 24 MiB.")
+        wanted = 2 * (len(data) - position)  # what isn't complete is seldom looked at again
+    if position < len(data):
+        raise BrokenFile(f"The file ends in the middle of the document in line {lines + 1:,}.")
+    if state == "array":
+        raise BrokenFile("The file ends before its array does.")
+
+
+def _with_end(content: Iterator[bytes]) -> Iterator[bytes | None]:
+    yield from content
+    yield None
+
+
+def _end_of(data: bytes, start: int, *, is_last: bool) -> int | None:
+    """The index after the value that begins at ``start``; ``None`` where it isn't complete."""
+    found = _OBJECT.match(data, start) or _SCALAR.match(data, start)
+    if found:
+        return found.end()
+    if data[start] not in b'{["':
+        # A scalar at the end, or a bracket that closes nothing.
+        is_scalar = data[start] not in b"}]"
+        return (len(data) if is_last else None) if is_scalar else start + 1
+    depth = 0
+    for token in _TOKEN.finditer(data, start):
+        character = token[0][:1]
+        depth += (character in b"{[") - (character in b"}]")
+        if depth <= 0:
+            return token.end()
+    return None
