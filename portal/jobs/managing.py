@@ -106,6 +106,11 @@ def open_job(kind: JobKind, subject: str) -> Job | None:
     return Job.objects(kind=kind.name, subject=subject, open=True).first()
 
 
+def latest_job(kind: JobKind, subject: str) -> Job | None:
+    """The last job about ``subject``, running or ended."""
+    return Job.objects(kind=kind.name, subject=subject).order_by("-attempt", "-id").first()
+
+
 def find_job(job_id: str | ObjectId) -> Job:
     """The job with this id. Raises JobNotFound."""
     found = Job.objects(id=job_id).first() if ObjectId.is_valid(job_id) else None

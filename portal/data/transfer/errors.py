@@ -1,6 +1,7 @@
 """Errors of imports and exports, and their words. None has a value of a document in it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from portal.errors import Conflict, Gone, Invalid, NotFound
 
@@ -82,3 +83,53 @@ class FileGone(Gone):
     code = "file_gone"
     title = "This file is gone"
     message = "Its content was deleted: files are kept for 7 days. Upload or export it again."
+
+
+@dataclass
+class FileUnreadable(Invalid):
+    """A file of which nothing can be imported."""
+
+    reason: str
+
+    code = "file_unreadable"
+    title = "This file can’t be read"
+    message = "{reason} Nothing was imported."
+    field = "file"
+
+
+@dataclass
+class ImportRuns(Conflict):
+    """A job works on the import."""
+
+    job: Any
+
+    code = "import_runs"
+    title = "This import is being worked on"
+    message = "“{job.title}” runs. Cancel it first, or wait until it is done."
+
+
+class ImportBegun(Conflict):
+    """A decision about an import that is being written, or was."""
+
+    code = "import_begun"
+    title = "This import has begun"
+    message = "It is being written, or was, by what was decided then. Undo it, and upload again."
+
+
+class ImportNotReady(Conflict):
+    """An import that can't be written as it is."""
+
+    code = "import_not_ready"
+    title = "This import is not checked yet"
+    message = "Have all of the file checked first. Nothing was written."
+
+
+@dataclass
+class MappingRefused(Invalid):
+    """A decision that is missing, or can't be carried out."""
+
+    reason: str
+
+    code = "mapping_refused"
+    title = "Something is still to be decided"
+    message = "{reason} Nothing was written."

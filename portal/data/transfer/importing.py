@@ -1,0 +1,329 @@
+"""Writing the documents of a checked file: each batch in one transaction with its edit, which keeps
+how far the file is written. So each record is written once, however often the work is killed, and
+the whole import can be undone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pymongo.errors import BulkWriteError
+
+from portal.data.access import DocumentAccess
+from portal.data.errors import (
+    DocumentInvalid,
+    DuplicateDocument,
+    EditOvertaken,
+    EditTooLarge,
+    FieldMasked,
+    WriteRefused,
+    writing,
+)
+from portal.data.exact import insert_exactly, replace_exactly
+from portal.data.formats.error_files import ErrorFile
+from portal.data.formats.records import Fault, Record
+from portal.data.handles import documents_of
+from portal.data.recording import (
+    Change,
+    Edit,
+    EditKind,
+    EditState,
+    append,
+    open_edit,
+    prepare_recording,
+    trim,
+)
+from portal.data.transfer import passes
+from portal.data.transfer.checking import several_have
+from portal.data.transfer.faults import fault_of
+from portal.data.transfer.files import StoredFile, put_piece
+from portal.data.transfer.lookups import KeyValue, find_existing, key_of, no_key
+from portal.data.transfer.passes import Reached
+from portal.data.transfer.plans import Existing, Plan
+from portal.database.leases import Interrupted
+from portal.errors import PortalError
+from portal.jobs.running import JobFailed, Run
+from portal.tenants.elements import (
+    end_of_value,
+    field_of,
+    framed,
+    has_empty_timestamp,
+    id_of,
+    with_id,
+    with_id_in_front,
+)
+
+SMALLEST_BATCH = 50
+"""The records that are tried at once behind one that the database refused."""
+
+
+def write_file(run: Run, access: DocumentAccess, file: StoredFile) -> dict[str, Any]:
+    """The work of a write: goes on where the attempt before, or the cancelled job, came to. Raises
+    JobFailed where more records fail than may."""
+    return _Write(run, access, file).work()
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A record that has a document, as it is tried: ``document`` with its ``_id`` in front, and its
+    key where it is known by one."""
+
+    record: Record
+    document: bytes
+    key: KeyValue | None = None
+
+
+@dataclass(slots=True)
+class _Tried:
+    """What a transaction did."""
+
+    changes: list[Change] = field(default_factory=list)
+    refused: list[tuple[Record, Fault]] = field(default_factory=list)
+    inserted: int = 0
+    replaced: int = 0
+    existing: int = 0
+
+
+class _Write:
+    def __init__(self, run: Run, access: DocumentAccess, file: StoredFile) -> None:
+        self.run, self.access, self.file = run, access, file
+        self.plan = Plan.of(file.details["plan"])
+        self.total = Reached.of(file.details["check"]["reached"]).records
+        self.errors = ErrorFile(self.plan.options)
+        self.handle = documents_of(access.organization)
+        prepare_recording(access.organization)
+        self.edit: Edit = self.handle.with_transaction(self._open)
+        self.reached = Reached.of(self.edit.position)
+        self.size = passes.BATCH_RECORDS
+        # By record; found before they are written, or by a try that was refused.
+        self.faults: dict[int, Fault] = {}
+
+    def _open(self, handle: Any) -> Edit:
+        return open_edit(
+            handle,
+            self.access,
+            EditKind.IMPORT,
+            title=f"Import of {self.file.name}",
+            job=self.run.job.id,
+            edit_id=self.file.details["edit"],
+        )
+
+    def work(self) -> dict[str, Any]:
+        if self.edit.state == EditState.DONE:
+            return self._result()
+        records, _ = passes.records_after(
+            self.access.organization, self.file, self.plan.options, self.reached.at
+        )
+        for batch in passes.read_ahead(passes.in_batches(records)):
+            self._write_batch(batch)
+            fatal = next((r.fault for r in batch if r.fault and r.fault.fatal), None)
+            if fatal:
+                raise JobFailed(
+                    f"The file can’t be read to its end: {fatal.reason}", self._result()
+                )
+        self._commit([], state=EditState.DONE)
+        trim(self.access.organization)
+        return self._result()
+
+    def _write_batch(self, batch: list[Record]) -> None:
+        """Write the batch, in parts where the database refuses some of it. Raises JobFailed where
+        more failed than may."""
+        rest = batch
+        while rest:
+            self.run.check()
+            part = rest[: self._part_size(rest)]
+            try:
+                self._commit(part)
+            except _RefusedOne as refused:
+                self._note(part, refused)
+                continue
+            rest = rest[len(part) :]
+            self.size = min(self.size * 2, passes.BATCH_RECORDS)
+            self.run.report(self.reached.records, "Write")
+            self._check_share()
+        self.faults.clear()
+
+    def _part_size(self, rest: Sequence[Record]) -> int:
+        """The number of records that are written together: none has the key of another one."""
+        most = min(self.size, len(rest))
+        if self.plan.existing == Existing.INSERT:
+            return most
+        seen: set[KeyValue] = set()
+        for number, record in enumerate(rest[:most]):
+            key = None if record.document is None else key_of(record.document, self.plan.key)
+            if isinstance(key, KeyValue):
+                if key in seen:
+                    return number
+                seen.add(key)
+        return most
+
+    def _note(self, part: Sequence[Record], refused: "_RefusedOne") -> None:
+        """Note which record of the part was refused; where that isn't known, try fewer at once."""
+        if refused.record is not None:
+            self.faults[refused.record.number] = refused.fault
+            self.size = max(SMALLEST_BATCH, len(part) // 2)
+        elif len(part) == 1:
+            self.faults[part[0].number] = refused.fault
+        else:
+            self.size = max(len(part) // 2, 1)
+
+    def _check_share(self) -> None:
+        may_fail = self.plan.may_fail(self.total)
+        if self.reached.errors > may_fail:
+            words = f"{self.reached.errors:,} records failed, {may_fail:,} may."
+            raise JobFailed(words, self._result())
+
+    def _commit(self, part: Sequence[Record], state: EditState = EditState.OPEN) -> None:
+        """Write the records, their edit and their errors in one transaction, and go on from their
+        end. Raises _RefusedOne, with nothing written; JobFailed."""
+        entries, faults = self._entries(part)
+        body = partial(self._write_in, part, entries, faults, state)
+        try:
+            with writing():
+                self.edit, self.reached = self.handle.with_transaction(body)
+        except EditOvertaken as error:
+            raise Interrupted(str(self.run.job.id)) from error
+        except EditTooLarge as error:
+            raise JobFailed(error.words, self._result()) from error
+        except (DuplicateDocument, DocumentInvalid, WriteRefused) as error:
+            raise _RefusedOne(fault_of(error), self._refused_record(error, entries)) from error
+
+    def _entries(self, part: Sequence[Record]) -> tuple[list[_Entry], list[tuple[Record, Fault]]]:
+        """What is to be written, and what can't be."""
+        entries, faults = [], []
+        for record in part:
+            fault = record.fault or self.faults.get(record.number)
+            if fault is None and record.document is not None:
+                entry, fault = self._entry(record)
+                if entry:
+                    entries.append(entry)
+            if fault:
+                faults.append((record, fault))
+        return entries, faults
+
+    def _entry(self, record: Record) -> tuple[_Entry | None, Fault | None]:
+        document = record.document or b""
+        if self.plan.existing == Existing.INSERT:
+            return _Entry(record, with_id_in_front(with_id(document)[0])), None
+        key = key_of(document, self.plan.key)
+        if isinstance(key, str):
+            return None, no_key(self.plan.key, key)
+        return _Entry(record, document, key), None
+
+    def _write_in(
+        self,
+        part: Sequence[Record],
+        entries: Sequence[_Entry],
+        faults: Sequence[tuple[Record, Fault]],
+        state: EditState,
+        handle: Any,
+    ) -> tuple[Edit, Reached]:
+        tried = _Tried(refused=list(faults))
+        if self.plan.existing == Existing.INSERT:
+            self._insert(handle, entries, tried)
+        else:
+            self._merge(handle, entries, tried)
+        tried.refused.sort(key=lambda pair: pair[0].number)
+        reached = Reached.of(self.reached.stored())
+        reached.at = part[-1].end if part else reached.at
+        reached.count("errors", len(tried.refused))
+        reached.count("blank", sum(record.is_skipped for record in part))
+        for name in ("inserted", "replaced", "existing"):
+            reached.count(name, getattr(tried, name))
+        reached.faults.add(tried.refused)
+        if tried.refused:
+            piece = self.errors.encode(tried.refused)
+            content = self.file.details["write_errors"]
+            put_piece(handle, self.file, content, reached.pieces, piece)
+            reached.pieces += 1
+            reached.error_bytes += len(piece)
+        counts = {"inserted": tried.inserted, "replaced": tried.replaced}
+        edit = append(
+            handle,
+            self.edit,
+            tried.changes,
+            position=reached.stored(),
+            counts=counts,
+            state=state,
+        )
+        return edit, reached
+
+    def _insert(self, handle: Any, entries: Sequence[_Entry], tried: _Tried) -> None:
+        wanted = []
+        for entry in entries:
+            try:
+                self.access.mask.check_insert(entry.document)
+            except FieldMasked as error:
+                tried.refused.append((entry.record, fault_of(error)))
+                continue
+            wanted.append(entry.document)
+            tried.changes.append(Change(id_of(entry.document), None, entry.document))
+        insert_exactly(handle, wanted)
+        tried.inserted += len(wanted)
+
+    def _merge(self, handle: Any, entries: Sequence[_Entry], tried: _Tried) -> None:
+        replaces = self.plan.existing == Existing.REPLACE
+        keys = [entry.key for entry in entries if entry.key]
+        found = find_existing(handle, self.plan.key, keys, whole=replaces) if keys else {}
+        new, changes = [], list[Change]()
+        for entry in entries:
+            there = found.get(entry.key, []) if entry.key else []
+            if not there:
+                new.append(_Entry(entry.record, with_id_in_front(with_id(entry.document)[0])))
+            elif len(there) > 1:
+                tried.refused.append((entry.record, several_have(len(there), self.plan.key)))
+            elif not replaces:
+                tried.existing += 1
+            else:
+                self._replace(entry, there[0], changes, tried)
+        self._insert(handle, new, tried)
+        made = [change.after for change in changes if not change.changes_nothing]
+        replace_exactly(handle, [each for each in made if each is not None])
+        tried.changes += changes
+        tried.replaced += len(changes)
+
+    def _replace(self, entry: _Entry, stored: bytes, changes: list[Change], tried: _Tried) -> None:
+        document_id = id_of(stored)
+        given = field_of(entry.document, "_id")
+        if given is not None and key_of(entry.document, "_id") != key_of(stored, "_id"):
+            fault = Fault(f"The document with this {self.plan.key} has another _id", "_id")
+            tried.refused.append((entry.record, fault))
+            return
+        rest = entry.document if given is None else _without_id(entry.document)
+        document = framed(document_id[4:5] + b"_id\0" + document_id[6:-1] + rest[4:-1])
+        try:
+            document = self.access.mask.merged(document, stored)
+        except FieldMasked as error:
+            tried.refused.append((entry.record, fault_of(error)))
+            return
+        changes.append(Change(document_id, stored, document))
+
+    def _result(self) -> dict[str, Any]:
+        return {"records": self.reached.records, **self.reached.counts}
+
+    def _refused_record(self, error: PortalError, entries: Sequence[_Entry]) -> Record | None:
+        """The record that the database refused, where its reply tells."""
+        all_inserted = self.plan.existing == Existing.INSERT and not self.access.mask
+        if not all_inserted or not isinstance(error.__cause__, BulkWriteError):
+            return None
+        if any(has_empty_timestamp(entry.document) for entry in entries):
+            return None  # those are inserted one by one
+        faults = (error.__cause__.details or {}).get("writeErrors") or []
+        return entries[faults[0]["index"]].record if faults else None
+
+
+@dataclass
+class _RefusedOne(Exception):
+    """The database refuses a record, if it is known which."""
+
+    fault: Fault
+    record: Record | None
+
+
+def _without_id(document: bytes) -> bytes:
+    """A document that has its ``_id`` in front, or not at all, without it."""
+    document = with_id_in_front(document)
+    if document[5:9] != b"_id\0":
+        return document
+    return framed(document[end_of_value(document, document[4], 9) : -1])

@@ -1,0 +1,113 @@
+"""A pass over an uploaded file: its records in batches, from wherever the pass before ended, read
+ahead while the batch before is worked on."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from portal.data.formats.options import ReadOptions
+from portal.data.formats.reading import read
+from portal.data.formats.records import Position, Record
+from portal.data.transfer.faults import Tally
+from portal.data.transfer.files import StoredFile, content_of
+from portal.documents.organizations import Organization
+
+BATCH_RECORDS = 2000
+BATCH_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Reached:
+    """What a pass has come to: ``at``, the end of the last record; what it counted; what failed, in
+    ``pieces`` of an error file with ``error_bytes``."""
+
+    at: Position = field(default_factory=Position)
+    counts: dict[str, int] = field(default_factory=dict)
+    faults: Tally = field(default_factory=Tally)
+    pieces: int = 0
+    error_bytes: int = 0
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a count."""
+        if number:
+            self.counts[name] = self.counts.get(name, 0) + number
+
+    @property
+    def records(self) -> int:
+        """The number of records so far, without those that are skipped."""
+        return self.at.number
+
+    @property
+    def errors(self) -> int:
+        """The number of records that failed."""
+        return self.counts.get("errors", 0)
+
+    def stored(self) -> dict[str, Any]:
+        """A document from which ``Reached.of`` makes it again."""
+        return {
+            "at": list(self.at),
+            "counts": self.counts,
+            "faults": self.faults.stored(),
+            "pieces": self.pieces,
+            "error_bytes": self.error_bytes,
+        }
+
+    @classmethod
+    def of(cls, stored: dict[str, Any] | None) -> Self:
+        """What was ``stored``; the beginning, where nothing was."""
+        if not stored:
+            return cls()
+        return cls(
+            Position(*stored["at"]),
+            dict(stored["counts"]),
+            Tally.of(stored["faults"]),
+            stored["pieces"],
+            stored["error_bytes"],
+        )
+
+
+class Consumed:
+    """The parts of a file, and how many of its bytes were taken."""
+
+    def __init__(self, parts: Iterable[bytes], first: int = 0) -> None:
+        self._parts, self.bytes = parts, first
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            self.bytes += len(part)
+            yield part
+
+
+def records_after(
+    organization: Organization, file: StoredFile, options: ReadOptions, at: Position
+) -> tuple[Iterator[Record], Consumed]:
+    """The records of the file behind a position, and how much of it was taken for them."""
+    first = at.offset if options.is_seekable else 0
+    consumed = Consumed(content_of(organization, file, first), first)
+    return read(consumed, options, at), consumed
+
+
+def in_batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The records in batches of BATCH_RECORDS or BATCH_BYTES."""
+    batch: list[Record] = []
+    size_bytes = 0
+    for record in records:
+        document = record.document
+        added = 0 if document is None else len(document)
+        if batch and (len(batch) >= BATCH_RECORDS or size_bytes + added > BATCH_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(record)
+        size_bytes += added
+    if batch:
+        yield batch
+
+
+def read_ahead(batches: Iterator[list[Record]]) -> Iterator[list[Record]]:
+    """The batches, each of which is read while the caller works on the one before."""
+    with ThreadPoolExecutor(1, "import") as thread:
+        waiting = thread.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = thread.submit(next, batches, None)
+            yield batch

@@ -1,0 +1,223 @@
+"""How a file is imported: how it is read, what becomes of documents that exist, when it stops."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
+
+import bson
+
+from portal.data.formats.detection import Candidate, Detected
+from portal.data.formats.dumps import Member, Metadata
+from portal.data.formats.examining import Choice, Examined, Proposal, Question
+from portal.data.formats.options import Column, Format, ReadOptions
+
+STOPS_PER_MILLE = (0, 1, 10, 50, 1000)
+"""The shares of records that may fail, in thousandths: 1000 never stops."""
+
+USUAL_STOP = 10
+
+
+class Existing(StrEnum):
+    """What becomes of a record whose document is there already."""
+
+    INSERT = "insert"
+    """It is an error."""
+    REPLACE = "replace"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decided import. Where it replaces or skips, documents are the same that have the same value
+    in the field ``key``."""
+
+    options: ReadOptions
+    existing: Existing = Existing.INSERT
+    key: str = "_id"
+    stop_per_mille: int = USUAL_STOP
+
+    def may_fail(self, records: int) -> int:
+        """The number of records that may fail, of so many."""
+        return records * self.stop_per_mille // 1000
+
+    def stored(self) -> dict[str, Any]:
+        """A document from which ``Plan.of`` makes it again."""
+        return {
+            "options": self.options.stored(),
+            "existing": self.existing.value,
+            "key": self.key,
+            "stop": self.stop_per_mille,
+        }
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """The plan that was ``stored``."""
+        return cls(
+            ReadOptions.of(stored["options"]),
+            Existing(stored["existing"]),
+            stored["key"],
+            stored["stop"],
+        )
+
+
+def stored_detection(found: Detected) -> dict[str, Any]:
+    """A document from which ``detection_of`` makes it again."""
+    return {
+        "options": found.options and found.options.stored(),
+        "refusal": found.refusal,
+        "kind": found.kind,
+        "candidates": [_stored_candidate(each) for each in found.candidates],
+        "dialects": list(found.dialects),
+        "headers": list(found.headers),
+        "is_dump": found.is_dump,
+        "typed": found.typed,
+        "notes": list(found.notes),
+    }
+
+
+def detection_of(stored: Mapping[str, Any]) -> Detected:
+    """What was found that was ``stored``."""
+    return Detected(
+        options=stored["options"] and ReadOptions.of(stored["options"]),
+        refusal=stored["refusal"],
+        kind=stored["kind"],
+        candidates=tuple(map(_candidate_of, stored["candidates"])),
+        dialects=tuple(stored["dialects"]),
+        headers=tuple(stored["headers"]),
+        is_dump=stored["is_dump"],
+        typed=stored["typed"],
+        notes=tuple(stored["notes"]),
+    )
+
+
+_COUNTS = ("records", "lines", "blank", "separators_only", "too_few", "too_many", "fault")
+
+
+def stored_examination(found: Examined) -> dict[str, Any]:
+    """A document from which ``examination_of`` makes it again."""
+    return {
+        **{name: getattr(found, name) for name in _COUNTS},
+        "proposals": [_stored_proposal(each) for each in found.proposals],
+        "candidates": [_stored_candidate(each) for each in found.candidates],
+    }
+
+
+def examination_of(stored: Mapping[str, Any]) -> Examined:
+    """What was found that was ``stored``."""
+    return Examined(
+        **{name: stored[name] for name in _COUNTS},
+        proposals=tuple(map(_proposal_of, stored["proposals"])),
+        candidates=tuple(map(_candidate_of, stored["candidates"])),
+    )
+
+
+def stored_members(members: Sequence[Member]) -> list[dict[str, Any]]:
+    """The files in a dump, as documents from which ``members_of`` makes them again."""
+    return [
+        {
+            **{name: getattr(each, name) for name in _MEMBER},
+            "options": each.options and each.options.stored(),
+            "indexes": [bson.encode(index) for index in each.metadata.indexes]
+            if each.metadata
+            else [],
+        }
+        for each in members
+    ]
+
+
+def members_of(stored: Sequence[Mapping[str, Any]]) -> list[Member]:
+    """The files that were ``stored``, without their collections' own options."""
+    return [
+        Member(
+            **{name: each[name] for name in _MEMBER},
+            options=each["options"] and ReadOptions.of(each["options"]),
+            metadata=Metadata(
+                each["collection"], tuple(bson.decode(index) for index in each["indexes"]), {}
+            ),
+        )
+        for each in stored
+    ]
+
+
+_MEMBER = ("name", "size_bytes", "database", "collection", "refusal")
+
+
+def needs_mapping(options: ReadOptions) -> bool:
+    """Tell whether it must be decided first which column becomes which field."""
+    return options.format == Format.CSV and not options.columns
+
+
+def answered(proposal: Proposal, answers: Mapping[str, int]) -> tuple[Column, list[Question]]:
+    """The proposed column as the ``answers``, the numbers of choices by question, make it; and the
+    questions without one."""
+    column, open_questions = proposal.column, []
+    words = dict(column.words or {})
+    for number, question in enumerate(proposal.questions):
+        choice = answers.get(str(number), -1)
+        if not 0 <= choice < len(question.choices):
+            open_questions.append(question)
+            continue
+        chosen = question.choices[choice].column
+        words |= chosen.words or {}
+        changed = {
+            name: getattr(chosen, name)
+            for name in Column.__dataclass_fields__
+            if name != "words" and getattr(chosen, name) != getattr(proposal.column, name)
+        }
+        column = replace(column, **changed)
+    return replace(column, words=words or None), open_questions
+
+
+def _stored_candidate(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "encoding": candidate.encoding,
+        "label": candidate.label,
+        "lines": list(candidate.lines),
+    }
+
+
+def _candidate_of(stored: Mapping[str, Any]) -> Candidate:
+    return Candidate(stored["encoding"], stored["label"], tuple(stored["lines"]))
+
+
+def _stored_proposal(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "column": proposal.column.stored(),
+        "first": proposal.first,
+        "empty": proposal.empty,
+        "quoted": proposal.quoted,
+        "found": list(proposal.found),
+        "questions": [
+            {
+                "kind": question.kind,
+                "words": question.words,
+                "choices": [
+                    {"label": choice.label, "column": choice.column.stored()}
+                    for choice in question.choices
+                ],
+            }
+            for question in proposal.questions
+        ],
+    }
+
+
+def _proposal_of(stored: Mapping[str, Any]) -> Proposal:
+    questions = (
+        Question(
+            each["kind"],
+            each["words"],
+            tuple(
+                Choice(choice["label"], Column.of(choice["column"])) for choice in each["choices"]
+            ),
+        )
+        for each in stored["questions"]
+    )
+    return Proposal(
+        column=Column.of(stored["column"]),
+        first=stored["first"],
+        empty=stored["empty"],
+        quoted=stored["quoted"],
+        found=tuple(stored["found"]),
+        questions=tuple(questions),
+    )
