@@ -18,7 +18,7 @@ from portal.data.history import undoing
 from portal.data.history import changing, undoing
 from portal.data.history import changing, erasing, undoing
 from portal.data.structure import views as structure_views
-from portal.data.transfer import imports
+from portal.data.transfer import exports, imports
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -122,6 +122,13 @@ JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND)
 JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND, changing.KIND)
 JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND, changing.KIND, erasing.KIND)
 JOB_KINDS = (*applying.KINDS, *draining.KINDS, *index_builds.KINDS, imports.KIND)
+JOB_KINDS = (
+    *applying.KINDS,
+    *draining.KINDS,
+    *index_builds.KINDS,
+    imports.KIND,
+    exports.KIND,
+)
 ACCOUNT_ENDINGS = Wiring(
     on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
     on_first_verification=(

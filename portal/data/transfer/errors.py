@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from portal.errors import Conflict, Gone, Invalid, NotFound
+from portal.errors import Conflict, Gone, Invalid, NotFound, Refused
 
 
 class TransferNotFound(NotFound):
@@ -133,3 +133,19 @@ class MappingRefused(Invalid):
     code = "mapping_refused"
     title = "Something is still to be decided"
     message = "{reason} Nothing was written."
+
+
+class ExportNotDone(Conflict):
+    """An export whose file isn't finished, or has expired."""
+
+    code = "export_not_done"
+    title = "This export has no file"
+    message = "Its file is not finished, or has expired. Export again if it failed."
+
+
+class NotYours(Refused):
+    """A file that somebody else asked for."""
+
+    code = "not_yours"
+    title = "Somebody else asked for this file"
+    message = "Only who uploaded a file or asked for an export may fetch it."

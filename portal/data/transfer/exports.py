@@ -1,0 +1,282 @@
+"""Exports: all documents, or those of a filter, as a file that is made by a job, and may be fetched
+by whoever asked for it until it expires.
+
+The file is made in pieces; with each stands how far it is, so a job that died goes on exactly. One
+that can't come to its end has failed: there is no shorter file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import bson
+import pymongo
+from bson import Binary, ObjectId
+
+from portal.data import plans
+from portal.data.access import DocumentAccess
+from portal.data.errors import FieldMasked, IndexNeeded, InvalidQuery, QueryTooSlow, reading
+from portal.data.formats.options import Format, WriteOptions
+from portal.data.formats.surveying import Survey
+from portal.data.formats.writing import Writer
+from portal.data.formats.written import Written
+from portal.data.handles import documents_of
+from portal.data.queries import CODEC, Query, beyond, check_sort, cursor_of
+from portal.data.reading import READ_SECONDS, count_documents, list_documents, text_paths
+from portal.data.transfer import files
+from portal.data.transfer.errors import ExportNotDone, NotYours
+from portal.data.transfer.files import (
+    Purpose,
+    StoredFile,
+    change_in,
+    create_file,
+    delete_file,
+    find_file,
+    put_piece,
+)
+from portal.data.transfer.works import file_of, subject_of, waiting
+from portal.documents.jobs import Job, JobState
+from portal.documents.organizations import Organization
+from portal.jobs.managing import cancel_job, latest_job, start_job
+from portal.jobs.running import JobFailed, JobKind, Run
+from portal.web.context import RequestContext
+
+CHUNK_BYTES = 8 * 1024 * 1024
+PAGE_BYTES = 2 * 1024 * 1024
+PAGE_SECONDS = 30
+_MOST_PAGE_BYTES = 4 * PAGE_BYTES
+_FIRST_PAGE, _LARGEST_PAGE = 100, 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export: its file, and the job that makes it."""
+
+    file: StoredFile
+    job: Job | None
+
+    @property
+    def is_running(self) -> bool:
+        """True while the job makes it."""
+        return self.job is not None and self.job.state in (JobState.RUNNING, JobState.PAUSED)
+
+    @property
+    def options(self) -> WriteOptions:
+        """How the file is written."""
+        return WriteOptions.of(self.file.details["options"])
+
+    @property
+    def words(self) -> str:
+        """What is exported, in words."""
+        words: str = self.file.details["words"]
+        return words
+
+    @property
+    def written(self) -> Written:
+        """What was written so far."""
+        return Written.of(self.file.details["reached"]["written"])
+
+
+def start_export(access: DocumentAccess, query: Query, options: WriteOptions, words: str) -> Export:
+    """Have the documents that match exported; ``words`` say which. Raises what ``list_documents``
+    raises, TooMuchKept."""
+    with pymongo.timeout(READ_SECONDS):
+        list_documents(access, Query(query.filter, query.sort, limit=1), None)
+    asked = bson.encode({"filter": query.filter, "sort": query.sort}, codec_options=CODEC)
+    details = {
+        "query": Binary(asked),
+        "words": words,
+        "options": options.stored(),
+        "surveyed": options.format != Format.CSV,
+        "reached": {
+            "batch": 0,
+            "after": None,
+            "chunks": 0,
+            "written": Written().stored(),
+            "bytes": 0,
+        },
+    }
+    name = f"{access.organization.slug}.{options.format.value}{'.gz' if options.gzip else ''}"
+    file = create_file(access, Purpose.EXPORT, name, details=details)
+    start_job(
+        KIND,
+        subject_of(access.organization, file),
+        f"Export as {options.format.label}",
+        access.context,
+        organization=access.organization.id,
+        total=_total(access, query.filter),
+        parameters={"file": file.id, "sees_all": not access.mask},
+    )
+    return find_export(access.organization, file.id)
+
+
+def find_export(organization: Organization, file_id: str | ObjectId) -> Export:
+    """The organization's export with this id. Raises TransferNotFound."""
+    file = find_file(organization, file_id, Purpose.EXPORT)
+    return Export(file, latest_job(KIND, subject_of(organization, file)))
+
+
+def exports_of(organization: Organization, context: RequestContext, most: int) -> list[Export]:
+    """The exports that the actor of a request asked for, newest first."""
+    found = files.files_of(organization, Purpose.EXPORT, most)
+    return [
+        Export(file, latest_job(KIND, subject_of(organization, file)))
+        for file in found
+        if file.belongs_to(context)
+    ]
+
+
+def cancel_export(access: DocumentAccess, running: Export) -> None:
+    """End the job; what it made is deleted. Raises JobEnded, NotYours."""
+    _check_owner(access, running)
+    if running.job is not None and running.is_running:
+        cancel_job(str(running.job.id), access.context)
+    delete_file(access.organization, running.file)
+
+
+def export_content(access: DocumentAccess, made: Export) -> Iterator[bytes]:
+    """The content of a finished export. Raises NotYours, ExportNotDone; FileGone, also later, where
+    it isn't there any more."""
+    _check_owner(access, made)
+    if not made.file.has_content:
+        raise ExportNotDone
+    return files.pieces_of(access.organization, made.file.id, 0, made.file.chunks)
+
+
+def _work(run: Run) -> dict[str, Any]:
+    with waiting():
+        access, file = file_of(run, Purpose.EXPORT)
+        try:
+            return _Making(run, access, file).work()
+        except (IndexNeeded, FieldMasked, InvalidQuery, QueryTooSlow) as error:
+            raise JobFailed(error.words, {}) from error
+
+
+KIND = JobKind("export", goes_on="goes on by itself", work=_work)
+
+
+class _Making:
+    """An attempt at making a file."""
+
+    def __init__(self, run: Run, access: DocumentAccess, file: StoredFile) -> None:
+        self.run, self.access, self.file = run, access, file
+        self.reached: dict[str, Any] = file.details["reached"]
+        asked = bson.decode(file.details["query"], CODEC)
+        self.reader = DocumentReader(access, asked["filter"], asked["sort"])
+
+    def work(self) -> dict[str, Any]:
+        if self.file.complete:
+            return self._result()
+        if not self.file.details["surveyed"]:
+            self._survey()
+        writer = Writer(
+            WriteOptions.of(self.file.details["options"]), Written.of(self.reached["written"])
+        )
+        piece = writer.begin() if self.reached["batch"] == 0 else b""
+        for documents, after in self.reader.pages(self.reached["after"]):
+            self.run.check()
+            piece += writer.encode(documents)
+            self._keep(piece, after, writer.written)
+            piece = b""
+            self.run.report(writer.written.documents, "Write")
+        self._keep(piece + writer.end(), None, writer.written, last=True)
+        return self._result()
+
+    def _survey(self) -> None:
+        """Find the columns of a CSV file from all of its documents."""
+        survey = Survey()
+        for documents, _ in self.reader.pages(None):
+            self.run.check()
+            for document in documents:
+                survey.add(document)
+        options = WriteOptions.of(self.file.details["options"])
+        options = replace(options, columns=survey.columns())
+        self._change({"details.surveyed": True, "details.options": options.stored()})
+
+    def _keep(
+        self, piece: bytes, after: str | None, written: Written, *, last: bool = False
+    ) -> None:
+        """Keep the piece, and how far the export is, unless another attempt did. Raises
+        JobFailed where the file would be too large."""
+        chunks = [piece[at : at + CHUNK_BYTES] for at in range(0, len(piece), CHUNK_BYTES)]
+        kept = {
+            "batch": self.reached["batch"] + 1,
+            "chunks": self.reached["chunks"] + len(chunks),
+            "after": after,
+            "written": written.stored(),
+            "bytes": self.reached["bytes"] + len(piece),
+        }
+        if kept["bytes"] > files.LARGEST_BYTES:
+            raise JobFailed("The file would be larger than 4 GiB. Compress it, or filter.", {})
+        change = {"details.reached": kept, "size": kept["bytes"]}
+        if last:
+            change |= {"complete": True, "chunks": kept["chunks"]}
+            change |= {"expires_at": self.file.content_until}
+        self._change(change, chunks)
+        self.reached = kept
+
+    def _change(self, change: Mapping[str, Any], chunks: Sequence[bytes] = ()) -> None:
+        before = {"complete": False, "details.reached.batch": self.reached["batch"]}
+
+        def write(handle: Any) -> StoredFile:
+            for number, chunk in enumerate(chunks, self.reached["chunks"]):
+                put_piece(handle, self.file, self.file.id, number, chunk)
+            return change_in(handle, self.file, before, change)
+
+        self.file = self.reader.handle.with_transaction(write)
+
+    def _result(self) -> dict[str, Any]:
+        written = Written.of(self.reached["written"])
+        return {"documents": written.documents, "wrapped": written.wrapped}
+
+
+class DocumentReader:
+    """Reads all documents of a filter, masked, in the order of a sort: each that matches throughout
+    once. Raises, as each reading does, IndexNeeded, FieldMasked, InvalidQuery, QueryTooSlow."""
+
+    def __init__(
+        self, access: DocumentAccess, query: dict[str, Any], sort: Mapping[str, int]
+    ) -> None:
+        self.access, self.query, self.sort = access, query, check_sort(sort)
+        self.handle = documents_of(access.organization)
+
+    def pages(self, after: str | None) -> Iterator[tuple[list[bytes], str]]:
+        """The documents behind a cursor, in pages of about PAGE_BYTES, each with the cursor behind
+        it."""
+        access, limit = self.access, _FIRST_PAGE
+        with reading():
+            access.mask.check_sort(self.sort)
+            access.mask.check_filter(self.query, lambda: text_paths(self.handle))
+            plans.check_find(access.organization, self.handle, self.query, self.sort)
+        while True:
+            page, size_bytes = self._page(after, limit)
+            if not page:
+                return
+            after = cursor_of(page[-1], self.sort)
+            yield [access.mask.hide(document) for document in page], after
+            limit = max(1, min(PAGE_BYTES * len(page) // size_bytes, _LARGEST_PAGE))
+
+    def _page(self, after: str | None, limit: int) -> tuple[list[bytes], int]:
+        page, size_bytes = [], 0
+        with reading(), pymongo.timeout(PAGE_SECONDS):
+            found = self.handle.find(
+                beyond(self.query, self.sort, after), sort=list(self.sort.items()), limit=limit
+            )
+            for document in found:
+                page.append(bytes(document.raw))
+                size_bytes += len(page[-1])
+                if size_bytes >= _MOST_PAGE_BYTES:
+                    break
+        return page, size_bytes
+
+
+def _total(access: DocumentAccess, query: dict[str, Any]) -> int:
+    """The number of documents, as far as it is counted fast; 0 where it isn't known."""
+    with pymongo.timeout(READ_SECONDS):
+        count = count_documents(access, query, None)
+    return 0 if count.more else count.count
+
+
+def _check_owner(access: DocumentAccess, asked: Export) -> None:
+    if not asked.file.belongs_to(access.context):
+        raise NotYours
