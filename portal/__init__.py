@@ -13,10 +13,8 @@ from portal.api import openapi
 from portal.api.refusals import FIELDS
 from portal.data import index_builds
 from portal.data.browsing import views as browsing_views
-from portal.data.structure import masks_views
-from portal.data.history import undoing
-from portal.data.history import changing, undoing
 from portal.data.history import changing, erasing, undoing
+from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
 from portal.data.transfer import exports, imports
 from portal.database import connection
@@ -117,15 +115,13 @@ MAIL_KINDS = (
     *signing_up.KINDS,
     *move_mails.KINDS,
 )
-JOB_KINDS = (*applying.KINDS, *draining.KINDS, *index_builds.KINDS)
-JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND)
-JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND, changing.KIND)
-JOB_KINDS = (*applying.KINDS, *draining.KINDS, undoing.KIND, changing.KIND, erasing.KIND)
-JOB_KINDS = (*applying.KINDS, *draining.KINDS, *index_builds.KINDS, imports.KIND)
 JOB_KINDS = (
     *applying.KINDS,
     *draining.KINDS,
     *index_builds.KINDS,
+    undoing.KIND,
+    changing.KIND,
+    erasing.KIND,
     imports.KIND,
     exports.KIND,
 )
