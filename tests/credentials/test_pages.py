@@ -279,6 +279,7 @@ def test_where_no_more_are_possible_none_is_offered(mara, monkeypatch):
     assert (answer.status, answer.heading) == (409, "There are too many credentials")
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_hosts_that_customers_may_not_reach_are_told(mara, settings_with, log, monkeypatch):
     """Row U6."""
     monkeypatch.setattr(hosts, "_found", {})

@@ -106,6 +106,7 @@ def test_further_roles_are_told(user, found, repair, bare_client, tenant_db):
     assert repair() == [("further_roles", user, None)]
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_hosts_that_lead_nowhere_are_told(user, found, settings_with):
     with settings_with(credentials_uri="mongodb://127.0.0.1:1/"):
         assert found() == [("wrong_hosts", "127.0.0.1:1")]
