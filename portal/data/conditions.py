@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from portal.bidi import isolated
-from portal.data import queries
+from portal.data import bson_types, queries
 from portal.data.condition_values import KINDS, Interval, candidates, interval_of, read_as
 from portal.data.errors import InvalidQuery, UnappliedFilter, reading
 from portal.tenants.queries import check_filter
@@ -66,29 +66,7 @@ OPERATORS: dict[str, Operator] = {
 }
 """What a condition can say."""
 
-TYPE_WORDS = {
-    "double": "double",
-    "string": "text",
-    "object": "document",
-    "array": "list",
-    "binData": "binary",
-    "undefined": "undefined",
-    "objectId": "ObjectId",
-    "bool": "true or false",
-    "date": "date",
-    "null": "null",
-    "regex": "pattern",
-    "dbPointer": "DBPointer",
-    "javascript": "code",
-    "symbol": "symbol",
-    "javascriptWithScope": "code with scope",
-    "int": "int32",
-    "timestamp": "timestamp",
-    "long": "int64",
-    "decimal": "decimal",
-    "minKey": "MinKey",
-    "maxKey": "MaxKey",
-}
+TYPE_WORDS = {alias: bson_types.WORDS[kind] for kind, alias in bson_types.ALIASES.items()}
 """The types of BSON by MongoDB's aliases, in words."""
 
 

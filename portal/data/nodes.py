@@ -3,22 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from portal.data.bson_types import ALIASES, BINARY, LIST, OBJECT, TEXT
 from portal.data.masks import MASKED
-from portal.data.patching import ARRAY, DOCUMENT, elements
+from portal.data.patching import elements
 from portal.tenants.elements import field_of, framed
 
-STRING, BINARY, NULL = 0x02, 0x05, 0x0A
-_INT32, _INT64 = 0x10, 0x12
-_KINDS = {
-    "double": 0x01, "string": STRING, "object": DOCUMENT, "array": ARRAY, "binData": BINARY,
-    "undefined": 0x06, "objectId": 0x07, "bool": 0x08, "date": 0x09, "null": NULL, "regex": 0x0B,
-    "dbPointer": 0x0C, "javascript": 0x0D, "symbol": 0x0E, "javascriptWithScope": 0x0F,
-    "int": _INT32, "timestamp": 0x11, "long": _INT64, "decimal": 0x13, "minKey": 0xFF,
-    "maxKey": 0x7F,
-}  # fmt: skip
-TYPES = {number: name for name, number in _KINDS.items()}
-"""MongoDB's aliases of the types of BSON, by their numbers."""
-EMPTY_TEXT = framed(bytes((STRING, 0)) + b"\x01\0\0\0\0")
+_KINDS = {alias: kind for kind, alias in ALIASES.items()}
+EMPTY_TEXT = framed(bytes((TEXT, 0)) + b"\x01\0\0\0\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +38,7 @@ class Node:
 
     @property
     def is_masked(self) -> bool:
-        return self.kind == STRING and self.value[10:-2] == MASKED.encode()
+        return self.kind == TEXT and self.value[10:-2] == MASKED.encode()
 
     def member(self, name: str) -> "Node | None":
         """The first member of this name."""
@@ -57,7 +48,7 @@ class Node:
 def node_of(value: bytes) -> Node:
     """The tree of a whole value, given as the BSON of ``{"": value}``."""
     kind = value[4]
-    if kind not in (DOCUMENT, ARRAY):
+    if kind not in (OBJECT, LIST):
         return Node(kind, value)
     inner = elements(value[6:-1])
     return Node(kind, value, tuple((each.name, node_of(each.value)) for each in inner))
@@ -65,14 +56,14 @@ def node_of(value: bytes) -> Node:
 
 def document_node(document: bytes) -> Node:
     """The tree of a whole document."""
-    return node_of(framed(bytes((DOCUMENT, 0)) + document))
+    return node_of(framed(bytes((OBJECT, 0)) + document))
 
 
 def node_of_row(row: bytes) -> Node:
     """The tree of what the server cut by ``cutting.entry``."""
     kind = _KINDS[_text(_required(row, "t"))]
     value = field_of(row, "v")
-    if kind in (DOCUMENT, ARRAY) and value is None:
+    if kind in (OBJECT, LIST) and value is None:
         return _container(kind, row)
     size = _number(row, "s")
     if value is not None:
@@ -95,7 +86,7 @@ def hidden(node: Node, masked: bytes) -> Node:
     if node.value == masked:
         return node
     found = node_of(masked)
-    if found.kind != node.kind or found.kind not in (DOCUMENT, ARRAY):
+    if found.kind != node.kind or found.kind not in (OBJECT, LIST):
         return found
     members = []
     former = list(node.members)

@@ -10,18 +10,32 @@ import humanize
 from bson import Binary, Decimal128, ObjectId
 from bson.binary import UuidRepresentation
 
-from portal.data.conditions import TYPE_WORDS
-from portal.data.nodes import BINARY, STRING, TYPES, Node
-from portal.data.patching import ARRAY, DOCUMENT
+from portal.data.bson_types import (
+    BINARY,
+    BOOLEAN,
+    DATE,
+    DECIMAL,
+    DOUBLE,
+    INT32,
+    INT64,
+    LIST,
+    NULL,
+    NUMBERS,
+    OBJECT,
+    OBJECT_ID,
+    TEXT,
+    TIMESTAMP,
+    UNDEFINED,
+    WORDS,
+)  # fmt: skip
+from portal.data.nodes import Node
 
 LONGEST_CELL = 60
 _LONGEST_LINE = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
-_DOUBLE, _UNDEFINED, _OBJECT_ID, _BOOL, _DATE, _NULL = 0x01, 0x06, 0x07, 0x08, 0x09, 0x0A
 _REGEX, _DB_POINTER, _CODE, _SYMBOL, _SCOPED = 0x0B, 0x0C, 0x0D, 0x0E, 0x0F
-_INT32, _TIMESTAMP, _INT64, _DECIMAL, _MAX_KEY, _MIN_KEY = 0x10, 0x11, 0x12, 0x13, 0x7F, 0xFF
-NUMBERS = (_DOUBLE, _INT32, _INT64, _DECIMAL)
+_MAX_KEY, _MIN_KEY = 0x7F, 0xFF
 _OLD_UUID, _UUID = 3, 4
 LEGACY_UUIDS = {
     "java": UuidRepresentation.JAVA_LEGACY,
@@ -72,7 +86,7 @@ def cell(node: Node | None, reader: Reader, usual: int | None = None) -> Shown:
     shown = _cell(node, reader)
     if usual is None or _family(node.kind) == _family(usual) or shown.look in ("absent", "masked"):
         return shown
-    text = f'"{shown.text}"' if node.kind == STRING and usual in NUMBERS else shown.text
+    text = f'"{shown.text}"' if node.kind == TEXT and usual in NUMBERS else shown.text
     return Shown(text, shown.look, shown.title, shown.moment, type_words(node))
 
 
@@ -80,7 +94,7 @@ def type_words(node: Node) -> str:
     """The type of a value in words."""
     if node.kind == BINARY and not node.is_cut:
         return {_UUID: "UUID", _OLD_UUID: "old UUID"}.get(node.value[10], "binary")
-    return TYPE_WORDS[TYPES[node.kind]]
+    return WORDS[node.kind]
 
 
 def lines(document: Node, reader: Reader) -> list[list[Token]]:
@@ -89,7 +103,7 @@ def lines(document: Node, reader: Reader) -> list[list[Token]]:
 
 
 def _family(kind: int) -> int:
-    return _DOUBLE if kind == _INT32 else kind
+    return DOUBLE if kind == INT32 else kind
 
 
 def _cell(node: Node, reader: Reader) -> Shown:
@@ -188,14 +202,14 @@ def _lines(
     """The lines of a value behind what stands before it in its first."""
     indent = Token("  " * depth)
     start = [indent, *before]
-    if node.kind not in (DOCUMENT, ARRAY) or (depth and _fits(node, reader, depth)):
+    if node.kind not in (OBJECT, LIST) or (depth and _fits(node, reader, depth)):
         yield [*start, *_value(node, reader, path), *([Token(end)] if end else [])]
         return
-    opening, closing = "{}" if node.kind == DOCUMENT else "[]"
+    opening, closing = "{}" if node.kind == OBJECT else "[]"
     yield [*start, Token(opening)]
     last = len(node.members) - 1
     for index, (name, inner) in enumerate(node.members):
-        label = [] if node.kind == ARRAY else [Token(f'"{_quoted(name)}"', "key"), Token(": ")]
+        label = [] if node.kind == LIST else [Token(f'"{_quoted(name)}"', "key"), Token(": ")]
         comma = "" if index == last and not node.more else ","
         yield from _lines(label, inner, reader, depth + 1, (*path, name), comma)
     if node.more:
@@ -208,18 +222,18 @@ def _fits(node: Node, reader: Reader, depth: int) -> bool:
     """Tell whether a document or list has room on a line."""
     if node.more or len(node.members) > _LONGEST_LINE // 4 or len(node.value) > 400:
         return False
-    if any(inner.kind in (DOCUMENT, ARRAY) and inner.members for _, inner in node.members):
+    if any(inner.kind in (OBJECT, LIST) and inner.members for _, inner in node.members):
         return False
     length = sum(len(token.text) for token in _value(node, reader, ()))
     return length <= _LONGEST_LINE - 2 * depth
 
 
 def _value(node: Node, reader: Reader, path: tuple[str, ...]) -> list[Token]:
-    if node.kind in (DOCUMENT, ARRAY):
+    if node.kind in (OBJECT, LIST):
         return _inline(node, reader, path)
     if node.is_masked:
         return [Token(_string(node), "mask")]
-    if node.kind == STRING:
+    if node.kind == TEXT:
         found = [Token(f'"{_quoted(_string(node))}{"…" if node.is_cut else ""}"', "value")]
         return found + _size(node, path)
     if node.kind == BINARY:
@@ -230,7 +244,7 @@ def _value(node: Node, reader: Reader, path: tuple[str, ...]) -> list[Token]:
 
 
 def _inline(node: Node, reader: Reader, path: tuple[str, ...]) -> list[Token]:
-    opening, closing = "{}" if node.kind == DOCUMENT else "[]"
+    opening, closing = "{}" if node.kind == OBJECT else "[]"
     if not node.members:
         if not node.is_cut:
             return [Token(f"{opening}{closing}")]
@@ -238,7 +252,7 @@ def _inline(node: Node, reader: Reader, path: tuple[str, ...]) -> list[Token]:
     found = [Token(f"{opening} ")]
     for index, (name, inner) in enumerate(node.members):
         found += [Token(", ")] if index else []
-        if node.kind == DOCUMENT:
+        if node.kind == OBJECT:
             found += [Token(f'"{_quoted(name)}"', "key"), Token(": ")]
         found += _value(inner, reader, (*path, name))
     return [*found, Token(f" {closing}")]
@@ -248,8 +262,8 @@ def _size(node: Node, path: tuple[str, ...]) -> list[Token]:
     if not node.is_cut:
         return []
     parts = []
-    if node.kind in (DOCUMENT, ARRAY) and node.count is not None:
-        unit = "fields" if node.kind == DOCUMENT else "elements"
+    if node.kind in (OBJECT, LIST) and node.count is not None:
+        unit = "fields" if node.kind == OBJECT else "elements"
         parts.append(f"{humanize.intcomma(node.count)} {unit}")
     if node.size_bytes is not None:
         parts.append(humanize.naturalsize(node.size_bytes, format="%.3g"))
@@ -280,7 +294,7 @@ def _uuid(subtype: int, content: bytes, reader: Reader) -> UUID | None:
 def _scalar(node: Node) -> list[Token]:
     if node.kind in _WORDS:
         return [Token(_WORDS[node.kind], "type")]
-    if node.kind in (_DOUBLE, _INT32):
+    if node.kind in (DOUBLE, INT32):
         return [Token(_number(node), "value")]
     return _SCALARS[node.kind](node)
 
@@ -324,9 +338,9 @@ def _called(name: str, content: str) -> list[Token]:
 
 def _number(node: Node) -> str:
     content = node.value[6:-1]
-    if node.kind in (_INT32, _INT64):
+    if node.kind in (INT32, INT64):
         return str(_int(node))
-    if node.kind == _DECIMAL:
+    if node.kind == DECIMAL:
         return str(Decimal128.from_bid(content))
     [number] = struct.unpack("<d", content)
     return repr(number).replace("inf", "Infinity").replace("nan", "NaN")
@@ -374,22 +388,22 @@ def _year(milliseconds: int) -> int:
 
 
 _CELLS: dict[int, Callable[[Node, Reader], Shown]] = {
-    STRING: _text_cell,
-    _DATE: _date_cell,
-    _NULL: _null_cell,
-    _OBJECT_ID: _object_id_cell,
-    DOCUMENT: _document_cell,
-    ARRAY: _list_cell,
+    TEXT: _text_cell,
+    DATE: _date_cell,
+    NULL: _null_cell,
+    OBJECT_ID: _object_id_cell,
+    OBJECT: _document_cell,
+    LIST: _list_cell,
     **dict.fromkeys(NUMBERS, _number_cell),
 }
-_WORDS = {_NULL: "null", _UNDEFINED: "undefined", _MIN_KEY: "MinKey()", _MAX_KEY: "MaxKey()"}
+_WORDS = {NULL: "null", UNDEFINED: "undefined", _MIN_KEY: "MinKey()", _MAX_KEY: "MaxKey()"}
 _SCALARS: dict[int, Callable[[Node], list[Token]]] = {
-    _INT64: lambda node: _called("Long", f'"{_int(node)}"'),
-    _DECIMAL: lambda node: _called("Decimal128", f'"{_number(node)}"'),
-    _OBJECT_ID: lambda node: _called("ObjectId", f'"{_hex(node)}"'),
-    _DATE: _date,
-    _TIMESTAMP: _timestamp,
-    _BOOL: _truth,
+    INT64: lambda node: _called("Long", f'"{_int(node)}"'),
+    DECIMAL: lambda node: _called("Decimal128", f'"{_number(node)}"'),
+    OBJECT_ID: lambda node: _called("ObjectId", f'"{_hex(node)}"'),
+    DATE: _date,
+    TIMESTAMP: _timestamp,
+    BOOLEAN: _truth,
     _REGEX: _regex,
     _CODE: lambda node: _called("Code", f'"{_quoted(_string(node))}"'),
     _SYMBOL: lambda node: _called("Symbol", f'"{_quoted(_string(node))}"'),

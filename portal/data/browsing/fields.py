@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from portal.data.access import DocumentAccess
+from portal.data.bson_types import ALIASES, LIST, OBJECT
 from portal.data.cutting import list_cut
-from portal.data.nodes import EMPTY_TEXT, TYPES, Node
-from portal.data.patching import ARRAY, DOCUMENT
+from portal.data.nodes import EMPTY_TEXT, Node
 from portal.data.shown import type_words
 
 SAMPLED = 100
@@ -77,14 +77,14 @@ def _count(found: dict[str, SampledField], document: Node) -> None:
 def _count_value(entry: SampledField, node: Node) -> None:
     if node.is_masked:
         return
-    kind = TYPES[node.kind]
+    kind = ALIASES[node.kind]
     entry.types[type_words(node)] += 1
     if kind == "null":
         entry.nulls += 1
     elif kind != "array":
         entry.kinds[_KINDS.get(kind, "json")] += 1
     if not node.members and not node.is_cut:
-        entry.empty_lists += node.kind == ARRAY
+        entry.empty_lists += node.kind == LIST
         entry.empty_texts += node.value == EMPTY_TEXT
 
 
@@ -96,7 +96,7 @@ def _paths(node: Node, before: str, levels: int) -> Iterator[tuple[str, Node]]:
         path = before + name
         yield path, inner
         if levels > 1:
-            several = [each for _, each in inner.members] if inner.kind == ARRAY else [inner]
+            several = [each for _, each in inner.members] if inner.kind == LIST else [inner]
             for each in several:
-                if each.kind == DOCUMENT:
+                if each.kind == OBJECT:
                     yield from _paths(each, f"{path}.", levels - 1)

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from portal.data import nodes, shown
+from portal.data.bson_types import BINARY, NULL, NUMBERS, TEXT
 from portal.data.cutting import CutDocument
 from portal.data.document_ids import address_of
-from portal.data.nodes import BINARY, Node
-from portal.data.shown import NUMBERS, Reader, Shown, Token
+from portal.data.nodes import Node
+from portal.data.shown import Reader, Shown, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _row(document: CutDocument, cells: tuple[Shown, ...], reader: Reader, ids: i
 def _id(document: CutDocument, reader: Reader, usual: int | None) -> Shown:
     node = nodes.node_of(document.document_id)
     found = shown.cell(node, reader, usual)
-    if node.kind == nodes.STRING and found.look == "text":
+    if node.kind == TEXT and found.look == "text":
         return replace(found, text=f'"{found.text}"', look="code")
     return found
 
@@ -112,5 +113,5 @@ def _at(document: Node | None, path: str) -> Node | None:
 
 
 def _usual(column: Iterable[Node | None]) -> int | None:
-    kinds = Counter(node.kind for node in column if node and node.kind != nodes.NULL)
+    kinds = Counter(node.kind for node in column if node and node.kind != NULL)
     return kinds.most_common(1)[0][0] if kinds else None
