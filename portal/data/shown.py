@@ -86,7 +86,7 @@ def cell(node: Node | None, reader: Reader, usual: int | None = None) -> Shown:
     shown = _cell(node, reader)
     if usual is None or _family(node.kind) == _family(usual) or shown.look in ("absent", "masked"):
         return shown
-    text = f'"{shown.text}"' if node.kind == TEXT and usual in NUMBERS else shown.text
+    text = f'"{shown.text}"' if node.kind == TEXT else shown.text
     return Shown(text, shown.look, shown.title, shown.moment, type_words(node))
 
 
