@@ -12,6 +12,7 @@ from portal import cli, logs, settings
 from portal.api import openapi
 from portal.api.refusals import FIELDS
 from portal.data import index_builds
+from portal.data.browsing import view_pages
 from portal.data.browsing import views as browsing_views
 from portal.data.history import changing, erasing, undoing
 from portal.data.structure import masks_views
@@ -26,6 +27,7 @@ from portal.documents.audit import AuditEvent
 from portal.documents.capacity import CapacityReading
 from portal.documents.clusters import Cluster
 from portal.documents.credentials import Credential
+from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.installation import Installation
@@ -93,6 +95,7 @@ DOCUMENTS = (
     ApiKey,
     ProvisioningKey,
     Credential,
+    DocumentView,
     Installation,
     Application,
     Pool,
@@ -177,6 +180,7 @@ def create_app(active: Settings) -> Flask:
         key_views,
         credential_views,
         browsing_views,
+        view_pages,
         structure_views,
         masks_views,
         audit_views,

@@ -9,6 +9,7 @@ from portal.database.transactions import within_transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
+from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
 from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
@@ -35,7 +36,9 @@ BELONGS_TO = (
     BelongsTo(OrganizationFigures, Organization, "_id"),
     BelongsTo(Job, Organization, "organization"),
     BelongsTo(JobItem, Organization, "organization"),
+    BelongsTo(DocumentView, Organization, "organization"),
     BelongsTo(Membership, Account, "account"),
+    BelongsTo(DocumentView, Account, "account"),
     BelongsTo(Session, Account, "account"),
     BelongsTo(Browser, Account, "account"),
     BelongsTo(Passkey, Account, "account"),

@@ -19,6 +19,7 @@ from portal.doctor.findings import Finding, Kind, Row, found_by
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
+from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
 from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
@@ -40,6 +41,9 @@ DEAD_CREDENTIAL = Kind("dead_credential", "Credentials of organizations that don
 DEAD_INVITATION = Kind("dead_invitation", "Invitations to organizations that don't exist", _ADVICE)
 DEAD_JOB = Kind("dead_job", "Jobs of organizations that don't exist", _ADVICE)
 DEAD_JOB_ITEM = Kind("dead_job_item", "States in jobs of organizations that don't exist", _ADVICE)
+DEAD_VIEW = Kind(
+    "dead_view", "Views of documents of accounts or organizations that don't exist", _ADVICE
+)
 DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist", _ADVICE)
 DEAD_SESSION = Kind(
     "dead_session", "Sessions of accounts that don't exist", "--repair deletes them."
@@ -67,7 +71,7 @@ class Owner:
 @dataclass(frozen=True, slots=True)
 class Belonging:
     """A class of documents that belong to others. ``replaceable`` ones come again, with the
-    next log-in or measurement; ``optional`` ones may belong to nobody."""
+    next log-in or measurement; ``optional`` ones need not have each owner, or any."""
 
     word: str
     document: type[Document]
@@ -99,6 +103,7 @@ BELONGINGS = (
     Belonging("invitation", Invitation, DEAD_INVITATION),
     Belonging("job", Job, DEAD_JOB, optional=True),
     Belonging("state in a job", JobItem, DEAD_JOB_ITEM),
+    Belonging("view", DocumentView, DEAD_VIEW, optional=True),
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
     Belonging("passkey", Passkey, DEAD_FACTOR),
     Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR),
@@ -112,8 +117,10 @@ BELONGINGS = (
 def find_dead() -> Iterator[Finding]:
     """Documents of accounts and organizations that don't exist any more."""
     for belonging in BELONGINGS:
-        owned = {field: {"$exists": True} for field in belonging.owners if belonging.optional}
-        for page in in_batches(belonging.document, owned, *belonging.owners):
+        owned = [{field: {"$exists": True}} for field in belonging.owners]
+        for page in in_batches(
+            belonging.document, {"$or": owned} if belonging.optional else {}, *belonging.owners
+        ):
             for row in _suspects(belonging, page):
                 yield from _dead(belonging, row["_id"])
 
@@ -130,7 +137,8 @@ def _suspects(belonging: Belonging, page: list[Row]) -> Iterator[Row]:
         for field, owner in belonging.owners.items()
     }
     for row in page:
-        if any(row.get(field) not in found for field, found in alive.items()):
+        needed = {field for field in alive if field in row or not belonging.optional}
+        if any(row.get(field) not in alive[field] for field in needed):
             yield row
 
 
@@ -162,6 +170,7 @@ def _death_of(belonging: Belonging, document_id: Any) -> _Death | None:
     ends = [
         (end != _MISSING, f"{belonging.word} of {owner.word} {row.get(field)}, which {end}")
         for field, owner in belonging.owners.items()
+        if field in row or not belonging.optional
         if (end := _end_of(owner, row.get(field)))
     ]
     if not ends:

@@ -26,7 +26,8 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-part] [data-choose]") && event.target.value) event.target.form.requestSubmit();
+  const field = event.target;
+  if (field.matches("[data-part] [data-choose]") && (field.value || field.matches("select"))) field.form.requestSubmit();
 });
 
 addEventListener("popstate", () => location.reload());

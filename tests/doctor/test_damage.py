@@ -12,6 +12,7 @@ from portal.database.transactions import transactional
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
+from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership
@@ -338,6 +339,12 @@ def a_job(organization):
     start_job(kind, "goats", "Counting", a_context())  # the operator's
 
 
+def a_view(organization, account):
+    words = {"name": "Open", "name_key": "open", "query": "sort=-due", "created_at": clock.now()}
+    DocumentView(organization=organization.id, account=account.id, **words).save()
+    DocumentView(organization=an_organization("Delta").id, **words).save()  # everybody's
+
+
 LEFT = {
     "membership": ("dead_membership", a_membership),
     "key": ("dead_key", lambda org, account: a_key(org)),
@@ -346,6 +353,7 @@ LEFT = {
     "waiting log-in": ("dead_session", lambda org, account: a_waiting_log_in(account)),
     "browser": ("dead_browser", lambda org, account: a_browser(account)),
     "job": ("dead_job", lambda org, account: a_job(org)),
+    "view": ("dead_view", a_view),
     "figures": ("dead_figures", lambda org, account: some_figures(org)),
     "passkey": ("dead_factor", lambda org, account: a_passkey(account)),
     "app and recovery codes": ("dead_factor", lambda org, account: an_app(account)),

@@ -6,6 +6,7 @@ from typing import Any
 from flask import url_for
 
 from portal.data.browsing.builder import without
+from portal.data.browsing.saved_views import query_of
 from portal.data.conditions import Selection
 
 TABLE, JSON = "table", "json"
@@ -69,6 +70,11 @@ class Links:
             *self.selection.query_args(),
             *((name, value) for name, value in own.items() if value),
         ]
+
+    def query(self) -> str:
+        """What a view would keep of it."""
+        form = self.form if self.form != TABLE else ""
+        return query_of(self.selection, form=form, legacy_uuid=self.legacy_uuid)
 
     def _with(self, **changes: Any) -> str:
         return replace(self, selection=replace(self.selection, **changes)).here()

@@ -12,11 +12,12 @@ from flask.typing import ResponseReturnValue
 from portal import clock
 from portal.data import extended_json, reading
 from portal.data.access import DocumentAccess, document_access
-from portal.data.browsing import browsing, builder, rows
+from portal.data.browsing import browsing, builder, rows, saved_views
 from portal.data.browsing.builder import Builder
 from portal.data.browsing.errors import ValueNotFound
 from portal.data.browsing.fields import Sample, sample_fields
 from portal.data.browsing.links import JSON, TABLE, Links
+from portal.data.browsing.saved_views import ListedView
 from portal.data.conditions import Selection, selection_from
 from portal.data.document_ids import parse_document_id
 from portal.data.errors import InvalidExtendedJson, InvalidQuery, QueryTooSlow
@@ -40,6 +41,10 @@ _LONGEST_NAME = 60
 @with_access("documents.read")
 def show(access: Access) -> ResponseReturnValue:
     seen = document_access(access, request_context())
+    views = saved_views.views_of(seen)
+    view = next((each for each in views if str(each.id) == request.args.get("view")), None)
+    if view and view.query and set(request.args) == {"view"}:  # as it was saved
+        return redirect(f"{request.path}?{view.query}&view={view.id}")
     selection = _with_columns(selection_from(request.args, building=True))
     begun = builder.builder_from(request.args, selection)
     links = _links(access, selection)
@@ -52,7 +57,7 @@ def show(access: Access) -> ResponseReturnValue:
             begun = replace(begun, fault=error.reason)
     elif "apply" in request.args:
         return redirect(links.here())
-    return _page(access, seen, selection, begun, links, sample)
+    return _page(access, seen, selection, begun, links, sample, views)
 
 
 @blueprint.get("/count")
@@ -99,6 +104,7 @@ def _page(
     begun: Builder,
     links: Links,
     sample: Sample,
+    views: list[ListedView],
 ) -> ResponseReturnValue:
     reader = Reader(clock.zone_of(page_zone()), links.legacy_uuid)
     found, fault = None, ""
@@ -136,6 +142,9 @@ def _page(
         json=rows.json_of(documents, reader) if links.form == JSON else [],
         old_uuids=list(LEGACY_UUIDS) if rows.has_old_uuids(documents) else [],
         counted=_counted(seen, selection, found),
+        views=views,
+        view=next((each for each in views if str(each.id) == links.view), None),
+        query=links.query(),
     )
     answer = make_response(page)
     answer.status_code = 422 if fault or begun.fault else 200

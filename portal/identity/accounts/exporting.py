@@ -14,6 +14,7 @@ from portal.database.transactions import transaction
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
+from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Invitation, InvitationState, Membership
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import AuthenticatorApp, Passkey
@@ -29,6 +30,7 @@ _BROWSER = ("first_seen_at", "last_seen_at", "trusted_until")
 _PASSKEY = ("name", "added_at", "used_at")
 _API_KEY = ("organization", "name", "created_at")
 _CREDENTIAL = ("organization", "name", "created_at")
+_VIEW = ("organization", "name", "query", "created_at")
 _EVENT = ("at", "chain", "seq", "action", "actor", "actor_name", "target", "session",
           "request_id", "details")  # fmt: skip
 _BETWEEN = ",\n"
@@ -72,6 +74,7 @@ def _all_but_events(account_id: ObjectId) -> Row:
         "invitations": _listed(_invitations(account), _INVITATION),
         "api_keys": _listed(ApiKey.objects(created_by=account_id), _API_KEY),
         "credentials": _listed(Credential.objects(created_by=account_id), _CREDENTIAL),
+        "views_of_documents": _listed(DocumentView.objects(account=account_id), _VIEW),
     }
 
 
