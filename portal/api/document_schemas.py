@@ -147,6 +147,50 @@ class ResultsAnswer(Success):
     results = fields.List(fields.Dict(), required=True, metadata={"example": [{"n": 3}]})
 
 
+_VIEW_QUERY = {
+    "description": "the parameters of the URL of the page of documents",
+    "example": "c=[%22title%22,%22begins_with%22,%22text%22,%22F%22]&sort=-title",
+}
+
+
+class ChangedViewBody(Body):
+    name = fields.String(required=True, metadata={"example": "First ones"})
+    query = fields.String(required=True, metadata=_VIEW_QUERY)
+    version = fields.Integer(
+        required=True, metadata={"description": "of the view as it was read", "example": 1}
+    )
+
+
+class NewViewBody(Body):
+    name = fields.String(required=True, metadata={"example": "First ones"})
+    query = fields.String(required=True, metadata=_VIEW_QUERY)
+    shared = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "for everybody who reads documents", "example": False},
+    )
+
+
+class View(Response):
+    id = fields.String(required=True, metadata={"example": "692588d0a7c4f2b91e03d65a"})
+    name = fields.String(required=True, metadata={"example": "First ones"})
+    query = fields.String(required=True, metadata=_VIEW_QUERY)
+    shared = fields.Boolean(required=True, metadata={"example": False})
+    version = fields.Integer(required=True, metadata={"example": 1})
+    filter = fields.Dict(required=True, metadata={"example": _FILTER})
+    sort = fields.Dict(required=True, metadata={"example": {"title": -1}})
+    columns = fields.List(fields.String(), required=True, metadata={"example": ["title"]})
+
+
+class ViewAnswer(Success):
+    view = fields.Nested(View, required=True)
+
+
+class ViewsAnswer(Success):
+    views = fields.List(fields.Nested(View), required=True)
+
+
 class MaskBody(Body):
     path = fields.String(
         required=True,

@@ -16,6 +16,7 @@ from portal.api.accounts import admin, auth
 from portal.api.api_keys import org_keys
 from portal.api.audit import audit
 from portal.api.credentials import org_credentials
+from portal.api.document_views import document_views
 from portal.api.documents import documents
 from portal.api.indexes import indexes
 from portal.api.masks import masks
@@ -131,6 +132,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         org_keys,
         org_credentials,
         documents,
+        document_views,
         indexes,
         masks,
         audit,

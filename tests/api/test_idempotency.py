@@ -112,6 +112,11 @@ def indexed_by(owner):
     return {"index_name": "title_1"}
 
 
+def viewed_by(owner):
+    made = owner.post("/org/acme-corp/views", {"name": "First ones", "query": "sort=title"})
+    return {"view_id": made.json["view"]["id"]}
+
+
 def given_credential_by(owner):
     made = owner.post("/org/acme-corp/credentials", {"name": "Weekly report", "reach": "read"})
     return {"credential_id": made.json["credential"]["id"]}
@@ -164,6 +169,9 @@ CALLS = {
     "DELETE /org/{name}/indexes/{index_name}": (indexed_by, None),
     "POST /org/{name}/masks": (nothing, {"path": "iban"}),
     "DELETE /org/{name}/masks": (nothing, {"path": "iban"}),
+    "POST /org/{name}/views": (nothing, {"name": "First ones", "query": "sort=title"}),
+    "PUT /org/{name}/views/{view_id}": (viewed_by, {"name": "Firsts", "query": "", "version": 1}),
+    "DELETE /org/{name}/views/{view_id}": (viewed_by, None),
     "POST /org/{name}/credentials": (nothing, {"name": "Weekly report", "reach": "read"}),
     "POST /org/{name}/credentials/{credential_id}/rotate": (given_credential_by, None),
     "POST /org/{name}/credentials/{credential_id}/end-overlap": (given_two_users_by, None),

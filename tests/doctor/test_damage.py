@@ -342,7 +342,6 @@ def a_job(organization):
 def a_view(organization, account):
     words = {"name": "Open", "name_key": "open", "query": "sort=-due", "created_at": clock.now()}
     DocumentView(organization=organization.id, account=account.id, **words).save()
-    DocumentView(organization=an_organization("Delta").id, **words).save()  # everybody's
 
 
 LEFT = {

@@ -27,3 +27,9 @@ class ViewForm(IdempotentForm):
 
     name = StringField("Name", default="")
     version = HiddenField()
+
+    @property
+    def read_version(self) -> int:
+        """The version that was read; 0 for what is none."""
+        typed = self.version.data or ""
+        return int(typed) if typed.isdecimal() and len(typed) < 10 else 0

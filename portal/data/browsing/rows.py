@@ -101,7 +101,7 @@ def _id(document: CutDocument, reader: Reader, usual: int | None) -> Shown:
     node = nodes.node_of(document.document_id)
     found = shown.cell(node, reader, usual)
     if node.kind == TEXT and found.look == "text":
-        return replace(found, text=f'"{found.text}"', look="code")
+        return replace(found, text=found.text if found.type else f'"{found.text}"', look="code")
     return found
 
 

@@ -123,9 +123,15 @@ def save_view(
 
 
 def change_view(
-    access: Access, view: ListedView, name: str, query: str, context: RequestContext
+    access: Access,
+    view: ListedView,
+    name: str,
+    query: str,
+    context: RequestContext,
+    *,
+    version: int,
 ) -> ListedView:
-    """Give a view another name and query, if it is still the one that was read. Raises
+    """Give a view another name and query, if it still is of the ``version`` that was read. Raises
     ViewChanged, ViewNotFound and what ``save_view`` raises."""
     name = _clean(name)
     _check_query(query)
@@ -134,7 +140,7 @@ def change_view(
     def update() -> DocumentView:
         stored = _stored(access, view, context)
         organization = _begin(access, context, CHANGED, stored)
-        if stored.version != view.version:
+        if stored.version != version:
             raise ViewChanged(isolated(stored.name))
         stored.name, stored.name_key, stored.query = name, name.casefold(), query
         stored.version += 1

@@ -62,7 +62,7 @@ def change(access: Access, view_id: str) -> ResponseReturnValue:
     form = ViewForm(data={"name": view.name, "version": str(view.version)})
     changed = form.submit(
         lambda: saved_views.change_view(
-            access, _as_read(view, form), form.name.data, query, request_context()
+            access, view, form.name.data, query, request_context(), version=form.read_version
         )
     )
     if changed:
@@ -100,11 +100,6 @@ def _answer_repeated(error: DuplicateRequest) -> ResponseReturnValue:
 def _check_may_change(access: Access, view: ListedView) -> None:
     if view.shared:
         access.require("documents.write")
-
-
-def _as_read(view: ListedView, form: ViewForm) -> ListedView:
-    typed = form.version.data or ""
-    return replace(view, version=int(typed) if typed.isdecimal() and len(typed) < 10 else 0)
 
 
 def _query() -> str:
