@@ -28,6 +28,7 @@ from portal.data.bson_types import (
     UNDEFINED,
     WORDS,
 )  # fmt: skip
+from portal.data.masks import MASKED
 from portal.data.nodes import Node
 
 LONGEST_CELL = 60
@@ -76,6 +77,7 @@ class Token:
 
 
 MISSING = Shown("missing", "missing")
+HIDDEN = Shown(MASKED, "masked")
 
 
 def cell(node: Node | None, reader: Reader, usual: int | None = None) -> Shown:

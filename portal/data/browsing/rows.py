@@ -8,8 +8,9 @@ from portal.data import nodes, shown
 from portal.data.bson_types import BINARY, NULL, NUMBERS, TEXT
 from portal.data.cutting import CutDocument
 from portal.data.document_ids import address_of
+from portal.data.masks import Mask
 from portal.data.nodes import Node
-from portal.data.shown import Reader, Shown, Token
+from portal.data.shown import HIDDEN, Reader, Shown, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,21 @@ class JsonDocument:
 
 
 def table_of(
-    documents: Sequence[CutDocument], paths: Iterable[str], reader: Reader
+    documents: Sequence[CutDocument], paths: Iterable[str], reader: Reader, mask: Mask
 ) -> tuple[list[Column], list[Row]]:
     """The columns and rows of documents. A type is told where it isn't the usual one of its
-    column."""
+    column; a masked field is so in each row, also where what it would be in is missing."""
     paths = [path for path in paths if path != "_id"]
     found = [[_at(document.node, path) for document in documents] for path in paths]
     usual = [_usual(column) for column in found]
     columns = [Column(path, kind in NUMBERS) for path, kind in zip(paths, usual, strict=True)]
+    masked = {path for path in paths if _is_masked(path, mask)}
     ids = _usual([nodes.node_of(document.document_id) for document in documents])
     rows = []
     for index, document in enumerate(documents):
         cells = [
-            shown.cell(column[index], reader, kind)
-            for column, kind in zip(found, usual, strict=True)
+            HIDDEN if path in masked else shown.cell(column[index], reader, kind)
+            for path, column, kind in zip(paths, found, usual, strict=True)
         ]
         rows.append(_row(document, tuple(cells), reader, ids))
     return columns, rows
@@ -110,6 +112,10 @@ def _at(document: Node | None, path: str) -> Node | None:
     if document is None:
         return None
     return document.member(path) or nodes.at(document, path.split("."))
+
+
+def _is_masked(path: str, mask: Mask) -> bool:
+    return any(path == each or path.startswith(f"{each}.") for each in mask.paths)
 
 
 def _usual(column: Iterable[Node | None]) -> int | None:

@@ -123,7 +123,9 @@ def _page(
                 comment=comment,
             )
     documents = found.page.documents if found and found.page else []
-    columns, table = rows.table_of(documents, selection.columns or sample.columns, reader)
+    columns, table = rows.table_of(
+        documents, selection.columns or sample.columns, reader, seen.mask
+    )
     having, lacking = builder.operators_for(begun, sample)
     page = render_page(
         "browsing/documents.html",
