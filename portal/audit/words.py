@@ -116,6 +116,8 @@ WORDS = {
     "index.hidden": "Index “{name}” hidden",
     "index.stopped": "Build of index “{name}” stopped",
     "index.unhidden": "Index “{name}” no longer hidden",
+    "rules.changed": "Rules for documents put into force: {fields}",
+    "rules.ended": "Rules for documents ended",
     "key.created": "API key “{name}” made: {may}",
     "key.revoked": "API key “{name}” revoked",
     "key.rotated": "API key “{name}” given another secret",

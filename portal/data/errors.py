@@ -289,6 +289,32 @@ class InvalidIndex(Invalid):
     message = "{reason} Nothing was changed."
 
 
+@dataclass
+class InvalidRules(Invalid):
+    """A schema that can't be one, or that MongoDB doesn't take."""
+
+    reason: str
+
+    code = "invalid_rules"
+    field = "schema"
+    title = "These rules can’t be"
+    message = "{reason} Nothing was changed."
+
+
+@dataclass
+class RulesBroken(Conflict):
+    """More documents break the rules than the caller knew of."""
+
+    breaking: str
+
+    code = "rules_broken"
+    title = "Documents break these rules"
+    message = (
+        "{breaking} documents break these rules, more than you were told. Look at them, and put "
+        "the rules into force again. Nothing was changed."
+    )
+
+
 class IndexNotFound(NotFound):
     code = "index_not_found"
     message = "No index has this name. Nothing was changed."

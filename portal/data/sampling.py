@@ -151,7 +151,7 @@ def survey_of(access: DocumentAccess) -> tuple[Survey, bool, int]:
 
 def is_hidden(access: DocumentAccess, path: Path) -> bool:
     """Tell whether the caller may not see what is at this path."""
-    return _is_below(path, access.mask.paths)
+    return access.mask.is_masked(".".join(step for step in path if isinstance(step, str)))
 
 
 def _sample(handle: Tenant) -> Iterator[bytes]:

@@ -1,0 +1,289 @@
+"""Rules: the validator of an organization's collection, as a JSON Schema, tried before it is put
+into force."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import bson
+import pymongo
+from pymongo.errors import PyMongoError
+
+from portal import clock
+from portal.audit.trail import record
+from portal.data.access import DocumentAccess, document_access
+from portal.data.breaking import Broken, words_of_broken
+from portal.data.document_ids import address_of, decoded
+from portal.data.errors import (
+    InvalidQuery,
+    InvalidRules,
+    NeedsOwnPlacement,
+    QueryTooSlow,
+    RulesBroken,
+    WholeDocumentMasked,
+    reading,
+)
+from portal.data.handles import documents_of
+from portal.data.sampling import SAMPLED
+from portal.data.schemas import Clause, Schema, breaking, clauses_of, line_of, lines_of
+from portal.database.clusters import database_of
+from portal.database.transactions import transactional
+from portal.documents.audit import AuditEvent
+from portal.documents.organizations import Organization, Strategy
+from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.storage import tenant_of
+from portal.tenants.elements import field_of
+from portal.web import rate_limits
+from portal.web.context import RequestContext
+
+CHANGED = "rules_changed"
+MODERATE, STRICT = "moderate", "strict"
+REFUSE, WARN = "error", "warn"
+MOST_BREAKING = 10_000
+"""Of more documents that break rules it is told that there are more."""
+MOST_CLAUSES = 200
+TRYING_SECONDS = 2.5
+_EXAMPLES = 5
+# Which fields they read can't be told by their names.
+_OF_ANY_FIELD = frozenset(
+    {"patternProperties", "additionalProperties", "minProperties", "maxProperties"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules in force: a schema, and conditions beside it that are none. ``level`` and
+    ``action`` are MongoDB's words; ``by`` and ``at`` tell the last change by the portal."""
+
+    schema: dict[str, Any] | None = None
+    others: dict[str, Any] | None = None
+    level: str = STRICT
+    action: str = REFUSE
+    at: datetime | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What rules would do: the number of documents that break them, of ``tried`` ones, which are a
+    sample unless ``complete``; and an example of each of the commonest faults."""
+
+    breaking: int
+    more: bool
+    tried: int
+    complete: bool
+    examples: tuple[Broken, ...]
+    lines: tuple[int, ...]
+    at: datetime
+
+    @property
+    def number(self) -> str:
+        """How many break them, in words."""
+        return f"more than {MOST_BREAKING:,}" if self.more else f"{self.breaking:,}"
+
+
+def rules_of(organization: Organization) -> Rules:
+    """The rules in force. Raises NeedsOwnPlacement in a shared collection."""
+    check_placement(organization)
+    placement = organization.placement
+    listing = {"listCollections": 1, "filter": {"info.uuid": bson.Binary.from_uuid(placement.uuid)}}
+    database = database_of(placement)
+    rows = database.command(listing, codec_options=database.client.codec_options)
+    options: dict[str, Any] = next((row["options"] for row in rows["cursor"]["firstBatch"]), {})
+    validator = dict(options.get("validator") or {})
+    schema = validator.pop("$jsonSchema", None)
+    if schema is None and not validator:
+        return Rules()
+    event = _last_change(organization)
+    return Rules(
+        schema,
+        validator or None,
+        options.get("validationLevel", STRICT),
+        options.get("validationAction", REFUSE),
+        event and event.at,
+        event and (event.personal.get("email", {}).get("value") or event.actor_name),
+    )
+
+
+def _last_change(organization: Organization) -> AuditEvent | None:
+    events = AuditEvent.objects(chain=organization.id, action="rules.changed")
+    return events.order_by("-seq").first()
+
+
+def check_placement(organization: Organization) -> None:
+    """Raise NeedsOwnPlacement in a shared collection."""
+    if organization.placement.strategy == Strategy.SHARED:
+        raise NeedsOwnPlacement("a validator")
+
+
+def try_rules(access: DocumentAccess, schema: Schema) -> Trial:
+    """Try the rules on the documents there are: on all of them within TRYING_SECONDS, else on a
+    random sample. Raises InvalidRules, FieldMasked, NeedsOwnPlacement, QueryTooSlow."""
+    check_placement(access.organization)
+    clauses = _checked(access, schema)
+    try:
+        with pymongo.timeout(TRYING_SECONDS):
+            return _try(access, schema, clauses, None)
+    except QueryTooSlow:
+        return _try(access, schema, clauses, SAMPLED)
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        return _try(access, schema, clauses, SAMPLED)
+
+
+def set_rules(
+    access: Access,
+    schema: Schema | None,
+    context: RequestContext,
+    *,
+    level: str = MODERATE,
+    action: str = REFUSE,
+    known_breaking: int | None = None,
+) -> None:
+    """Put the rules into force, or end those that are. With ``known_breaking`` they are tried once
+    more, and refused if more documents break them. Recorded in the audit trail, without values.
+
+    Raises InvalidRules, RulesBroken, FieldMasked, NeedsOwnPlacement, TooManyAttempts, NotFound,
+    Forbidden.
+    """
+    check_placement(access.organization)
+    if level not in (MODERATE, STRICT) or action not in (REFUSE, WARN):
+        raise InvalidRules("The level is moderate or strict, the action error or warn.")
+    seen = document_access(access, context)
+    if schema is not None:
+        _checked(seen, schema)
+        _check_taken(seen, schema)
+    elif seen.mask:
+        _check_mask(seen, list(clauses_of(rules_of(access.organization).schema or {})))
+    rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
+    if schema is not None and known_breaking is not None:
+        trial = try_rules(seen, schema)
+        if trial.complete and (trial.more or trial.breaking > known_breaking):
+            raise RulesBroken(trial.number)
+    _record_changed(access, schema, context)
+    validator = {"$jsonSchema": schema} if schema is not None else {}
+    tenant_of(access.organization)._execution.change(
+        "collMod", validator=validator, validationLevel=level, validationAction=action
+    )
+
+
+@transactional
+def _record_changed(access: Access, schema: Schema | None, context: RequestContext) -> None:
+    organization = begin_change(
+        access, context, CHANGED, access.organization.id, permission="indexes.manage"
+    )
+    if schema is None:
+        record(organization, "rules.ended", context.origin)
+        return
+    names = dict.fromkeys(clause.path[0] for clause in clauses_of(schema) if clause.path)
+    fields = ", ".join(names)[:500] or "whole documents"
+    record(organization, "rules.changed", context.origin, fields=fields)
+
+
+def _checked(access: DocumentAccess, schema: Schema) -> list[Clause]:
+    clauses = list(clauses_of(schema))
+    if len(clauses) > MOST_CLAUSES:
+        raise InvalidRules(f"A schema has {MOST_CLAUSES} clauses at most.")
+    _check_mask(access, clauses)
+    return clauses
+
+
+def _check_mask(access: DocumentAccess, clauses: list[Clause]) -> None:
+    for clause in clauses if access.mask else ():
+        simple = clause.keyword not in _OF_ANY_FIELD and not _has_schemas(clause.value)
+        if not simple:
+            raise WholeDocumentMasked(clause.keyword)
+        access.mask.check_path(clause.name)
+
+
+def _has_schemas(value: Any) -> bool:
+    """Tell whether there are schemas in a value, as in ``anyOf`` and ``not``."""
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(each, Mapping) for each in values)
+
+
+def _check_taken(access: DocumentAccess, schema: Schema) -> None:
+    """Raise InvalidRules where MongoDB takes no such schema."""
+    try:
+        with reading():
+            next(iter(documents_of(access.organization).find({"$jsonSchema": schema}, limit=1)), 0)
+    except InvalidQuery as error:
+        raise InvalidRules(error.reason) from error
+
+
+def _try(
+    access: DocumentAccess, schema: Schema, clauses: list[Clause], sampled: int | None
+) -> Trial:
+    handle = documents_of(access.organization)
+    facets: dict[str, Any] = {"all": [{"$count": "n"}]}
+    for number, clause in enumerate(clauses):
+        facets[f"c{number}"] = [
+            {"$match": clause.breaking},
+            {"$group": {"_id": 1, "n": {"$sum": 1}, "first": {"$first": "$_id"}}},
+        ]
+    pipeline: list[dict[str, Any]] = [
+        *([{"$sample": {"size": sampled}}] if sampled else []),
+        {"$match": breaking(schema)},
+        {"$limit": MOST_BREAKING + 1},
+        {"$facet": facets},
+    ]
+    try:
+        with reading():
+            total = handle.estimated_document_count()
+            [row] = [bytes(each.raw) for each in handle.aggregate(pipeline)]
+    except InvalidQuery as error:
+        raise InvalidRules(error.reason) from error
+    failing = _first_of(row, "all")
+    count = int(failing["n"]) if failing else 0
+    counted = []
+    for number, clause in enumerate(clauses):
+        group = _group_of(row, f"c{number}")
+        if group is not None:
+            found = _first_of(row, f"c{number}") or {}
+            counted.append((clause, int(found["n"]), group))
+    lines = lines_of(schema)
+    examples = _examples(access, counted, lines)
+    return Trial(
+        breaking=min(count, MOST_BREAKING),
+        more=count > MOST_BREAKING,
+        tried=min(sampled, total) if sampled else total,
+        complete=sampled is None,
+        examples=tuple(examples),
+        lines=tuple(sorted({line_of(lines, clause) for clause, _, _ in counted})),
+        at=clock.now(),
+    )
+
+
+def _examples(
+    access: DocumentAccess, counted: list[tuple[Clause, int, bytes]], lines: list[Any]
+) -> list[Broken]:
+    found: list[Broken] = []
+    handle = documents_of(access.organization)
+    for clause, number, group in sorted(counted, key=lambda each: -each[1])[:_EXAMPLES]:
+        document_id = field_of(group, "first")
+        if document_id is None:
+            continue
+        by_id = {"_id": {"$eq": decoded(document_id)}}
+        stored = next(iter(handle.find(by_id, limit=1)), None)
+        if stored is None:  # deleted meanwhile
+            continue
+        words = words_of_broken(clause, access.mask.hide(bytes(stored.raw)))
+        line = line_of(lines, clause)
+        found.append(Broken(clause, words, line, number, address_of(document_id)))
+    return found
+
+
+def _group_of(row: bytes, name: str) -> bytes | None:
+    """The document in a facet of one group."""
+    found = field_of(row, name)
+    rows = found[6:-1] if found else b"\x05\0\0\0\0"
+    first = field_of(rows, "0")
+    return first[6:-1] if first else None
+
+
+def _first_of(row: bytes, name: str) -> dict[str, Any] | None:
+    group = _group_of(row, name)
+    number = field_of(group, "n") if group else None
+    return None if number is None else {"n": decoded(number)}
