@@ -30,6 +30,7 @@ from portal.documents.credentials import Credential
 from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
 from portal.documents.idempotency import IdempotencyRecord
+from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.installation import Installation
 from portal.documents.jobs import Job, JobItem
 from portal.documents.mails import Mail
@@ -106,6 +107,7 @@ DOCUMENTS = (
     Cluster,
     Job,
     JobItem,
+    IndexSuggestion,
     TenantScript,
 )
 MAIL_KINDS = (

@@ -24,6 +24,7 @@ from portal.organizations.storage import stored_by, tenant_of
 from portal.tenants.collections import CollectionError, send
 from portal.tenants.queries import check_filter
 from portal.web.context import RequestContext
+from portal.web.counting import counted
 
 MOST_INDEXES = 20
 CREATED, DROPPED, HIDDEN = "index_created", "index_dropped", "index_hidden"
@@ -108,6 +109,15 @@ class ListedIndex:
     percent: int | None = None
     at: datetime | None = None
     job: str | None = None
+
+    @property
+    def expires_in(self) -> str:
+        """The time after which documents expire, in words."""
+        seconds = self.expire_after_seconds or 0
+        for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+            if seconds % size == 0 and seconds:
+                return counted(seconds // size, unit)
+        return "the date itself"
 
     @property
     def spec(self) -> IndexSpec:

@@ -6,6 +6,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from portal.data.errors import IndexNeeded, NeedsOwnPlacement
+from portal.data.suggestions import note_refused
 from portal.database.clusters import database_of
 from portal.documents.organizations import Organization, Strategy
 from portal.tenants import Tenant
@@ -92,6 +93,7 @@ def _check(
     sorts = any(stage["stage"] == "SORT" for stage in stages) and not query
     if scans or sorts:
         keys = index_for(query, sort)
+        note_refused(organization, keys)
         raise IndexNeeded(str(keys).replace("'", '"'))
 
 

@@ -26,7 +26,7 @@ from portal.data.errors import (
 )
 from portal.data.handles import documents_of
 from portal.data.sampling import SAMPLED
-from portal.data.schemas import Clause, Schema, breaking, clauses_of, line_of, lines_of
+from portal.data.schemas import Clause, Schema, breaking, clauses_of, line_of, lines_of, text_of
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.audit import AuditEvent
@@ -75,6 +75,7 @@ class Trial:
     complete: bool
     examples: tuple[Broken, ...]
     lines: tuple[int, ...]
+    filter: str
     at: datetime
 
     @property
@@ -252,6 +253,7 @@ def _try(
         complete=sampled is None,
         examples=tuple(examples),
         lines=tuple(sorted({line_of(lines, clause) for clause, _, _ in counted})),
+        filter=text_of(breaking(schema)),
         at=clock.now(),
     )
 

@@ -11,6 +11,7 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
 from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
+from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
@@ -37,6 +38,7 @@ BELONGS_TO = (
     BelongsTo(Job, Organization, "organization"),
     BelongsTo(JobItem, Organization, "organization"),
     BelongsTo(DocumentView, Organization, "organization"),
+    BelongsTo(IndexSuggestion, Organization, "organization"),
     BelongsTo(Membership, Account, "account"),
     BelongsTo(DocumentView, Account, "account"),
     BelongsTo(Session, Account, "account"),

@@ -1,12 +1,40 @@
 """Pages of how an organization's documents are: their shape, indexes and rules."""
 
-from flask import Blueprint
+from typing import Any
+
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from portal.bidi import isolated
+from portal.data import index_builds, index_conflicts, indexes, rules
 from portal.data.access import document_access
+from portal.data.document_ids import parse_document_id
+from portal.data.errors import (
+    IndexNotFound,
+    InvalidExtendedJson,
+    InvalidIndex,
+    InvalidRules,
+    RulesBroken,
+)
+from portal.data.index_conflicts import Conflicts, Expiring
+from portal.data.indexes import ID_INDEX, MOST_INDEXES, ListedIndex
+from portal.data.proposing import propose_rules
 from portal.data.sampling import shape_of
+from portal.data.schemas import lines_of, parse_schema
+from portal.data.shape_words import value_in_words
+from portal.data.structure.errors import InTheWay, NotBuilt, WouldExpire
+from portal.data.structure.forms import (
+    IndexForm,
+    NewIndexForm,
+    RulesForm,
+    TriedRulesForm,
+    args_of,
+)
+from portal.data.suggestions import suggestions_for
+from portal.documents.organizations import Strategy
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
+from portal.web.forms import see_other
 from portal.web.requests import request_context
 
 blueprint = Blueprint("structure", __name__, url_prefix="/organizations/<slug>/data")
@@ -17,3 +45,258 @@ blueprint = Blueprint("structure", __name__, url_prefix="/organizations/<slug>/d
 def show_shape(access: Access) -> ResponseReturnValue:
     shape = shape_of(document_access(access, request_context()))
     return render_page("structure/shape.html", access, shape=shape)
+
+
+@blueprint.get("/indexes")
+@with_access("indexes.manage")
+def show_indexes(access: Access) -> ResponseReturnValue:
+    given = {name: value for name, value in request.args.items() if name in NewIndexForm()}
+    return _indexes_page(access, NewIndexForm(data=given))
+
+
+@blueprint.post("/indexes/new")
+@with_access("indexes.manage")
+def create_index(access: Access) -> ResponseReturnValue:
+    form, found = NewIndexForm(), _Found()
+    if form.more.data:
+        return _indexes_page(access, form)
+    made = form.submit(lambda: _check_and_build(access, form, found))
+    if made is None:
+        return _indexes_page(access, form, found)
+    words = {
+        indexes.READY: "The index %s is ready.",
+        indexes.BUILDING: "The index %s is being built.",
+        indexes.FAILED: "The index %s was not built.",
+    }[made.state]
+    return see_other(".show_indexes", words % isolated(made.name), slug=access.organization.slug)
+
+
+@blueprint.route("/indexes/<path:name>/drop", methods=["GET", "POST"])
+@with_access("indexes.manage")
+def drop_index(access: Access, name: str) -> ResponseReturnValue:
+    form = IndexForm()
+
+    def drop() -> _Done:
+        index_builds.drop_index(access, name, request_context())
+        return _Done()
+
+    if form.submit(drop):
+        return see_other(
+            ".show_indexes", f"{isolated(name)} is gone.", slug=access.organization.slug
+        )
+    found = _listed(access)
+    index = next((index for index in found if index.name == name), None)
+    if index is None or name == ID_INDEX:
+        raise IndexNotFound
+    return render_page("structure/drop_index.html", access, form, index=index)
+
+
+@blueprint.post("/indexes/<path:name>/hide", defaults={"hidden": True})
+@blueprint.post("/indexes/<path:name>/unhide", defaults={"hidden": False})
+@with_access("indexes.manage")
+def hide_index(access: Access, name: str, hidden: bool) -> ResponseReturnValue:
+    form = IndexForm()
+    form.submit(lambda: indexes.hide_index(access, name, request_context(), hidden=hidden))
+    words = "hidden: no query uses it" if hidden else "used again"
+    return see_other(
+        ".show_indexes", f"{isolated(name)} is {words}.", slug=access.organization.slug
+    )
+
+
+@blueprint.route("/rules", methods=["GET", "POST"])
+@with_access("indexes.manage")
+def show_rules(access: Access) -> ResponseReturnValue:
+    """The rules in force, and those that are proposed, edited or tried."""
+    if access.organization.placement.strategy == Strategy.SHARED:
+        return render_page("structure/rules.html", access, shared=True)
+    page = _RulesPage(access)
+    if TriedRulesForm().is_submitted():
+        text = request.form.get("schema", "")
+        return page.edited(text) if request.form.get("edit") else page.tried(text)
+    if request.args.get("proposed") is not None:
+        return page.proposed()
+    if request.args.get("edit") is not None:
+        return page.edited("")
+    return page.in_force_now()
+
+
+@blueprint.post("/rules/force")
+@with_access("indexes.manage")
+def put_into_force(access: Access) -> ResponseReturnValue:
+    form = RulesForm()
+    text, known = form.schema.data or "", form.breaking.data or ""
+
+    def put() -> _Done:
+        rules.set_rules(
+            access,
+            parse_schema(text),
+            request_context(),
+            level=form.level.data,
+            action=form.action.data,
+            known_breaking=int(known) if known.isdecimal() and known.isascii() else None,
+        )
+        return _Done()
+
+    try:
+        if form.submit(put):
+            return see_other(
+                ".show_rules", "The rules are in force.", slug=access.organization.slug
+            )
+    except RulesBroken:
+        return _RulesPage(access).tried(text, grown=True)
+    return _RulesPage(access).tried(text)
+
+
+@blueprint.post("/rules/end")
+@with_access("indexes.manage")
+def end_rules(access: Access) -> ResponseReturnValue:
+    form = IndexForm()
+    form.submit(lambda: rules.set_rules(access, None, request_context()))
+    return see_other(
+        ".show_rules", "No rules are in force any more.", slug=access.organization.slug
+    )
+
+
+class _Found:
+    """What was found when an index was checked."""
+
+    conflicts: Conflicts | None = None
+    expiring: Expiring | None = None
+
+
+class _Done:
+    """A change that is made."""
+
+
+def _check_and_build(access: Access, form: NewIndexForm, found: _Found) -> ListedIndex:
+    """Build the index, unless documents stand in its way or would be deleted unasked."""
+    context, spec = request_context(), form.spec()
+    seen = document_access(access, context)
+    try:
+        indexes.check_spec(seen, spec)
+        found.conflicts = index_conflicts.conflicts_of(seen, spec)
+        if found.conflicts and found.conflicts.documents:
+            raise InTheWay(f"{found.conflicts.documents:,}")
+        found.expiring = index_conflicts.expiring_by(seen, spec)
+        if spec.expire_after_seconds is not None and not form.delete.data:
+            _check_expiring(found.expiring)
+        return index_builds.create_index(access, spec, context)
+    except InvalidIndex as error:
+        raise NotBuilt(error.reason) from error
+
+
+def _check_expiring(expiring: Expiring | None) -> None:
+    """Raise WouldExpire where an index would delete documents at once, or nobody knows how many."""
+    if expiring is None:
+        raise WouldExpire("An unknown number of documents")
+    if expiring.at_once.count:
+        more = "More than " if expiring.at_once.more else ""
+        raise WouldExpire(f"{more}{expiring.at_once.count:,} documents")
+
+
+def _listed(access: Access) -> list[ListedIndex]:
+    found = index_builds.list_indexes(access.organization)
+    return indexes.with_figures(access.organization, found)
+
+
+def _indexes_page(
+    access: Access, form: NewIndexForm, found: _Found | None = None
+) -> ResponseReturnValue:
+    listed = _listed(access)
+    return render_page(
+        "structure/indexes.html",
+        access,
+        form,
+        indexes=listed,
+        most=MOST_INDEXES,
+        found=found or _Found(),
+        hiding=IndexForm(),
+        shared=access.organization.placement.strategy == Strategy.SHARED,
+        suggestions=suggestions_for(access.organization, listed),
+        args_of=args_of,
+        shown_id=shown_id,
+    )
+
+
+class _RulesPage:
+    """The page of rules, with those in force beside what is proposed, edited or tried."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.seen = document_access(access, request_context())
+        self.in_force = rules.rules_of(access.organization)
+
+    def in_force_now(self) -> ResponseReturnValue:
+        """The page of the rules in force."""
+        if self.in_force.schema is None:
+            return self._render()
+        return self._with(self.in_force.schema, "In force", None)
+
+    def proposed(self) -> ResponseReturnValue:
+        """The page of rules that are proposed, tried."""
+        found = propose_rules(self.seen)
+        title = f"Proposed from the shape: {found.named} of {found.fields} fields"
+        return self._with(found.schema, title, rules.try_rules(self.seen, found.schema))
+
+    def edited(self, text: str, fault: str = "") -> ResponseReturnValue:
+        """The page where rules are edited as text."""
+        schema = self.in_force.schema or {"bsonType": "object"}
+        text = text or "\n".join(line.text for line in lines_of(schema))
+        page, _ = self._render(text=text, fault=fault, edited=True)
+        return page, 422 if fault else 200
+
+    def tried(self, text: str, *, grown: bool = False) -> ResponseReturnValue:
+        """The page of edited rules, tried; or the editor where they can't be."""
+        try:
+            schema = parse_schema(text)
+            trial = rules.try_rules(self.seen, schema)
+        except InvalidExtendedJson as error:
+            place, reason = next(iter(error.fields.items()))
+            return self.edited(text, f"Correct the JSON at {place}: {reason}")
+        except InvalidRules as error:
+            return self.edited(text, error.words)
+        page, status = self._with(schema, "Tried", trial, grown=grown)
+        return page, 409 if grown else status
+
+    def _with(
+        self,
+        schema: dict[str, Any],
+        title: str,
+        trial: rules.Trial | None,
+        **values: object,
+    ) -> tuple[str, int]:
+        lines = lines_of(schema)
+        text = "\n".join(line.text for line in lines)
+        level = self.in_force.level if self.in_force.schema else rules.MODERATE
+        given = {"schema": text, "level": level, "action": self.in_force.action}
+        form = RulesForm(
+            formdata=None, data={**given, "breaking": str(trial.breaking) if trial else ""}
+        )
+        unchanged = schema == self.in_force.schema
+        return self._render(
+            rules_form=form,
+            title=title,
+            lines=lines,
+            text=text,
+            trial=trial,
+            unchanged=unchanged,
+            **values,
+        )
+
+    def _render(self, **values: object) -> tuple[str, int]:
+        return render_page(
+            "structure/rules.html",
+            self.access,
+            None,
+            in_force=self.in_force,
+            typed=TriedRulesForm(),
+            ending=IndexForm(),
+            shown_id=shown_id,
+            **values,
+        )
+
+
+def shown_id(address: str) -> str:
+    """The id of a document in a few characters."""
+    encoded = parse_document_id(address)
+    return value_in_words(encoded[4], encoded, 6, len(encoded) - 1)

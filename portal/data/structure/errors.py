@@ -1,0 +1,38 @@
+"""Errors of pages of structure, with their words."""
+
+from dataclasses import dataclass
+
+from portal.errors import Conflict, Invalid
+
+
+@dataclass
+class NotBuilt(Invalid):
+    """What was typed makes no index."""
+
+    reason: str
+    field: str = "field_1"
+
+    code = "invalid_index"
+    message = "{reason} Nothing was built."
+
+
+@dataclass
+class InTheWay(Conflict):
+    """Documents that a unique index can't have together."""
+
+    documents: str
+
+    code = "index_conflicts"
+    field = "which"
+    message = "{documents} documents would not fit. Nothing was built."
+
+
+@dataclass
+class WouldExpire(Conflict):
+    """Documents that would be deleted as soon as the index is there."""
+
+    documents: str
+
+    code = "would_expire"
+    field = "delete"
+    message = "{documents} would be deleted within a minute, for good. Say that you want that."
