@@ -10,10 +10,14 @@ class NotBuilt(Invalid):
     """What was typed makes no index."""
 
     reason: str
-    field: str = "field_1"
+    at: str = "field_1"
 
     code = "invalid_index"
     message = "{reason} Nothing was built."
+
+    @property
+    def field(self) -> str:  # type: ignore[override]
+        return self.at
 
 
 @dataclass

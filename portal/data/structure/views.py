@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from portal.bidi import isolated
@@ -272,28 +272,28 @@ class _RulesPage:
         form = RulesForm(
             formdata=None, data={**given, "breaking": str(trial.breaking) if trial else ""}
         )
-        unchanged = schema == self.in_force.schema
         return self._render(
             rules_form=form,
             title=title,
             lines=lines,
             text=text,
             trial=trial,
-            unchanged=unchanged,
+            unchanged=schema == self.in_force.schema,
             **values,
         )
 
     def _render(self, **values: object) -> tuple[str, int]:
-        return render_page(
+        page = render_template(
             "structure/rules.html",
-            self.access,
-            None,
+            access=self.access,
+            organization=self.access.organization,
             in_force=self.in_force,
             typed=TriedRulesForm(),
             ending=IndexForm(),
             shown_id=shown_id,
             **values,
         )
+        return page, 200
 
 
 def shown_id(address: str) -> str:
