@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from portal.data import extended_json, reading
+from portal.data import nodes
 from portal.data.access import DocumentAccess
-from portal.data.masks import MASKED, Mask
-from portal.data.queries import Query
+from portal.data.cutting import CutDocument, list_cut
+from portal.data.masks import Mask
+from portal.data.shown import Reader, Shown, cell
 from portal.documents.organizations import Organization
-from portal.tenants.elements import elements_of, field_of
-from portal.web.context import OPERATOR, RequestContext
+from portal.web.context import RequestContext
 
-_DOCUMENTS, _COLUMNS = 3, 7
-_LONGEST = 60
+_DOCUMENTS, _COLUMNS = 3, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +24,41 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A table of documents; a text is empty where a document has no such field."""
+    """A table of documents, each with its ``_id`` and the values of the columns."""
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[tuple[Shown, Sequence[Shown]]]
 
 
-def preview_of(organization: Organization) -> Preview | None:
-    """The newest documents as viewers get them; ``None`` where nothing is masked."""
+def preview_of(
+    organization: Organization, context: RequestContext, reader: Reader
+) -> Preview | None:
+    """The newest documents as viewers get them; ``None`` where nothing is masked. Raises
+    QueryTooSlow."""
     masked = organization.masked_fields
     if not masked:
         return None
-    context = RequestContext(OPERATOR)
     viewer = DocumentAccess(organization, Mask(frozenset(masked)), context, recorded=False)
-    newest = Query(sort={"_id": -1}, limit=_DOCUMENTS)
-    documents = reading.list_documents(viewer, newest, None).documents
-    names = list(
-        dict.fromkeys(name.decode() for each in documents for _, name, _, _ in elements_of(each))
-    )
-    tops = [path.partition(".")[0] for path in masked]
-    shown = [name for name in names if name in (*tops, *masked)][: _COLUMNS - 1]
-    shown += [name for name in names if name not in (*shown, "_id")][: _COLUMNS - 1 - len(shown)]
-    columns = ["_id", *(name for name in names if name in shown)]
+    documents = list_cut(viewer, {}, {"_id": -1}, limit=_DOCUMENTS).documents
+    sensitive = {*masked, *(path.partition(".")[0] for path in masked)}
+    columns = _columns(documents, sensitive)
     return Preview(
-        [Column(name, name in (*tops, *masked)) for name in columns],
-        [[_text(field_of(document, name)) for name in columns] for document in documents],
+        [Column(name, name in sensitive) for name in columns],
+        [(_id(each, reader), _values(each, columns, reader)) for each in documents],
     )
 
 
-def _text(value: bytes | None) -> str:
-    if value is None:
-        return ""
-    text = extended_json.render_value(value, relaxed=True)
-    if text == f'"{MASKED}"':
-        return MASKED
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+def _columns(documents: Sequence[CutDocument], sensitive: set[str]) -> list[str]:
+    """The first fields, sensitive ones before others, in the order of the documents."""
+    members = (name for each in documents if each.node for name, _ in each.node.members)
+    names = [name for name in dict.fromkeys(members) if name != "_id"]
+    shown = sorted(names, key=lambda name: name not in sensitive)[:_COLUMNS]
+    return [name for name in names if name in shown]
+
+
+def _id(document: CutDocument, reader: Reader) -> Shown:
+    return cell(nodes.node_of(document.document_id), reader)
+
+
+def _values(document: CutDocument, columns: Sequence[str], reader: Reader) -> list[Shown]:
+    return [cell(document.node and document.node.member(name), reader) for name in columns]

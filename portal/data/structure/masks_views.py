@@ -3,8 +3,10 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from portal import clock
 from portal.bidi import isolated
 from portal.data.errors import QueryTooSlow
+from portal.data.shown import Reader
 from portal.data.structure import masking
 from portal.data.structure.mask_forms import PathForm
 from portal.data.structure.mask_preview import preview_of
@@ -12,6 +14,7 @@ from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.web.forms import see_other
 from portal.web.requests import request_context
+from portal.web.template_filters import page_zone
 
 blueprint = Blueprint("masks", __name__, url_prefix="/organizations/<slug>/data/masks")
 
@@ -19,11 +22,14 @@ blueprint = Blueprint("masks", __name__, url_prefix="/organizations/<slug>/data/
 @blueprint.get("")
 @with_access("documents.mask")
 def show(access: Access) -> ResponseReturnValue:
-    found: list[masking.Suggestion] | None
+    reader = Reader(clock.zone_of(page_zone()))
+    found: list[masking.Suggestion] | None = None
+    preview, read = None, 0
     try:
+        preview = preview_of(access.organization, request_context(), reader)
         found, read = masking.suggestions(access.organization)
     except QueryTooSlow:
-        found, read = None, 0
+        pass  # the page says so
     return render_page(
         "structure/masks.html",
         access,
@@ -32,7 +38,7 @@ def show(access: Access) -> ResponseReturnValue:
         readers=masking.readers_of(access.organization),
         suggestions=found,
         read=read,
-        preview=preview_of(access.organization),
+        preview=preview,
     )
 
 
