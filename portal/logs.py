@@ -5,12 +5,16 @@ Events have names and fields; the only user input in them are names in paths. Lo
 """
 
 import logging.config
+import re
 import sys
 from typing import Any
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+# A duplicate key, a broken rule, and the answer that PyMongo adds to both.
+_VALUES = re.compile(r"(\bdup key: |\bkeyValue['\"]?: |\berrInfo['\"]?: |, full error: ).*")
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -51,8 +55,18 @@ def _rendering() -> list[Processor]:
     if sys.stderr.isatty():
         # The default formatter of exceptions shows local variables, including passwords.
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(exception_formatter=plain, repr_native_str=True)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        render = structlog.dev.ConsoleRenderer(exception_formatter=plain, repr_native_str=True)
+        return [structlog.processors.format_exc_info, _without_values, render]
+    json = structlog.processors.JSONRenderer()
+    return [structlog.processors.format_exc_info, _without_values, json]
+
+
+def _without_values(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Cut the server's words on errors where they come to values of documents."""
+    for field, value in event.items():
+        if isinstance(value, str):
+            event[field] = _VALUES.sub(r"\1…", value)
+    return event
 
 
 def _escape(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:

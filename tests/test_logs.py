@@ -5,6 +5,7 @@ import logging
 import secrets
 
 import pytest
+from pymongo.errors import PyMongoError
 
 from portal import logs
 from portal.documents.accounts import Account
@@ -67,6 +68,27 @@ def test_health_is_asked_too_often_to_be_logged(visitor, log):
     visitor.get("/healthz")
     visitor.get("/readyz")
     assert log.events == []
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_value_of_a_document_comes_with_an_error(terminal, monkeypatch, tenant_db):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    formatter = logging.config.dictConfigClass(logs.config()).configure_formatter(
+        logs.config()["formatters"]["event"]
+    )
+    tenant_db.people.create_index("iban", unique=True)
+    tenant_db.command("collMod", "people", validator={"age": {"$type": "int"}})
+    lines = []
+    for document in ({"age": 1, "iban": "canary"}, {"age": 2, "iban": "canary"}, {"age": "canary"}):
+        try:
+            tenant_db.people.insert_one(document)
+        except PyMongoError as error:
+            event = {"event": "write.failed", "error": str(error), "exc_info": error}
+            lines.append(formatter.format(logging.LogRecord("x", 40, "", 1, event, (), None)))
+    duplicate, broken = lines
+    assert "dup key" in duplicate
+    assert "Document failed validation" in broken
+    assert "canary" not in duplicate + broken
 
 
 NASTY = "x\ny\r\nz\x1b[31mred\u2028\u202e\0"

@@ -70,7 +70,8 @@ def create_credential(body: dict[str, Any], name: str) -> dict[str, Any]:
 
     It reaches the organization's collection and nothing else. The user has signed in and read on
     each member that is up when this answers; the connection string is told in this answer and kept
-    nowhere. Repeated with its `Idempotency-Key` the call is answered without it: rotate it then.
+    nowhere. It sees the values of sensitive fields, too. Repeated with its `Idempotency-Key` the
+    call is answered without it: rotate it then.
     """
     access = access_by_name(name, "credentials.manage")
     new = managing.create_credential(access, body["name"], body["reach"], request_context())

@@ -100,17 +100,24 @@ def test_unmasking_asks_first_and_is_recorded(ada, acme, documents):
 
 def test_the_page_says_who_sees_what_and_draws_what_viewers_get(ada, acme, documents):
     mask(acme, "contact.email")
+    mask(acme, "iban")
     a_key(acme, None, ["documents.read"], name="Reports")
     a_key(acme, None, ["documents.read", "documents.unmask"], name="Payroll export")
     a_member(acme, Role.VIEWER)
     page = ada.get(PAGE)
     heads = [head.get_text(strip=True) for head in page.html.find("thead").find_all("th")]
     assert heads[2:5] == ["Viewers, 1", "API keys, 1 of 2 may unmask", "MongoDB users, 0"]
-    [cells] = rows(page, "Sensitive fields").values()
+    cells = rows(page, "Sensitive fields")["iban"]
     assert "“Payroll export” value" in cells[2]
     shown = page.html.find("caption", string="Documents as viewers get them").parent.get_text()
     assert MASKED in shown
-    assert "canary.example" not in page.text
+    assert "canary" not in page.text
+
+
+def test_making_a_mongodb_user_says_that_it_sees_sensitive_fields(ada, acme):
+    mask(acme, "iban")
+    page = ada.get("/organizations/acme-corp/credentials/new")
+    assert "of the sensitive one too" in page.text
 
 
 def test_viewers_have_no_such_page(visitor, acme):
