@@ -21,7 +21,6 @@ from portal.data.errors import (
     NeedsOwnPlacement,
     QueryCancelled,
     QueryTooSlow,
-    WholeDocumentMasked,
 )
 from portal.data.importing import MakeKey
 from portal.data.queries import decode, parse_query
@@ -50,7 +49,6 @@ OF_READING: tuple[Refusal, ...] = (
     InvalidExtendedJson,
     InvalidQuery,
     FieldMasked,
-    WholeDocumentMasked,
     IndexNeeded,
     NeedsOwnPlacement,
     QueryTooSlow,

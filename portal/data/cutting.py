@@ -69,7 +69,7 @@ def list_cut(
             {"$sort": way},
             {"$limit": limit + 1},
         ]
-        found = _read(handle, stages, way, comment)
+        found = _read(access, handle, stages, way, comment)
     more = len(found) > limit
     found = found[:limit]
     if backwards:
@@ -139,26 +139,37 @@ def _cut(sort: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _read(
-    handle: Any, stages: list[dict[str, Any]], sort: Mapping[str, int], comment: str | None
+    access: DocumentAccess,
+    handle: Any,
+    stages: list[dict[str, Any]],
+    sort: Mapping[str, int],
+    comment: str | None,
 ) -> list[bytes]:
-    """The rows, each as ``_cut`` makes it. One that the server can't cut is read whole."""
+    """The rows, each as ``_cut`` makes it of what the mask shows, so that sizes and numbers don't
+    tell more. One that the server can't cut is read whole."""
+    cut = access.mask.visible([*stages, {"$replaceWith": _cut(sort)}])
     try:
-        found = handle.aggregate([*stages, {"$replaceWith": _cut(sort)}], comment=comment)
+        found = handle.aggregate(cut, comment=comment)
         return [bytes(row.raw) for row in found]
     except OperationFailure as error:
         if error.code not in _UNCUTTABLE:
             raise
     ids = handle.aggregate([*stages, {"$project": {"_id": 1}}], comment=comment)
-    return [_read_one(handle, id_of(bytes(row.raw)), sort, comment) for row in ids]
+    return [_read_one(access, handle, id_of(bytes(row.raw)), sort, comment) for row in ids]
 
 
 def _read_one(
-    handle: Any, document_id: bytes, sort: Mapping[str, int], comment: str | None
+    access: DocumentAccess,
+    handle: Any,
+    document_id: bytes,
+    sort: Mapping[str, int],
+    comment: str | None,
 ) -> bytes:
     """A row, of a document that perhaps can't be cut: without fields where that is so."""
     by_id = {"$match": {"_id": {"$eq": bson.decode(document_id)[""]}}}
+    cut = access.mask.visible([by_id, {"$replaceWith": _cut(sort)}])
     try:
-        found = handle.aggregate([by_id, {"$replaceWith": _cut(sort)}], comment=comment)
+        found = handle.aggregate(cut, comment=comment)
         for row in found:
             return bytes(row.raw)
     except OperationFailure as error:

@@ -107,19 +107,16 @@ class FieldMasked(Refused):
     )
 
 
-@dataclass
-class WholeDocumentMasked(Refused):
-    """What was asked reads or changes documents as a whole, by ``what``, with masked fields in
-    them."""
+class WholeDocumentMasked(FieldMasked):
+    """What was asked reads or changes documents as a whole, by what ``path`` says, with masked
+    fields in them."""
 
-    what: str
-
-    code = "field_masked"
     title = "Some fields are sensitive"
     message = (
-        "{what} reads or replaces whole documents, and some of their fields are sensitive. Name "
-        "the fields that you need instead. Nothing was read or changed."
+        "{path} reads or changes whole documents, and some of their fields are sensitive. Name the "
+        "fields that you need instead. Nothing was read or changed."
     )
+    api_message = message
 
 
 @dataclass

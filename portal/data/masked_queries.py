@@ -141,7 +141,8 @@ def taking_out(paths: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _check_condition(masked: MaskedPaths, path: str, condition: Any) -> None:
-    """A condition on elements of a list reads what it names, not the list as a whole."""
+    """A condition on elements of a list reads what it names, not the list as a whole; and the type
+    of what a masked field is in is shown."""
     if isinstance(condition, Mapping) and set(condition) == {"$elemMatch"}:
         inner = condition["$elemMatch"]
         if isinstance(inner, Mapping) and inner and not _is_operators(inner):
@@ -149,6 +150,8 @@ def _check_condition(masked: MaskedPaths, path: str, condition: Any) -> None:
             return
     if isinstance(condition, Mapping) and set(condition) == {"$not"}:
         _check_condition(masked, path, condition["$not"])
+        return
+    if isinstance(condition, Mapping) and set(condition) == {"$type"} and not masked.covering(path):
         return
     _check_path(masked, path)
 

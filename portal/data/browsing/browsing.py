@@ -7,13 +7,19 @@ from portal.data import plans, reading
 from portal.data.access import DocumentAccess
 from portal.data.conditions import Selection
 from portal.data.cutting import CutPage, list_cut
-from portal.data.errors import IndexNeeded, InvalidQuery, NeedsOwnPlacement, QueryTooSlow
+from portal.data.errors import (
+    FieldMasked,
+    IndexNeeded,
+    InvalidQuery,
+    NeedsOwnPlacement,
+    QueryTooSlow,
+)
 from portal.data.reading import Count
 from portal.documents.organizations import Strategy
 from portal.errors import PortalError
 
 NEWEST_FIRST = {"_id": -1}
-_REFUSALS = (IndexNeeded, InvalidQuery, NeedsOwnPlacement, QueryTooSlow)
+_REFUSALS = (FieldMasked, IndexNeeded, InvalidQuery, NeedsOwnPlacement, QueryTooSlow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ def browse(
     comment: str,
 ) -> Browsed:
     """The page behind or before a cursor. A sort that needs an index is left out, and told. Raises
-    InvalidQuery for a cursor that isn't one, FieldMasked."""
+    InvalidQuery for a cursor that isn't one."""
     query = selection.filter
     asked = dict(selection.sort) or NEWEST_FIRST
     try:

@@ -20,7 +20,7 @@ from portal.data.browsing.links import JSON, TABLE, Links
 from portal.data.browsing.saved_views import ListedView
 from portal.data.conditions import Selection, selection_from
 from portal.data.document_ids import parse_document_id
-from portal.data.errors import InvalidExtendedJson, InvalidQuery, QueryTooSlow
+from portal.data.errors import FieldMasked, InvalidExtendedJson, InvalidQuery, QueryTooSlow
 from portal.data.patching import element_at
 from portal.data.reading import Count
 from portal.data.shown import LEGACY_UUIDS, Reader
@@ -149,7 +149,10 @@ def _page(
         query=links.query(),
     )
     answer = make_response(page)
+    refused = found and (found.refused or found.sort_refused)
     answer.status_code = 422 if fault or begun.fault else 200
+    if isinstance(refused, FieldMasked):
+        answer.status_code = refused.status
     return answer
 
 

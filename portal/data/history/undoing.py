@@ -14,6 +14,7 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from portal.data.access import DocumentAccess
+from portal.data.errors import WholeDocumentMasked
 from portal.data.exact import read_among, read_one
 from portal.data.handles import RAW, documents_of
 from portal.data.history.entries import Entry, entry_of
@@ -23,6 +24,7 @@ from portal.data.patching import elements
 from portal.data.recording import (
     BATCH_BYTES,
     DIGEST_BYTES,
+    MOST_FIELDS,
     Change,
     Edit,
     EditKind,
@@ -61,10 +63,12 @@ def undo_edit(access: DocumentAccess, edit_id: str, *, reason: str | None = None
     """Undo the edit: at once where it is of one document, else by a job. One that is begun already
     is told again.
 
-    Raises EditNotFound, EditNotKept, EditRunning, AlreadyUndone.
+    Raises EditNotFound, EditNotKept, EditRunning, AlreadyUndone; FieldMasked where it puts back
+    what the caller may not see.
     """
     organization = access.organization
     entry = entry_of(organization, edit_id)
+    _check_mask(access, entry)
     prepare_recording(organization)
     handle = documents_of(organization)
     if not (entry.undo and entry.undo_open):
@@ -89,6 +93,17 @@ def undo_edit(access: DocumentAccess, edit_id: str, *, reason: str | None = None
         job = error.job
     assign_job(organization, undo_id, job.id)
     return Undo(undo_id, job)
+
+
+def _check_mask(access: DocumentAccess, entry: Entry) -> None:
+    """An edit of one document names all fields that it changed, unless they are too many; what was
+    inserted is deleted. Of others it isn't known which values they put back."""
+    if not access.mask or entry.kind == EditKind.INSERT:
+        return
+    if entry.kind != EditKind.CHANGE or not 0 < len(entry.fields) < MOST_FIELDS:
+        raise WholeDocumentMasked("Undoing this")
+    for field in entry.fields:
+        access.mask.check_path(field)
 
 
 def _check(entry: Entry) -> None:

@@ -143,6 +143,17 @@ class ExportNotDone(Conflict):
     message = "Its file is not finished, or has expired. Export again if it failed."
 
 
+class MaskedSince(Refused):
+    """An export that has values which its owner may no longer see."""
+
+    code = "masked_since"
+    title = "This export has sensitive fields"
+    message = (
+        "Fields of it were made sensitive since, or your role has changed. Export again: what you "
+        "may not see is left out."
+    )
+
+
 class NotYours(Refused):
     """A file that somebody else asked for."""
 

@@ -24,7 +24,7 @@ from portal.data.handles import documents_of
 from portal.data.queries import CODEC, Query, beyond, check_sort, cursor_of
 from portal.data.reading import READ_SECONDS, count_documents, list_documents, text_paths
 from portal.data.transfer import files
-from portal.data.transfer.errors import ExportNotDone, NotYours
+from portal.data.transfer.errors import ExportNotDone, MaskedSince, NotYours
 from portal.data.transfer.files import (
     Purpose,
     StoredFile,
@@ -88,6 +88,7 @@ def start_export(access: DocumentAccess, query: Query, options: WriteOptions, wo
         "words": words,
         "options": options.stored(),
         "surveyed": options.format != Format.CSV,
+        "masked": sorted(access.mask.paths),
         "reached": {
             "batch": 0,
             "after": None,
@@ -135,9 +136,11 @@ def cancel_export(access: DocumentAccess, running: Export) -> None:
 
 
 def export_content(access: DocumentAccess, made: Export) -> Iterator[bytes]:
-    """The content of a finished export. Raises NotYours, ExportNotDone; FileGone, also later, where
-    it isn't there any more."""
+    """The content of a finished export. Raises NotYours, ExportNotDone, MaskedSince where it has
+    what the caller may not see any more; FileGone, also later, where it isn't there any more."""
     _check_owner(access, made)
+    if not access.mask.paths <= set(made.file.details["masked"]):
+        raise MaskedSince
     if not made.file.has_content:
         raise ExportNotDone
     return files.pieces_of(access.organization, made.file.id, 0, made.file.chunks)
