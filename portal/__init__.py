@@ -14,6 +14,7 @@ from portal.api.refusals import FIELDS
 from portal.data import index_builds
 from portal.data.browsing import view_pages
 from portal.data.browsing import views as browsing_views
+from portal.data.editing import views as editing_views
 from portal.data.history import changing, erasing, undoing
 from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
@@ -70,7 +71,15 @@ from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
 from portal.settings import Settings
 from portal.tenant_scripts import applying
-from portal.web import error_handlers, forms, headers, requests, static_files, template_filters
+from portal.web import (
+    bodies,
+    error_handlers,
+    forms,
+    headers,
+    requests,
+    static_files,
+    template_filters,
+)
 from portal.web import views as home_views
 
 __version__ = "0.1.0"
@@ -167,6 +176,7 @@ def create_app(active: Settings) -> Flask:
     error_handlers.init_app(app, observers=(refusals.observe,), api_fields=FIELDS)
     app.before_request(_prepare_database)
     cookies.init_app(app, active)
+    app.before_request(bodies.receive_form)
     app.before_request(forms.store_idempotency_key)
     csrf = CSRFProtect(app)
     template_filters.init_app(app)
@@ -185,6 +195,7 @@ def create_app(active: Settings) -> Flask:
         view_pages,
         structure_views,
         masks_views,
+        editing_views,
         audit_views,
         member_views,
         factor_views,

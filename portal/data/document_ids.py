@@ -12,12 +12,16 @@ from typing import Any
 
 import bson
 from bson import ObjectId
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from portal.data import extended_json
 from portal.data.errors import InvalidDocumentId, InvalidExtendedJson
 from portal.tenants.elements import field_of, framed
 
+_ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _WORD = re.compile(r"[\w.:@-]+")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
@@ -45,7 +49,7 @@ def address_of(document_id: bytes) -> str:
 
 def decoded(document_id: bytes) -> Any:
     """The value in the BSON of ``{"": _id}``, for a filter."""
-    return bson.decode(document_id)[""]
+    return bson.decode(document_id, _ANY_DATE)[""]
 
 
 def _from_base64(text: str) -> bytes:

@@ -8,6 +8,7 @@ None of that happens here.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReplaceOne
 
@@ -75,5 +76,9 @@ def by_id(document_id: bytes) -> dict[str, Any]:
 
 
 def _is_special(document: bytes) -> bool:
-    names = RawBSONDocument(document, RAW)
+    """Tell whether PyMongo would refuse it as a replacement, or the server change it."""
+    try:
+        names = list(RawBSONDocument(document, RAW))
+    except InvalidBSON:  # such as text that is no UTF-8
+        return True
     return has_empty_timestamp(document) or any(name.startswith("$") for name in names)

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from bson import ObjectId
+from bson.codec_options import DatetimeConversion
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
@@ -41,8 +42,12 @@ Rows = Collection[dict[str, Any]]
 
 def rows_in(client: MongoClient[dict[str, Any]], name: str) -> Rows:
     """The rows of the collection ``name`` in the cluster of a client, such as that of a
-    transaction's session."""
-    return client[internal_database(settings.current().tenant_db)][name]
+    transaction's session. Those of documents have their ids, which may be dates beyond Python's."""
+    any_date = client.codec_options.with_options(
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    )
+    database = client[internal_database(settings.current().tenant_db)]
+    return database.get_collection(name, codec_options=any_date)
 
 
 def rows_of(cluster: str, name: str) -> Rows:

@@ -8,9 +8,12 @@ access is checked, in one of few slots, and not slower than PART_BYTES in PATIEN
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, TypeVar
 
 from flask import abort, current_app, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
 from portal.web import hangups, streaming
 
@@ -19,6 +22,8 @@ PART_BYTES = 64 * 1024
 PATIENCE_SECONDS = 10
 
 JSON, FORM, NDJSON = "application/json", "application/x-www-form-urlencoded", "application/x-ndjson"
+MULTIPART = "multipart/form-data"
+MOST_FORM_PARTS = 10_000
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -86,6 +91,24 @@ def read() -> bytes:
             if len(received) > most_bytes:
                 abort(413)
     return bytes(received)
+
+
+def receive_form() -> ResponseReturnValue | None:
+    """Read a large form, before anything looks at its fields, for views that take one; without a
+    session, the way to the log-in. Raises Overloaded."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    accepted: AcceptedBody = getattr(view, "accepted_body", AcceptedBody(()))
+    if FORM not in accepted.media_types:
+        return None
+    request.max_form_memory_size = accepted.most_bytes
+    request.max_form_parts = MOST_FORM_PARTS
+    if not is_large() or request.method != "POST":
+        return None
+    if not current_user.is_authenticated:
+        return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
+    request.stream = BytesIO(read())
+    request.get_data()  # kept, so that fields and the whole can be read
+    return None
 
 
 def parts() -> Iterator[bytes]:

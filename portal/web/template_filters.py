@@ -56,6 +56,14 @@ def _keep_valid(response: Response) -> Response:
     return response
 
 
+def is_valid_in_html(text: str) -> bool:
+    """Tell whether a page can carry the text as it is."""
+    try:
+        return _FORBIDDEN.search(text.encode()) is None
+    except UnicodeEncodeError:
+        return False
+
+
 def _from_settings() -> dict[str, str]:
     active = settings.current()
     return {

@@ -196,7 +196,7 @@ class Writing:
         a dollar and empty timestamps included: ``replace_one`` refuses the former, and has the
         server fill in the latter."""
         update = [{"$replaceWith": {"$literal": document}}]
-        parts = {"q": {"_id": {"$eq": document["_id"]}}, "u": update, "upsert": bool(upsert)}
+        parts = {"q": {"_id": {"$eq": id_of(document)}}, "u": update, "upsert": bool(upsert)}
         return self._update(parts, **given({}, comment=comment))
 
     def bulk_write(
