@@ -16,6 +16,8 @@ from portal.data.browsing import view_pages
 from portal.data.browsing import views as browsing_views
 from portal.data.editing import views as editing_views
 from portal.data.history import changing, erasing, undoing
+from portal.data.history import changing, erasing, undoing
+from portal.data.history import views as history_views
 from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
 from portal.data.transfer import exports, imports
@@ -193,6 +195,7 @@ def create_app(active: Settings) -> Flask:
         credential_views,
         browsing_views,
         view_pages,
+        history_views,
         structure_views,
         masks_views,
         editing_views,

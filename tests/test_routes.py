@@ -7,10 +7,14 @@ A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 from functools import cache, partial
 from itertools import groupby
 
+import bson
 import pytest
 from bson import ObjectId
 
 from portal import clock
+from portal.data import writing
+from portal.data.access import operator_access
+from portal.data.history.entries import list_edits
 from portal.database.connection import master_database, tenant_database
 from portal.documents.credentials import Credential
 from portal.documents.memberships import Membership, Role
@@ -137,6 +141,16 @@ ROUTES = {
     "POST /organizations/<slug>/data/rules": "indexes.manage",
     "POST /organizations/<slug>/data/rules/force": "indexes.manage",
     "POST /organizations/<slug>/data/rules/end": "indexes.manage",
+    "GET /organizations/<slug>/data/history": "documents.read",
+    "GET /organizations/<slug>/data/history/<edit_id>": "documents.read",
+    "GET /organizations/<slug>/data/history/<edit_id>/left.csv": "documents.read",
+    "GET /organizations/<slug>/data/history/<edit_id>/undo": "documents.write",
+    "POST /organizations/<slug>/data/history/<edit_id>/undo": "documents.write",
+    "POST /organizations/<slug>/data/history/<edit_id>/cancel": "documents.write",
+    "GET /organizations/<slug>/data/bulk": "documents.write",
+    "POST /organizations/<slug>/data/bulk": "documents.write",
+    "GET /organizations/<slug>/data/documents/<address>/erase": "documents.erase",
+    "POST /organizations/<slug>/data/documents/<address>/erase": "documents.erase",
     "GET /organizations/<slug>/connect": "organization.view",
     "GET /organizations/<slug>/placement": "organization.view",
     "GET /organizations/<slug>/placement/move": "organization.view",
@@ -358,6 +372,7 @@ class World:
             "credential_id",
             "account_id",
             "invitation_id",
+            "edit_id",
         ):
             if f"<{name}>" in address:
                 address = address.replace(f"<{name}>", self.theirs(name, role))
@@ -417,6 +432,7 @@ class World:
                     a_member(self.organization, Role.VIEWER, f"{ObjectId()}@pia.example").id
                 ),
                 "invitation_id": lambda: self._an_invitation_of_it(role),
+                "edit_id": self._an_edit_of_it,
             }[name]()
         )
 
@@ -429,6 +445,11 @@ class World:
     def _a_credential_of_it(self):
         a_credential(self.organization)
         return Credential.objects.order_by("-id").first().id
+
+    def _an_edit_of_it(self):
+        access = operator_access(self.organization)
+        writing.insert_documents(access, [bson.encode({"_id": ObjectId()})], None)
+        return list_edits(self.organization).rows[0].id
 
     def _an_invitation_of_it(self, role):
         inviter = a_member(self.organization, Role.ADMIN, f"{ObjectId()}@ann.example")

@@ -376,6 +376,8 @@ def _insert(
         "changed": server_time_in(handle.session),
     }
     row |= {"document": value_of(document)} if document else {}
+    key = access.context.idempotency_key
+    row |= {"request": key.id} if key else {}
     row |= {"job": job} if job else {}
     row |= {"undo_of": undo_of} if undo_of else {}
     row |= {"position": position} if position is not None else {}

@@ -2,7 +2,7 @@
 became of the documents of each."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -241,6 +241,55 @@ def refusals_of(organization: Organization, entry: Entry) -> Counter[Refusal]:
         [{"$match": wanted}, {"$group": {"_id": "$refusal", "n": {"$sum": 1}}}]
     )
     return Counter({Refusal(group["_id"]): group["n"] for group in groups})
+
+
+def erasures_of(organization: Organization, outcomes: Sequence[Outcome]) -> dict[bytes, Entry]:
+    """The edits by which documents were erased for good, of those that are told to be."""
+    erased = [each.document for each in outcomes if each.refusal == Refusal.ERASED]
+    if not erased:
+        return {}
+    edits = edits_of(documents_of(organization)).with_options(codec_options=RAW)
+    among = {"$in": [decoded(each) for each in erased]}
+    wanted = {"_id.o": organization.id, "kind": EditKind.ERASE, "document": among}
+    found = (Entry.of(row) for row in edits.find(wanted))
+    return {entry.document: entry for entry in found if entry.document}
+
+
+def later_edits_of(
+    organization: Organization, entry: Entry, outcomes: Sequence[Outcome]
+) -> dict[bytes, Entry]:
+    """The latest recorded edits of documents that were changed or deleted later, as far as who did
+    it is recorded."""
+    later = (Refusal.CHANGED_LATER, Refusal.DELETED_LATER)
+    documents = [each.document for each in outcomes if each.refusal in later]
+    if not documents:
+        return {}
+    edits = edits_of(documents_of(organization))
+    made = {"refusal": {"$exists": False}, "_id.e": {"$ne": entry.id}}
+    rows = (
+        edits.database[BEFORE_IMAGES]
+        .with_options(codec_options=RAW)
+        .find(
+            {
+                "_id.o": organization.id,
+                "document": {"$in": [decoded(each) for each in documents]},
+                "_id.p": 0,
+                **made,
+            },
+            {"document": 1},
+        )
+        .sort("_id.e", 1)
+    )
+    latest = {field_of(bytes(row.raw), "document") or b"": row["_id"]["e"] for row in rows}
+    keys = [{"o": organization.id, "i": each} for each in set(latest.values())]
+    found = edits.with_options(codec_options=RAW).find({"_id": {"$in": keys}})
+    by_id = {row["_id"]["i"]: Entry.of(row) for row in found}
+    undone = entry.undo_of or entry.id
+    return {
+        document: by_id[edit]
+        for document, edit in latest.items()
+        if edit in by_id and edit != undone
+    }
 
 
 def space_of(organization: Organization) -> Space:

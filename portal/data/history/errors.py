@@ -47,6 +47,7 @@ class MoreMatch(Conflict):
     expected: int
 
     code = "more_match"
+    field = "expected"
     title = "More documents match now"
     message = (
         "{count} documents match now, {expected} did when you looked. Nothing was changed: look at "
@@ -61,6 +62,7 @@ class InvalidChange(Invalid):
     reason: str
 
     code = "invalid_change"
+    field = "changes"
     title = "This change can’t be made"
     message = "{reason}"
 
@@ -74,3 +76,14 @@ class OthersRunning(Conflict):
     code = "others_running"
     title = "Something else works on the documents"
     message = "“{title_of_job}” is not at its end. Wait for it, or cancel it. Nothing was changed."
+
+
+@dataclass
+class IdNotConfirmed(Invalid):
+    """Another id was typed than that of the document."""
+
+    id: str
+
+    code = "id_not_confirmed"
+    field = "confirm_id"
+    message = "Type the id of the document: {id}"

@@ -34,6 +34,7 @@ from portal.data.recording import (
     append,
     assign_job,
     digest_of,
+    edits_of,
     find_edit,
     open_edit,
     prepare_recording,
@@ -71,6 +72,8 @@ def undo_edit(access: DocumentAccess, edit_id: str, *, reason: str | None = None
     _check_mask(access, entry)
     prepare_recording(organization)
     handle = documents_of(organization)
+    if entry.undo and _is_of_request(access, entry.undo):
+        return Undo(entry.undo)  # the form was sent twice
     if not (entry.undo and entry.undo_open):
         _check(entry)
     small = entry.rows <= _AT_ONCE_IN_REQUEST
@@ -104,6 +107,14 @@ def _check_mask(access: DocumentAccess, entry: Entry) -> None:
         raise WholeDocumentMasked("Undoing this")
     for field in entry.fields:
         access.mask.check_path(field)
+
+
+def _is_of_request(access: DocumentAccess, undo_id: ObjectId) -> bool:
+    key, organization = access.context.idempotency_key, access.organization
+    if key is None:
+        return False
+    mine = {"_id": {"o": organization.id, "i": undo_id}, "request": key.id}
+    return edits_of(documents_of(organization)).find_one(mine, {"_id": 1}) is not None
 
 
 def _check(entry: Entry) -> None:

@@ -1,0 +1,105 @@
+"""Forms of the history. The services validate; a form shows their errors."""
+
+from bson import ObjectId
+from wtforms import FieldList, Form, FormField, HiddenField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+
+from portal.data.history.errors import InvalidChange
+from portal.data.history.field_changes import (
+    KINDS,
+    FieldChange,
+    FieldChanges,
+    RemoveField,
+    RenameField,
+    SetField,
+    read_value,
+)
+from portal.web import forms as web_forms
+
+LONGEST_REASON = 200
+SHOWN_CHANGES = 3
+_NO_CHANGE, _SET, _RENAME, _REMOVE = "", "set", "rename", "remove"
+
+
+class ReasonForm(web_forms.IdempotentForm):
+    """Asks why."""
+
+    reason = StringField("Why", default="")
+
+    @property
+    def why(self) -> str | None:
+        """The reason, if one was given."""
+        return (self.reason.data or "").strip()[:LONGEST_REASON] or None
+
+
+class EraseForm(ReasonForm):
+    """Erases a document."""
+
+    confirm_id = StringField("Its id", default="")
+
+
+class ChangeRow(Form):
+    """One change of a field."""
+
+    action = SelectField(
+        "Change",
+        choices=[
+            SelectChoice(_NO_CHANGE, "No change"),
+            SelectChoice(_SET, "Set to"),
+            SelectChoice(_RENAME, "Rename to"),
+            SelectChoice(_REMOVE, "Remove"),
+        ],
+        default=_NO_CHANGE,
+        validate_choice=False,
+    )
+    field = StringField("Field", default="")
+    kind = SelectField(
+        "Type",
+        choices=[SelectChoice(kind, words) for kind, words in KINDS.items()],
+        default="text",
+        validate_choice=False,
+    )
+    value = StringField("Value or new name", default="")
+
+    @property
+    def change(self) -> FieldChange | None:
+        """The change. Raises InvalidChange."""
+        name, value = (self.field.data or "").strip(), self.value.data or ""
+        match self.action.data:
+            case "set":
+                return SetField(name, read_value(self.kind.data, value))
+            case "rename":
+                return RenameField(name, value.strip())
+            case "remove":
+                return RemoveField(name)
+        if name or value:
+            raise InvalidChange(f"Choose what to do with {name or 'the field'}.")
+        return None
+
+
+class ChangeForm(ReasonForm):
+    """Changes many documents: first shown, then started with what was shown."""
+
+    changes = FieldList(FormField(ChangeRow), min_entries=SHOWN_CHANGES, max_entries=10)
+    step = HiddenField(default="preview")
+    expected = HiddenField()
+    edit = HiddenField()
+
+    @property
+    def chosen(self) -> FieldChanges:
+        """The changes that were typed. Raises InvalidChange."""
+        rows = (row.form.change for row in self.changes)
+        return FieldChanges(tuple(change for change in rows if change))
+
+    @property
+    def starts(self) -> bool:
+        """True for the form of a preview that is confirmed."""
+        return self.step.data == "start"
+
+    @property
+    def confirmed(self) -> tuple[int, ObjectId]:
+        """The number of documents that was shown, and the id of the edit. Raises InvalidChange."""
+        expected, edit = self.expected.data or "", self.edit.data or ""
+        if not (expected.isdecimal() and len(expected) < 16 and ObjectId.is_valid(edit)):
+            raise InvalidChange("Look at the preview again.")
+        return int(expected), ObjectId(edit)

@@ -1,0 +1,31 @@
+"""The history in words."""
+
+from portal.data import extended_json
+from portal.data.recording import Refusal
+
+LONGEST_SHOWN = 200
+
+REFUSALS = {
+    Refusal.CHANGED_LATER: "Kept: it was changed later",
+    Refusal.DELETED_LATER: "Refused: it was deleted later",
+    Refusal.ERASED: "Refused: erased for good. Nothing of it is kept",
+    Refusal.NOT_KEPT: "Refused: what was before is not kept any more",
+    Refusal.DUPLICATE: "Refused: {detail} is unique, and another document has the same",
+    Refusal.INVALID: "Refused: it would break a rule of its collection",
+    Refusal.FIELD_EXISTS: "Left alone: it has a field of the new name already",
+    Refusal.NOT_A_DOCUMENT: "Left alone: the path leads through a value that has no fields",
+    Refusal.TOO_LARGE: "Left alone: it would be larger than 16 MB",
+    Refusal.REFUSED: "Refused by MongoDB: {detail}",
+}
+"""Why a document was left as it is."""
+
+_STRING = 0x02
+
+
+def shown_value(value: bytes) -> str:
+    """A value for people, from the BSON of ``{"": value}``: a text as it is, else Extended JSON."""
+    if value[4] == _STRING:
+        text = value[10:-2].decode(errors="replace")
+    else:
+        text = extended_json.render_value(value, relaxed=True)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
