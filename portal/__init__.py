@@ -138,6 +138,9 @@ JOB_KINDS = (
     undoing.KIND,
     changing.KIND,
     erasing.KIND,
+    changing.KIND,
+    erasing.KIND,
+    undoing.KIND,
     imports.KIND,
     exports.KIND,
 )
