@@ -6,7 +6,7 @@ from typing import Any
 import bson
 
 from portal.data.formats.cells import MISSING, Convert, Unfit, converter, empty_value
-from portal.data.formats.csv_rows import Block, rows_in_blocks, shown
+from portal.data.formats.csv_rows import Block, QuotedEmpty, rows_in_blocks, shown
 from portal.data.formats.exact import Exact, encode_exactly, fault_of
 from portal.data.formats.options import Column, ColumnType, Empty, ReadOptions
 from portal.data.formats.records import LARGEST_DOCUMENT_BYTES, TOO_LARGE, Fault, Position, Record
@@ -43,7 +43,12 @@ def _records(block: Block, rows: "_Rows", start: int) -> Iterator[Record]:
             except _Faulty as faulty:
                 fault = faulty.fault
         end = Position(offset, lines, number, index + 1)
-        yield Record(count, block.lines[index], end, document, fault, row)
+        source = _with_quotes(row, quoted[index]) if index in quoted else row
+        yield Record(count, block.lines[index], end, document, fault, source)
+
+
+def _with_quotes(row: list[str], quoted: frozenset[int]) -> list[str]:
+    return [QuotedEmpty() if index in quoted else cell for index, cell in enumerate(row)]
 
 
 class _Faulty(Exception):

@@ -21,8 +21,9 @@ csv.field_size_limit(LARGEST_DOCUMENT_BYTES)
 class Block:
     """Rows that begin at ``begin``, and the position after them.
 
-    ``lines`` has the line of each. By the row's index: ``skipped`` are blank or of separators only,
-    ``faults`` can't be read, ``quoted`` has the empty cells that are in quotes.
+    ``heading`` are the cells of the heading, if it stood before them; ``lines`` the line of each
+    row. By the row's index: ``skipped`` are blank or of separators only, ``faults`` can't be read,
+    ``quoted`` has the empty cells that are in quotes.
     """
 
     begin: Position
@@ -32,6 +33,7 @@ class Block:
     skipped: set[int] = field(default_factory=set)
     faults: dict[int, Fault] = field(default_factory=dict)
     quoted: dict[int, frozenset[int]] = field(default_factory=dict)
+    heading: list[str] | None = None
 
 
 def rows_in_blocks(content: Iterator[bytes], dialect: Dialect, begin: Position) -> Iterator[Block]:
@@ -44,13 +46,19 @@ def rows_in_blocks(content: Iterator[bytes], dialect: Dialect, begin: Position) 
         text = carried + piece
         cut = len(text) if following is None else text.rfind(b"\n") + 1
         block = _Parser(text[:cut], dialect, at, is_last=following is None).parse()
-        if block.rows:
+        if block.rows or block.heading:
             yield block
         carried = text[block.end.offset - at.offset :]
         at, piece = block.end, following
         if len(carried) > _LONGEST_RECORD_BYTES:
             yield _endless(at)
             return
+
+
+class QuotedEmpty(str):
+    """An empty cell in quotes."""
+
+    __slots__ = ()
 
 
 def shown(text: str) -> str:
@@ -102,6 +110,8 @@ class _Parser:
         first, self._ended = self._ended, line
         if self._heading:
             self._heading -= bool(row)
+            if row and not self._heading and self._dialect.header:
+                self._block.heading = row
             return
         block = self._block
         index = len(block.rows)
@@ -144,7 +154,7 @@ class _Parser:
     def _ending(self) -> Block:
         block, begin = self._block, self._block.begin
         if self._heading and not self._is_last:
-            return block  # once more, with all of the heading
+            return block  # to be read again with all of the heading
         size = len(self._content) - len(self._rest.encode(errors="surrogateescape"))
         number = begin.number + len(block.rows) - len(block.skipped)
         lines = begin.lines + self._ended

@@ -41,7 +41,7 @@ class NoDate(ValueError):
     """A text that isn't a date of the layout; the reason is its words."""
 
 
-@lru_cache(64)
+@lru_cache(1024)
 def pattern_of(layout: str) -> re.Pattern[str]:
     """The pattern of the texts that a layout writes; of ISO 8601 for an empty one. Raises
     ValueError for a layout that is none."""

@@ -1,23 +1,50 @@
 """What a file is, told from its first bytes."""
 
-from dataclasses import dataclass
+import re
+import zlib
+from dataclasses import dataclass, replace
 
-from portal.data.formats.options import ReadOptions
+from portal.data.formats.dialects import dialect_of
+from portal.data.formats.encodings import (
+    Candidate,
+    candidates_of,
+    encoding_of,
+    is_text,
+    undecodable_lines,
+)
+from portal.data.formats.exact import fault_of
+from portal.data.formats.headings import typed_columns
+from portal.data.formats.json_reading import end_of_value
+from portal.data.formats.options import Format, ReadOptions
 
 HEAD_BYTES = 256 * 1024
 """As much of a file's start as ``detect`` uses."""
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An encoding that the file may have, and up to three of its lines read in it.
-
-    A character that nobody types stands as ``⟨80⟩``.
-    """
-
-    encoding: str
-    label: str
-    lines: tuple[str, ...]
+_GZIP, _GZIP_BITS = b"\x1f\x8b", 31
+_TAR_MAGIC = slice(257, 262)
+_REFUSED = (
+    (b"PK\x03\x04", "This is a zip or a spreadsheet’s own file. Save a spreadsheet as CSV; unpack "
+     "a zip, and upload what is in it, or a .tar.gz."),
+    (b"\xd0\xcf\x11\xe0", "This is an old spreadsheet’s own file. Save it as CSV."),
+    (b"PAR1", "This is a Parquet file. Convert it to JSON lines or CSV."),
+    (b"SQLite format 3", "This is a SQLite database. Export its table as CSV."),
+    (b"%PDF", "This is a PDF."),
+    (b"\x6d\xe2\x99\x81", "This is an archive of mongodump. Dump without --archive, and upload the "
+     "collection’s .bson file, or a tar of the directory."),
+    (b"BZh", "This is packed by bzip2. Unpack it, or pack it by gzip."),
+    (b"\xfd7zXZ", "This is packed by xz. Unpack it, or pack it by gzip."),
+    (b"\x28\xb5\x2f\xfd", "This is packed by zstd. Unpack it, or pack it by gzip."),
+    (b"7z\xbc\xaf", "This is packed by 7-Zip. Unpack it, or pack it by gzip."),
+    (b"ID;P", "This is a SYLK file, a spreadsheet’s own. Save it as CSV."),
+)  # fmt: skip
+_MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|table|workbook)", re.I)
+_TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
+_OLD_JSON = re.compile(
+    r'"\$date"\s*:\s*-?[0-9]|"\$numberLong"\s*:\s*-?[0-9]'
+    r'|"\$binary"\s*:\s*"[^"]*"\s*,\s*"\$type"|"\$type"\s*:\s*"[^"]*"\s*,\s*"\$binary"'
+    r"|:\s*(?:NaN|-?Infinity)\s*[,}\]]"
+)
+_OLD_REGEX = re.compile(r'"\$regex"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"\$options"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +58,11 @@ class Detected:
 
     options: ReadOptions | None
     refusal: str | None = None
-    kind: str = ""
     candidates: tuple[Candidate, ...] = ()
     dialects: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    is_heading_doubtful: bool = False
+    """The first row looks like values, so it is to be asked whether it is the heading."""
     is_dump: bool = False
     """A tar of a directory that mongodump made: ``list_members`` says what is in it."""
     typed: bool = False
@@ -45,9 +73,100 @@ class Detected:
 def detect(head: bytes, name: str) -> Detected:
     """What a file of this name that begins with ``head`` is. Never guesses: what fits two ways is
     a candidate to choose from."""
-    raise NotImplementedError
+    if not head.startswith(_GZIP):
+        return _detect(head[:HEAD_BYTES], name.lower(), is_whole=len(head) < HEAD_BYTES)
+    try:
+        unpacker = zlib.decompressobj(_GZIP_BITS)
+        inner = unpacker.decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return Detected(None, "This is a damaged gzip. Upload it again.")
+    if inner.startswith(_GZIP):
+        return Detected(None, "This is packed twice by gzip. Unpack it once.")
+    detected = _detect(inner, name.lower().removesuffix(".gz"), is_whole=unpacker.eof)
+    packed = detected.options and replace(detected.options, gzip=True)
+    return replace(detected, options=packed)
 
 
-def candidates_of(lines: list[bytes]) -> tuple[Candidate, ...]:
-    """The encodings that these lines, which are no UTF-8, may have."""
-    raise NotImplementedError
+def _detect(head: bytes, name: str, *, is_whole: bool) -> Detected:
+    if not head.strip(b"\xef\xbb\xbf\r\n\t "):
+        return Detected(None, "This file is empty.")
+    for magic, refusal in _REFUSED:
+        if head.startswith(magic):
+            return Detected(None, refusal)
+    if head[_TAR_MAGIC] == b"ustar":
+        return Detected(ReadOptions(Format.BSON), is_dump=True)
+    if _is_bson(head):
+        return Detected(ReadOptions(Format.BSON))
+    if name.endswith(".bson"):
+        return Detected(None, "This is named .bson, and doesn’t begin with a BSON document.")
+    return _detect_text(head, name, is_whole=is_whole)
+
+
+def _is_bson(head: bytes) -> bool:
+    size = int.from_bytes(head[:4], "little", signed=True)
+    if size < 5 or len(head) < 5 or (head[4] not in _TYPES and size != 5):
+        return False
+    if size <= len(head):
+        return fault_of(head[:size]) is None
+    return size <= 64 * 1024 * 1024 and 0 in head[5:]
+
+
+def _detect_text(head: bytes, name: str, *, is_whole: bool) -> Detected:
+    encoding = encoding_of(head)
+    candidates: tuple[Candidate, ...] = ()
+    if encoding is None:
+        candidates = candidates_of(undecodable_lines(head)) if is_text(head) else ()
+        if not candidates:
+            return Detected(None, "This is none of the formats that are read, nor text.")
+        encoding = candidates[0].encoding
+    text = head.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    if not is_text(text.encode(errors="ignore")):
+        return Detected(None, "This is none of the formats that are read, nor text.")
+    if _MARKUP.match(text):
+        return Detected(None, "This is HTML or XML, as some spreadsheets save. Save it as CSV.")
+    options = _json_options(text, encoding)
+    if options is not None:
+        return Detected(options, candidates=candidates, notes=_json_notes(text, options))
+    found = dialect_of(text, is_whole=is_whole, is_tabular=name.endswith((".tsv", ".tab")))
+    columns = typed_columns(found.headers)
+    options = ReadOptions(Format.CSV, encoding=encoding, dialect=found.dialect)
+    return Detected(
+        replace(options, columns=columns or ()),
+        candidates=candidates,
+        dialects=found.delimiters,
+        headers=found.headers,
+        is_heading_doubtful=found.is_heading_doubtful and columns is None,
+        typed=columns is not None,
+    )
+
+
+def _json_options(text: str, encoding: str) -> ReadOptions | None:
+    """How a JSON file is read; ``None`` for another."""
+    start = text.lstrip()
+    if not re.match(r'\[\s*(?:[{\]]|$)|\{\s*(?:["}\']|$)', start):
+        return None
+    old = _OLD_JSON.search(text) is not None
+    lines = Format.JSON_ARRAY
+    if start.startswith("{"):
+        first, newline, _ = start.partition("\n")
+        content = first.strip().encode()
+        # An element a line, unless the first one has more lines, or its line more documents.
+        if end_of_value(content) == len(content) or (
+            newline and end_of_value(content) is None and content.endswith(b"}")
+        ):
+            lines = Format.JSON_LINES
+    return ReadOptions(lines, encoding=encoding, old_json=old)
+
+
+def _json_notes(text: str, options: ReadOptions) -> tuple[str, ...]:
+    notes = []
+    if options.old_json:
+        notes.append("It is in the dialect of mongoexport before 4.2, which is translated.")
+    elif _OLD_REGEX.search(text):
+        notes.append(
+            "It has $regex with $options: sub-documents, or patterns in the dialect of mongoexport "
+            "before 4.2."
+        )
+    if options.format == Format.JSON_ARRAY and text.lstrip().startswith("{"):
+        notes.append("Its documents stand one after another, over several lines.")
+    return tuple(notes)

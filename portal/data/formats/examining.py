@@ -1,41 +1,33 @@
 """Examining a whole CSV file: what each column may become, with the proof."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from portal.data.formats.detection import Candidate
-from portal.data.formats.options import Column, ReadOptions
+from portal.data.formats.csv_rows import Block, rows_in_blocks
+from portal.data.formats.encodings import Candidate, candidates_of
+from portal.data.formats.errors import BrokenFile
+from portal.data.formats.evidence import Choice, Evidence, Question, Reading
+from portal.data.formats.headings import ERROR_COLUMNS, parse_path
+from portal.data.formats.options import Column, ColumnType, ReadOptions
+from portal.data.formats.records import Position
+from portal.data.formats.unpacking import unpack
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """An answer to a question: its words, and the column that it makes."""
-
-    label: str
-    column: Column
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What can't be decided by the cells: ``kind`` is ``day_order``, ``century``, ``number``,
-    ``word``, ``dots``, ``list`` or ``heading``."""
-
-    kind: str
-    words: str
-    choices: tuple[Choice, ...]
+_SAMPLE_LINES = 3
+_LEAVE_OUT = Choice("left out", {"type": ColumnType.LEFT_OUT})
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A column, the field that it is proposed to become, and what was found in all rows.
 
-    ``first`` is its first value, ``empty`` the number of empty cells, ``quoted`` of empty cells in
-    quotes. ``found`` are sentences, such as ``As a number line 2 would change: 01067 to 1067.``
-    A column with questions isn't complete before each is answered.
+    ``first`` is its first value, ``filled`` the number of cells with one, ``empty`` of empty ones,
+    ``quoted`` of those in quotes. ``found`` are sentences, such as ``As a number line 2 would
+    change: 01067 to 1067.`` A column with questions isn't complete before each is answered.
     """
 
     column: Column
     first: str
+    filled: int
     empty: int
     quoted: int
     found: tuple[str, ...]
@@ -52,6 +44,8 @@ class Examined:
     separators_only: int
     too_few: int
     too_many: int
+    unreadable: int
+    """Records that are no CSV, or have a character that the encoding hasn't."""
     proposals: tuple[Proposal, ...]
     candidates: tuple[Candidate, ...] = ()
     """Encodings to ask for, where a line far below the head is no UTF-8."""
@@ -60,31 +54,153 @@ class Examined:
 
 
 class Examiner:
-    """Examines a CSV file of these options, whose ``columns`` may be empty. Memory is bounded."""
+    """Examines a CSV file of these options, whose ``columns`` are kept where there are any. Memory
+    is bounded."""
 
     def __init__(self, options: ReadOptions, zone: str = "UTC") -> None:
         """``zone`` is the time zone proposed for dates without one."""
-        raise NotImplementedError
+        self._options, self._zone = options, zone
+        self._headers: list[str] = [column.header for column in options.columns]
+        self._evidence = [Evidence(zone) for _ in self._headers]
+        self._lines = self._records = self._blank = self._separators_only = 0
+        self._too_few = self._too_many = self._unreadable = 0
+        self._undecodable: list[bytes] = []
+        self._fault: str | None = None
 
     def run(self, parts: Iterable[bytes]) -> Iterator[int]:
-        """Examine the whole file; yields the number of bytes done, so that the caller may report
-        and stop."""
-        raise NotImplementedError
+        """Examine the whole file; yields the number of bytes done (of the unpacked file), so that
+        the caller may report and stop."""
+        content = unpack(parts, self._options, 0)
+        try:
+            for block in rows_in_blocks(content, self._options.dialect, Position()):
+                if not self._headers:
+                    self._headers = block.heading or [""] * len(block.rows[0])
+                    self._evidence = [Evidence(self._zone) for _ in self._headers]
+                self._add(block)
+                self._lines, self._records = block.end.lines, block.end.number
+                yield block.end.offset
+        except BrokenFile as error:
+            self._fault = error.reason
 
     def result(self) -> Examined:
         """What was found so far."""
-        raise NotImplementedError
+        return Examined(
+            self._records,
+            self._lines,
+            self._blank,
+            self._separators_only,
+            self._too_few,
+            self._too_many,
+            self._unreadable,
+            tuple(self._proposals()),
+            candidates_of(self._undecodable) if self._undecodable else (),
+            self._fault,
+        )
+
+    def _add(self, block: Block) -> None:
+        width = len(self._evidence)
+        rows, lines, quoted = [], [], [0] * width
+        for index, row in enumerate(block.rows):
+            if index in block.skipped:
+                self._blank += not row
+                self._separators_only += bool(row)
+            elif index in block.faults:
+                self._refuse(block, index)
+            elif any(row[width:]):
+                self._too_many += 1
+            else:
+                self._too_few += len(row) < width
+                rows.append(row[:width] + [""] * (width - len(row)))
+                lines.append(block.lines[index])
+                for place in block.quoted.get(index, ()):
+                    quoted[place] += 1
+        columns = zip(*rows, strict=True)
+        for evidence, cells, count in zip(self._evidence, columns, quoted, strict=bool(rows)):
+            evidence.add(cells, lines, count)
+
+    def _refuse(self, block: Block, index: int) -> None:
+        self._unreadable += 1
+        fault = block.faults[index]
+        if fault.fatal:
+            self._fault = fault.reason
+        text = self._options.dialect.delimiter.join(block.rows[index])
+        raw = text.encode(errors="surrogateescape")
+        if not text.isascii() and len(self._undecodable) < _SAMPLE_LINES and not _is_utf8(raw):
+            self._undecodable.append(raw)
+
+    def _proposals(self) -> Iterator[Proposal]:
+        seen: dict[str, int] = {}
+        for index, (header, evidence) in enumerate(zip(self._headers, self._evidence, strict=True)):
+            if self._options.columns:
+                column = self._options.columns[index]
+                found: tuple[str, ...] = ("The heading has the type.",)
+                questions: tuple[Question, ...] = ()
+            else:
+                column, found, questions = _proposed(header, evidence)
+                name = header.strip()
+                if name and seen.get(name):
+                    found = ()
+                    questions = (_twice(name, seen[name] + 1),)
+                seen[name] = seen.get(name, 0) + 1
+            yield Proposal(
+                column,
+                evidence.first,
+                evidence.filled,
+                evidence.empty,
+                evidence.quoted,
+                found,
+                questions,
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class MappingFault:
-    """A column of a mapping that can't stay as it is: its place, and the reason in words."""
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
-    index: int
-    reason: str
+
+def _proposed(
+    header: str, evidence: Evidence
+) -> tuple[Column, tuple[str, ...], tuple[Question, ...]]:
+    name = header.strip()
+    if name in ERROR_COLUMNS:
+        column = Column(header, (name,), ColumnType.LEFT_OUT)
+        return column, ("It is of an error file: left out.",), ()
+    reading = evidence.reading()
+    column = replace(Column(header, (name,)), **reading.change)
+    if not name:
+        return _without_heading(column, evidence, reading)
+    found, questions = reading.found, reading.questions
+    if name != header:
+        found = (*found, "Blanks around the heading are taken off.")
+    if "." in name:
+        questions = (*questions, _dots(name))
+    return column, found, questions
 
 
-def check_mapping(columns: tuple[Column, ...]) -> list[MappingFault]:
-    """What is wrong with a mapping before row 1: a field twice, ``a`` beside ``a.b``, a list with
-    a gap, an empty name, a layout without an order. Empty if nothing is."""
-    raise NotImplementedError
+def _without_heading(
+    column: Column, evidence: Evidence, reading: Reading
+) -> tuple[Column, tuple[str, ...], tuple[Question, ...]]:
+    if not evidence.filled:
+        return replace(column, type=ColumnType.LEFT_OUT), ("Every cell is empty.",), ()
+    words = "The column has no heading. Give it a field, or leave it out."
+    return column, reading.found, (*reading.questions, Question("heading", words, (_LEAVE_OUT,)))
+
+
+def _twice(name: str, count: int) -> Question:
+    which = {2: "second", 3: "third"}.get(count, f"{count}th")
+    words = f"A {which} column is called {name}. Give it another field, or leave it out."
+    return Question("heading", words, (_LEAVE_OUT,))
+
+
+def _dots(name: str) -> Question:
+    nested = parse_path(name.replace("\\", "\\\\"))
+    *above, last = map(str, nested)
+    is_index = isinstance(nested[-1], int)
+    inside = (
+        f"element {last} of {'.'.join(above)}" if is_index else f"{last} inside {'.'.join(above)}"
+    )
+    choices = (Choice(inside, {"path": nested}), Choice(f"one field “{name}”", {"path": (name,)}))
+    return Question("dots", f"{name} has a dot. It is …", choices)

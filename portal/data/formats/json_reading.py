@@ -201,6 +201,11 @@ def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
         raise BrokenFile("The file ends before its array does.")
 
 
+def end_of_value(text: bytes) -> int | None:
+    """The index after the value that the text begins with; ``None`` where it isn't complete."""
+    return _end_of(text, 0, is_last=True)
+
+
 def _with_end(content: Iterator[bytes]) -> Iterator[bytes | None]:
     yield from content
     yield None

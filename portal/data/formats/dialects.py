@@ -1,0 +1,96 @@
+"""The dialect of a CSV file, told from its start."""
+
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from portal.data.formats.options import Dialect
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+"""The delimiters that are told, and can be chosen, with their names."""
+_ROWS = 200
+_SEPARATOR_LINE = re.compile(r"sep=(.)\r?(?:\n|$)", re.I)
+_VALUE = re.compile(r"[+-]?[0-9]+(?:[.,:/-][0-9]+)*|true|false|", re.I)
+_FIT = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDialect:
+    """A dialect, and what to ask about it: delimiters that fit as well, a first row that may be no
+    heading."""
+
+    dialect: Dialect
+    headers: tuple[str, ...]
+    delimiters: tuple[str, ...] = ()
+    is_heading_doubtful: bool = False
+
+
+def dialect_of(text: str, *, is_whole: bool, is_tabular: bool = False) -> FoundDialect:
+    """The dialect of a file that begins with ``text``; ``is_tabular`` if its name says so."""
+    newline = "\r" if "\r" in text and "\n" not in text else "\n"
+    text = text.removeprefix("\ufeff")
+    if newline == "\r":
+        text = text.replace("\r", "\n")
+    told = _SEPARATOR_LINE.match(text)
+    content = text[told.end() :] if told else text
+    if not is_whole and "\n" in content:
+        content = content[: content.rindex("\n") + 1]
+    escape = "\\" if _is_escaped(content) else ""
+    if told:
+        fitting = [told[1]]
+    else:
+        fitting = _fitting(content, escape)
+        if is_tabular and "\t" in fitting:
+            fitting = ["\t"]
+    delimiter = fitting[0] if fitting else ","
+    dialect = Dialect(delimiter, escape, newline, separator_line=told is not None)
+    rows = _rows(content, dialect.delimiter, escape)
+    headers = tuple(rows[0]) if rows else ()
+    return FoundDialect(
+        dialect,
+        headers,
+        tuple(fitting) if len(fitting) > 1 else (),
+        any(cell and _VALUE.fullmatch(cell) for cell in headers),
+    )
+
+
+def _fitting(content: str, escape: str) -> list[str]:
+    """The delimiters by which almost all rows have as many cells as the first, best first."""
+    found = []
+    for delimiter in DELIMITERS:
+        rows = _rows(content, delimiter, escape)
+        width = len(rows[0]) if rows else 0
+        if width < 2:
+            continue
+        [(usual, times)] = Counter(map(len, rows)).most_common(1)
+        if usual == width or len(rows) <= 2:
+            found.append((times / len(rows), delimiter))
+    best = max((share for share, _ in found), default=0)
+    return [each for share, each in found if share >= min(best, _FIT)]
+
+
+def _rows(content: str, delimiter: str, escape: str) -> list[list[str]]:
+    """The first rows that aren't blank."""
+    reader = csv.reader(
+        io.StringIO(content, newline="\n"),
+        delimiter=delimiter,
+        doublequote=not escape,
+        escapechar=escape or None,
+    )
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            if row:
+                rows.append(row)
+            if len(rows) == _ROWS:
+                break
+    except csv.Error:  # the reader of the whole file tells it with its line
+        return rows
+    return rows
+
+
+def _is_escaped(content: str) -> bool:
+    """Tell whether quotes in quotes have a backslash before them."""
+    return re.search(r'(?:^|[,;\t|\n])"[^"]*\\"[^",;\t|\r\n]', content) is not None
