@@ -27,7 +27,7 @@ def read_csv(content: Iterator[bytes], options: ReadOptions, begin: Position) ->
 
 
 def _records(block: Block, rows: "_Rows", start: int) -> Iterator[Record]:
-    offset, lines, number, _ = block.begin
+    offset, lines, number = block.begin[:3]
     faults, skipped, quoted = block.faults, block.skipped, block.quoted
     count = number
     for index, row in enumerate(block.rows):

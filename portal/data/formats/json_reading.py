@@ -28,7 +28,7 @@ _TOO_LONG = "The line is longer than 24 MiB"
 _SPACE = re.compile(rb"[\s,]*+")
 _SCALAR = re.compile(rb'[^\s,\]\[{}"]++(?=[\s,\]\[{}"])')
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_TOKEN = re.compile(_TEXT + rb"|[\[\]{}]", re.S)
+_TOKEN = re.compile(_TEXT + rb"|[\[\]{}\"]", re.S)
 
 
 def _nested(levels: int) -> bytes:
@@ -41,14 +41,15 @@ _OBJECT = re.compile(_nested(3), re.S)
 
 
 class _Text(NamedTuple):
-    """The text of a document, the line that it begins in, and the place after it; ``None`` for a
-    text that is too long to be one."""
+    """The text of a document, or the start of one that is too long; the line that it begins in, and
+    the place after it."""
 
     text: bytes
     line: int
     end_offset: int
     end_lines: int
     is_long: bool = False
+    inside: int = 0
 
 
 def read_json_lines(
@@ -67,7 +68,7 @@ def read_json_array(
 
 def _records(texts: Iterator[_Text], options: ReadOptions, number: int) -> Iterator[Record]:
     parse = parse_old if options.old_json else extended_json.parse
-    for text, line, end_offset, end_lines, is_long in texts:
+    for text, line, end_offset, end_lines, is_long, inside in texts:
         document: bytes | None = None
         fault: Fault | None = None
         is_skipped = not text.strip()
@@ -84,7 +85,7 @@ def _records(texts: Iterator[_Text], options: ReadOptions, number: int) -> Itera
             if document is not None and len(document) > LARGEST_DOCUMENT_BYTES:
                 document, fault = None, Fault(TOO_LARGE, None, _start_of(text))
         number += not is_skipped
-        end = Position(end_offset, end_lines, number)
+        end = Position(end_offset, end_lines, number, 0, inside)
         yield Record(number, line, end, document, fault, text)
 
 
@@ -157,8 +158,8 @@ def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
     """Raises BrokenFile where the text isn't balanced to its end."""
     offset, lines = begin.offset, begin.lines
     data, position, wanted = b"", 0, 0
-    # An array that isn't read from its start may be one of documents without brackets.
-    state = "start" if offset == 0 else "inside"
+    state = "array" if begin.inside else "documents"
+    state = state if offset else "start"
     for piece in _with_end(content):
         data = data[position:] + (piece or b"")
         position = 0
@@ -180,18 +181,18 @@ def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
             if character == b"[" and state == "start":
                 state, position, offset = "array", position + 1, offset + 1
                 continue
-            if character == b"]" and state != "start":
+            if character == b"]" and state == "array":
                 state, position, offset = "after", position + 1, offset + 1
                 continue
             end = _end_of(data, position, is_last=piece is None)
             if end is None:
                 break
-            state = "inside" if state == "start" else state
+            state = "documents" if state == "start" else state
             text = data[position:end]
             first, lines = lines + 1, lines + text.count(b"\n")
             offset += end - position
             position = end
-            yield _Text(text, first, offset, lines)
+            yield _Text(text, first, offset, lines, inside=state == "array")
         if len(data) - position > LONGEST_TEXT_BYTES:
             raise BrokenFile(f"The document in line {lines + 1:,} is longer than 24 MiB.")
         wanted = 2 * (len(data) - position)  # what isn't complete is seldom looked at again
@@ -222,6 +223,8 @@ def _end_of(data: bytes, start: int, *, is_last: bool) -> int | None:
         return (len(data) if is_last else None) if is_scalar else start + 1
     depth = 0
     for token in _TOKEN.finditer(data, start):
+        if token[0] == b'"':  # the text isn't complete
+            return None
         character = token[0][:1]
         depth += (character in b"{[") - (character in b"}]")
         if depth <= 0:

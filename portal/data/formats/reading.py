@@ -24,14 +24,14 @@ def read(
     the file has: what is no document is a record with a fault, after a fatal one nothing follows.
     """
     begin = position or START
-    number, line, end = begin.number, begin.lines, begin
+    number, end = begin.number, begin
     try:
         for record in _read(unpack(parts, options, begin.offset), options, begin):
-            number, line, end = record.number, record.line, record.end
+            number, end = record.number, record.end
             yield record
     except BrokenFile as error:
         fault = Fault(error.reason, fatal=True)
-        yield Record(number + 1, line and line + 1, end, None, fault, b"")
+        yield Record(number + 1, 0, end, None, fault, b"")
 
 
 def _read(content: Iterator[bytes], options: ReadOptions, begin: Position) -> Iterator[Record]:

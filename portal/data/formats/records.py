@@ -9,7 +9,8 @@ TOO_LARGE = "The document is larger than 16 MiB"
 
 class Position(NamedTuple):
     """The place after a record: ``skip`` records after byte ``offset`` of the unpacked file in
-    UTF-8, before which there are ``lines`` lines and ``number`` records.
+    UTF-8, before which there are ``lines`` lines and ``number`` records; ``inside`` of the brackets
+    of a JSON array or not.
 
     A tuple of whole numbers: stored as a list, and made again by ``Position(*stored)``.
     """
@@ -18,6 +19,7 @@ class Position(NamedTuple):
     lines: int = 0
     number: int = 0
     skip: int = 0
+    inside: int = 0
 
 
 class Fault(NamedTuple):
@@ -37,8 +39,8 @@ class Record(NamedTuple):
     """A record: its document as BSON, or its fault; neither, for a blank or separators-only line.
 
     ``number`` counts records from 1, not the skipped ones. ``line`` is the line that it begins in;
-    0 in a file without lines. ``source`` is what an error file repeats: the cells of a CSV record,
-    the text of a JSON document, the bytes of a BSON document.
+    0 in a file without lines, or where nothing is read any more. ``source`` is what an error file
+    repeats: the cells of a CSV record, the text of a JSON document, the bytes of a BSON document.
     """
 
     number: int
