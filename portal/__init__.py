@@ -21,6 +21,7 @@ from portal.data.history import views as history_views
 from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
 from portal.data.transfer import exports, imports
+from portal.data.transfer import views as transfer_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, ProvisioningKey
@@ -184,6 +185,7 @@ def create_app(active: Settings) -> Flask:
     app.before_request(bodies.receive_form)
     app.before_request(forms.store_idempotency_key)
     csrf = CSRFProtect(app)
+    csrf.exempt(transfer_views.upload)  # it checks the token itself, before the file arrives
     template_filters.init_app(app)
     transport.init_app(app, active)
     app.jinja_env.globals.update(version=__version__, shortest_password=passwords.shortest)
@@ -202,6 +204,7 @@ def create_app(active: Settings) -> Flask:
         structure_views,
         masks_views,
         editing_views,
+        transfer_views,
         audit_views,
         member_views,
         factor_views,

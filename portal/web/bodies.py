@@ -48,11 +48,16 @@ def takes_body(body: AcceptedBody) -> Callable[[View], View]:
     return mark
 
 
+def is_stream() -> bool:
+    """Tell whether the view reads the body in parts, so that nobody may before it."""
+    accepted = _accepted("")
+    return accepted.stream is not None and request.mimetype == accepted.stream
+
+
 def check(default: str) -> None:
     """Reject a body that is truncated, or not of the media type that the endpoint takes, by
     ``default`` the one given; read a small one."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    accepted: AcceptedBody = getattr(view, "accepted_body", AcceptedBody((default,)))
+    accepted = _accepted(default)
     large = accepted.most_bytes > SMALL_BYTES
     if _is_chunked() and not large:
         abort(411)
@@ -129,6 +134,12 @@ def parts() -> Iterator[bytes]:
             return
         received += len(part)
         yield part
+
+
+def _accepted(default: str) -> AcceptedBody:
+    view = current_app.view_functions.get(request.endpoint or "")
+    accepted: AcceptedBody = getattr(view, "accepted_body", AcceptedBody((default,)))
+    return accepted
 
 
 def _is_chunked() -> bool:

@@ -116,3 +116,14 @@ class Overloaded(Unavailable):
     code = "overloaded"
     title = "The portal is busy"
     message = "Many people ask for this right now. Try again in a few seconds."
+
+
+class StaleFileForm(Malformed):
+    """A form with a file whose CSRF token isn't the session's: it can't be shown filled in."""
+
+    code = "stale_form"
+    title = "This form is no longer valid"
+    message = (
+        "It was opened long ago, or before you logged in or out. Reload its page and choose the "
+        "file again. Nothing was uploaded."
+    )

@@ -14,7 +14,7 @@ from wtforms import DateField, Field, HiddenField, SelectMultipleField
 from wtforms.widgets import DateInput
 
 from portal.errors import PortalError, SeveralErrors
-from portal.web import requests, stale_forms
+from portal.web import bodies, requests, stale_forms
 from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record, form_idempotency_key
 
@@ -35,7 +35,8 @@ Result = TypeVar("Result")
 
 def store_idempotency_key() -> None:
     """Store the submitted form's idempotency key, if any, on the request. Raises InvalidInput."""
-    sent = request.form.getlist(KEY_FIELD) if request.method == "POST" else []
+    reads = request.method == "POST" and not bodies.is_stream()
+    sent = request.form.getlist(KEY_FIELD) if reads else []
     if sent:
         typed = sent[0] if len(sent) == 1 else ""
         anonymous = request.endpoint in _CHANGE_PRINCIPAL

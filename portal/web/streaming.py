@@ -89,6 +89,29 @@ def in_parts(work: Callable[[], Result]) -> Result:
         return Context().run(copy_current_request_context(run))
 
 
+def bytes_in_parts(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The parts of a file, each of which is read within READ_SECONDS while the one before is sent.
+    Reads the first part now, so that refusals are answered as usual; one that fails later breaks
+    the response off. Raises Overloaded."""
+    content = _slowly(iter(parts))
+    next(content)  # once started, it releases its slot however the response ends
+    return content
+
+
+def _slowly(parts: Iterator[bytes]) -> Iterator[bytes]:
+    with slot():
+        part: bytes | None = _next_of(parts)
+        yield b""
+        while part is not None:
+            yield part
+            part = _next_of(parts)
+
+
+def _next_of(parts: Iterator[bytes]) -> bytes | None:
+    with pymongo.timeout(READ_SECONDS):
+        return next(parts, None)
+
+
 @contextmanager
 def slot() -> Iterator[None]:
     """One of AT_ONCE slots, which keep threads free for other requests, however slowly clients send

@@ -198,11 +198,9 @@ def complete_file(
     size_bytes: int,
     details: Mapping[str, Any] | None = None,
 ) -> StoredFile:
-    """Complete the upload, of which the row is kept for ROW_KEPT. Raises UploadIncomplete with the
-    first chunk that is missing, TransferNotFound."""
-    missing = first_missing(access.organization, file, size_bytes)
-    if missing is not None:
-        raise UploadIncomplete(missing)
+    """Complete the upload, of which the row is kept for ROW_KEPT. Raises UploadIncomplete,
+    TransferNotFound."""
+    check_whole(access.organization, file, size_bytes)
     change = {f"details.{name}": value for name, value in (details or {}).items()}
     change |= {
         "complete": True,
@@ -213,6 +211,13 @@ def complete_file(
     return documents_of(access.organization).with_transaction(
         lambda handle: change_in(handle, file, {"complete": False}, change)
     )
+
+
+def check_whole(organization: Organization, file: StoredFile, size_bytes: int) -> None:
+    """Raise UploadIncomplete with the first chunk that is missing of so many bytes."""
+    missing = first_missing(organization, file, size_bytes)
+    if missing is not None:
+        raise UploadIncomplete(missing)
 
 
 def first_missing(organization: Organization, file: StoredFile, size_bytes: int) -> int | None:

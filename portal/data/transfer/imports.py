@@ -194,6 +194,7 @@ def finish_upload(access: DocumentAccess, file: StoredFile, size_bytes: int) -> 
     if not size_bytes:
         delete_file(access.organization, file)
         raise FileUnreadable("The file is empty.")
+    files.check_whole(access.organization, file, size_bytes)
     found = detect(_head(access.organization, file, size_bytes), file.name)
     if found.options is None:
         delete_file(access.organization, file)

@@ -1,0 +1,163 @@
+"""The page on which it is decided how a file is imported: its rows, and what was answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from portal.data.formats.examining import Proposal, Question, check_mapping
+from portal.data.formats.headings import parse_path, path_text
+from portal.data.formats.options import Column, ColumnType, Empty
+from portal.data.transfer.imports import Import
+from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing, Plan, answered
+
+PROPOSED, GIVEN = "proposed", "given"
+_OFFERED = tuple(each for each in ColumnType if each != ColumnType.DOCUMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A column of the file on the page: the field it becomes, the ``types`` to choose from as
+    (value, words) pairs with the one ``chosen``, what an ``empty`` cell becomes, and the answers
+    given to its questions."""
+
+    index: int
+    proposal: Proposal
+    field: str
+    types: Sequence[tuple[str, str]]
+    chosen: str
+    empty: str
+    answers: Mapping[int, str]
+    fault: str | None = None
+
+    @property
+    def open_questions(self) -> list[Question]:
+        """The questions that are still to be answered."""
+        if self.chosen != PROPOSED:
+            return []
+        asked = enumerate(self.proposal.questions)
+        return [question for number, question in asked if not self.answers.get(number)]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a form decides: the page's rows, and the plan; without one where ``faults`` remain, each
+    with the id of the control to mend."""
+
+    rows: Sequence[Row]
+    existing: Existing
+    key: str
+    stop_per_mille: int
+    plan: Plan | None
+    faults: Sequence[tuple[str, str]]
+
+
+def proposed(decided: Import) -> Decision:
+    """The decision as it is proposed, or was made before."""
+    plan = decided.plan
+    given = dict(enumerate(plan.options.columns)) if plan else {}
+    rows = [
+        _row(index, proposal, None, given.get(index))
+        for index, proposal in enumerate(_proposals(decided))
+    ]
+    return Decision(
+        rows,
+        plan.existing if plan else Existing.INSERT,
+        plan.key if plan else "_id",
+        plan.stop_per_mille if plan else USUAL_STOP,
+        plan,
+        _open_questions(rows) if plan is None else (),
+    )
+
+
+def decision_from(decided: Import, form: Mapping[str, str]) -> Decision:
+    """The decision that a form makes."""
+    given = dict(enumerate(decided.plan.options.columns)) if decided.plan else {}
+    rows = [
+        _row(index, proposal, form, given.get(index))
+        for index, proposal in enumerate(_proposals(decided))
+    ]
+    columns, faults = [_column(row, decided.plan) for row in rows], _open_questions(rows)
+    if not faults:
+        faults = [(f"f{each.index}", each.reason) for each in check_mapping(tuple(columns))]
+    told = dict(faults)
+    rows = [replace(row, fault=told.get(f"f{row.index}")) for row in rows]
+    wanted = form.get("existing", "")
+    existing = Existing(wanted) if wanted in set(Existing) else Existing.INSERT
+    key = form.get("key", "").strip() or "_id"
+    stop = _number(form.get("stop", ""), STOPS_PER_MILLE, USUAL_STOP)
+    options = decided.options
+    if rows:
+        options = replace(options, columns=tuple(columns))
+    plan = None if faults else Plan(options, existing, key, stop)
+    return Decision(rows, existing, key, stop, plan, faults)
+
+
+def _proposals(decided: Import) -> Sequence[Proposal]:
+    return decided.examined.proposals if decided.examined else ()
+
+
+def _row(
+    index: int, proposal: Proposal, form: Mapping[str, str] | None, given: Column | None
+) -> Row:
+    column, label = proposal.column, describe_type(proposal.column)
+    types = [(PROPOSED, label)] + [
+        (each.value, each.label) for each in _OFFERED if each != column.type or column.layout
+    ]
+    if given is not None:
+        types.append((GIVEN, f"{describe_type(given)}, as decided"))
+    if form is not None:
+        answers = {
+            number: form.get(f"q{index}-{number}", "") for number in range(len(proposal.questions))
+        }
+        chosen = form.get(f"t{index}", PROPOSED)
+        empty = form.get(f"e{index}", column.empty.value)
+        field = form.get(f"f{index}", "")
+        known = chosen if chosen in dict(types) else PROPOSED
+        return Row(index, proposal, field, types, known, empty, answers)
+    if given is not None:
+        field = path_text(given.path)
+        return Row(index, proposal, field, types, GIVEN, given.empty.value, {})
+    field = path_text(column.path)
+    return Row(index, proposal, field, types, PROPOSED, column.empty.value, {})
+
+
+def _open_questions(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    return [
+        (f"q{row.index}-{row.proposal.questions.index(question)}", question.words)
+        for row in rows
+        for question in row.open_questions
+    ]
+
+
+def _column(row: Row, before: Plan | None) -> Column:
+    """The column that a row decides; ``before`` is what was decided before."""
+    numbers = {
+        str(number): int(answer) if answer.isascii() and answer.isdigit() else -1
+        for number, answer in row.answers.items()
+    }
+    column, _ = answered(row.proposal, numbers)
+    if row.chosen == GIVEN and before is not None:
+        column = before.options.columns[row.index]
+    elif row.chosen != PROPOSED:
+        column = Column(column.header, column.path, ColumnType(row.chosen))
+    empty = row.empty if row.empty in set(Empty) else Empty.MISSING
+    column = replace(column, empty=Empty(empty))
+    unchanged = row.chosen != GIVEN and row.field == path_text(row.proposal.column.path)
+    if column.type == ColumnType.LEFT_OUT or unchanged:
+        return column
+    return replace(column, path=parse_path(row.field))
+
+
+def describe_type(column: Column) -> str:
+    """The type of a column in words, with what else is decided about it."""
+    words = [column.type.label]
+    if column.layout:
+        words.append(column.layout)
+    if column.zone:
+        words.append(column.zone)
+    if column.point == "," and column.type in (ColumnType.DECIMAL, ColumnType.DOUBLE):
+        words.append("comma")
+    return ", ".join(words)
+
+
+def _number(text: str, choices: Sequence[int], otherwise: int) -> int:
+    return next((each for each in choices if str(each) == text), otherwise)

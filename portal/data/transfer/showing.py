@@ -1,0 +1,189 @@
+"""Imports and exports in words, for their pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bson import ObjectId
+from humanize import intcomma, naturalsize
+
+from portal.data.access import DocumentAccess
+from portal.data.reading import count_documents
+from portal.data.transfer.exports import Export
+from portal.data.transfer.imports import Import, Stage
+from portal.data.transfer.passes import Reached
+from portal.data.transfer.plans import Existing
+from portal.documents.jobs import Job, JobState
+from portal.jobs.progress import ShownJob, Station, shown_job
+from portal.web.counting import counted
+
+_WORK = {
+    Stage.EXAMINE: "Examining all rows",
+    Stage.CHECK: "Checking, {done} read",
+    Stage.WRITE: "Writing, {done} of {total} records",
+}
+_ENDED = {
+    JobState.CANCELLED: "{work} was cancelled",
+    JobState.FAILED: "{work} stopped",
+    JobState.PAUSED: "{work} is paused",
+}
+_NOUNS = {Stage.EXAMINE: "The examination", Stage.CHECK: "The check", Stage.WRITE: "The import"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImport:
+    """An import as its page shows it: its job if one works, or worked, on the stage that it is at,
+    the three phases, and what the pass of that stage came to."""
+
+    title: str
+    job: ShownJob | None
+    stations: Sequence[Station]
+    reached: Reached | None
+    records: int
+    may_fail: int
+    took_seconds: float | None
+
+
+def shown_import(found: Import) -> ShownImport:
+    """The import for its page."""
+    stage, stations = found.stage, _stations(found)
+    reached = found.written if stage in (Stage.WRITE, Stage.DONE) else found.checked
+    records = found.checked.records if found.checked else 0
+    return ShownImport(
+        title=_title(found),
+        job=shown_job(found.job, _work_title(found, found.job), stations) if found.job else None,
+        stations=stations,
+        reached=reached,
+        records=records,
+        may_fail=found.plan.may_fail(records) if found.plan else 0,
+        took_seconds=_seconds_of(found.job),
+    )
+
+
+def state_of(found: Import) -> str:
+    """The stage of an import in a few words, for a list."""
+    match found.stage:
+        case Stage.UPLOAD:
+            return "Upload not finished"
+        case Stage.READING | Stage.DECIDE:
+            return "To be decided"
+        case Stage.READY:
+            return "Checked, not written"
+        case Stage.DONE:
+            return _title(found)
+    return _work_title(found, found.job)
+
+
+def errors_of(found: Import) -> tuple[ObjectId | None, int]:
+    """The content that has the failed records of the last pass, and the number of its pieces."""
+    if found.written is not None:
+        return found.file.details["write_errors"], found.written.pieces
+    if found.checked is not None:
+        return found.file.details["check"]["errors"], found.checked.pieces
+    return None, 0
+
+
+def shown_export(found: Export) -> ShownJob | None:
+    """The job of an export for its page."""
+    if found.job is None:
+        return None
+    done = intcomma(found.job.progress.done)
+    titles = {
+        JobState.RUNNING: f"Writing, {done} documents so far",
+        JobState.DONE: f"{counted(found.written.documents, 'document')} exported",
+    }
+    state = JobState(found.job.state)
+    title = titles.get(state) or _ENDED[state].format(work="The export")
+    return shown_job(found.job, title)
+
+
+def count_words(access: DocumentAccess, query: dict) -> str:
+    """The number of documents that match, in words."""
+    found = count_documents(access, query, None)
+    number = counted(found.count, "document")
+    return f"More than {number}" if found.more else f"All {number}" if not query else number
+
+
+def _title(found: Import) -> str:
+    if found.stage != Stage.DONE or found.written is None:
+        return found.file.name
+    counts = found.written.counts
+    written = counts.get("inserted", 0) + counts.get("replaced", 0)
+    if not written:
+        return f"Nothing of {counted(found.written.records, 'record')} was imported"
+    return f"Imported {intcomma(written)} of {counted(found.written.records, 'record')}"
+
+
+def _work_title(found: Import, job: Job | None) -> str:
+    stage = found.stage
+    if job is None or job.state == JobState.RUNNING or stage not in _NOUNS:
+        done = intcomma(job.progress.done) if job else "0"
+        if stage == Stage.CHECK:
+            done = naturalsize(job.progress.done if job else 0, format="%.3g")
+        total = intcomma(job.progress.total) if job else "0"
+        return _WORK.get(stage, "Working").format(done=done, total=total)
+    state = JobState(job.state)
+    return _ENDED.get(state, "{work} is done").format(work=_NOUNS[stage])
+
+
+def _stations(found: Import) -> list[Station]:
+    stage = found.stage
+    checks = stage in (Stage.READING, Stage.EXAMINE, Stage.DECIDE, Stage.CHECK, Stage.READY)
+    writes = stage == Stage.WRITE
+    done = stage == Stage.DONE
+    size = naturalsize(found.file.size_bytes, format="%.3g")
+    percent = _percent_of(found.job)
+    return [
+        Station("Upload", size, done=found.file.complete, current=stage == Stage.UPLOAD),
+        Station(
+            "Check",
+            _check_note(found),
+            done=writes or done,
+            current=checks,
+            percent=100 if stage == Stage.READY else percent if found.is_running else 0,
+        ),
+        Station(
+            "Write",
+            _write_note(found),
+            done=done,
+            current=writes,
+            percent=percent if writes else None,
+        ),
+    ]
+
+
+def _check_note(found: Import) -> str:
+    checked = found.checked
+    if checked is None or not checked.records:
+        return "all records are tried"
+    return f"{counted(checked.records, 'record')}, {intcomma(checked.errors)} wrong"
+
+
+def _write_note(found: Import) -> str:
+    if found.written is not None:
+        return f"{intcomma(found.written.records)} done"
+    checked = found.checked
+    return counted(checked.records, "record") if checked and checked.records else "nothing yet"
+
+
+def _percent_of(job: Job | None) -> int:
+    progress = job and job.progress
+    if not progress or not progress.total:
+        return 0
+    return min(100, progress.done * 100 // progress.total)
+
+
+def _seconds_of(job: Job | None) -> float | None:
+    if job is None or job.ended_at is None:
+        return None
+    begun: datetime = job.created_at
+    return float((job.ended_at - begun).total_seconds())
+
+
+def existing_words(existing: Existing, key: str) -> str:
+    """What becomes of documents that are there, in words."""
+    return {
+        Existing.INSERT: "an error: only new documents are inserted",
+        Existing.REPLACE: f"replaced by {key}",
+        Existing.SKIP: f"skipped by {key}",
+    }[existing]

@@ -1,0 +1,143 @@
+"""Pages of imports and exports, without any script."""
+
+import io
+
+import pytest
+
+from portal.data.transfer import files
+from portal.data.transfer.views import OCTETS
+from portal.documents.organizations import Organization
+from portal.jobs import runner
+from tests.data.transfer.conftest import lines
+from tests.factories import a_member
+from tests.visitor import Page, Visitor
+
+IMPORTS = "/organizations/acme-corp/data/imports"
+EXPORTS = "/organizations/acme-corp/data/exports"
+
+
+@pytest.fixture
+def mara(visitor):
+    visitor.sign_up("Acme Corp")
+    return visitor
+
+
+@pytest.fixture
+def stored(mara, tenant_db):
+    return tenant_db[Organization.objects.get().placement.collection]
+
+
+def upload(mara, content, name="orders.jsonl"):
+    data = {"csrf_token": mara.token(IMPORTS), "file": (io.BytesIO(content), name)}
+    return Page(mara.client.post(IMPORTS, data=data, content_type="multipart/form-data"))
+
+
+def test_a_file_is_uploaded_checked_written_and_told(mara, stored):
+    page = upload(mara, lines({"_id": 1}, {"_id": 2}) + b"{NaN\n").location
+    assert "Nothing is written yet" in mara.get(page).text
+    fields = {"existing": "insert", "key": "_id", "stop": "1000"}
+    mara.post(f"{page}/decide", fields, form_at=page)
+    assert "Checking" in mara.get(page).text
+    runner.run_due_jobs()
+    assert "Write 2 records" in mara.get(page).text
+    mara.post(f"{page}/write", form_at=page)
+    runner.run_due_jobs()
+    result = mara.get(page)
+    assert result.heading == "Imported 2 of 3 records"
+    assert "Undo this import" in result.text
+    assert "{NaN" in mara.client.get(f"{page}/errors").text
+    assert stored.count_documents({}) == 2
+    assert "Imported 2 of 3 records" in mara.get(IMPORTS).text
+
+
+def test_an_export_is_made_and_fetched(mara, stored):
+    stored.insert_many([{"_id": 1, "a": 1}, {"_id": 2, "a": 2}])
+    asked = f"{EXPORTS}?filter=%7B%22a%22%3A2%7D"
+    assert "Extended JSON" in mara.get(asked).text
+    page = mara.post(asked, {"format": "jsonl"}).location
+    runner.run_due_jobs()
+    assert "1 document exported" in mara.get(page).text
+    file = mara.client.get(f"{page}/file")
+    assert file.data == b'{ "_id" : { "$numberInt" : "2" }, "a" : { "$numberInt" : "2" } }\n'
+    assert file.headers["Content-Disposition"] == "attachment; filename=acme-corp.jsonl"
+    mara.post(f"{page}/delete", form_at=page)
+    assert mara.client.get(f"{page}/file").status_code == 404
+
+
+def test_a_script_uploads_in_parts_and_goes_on_where_it_broke_off(mara, stored, monkeypatch):
+    monkeypatch.setattr(files, "CHUNK_BYTES", 16)
+    content, token = lines({"_id": 1}, {"_id": 2}, {"_id": 3}), mara.token(IMPORTS)
+    headers = {"X-CSRFToken": token}
+
+    def send(path, **options):
+        return mara.client.post(path, headers=headers, **options)
+
+    begun = send(f"{IMPORTS}/uploads", data={"name": "a.jsonl", "size": len(content)}).json
+    assert (begun["next"], begun["part_bytes"]) == (0, 16)
+    for number in (0, 0):
+        sent = send(f"{begun['parts']}/{number}", data=content[:16], content_type=OCTETS)
+        assert sent.status_code == 204
+    assert mara.client.get(begun["parts"]).json["next"] == 1
+    assert send(begun["complete"]).status_code == 409
+    assert "goes on where it broke off" in mara.get(begun["parts"].removesuffix("/parts")).text
+    for number in (1, 2):
+        part = content[16 * number : 16 * (number + 1)]
+        send(f"{begun['parts']}/{number}", data=part, content_type=OCTETS)
+    done = send(begun["complete"]).json
+    assert "Nothing is written yet" in mara.get(done["location"]).text
+    refused = mara.client.post(f"{begun['parts']}/3", data=b"x", content_type=OCTETS)
+    assert refused.status_code == 400  # without the token
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [(b"", "empty.csv", "not empty"), (b"%PDF-1.7 \0\0", "a.pdf", "")],
+)
+def test_what_can_not_be_read_is_told_at_the_field(mara, content, name, words):
+    answer = upload(mara, content, name)
+    assert answer.status == 422
+    assert words in answer.fault("file")
+    assert "Nothing was imported" in answer.fault("file")
+
+
+def test_an_upload_without_the_token_of_its_session_stores_nothing(mara, master_db):
+    for token in ("", "forged"):
+        data = {"csrf_token": token, "file": (io.BytesIO(b"{}"), "a.jsonl")}
+        answer = mara.client.post(IMPORTS, data=data, content_type="multipart/form-data")
+        assert answer.status_code == 400
+    assert files.files_of(Organization.objects.get(), files.Purpose.IMPORT, 9) == []
+    broken = mara.client.post(IMPORTS, data=b"--x\r\n", content_type="multipart/form-data")
+    assert broken.status_code == 400
+
+
+def test_cancelling_and_discarding_are_asked_for(mara, stored):
+    page = upload(mara, lines({"_id": 1})).location
+    mara.post(f"{page}/decide", {"existing": "insert"}, form_at=page)
+    asked = mara.get(f"{page}/cancel")
+    assert "Nothing was written" in asked.text
+    mara.post(f"{page}/cancel")
+    assert "The check was cancelled" in mara.get(page).text
+    assert "deleted" in mara.get(f"{page}/discard").text
+    mara.post(f"{page}/discard")
+    assert mara.get(page).status == 404
+
+
+def test_what_somebody_else_uploaded_is_decided_by_them_alone(app, mara, stored):
+    page = upload(mara, lines({"_id": 1, "secret": "canary"})).location
+    a_member(Organization.objects.get(), "admin", "teo@acme.example")
+    other = Visitor(app)
+    other.log_in("teo@acme.example")
+    assert "Who uploaded the file decides" in other.get(page).text
+    assert other.get(f"{page}/decide").status == 403
+
+
+def test_viewers_export_and_import_nothing(app, mara, stored):
+    organization = Organization.objects.get()
+    organization.update(viewers_read_documents=True)
+    a_member(organization, "viewer", "teo@acme.example")
+    other = Visitor(app)
+    other.log_in("teo@acme.example")
+    page = other.get(IMPORTS)
+    assert "Export all documents" in page.text
+    assert "Import a file" not in page.text
+    assert upload(other, b"{}").status == 403
