@@ -16,7 +16,6 @@ from portal.data.browsing import view_pages
 from portal.data.browsing import views as browsing_views
 from portal.data.editing import views as editing_views
 from portal.data.history import changing, erasing, undoing
-from portal.data.history import changing, erasing, undoing
 from portal.data.history import views as history_views
 from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
@@ -136,9 +135,6 @@ JOB_KINDS = (
     *applying.KINDS,
     *draining.KINDS,
     *index_builds.KINDS,
-    undoing.KIND,
-    changing.KIND,
-    erasing.KIND,
     changing.KIND,
     erasing.KIND,
     undoing.KIND,
