@@ -54,9 +54,8 @@ class _Check:
     def _check(self, batch: list[Record]) -> None:
         refused = list(self._refused(batch))
         self.reached.count("errors", len(refused))
-        self.reached.count("blank", sum(record.is_skipped for record in batch))
         self.reached.faults.add(refused)
-        self.reached.at = batch[-1].end
+        self.reached.advance(batch)
         self._keep(done=False, pieces=self.errors.encode(refused) if refused else b"")
 
     def _refused(self, batch: Sequence[Record]) -> Iterator[tuple[Record, Fault]]:

@@ -226,9 +226,9 @@ class _Write:
             self._merge(handle, entries, tried)
         tried.refused.sort(key=lambda pair: pair[0].number)
         reached = Reached.of(self.reached.stored())
-        reached.at = part[-1].end if part else reached.at
+        if part:
+            reached.advance(part)
         reached.count("errors", len(tried.refused))
-        reached.count("blank", sum(record.is_skipped for record in part))
         for name in ("inserted", "replaced", "existing"):
             reached.count(name, getattr(tried, name))
         reached.faults.add(tried.refused)

@@ -16,8 +16,9 @@ from portal.data.access import DocumentAccess
 from portal.data.errors import reading
 from portal.data.formats.detection import HEAD_BYTES, Detected, detect
 from portal.data.formats.dumps import Member
-from portal.data.formats.examining import Examined, check_mapping
-from portal.data.formats.options import ReadOptions
+from portal.data.formats.examining import Examined
+from portal.data.formats.mapping import check_mapping
+from portal.data.formats.options import Format, ReadOptions
 from portal.data.handles import documents_of
 from portal.data.recording import Edit, EditState, edits_of
 from portal.data.transfer import files
@@ -199,7 +200,7 @@ def finish_upload(access: DocumentAccess, file: StoredFile, size_bytes: int) -> 
     if found.options is None:
         delete_file(access.organization, file)
         raise FileUnreadable(found.refusal or "It is of no known format.")
-    asks = found.candidates or found.dialects
+    asks = found.candidates or found.dialects or found.is_heading_doubtful
     details = {
         "detected": stored_detection(found),
         "options": None if asks else found.options.stored(),
@@ -227,6 +228,7 @@ def choose_reading(
     *,
     encoding: str | None = None,
     delimiter: str | None = None,
+    heading: str | None = None,
     member: str | None = None,
 ) -> Import:
     """Decide how the file is read, and examine it where it has columns. Raises ImportBegun,
@@ -239,7 +241,7 @@ def choose_reading(
         if options is None:
             raise MappingRefused("Choose one of the collections in the dump.")
     else:
-        options = detected_as(chosen.detected, encoding, delimiter)
+        options = detected_as(chosen.detected, encoding, delimiter, heading)
     dropped = {"examined": None, "plan": None, "check": None}
     file = change_details(organization, chosen.file, {"options": options.stored(), **dropped})
     _examine_if_needed(access, file)
@@ -251,8 +253,9 @@ def decide(access: DocumentAccess, decided: Import, plan: Plan) -> Import:
     MappingRefused, IndexNeeded, FieldMasked."""
     organization = access.organization
     _check_still_open(organization, decided)
-    for fault in check_mapping(plan.options.columns):
-        raise MappingRefused(fault.reason)
+    if plan.options.format == Format.CSV:
+        for fault in check_mapping(plan.options.columns):
+            raise MappingRefused(fault.reason)
     if plan.existing != Existing.INSERT:
         _check_key(access, plan.key)
     change = {
@@ -303,7 +306,9 @@ def discard_import(access: DocumentAccess, discarded: Import) -> None:
     delete_file(access.organization, discarded.file, *errors)
 
 
-def detected_as(found: Detected, encoding: str | None, delimiter: str | None) -> ReadOptions:
+def detected_as(
+    found: Detected, encoding: str | None, delimiter: str | None, heading: str | None
+) -> ReadOptions:
     """The options that were detected, by these answers. Raises MappingRefused for a question
     without one of its answers."""
     options = found.options
@@ -317,6 +322,10 @@ def detected_as(found: Detected, encoding: str | None, delimiter: str | None) ->
         if delimiter not in found.dialects:
             raise MappingRefused("Choose what separates the columns.")
         options = replace(options, dialect=replace(options.dialect, delimiter=delimiter))
+    if found.is_heading_doubtful:
+        if heading not in ("yes", "no"):
+            raise MappingRefused("Say whether the first row is the heading.")
+        options = replace(options, dialect=replace(options.dialect, header=heading == "yes"))
     return options
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from portal.data.formats.examining import Proposal, Question, check_mapping
+from portal.data.formats.evidence import Question
+from portal.data.formats.examining import Proposal
 from portal.data.formats.headings import parse_path, path_text
+from portal.data.formats.mapping import check_mapping
 from portal.data.formats.options import Column, ColumnType, Empty
 from portal.data.transfer.imports import Import
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing, Plan, answered
@@ -34,7 +36,12 @@ class Row:
         if self.chosen != PROPOSED:
             return []
         asked = enumerate(self.proposal.questions)
-        return [question for number, question in asked if not self.answers.get(number)]
+        renamed = self.field not in ("", path_text(self.proposal.column.path))
+        return [
+            question
+            for number, question in asked
+            if not self.answers.get(number) and not (renamed and question.kind == "heading")
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def decision_from(decided: Import, form: Mapping[str, str]) -> Decision:
         for index, proposal in enumerate(_proposals(decided))
     ]
     columns, faults = [_column(row, decided.plan) for row in rows], _open_questions(rows)
-    if not faults:
+    if rows and not faults:
         faults = [(f"f{each.index}", each.reason) for each in check_mapping(tuple(columns))]
     told = dict(faults)
     rows = [replace(row, fault=told.get(f"f{row.index}")) for row in rows]
@@ -130,11 +137,7 @@ def _open_questions(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 def _column(row: Row, before: Plan | None) -> Column:
     """The column that a row decides; ``before`` is what was decided before."""
-    numbers = {
-        str(number): int(answer) if answer.isascii() and answer.isdigit() else -1
-        for number, answer in row.answers.items()
-    }
-    column, _ = answered(row.proposal, numbers)
+    column = answered(row.proposal, row.answers)
     if row.chosen == GIVEN and before is not None:
         column = before.options.columns[row.index]
     elif row.chosen != PROPOSED:

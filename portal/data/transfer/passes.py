@@ -1,7 +1,7 @@
 """A pass over an uploaded file: its records in batches, from wherever the pass before ended, read
 ahead while the batch before is worked on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -19,10 +19,12 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 @dataclass(slots=True)
 class Reached:
-    """What a pass has come to: ``at``, the end of the last record; what it counted; what failed, in
-    ``pieces`` of an error file with ``error_bytes``."""
+    """What a pass has come to: ``at``, the end of the last record; how many ``records`` there were,
+    without those that are skipped; what it counted; what failed, in ``pieces`` of an error file
+    with ``error_bytes``."""
 
     at: Position = field(default_factory=Position)
+    records: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     faults: Tally = field(default_factory=Tally)
     pieces: int = 0
@@ -33,10 +35,11 @@ class Reached:
         if number:
             self.counts[name] = self.counts.get(name, 0) + number
 
-    @property
-    def records(self) -> int:
-        """The number of records so far, without those that are skipped."""
-        return self.at.number
+    def advance(self, batch: Sequence[Record]) -> None:
+        """Go on to the end of these records."""
+        self.at = batch[-1].end
+        self.records = max(self.records, *(record.number for record in batch))
+        self.count("blank", sum(record.is_skipped for record in batch))
 
     @property
     def errors(self) -> int:
@@ -47,6 +50,7 @@ class Reached:
         """A document from which ``Reached.of`` makes it again."""
         return {
             "at": list(self.at),
+            "records": self.records,
             "counts": self.counts,
             "faults": self.faults.stored(),
             "pieces": self.pieces,
@@ -60,6 +64,7 @@ class Reached:
             return cls()
         return cls(
             Position(*stored["at"]),
+            stored["records"],
             dict(stored["counts"]),
             Tally.of(stored["faults"]),
             stored["pieces"],

@@ -1,16 +1,18 @@
 """How a file is imported: how it is read, what becomes of documents that exist, when it stops."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
 import bson
 
-from portal.data.formats.detection import Candidate, Detected
+from portal.data.formats.detection import Detected
 from portal.data.formats.dumps import Member, Metadata
-from portal.data.formats.examining import Choice, Examined, Proposal, Question
-from portal.data.formats.options import Column, Format, ReadOptions
+from portal.data.formats.encodings import Candidate
+from portal.data.formats.evidence import Choice, Question
+from portal.data.formats.examining import Examined, Proposal
+from portal.data.formats.options import Column, ColumnType, Empty, Format, ReadOptions
 
 STOPS_PER_MILLE = (0, 1, 10, 50, 1000)
 """The shares of records that may fail, in thousandths: 1000 never stops."""
@@ -66,10 +68,10 @@ def stored_detection(found: Detected) -> dict[str, Any]:
     return {
         "options": found.options and found.options.stored(),
         "refusal": found.refusal,
-        "kind": found.kind,
         "candidates": [_stored_candidate(each) for each in found.candidates],
         "dialects": list(found.dialects),
         "headers": list(found.headers),
+        "is_heading_doubtful": found.is_heading_doubtful,
         "is_dump": found.is_dump,
         "typed": found.typed,
         "notes": list(found.notes),
@@ -81,17 +83,26 @@ def detection_of(stored: Mapping[str, Any]) -> Detected:
     return Detected(
         options=stored["options"] and ReadOptions.of(stored["options"]),
         refusal=stored["refusal"],
-        kind=stored["kind"],
         candidates=tuple(map(_candidate_of, stored["candidates"])),
         dialects=tuple(stored["dialects"]),
         headers=tuple(stored["headers"]),
+        is_heading_doubtful=stored["is_heading_doubtful"],
         is_dump=stored["is_dump"],
         typed=stored["typed"],
         notes=tuple(stored["notes"]),
     )
 
 
-_COUNTS = ("records", "lines", "blank", "separators_only", "too_few", "too_many", "fault")
+_COUNTS = (
+    "records",
+    "lines",
+    "blank",
+    "separators_only",
+    "too_few",
+    "too_many",
+    "unreadable",
+    "fault",
+)
 
 
 def stored_examination(found: Examined) -> dict[str, Any]:
@@ -148,25 +159,14 @@ def needs_mapping(options: ReadOptions) -> bool:
     return options.format == Format.CSV and not options.columns
 
 
-def answered(proposal: Proposal, answers: Mapping[str, int]) -> tuple[Column, list[Question]]:
-    """The proposed column as the ``answers``, the numbers of choices by question, make it; and the
-    questions without one."""
-    column, open_questions = proposal.column, []
-    words = dict(column.words or {})
+def answered(proposal: Proposal, answers: Mapping[int, str]) -> Column:
+    """The proposed column as the ``answers`` make it: the numbers of choices, by question."""
+    column = proposal.column
     for number, question in enumerate(proposal.questions):
-        choice = answers.get(str(number), -1)
-        if not 0 <= choice < len(question.choices):
-            open_questions.append(question)
-            continue
-        chosen = question.choices[choice].column
-        words |= chosen.words or {}
-        changed = {
-            name: getattr(chosen, name)
-            for name in Column.__dataclass_fields__
-            if name != "words" and getattr(chosen, name) != getattr(proposal.column, name)
-        }
-        column = replace(column, **changed)
-    return replace(column, words=words or None), open_questions
+        answer = answers.get(number, "")
+        if answer.isascii() and answer.isdigit() and int(answer) < len(question.choices):
+            column = question.choices[int(answer)].answered(column)
+    return column
 
 
 def _stored_candidate(candidate: Candidate) -> dict[str, Any]:
@@ -185,6 +185,7 @@ def _stored_proposal(proposal: Proposal) -> dict[str, Any]:
     return {
         "column": proposal.column.stored(),
         "first": proposal.first,
+        "filled": proposal.filled,
         "empty": proposal.empty,
         "quoted": proposal.quoted,
         "found": list(proposal.found),
@@ -193,7 +194,7 @@ def _stored_proposal(proposal: Proposal) -> dict[str, Any]:
                 "kind": question.kind,
                 "words": question.words,
                 "choices": [
-                    {"label": choice.label, "column": choice.column.stored()}
+                    {"label": choice.label, "change": _stored_change(choice.change)}
                     for choice in question.choices
                 ],
             }
@@ -208,7 +209,7 @@ def _proposal_of(stored: Mapping[str, Any]) -> Proposal:
             each["kind"],
             each["words"],
             tuple(
-                Choice(choice["label"], Column.of(choice["column"])) for choice in each["choices"]
+                Choice(choice["label"], _change_of(choice["change"])) for choice in each["choices"]
             ),
         )
         for each in stored["questions"]
@@ -216,8 +217,33 @@ def _proposal_of(stored: Mapping[str, Any]) -> Proposal:
     return Proposal(
         column=Column.of(stored["column"]),
         first=stored["first"],
+        filled=stored["filled"],
         empty=stored["empty"],
         quoted=stored["quoted"],
         found=tuple(stored["found"]),
         questions=tuple(questions),
     )
+
+
+def _stored_change(change: Mapping[str, Any]) -> list[list[Any]]:
+    plain: dict[str, Callable[[Any], Any]] = {
+        "path": list,
+        "words": lambda words: [list(pair) for pair in words.items()],
+        "type": str,
+        "empty": str,
+    }
+    return [[name, plain.get(name, _same)(value)] for name, value in change.items()]
+
+
+def _change_of(stored: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    made: dict[str, Callable[[Any], Any]] = {
+        "path": tuple,
+        "words": dict,
+        "type": ColumnType,
+        "empty": Empty,
+    }
+    return {name: made.get(name, _same)(value) for name, value in stored}
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -115,12 +115,15 @@ def show(access: Access, file_id: str) -> ResponseReturnValue:
     return _page(access, imports.find_import(access.organization, file_id))
 
 
+_CHOICES = ("encoding", "delimiter", "heading", "member")
+
+
 @blueprint.post("/imports/<file_id>/reading")
 @with_access("documents.write")
 def choose_reading(access: Access, file_id: str) -> ResponseReturnValue:
     found = _own(access, file_id)
     form = TransferForm()
-    chosen = {name: request.form.get(name) for name in ("encoding", "delimiter", "member")}
+    chosen = {name: request.form.get(name) for name in _CHOICES}
     try:
         done = form.submit(lambda: imports.choose_reading(_seen(access), found, **chosen))
     except MappingRefused as error:

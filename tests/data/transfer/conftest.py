@@ -1,5 +1,6 @@
 """Files of Acme Corp, and who works with them."""
 
+import io
 import json
 
 import pytest
@@ -9,8 +10,12 @@ from portal.data.transfer import imports
 from portal.data.transfer.files import put_stream
 from portal.data.transfer.imports import Stage, begin_upload, decide, finish_upload, start_write
 from portal.data.transfer.plans import Plan
+from portal.documents.organizations import Organization
 from portal.jobs import runner
 from tests.factories import a_context, an_access, the_owner
+from tests.visitor import Page
+
+IMPORTS = "/organizations/acme-corp/data/imports"
 
 
 @pytest.fixture
@@ -45,3 +50,22 @@ def imported(seen, content, name="orders.jsonl", **plan):
     start_write(seen, ready)
     runner.run_due_jobs()
     return imports.find_import(seen.organization, ready.file.id)
+
+
+@pytest.fixture
+def mara(visitor):
+    """An owner at its pages."""
+    visitor.sign_up("Acme Corp")
+    return visitor
+
+
+@pytest.fixture
+def entries(mara, tenant_db):
+    """The documents of the organization that she made."""
+    return tenant_db[Organization.objects.get().placement.collection]
+
+
+def upload(mara, content, name="orders.jsonl"):
+    """The answer to the plain form with a file."""
+    data = {"csrf_token": mara.token(IMPORTS), "file": (io.BytesIO(content), name)}
+    return Page(mara.client.post(IMPORTS, data=data, content_type="multipart/form-data"))

@@ -57,7 +57,7 @@ def test_records_without_id_get_one(seen, stored):
 
 
 def test_what_the_file_has_wrong_is_told_before_it_is_written(seen, stored):
-    content = lines(*NUMBERED[:5]) + b'{"a": NaN}\n\n{"_id": 7\n' + lines(NUMBERED[9])
+    content = lines(*NUMBERED[:5]) + b'{"a": 1e400}\n\n{"_id": 7\n' + lines(NUMBERED[9])
     ready = checked(seen, content, stop_per_mille=1000)
     assert ready.checked.counts == {"inserted": 6, "errors": 2, "blank": 1}
     assert [(g.line, g.record) for g in ready.checked.faults.first] == [(6, 6), (8, 7)]

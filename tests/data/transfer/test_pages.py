@@ -8,31 +8,14 @@ from portal.data.transfer import files
 from portal.data.transfer.views import OCTETS
 from portal.documents.organizations import Organization
 from portal.jobs import runner
-from tests.data.transfer.conftest import lines
+from tests.data.transfer.conftest import IMPORTS, lines, upload
 from tests.factories import a_member
-from tests.visitor import Page, Visitor
+from tests.visitor import Visitor
 
-IMPORTS = "/organizations/acme-corp/data/imports"
 EXPORTS = "/organizations/acme-corp/data/exports"
 
 
-@pytest.fixture
-def mara(visitor):
-    visitor.sign_up("Acme Corp")
-    return visitor
-
-
-@pytest.fixture
-def stored(mara, tenant_db):
-    return tenant_db[Organization.objects.get().placement.collection]
-
-
-def upload(mara, content, name="orders.jsonl"):
-    data = {"csrf_token": mara.token(IMPORTS), "file": (io.BytesIO(content), name)}
-    return Page(mara.client.post(IMPORTS, data=data, content_type="multipart/form-data"))
-
-
-def test_a_file_is_uploaded_checked_written_and_told(mara, stored):
+def test_a_file_is_uploaded_checked_written_and_told(mara, entries):
     page = upload(mara, lines({"_id": 1}, {"_id": 2}) + b"{NaN\n").location
     assert "Nothing is written yet" in mara.get(page).text
     fields = {"existing": "insert", "key": "_id", "stop": "1000"}
@@ -46,12 +29,12 @@ def test_a_file_is_uploaded_checked_written_and_told(mara, stored):
     assert result.heading == "Imported 2 of 3 records"
     assert "Undo this import" in result.text
     assert "{NaN" in mara.client.get(f"{page}/errors").text
-    assert stored.count_documents({}) == 2
+    assert entries.count_documents({}) == 2
     assert "Imported 2 of 3 records" in mara.get(IMPORTS).text
 
 
-def test_an_export_is_made_and_fetched(mara, stored):
-    stored.insert_many([{"_id": 1, "a": 1}, {"_id": 2, "a": 2}])
+def test_an_export_is_made_and_fetched(mara, entries):
+    entries.insert_many([{"_id": 1, "a": 1}, {"_id": 2, "a": 2}])
     asked = f"{EXPORTS}?filter=%7B%22a%22%3A2%7D"
     assert "Extended JSON" in mara.get(asked).text
     page = mara.post(asked, {"format": "jsonl"}).location
@@ -64,7 +47,7 @@ def test_an_export_is_made_and_fetched(mara, stored):
     assert mara.client.get(f"{page}/file").status_code == 404
 
 
-def test_a_script_uploads_in_parts_and_goes_on_where_it_broke_off(mara, stored, monkeypatch):
+def test_a_script_uploads_in_parts_and_goes_on_where_it_broke_off(mara, entries, monkeypatch):
     monkeypatch.setattr(files, "CHUNK_BYTES", 16)
     content, token = lines({"_id": 1}, {"_id": 2}, {"_id": 3}), mara.token(IMPORTS)
     headers = {"X-CSRFToken": token}
@@ -110,7 +93,7 @@ def test_an_upload_without_the_token_of_its_session_stores_nothing(mara, master_
     assert broken.status_code == 400
 
 
-def test_cancelling_and_discarding_are_asked_for(mara, stored):
+def test_cancelling_and_discarding_are_asked_for(mara, entries):
     page = upload(mara, lines({"_id": 1})).location
     mara.post(f"{page}/decide", {"existing": "insert"}, form_at=page)
     asked = mara.get(f"{page}/cancel")
@@ -122,7 +105,7 @@ def test_cancelling_and_discarding_are_asked_for(mara, stored):
     assert mara.get(page).status == 404
 
 
-def test_what_somebody_else_uploaded_is_decided_by_them_alone(app, mara, stored):
+def test_what_somebody_else_uploaded_is_decided_by_them_alone(app, mara, entries):
     page = upload(mara, lines({"_id": 1, "secret": "canary"})).location
     a_member(Organization.objects.get(), "admin", "teo@acme.example")
     other = Visitor(app)
@@ -131,7 +114,7 @@ def test_what_somebody_else_uploaded_is_decided_by_them_alone(app, mara, stored)
     assert other.get(f"{page}/decide").status == 403
 
 
-def test_viewers_export_and_import_nothing(app, mara, stored):
+def test_viewers_export_and_import_nothing(app, mara, entries):
     organization = Organization.objects.get()
     organization.update(viewers_read_documents=True)
     a_member(organization, "viewer", "teo@acme.example")
