@@ -17,7 +17,6 @@ from portal.data.browsing import views as browsing_views
 from portal.data.editing import views as editing_views
 from portal.data.history import changing, erasing, undoing
 from portal.data.history import views as history_views
-from portal.data.history import changing, erasing, undoing
 from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
 from portal.data.transfer import exports, imports
@@ -139,9 +138,6 @@ JOB_KINDS = (
     changing.KIND,
     erasing.KIND,
     undoing.KIND,
-    undoing.KIND,
-    changing.KIND,
-    erasing.KIND,
     imports.KIND,
     exports.KIND,
 )
