@@ -25,7 +25,7 @@ import pytest
 import segno
 from argon2 import PasswordHasher
 from flask import request, request_finished
-from pymongo import MongoClient, monitoring
+from pymongo import MongoClient, WriteConcern, monitoring
 
 from portal import create_app
 from portal.applications import following
@@ -352,14 +352,19 @@ def empty(app, admin):
 
     def empty():
         master = admin[current().master_db]
+        at_once = master.with_options(write_concern=WriteConcern(w=1))
         if traces.unknown or _allowed[-1] or master.name in traces.databases:
             names, tenants = filled(master), set()
             drop_tenant_databases(admin)
         else:
             names = [name for database, name in traces.collections if database == master.name]
             tenants = traces.touched(TENANT_DATABASES)
-        for name in names:
-            master[name].delete_many({})
+        # The last deletion waits for a majority, and so for those before it.
+        *others, last = names or [None]
+        for name in others:
+            at_once[name].delete_many({})
+        if last:
+            master[last].delete_many({})
         for name in tenants:
             admin.drop_database(name)
         traces.forget()

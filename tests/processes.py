@@ -13,6 +13,8 @@ from pathlib import Path
 
 import requests
 from bs4 import BeautifulSoup
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from tests.rights import admit
 from tests.visitor import PASSWORD
@@ -149,6 +151,8 @@ class Person:
     def __init__(self, url):
         self.url = url
         self.session = requests.Session()
+        # As browsers do where a connection that was kept was closed meanwhile.
+        self.session.mount("http", HTTPAdapter(max_retries=Retry(2, allowed_methods=["GET"])))
 
     def get(self, path):
         return self.session.get(self.url + path, timeout=30, allow_redirects=False)

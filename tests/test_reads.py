@@ -198,7 +198,7 @@ def examine_all():
     assert [each for each in found if not each.kind.harmless] == []
 
 
-def read_beside_changes(app, seconds):
+def read_beside_changes(app, seconds, least):
     world = World()
     readers = Readers(app, world)
     slugs = cycle(SLUGS)
@@ -222,16 +222,16 @@ def read_beside_changes(app, seconds):
                 address = world.fill(each.removeprefix("GET "), next(slugs), trashed)
                 check(ask(address), address)
                 asked += 1
-            if errors or time.monotonic() > until:
+            if errors or (time.monotonic() > until and asked > least):
                 break
     return asked
 
 
 @pytest.mark.slow
 def test_whatever_is_read_beside_changes_is_right(app):
-    assert read_beside_changes(app, seconds=10) > 100
+    read_beside_changes(app, seconds=5, least=100)
 
 
 @pytest.mark.full
 def test_whatever_is_read_for_long_beside_changes_is_right(app):
-    assert read_beside_changes(app, seconds=90) > 1000
+    read_beside_changes(app, seconds=90, least=1000)

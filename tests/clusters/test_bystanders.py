@@ -13,7 +13,7 @@ from tests.visitor import PASSWORD
 CROWD = 8
 REQUEST_SECONDS = 4
 UNAFFECTED_SECONDS = 1
-WATCHED_SECONDS = 8
+WATCHED_SECONDS = 6
 
 
 def logged_in(url, organization):

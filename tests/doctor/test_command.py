@@ -93,10 +93,10 @@ NO_PORTAL = {"MONGO_URI": ""}, "Start the portal with `make run`"
     [
         pytest.param(DOCTOR, *NO_SERVER, id="no server"),
         pytest.param(DOCTOR, *WRONG_SETTINGS, id="wrong settings"),
-        pytest.param(DOCTOR, *NO_PORTAL, id="no portal"),
-        pytest.param(LIFECYCLE_RUN, *NO_SERVER, id="no server to carry on with"),
+        pytest.param(DOCTOR, *NO_PORTAL, id="no portal", marks=pytest.mark.full),
+        pytest.param(LIFECYCLE_RUN, *NO_SERVER, marks=pytest.mark.full),
         pytest.param(LIFECYCLE_RUN, *WRONG_SETTINGS, marks=pytest.mark.full),
-        pytest.param(LIFECYCLE_RUN, *NO_PORTAL, marks=pytest.mark.full),
+        pytest.param(LIFECYCLE_RUN, *NO_PORTAL, id="no portal to carry on"),
     ],
 )
 def test_what_keeps_it_from_looking_is_told_in_words(flask, tmp_path, command, changes, told):

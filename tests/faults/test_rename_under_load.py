@@ -67,7 +67,7 @@ def go_on(work, store, written, stopped):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("renames", [25, pytest.param(200, marks=pytest.mark.full)])
+@pytest.mark.parametrize("renames", [12, pytest.param(200, marks=pytest.mark.full)])
 def test_no_write_is_lost_or_doubled_while_the_organization_is_renamed(
     renames, tenant_db, bare_client, figure
 ):
