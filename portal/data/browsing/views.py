@@ -202,7 +202,8 @@ def _with_columns(selection: Selection) -> Selection:
 def _told(error: InvalidQuery | InvalidExtendedJson) -> str:
     if isinstance(error, InvalidQuery):
         return error.reason
-    return " ".join(f"{place}: {reason}" for place, reason in error.fields.items())
+    told = " ".join(f"{place}: {reason}" for place, reason in error.fields.items())
+    return told[:1].upper() + told[1:]
 
 
 def _path(text: str) -> tuple[str, ...]:
