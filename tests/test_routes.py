@@ -17,6 +17,7 @@ from portal.data.access import operator_access
 from portal.data.history.entries import list_edits
 from portal.database.connection import master_database, tenant_database
 from portal.documents.credentials import Credential
+from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import credentials
@@ -287,6 +288,8 @@ BODIES = {
     "POST /org/<name:name>/keys": {"name": "Nightly export", "role": "viewer"},
     "POST /org/<name:name>/credentials": {"name": "Weekly report", "reach": "read"},
     "POST /org/<name:name>/indexes": {"keys": {"title": 1}},
+    "POST /org/<name:name>/views": {"name": "First ones", "query": "sort=title", "shared": True},
+    "PUT /org/<name:name>/views/<view_id>": {"name": "First", "query": "", "version": 1},
     "POST /org/<name:name>/masks": {"path": "iban"},
     "DELETE /org/<name:name>/masks": {"path": "iban"},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
@@ -373,6 +376,7 @@ class World:
             "account_id",
             "invitation_id",
             "edit_id",
+            "view_id",
         ):
             if f"<{name}>" in address:
                 address = address.replace(f"<{name}>", self.theirs(name, role))
@@ -432,6 +436,7 @@ class World:
                     a_member(self.organization, Role.VIEWER, f"{ObjectId()}@pia.example").id
                 ),
                 "invitation_id": lambda: self._an_invitation_of_it(role),
+                "view_id": self._a_view_of_it,
                 "edit_id": self._an_edit_of_it,
             }[name]()
         )
@@ -441,6 +446,11 @@ class World:
         a_key(self.organization)
         [added] = {key.id for key in managing.keys_of(self.organization)} - there
         return added
+
+    def _a_view_of_it(self):
+        words = {"name": f"{ObjectId()}", "name_key": f"{ObjectId()}", "query": "sort=title"}
+        view = DocumentView(organization=self.organization.id, **words, created_at=clock.now())
+        return view.save().id
 
     def _a_credential_of_it(self):
         a_credential(self.organization)
