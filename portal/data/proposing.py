@@ -12,6 +12,8 @@ from portal.data.shape_words import STRAY, is_enumeration
 
 _FEW = 20
 """Of fewer values nothing but their type is proposed."""
+_RARE = 0.01
+"""Fields that a smaller share has are left out."""
 _RARE_WORD = 0.005
 _MOST_LETTERS = 12
 _PREFIXED = re.compile(r"([^0-9\s]{1,12}?)[0-9]+")
@@ -42,7 +44,7 @@ def _of_object(access: DocumentAccess, path: Path, node: Node, objects: int) -> 
     for name, child in node.children.items():
         if isinstance(name, Step) or not _PLAIN.fullmatch(name) or (*path, name) == ("_id",):
             continue
-        if is_hidden(access, (*path, name)):
+        if is_hidden(access, (*path, name)) or child.tally.values < objects * _RARE:
             continue
         found = _of_field(access, (*path, name), child)
         if found is None:
@@ -90,7 +92,7 @@ def _of_texts(node: Node) -> dict[str, Any]:
     texts = node.kinds[TEXT].values
     if texts < _FEW:
         return {}
-    if is_enumeration(node) and texts >= _FEW * len(node.texts):
+    if len(node.texts) > 1 and is_enumeration(node) and texts >= _FEW * len(node.texts):
         usual = [text for text, tally in node.texts.items() if tally.values > texts * _RARE_WORD]
         return {"enum": usual + ([None] if NULL in node.kinds else [])}
     prefixes = {found[1] for found in map(_PREFIXED.fullmatch, node.texts) if found}

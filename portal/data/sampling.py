@@ -222,11 +222,14 @@ def _row(
     parts = parts_of(path, node, _base(survey, path, above))
     folded = path[-1] if isinstance(path[-1], Step) else None
     names = sorted(above.names[folded]) if folded else []
+    types = types_in_words(node, parts)
+    if folded:
+        types += f"; {len(names):,} different keys of {folded.value}, folded into one"
     return FieldShape(
         path=tuple(step if isinstance(step, str) else f"‹{step.value}›" for step in path),
         name=shown_path(path),
         parts=tuple(parts),
-        types=types_in_words(path, node, parts),
+        types=types,
         share=node.tally.documents / survey.documents,
         values="" if sensitive else values_in_words(path, node),
         examples=() if sensitive else tuple(examples_of(node)),

@@ -99,7 +99,7 @@ def parts_of(path: Path, node: Node, base: int | None) -> list[Part]:
     return [*parts, Part(MISSING, absent / whole)] if absent else parts
 
 
-def types_in_words(path: Path, node: Node, parts: list[Part]) -> str:
+def types_in_words(node: Node, parts: list[Part]) -> str:
     """The types with their shares; the share of the only one goes without saying."""
     item = node.children.get(Step.ITEM)
     if set(node.kinds) == {LIST} and item and len(parts) == 1:
@@ -112,9 +112,7 @@ def types_in_words(path: Path, node: Node, parts: list[Part]) -> str:
         )
         return "list, " + ", ".join(shares)
     if len(parts) == 1:
-        words = parts[0].words
-        folded = [step for step in path[-1:] if isinstance(step, Step)]
-        return words if not folded else f"{words}; different keys, folded into one"
+        return parts[0].words
     return ", ".join(f"{part.words} {percent(part.share)}" for part in parts)
 
 
@@ -183,7 +181,7 @@ def _texts_in_words(node: Node) -> str:
     if lengths is None:
         return "always empty"
     if is_enumeration(node):
-        return f"{len(node.texts)} different"
+        return f"{len(node.texts)} different" if len(node.texts) > 1 else "always the same"
     words = _range(lengths, str)
     return f"{words} character{'' if words == '1' else 's'}"
 

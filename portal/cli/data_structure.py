@@ -1,0 +1,236 @@
+"""``flask data shape``, ``indexes`` and ``rules``: how an organization's documents are."""
+
+import sys
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from portal.cli.running import CommandFailed, on_database, plain, refusals
+from portal.cli.tables import print_table
+from portal.data import index_builds, index_conflicts, indexes
+from portal.data import rules as services
+from portal.data.access import operator_access
+from portal.data.indexes import FAILED, READY, IndexSpec, ListedIndex
+from portal.data.proposing import propose_rules
+from portal.data.queries import parse_query
+from portal.data.sampling import shape_of
+from portal.data.schemas import lines_of, parse_schema
+from portal.organizations import planning
+from portal.organizations.access.lookup import Access
+from portal.permissions import ALL
+from portal.web.context import OPERATOR, RequestContext
+
+
+@click.command("shape")
+@click.argument("slug")
+@with_appcontext
+@on_database
+def show_shape(slug: str) -> None:
+    """Tell the fields of the documents of the organization with this SLUG, from a random sample."""
+    with refusals():
+        shape = shape_of(operator_access(_access_to(slug).organization))
+    click.echo(f"{shape.read:,} of {shape.total:,} documents")
+    rows = [
+        (
+            field.name,
+            field.types,
+            field.in_words,
+            "sensitive" if field.sensitive else field.values or None,
+            ", ".join(found.words for found in field.outliers) or None,
+        )
+        for field in shape.fields
+    ]
+    print_table(("field", "types", "in", "values", "look at"), rows)
+
+
+@click.command("indexes")
+@click.argument("slug")
+@with_appcontext
+@on_database
+def list_indexes(slug: str) -> None:
+    """List the indexes of the organization with this SLUG, and builds that run or failed."""
+    with refusals():
+        organization = _access_to(slug).organization
+        found = indexes.with_figures(organization, index_builds.list_indexes(organization))
+    rows = [
+        (
+            index.name,
+            ", ".join(index.keys),
+            "hidden" if index.hidden else index.state,
+            index.size_bytes,
+            index.use and index.use.operations,
+            index.use and f"{index.use.since:%Y-%m-%d}",
+        )
+        for index in found
+    ]
+    print_table(("index", "fields", "state", "bytes", "uses", "since"), rows)
+    for index in found:
+        if index.state == FAILED:
+            click.echo(plain(f"{index.name} was not built: {index.cause}"))
+
+
+@click.command("create-index")
+@click.argument("slug")
+@click.argument("fields", nargs=-1, required=True)
+@click.option("--unique", is_flag=True, help="No two documents may be alike.")
+@click.option("--sparse", is_flag=True, help="Only documents that have a field of it.")
+@click.option("--partial", help="Only documents that match this filter, as Extended JSON.")
+@click.option("--expire-after", type=int, help="Delete documents so many seconds after a date.")
+@click.option("--check", is_flag=True, help="Only tell what stands in its way.")
+@with_appcontext
+@on_database
+def create_index(
+    slug: str,
+    fields: tuple[str, ...],
+    unique: bool,
+    sparse: bool,
+    partial: str | None,
+    expire_after: int | None,
+    check: bool,
+) -> None:
+    """Build an index for the organization with this SLUG, on FIELDS such as status due:-1 _id.
+
+    Exit status: 0 it is ready or is being built, 1 documents stand in its way.
+    """
+    with refusals():
+        access = _access_to(slug)
+        spec = IndexSpec(
+            dict(map(_key, fields)),
+            unique=unique,
+            sparse=sparse,
+            partial_filter=parse_query(partial) if partial else None,
+            expire_after_seconds=expire_after,
+        )
+        if check:
+            _tell_check(access, spec)
+            return
+        made = index_builds.create_index(access, spec, RequestContext(OPERATOR))
+    _tell_made(made)
+
+
+@click.command("hide-index")
+@click.argument("slug")
+@click.argument("name")
+@click.option("--unhide", is_flag=True, help="Have queries use it again.")
+@with_appcontext
+@on_database
+def hide_index(slug: str, name: str, unhide: bool) -> None:
+    """Have no query use the index of this NAME, which stays current."""
+    with refusals():
+        context = RequestContext(OPERATOR)
+        indexes.hide_index(_access_to(slug), name, context, hidden=not unhide)
+    click.echo(plain(f"{name} is {'used again' if unhide else 'hidden'}."))
+
+
+@click.command("drop-index")
+@click.argument("slug")
+@click.argument("name")
+@with_appcontext
+@on_database
+def drop_index(slug: str, name: str) -> None:
+    """Drop the index of this NAME, stop its build, or forget that it failed."""
+    with refusals():
+        index_builds.drop_index(_access_to(slug), name, RequestContext(OPERATOR))
+    click.echo(plain(f"{name} is gone."))
+
+
+@click.command("rules")
+@click.argument("slug")
+@click.option("--propose", is_flag=True, help="Propose rules from a random sample instead.")
+@click.option("--try", "tried", type=click.File(), help="Try the JSON Schema in this file.")
+@click.option("--set", "given", type=click.File(), help="Put it into force, if no document breaks it.")
+@click.option("--although", type=int, default=0, help="With --set: as many may break it.")
+@click.option("--strict", is_flag=True, help="With --set: refuse later writes to those, too.")
+@click.option("--end", is_flag=True, help="End the rules in force.")
+@with_appcontext
+@on_database
+def rules(
+    slug: str, propose: bool, tried: Any, given: Any, although: int, strict: bool, end: bool
+) -> None:
+    """Show the rules in force for the documents of the organization with this SLUG.
+
+    Exit status: 0, or 1 where documents break the rules that are tried.
+    """
+    with refusals():
+        access, context = _access_to(slug), RequestContext(OPERATOR)
+        seen = operator_access(access.organization)
+        if propose:
+            _print_schema(propose_rules(seen).schema)
+        elif tried:
+            _tell_trial(services.try_rules(seen, parse_schema(tried.read())))
+        elif given:
+            level = services.STRICT if strict else services.MODERATE
+            schema = parse_schema(given.read())
+            services.set_rules(access, schema, context, level=level, known_breaking=although)
+            click.echo("The rules are in force.")
+        elif end:
+            services.set_rules(access, None, context)
+            click.echo("No rules are in force any more.")
+        else:
+            _tell_rules(services.rules_of(access.organization))
+
+
+def _key(text: str) -> tuple[str, Any]:
+    name, colon, kind = text.rpartition(":")
+    if not colon:
+        return text, 1
+    return name, int(kind) if kind in ("1", "-1") else kind
+
+
+def _tell_check(access: Access, spec: IndexSpec) -> None:
+    seen = operator_access(access.organization)
+    indexes.check_spec(seen, spec)
+    conflicts = index_conflicts.conflicts_of(seen, spec)
+    expiring = index_conflicts.expiring_by(seen, spec)
+    if expiring:
+        click.echo(f"{expiring.at_once.count:,} documents would be deleted at once.")
+    if conflicts is None:
+        raise CommandFailed("It took too long to tell what stands in the way.")
+    click.echo(f"{conflicts.documents:,} documents stand in the way.")
+    for conflict in conflicts.largest:
+        words = "none of the fields" if conflict.missing else conflict.values
+        click.echo(plain(f"  {conflict.documents:,} with {words}: {' '.join(conflict.addresses)}"))
+    if conflicts.documents:
+        sys.exit(1)
+
+
+def _tell_made(made: ListedIndex) -> None:
+    if made.state == FAILED:
+        raise CommandFailed(plain(f"{made.name} was not built: {made.cause}"))
+    words = "is ready" if made.state == READY else "is being built: flask data indexes shows it"
+    click.echo(plain(f"{made.name} {words}."))
+
+
+def _tell_trial(trial: services.Trial) -> None:
+    of = "all" if trial.complete else "a random sample of"
+    click.echo(f"{trial.number} of {of} {trial.tried:,} documents break them.")
+    for broken in trial.examples:
+        name = broken.clause.name or "the document"
+        words = f"{name} {broken.words}, such as {broken.address}"
+        click.echo(plain(f"  {broken.documents:,}: line {broken.line}: {words}"))
+    if trial.breaking:
+        sys.exit(1)
+
+
+def _tell_rules(found: services.Rules) -> None:
+    if found.schema is None:
+        click.echo("No JSON Schema is in force.")
+    else:
+        click.echo(f"level {found.level}, action {found.action}")
+        _print_schema(found.schema)
+    if found.others is not None:
+        click.echo("Conditions beside it that are no JSON Schema are in force.")
+
+
+def _print_schema(schema: dict[str, Any]) -> None:
+    for line in lines_of(schema):
+        click.echo(plain(line.text))
+
+
+def _access_to(slug: str) -> Access:
+    organization = planning.find_organization(slug)
+    return Access(organization, None, organization.slug, ALL)
+
+
+COMMANDS = (show_shape, list_indexes, create_index, hide_index, drop_index, rules)
