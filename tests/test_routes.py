@@ -134,10 +134,10 @@ ROUTES = {
     "POST /organizations/<slug>/data/masks/pass-over": "documents.mask",
     "GET /organizations/<slug>/data/indexes": "indexes.manage",
     "POST /organizations/<slug>/data/indexes/new": "indexes.manage",
-    "GET /organizations/<slug>/data/indexes/<path:name>/drop": "indexes.manage",
-    "POST /organizations/<slug>/data/indexes/<path:name>/drop": "indexes.manage",
-    "POST /organizations/<slug>/data/indexes/<path:name>/hide": "indexes.manage",
-    "POST /organizations/<slug>/data/indexes/<path:name>/unhide": "indexes.manage",
+    "GET /organizations/<slug>/data/indexes/<path:index_name>/drop": "indexes.manage",
+    "POST /organizations/<slug>/data/indexes/<path:index_name>/drop": "indexes.manage",
+    "POST /organizations/<slug>/data/indexes/<path:index_name>/hide": "indexes.manage",
+    "POST /organizations/<slug>/data/indexes/<path:index_name>/unhide": "indexes.manage",
     "GET /organizations/<slug>/data/rules": "indexes.manage",
     "POST /organizations/<slug>/data/rules": "indexes.manage",
     "POST /organizations/<slug>/data/rules/force": "indexes.manage",
@@ -295,6 +295,10 @@ BODIES = {
     "POST /org/<name:name>/indexes": {"keys": {"title": 1}},
     "POST /org/<name:name>/views": {"name": "First ones", "query": "sort=title", "shared": True},
     "PUT /org/<name:name>/views/<view_id>": {"name": "First", "query": "", "version": 1},
+    "POST /org/<name:name>/indexes/check": {"keys": {"title": 1}},
+    "PATCH /org/<name:name>/indexes/<index_name>": {"hidden": True},
+    "POST /org/<name:name>/rules/try": {"schema": {}},
+    "PUT /org/<name:name>/rules": {"schema": None},
     "POST /org/<name:name>/masks": {"path": "iban"},
     "DELETE /org/<name:name>/masks": {"path": "iban"},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
@@ -369,11 +373,12 @@ class World:
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
             address = address.replace("<public_id>", self.session_of(role))
-        if "<document_id>" in address or "<index_name>" in address:
+        if "<document_id>" in address or "index_name>" in address:
             stored = tenant_database()[self.organization.placement.collection]
             stored.replace_one({"_id": 1}, {}, upsert=True)
             stored.create_index("routed", name="by_title")
             address = address.replace("<document_id>", "1").replace("<index_name>", "by_title")
+            address = address.replace("<path:index_name>", "by_title")
         for name in (
             "passkey_id",
             "key_id",

@@ -24,7 +24,7 @@ from portal.api.members import org_members
 from portal.api.moves import org_moves
 from portal.api.organizations import org
 from portal.api.placements import placements
-from portal.api.structure import structure
+from portal.api.structure import org_structure
 from portal.organizations.lifecycle.names import RESERVED
 from portal.web.headers import POLICY_WITHOUT_TRUSTED_TYPES
 
@@ -135,7 +135,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         documents,
         document_views,
         indexes,
-        structure,
+        org_structure,
         masks,
         audit,
     )

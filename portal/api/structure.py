@@ -16,25 +16,24 @@ from portal.api.document_requests import (
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER
 from portal.data import rules as services
-from portal.data.access import program_access
 from portal.data.errors import FieldMasked, InvalidRules, RulesBroken, WholeDocumentMasked
 from portal.data.proposing import propose_rules
 from portal.data.rules import Trial
-from portal.data.sampling import shape_of
+from portal.data.sampling import Found, shape_of
 from portal.data.schemas import text_of
 from portal.web.errors import Overloaded
 from portal.web.requests import request_context
 
-structure = ApiBlueprint("structure", __name__, url_prefix="/org", description="Structure")
-structure.after_request(with_link)
+org_structure = ApiBlueprint("org_structure", __name__, url_prefix="/org", description="Structure")
+org_structure.after_request(with_link)
 
 _OF_RULES = (*OF_READING, InvalidRules, FieldMasked, WholeDocumentMasked)
 _OF_CHANGES = (*_OF_RULES, *replay.REFUSALS, RulesBroken, Overloaded)
 
 
-@structure.get("/<name:name>/shape", refusals=OF_READING)
+@org_structure.get("/<name:name>/shape", refusals=OF_READING)
 @logged_in
-@structure.response(200, structure_schemas.ShapeAnswer)
+@org_structure.response(200, structure_schemas.ShapeAnswer)
 def read_shape(name: str) -> dict[str, Any]:
     """Read the shape of documents
 
@@ -47,7 +46,11 @@ def read_shape(name: str) -> dict[str, Any]:
         {
             **asdict(field),
             "outliers": [
-                {"words": found.words, "documents": found.documents, "filter": json.loads(found.text)}
+                {
+                    "words": found.words,
+                    "documents": found.documents,
+                    "filter": json.loads(found.text),
+                }
                 for found in field.outliers
             ],
         }
@@ -56,9 +59,9 @@ def read_shape(name: str) -> dict[str, Any]:
     return {**asdict(shape), "field_shapes": fields}
 
 
-@structure.get("/<name:name>/rules", refusals=_OF_RULES)
+@org_structure.get("/<name:name>/rules", refusals=_OF_RULES)
 @logged_in
-@structure.response(200, structure_schemas.RulesAnswer)
+@org_structure.response(200, structure_schemas.RulesAnswer)
 def read_rules(name: str) -> dict[str, Any]:
     """Read the rules in force
 
@@ -71,9 +74,9 @@ def read_rules(name: str) -> dict[str, Any]:
     return {"schema": schema, "others": others, "level": rules.level, "action": rules.action}
 
 
-@structure.get("/<name:name>/rules/proposal", refusals=_OF_RULES)
+@org_structure.get("/<name:name>/rules/proposal", refusals=_OF_RULES)
 @logged_in
-@structure.response(200, structure_schemas.ProposalAnswer)
+@org_structure.response(200, structure_schemas.ProposalAnswer)
 def read_proposal(name: str) -> dict[str, Any]:
     """Propose rules
 
@@ -84,10 +87,10 @@ def read_proposal(name: str) -> dict[str, Any]:
     return {"schema": schema, "named": proposal.named, "of": proposal.fields}
 
 
-@structure.post("/<name:name>/rules/try", refusals=_OF_RULES)
+@org_structure.post("/<name:name>/rules/try", refusals=_OF_RULES)
 @takes_json(structure_schemas.TriedRulesBody)
 @logged_in
-@structure.response(200, structure_schemas.TrialAnswer)
+@org_structure.response(200, structure_schemas.TrialAnswer)
 def try_rules(name: str) -> dict[str, Any]:
     """Try rules on the documents there are
 
@@ -98,10 +101,10 @@ def try_rules(name: str) -> dict[str, Any]:
     return _trial(trial)
 
 
-@structure.put("/<name:name>/rules", refusals=_OF_CHANGES)
+@org_structure.put("/<name:name>/rules", refusals=_OF_CHANGES)
 @takes_json(structure_schemas.RulesBody, PARAMETER)
 @logged_in
-@structure.response(200, structure_schemas.RulesSetAnswer)
+@org_structure.response(200, structure_schemas.RulesSetAnswer)
 def set_rules(name: str) -> dict[str, Any]:
     """Put rules into force
 
@@ -120,6 +123,14 @@ def set_rules(name: str) -> dict[str, Any]:
         known_breaking=body.get("breaking"),
     )
     return {}
+
+
+def _outlier(found: Found) -> dict[str, Any]:
+    return {
+        "words": found.words,
+        "documents": found.documents,
+        "filter": json.loads(found.text),
+    }
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
@@ -142,4 +153,6 @@ def _trial(trial: Trial) -> dict[str, Any]:
     }
 
 
-replay.install(structure, {services.CHANGED: (structure_schemas.RulesSetAnswer, replay.success)})
+replay.install(
+    org_structure, {services.CHANGED: (structure_schemas.RulesSetAnswer, replay.success)}
+)

@@ -130,9 +130,7 @@ class BrokenRule(Response):
     name = fields.String(required=True, metadata={"example": "title"})
     reason = fields.String(required=True, metadata={"example": "is the int32 5, not text"})
     documents = fields.Integer(required=True, metadata={"example": 2})
-    address = fields.String(
-        required=True, metadata={"description": "of one of them", **_ADDRESS}
-    )
+    address = fields.String(required=True, metadata={"description": "of one of them", **_ADDRESS})
     filter = AnyValue(required=True, metadata=_FILTER)
 
 

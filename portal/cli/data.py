@@ -2,9 +2,9 @@
 
 from flask.cli import AppGroup
 
-from portal.cli import data_masks, data_reading
+from portal.cli import data_masks, data_reading, data_structure
 
 data = AppGroup("data", help="Organizations' documents.")
 
-for command in (*data_reading.COMMANDS, *data_masks.COMMANDS):
+for command in (*data_reading.COMMANDS, *data_masks.COMMANDS, *data_structure.COMMANDS):
     data.add_command(command)

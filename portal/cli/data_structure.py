@@ -139,7 +139,7 @@ def drop_index(slug: str, name: str) -> None:
 @click.argument("slug")
 @click.option("--propose", is_flag=True, help="Propose rules from a random sample instead.")
 @click.option("--try", "tried", type=click.File(), help="Try the JSON Schema in this file.")
-@click.option("--set", "given", type=click.File(), help="Put it into force, if no document breaks it.")
+@click.option("--set", "given", type=click.File(), help="Put it into force, unless some break it.")
 @click.option("--although", type=int, default=0, help="With --set: as many may break it.")
 @click.option("--strict", is_flag=True, help="With --set: refuse later writes to those, too.")
 @click.option("--end", is_flag=True, help="End the rules in force.")

@@ -36,7 +36,9 @@ class NewIndexForm(IdempotentForm):
         default=FIND,
     )
     after = StringField("Delete after", default="")
-    unit = SelectField("Unit", choices=[(unit, unit) for unit in _UNITS], default="days")
+    unit = SelectField(
+        "Unit", choices=[SelectChoice(unit, unit) for unit in _UNITS], default="days"
+    )
     language = SelectField(
         "Language of the texts",
         choices=[

@@ -13,6 +13,7 @@ from portal.data.errors import (
     IndexNotFound,
     InvalidExtendedJson,
     InvalidIndex,
+    InvalidQuery,
     InvalidRules,
     RulesBroken,
 )
@@ -71,35 +72,35 @@ def create_index(access: Access) -> ResponseReturnValue:
     return see_other(".show_indexes", words % isolated(made.name), slug=access.organization.slug)
 
 
-@blueprint.route("/indexes/<path:name>/drop", methods=["GET", "POST"])
+@blueprint.route("/indexes/<path:index_name>/drop", methods=["GET", "POST"])
 @with_access("indexes.manage")
-def drop_index(access: Access, name: str) -> ResponseReturnValue:
+def drop_index(access: Access, index_name: str) -> ResponseReturnValue:
     form = IndexForm()
 
     def drop() -> _Done:
-        index_builds.drop_index(access, name, request_context())
+        index_builds.drop_index(access, index_name, request_context())
         return _Done()
 
     if form.submit(drop):
         return see_other(
-            ".show_indexes", f"{isolated(name)} is gone.", slug=access.organization.slug
+            ".show_indexes", f"{isolated(index_name)} is gone.", slug=access.organization.slug
         )
     found = _listed(access)
-    index = next((index for index in found if index.name == name), None)
-    if index is None or name == ID_INDEX:
+    index = next((index for index in found if index.name == index_name), None)
+    if index is None or index_name == ID_INDEX:
         raise IndexNotFound
     return render_page("structure/drop_index.html", access, form, index=index)
 
 
-@blueprint.post("/indexes/<path:name>/hide", defaults={"hidden": True})
-@blueprint.post("/indexes/<path:name>/unhide", defaults={"hidden": False})
+@blueprint.post("/indexes/<path:index_name>/hide", defaults={"hidden": True})
+@blueprint.post("/indexes/<path:index_name>/unhide", defaults={"hidden": False})
 @with_access("indexes.manage")
-def hide_index(access: Access, name: str, hidden: bool) -> ResponseReturnValue:
+def hide_index(access: Access, index_name: str, hidden: bool) -> ResponseReturnValue:
     form = IndexForm()
-    form.submit(lambda: indexes.hide_index(access, name, request_context(), hidden=hidden))
+    form.submit(lambda: indexes.hide_index(access, index_name, request_context(), hidden=hidden))
     words = "hidden: no query uses it" if hidden else "used again"
     return see_other(
-        ".show_indexes", f"{isolated(name)} is {words}.", slug=access.organization.slug
+        ".show_indexes", f"{isolated(index_name)} is {words}.", slug=access.organization.slug
     )
 
 
@@ -183,6 +184,8 @@ def _check_and_build(access: Access, form: NewIndexForm, found: _Found) -> Liste
         return index_builds.create_index(access, spec, context)
     except InvalidIndex as error:
         raise NotBuilt(error.reason) from error
+    except InvalidQuery as error:
+        raise NotBuilt(error.reason, "filter") from error
 
 
 def _check_expiring(expiring: Expiring | None) -> None:
