@@ -196,7 +196,9 @@ def create() -> ResponseReturnValue:
 def overview(access: Access) -> ResponseReturnValue:
     running = access.organization.operation
     leaving = running and running.kind in (OperationKind.TRASH, OperationKind.PURGE)
-    reads = access.can("documents.read")
+    # Masks are applied by the pages of documents alone.
+    sees_all = access.can("documents.unmask") or not access.organization.masked_fields
+    reads = access.can("documents.read") and sees_all
     stored = stored_by(access.organization, *(latest.PIPELINE if reads else ()))
     return render_page(
         "organizations/overview.html",
