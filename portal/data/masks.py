@@ -30,6 +30,10 @@ class Mask:
         """Tell whether the value at a dotted path is hidden, by itself or with what it is in."""
         return self._masked.covering(path) is not None
 
+    def reaches(self, path: str) -> bool:
+        """Tell whether a dotted path is masked, below such a one, or a parent of one."""
+        return self._masked.related(path) is not None
+
     def hide(self, document: bytes, projection: Mapping[str, Any] | None = None) -> bytes:
         """The document with MASKED for each masked value, null or missing one, as the last fields
         of what they are in. Where a ``projection`` was applied, none is added that it leaves

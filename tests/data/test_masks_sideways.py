@@ -12,6 +12,8 @@ from portal.data.errors import FieldMasked
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.history.entries import list_edits
 from portal.data.history.undoing import undo_edit
+from portal.data.index_builds import create_index
+from portal.data.indexes import IndexSpec
 from portal.data.masks import MASKED, Mask
 from portal.data.queries import Query
 from portal.data.transfer.errors import MaskedSince
@@ -19,7 +21,8 @@ from portal.data.transfer.exports import export_content, find_export, start_expo
 from portal.data.writing import delete_document, insert_documents, replace_document
 from portal.documents.memberships import Role
 from portal.jobs import runner
-from tests.factories import a_context, a_member, an_access, the_owner
+from tests.data.conftest import DataProgram
+from tests.factories import a_context, a_key, a_member, an_access, the_owner
 
 PAGE = "/organizations/acme-corp/data"
 
@@ -105,3 +108,14 @@ def test_conditions_on_other_fields_of_the_same_parent_are_free(operator):
     for field in ("parts.count", "contact.name"):
         condition = Condition(field, operator, ("number",) if values else (), values)
         mask.check_filter(Selection(groups=((condition,),)).filter)
+
+
+def test_a_failed_index_does_not_tell_whose_masked_values_are_equal(app, acme, owner, stored):
+    stored.insert_many({"_id": n, "iban": "same", "city": "same"} for n in range(3))
+    acme.update(set__masked_fields=["iban"])
+    for name in ("iban", "city"):
+        create_index(an_access(acme), IndexSpec({name: 1}, unique=True), owner.context)
+    key = a_key(acme, None, ["documents.read", "indexes.manage"])
+    listed = DataProgram(app, key).get("/org/acme-corp/indexes").json["indexes"]
+    told = {index["name"]: bool(index["conflicts"]) for index in listed}
+    assert told == {"_id_": False, "iban_1": False, "city_1": True}

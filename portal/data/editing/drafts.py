@@ -37,8 +37,8 @@ class OpenDocument:
 
     @property
     def size_bytes(self) -> int:
-        """The size of all of it."""
-        return len(self.whole)
+        """The size of what is shown: that of a masked value tells something of it."""
+        return len(self.shown)
 
     @property
     def address(self) -> str:
