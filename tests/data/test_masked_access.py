@@ -98,6 +98,7 @@ def test_text_search_is_refused_where_it_reads_a_masked_field(reader, documents)
     assert fault(post(reader, "count", filter=query))[:2] == (403, "field_masked")
 
 
+@pytest.mark.attack("X4")
 def test_no_index_of_a_masked_field_is_built(reader, documents):
     for index in (
         {"keys": {"iban": 1}},
@@ -109,6 +110,7 @@ def test_no_index_of_a_masked_field_is_built(reader, documents):
     assert list(documents.index_information()) == ["_id_"]
 
 
+@pytest.mark.attack("X4")
 def test_the_index_that_a_query_used_is_not_told(reader, documents):
     documents.create_index([("city", 1), ("iban", 1)])
     stages = [{"$match": {"city": "Bonn"}}, {"$project": {"k": {"$meta": "indexKey"}}}]
@@ -156,6 +158,7 @@ def test_a_document_is_replaced_around_its_masked_values(reader, documents):
         assert fault(refused)[:2] == (403, "field_masked")
 
 
+@pytest.mark.attack("X4")
 def test_no_write_sets_or_reads_a_masked_field(reader, documents):
     refused = [
         reader.insert('{"iban": "guess"}'),

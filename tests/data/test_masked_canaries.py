@@ -119,6 +119,7 @@ BROWSED = [
 ]
 
 
+@pytest.mark.attack("X4")
 def test_no_page_tells_a_viewer_a_masked_value(planted, app, visitor, log):
     a_member(planted, Role.VIEWER)
     visitor.log_in("teo@acme.example")
@@ -151,6 +152,7 @@ PIPELINES = [
 PROJECTIONS = [{"iban": 1}, {"contact": 1, "parts": {"$slice": 1}}, {"city": 0}, {"x": "$city"}]
 
 
+@pytest.mark.attack("X4")
 def test_no_answer_tells_a_key_a_masked_value(planted, app, log):
     key = a_key(planted, None, sorted(FOR_API_KEYS - {"documents.unmask"}))
     program, masked = DataProgram(app, key), 0
