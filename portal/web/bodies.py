@@ -101,9 +101,8 @@ def read() -> bytes:
 def receive_form() -> ResponseReturnValue | None:
     """Read a large form, before anything looks at its fields, for views that take one; without a
     session, the way to the log-in. Raises Overloaded."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    accepted: AcceptedBody = getattr(view, "accepted_body", AcceptedBody(()))
-    if FORM not in accepted.media_types:
+    accepted = _accepted("")
+    if FORM not in accepted.media_types or is_stream():
         return None
     request.max_form_memory_size = accepted.most_bytes
     request.max_form_parts = MOST_FORM_PARTS

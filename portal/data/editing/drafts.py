@@ -51,6 +51,16 @@ class OpenDocument:
         TooLargeForText."""
         return text_of(self.shown)
 
+    @property
+    def has_text(self) -> bool:
+        """True where Extended JSON stands for it to the byte."""
+        try:
+            return bool(self.text)
+        except NotAsText:
+            return False
+        except TooLargeForText:
+            return True
+
     def is_still(self, etag: str) -> bool:
         """Tell whether it has the version of an ``etag`` that was given before."""
         return etag == self.etag or matches(etag, self.access.organization.id, self.whole)

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from portal.data import extended_json
-from portal.data.editing.typed_values import Kind, NotOfKind, Typed, escaped, read
+from portal.data.editing.typed_values import Kind, NotOfKind, Typed, json_text, read
 from portal.data.errors import words_of
 from portal.data.masks import Mask
 from portal.data.patching import (
@@ -130,7 +129,7 @@ def entries_at(paths: Iterable[Path], before: bytes, after: bytes) -> list[Entry
     found = []
     for path in paths:
         element = new.element(path)
-        text = escaped(extended_json.render_value(element.value)) if element else ""
+        text = json_text(element.value) if element else ""
         typed = Typed(Kind.JSON, text) if element else None
         added = old.element(path) is None and element is not None
         found.append(Entry(path, typed, added=added))

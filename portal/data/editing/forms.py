@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import bson
@@ -51,6 +52,15 @@ class EditForm(Form):
         self.etag.data = document.etag
         self.base.data = opened.pack(document.shown)
         self.opened_at.data = self.opened_at.data or clock.now().isoformat(timespec="seconds")
+
+    @property
+    def opened(self) -> datetime | None:
+        """The time when it was opened, unless somebody changed that."""
+        try:
+            found = datetime.fromisoformat(self.opened_at.data or "")
+        except ValueError:
+            return None
+        return found if found.tzinfo else None
 
     def validate(self, extra_validators: dict | None = None) -> bool:
         """Validate its own fields."""

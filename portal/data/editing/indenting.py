@@ -14,6 +14,12 @@ def indented(text: str) -> str:
     return "".join(_laid_out(marks))
 
 
+def on_a_line(text: str) -> str:
+    """The same JSON on one line, with a blank after each colon and comma."""
+    spaced = {":": ": ", ",": ", "}
+    return "".join(spaced.get(mark, mark) for mark in _MARK.findall(text))
+
+
 def _laid_out(marks: list[str]) -> Iterator[str]:
     depth, inline = 0, 0
     for position, mark in enumerate(marks):

@@ -1,6 +1,7 @@
 """The rows of a document's form: made of the document's own fields and types, and of what was typed
 already."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,8 @@ class Row:
     state: str = ""
     was: str = ""
     fault: str = ""
+    offset: str = ""
+    download: str | None = None
     more: int = 0
     can_add: bool = False
     removable: bool = True
@@ -247,11 +250,17 @@ class _Maker:
             was=_quoted(element.value, zone) if changed else "",
         )
         if typed is not None:
-            return replace(row, control=_control_of(typed), remark=_remark(typed, element.value))
+            return replace(
+                row,
+                control=_control_of(typed),
+                remark=_remark(typed, element.value),
+                offset=_offset(typed, element.value),
+            )
         if element.kind == 0x05:
             return replace(
                 row,
                 control="file",
+                download=json.dumps([str(part) for part in path]),
                 text=typed_values.first_bytes(element.value),
                 more=typed_values.size_of(element.value),
                 remark="Stays as it is unless you choose a file.",
@@ -338,6 +347,14 @@ def _remark(typed: Typed, value: bytes) -> str:
     if typed.kind == Kind.INT64 and len(typed.text) > 15:
         return "Kept to the last digit."
     return ""
+
+
+def _offset(typed: Typed, value: bytes) -> str:
+    """The offset of a date's zone on that day."""
+    milliseconds = int.from_bytes(value[6:14], "little", signed=True) if value[4] == 0x09 else 0
+    if typed.kind != Kind.DATE or value[4] != 0x09 or not dates.is_within_years(milliseconds):
+        return ""
+    return dates.offset_words(milliseconds, clock.zone_of(typed.zone))
 
 
 def _why_kept(element: Element) -> str:

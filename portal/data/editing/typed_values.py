@@ -21,6 +21,7 @@ from bson.errors import BSONError
 from portal import clock
 from portal.data import extended_json
 from portal.data.editing import dates
+from portal.data.editing.indenting import on_a_line
 from portal.data.errors import InvalidExtendedJson
 from portal.data.json_types import BITS_32, BITS_64, DECIMAL, OID, UUID, WHOLE
 from portal.data.patching import ARRAY, DOCUMENT
@@ -131,12 +132,18 @@ def in_words(value: bytes, zone: str, longest: int = 80) -> str:
         return first_bytes(value)
     if kind == 0x0A:
         return "null"
+    if kind in OLD:
+        return _cut(_rendered(value), longest)
     own = Kind.UUID if _is_uuid(value) else _KINDS.get(kind, Kind.JSON)
-    found = _shown_as(Kind.JSON if kind in OLD else own, value, zone)
+    found = _shown_as(own, value, zone)
     if found is not None:
         text = found.text.replace("T", " ") if kind == 0x09 else found.text
     else:
         text = _rendered(value)
+    return _cut(text, longest)
+
+
+def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
@@ -176,11 +183,9 @@ def _shown_as(kind: Kind, value: bytes, zone: str) -> Typed | None:
     try:
         if kind == Kind.DATE:
             return _shown_date(value, zone)
-        text = _TEXTS[kind](value[6:-1]) if kind in _TEXTS else extended_json.render_value(value)
+        text = _TEXTS[kind](value[6:-1]) if kind in _TEXTS else json_text(value)
     except ValueError:
         return None
-    if kind not in _TEXTS:
-        text = escaped(text)
     return Typed(kind, text) if is_valid_in_html(text) else None
 
 
@@ -208,6 +213,12 @@ def _is_read_as(typed: Typed, value: bytes) -> bool:
         return read(sent, value) == value
     except NotOfKind:
         return False
+
+
+def json_text(value: bytes) -> str:
+    """The canonical Extended JSON of the value in the BSON of ``{"": value}``, on a line. Raises
+    ValueError for text that is no UTF-8."""
+    return escaped(on_a_line(extended_json.render_value(value)))
 
 
 def escaped(text: str) -> str:
@@ -249,7 +260,7 @@ def _rendered(value: bytes) -> str:
     if value[4] in (0x02, 0x0D, 0x0E):
         return value[10:-2].decode(errors="replace")
     try:
-        return extended_json.render_value(value)
+        return json_text(value)
     except ValueError:
         return "has text that is no UTF-8"
 

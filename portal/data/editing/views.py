@@ -1,6 +1,7 @@
 """Pages of one document: read, edited, inserted, duplicated, deleted."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, flash, redirect, request, url_for
@@ -37,6 +38,8 @@ from portal.data.editing.keeping import keeps_text
 from portal.data.editing.rows import Rows, View, rows_of
 from portal.data.editing.typed_values import WORDS, Kind, Typed
 from portal.data.errors import PreconditionFailed
+from portal.data.history.entries import Entry as EarlierEdit
+from portal.data.history.entries import list_edits
 from portal.data.masks import Mask
 from portal.data.patching import differences, patch
 from portal.data.recording import KEPT
@@ -54,6 +57,7 @@ blueprint = Blueprint("editing", __name__, url_prefix="/organizations/<slug>/dat
 _TAKES_FORM = bodies.takes_body(
     AcceptedBody((bodies.FORM, bodies.MULTIPART), most_bytes=24 * 1024 * 1024)
 )
+_EARLIER = 5
 _NOTHING_NEW = "Nothing was changed, so nothing was saved."
 
 
@@ -69,7 +73,7 @@ def show(access: Access, address: str) -> ResponseReturnValue:
             hindrance = error
     return _page(
         "document", access, document=document, rows=_rows(document, []), text=text,
-        hindrance=hindrance,
+        hindrance=hindrance, earlier=_earlier(document),
     )  # fmt: skip
 
 
@@ -292,7 +296,14 @@ def _conflict(
     form.etag.data = document.etag
     form.status = status
     return _page(
-        "conflict", access, form, document=document, comparison=comparison, typed=packed(entries)
+        "conflict",
+        access,
+        form,
+        document=document,
+        comparison=comparison,
+        typed=packed(entries),
+        opened_at=form.opened,
+        theirs=_last_since(document, form.opened),
     )
 
 
@@ -309,7 +320,11 @@ def _edit_page(
     access: Access, document: OpenDocument, form: EditForm, entries: Sequence[Entry]
 ) -> ResponseReturnValue:
     form.open(document)
-    return _page("edit", access, form, document=document, rows=_rows(document, entries, form))
+    rows = _rows(document, entries, form)
+    return _page(
+        "edit", access, form, document=document, rows=rows, earlier=_earlier(document),
+        as_text=document.has_text,
+    )  # fmt: skip
 
 
 def _text_page(
@@ -317,6 +332,16 @@ def _text_page(
 ) -> ResponseReturnValue:
     form.open(document)
     return _page("text", access, form, document=document, text=text)
+
+
+def _earlier(document: OpenDocument) -> list[EarlierEdit]:
+    return list_edits(document.access.organization, document=document.id).rows[:_EARLIER]
+
+
+def _last_since(document: OpenDocument, opened_at: datetime | None) -> EarlierEdit | None:
+    """The last edit of the document since it was opened, if the history has it."""
+    last = next(iter(_earlier(document)), None)
+    return last if last and opened_at and last.at >= opened_at else None
 
 
 def _rows(document: OpenDocument, entries: Sequence[Entry], form: EditForm | None = None) -> Rows:
