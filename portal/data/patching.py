@@ -7,7 +7,7 @@ paths. All paths of a call mean the document as it was given.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from portal.data.errors import FieldExists, PathNotFound
@@ -79,11 +79,19 @@ class Element:
         return self.value[6:-1] if self.kind in (DOCUMENT, ARRAY) else None
 
 
-def elements(document: bytes) -> Iterator[Element]:
-    """The elements of a document or list in their order, one level of them."""
+def elements(document: bytes, wanted: Container[int] | None = None) -> Iterator[Element]:
+    """The elements of a document or list in their order, one level of them; only those at the
+    ``wanted`` positions, if any are given."""
     for position, (start, key_end, end) in enumerate(_spans(document)):
+        if wanted is not None and position not in wanted:
+            continue
         value = framed(bytes((document[start], 0)) + document[key_end + 1 : end])
         yield Element(position, _name_of(document[start + 1 : key_end]), value)
+
+
+def count_elements(document: bytes) -> int:
+    """The number of elements of a document or list, one level of them."""
+    return sum(1 for _ in _spans(document))
 
 
 def element_at(document: bytes, path: Path) -> Element | None:
@@ -210,7 +218,7 @@ def _change(
 
 
 def _append(encoded: bytes, values: list[bytes]) -> bytes:
-    count = sum(1 for _ in _spans(encoded))
+    count = count_elements(encoded)
     added = [
         value[4:5] + str(count + index).encode() + b"\0" + value[6:-1]
         for index, value in enumerate(values)
@@ -250,7 +258,7 @@ def _differences(before: bytes, after: bytes, where: Path) -> Iterator[Path]:
         return
     old = {each.name: each for each in elements(before)}
     new = {each.name: each for each in elements(after)}
-    if len(old) != sum(1 for _ in _spans(before)) or len(new) != sum(1 for _ in _spans(after)):
+    if len(old) != count_elements(before) or len(new) != count_elements(after):
         yield where
         return
     for name in dict.fromkeys((*old, *new)):

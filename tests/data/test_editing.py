@@ -213,6 +213,7 @@ def test_long_lists_and_many_fields_are_shown_in_part(editor, stored):
     assert (document["field 7"], document["field 299"], document["field 298"]) == (70, 0, 298)
 
 
+@pytest.mark.slow
 def test_ten_thousand_fields_and_long_arrays_are_edited(editor, stored):
     many = {f"f{number}": number for number in range(10_000)}
     stored.insert_one({"_id": ID, "list": [*range(100_000)], **many})
@@ -346,7 +347,7 @@ def test_names_and_values_are_text_on_pages(editor, stored):
     assert html.escape(script) in editor.open(ID).response.text
 
 
-@settings(max_examples=40, deadline=None, database=None, phases=[Phase.generate])
+@settings(max_examples=20, deadline=None, database=None, phases=[Phase.generate])
 @given(encoded.documents, st.data())
 def _survives(editor, stored, document, data):
     others = patch(
@@ -361,6 +362,7 @@ def _survives(editor, stored, document, data):
     assert one(stored) == patch(whole, [Set(("the only one",), bson.encode({"": "x"}))])
 
 
+@pytest.mark.slow
 def test_any_document_survives_an_edit_of_one_other_field(editor, stored):
     _survives(editor, stored)
 

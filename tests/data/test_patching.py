@@ -137,7 +137,7 @@ def test_differences_are_told_field_by_field():
     assert differences(DOCUMENT, bson.encode(dict(reversed(ORDER.items())))) == []
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=150, deadline=None, database=None)
 @given(encoded.documents, st.data())
 def test_any_document_survives_a_change_of_one_other_field(document, data):
     fields = list(elements(document))

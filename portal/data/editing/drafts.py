@@ -55,7 +55,7 @@ class OpenDocument:
     def has_text(self) -> bool:
         """True where Extended JSON stands for it to the byte."""
         try:
-            return bool(self.text)
+            return bool(_exact_text(self.shown))
         except NotAsText:
             return False
         except TooLargeForText:
@@ -137,6 +137,10 @@ def read_text(text: str, document: OpenDocument) -> bytes:
 def text_of(document: bytes) -> str:
     """A document as canonical Extended JSON, indented, from which it is read to the byte. Raises
     NotAsText, TooLargeForText."""
+    return escaped(indented(_exact_text(document)))
+
+
+def _exact_text(document: bytes) -> str:
     if len(document) > LARGEST_TEXT:
         raise TooLargeForText
     try:
@@ -147,7 +151,7 @@ def text_of(document: bytes) -> str:
         raise TooLargeForText
     if not extended_json.is_exact(document, text):
         raise NotAsText
-    return escaped(indented(text))
+    return text
 
 
 def _is_there(access: DocumentAccess, document: bytes) -> bool:

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,7 @@ class Outcome:
 
 
 class Tree:
-    """The elements of a document, found by path, each level read once."""
+    """The elements of a document, found by path; each level of documents is read once."""
 
     def __init__(self, document: bytes) -> None:
         """Of an encoded document."""
@@ -61,30 +61,35 @@ class Tree:
         self._levels: dict[Path, dict[str | int, Element]] = {}
         self._repeated: dict[Path, set[str]] = {}
 
-    def children(self, path: Path) -> list[Element]:
-        """The elements of the document or list at ``path``, in their order."""
-        level = self._level(path)
-        return [element for name, element in level.items() if isinstance(name, int)]
-
     def element(self, path: Path) -> Element | None:
         """The element at ``path``."""
-        return self._level(path[:-1]).get(path[-1]) if path else None
+        if not path:
+            return None
+        parent, part = self.element(path[:-1]), path[-1]
+        if parent is not None and parent.kind == ARRAY and isinstance(part, int):
+            return next(elements(parent.value[6:-1], (part,)), None)
+        return self._level(path[:-1], parent).get(part)
+
+    def children(self, path: Path, wanted: Container[int] | None = None) -> list[Element]:
+        """The elements of the document or list at ``path``, in their order; of a list only those at
+        the ``wanted`` positions, if any are given."""
+        parent = self.element(path)
+        if parent is not None and parent.kind == ARRAY:
+            return list(elements(parent.value[6:-1], wanted))
+        level = self._level(path, parent)
+        return [element for name, element in level.items() if isinstance(name, int)]
 
     def part_of(self, parent: Path, element: Element) -> str | int:
         """What a path calls an element of a document: its name, or its position where the name is
         there twice."""
-        return element.position if element.name in self._twice(parent) else element.name
+        if parent not in self._repeated:
+            count = Counter(each.name for each in self.children(parent))
+            self._repeated[parent] = {name for name, times in count.items() if times > 1}
+        return element.position if element.name in self._repeated[parent] else element.name
 
-    def _twice(self, path: Path) -> set[str]:
-        if path not in self._repeated:
-            count = Counter(each.name for each in self.children(path))
-            self._repeated[path] = {name for name, times in count.items() if times > 1}
-        return self._repeated[path]
-
-    def _level(self, path: Path) -> dict[str | int, Element]:
+    def _level(self, path: Path, parent: Element | None) -> dict[str | int, Element]:
         if path not in self._levels:
-            found = self.element(path)
-            inner = found.inner if found else None if path else self._document
+            inner = self._document if not path else parent.inner if parent else None
             level: dict[str | int, Element] = {}
             for each in elements(inner) if inner is not None else ():
                 level[each.position] = each

@@ -8,7 +8,7 @@ import zlib
 from bson.errors import BSONError
 
 from portal.data import extended_json
-from portal.data.patching import ARRAY, Element, Set, elements, patch
+from portal.data.patching import ARRAY, Element, Set, count_elements, elements, patch
 from portal.tenants.elements import framed
 
 _LARGEST_PACKED = 512 * 1024
@@ -69,6 +69,4 @@ def _digest(value: bytes) -> bytes:
 
 
 def _is_long_list(element: Element, inner: bytes) -> bool:
-    if element.kind != ARRAY:
-        return False
-    return any(position >= _MOST_ELEMENTS for position, _ in enumerate(elements(inner)))
+    return element.kind == ARRAY and count_elements(inner) > _MOST_ELEMENTS

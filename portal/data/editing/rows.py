@@ -2,7 +2,7 @@
 already."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from portal import clock
@@ -10,12 +10,13 @@ from portal.data.editing import dates, typed_values
 from portal.data.editing.entries import Entry, Outcome, Tree, digest_of, is_masked, key_of
 from portal.data.editing.typed_values import OLD, WORDS, Kind, Typed, in_words, shown, words_of_type
 from portal.data.masks import MASKED, Mask
-from portal.data.patching import ARRAY, DOCUMENT, Element, Path
+from portal.data.patching import ARRAY, DOCUMENT, Element, Path, count_elements
 
 MOST_ROWS = 100
 """The number of fields that a form shows; a search finds the others."""
 _MOST_WALKED = 200_000
 _FIRST_ELEMENTS = 2
+_MOST_SEARCHED = 1000  # of a list; of a longer one elements are found by their position
 _LONGEST_INLINE = 2048
 _LONGEST_LINE = 80
 
@@ -151,6 +152,7 @@ class _Maker:
             made.append(self._row(node))
             values += not node.is_head
             if node.is_head:
+                left_out |= count_elements(node.element.value[6:-1]) > MOST_ROWS
                 made += self._added_rows(node.path, node.depth + 1)
         lists = tuple(key_of(path) for path in sorted(self._view.lists, key=repr))
         shown_rows = (*made, *self._added_rows((), 0))
@@ -159,8 +161,8 @@ class _Maker:
     def _walk(self, parent: Path, words: str, depth: int) -> Iterator[_Node]:
         within = self._tree.element(parent)
         in_list = within is not None and within.kind == ARRAY
-        children = self._tree.children(parent)
-        for element in self._shown_of(parent, children) if in_list else children:
+        wanted = self._wanted(parent, words, within) if within is not None and in_list else None
+        for element in self._tree.children(parent, wanted):
             part = element.position if in_list else self._tree.part_of(parent, element)
             path, full = (*parent, part), f"{words}{part}"
             is_head = self._is_head(path, full, element, in_list=in_list)
@@ -168,17 +170,25 @@ class _Maker:
             if is_head:
                 yield from self._walk(path, f"{full}.", depth + 1)
 
-    def _shown_of(self, path: Path, children: list[Element]) -> list[Element]:
-        if self._sought:
-            return children
-        most = MOST_ROWS if path in self._view.lists else _FIRST_ELEMENTS
-        return [
-            each
-            for each in children
-            if each.position < most
-            or (*path, each.position) in self._entries
-            or (*path, each.position) in self._open
-        ]
+    def _wanted(self, path: Path, words: str, within: Element) -> Container[int]:
+        """The positions of a list that are looked at: its first ones, those with what was typed,
+        and of a long one only those that the search names."""
+        typed = {
+            each[len(path)] for each in (*self._entries, *self._open) if self._is_in(each, path)
+        }
+        count = count_elements(within.value[6:-1])
+        if not self._sought:
+            most = MOST_ROWS if path in self._view.lists else _FIRST_ELEMENTS
+            return {*range(min(most, count)), *typed}
+        if count <= _MOST_SEARCHED:
+            return range(count)
+        numbered = ((each, f"{words}{each}".casefold()) for each in range(count))
+        sought = self._sought
+        return {each for each, name in numbered if sought in name or sought.startswith(f"{name}.")}
+
+    @staticmethod
+    def _is_in(path: Path, parent: Path) -> bool:
+        return len(path) > len(parent) and path[: len(parent)] == parent
 
     def _is_head(self, path: Path, words: str, element: Element, *, in_list: bool) -> bool:
         if element.inner is None or is_masked(self._mask, path) or path == ("_id",):
@@ -213,16 +223,16 @@ class _Maker:
         return self._with_value(row, path, element)
 
     def _head(self, row: Row, path: Path, element: Element) -> Row:
-        children = self._tree.children(path)
-        count, is_list = len(children), element.kind == ARRAY
+        is_list, inner = element.kind == ARRAY, element.value[6:-1]
+        count = count_elements(inner)
         unit = ("element" if is_list else "field") + ("" if count == 1 else "s")
-        shown_now = len(self._shown_of(path, children)) if is_list else count
+        whole = path in self._view.lists or count <= _FIRST_ELEMENTS or bool(self._sought)
         removed = path in self._entries
         return replace(
             row,
             control="head",
             type_words=f"{WORDS[Kind.LIST if is_list else Kind.OBJECT]}, {count} {unit}",
-            more=count if shown_now < min(count, MOST_ROWS) else 0,
+            more=count if is_list and not whole else 0,
             remark=f"The first {MOST_ROWS}. Search for others by their position."
             if is_list and path in self._view.lists and count > MOST_ROWS
             else "",
