@@ -374,3 +374,71 @@ class IndexHiddenAnswer(Success):
 
 class IndexDroppedAnswer(Success):
     pass
+
+
+class HistoryQuery(Body):
+    document = fields.String(
+        metadata={"description": "the address of one document, for its edits alone"}
+    )
+    after = fields.String(
+        validate=ma.validate.Regexp(r"^[0-9a-f]{24}$"),
+        metadata={"description": "the `next` of the page before"},
+    )
+
+
+class LeftAloneQuery(Body):
+    after = fields.Integer(
+        validate=ma.validate.Range(0, 2**53),
+        metadata={"description": "the `next` of the page before"},
+    )
+
+
+class UndoBody(Body):
+    reason = fields.String(
+        validate=ma.validate.Length(max=200),
+        metadata={"description": "kept with the undo", "example": "wrong cut-off date"},
+    )
+
+
+class Edit(Response):
+    id = fields.String(required=True, metadata={"example": "68f0c1d2a3b4c5d6e7f80912"})
+    kind = fields.String(required=True, metadata={"example": "change"})
+    at = fields.AwareDateTime(required=True, format="iso", default_timezone=UTC)
+    by = fields.String(required=True, metadata={"example": "mara@acme.example"})
+    reason = fields.String(required=True, allow_none=True)
+    title = fields.String(required=True, metadata={"example": "Changed status, due"})
+    fields_ = fields.List(fields.String(), required=True, data_key="fields", attribute="fields")
+    address = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={**_ADDRESS, "description": "of its document, if it is of one"},
+    )
+    documents = fields.Integer(required=True, metadata={"description": "that it changed"})
+    left_alone = fields.Integer(required=True, metadata={"description": "documents that it left"})
+    running = fields.Boolean(required=True)
+    undone = fields.Boolean(required=True)
+    can_be_undone = fields.Boolean(required=True)
+    undo_until = fields.AwareDateTime(required=True, format="iso", default_timezone=UTC)
+    undo_of = fields.String(required=True, allow_none=True)
+    undo = fields.String(required=True, allow_none=True)
+
+
+class HistoryAnswer(Success):
+    edits = fields.List(fields.Nested(Edit), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class LeftAlone(Response):
+    address = fields.String(required=True, metadata=_ADDRESS)
+    code = fields.String(required=True, metadata={"example": "changed later"})
+    reason = fields.String(required=True)
+
+
+class EditAnswer(Success):
+    edit = fields.Nested(Edit, required=True)
+    left_alone = fields.List(fields.Nested(LeftAlone), required=True)
+    next = fields.Integer(required=True, allow_none=True)
+
+
+class UndoAnswer(Success):
+    edit = fields.Nested(Edit, required=True)

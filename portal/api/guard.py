@@ -39,6 +39,8 @@ _WITH_QUERY = (
     "documents.query_documents",
     "documents.aggregate_documents",
     "documents.get_document",
+    "org_history.list_edits",
+    "org_history.get_edit",
 )
 """The endpoints whose schemas check it."""
 _FOR_PROVISIONING = ("org.create_organization", "org.set_plan")

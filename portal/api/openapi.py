@@ -18,6 +18,7 @@ from portal.api.audit import audit
 from portal.api.credentials import org_credentials
 from portal.api.document_views import document_views
 from portal.api.documents import documents
+from portal.api.history import history
 from portal.api.indexes import indexes
 from portal.api.masks import masks
 from portal.api.members import org_members
@@ -137,6 +138,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         indexes,
         org_structure,
         masks,
+        history,
         audit,
     )
     for part in parts:

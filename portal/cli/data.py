@@ -2,9 +2,13 @@
 
 from flask.cli import AppGroup
 
-from portal.cli import data_masks, data_reading, data_structure
+from portal.cli import data_history, data_masks, data_reading, data_structure
 
 data = AppGroup("data", help="Organizations' documents.")
-
-for command in (*data_reading.COMMANDS, *data_masks.COMMANDS, *data_structure.COMMANDS):
+for command in (
+    *data_reading.COMMANDS,
+    *data_masks.COMMANDS,
+    *data_structure.COMMANDS,
+    *data_history.COMMANDS,
+):
     data.add_command(command)

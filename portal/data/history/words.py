@@ -1,5 +1,7 @@
 """The history in words."""
 
+import json
+
 from portal.data import extended_json
 from portal.data.recording import Refusal
 
@@ -19,13 +21,15 @@ REFUSALS = {
 }
 """Why a document was left as it is."""
 
-_STRING = 0x02
+_STRING, _OBJECT_ID, _DATE = 0x02, 0x07, 0x09
 
 
 def shown_value(value: bytes) -> str:
-    """A value for people, from the BSON of ``{"": value}``: a text as it is, else Extended JSON."""
-    if value[4] == _STRING:
-        text = value[10:-2].decode(errors="replace")
-    else:
-        text = extended_json.render_value(value, relaxed=True)
+    """A value for people, from the BSON of ``{"": value}``: a text as it is, a date and an ObjectId
+    as they are written, else Extended JSON."""
+    text = extended_json.render_value(value, relaxed=True)
+    if value[4] in (_STRING, _OBJECT_ID, _DATE):
+        read = json.loads(text)
+        [told] = read.values() if isinstance(read, dict) else [read]
+        text = told if isinstance(told, str) else text
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -27,7 +27,7 @@ def test_an_edit_stands_in_the_history_and_is_undone_by_a_form(visitor, desk):
     desk.insert({"_id": 1, "n": 1, "secret": "canary"})
     changed = desk.replace({"_id": 1, "n": 2, "secret": "canary2"}, reason="customer called")
     page = visitor.get(f"{DATA}/history")
-    assert words_of(page, "tbody th") == ["Changed n, secret of 1", "Inserted 1"]
+    assert words_of(page, "tbody th") == ["Changed n, secret 1", "Inserted 1"]
     assert "“customer called”" in page.text
     assert "canary" not in page.text
     undo = f"{DATA}/history/{changed.id}/undo"
