@@ -134,24 +134,31 @@ def _start_of(text: bytes) -> str:
 
 def _lines(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
     offset, line = begin.offset, begin.lines
-    carried, passed = b"", 0  # bytes of a line that is too long
+    waiting: list[bytes] = []  # the start of a line
+    waiting_bytes, passed = 0, 0  # of a line that is too long only its start is kept
     for piece in content:
-        text = carried + piece
-        if offset == 0 and text.startswith(BYTE_ORDER_MARK):
-            text, offset = text[3:], 3
-        lines = text.split(b"\n")
-        carried = lines.pop()
-        for each in lines:
-            offset += len(each) + 1 + passed
-            line += 1
-            is_long = passed > 0 or len(each) > LONGEST_TEXT_BYTES
-            yield _Text(each, line, offset, line, is_long)
-            passed = 0
-        if len(carried) > LONGEST_TEXT_BYTES or passed:
-            passed += len(carried) - _KEPT_BYTES
-            carried = carried[:_KEPT_BYTES]
-    if carried:
-        yield _Text(carried, line + 1, offset + len(carried) + passed, line + 1, passed > 0)
+        start = 0
+        if offset == 0 and not waiting and piece.startswith(BYTE_ORDER_MARK):
+            start = offset = len(BYTE_ORDER_MARK)
+        first, *others = piece[start:].split(b"\n")
+        waiting.append(first)
+        waiting_bytes += len(first)
+        if others:
+            rest = others.pop()
+            for each in (b"".join(waiting), *others):
+                offset += len(each) + 1 + passed
+                line += 1
+                is_long = passed > 0 or len(each) > LONGEST_TEXT_BYTES
+                yield _Text(each, line, offset, line, is_long)
+                passed = 0
+            waiting, waiting_bytes = [rest], len(rest)
+        if waiting_bytes > LONGEST_TEXT_BYTES or passed:
+            waiting = [b"".join(waiting)[:_KEPT_BYTES]]
+            passed += waiting_bytes - len(waiting[0])
+            waiting_bytes = len(waiting[0])
+    last = b"".join(waiting)
+    if last:
+        yield _Text(last, line + 1, offset + len(last) + passed, line + 1, passed > 0)
 
 
 def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:

@@ -12,6 +12,8 @@ from portal.data.formats.options import ReadOptions
 from portal.data.formats.tar import contents_of
 
 PIECE_BYTES = 256 * 1024
+_DENSEST = 250  # times smaller; documents don't pack like this
+_CHECKED_BYTES = 64 * 1024 * 1024
 _GZIP = 31  # zlib's wbits for a header of gzip
 
 
@@ -35,11 +37,13 @@ def unpack(parts: Iterable[bytes], options: ReadOptions, offset: int) -> Iterato
 
 
 def gunzip(parts: Iterable[bytes], largest_bytes: int) -> Iterator[bytes]:
-    """The content of a gzip, also of several joined, up to ``largest_bytes``."""
+    """The content of a gzip, also of several joined, up to ``largest_bytes``. Raises BrokenFile for
+    one that is larger, damaged or cut, or that only a bomb would be."""
     unpacker = zlib.decompressobj(_GZIP)
-    size_bytes, begun = 0, False
+    size_bytes, packed_bytes, begun = 0, 0, False
     for part in parts:
         rest = part
+        packed_bytes += len(part)
         while rest:
             if not begun:
                 rest = rest.lstrip(b"\0")  # some writers fill the last block
@@ -53,6 +57,8 @@ def gunzip(parts: Iterable[bytes], largest_bytes: int) -> Iterator[bytes]:
             size_bytes += len(piece)
             if size_bytes > largest_bytes:
                 raise BrokenFile(f"The gzip unpacks to more than {largest_bytes:,} bytes.")
+            if size_bytes > max(_CHECKED_BYTES, _DENSEST * packed_bytes):
+                raise BrokenFile("The gzip is packed too densely for documents. Unpack it first.")
             if piece:
                 yield piece
             rest = unpacker.unconsumed_tail
