@@ -16,6 +16,7 @@ from portal.data.formats.exact import fault_of
 from portal.data.formats.headings import typed_columns
 from portal.data.formats.json_reading import end_of_value
 from portal.data.formats.options import Format, ReadOptions
+from portal.data.formats.records import LARGEST_DOCUMENT_BYTES
 
 HEAD_BYTES = 256 * 1024
 """As much of a file's start as ``detect`` uses."""
@@ -108,7 +109,7 @@ def _is_bson(head: bytes) -> bool:
         return False
     if size <= len(head):
         return fault_of(head[:size]) is None
-    return size <= 64 * 1024 * 1024 and 0 in head[5:]
+    return size <= LARGEST_DOCUMENT_BYTES and 0 in head[5:]
 
 
 def _detect_text(head: bytes, name: str, *, is_whole: bool) -> Detected:

@@ -32,7 +32,8 @@ ENCODINGS = {
 _SAMPLE_LINES = 3
 _MOST_CANDIDATES = 6
 _LONGEST_SHOWN = 120
-_LARGEST_SHARE_OF_NULS = 0.05
+_LARGEST_SHARE_OF_CONTROLS = 0.05
+_CONTROL_BYTES = bytes(sorted({*range(0x20)} - {*b"\t\n\r"}))
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -65,7 +66,8 @@ def encoding_of(head: bytes) -> str | None:
 
 def is_text(head: bytes) -> bool:
     """Tell whether the bytes, of an encoding of single bytes, are text."""
-    return head.count(0) <= len(head) * _LARGEST_SHARE_OF_NULS
+    controls = len(head) - len(head.translate(None, _CONTROL_BYTES))
+    return controls <= len(head) * _LARGEST_SHARE_OF_CONTROLS
 
 
 def undecodable_lines(content: bytes) -> list[bytes]:
@@ -89,9 +91,11 @@ def candidates_of(lines: list[bytes]) -> tuple[Candidate, ...]:
             texts = [line.decode(encoding) for line in lines]
         except UnicodeDecodeError:
             continue
-        shown = tuple(_visible(text) for text in texts)
-        found.append((-_letters_share("".join(texts)), place, Candidate(encoding, label, shown)))
-    return tuple(candidate for _, _, candidate in sorted(found)[:_MOST_CANDIDATES])
+        lines_shown = tuple(_visible(text) for text in texts)
+        order = (_is_unlikely("".join(texts)), place)
+        found.append((order, Candidate(encoding, label, lines_shown)))
+    found.sort(key=lambda ordered: ordered[0])
+    return tuple(candidate for _, candidate in found[:_MOST_CANDIDATES])
 
 
 def _wide_encoding(head: bytes) -> str | None:
@@ -106,11 +110,11 @@ def _wide_encoding(head: bytes) -> str | None:
     return "utf-16-be" if even > 0.4 * half and odd < 0.05 * half else None
 
 
-def _letters_share(text: str) -> float:
-    """The share of letters among what isn't ASCII, in tenths."""
+def _is_unlikely(text: str) -> bool:
+    """Tell whether most of what isn't ASCII is no letter."""
     foreign = [character for character in text if not character.isascii()]
     letters = sum(unicodedata.category(character).startswith("L") for character in foreign)
-    return round(letters / len(foreign), 1) if foreign else 0
+    return 2 * letters < len(foreign)
 
 
 def _visible(text: str) -> str:

@@ -57,7 +57,7 @@ class _Node:
                 if self.order[place : place + 1] == [name]:
                     place += 1
                 else:
-                    place = self.order.index(name) + 1
+                    place = max(place, self.order.index(name) + 1)
             elif len(self.below) < _MOST_COLUMNS:
                 node = self.below[name] = _Node()
                 self.order.insert(place, name)

@@ -1,0 +1,173 @@
+"""What a file is is told from its start, and asked where it fits two ways."""
+
+import gzip
+import io
+import tarfile
+
+import bson
+import pytest
+
+from portal.data.formats.detection import HEAD_BYTES, detect
+from portal.data.formats.options import Format
+from portal.data.formats.reading import read
+
+JSON = b'{"_id": {"$oid": "65f0c2d4e8b7a913c0f55e10"}, "a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "expected"),
+    [
+        (JSON + b"\n" + JSON + b"\n", "x.json", Format.JSON_LINES),
+        (JSON, "x", Format.JSON_LINES),
+        (b'{"a": NaN}\n{"a": 1}\n', "x", Format.JSON_LINES),
+        (b"[" + JSON + b"]", "x.jsonl", Format.JSON_ARRAY),
+        (b"[]", "x.json", Format.JSON_ARRAY),
+        (b" [\n  {\n", "x.json", Format.JSON_ARRAY),
+        (b'{\n  "a": 1\n}\n{\n  "a": 2\n}\n', "x.json", Format.JSON_ARRAY),
+        (JSON + JSON, "x.json", Format.JSON_ARRAY),
+        (b'{"a": "' + b"x" * HEAD_BYTES, "x.json", Format.JSON_ARRAY),
+        (b"a,b\n1,2\n", "x.csv", Format.CSV),
+        (b"[a],b\n1,2\n", "x.csv", Format.CSV),
+        (b"a\n1\n", "x", Format.CSV),
+        (bson.encode({"a": 1}), "x", Format.BSON),
+        (bson.encode({}), "x", Format.BSON),
+        (bson.encode({"a": "x" * HEAD_BYTES})[:HEAD_BYTES], "x.bson", Format.BSON),
+    ],
+)  # fmt: skip
+def test_a_format_is_told_by_the_content(head, name, expected):
+    found = detect(head, name)
+    assert (found.options.format, found.options.gzip) == (expected, False)
+    packed = detect(gzip.compress(head), f"{name}.gz")
+    assert (packed.options.format, packed.options.gzip) == (expected, True)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf \n", "empty"),
+        (b"PK\x03\x04rest", "Save a spreadsheet as CSV"),
+        (b"\xd0\xcf\x11\xe0rest", "old spreadsheet"),
+        (b"PAR1", "Parquet"),
+        (b"\x6d\xe2\x99\x81rest", "Dump without --archive"),
+        (b"ID;PWXL;N;E\n", "SYLK"),
+        (b"<html><table>", "HTML"),
+        (b"<?xml version='1.0'?>", "XML"),
+        (gzip.compress(gzip.compress(b"a")), "packed twice"),
+        (b"\x1f\x8bjunk", "damaged gzip"),
+        (bytes(range(256)) * 20, "nor text"),
+        (b"\0" * 1000, "nor text"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_is_not_read_is_refused_with_what_to_do(head, words):
+    found = detect(head, "x.csv")
+    assert found.options is None
+    assert words in found.refusal
+
+
+def test_a_name_that_promises_bson_is_held_to_it():
+    assert "named .bson" in detect(b"a,b\n", "x.bson").refusal
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8"]
+)
+def test_marks_and_wide_encodings_are_recognized_and_read(encoding):
+    content = "name\tcity\nJürgen\tKöln\n".encode(encoding)
+    found = detect(content, "export.txt")
+    assert (found.candidates, found.options.dialect.delimiter) == ((), "\t")
+    assert found.headers == ("name", "city")
+    [record] = read([content], found.options)
+    assert record.source == ["Jürgen", "Köln"]
+
+
+def test_a_character_that_the_head_cuts_is_no_fault():
+    content = b"a\n" + "ä".encode() * HEAD_BYTES
+    assert detect(content[:HEAD_BYTES - 1], "x.csv").options.encoding == "utf-8"  # fmt: skip
+
+
+def test_a_text_that_is_no_utf_8_is_asked_for_with_its_lines_in_each_encoding():
+    content = "a;b\nplain;1\nKöln;Größe 4\nCafé;“Am Markt” – €\n".encode("cp1252")
+    found = detect(content, "x.csv").candidates
+    first = {candidate.label: candidate.lines for candidate in found}
+    assert found[0].label == "Windows-1252"
+    assert first["Windows-1252"] == ("Köln;Größe 4", "Café;“Am Markt” – €")
+    assert first["ISO 8859-15"][1] == "Café;⟨93⟩Am Markt⟨94⟩ ⟨96⟩ ⟨80⟩"
+    assert all("\ufffd" not in line for lines in first.values() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "label"),
+    [
+        ("Größe;Köln\n", "mac_roman", "Mac Roman"),
+        ("имя;город\n", "cp1251", "Windows-1251, Cyrillic"),
+        ("名前,都市\n東京,大阪\n", "shift_jis", "Shift JIS, Japanese"),
+    ],
+)
+def test_the_right_encoding_is_among_the_candidates(text, encoding, label):
+    found = detect(text.encode(encoding), "x.csv").candidates
+    [candidate] = [candidate for candidate in found if candidate.label == label]
+    assert candidate.lines[0] == text.split("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "others"),
+    [
+        ("Name;Preis\nA;1,5\nB;2,5\n", ";", ()),
+        ("name\tprice\na, b\t1\n", "\t", ()),
+        ("a|b\n1|2\n", "|", ()),
+        ('name,text\na,"x;y;z"\n', ",", ()),
+        ("sep=;\na;b\n1;2\n", ";", ()),
+        ("one column\nx\n", ",", ()),
+        ("a,b;c,d\n1,2;3,4\n", ",", (",", ";")),
+    ],
+)
+def test_a_delimiter_that_fits_all_rows_is_told_and_several_are_asked_for(text, delimiter, others):
+    found = detect(text.encode(), "x.csv")
+    assert found.options.dialect.delimiter == delimiter
+    assert sorted(found.dialects) == sorted(others)
+
+
+def test_old_line_ends_backslashes_and_a_heading_of_values_are_told():
+    assert detect(b"a,b\r1,2\r", "x.csv").options.dialect.newline == "\r"
+    assert detect(b'a,b\n"say \\"x\\"",2\n', "x.csv").options.dialect.escape == "\\"
+    assert detect(b"a,b\n\"say \"\"x\"\"\",2\n", "x.csv").options.dialect.escape == ""  # fmt: skip
+    assert detect(b"1,2\n3,4\n", "x.csv").is_heading_doubtful
+    assert not detect(b"a,b\n3,4\n", "x.csv").is_heading_doubtful
+
+
+def test_the_dialect_of_old_mongoexports_is_told():
+    found = detect(b'{"a": {"$date": 5}}\n', "x.json")
+    assert found.options.old_json
+    assert "mongoexport before 4.2" in found.notes[0]
+    doubtful = detect(b'{"a": {"$regex": "x", "$options": "i"}}\n', "x.json")
+    assert not doubtful.options.old_json
+    assert "patterns" in doubtful.notes[0]
+
+
+def test_headings_of_mongoimport_with_types_need_no_mapping():
+    text = (
+        b"_id.objectid(),age.int32(),born.date(2006-01-02),at.date_ms(yyyy-MM-dd HH:mm:ss),"
+        b"who.name.string(),raw.binary(hex),tags.0.string()\n"
+        b"65f0c2d4e8b7a913c0f55e10,7,2001-02-03,2001-02-03 04:05:06,Ann,00ff,x\n"
+    )
+    found = detect(text, "x.csv")
+    assert found.typed
+    [record] = read([text], found.options)
+    document = bson.decode(record.document)
+    assert {name: str(value) for name, value in document.items()} == {
+        "_id": "65f0c2d4e8b7a913c0f55e10", "age": "7", "born": "2001-02-03 00:00:00",
+        "at": "2001-02-03 04:05:06", "who": "{'name': 'Ann'}", "raw": "b'\\x00\\xff'",
+        "tags": "['x']",
+    }  # fmt: skip
+    assert not detect(b"a.string(),b\n1,2\n", "x.csv").typed
+    assert not detect(b"a.auto(),b.string()\n1,2\n", "x.csv").typed
+
+
+def test_a_tar_is_a_dump():
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("dump/"))
+    found = detect(content.getvalue(), "dump.tar.gz")
+    assert (found.is_dump, found.options.gzip) == (True, True)
