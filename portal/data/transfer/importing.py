@@ -30,6 +30,7 @@ from portal.data.recording import (
     EditKind,
     EditState,
     append,
+    assign_job,
     open_edit,
     prepare_recording,
     trim,
@@ -94,6 +95,7 @@ class _Write:
         self.handle = documents_of(access.organization)
         prepare_recording(access.organization)
         self.edit: Edit = self.handle.with_transaction(self._open)
+        assign_job(access.organization, self.edit.id, run.job.id)
         self.reached = Reached.of(self.edit.position)
         self.size = passes.BATCH_RECORDS
         # By record; found before they are written, or by a try that was refused.
