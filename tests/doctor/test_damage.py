@@ -41,6 +41,8 @@ from tests.factories import (
 )
 from tests.visitor import PASSWORD
 
+pytestmark = pytest.mark.slow
+
 
 def names(tenant_db):
     return sorted(tenant_db.list_collection_names())

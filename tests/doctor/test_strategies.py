@@ -14,7 +14,7 @@ from portal.organizations.lifecycle import pools
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, an_organization, collections_in, fresh
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.slow]
 
 
 def found(*, repair=False):

@@ -10,6 +10,11 @@ from tests.clusters.conftest import europe, in_europe, there  # noqa: F401
 from tests.doctor.conftest import found, repair  # noqa: F401
 
 
+def pytest_itemcollected(item):
+    """Documents are moved in every test here, which ``make test-fast`` leaves out."""
+    item.add_marker("slow")
+
+
 @pytest.fixture
 def movers(app, monkeypatch):
     """The threads of a worker, as one that rests little, while the test runs."""

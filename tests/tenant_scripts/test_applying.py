@@ -16,6 +16,8 @@ from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, fresh
 from tests.tenant_scripts.outcomes import COUNT, runs, states
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_organization_gets_it_once_and_then_nothing_is_to_be_done(script, apply, some):
     organizations, path = some(12), script(COUNT)

@@ -12,6 +12,8 @@ from tests.factories import an_organization
 from tests.faults.lapse import let_jobs_be_due
 from tests.tenant_scripts.outcomes import COUNT, FAIL_FOR_GLOBEX, runs, states
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("total", "sizes"),

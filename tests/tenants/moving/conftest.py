@@ -17,6 +17,11 @@ from portal.tenants.placements.database import DOCUMENTS, database_name
 NEIGHBOUR = ObjectId(b"neighbourly.")
 
 
+def pytest_itemcollected(item):
+    """Documents are moved in every test here, which ``make test-fast`` leaves out."""
+    item.add_marker("slow")
+
+
 @pytest.fixture
 def organization():
     return ObjectId()
