@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "data-api.md"
 @pytest.mark.processes
 def test_the_commands_of_the_page_work(server, tmp_path):
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.M | re.S))
-    with portal(server, f"page_{ObjectId()}") as running:
+    with portal(server, f"page_{ObjectId()}", workers=1) as running:
         credentials = {"email": "mara@acme.example", "password": PASSWORD}
         named = {"organization_name": "Acme Corp", **credentials}
         assert requests.post(f"{running.url}/org/create", json=named).status_code == 201

@@ -152,7 +152,7 @@ def storm(tenant_db):
 STRANGERS = [("stray_collection", f"org_taken_{seed}") for seed in range(2)]
 
 
-rounds = pytest.mark.parametrize("rounds", [4, pytest.param(30, marks=pytest.mark.full)])
+rounds = pytest.mark.parametrize("rounds", [2, pytest.param(30, marks=pytest.mark.full)])
 
 
 @rounds

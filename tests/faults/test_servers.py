@@ -50,7 +50,7 @@ def test_an_operation_that_a_killed_server_left_goes_on_as_soon_as_that_is_back(
     """Within 5 seconds, and not when its lease of 30 runs out: the portal lives, and knows it."""
     with (
         MongoClient(one_member.admin_uri, timeoutMS=5000) as client,
-        portal(one_member, "back") as running,
+        portal(one_member, "back", workers=1) as running,
     ):
         mara = Person(running.url)
         mara.sign_up("Acme Corp")

@@ -71,7 +71,7 @@ def upgraded(server, tmp_path_factory):
     with MongoClient(server.admin_uri, uuidRepresentation="standard", tz_aware=True) as client:
         head = load(client, name)
         kept = {key.upper(): value for key, value in head["secrets"].items()}
-        with portal(server, name, MAIL_DIRECTORY=str(mails), **kept) as running:
+        with portal(server, name, workers=1, MAIL_DIRECTORY=str(mails), **kept) as running:
             master, tenant = client[f"master_{name}"], client[f"tenant_{name}"]
             # The older one put each off by seconds; whoever was killed would have left 30.
             wait_until(
