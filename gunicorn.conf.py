@@ -34,6 +34,7 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 forwarder_headers = ""  # nobody may send SCRIPT_NAME and PATH_INFO
 forwarded_allow_ips = ""
 limit_request_field_size = 8190
+limit_request_line = 8190  # a filter of documents is in the URL
 logconfig_dict = logs.config()
 
 gc.freeze()  # workers share the memory of what their master imported

@@ -123,6 +123,7 @@ ROUTES = {
     "POST /organizations/<slug>/data/views/<view_id>/change": "documents.read",
     "GET /organizations/<slug>/data/views/<view_id>/delete": "documents.read",
     "POST /organizations/<slug>/data/views/<view_id>/delete": "documents.read",
+    "GET /organizations/<slug>/data/selected": "documents.read",
     "GET /organizations/<slug>/data/count": "documents.read",
     "GET /organizations/<slug>/data/readings": "documents.read",
     "GET /organizations/<slug>/data/documents/<address>/value": "documents.read",

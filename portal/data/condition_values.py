@@ -14,11 +14,12 @@ from bson.binary import UuidRepresentation
 from bson.datetime_ms import DatetimeMS
 
 from portal.bidi import isolated
-from portal.data import extended_json, queries
-from portal.data.errors import InvalidExtendedJson, InvalidQuery
+from portal.data import document_ids, extended_json, queries
+from portal.data.errors import InvalidDocumentId, InvalidExtendedJson, InvalidQuery
 
-KINDS = ("text", "number", "date", "boolean", "objectid", "uuid", "json")
-"""The kinds of value that a condition compares with; ``json`` is any, as Extended JSON."""
+KINDS = ("text", "number", "date", "boolean", "objectid", "uuid", "json", "address")
+"""The kinds of value that a condition compares with; ``json`` is any, as Extended JSON, and
+``address`` the ``_id`` of a document, as URLs have it."""
 
 KIND_WORDS = {
     "text": "text",
@@ -29,6 +30,7 @@ KIND_WORDS = {
     "uuid": "UUID",
     "json": "Extended JSON",
     "type": "type",
+    "address": "id",
 }
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
@@ -159,6 +161,13 @@ def _json(text: str) -> list[Any]:
         ) from error
 
 
+def _addresses(text: str) -> list[Any]:
+    try:
+        return [document_ids.decoded(document_ids.parse_document_id(text))]
+    except InvalidDocumentId as error:
+        raise InvalidQuery("A document that was chosen has another address.") from error
+
+
 def _dates(text: str) -> list[Any]:
     return [interval_of(text).start]
 
@@ -171,6 +180,7 @@ _READERS = {
     "objectid": _object_ids,
     "uuid": _uuids,
     "json": _json,
+    "address": _addresses,
 }
 
 

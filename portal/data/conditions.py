@@ -110,6 +110,9 @@ class Condition:
         words = OPERATORS[self.operator].words
         if self.operator == "of_type":
             return f"{words} {' or '.join(TYPE_WORDS.get(each, each) for each in self.values)}"
+        if self.kinds == ("address",):
+            count = len(self.values)
+            return f"is {'that' if count == 1 else f'one of the {count}'} chosen"
         told = [read_as(self.kinds, value) for value in self.values]
         match self.operator:
             case "is_not":

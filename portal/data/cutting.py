@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import bson
 from pymongo.errors import OperationFailure
 
 from portal.data import nodes, plans
 from portal.data.access import DocumentAccess
+from portal.data.document_ids import decoded
 from portal.data.errors import InvalidQuery, reading
 from portal.data.handles import documents_of
 from portal.data.nodes import Node
@@ -166,7 +166,7 @@ def _read_one(
     comment: str | None,
 ) -> bytes:
     """A row, of a document that perhaps can't be cut: without fields where that is so."""
-    by_id = {"$match": {"_id": {"$eq": bson.decode(document_id)[""]}}}
+    by_id = {"$match": {"_id": {"$eq": decoded(document_id)}}}
     cut = access.mask.visible([by_id, {"$replaceWith": _cut(sort)}])
     try:
         found = handle.aggregate(cut, comment=comment)

@@ -3,6 +3,7 @@
 // data-part    an element with an id, whose own links and GET forms lead to the same page: the
 //              answer's element of this id takes its place, and the URL follows
 // data-choose  a field whose form is sent when something else is chosen in it
+// data-ticked  says how many checkboxes of a table are ticked, and with none what data-none has
 // data-later   where an element with an id gets what it says, once the page is there
 
 let running;
@@ -28,6 +29,13 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("change", (event) => {
   const field = event.target;
   if (field.matches("[data-part] [data-choose]") && (field.value || field.matches("select"))) field.form.requestSubmit();
+});
+
+document.addEventListener("change", ({ target }) => {
+  const told = target.closest(".boxed")?.querySelector("[data-ticked]");
+  if (!told || target.type !== "checkbox") return;
+  const count = target.closest(".boxed").querySelectorAll("tbody input:checked").length;
+  told.firstChild.data = count ? `${count} ${told.dataset.ticked}` : told.dataset.none;
 });
 
 addEventListener("popstate", () => location.reload());

@@ -1,7 +1,7 @@
 """A page of documents as somebody selected them, or why that can't be."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portal.data import plans, reading
 from portal.data.access import DocumentAccess
@@ -27,7 +27,7 @@ class Browsed:
     """A page, the sort and ``index`` that it was read by, and in how many milliseconds.
 
     Without a ``page`` the filter was ``refused``; ``sort_refused`` says why it isn't sorted as
-    asked.
+    asked. Where that is for want of an index, ``total`` are the documents that would be read.
     """
 
     page: CutPage | None
@@ -36,6 +36,7 @@ class Browsed:
     milliseconds: int = 0
     refused: PortalError | None = None
     sort_refused: PortalError | None = None
+    total: int | None = None
 
 
 def browse(
@@ -55,15 +56,14 @@ def browse(
         return _browse(access, query, asked, after, before, limit, comment)
     except _REFUSALS as error:
         if list(asked) == ["_id"]:
-            return Browsed(None, asked, refused=error)
+            return Browsed(None, asked, refused=error, total=_total(access, error))
         sort_refused = error
     try:
         found = _browse(access, query, NEWEST_FIRST, None, None, limit, comment)
     except _REFUSALS as error:
-        return Browsed(None, NEWEST_FIRST, refused=error)
-    return Browsed(
-        found.page, found.sort, found.index, found.milliseconds, sort_refused=sort_refused
-    )
+        return Browsed(None, NEWEST_FIRST, refused=error, total=_total(access, error))
+    total = _total(access, sort_refused)
+    return replace(found, sort_refused=sort_refused, total=total)
 
 
 def count(access: DocumentAccess, selection: Selection, comment: str) -> Count:
@@ -76,6 +76,12 @@ def known_count(access: DocumentAccess, selection: Selection) -> Count | None:
     if selection.filter or access.organization.placement.strategy == Strategy.SHARED:
         return None
     return reading.count_documents(access, {}, None)
+
+
+def _total(access: DocumentAccess, error: PortalError) -> int | None:
+    if not isinstance(error, IndexNeeded | NeedsOwnPlacement):
+        return None
+    return reading.count_documents(access, {}, None).count
 
 
 def _browse(

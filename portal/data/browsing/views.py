@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from urllib.parse import urlencode
 from zoneinfo import available_timezones
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import clock
@@ -18,9 +19,15 @@ from portal.data.browsing.errors import ValueNotFound
 from portal.data.browsing.fields import Sample, sample_fields
 from portal.data.browsing.links import JSON, TABLE, Links
 from portal.data.browsing.saved_views import ListedView
-from portal.data.conditions import Selection, selection_from
+from portal.data.conditions import Condition, Selection, selection_from
 from portal.data.document_ids import parse_document_id
-from portal.data.errors import FieldMasked, InvalidExtendedJson, InvalidQuery, QueryTooSlow
+from portal.data.errors import (
+    FieldMasked,
+    InvalidExtendedJson,
+    InvalidQuery,
+    QueryTooSlow,
+    UnappliedFilter,
+)
 from portal.data.patching import element_at
 from portal.data.reading import Count
 from portal.data.shown import LEGACY_UUIDS, Reader
@@ -58,6 +65,24 @@ def show(access: Access) -> ResponseReturnValue:
     elif "apply" in request.args:
         return redirect(links.here())
     return _page(access, seen, selection, begun, links, sample, views)
+
+
+@blueprint.get("/selected")
+@with_access("documents.read")
+def lead_on(access: Access) -> ResponseReturnValue:
+    """Leads the documents that are ticked, or without a tick all that the page shows, to what is to
+    be done with them. Raises UnappliedFilter where a filter was typed that the page doesn't have
+    yet."""
+    typed = request.args.get("filter", "").strip()
+    if typed != request.args.get("applied", "").strip():
+        raise UnappliedFilter
+    selection = selection_from(request.args)
+    if ticked := tuple(request.args.getlist("id")):
+        chosen = Condition("_id", "one_of", ("address",), ticked)
+        selection = replace(selection, groups=((chosen,),), extended_json="")
+    to = choice_argument("to", ("transfer.export", "history.change_many"))
+    query = urlencode(selection.query_args())
+    return redirect(f"{url_for(to, slug=access.organization.slug)}?{query}")
 
 
 @blueprint.get("/count")

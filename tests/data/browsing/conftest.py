@@ -20,7 +20,7 @@ class Onlooker:
     def rows(self, **query):
         """The texts of all cells, row by row."""
         return [
-            [cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])]
+            [cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])[1:]]
             for row in self.page(**query).html.select(".documents-table tbody tr")
         ]
 

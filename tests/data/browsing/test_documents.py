@@ -117,7 +117,7 @@ def test_odd_names_are_fields_like_others(onlooker, stored):
     told = "".join(onlooker.json_lines())
     for name in ("__proto__", "a.b", "$x", "", "<i>"):
         assert f'"{name}": ' in told
-    assert onlooker.page(column="a.b").html.select_one("tbody td").get_text() == "2"
+    assert onlooker.page(column="a.b").html.select("tbody td")[1].get_text() == "2"
 
 
 def test_json_says_each_type(onlooker, stored):
@@ -134,13 +134,13 @@ def test_json_says_each_type(onlooker, stored):
 def test_columns_stand_as_chosen_on_all_pages(onlooker, stored):
     stored.insert_many([{"_id": n, "a": 1, "b": {"c": n}} for n in range(60)])
     page = onlooker.page(columns="b.c\n\na\n", apply="1")
-    assert [head.get_text(strip=True) for head in page.html.select("thead th")] == [
+    assert [head.get_text(strip=True) for head in page.html.select("thead th")[1:]] == [
         "_id",
         "b.c",
         "a",
     ]
     older = onlooker.visitor.get(page.html.find("a", string="Older")["href"])
-    assert [head.get_text(strip=True) for head in older.html.select("thead th")] == [
+    assert [head.get_text(strip=True) for head in older.html.select("thead th")[1:]] == [
         "_id",
         "b.c",
         "a",

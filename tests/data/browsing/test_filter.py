@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from bson import ObjectId
 
 from portal.documents.accounts import Account
+from tests.data.browsing.conftest import DATA
 
 OID = "65f0c2d4e8b7a913c0f55e10"
 
@@ -103,10 +104,11 @@ def test_many_documents_are_not_read_one_by_one(onlooker, stored, monkeypatch):
     stored.create_index([("a", 1), ("_id", 1)])
     page = onlooker.page(c='["b","is","number","1"]')
     assert page.status == 200
-    assert "needs an index" in page.text
+    assert "This would read all 60 documents." in page.text
+    assert 'have the index {"b": 1, "_id": -1}' in page.text
     assert not page.html.select("tbody tr")
     page = onlooker.page(sort="b")
-    assert "Sorted by _id, not by b." in page.text
+    assert "Sorted by _id, not by b. By b this would read all 60 documents" in page.text
     assert len(page.html.select("tbody tr")) == 50
     page = onlooker.page(sort="a")
     assert "with index a_1__id_1" in page.text
@@ -115,3 +117,31 @@ def test_many_documents_are_not_read_one_by_one(onlooker, stored, monkeypatch):
 def test_a_filter_of_a_list_is_told_where_it_can_not_be_sorted(onlooker, stored):
     stored.insert_many([{"_id": n, "a": [n]} for n in range(60)])
     assert "Sorted by _id, not by a." in onlooker.page(sort="a").text
+
+
+def test_what_is_ticked_is_led_on_whatever_its_id(onlooker, stored):
+    stored.insert_many([{"_id": each} for each in (1, "1", {"a/": [1]}, None, ObjectId(OID))])
+    page = onlooker.page()
+    ticks = [box["value"] for box in page.html.select('[name="id"]')]
+    asked = {"id": ticks[:3], "to": "history.change_many", "filter": "", "applied": ""}
+    led = onlooker.visitor.get(f"{DATA}/selected", query_string=asked)
+    assert led.location.startswith(f"{DATA}/bulk?c=")
+    shown = onlooker.visitor.get(f"{DATA}?{led.location.partition('?')[2]}")
+    assert [box["value"] for box in shown.html.select('[name="id"]')] == ticks[:3]
+    assert "_id is one of the 3 chosen" in shown.text
+    all_of_them = onlooker.visitor.get(
+        f"{DATA}/selected", query_string={"c": '["_id","is","number","1"]', "to": "transfer.export"}
+    )
+    assert all_of_them.location.startswith(f"{DATA}/exports?c=")
+
+
+def test_a_filter_that_was_typed_but_not_applied_stops_what_follows(onlooker, stored):
+    typed = (
+        {"field": "status", "value": "done"},
+        {"filter": '{"a": 1}', "applied": ""},
+        {"filter": "", "applied": '{"a": 1}'},
+    )
+    for query in typed:
+        page = onlooker.visitor.get(f"{DATA}/selected", query_string=query)
+        assert page.status == 422
+        assert "isn’t part of the filter yet" in page.text
