@@ -37,11 +37,13 @@ class CutDocument:
 
 @dataclass(frozen=True, slots=True)
 class CutPage:
-    """Documents in their order, and the cursors of the pages around them if there are any."""
+    """Documents in their order, the cursors of the pages around them if there are any, and the
+    ``index`` that was read, where there are many."""
 
     documents: list[CutDocument]
     before: str | None
     after: str | None
+    index: str | None
 
 
 def list_cut(
@@ -63,7 +65,7 @@ def list_cut(
     way = {name: -each for name, each in ordered.items()} if backwards else ordered
     with reading():
         access.mask.check_filter(query, lambda: text_paths(handle))
-        plans.check_find(access.organization, handle, dict(query), ordered)
+        index = plans.check_find(access.organization, handle, dict(query), ordered)
         stages: list[dict[str, Any]] = [
             {"$match": beyond(dict(query), way, cursor)},
             {"$sort": way},
@@ -79,6 +81,7 @@ def list_cut(
         [_document(access, row) for row in found],
         _cursor(first, ordered) if first and (more if backwards else bool(after)) else None,
         _cursor(last, ordered) if last and (backwards or more) else None,
+        index,
     )
 
 

@@ -1,6 +1,6 @@
 """Refuses queries that would scan a large collection without an index."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -18,11 +18,15 @@ _RANGES = frozenset({"$gt", "$gte", "$lt", "$lte", "$ne", "$nin", "$not", "$exis
 
 def check_find(
     organization: Organization, handle: Tenant, query: Mapping[str, Any], sort: Mapping[str, int]
-) -> None:
-    """Raise IndexNeeded where a filter, among many documents, would be looked for in all of them,
-    or all be sorted in memory; NeedsOwnPlacement where it can have no index."""
+) -> str | None:
+    """The index by which many documents are searched, if it was asked for.
+
+    Raises IndexNeeded where a filter, among many documents, would be looked for in all of them, or
+    all be sorted in memory; NeedsOwnPlacement where it can have no index.
+    """
     if (query or list(sort) != ["_id"]) and _has_many(organization, handle):
-        _check(organization, {"find": "", "filter": query, "sort": sort}, query, sort)
+        return _check(organization, {"find": "", "filter": query, "sort": sort}, query, sort)
+    return None
 
 
 def check_aggregate(
@@ -56,9 +60,7 @@ def index_of(
     can't be told."""
     if organization.placement.strategy == Strategy.SHARED:
         return None
-    plan = _explain(organization, {"find": "", "filter": query, "sort": sort})
-    names = (stage.get("indexName") for stage in _stages(plan) if stage["stage"] == "IXSCAN")
-    return next(names, None)
+    return _index_in(_stages(_explain(organization, {"find": "", "filter": query, "sort": sort})))
 
 
 def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -82,11 +84,11 @@ def _check(
     command: dict[str, Any],
     query: Mapping[str, Any],
     sort: Mapping[str, int],
-) -> None:
+) -> str | None:
     if organization.placement.strategy == Strategy.SHARED:
         if not any(name == "_id" for name, _ in _conditions(query)):
             raise NeedsOwnPlacement(f"a search through more than {MOST_SCANNED:,} documents")
-        return
+        return None
     plan = _explain(organization, command)
     stages = list(_stages(plan))
     scans = any(stage["stage"] == "COLLSCAN" or _reads_whole_index(stage) for stage in stages)
@@ -95,6 +97,11 @@ def _check(
         keys = index_for(query, sort)
         note_refused(organization, keys)
         raise IndexNeeded(str(keys).replace("'", '"'))
+    return _index_in(stages)
+
+
+def _index_in(stages: Iterable[Mapping[str, Any]]) -> str | None:
+    return next((each["indexName"] for each in stages if each["stage"] == "IXSCAN"), None)
 
 
 def _explain(organization: Organization, command: dict[str, Any]) -> Any:

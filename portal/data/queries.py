@@ -115,7 +115,9 @@ def cursor_of_values(values: Mapping[str, bytes]) -> str:
 def beyond(query: dict[str, Any], sort: Mapping[str, int], after: str | None) -> dict[str, Any]:
     """The filter, narrowed to documents after the cursor. Raises InvalidQuery.
 
-    Expressions compare values of all types, as indexes do; ``$gt`` matches only the same type.
+    An alternative for each field in which a document may come after: so the server reads an index
+    of the sort from there on, and merges them in its order. Expressions compare values of all
+    types, as indexes do; ``$gt`` matches only the same type.
     """
     if after is None:
         return query
@@ -123,16 +125,22 @@ def beyond(query: dict[str, Any], sort: Mapping[str, int], after: str | None) ->
     keys = list(zip(sort.items(), values, strict=True))
     either = []
     for position, ((name, direction), value) in enumerate(keys):
-        same = [{"$eq": _sides(each, equal)} for (each, _), equal in keys[:position]]
+        same = [(each, equal) for (each, _), equal in keys[:position]]
         compare = "$gt" if direction > 0 else "$lt"
-        either.append({"$and": [*same, {compare: _sides(name, value)}]})
-    narrowed: list[dict[str, Any]] = [query, {"$expr": {"$or": either}}]
-    (first, direction), value = keys[0]
-    if value is not None or direction < 0:
-        # A bound for the index; it has missing fields as null, which compares higher here.
-        compare = "$gte" if direction > 0 else "$lte"
-        narrowed.insert(1, {"$expr": {compare: [f"${first}", {"$literal": value}]}})
-    return {"$and": narrowed}
+        exact = [{"$eq": _sides(*each)} for each in same]
+        # What the index is read by: it has missing fields as null, which compares higher here.
+        bounds = [_equal(*each) for each in same] + [_compared(compare, name, value)]
+        exactly = {"$expr": {"$and": [*exact, {compare: _sides(name, value)}]}}
+        either.append({"$and": [*([query] if query else []), *bounds, exactly]})
+    return either[0] if len(either) == 1 else {"$or": either}
+
+
+def _equal(name: str, value: Any) -> dict[str, Any]:
+    return {name: {"$eq": None}} if value is None else _compared("$eq", name, value)
+
+
+def _compared(compare: str, name: str, value: Any) -> dict[str, Any]:
+    return {"$expr": {compare: [f"${name}", {"$literal": value}]}}
 
 
 def _sides(name: str, value: Any) -> list[Any]:

@@ -96,7 +96,7 @@ def _browse(
     began = time.monotonic()
     page = list_cut(access, query, sort, after=after, before=before, limit=limit, comment=comment)
     took = round((time.monotonic() - began) * 1000)
-    index = None
-    if query or list(sort) != ["_id"]:
+    index = page.index
+    if index is None and (query or list(sort) != ["_id"]):
         index = plans.index_of(access.organization, query, sort)
     return Browsed(page, sort, index, took)

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
+import bson
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
+from portal.data.queries import beyond, cursor_of
 from portal.documents.accounts import Account
 from portal.tenants.elements import framed
 from tests.data.browsing.conftest import DATA
@@ -44,6 +46,20 @@ def test_pages_sorted_by_equal_values_repeat_and_miss_nothing(onlooker, stored):
             page = onlooker.visitor.get(after["href"]) if after else None
         assert len(seen) == 130
         assert len(set(seen)) == 130
+
+
+@pytest.mark.parametrize("query", [{}, {"s": "a"}])
+@pytest.mark.parametrize("sort", [{"n": -1, "_id": -1}, {"n": 1, "_id": 1}, {"_id": -1}])
+def test_a_page_far_behind_reads_no_more_than_it_shows(stored, query, sort):
+    stored.insert_many([{"_id": n, "n": n % 10, "s": "ab"[n % 7 == 0]} for n in range(3000)])
+    stored.create_index([("n", 1), ("_id", 1)])
+    stored.create_index([("s", 1), ("n", 1), ("_id", 1)])
+    stored.create_index([("s", 1), ("_id", 1)])
+    behind = cursor_of(bson.encode({"_id": 1500, "n": 5}), sort)
+    find = {"find": stored.name, "filter": beyond(query, sort, behind), "sort": sort, "limit": 51}
+    plan = stored.database.command({"explain": find, "verbosity": "executionStats"})
+    assert plan["executionStats"]["nReturned"] == 51
+    assert plan["executionStats"]["totalKeysExamined"] < 60
 
 
 def test_values_are_shown_by_their_type(onlooker, stored):
