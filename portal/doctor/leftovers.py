@@ -21,6 +21,7 @@ from portal.documents.api_keys import ApiKey
 from portal.documents.credentials import Credential
 from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
+from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
@@ -43,6 +44,9 @@ DEAD_JOB = Kind("dead_job", "Jobs of organizations that don't exist", _ADVICE)
 DEAD_JOB_ITEM = Kind("dead_job_item", "States in jobs of organizations that don't exist", _ADVICE)
 DEAD_VIEW = Kind(
     "dead_view", "Views of documents of accounts or organizations that don't exist", _ADVICE
+)
+DEAD_SUGGESTION = Kind(
+    "dead_suggestion", "Suggested indexes of organizations that don't exist", _ADVICE
 )
 DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist", _ADVICE)
 DEAD_SESSION = Kind(
@@ -104,6 +108,7 @@ BELONGINGS = (
     Belonging("job", Job, DEAD_JOB, optional=True),
     Belonging("state in a job", JobItem, DEAD_JOB_ITEM),
     Belonging("view", DocumentView, DEAD_VIEW, optional=True),
+    Belonging("suggested index", IndexSuggestion, DEAD_SUGGESTION),
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
     Belonging("passkey", Passkey, DEAD_FACTOR),
     Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR),

@@ -8,6 +8,7 @@ from bson.binary import UuidRepresentation
 
 from portal import DOCUMENTS, clock
 from portal.audit.trail import delete_chain
+from portal.data.suggestions import note_refused
 from portal.database.transactions import transactional
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account
@@ -355,6 +356,7 @@ LEFT = {
     "browser": ("dead_browser", lambda org, account: a_browser(account)),
     "job": ("dead_job", lambda org, account: a_job(org)),
     "view": ("dead_view", a_view),
+    "suggested index": ("dead_suggestion", lambda org, account: note_refused(org, {"n": 1})),
     "figures": ("dead_figures", lambda org, account: some_figures(org)),
     "passkey": ("dead_factor", lambda org, account: a_passkey(account)),
     "app and recovery codes": ("dead_factor", lambda org, account: an_app(account)),
