@@ -132,7 +132,10 @@ def _object_id_cell(node: Node, reader: Reader) -> Shown:
 
 
 def _document_cell(node: Node, reader: Reader) -> Shown:
-    names = [visible(name) or '""' for name, _ in node.members[:4]]
+    names = [
+        f"{visible(name)}: {MASKED}" if inner.is_masked else visible(name) or '""'
+        for name, inner in node.members[:4]
+    ]
     if not names:
         return Shown("{ … }" if node.is_cut else "{ }", "inner")
     more = len(node.members) + node.more > len(names)

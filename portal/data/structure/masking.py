@@ -1,12 +1,22 @@
 """Sensitive fields of an organization: chosen, no longer, and suggested by their names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import parse_qsl
+
+from werkzeug.datastructures import MultiDict
 
 from portal.audit.trail import ListedEvent, record
 from portal.data.access import operator_access
-from portal.data.errors import InvalidMask, TooManyMasks
+from portal.data.conditions import Selection, selection_from
+from portal.data.errors import (
+    FieldMasked,
+    InvalidExtendedJson,
+    InvalidMask,
+    InvalidQuery,
+    TooManyMasks,
+)
 from portal.data.masked_paths import parse_path
 from portal.data.masks import Mask
 from portal.data.sampling import survey_of
@@ -17,6 +27,7 @@ from portal.database.transactions import transactional
 from portal.documents.api_keys import ApiKey
 from portal.documents.audit import AuditEvent
 from portal.documents.credentials import Credential
+from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access, begin_change
@@ -40,11 +51,13 @@ class SensitiveField:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A field that may be sensitive: what it probably has, and its share of the documents."""
+    """A field that may be sensitive: what it probably has, its share of the documents, and the
+    views of everybody that viewers would have no longer, by name."""
 
     path: str
     kind: str
     share: float
+    views: tuple[str, ...] = ()
 
     @property
     def in_words(self) -> str:
@@ -132,6 +145,7 @@ def suggestions(organization: Organization) -> tuple[list[Suggestion], int]:
     """Fields that may be sensitive by their names and are neither masked nor passed over, and the
     number of documents that were read. Raises QueryTooSlow."""
     survey, _, _ = survey_of(operator_access(organization))
+    views = _shared_views(organization)
     mask = Mask(frozenset(organization.masked_fields or ()))
     passed_over = set(organization.passed_over_fields or ())
     found: dict[str, Suggestion] = {}
@@ -140,7 +154,8 @@ def suggestions(organization: Organization) -> tuple[list[Suggestion], int]:
         if path is None or kind is None or mask.is_masked(path) or path in passed_over:
             continue
         if not any(path.startswith(f"{above}.") for above in found):
-            found.setdefault(path, Suggestion(path, kind, node.tally.documents / survey.documents))
+            share = node.tally.documents / survey.documents
+            found.setdefault(path, Suggestion(path, kind, share, _using(path, views)))
     return list(found.values())[:_MOST_SUGGESTED], survey.documents
 
 
@@ -155,6 +170,29 @@ def readers_of(organization: Organization) -> Readers:
         sum("documents.read" in may for _, may in reading),
         tuple(user.name for user in users),
     )
+
+
+def _shared_views(organization: Organization) -> dict[str, Selection]:
+    """What the views of everybody select, by their names."""
+    found = {}
+    for view in DocumentView.objects(organization=organization.id, account=None):
+        args = MultiDict(parse_qsl(view.query, keep_blank_values=True))
+        found[view.name] = selection_from(args, building=True)
+    return found
+
+
+def _using(path: str, views: Mapping[str, Selection]) -> tuple[str, ...]:
+    """The names of the views that filter or sort by a path."""
+    mask, names = Mask(frozenset({path})), []
+    for name, selection in views.items():
+        try:
+            mask.check_filter(selection.filter)
+            mask.check_sort(selection.sort)
+        except FieldMasked:
+            names.append(name)
+        except (InvalidQuery, InvalidExtendedJson):
+            continue  # it shows nothing as it is
+    return tuple(names)
 
 
 def _path_of(steps: Path) -> str | None:

@@ -1,11 +1,15 @@
 """The page of sensitive fields: chosen by admins, suggested by name, told as it is."""
 
+from urllib.parse import urlencode
+
 import pytest
 
+from portal import clock
 from portal.data.masks import MASKED
 from portal.data.structure import masking
 from portal.data.structure.sensitive_names import kind_of
 from portal.documents.audit import AuditEvent
+from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Role
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access
@@ -75,6 +79,19 @@ def test_fields_are_suggested_by_their_names_and_masked_by_a_button(ada, acme, d
     assert event.details == {"field": "iban"}
 
 
+def test_a_suggestion_names_the_views_that_viewers_would_lose(ada, acme, documents):
+    for name, query in (
+        ("By bank", urlencode({"filter": '{"iban": {"$gt": "DE"}}'})),
+        ("Towns", "sort=city"),
+        ("Mails", "sort=contact.email"),
+    ):
+        DocumentView(
+            organization=acme.id, name=name, name_key=name, query=query, created_at=clock.now()
+        ).save()
+    told = {path: cells[2] for path, cells in rows(ada.get(PAGE), "May be sensitive").items()}
+    assert told == {"iban": "the view “By bank”", "contact.email": "the view “Mails”"}
+
+
 def test_a_field_that_is_not_sensitive_is_suggested_no_longer(ada, acme, documents):
     assert ada.post(f"{PAGE}/pass-over", {"path": "iban"}, form_at=PAGE).status == 303
     assert list(rows(ada.get(PAGE), "May be sensitive")) == ["contact.email"]
@@ -111,6 +128,7 @@ def test_the_page_says_who_sees_what_and_draws_what_viewers_get(ada, acme, docum
     assert "“Payroll export” value" in cells[2]
     shown = page.html.find("caption", string="Documents as viewers get them").parent.get_text()
     assert MASKED in shown
+    assert f"{{ email: {MASKED} }}" in page.text
     assert "canary" not in page.text
 
 
