@@ -9,6 +9,7 @@ from bson import Binary
 
 from portal.data import writing
 from portal.data.access import document_access
+from portal.data.browsing.saved_views import save_view
 from portal.data.document_ids import address_of
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.history.entries import list_edits
@@ -18,12 +19,14 @@ from portal.data.masks import MASKED
 from portal.data.queries import Query
 from portal.data.transfer.exports import start_export
 from portal.documents.audit import AuditEvent
+from portal.documents.document_views import DocumentView
 from portal.documents.jobs import Job
 from portal.documents.mails import Mail
 from portal.documents.memberships import Role
 from portal.jobs import runner
 from portal.permissions import FOR_API_KEYS
 from tests.data.conftest import DataProgram
+from tests.data.transfer.conftest import imported, lines, uploaded
 from tests.factories import a_context, a_key, a_member, an_access, the_owner
 
 CANARY = "canary-5f1c"
@@ -62,9 +65,17 @@ def planted(acme, stored, monkeypatch):
     writing.delete_document(owner, bson.encode({"": 5}), None, None)
     for options in (WriteOptions(each) for each in Format):
         start_export(owner, Query(), options, "all documents")
+    rows = (
+        {"_id": 100, "iban": CANARY, "born": NUMBER},
+        {"_id": 1, "iban": CANARY, "born": NUMBER},
+    )
+    imported(owner, lines(*rows), stop_per_mille=1000)
+    uploaded(owner, f"iban,born\n{CANARY},0{NUMBER}\n{CANARY},n/a\n{CANARY},\n".encode(), "x.csv")
     create_index(access, IndexSpec({"iban": 1}, unique=True), owner.context)
     create_index(access, IndexSpec({"city": 1, "born": 1}), owner.context)
     runner.run_due_jobs()
+    query = urlencode({"filter": json.dumps({"iban": CANARY})})
+    save_view(access, "By bank", query, owner.context, shared=True)
     assert Job.objects(organization=acme.id, state="failed").count() == 1
     return acme
 
@@ -82,6 +93,7 @@ def paths_of(app, prefix, values):
 def values_for(organization):
     edits = list_edits(organization).rows
     exports = Job.objects(organization=organization.id, kind="export")
+    imports = Job.objects(organization=organization.id, kind="import")
     address = address_of(bson.encode({"": 1}))
     return {
         "slug": "acme-corp",
@@ -91,7 +103,10 @@ def values_for(organization):
         "index_name": "iban_1",
         "edit_id": str(edits[0].id),
         "file_id": str(exports.first().parameters["file"]),
+        "export_id": str(exports.first().parameters["file"]),
+        "import_id": str(imports.first().parameters["file"]),
         "job_id": str(exports.first().id),
+        "view_id": str(DocumentView.objects.first().id),
     }
 
 
