@@ -18,6 +18,7 @@ from portal.data.errors import (
     IndexNeeded,
     InvalidExtendedJson,
     InvalidQuery,
+    MaskedText,
     NeedsOwnPlacement,
     QueryCancelled,
     QueryTooSlow,
@@ -55,7 +56,7 @@ OF_READING: tuple[Refusal, ...] = (
     QueryCancelled,
     408,
 )
-OF_WRITING: tuple[Refusal, ...] = (*OF_READING, *REFUSALS, Overloaded)
+OF_WRITING: tuple[Refusal, ...] = (*OF_READING, *REFUSALS, MaskedText, Overloaded)
 
 View = TypeVar("View", bound=Callable[..., Any])
 in_parts = streaming.in_parts

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portal.data.masks import NOTHING_MASKED, Mask
+from portal.data.masks import Mask
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
 from portal.web.context import OPERATOR, RequestContext
@@ -32,11 +32,16 @@ def program_access(access: Access, context: RequestContext) -> DocumentAccess:
 
 def operator_access(organization: Organization) -> DocumentAccess:
     """That of commands on the portal's machine."""
-    return DocumentAccess(organization, NOTHING_MASKED, RequestContext(OPERATOR), recorded=True)
+    mask = mask_for(organization, sees_all=True)
+    return DocumentAccess(organization, mask, RequestContext(OPERATOR), recorded=True)
 
 
 def mask_of(access: Access) -> Mask:
     """The fields that a member or key may not see."""
-    if access.can("documents.unmask"):
-        return NOTHING_MASKED
-    return Mask(frozenset(access.organization.masked_fields or ()))
+    return mask_for(access.organization, sees_all=access.can("documents.unmask"))
+
+
+def mask_for(organization: Organization, *, sees_all: bool) -> Mask:
+    """The organization's sensitive fields as they are now, hidden from all but who ``sees_all``."""
+    sensitive = frozenset(organization.masked_fields or ())
+    return Mask(sensitive=sensitive) if sees_all else Mask(sensitive)

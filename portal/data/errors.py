@@ -119,6 +119,20 @@ class WholeDocumentMasked(FieldMasked):
     api_message = message
 
 
+class MaskedText(FieldMasked):
+    """A document that has the text at ``path`` which stands for a masked value."""
+
+    status = 422
+    code = "masked_text"
+    title = "This would replace hidden values"
+    message = (
+        "“{path}” is “•••” here, which stands for a hidden value: stored, it would replace the "
+        "real one. Leave the field out, or export again as somebody who sees it. Nothing was "
+        "changed."
+    )
+    api_message = message
+
+
 @dataclass
 class InvalidMask(Invalid):
     """A path that can't be masked."""

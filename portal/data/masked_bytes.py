@@ -55,9 +55,13 @@ def hide(document: bytes, paths: tuple[str, ...], shown: tuple[str, ...]) -> byt
     return _hidden(document, _fields(paths, shown))
 
 
-def find_masked(document: bytes, paths: tuple[str, ...]) -> str | None:
-    """The path of a field of the document that is masked; ``None`` without one."""
-    return next(_masked_in(document, _fields(paths, ()), ""), None)
+def find_masked(document: bytes, paths: tuple[str, ...], *, text: bool = False) -> str | None:
+    """The path of a field of the document that is masked, or that has the ``text`` MASKED there;
+    ``None`` without one."""
+    for path, element in _masked_in(document, _fields(paths, ()), ""):
+        if not text or (element.kind, element.value) == (_STRING, _VALUE):
+            return path
+    return None
 
 
 def merge(document: bytes, stored: bytes, paths: tuple[str, ...]) -> bytes:
@@ -122,19 +126,21 @@ def _masked(name: bytes) -> bytes:
     return bytes((_STRING,)) + name + b"\0" + _VALUE
 
 
-def _masked_in(document: bytes, fields: _Fields, within: str) -> Iterator[str]:
+def _masked_in(document: bytes, fields: _Fields, within: str) -> Iterator[tuple[str, _Element]]:
     for each in _elements(document):
         if each.name not in fields.below:
             continue
         below = fields.below[each.name]
         path = _join(within, each.name)
         if below is None:
-            yield path
+            yield path, each
         else:
             yield from _masked_in_value(each, below, path)
 
 
-def _masked_in_value(element: _Element, fields: _Fields, path: str) -> Iterator[str]:
+def _masked_in_value(
+    element: _Element, fields: _Fields, path: str
+) -> Iterator[tuple[str, _Element]]:
     if element.kind == _DOCUMENT:
         yield from _masked_in(element.value, fields, path)
     elif element.kind == _ARRAY:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from bson import DBRef, Decimal128
 
 from portal.data import masked_bytes, masked_queries
-from portal.data.errors import FieldMasked
+from portal.data.errors import FieldMasked, MaskedText
 from portal.data.masked_bytes import MASKED
 from portal.data.masked_paths import MaskedPaths, outermost
 
@@ -19,12 +20,19 @@ TextPaths = Callable[[], Iterable[str]]
 @dataclass(frozen=True, slots=True)
 class Mask:
     """The fields of an organization that somebody may not see, as dotted paths: each with all below
-    it, in each element of the lists on its way."""
+    it, in each element of the lists on its way. Who may see the ``sensitive`` ones can't write
+    MASKED there."""
 
     paths: frozenset[str] = frozenset()
+    sensitive: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.paths)
+
+    @property
+    def may_refuse(self) -> bool:
+        """True where a document may be refused for what it has at a path."""
+        return bool(self.paths or self.sensitive)
 
     def is_masked(self, path: str) -> bool:
         """Tell whether the value at a dotted path is hidden, by itself or with what it is in."""
@@ -78,15 +86,23 @@ class Mask:
             masked_queries.check_update(self._masked, _opened(update))
 
     def check_insert(self, document: bytes) -> None:
-        """Raise FieldMasked where a new document has a masked field."""
-        found = masked_bytes.find_masked(document, self._masked.paths) if self.paths else None
+        """Raise FieldMasked where a new document has a masked field, MaskedText where a sensitive
+        one is MASKED, as in what was exported by somebody who may not see it."""
+        if not self.paths:
+            self._check_text(document)
+            return
+        found = masked_bytes.find_masked(document, self._masked.paths)
         if found is not None:
             raise FieldMasked(found)
 
     def merged(self, document: bytes, stored: bytes) -> bytes:
         """The replacement ``document`` of the ``stored`` one, with the stored values in place of
-        MASKED. Raises FieldMasked unless all that is masked stands in it as ``hide`` shows it."""
-        return masked_bytes.merge(document, stored, self._masked.paths) if self.paths else document
+        MASKED. Raises FieldMasked unless all that is masked stands in it as ``hide`` shows it;
+        MaskedText where a sensitive field would be MASKED."""
+        if not self.paths:
+            self._check_text(document)
+            return document
+        return masked_bytes.merge(document, stored, self._masked.paths)
 
     def visible(
         self, pipeline: Sequence[Mapping[str, Any]], text_paths: TextPaths | None = None
@@ -97,12 +113,24 @@ class Mask:
             return list(pipeline)
         return [*masked_queries.check_pipeline(self._masked, _opened(pipeline), text_paths)]
 
+    def _check_text(self, document: bytes) -> None:
+        if not self.sensitive or MASKED.encode() not in document:
+            return
+        found = masked_bytes.find_masked(document, _outermost(self.sensitive).paths, text=True)
+        if found is not None:
+            raise MaskedText(found)
+
     @property
     def _masked(self) -> MaskedPaths:
-        return MaskedPaths(outermost(self.paths))
+        return _outermost(self.paths)
 
 
 NOTHING_MASKED = Mask()
+
+
+@lru_cache(maxsize=256)
+def _outermost(paths: frozenset[str]) -> MaskedPaths:
+    return MaskedPaths(outermost(paths))
 
 
 def _includes(projection: Mapping[str, Any] | None, path: str) -> bool:

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.data.masks import MASKED, Mask
+from portal.documents.organizations import Strategy
 from portal.organizations.storage import tenant_of
 from tests.data.conftest import ACME, DataProgram
 from tests.data.test_masks import DOCUMENTS
-from tests.factories import a_key
+from tests.factories import a_key, an_organization
 from tests.program import fault
 
 CANARY = "canary-4711"
@@ -64,6 +65,20 @@ def test_masked_fields_are_hidden_in_documents_lists_and_streams(reader, seer, d
     assert stream.text.count(MASKED) == 4
     for answer in (projected, stream):
         assert CANARY not in answer.text
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_masks_hold_wherever_documents_are(app, strategy):
+    organization = an_organization("Delta Press", strategy=strategy)
+    tenant_of(organization).insert_one({"_id": 1, "iban": CANARY, "a": {"b.c": CANARY}, "n": 1})
+    organization.update(set__masked_fields=["iban", "a.b.c"])
+    program = DataProgram(app, a_key(organization, None, ["documents.read"]))
+    documents = "/org/delta-press/documents"
+    [listed] = program.get(f"{documents}?json=relaxed").json["documents"]
+    assert listed == {"_id": 1, "iban": MASKED, "a": {"b.c": MASKED}, "n": 1}
+    body = json.dumps({"pipeline": [{"$match": {"n": 1}}, {"$project": {"all": "$$ROOT"}}]})
+    [result] = program.send("POST", f"{documents}/aggregate?json=relaxed", body).json["results"]
+    assert result == {"_id": 1, "all": {"_id": 1, "a": {}, "n": 1}}
 
 
 def test_the_version_of_a_document_is_the_same_for_everybody(reader, seer, documents):
@@ -170,6 +185,20 @@ def test_no_write_sets_or_reads_a_masked_field(reader, documents):
     ]
     assert [fault(each)[:2] for each in refused] == [(403, "field_masked")] * len(refused)
     assert documents.count_documents({}) == 2
+
+
+def test_what_stands_for_a_hidden_value_never_replaces_it(reader, app, acme, documents):
+    exported = reader.one("1").json["document"]
+    writer = a_key(acme, None, ["documents.read", "documents.write", "documents.unmask"])
+    admin = DataProgram(app, writer)
+    for answer in (
+        admin.send("PUT", f"{ACME}/1", json.dumps(exported)),
+        admin.insert(json.dumps({**exported, "_id": 7})),
+        admin.insert(json.dumps({**exported, "_id": 7}), kind="application/x-ndjson"),
+    ):
+        assert fault(answer)[:2] == (422, "masked_text")
+    assert documents.count_documents({"iban": CANARY}) == 1
+    assert admin.insert(json.dumps({"_id": 7, "city": MASKED})).status_code == 201
 
 
 @settings(

@@ -152,16 +152,16 @@ def test_no_page_tells_a_viewer_a_masked_value(planted, app, visitor, log):
 
 
 @pytest.mark.attack("X4")
-@pytest.mark.parametrize("format", Format)
-def test_no_export_of_a_viewer_has_a_masked_value(planted, visitor, format):
+@pytest.mark.parametrize("kind", Format)
+def test_no_export_of_a_viewer_has_a_masked_value(planted, visitor, kind):
     a_member(planted, Role.VIEWER)
     visitor.log_in("teo@acme.example")
-    made = visitor.post("/organizations/acme-corp/data/exports", {"format": format.value})
+    made = visitor.post("/organizations/acme-corp/data/exports", {"format": kind.value})
     assert made.status == 303
     runner.run_due_jobs()
     answer = visitor.client.get(f"{made.location}/file")
     assert answer.status_code == 200
-    assert MASKED in assert_silent(answer, format)
+    assert MASKED in assert_silent(answer, kind)
 
 
 PIPELINES = [

@@ -306,7 +306,7 @@ class _Write:
 
     def _refused_record(self, error: PortalError, entries: Sequence[_Entry]) -> Record | None:
         """The record that the database refused, where its reply tells."""
-        all_inserted = self.plan.existing == Existing.INSERT and not self.access.mask
+        all_inserted = self.plan.existing == Existing.INSERT and not self.access.mask.may_refuse
         if not all_inserted or not isinstance(error.__cause__, BulkWriteError):
             return None
         if any(has_empty_timestamp(entry.document) for entry in entries):

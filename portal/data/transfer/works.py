@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from portal.data.access import DocumentAccess
-from portal.data.masks import NOTHING_MASKED, Mask
+from portal.data.access import DocumentAccess, mask_for
 from portal.data.transfer.errors import FileGone, TransferNotFound
 from portal.data.transfer.files import Purpose, StoredFile, find_file
 from portal.database.errors import ClusterUnavailable
@@ -36,8 +35,7 @@ def file_of(run: Run, purpose: Purpose) -> tuple[DocumentAccess, StoredFile]:
     if organization is None:
         raise NotFound
     file = find_file(organization, job.parameters["file"], purpose)
-    sees_all = job.parameters["sees_all"]
-    mask = NOTHING_MASKED if sees_all else Mask(frozenset(organization.masked_fields or ()))
+    mask = mask_for(organization, sees_all=job.parameters["sees_all"])
     return DocumentAccess(organization, mask, _context_of(job), recorded=True), file
 
 
