@@ -29,7 +29,7 @@ def keeps_text(view: View) -> View:
 
     @wraps(view)
     def kept(**ids: Any) -> ResponseReturnValue:
-        sent = request.method == "POST" or stale_forms.is_stale()
+        sent = bool(_typed()) and (request.method == "POST" or stale_forms.is_stale())
         try:
             if sent and not current_user.is_authenticated:
                 return _page("logged out"), 401
@@ -49,13 +49,16 @@ def keeps_text(view: View) -> View:
     return kept
 
 
-def _page(reason: str) -> str:
-    typed = [
+def _typed() -> list[tuple[str, str]]:
+    return [
         (name, value) for name, value in request.form.items(multi=True) if name not in _NOT_CARRIED
     ]
+
+
+def _page(reason: str) -> str:
     return render_template(
         "editing/kept.html",
-        typed=typed,
+        typed=_typed(),
         reason=reason,
         action=request.full_path.rstrip("?"),
         # Nothing is read from a database that is away.
