@@ -16,7 +16,8 @@ document.addEventListener("input", ({ target: field }) => {
   request?.abort();
   const started = {};
   started.pause = setTimeout(() => {
-    started.request = ask(field, document.getElementById(field.dataset.liveInto));
+    const into = document.getElementById(field.dataset.liveInto);
+    if (into && field.isConnected) started.request = ask(field, into); // else the form is gone
   }, PAUSE_MILLISECONDS);
   running.set(field, started);
 });
