@@ -4,11 +4,14 @@ import itertools
 import zlib
 from datetime import timedelta
 
+import bson
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
+from playwright.sync_api import expect
 
 from portal import clock
+from portal.data.document_ids import address_of
 from portal.documents.accounts import Account, Recovery
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import MoveState
@@ -200,6 +203,24 @@ def test_pages_with_nothing_on_them(page, check):
     for path in ("/organizations", "/trash", "/organizations/new", "/organizations/nothing"):
         page.goto(path)
         check(page)
+
+
+def test_pages_of_a_document(page, check, mara, tenant_db):
+    stored = tenant_db[an_organization("Acme Corp", mara).placement.collection]
+    odd = {"wide": "W" * 500, "L" * 200: {"a.b": [1, {"deep": None}]}, "blob": b"x" * 5000, "": 1.5}
+    stored.insert_one({"_id": 1, "at": clock.now(), **odd})
+    here = f"/organizations/acme-corp/data/documents/{address_of(bson.encode({'': 1}))}"
+    for path in ("", "?as=json", "/edit", "/json", "/duplicate", "/delete"):
+        page.goto(here + path)
+        check(page)
+    page.goto("/organizations/acme-corp/data/documents/new")
+    check(page)
+    page.goto(f"{here}/edit")
+    page.get_by_label("wide", exact=True).fill("mine")
+    stored.update_one({"_id": 1}, {"$set": {"wide": "theirs", "blob": b"y"}})
+    page.get_by_role("button", name="Save").last.click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was saved.")
+    check(page)
 
 
 PAGES = ["", "/placement", "/connect", "/activity", "/settings", "/viewers", "/rename", "/delete"]

@@ -4,6 +4,7 @@ already."""
 import json
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from portal import clock
 from portal.data.editing import dates, typed_values
@@ -79,6 +80,11 @@ class Rows:
     partial: bool
     search: str = ""
     lists: tuple[str, ...] = ()
+
+    def without_id(self) -> Self:
+        """The rows of all fields but ``_id``."""
+        own = key_of(("_id",))
+        return replace(self, rows=tuple(row for row in self.rows if row.key != own))
 
     @property
     def shown(self) -> int:

@@ -197,7 +197,7 @@ def _insert(access: Access, source: OpenDocument | None) -> ResponseReturnValue:
             return redirect(_url(access, "show", address=address_of(done)), 303)
     elif as_text:
         typed = _text_or_refused(form, template)
-    rows = _rows_of(template, _after(asked(), entries), Mask(), form)
+    rows = _rows_of(template, _after(asked(), entries), Mask(), form).without_id()
     return _page(
         "insert", access, form, source=source, rows=rows, text=typed, new_id=new_id,
         as_text=as_text,
